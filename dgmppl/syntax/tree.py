@@ -1,0 +1,308 @@
+"""The syntax tree: one frozen class a grammar rule. Spans are ignored in equality.
+
+Reformatting a spec gives an equal tree, so equality is what the formatter is tested by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dgmppl.source import Span
+
+
+@dataclass(frozen=True)
+class Node:
+    """Anything that stands in a spec."""
+
+    span: Span = field(compare=False, repr=False)
+
+
+# --- expressions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Name(Node):
+    name: str
+
+
+@dataclass(frozen=True)
+class Number(Node):
+    value: float
+    text: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class String(Node):
+    value: str
+
+
+@dataclass(frozen=True)
+class Boolean(Node):
+    value: bool
+
+
+@dataclass(frozen=True)
+class Learned(Node):
+    """`param` inside an expression: a learned value, sized by its place."""
+
+
+@dataclass(frozen=True)
+class Binary(Node):
+    """`left op right` with op one of + - * / @ ^ >>."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True)
+class Negate(Node):
+    operand: Expr
+
+
+@dataclass(frozen=True)
+class Past(Node):
+    """`<d` in brackets: the elements before position d."""
+
+    index: str
+
+
+@dataclass(frozen=True)
+class Keyword(Node):
+    """`name = value` inside brackets or parentheses."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Binding(Node):
+    """`u in grid(4, 4)`: a mixture's components are indexed by the points u."""
+
+    name: str
+    values: Expr
+
+
+@dataclass(frozen=True)
+class Bracket(Node):
+    """`target[items]`: configuration after a kind, an index after a variable."""
+
+    target: Expr
+    items: tuple[Expr | Keyword | Binding | Past, ...]
+
+
+@dataclass(frozen=True)
+class Call(Node):
+    """`target(arguments)`."""
+
+    target: Expr
+    arguments: tuple[Expr | Keyword, ...]
+
+
+@dataclass(frozen=True)
+class Summation(Node):
+    """`sum(i, j: body)`; without indices the sum over every element."""
+
+    indices: tuple[str, ...]
+    body: Expr
+
+
+@dataclass(frozen=True)
+class Reference(Node):
+    """A variable in a factor's head or among its parents: `x`, `z[t - 1]`, `x[<d]`."""
+
+    name: str
+    subscripts: tuple[Expr, ...] = ()
+    past: str | None = None
+
+
+@dataclass(frozen=True)
+class Quotation(Node):
+    """`q(z | param)`: the distribution of another factor, with these values for its parents."""
+
+    side: str
+    heads: tuple[Reference, ...]
+    given: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Record(Node):
+    """`{ x = 0.01 }`."""
+
+    settings: tuple[Setting, ...]
+
+
+Expr = (
+    Name
+    | Number
+    | String
+    | Boolean
+    | Learned
+    | Binary
+    | Negate
+    | Bracket
+    | Call
+    | Summation
+    | Quotation
+    | Record
+)
+
+# --- types and data ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Range(Node):
+    low: Expr
+    high: Expr
+
+
+@dataclass(frozen=True)
+class Family(Node):
+    """`[t in 1..T]` after a declared name."""
+
+    index: str
+    range: Range
+
+
+@dataclass(frozen=True)
+class Type(Node):
+    """`integer(0..16)[64]`: support, its arguments, shape."""
+
+    support: str
+    arguments: tuple[Expr | Range, ...]
+    shape: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Field(Node):
+    """`digits.image`, or `"mine.npz".spectra` (then `file` is true)."""
+
+    dataset: str
+    name: str
+    file: bool
+
+
+@dataclass(frozen=True)
+class Transform(Node):
+    """`threshold(digits.image, 8)`."""
+
+    name: str
+    data: Field | Transform
+    arguments: tuple[Expr, ...]
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Variable(Node):
+    role: str
+    name: str
+    family: Family | None
+    type: Type
+    data: Field | Transform | None
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Param(Node):
+    name: str
+    type: Type
+    value: Expr | None
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Const(Node):
+    name: str
+    value: Expr
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Let(Node):
+    name: str
+    family: Family | None
+    type: Type | None
+    value: Expr
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Net(Node):
+    name: str
+    value: Expr
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Flow(Node):
+    name: str
+    value: Expr
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Schedule(Node):
+    name: str
+    family: Family | None
+    value: Expr
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Factor(Node):
+    """`p(heads | parents) = value`; `side` is "p" or "q"."""
+
+    side: str
+    heads: tuple[Reference, ...]
+    parents: tuple[Reference, ...]
+    value: Expr
+    head_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Definition(Node):
+    """`x = floor(f(u))`: a variable that is a function of others."""
+
+    target: Reference
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Energy(Node):
+    arguments: tuple[Reference, ...]
+    value: Expr
+    head_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Adversary(Node):
+    name: str
+    arguments: tuple[Reference, ...]
+    value: Expr
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Setting(Node):
+    name: str
+    value: Expr
+    name_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Train(Node):
+    settings: tuple[Setting, ...]
+
+
+Statement = Variable | Param | Const | Let | Net | Flow | Schedule | Factor | Definition | Energy | Adversary | Train
+
+
+@dataclass(frozen=True)
+class Spec(Node):
+    """A whole file."""
+
+    name: str
+    statements: tuple[Statement, ...]
+    name_span: Span = field(compare=False, repr=False)
