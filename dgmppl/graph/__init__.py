@@ -1,0 +1,4 @@
+"""The typed graph: variables with support and shape, factors, definitions, energies, adversaries.
+
+`elaborate` turns a syntax tree into a `nodes.Graph`; names are resolved, families unrolled, sizes inferred.
+"""

@@ -1,0 +1,199 @@
+"""The typed graph's parts and the graph itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dgmppl.graph.supports import Type
+from dgmppl.graph.values import Bijection, Density, Module, Value, variables
+from dgmppl.source import Source, Span
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where an observed variable's values come from. `dataset` is a catalogue name, or a path if `is_file`."""
+
+    dataset: str
+    field: str
+    is_file: bool = False
+    transforms: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    span: Span = field(default=Span(0, 0), compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """`role`: "observed", "latent", or "let" (a deterministic feature). `family` and `index` for `z[3]`."""
+
+    name: str
+    ident: str
+    role: str
+    type: Type
+    span: Span = field(compare=False, repr=False)
+    data: DataSource | None = None
+    family: str | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A declared `param`; `scale` is the standard deviation of its normal initial values."""
+
+    name: str
+    ident: str
+    type: Type
+    scale: float
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """`side`(`head` | `parents`) = `density`. Its key is its left side as text, `p(x | z)`."""
+
+    side: str
+    head: str
+    parents: tuple[str, ...]
+    density: Density
+    span: Span = field(compare=False, repr=False)
+    head_span: Span = field(compare=False, repr=False)
+    method: str = ""
+
+    @property
+    def key(self) -> str:
+        return factor_key(self.side, self.head, self.parents)
+
+
+def factor_key(side: str, head: str, parents: Iterable[str]) -> str:
+    given = ", ".join(parents)
+    return f"{side}({head} | {given})" if given else f"{side}({head})"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """`variable` is `value`: a let-bound feature, or a variable that is a function of latents."""
+
+    variable: str
+    value: Value
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Energy:
+    """`E(arguments) = value`, a scalar: p is proportional to exp(-E)."""
+
+    arguments: tuple[str, ...]
+    value: Value
+    span: Span = field(compare=False, repr=False)
+    head_span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """A network that tells samples of the model from data, over exactly its arguments."""
+
+    name: str
+    ident: str
+    arguments: tuple[str, ...]
+    module: Module
+    inputs: tuple[Value, ...]
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A checked spec. `modules` and `flows` are what the model holds, in order of first use."""
+
+    name: str
+    source: Source = field(repr=False, compare=False)
+    variables: tuple[Variable, ...]
+    parameters: tuple[Parameter, ...]
+    factors: tuple[Factor, ...]
+    definitions: tuple[Definition, ...]
+    energy: Energy | None
+    adversaries: tuple[Adversary, ...]
+    flows: tuple[tuple[str, Bijection], ...] = ()
+
+    def __getitem__(self, name: str) -> Variable:
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Variable]:
+        return {v.name: v for v in self.variables}
+
+    @cached_property
+    def observed(self) -> tuple[Variable, ...]:
+        return tuple(v for v in self.variables if v.role == "observed")
+
+    @cached_property
+    def latents(self) -> tuple[Variable, ...]:
+        return tuple(v for v in self.variables if v.role == "latent")
+
+    @cached_property
+    def conditions(self) -> tuple[str, ...]:
+        """Observed variables that nothing models: the model is conditional on them."""
+        modelled = {f.head for f in self.factors} | {d.variable for d in self.definitions}
+        modelled |= set(self.energy.arguments) if self.energy else set()
+        return tuple(v.name for v in self.observed if v.name not in modelled)
+
+    def factor(self, side: str, head: str) -> Factor | None:
+        return self._factors.get((side, head))
+
+    @cached_property
+    def _factors(self) -> dict[tuple[str, str], Factor]:
+        return {(f.side, f.head): f for f in self.factors}
+
+    def definition(self, variable: str) -> Definition | None:
+        return self._definitions.get(variable)
+
+    @cached_property
+    def _definitions(self) -> dict[str, Definition]:
+        return {d.variable: d for d in self.definitions}
+
+    def roots(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The variables that these depend on once let-bound features are followed back to what they read."""
+        found: dict[str, None] = {}
+        pending = list(names)
+        seen: set[str] = set()
+        while pending:
+            name = pending.pop(0)
+            if name in seen:
+                continue
+            seen.add(name)
+            definition = self.definition(name)
+            if self[name].role == "let" and definition is not None:
+                pending = list(variables(definition.value)) + pending
+            else:
+                found[name] = None
+        return tuple(found)
+
+    @cached_property
+    def network(self) -> nx.MultiDiGraph:
+        """The graph as networkx has it: variables as nodes, an edge for each dependence, with its role
+        ("p", "q", "let", "define", "energy", "adversary")."""
+        import networkx as nx
+
+        g = nx.MultiDiGraph(name=self.name)
+        for v in self.variables:
+            g.add_node(v.name, kind="variable", role=v.role, type=v.type.describe(), family=v.family)
+        for f in self.factors:
+            g.nodes[f.head].setdefault("factors", []).append(f.key)
+            for parent in f.parents:
+                g.add_edge(parent, f.head, role=f.side, factor=f.key)
+        for d in self.definitions:
+            role = "let" if self[d.variable].role == "let" else "define"
+            for parent in variables(d.value):
+                g.add_edge(parent, d.variable, role=role)
+        if self.energy is not None:
+            g.add_node("E", kind="energy")
+            for a in self.energy.arguments:
+                g.add_edge("E", a, role="energy")
+        for adversary in self.adversaries:
+            g.add_node(adversary.name, kind="adversary")
+            for a in adversary.arguments:
+                g.add_edge(a, adversary.name, role="adversary")
+        return g

@@ -1,0 +1,272 @@
+"""Typed expressions: what the right-hand sides of a spec mean once names, sizes and supports are known.
+
+Three kinds: values (tensors), bijections, and densities. Shapes are event shapes; the batch is implied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+
+from dgmppl.graph.supports import Support, Type
+from dgmppl.source import Span
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of a known type."""
+
+    type: Type
+    span: Span = field(compare=False, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+
+@dataclass(frozen=True)
+class Constant(Value):
+    number: float
+
+
+@dataclass(frozen=True)
+class Use(Value):
+    """A variable, by its name in the graph (`z[3]` for a member of a family)."""
+
+    variable: str
+
+
+@dataclass(frozen=True)
+class Past(Value):
+    """A sequence variable as a causal network reads it: position d sees what is before d."""
+
+    variable: str
+
+
+@dataclass(frozen=True)
+class Declared(Value):
+    """A `param` declared by name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Learned(Value):
+    """`param` inside an expression; `copies` of it where it stands inside a mixture."""
+
+    attribute: str
+    copies: int = 0
+
+
+@dataclass(frozen=True)
+class Points(Value):
+    """The grid points that a mixture's components are indexed by, `count` of them."""
+
+    attribute: str
+    sides: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        n = 1
+        for s in self.sides:
+            n *= s
+        return n
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """`mlp[256, out = tanh]`: a kind with its configuration, before its sizes are known."""
+
+    kind: str
+    hidden: tuple[int, ...] = ()
+    options: tuple[tuple[str, str | int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Module:
+    """A network with its sizes, held by the model as `attribute`. Uses that share weights share it.
+
+    For a causal network the sizes are those of one position, and `length` counts positions.
+    """
+
+    attribute: str
+    spec: NetworkSpec
+    inputs: int
+    outputs: int
+    length: int = 0
+    context: int = 0
+    span: Span = field(default=Span(0, 0), compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Apply(Value):
+    """A network applied to values. `copies`: the output has a leading axis of that size (mixture components)."""
+
+    module: Module
+    inputs: tuple[Value, ...]
+    copies: int = 0
+
+
+@dataclass(frozen=True)
+class Operation(Value):
+    """`op` is one of + - * / ^ @, "negate", "sum", or the name of a function."""
+
+    op: str
+    operands: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Element(Value):
+    """`value[index]`: an index is a number, a summation's index, or a value (picks by category)."""
+
+    value: Value
+    index: tuple[int | str | Value, ...]
+
+
+@dataclass(frozen=True)
+class IndexSum(Value):
+    """`sum(i, j: body)` with each index's range."""
+
+    indices: tuple[tuple[str, int], ...]
+    body: Value
+
+
+@dataclass(frozen=True)
+class Image(Value):
+    """A bijection applied to a value: `f(u)`."""
+
+    bijection: Bijection
+    value: Value
+
+
+# --- bijections ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bijection:
+    """A bijection between vectors of one size."""
+
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Block(Bijection):
+    """One bijection of the catalogue with its networks (named by slot) and what it is conditioned on.
+
+    `identity` says that the conditioning value itself is the parameter, without a network.
+    """
+
+    kind: str
+    features: int
+    slots: tuple[tuple[str, Module], ...] = ()
+    numbers: tuple[tuple[str, float], ...] = ()
+    context: tuple[Value, ...] = ()
+    identity: bool = False
+    integer: bool = False
+
+
+@dataclass(frozen=True)
+class Chain(Bijection):
+    """`parts` applied left to right, the whole `repeat` times with fresh weights; held as `attribute`."""
+
+    attribute: str
+    parts: tuple[Bijection, ...]
+    repeat: int = 1
+
+
+# --- densities -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Density:
+    """A distribution over values of `type`."""
+
+    type: Type
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Family(Density):
+    """A distribution of the catalogue. `joint` is the one network that supplies `joint_parameters`;
+    `arguments` are the others by name, `linked` the names of those passed through their link."""
+
+    kind: str
+    arguments: tuple[tuple[str, Value], ...] = ()
+    joint: Value | None = None
+    linked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mixture(Density):
+    """`count` components with mixing `weights` (logits): one joint mixture over the whole variable."""
+
+    count: int
+    weights: Value
+    component: Density
+    points: Points | None = None
+
+
+@dataclass(frozen=True)
+class Pushforward(Density):
+    base: Density
+    bijection: Bijection
+
+
+@dataclass(frozen=True)
+class Residual(Density):
+    """A posterior relative to a prior: `q = Normal(loc_p + shift, scale_p * ratio)`, shift and ratio from `delta`."""
+
+    prior: str  # the key of the factor
+    delta: Value
+
+
+@dataclass(frozen=True)
+class Quoted(Density):
+    """Another factor's distribution, with these values for its parents."""
+
+    factor: str
+    given: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Autoregressive(Density):
+    """`step` read position by position: p(x) = prod_d p(x[d] | x[<d])."""
+
+    variable: str
+    step: Density
+
+
+Term = Value | Bijection | Density | Module
+
+
+def children(term: object) -> Iterator[object]:
+    """The typed expressions right below one."""
+    if not isinstance(term, (Value, Bijection, Density)):
+        return
+    for f in fields(term):
+        yield from _terms(getattr(term, f.name))
+
+
+def _terms(item: object) -> Iterator[object]:
+    if isinstance(item, (Value, Bijection, Density, Module)):
+        yield item
+    elif isinstance(item, tuple):
+        for part in item:
+            yield from _terms(part)
+
+
+def walk(term: object) -> Iterator[object]:
+    """A typed expression and everything inside it, outermost first."""
+    yield term
+    for child in children(term):
+        yield from walk(child)
+
+
+def variables(term: object) -> tuple[str, ...]:
+    """Names of the variables that an expression reads, in order of appearance, each once."""
+    found = [t.variable for t in walk(term) if isinstance(t, (Use, Past))]
+    return tuple(dict.fromkeys(found))
+
+
+def support_of(value: Value) -> Support:
+    return value.type.support
