@@ -1,0 +1,310 @@
+"""Bijections of the last dimension: modules that know their inverse and their log-determinant."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import transforms
+
+from dgmppl.runtime.functions import concat
+
+# |log scale| of a coupling stays below this, so that exp cannot overflow through a chain of couplings.
+SCALE_BOUND = 3.0
+
+
+class Bijection(nn.Module):
+    """An invertible map of the last dimension, ``(..., D) -> (..., D)``, perhaps given a context ``(..., K)``.
+
+    Both methods return the image and ``log |det|`` of the Jacobian of the map they applied, shape ``(...)``.
+    """
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """``y = f(x)`` and ``log |det df/dx|``."""
+        raise NotImplementedError
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """``x = f^-1(y)`` and ``log |det df^-1/dy|``."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.forward_and_log_det(x, context)[0]
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+        """``x = f^-1(y)``."""
+        return self.inverse_and_log_det(y, context)[0]
+
+    def given(self, context: Tensor) -> Conditioned:
+        """The same map with its context fixed."""
+        return Conditioned(self, context)
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """Batch shape of the contexts that are fixed inside; empty when there is none."""
+        return torch.Size()
+
+
+class Conditioned(Bijection):
+    """A bijection with its context fixed; a context given to it later is ignored."""
+
+    def __init__(self, bijection: Bijection, context: Tensor) -> None:
+        super().__init__()
+        self.bijection = bijection
+        self.context = context
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.bijection.forward_and_log_det(x, self.context)
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.bijection.inverse_and_log_det(y, self.context)
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return torch.broadcast_shapes(self.context.shape[:-1], self.bijection.batch_shape)
+
+
+class Compose(Bijection):
+    """Bijections one after the other; ``forward`` applies the first one first. A context goes to every part."""
+
+    def __init__(self, *parts: Bijection) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(x.shape[:-1])
+        for part in self.parts:
+            x, log_det = part.forward_and_log_det(x, context)  # type: ignore[operator]
+            total = total + log_det
+        return x, total
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = y.new_zeros(y.shape[:-1])
+        for part in reversed(self.parts):  # type: ignore[call-overload]
+            y, log_det = part.inverse_and_log_det(y, context)
+            total = total + log_det
+        return y, total
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return torch.broadcast_shapes((), *(part.batch_shape for part in self.parts))  # type: ignore[misc]
+
+
+class Coupling(Bijection):
+    """An affine coupling: ``y_a = x_a, y_b = exp(s(x_a)) x_b + t(x_a)`` (Dinh et al., 2017, Eqs. 7 and 8).
+
+    a is the first half of the features (rounded down), b the rest. Without a scale it is the additive coupling
+    of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of the integers
+    with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2).
+
+    Args:
+        features: number of features D, at least 2.
+        scale, shift: networks ``D // 2 + K -> D - D // 2`` for s and t; None leaves that part out.
+        both: one network with ``2 (D - D // 2)`` outputs for s and t, in place of the two.
+        integer: round the shift, with a straight-through gradient.
+
+    The networks take x_a and then the context. s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND, and
+    the last layers start at zero, so a coupling starts as the identity.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        scale: nn.Module | None = None,
+        shift: nn.Module | None = None,
+        both: nn.Module | None = None,
+        integer: bool = False,
+    ) -> None:
+        super().__init__()
+        if features < 2:
+            raise ValueError(f"a coupling needs two features or more, not {features}")
+        if integer and (scale is not None or both is not None):
+            raise ValueError("a coupling of integers has a shift only: a scale would leave the integers")
+        if both is not None and (scale is not None or shift is not None):
+            raise ValueError("a coupling takes either one network for both scale and shift, or separate ones")
+        self.features = features
+        self.integer = integer
+        self.scale, self.shift, self.both = scale, shift, both
+        for net in (scale, shift, both):
+            zero_last_layer(net)
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        a, b = self._split(x)
+        log_scale, shift = self._coefficients(a, context)
+        return concat(a, b * log_scale.exp() + shift), _sum_to(log_scale, x)
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        a, b = self._split(y)
+        log_scale, shift = self._coefficients(a, context)
+        return concat(a, (b - shift) * (-log_scale).exp()), _sum_to(-log_scale, y)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        half = self.features // 2
+        return x[..., :half], x[..., half:]
+
+    def _coefficients(self, a: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        zero = a.new_zeros(self.features - self.features // 2)
+        if self.both is not None:
+            scale, shift = self._net(self.both, a, context).chunk(2, -1)
+        else:
+            scale = zero if self.scale is None else self._net(self.scale, a, context)
+            shift = zero if self.shift is None else self._net(self.shift, a, context)
+        if self.integer:
+            shift = shift + (shift.round() - shift).detach()
+        return SCALE_BOUND * torch.tanh(scale / SCALE_BOUND), shift
+
+    def _net(self, net: nn.Module, a: Tensor, context: Tensor | None) -> Tensor:
+        # In a chain that is given a context some couplings may take none: their networks tell by their size.
+        takes_context = getattr(net, "in_features", None) != self.features // 2
+        return net(a if context is None or not takes_context else concat(a, context))
+
+
+class Reverse(Bijection):
+    """The features in reversed order; log-determinant 0."""
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x.flip(-1), x.new_zeros(x.shape[:-1])
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return y.flip(-1), y.new_zeros(y.shape[:-1])
+
+
+class Permute(Bijection):
+    """The features in a fixed random order, drawn from the seed; log-determinant 0."""
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, features: int, seed: int = 0) -> None:
+        super().__init__()
+        order = torch.randperm(features, generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("order", order)
+        self.register_buffer("back", order.argsort())
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x[..., self.order], x.new_zeros(x.shape[:-1])
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return y[..., self.back], y.new_zeros(y.shape[:-1])
+
+
+class Householder(Bijection):
+    """The reflection ``y = (I - 2 v v^T / |v|^2) x`` (Tomczak and Welling, 2016, Eq. 7); log-determinant 0.
+
+    v is learned, or ``conditioner(context)``; with nn.Identity as the conditioner it is the context itself.
+    """
+
+    def __init__(self, features: int, conditioner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conditioner = conditioner
+        self.v = nn.Parameter(torch.randn(features)) if conditioner is None else None
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        v = self.v if self.conditioner is None else self.conditioner(context)
+        norm = v.square().sum(-1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
+        y = x - 2.0 * (x * v).sum(-1, keepdim=True) / norm * v
+        return y, y.new_zeros(y.shape[:-1])
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.forward_and_log_det(y, context)  # a reflection undoes itself
+
+
+class Affine(Bijection):
+    """``y = loc + exp(log_scale) x``, by feature.
+
+    loc and log_scale are learned from 0, or the two halves of ``conditioner(context)``, which has
+    ``2 features`` outputs.
+    """
+
+    def __init__(self, features: int, conditioner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conditioner = conditioner
+        self.loc = nn.Parameter(torch.zeros(features)) if conditioner is None else None
+        self.log_scale = nn.Parameter(torch.zeros(features)) if conditioner is None else None
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        loc, log_scale = self._coefficients(context)
+        return loc + log_scale.exp() * x, _sum_to(log_scale, x)
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        loc, log_scale = self._coefficients(context)
+        return (y - loc) * (-log_scale).exp(), _sum_to(-log_scale, y)
+
+    def _coefficients(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.conditioner is None:
+            return self.loc, self.log_scale  # type: ignore[return-value]
+        loc, log_scale = self.conditioner(context).chunk(2, -1)
+        return loc, log_scale
+
+
+class Elementwise(Bijection):
+    """A scalar transform of torch.distributions applied to each feature."""
+
+    def __init__(self, transform: transforms.Transform) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y = self.transform(x)
+        return y, self.transform.log_abs_det_jacobian(x, y).sum(-1)
+
+    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = self.transform.inv(y)
+        return x, -self.transform.log_abs_det_jacobian(x, y).sum(-1)
+
+
+class Sigmoid(Elementwise):
+    """Reals to (0, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__(transforms.SigmoidTransform())
+
+
+class Tanh(Elementwise):
+    """Reals to (-1, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__(transforms.TanhTransform())
+
+
+class Exp(Elementwise):
+    """Reals to (0, inf)."""
+
+    def __init__(self) -> None:
+        super().__init__(transforms.ExpTransform())
+
+
+class Softplus(Elementwise):
+    """Reals to (0, inf), linear far from 0."""
+
+    def __init__(self) -> None:
+        super().__init__(transforms.SoftplusTransform())
+
+
+def zero_last_layer(net: nn.Module | None) -> None:
+    """Set the last linear layer of a network to zero, so that what it parameterises starts as the identity."""
+    layers = [] if net is None else [m for m in net.modules() if isinstance(m, nn.Linear)]
+    if layers:
+        nn.init.zeros_(layers[-1].weight)
+        nn.init.zeros_(layers[-1].bias)
+
+
+def _sum_to(log_scale: Tensor, x: Tensor) -> Tensor:
+    """Sum over the features, with the batch shape of the map's result."""
+    batch = torch.broadcast_shapes(log_scale.shape[:-1], x.shape[:-1])
+    return log_scale.sum(-1).expand(batch)
+
+
+__all__ = [
+    "Affine",
+    "Bijection",
+    "Compose",
+    "Conditioned",
+    "Coupling",
+    "Elementwise",
+    "Exp",
+    "Householder",
+    "Permute",
+    "Reverse",
+    "Sigmoid",
+    "Softplus",
+    "Tanh",
+]

@@ -1,0 +1,270 @@
+"""The distributions that the language needs and torch does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.distributions import constraints
+from torch.nn import functional as F
+
+from dgmppl.runtime.bijections import Bijection
+from dgmppl.runtime.distributions import Size, Unchecked
+
+
+class _Density(Unchecked):
+    """Shared by the classes below: ``expand`` copies the object and lets it expand its own parameters."""
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> Any:
+        new = self.__new__(type(self)) if _instance is None else _instance
+        new.__dict__.update(self.__dict__)
+        new._batch_shape = torch.Size(batch_shape)
+        new._expand_parameters()
+        return new
+
+    def _expand_parameters(self) -> None:
+        raise NotImplementedError
+
+
+class _LocationScale(_Density):
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, loc: Tensor | float, scale: Tensor | float) -> None:
+        self.loc, self.scale = torch.broadcast_tensors(torch.as_tensor(loc), torch.as_tensor(scale))
+        super().__init__(self.loc.shape)
+
+    def _expand_parameters(self) -> None:
+        self.loc, self.scale = self.loc.expand(self._batch_shape), self.scale.expand(self._batch_shape)
+
+    def _standard_logistic(self, sample_shape: Size) -> Tensor:
+        """Draws of Logistic(0, 1), shaped like a sample: the logit of uniform noise."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        noise = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return torch.logit(noise, eps=torch.finfo(noise.dtype).eps)
+
+
+class Logistic(_LocationScale):
+    """The logistic distribution, ``p(x) = sigmoid(z) sigmoid(-z) / scale`` with ``z = (x - loc) / scale``."""
+
+    has_rsample = True
+    support = constraints.real
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    def rsample(self, sample_shape: Size = torch.Size()) -> Tensor:
+        return self.loc + self.scale * self._standard_logistic(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        z = (value - self.loc) / self.scale
+        return F.logsigmoid(z) + F.logsigmoid(-z) - self.scale.log()
+
+
+class DiscretizedLogistic(_LocationScale):
+    r"""A logistic variable rounded to the nearest integer.
+
+    ``P(x) = sigmoid((x + 1/2 - loc) / scale) - sigmoid((x - 1/2 - loc) / scale)`` for every integer x
+    (Tomczak, 2022, Sec. 3.2; Hoogeboom et al., 2019). With b and a the two arguments this is computed as
+    ``log sigmoid(b) + log sigmoid(-a) + log(1 - exp(-1 / scale))``, which loses no digits in the tails.
+    """
+
+    support = constraints.real  # torch has no constraint for all the integers
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+        return torch.round(self.loc + self.scale * self._standard_logistic(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        upper = (value + 0.5 - self.loc) / self.scale
+        lower = (value - 0.5 - self.loc) / self.scale
+        return F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-1.0 / self.scale))
+
+
+class IntegerCategorical(_Density):
+    """A categorical over the K integers low..low+K-1, from logits ``(..., K)``."""
+
+    has_enumerate_support = True
+
+    def __init__(self, low: int, logits: Tensor) -> None:
+        self.low = low
+        self.logits = logits - logits.logsumexp(-1, keepdim=True)
+        super().__init__(logits.shape[:-1])
+
+    def _expand_parameters(self) -> None:
+        self.logits = self.logits.expand(*self._batch_shape, self.logits.shape[-1])
+
+    @property
+    def support(self) -> constraints.Constraint:
+        return constraints.integer_interval(self.low, self.low + self.logits.shape[-1] - 1)
+
+    @property
+    def mean(self) -> Tensor:
+        values = self.low + torch.arange(self.logits.shape[-1], device=self.logits.device)
+        return (self.logits.exp() * values).sum(-1)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+        index = td.Categorical(logits=self.logits, validate_args=False).sample(torch.Size(sample_shape))
+        return self.low + index.to(self.logits.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        index, logits = (value - self.low).long().unsqueeze(-1), self.logits
+        batch = torch.broadcast_shapes(index.shape[:-1], logits.shape[:-1])
+        return logits.expand(*batch, -1).gather(-1, index.expand(*batch, 1)).squeeze(-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        k = self.logits.shape[-1]
+        values = self.low + torch.arange(k, device=self.logits.device).to(self.logits.dtype)
+        values = values.reshape(-1, *(1,) * len(self._batch_shape))
+        return values.expand(-1, *self._batch_shape) if expand else values
+
+
+class Mixture(_Density):
+    """``p(x) = sum_k softmax(logits)_k p_k(x)``.
+
+    Args:
+        logits: unnormalised log-weights ``(K,)`` or ``(..., K)``.
+        components: a distribution of batch shape ``(..., K)``; its last batch dimension is summed out.
+    """
+
+    def __init__(self, logits: Tensor, components: td.Distribution) -> None:
+        batch = torch.broadcast_shapes(logits.shape, components.batch_shape)
+        self.logits = F.log_softmax(logits, dim=-1)
+        self.components = components if components.batch_shape == batch else components.expand(batch)
+        super().__init__(batch[:-1], components.event_shape)
+
+    def _expand_parameters(self) -> None:
+        self.components = self.components.expand(self._batch_shape + self.components.batch_shape[-1:])
+
+    @property
+    def support(self) -> Any:
+        return self.components.support
+
+    @property
+    def mean(self) -> Tensor:
+        weights = self.logits.exp().reshape(*self.logits.shape, *(1,) * len(self._event_shape))
+        return (weights * self.components.mean).sum(-1 - len(self._event_shape))
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+        draws = self.components.sample(torch.Size(sample_shape))
+        k_dim = draws.dim() - len(self._event_shape) - 1
+        logits = self.logits.expand(draws.shape[: k_dim + 1])
+        index = td.Categorical(logits=logits, validate_args=False).sample()
+        index = index.reshape(*index.shape, *(1,) * (len(self._event_shape) + 1))
+        shape = (*draws.shape[:k_dim], 1, *draws.shape[k_dim + 1 :])
+        return draws.gather(k_dim, index.expand(shape)).squeeze(k_dim)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        value = value.unsqueeze(value.dim() - len(self._event_shape))
+        return torch.logsumexp(self.logits + self.components.log_prob(value), dim=-1)
+
+
+class Pushforward(_Density):
+    """The distribution of ``y = f(x)`` for x from a base distribution and a bijection f.
+
+    ``log p(y) = log p_base(f^-1(y)) + log |det d f^-1(y) / dy|``. On integers (a bijection whose log-determinant
+    is 0) this is a probability. The density of the latest ``rsample`` reuses its x and log-determinant, so a
+    posterior flow is never inverted in a fit. ``sample`` is not remembered: it keeps no gradient, and
+    ``log_prob`` must have one.
+
+    Args:
+        base: a distribution with one event dimension or more; the last is the one that f acts on.
+        bijection: f, or ``f.given(context)``, whose context's batch shape is then part of the batch shape.
+    """
+
+    def __init__(self, base: td.Distribution, bijection: Bijection) -> None:
+        batch = torch.broadcast_shapes(base.batch_shape, bijection.batch_shape)
+        self.base = base if base.batch_shape == batch else base.expand(batch)
+        self.bijection = bijection
+        self._latest: tuple[Tensor, Tensor, Tensor] | None = None
+        super().__init__(batch, base.event_shape)
+
+    def _expand_parameters(self) -> None:
+        self.base = self.base.expand(self._batch_shape)
+        self._latest = None
+
+    @property
+    def has_rsample(self) -> bool:  # type: ignore[override]
+        return self.base.has_rsample
+
+    @property
+    def support(self) -> Any:
+        return constraints.independent(constraints.real, len(self._event_shape))
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+        return self.bijection(self.base.sample(torch.Size(sample_shape)))
+
+    def rsample(self, sample_shape: Size = torch.Size()) -> Tensor:
+        x = self.base.rsample(torch.Size(sample_shape))
+        y, log_det = self.bijection.forward_and_log_det(x)
+        self._latest = (y, x, log_det)
+        return y
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._latest is not None and self._latest[0] is value:
+            _, x, log_det = self._latest
+            return self.base.log_prob(x) - self._over_event(log_det)
+        x, log_det = self.bijection.inverse_and_log_det(value)
+        return self.base.log_prob(x) + self._over_event(log_det)
+
+    def _over_event(self, log_det: Tensor) -> Tensor:
+        extra = len(self._event_shape) - 1
+        return log_det.flatten(-extra).sum(-1) if extra else log_det
+
+
+class Autoregressive(_Density):
+    """``p(x) = prod_d p(x_d | x_<d)``, all of whose conditionals one causal function gives.
+
+    Args:
+        step: maps x ``(..., *event_shape)`` to a distribution of batch ``(...)`` and the same event, of which
+            element d depends on the elements before d of the first event dimension only.
+        event_shape: the shape of x; sampling goes along its first dimension.
+        batch_shape: the batch shape that step adds by itself, e.g. that of a context.
+        device: where to sample; None is torch's default device.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Tensor], td.Distribution],
+        event_shape: Size,
+        batch_shape: Size = (),
+        device: torch.device | None = None,
+    ) -> None:
+        self.step = step
+        self.device = device
+        super().__init__(torch.Size(batch_shape), torch.Size(event_shape))
+
+    def _expand_parameters(self) -> None:
+        pass
+
+    @property
+    def support(self) -> Any:
+        return self.step(torch.zeros(self._extended_shape(), device=self.device)).support
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        x = torch.zeros(shape, device=self.device)
+        axis = len(shape) - len(self._event_shape)
+        for d in range(self._event_shape[0]):
+            x.select(axis, d).copy_(self.step(x).sample().select(axis, d))
+        return x
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self.step(value).log_prob(value)
+
+
+__all__ = ["Autoregressive", "DiscretizedLogistic", "IntegerCategorical", "Logistic", "Mixture", "Pushforward"]

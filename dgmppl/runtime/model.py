@@ -1,0 +1,81 @@
+"""The base class of emitted models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Player:
+    """One side of a fit: a loss to descend and the parameters that it moves, with an optimiser of their own."""
+
+    name: str
+    loss: Callable[..., Tensor]
+    parameters: list[nn.Parameter]
+
+
+class GenerativeModel(nn.Module):
+    """A model whose objective is a sum of named terms.
+
+    An emitted class gives ``terms(*data)`` and ``sample(n)``; a model that is fitted by a game, or whose
+    gradient is not that of a sum of terms, gives ``players`` as well.
+    """
+
+    data: ClassVar[tuple[str, ...]] = ()
+    """Names of the tensors that loss, terms and figures take, in this order; each is batch first."""
+
+    criterion: ClassVar[str | None] = None
+    """The figure that validation maximises; None keeps the last weights."""
+
+    weights: ClassVar[dict[str, float]] = {}
+    """Factors of the terms, in the loss only; a term that is not named has 1."""
+
+    def terms(self, *data: Tensor) -> dict[str, Tensor]:
+        """The objective's terms by name, each ``(n,)`` in nats; the objective is their sum."""
+        raise NotImplementedError
+
+    def loss(self, *data: Tensor) -> Tensor:
+        """Minus the weighted sum of the terms, averaged over the batch."""
+        weighted = [self.weights.get(name, 1.0) * term for name, term in self.terms(*data).items()]
+        return -sum(weighted[1:], weighted[0]).mean()
+
+    def figures(self, *data: Tensor) -> dict[str, Tensor]:
+        """What to report of each example, ``(n,)`` each: here the unweighted sum of the terms."""
+        if self.criterion is None:
+            return {}
+        terms = list(self.terms(*data).values())
+        return {self.criterion: sum(terms[1:], terms[0])}
+
+    def elbo(self, *data: Tensor) -> Tensor:
+        """The evidence lower bound, ``(n,)`` nats."""
+        return self._figure("elbo", data)
+
+    def log_prob(self, *data: Tensor) -> Tensor:
+        """The exact log-likelihood, ``(n,)`` nats."""
+        return self._figure("log_prob", data)
+
+    def _figure(self, name: str, data: tuple[Tensor, ...]) -> Tensor:
+        figures = self.figures(*data)
+        if name not in figures:
+            raise NotImplementedError(f"{type(self).__name__} has no {name}; it has {', '.join(figures) or 'none'}")
+        return figures[name]
+
+    def players(self) -> tuple[Player, ...]:
+        """Who is stepped on each batch, in this order."""
+        return (Player("model", self.loss, [p for p in self.parameters() if p.requires_grad]),)
+
+    def sample(self, n: int, **conditions: Any) -> Tensor | dict[str, Tensor]:
+        """n draws of the observed variables: a tensor, or a dict by name when there are several."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        first = next(chain(self.parameters(), self.buffers()), None)
+        return torch.device("cpu") if first is None else first.device
