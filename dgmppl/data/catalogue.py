@@ -1,0 +1,125 @@
+"""The data sets that a spec can name, as plain facts. Nothing is loaded here, so checking a spec stays fast.
+
+To add one: an entry in `DATASETS` and its reader in `dgmppl.data.readers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dgmppl.diagnostics import did_you_mean
+from dgmppl.graph.supports import Support, Type
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a data set: its support (as a spec writes it), shape of one row, and number of rows.
+
+    `low` and `high` bound the values where the support is bounded; `size` counts a categorical's classes.
+    """
+
+    support: str
+    low: float | None
+    high: float | None
+    size: int | None
+    shape: tuple[int, ...]
+    rows: int
+    description: str
+
+    @property
+    def type(self) -> Type:
+        """The field's type, as a variable declares it."""
+        return Type(Support(self.support, self.low, self.high, self.size), self.shape)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set's fields, and how many rows go to training, validation and test.
+
+    `shuffled` sets come sorted, so their rows are put in one fixed random order before they are split.
+    """
+
+    description: str
+    fields: Mapping[str, Field]
+    splits: tuple[int, int, int]
+    shuffled: bool = False
+
+
+def _real(size: int, rows: int, description: str) -> Field:
+    return Field("real", None, None, None, (size,), rows, description)
+
+
+def _classes(size: int, rows: int, description: str) -> Field:
+    return Field("categorical", 0, size - 1, size, (), rows, description)
+
+
+TOY_SPLITS = (1000, 350, 450)
+
+
+def _toy(classes: int, description: str) -> DataSet:
+    rows = sum(TOY_SPLITS)
+    fields = {
+        "point": _real(2, rows, "a point of the plane"),
+        "label": _classes(classes, rows, "the piece that the point belongs to"),
+    }
+    return DataSet(description, fields, TOY_SPLITS)
+
+
+DATASETS: Mapping[str, DataSet] = {
+    "digits": DataSet(
+        "handwritten digits, 8 x 8 pixels of 17 grey levels (scikit-learn)",
+        {
+            "image": Field("integer", 0, 16, None, (64,), 1797, "pixels, row by row"),
+            "label": _classes(10, 1797, "the digit"),
+        },
+        (1000, 350, 447),
+    ),
+    "iris": DataSet(
+        "measurements of three species of iris (scikit-learn)",
+        {"data": _real(4, 150, "lengths in cm"), "label": _classes(3, 150, "the species")},
+        (90, 30, 30),
+        shuffled=True,
+    ),
+    "wine": DataSet(
+        "chemical analysis of wines of three growers (scikit-learn)",
+        {"data": _real(13, 178, "the analysis"), "label": _classes(3, 178, "the grower")},
+        (106, 36, 36),
+        shuffled=True,
+    ),
+    "breast_cancer": DataSet(
+        "measurements of cell nuclei, benign or malignant (scikit-learn)",
+        {
+            "data": _real(30, 569, "the measurements"),
+            "label": Field("binary", 0, 1, None, (), 569, "1: benign"),
+        },
+        (341, 114, 114),
+        shuffled=True,
+    ),
+    "diabetes": DataSet(
+        "progression of diabetes against ten measurements, scaled (scikit-learn)",
+        {
+            "data": _real(10, 442, "the measurements"),
+            "target": Field("real", None, None, None, (), 442, "progression after a year"),
+        },
+        (264, 89, 89),
+        shuffled=True,
+    ),
+    "moons": _toy(2, "two interleaved half circles"),
+    "circles": _toy(2, "a circle inside a circle"),
+    "gaussians": _toy(8, "eight normal distributions on a circle"),
+    "spirals": _toy(2, "two spiral arms"),
+    "checkerboard": _toy(8, "the dark squares of a 4 x 4 board"),
+    "pinwheel": _toy(5, "five bent normal distributions"),
+    "rings": _toy(4, "four concentric rings"),
+}
+
+
+def find(dataset: str, field: str) -> Field | str:
+    """The named field, or the sentence that says what is there instead (for codes E501 and E502)."""
+    if dataset not in DATASETS:
+        return did_you_mean(dataset, DATASETS, f'data sets are {", ".join(DATASETS)}, or "file.npz".name')
+    fields = DATASETS[dataset].fields
+    if field not in fields:
+        return did_you_mean(field, fields, f"{dataset} has {', '.join(fields)}")
+    return fields[field]

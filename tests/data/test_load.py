@@ -1,0 +1,202 @@
+"""Data sets by name and from files: splits, transforms, and what is said when values break a type."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from dgmppl.data.catalogue import DATASETS, find
+from dgmppl.data.load import load
+from dgmppl.data.readers import read_dataset
+from dgmppl.diagnostics import SpecError
+from dgmppl.graph.nodes import DataSource
+from dgmppl.graph.supports import BINARY, INTEGER, POSITIVE, REAL, SIMPLEX, SPHERE, UNIT, Support, Type
+from dgmppl.source import Span
+
+PIXELS = Type(Support("integer", 0, 16, 17), (64,))
+TENS = Type(Support("categorical", 0, 9, 10))
+
+
+def named(dataset, field, *transforms):
+    return DataSource(dataset, field, False, transforms, Span(3, 9))
+
+
+def from_file(path, field, *transforms):
+    return DataSource(path, field, True, transforms, Span(3, 9))
+
+
+def error(sources, types, base=None):
+    with pytest.raises(SpecError) as caught:
+        load(sources, types, base) if base else load(sources, types)
+    assert len(caught.value.diagnostics) == 1
+    assert caught.value.diagnostics[0].span == Span(3, 9)
+    return caught.value.diagnostics[0]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_what_the_catalogue_says(name):
+    """Loading checks each value against the declared support, so a wrong declaration fails here."""
+    fields = DATASETS[name].fields
+    splits = load({f: named(name, f) for f in fields}, {f: field.type for f, field in fields.items()})
+    for (_, columns), rows in zip(splits, DATASETS[name].splits, strict=True):
+        for f, field in fields.items():
+            assert columns[f].shape == (rows, *field.shape)
+            assert columns[f].dtype == np.float32
+    assert all(sum(DATASETS[name].splits) == field.rows for field in fields.values())
+    for f, field in fields.items():
+        if field.size:
+            assert set(np.unique(splits.train[f])) == set(range(field.size))
+
+
+def test_digits_are_split_in_order():
+    from sklearn.datasets import load_digits
+
+    splits = load({"x": named("digits", "image"), "y": named("digits", "label")}, {"x": PIXELS, "y": TENS})
+    data, label = load_digits(return_X_y=True)
+    assert np.array_equal(np.concatenate([splits.train["x"], splits.validation["x"], splits.test["x"]]), data)
+    assert np.array_equal(splits.test["y"], label[1350:])
+
+
+@pytest.mark.parametrize("name", ["iris", "moons", "checkerboard"])
+def test_the_same_values_every_time(name):
+    first, second = read_dataset(name), read_dataset(name)
+    assert all(np.array_equal(first[f], second[f]) for f in first)
+
+
+def test_checkerboard_points_lie_on_dark_squares():
+    point = read_dataset("checkerboard")["point"]
+    squares = np.floor(point).astype(int)
+    assert np.all((squares.sum(axis=1)) % 2 == 0)
+    assert np.all(np.abs(point) <= 2)
+
+
+def test_transforms_apply_from_the_inside_out():
+    source = named("digits", "image", ("threshold", (8,)), ("rescale", (-1, 1)))
+    splits = load({"x": source}, {"x": Type(Support("interval", -1, 1), (64,))})
+    raw = load({"x": named("digits", "image")}, {"x": PIXELS})
+    assert np.array_equal(splits.train["x"], np.where(raw.train["x"] >= 8, 1, -1))
+
+
+def test_rescale_uses_the_declared_range_not_the_data():
+    splits = load({"y": named("digits", "label", ("rescale", (0, 18)))}, {"y": Type(REAL)})
+    assert set(np.unique(splits.train["y"])) == set(range(0, 20, 2))
+
+
+def test_standardize_uses_the_training_rows():
+    splits = load({"x": named("wine", "data", ("standardize", ()))}, {"x": Type(REAL, (13,))})
+    np.testing.assert_allclose(splits.train["x"].mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(splits.train["x"].std(0), 1, atol=1e-5)
+    assert not np.allclose(splits.validation["x"].mean(0), 0, atol=1e-3)
+
+
+def test_files_are_split_in_order_or_as_they_say(tmp_path):
+    rows = np.arange(20.0).reshape(10, 2)
+    np.savez(tmp_path / "a.npz", x=rows, y_train=rows[:3], y_validation=rows[3:4], y_test=rows[4:6])
+    splits = load({"x": from_file("a.npz", "x")}, {"x": Type(REAL, (2,))}, tmp_path)
+    assert [len(c["x"]) for _, c in splits] == [6, 2, 2]
+    assert np.array_equal(splits.test["x"], rows[8:])
+    given = load({"y": from_file("a.npz", "y")}, {"y": Type(REAL, (2,))}, tmp_path)
+    assert [len(c["y"]) for _, c in given] == [3, 1, 2]
+
+
+def test_flatten(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((10, 3, 4)))
+    splits = load({"x": from_file("a.npz", "x", ("flatten", ()))}, {"x": Type(REAL, (12,))}, tmp_path)
+    assert splits.train["x"].shape == (6, 12)
+    found = error({"x": from_file("a.npz", "x")}, {"x": Type(REAL, (12,))}, tmp_path)
+    assert found.code == "E505"
+    assert "flatten" in found.help
+
+
+@pytest.mark.parametrize(
+    ("declared", "good", "bad"),
+    [
+        (Type(BINARY, (3,)), 1.0, 0.5),
+        (Type(UNIT, (3,)), 1.0, 1.01),
+        (Type(POSITIVE, (3,)), 1.0, 0.0),
+        (Type(INTEGER, (3,)), -7.0, 1.5),
+        (Type(INTEGER, (3,)), 1.0, 2.0**24 + 2),
+        (Type(Support("integer", 0, 4, 5), (3,)), 4.0, 5.0),
+        (Type(Support("categorical", None, None, 3), (3,)), 2.0, 3.0),
+        (Type(Support("interval", -1, 1), (3,)), -1.0, -1.5),
+        (Type(REAL, (3,)), 1e30, 1e39),
+        (Type(REAL, (3,)), 0.0, np.nan),
+    ],
+)
+def test_a_bad_value_is_named_with_row_and_column(tmp_path, declared, good, bad):
+    """The offending value is in the validation part, whose rows are counted from the start of the file."""
+    values = np.full((10, 3), good)
+    values[7, 2] = bad
+    values[8, 0] = bad
+    np.savez(tmp_path / "a.npz", x=values)
+    found = error({"x": from_file("a.npz", "x")}, {"x": declared}, tmp_path)
+    assert found.code == "E506"
+    assert "row 7, column 2 of a.npz, array x" in found.headline
+    assert declared.describe() in found.headline
+
+
+@pytest.mark.parametrize(
+    ("support", "good", "bad"), [(SIMPLEX, [0.25, 0.75], [0.5, 0.6]), (SPHERE, [0.6, 0.8], [1, 1])]
+)
+def test_a_bad_row_is_named(tmp_path, support, good, bad):
+    np.savez(tmp_path / "a.npz", x=np.array([good] * 9 + [bad]))
+    found = error({"x": from_file("a.npz", "x")}, {"x": Type(support, (2,))}, tmp_path)
+    assert "row 9 of a.npz" in found.headline
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "says"),
+    [
+        (named("digit", "image"), "E501", "digits"),
+        (named("digits", "pixels"), "E502", "image"),
+        (named("digits", "image", ("treshold", (8,))), "E508", "threshold"),
+        (named("digits", "image", ("threshold", ())), "E508", "threshold(field, t)"),
+        (from_file("missing.npz", "x"), "E503", "missing.npz"),
+    ],
+)
+def test_what_is_not_there(source, code, says):
+    found = error({"x": source}, {"x": PIXELS})
+    assert found.code == code
+    assert says in found.headline + found.help
+
+
+def test_an_array_that_is_not_there_and_a_file_that_is_none(tmp_path):
+    np.savez(tmp_path / "a.npz", spectra=np.zeros((10, 2)))
+    (tmp_path / "b.npz").write_bytes(b"nothing of the kind")
+    assert "spectra" in error({"x": from_file("a.npz", "spectrum")}, {"x": PIXELS}, tmp_path).help
+    assert error({"x": from_file("b.npz", "x")}, {"x": PIXELS}, tmp_path).code == "E503"
+
+
+class Explosive:
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was run",))
+
+
+@pytest.mark.parametrize("how", ["object array", "bare pickle"])
+def test_a_data_file_runs_nothing(tmp_path, how):
+    if how == "object array":
+        np.savez(tmp_path / "a.npz", x=np.array([Explosive()] * 10, dtype=object))
+    else:
+        (tmp_path / "a.npz").write_bytes(pickle.dumps(Explosive()))
+    found = error({"x": from_file("a.npz", "x")}, {"x": PIXELS}, tmp_path)
+    assert found.code == "E503"
+    assert "Python objects" in found.headline
+
+
+def test_rows_that_do_not_pair_up(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((10, 2)), y=np.zeros(20))
+    sources = {"x": from_file("a.npz", "x"), "y": from_file("a.npz", "y")}
+    found = error(sources, {"x": Type(REAL, (2,)), "y": Type(REAL)}, tmp_path)
+    assert found.code == "E505"
+    assert "12 rows for train" in found.headline
+    assert "has 6" in found.headline
+
+
+def test_a_split_without_rows(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((1, 2)))
+    assert error({"x": from_file("a.npz", "x")}, {"x": Type(REAL, (2,))}, tmp_path).code == "E505"
+
+
+def test_find_suggests_the_nearest_name():
+    assert "digits" in str(find("digit", "image"))
+    assert find("digits", "label").size == 10
