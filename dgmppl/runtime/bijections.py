@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import transforms
@@ -13,7 +15,7 @@ SCALE_BOUND = 3.0
 
 
 class Bijection(nn.Module):
-    """An invertible map of the last dimension, ``(..., D) -> (..., D)``, perhaps given a context ``(..., K)``.
+    """An invertible map of the last dimension, ``(..., D) -> (..., D)``, maybe given a context ``(..., K)``.
 
     Both methods return the image and ``log |det|`` of the Jacobian of the map they applied, shape ``(...)``.
     """
@@ -63,7 +65,7 @@ class Conditioned(Bijection):
 
 
 class Compose(Bijection):
-    """Bijections one after the other; ``forward`` applies the first one first. A context goes to every part."""
+    """Bijections one after the other; ``forward`` applies the first one first. Each part gets the context."""
 
     def __init__(self, *parts: Bijection) -> None:
         super().__init__()
@@ -71,29 +73,32 @@ class Compose(Bijection):
 
     def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(x.shape[:-1])
-        for part in self.parts:
-            x, log_det = part.forward_and_log_det(x, context)  # type: ignore[operator]
+        for part in self._in_order():
+            x, log_det = part.forward_and_log_det(x, context)
             total = total + log_det
         return x, total
 
     def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = y.new_zeros(y.shape[:-1])
-        for part in reversed(self.parts):  # type: ignore[call-overload]
+        for part in reversed(self._in_order()):
             y, log_det = part.inverse_and_log_det(y, context)
             total = total + log_det
         return y, total
 
     @property
     def batch_shape(self) -> torch.Size:
-        return torch.broadcast_shapes((), *(part.batch_shape for part in self.parts))  # type: ignore[misc]
+        return torch.broadcast_shapes((), *(part.batch_shape for part in self._in_order()))
+
+    def _in_order(self) -> list[Bijection]:
+        return cast("list[Bijection]", list(self.parts))
 
 
 class Coupling(Bijection):
     """An affine coupling: ``y_a = x_a, y_b = exp(s(x_a)) x_b + t(x_a)`` (Dinh et al., 2017, Eqs. 7 and 8).
 
-    a is the first half of the features (rounded down), b the rest. Without a scale it is the additive coupling
-    of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of the integers
-    with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2).
+    a is the first half of the features (rounded down), b the rest. Without a scale it is the additive
+    coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
+    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2).
 
     Args:
         features: number of features D, at least 2.
@@ -101,8 +106,8 @@ class Coupling(Bijection):
         both: one network with ``2 (D - D // 2)`` outputs for s and t, in place of the two.
         integer: round the shift, with a straight-through gradient.
 
-    The networks take x_a and then the context. s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND, and
-    the last layers start at zero, so a coupling starts as the identity.
+    The networks take x_a and then the context. s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND,
+    and the last layers start at zero, so a coupling starts as the identity.
     """
 
     def __init__(
@@ -195,7 +200,8 @@ class Householder(Bijection):
     def __init__(self, features: int, conditioner: nn.Module | None = None) -> None:
         super().__init__()
         self.conditioner = conditioner
-        self.v = nn.Parameter(torch.randn(features)) if conditioner is None else None
+        if conditioner is None:
+            self.v = nn.Parameter(torch.randn(features))
 
     def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         v = self.v if self.conditioner is None else self.conditioner(context)
@@ -217,8 +223,9 @@ class Affine(Bijection):
     def __init__(self, features: int, conditioner: nn.Module | None = None) -> None:
         super().__init__()
         self.conditioner = conditioner
-        self.loc = nn.Parameter(torch.zeros(features)) if conditioner is None else None
-        self.log_scale = nn.Parameter(torch.zeros(features)) if conditioner is None else None
+        if conditioner is None:
+            self.loc = nn.Parameter(torch.zeros(features))
+            self.log_scale = nn.Parameter(torch.zeros(features))
 
     def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         loc, log_scale = self._coefficients(context)
@@ -230,7 +237,7 @@ class Affine(Bijection):
 
     def _coefficients(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.conditioner is None:
-            return self.loc, self.log_scale  # type: ignore[return-value]
+            return self.loc, self.log_scale
         loc, log_scale = self.conditioner(context).chunk(2, -1)
         return loc, log_scale
 
@@ -280,7 +287,7 @@ class Softplus(Elementwise):
 
 
 def zero_last_layer(net: nn.Module | None) -> None:
-    """Set the last linear layer of a network to zero, so that what it parameterises starts as the identity."""
+    """Set the last linear layer of a network to zero, so that what it parameterises starts at 0."""
     layers = [] if net is None else [m for m in net.modules() if isinstance(m, nn.Linear)]
     if layers:
         nn.init.zeros_(layers[-1].weight)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from dgmppl.runtime.distributions import Size, Unchecked
 class _Density(Unchecked):
     """Shared by the classes below: ``expand`` copies the object and lets it expand its own parameters."""
 
-    arg_constraints: dict[str, constraints.Constraint] = {}
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
 
     def expand(self, batch_shape: Size, _instance: Any = None) -> Any:
         new = self.__new__(type(self)) if _instance is None else _instance
@@ -59,7 +59,7 @@ class Logistic(_LocationScale):
     def mean(self) -> Tensor:
         return self.loc
 
-    def rsample(self, sample_shape: Size = torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
         return self.loc + self.scale * self._standard_logistic(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class DiscretizedLogistic(_LocationScale):
         return self.loc
 
     @torch.no_grad()
-    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         return torch.round(self.loc + self.scale * self._standard_logistic(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class IntegerCategorical(_Density):
         return (self.logits.exp() * values).sum(-1)
 
     @torch.no_grad()
-    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         index = td.Categorical(logits=self.logits, validate_args=False).sample(torch.Size(sample_shape))
         return self.low + index.to(self.logits.dtype)
 
@@ -157,7 +157,7 @@ class Mixture(_Density):
         return (weights * self.components.mean).sum(-1 - len(self._event_shape))
 
     @torch.no_grad()
-    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         draws = self.components.sample(torch.Size(sample_shape))
         k_dim = draws.dim() - len(self._event_shape) - 1
         logits = self.logits.expand(draws.shape[: k_dim + 1])
@@ -174,10 +174,10 @@ class Mixture(_Density):
 class Pushforward(_Density):
     """The distribution of ``y = f(x)`` for x from a base distribution and a bijection f.
 
-    ``log p(y) = log p_base(f^-1(y)) + log |det d f^-1(y) / dy|``. On integers (a bijection whose log-determinant
-    is 0) this is a probability. The density of the latest ``rsample`` reuses its x and log-determinant, so a
-    posterior flow is never inverted in a fit. ``sample`` is not remembered: it keeps no gradient, and
-    ``log_prob`` must have one.
+    ``log p(y) = log p_base(f^-1(y)) + log |det d f^-1(y) / dy|``. On integers (a bijection whose
+    log-determinant is 0) this is a probability. The density of the latest ``rsample`` reuses its x and
+    log-determinant, so a posterior flow is never inverted in a fit. ``sample`` is not remembered: it keeps no
+    gradient, and ``log_prob`` must have one.
 
     Args:
         base: a distribution with one event dimension or more; the last is the one that f acts on.
@@ -188,6 +188,7 @@ class Pushforward(_Density):
         batch = torch.broadcast_shapes(base.batch_shape, bijection.batch_shape)
         self.base = base if base.batch_shape == batch else base.expand(batch)
         self.bijection = bijection
+        self.has_rsample = self.base.has_rsample
         self._latest: tuple[Tensor, Tensor, Tensor] | None = None
         super().__init__(batch, base.event_shape)
 
@@ -196,18 +197,14 @@ class Pushforward(_Density):
         self._latest = None
 
     @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.base.has_rsample
-
-    @property
     def support(self) -> Any:
         return constraints.independent(constraints.real, len(self._event_shape))
 
     @torch.no_grad()
-    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         return self.bijection(self.base.sample(torch.Size(sample_shape)))
 
-    def rsample(self, sample_shape: Size = torch.Size()) -> Tensor:
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
         x = self.base.rsample(torch.Size(sample_shape))
         y, log_det = self.bijection.forward_and_log_det(x)
         self._latest = (y, x, log_det)
@@ -255,7 +252,7 @@ class Autoregressive(_Density):
         return self.step(torch.zeros(self._extended_shape(), device=self.device)).support
 
     @torch.no_grad()
-    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
         x = torch.zeros(shape, device=self.device)
         axis = len(shape) - len(self._event_shape)
@@ -267,4 +264,11 @@ class Autoregressive(_Density):
         return self.step(value).log_prob(value)
 
 
-__all__ = ["Autoregressive", "DiscretizedLogistic", "IntegerCategorical", "Logistic", "Mixture", "Pushforward"]
+__all__ = [
+    "Autoregressive",
+    "DiscretizedLogistic",
+    "IntegerCategorical",
+    "Logistic",
+    "Mixture",
+    "Pushforward",
+]

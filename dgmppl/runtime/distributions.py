@@ -1,7 +1,7 @@
-"""torch.distributions as emitted code uses them: no argument checks, ``.to_event(k)``, floats for discrete values.
+"""torch.distributions as emitted code uses them: no argument checks, ``.to_event(k)``, all values floats.
 
-A torch distribution is subclassed with its own constructor, so that ``expand`` and ``kl_divergence`` (which finds
-a rule by the class or its parents) keep working. The distributions which torch lacks are in ``densities``.
+``kl_divergence`` finds a rule by a class or its parents, so torch's rules serve the subclasses. The
+distributions which torch lacks are in ``densities``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ class Unchecked(td.Distribution):
     _validate_args = False
 
     def expand(self, batch_shape: Size, _instance: Any = None) -> Any:
-        return super().expand(torch.Size(batch_shape), self.__new__(type(self)) if _instance is None else _instance)
+        # torch makes the new object itself only for a class that keeps its parent's constructor.
+        new = self.__new__(type(self)) if _instance is None else _instance
+        return super().expand(torch.Size(batch_shape), new)
 
     def to_event(self, k: int | None = None) -> Any:
         """Make the last k batch dimensions (all of them for None) part of the event."""
@@ -106,7 +108,7 @@ class Bernoulli(Unchecked, td.Bernoulli):
 class Categorical(Unchecked, td.Categorical):
     """Values 0..K-1 as floats, like all data here."""
 
-    def sample(self, sample_shape: Size = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Size = ()) -> Tensor:
         return super().sample(torch.Size(sample_shape)).to(self._param.dtype)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:

@@ -24,13 +24,13 @@ class Game:
 
 
 GAMES: dict[str, Game] = {
-    # Goodfellow et al. (2014, Sec. 3): the score is a logit, and the model raises log D rather than lowers log(1 - D).
+    # Goodfellow et al. (2014, Sec. 3): the score is a logit; the model raises log D, not lowers log(1 - D).
     "nonsaturating": Game(
         adversary_loss=lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
         model_loss_fake=lambda fake: F.softplus(-fake).mean(),
         model_loss_real=lambda real: F.softplus(real).mean(),
     ),
-    # Arjovsky et al. (2017, Eq. 2): a difference of means, of an adversary kept 1-Lipschitz by `gradient_penalty`.
+    # Arjovsky et al. (2017, Eq. 2): a difference of means; `gradient_penalty` keeps the score 1-Lipschitz.
     "wasserstein": Game(
         adversary_loss=lambda real, fake: fake.mean() - real.mean(),
         model_loss_fake=lambda fake: -fake.mean(),
@@ -58,17 +58,17 @@ def gradient_penalty(
 
     Args:
         critic: maps inputs ``(n, ...)`` to scores ``(n,)``.
-        real_inputs, fake_inputs: the critic's inputs in order, batch first; one mixing weight is drawn for each
-            example and used for all of them.
+        real_inputs, fake_inputs: the critic's inputs in order, batch first; one mixing weight is drawn for
+            each example and used for all of them.
     """
     n = real_inputs[0].shape[0]
     mix = torch.rand(n, device=real_inputs[0].device)
     between = []
-    for real, fake in zip(real_inputs, fake_inputs):
+    for real, fake in zip(real_inputs, fake_inputs, strict=True):
         weight = mix.reshape(n, *(1,) * (real.dim() - 1))
         between.append((weight * real + (1 - weight) * fake).detach().requires_grad_())
     with torch.enable_grad():
         gradients = torch.autograd.grad(critic(*between).sum(), between, create_graph=True)
-    squares = sum(g.flatten(1).square().sum(-1) if g.dim() > 1 else g.square() for g in gradients)
+    squares = torch.cat([g.reshape(n, -1) for g in gradients], dim=-1).square().sum(-1)
     # The square root has no gradient at 0.
     return ((squares + 1e-12).sqrt() - 1).square().mean()

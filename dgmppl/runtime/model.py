@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Player:
-    """One side of a fit: a loss to descend and the parameters that it moves, with an optimiser of their own."""
+    """One side of a fit: a loss to descend and the parameters it moves, with an optimiser of their own."""
 
     name: str
     loss: Callable[..., Tensor]
@@ -63,7 +63,8 @@ class GenerativeModel(nn.Module):
     def _figure(self, name: str, data: tuple[Tensor, ...]) -> Tensor:
         figures = self.figures(*data)
         if name not in figures:
-            raise NotImplementedError(f"{type(self).__name__} has no {name}; it has {', '.join(figures) or 'none'}")
+            known = ", ".join(figures) or "none"
+            raise NotImplementedError(f"{type(self).__name__} does not give {name!r}; its figures: {known}")
         return figures[name]
 
     def players(self) -> tuple[Player, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -92,7 +94,7 @@ class CausalConv(nn.Module):
         super().__init__()
         sizes = (in_channels, *hidden, out_channels)
         self.kernel = kernel
-        self.layers = nn.ModuleList(nn.Conv1d(a, b, kernel) for a, b in zip(sizes, sizes[1:]))
+        self.layers = nn.ModuleList(nn.Conv1d(a, b, kernel) for a, b in pairwise(sizes))
         self.activation = make_activation(activation)
         self.out = make_activation(out) if out is not None else nn.Identity()
         receivers = (hidden or (out_channels,)) if context else ()
@@ -101,7 +103,7 @@ class CausalConv(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         batch = _batch_shape(x, context if self.context else None)
         h = x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]).transpose(-1, -2)
-        h = F.pad(h, (1, 0))[..., :-1]  # position d now holds input d-1, which makes what follows strictly causal
+        h = F.pad(h, (1, 0))[..., :-1]  # position d now holds input d-1: all that follows is strictly causal
         for index, layer in enumerate(self.layers):
             h = layer(F.pad(h, (self.kernel - 1, 0)))
             if index < len(self.context):
@@ -128,9 +130,9 @@ class MaskedLinear(nn.Linear):
 class CausalMLP(nn.Module):
     """A masked autoencoder (MADE) ``(..., D, in_channels) -> (..., D, out_channels)``.
 
-    The output at position d depends on the inputs at positions before d only: a unit of degree m sees the units
-    of degree at most m, and an output of degree d the hidden units of degree below d (Germain et al., 2015,
-    Eqs. 12 and 13). A context has degree 0, so every position sees it.
+    The output at position d depends on the inputs at positions before d only: a unit of degree m sees the
+    units of degree at most m, and an output of degree d the hidden units of degree below d (Germain et al.,
+    2015, Eqs. 12 and 13). A context has degree 0, so every position sees it.
 
     Args:
         length: number of positions D.
@@ -155,7 +157,7 @@ class CausalMLP(nn.Module):
         self.out_channels = out_channels
         self.has_context = context > 0
         positions = torch.arange(1, length + 1)
-        degrees = torch.cat([positions.repeat_interleave(in_channels), torch.zeros(context, dtype=torch.long)])
+        degrees = torch.cat([positions.repeat_interleave(in_channels), positions.new_zeros(context)])
         # Degree 0 is of use only with a context: without one, such a unit would be a constant.
         lowest = 0 if context or length == 1 else 1
         layers: list[nn.Module] = []

@@ -31,4 +31,11 @@ class Autoregressive(densities.Autoregressive, TorchDistributionMixin):
     to_event = TorchDistributionMixin.to_event
 
 
-__all__ = ["Autoregressive", "DiscretizedLogistic", "IntegerCategorical", "Logistic", "Mixture", "Pushforward"]
+__all__ = [
+    "Autoregressive",
+    "DiscretizedLogistic",
+    "IntegerCategorical",
+    "Logistic",
+    "Mixture",
+    "Pushforward",
+]

@@ -19,8 +19,8 @@ def langevin(
 ) -> Tensor:
     """Langevin dynamics: ``x <- x - step_size dE/dx + noise eps`` with eps standard normal.
 
-    With ``noise = sqrt(2 step_size)`` and small steps the chain draws from ``exp(-E(x))`` (Welling and Teh, 2011;
-    Tomczak, 2022, Sec. 6.2). Nothing of it is kept in the graph: the draws are constants to the loss.
+    With ``noise = sqrt(2 step_size)`` and small steps the chain draws from ``exp(-E(x))`` (Welling and Teh,
+    2011; Tomczak, 2022, Sec. 6.2). Nothing of it is kept in the graph: the draws are constants to the loss.
 
     Args:
         energy: maps x ``(n, ...)`` to ``(n,)``.
@@ -44,7 +44,7 @@ def gibbs(
     """Gibbs sampling: each step draws every block given the latest value of all of them, in the order given.
 
     Args:
-        updates: for each block of the state, a function of the whole state that draws it anew; None clamps it.
+        updates: for each block of the state, a function of the whole state that draws it; None clamps it.
         state: the blocks' values where the chain starts.
         steps: number of sweeps.
     """
