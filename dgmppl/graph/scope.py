@@ -1,0 +1,232 @@
+"""Names in scope while a spec is elaborated, and the numbers that its constants stand for."""
+
+from __future__ import annotations
+
+import keyword
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.networks import NETWORKS
+from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
+from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.values import Bijection, Module, NetworkSpec
+from dgmppl.source import Source, Span
+from dgmppl.syntax import tree
+
+# Largest family and largest tensor that a model may ask for; far above what a machine would hold.
+MAX_MEMBERS = 10_000
+MAX_ELEMENTS = 10**9
+
+RESERVED = frozenset({"p", "q", "E", "sum", "param", "uniform", "mixture", "residual", "grid", "quantize"})
+KINDS = frozenset({*DISTRIBUTIONS, *NETWORKS, *BIJECTIONS, *FUNCTIONS})
+
+
+class Fail(Exception):
+    """Abandons the statement at hand, its mistake having been reported: one mistake, one message."""
+
+
+@dataclass
+class Family:
+    """The members of `z[t in 1..T]` by index."""
+
+    name: str
+    index: str
+    members: dict[int, Variable] = field(default_factory=dict)
+
+
+@dataclass
+class NamedNet:
+    spec: NetworkSpec
+    span: Span
+    module: Module | None = None
+
+
+@dataclass
+class NamedFlow:
+    statement: tree.Flow
+    features: int | None = None
+    bijection: Bijection | None = None
+
+
+Binding = float | Variable | Family | Parameter | NamedNet | NamedFlow
+_WHAT = {
+    float: "a constant",
+    Variable: "a variable",
+    Family: "a family of variables",
+    Parameter: "a parameter",
+    NamedNet: "a network",
+    NamedFlow: "a flow",
+}
+
+
+def describe_binding(binding: Binding) -> str:
+    return _WHAT[type(binding)]
+
+
+class Scope:
+    """What the names of one spec mean, and the mistakes found so far."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.diagnostics: list[Diagnostic] = []
+        self.names: dict[str, Binding] = {}
+        self.places: dict[str, Span] = {}
+        self.poisoned: set[str] = set()
+        self.idents: set[str] = {"self", "torch", "nn", "n"}
+        self.attributes: set[str] = set()
+        self.shared: dict[object, Module] = {}
+
+    # --- mistakes --------------------------------------------------------------------------------
+
+    def report(
+        self,
+        code: str,
+        headline: str,
+        span: Span,
+        label: str = "",
+        *,
+        notes: tuple[Note, ...] = (),
+        help: str = "",
+        severity: str = "error",
+    ) -> None:
+        self.diagnostics.append(Diagnostic(code, headline, span, label, notes, help, severity))
+
+    def fail(
+        self,
+        code: str,
+        headline: str,
+        span: Span,
+        label: str = "",
+        *,
+        notes: tuple[Note, ...] = (),
+        help: str = "",
+    ) -> NoReturn:
+        self.report(code, headline, span, label, notes=notes, help=help)
+        raise Fail
+
+    @contextmanager
+    def statement(self, *declares: str) -> Iterator[None]:
+        """Ends a failed statement quietly; what it would have declared then causes no further message."""
+        try:
+            yield
+        except Fail:
+            self.poisoned.update(name for name in declares if name not in self.names)
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def declare(self, name: str, binding: Binding, span: Span) -> None:
+        """Adds a name. Reports a name that is taken or reserved (E202, E217)."""
+        if name in RESERVED or name in KINDS:
+            self.fail(
+                "E217",
+                f"`{name}` is a word of the language",
+                span,
+                "cannot be declared",
+                help="choose another name",
+            )
+        if name in self.names:
+            self.fail(
+                "E202",
+                f"`{name}` is declared twice",
+                span,
+                "declared again",
+                notes=(Note(self.places[name], "first declared here"),),
+                help="rename one of the two",
+            )
+        self.names[name] = binding
+        self.places[name] = span
+
+    def lookup(self, name: str, span: Span, wanted: str = "name") -> Binding:
+        """What a name means. Reports an unknown one (E201) with the nearest known."""
+        if name in self.names:
+            return self.names[name]
+        if name in self.poisoned:
+            raise Fail
+        if name in KINDS:
+            self.fail("E217", f"`{name}` is a kind, not a value", span, f"a {wanted} is needed here")
+        self.fail(
+            "E201",
+            f"unknown {wanted} `{name}`",
+            span,
+            "not declared",
+            help=did_you_mean(name, self.names, f"declare `{name}` before it is used"),
+        )
+
+    def ident(self, name: str) -> str:
+        """A Python identifier for a name, unlike every other one given out."""
+        base = "".join(c if c.isalnum() else "_" for c in name).strip("_") or "v"
+        ident = base
+        while ident in self.idents or keyword.iskeyword(ident):
+            ident += "_"
+        self.idents.add(ident)
+        return ident
+
+    def attribute(self, name: str) -> str:
+        """A name for something the model holds, unlike every other one given out."""
+        candidate, k = name, 2
+        while candidate in self.attributes:
+            candidate, k = f"{name}_{k}", k + 1
+        self.attributes.add(candidate)
+        return candidate
+
+    # --- numbers ---------------------------------------------------------------------------------
+
+    def number(self, expr: tree.Expr, env: Mapping[str, int], wanted: str = "a number") -> float:
+        """The number that a constant expression stands for. Reports what is none (E210)."""
+        value = self._number(expr, env, wanted)
+        if not math.isfinite(value):
+            self.fail("E210", f"{wanted} is expected", expr.span, "is not finite")
+        return value
+
+    def _number(self, expr: tree.Expr, env: Mapping[str, int], wanted: str) -> float:
+        if isinstance(expr, tree.Number):
+            return expr.value
+        if isinstance(expr, tree.Negate):
+            return -self._number(expr.operand, env, wanted)
+        if isinstance(expr, tree.Name):
+            if expr.name in env:
+                return float(env[expr.name])
+            binding = self.lookup(expr.name, expr.span, "constant")
+            if isinstance(binding, float):
+                return binding
+            self.fail(
+                "E210",
+                f"{wanted} is expected, `{expr.name}` is {describe_binding(binding)}",
+                expr.span,
+                "not a constant",
+                notes=(Note(self.places[expr.name], "declared here"),),
+            )
+        if isinstance(expr, tree.Binary) and expr.op in _ARITHMETIC:
+            left, right = self._number(expr.left, env, wanted), self._number(expr.right, env, wanted)
+            try:
+                return float(_ARITHMETIC[expr.op](left, right))
+            except (ZeroDivisionError, OverflowError, TypeError):
+                self.fail("E210", "this arithmetic has no result", expr.span, f"{left:g} {expr.op} {right:g}")
+        self.fail("E210", f"{wanted} is expected", expr.span, "not a number known at build time")
+
+    def integer(
+        self, expr: tree.Expr, env: Mapping[str, int], wanted: str, low: int | None = None
+    ) -> int:
+        """A whole number, at least `low`. Reports what is none (E210)."""
+        value = self.number(expr, env, wanted)
+        if not value.is_integer() or (low is not None and value < low):
+            least = "" if low is None else f" of at least {low}"
+            self.fail("E210", f"{wanted} is a whole number{least}", expr.span, f"this is {value:g}")
+        if abs(value) > 1e15:
+            self.fail("E216", f"{wanted} is too large", expr.span, f"this is {value:g}")
+        return int(value)
+
+
+_ARITHMETIC = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "^": lambda a, b: a**b,
+}

@@ -1,0 +1,170 @@
+"""Types as a spec writes them, and the fields of data sets that variables are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dgmppl.data.catalogue import DATASETS, TRANSFORMS, Field
+from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.nodes import DataSource
+from dgmppl.graph.scope import MAX_ELEMENTS, Scope
+from dgmppl.graph.supports import NAMES, PLAIN, Support, Type, number_text
+from dgmppl.syntax import tree
+
+
+def check_type(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Type:
+    """The type that a declaration writes; E208, E209, E210, E216 for what is none."""
+    support = _support(scope, node, env)
+    shape = tuple(scope.integer(e, env, "a size", low=1) for e in node.shape)
+    type_ = Type(support, shape)
+    if type_.features > MAX_ELEMENTS:
+        scope.fail("E216", f"{type_.describe()} has {type_.features:,} numbers a row", node.span, "too large")
+    if support.name in ("simplex", "sphere") and not shape:
+        scope.fail("E204", f"a {support.name} needs a shape", node.span, "a vector", help=f"{support.name}[3]")
+    return type_
+
+
+def _support(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Support:
+    name, arguments = node.support, node.arguments
+    if name in ("integer", "interval") and arguments:
+        return _bounded(scope, node, env)
+    if name == "categorical":
+        if len(arguments) != 1 or isinstance(arguments[0], tree.Range):
+            scope.fail("E209", "categorical takes the number of categories", node.span, help="categorical(10)")
+        return Support(name, size=scope.integer(arguments[0], env, "the number of categories", low=2))
+    if name in PLAIN:
+        if arguments:
+            scope.fail("E209", f"{name} takes no arguments", node.span, help=f"write {name}[16] for a shape")
+        return PLAIN[name]
+    if name == "interval":
+        scope.fail("E209", "interval takes its two ends", node.span, help="interval(-1, 1)")
+    scope.fail(
+        "E208",
+        f"unknown support `{name}`",
+        node.span,
+        "not a support",
+        help=did_you_mean(name, NAMES, f"one of {', '.join(NAMES)}"),
+    )
+
+
+def _bounded(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Support:
+    name, arguments = node.support, node.arguments
+    ends: tuple[tree.Expr, ...]
+    if name == "integer":
+        if len(arguments) != 1 or not isinstance(arguments[0], tree.Range):
+            scope.fail("E209", "integer takes a range", node.span, help="integer(0..16)")
+        ends = (arguments[0].low, arguments[0].high)
+        low, high = (float(scope.integer(e, env, "an end of the range")) for e in ends)
+    else:
+        if len(arguments) != 2 or any(isinstance(a, tree.Range) for a in arguments):
+            scope.fail("E209", "interval takes its two ends", node.span, help="interval(-1, 1)")
+        ends = tuple(a for a in arguments if not isinstance(a, tree.Range))
+        low, high = (scope.number(e, env, "an end of the interval") for e in ends)
+    if low >= high:
+        scope.fail("E210", f"{number_text(low)} is not below {number_text(high)}", node.span, "empty range")
+    return Support(name, low, high, int(high - low) + 1 if name == "integer" else None)
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+def check_data(scope: Scope, node: tree.Field | tree.Transform, type_: Type, declared: tree.Type) -> DataSource:
+    """Where a variable's values come from; E218 for unknown names, E219 where the types disagree."""
+    transforms: list[tuple[str, tuple[float, ...]]] = []
+    inner: tree.Field | tree.Transform = node
+    while isinstance(inner, tree.Transform):
+        transforms.insert(0, _transform(scope, inner))
+        inner = inner.data
+    known = _field(scope, inner)
+    if known is not None:
+        found = known_type(known, transforms)
+        if not holds(type_, found):
+            scope.fail(
+                "E219",
+                f"the data is {found.describe()}, declared as {type_.describe()}",
+                node.span,
+                found.describe(),
+                notes=(Note(declared.span, "declared here"),),
+                help=_mend(type_, found, known),
+            )
+    return DataSource(inner.dataset, inner.name, inner.file, tuple(transforms), node.span)
+
+
+def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ...]]:
+    if node.name == "labelled":
+        scope.fail("E220", "`labelled` is read but cannot be compiled yet", node.span, "some rows only")
+    if node.name not in TRANSFORMS:
+        help_ = did_you_mean(node.name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
+        scope.fail("E218", f"unknown transform `{node.name}`", node.span, help=help_)
+    wanted = TRANSFORMS[node.name]
+    if len(node.arguments) != len(wanted):
+        signature = f"{node.name}({', '.join(('data', *wanted))})"
+        scope.fail("E209", f"{node.name} takes {len(wanted)} numbers", node.span, help=signature)
+    numbers = tuple(scope.number(a, {}, "a number") for a in node.arguments)
+    if node.name == "rescale" and numbers[0] >= numbers[1]:
+        scope.fail("E210", "rescale takes its low end first", node.span, "empty range")
+    return node.name, numbers
+
+
+def _field(scope: Scope, node: tree.Field) -> Field | None:
+    if node.file:
+        suffix = Path(node.dataset).suffix.lower()
+        if suffix != ".npz":
+            scope.fail(
+                "E218", f"cannot read data from a `{suffix or 'nameless'}` file", node.span, help="an .npz file"
+            )
+        return None
+    if node.dataset not in DATASETS:
+        help_ = did_you_mean(node.dataset, DATASETS, f"one of {', '.join(DATASETS)}, or a file: \"mine.npz\".x")
+        scope.fail("E218", f"unknown data set `{node.dataset}`", node.span, "not in the catalogue", help=help_)
+    fields = DATASETS[node.dataset].fields
+    if node.name not in fields:
+        help_ = did_you_mean(node.name, fields, f"{node.dataset} has {', '.join(fields)}")
+        scope.fail("E218", f"{node.dataset} has no field `{node.name}`", node.span, help=help_)
+    return fields[node.name]
+
+
+def known_type(field: Field, transforms: list[tuple[str, tuple[float, ...]]]) -> Type:
+    """The type of a catalogue field after its transforms."""
+    type_ = Type(Support(field.support, field.low, field.high, field.size), field.shape)
+    for name, numbers in transforms:
+        if name == "threshold":
+            type_ = Type(PLAIN["binary"], type_.shape)
+        elif name == "rescale":
+            type_ = Type(Support("interval", *numbers), type_.shape)
+        elif name == "standardize":
+            type_ = Type(PLAIN["real"], type_.shape)
+        elif name == "flatten":
+            type_ = Type(type_.support, (type_.elements,))
+    return type_
+
+
+def holds(declared: Type, found: Type) -> bool:
+    """Whether every value of `found` is a value of `declared`."""
+    if declared.shape != found.shape:
+        return False
+    d, f = declared.support, found.support
+    if d == f or d.name == "real":
+        return d == f or f.name != "categorical"
+    if d.name == "integer":
+        if f.name not in ("integer", "binary"):
+            return False
+        return d.low is None or (f.low is not None and d.low <= f.low and f.high <= d.high)  # type: ignore[operator]
+    if d.name in ("interval", "unit"):
+        return f.low is not None and f.high is not None and d.low <= f.low and f.high <= d.high  # type: ignore[operator]
+    if d.name == "categorical" and d.size is not None and f.size is not None:
+        return f.size <= d.size and f.low in (None, 0.0)
+    return d.name == "positive" and f.low is not None and f.low > 0
+
+
+def _mend(declared: Type, found: Type, field: Field) -> str:
+    if declared.shape != found.shape:
+        return f"the data has shape {list(found.shape)}"
+    if declared.support.name == "binary" and field.low is not None and field.high is not None:
+        middle = number_text((field.low + field.high) / 2)
+        return f"make it binary: threshold(..., {middle}), or declare it {found.describe()}"
+    if declared.support.name == "interval" and declared.support.low is not None:
+        low, high = number_text(declared.support.low), number_text(declared.support.high or 0.0)
+        return f"scale it: rescale(..., {low}, {high}), or declare it {found.describe()}"
+    return f"declare it {found.describe()}"
