@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from dgmppl.data.catalogue import DATASETS, TRANSFORMS, Field
+from dgmppl.catalogue.transforms import TRANSFORMS
+from dgmppl.data.catalogue import DATASETS, Field
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.nodes import DataSource
 from dgmppl.graph.scope import MAX_ELEMENTS, Scope
@@ -97,7 +98,7 @@ def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ..
     if node.name not in TRANSFORMS:
         help_ = did_you_mean(node.name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
         scope.fail("E218", f"unknown transform `{node.name}`", node.span, help=help_)
-    wanted = TRANSFORMS[node.name]
+    wanted, _ = TRANSFORMS[node.name]
     if len(node.arguments) != len(wanted):
         signature = f"{node.name}({', '.join(('data', *wanted))})"
         scope.fail("E209", f"{node.name} takes {len(wanted)} numbers", node.span, help=signature)
@@ -127,16 +128,9 @@ def _field(scope: Scope, node: tree.Field) -> Field | None:
 
 def known_type(field: Field, transforms: list[tuple[str, tuple[float, ...]]]) -> Type:
     """The type of a catalogue field after its transforms."""
-    type_ = Type(Support(field.support, field.low, field.high, field.size), field.shape)
+    type_ = field.type
     for name, numbers in transforms:
-        if name == "threshold":
-            type_ = Type(PLAIN["binary"], type_.shape)
-        elif name == "rescale":
-            type_ = Type(Support("interval", *numbers), type_.shape)
-        elif name == "standardize":
-            type_ = Type(PLAIN["real"], type_.shape)
-        elif name == "flatten":
-            type_ = Type(type_.support, (type_.elements,))
+        type_ = TRANSFORMS[name][1](type_, numbers)
     return type_
 
 

@@ -1,0 +1,20 @@
+"""Transforms of data as a spec writes them: the numbers each takes, and the type of what comes out.
+
+What they do to arrays is in `dgmppl.data.transforms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dgmppl.graph.supports import PLAIN, Support, Type
+
+Result = Callable[[Type, tuple[float, ...]], Type]
+
+# name -> (names of its numbers, type of the result)
+TRANSFORMS: dict[str, tuple[tuple[str, ...], Result]] = {
+    "threshold": (("at",), lambda t, _: Type(PLAIN["binary"], t.shape)),
+    "rescale": (("low", "high"), lambda t, ends: Type(Support("interval", *ends), t.shape)),
+    "standardize": ((), lambda t, _: Type(PLAIN["real"], t.shape)),
+    "flatten": ((), lambda t, _: Type(t.support, (t.elements,))),
+}

@@ -1,0 +1,26 @@
+"""Where an expression stands, as far as elaborating it needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dgmppl.graph.values import Points
+
+
+@dataclass(frozen=True)
+class Context:
+    """`hint` names what the model will hold for this expression; `env` gives family indices their numbers.
+
+    `past` is the (variable, index) whose past may be read. Inside a mixture's component `copies` counts the
+    components, or `points` names the grid point that stands for one. `sums` gives summation indices their ranges.
+    `site` identifies the statement, so that instances of a family can share a network.
+    """
+
+    hint: str
+    env: Mapping[str, int] = field(default_factory=dict)
+    past: tuple[str, str] | None = None
+    copies: int = 0
+    points: tuple[tuple[str, Points], ...] = ()
+    sums: Mapping[str, int] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)

@@ -1,0 +1,373 @@
+"""Values: arithmetic, variables, networks and bijections applied, with shapes inferred from both sides.
+
+Sizes flow up from variables and down from what a place expects: a network's output, or `param`, takes the
+shape that is expected of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.networks import NETWORKS
+from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.bijections import image
+from dgmppl.graph.context import Context
+from dgmppl.graph.networks import apply_network, is_network
+from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.scope import Fail, Family, NamedFlow, NamedNet, Scope, describe_binding
+from dgmppl.graph.supports import INTEGER, PLAIN, REAL, Type, real
+from dgmppl.graph.values import (
+    Constant,
+    Declared,
+    Element,
+    IndexSum,
+    Learned,
+    Operation,
+    Past,
+    Use,
+    Value,
+)
+from dgmppl.source import Span
+from dgmppl.syntax import tree
+
+Shape = tuple[int, ...]
+
+
+def check_value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
+    """The typed value of an expression where `expected` is wanted (None: whatever it is).
+
+    A network and `param` take the expected shape; anything else must have it (E204), numbers fit every shape.
+    """
+    value = _value(scope, expr, expected, ctx)
+    if expected is not None and value.shape not in ((), expected.shape):
+        scope.fail(
+            "E204",
+            f"shape {list(expected.shape)} is expected, this has {list(value.shape) or 'none'}",
+            expr.span,
+            f"shape {list(value.shape)}",
+            help="a network in its place takes the expected shape: linear(...)",
+        )
+    return value
+
+
+def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
+    if isinstance(expr, tree.Number):
+        return Constant(real(), expr.span, expr.value)
+    if isinstance(expr, tree.Name):
+        return _name(scope, expr, ctx)
+    if isinstance(expr, tree.Learned):
+        if expected is None:
+            scope.fail("E211", "the size of this `param` does not follow from its place", expr.span)
+        return Learned(expected, expr.span, scope.attribute(ctx.hint), ctx.copies or _count(ctx))
+    if isinstance(expr, tree.Negate):
+        operand = _value(scope, expr.operand, expected, ctx)
+        return Operation(Type(REAL, operand.shape), expr.span, "negate", (operand,))
+    if isinstance(expr, tree.Binary):
+        return _binary(scope, expr, expected, ctx)
+    if isinstance(expr, tree.Bracket):
+        return _bracket(scope, expr, ctx)
+    if isinstance(expr, tree.Call):
+        return _call(scope, expr, expected, ctx)
+    if isinstance(expr, tree.Summation):
+        return _summation(scope, expr, ctx)
+    what = {
+        tree.Quotation: "a distribution",
+        tree.Record: "a record",
+        tree.String: "text",
+        tree.Boolean: "true or false",
+    }[type(expr)]
+    scope.fail("E217", f"a value is needed here, not {what}", expr.span)
+
+
+def _count(ctx: Context) -> int:
+    return ctx.points[0][1].count if ctx.points else 0
+
+
+def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
+    if expr.name in ctx.env:
+        return Constant(real(), expr.span, float(ctx.env[expr.name]))
+    points = dict(ctx.points).get(expr.name)
+    if points is not None:
+        return points
+    if expr.name in ctx.sums:
+        scope.fail("E217", f"`{expr.name}` is an index of the sum", expr.span, "goes in brackets")
+    binding = scope.lookup(expr.name, expr.span, "variable")
+    if isinstance(binding, float):
+        return Constant(real(), expr.span, binding)
+    if isinstance(binding, Variable):
+        return Use(binding.type, expr.span, binding.name)
+    if isinstance(binding, Parameter):
+        return Declared(binding.type, expr.span, binding.name)
+    if isinstance(binding, Family):
+        help_ = f"name a member: {expr.name}[{next(iter(binding.members))}]"
+        scope.fail("E215", f"`{expr.name}` is a family of variables", expr.span, "needs an index", help=help_)
+    scope.fail(
+        "E217",
+        f"a value is needed here, `{expr.name}` is {describe_binding(binding)}",
+        expr.span,
+        "needs its inputs",
+        help=f"{expr.name}(...)",
+    )
+
+
+def resolve_member(scope: Scope, family: Family, index: int, span: Span) -> Variable:
+    """A family's member. Reports an index outside the family (E215)."""
+    if index not in family.members:
+        low, high = min(family.members), max(family.members)
+        scope.fail(
+            "E215",
+            f"`{family.name}[{index}]` does not exist",
+            span,
+            f"{family.name} goes from {low} to {high}",
+            notes=(Note(scope.places[family.name], "declared here"),),
+        )
+    return family.members[index]
+
+
+# --- arithmetic ----------------------------------------------------------------------------------
+
+
+def _is_open(scope: Scope, expr: tree.Expr) -> bool:
+    """Whether an expression has no shape of its own and takes the one that is expected."""
+    if isinstance(expr, tree.Learned):
+        return True
+    if isinstance(expr, tree.Call):
+        if is_network(scope, expr.target):
+            return True
+        return (
+            isinstance(expr.target, tree.Name)
+            and expr.target.name in FUNCTIONS
+            and all(not isinstance(a, tree.Keyword) and _is_open(scope, a) for a in expr.arguments)
+        )
+    if isinstance(expr, tree.Binary) and expr.op != "@":
+        return _is_open(scope, expr.left) and _is_open(scope, expr.right)
+    return isinstance(expr, tree.Negate) and _is_open(scope, expr.operand)
+
+
+def _binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context) -> Value:
+    if expr.op == ">>":
+        scope.fail(
+            "E217", "`>>` makes a distribution or a flow, and a value is needed here", expr.span,
+            help="name the flow and apply it: flow f = ...; f(u)",
+        )
+    wanted = None if expected is None else real(*expected.shape)
+    if expr.op == "@":
+        left, right = _value(scope, expr.left, None, ctx), _value(scope, expr.right, None, ctx)
+        if not left.shape or not right.shape or left.shape[-1] != right.shape[0]:
+            _disagree(scope, expr, left, right, "the last size of the left must be the first of the right")
+        shape = left.shape[:-1] + right.shape[1:]
+        return Operation(real(*shape), expr.span, "@", (left, right))
+    if wanted is None and _is_open(scope, expr.left) and not _is_open(scope, expr.right):
+        right = _value(scope, expr.right, None, ctx)
+        left = _value(scope, expr.left, real(*right.shape), ctx)
+    else:
+        left = _value(scope, expr.left, wanted, ctx)
+        right = _value(scope, expr.right, wanted or real(*left.shape), ctx)
+    if left.shape and right.shape and left.shape != right.shape:
+        _disagree(scope, expr, left, right, f"`{expr.op}` works element by element")
+    return Operation(real(*(left.shape or right.shape)), expr.span, expr.op, (left, right))
+
+
+def _disagree(scope: Scope, expr: tree.Binary, left: Value, right: Value, why: str) -> None:
+    scope.fail(
+        "E204",
+        f"shapes {list(left.shape)} and {list(right.shape)} do not go together",
+        expr.span,
+        why,
+        notes=(
+            Note(expr.left.span, f"shape {list(left.shape)}"),
+            Note(expr.right.span, f"shape {list(right.shape)}"),
+        ),
+    )
+
+
+def _summation(scope: Scope, expr: tree.Summation, ctx: Context) -> Value:
+    if not expr.indices:
+        body = _value(scope, expr.body, None, ctx)
+        return Operation(real(), expr.span, "sum", (body,))
+    ranges: dict[str, int] = {}
+    for name in expr.indices:
+        if name in scope.names or name in ctx.sums or expr.indices.count(name) > 1:
+            scope.fail("E202", f"the index `{name}` is already taken", expr.span, "choose another letter")
+    _infer_ranges(scope, expr.body, set(expr.indices), ranges, ctx)
+    for name in expr.indices:
+        if name not in ranges:
+            scope.fail("E211", f"the range of the index `{name}` does not follow", expr.span, "never used")
+    body = _value(scope, expr.body, None, replace(ctx, sums={**ctx.sums, **ranges}))
+    if body.shape:
+        scope.fail("E204", "what is summed over indices is a number", expr.body.span, f"shape {list(body.shape)}")
+    return IndexSum(real(), expr.span, tuple(ranges.items()), body)
+
+
+def _infer_ranges(
+    scope: Scope, expr: object, indices: set[str], ranges: dict[str, int], ctx: Context
+) -> None:
+    """An index ranges over the axis that it stands at, the same one wherever it stands (E204)."""
+    if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
+        binding = scope.lookup(expr.target.name, expr.target.span, "variable")
+        shape = binding.type.shape if isinstance(binding, (Variable, Parameter)) else ()
+        for axis, item in enumerate(expr.items[: len(shape)]):
+            if not (isinstance(item, tree.Name) and item.name in indices):
+                continue
+            if ranges.setdefault(item.name, shape[axis]) != shape[axis]:
+                scope.fail(
+                    "E204",
+                    f"`{item.name}` ranges over {ranges[item.name]} elsewhere in the sum, and over {shape[axis]} here",
+                    item.span,
+                )
+    for child in vars(expr).values() if isinstance(expr, tree.Node) else ():
+        for part in child if isinstance(child, tuple) else (child,):
+            _infer_ranges(scope, part, indices, ranges, ctx)
+
+
+# --- brackets and calls --------------------------------------------------------------------------
+
+
+def _bracket(scope: Scope, expr: tree.Bracket, ctx: Context) -> Value:
+    target = expr.target
+    past = [i for i in expr.items if isinstance(i, tree.Past)]
+    if past:
+        return _past(scope, expr, past[0], ctx)
+    for item in expr.items:
+        if isinstance(item, (tree.Keyword, tree.Binding)):
+            scope.fail("E215", "an index is needed here", item.span)
+    items = tuple(i for i in expr.items if not isinstance(i, (tree.Keyword, tree.Binding, tree.Past)))
+    if is_network(scope, expr) or is_network(scope, target):
+        scope.fail("E217", "this network has no inputs", expr.span, "needs its inputs", help="mlp[256](z)")
+    if isinstance(target, tree.Name):
+        if target.name in NETWORKS or target.name in FUNCTIONS:
+            scope.fail("E217", f"`{target.name}` needs its inputs in parentheses", expr.span)
+        binding = scope.lookup(target.name, target.span, "variable")
+        if isinstance(binding, Family):
+            if not items:
+                scope.fail("E215", "an index is needed here", expr.span)
+            member = resolve_member(scope, binding, scope.integer(items[0], ctx.env, "an index"), expr.span)
+            use = Use(member.type, expr.span, member.name)
+            return use if len(items) == 1 else _element(scope, expr, use, items[1:], ctx)
+        if isinstance(binding, (NamedNet, NamedFlow)):
+            scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no index")
+    return _element(scope, expr, _indexed(scope, target, items, ctx), items, ctx)
+
+
+def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx: Context) -> Value:
+    """What is indexed. A network has an output for each category where the index is a categorical variable."""
+    if _is_open(scope, target) and len(items) == 1:
+        index = _value(scope, items[0], None, ctx)
+        size = index.type.support.size
+        if index.type.shape or size is None:
+            scope.fail("E211", "the output size of this network does not follow", target.span)
+        return _value(scope, target, real(size), ctx)
+    return _value(scope, target, None, ctx)
+
+
+def _past(scope: Scope, expr: tree.Bracket, past: tree.Past, ctx: Context) -> Value:
+    name = expr.target.name if isinstance(expr.target, tree.Name) else ""
+    if len(expr.items) != 1 or ctx.past != (name, past.index):
+        scope.fail(
+            "E223",
+            "the past of a variable is read where its elements are modelled one after another",
+            expr.span,
+            "not the past of this factor's variable",
+            help=f"p({name or 'x'}[d] | {name or 'x'}[<d]) = ...",
+        )
+    variable = scope.lookup(name, expr.span, "variable")
+    assert isinstance(variable, Variable)  # the factor's head was resolved before its body
+    return Past(variable.type, expr.span, variable.name)
+
+
+def _element(
+    scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.Expr, ...], ctx: Context
+) -> Value:
+    if len(items) != len(value.shape):
+        scope.fail(
+            "E204",
+            f"{len(items)} indices for shape {list(value.shape)}",
+            expr.span,
+            f"needs {len(value.shape)}" if value.shape else "has no elements",
+        )
+    index: list[int | str | Value] = []
+    for item, size in zip(items, value.shape):
+        if isinstance(item, tree.Name) and item.name in ctx.sums:
+            if ctx.sums[item.name] != size:
+                scope.fail("E204", f"`{item.name}` goes to {ctx.sums[item.name]}, this axis to {size}", item.span)
+            index.append(item.name)
+            continue
+        if ctx.past is not None and isinstance(item, tree.Name) and item.name == ctx.past[1]:
+            scope.fail("E223", f"`{item.name}` may only stand in the past", expr.span, "the present is modelled here")
+        found = _value(scope, item, None, ctx)
+        if isinstance(found, Constant):
+            position = scope.integer(item, ctx.env, "an index", low=0)
+            if position >= size:
+                scope.fail("E215", f"index {position} of {size} elements", item.span, f"0 to {size - 1}")
+            index.append(position)
+        elif found.shape == () and found.type.support.size is not None:
+            if found.type.support.size > size:
+                scope.fail("E204", f"{found.type.describe()} picks among {size}", item.span)
+            index.append(found)
+        else:
+            scope.fail("E215", "an index is a number or a categorical variable", item.span)
+    return Element(real(), expr.span, value, tuple(index))
+
+
+def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) -> Value:
+    target = expr.target
+    if is_network(scope, target) or (isinstance(target, tree.Bracket) and _unknown_kind(scope, target)):
+        inputs = check_inputs(scope, expr, ctx)
+        return apply_network(scope, expr, inputs, None if expected is None else expected.shape, ctx)
+    if not isinstance(target, tree.Name):
+        scope.fail("E217", "only networks, flows and functions take parentheses", expr.span)
+    if target.name in FUNCTIONS:
+        (argument,) = _positional(scope, expr, 1)
+        wanted = None if expected is None else real(*expected.shape)
+        operand = _value(scope, argument, wanted, ctx)
+        support = {"integer": INTEGER, **PLAIN}[FUNCTIONS[target.name][1]]
+        return Operation(Type(support, operand.shape), expr.span, target.name, (operand,))
+    binding = scope.names.get(target.name)
+    if isinstance(binding, NamedFlow):
+        (argument,) = _positional(scope, expr, 1)
+        value = _value(scope, argument, expected, ctx)
+        return image(scope, target, binding, value, expr.span, check_inputs)
+    if target.name in scope.poisoned:
+        raise Fail
+    known = [*NETWORKS, *FUNCTIONS, *(n for n, b in scope.names.items() if isinstance(b, (NamedNet, NamedFlow)))]
+    if target.name == "quantize":
+        scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span)
+    if binding is not None:
+        scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no inputs")
+    scope.fail(
+        "E208",
+        f"unknown function or network `{target.name}`",
+        target.span,
+        help=did_you_mean(target.name, known, f"one of {', '.join(known)}"),
+    )
+
+
+def _unknown_kind(scope: Scope, target: tree.Bracket) -> bool:
+    """Whether brackets follow a name that nothing has: most likely a misspelt network."""
+    return isinstance(target.target, tree.Name) and target.target.name not in scope.names
+
+
+def _positional(scope: Scope, expr: tree.Call, count: int) -> tuple[tree.Expr, ...]:
+    arguments = tuple(a for a in expr.arguments if not isinstance(a, tree.Keyword))
+    if len(arguments) != count or len(expr.arguments) != count:
+        scope.fail("E209", f"{count} argument is expected, {len(expr.arguments)} given", expr.span)
+    return arguments
+
+
+def check_inputs(scope: Scope, expr: tree.Call, ctx: Context) -> tuple[Value, ...]:
+    """A network's inputs. A family's index is one too, scaled to [-1, 1] as a bounded value."""
+    inputs: list[Value] = []
+    for argument in expr.arguments:
+        if isinstance(argument, tree.Keyword):
+            scope.fail("E209", "a network's inputs have no names", argument.span)
+        if _is_open(scope, argument):
+            scope.fail("E211", "the size of this input does not follow", argument.span, help="bind it with `let`")
+        if isinstance(argument, tree.Name) and argument.name in ctx.env:
+            low, high = ctx.ranges.get(argument.name, (0, 0))
+            position = 2 * (ctx.env[argument.name] - low) / (high - low) - 1 if high > low else 0.0
+            inputs.append(Constant(real(), argument.span, position))
+            continue
+        inputs.append(_value(scope, argument, None, ctx))
+    return tuple(inputs)
+

@@ -1,0 +1,191 @@
+"""Networks: their configuration in brackets, and the sizes that their inputs and their place give them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
+from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.context import Context
+from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
+from dgmppl.graph.supports import Type, real
+from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, walk
+from dgmppl.syntax import tree
+
+
+def is_network(scope: Scope, expr: object) -> bool:
+    """Whether an expression names a network: `mlp[256]`, `linear`, or the name of a `net`."""
+    target = expr.target if isinstance(expr, tree.Bracket) else expr
+    if not isinstance(target, tree.Name):
+        return False
+    return target.name in NETWORKS or isinstance(scope.names.get(target.name), NamedNet)
+
+
+def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[NetworkSpec, NamedNet | None]:
+    """The configuration that a network expression writes, and its declaration if it has a name."""
+    if isinstance(expr, tree.Name):
+        binding = scope.names.get(expr.name)
+        if isinstance(binding, NamedNet):
+            return binding.spec, binding
+        return _configure(scope, expr, expr, (), ctx), None
+    if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
+        if isinstance(scope.names.get(expr.target.name), NamedNet):
+            scope.fail(
+                "E209", f"`{expr.target.name}` is configured where it is declared", expr.span, "takes no brackets"
+            )
+        return _configure(scope, expr, expr.target, expr.items, ctx), None
+    scope.fail("E217", "a network is needed here", expr.span, "not a network", help="mlp[256, 256]")
+
+
+def _configure(
+    scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[object], ctx: Context
+) -> NetworkSpec:
+    if name.name not in NETWORKS:
+        help_ = did_you_mean(name.name, NETWORKS, f"one of {', '.join(NETWORKS)}")
+        scope.fail("E208", f"unknown network `{name.name}`", name.span, "not a network", help=help_)
+    entry = NETWORKS[name.name]
+    known = {o.name: o for o in entry.options}
+    hidden: list[int] = []
+    options: dict[str, str | int] = {}
+    for item in items:
+        if isinstance(item, tree.Keyword):
+            option = known.get(item.name)
+            if option is None:
+                help_ = did_you_mean(item.name, known, f"{entry.name} takes {', '.join(known) or 'no options'}")
+                scope.fail("E209", f"{entry.name} has no option `{item.name}`", item.span, help=help_)
+            if item.name in options:
+                scope.fail("E209", f"`{item.name}` is given twice", item.span, "given again")
+            if option.kind == "count":
+                options[item.name] = scope.integer(item.value, ctx.env, f"`{item.name}`", low=1)
+                if options[item.name] > 10_000:  # type: ignore[operator]
+                    scope.fail("E216", f"a {item.name} this large fits no machine", item.span)
+            else:
+                options[item.name] = _activation(scope, item.value)
+        elif isinstance(item, (tree.Binding, tree.Past)):
+            scope.fail("E209", f"{entry.name} takes sizes and options in its brackets", item.span)
+        elif entry.sizes:
+            hidden.append(scope.integer(item, ctx.env, "a layer's size", low=1))  # type: ignore[arg-type]
+        else:
+            scope.fail("E209", f"{entry.name} takes no sizes", item.span, help=f"{entry.name}(...)")  # type: ignore[attr-defined]
+    if entry.sizes and not hidden:
+        scope.fail("E209", f"{entry.name} needs its hidden sizes", expr.span, help=f"{entry.name}[256, 256]")
+    return NetworkSpec(entry.name, tuple(hidden), tuple(options.items()))
+
+
+def _activation(scope: Scope, expr: tree.Expr) -> str:
+    if isinstance(expr, tree.Name) and expr.name in ACTIVATIONS:
+        return expr.name
+    found = expr.name if isinstance(expr, tree.Name) else ""
+    help_ = did_you_mean(found, ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}")
+    scope.fail("E210", "an activation is expected", expr.span, "not an activation", help=help_)
+
+
+def apply_network(
+    scope: Scope, expr: tree.Call, inputs: tuple[Value, ...], expected: tuple[int, ...] | None, ctx: Context
+) -> Apply:
+    """`mlp[256](z)` with the sizes that follow from `z` and from the shape that is expected of it."""
+    spec, named = check_network(scope, expr.target, ctx)
+    entry = NETWORKS[spec.kind]
+    if not inputs:
+        scope.fail("E209", f"{spec.kind} needs inputs", expr.span, help=f"{spec.kind}[...](z)")
+    past = [v for v in inputs if isinstance(v, Past)]
+    if past and not entry.causal:
+        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal)
+        scope.fail(
+            "E214",
+            f"{spec.kind} is not causal, and `{past[0].variable}[<d]` is the past",
+            expr.span,
+            "would read the present and the future too",
+            help=f"use a causal network: {causal}",
+        )
+    if entry.causal and len(past) != 1:
+        scope.fail(
+            "E214", f"{spec.kind} reads the past of one sequence", expr.span, "reads none" if not past else "",
+            help=f"{spec.kind}[...](x[<d])",
+        )
+    if expected is None:
+        scope.fail(
+            "E211",
+            f"the output size of {spec.kind} does not follow from its place",
+            expr.span,
+            "how many outputs?",
+            help="bind it with a type: let h : real[64] = ...",
+        )
+    others = [v for v in inputs if not isinstance(v, Past)]
+    copies = ctx.copies if not any(isinstance(t, Points) for v in inputs for t in walk(v)) else 0
+    if past:
+        sequence = past[0].type
+        length, width = sequence.shape[0], sequence.support.width
+        if copies:
+            scope.fail("E217", "an autoregressive network cannot stand inside a mixture", expr.span)
+        if not expected or expected[0] != length:
+            scope.fail("E204", f"{spec.kind} gives one output for each position", expr.span)
+        sizes = (width, math.prod(expected[1:]), length, sum(v.type.features for v in others))
+    else:
+        sizes = (sum(v.type.features for v in inputs), math.prod(expected) * (copies or 1), 0, 0)
+    module = _module(scope, expr, spec, named, sizes, inputs, ctx)
+    return Apply(real(*expected), expr.span, module, inputs, copies)
+
+
+def check_slot(
+    scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Context
+) -> Module:
+    """A network given without inputs, in a bijection's brackets or as an adversary."""
+    spec, named = check_network(scope, expr, ctx)
+    if NETWORKS[spec.kind].causal:
+        scope.fail("E214", f"{spec.kind} reads a past, and there is none here", expr.span)
+    return _module(scope, expr, spec, named, (inputs, outputs, 0, 0), (), ctx)
+
+
+def _module(
+    scope: Scope,
+    expr: tree.Expr,
+    spec: NetworkSpec,
+    named: NamedNet | None,
+    sizes: tuple[int, int, int, int],
+    inputs: tuple[Value, ...],
+    ctx: Context,
+) -> Module:
+    """The module for a use: a named network's own, one shared along an index that it reads, or a new one."""
+    weights = _weights(spec, sizes)
+    if weights > MAX_ELEMENTS:
+        scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
+    if named is not None:
+        if named.module is None:
+            attribute = scope.attribute(_declared_name(scope, named))
+            named.module = Module(attribute, spec, *sizes, span=named.span)
+        return _same_size(scope, expr, named.module, sizes)
+    if any(isinstance(v, Constant) for v in inputs):
+        key = (expr.span, ctx.past)
+        if key not in scope.shared:
+            attribute = scope.attribute(f"{ctx.hint}_net")
+            scope.shared[key] = Module(attribute, spec, *sizes, span=expr.span)
+        return _same_size(scope, expr, scope.shared[key], sizes)
+    return Module(scope.attribute(f"{ctx.hint}_net"), spec, *sizes, span=expr.span)
+
+
+def _declared_name(scope: Scope, named: NamedNet) -> str:
+    return next(name for name, binding in scope.names.items() if binding is named)
+
+
+def _same_size(
+    scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, int, int, int]
+) -> Module:
+    if (module.inputs, module.outputs, module.length, module.context) != sizes:
+        scope.fail(
+            "E212",
+            f"`{module.attribute}` is used at two sizes",
+            expr.span,
+            f"{sizes[0]} -> {sizes[1]} here",
+            notes=(Note(module.span, f"{module.inputs} -> {module.outputs} where it was first sized"),),
+            help="declare a second network, or give the two places variables of one size",
+        )
+    return module
+
+
+def _weights(spec: NetworkSpec, sizes: tuple[int, int, int, int]) -> int:
+    kernel = int(dict(spec.options).get("kernel", 7)) if spec.kind == "causal" else 1
+    length = sizes[2] if NETWORKS[spec.kind].needs_length else 1
+    widths = [sizes[0] * length, *spec.hidden, sizes[1] * length]
+    return sum((a * kernel + 1) * b for a, b in zip(widths, widths[1:])) + sizes[3] * sum(spec.hidden)

@@ -1,0 +1,110 @@
+"""The look of a picture: colours, fonts, what each role looks like; and text made safe for DOT."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+INK = "#1f2933"
+QUIET = "#66727f"
+SHADE = "#d8dee6"
+PLATE = "#9aa5b1"
+Q = "#1c6dd0"
+GIVEN = "#b7791f"
+ADVERSARY = "#c53030"
+ENERGY = "#2d3748"
+
+GRAPH = {
+    "fontname": "Helvetica,Arial,sans-serif",
+    "fontcolor": INK,
+    "fontsize": "12",
+    "bgcolor": "white",
+    "rankdir": "TB",
+    "ranksep": "0.42",
+    "nodesep": "0.35",
+    "pad": "0.2",
+    "splines": "true",
+}
+NODE = {
+    "fontname": "Helvetica,Arial,sans-serif",
+    "fontcolor": INK,
+    "fontsize": "13",
+    "shape": "ellipse",
+    "style": "filled",
+    "fillcolor": "white",
+    "color": INK,
+    "penwidth": "1.2",
+    "margin": "0.03,0.02",
+    "height": "0.4",
+}
+EDGE = {
+    "fontname": "Helvetica,Arial,sans-serif",
+    "fontcolor": QUIET,
+    "fontsize": "9",
+    "color": INK,
+    "penwidth": "1.1",
+    "arrowsize": "0.7",
+}
+
+NODES: dict[str, dict[str, str]] = {
+    "latent": {},
+    "observed": {"fillcolor": SHADE},
+    "condition": {"fillcolor": SHADE, "color": GIVEN, "penwidth": "2.4", "shape": "box", "style": "filled,rounded"},
+    "let": {"shape": "box", "style": "rounded", "color": PLATE, "fontsize": "11", "penwidth": "0.8"},
+    "energy": {"shape": "square", "fillcolor": ENERGY, "color": ENERGY, "fontcolor": "white", "margin": "0.06"},
+    "adversary": {"shape": "octagon", "fillcolor": "#fdeaea", "color": ADVERSARY, "penwidth": "1.6"},
+}
+TWICE = {"peripheries": "2"}
+
+EDGES: dict[str, dict[str, str]] = {
+    "p": {},
+    "q": {"color": Q, "style": "dashed"},
+    "let": {"color": QUIET, "penwidth": "0.8", "arrowsize": "0.55"},
+    "define": {},
+    "energy": {"color": ENERGY, "penwidth": "1.8", "dir": "none"},
+    "adversary": {"color": ADVERSARY, "arrowhead": "vee"},
+}
+CORRECTION = {"arrowhead": "odiamond", "arrowsize": "0.9"}
+
+
+def twice(colour: str) -> str:
+    """Two parallel lines: what a bijection maps."""
+    return f"{colour}:invis:{colour}"
+
+
+def clean(text: str, longest: int = 0) -> str:
+    """`text` without characters that no drawing could show, its middle left out beyond `longest`."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    if longest and len(shown) > longest:
+        half = (longest - 3) // 2
+        shown = f"{shown[:half]}...{shown[-half:]}"
+    return shown
+
+
+def quoted(text: str) -> str:
+    """A DOT string that reads as `text`: neither its quotes nor its backslashes mean anything to Graphviz."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def markup(text: str) -> str:
+    """`text` inside an HTML-like label, where Graphviz still reads escapes after a backslash."""
+    return html.escape(text).replace("\\", "\\\\")
+
+
+def font(text: str, size: float, colour: str = "", tag: str = "") -> str:
+    """Marked up `text` in a size; `tag` is B or I. An empty text stays empty."""
+    if not text:
+        return ""
+    inner = f"<{tag}>{text}</{tag}>" if tag else text
+    return f'<FONT POINT-SIZE="{size:g}"{f' COLOR="{colour}"' if colour else ""}>{inner}</FONT>'
+
+
+def label(rows: Iterable[str]) -> str:
+    """An HTML-like label of marked up rows; the empty ones are left out."""
+    return f"<{'<BR/>'.join(row for row in rows if row)}>"
+
+
+def attributes(values: dict[str, str]) -> str:
+    """`[color="red", label=<...>]`. Of all attributes only `label` may hold markup, made by `label`."""
+    items = (f"{key}={value if key == 'label' else quoted(value)}" for key, value in values.items())
+    return f"[{', '.join(items)}]"

@@ -1,0 +1,123 @@
+"""Short text for what stands in a graph: `Normal >> 4 x (coupling >> reverse)`, `mlp[256, 256]`, `-x @ W @ h`."""
+
+from __future__ import annotations
+
+from dgmppl.graph.supports import number_text
+from dgmppl.graph.values import (
+    Apply,
+    Autoregressive,
+    Bijection,
+    Block,
+    Chain,
+    Constant,
+    Declared,
+    Density,
+    Element,
+    Family,
+    Image,
+    IndexSum,
+    Learned,
+    Mixture,
+    NetworkSpec,
+    Operation,
+    Past,
+    Points,
+    Pushforward,
+    Quoted,
+    Residual,
+    Use,
+    Value,
+)
+
+_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2, "negate": 3, "^": 4}
+
+
+def network_text(spec: NetworkSpec) -> str:
+    """`mlp[256, out = tanh]`, as in the spec."""
+    items = [*map(str, spec.hidden), *(f"{name} = {value}" for name, value in spec.options)]
+    return f"{spec.kind}[{', '.join(items)}]" if items else spec.kind
+
+
+def bijection_text(bijection: Bijection) -> str:
+    """`8 x (coupling >> reverse)`: kinds in the order they are applied, without their networks."""
+    if isinstance(bijection, Block):
+        return bijection.kind
+    if not isinstance(bijection, Chain):
+        return "bijection"
+    inner = [bijection_text(part) for part in bijection.parts]
+    text = " >> ".join(inner)
+    if bijection.repeat == 1:
+        return text
+    return f"{bijection.repeat} x ({text})" if len(inner) > 1 or " " in text else f"{bijection.repeat} x {text}"
+
+
+def density_text(density: Density) -> str:
+    """The name of a distribution; its numbers where it has nothing else: `Normal(0, 1)`."""
+    if isinstance(density, Family):
+        numbers = [value for _, value in density.arguments]
+        if density.joint is None and numbers and all(isinstance(n, Constant) for n in numbers):
+            return f"{density.kind}({', '.join(map(value_text, numbers))})"
+        return density.kind
+    if isinstance(density, Mixture):
+        return f"mixture[{density.count}] of {density_text(density.component)}"
+    if isinstance(density, Pushforward):
+        return f"{density_text(density.base)} >> {bijection_text(density.bijection)}"
+    if isinstance(density, Residual):
+        return f"residual of {density.prior}"
+    if isinstance(density, Quoted):
+        return density.factor
+    if isinstance(density, Autoregressive):
+        return density_text(density.step)
+    return "density"
+
+
+def function_text(value: Value) -> str:
+    """What is done to a value's inputs, where one thing is: `mlp[256]`, `floor(8 x coupling)`; else the value."""
+    if isinstance(value, Apply):
+        return network_text(value.module.spec)
+    if isinstance(value, Image):
+        return bijection_text(value.bijection)
+    if isinstance(value, Operation) and len(value.operands) == 1 and value.op != "negate":
+        return f"{value.op}({function_text(value.operands[0])})"
+    return value_text(value)
+
+
+def value_text(value: Value | int | str, outer: int = 0) -> str:
+    """A value as it would stand in a spec; parentheses where an operator of binding `outer` needs them."""
+    if isinstance(value, (int, str)):
+        return str(value)
+    if isinstance(value, Constant):
+        return number_text(value.number)
+    if isinstance(value, Use):
+        return value.variable
+    if isinstance(value, Past):
+        return f"{value.variable}[<d]"
+    if isinstance(value, Declared):
+        return value.name
+    if isinstance(value, Learned):
+        return "param"
+    if isinstance(value, Points):
+        return f"grid({', '.join(map(str, value.sides))})"
+    if isinstance(value, Apply):
+        return f"{network_text(value.module.spec)}({', '.join(map(value_text, value.inputs))})"
+    if isinstance(value, Image):
+        return f"({bijection_text(value.bijection)})({value_text(value.value)})"
+    if isinstance(value, Element):
+        return f"{value_text(value.value, 9)}[{', '.join(map(value_text, value.index))}]"
+    if isinstance(value, IndexSum):
+        return f"sum({', '.join(name for name, _ in value.indices)}: {value_text(value.body)})"
+    if isinstance(value, Operation):
+        return _operation_text(value, outer)
+    return "value"
+
+
+def _operation_text(value: Operation, outer: int) -> str:
+    binding = _BINDING.get(value.op)
+    if binding is None:
+        return f"{value.op}({', '.join(map(value_text, value.operands))})"
+    if value.op == "negate":
+        text = "-" + value_text(value.operands[0], binding)
+    else:
+        left, right = value.operands
+        text = f"{value_text(left, binding)} {value.op} {value_text(right, binding + 1)}"
+    return f"({text})" if binding < outer else text
