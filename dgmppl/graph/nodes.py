@@ -28,7 +28,10 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Variable:
-    """`role`: "observed", "latent", or "let" (a deterministic feature). `family` and `index` for `z[3]`."""
+    """`role`: "observed", "latent", or "let" (a deterministic feature).
+
+    `z[3]` has the `family` "z" and the `index` 3; `counter` is the l of `z[l in 1..4]`.
+    """
 
     name: str
     ident: str
@@ -38,6 +41,7 @@ class Variable:
     data: DataSource | None = None
     family: str | None = None
     index: int | None = None
+    counter: str | None = None
 
 
 @dataclass(frozen=True)
