@@ -1,0 +1,57 @@
+"""Reads the conditions of `dgmppl sample --set y=3`: values of observed variables that nothing models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmppl.data.checks import find_problem
+from dgmppl.data.transforms import Part
+from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
+from dgmppl.graph.nodes import Graph
+
+
+def read_conditions(texts: Sequence[str], graph: Graph) -> dict[str, NDArray[np.float32]]:
+    """For each condition of the graph an array (1, *shape) of the values given as `name=value,value,...`.
+
+    Raises:
+        SpecError: for a name that is no condition, a value outside its type, or a condition without a value.
+    """
+    given: dict[str, NDArray[np.float32]] = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        name = name.strip()
+        if name not in graph.conditions:
+            known = ", ".join(graph.conditions) or "it has none"
+            help_ = did_you_mean(name, graph.conditions, f"conditions of the model: {known}")
+            raise _error("E705", f"`{name}` is not a condition of {graph.name}", help_)
+        given[name] = _read_values(name, values, graph)
+    missing = [name for name in graph.conditions if name not in given]
+    if missing:
+        types = ", ".join(f"{name} : {graph[name].type.describe()}" for name in missing)
+        help_ = f"give a value with {' '.join(f'--set {name}=...' for name in missing)}"
+        raise _error("E705", f"{graph.name} is conditional on {types}", help_)
+    return given
+
+
+def _read_values(name: str, text: str, graph: Graph) -> NDArray[np.float32]:
+    declared = graph[name].type
+    is_declared = f"`{name}` is declared {declared.describe()}"
+    try:
+        values = np.array([float(value) for value in text.split(",")])
+    except ValueError:
+        raise _error("E705", f"{is_declared}, but --set gives {text!r}", "values are numbers") from None
+    if values.size != declared.elements:
+        raise _error("E705", f"{is_declared}, but --set gives {values.size} values, not {declared.elements}")
+    row = values.reshape(1, *declared.shape)
+    problem = find_problem(Part(row, ""), declared.support)
+    if problem is not None:
+        _, found, expected = problem
+        raise _error("E705", f"{is_declared}, but --set gives {found}: {expected}")
+    return row.astype(np.float32)
+
+
+def _error(code: str, headline: str, help_: str = "") -> SpecError:
+    return SpecError([Diagnostic(code, headline, help=help_)])

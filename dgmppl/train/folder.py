@@ -1,0 +1,157 @@
+"""The run folder as files: written whole or not at all, and opened as data that is never run.
+
+spec.dgm             the spec, in canonical form        metrics.jsonl   a line an epoch
+model.py             what ran, to be read               samples.png     samples of the fitted model
+plan.json            the plan                           graph.svg       the graph
+weights.safetensors  the best weights                   run.json        overrides, seed, versions, figures
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dgmppl.diagnostics import Diagnostic, SpecError
+
+KIND = "dgmppl run"
+FORMAT = 1
+SPEC, RECORD, WEIGHTS = "spec.dgm", "run.json", "weights.safetensors"
+
+
+def verify_free(out: Path, overwrite: bool) -> None:
+    """Raises a SpecError when a run may not be written to `out`: only runs are ever overwritten."""
+    out = out.resolve()
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir():
+        raise _error("E601", f"{out} is a file, not a folder for a run", "name another folder with --out")
+    if not _is_run(out):
+        raise _error("E601", f"{out} holds files that are not a run's", "name another folder with --out")
+    if not overwrite:
+        raise _error(
+            "E601", f"{out} holds a run already", "--overwrite replaces it, --out names another folder"
+        )
+
+
+@contextmanager
+def new_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A folder beside `out` that takes its place when the body ends, and vanishes if that raises."""
+    out = out.resolve()
+    verify_free(out, overwrite)
+    draft = out.parent / f".{out.name}.{secrets.token_hex(4)}"
+    try:
+        draft.mkdir(parents=True)
+    except OSError as error:
+        raise _error("E607", f"cannot write to {out.parent}: {error.strerror}") from None
+    try:
+        yield draft
+        verify_free(out, overwrite)
+        old = out.rename(draft.with_name(draft.name + ".old")) if out.exists() else None
+        draft.rename(out)
+        if old is not None:
+            shutil.rmtree(old)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        read_record(folder)
+    except SpecError:
+        return False
+    return True
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON for people and programs; numbers that JSON has not become null."""
+    path.write_text(json.dumps(finite_only(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def finite_only(value: Any) -> Any:
+    """The same value with null in place of NaN and infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite_only(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_only(v) for v in value]
+    return value
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """`run.json`, with the entries that opening a run needs checked.
+
+    Raises:
+        SpecError: when the folder is no run, or one of a newer format.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise _error(
+            "E602", f"{folder} is not a run folder: it has no {RECORD}", "dgmppl train makes run folders"
+        )
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise _error("E603", f"cannot read {path}: {error}") from None
+    if not isinstance(record, dict) or record.get("kind") != KIND:
+        raise _error("E602", f"{folder} is not a run folder: its {RECORD} was not written by dgmppl train")
+    if record.get("format") != FORMAT:
+        headline = f"{path} has format {record.get('format')!r}, this version reads {FORMAT}"
+        raise _error("E603", headline, "open it with the version of dgmppl that wrote it")
+    overrides = record.get("overrides")
+    if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
+        raise _error("E603", f"{path} lacks the list of overrides")
+    if not isinstance(record.get("data_folder", "."), str):
+        raise _error("E603", f"the data_folder of {path} is not a text")
+    return record
+
+
+def write_weights(model: torch.nn.Module, path: Path) -> None:
+    """All weights and buffers as safetensors; a weight that two networks share is written for each."""
+    state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, path)
+
+
+def read_weights(model: torch.nn.Module, path: Path) -> None:
+    """Fills a compiled model with saved weights, which must have just its names, shapes and types.
+
+    Raises:
+        SpecError: when the file is no safetensors file, whatever else it is, or does not fit the model.
+    """
+    try:
+        saved = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        headline = f"cannot read {path}: it is not a safetensors file ({error})"
+        raise _error(
+            "E604", headline, "weights are read as safetensors only, which hold nothing but numbers"
+        ) from None
+    expected = model.state_dict()
+    problems = [f"{name} is missing" for name in expected if name not in saved]
+    problems += [f"{name} is not in the model" for name in saved if name not in expected]
+    for name in expected.keys() & saved.keys():
+        wanted, found = expected[name], saved[name]
+        if wanted.shape != found.shape:
+            problems.append(f"{name} has shape {list(found.shape)}, the model needs {list(wanted.shape)}")
+        elif wanted.dtype != found.dtype:
+            problems.append(f"{name} is {found.dtype}, the model needs {wanted.dtype}")
+    if problems:
+        problems.sort()
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        headline = f"the weights in {path} do not fit the model of {SPEC}: {'; '.join(problems[:3])}{more}"
+        raise _error("E605", headline, f"was {SPEC} or {RECORD} edited after the fit?")
+    model.load_state_dict(saved)
+
+
+def _error(code: str, headline: str, help_: str = "") -> SpecError:
+    return SpecError([Diagnostic(code, headline, help=help_)])

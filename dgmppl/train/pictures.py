@@ -1,0 +1,92 @@
+"""Pictures of samples: a grid of images, a scatter of points, or histograms, whichever the type suggests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmppl.graph.supports import Type
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float32]
+
+# Fewer pixels than this in a vector are more likely measurements than an image.
+_FEWEST_PIXELS = 36
+_MOST_HISTOGRAMS = 16
+_INCHES = 4.0
+
+
+def draw_samples(samples: Mapping[str, Array], types: Mapping[str, Type], path: Path) -> None:
+    """Draws samples to a PNG, one panel a variable.
+
+    Args:
+        samples: for each variable an array (n, *shape).
+        types: of these variables; bounds of a support become black and white.
+        path: of the file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_INCHES * len(samples), _INCHES), layout="constrained")
+    panels = figure.subplots(1, len(samples), squeeze=False)[0]
+    for axes, (name, values) in zip(panels, samples.items(), strict=True):
+        shape = image_shape(types[name].shape)
+        if shape is not None:
+            _draw_images(axes, values.reshape(-1, *shape), types[name])
+        elif types[name].shape == (2,):
+            axes.scatter(values[:, 0], values[:, 1], s=6, alpha=0.6, linewidths=0)
+            axes.set_aspect("equal", "datalim")
+        else:
+            _draw_histograms(axes, values.reshape(len(values), -1))
+        axes.set_title(f"{name} : {types[name].describe()}", fontsize=9)
+    # Named here, because the path need not end in .png.
+    figure.savefig(path, format="png", dpi=120)
+
+
+def image_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Height and width when a shape looks like that of a grey image, as [64] or [8, 8] do."""
+    if len(shape) == 1 and shape[0] >= _FEWEST_PIXELS and math.isqrt(shape[0]) ** 2 == shape[0]:
+        side = math.isqrt(shape[0])
+        return side, side
+    if len(shape) == 2 and min(shape) >= 4:
+        return shape[0], shape[1]
+    return None
+
+
+def tile(images: Array, fill: float) -> Array:
+    """Images (n, height, width) side by side in a grid as square as it gets, one pixel of `fill` between."""
+    n, height, width = images.shape
+    columns = math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    grid = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), fill, dtype=np.float32)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def _draw_images(axes: Axes, images: Array, declared: Type) -> None:
+    low, high = declared.support.low, declared.support.high
+    low = float(images.min()) if low is None else low
+    high = float(images.max()) if high is None else high
+    axes.imshow(
+        tile(images, high), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest"
+    )
+    axes.set_axis_off()
+
+
+def _draw_histograms(axes: Axes, values: Array) -> None:
+    """Outlines of one histogram a column on common bins; of the first columns only when there are many."""
+    shown = values[:, :_MOST_HISTOGRAMS]
+    finite = shown[np.isfinite(shown)]
+    bins = np.histogram_bin_edges(finite, bins=30)
+    for column in range(shown.shape[1]):
+        axes.hist(shown[:, column], bins=bins, histtype="step", label=str(column))
+    if values.shape[1] > 1:
+        axes.legend(fontsize=6, ncols=2, title=f"columns, {shown.shape[1]} of {values.shape[1]}")

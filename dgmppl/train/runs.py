@@ -1,0 +1,315 @@
+"""What is done with a spec once it is compiled: fit it, open the run that a fit left, sample, evaluate."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.data.load import Splits, load
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.pipeline import Checked
+from dgmppl.runtime import GenerativeModel
+from dgmppl.train.device import open_device, seeded
+from dgmppl.train.engine import Epoch, Fit, fit
+from dgmppl.train.figures import Estimate, evaluate_figures
+from dgmppl.train.folder import (
+    FORMAT,
+    KIND,
+    RECORD,
+    SPEC,
+    WEIGHTS,
+    finite_only,
+    new_folder,
+    read_record,
+    read_weights,
+    verify_free,
+    write_json,
+    write_weights,
+)
+from dgmppl.train.pictures import draw_samples
+
+Arrays = dict[str, NDArray[np.float32]]
+Figures = dict[str, dict[str, Estimate]]
+
+_PICTURED = 64
+_PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that was written or opened: where it is, the spec it recompiles to, and its `run.json`."""
+
+    path: Path
+    checked: Checked
+    record: Mapping[str, Any]
+
+
+def train_spec(
+    checked: Checked,
+    out: Path,
+    *,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    overwrite: bool = False,
+    report: Callable[[Epoch], None] = lambda epoch: None,
+) -> tuple[GenerativeModel, Run]:
+    """Fits a checked spec and leaves a run folder.
+
+    Args:
+        checked: a spec without errors.
+        out: the folder to write, whole or not at all.
+        overrides: the `name=value` settings that `checked` was read with, to be recorded.
+        device: "auto", "cpu" or "cuda".
+        overwrite: replace `out` if it is a run.
+        report: called after each epoch.
+
+    Raises:
+        SpecError: when the data does not fit, `out` is taken, or the fit fails.
+    """
+    if not checked.ok:
+        raise SpecError(checked.diagnostics, checked.source)
+    verify_free(out, overwrite)
+    where = open_device(device).device
+    base = spec_folder(checked)
+    splits = load_data(checked, base)
+    settings = checked.plan.settings
+    with located(checked), seeded(settings.seed, where):
+        model = pipeline.build(checked).to(where)
+        tensors = {name: to_tensors(columns, model, where) for name, columns in splits}
+        spans = {term.name: term.span for term in checked.plan.terms}
+        result = fit(model, tensors["train"], tensors["validation"], settings, report, spans)
+        figures = {name: evaluate_figures(model, data) for name, data in tensors.items()}
+        rows = {name: values[:_PICTURED] for name, values in splits.validation.items()}
+        samples = _draw(model, checked, _PICTURED, rows)
+    record = _record(checked, overrides, where, result, figures, model, base)
+    with new_folder(out, overwrite) as folder:
+        _write(folder, checked, model, result, record, samples)
+    return model, Run(out, checked, record)
+
+
+def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
+    """Opens a run folder: recompiles its spec and fills in its weights. Nothing in the folder is run.
+
+    Raises:
+        SpecError: when it is no run, its spec is wrong, or its weights do not fit the spec.
+    """
+    path = Path(path)
+    record = read_record(path)
+    if not (path / SPEC).is_file():
+        raise SpecError([Diagnostic("E602", f"{path} is not a run folder: it has no {SPEC}")])
+    checked = pipeline.read(path / SPEC, tuple(record["overrides"]))
+    if not checked.ok:
+        raise SpecError(checked.diagnostics, checked.source)
+    where = open_device(device).device
+    with located(checked), seeded(0, where):
+        model = pipeline.build(checked)
+    read_weights(model, path / WEIGHTS)
+    return model.to(where).eval(), Run(path, checked, record)
+
+
+def sample_run(
+    path: Path,
+    n: int,
+    out: Path,
+    *,
+    seed: int = 0,
+    conditions: Sequence[str] = (),
+    device: str = "cpu",
+) -> None:
+    """Draws n samples of a run's model to `out`: a picture (.png) or arrays by variable (.npz).
+
+    Args:
+        conditions: `name=value` for each observed variable that the model is conditional on; values of a
+            vector are separated by commas.
+
+    Raises:
+        SpecError: when the run cannot be opened, or a condition is missing or outside its type.
+    """
+    from dgmppl.train.conditions import read_conditions
+
+    write = {".png": _write_picture, ".npz": _write_arrays}.get(out.suffix.lower())
+    if write is None:
+        raise SpecError([Diagnostic("E703", f"samples are written to .png or .npz, not to {out.name}")])
+    model, run = load_run(path, device)
+    given = read_conditions(conditions, run.checked.graph)
+    with located(run.checked), seeded(seed, model.device):
+        samples = _draw(model, run.checked, n, given)
+    try:
+        write(samples, run.checked, out)
+    except OSError as error:
+        raise SpecError([Diagnostic("E607", f"cannot write {out}: {error.strerror}")]) from None
+
+
+def evaluate_run(path: Path, *, samples: int = 1, seed: int = 0, device: str = "cpu") -> Figures:
+    """The figures of a run's model on each split of its data, as mean and standard error.
+
+    Raises:
+        SpecError: when the run cannot be opened, or its data is not there.
+    """
+    model, run = load_run(path, device)
+    splits = load_data(run.checked, Path(run.record.get("data_folder", path)))
+    with located(run.checked):
+        return {
+            name: evaluate_figures(model, to_tensors(columns, model, model.device), samples, seed)
+            for name, columns in splits
+        }
+
+
+def load_data(checked: Checked, base: Path) -> Splits:
+    """The data of a spec's observed variables; relative file paths start from `base`."""
+    observed = checked.graph.observed
+    missing = [v for v in observed if v.data is None]
+    if missing:
+        raise SpecError(
+            [
+                Diagnostic(
+                    "E509",
+                    f"`{v.name}` is observed, but not said where from",
+                    v.span,
+                    help="add `from data.field`",
+                )
+                for v in missing
+            ],
+            checked.source,
+        )
+    try:
+        return load({v.name: v.data for v in observed if v.data}, {v.name: v.type for v in observed}, base)
+    except SpecError as error:
+        raise SpecError(error.diagnostics, checked.source) from None
+
+
+def to_tensors(columns: Arrays, model: GenerativeModel, device: torch.device) -> list[Tensor]:
+    """A split's arrays as the tensors `model.data`, on the device."""
+    return [torch.from_numpy(columns[name]).to(device) for name in model.data]
+
+
+def spec_folder(checked: Checked) -> Path:
+    """The folder that relative data paths of a spec start from."""
+    return Path(checked.source.name).parent
+
+
+@contextmanager
+def located(checked: Checked) -> Iterator[None]:
+    """Turns an exception out of emitted code into a diagnostic at the line of the spec it comes from."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(error.diagnostics, error.source or checked.source) from None
+    except Exception as error:
+        found = pipeline.locate(error, checked)
+        if found is None or os.environ.get("DGMPPL_DEBUG"):
+            raise
+        raise SpecError([found], checked.source) from error
+
+
+def _draw(
+    model: GenerativeModel, checked: Checked, n: int, rows: Mapping[str, NDArray[np.float32]]
+) -> Arrays:
+    """n samples as arrays by variable, given the conditions' values in `rows`, which are repeated to n."""
+    graph = checked.graph
+    given = {
+        name: torch.from_numpy(np.resize(rows[name], (n, *rows[name].shape[1:]))).to(model.device)
+        for name in graph.conditions
+    }
+    with torch.no_grad():
+        drawn = model.sample(n, **given)
+    if isinstance(drawn, Tensor):
+        drawn = {next(v.name for v in graph.observed if v.name not in given): drawn}
+    return {name: values.detach().cpu().numpy() for name, values in drawn.items()}
+
+
+def _record(
+    checked: Checked,
+    overrides: Sequence[str],
+    device: torch.device,
+    result: Fit,
+    figures: Figures,
+    model: GenerativeModel,
+    base: Path,
+) -> dict[str, Any]:
+    from_files = any(v.data and v.data.is_file for v in checked.graph.observed)
+    return finite_only(
+        {
+            "kind": KIND,
+            "format": FORMAT,
+            "model": checked.graph.name,
+            "spec": checked.source.name,
+            "overrides": list(overrides),
+            **({"data_folder": str(base.resolve())} if from_files else {}),
+            "settings": asdict(checked.plan.settings),
+            "device": str(device),
+            "weights": sum(p.numel() for p in model.parameters()),
+            "epochs": len(result.epochs),
+            "stopped": result.stopped,
+            "criterion": model.criterion,
+            "best_epoch": result.best_epoch,
+            "seconds": round(sum(e.seconds for e in result.epochs), 3),
+            "figures": figures_as_data(figures),
+            "versions": _versions(),
+        }
+    )
+
+
+def _versions() -> dict[str, str | None]:
+    """Versions of what a fit depends on; None for a package that is used without being installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def figures_as_data(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
+    """Figures as nested dicts: split, figure, then mean, standard_error and rows."""
+    return {split: {name: asdict(e) for name, e in found.items()} for split, found in figures.items()}
+
+
+def _write(
+    folder: Path,
+    checked: Checked,
+    model: GenerativeModel,
+    result: Fit,
+    record: Mapping[str, Any],
+    samples: Arrays,
+) -> None:
+    from dgmppl.graph import picture
+    from dgmppl.plan.explain import explain_plan
+    from dgmppl.syntax.format import format_spec
+
+    (folder / SPEC).write_text(format_spec(checked.source.text), encoding="utf-8")
+    (folder / "model.py").write_text(pipeline.emit(checked, "torch").text, encoding="utf-8")
+    (folder / "plan.json").write_text(explain_plan(checked.plan, "json") + "\n", encoding="utf-8")
+    write_weights(model, folder / WEIGHTS)
+    lines = [json.dumps(finite_only(asdict(epoch)), allow_nan=False) for epoch in result.epochs]
+    (folder / "metrics.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    _write_picture(samples, checked, folder / "samples.png")
+    picture.render(checked.graph, folder / "graph.svg")
+    write_json(folder / RECORD, record)
+
+
+def _write_picture(samples: Arrays, checked: Checked, out: Path) -> None:
+    draw_samples(samples, {v.name: v.type for v in checked.graph.variables}, out)
+
+
+def _write_arrays(samples: Arrays, checked: Checked, out: Path) -> None:
+    # Not numpy.savez, whose own argument names a variable may have.
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, values in samples.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(values), allow_pickle=False)
