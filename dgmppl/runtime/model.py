@@ -36,27 +36,28 @@ class GenerativeModel(nn.Module):
     weights: ClassVar[dict[str, float]] = {}
     """Factors of the terms, in the loss only; a term that is not named has 1."""
 
-    def terms(self, *data: Tensor) -> dict[str, Tensor]:
+    # Type checkers let a subclass name its own arguments in place of (*Any, **Any), as emitted classes do.
+    def terms(self, *data: Any, **none: Any) -> dict[str, Tensor]:
         """The objective's terms by name, each ``(n,)`` in nats; the objective is their sum."""
         raise NotImplementedError
 
-    def loss(self, *data: Tensor) -> Tensor:
+    def loss(self, *data: Any, **none: Any) -> Tensor:
         """Minus the weighted sum of the terms, averaged over the batch."""
         weighted = [self.weights.get(name, 1.0) * term for name, term in self.terms(*data).items()]
         return -sum(weighted[1:], weighted[0]).mean()
 
-    def figures(self, *data: Tensor) -> dict[str, Tensor]:
+    def figures(self, *data: Any, **none: Any) -> dict[str, Tensor]:
         """What to report of each example, ``(n,)`` each: here the unweighted sum of the terms."""
         if self.criterion is None:
             return {}
         terms = list(self.terms(*data).values())
         return {self.criterion: sum(terms[1:], terms[0])}
 
-    def elbo(self, *data: Tensor) -> Tensor:
+    def elbo(self, *data: Any, **none: Any) -> Tensor:
         """The evidence lower bound, ``(n,)`` nats."""
         return self._figure("elbo", data)
 
-    def log_prob(self, *data: Tensor) -> Tensor:
+    def log_prob(self, *data: Any, **none: Any) -> Tensor:
         """The exact log-likelihood, ``(n,)`` nats."""
         return self._figure("log_prob", data)
 
@@ -71,7 +72,7 @@ class GenerativeModel(nn.Module):
         """Who is stepped on each batch, in this order."""
         return (Player("model", self.loss, [p for p in self.parameters() if p.requires_grad]),)
 
-    def sample(self, n: int, **conditions: Any) -> Tensor | dict[str, Tensor]:
+    def sample(self, n: int, *none: Any, **conditions: Any) -> Tensor | dict[str, Tensor]:
         """n draws of the observed variables: a tensor, or a dict by name when there are several."""
         raise NotImplementedError
 

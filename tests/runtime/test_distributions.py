@@ -1,0 +1,207 @@
+"""Every distribution against an outside oracle, and against its own draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from dgmppl import runtime as rt
+from dgmppl.runtime import densities, distributions
+
+A, B = torch.tensor([0.5, 1.5]), torch.tensor([0.7, 2.0])
+LOGITS = torch.tensor([[0.1, -0.4, 1.0], [2.0, 0.0, -1.0]])
+P = torch.sigmoid(A).double().numpy()
+PMF = LOGITS.double().softmax(-1).numpy()
+SIMPLEX = torch.tensor([0.2, 0.3, 0.5])
+TRIL = torch.tensor([[1.0, 0.0], [0.5, 0.8]])
+
+
+def table(low: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.log(np.stack([PMF[i][x[:, i].astype(int) - low] for i in range(2)], -1))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A distribution of batch shape (2,), its oracle's log-density, and where to compare (rows of both)."""
+
+    make: Callable[[], Any]
+    oracle: Callable[[np.ndarray], np.ndarray]
+    points: tuple[float, ...]
+    mean: Callable[[], Any] | None = None
+
+
+def scipy_case(make: Callable[[], Any], frozen: Any, points: tuple[float, ...]) -> Case:
+    log = frozen.logpmf if hasattr(frozen.dist, "pmf") else frozen.logpdf
+    return Case(make, log, points, frozen.mean)
+
+
+a, b = A.double().numpy(), B.double().numpy()
+REAL, POSITIVE, COUNTS = (-3.0, -0.2, 0.0, 1.3, 6.0), (0.01, 0.4, 1.0, 5.0), (0.0, 1.0, 2.0, 7.0)
+REGISTRY: dict[str, Case] = {
+    "Normal": scipy_case(lambda: rt.Normal(A, B), stats.norm(a, b), REAL),
+    "Laplace": scipy_case(lambda: rt.Laplace(A, B), stats.laplace(a, b), REAL),
+    "Cauchy": Case(lambda: rt.Cauchy(A, B), stats.cauchy(a, b).logpdf, REAL),
+    "StudentT": scipy_case(lambda: rt.StudentT(B + 4, A, B), stats.t(b + 4, a, b), REAL),
+    "Logistic": scipy_case(lambda: rt.Logistic(A, B), stats.logistic(a, b), REAL),
+    "LogNormal": scipy_case(
+        lambda: rt.LogNormal(A, 0.5 * B), stats.lognorm(0.5 * b, scale=np.exp(a)), POSITIVE
+    ),
+    "Gamma": scipy_case(lambda: rt.Gamma(A, B), stats.gamma(a, scale=1 / b), POSITIVE),
+    "Exponential": scipy_case(lambda: rt.Exponential(B), stats.expon(scale=1 / b), POSITIVE),
+    "Beta": scipy_case(lambda: rt.Beta(A, B), stats.beta(a, b), (0.01, 0.3, 0.9)),
+    "Uniform": scipy_case(lambda: rt.Uniform(-A, B), stats.uniform(-a, a + b), (-0.4, 0.0, 0.6, 9.0)),
+    "Poisson": scipy_case(lambda: rt.Poisson(B), stats.poisson(b), COUNTS),
+    "NegativeBinomial": scipy_case(lambda: rt.NegativeBinomial(B, logits=A), stats.nbinom(b, 1 - P), COUNTS),
+    "Geometric": scipy_case(lambda: rt.Geometric(logits=A), stats.geom(P, loc=-1), COUNTS),
+    "Bernoulli": scipy_case(lambda: rt.Bernoulli(logits=A), stats.bernoulli(P), (0.0, 1.0)),
+    "Categorical": Case(
+        lambda: rt.Categorical(logits=LOGITS), table(0), (0.0, 1.0, 2.0), lambda: PMF @ np.arange(3)
+    ),
+    "IntegerCategorical": Case(
+        lambda: rt.IntegerCategorical(-4, LOGITS),
+        table(-4),
+        (-4.0, -3.0, -2.0),
+        lambda: PMF @ np.arange(3) - 4,
+    ),
+    "DiscretizedLogistic": Case(
+        lambda: rt.DiscretizedLogistic(A, B),
+        lambda x: np.log(stats.logistic.cdf(x + 0.5, a, b) - stats.logistic.cdf(x - 0.5, a, b)),
+        (-5.0, -1.0, 0.0, 1.0, 4.0),
+    ),
+}
+# Vector events and wrappers, which have tests of their own below or in test_structured.
+ELSEWHERE = {
+    "Dirichlet",
+    "OneHotCategorical",
+    "MultivariateNormal",
+    "Independent",
+    "Mixture",
+    "Pushforward",
+    "Autoregressive",
+}
+NOT_CLASSES = {"Distribution", "kl_divergence", "to_event"}
+
+by_name = pytest.mark.parametrize("name", REGISTRY)
+
+
+@by_name
+def test_density_equals_the_oracles(name: str) -> None:
+    case = REGISTRY[name]
+    x = np.array([[v, v] for v in case.points])
+    found = case.make().log_prob(torch.tensor(x, dtype=torch.float32)).double().numpy()
+    np.testing.assert_allclose(found, case.oracle(x), rtol=2e-5, atol=2e-5)
+
+
+@by_name
+def test_draws_have_shape_type_mean_and_density(name: str) -> None:
+    torch.manual_seed(0)
+    case = REGISTRY[name]
+    distribution = case.make()
+    draws = distribution.sample((40_000,))
+    assert draws.shape == (40_000, 2)
+    assert draws.dtype == torch.float32
+    assert distribution.log_prob(draws).isfinite().all()
+    if case.mean is not None:
+        error = draws.std(0).numpy() / 200
+        np.testing.assert_array_less(np.abs(draws.mean(0).numpy() - case.mean()), 5 * error)
+    if distribution.has_rsample:
+        assert distribution.rsample((3,)).shape == (3, 2)
+
+
+@by_name
+def test_draws_follow_the_density(name: str) -> None:
+    """The mean of the log-density over draws is minus the entropy, which the oracle's draws give as well."""
+    torch.manual_seed(1)
+    case = REGISTRY[name]
+    distribution = case.make()
+    found = distribution.log_prob(distribution.sample((40_000,)))
+    check = torch.tensor(case.oracle(distribution.sample((40_000,)).double().numpy()))
+    error = (found.std(0) + check.std(0)) / 200
+    assert ((found.mean(0) - check.mean(0)).abs() < 5 * error + 1e-4).all()
+
+
+@by_name
+def test_expand_and_to_event(name: str) -> None:
+    distribution = REGISTRY[name].make()
+    event = distribution.expand((3, 2)).to_event(1)
+    assert (event.batch_shape, event.event_shape) == ((3,), (2,))
+    x = event.sample((4,))
+    torch.testing.assert_close(event.log_prob(x), distribution.log_prob(x).sum(-1))
+    again = event.expand((5, 3)).to_event(1)
+    assert isinstance(again, rt.Independent)
+    assert (again.batch_shape, again.event_shape, again.reinterpreted_batch_ndims) == ((5,), (3, 2), 2)
+    assert event.to_event(0) is event
+
+
+@by_name
+def test_a_nan_is_passed_on_and_not_raised(name: str) -> None:
+    distribution = REGISTRY[name].make()
+    if name not in ("Categorical", "IntegerCategorical", "Uniform"):  # an index or a comparison has no NaN
+        assert distribution.log_prob(torch.full((2,), torch.nan)).isnan().all()
+
+
+def test_vector_distributions() -> None:
+    x = SIMPLEX.numpy().astype(np.float64)
+    concentration = np.array([0.8, 2.0, 3.0])
+    found = rt.Dirichlet(torch.tensor([0.8, 2.0, 3.0])).log_prob(SIMPLEX)
+    assert found.item() == pytest.approx(stats.dirichlet(concentration).logpdf(x / x.sum()), rel=1e-5)
+
+    normal = rt.MultivariateNormal(A, scale_tril=TRIL)
+    covariance = (TRIL @ TRIL.T).double().numpy()
+    assert normal.log_prob(B).item() == pytest.approx(
+        stats.multivariate_normal(a, covariance).logpdf(b), rel=1e-5
+    )
+    assert normal.expand((3,)).sample().shape == (3, 2)
+
+    found = rt.OneHotCategorical(logits=LOGITS).log_prob(torch.tensor([[0.0, 1.0, 0.0]]))
+    np.testing.assert_allclose(found.numpy(), np.log(PMF[:, 1]), rtol=1e-5)
+
+
+def test_discretized_logistic_sums_to_one_and_keeps_its_tails() -> None:
+    x = torch.arange(-2000, 2001, dtype=torch.float32).unsqueeze(-1)
+    wide = rt.DiscretizedLogistic(torch.tensor([0.3, -7.0, 0.0]), torch.tensor([0.01, 1.0, 50.0]))
+    torch.testing.assert_close(wide.log_prob(x).exp().sum(0), torch.ones(3))
+    # Far out, the difference of two sigmoids is 0 in floating point; its logarithm falls linearly.
+    far = rt.DiscretizedLogistic(torch.tensor(0.0), torch.tensor(1.0)).log_prob(torch.tensor([500.0, 501.0]))
+    torch.testing.assert_close(far[0] - far[1], torch.tensor(1.0))
+    scale = torch.tensor([1e-6, 1e6], requires_grad=True)
+    rt.DiscretizedLogistic(torch.zeros(2), scale).log_prob(torch.tensor([3.0, 3.0])).sum().backward()
+    assert scale.grad is not None
+    assert scale.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("n_q", "n_p"), [((5,), ()), ((), (5,)), ((5,), (5,))])
+def test_kl_of_normals_broadcasts(n_q: tuple[int, ...], n_p: tuple[int, ...]) -> None:
+    def normal(shape: tuple[int, ...], seed: int) -> Any:
+        g = torch.Generator().manual_seed(seed)
+        loc, scale = torch.randn(*shape, 3, generator=g), torch.rand(*shape, 3, generator=g) + 0.5
+        return rt.Normal(loc, scale).to_event(1)
+
+    q, p = normal(n_q, 0), normal(n_p, 1)
+    (m, s), (n, t) = ((d.base_dist.loc, d.base_dist.scale) for d in (q, p))
+    expected = (t.log() - s.log() + (s.square() + (m - n).square()) / (2 * t.square()) - 0.5).sum(-1)
+    torch.testing.assert_close(rt.kl_divergence(q, p), expected)
+
+
+def test_gradients_of_draws_reach_the_parameters() -> None:
+    for make in (rt.Normal, rt.Logistic, rt.Laplace):
+        loc = torch.zeros(3, requires_grad=True)
+        make(loc, torch.ones(3)).to_event(1).rsample((7,)).sum().backward()
+        assert torch.equal(_grad(loc), torch.full((3,), 7.0))
+
+
+def _grad(x: Tensor) -> Tensor:
+    assert x.grad is not None
+    return x.grad
+
+
+def test_every_public_distribution_is_in_a_registry() -> None:
+    public = set(distributions.__all__) | set(densities.__all__)
+    assert public == set(REGISTRY) | ELSEWHERE | NOT_CLASSES
