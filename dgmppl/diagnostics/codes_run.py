@@ -1,0 +1,186 @@
+"""Codes of what goes wrong around a spec: E5xx data, E6xx training and run folders, E7xx the command line."""
+
+from __future__ import annotations
+
+from dgmppl.diagnostics.codes import Code
+
+CODES: dict[str, Code] = {
+    "E501": Code(
+        "unknown data set",
+        "The name after `from` is no data set that comes with dgmppl.",
+        "Data sets by name are digits, iris, wine, breast_cancer, diabetes, and the toy sets "
+        "moons, circles, gaussians, spirals, checkerboard, pinwheel and rings. Data of your own "
+        'is a file: `from "mine.npz".spectra`.',
+        "observed x : real[2] from moon.point",
+        "observed x : real[2] from moons.point",
+    ),
+    "E502": Code(
+        "unknown field of a data set",
+        "The data set exists, but has no field of this name.",
+        "digits has image and label, the toy sets have point and label, diabetes has data and "
+        "target, the others have data and label.",
+        "observed x : integer(0..16)[64] from digits.pixels",
+        "observed x : integer(0..16)[64] from digits.image",
+    ),
+    "E503": Code(
+        "data file that cannot be read",
+        "The file is not there, is no .npz file, or holds something other than numbers.",
+        "A file is read with numpy, as numbers only: arrays of Python objects would let the file "
+        "run code. A relative path starts from the folder that the spec lies in. "
+        "`numpy.savez(path, name=array)` writes such a file.",
+        "",
+        "",
+    ),
+    "E504": Code(
+        "array that is not in the file",
+        "The .npz file has no array of the name after the dot.",
+        "A field x of a file is its array x, split 60/20/20 in order, or its three arrays "
+        "x_train, x_validation and x_test.",
+        "",
+        "",
+    ),
+    "E505": Code(
+        "data of another shape",
+        "A row of the data has not the shape that the variable declares, two variables have not "
+        "the same rows, or a split has no rows.",
+        "The first axis of an array counts rows, the others are the variable's shape. Variables "
+        "observed together are taken row by row, so they need the same number of rows.",
+        "observed x : integer(0..16)[8, 8] from digits.image",
+        "observed x : integer(0..16)[64] from digits.image",
+    ),
+    "E506": Code(
+        "value outside the declared support",
+        "Some value of the data is not among those that the variable's type allows; the first is "
+        "named by row and column, both counted from 0.",
+        "Every objective takes the declared support for granted: a density of another support "
+        "would be fitted to numbers that mean something else. Declare what the data holds, or "
+        "transform it: threshold(field, t) is 1 where the value is t or more, rescale(field, "
+        "low, high) maps the field's range, standardize(field) centres.",
+        "observed x : binary[64] from digits.image",
+        "observed x : binary[64] from threshold(digits.image, 8)",
+    ),
+    "E508": Code(
+        "data transform that does not apply",
+        "The transform around a field is unknown, has the wrong number of arguments, or cannot "
+        "be done on this data.",
+        "Transforms are rescale(field, low, high), threshold(field, t), standardize(field) and "
+        "flatten(field); they nest, and the innermost is done first.",
+        "observed x : binary[64] from threshold(digits.image)",
+        "observed x : binary[64] from threshold(digits.image, 8)",
+    ),
+    "E509": Code(
+        "observed variable without data",
+        "The spec does not say where the values of an observed variable come from.",
+        "A spec without data can be checked, explained and compiled; to be fitted or evaluated, "
+        "each observed variable needs a `from`.",
+        "observed x : integer(0..16)[64]",
+        "observed x : integer(0..16)[64] from digits.image",
+    ),
+    "E601": Code(
+        "run folder that is taken",
+        "The folder to write a run to holds something already.",
+        "Nothing is overwritten unasked. With --overwrite a folder that holds a run is replaced "
+        "as a whole; a folder that holds anything else never is.",
+        "",
+        "",
+    ),
+    "E602": Code(
+        "not a run folder",
+        "The folder is not one that `dgmppl train` wrote.",
+        "A run folder has a run.json, a spec.dgm and a weights.safetensors.",
+        "",
+        "",
+    ),
+    "E603": Code(
+        "damaged run.json",
+        "The run's record cannot be read, or was written in a format that this version does not know.",
+        "run.json says how the run was made: overrides, seed, settings, versions and figures.",
+        "",
+        "",
+    ),
+    "E604": Code(
+        "unreadable weights",
+        "The run's weights are not a safetensors file.",
+        "Weights are read as safetensors only, a format of plain numbers. Pickled weights can "
+        "run code and are refused.",
+        "",
+        "",
+    ),
+    "E605": Code(
+        "weights that do not fit",
+        "The saved weights have other names, shapes or types than the model that the run's spec compiles to.",
+        "A run is opened by compiling its spec.dgm again and filling in its weights. If either "
+        "was edited since, they no longer belong together.",
+        "",
+        "",
+    ),
+    "E607": Code(
+        "place that cannot be written to",
+        "A folder or file could not be written.",
+        "",
+        "",
+        "",
+    ),
+    "E610": Code(
+        "loss that is not finite",
+        "A term of the objective became infinite or not a number while fitting, so that there "
+        "was no gradient to follow.",
+        "Usually a step was too large: lower the learning rate, `train { optimizer = "
+        "adamax(1e-4) }`, or bound the gradient, `train { clip = 1 }`. A term that is -inf from "
+        "the first epoch has data to which the model gives probability 0.",
+        "",
+        "",
+    ),
+    "E611": Code(
+        "weights that are not finite",
+        "A gradient became infinite or not a number although the loss was finite, and the step "
+        "after it spoiled the weights.",
+        "See E610: a smaller learning rate or a bound on the gradient helps.",
+        "",
+        "",
+    ),
+    "E612": Code(
+        "device that is not there",
+        "--device asks for a device that this machine has not.",
+        "",
+        "",
+        "",
+    ),
+    "E613": Code(
+        "validation that is never finite",
+        "The figure that chooses the best weights was infinite or not a number after every epoch.",
+        "One validation row with probability 0 is enough to make the mean -inf.",
+        "",
+        "",
+    ),
+    "E701": Code(
+        "spec that cannot be read",
+        "The path on the command line is no readable text file.",
+        "",
+        "",
+        "",
+    ),
+    "E702": Code(
+        "unknown code",
+        "No diagnostic has this code.",
+        "",
+        "",
+        "",
+    ),
+    "E703": Code(
+        "output of an unknown kind",
+        "The kind of an output file follows from the end of its name, and this end is not one "
+        "that the command writes.",
+        "`dgmppl sample` writes .png and .npz; `dgmppl graph` writes .svg, .png, .pdf and .dot.",
+        "",
+        "",
+    ),
+    "E705": Code(
+        "wrong or missing condition",
+        "A model that is conditional on observed variables needs a value for each of them to be sampled.",
+        "An observed variable that no factor models is a condition. `dgmppl sample RUN --set "
+        "y=3` gives its value; values of a vector are separated by commas.",
+        "",
+        "",
+    ),
+}
