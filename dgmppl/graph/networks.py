@@ -154,7 +154,7 @@ def _module(
     if named is not None:
         if named.module is None:
             attribute = scope.attribute(_declared_name(scope, named))
-            named.module = Module(attribute, spec, *sizes, span=named.span)
+            named.module = Module(attribute, spec, *sizes, named=True, span=named.span)
         return _same_size(scope, expr, named.module, sizes)
     if any(isinstance(v, Constant) for v in inputs):
         key = (expr.span, ctx.past)

@@ -20,11 +20,12 @@ GRAPH = {
     "fontsize": "12",
     "bgcolor": "white",
     "rankdir": "TB",
-    "ranksep": "0.42",
+    "ranksep": "0.55",
     "nodesep": "0.35",
     "pad": "0.2",
     "splines": "true",
 }
+DENSE = {"ranksep": "0.42", "nodesep": "0.25"}
 NODE = {
     "fontname": "Helvetica,Arial,sans-serif",
     "fontcolor": INK,
@@ -49,10 +50,32 @@ EDGE = {
 NODES: dict[str, dict[str, str]] = {
     "latent": {},
     "observed": {"fillcolor": SHADE},
-    "condition": {"fillcolor": SHADE, "color": GIVEN, "penwidth": "2.4", "shape": "box", "style": "filled,rounded"},
+    "condition": {
+        "fillcolor": SHADE,
+        "color": GIVEN,
+        "penwidth": "2.4",
+        "shape": "box",
+        "style": "filled,rounded",
+        "margin": "0.11,0.07",
+    },
     "let": {"shape": "box", "style": "rounded", "color": PLATE, "fontsize": "11", "penwidth": "0.8"},
-    "energy": {"shape": "square", "fillcolor": ENERGY, "color": ENERGY, "fontcolor": "white", "margin": "0.06"},
+    "energy": {
+        "shape": "square",
+        "fillcolor": ENERGY,
+        "color": ENERGY,
+        "width": "0.42",
+        "height": "0.42",
+        "margin": "0",
+    },
     "adversary": {"shape": "octagon", "fillcolor": "#fdeaea", "color": ADVERSARY, "penwidth": "1.6"},
+}
+PLATE_BOX = {
+    "peripheries": "1",
+    "labeljust": "r",
+    "labelloc": "b",
+    "style": "rounded",
+    "color": PLATE,
+    "margin": "10",
 }
 TWICE = {"peripheries": "2"}
 
@@ -86,6 +109,11 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def identifier(name: str) -> str:
+    """What DOT calls the node of this name."""
+    return quoted(clean(name))
+
+
 def markup(text: str) -> str:
     """`text` inside an HTML-like label, where Graphviz still reads escapes after a backslash."""
     return html.escape(text).replace("\\", "\\\\")
@@ -96,7 +124,8 @@ def font(text: str, size: float, colour: str = "", tag: str = "") -> str:
     if not text:
         return ""
     inner = f"<{tag}>{text}</{tag}>" if tag else text
-    return f'<FONT POINT-SIZE="{size:g}"{f' COLOR="{colour}"' if colour else ""}>{inner}</FONT>'
+    paint = f' COLOR="{colour}"' if colour else ""
+    return f'<FONT POINT-SIZE="{size:g}"{paint}>{inner}</FONT>'
 
 
 def label(rows: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Short text for what stands in a graph: `Normal >> 4 x (coupling >> reverse)`, `mlp[256, 256]`, `-x @ W @ h`."""
+"""Short text for what stands in a graph: `Normal >> 4 x (coupling >> reverse)`, `mlp[256]`, `-x @ W @ h`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def bijection_text(bijection: Bijection) -> str:
     text = " >> ".join(inner)
     if bijection.repeat == 1:
         return text
-    return f"{bijection.repeat} x ({text})" if len(inner) > 1 or " " in text else f"{bijection.repeat} x {text}"
+    return (
+        f"{bijection.repeat} x ({text})" if len(inner) > 1 or " " in text else f"{bijection.repeat} x {text}"
+    )
 
 
 def density_text(density: Density) -> str:
@@ -72,7 +74,7 @@ def density_text(density: Density) -> str:
 
 
 def function_text(value: Value) -> str:
-    """What is done to a value's inputs, where one thing is: `mlp[256]`, `floor(8 x coupling)`; else the value."""
+    """What is done to the inputs, where that is one thing: `mlp[256]`, `floor(8 x coupling)`; else the value."""
     if isinstance(value, Apply):
         return network_text(value.module.spec)
     if isinstance(value, Image):

@@ -86,7 +86,7 @@ class NetworkSpec:
 class Module:
     """A network with its sizes, held by the model as `attribute`. Uses that share weights share it.
 
-    For a causal network the sizes are those of one position, and `length` counts positions.
+    For a causal network the sizes are those of one position, and `length` counts positions. `named`: declared by `net`.
     """
 
     attribute: str
@@ -95,6 +95,7 @@ class Module:
     outputs: int
     length: int = 0
     context: int = 0
+    named: bool = False
     span: Span = field(default=Span(0, 0), compare=False, repr=False)
 
 

@@ -1,0 +1,145 @@
+"""Declarations: constants, variables and their families, parameters, names of networks and flows."""
+
+from __future__ import annotations
+
+from dgmppl.diagnostics import Note
+from dgmppl.graph.context import Context
+from dgmppl.graph.networks import check_network
+from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.scope import MAX_MEMBERS, Family, NamedFlow, NamedNet, Scope
+from dgmppl.graph.types import check_data, check_type
+from dgmppl.syntax import tree
+
+DEFAULT_SCALE = 0.01  # standard deviation of a parameter's initial values where none is written
+
+
+def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
+    """Everything that a spec declares by name but for features. Returns the variables in order."""
+    variables: list[Variable] = []
+    for statement in spec.statements:
+        name = getattr(statement, "name", "")
+        if isinstance(statement, tree.Const):
+            with scope.statement(name):
+                value = scope.number(statement.value, {}, "a constant")
+                scope.declare(name, value, statement.name_span)
+    for statement in spec.statements:
+        if isinstance(statement, tree.Schedule):
+            _unbuilt(scope, statement, "schedule")
+        with scope.statement(getattr(statement, "name", "")):
+            if isinstance(statement, tree.Variable):
+                _variable(scope, statement, variables)
+            elif isinstance(statement, tree.Let):
+                _feature(scope, statement)
+            elif isinstance(statement, tree.Param):
+                _parameter(scope, statement)
+            elif isinstance(statement, tree.Net):
+                net_spec, alias = check_network(scope, statement.value, Context(statement.name))
+                if alias is not None:
+                    scope.fail("E217", "a network's second name", statement.value.span, "give it a configuration")
+                scope.declare(statement.name, NamedNet(net_spec, statement.name_span), statement.name_span)
+            elif isinstance(statement, tree.Flow):
+                scope.declare(statement.name, NamedFlow(statement), statement.name_span)
+    return variables
+
+
+def _unbuilt(scope: Scope, statement: tree.Schedule | tree.Variable, construct: str) -> None:
+    """A construct of the language that the later stages do not have yet: an error that names it."""
+    scope.poisoned.add(statement.name)
+    scope.report(
+        "E220",
+        f"`{construct}` is read but cannot be compiled yet",
+        statement.span,
+        "no objective is derived for it",
+    )
+
+
+def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable]) -> None:
+    if statement.role == "partial":
+        _unbuilt(scope, statement, "partial")
+        return
+    if statement.role == "latent" and statement.data is not None:
+        scope.fail("E221", f"`{statement.name}` is latent and has data", statement.data.span,
+                   "a latent is never seen", help=f"observed {statement.name} : ...")
+    if statement.role == "observed" and statement.data is None:
+        scope.fail("E218", f"`{statement.name}` is observed and has no data", statement.name_span, "where from?",
+                   help=f"observed {statement.name} : ... from digits.image")
+    if statement.family is None:
+        type_ = check_type(scope, statement.type, {})
+        data = None if statement.data is None else check_data(scope, statement.data, type_, statement.type)
+        variable = Variable(statement.name, scope.ident(statement.name), statement.role, type_,
+                            statement.name_span, data)
+        scope.declare(statement.name, variable, statement.name_span)
+        variables.append(variable)
+        return
+    if statement.role == "observed":
+        scope.fail("E215", "an observed variable is no family", statement.family.span,
+                   "its shape says how many elements it has")
+    family = Family(statement.name, statement.family.index)
+    for index in family_range(scope, statement.family):
+        type_ = check_type(scope, statement.type, {family.index: index})
+        variable = member(scope, family, index, statement.role, statement, type_)
+        variables.append(variable)
+    scope.declare(statement.name, family, statement.name_span)
+
+
+def family_range(scope: Scope, family: tree.Family) -> range:
+    """The indices of `[t in 1..T]`."""
+    if family.index in scope.names:
+        scope.fail("E202", f"the index `{family.index}` is already declared", family.span,
+                   "choose another letter", notes=(Note(scope.places[family.index], "declared here"),))
+    low = scope.integer(family.range.low, {}, "an end of the range")
+    high = scope.integer(family.range.high, {}, "an end of the range")
+    if low > high:
+        scope.fail("E215", f"the range {low}..{high} is empty", family.range.span, "no member")
+    if high - low >= MAX_MEMBERS:
+        scope.fail("E216", f"{high - low + 1:,} members", family.range.span, "too many for any machine")
+    return range(low, high + 1)
+
+
+def member(
+    scope: Scope, family: Family, index: int, role: str, statement: tree.Variable | tree.Let, type_: object
+) -> Variable:
+    """Adds a family's member."""
+    name = f"{family.name}[{index}]"
+    ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
+    variable = Variable(name, ident, role, type_, statement.name_span, None, family.name, index)  # type: ignore[arg-type]
+    family.members[index] = variable
+    return variable
+
+
+def _feature(scope: Scope, statement: tree.Let) -> None:
+    """A let-bound family's members are known from its range; a single feature is declared with its value."""
+    if statement.family is not None:
+        if statement.type is None:
+            scope.fail("E211", f"a family of features needs a type", statement.name_span,
+                       help=f"let {statement.name}[...] : real[64] = ...")
+        family = Family(statement.name, statement.family.index)
+        for index in family_range(scope, statement.family):
+            type_ = check_type(scope, statement.type, {family.index: index})
+            member(scope, family, index, "let", statement, type_)
+        scope.declare(statement.name, family, statement.name_span)
+    elif statement.type is not None:
+        type_ = check_type(scope, statement.type, {})
+        variable = Variable(statement.name, scope.ident(statement.name), "let", type_, statement.name_span)
+        scope.declare(statement.name, variable, statement.name_span)
+
+
+def _parameter(scope: Scope, statement: tree.Param) -> None:
+    type_ = check_type(scope, statement.type, {})
+    if type_.support.name != "real":
+        scope.fail("E208", "a parameter is real", statement.type.span, type_.support.describe(),
+                   help="use a function of it: exp(a), sigmoid(a)")
+    scale = DEFAULT_SCALE
+    value = statement.value
+    if value is not None:
+        arguments = value.arguments if isinstance(value, tree.Call) else ()
+        named = isinstance(value, tree.Call) and isinstance(value.target, tree.Name)
+        if not named or value.target.name != "normal" or len(arguments) != 1:  # type: ignore[union-attr]
+            scope.fail("E209", "a parameter starts at normal(scale)", value.span, help="= normal(0.01)")
+        argument = arguments[0]
+        scale = scope.number(argument, {}, "a scale") if not isinstance(argument, tree.Keyword) else -1.0
+        if scale < 0:
+            scope.fail("E210", "the scale of initial values is not negative", value.span)
+    variable = Parameter(statement.name, scope.ident(statement.name), type_, scale, statement.name_span)
+    scope.attributes.add(variable.ident)
+    scope.declare(statement.name, variable, statement.name_span)

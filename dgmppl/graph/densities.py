@@ -1,0 +1,378 @@
+"""Densities: the right-hand sides of factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, LINKS, Distribution, Parameter, fits, leaks, suggestions
+from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.bijections import check_bijection
+from dgmppl.graph.context import Context
+from dgmppl.graph.expressions import check_inputs, check_value
+from dgmppl.graph.networks import is_network
+from dgmppl.graph.scope import Scope
+from dgmppl.graph.supports import PLAIN, Support, Type, number_text, real
+from dgmppl.graph.values import (
+    Apply,
+    Autoregressive,
+    Chain,
+    Constant,
+    Density,
+    Family,
+    Learned,
+    Mixture,
+    Points,
+    Pushforward,
+    Quoted,
+    Residual,
+    Value,
+    walk,
+)
+from dgmppl.source import Span
+from dgmppl.syntax import tree
+
+WORDS = ("mixture", "residual")
+MAX_COMPONENTS = 100_000
+
+
+@dataclass(frozen=True)
+class Head:
+    """The variable that a density is for. `quote` finds another factor's key and its parents' types."""
+
+    name: str
+    type: Type
+    declared: Span
+    quote: Callable[[tree.Quotation], tuple[str, tuple[Type, ...]]]
+    prior: Callable[[tree.Quotation], str]
+
+
+def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
+    """The density that an expression writes for a variable. Reports E203, E204, E208, E209, E210, E213, E217."""
+    density = _density(scope, expr, head, ctx)
+    if ctx.past is not None:
+        return Autoregressive(head.type, expr.span, head.name, density)
+    return density
+
+
+def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
+    if isinstance(expr, tree.Binary) and expr.op == ">>":
+        return _pushforward(scope, expr, head, ctx)
+    if isinstance(expr, tree.Quotation):
+        return _quoted(scope, expr, head, ctx)
+    if isinstance(expr, tree.Call):
+        if isinstance(expr.target, tree.Name):
+            name = expr.target.name
+            if name in DISTRIBUTIONS:
+                return _family(scope, expr, DISTRIBUTIONS[name], head, ctx)
+            if name == "residual":
+                return _residual(scope, expr, head, ctx)
+            if name == "quantize":
+                scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span)
+            if not is_network(scope, expr.target) and name not in scope.names:
+                known = [*DISTRIBUTIONS, *WORDS]
+                fit = ", ".join(suggestions(head.type.support))
+                help_ = did_you_mean(name, known, f"for {head.type.support.describe()}: {fit}")
+                scope.fail("E208", f"unknown distribution `{name}`", expr.target.span, help=help_)
+        if isinstance(expr.target, tree.Bracket) and isinstance(expr.target.target, tree.Name):
+            if expr.target.target.name == "mixture":
+                return _mixture(scope, expr, expr.target, head, ctx)
+            if expr.target.target.name == "quantize":
+                scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span)
+    fit = suggestions(head.type.support)
+    help_ = f"wrap it in a distribution: {fit[0]}(...)" if fit else ""
+    scope.fail("E217", "a distribution is needed here", expr.span, "not a distribution", help=help_)
+
+
+# --- distributions of the catalogue --------------------------------------------------------------
+
+
+def _family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head, ctx: Context) -> Family:
+    _verify_support(scope, expr, entry, head)
+    given = _arguments(scope, expr, entry)
+    arguments: dict[str, Value] = {}
+    linked: list[str] = []
+    sole = expr.arguments[0] if len(expr.arguments) == 1 else None
+    joint: Value | None = None
+    if sole is not None and not isinstance(sole, tree.Keyword) and _supplies_all(scope, sole):
+        joint, arguments = _joint(scope, sole, entry, head, ctx)
+        return Family(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
+    for parameter in entry.parameters:
+        if parameter.name not in given:
+            missing = ", ".join(p.name for p in entry.parameters if p.name not in given)
+            scope.fail(
+                "E209",
+                f"{entry.name} needs {missing}",
+                expr.span,
+                f"has {', '.join(given) or 'no parameters'}",
+                help=f"{entry.name}({', '.join(p.name for p in entry.parameters)}), or one network for all",
+            )
+        value, link = _parameter(scope, given[parameter.name], entry, parameter, head, ctx)
+        arguments[parameter.name] = value
+        if link:
+            linked.append(parameter.name)
+    return Family(head.type, expr.span, entry.name, tuple(arguments.items()), None, tuple(linked))
+
+
+def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: Head) -> None:
+    support = head.type.support
+    if leaks(entry, support):
+        scope.report(
+            "W403",
+            f"{entry.name} reaches outside {support.describe()}",
+            expr.target.span,
+            "its density does not end where the support does",
+            notes=(Note(head.declared, "declared here"),),
+            help="the likelihood stays comparable, but samples can leave the support; they are clamped",
+            severity="warning",
+        )
+        return
+    if fits(entry, support) and not (entry.vector and len(head.type.shape) != 1):
+        return
+    fit = suggestions(support)
+    scope.fail(
+        "E203",
+        f"{entry.name} has {_supports(entry)} support, but `{head.name}` is {support.describe()}",
+        expr.target.span,
+        _supports(entry),
+        notes=(Note(head.declared, "declared here"),),
+        help=f"{fit[0]} has the support of `{head.name}`" if fit else "no distribution here has this support",
+    )
+
+
+def _supports(entry: Distribution) -> str:
+    if entry.name == "Categorical":
+        return "finite"
+    if entry.supports == ("integer",):
+        return "integer"
+    return " or ".join(entry.supports)
+
+
+def _arguments(scope: Scope, expr: tree.Call, entry: Distribution) -> dict[str, tree.Expr]:
+    names = [p.name for p in entry.parameters]
+    given: dict[str, tree.Expr] = {}
+    for position, argument in enumerate(expr.arguments):
+        if isinstance(argument, tree.Keyword):
+            name, value = argument.name, argument.value
+            if name not in names:
+                help_ = did_you_mean(name, names, f"{entry.name} takes {', '.join(names)}")
+                scope.fail("E209", f"{entry.name} has no parameter `{name}`", argument.span, help=help_)
+        else:
+            if position >= len(names):
+                scope.fail("E209", f"{entry.name} takes {', '.join(names)}", argument.span, "one too many")
+            name, value = names[position], argument
+        if name in given:
+            scope.fail("E209", f"`{name}` is given twice", argument.span, "given again")
+        given[name] = value
+    return given
+
+
+def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
+    """Whether an argument on its own stands for every parameter: a network, or `param`."""
+    return isinstance(expr, tree.Learned) or (isinstance(expr, tree.Call) and is_network(scope, expr.target))
+
+
+def _size(entry: Distribution, parameter: Parameter, head: Head) -> Type:
+    shape = head.type.shape
+    return real(*shape, entry.values(head.type.support)) if parameter.size == "K" else real(*shape)
+
+
+def _joint(
+    scope: Scope, expr: tree.Expr, entry: Distribution, head: Head, ctx: Context
+) -> tuple[Value | None, dict[str, Value]]:
+    """One network (or `param`) for all the parameters: its last axis holds them one after another."""
+    if isinstance(expr, tree.Learned) or len(entry.parameters) == 1:
+        hints = {p.name: f"{ctx.hint}_{p.name}" for p in entry.parameters}
+        single = len(entry.parameters) == 1
+        values = {
+            p.name: check_value(
+                scope, expr, _size(entry, p, head), ctx if single and not isinstance(expr, tree.Learned)
+                else replace(ctx, hint=hints[p.name])
+            )
+            for p in entry.parameters
+        }
+        return None, values
+    shape = head.type.shape
+    count = len(entry.parameters)
+    total = real(*shape[:-1], count * shape[-1]) if shape and ctx.past is None else real(*shape, count)
+    joint = check_value(scope, expr, total, ctx)
+    return joint, {p.name: Constant(real(), expr.span, 0.0) for p in entry.parameters}
+
+
+def _parameter(
+    scope: Scope, expr: tree.Expr, entry: Distribution, parameter: Parameter, head: Head, ctx: Context
+) -> tuple[Value, bool]:
+    """A parameter's value, and whether it passes through the parameter's link (bare networks and `param` do)."""
+    wanted = _size(entry, parameter, head)
+    if isinstance(expr, tree.Name) and expr.name == "uniform" and parameter.size == "K":
+        return Constant(real(), expr.span, 0.0), False
+    value = check_value(scope, expr, wanted, replace(ctx, hint=f"{ctx.hint}_{parameter.name}"))
+    if isinstance(value, Constant):
+        _verify_constant(scope, value, entry, parameter)
+    elif parameter.size == "K" and value.shape != wanted.shape:
+        scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
+    return value, isinstance(value, (Apply, Learned)) and bool(LINKS[parameter.constraint])
+
+
+def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
+    if parameter.constraint == "positive" and value.number <= 0:
+        scope.fail(
+            "E210",
+            f"the {parameter.name} of {entry.name} is positive",
+            value.span,
+            f"this is {number_text(value.number)}",
+        )
+
+
+# --- mixtures, pushforwards, residuals, quotations -----------------------------------------------
+
+
+def _mixture(
+    scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, ctx: Context
+) -> Mixture:
+    if ctx.copies or ctx.points:
+        scope.fail("E217", "a mixture inside a mixture", expr.span, "one mixture with more components is the same")
+    if len(expr.arguments) != 1 or isinstance(expr.arguments[0], tree.Keyword):
+        scope.fail("E209", "a mixture takes its component's distribution", expr.span, help="mixture[16](Normal(param))")
+    count, points, weights = 0, None, None
+    inner = ctx
+    for item in bracket.items:
+        if isinstance(item, tree.Binding):
+            points = _points(scope, item, ctx)
+            inner = replace(ctx, points=((item.name, points),))
+            count = points.count
+        elif isinstance(item, tree.Keyword) and item.name == "weights":
+            weights = item.value
+        elif isinstance(item, (tree.Keyword, tree.Past)):
+            scope.fail("E209", "a mixture takes a count, points, or weights", item.span, help="mixture[16]")
+        else:
+            count = scope.integer(item, ctx.env, "the number of components", low=1)
+            inner = replace(ctx, copies=count)
+    if not count:
+        scope.fail("E209", "a mixture needs the number of its components", bracket.span, help="mixture[16](...)")
+    if count > MAX_COMPONENTS:
+        scope.fail("E216", f"{count:,} components", bracket.span, "too many for any machine")
+    where = replace(ctx, hint=f"{ctx.hint}_weights")
+    logits = check_value(scope, weights or tree.Learned(bracket.span), real(count), where)
+    if isinstance(logits, Constant):
+        scope.fail("E210", "mixing weights are logits, one a component", logits.span, "a number")
+    component = _density(scope, expr.arguments[0], head, inner)
+    return Mixture(head.type, expr.span, count, logits, component, points)
+
+
+def _points(scope: Scope, item: tree.Binding, ctx: Context) -> Points:
+    values = item.values
+    if not (
+        isinstance(values, tree.Call)
+        and isinstance(values.target, tree.Name)
+        and values.target.name == "grid"
+        and values.arguments
+    ):
+        scope.fail("E209", "components are indexed by the points of a grid", values.span, help="u in grid(4, 4)")
+    if item.name in scope.names or item.name in ctx.env:
+        scope.fail("E202", f"`{item.name}` is already declared", item.span, "choose another name")
+    sides = tuple(
+        scope.integer(a, ctx.env, "a side of the grid", low=1)
+        for a in values.arguments
+        if not isinstance(a, tree.Keyword)
+    )
+    points = Points(real(len(sides)), values.span, scope.attribute(f"{ctx.hint}_{item.name}"), sides)
+    if points.count > MAX_COMPONENTS:
+        scope.fail("E216", f"{points.count:,} components", values.span, "too many for any machine")
+    return points
+
+
+def _base_support(expr: tree.Expr) -> Support | None:
+    """The support on which the density to the left of `>>` lives."""
+    if isinstance(expr, tree.Call):
+        if isinstance(expr.target, tree.Name) and expr.target.name in DISTRIBUTIONS:
+            name = DISTRIBUTIONS[expr.target.name].supports[0]
+            return PLAIN.get(name)
+        if isinstance(expr.target, tree.Name) and expr.target.name == "residual":
+            return PLAIN["real"]
+        if isinstance(expr.target, tree.Bracket) and expr.arguments:
+            first = expr.arguments[0]
+            return None if isinstance(first, tree.Keyword) else _base_support(first)
+    if isinstance(expr, tree.Binary) and expr.op == ">>":
+        return PLAIN["real"]
+    return None
+
+
+def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> Pushforward:
+    parts: list[tree.Expr] = []
+    base: tree.Expr = expr
+    while isinstance(base, tree.Binary) and base.op == ">>":
+        parts.insert(0, base.right)
+        base = base.left
+    support = _base_support(base) or head.type.support
+    source = Type(support, head.type.shape)
+    density = _density(scope, base, replace(head, type=source), ctx)
+    if not density.type.shape:
+        scope.fail("E213", "a bijection acts on a vector", expr.span, f"`{head.name}` is {head.type.describe()}")
+    whole: tree.Expr = parts[0]
+    for part in parts[1:]:
+        whole = tree.Binary(whole.span.to(part.span), ">>", whole, part)
+    where = replace(ctx, hint=f"{ctx.hint}_flow")
+    bijection, target = check_bijection(scope, whole, source, where, check_inputs)
+    if target != head.type.support:
+        scope.fail(
+            "E213",
+            f"this lands in {target.describe()}, but `{head.name}` is {head.type.support.describe()}",
+            whole.span,
+            target.describe(),
+            notes=(Note(head.declared, "declared here"),),
+        )
+    if not (isinstance(bijection, Chain) and bijection.attribute):
+        chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
+        bijection = replace(chain, attribute=scope.attribute(f"{ctx.hint}_flow"))
+    return Pushforward(head.type, expr.span, density, bijection)
+
+
+def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residual:
+    usage = "residual(p(z | parents), network)"
+    if len(expr.arguments) != 2 or not isinstance(expr.arguments[0], tree.Quotation):
+        scope.fail("E209", "residual takes a prior and a network", expr.span, help=usage)
+    prior, delta = expr.arguments
+    if isinstance(delta, tree.Keyword) or head.type.support != PLAIN["real"] or not head.type.shape:
+        scope.fail("E209", "residual takes a prior over a real vector, and a network", expr.span, help=usage)
+    key = scope_prior(scope, prior, head)
+    shape = head.type.shape
+    value = check_value(scope, delta, real(*shape[:-1], 2 * shape[-1]), ctx)
+    if isinstance(value, Constant):
+        scope.fail("E209", "residual takes a prior and a network", delta.span, help=usage)
+    return Residual(head.type, expr.span, key, value)
+
+
+def scope_prior(scope: Scope, quotation: tree.Quotation, head: Head) -> str:
+    if quotation.side != "p":
+        scope.fail("E209", "residual is relative to a prior p(...)", quotation.span)
+    return head.prior(quotation)
+
+
+def _quoted(scope: Scope, expr: tree.Quotation, head: Head, ctx: Context) -> Quoted:
+    key, types = head.quote(expr)
+    if len(types) != len(expr.given):
+        scope.fail("E209", f"{key} has {len(types)} parents, {len(expr.given)} values are given", expr.span)
+    given: list[Value] = []
+    for argument, wanted in zip(expr.given, types):
+        value = check_value(scope, argument, wanted, replace(ctx, hint=f"{ctx.hint}_input"))
+        if isinstance(value, (Apply, Learned)) and wanted.support.name in ("categorical", "simplex", "sphere"):
+            scope.fail(
+                "E210",
+                f"a learned value cannot stand for {wanted.support.describe()}",
+                argument.span,
+                help="quote a factor whose parents are real or bounded",
+            )
+        given.append(replace(value, type=wanted) if isinstance(value, Apply) else value)
+    return Quoted(head.type, expr.span, key, tuple(given))
+
+
+def reads_points(density: Density) -> bool:
+    return any(isinstance(t, Points) for t in walk(density))
+
+
+def is_normal(density: Density) -> bool:
+    """Whether a density is a Normal, possibly relative to another."""
+    return isinstance(density, Residual) or (isinstance(density, Family) and density.kind == "Normal")
+
+

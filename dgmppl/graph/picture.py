@@ -1,0 +1,215 @@
+"""A graph as a picture, drawn by Graphviz.
+
+Observed variables are shaded, latent ones white, let-bound features small; a condition has a border of its
+own. A variable that is a function of others has a double border, a bijection a double edge. What `q` reads is
+dashed and blue; a filled square is an energy, a red octagon an adversary, a box around variables a family.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph import picture_style as style
+from dgmppl.graph.nodes import DataSource, Energy, Factor, Graph, Variable
+from dgmppl.graph.picture_edges import edges, pushes
+from dgmppl.graph.picture_engine import draw
+from dgmppl.graph.picture_style import attributes, clean, font, identifier, label, markup, quoted
+from dgmppl.graph.picture_text import density_text, function_text, network_text, value_text
+from dgmppl.graph.supports import number_text
+from dgmppl.graph.values import Residual, walk
+
+FORMATS = ("svg", "png", "pdf", "dot")
+CROWDED = 20  # beyond so many variables each takes fewer, longer lines
+
+
+def render(graph: Graph, path: Path) -> None:
+    """Writes the picture to `path`, in the format that its suffix names: svg, png, pdf or dot.
+
+    The file is written beside it and moved there, so a failure leaves what was there before.
+
+    Raises:
+        SpecError: another suffix (E710), a place that cannot be written (E711), no working Graphviz (E712).
+    """
+    format = path.suffix[1:].lower()
+    if format not in FORMATS:
+        ending = f"not `{path.suffix}`" if path.suffix else "and it has none"
+        raise SpecError(
+            [
+                Diagnostic(
+                    "E710",
+                    f"a picture's name ends in .svg, .png, .pdf or .dot, {ending}",
+                    help=f"for example {path.with_suffix('.svg') if path.name else 'graph.svg'}",
+                )
+            ]
+        )
+    source = dot(graph)
+    content = source.encode() if format == "dot" else draw(source, format)
+    try:
+        _write(path, content)
+    except OSError as error:
+        raise SpecError([Diagnostic("E711", f"cannot write {path}: {error.strerror or error}")]) from error
+
+
+def svg(graph: Graph) -> str:
+    """The picture as SVG text, without the XML prologue, so that a page can hold it.
+
+    Raises:
+        SpecError: no working Graphviz (E712).
+    """
+    text = draw(dot(graph), "svg").decode()
+    return text[text.index("<svg") :]
+
+
+def dot(graph: Graph) -> str:
+    """The picture as DOT, Graphviz's language. Equal graphs give equal text."""
+    lines = [
+        f"digraph {quoted(clean(graph.name))} {{",
+        f"  graph {attributes(style.GRAPH | (style.DENSE if len(graph.variables) > CROWDED else {}))}",
+        f"  node {attributes(style.NODE)}",
+        f"  edge {attributes(style.EDGE)}",
+        f"  graph [labelloc=b, label={label([_legend(graph)])}]",
+        "  subgraph cluster_model {",
+        f"    graph [labelloc=t, peripheries=0, label={_title(graph)}]",
+    ]
+    plates = _plates(graph)
+    inside = {v.name for _, members in plates for v in members}
+    lines += [f"    {_variable(graph, v)}" for v in graph.variables if v.name not in inside]
+    for number, (text, members) in enumerate(plates):
+        plate = {"label": label([font(markup(clean(text)), 10, style.QUIET)]), **style.PLATE_BOX}
+        lines += [f"    subgraph cluster_{number} {{", f"      graph {attributes(plate)}"]
+        lines += [f"      {_variable(graph, v)}" for v in members]
+        lines += ["    }"]
+    lines += [f"    {node}" for node in (*_energy(graph), *_adversaries(graph))]
+    lines += [f"    {edge.statement()}" for edge in edges(graph)]
+    return "\n".join([*lines, "  }", "}", ""])
+
+
+# --- nodes ---------------------------------------------------------------------------------------
+
+
+def _variable(graph: Graph, variable: Variable) -> str:
+    role = "condition" if variable.name in graph.conditions else variable.role
+    look = dict(style.NODES[role])
+    p, q = graph.factor("p", variable.name), graph.factor("q", variable.name)
+    definition = graph.definition(variable.name)
+    if role == "let":
+        name, text = (
+            markup(clean(variable.name)),
+            markup(clean(function_text(definition.value), 30)) if definition else "",
+        )
+        rows = [[name, font(text, 8, style.QUIET)], [_type(variable, 8)]]
+    else:
+        data = font(markup(clean(_data(variable.data), 34)), 8, style.QUIET, "I") if variable.data else ""
+        given = font("given", 9, style.GIVEN, "I") if role == "condition" else ""
+        rows = [
+            [font(markup(clean(variable.name)), 13, tag="B"), _type(variable, 9)],
+            [data, given],
+            [_distribution(p, style.INK), _distribution(q, style.Q)],
+        ]
+        if definition is not None or (p is not None and pushes(p.density)):
+            look |= style.TWICE
+    if len(graph.variables) > CROWDED:
+        lines = ["&nbsp; ".join(filter(None, row)) for row in rows]
+    else:
+        lines = [part for row in rows for part in row]
+    laws = [f"{f.key} = {density_text(f.density)}" for f in (p, q) if f is not None]
+    hover = "; ".join([f"{variable.role} {variable.name} : {variable.type.describe()}", *laws])
+    return (
+        f"{identifier(variable.name)} {attributes({'label': label(lines), **look, 'tooltip': clean(hover)})}"
+    )
+
+
+def _type(variable: Variable, size: float) -> str:
+    return font(markup(clean(variable.type.describe(), 34)), size, style.QUIET)
+
+
+def _distribution(factor: Factor | None, colour: str) -> str:
+    if factor is None:
+        return ""
+    density = factor.density
+    text = f"residual of {density.prior[:1]}" if isinstance(density, Residual) else density_text(density)
+    return font(f"<I>{factor.side}</I> {markup(clean(text, 44))}", 9, colour)
+
+
+def _data(data: DataSource) -> str:
+    """`threshold(digits.image, 8)`, as in the spec."""
+    text = f'"{data.dataset}".{data.field}' if data.is_file else f"{data.dataset}.{data.field}"
+    for name, numbers in data.transforms:
+        text = f"{name}({', '.join([text, *map(number_text, numbers)])})"
+    return text
+
+
+def _energy(graph: Graph) -> Iterator[str]:
+    if graph.energy is not None:
+        look = {"label": label([font("E", 14, "white", "B")]), **style.NODES["energy"]}
+        yield f'"E()" {attributes({**look, "tooltip": clean(_energy_text(graph.energy))})}'
+
+
+def _energy_text(energy: Energy) -> str:
+    return f"E({', '.join(energy.arguments)}) = {value_text(energy.value)}"
+
+
+def _adversaries(graph: Graph) -> Iterator[str]:
+    for adversary in graph.adversaries:
+        kind = network_text(adversary.module.spec)
+        rows = [
+            font(markup(clean(adversary.name)), 13, style.ADVERSARY, "B"),
+            font(markup(clean(kind, 30)), 9, style.QUIET),
+        ]
+        hover = f"adversary {adversary.name}({', '.join(adversary.arguments)}) = {kind}"
+        look = {"label": label(rows), **style.NODES["adversary"], "tooltip": clean(hover)}
+        yield f"{identifier(adversary.name + '()')} {attributes(look)}"
+
+
+def _plates(graph: Graph) -> list[tuple[str, list[Variable]]]:
+    """Families with the variables in each; those counted by one name over one range share a plate."""
+    families: dict[str, list[Variable]] = {}
+    for v in graph.variables:
+        if v.family is not None and v.index is not None:
+            families.setdefault(v.family, []).append(v)
+    plates: dict[tuple[str, int, int], list[Variable]] = {}
+    for name, members in families.items():
+        numbers = [v.index for v in members if v.index is not None]
+        counter = next((v.counter for v in members if v.counter), "")
+        plates.setdefault((counter or f"{name}[ ]", min(numbers), max(numbers)), []).extend(members)
+    return [(f"{counter} = {low}..{high}", members) for (counter, low, high), members in plates.items()]
+
+
+# --- around them -----------------------------------------------------------------------------------
+
+
+def _title(graph: Graph) -> str:
+    energy = markup(clean(_energy_text(graph.energy), 70)) if graph.energy else ""
+    return label([font(markup(clean(graph.name)), 16, tag="B"), font(energy, 10, style.QUIET)])
+
+
+def _legend(graph: Graph) -> str:
+    """One quiet line about what the picture uses and nobody could guess."""
+    sides = {f.side for f in graph.factors}
+    entries = []
+    if graph.observed:
+        entries.append(font("shaded: observed", 8, style.QUIET))
+    if graph.conditions:
+        entries.append(font("ochre border: given", 8, style.GIVEN))
+    if "q" in sides:
+        entries.append(font("dashed: q", 8, style.Q))
+    if any(isinstance(part, Residual) for f in graph.factors for part in walk(f.density)):
+        entries.append(font("diamond: corrects the prior", 8, style.Q))
+    twice = any(graph[d.variable].role != "let" for d in graph.definitions)
+    if twice or any(f.side == "p" and pushes(f.density) for f in graph.factors):
+        entries.append(font("double border: through a function or bijection", 8, style.QUIET))
+    if graph.adversaries:
+        entries.append(font("octagon: adversary", 8, style.ADVERSARY))
+    return " &nbsp; ".join(entries)
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
