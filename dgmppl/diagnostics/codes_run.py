@@ -5,23 +5,6 @@ from __future__ import annotations
 from dgmppl.diagnostics.codes import Code
 
 CODES: dict[str, Code] = {
-    "E501": Code(
-        "unknown data set",
-        "The name after `from` is no data set that comes with dgmppl.",
-        "Data sets by name are digits, iris, wine, breast_cancer, diabetes, and the toy sets "
-        "moons, circles, gaussians, spirals, checkerboard, pinwheel and rings. Data of your own "
-        'is a file: `from "mine.npz".spectra`.',
-        "observed x : real[2] from moon.point",
-        "observed x : real[2] from moons.point",
-    ),
-    "E502": Code(
-        "unknown field of a data set",
-        "The data set exists, but has no field of this name.",
-        "digits has image and label, the toy sets have point and label, diabetes has data and "
-        "target, the others have data and label.",
-        "observed x : integer(0..16)[64] from digits.pixels",
-        "observed x : integer(0..16)[64] from digits.image",
-    ),
     "E503": Code(
         "data file that cannot be read",
         "The file is not there, is no .npz file, or holds something other than numbers.",
@@ -61,12 +44,10 @@ CODES: dict[str, Code] = {
     ),
     "E508": Code(
         "data transform that does not apply",
-        "The transform around a field is unknown, has the wrong number of arguments, or cannot "
-        "be done on this data.",
-        "Transforms are rescale(field, low, high), threshold(field, t), standardize(field) and "
-        "flatten(field); they nest, and the innermost is done first.",
-        "observed x : binary[64] from threshold(digits.image)",
-        "observed x : binary[64] from threshold(digits.image, 8)",
+        "The transform around a field cannot be done on this data.",
+        "rescale needs values that are not all the same where the data set declares no range.",
+        "",
+        "",
     ),
     "E509": Code(
         "observed variable without data",
@@ -168,10 +149,17 @@ CODES: dict[str, Code] = {
         "",
     ),
     "E703": Code(
-        "output of an unknown kind",
-        "The kind of an output file follows from the end of its name, and this end is not one "
-        "that the command writes.",
-        "`dgmppl sample` writes .png and .npz; `dgmppl graph` writes .svg, .png, .pdf and .dot.",
+        "samples of an unknown kind",
+        "The kind of the output follows from the end of the file's name.",
+        "Samples are written to .png, as a picture, or to .npz, as arrays by variable.",
+        "",
+        "",
+    ),
+    "E704": Code(
+        "picture that cannot be drawn",
+        "Graphviz, which draws the graph, does not work here or takes too long.",
+        "pygraphviz brings an engine along; without it a `dot` on the path is used. `dgmppl graph spec.dgm "
+        "-o out.dot` needs neither.",
         "",
         "",
     ),
@@ -180,6 +168,27 @@ CODES: dict[str, Code] = {
         "A model that is conditional on observed variables needs a value for each of them to be sampled.",
         "An observed variable that no factor models is a condition. `dgmppl sample RUN --set "
         "y=3` gives its value; values of a vector are separated by commas.",
+        "",
+        "",
+    ),
+    "E710": Code(
+        "picture of an unknown kind",
+        "The kind of the picture follows from the end of the file's name.",
+        "A graph is drawn to .svg, .png, .pdf, or written as .dot for other programs.",
+        "",
+        "",
+    ),
+    "E711": Code(
+        "picture that cannot be written",
+        "The file of the picture could not be written.",
+        "",
+        "",
+        "",
+    ),
+    "E712": Code(
+        "graph that cannot be drawn",
+        "Graphviz, which draws the graph, is missing or failed.",
+        "The pygraphviz package brings the engine along; a .dot file needs none.",
         "",
         "",
     ),

@@ -102,7 +102,9 @@ def member(
     """Adds a family's member."""
     name = f"{family.name}[{index}]"
     ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
-    variable = Variable(name, ident, role, type_, statement.name_span, None, family.name, index)  # type: ignore[arg-type]
+    variable = Variable(
+        name, ident, role, type_, statement.name_span, None, family.name, index, family.index  # type: ignore[arg-type]
+    )
     family.members[index] = variable
     return variable
 
@@ -111,7 +113,7 @@ def _feature(scope: Scope, statement: tree.Let) -> None:
     """A let-bound family's members are known from its range; a single feature is declared with its value."""
     if statement.family is not None:
         if statement.type is None:
-            scope.fail("E211", f"a family of features needs a type", statement.name_span,
+            scope.fail("E211", "a family of features needs a type", statement.name_span,
                        help=f"let {statement.name}[...] : real[64] = ...")
         family = Family(statement.name, statement.family.index)
         for index in family_range(scope, statement.family):

@@ -291,7 +291,7 @@ def _member_definition(scope: Scope, statement: tree.Definition) -> Definition:
     name = f"{family.name}[{index}]"
     ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
     family.members[index] = Variable(name, ident, "let", value.type, statement.target.span, None,
-                                     family.name, index)
+                                     family.name, index, family.index)
     return Definition(name, value, statement.span)
 
 

@@ -16,7 +16,7 @@ from dgmppl.graph import picture_style as style
 from dgmppl.graph.nodes import DataSource, Energy, Factor, Graph, Variable
 from dgmppl.graph.picture_edges import edges, pushes
 from dgmppl.graph.picture_engine import draw
-from dgmppl.graph.picture_style import attributes, clean, font, identifier, label, markup, quoted
+from dgmppl.graph.picture_style import attributes, clean, font, identifier, label, markup, quoted, written
 from dgmppl.graph.picture_text import density_text, function_text, network_text, value_text
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Residual, walk
@@ -31,33 +31,23 @@ def render(graph: Graph, path: Path) -> None:
     The file is written beside it and moved there, so a failure leaves what was there before.
 
     Raises:
-        SpecError: another suffix (E710), a place that cannot be written (E711), no working Graphviz (E712).
+        SpecError: another suffix (E703), no working Graphviz (E704).
+        OSError: the file cannot be written.
     """
     format = path.suffix[1:].lower()
     if format not in FORMATS:
-        ending = f"not `{path.suffix}`" if path.suffix else "and it has none"
-        raise SpecError(
-            [
-                Diagnostic(
-                    "E710",
-                    f"a picture's name ends in .svg, .png, .pdf or .dot, {ending}",
-                    help=f"for example {path.with_suffix('.svg') if path.name else 'graph.svg'}",
-                )
-            ]
-        )
+        headline = f"a graph is written to .svg, .png, .pdf or .dot, not to {path.name or path}"
+        raise SpecError([Diagnostic("E703", headline)])
     source = dot(graph)
     content = source.encode() if format == "dot" else draw(source, format)
-    try:
-        _write(path, content)
-    except OSError as error:
-        raise SpecError([Diagnostic("E711", f"cannot write {path}: {error.strerror or error}")]) from error
+    _write(path, content)
 
 
 def svg(graph: Graph) -> str:
     """The picture as SVG text, without the XML prologue, so that a page can hold it.
 
     Raises:
-        SpecError: no working Graphviz (E712).
+        SpecError: no working Graphviz (E704).
     """
     text = draw(dot(graph), "svg").decode()
     return text[text.index("<svg") :]
@@ -78,7 +68,7 @@ def dot(graph: Graph) -> str:
     inside = {v.name for _, members in plates for v in members}
     lines += [f"    {_variable(graph, v)}" for v in graph.variables if v.name not in inside]
     for number, (text, members) in enumerate(plates):
-        plate = {"label": label([font(markup(clean(text)), 10, style.QUIET)]), **style.PLATE_BOX}
+        plate = {"label": label([written(text, 10, style.QUIET)]), **style.PLATE_BOX}
         lines += [f"    subgraph cluster_{number} {{", f"      graph {attributes(plate)}"]
         lines += [f"      {_variable(graph, v)}" for v in members]
         lines += ["    }"]
@@ -96,16 +86,13 @@ def _variable(graph: Graph, variable: Variable) -> str:
     p, q = graph.factor("p", variable.name), graph.factor("q", variable.name)
     definition = graph.definition(variable.name)
     if role == "let":
-        name, text = (
-            markup(clean(variable.name)),
-            markup(clean(function_text(definition.value), 30)) if definition else "",
-        )
-        rows = [[name, font(text, 8, style.QUIET)], [_type(variable, 8)]]
+        text = function_text(definition.value) if definition else ""
+        rows = [[written(variable.name, 11), written(text, 8, style.QUIET, longest=30)], [_type(variable, 8)]]
     else:
-        data = font(markup(clean(_data(variable.data), 34)), 8, style.QUIET, "I") if variable.data else ""
-        given = font("given", 9, style.GIVEN, "I") if role == "condition" else ""
+        data = written(_data(variable.data), 8, style.QUIET, "I", 34) if variable.data else ""
+        given = written("given", 9, style.GIVEN, "I") if role == "condition" else ""
         rows = [
-            [font(markup(clean(variable.name)), 13, tag="B"), _type(variable, 9)],
+            [written(variable.name, 13, tag="B"), _type(variable, 9)],
             [data, given],
             [_distribution(p, style.INK), _distribution(q, style.Q)],
         ]
@@ -117,13 +104,12 @@ def _variable(graph: Graph, variable: Variable) -> str:
         lines = [part for row in rows for part in row]
     laws = [f"{f.key} = {density_text(f.density)}" for f in (p, q) if f is not None]
     hover = "; ".join([f"{variable.role} {variable.name} : {variable.type.describe()}", *laws])
-    return (
-        f"{identifier(variable.name)} {attributes({'label': label(lines), **look, 'tooltip': clean(hover)})}"
-    )
+    look = {"label": label(lines), **look, "tooltip": clean(hover)}
+    return f"{identifier(variable.name)} {attributes(look)}"
 
 
 def _type(variable: Variable, size: float) -> str:
-    return font(markup(clean(variable.type.describe(), 34)), size, style.QUIET)
+    return written(variable.type.describe(), size, style.QUIET, longest=34)
 
 
 def _distribution(factor: Factor | None, colour: str) -> str:
@@ -144,7 +130,7 @@ def _data(data: DataSource) -> str:
 
 def _energy(graph: Graph) -> Iterator[str]:
     if graph.energy is not None:
-        look = {"label": label([font("E", 14, "white", "B")]), **style.NODES["energy"]}
+        look = {"label": label([written("E", 14, "white", "B")]), **style.NODES["energy"]}
         yield f'"E()" {attributes({**look, "tooltip": clean(_energy_text(graph.energy))})}'
 
 
@@ -156,8 +142,8 @@ def _adversaries(graph: Graph) -> Iterator[str]:
     for adversary in graph.adversaries:
         kind = network_text(adversary.module.spec)
         rows = [
-            font(markup(clean(adversary.name)), 13, style.ADVERSARY, "B"),
-            font(markup(clean(kind, 30)), 9, style.QUIET),
+            written(adversary.name, 13, style.ADVERSARY, "B"),
+            written(kind, 9, style.QUIET, longest=30),
         ]
         hover = f"adversary {adversary.name}({', '.join(adversary.arguments)}) = {kind}"
         look = {"label": label(rows), **style.NODES["adversary"], "tooltip": clean(hover)}
@@ -182,8 +168,8 @@ def _plates(graph: Graph) -> list[tuple[str, list[Variable]]]:
 
 
 def _title(graph: Graph) -> str:
-    energy = markup(clean(_energy_text(graph.energy), 70)) if graph.energy else ""
-    return label([font(markup(clean(graph.name)), 16, tag="B"), font(energy, 10, style.QUIET)])
+    energy = _energy_text(graph.energy) if graph.energy else ""
+    return label([written(graph.name, 16, tag="B"), written(energy, 10, style.QUIET, longest=70)])
 
 
 def _legend(graph: Graph) -> str:
@@ -191,18 +177,18 @@ def _legend(graph: Graph) -> str:
     sides = {f.side for f in graph.factors}
     entries = []
     if graph.observed:
-        entries.append(font("shaded: observed", 8, style.QUIET))
+        entries.append(written("shaded: observed", 8, style.QUIET))
     if graph.conditions:
-        entries.append(font("ochre border: given", 8, style.GIVEN))
+        entries.append(written("ochre border: given", 8, style.GIVEN))
     if "q" in sides:
-        entries.append(font("dashed: q", 8, style.Q))
+        entries.append(written("dashed: q", 8, style.Q))
     if any(isinstance(part, Residual) for f in graph.factors for part in walk(f.density)):
-        entries.append(font("diamond: corrects the prior", 8, style.Q))
+        entries.append(written("diamond: corrects the prior", 8, style.Q))
     twice = any(graph[d.variable].role != "let" for d in graph.definitions)
     if twice or any(f.side == "p" and pushes(f.density) for f in graph.factors):
-        entries.append(font("double border: through a function or bijection", 8, style.QUIET))
+        entries.append(written("double border: through a function or bijection", 8, style.QUIET))
     if graph.adversaries:
-        entries.append(font("octagon: adversary", 8, style.ADVERSARY))
+        entries.append(written("octagon: adversary", 8, style.ADVERSARY))
     return " &nbsp; ".join(entries)
 
 

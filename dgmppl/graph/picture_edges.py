@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dgmppl.graph import picture_style as style
 from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.picture_style import attributes, clean, font, identifier, label, markup
+from dgmppl.graph.picture_style import attributes, clean, identifier, label, written
 from dgmppl.graph.picture_text import function_text, value_text
 from dgmppl.graph.values import Autoregressive, Density, Image, Pushforward, Residual, variables, walk
 
@@ -31,7 +31,7 @@ class Edge:
             if "arrowhead" in look:
                 look["arrowtail"] = look.pop("arrowhead")
         if self.text:
-            look = {"label": label(["&nbsp;" + font(markup(clean(self.text, 44)), 9, style.QUIET)]), **look}
+            look = {"label": label(["&nbsp;" + written(self.text, 9, style.QUIET, longest=44)]), **look}
         if self.hover:
             look["tooltip"] = clean(self.hover)
         first, last = (self.head, self.tail) if self.upward else (self.tail, self.head)

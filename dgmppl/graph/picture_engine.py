@@ -55,7 +55,7 @@ def draw(dot: str, format: str) -> bytes:
     raise SpecError(
         [
             Diagnostic(
-                "E712",
+                "E704",
                 f"Graphviz could not draw the graph{f': {problem}' if problem else ''}",
                 help="`pip install pygraphviz` brings an engine along; a .dot file needs none",
             )

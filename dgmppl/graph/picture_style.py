@@ -119,11 +119,14 @@ def markup(text: str) -> str:
     return html.escape(text).replace("\\", "\\\\")
 
 
-def font(text: str, size: float, colour: str = "", tag: str = "") -> str:
-    """Marked up `text` in a size; `tag` is B or I. An empty text stays empty."""
-    if not text:
-        return ""
-    inner = f"<{tag}>{text}</{tag}>" if tag else text
+def written(text: str, size: float, colour: str = "", tag: str = "", longest: int = 0) -> str:
+    """Any `text` as markup in a size; `tag` is B or I, `longest` as in `clean`. An empty text stays empty."""
+    shown = markup(clean(text, longest))
+    return font(shown, size, colour, tag) if shown else ""
+
+
+def font(marked: str, size: float, colour: str = "", tag: str = "") -> str:
+    inner = f"<{tag}>{marked}</{tag}>" if tag else marked
     paint = f' COLOR="{colour}"' if colour else ""
     return f'<FONT POINT-SIZE="{size:g}"{paint}>{inner}</FONT>'
 

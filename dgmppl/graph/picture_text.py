@@ -74,7 +74,7 @@ def density_text(density: Density) -> str:
 
 
 def function_text(value: Value) -> str:
-    """What is done to the inputs, where that is one thing: `mlp[256]`, `floor(8 x coupling)`; else the value."""
+    """What is done to the inputs, if one thing: `mlp[256]`, `floor(8 x coupling)`; else the value."""
     if isinstance(value, Apply):
         return network_text(value.module.spec)
     if isinstance(value, Image):
