@@ -140,16 +140,16 @@ def _positive(text: str) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from dgmppl.diagnostics.render import render
-
     checked = [_read(path, options.set) for path in options.specs]
     if options.format == "json":
+        from dgmppl.diagnostics.render import render
+
         found = [json.loads(render(c.diagnostics, c.source, "json")) for c in checked]
         print(json.dumps([diagnostic for one in found for diagnostic in one], indent=2))
     else:
         for one in checked:
             if one.diagnostics:
-                print(render(one.diagnostics, one.source, "text"), file=sys.stderr)
+                _print_diagnostics(one)
             if one.ok:
                 print(f"{one.source.name}: fine")
     return FINE if all(c.ok for c in checked) else WRONG
@@ -200,16 +200,10 @@ def _explain_code(code: str, form: str) -> int:
 
 
 def _graph(options: argparse.Namespace) -> int:
-    if options.out.suffix.lower() not in (".svg", ".png", ".pdf", ".dot"):
-        headline = f"a graph is written to .svg, .png, .pdf or .dot, not to {options.out.name}"
-        raise SpecError([Diagnostic("E703", headline)])
     checked = _read_good(options.spec, options.set)
     from dgmppl.graph.picture import render
 
-    try:
-        render(checked.graph, options.out)
-    except OSError as error:
-        raise _cannot_write(options.out, error) from None
+    render(checked.graph, options.out)
     return FINE
 
 
@@ -297,11 +291,10 @@ def _read(path: Path, overrides: Sequence[str]) -> Checked:
 def _read_good(path: Path, overrides: Sequence[str]) -> Checked:
     """The checked spec, its warnings shown; raises a SpecError when it has errors."""
     checked = _read(path, overrides)
-    error = SpecError(checked.diagnostics, checked.source)
     if not checked.ok:
-        raise error
+        raise SpecError(checked.diagnostics, checked.source)
     if checked.diagnostics:
-        _print_diagnostics(error)
+        _print_diagnostics(checked)
     return checked
 
 
@@ -325,10 +318,11 @@ def _cannot_write(path: Path, error: OSError) -> SpecError:
     return SpecError([Diagnostic("E607", f"cannot write {path}: {error.strerror}")])
 
 
-def _print_diagnostics(error: SpecError) -> None:
+def _print_diagnostics(found: Checked | SpecError) -> None:
     from dgmppl.diagnostics.render import render
 
-    print(render(error.diagnostics, error.source, "text"), file=sys.stderr)
+    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(render(found.diagnostics, found.source, "text", color), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dgmppl.diagnostics import did_you_mean
 from dgmppl.graph.supports import Support, Type
 
 
@@ -16,7 +15,7 @@ from dgmppl.graph.supports import Support, Type
 class Field:
     """One column of a data set: its support (as a spec writes it), shape of one row, and number of rows.
 
-    `low` and `high` bound the values where the support is bounded; `size` counts a categorical's classes.
+    `low` and `high` bound the values where the support is bounded; `size` counts them where it is finite.
     """
 
     support: str
@@ -46,6 +45,10 @@ class DataSet:
     shuffled: bool = False
 
 
+def _positive(size: int, rows: int, description: str) -> Field:
+    return Field("positive", 0, None, None, (size,), rows, description)
+
+
 def _real(size: int, rows: int, description: str) -> Field:
     return Field("real", None, None, None, (size,), rows, description)
 
@@ -70,20 +73,20 @@ DATASETS: Mapping[str, DataSet] = {
     "digits": DataSet(
         "handwritten digits, 8 x 8 pixels of 17 grey levels (scikit-learn)",
         {
-            "image": Field("integer", 0, 16, None, (64,), 1797, "pixels, row by row"),
+            "image": Field("integer", 0, 16, 17, (64,), 1797, "pixels, row by row"),
             "label": _classes(10, 1797, "the digit"),
         },
         (1000, 350, 447),
     ),
     "iris": DataSet(
         "measurements of three species of iris (scikit-learn)",
-        {"data": _real(4, 150, "lengths in cm"), "label": _classes(3, 150, "the species")},
+        {"data": _positive(4, 150, "lengths in cm"), "label": _classes(3, 150, "the species")},
         (90, 30, 30),
         shuffled=True,
     ),
     "wine": DataSet(
         "chemical analysis of wines of three growers (scikit-learn)",
-        {"data": _real(13, 178, "the analysis"), "label": _classes(3, 178, "the grower")},
+        {"data": _positive(13, 178, "the analysis"), "label": _classes(3, 178, "the grower")},
         (106, 36, 36),
         shuffled=True,
     ),
@@ -91,7 +94,7 @@ DATASETS: Mapping[str, DataSet] = {
         "measurements of cell nuclei, benign or malignant (scikit-learn)",
         {
             "data": _real(30, 569, "the measurements"),
-            "label": Field("binary", 0, 1, None, (), 569, "1: benign"),
+            "label": Field("binary", 0, 1, 2, (), 569, "1: benign"),
         },
         (341, 114, 114),
         shuffled=True,
@@ -113,13 +116,3 @@ DATASETS: Mapping[str, DataSet] = {
     "pinwheel": _toy(5, "five bent normal distributions"),
     "rings": _toy(4, "four concentric rings"),
 }
-
-
-def find(dataset: str, field: str) -> Field | str:
-    """The named field, or the sentence that says what is there instead (for codes E501 and E502)."""
-    if dataset not in DATASETS:
-        return did_you_mean(dataset, DATASETS, f'data sets are {", ".join(DATASETS)}, or "file.npz".name')
-    fields = DATASETS[dataset].fields
-    if field not in fields:
-        return did_you_mean(field, fields, f"{dataset} has {', '.join(fields)}")
-    return fields[field]

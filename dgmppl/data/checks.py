@@ -31,7 +31,7 @@ def verify_column(name: str, column: Column, declared: Type, source: DataSource)
             headline = f"{is_declared}, but a row of {part.where} has shape {_shape(shape)}"
             help_ = _shape_help(shape, declared)
             raise SpecError([Diagnostic("E505", headline, source.span, _shape(shape), help=help_)])
-        problem = _first_problem(part, declared.support)
+        problem = find_problem(part, declared.support)
         if problem is not None:
             place, found, expected = problem
             headline = f"{is_declared}, but {place} of {part.where} is {found}"
@@ -39,7 +39,7 @@ def verify_column(name: str, column: Column, declared: Type, source: DataSource)
             raise SpecError([Diagnostic("E506", headline, source.span, expected, help=help_)])
 
 
-def _first_problem(part: Part, support: Support) -> tuple[str, str, str] | None:
+def find_problem(part: Part, support: Support) -> tuple[str, str, str] | None:
     """Place, value and expectation of the first value outside the support; None when all are inside."""
     with np.errstate(over="ignore"):
         finite = np.isfinite(part.values.astype(np.float32))

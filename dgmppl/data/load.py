@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.data.catalogue import DATASETS, find
+from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.checks import verify_column
 from dgmppl.data.readers import read_dataset
 from dgmppl.data.transforms import TRANSFORMS, Array, Column, Part
@@ -40,7 +40,7 @@ def load(sources: Mapping[str, DataSource], types: Mapping[str, Type], base: Pat
     """Loads what the observed variables are declared `from`, and checks it against their types.
 
     Args:
-        sources: for each observed variable the data set and field, and the transforms in order.
+        sources: for each observed variable where its values come from; names were checked with the spec.
         types: for each of these variables its support and shape.
         base: folder that relative file paths start from: the one the spec lies in.
 
@@ -68,15 +68,7 @@ def _read(source: DataSource, base: Path) -> Column:
 
 
 def _read_named(source: DataSource) -> Column:
-    field = find(source.dataset, source.field)
-    if isinstance(field, str):
-        known = source.dataset in DATASETS
-        headline = (
-            f"data set {source.dataset} has no field `{source.field}`"
-            if known
-            else f"no data set is named `{source.dataset}`"
-        )
-        raise SpecError([Diagnostic("E502" if known else "E501", headline, source.span, help=field)])
+    field = DATASETS[source.dataset].fields[source.field]
     values = read_dataset(source.dataset)[source.field]
     where = f"{source.dataset}.{source.field}"
     return Column(_split(values, where, DATASETS[source.dataset].splits), field.low, field.high)
@@ -139,21 +131,9 @@ def _plain(error: Exception) -> str:
 
 
 def _transform(column: Column, source: DataSource) -> Column:
-    for name, arguments in source.transforms:
-        if name not in TRANSFORMS:
-            known = did_you_mean(name, TRANSFORMS, f"transforms are {', '.join(TRANSFORMS)}")
-            raise SpecError(
-                [Diagnostic("E508", f"no data transform is named `{name}`", source.span, help=known)]
-            )
-        transform = TRANSFORMS[name]
-        if len(arguments) != len(transform.arguments):
-            wanted = ", ".join(("field", *transform.arguments))
-            headline = (
-                f"{name} takes {len(transform.arguments)} numbers after the field, not {len(arguments)}"
-            )
-            raise SpecError([Diagnostic("E508", headline, source.span, help=f"write {name}({wanted})")])
+    for name, numbers in source.transforms:
         try:
-            column = transform.apply(column, *arguments)
+            column = TRANSFORMS[name](column, *numbers)
         except ValueError as error:
             raise SpecError([Diagnostic("E508", f"{name}: {error}", source.span)]) from None
     return column

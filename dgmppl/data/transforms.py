@@ -1,6 +1,7 @@
-"""What may stand around a field: `threshold(digits.image, 8)`. To add one, list it in `TRANSFORMS`.
+"""What the transforms around a field, as in `threshold(digits.image, 8)`, do to arrays.
 
-A transform maps a whole `Column` (all splits of one field), because some take their constants from the data.
+To add one, list it in `TRANSFORMS` here and in `dgmppl.catalogue.transforms`. A transform maps a whole
+`Column`, all splits of one field, because some take their constants from the data.
 """
 
 from __future__ import annotations
@@ -45,19 +46,11 @@ class Column:
         return float(min(v.min() for v in values)), float(max(v.max() for v in values))
 
 
-@dataclass(frozen=True)
-class Transform:
-    """A transform: the names of its arguments, what it does in a sentence, and how."""
-
-    arguments: tuple[str, ...]
-    description: str
-    apply: Callable[..., Column]
-
-
 def _rescale(column: Column, low: float, high: float) -> Column:
+    """Maps the field's declared range, else the smallest and largest value of all rows, onto low to high."""
     start, end = column.span()
-    if not (end > start and low < high):
-        raise ValueError(f"cannot map values from {start:g} to {end:g} onto {low:g} to {high:g}")
+    if end <= start:
+        raise ValueError(f"all values are {start:g}, so there is no range to map onto {low:g} to {high:g}")
     # Clipped because a bound must not be missed by a rounding error.
     return column.map(
         lambda v: np.clip(low + (v - start) * ((high - low) / (end - start)), low, high), low, high
@@ -65,30 +58,26 @@ def _rescale(column: Column, low: float, high: float) -> Column:
 
 
 def _threshold(column: Column, at: float) -> Column:
+    """1 where the value is `at` or more, else 0."""
     return column.map(lambda v: (v >= at).astype(np.float64), 0.0, 1.0)
 
 
 def _standardize(column: Column) -> Column:
+    """Subtracts the mean and divides by the standard deviation of the training rows, column by column."""
     train = column.parts["train"].values
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     return column.map(lambda v: (v - mean) / np.where(deviation > 0, deviation, 1.0))
 
 
 def _flatten(column: Column) -> Column:
+    """Makes each row one vector."""
     return column.map(lambda v: v.reshape(len(v), -1), column.low, column.high)
 
 
-TRANSFORMS: Mapping[str, Transform] = {
-    "rescale": Transform(
-        ("low", "high"),
-        "maps the field's declared range, else the smallest and largest value of all rows, onto low to high",
-        _rescale,
-    ),
-    "threshold": Transform(("t",), "1 where the value is t or more, else 0", _threshold),
-    "standardize": Transform(
-        (),
-        "subtracts the mean and divides by the standard deviation of the training rows, column by column",
-        _standardize,
-    ),
-    "flatten": Transform((), "makes each row one vector", _flatten),
+# The numbers that each takes are in dgmppl.catalogue.transforms, where a spec is checked against them.
+TRANSFORMS: Mapping[str, Callable[..., Column]] = {
+    "rescale": _rescale,
+    "threshold": _threshold,
+    "standardize": _standardize,
+    "flatten": _flatten,
 }

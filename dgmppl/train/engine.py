@@ -6,19 +6,16 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import GenerativeModel, Player
 from dgmppl.source import Span
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.optimizers import build_optimizer
-
-if TYPE_CHECKING:
-    from dgmppl.plan.settings import TrainSettings
 
 Spans = Mapping[str, Span]
 
@@ -120,24 +117,26 @@ def _run_epoch(
     epoch: int,
     spans: Spans,
 ) -> dict[str, float]:
-    """One pass over the data; the mean loss of each player, batches weighted by their rows."""
-    rows = len(data[0])
+    """One pass over the data; the mean loss of each player, its steps weighted by the batch's rows."""
     totals = {player.name: 0.0 for player, _ in players}
-    for index in torch.randperm(rows, generator=order).to(data[0].device).split(settings.batch):
+    steps = dict.fromkeys(totals, 0)
+    for index in torch.randperm(len(data[0]), generator=order).to(data[0].device).split(settings.batch):
         batch = [tensor[index] for tensor in data]
         for player, optimizer in players:
-            loss = player.loss(*batch)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise SpecError([_not_finite(model, player, batch, value, epoch, spans)])
-            optimizer.zero_grad()
-            # Only this player's gradients: the other side of a game must not collect any.
-            loss.backward(inputs=player.parameters)
-            if settings.clip is not None:
-                torch.nn.utils.clip_grad_norm_(player.parameters, settings.clip)
-            optimizer.step()
-            totals[player.name] += value * len(index)
-    return {name: total / rows for name, total in totals.items()}
+            for _ in range(settings.adversary_steps if player.name == "adversary" else 1):
+                loss = player.loss(*batch)
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise SpecError([_not_finite(model, player, batch, value, epoch, spans)])
+                optimizer.zero_grad()
+                # Only this player's gradients: the other side of a game must not collect any.
+                loss.backward(inputs=player.parameters)
+                if settings.clip is not None:
+                    torch.nn.utils.clip_grad_norm_(player.parameters, settings.clip)
+                optimizer.step()
+                totals[player.name] += value * len(index)
+                steps[player.name] += len(index)
+    return {name: total / steps[name] for name, total in totals.items()}
 
 
 def _copy_weights(model: GenerativeModel) -> dict[str, Tensor]:

@@ -87,6 +87,6 @@ def _draw_histograms(axes: Axes, values: Array) -> None:
     finite = shown[np.isfinite(shown)]
     bins = np.histogram_bin_edges(finite, bins=30)
     for column in range(shown.shape[1]):
-        axes.hist(shown[:, column], bins=bins, histtype="step", label=str(column))
+        axes.hist(shown[np.isfinite(shown[:, column]), column], bins=bins, histtype="step", label=str(column))
     if values.shape[1] > 1:
         axes.legend(fontsize=6, ncols=2, title=f"columns, {shown.shape[1]} of {values.shape[1]}")

@@ -5,10 +5,11 @@ import math
 
 import pytest
 import torch
-from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from torch import nn
 
+from dgmppl.catalogue.training import OPTIMIZERS as CATALOGUE
 from dgmppl.diagnostics import SpecError
+from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from dgmppl.source import Span
 from dgmppl.train.device import open_device, seeded
 from dgmppl.train.engine import fit
@@ -221,7 +222,7 @@ def test_more_draws_make_a_figure_less_noisy():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_takes_its_options_and_descends(name):
-    options = {key: True if option.switch else 0.1 for key, option in OPTIMIZERS[name].options.items()}
+    options = dict.fromkeys(CATALOGUE[name], 0.1)
     weight = nn.Parameter(torch.tensor([3.0]))
     optimizer = build_optimizer(OptimizerSetting(name, 0.01, options), [weight])
     for _ in range(20):
@@ -231,6 +232,28 @@ def test_every_optimizer_takes_its_options_and_descends(name):
     assert weight.item() < 3.0
     if "beta2" in options:
         assert optimizer.defaults["betas"] == (0.1, 0.1)
+
+
+def test_every_optimizer_a_spec_can_name_is_there():
+    assert OPTIMIZERS.keys() == CATALOGUE.keys()
+
+
+def test_the_adversary_may_take_several_steps():
+    class Counting(TinyGan):
+        def __init__(self):
+            super().__init__()
+            self.steps = []
+
+        def adversary_loss(self, x):
+            self.steps.append("adversary")
+            return super().adversary_loss(x)
+
+        def model_loss(self, x):
+            self.steps.append("model")
+            return super().model_loss(x)
+
+    model, _ = run(Counting, normal_data(), dataclasses.replace(FAST, epochs=1, batch=100, adversary_steps=3))
+    assert model.steps == ["adversary", "adversary", "adversary", "model"] * 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

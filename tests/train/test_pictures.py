@@ -1,0 +1,49 @@
+"""Pictures of samples: the kind follows from the type."""
+
+import numpy as np
+import pytest
+
+from dgmppl.graph.supports import BINARY, REAL, Support, Type
+from dgmppl.train.pictures import draw_samples, image_shape, tile
+
+
+def test_what_looks_like_an_image():
+    assert image_shape((64,)) == (8, 8)
+    assert image_shape((8, 6)) == (8, 6)
+    assert image_shape((2,)) is None
+    assert image_shape((16,)) is None
+    assert image_shape((65,)) is None
+    assert image_shape(()) is None
+
+
+def test_tiles_keep_every_image_in_reading_order():
+    images = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((5, 2, 3), np.float32)
+    grid = tile(images, 9)
+    assert grid.shape == (2 * 3 + 1, 3 * 4 + 1)
+    assert grid[1, 1] == 0
+    assert grid[1, 9] == 2
+    assert grid[4, 5] == 4
+    assert grid[4, 9] == 9
+    assert grid[0, 0] == 9
+
+
+@pytest.mark.parametrize(
+    ("declared", "values"),
+    [
+        (Type(Support("integer", 0, 16, 17), (64,)), np.full((10, 64), 3)),
+        (Type(BINARY, (64,)), np.ones((1, 64))),
+        (Type(REAL, (2,)), np.zeros((10, 2))),
+        (Type(REAL, (8, 8)), np.full((3, 8, 8), np.nan)),
+        (Type(REAL, (5,)), np.full((3, 5), np.nan)),
+        (Type(REAL), np.arange(7.0)),
+        (Type(REAL, (3, 2, 2)), np.ones((4, 3, 2, 2))),
+    ],
+)
+def test_every_type_is_drawn(tmp_path, declared, values):
+    path = tmp_path / "samples.png"
+    draw_samples(
+        {"x": values.astype(np.float32), "$y_": np.arange(len(values))},
+        {"x": declared, "$y_": Type(REAL)},
+        path,
+    )
+    assert path.read_bytes().startswith(b"\x89PNG")
