@@ -31,7 +31,7 @@ class Edge:
             if "arrowhead" in look:
                 look["arrowtail"] = look.pop("arrowhead")
         if self.text:
-            look = {"label": label(["&nbsp;" + written(self.text, 9, style.QUIET, longest=44)]), **look}
+            look = {"label": label(["&nbsp;&nbsp;" + written(self.text, 9, style.QUIET, longest=44)]), **look}
         if self.hover:
             look["tooltip"] = clean(self.hover)
         first, last = (self.head, self.tail) if self.upward else (self.tail, self.head)
