@@ -7,14 +7,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lark import Lark, Token, Transformer, v_args
-from lark.exceptions import UnexpectedInput, VisitError
+from lark import Lark, Token, v_args
+from lark.exceptions import VisitError
 from lark.tree import Meta
+from lark.visitors import Transformer_NonRecursive
 
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
-from dgmppl.syntax.messages import describe_syntax_error, verify_nesting
+from dgmppl.syntax.limits import verify_depth, verify_size
+from dgmppl.syntax.messages import describe_syntax_error
+from dgmppl.syntax.scan import PAIRS, Failure, balance, scan
+
+MAX_ERRORS = 100
 
 # The file lies beside the package in a checkout and inside it once installed.
 _PLACES = (
@@ -33,7 +38,7 @@ def grammar() -> Lark:
 
 
 def parse_spec(source: Source) -> tuple[tree.Spec | None, tuple[Diagnostic, ...]]:
-    """The syntax tree of a whole file, or the one syntax error that stopped it."""
+    """The syntax tree of a whole file, or every syntax error in it that no other one caused."""
     return _parse(source, "start")
 
 
@@ -42,16 +47,49 @@ def parse_expression(source: Source) -> tuple[tree.Expr | None, tuple[Diagnostic
     return _parse(source, "expr")
 
 
+def spec_tokens(source: Source) -> list[Token]:
+    """The tokens of a text that parses, in order: what the formatter lays out."""
+    result = scan(grammar(), source.text, "start")
+    return [] if isinstance(result, Failure) else result[1]
+
+
 def _parse(source: Source, start: str) -> tuple[Any, tuple[Diagnostic, ...]]:
-    too_deep = verify_nesting(source)
+    too_large = verify_size(source)
+    if too_large:
+        return None, too_large
+    result = scan(grammar(), source.text, start)
+    if isinstance(result, Failure):
+        return None, _every_error(source, result)
+    too_deep = verify_depth(result[0])
     if too_deep:
         return None, too_deep
     try:
-        return _Builder().transform(grammar().parse(source.text, start=start)), ()
-    except UnexpectedInput as error:
-        return None, (describe_syntax_error(error, source),)
+        return _Builder().transform(result[0]), ()
     except VisitError as error:
         raise error.orig_exc from error
+
+
+def _every_error(source: Source, failure: Failure) -> tuple[Diagnostic, ...]:
+    """The first error and those that show when reading is taken up again at the next statement."""
+    found: list[Diagnostic] = []
+    begin, owed = -1, 0
+    while len(found) < MAX_ERRORS:
+        diagnostic, resume = describe_syntax_error(failure)
+        if owed and failure.word in PAIRS.values() and not failure.opened:
+            owed -= 1  # closes what was opened in the part that an earlier error made us skip
+        else:
+            found.append(diagnostic)
+        if resume is None or resume <= begin:
+            break
+        owed += balance(source.text[failure.start : resume]) + (
+            0 if failure.abandoned else len(failure.opened)
+        )
+        owed, begin = max(owed, 0), resume
+        again = scan(grammar(), source.text, "start", begin)
+        if not isinstance(again, Failure):
+            break
+        failure = again
+    return tuple(found)
 
 
 def _span(meta: Meta) -> Span:
@@ -74,7 +112,7 @@ def _binary(op: str) -> Callable[..., tree.Binary]:
 
 
 @v_args(meta=True, inline=True)
-class _Builder(Transformer[Token, Any]):
+class _Builder(Transformer_NonRecursive[Token, Any]):
     def start(self, meta: Meta, name: Token, *statements: tree.Statement) -> tree.Spec:
         return tree.Spec(Span(0, meta.end_pos), str(name), statements, _token_span(name))
 

@@ -296,7 +296,9 @@ class Train(Node):
     settings: tuple[Setting, ...]
 
 
-Statement = Variable | Param | Const | Let | Net | Flow | Schedule | Factor | Definition | Energy | Adversary | Train
+Statement = (
+    Variable | Param | Const | Let | Net | Flow | Schedule | Factor | Definition | Energy | Adversary | Train
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,34 @@
+"""How large a spec may be."""
+
+from __future__ import annotations
+
+from lark import Token, Tree
+
+from dgmppl.diagnostics import Diagnostic
+from dgmppl.source import Source, Span
+
+MAX_SIZE = 1_000_000
+"""Characters in a file."""
+MAX_DEPTH = 100
+"""Levels of brackets, and of the tree."""
+TOO_DEEP = "name a part of it: `let r : real[16] = ...`, `net f = ...`, `flow f = ...`"
+
+
+def verify_size(source: Source) -> tuple[Diagnostic, ...]:
+    """Report a file that no person wrote."""
+    if len(source.text) <= MAX_SIZE:
+        return ()
+    found = f"the file has {len(source.text):,} characters; a spec has at most {MAX_SIZE:,}"
+    return (Diagnostic("E111", found, help='data stands in a file of its own: `from "mine.npz".x`'),)
+
+
+def verify_depth(root: Tree[Token]) -> tuple[Diagnostic, ...]:
+    """Report a tree deeper than the later stages, which walk it by recursion, can go."""
+    level, depth = [t for t in root.children if isinstance(t, Tree)], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            place = Span(level[0].meta.start_pos, level[0].meta.end_pos)
+            return (Diagnostic("E110", f"more than {MAX_DEPTH} levels of nesting", place, help=TOO_DEEP),)
+        level = [t for parent in level for t in parent.children if isinstance(t, Tree)]
+    return ()
