@@ -77,6 +77,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         energy,
         tuple(adversaries),
         tuple((b.statement.name, b.bijection) for b in used if b.bijection is not None),
+        tuple((name, b) for name, b in scope.names.items() if isinstance(b, float)),
     )
     complete = not any(d.severity == "error" for d in scope.diagnostics)
     verify_graph(scope, graph, spec, complete)

@@ -121,6 +121,7 @@ class Graph:
     energy: Energy | None
     adversaries: tuple[Adversary, ...]
     flows: tuple[tuple[str, Bijection], ...] = ()
+    constants: tuple[tuple[str, float], ...] = ()
 
     def __getitem__(self, name: str) -> Variable:
         return self._by_name[name]

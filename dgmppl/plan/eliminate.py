@@ -1,0 +1,206 @@
+"""Elimination: what the data does not fix has to go, one variable at a time, by the cheapest rule its place allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS
+from dgmppl.diagnostics import Note
+from dgmppl.graph.nodes import Definition, Factor, Graph
+from dgmppl.graph.scope import Scope
+from dgmppl.graph.values import (
+    Autoregressive,
+    Density,
+    Family,
+    Image,
+    Mixture,
+    Operation,
+    Pushforward,
+    Quoted,
+    Residual,
+    Use,
+    Value,
+    variables,
+)
+from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, Invert, Reason, Step
+
+
+@dataclass
+class Elimination:
+    """What has become known so far. `owner`: the observed variable that an inverted latent stands for."""
+
+    steps: list[Step] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    inverted: dict[str, Invert] = field(default_factory=dict)
+    drawn: list[Factor] = field(default_factory=list)
+    implicit: list[Definition] = field(default_factory=list)
+
+    def add(self, step: Step) -> None:
+        self.steps.append(step)
+        self.known.add(step.variable)
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """A definition read backwards: the latent, and whether rounding stands outside the bijection."""
+
+    latent: str
+    rounded: bool
+
+
+def invert(value: Value) -> Inverse | None:
+    """How a definition is inverted: `f(u)` or `floor(f(u))` with f a bijection. None where it cannot be."""
+    rounded = isinstance(value, Operation) and value.op == "floor"
+    inner = value.operands[0] if isinstance(value, Operation) and rounded else value
+    while isinstance(inner, Image):
+        inner = inner.value
+    outer = value.operands[0] if isinstance(value, Operation) and rounded else value
+    if isinstance(inner, Use) and (isinstance(outer, Image) or rounded):
+        return Inverse(inner.variable, rounded)
+    return None
+
+
+def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
+    """Gives a value to every latent that the objective needs one for.
+
+    Latents are inverted through bijections of the data where they can be, and drawn from their q otherwise.
+    Reports latents without a q (E306) and a q that can never be drawn from (E308).
+    """
+    result = Elimination()
+    for v in graph.observed:
+        condition = v.name in graph.conditions
+        why = f"{v.name} is {'a condition: nothing models it' if condition else 'observed'}"
+        result.add(Given(v.name, Reason(why, _line(scope, v.span.start))))
+    _features(scope, graph, result)
+    _inversions(scope, graph, result)
+    pending = [v for v in graph.latents if v.name in set(needed) and v.name not in result.known]
+    while pending:
+        ready = []
+        for v in pending:
+            q = graph.factor("q", v.name)
+            if q is not None and set(q.parents) <= result.known:
+                ready.append((v, q))
+        if not ready:
+            break
+        v, q = ready[0]
+        _verify_drawable(scope, q)
+        why = f"{v.name} is latent and no bijection of the data, and {q.key} is given"
+        result.add(Draw(v.name, Reason(why, _line(scope, q.span.start)), q.key))
+        result.drawn.append(q)
+        pending.remove(v)
+        _features(scope, graph, result)
+        _inversions(scope, graph, result)
+    for v in pending:
+        q = graph.factor("q", v.name)
+        if q is None:
+            fit = "Categorical" if v.type.support.finite else "Normal"
+            seen = ", ".join(o.name for o in graph.observed) or "x"
+            scope.report(
+                "E306",
+                f"the latent `{v.name}` has no posterior",
+                v.span,
+                "needs a q",
+                help=f"q({v.name} | {seen}) = {fit}(mlp[256, 256]({seen}))",
+            )
+        elif not any(p.name in q.parents for p in pending if graph.factor("q", p.name) is None):
+            missing = [p for p in q.parents if p not in result.known]
+            scope.report("E308", f"{q.key} cannot be drawn from: {', '.join(missing)} has no value by then",
+                         q.head_span, "reads it", help="make the parents observed, or latents with a q of their own")
+    return result
+
+
+def _line(scope: Scope, offset: int) -> int:
+    return scope.source.position(offset)[0]
+
+
+def _features(scope: Scope, graph: Graph, result: Elimination) -> None:
+    """Computes every let-bound feature whose inputs are known."""
+    progress = True
+    while progress:
+        progress = False
+        for d in graph.definitions:
+            if graph[d.variable].role != "let" or d.variable in result.known:
+                continue
+            if set(variables(d.value)) <= result.known:
+                result.add(Compute(d.variable, Reason(f"{d.variable} is a feature", _line(scope, d.span.start))))
+                progress = True
+
+
+def _inversions(scope: Scope, graph: Graph, result: Elimination) -> None:
+    """Inverts definitions whose image is known; those without an inverse are implicit."""
+    for d in graph.definitions:
+        if graph[d.variable].role == "let" or d.variable not in result.known:
+            continue
+        if d in result.implicit or any(i.image == d.variable for i in result.inverted.values()):
+            continue
+        line = _line(scope, d.span.start)
+        inverse = invert(d.value)
+        if inverse is None or graph[inverse.latent].role != "latent" or inverse.latent in result.known:
+            result.implicit.append(d)
+            continue
+        if not set(variables(d.value)) - {inverse.latent} <= result.known:
+            continue
+        if inverse.rounded:
+            why = f"floor makes {d.variable} whole numbers, and uniform noise in [0, 1) makes them a density's again"
+            result.steps.append(Dequantise(d.variable, Reason(why, line)))
+        step = Invert(
+            inverse.latent,
+            Reason(f"{d.variable} is a bijection of {inverse.latent}, so {inverse.latent} is known exactly", line),
+            d.variable,
+            inverse.rounded,
+        )
+        result.inverted[inverse.latent] = step
+        result.add(step)
+
+
+def _verify_drawable(scope: Scope, q: Factor) -> None:
+    """A draw must be differentiable in q's parameters (E308)."""
+    blocking = not_reparameterised(q.density)
+    if blocking:
+        scope.fail(
+            "E308",
+            f"a draw from {blocking} cannot be differentiated",
+            q.head_span,
+            "no gradient reaches this q",
+            notes=(Note(q.density.span, blocking),),
+            help="use a distribution with a reparameterised draw: Normal, Laplace, LogNormal, Gamma, Beta, ...",
+        )
+
+
+def not_reparameterised(density: Density) -> str:
+    """What keeps a density's draws from being differentiable, or "" where nothing does."""
+    if isinstance(density, Family):
+        return "" if DISTRIBUTIONS[density.kind].reparameterised else density.kind
+    if isinstance(density, Pushforward):
+        return not_reparameterised(density.base)
+    if isinstance(density, Mixture):
+        return "a mixture"
+    if isinstance(density, Autoregressive):
+        return "an autoregressive factor"
+    if isinstance(density, Quoted):
+        return "a quoted factor"
+    return ""
+
+
+def family_of(density: Density | None) -> str:
+    """The distribution whose closed forms a density has, or ""."""
+    if isinstance(density, Residual):
+        return "Normal"
+    return density.kind if isinstance(density, Family) else ""
+
+
+def closed_form(graph: Graph, drawn: list[Factor]) -> tuple[bool, str]:
+    """Whether KL(q || p) is used in closed form, and why.
+
+    KL(q(z | .) || p(z | .)) stands in the ELBO only if everything that p(z | .) reads is drawn before z.
+    """
+    pairs = [(q, graph.factor("p", q.head)) for q in drawn]
+    known = [(q, p) for q, p in pairs if p and (family_of(q.density), family_of(p.density)) in CLOSED_KL]
+    order = [q.head for q in drawn]
+    for q, p in known:
+        assert p is not None
+        late = [x for x in graph.roots(p.parents) if x in order and order.index(x) > order.index(q.head)]
+        if late:
+            return False, f"no closed KL: {p.key} reads {late[0]}, which is drawn after {q.head}"
+    return True, ""

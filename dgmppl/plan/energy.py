@@ -1,0 +1,137 @@
+"""The sampler that an energy's structure gives: conditionals where it is multi-affine, Langevin where it is smooth.
+
+For a binary unit x_i that enters the energy linearly, p(x_i = 1 | rest) = sigmoid(-dE/dx_i); units of one
+variable that do not multiply each other are drawn at once (Hinton 2002; Tomczak 2022, Sec. 6.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dgmppl.diagnostics import Note
+from dgmppl.graph.nodes import Energy, Graph, Variable
+from dgmppl.graph.scope import Scope
+from dgmppl.plan.nodes import EnergyPlan, Reason, Update
+from dgmppl.plan.polynomial import Polynomial, polynomial
+from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
+
+MAX_ENUMERATED = 16  # units: 2^16 configurations fit any machine
+MAX_VALUES = 1000  # values of a variable that is summed one by one
+MAX_PSEUDO = 4096  # elements whose conditionals a pseudo-likelihood multiplies
+
+SMOOTH = ("real", "interval", "unit", "positive")
+
+
+def choose_sampler(
+    scope: Scope, graph: Graph, energy: Energy, drawn: set[str], asked: ObjectiveSetting | None,
+    settings: TrainSettings,
+) -> EnergyPlan:
+    """How the energy's variables are summed out and sampled. `drawn` are latents that a q gives values to.
+
+    Reports a variable that no sampler fits (E302).
+    """
+    line = scope.source.position(energy.span.start)[0]
+    members = [graph[a] for a in energy.arguments]
+    binary = [v.name for v in members if v.type.support.name == "binary"]
+    form = polynomial(energy.value, binary)
+    updates = tuple(_update(scope, energy, v, form, line) for v in members)
+    summed = _summed(members, updates, drawn)
+    enumerated = _enumerated(members, updates, summed, drawn)
+    gone = {*summed, *([enumerated] if enumerated else [])}
+    state = tuple(v.name for v in members if v.name not in gone)
+    if not state:
+        scope.fail("E302", "every variable of the energy is summed out", energy.head_span,
+                   "nothing is left to sample", help="a factor says the same: p(y) = Categorical(param)")
+    options = asked.options if asked is not None else {}
+    langevin = any(u.kind == "langevin" for u in updates if u.variable in state)
+    persistent = bool(options.get("persistent", langevin))
+    plan = EnergyPlan(
+        polynomial=form,
+        summed=summed,
+        enumerated=enumerated,
+        state=state,
+        updates=updates,
+        partition=_partition(members, updates),
+        steps=int(options.get("steps", 20 if langevin else 1)),
+        persistent=persistent,
+        chains=int(options.get("chains", settings.batch)),
+        step_size=float(options.get("step_size", 1.0)),
+        noise=float(options.get("noise", 0.01)),
+        restart=float(options.get("restart", 0.05 if langevin else 0.0)),
+        decay=float(options.get("decay", 0.0)),
+        from_data=not langevin and not persistent,
+    )
+    return replace(plan, pseudo=_pseudo(graph, members, plan))
+
+
+def _update(
+    scope: Scope, energy: Energy, variable: Variable, form: Polynomial | None, line: int
+) -> Update:
+    support = variable.type.support
+    name = variable.name
+    if support.name == "binary" and form is not None and form.degree(name) <= 1:
+        logits = form.derivative(name).negated()
+        return Update(name, "block", Reason(f"the energy is linear in {name} when the rest is fixed", line), logits)
+    if support.name in SMOOTH:
+        return Update(name, "langevin", Reason(f"{name} is continuous and the energy is smooth in it", line))
+    if support.finite:
+        why = "units of it multiply each other" if form is not None else "the energy is no polynomial"
+        return Update(name, "sites", Reason(f"{name} has few values an element, and {why}", line))
+    scope.fail(
+        "E302",
+        f"no sampler fits `{name}` under this energy",
+        energy.head_span,
+        f"`{name}` is {support.describe()}",
+        notes=(Note(variable.span, "declared here"),),
+        help="energies are sampled over finite values, by Gibbs, and over real, positive or bounded ones, by Langevin",
+    )
+
+
+def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: set[str]) -> tuple[str, ...]:
+    """Latents that can be summed out together: each linear in the energy, none reading another."""
+    found: list[str] = []
+    for v, u in zip(members, updates):
+        if v.role != "latent" or v.name in drawn or u.kind != "block" or u.logits is None:
+            continue
+        others = [w for w in updates if w.variable in found and w.logits is not None]
+        if not u.logits.reads() & set(found) and not any(v.name in w.logits.reads() for w in others if w.logits):
+            found.append(v.name)
+    return tuple(found)
+
+
+def _enumerated(
+    members: list[Variable], updates: tuple[Update, ...], summed: tuple[str, ...], drawn: set[str]
+) -> str | None:
+    """The variable of a single element and few values that is summed value by value, if it is worth it."""
+    for v in members:
+        small = not v.type.shape and v.type.support.finite and (v.type.support.size or 0) <= MAX_VALUES
+        if small and v.name not in (*summed, *drawn) and len(members) > 1 and not summed:
+            return v.name
+    return None
+
+
+def _partition(members: list[Variable], updates: tuple[Update, ...]) -> tuple[str, ...] | None:
+    """The fewest variables whose enumeration gives log Z: once they are fixed, the others are summed in closed
+    form. None where that is no small number of configurations."""
+    if any(u.kind != "block" or u.logits is None for u in updates):
+        return None
+    best: tuple[int, tuple[str, ...]] | None = None
+    for v, u in zip(members, updates):
+        rest = [w for w in updates if w.variable != v.name]
+        independent = all(w.logits is not None and w.logits.reads() <= {v.name} for w in rest)
+        if independent and v.type.elements <= MAX_ENUMERATED:
+            if best is None or v.type.elements < best[0]:
+                best = (v.type.elements, (v.name,))
+    if best is None and sum(v.type.elements for v in members) <= MAX_ENUMERATED:
+        return tuple(v.name for v in members)
+    return best[1] if best else None
+
+
+def _pseudo(graph: Graph, members: list[Variable], plan: EnergyPlan) -> str | None:
+    """The one observed binary variable whose elements' conditionals make a pseudo-likelihood (Besag 1975)."""
+    observed = [v for v in members if v.role == "observed" and v.name != plan.enumerated]
+    if plan.partition is not None or len(observed) != 1 or set(plan.state) != {observed[0].name}:
+        return None
+    v = observed[0]
+    fits = v.type.support.name == "binary" and v.type.elements <= MAX_PSEUDO
+    return v.name if fits else None

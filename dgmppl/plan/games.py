@@ -1,0 +1,82 @@
+"""Adversaries: which side of each game learns what, and which variables need one.
+
+A variable that is a non-invertible function of latents has no density, so it is compared by samples: an adversary
+tells the data's side of its arguments from the model's (Goodfellow et al. 2014; over x and z, BiGAN, Donahue et al.
+2017; over z alone, the adversarial autoencoder, Makhzani et al. 2016).
+"""
+
+from __future__ import annotations
+
+from dgmppl.diagnostics import Note
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.scope import Scope
+from dgmppl.graph.values import Apply, Declared, Learned, Chain, variables, walk
+from dgmppl.plan.eliminate import Elimination
+from dgmppl.plan.nodes import GamePlan, Reason
+from dgmppl.plan.settings import ObjectiveSetting
+
+DEFAULT_GAME = "nonsaturating"
+DEFAULT_PENALTY = {"wasserstein": 10.0}
+
+
+def choose_games(
+    scope: Scope, graph: Graph, elimination: Elimination, asked: ObjectiveSetting | None
+) -> tuple[GamePlan, ...]:
+    """A game for each adversary. Reports an implicit variable without one (E301) and arguments that make no
+    game (E307)."""
+    covered = {a for adversary in graph.adversaries for a in adversary.arguments}
+    for d in elimination.implicit:
+        if d.variable not in covered:
+            scope.report(
+                "E301",
+                f"`{d.variable}` is no invertible function of its latents, so it has no density",
+                d.span,
+                "needs an adversary",
+                notes=(Note(graph[d.variable].span, "declared here"),),
+                help=f"adversary D({d.variable}) = mlp[256]",
+            )
+    game = asked.game if asked is not None and asked.game else DEFAULT_GAME
+    penalty = asked.penalty if asked is not None and asked.penalty is not None else DEFAULT_PENALTY.get(game, 0.0)
+    found: list[GamePlan] = []
+    for adversary in graph.adversaries:
+        line = scope.source.position(adversary.span.start)[0]
+        ours, theirs = _learns(graph, adversary.arguments, "p"), _learns(graph, adversary.arguments, "q")
+        unknown = [a for a in adversary.arguments if a not in elimination.known]
+        if unknown:
+            if all(d.code != "E306" for d in scope.diagnostics):
+                scope.report("E307", f"`{unknown[0]}` has no value on the data's side", adversary.span,
+                             f"{adversary.name} compares the data's {unknown[0]} with the model's",
+                             help=f"give it a q, or leave it out: adversary {adversary.name}(x) = ...")
+            continue
+        if not ours and not theirs:
+            scope.report("E307", f"{adversary.name} has nothing to tell apart", adversary.span,
+                         "both sides of its arguments are fixed",
+                         help="an adversary needs an argument that the model or a q produces")
+            continue
+        arguments = ", ".join(adversary.arguments)
+        why = f"{adversary.name} tells ({arguments}) of the data from ({arguments}) of the model"
+        found.append(GamePlan(adversary.name, game, penalty, ours, theirs, Reason(why, line)))
+    return tuple(found)
+
+
+def _learns(graph: Graph, arguments: tuple[str, ...], side: str) -> bool:
+    """Whether something that is learned shapes these variables on the model's ("p") or data's ("q") side."""
+    pending, seen = list(arguments), set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if side == "q" and graph[name].role == "observed":
+            continue
+        terms: list[object] = []
+        factor, definition = graph.factor(side, name), graph.definition(name)
+        if factor is not None:
+            terms.append(factor.density)
+            pending.extend(factor.parents)
+        if definition is not None and (side == "p" or graph[name].role == "let"):
+            terms.append(definition.value)
+            pending.extend(variables(definition.value))
+        if any(isinstance(t, (Apply, Learned, Declared, Chain)) for term in terms for t in walk(term)):
+            return True
+    return False

@@ -1,0 +1,168 @@
+"""Energies as sums of products of tensors, where they are: the form in which conditionals are derived.
+
+An energy of binary units is multi-affine: x_i^2 = x_i, so each unit enters linearly when the others are fixed.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dgmppl.graph.values import Constant, Declared, Element, IndexSum, Operation, Use, Value
+
+Factors = tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Monomial:
+    """`coefficient` times the product of `factors` (("variable" or "param", name, index letters)), summed over
+    every letter that is not free."""
+
+    coefficient: float
+    factors: Factors
+
+    def degree(self, variable: str) -> int:
+        return sum(1 for kind, name, _ in self.factors if (kind, name) == ("variable", variable))
+
+    def reads(self) -> set[str]:
+        return {name for kind, name, _ in self.factors if kind == "variable"}
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """A sum of monomials with these free index letters, one for each axis of the result."""
+
+    terms: tuple[Monomial, ...]
+    free: tuple[str, ...] = ()
+
+    def degree(self, variable: str) -> int:
+        return max((m.degree(variable) for m in self.terms), default=0)
+
+    def reads(self) -> set[str]:
+        return {name for m in self.terms for name in m.reads()}
+
+    def without(self, variables: Iterable[str]) -> Polynomial:
+        """The polynomial where these variables are zero."""
+        gone = set(variables)
+        return Polynomial(tuple(m for m in self.terms if not m.reads() & gone), self.free)
+
+    def derivative(self, variable: str) -> Polynomial:
+        """The derivative by a variable of degree one: its coefficient, an axis for each of the variable's."""
+        found: list[Monomial] = []
+        free: tuple[str, ...] = ()
+        for m in self.terms:
+            for k, (kind, name, indices) in enumerate(m.factors):
+                if (kind, name) != ("variable", variable):
+                    continue
+                renamed, free = _rename(m.factors[:k] + m.factors[k + 1 :], indices, free)
+                found.append(Monomial(m.coefficient, renamed))
+        return Polynomial(tuple(found), free)
+
+    def negated(self) -> Polynomial:
+        return Polynomial(tuple(Monomial(-m.coefficient, m.factors) for m in self.terms), self.free)
+
+
+def _rename(factors: Factors, indices: tuple[str, ...], free: tuple[str, ...]) -> tuple[Factors, tuple[str, ...]]:
+    """Gives the derivative's axes the same letters in every term."""
+    wanted = free or indices
+    if wanted == indices:
+        return factors, wanted
+    used = {i for _, _, idx in factors for i in idx} | set(indices)
+    spare = iter(c for c in string.ascii_letters if c not in used and c not in wanted)
+    mapping = {c: next(spare) for c in used if c in wanted}
+    mapping.update(dict(zip(indices, wanted)))
+    return tuple((k, n, tuple(mapping.get(i, i) for i in idx)) for k, n, idx in factors), wanted
+
+
+class _NotPolynomial(Exception):
+    pass
+
+
+def polynomial(value: Value, binary: Iterable[str]) -> Polynomial | None:
+    """A scalar value as a polynomial of variables and parameters, or None where it is none.
+
+    `binary` variables are reduced by x^2 = x.
+    """
+    letters = iter(string.ascii_letters)
+    try:
+        terms = list(_expand(value, (), {}, letters))
+    except (_NotPolynomial, StopIteration, RuntimeError):
+        return None
+    squares = set(binary)
+    return Polynomial(tuple(_reduce(m, squares) for m in terms))
+
+
+def _reduce(monomial: Monomial, binary: set[str]) -> Monomial:
+    kept: list[tuple[str, str, tuple[str, ...]]] = []
+    for factor in monomial.factors:
+        if not (factor[0] == "variable" and factor[1] in binary and factor in kept):
+            kept.append(factor)
+    return Monomial(monomial.coefficient, tuple(kept))
+
+
+def _fresh(letters: Iterator[str]) -> str:
+    letter = next(letters, None)
+    if letter is None:
+        raise _NotPolynomial
+    return letter
+
+
+def _expand(
+    value: Value, axes: tuple[str, ...], env: dict[str, str], letters: Iterator[str]
+) -> Iterator[Monomial]:
+    """The monomials of `value` with its axes given these letters."""
+    if isinstance(value, Constant):
+        yield Monomial(value.number, ())
+    elif isinstance(value, Use):
+        yield Monomial(1.0, (("variable", value.variable, axes),))
+    elif isinstance(value, Declared):
+        yield Monomial(1.0, (("param", value.name, axes),))
+    elif isinstance(value, Element) and isinstance(value.value, (Use, Declared)):
+        if not all(isinstance(i, str) for i in value.index):
+            raise _NotPolynomial
+        yield from _expand(value.value, tuple(env[str(i)] for i in value.index), env, letters)
+    elif isinstance(value, IndexSum):
+        inner = {**env, **{name: _fresh(letters) for name, _ in value.indices}}
+        yield from _expand(value.body, (), inner, letters)
+    elif isinstance(value, Operation):
+        yield from _operation(value, axes, env, letters)
+    else:
+        raise _NotPolynomial
+
+
+def _operation(
+    value: Operation, axes: tuple[str, ...], env: dict[str, str], letters: Iterator[str]
+) -> Iterator[Monomial]:
+    operands = value.operands
+    if value.op == "negate":
+        for m in _expand(operands[0], axes, env, letters):
+            yield Monomial(-m.coefficient, m.factors)
+    elif value.op in "+-":
+        # A number added to a tensor would be summed once, not once an element.
+        if any(o.shape != value.shape for o in operands):
+            raise _NotPolynomial
+        yield from _expand(operands[0], axes, env, letters)
+        for m in _expand(operands[1], axes, env, letters):
+            yield Monomial(m.coefficient if value.op == "+" else -m.coefficient, m.factors)
+    elif value.op == "*":
+        left = list(_expand(operands[0], axes if operands[0].shape else (), env, letters))
+        right = list(_expand(operands[1], axes if operands[1].shape else (), env, letters))
+        yield from (Monomial(a.coefficient * b.coefficient, a.factors + b.factors) for a in left for b in right)
+    elif value.op == "/" and isinstance(operands[1], Constant) and operands[1].number:
+        for m in _expand(operands[0], axes, env, letters):
+            yield Monomial(m.coefficient / operands[1].number, m.factors)
+    elif value.op == "^" and isinstance(operands[1], Constant) and operands[1].number == 2:
+        square = list(_expand(operands[0], axes, env, letters))
+        again = list(_expand(operands[0], axes, env, letters))
+        yield from (Monomial(a.coefficient * b.coefficient, a.factors + b.factors) for a in square for b in again)
+    elif value.op == "@":
+        inner = _fresh(letters)
+        cut = len(operands[0].shape) - 1
+        left = list(_expand(operands[0], (*axes[:cut], inner), env, letters))
+        right = list(_expand(operands[1], (inner, *axes[cut:]), env, letters))
+        yield from (Monomial(a.coefficient * b.coefficient, a.factors + b.factors) for a in left for b in right)
+    elif value.op == "sum":
+        yield from _expand(operands[0], tuple(_fresh(letters) for _ in operands[0].shape), env, letters)
+    else:
+        raise _NotPolynomial

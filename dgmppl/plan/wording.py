@@ -1,0 +1,159 @@
+"""The objective in words and in LaTeX, with its reasons."""
+
+from __future__ import annotations
+
+import re
+
+from dgmppl.graph.nodes import Factor, Graph
+from dgmppl.graph.scope import Scope
+from dgmppl.graph.values import Autoregressive
+from dgmppl.plan.eliminate import Elimination
+from dgmppl.plan.nodes import (
+    Dequantise,
+    EnergyPlan,
+    GamePlan,
+    Invert,
+    LogDet,
+    LogProb,
+    MinusKL,
+    MinusLogProb,
+    Objective,
+    Reason,
+    Term,
+)
+
+
+def latex_name(name: str) -> str:
+    """`z[3]` as z_{3}, `z1` as z_{1}, longer words upright."""
+    base, _, index = name.partition("[")
+    digits = re.fullmatch(r"([A-Za-z]+?)_?(\d+)", base)
+    subscripts = [digits.group(2)] if digits else []
+    stem = digits.group(1) if digits else base
+    subscripts += [index.rstrip("]")] if index else []
+    shown = stem if len(stem) == 1 else rf"\mathrm{{{stem}}}".replace("_", r"\_")
+    return shown + (f"_{{{','.join(subscripts)}}}" if subscripts else "")
+
+
+def latex_factor(factor: Factor) -> str:
+    given = ", ".join(latex_name(p) for p in factor.parents)
+    inside = latex_name(factor.head) + (rf" \mid {given}" if given else "")
+    return f"{factor.side}({inside})"
+
+
+def latex_log(factor: Factor) -> str:
+    return rf"\log {latex_factor(factor)}"
+
+
+def latex_kl(q: Factor, p: Factor) -> str:
+    return rf"-\mathrm{{KL}}\left({latex_factor(q)} \,\|\, {latex_factor(p)}\right)"
+
+
+def describe_objective(
+    scope: Scope,
+    graph: Graph,
+    elimination: Elimination,
+    terms: tuple[Term, ...],
+    energy: EnergyPlan | None,
+    games: tuple[GamePlan, ...],
+    closed: bool,
+    why_open: str,
+    importance: int,
+) -> Objective:
+    """Names what elimination left: the name follows from the terms, not the other way round."""
+    noisy = [s for s in elimination.steps if isinstance(s, Dequantise)]
+    drawn = [q.head for q in elimination.drawn]
+    seen = ", ".join(v for v in (o.name for o in graph.observed) if v not in graph.conditions)
+    target = f"log p({seen}{' | ' + ', '.join(graph.conditions) if graph.conditions else ''})"
+    parts: list[str] = []
+    kind = ""
+    scored = any(isinstance(t, (LogProb, LogDet, MinusKL, MinusLogProb)) for t in terms)
+    if scored and drawn:
+        name = f"importance-weighted bound of {importance} samples" if importance > 1 else "ELBO"
+        parts.append(f"{name}, a lower bound on {target}")
+        kind = "elbo"
+    elif scored and noisy:
+        parts.append(f"dequantised likelihood, a lower bound on {target}")
+        kind = "elbo"
+    elif scored:
+        parts.append(f"exact log-likelihood {target}")
+        kind = "log_prob"
+    if energy is not None:
+        persistent = "persistent " if energy.persistent else ""
+        parts.append(f"{persistent}contrastive divergence")
+        kind = "log_prob" if not scored and energy.partition else ""
+    if games:
+        parts.append(f"adversarial ({games[0].game})")
+        implicit = [d.variable for d in elimination.implicit]
+        replaced = [h for h in drawn if any(h in _arguments(graph, g) for g in games)]
+        kind = "" if implicit or replaced else kind
+    formula = " ".join(_signed(t.label, k) for k, t in enumerate(terms))
+    latex = " ".join(_signed(t.latex or t.label, k) for k, t in enumerate(terms))
+    if drawn and scored:
+        over = ", ".join(q.key for q in elimination.drawn)
+        formula = f"E_{{{over}}}[ {formula} ]"
+        latex = rf"\mathbb{{E}}_{{{', '.join(latex_factor(q) for q in elimination.drawn)}}}\left[ {latex} \right]"
+    for g in games:
+        sides = f"{g.adversary}({', '.join(_arguments(graph, g))})"
+        formula = f"{formula} + game({sides})" if formula else f"min over the model, max over {g.adversary}: {sides}"
+        shown = rf"\min_{{\theta}} \max_{{{g.adversary}}} {g.adversary}({', '.join(map(latex_name, _arguments(graph, g)))})"
+        latex = f"{latex} + {shown}" if latex else shown
+    reasons = tuple(s.because for s in elimination.steps if isinstance(s, (Dequantise, Invert)))
+    reasons += tuple(s.because for s in elimination.steps if type(s).__name__ in ("Draw", "Settle"))
+    for f in graph.factors:
+        if f.side == "p" and isinstance(f.density, Autoregressive):
+            line = scope.source.position(f.span.start)[0]
+            reasons += (Reason(f"{f.head} is modelled element by element, each given those before it", line),)
+    reasons += tuple(g.because for g in games)
+    if energy is not None:
+        reasons += tuple(u.because for u in energy.updates)
+    return Objective(
+        " + ".join(parts) or "nothing", kind, formula, latex, _estimator(elimination, terms, energy, games, closed, why_open),
+        reasons,
+    )
+
+
+def _arguments(graph: Graph, game: GamePlan) -> tuple[str, ...]:
+    return next(a.arguments for a in graph.adversaries if a.name == game.adversary)
+
+
+def _signed(label: str, position: int) -> str:
+    if label.startswith("-"):
+        return f"- {label[1:]}" if position else label
+    return f"+ {label}" if position else label
+
+
+def _estimator(
+    elimination: Elimination,
+    terms: tuple[Term, ...],
+    energy: EnergyPlan | None,
+    games: tuple[GamePlan, ...],
+    closed: bool,
+    why_open: str,
+) -> str:
+    parts: list[str] = []
+    if elimination.drawn:
+        names = ", ".join(q.head for q in elimination.drawn)
+        parts.append(f"one reparameterised sample of {names}")
+        exact = [t for t in terms if isinstance(t, MinusKL)]
+        if exact:
+            parts.append("KL in closed form" if len(exact) == len(elimination.drawn) else
+                         f"KL in closed form for {', '.join(t.owner for t in exact)}")
+        elif not closed:
+            parts.append(why_open)
+    if any(isinstance(s, Dequantise) for s in elimination.steps):
+        parts.append("uniform noise in [0, 1) on the integers")
+    if any(isinstance(s, Invert) for s in elimination.steps):
+        parts.append("change of variables")
+    if energy is not None:
+        kinds = {u.kind for u in energy.updates if u.variable in energy.state}
+        names = {"block": "block Gibbs", "sites": "Gibbs, one element at a time", "langevin": "Langevin dynamics"}
+        how = " and ".join(names[k] for k in sorted(kinds))
+        start = "persistent chains" if energy.persistent else "chains started at the data" if energy.from_data else "chains"
+        parts.append(f"{how}, {energy.steps} step{'s' if energy.steps > 1 else ''}, {start}")
+        if energy.summed:
+            parts.append(f"{', '.join(energy.summed)} summed out in closed form")
+        if energy.enumerated:
+            parts.append(f"{energy.enumerated} summed over its values")
+    if games:
+        parts.append("two optimisers, the adversary's step first")
+    return "; ".join(parts) or "every term is exact"
