@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# exp stays finite, and its square too, far beyond any scale that a fit visits.
-_LOG_BOUND = 20.0
+# Keeps a scale off 0, where softplus underflows, so that 1 / scale^2 and its gradient stay finite.
+_FLOOR = 1e-6
 
 
 def rescale(x: Tensor, low: float, high: float) -> Tensor:
@@ -23,12 +23,11 @@ def one_hot(x: Tensor, k: int) -> Tensor:
 
 
 def positive(raw: Tensor) -> Tensor:
-    """A positive number from a network output: ``exp(raw / 2)``, so the output is a log-variance.
+    """A positive number from a network output: ``softplus(raw) + 1e-6``.
 
-    Kingma and Welling (2014, Appendix C.2). The exponent is clamped to +-20, which keeps the result and its
-    reciprocal finite.
+    Linear in large outputs, where an exponential overflows or needs a clamp, which stops its gradient.
     """
-    return torch.exp((0.5 * raw).clamp(-_LOG_BOUND, _LOG_BOUND))
+    return F.softplus(raw) + _FLOOR
 
 
 def unit(raw: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def test_links_land_in_their_supports() -> None:
     assert (positive.isfinite() & positive.log().isfinite() & positive.reciprocal().square().isfinite()).all()
     (gradient,) = torch.autograd.grad(positive.log().sum(), raw)
     assert gradient.isfinite().all()
-    assert (gradient[2:7] > 0).all()
+    assert (gradient[2:] > 0).all()  # no large output is stuck
     torch.testing.assert_close(runtime.unit(raw), torch.sigmoid(raw))
     bounded = runtime.bounded(raw, -2.0, 3.0)
     assert bounded.min() >= -2
