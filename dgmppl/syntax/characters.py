@@ -71,7 +71,7 @@ def _drawn(f: Failure) -> str:
     head = f.text[f.statement[0].start_pos : f.start].strip() if f.statement else "z"
     if f.kind == "ROLE" and len(f.statement) > 1:
         name = f.statement[1]
-        return f"declare a type, and give the distribution as a factor:  {f.words[0]} {name} : real   p({name}) ="
+        return f"a type, and a factor for the distribution:  {f.words[0]} {name} : real   p({name}) ="
     if f.kind == "FACTOR":
         return f"{head} = ..."
     return (
@@ -87,10 +87,6 @@ def _not_a_name(f: Failure, at: int) -> Diagnostic:
     word = _WORD.match(text, begin)
     place = Span(begin, max(word.end() if word else 0, at + 1))
     found = text[place.start : place.end]
-    if found[0].isdigit() and found.isascii():
-        return Diagnostic(
-            "E103", f"`{found}` is not a number", place, help=f"write `{found.replace('_', '')}`"
-        )
     meant = "".join(_ascii(c) for c in found).strip("_")
     suggestion = f"write `{meant}`" if re.fullmatch(r"[A-Za-z]\w*", meant, re.ASCII) else ""
     rule = "a name is made of the letters a to z and A to Z, digits and `_`, and starts with a letter"
@@ -111,6 +107,9 @@ def describe_number(f: Failure) -> Diagnostic | None:
     place = Span(last.start_pos or 0, literal.end() if literal else f.end)
     found = f.text[place.start : place.end]
     tail = f.text[f.start : place.end]
+    if re.fullmatch(r"\d[\d_]*", found):
+        plain = found.replace("_", "")
+        return Diagnostic("E103", f"`{found}` is not a number", place, help=f"write `{plain}`")
     if re.fullmatch(r"[A-Za-z]\w*", tail) and not re.fullmatch(r"[eExXbBoO][0-9a-fA-F+-]*|[fFjLl]", tail):
         return Diagnostic(
             "E103", f"`{found}` is not a number", place, help=f"a product is written `{last} * {tail}`"

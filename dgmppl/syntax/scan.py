@@ -197,7 +197,7 @@ def _between_statements(stack: list[object]) -> bool:
 
 
 def _word_end(text: str, token: Token) -> int:
-    word = _WORD.match(text, token.start_pos or 0)
+    word = None if token.type == "NUMBER" else _WORD.match(text, token.start_pos or 0)
     return word.end() if word else token.end_pos or 0
 
 

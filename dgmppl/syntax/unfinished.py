@@ -163,7 +163,7 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
         return Diagnostic(
             "E101", "a setting is given with `=`", f.place, "expected `=`", help=f"{last} = ..."
         )
-    if f.word in ("[", "{") and (last in _OPERATORS or last in ("=", "(", "[")):
+    if f.word in ("[", "{") and (last in _OPERATORS or last in ("", "=", "(", "[")):
         way_out = "brackets follow the kind that they configure:  mlp[256, 256](z)"
         return Diagnostic("E107", "there are no lists", f.place, "expected a value", help=way_out)
     if last in (*_OPERATORS, "=") and f.found not in (END, "NAME") and last != "|":
@@ -173,7 +173,7 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
 
 def _index(f: Failure) -> Diagnostic:
     name = f.words[1]
-    inside = f.text[f.opened[0].end_pos : f.start].strip()
+    inside = f.text[f.opened[0].end_pos : f.end].strip()
     way_out = f"{name}[t in 1..{inside if inside.isdigit() and inside != '1' else 'T'}]"
     return Diagnostic(
         "E101", "an index has a name and a range", f.place, "expected `t in 1..T`", help=way_out
