@@ -256,8 +256,9 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from dgmppl.train.contents import figures_as_data
     from dgmppl.train.folder import finite_only
-    from dgmppl.train.runs import evaluate_run, figures_as_data
+    from dgmppl.train.runs import evaluate_run
 
     found = evaluate_run(options.run, samples=options.samples, seed=options.seed, device=options.device)
     figures = finite_only(figures_as_data(found))

@@ -85,7 +85,7 @@ def _draw_histograms(axes: Axes, values: Array) -> None:
     """Outlines of one histogram a column on common bins; of the first columns only when there are many."""
     shown = values[:, :_MOST_HISTOGRAMS]
     finite = shown[np.isfinite(shown)]
-    bins = np.histogram_bin_edges(finite, bins=30)
+    bins = np.histogram_bin_edges(finite, bins=30).tolist()
     for column in range(shown.shape[1]):
         axes.hist(shown[np.isfinite(shown[:, column]), column], bins=bins, histtype="step", label=str(column))
     if values.shape[1] > 1:

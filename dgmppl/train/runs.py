@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +19,15 @@ from dgmppl.data.load import Splits, load
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
+from dgmppl.source import Source, Span
+from dgmppl.train.conditions import read_conditions
+from dgmppl.train.contents import Arrays, Figures, make_record, write_arrays, write_contents, write_picture
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import Epoch, Fit, fit
-from dgmppl.train.figures import Estimate, evaluate_figures
-from dgmppl.train.folder import (
-    FORMAT,
-    KIND,
-    RECORD,
-    SPEC,
-    WEIGHTS,
-    finite_only,
-    new_folder,
-    read_record,
-    read_weights,
-    verify_free,
-    write_json,
-    write_weights,
-)
-from dgmppl.train.pictures import draw_samples
-
-Arrays = dict[str, NDArray[np.float32]]
-Figures = dict[str, dict[str, Estimate]]
+from dgmppl.train.engine import Epoch, fit
+from dgmppl.train.figures import evaluate_figures
+from dgmppl.train.folder import SPEC, WEIGHTS, new_folder, read_record, read_weights, verify_free
 
 _PICTURED = 64
-_PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -90,14 +71,13 @@ def train_spec(
     with located(checked), seeded(settings.seed, where):
         model = pipeline.build(checked).to(where)
         tensors = {name: to_tensors(columns, model, where) for name, columns in splits}
-        spans = {term.name: term.span for term in checked.plan.terms}
-        result = fit(model, tensors["train"], tensors["validation"], settings, report, spans)
+        result = fit(model, tensors["train"], tensors["validation"], settings, report, _term_spans(checked))
         figures = {name: evaluate_figures(model, data) for name, data in tensors.items()}
         rows = {name: values[:_PICTURED] for name, values in splits.validation.items()}
         samples = _draw(model, checked, _PICTURED, rows)
-    record = _record(checked, overrides, where, result, figures, model, base)
+    record = make_record(checked, overrides, where, result, figures, model, base)
     with new_folder(out, overwrite) as folder:
-        _write(folder, checked, model, result, record, samples)
+        write_contents(folder, checked, model, result, record, samples)
     return model, Run(out, checked, record)
 
 
@@ -139,9 +119,7 @@ def sample_run(
     Raises:
         SpecError: when the run cannot be opened, or a condition is missing or outside its type.
     """
-    from dgmppl.train.conditions import read_conditions
-
-    write = {".png": _write_picture, ".npz": _write_arrays}.get(out.suffix.lower())
+    write = {".png": write_picture, ".npz": write_arrays}.get(out.suffix.lower())
     if write is None:
         raise SpecError([Diagnostic("E703", f"samples are written to .png or .npz, not to {out.name}")])
     model, run = load_run(path, device)
@@ -216,10 +194,30 @@ def located(checked: Checked) -> Iterator[None]:
         raise SpecError([found], checked.source) from error
 
 
+def _term_spans(checked: Checked) -> dict[str, Span]:
+    """Where the objective's terms come from: a factor's place, else the line that is the term's reason."""
+    factors = {factor.key: factor.span for factor in checked.graph.factors}
+    spans: dict[str, Span] = {}
+    for term in checked.plan.terms:
+        span = factors.get(getattr(term, "factor", getattr(term, "p", "")))
+        if span is None and term.because.line is not None:
+            span = _line_span(checked.source, term.because.line)
+        if span is not None:
+            spans[term.label] = span
+    return spans
+
+
+def _line_span(source: Source, number: int) -> Span:
+    lines = source.text.split("\n")
+    start = sum(len(line) + 1 for line in lines[: number - 1])
+    text = source.line(number)
+    return Span(start + len(text) - len(text.lstrip()), start + len(text.rstrip()))
+
+
 def _draw(
     model: GenerativeModel, checked: Checked, n: int, rows: Mapping[str, NDArray[np.float32]]
 ) -> Arrays:
-    """n samples as arrays by variable, given the conditions' values in `rows`, which are repeated to n."""
+    """n samples as arrays by variable, given values of the conditions in `rows`, repeated to n."""
     graph = checked.graph
     given = {
         name: torch.from_numpy(np.resize(rows[name], (n, *rows[name].shape[1:]))).to(model.device)
@@ -230,86 +228,3 @@ def _draw(
     if isinstance(drawn, Tensor):
         drawn = {next(v.name for v in graph.observed if v.name not in given): drawn}
     return {name: values.detach().cpu().numpy() for name, values in drawn.items()}
-
-
-def _record(
-    checked: Checked,
-    overrides: Sequence[str],
-    device: torch.device,
-    result: Fit,
-    figures: Figures,
-    model: GenerativeModel,
-    base: Path,
-) -> dict[str, Any]:
-    from_files = any(v.data and v.data.is_file for v in checked.graph.observed)
-    return finite_only(
-        {
-            "kind": KIND,
-            "format": FORMAT,
-            "model": checked.graph.name,
-            "spec": checked.source.name,
-            "overrides": list(overrides),
-            **({"data_folder": str(base.resolve())} if from_files else {}),
-            "settings": asdict(checked.plan.settings),
-            "device": str(device),
-            "weights": sum(p.numel() for p in model.parameters()),
-            "epochs": len(result.epochs),
-            "stopped": result.stopped,
-            "criterion": model.criterion,
-            "best_epoch": result.best_epoch,
-            "seconds": round(sum(e.seconds for e in result.epochs), 3),
-            "figures": figures_as_data(figures),
-            "versions": _versions(),
-        }
-    )
-
-
-def _versions() -> dict[str, str | None]:
-    """Versions of what a fit depends on; None for a package that is used without being installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
-
-
-def figures_as_data(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures as nested dicts: split, figure, then mean, standard_error and rows."""
-    return {split: {name: asdict(e) for name, e in found.items()} for split, found in figures.items()}
-
-
-def _write(
-    folder: Path,
-    checked: Checked,
-    model: GenerativeModel,
-    result: Fit,
-    record: Mapping[str, Any],
-    samples: Arrays,
-) -> None:
-    from dgmppl.graph import picture
-    from dgmppl.plan.explain import explain_plan
-    from dgmppl.syntax.format import format_spec
-
-    (folder / SPEC).write_text(format_spec(checked.source.text), encoding="utf-8")
-    (folder / "model.py").write_text(pipeline.emit(checked, "torch").text, encoding="utf-8")
-    (folder / "plan.json").write_text(explain_plan(checked.plan, "json") + "\n", encoding="utf-8")
-    write_weights(model, folder / WEIGHTS)
-    lines = [json.dumps(finite_only(asdict(epoch)), allow_nan=False) for epoch in result.epochs]
-    (folder / "metrics.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    _write_picture(samples, checked, folder / "samples.png")
-    picture.render(checked.graph, folder / "graph.svg")
-    write_json(folder / RECORD, record)
-
-
-def _write_picture(samples: Arrays, checked: Checked, out: Path) -> None:
-    draw_samples(samples, {v.name: v.type for v in checked.graph.variables}, out)
-
-
-def _write_arrays(samples: Arrays, checked: Checked, out: Path) -> None:
-    # Not numpy.savez, whose own argument names a variable may have.
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, values in samples.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(values), allow_pickle=False)

@@ -40,7 +40,8 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
             (folder / "half").write_text("written")
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, fail)
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

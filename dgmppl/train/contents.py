@@ -1,0 +1,111 @@
+"""What goes into a run folder: the record of the fit, the spec and what it was made into, weights, samples."""
+
+from __future__ import annotations
+
+import json
+import platform
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dgmppl import pipeline
+from dgmppl.graph import picture
+from dgmppl.pipeline import Checked
+from dgmppl.plan.explain import explain_plan
+from dgmppl.runtime import GenerativeModel
+from dgmppl.syntax.format import format_spec
+from dgmppl.train.engine import Fit
+from dgmppl.train.figures import Estimate
+from dgmppl.train.folder import FORMAT, KIND, RECORD, SPEC, WEIGHTS, finite_only, write_json, write_weights
+from dgmppl.train.pictures import draw_samples
+
+Arrays = dict[str, NDArray[np.float32]]
+Figures = dict[str, dict[str, Estimate]]
+
+_PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
+
+
+def make_record(
+    checked: Checked,
+    overrides: Sequence[str],
+    device: torch.device,
+    result: Fit,
+    figures: Figures,
+    model: GenerativeModel,
+    base: Path,
+) -> dict[str, Any]:
+    from_files = any(v.data and v.data.is_file for v in checked.graph.observed)
+    return finite_only(
+        {
+            "kind": KIND,
+            "format": FORMAT,
+            "model": checked.graph.name,
+            "spec": checked.source.name,
+            "overrides": list(overrides),
+            **({"data_folder": str(base.resolve())} if from_files else {}),
+            "settings": asdict(checked.plan.settings),
+            "device": str(device),
+            "weights": sum(p.numel() for p in model.parameters()),
+            "epochs": len(result.epochs),
+            "stopped": result.stopped,
+            "criterion": model.criterion,
+            "best_epoch": result.best_epoch,
+            "seconds": round(sum(e.seconds for e in result.epochs), 3),
+            "figures": figures_as_data(figures),
+            "versions": _versions(),
+        }
+    )
+
+
+def _versions() -> dict[str, str | None]:
+    """Versions of what a fit depends on; None for a package that is used without being installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def figures_as_data(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
+    """Figures as nested dicts: split, figure, then mean, standard_error and rows."""
+    return {split: {name: asdict(e) for name, e in found.items()} for split, found in figures.items()}
+
+
+def write_contents(
+    folder: Path,
+    checked: Checked,
+    model: GenerativeModel,
+    result: Fit,
+    record: Mapping[str, Any],
+    samples: Arrays,
+) -> None:
+    (folder / SPEC).write_text(format_spec(checked.source.text), encoding="utf-8")
+    (folder / "model.py").write_text(pipeline.emit(checked, "torch").text, encoding="utf-8")
+    (folder / "plan.json").write_text(explain_plan(checked.plan, "json") + "\n", encoding="utf-8")
+    write_weights(model, folder / WEIGHTS)
+    lines = [json.dumps(finite_only(asdict(epoch)), allow_nan=False) for epoch in result.epochs]
+    (folder / "metrics.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    write_picture(samples, checked, folder / "samples.png")
+    picture.render(checked.graph, folder / "graph.svg")
+    write_json(folder / RECORD, record)
+
+
+def write_picture(samples: Arrays, checked: Checked, out: Path) -> None:
+    draw_samples(samples, {v.name: v.type for v in checked.graph.variables}, out)
+
+
+def write_arrays(samples: Arrays, checked: Checked, out: Path) -> None:
+    # Not numpy.savez, whose own argument names a variable may have.
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, values in samples.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(values), allow_pickle=False)
