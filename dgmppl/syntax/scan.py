@@ -247,7 +247,7 @@ def resume(f: Failure) -> int | None:
         end = text.find("\n", line)
         end = len(text) if end < 0 else end
         first = line + _indent(text, line)
-        if first >= at and first - line <= indent and (first > f.start or f.statement):
+        if first >= at and first - line <= indent and (first > f.start or f.abandoned):
             plain = (
                 open_ <= 0 and not carries_on and f.before is not None and text[first : first + 1].isalpha()
             )

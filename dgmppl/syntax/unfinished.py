@@ -159,6 +159,9 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
         return Diagnostic("E101", "only variables stand here", f.place, "expected a variable", help=way_out)
     if last == "," and (f.word in (",", ")", "]", "}") and f.word):
         return Diagnostic("E101", f"nothing stands between `,` and `{f.word}`", f.place, "expected a value")
+    if f.word == "," and opening == "(" and "RPAR" in f.accepts and "COMMA" not in f.accepts:
+        way_out = "parentheses hold several values only behind a name:  Normal(0, 1)"
+        return Diagnostic("E101", "these parentheses hold one value", f.place, "expected `)`", help=way_out)
     if opening == "{" and f.word == ":":
         return Diagnostic(
             "E101", "a setting is given with `=`", f.place, "expected `=`", help=f"{last} = ..."

@@ -122,6 +122,7 @@ LINES = [
     ("p(x | x[<3]) = Normal(0, 1)", "E101", "3", "`x[<d]`"),
     ("x = sum(i in 1..3: y[i])", "E101", "in", "no range"),
     ("x = y y2", "E101", "y2", "after `y`"),
+    ("p(z) = (0, 1)", "E101", ",", "behind a name"),
     ("model second", "E102", "model", "second model"),
 ]
 
