@@ -219,7 +219,7 @@ def sized_flow(
         context = Context(hint=name.name)
         bijection, _ = check_bijection(scope, flow.statement.value, source, context, inputs)
         chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
-        flow.bijection = replace(chain, attribute=scope.attribute(name.name))
+        flow.bijection = replace(chain, attribute=scope.attribute(name.name, own=True))
         flow.features = source.elements
     if flow.features != source.elements:
         scope.fail(

@@ -142,6 +142,6 @@ def _parameter(scope: Scope, statement: tree.Param) -> None:
         scale = scope.number(argument, {}, "a scale") if not isinstance(argument, tree.Keyword) else -1.0
         if scale < 0:
             scope.fail("E210", "the scale of initial values is not negative", value.span)
-    variable = Parameter(statement.name, scope.ident(statement.name), type_, scale, statement.name_span)
-    scope.attributes.add(variable.ident)
+    attribute = scope.attribute(statement.name, own=True)
+    variable = Parameter(statement.name, attribute, type_, scale, statement.name_span)
     scope.declare(statement.name, variable, statement.name_span)

@@ -153,7 +153,7 @@ def _module(
         scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
     if named is not None:
         if named.module is None:
-            attribute = scope.attribute(_declared_name(scope, named))
+            attribute = scope.attribute(_declared_name(scope, named), own=True)
             named.module = Module(attribute, spec, *sizes, named=True, span=named.span)
         return _same_size(scope, expr, named.module, sizes)
     if any(isinstance(v, Constant) for v in inputs):

@@ -14,6 +14,7 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
+from dgmppl.graph.names import safe_attribute, safe_local
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.values import Bijection, Module, NetworkSpec
 from dgmppl.source import Source, Span
@@ -78,7 +79,7 @@ class Scope:
         self.names: dict[str, Binding] = {}
         self.places: dict[str, Span] = {}
         self.poisoned: set[str] = set()
-        self.idents: set[str] = {"self", "torch", "nn", "n"}
+        self.idents: set[str] = set()
         self.attributes: set[str] = set()
         self.shared: dict[object, Module] = {}
 
@@ -161,14 +162,15 @@ class Scope:
     def ident(self, name: str) -> str:
         """A Python identifier for a name, unlike every other one given out."""
         base = "".join(c if c.isalnum() else "_" for c in name).strip("_") or "v"
-        ident = base
+        ident = safe_local(base)
         while ident in self.idents or keyword.iskeyword(ident):
             ident += "_"
         self.idents.add(ident)
         return ident
 
-    def attribute(self, name: str) -> str:
-        """A name for something the model holds, unlike every other one given out."""
+    def attribute(self, name: str, own: bool = False) -> str:
+        """A name for something the model holds, unlike every other one given out. `own`: the spec's own name."""
+        name = safe_attribute(name) if own else name
         candidate, k = name, 2
         while candidate in self.attributes:
             candidate, k = f"{name}_{k}", k + 1

@@ -12,7 +12,7 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Energy, Graph, Variable
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.nodes import EnergyPlan, Reason, Update
-from dgmppl.plan.polynomial import Polynomial, polynomial
+from dgmppl.graph.polynomial import Polynomial, polynomial
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
 
 MAX_ENUMERATED = 16  # units: 2^16 configurations fit any machine

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dgmppl.plan.polynomial import Polynomial
+from dgmppl.graph.polynomial import Polynomial
 from dgmppl.plan.settings import TrainSettings
 
 

@@ -15,6 +15,14 @@ from dgmppl.runtime.bijections import (
     Softplus,
     Tanh,
 )
+from dgmppl.runtime.chains import (
+    Chain,
+    Start,
+    as_batch,
+    gibbs_sites,
+    importance_bound,
+    pseudo_log_likelihood,
+)
 from dgmppl.runtime.densities import (
     Autoregressive,
     DiscretizedLogistic,
@@ -63,6 +71,12 @@ from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
 from dgmppl.runtime.samplers import gibbs, langevin
 
 __all__ = [
+    "pseudo_log_likelihood",
+    "importance_bound",
+    "gibbs_sites",
+    "as_batch",
+    "Start",
+    "Chain",
     "ACTIVATIONS",
     "GAMES",
     "MLP",

@@ -1,0 +1,1 @@
+"""Plan to Python source: what `dgmppl compile` prints, and what training runs."""

@@ -1,0 +1,127 @@
+"""What a model holds: the constructor's lines for networks, flows, parameters and buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.emit.values import module_source, shape_source
+from dgmppl.emit.writer import Writer
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.supports import number_text
+from dgmppl.graph.values import (
+    Bijection,
+    Block,
+    Chain,
+    Learned,
+    Mixture,
+    Module,
+    Points,
+    walk,
+)
+
+
+def held_terms(graph: Graph) -> Iterator[tuple[object, object]]:
+    """Every typed expression of the graph, with the statement that it stands in."""
+    for d in graph.definitions:
+        yield d.value, d
+    for f in graph.factors:
+        yield f.density, f
+    if graph.energy is not None:
+        yield graph.energy.value, graph.energy
+    for a in graph.adversaries:
+        yield a.module, a
+
+
+def write_held(writer: Writer, graph: Graph) -> None:
+    """One line for each thing that the model holds, in order of first use."""
+    seen: set[str] = set()
+    for parameter in graph.parameters:
+        with writer.place(parameter.span):
+            size = shape_source(parameter.type.shape)
+            writer.line(f"self.{parameter.ident} = nn.Parameter({number_text(parameter.scale)} * torch.randn({size}))",
+                        mark=True)
+    for term, statement in held_terms(graph):
+        with writer.place(statement.span):  # type: ignore[attr-defined]
+            inside = {m.attribute for t in walk(term) if isinstance(t, Block) for _, m in t.slots if not m.named}
+            weights = {id(t.weights) for t in walk(term) if isinstance(t, Mixture)}
+            for t in walk(term):
+                if isinstance(t, Module) and t.attribute not in seen | inside:
+                    seen.add(t.attribute)
+                    writer.line(f"self.{t.attribute} = {module_source(t, writer)}", mark=True)
+                elif isinstance(t, Chain) and t.attribute and t.attribute not in seen:
+                    for m in (m for b in walk(t) if isinstance(b, Block) for _, m in b.slots if m.named):
+                        if m.attribute not in seen:
+                            seen.add(m.attribute)
+                            writer.line(f"self.{m.attribute} = {module_source(m, writer)}", mark=True)
+                    seen.add(t.attribute)
+                    _write_flow(writer, t)
+                elif isinstance(t, Learned) and t.attribute not in seen:
+                    seen.add(t.attribute)
+                    shape = (t.copies, *t.shape) if t.copies and id(t) not in weights else t.shape
+                    kind = "zeros" if id(t) in weights else "randn"
+                    writer.line(f"self.{t.attribute} = nn.Parameter(torch.{kind}({shape_source(shape)}))", mark=True)
+                elif isinstance(t, Points) and t.attribute not in seen:
+                    seen.add(t.attribute)
+                    sides = ", ".join(f"torch.linspace(-1, 1, {s})" for s in t.sides)
+                    writer.line(
+                        f'self.register_buffer("{t.attribute}", torch.cartesian_prod({sides}).reshape(-1, {len(t.sides)}))',
+                        mark=True,
+                    )
+
+
+def _write_flow(writer: Writer, chain: Chain) -> None:
+    parts = chain.parts
+    if chain.repeat == 1 and len(parts) == 1 and isinstance(parts[0], Chain):
+        chain, parts = Chain(chain.span, chain.attribute, parts[0].parts, parts[0].repeat), parts[0].parts
+    items = [_bijection(p, writer) for p in parts]
+    compose = writer.use("Compose")
+    if chain.repeat == 1:
+        _write_call(writer, f"self.{chain.attribute} = {compose}(", items, ")")
+        return
+    if len(items) == 1:
+        writer.line(f"self.{chain.attribute} = {compose}(*({items[0]} for _ in range({chain.repeat})))", mark=True)
+        return
+    with writer.block(f"self.{chain.attribute} = {compose}("):
+        writer.line("*(")
+        writer.indent += 1
+        writer.line("part")
+        writer.line(f"for _ in range({chain.repeat})")
+        _write_call(writer, "for part in (", items, ")")
+        writer.indent -= 1
+        writer.line(")")
+    writer.line(")")
+
+
+def _write_call(writer: Writer, opening: str, items: list[str], closing: str) -> None:
+    flat = f"{opening}{', '.join(items)}{closing}"
+    if len(flat) + 4 * writer.indent <= 100:
+        writer.line(flat, mark=True)
+        return
+    with writer.block(opening):
+        for item in items:
+            writer.line(f"{item},")
+    writer.line(closing)
+
+
+def _bijection(bijection: Bijection, writer: Writer) -> str:
+    if isinstance(bijection, Chain):
+        if bijection.attribute:
+            return f"self.{bijection.attribute}"
+        inner = ", ".join(_bijection(p, writer) for p in bijection.parts)
+        if bijection.repeat == 1:
+            return f"{writer.use('Compose')}({inner})"
+        parts = f"({inner},)" if len(bijection.parts) == 1 else f"({inner})"
+        return f"{writer.use('Compose')}(*(part for _ in range({bijection.repeat}) for part in {parts}))"
+    assert isinstance(bijection, Block)
+    entry = BIJECTIONS[bijection.kind]
+    arguments = [str(bijection.features)] if entry.features else []
+    for name, module in bijection.slots:
+        arguments.append(f"{name}=" + (f"self.{module.attribute}" if module.named else module_source(module, writer)))
+    arguments += [f"{name}={number_text(number)}" for name, number in bijection.numbers]
+    arguments += ["conditioner=nn.Identity()"] if bijection.identity else []
+    arguments += ["integer=True"] if bijection.integer else []
+    return f"{writer.use(entry.runtime)}({', '.join(arguments)})"
+
+
+__all__ = ["held_terms", "write_held"]

@@ -1,0 +1,297 @@
+"""Energies: the energy, what is summed out of it, its conditionals, its Markov chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dgmppl.emit.polynomials import polynomial_source
+from dgmppl.emit.values import Place, shape_source, value_source
+from dgmppl.emit.writer import Writer
+from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.polynomial import Polynomial
+from dgmppl.graph.supports import Support, number_text
+from dgmppl.graph.values import Constant, Element, Operation, Use, Value, variables
+from dgmppl.plan.nodes import EnergyPlan, Plan, Update
+
+
+def energy_arguments(graph: Graph, plan: Plan, names: Iterable[str]) -> list[str]:
+    return [graph[n].ident for n in names]
+
+
+def chain_source(graph: Graph, plan: Plan) -> str:
+    """The chain's state after its steps, as arguments."""
+    assert plan.energy is not None
+    state = ", ".join(energy_arguments(graph, plan, plan.energy.state))
+    return f"*self.chain(self.sweep, {state})"
+
+
+def _signature(graph: Graph, names: Iterable[str]) -> str:
+    return "".join(f", {graph[n].ident}: Tensor" for n in names)
+
+
+def _bernoulli_sum(graph: Graph, update: Update, writer: Writer) -> str:
+    """sum_j log(1 + exp(logit_j)), one number an example: a binary variable summed out."""
+    assert update.logits is not None
+    variable = graph[update.variable]
+    logits = polynomial_source(update.logits, graph)
+    rank = len(variable.type.shape)
+    axes = ", ".join(str(-k) for k in range(rank, 0, -1))
+    total = f"nn.functional.softplus({logits})"
+    return f"{total}.sum({axes if rank == 1 else f'({axes})'})" if rank else total
+
+
+def _summed_out(graph: Graph, form: Polynomial, updates: list[Update], writer: Writer) -> str:
+    """-log of the sum of exp(-E) over these variables: E where they are zero, less their softplus sums."""
+    rest = form.without(u.variable for u in updates)
+    sums = [_bernoulli_sum(graph, u, writer) for u in updates]
+    base = polynomial_source(rest, graph) + " " if rest.terms else ""
+    return base + " ".join(f"- {s}" for s in sums) if base else "-" + " - ".join(sums)
+
+
+def write_energy(writer: Writer, graph: Graph, plan: Plan) -> None:
+    """Every method that an energy needs. What the plan derived is written out; how chains run is the runtime's."""
+    energy, sampler = graph.energy, plan.energy
+    assert energy is not None and sampler is not None
+    with writer.place(energy.span):
+        _write_value(writer, graph, sampler)
+        _write_free_energy(writer, graph, sampler)
+        for update in sampler.updates:
+            if update.kind == "block":
+                _write_conditional(writer, graph, update)
+        if sampler.enumerated is not None:
+            _write_enumerated(writer, graph, sampler)
+        if sampler.partition is not None:
+            _write_partition(writer, graph, sampler)
+        _write_sweep(writer, graph, sampler)
+        settled = [n for n in sampler.state if graph[n].role == "latent" and not graph.factor("q", n)]
+        if settled:
+            _write_settle(writer, graph, sampler, settled)
+        _write_draw(writer, graph, sampler)
+
+
+def _write_value(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+    energy = graph.energy
+    assert energy is not None
+    names = ", ".join(energy.arguments)
+    with writer.method(f"energy(self{_signature(graph, energy.arguments)}) -> Tensor", f"E({names}), shape (n,)."):
+        if sampler.polynomial is not None:
+            source = polynomial_source(sampler.polynomial, graph)
+        else:
+            source = value_source(energy.value, Place(writer, graph))
+        writer.line(f"return {source}", mark=True)
+
+
+def _write_free_energy(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+    energy = graph.energy
+    assert energy is not None
+    state = sampler.state
+    inside = ", ".join(state)
+    signature = f"free_energy(self{_signature(graph, state)}) -> Tensor"
+    arguments = ", ".join(energy_arguments_of(graph, state))
+    if sampler.summed and sampler.polynomial is not None:
+        doc = f"F({inside}) = -log sum over {', '.join(sampler.summed)} of exp(-E), shape (n,)."
+        with writer.method(signature, doc):
+            updates = [u for u in sampler.updates if u.variable in sampler.summed]
+            writer.line(f"return {_summed_out(graph, sampler.polynomial, updates, writer)}", mark=True)
+    elif sampler.enumerated is not None:
+        doc = f"F({inside}) = -log sum over {sampler.enumerated} of exp(-E), shape (n,)."
+        with writer.method(signature, doc):
+            writer.line(f"return -torch.logsumexp(-self.energies({arguments}), -1)", mark=True)
+    else:
+        with writer.method(signature, f"Nothing is summed out: E({inside}), shape (n,)."):
+            inner = ", ".join(energy_arguments_of(graph, energy.arguments))
+            writer.line(f"return self.energy({inner})", mark=True)
+
+
+def energy_arguments_of(graph: Graph, names: Iterable[str]) -> list[str]:
+    return [graph[n].ident for n in names]
+
+
+def _write_conditional(writer: Writer, graph: Graph, update: Update) -> None:
+    assert update.logits is not None
+    variable = graph[update.variable]
+    reads = [v.name for v in graph.variables if v.name in update.logits.reads()]
+    doc = f"p({variable.name} | {', '.join(reads)}), from the energy: the logits are -dE/d{variable.name}."
+    rank = len(variable.type.shape)
+    with writer.method(f"p_{variable.ident}(self{_signature(graph, reads)}) -> Distribution", doc):
+        logits = polynomial_source(update.logits, graph)
+        event = f".to_event({rank})" if rank else ""
+        writer.line(f"return {writer.use('Bernoulli')}(logits={logits}){event}", mark=True)
+
+
+# --- a variable summed value by value ------------------------------------------------------------
+
+
+def _write_enumerated(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+    energy, name = graph.energy, sampler.enumerated
+    assert energy is not None and name is not None
+    variable = graph[name]
+    size = variable.type.support.size
+    given = ", ".join(sampler.state)
+    arguments = ", ".join(energy_arguments_of(graph, sampler.state))
+    signature = _signature(graph, sampler.state)
+    with writer.method(f"energies(self{signature}) -> Tensor", f"E for every {name}, shape (n, {size})."):
+        vector = _over_values(energy.value, name)
+        if vector is not None and (variable.type.support.low or 0) == 0:
+            writer.line(f"return {value_source(vector, Place(writer, graph))}", mark=True)
+        else:
+            first = graph[sampler.state[0]].ident
+            low = number_text(variable.type.support.low or 0.0)
+            inner = ", ".join(
+                f"torch.full(({'len(' + first + ')'},), {low} + index, device=self.device)" if n == name else graph[n].ident
+                for n in energy.arguments
+            )
+            writer.line(f"return torch.stack([self.energy({inner}) for index in range({size})], -1)", mark=True)
+    doc = f"p({name} | {given}), the energy normalised over the values of {name}."
+    with writer.method(f"p_{variable.ident}(self{signature}) -> Distribution", doc):
+        logits = f"logits=-self.energies({arguments})"
+        if variable.type.support.low:
+            low = number_text(variable.type.support.low)
+            writer.line(f"return {writer.use('IntegerCategorical')}({low}, {logits})", mark=True)
+        else:
+            writer.line(f"return {writer.use('Categorical')}({logits})", mark=True)
+
+
+def _over_values(value: Value, name: str) -> Value | None:
+    """The value with an axis for the values of a variable that only picks elements: v[y] becomes v."""
+    if isinstance(value, Element) and len(value.index) == 1:
+        index = value.index[0]
+        if isinstance(index, Use) and index.variable == name and name not in variables(value.value):
+            return value.value
+        return None
+    if isinstance(value, Operation) and value.op in ("negate", "*", "/"):
+        parts = [o if isinstance(o, Constant) else _over_values(o, name) for o in value.operands]
+        if any(p is None for p in parts):
+            return None
+        shaped = next((p for p in parts if p is not None and p.shape), None)
+        if shaped is None:
+            return None
+        return Operation(shaped.type, value.span, value.op, tuple(p for p in parts if p is not None))
+    return None
+
+
+# --- the partition function ----------------------------------------------------------------------
+
+
+def _write_partition(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+    assert sampler.partition is not None and sampler.polynomial is not None
+    names = sampler.partition
+    doc = f"log Z, summed over every value of {', '.join(names)}."
+    total = sum(graph[n].type.elements for n in names)
+    with writer.method("log_partition(self) -> Tensor", doc):
+        writer.line(f"units = {writer.use('enumerate_binary')}({total}).to(self.device)", mark=True)
+        start = 0
+        for n in names:
+            size = graph[n].type.elements
+            piece = "units" if len(names) == 1 else f"units[:, {start}:{start + size}]"
+            shape = graph[n].type.shape
+            if len(shape) != 1:
+                piece = f"{piece}.reshape(-1{''.join(f', {s}' for s in shape)})"
+            writer.line(f"{graph[n].ident} = {piece}")
+            start += size
+        rest = [u for u in sampler.updates if u.variable not in names]
+        source = _summed_out(graph, sampler.polynomial, rest, writer) if rest else polynomial_source(
+            sampler.polynomial, graph
+        )
+        writer.line(f"return torch.logsumexp(-({source}), 0)", mark=True)
+
+
+# --- the chain -----------------------------------------------------------------------------------
+
+
+def write_chain(writer: Writer, graph: Graph, plan: Plan) -> None:
+    """The constructor's line for the chain."""
+    sampler = plan.energy
+    assert sampler is not None and graph.energy is not None
+    starts = [_start(graph[n], writer) for n in sampler.state]
+    with writer.place(graph.energy.span):
+        options = [f"steps={sampler.steps}"]
+        if sampler.persistent:
+            options += ["persistent=True", f"chains={sampler.chains}"]
+            options += [f"restart={number_text(sampler.restart)}"] if sampler.restart else []
+        elif not sampler.from_data:
+            options += ["from_data=False"]
+        writer.line(f"self.chain = {writer.use('Chain')}({', '.join([*starts, *options])})", mark=True)
+
+
+def _start(variable: Variable, writer: Writer) -> str:
+    """Where a chain's variable starts: noise over its support."""
+    s: Support = variable.type.support
+    kind = "integer" if s.finite else s.name if s.name in ("interval", "unit", "positive") else "real"
+    low = s.low if s.low is not None else 0.0
+    high = s.high if s.high is not None else float((s.size or 2) - 1)
+    ends = f", {number_text(low)}, {number_text(high)}" if kind in ("integer", "interval", "unit") else ""
+    return f'{writer.use("Start")}("{kind}", {shape_source(variable.type.shape)}{ends})'
+
+
+def _write_sweep(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+    names = sampler.state
+    result = "tuple[Tensor, ...]"
+    doc = f"One step of the chain: each of {', '.join(names)} is renewed given the others."
+    with writer.method(f"sweep(self{_signature(graph, names)}) -> {result}", doc):
+        for n in names:
+            _write_update(writer, graph, sampler, n)
+        writer.line(f"return ({', '.join(energy_arguments_of(graph, names))},)")
+
+
+def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) -> None:
+    update = sampler.update(name)
+    assert update is not None
+    variable = graph[name]
+    ident = variable.ident
+    if update.kind == "block" and update.logits is not None:
+        reads = [v.name for v in graph.variables if v.name in update.logits.reads()]
+        for s in [r for r in reads if r in sampler.summed]:
+            inner = sampler.update(s)
+            assert inner is not None and inner.logits is not None
+            given = [v.name for v in graph.variables if v.name in inner.logits.reads()]
+            writer.line(f"{graph[s].ident} = self.p_{graph[s].ident}({', '.join(energy_arguments_of(graph, given))}).sample()",
+                        mark=True)
+        if set(reads) <= {*sampler.state, *sampler.summed}:
+            writer.line(f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, reads))}).sample()"
+                        + ("" if reads else f"  # independent of the rest"), mark=bool(reads))
+            return
+    others = ", ".join(energy_arguments_of(graph, sampler.state))
+    energy = f"lambda {ident}: self.free_energy({others})"
+    low, high = variable.type.support.low, variable.type.support.high
+    if update.kind == "langevin":
+        bounds = "".join(f", {k}={number_text(v)}" for k, v in (("low", low), ("high", high)) if v is not None)
+        numbers = f"{number_text(sampler.step_size)}, {number_text(sampler.noise)}"
+        writer.line(f"{ident} = {writer.use('langevin')}({energy}, {ident}, 1, {numbers}{bounds})", mark=True)
+        return
+    first = low if low is not None else 0.0
+    size = variable.type.support.size
+    writer.line(f"{ident} = {writer.use('gibbs_sites')}({energy}, {ident}, {number_text(first)}, {size})", mark=True)
+
+
+def _write_settle(writer: Writer, graph: Graph, sampler: EnergyPlan, settled: list[str]) -> None:
+    known = [n for n in sampler.state if n not in settled]
+    names = ", ".join(energy_arguments_of(graph, settled))
+    doc = f"{', '.join(settled)} given {', '.join(known)}: the positive phase, {sampler.steps} sweeps."
+    result = "Tensor" if len(settled) == 1 else "tuple[Tensor, ...]"
+    with writer.method(f"settle(self{_signature(graph, known)}) -> {result}", doc):
+        size = f"len({graph[known[0]].ident})" if known else "1"
+        for n in settled:
+            writer.line(f"{graph[n].ident} = self.chain.starts[{sampler.state.index(n)}].draw({size}, self.device)")
+        with writer.block("with torch.no_grad():"), writer.block(f"for _ in range({max(sampler.steps, 10)}):"):
+            for n in settled:
+                _write_update(writer, graph, sampler, n)
+        writer.line(f"return {names}")
+
+
+def _write_draw(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+    energy = graph.energy
+    assert energy is not None
+    doc = f"n draws of ({', '.join(energy.arguments)}) by running the chain from noise, `steps` sweeps."
+    signature = "draw_from_energy(self, n: int, steps: int = 1000) -> tuple[Tensor, ...]"
+    with writer.method(signature, doc):
+        state = energy_arguments_of(graph, sampler.state)
+        writer.line(f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps)", mark=True)
+        for name in [*sampler.summed, *([sampler.enumerated] if sampler.enumerated else [])]:
+            update = sampler.update(name)
+            given = sampler.state
+            if name in sampler.summed and update is not None and update.logits is not None:
+                given = tuple(v.name for v in graph.variables if v.name in update.logits.reads())
+            ident = graph[name].ident
+            writer.line(f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, given))}).sample()")
+        writer.line(f"return ({', '.join(energy_arguments_of(graph, energy.arguments))},)")

@@ -1,0 +1,41 @@
+"""Methods that both targets share: one a factor, one a definition."""
+
+from __future__ import annotations
+
+from dgmppl.emit.densities import factor_reads, write_density
+from dgmppl.emit.values import Place, value_source
+from dgmppl.emit.writer import Writer
+from dgmppl.graph.nodes import Definition, Factor, Graph
+from dgmppl.graph.values import variables
+
+
+def write_factor(writer: Writer, graph: Graph, factor: Factor) -> None:
+    """`def p_x(self, z)`: the factor's distribution, given what it reads."""
+    reads = factor_reads(graph, factor)
+    arguments = "".join(f", {graph[r].ident}: Tensor" for r in reads)
+    through = [r for r in reads if graph[r].role == "let"]
+    doc = factor.key + (f", through {', '.join(through)}" if through else "") + "."
+    with writer.method(f"{factor.method}(self{arguments}) -> Distribution", doc), writer.place(factor.span):
+        result = write_density(factor.density, Place(writer, graph))
+        writer.line(f"return {result}", mark=True)
+
+
+def write_definition(writer: Writer, graph: Graph, definition: Definition) -> None:
+    """`def define_x(self, z)`: the value of a feature, or of a variable that is a function of others."""
+    variable = graph[definition.variable]
+    reads = variables(definition.value)
+    arguments = "".join(f", {graph[r].ident}: Tensor" for r in reads)
+    doc = f"{variable.name}, a function of {', '.join(reads) or 'nothing'}."
+    with writer.method(f"define_{variable.ident}(self{arguments}) -> Tensor", doc), writer.place(definition.span):
+        writer.line(f"return {value_source(definition.value, Place(writer, graph))}", mark=True)
+
+
+def define_source(graph: Graph, definition: Definition) -> str:
+    """The call that computes a definition."""
+    arguments = ", ".join(graph[r].ident for r in variables(definition.value))
+    return f"self.define_{graph[definition.variable].ident}({arguments})"
+
+
+def factor_source(graph: Graph, factor: Factor) -> str:
+    """The call that gives a factor's distribution."""
+    return f"self.{factor.method}({', '.join(graph[r].ident for r in factor_reads(graph, factor))})"

@@ -1,0 +1,171 @@
+"""Plan to Pyro source: the same factors, with `model` and `guide` for Pyro's own inference."""
+
+from __future__ import annotations
+
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.emit.build import write_held
+from dgmppl.emit.densities import by_key, factor_reads
+from dgmppl.emit.methods import define_source, factor_source, write_definition, write_factor
+from dgmppl.emit.module import class_name, write_module
+from dgmppl.emit.steps import needed_steps, noisy
+from dgmppl.emit.values import Place, bijection_source
+from dgmppl.emit.writer import Emitted, Writer
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.values import Image, Operation, Value
+from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, Invert, Plan
+
+
+def verify_pyro(graph: Graph, plan: Plan) -> None:
+    """Raises SpecError (E310) with a plain sentence where Pyro cannot express the model."""
+    energy = graph.energy
+    if energy is not None:
+        raise SpecError([Diagnostic(
+            "E310", "Pyro cannot express this model: an energy is unnormalised, and Pyro's densities are not",
+            energy.head_span, "no density in closed form", help="compile it with --target torch",
+        )], graph.source)
+    if plan.games:
+        adversary = graph.adversaries[0]
+        raise SpecError([Diagnostic(
+            "E310", "Pyro cannot express this model: it is fitted by a game, and Pyro fits densities",
+            adversary.span, "an adversary", help="compile it with --target torch",
+        )], graph.source)
+
+
+def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
+    """The Pyro module of a plan. Raises SpecError (E310) where Pyro cannot express it."""
+    verify_pyro(graph, plan)
+    writer = Writer(graph.source)
+    writer.use("GenerativeModel")
+    elbo = "TraceMeanField_ELBO" if any(type(t).__name__ == "MinusKL" for t in plan.terms) else "Trace_ELBO"
+    doc = f"{' '.join(f.key for f in graph.factors if f.side == 'p')}, for Pyro; fit with {elbo}."
+    with writer.block(f"class {class_name(graph)}(GenerativeModel):"):
+        writer.line(f'"""{doc}"""')
+        writer.line()
+        names = ", ".join(f'"{v.name}"' for v in graph.observed)
+        writer.line(f"data = ({names}{',' if len(graph.observed) == 1 else ''})")
+        writer.line()
+        with writer.block("def __init__(self) -> None:"):
+            writer.line("super().__init__()")
+            write_held(writer, graph)
+        for factor in graph.factors:
+            write_factor(writer, graph, factor)
+        for definition in graph.definitions:
+            write_definition(writer, graph, definition)
+        _write_model(writer, graph, plan)
+        _write_guide(writer, graph, plan)
+    return write_module(writer, graph, "pyro", f"{plan.model}: {doc}")
+
+
+def _signature(graph: Graph, plan: Plan) -> str:
+    conditions = "".join(f", {graph[c].ident}: Tensor" for c in plan.conditions)
+    data = "".join(
+        f", {v.ident}: Tensor | None = None" for v in graph.observed if v.name not in plan.conditions
+    )
+    return f"self{conditions}{data}, n: int = 1"
+
+
+def _rows(graph: Graph, plan: Plan) -> str:
+    """How many rows a call is about: those of the data, or n."""
+    if plan.conditions:
+        return f"len({graph[plan.conditions[0]].ident})"
+    first = next(v for v in graph.observed)
+    return f"n if {first.ident} is None else len({first.ident})"
+
+
+def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
+    inverted = {s.image: s for s in plan.steps if isinstance(s, Invert)}
+    latents = {s.variable for s in plan.steps if isinstance(s, Invert)}
+    returned = ", ".join(v.ident for v in graph.observed if v.name not in plan.conditions)
+    with writer.method(f"model({_signature(graph, plan)}) -> Tensor | tuple[Tensor, ...]",
+                       "The generative model; a row of the plate is an example. Without data it samples."):
+        writer.line(f'pyro.module("{graph.name}", self)')
+        with writer.block(f'with pyro.plate("data", {_rows(graph, plan)}):'):
+            pending = [s for s in plan.generate if not isinstance(s, Given)]
+            for step in pending:
+                if step.variable in latents:
+                    image = next(i for i, s in inverted.items() if s.variable == step.variable)
+                    _write_image(writer, graph, inverted[image])
+                elif step.variable in inverted:
+                    continue
+                elif isinstance(step, Draw):
+                    _write_site(writer, graph, step)
+                elif isinstance(step, Compute):
+                    definition = graph.definition(step.variable)
+                    assert definition is not None
+                    writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
+        writer.line(f"return {returned}")
+
+
+def _write_site(writer: Writer, graph: Graph, step: Draw) -> None:
+    factor = by_key(graph, step.factor)
+    variable = graph[step.variable]
+    observed = f", obs={variable.ident}" if variable.role == "observed" else ""
+    with writer.place(factor.span):
+        writer.line(f'{variable.ident} = pyro.sample("{variable.name}", {factor_source(graph, factor)}{observed})',
+                    mark=True)
+
+
+def _write_image(writer: Writer, graph: Graph, step: Invert) -> None:
+    """A variable that is a bijection of a latent is the latent's density pushed forward; a rounded one is a
+    dequantised variable that the data pins to its bin."""
+    definition, factor = graph.definition(step.image), graph.factor("p", step.variable)
+    assert definition is not None and factor is not None
+    value: Value = definition.value
+    if isinstance(value, Operation):
+        value = value.operands[0]
+    flows: list[str] = []
+    while isinstance(value, Image):
+        flows.insert(0, bijection_source(value.bijection, Place(writer, graph)))
+        value = value.value
+    flow = flows[0] if len(flows) == 1 else f"{writer.use('Compose')}({', '.join(flows)})"
+    density = f"{writer.use('Pushforward')}({factor_source(graph, factor)}, {flow})" if flows else factor_source(graph, factor)
+    image = graph[step.image]
+    latent = graph[step.variable].ident
+    reads_latent = any(step.variable in f.parents for f in graph.factors)
+    with writer.place(definition.span):
+        if step.noisy:
+            name = noisy(image)
+            writer.line(f'{name} = pyro.sample("{name}", {density})', mark=True)
+            delta = f"{writer.use('Delta')}(torch.floor({name}), event_dim={len(image.type.shape)})"
+            writer.line(f'{image.ident} = pyro.sample("{image.name}", {delta}, obs={image.ident})', mark=True)
+            source = name
+        else:
+            writer.line(f'{image.ident} = pyro.sample("{image.name}", {density}, obs={image.ident})', mark=True)
+            source = image.ident
+        if reads_latent:
+            writer.line(f"{latent} = {flow}.inverse({source})" if flows else f"{latent} = {source}", mark=True)
+
+
+def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
+    drawn = [s for s in plan.steps if isinstance(s, Draw)]
+    rounded = [s for s in plan.steps if isinstance(s, Dequantise)]
+    wanted: set[str] = {s.variable for s in drawn}
+    for s in drawn:
+        wanted |= set(factor_reads(graph, by_key(graph, s.factor)))
+    steps = [s for s in needed_steps(graph, plan.steps, wanted) if not isinstance(s, (Given, Invert, Dequantise))]
+    doc = "The posterior of the latents given the data." if drawn else "There is no latent to infer."
+    with writer.method(f"guide({_signature(graph, plan)}) -> None", doc):
+        writer.line(f'pyro.module("{graph.name}", self)')
+        if not steps and not rounded:
+            return
+        with writer.block(f'with pyro.plate("data", {_rows(graph, plan)}):'):
+            for s in rounded:
+                image = graph[s.variable]
+                ident, rank = image.ident, len(image.type.shape)
+                uniform = f"{writer.use('Uniform')}({ident}, {ident} + 1).to_event({rank})"
+                writer.at = s.because.line
+                writer.line(f'pyro.sample("{noisy(image)}", {uniform})', mark=True)
+            for step in steps:
+                writer.at = step.because.line
+                if isinstance(step, Compute):
+                    definition = graph.definition(step.variable)
+                    assert definition is not None
+                    writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
+                elif isinstance(step, Draw):
+                    factor = by_key(graph, step.factor)
+                    name = graph[step.variable]
+                    writer.line(f'{name.ident} = pyro.sample("{name.name}", {factor_source(graph, factor)})', mark=True)
+            writer.at = None
+
+
+__all__ = ["emit_pyro", "verify_pyro"]

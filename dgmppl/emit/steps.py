@@ -1,0 +1,254 @@
+"""Steps and terms as straight-line code in the order of the maths: one function a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from dgmppl.emit.densities import by_key, factor_reads
+from dgmppl.emit.energies import chain_source, energy_arguments
+from dgmppl.emit.methods import define_source, factor_source
+from dgmppl.emit.values import Place, bijection_source
+from dgmppl.emit.writer import Writer
+from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.supports import number_text
+from dgmppl.graph.values import Image, Operation
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
+from dgmppl.graph.values import Family, walk
+from dgmppl.plan.eliminate import not_reparameterised
+from dgmppl.plan.nodes import (
+    Compute,
+    Dequantise,
+    Draw,
+    Given,
+    Invert,
+    LogConditional,
+    LogDet,
+    LogProb,
+    MinusEnergy,
+    MinusKL,
+    MinusLogProb,
+    NegativePhase,
+    Plan,
+    RunChain,
+    Settle,
+    Step,
+    Term,
+)
+
+
+def needed_steps(graph: Graph, steps: Sequence[Step], names: Iterable[str]) -> tuple[Step, ...]:
+    """The steps that give values to `names`, and to what those are computed from."""
+    wanted, kept = set(names), []
+    for step in reversed(steps):
+        if isinstance(step, Dequantise):
+            if any(isinstance(k, Invert) and k.image == step.variable for k in kept):
+                kept.insert(0, step)
+            continue
+        if step.variable not in wanted:
+            continue
+        kept.insert(0, step)
+        if isinstance(step, Draw):
+            wanted |= set(factor_reads(graph, by_key(graph, step.factor)))
+        elif isinstance(step, Compute):
+            definition = graph.definition(step.variable)
+            assert definition is not None
+            wanted |= _reads(definition.value)
+        elif isinstance(step, Invert):
+            definition = graph.definition(step.image)
+            assert definition is not None
+            wanted |= _reads(definition.value) - {step.variable} | {step.image}
+        elif isinstance(step, Settle):
+            assert graph.energy is not None
+            wanted |= set(graph.energy.arguments) - {step.variable}
+    return tuple(kept)
+
+
+def _reads(value: object) -> set[str]:
+    from dgmppl.graph.values import variables
+
+    return set(variables(value))
+
+
+# --- steps on the data's side --------------------------------------------------------------------
+
+
+def write_steps(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step]) -> None:
+    """The data's side: latents inverted, drawn from their q, or settled under the energy."""
+    settled = [s for s in steps if isinstance(s, Settle)]
+    for step in steps:
+        writer.at = step.because.line
+        if isinstance(step, Settle):
+            if step is settled[0]:
+                _settle(writer, graph, plan, settled)
+        else:
+            _STEPS[type(step)](writer, graph, step)
+    writer.at = None
+
+
+def _given(writer: Writer, graph: Graph, step: Step) -> None:
+    """Given values are the method's arguments."""
+
+
+def _compute(writer: Writer, graph: Graph, step: Step) -> None:
+    definition = graph.definition(step.variable)
+    assert definition is not None
+    writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
+
+
+def noisy(variable: Variable) -> str:
+    return f"{variable.ident}_noisy"
+
+
+def _dequantise(writer: Writer, graph: Graph, step: Step) -> None:
+    variable = graph[step.variable]
+    writer.line(f"{noisy(variable)} = {variable.ident} + torch.rand_like({variable.ident})", mark=True)
+
+
+def _invert(writer: Writer, graph: Graph, step: Step) -> None:
+    assert isinstance(step, Invert)
+    definition = graph.definition(step.image)
+    assert definition is not None
+    value = definition.value
+    if isinstance(value, Operation):
+        value = value.operands[0]
+    image = graph[step.image]
+    current = noisy(image) if step.noisy else image.ident
+    latent = graph[step.variable].ident
+    dets: list[str] = []
+    while isinstance(value, Image):
+        inner = value.value
+        target = latent if not isinstance(inner, Image) else f"{latent}_{len(dets) + 1}"
+        det = f"log_det_{latent}" if not isinstance(inner, Image) and not dets else f"log_det_{latent}_{len(dets)}"
+        flow = bijection_source(value.bijection, Place(writer, graph))
+        writer.line(f"{target}, {det} = {flow}.inverse_and_log_det({current})", mark=True)
+        dets.append(det)
+        current, value = target, inner
+    if not dets:
+        writer.line(f"{latent}, log_det_{latent} = {current}, torch.zeros(len({current}), device=self.device)", mark=True)
+    elif len(dets) > 1:
+        writer.line(f"log_det_{latent} = {' + '.join(dets)}", mark=True)
+
+
+def _draw_q(writer: Writer, graph: Graph, step: Step) -> None:
+    assert isinstance(step, Draw)
+    factor = by_key(graph, step.factor)
+    writer.line(f"{factor.method} = {factor_source(graph, factor)}", mark=True)
+    size = "" if factor_reads(graph, factor) else f"({batch_size(graph)},)"
+    writer.line(f"{graph[step.variable].ident} = {factor.method}.rsample({size})")
+
+
+def batch_size(graph: Graph) -> str:
+    """How many rows the data has."""
+    return f"len({graph.observed[0].ident})"
+
+
+def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> None:
+    names = ", ".join(graph[s.variable].ident for s in settled)
+    known = ", ".join(energy_arguments(graph, plan, [n for n in plan.energy.state if n not in  # type: ignore[union-attr]
+                                                     {s.variable for s in settled}]))
+    writer.line(f"{names} = self.settle({known})", mark=True)
+
+
+_STEPS: dict[type[Step], Callable[[Writer, Graph, Step], None]] = {
+    Given: _given,
+    Compute: _compute,
+    Dequantise: _dequantise,
+    Invert: _invert,
+    Draw: _draw_q,
+}
+
+
+# --- terms ---------------------------------------------------------------------------------------
+
+
+def term_source(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    """The expression of a term, shape (n,)."""
+    return _TERMS[type(term)](writer, graph, plan, term)
+
+
+def _log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    assert isinstance(term, LogProb)
+    factor = by_key(graph, term.factor)
+    return f"{factor_source(graph, factor)}.log_prob({graph[factor.head].ident})"
+
+
+def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    assert isinstance(term, MinusLogProb)
+    factor = by_key(graph, term.factor)
+    return f"-{factor.method}.log_prob({graph[factor.head].ident})"
+
+
+def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    assert isinstance(term, MinusKL)
+    q, p = by_key(graph, term.q), by_key(graph, term.p)
+    return f"-{writer.use('kl_divergence')}({q.method}, {factor_source(graph, p)})"
+
+
+def _log_det(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    assert isinstance(term, LogDet)
+    return f"log_det_{graph[term.variable].ident}"
+
+
+def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    assert plan.energy is not None
+    return f"-self.free_energy({', '.join(energy_arguments(graph, plan, plan.energy.state))})"
+
+
+def _negative_phase(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    return f"self.free_energy({chain_source(graph, plan)})"
+
+
+def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    assert isinstance(term, LogConditional) and plan.energy is not None
+    given = ", ".join(energy_arguments(graph, plan, plan.energy.state))
+    ident = graph[term.variable].ident
+    return f"self.p_{ident}({given}).log_prob({ident})"
+
+
+_TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term], str]] = {
+    LogProb: _log_prob,
+    MinusLogProb: _minus_log_prob,
+    MinusKL: _minus_kl,
+    LogDet: _log_det,
+    MinusEnergy: _minus_energy,
+    NegativePhase: _negative_phase,
+    LogConditional: _log_conditional,
+}
+
+
+# --- the model's side: sampling ------------------------------------------------------------------
+
+
+def write_generation(
+    writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], size: str, differentiable: bool = False
+) -> None:
+    """The sampling program, `size` rows. With `differentiable`, gradients flow through the draws."""
+    for step in steps:
+        writer.at = step.because.line
+        variable = graph[step.variable]
+        if isinstance(step, RunChain):
+            names = ", ".join(graph[v].ident for v in step.variables)
+            writer.line(f"{names}{',' if len(step.variables) == 1 else ''} = self.draw_from_energy({size})", mark=True)
+        elif isinstance(step, Draw):
+            factor = by_key(graph, step.factor)
+            rsample = differentiable and not not_reparameterised(factor.density)
+            call = "rsample" if rsample else "sample"
+            count = "" if factor_reads(graph, factor) else f"({size},)"
+            clamp = "" if differentiable else _clamp(variable, factor.density)
+            writer.line(f"{variable.ident} = {factor_source(graph, factor)}.{call}({count}){clamp}", mark=True)
+        elif isinstance(step, Compute):
+            definition = graph.definition(step.variable)
+            assert definition is not None
+            clamp = "" if differentiable else _clamp(variable, definition.value)
+            writer.line(f"{variable.ident} = {define_source(graph, definition)}{clamp}", mark=True)
+    writer.at = None
+
+
+def _clamp(variable: Variable, term: object) -> str:
+    """What puts a sample back into a bounded support that its density, or a rounded flow, reaches beyond."""
+    low, high = variable.type.support.low, variable.type.support.high
+    if low is None or high is None or variable.role == "let":
+        return ""
+    rounded = isinstance(term, Operation) and term.op == "floor"
+    over = any(isinstance(t, Family) and leaks(DISTRIBUTIONS[t.kind], variable.type.support) for t in walk(term))
+    return f".clamp({number_text(low)}, {number_text(high)})" if rounded or over else ""

@@ -1,0 +1,182 @@
+"""Plan to torch source: a `GenerativeModel` with one method a factor and the objective in the order of the maths."""
+
+from __future__ import annotations
+
+
+from dgmppl.emit.build import write_held
+from dgmppl.emit.energies import write_chain, write_energy
+from dgmppl.emit.games import write_games
+from dgmppl.emit.methods import write_definition, write_factor
+from dgmppl.emit.module import class_name, write_module
+from dgmppl.emit.steps import needed_steps, term_source, write_generation, write_steps
+from dgmppl.emit.writer import Emitted, Writer
+from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.supports import number_text
+from dgmppl.plan.nodes import LogConditional, MinusKL, MinusLogProb, Plan
+
+
+def emit_torch(graph: Graph, plan: Plan) -> Emitted:
+    """The torch module of a plan."""
+    writer = Writer(graph.source)
+    doc = f"{_structure(graph)}, fitted by {plan.objective.name}."
+    writer.use("GenerativeModel")
+    with writer.block(f"class {class_name(graph)}(GenerativeModel):"):
+        writer.line(f'"""{doc}"""')
+        writer.line()
+        _write_attributes(writer, graph, plan)
+        with writer.block("def __init__(self) -> None:"):
+            writer.line("super().__init__()")
+            write_held(writer, graph)
+            if plan.energy is not None:
+                write_chain(writer, graph, plan)
+        for factor in graph.factors:
+            write_factor(writer, graph, factor)
+        for definition in graph.definitions:
+            write_definition(writer, graph, definition)
+        if plan.energy is not None:
+            write_energy(writer, graph, plan)
+        if plan.terms:
+            _write_terms(writer, graph, plan)
+        write_games(writer, graph, plan)
+        _write_figures(writer, graph, plan)
+        _write_sample(writer, graph, plan)
+    return write_module(writer, graph, "torch", f"{plan.model}: {doc}")
+
+
+def _structure(graph: Graph) -> str:
+    p = [f.key for f in graph.factors if f.side == "p"]
+    p += [f"{d.variable} = f({', '.join(_inputs(d.value))})" for d in graph.definitions
+          if graph[d.variable].role != "let"]
+    p += [f"exp(-E({', '.join(graph.energy.arguments)}))"] if graph.energy is not None else []
+    return " ".join(p)
+
+
+def _inputs(value: object) -> tuple[str, ...]:
+    from dgmppl.graph.values import variables
+
+    return variables(value)
+
+
+def data_arguments(graph: Graph) -> str:
+    return "".join(f", {v.ident}: Tensor" for v in graph.observed)
+
+
+def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
+    names = ", ".join(repr(v.name) for v in graph.observed)
+    writer.line(f"data = ({names}{',' if len(graph.observed) == 1 else ''})".replace("'", '"'))
+    if plan.criterion is not None:
+        writer.line(f'criterion = "{plan.criterion}"')
+    weights = {t.label: t.weight for t in plan.terms if t.weight != 1}
+    if weights:
+        inside = ", ".join(f'"{k}": {number_text(v)}' for k, v in weights.items())
+        writer.line(f"weights = {{{inside}}}")
+    writer.line()
+
+
+def _write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
+    """The objective: what becomes known, in order, and the terms that add up."""
+    used = {t.variable for t in plan.terms if isinstance(t, LogConditional)}
+    names = used | _read_by_terms(graph, plan)
+    steps = needed_steps(graph, plan.steps, names)
+    doc = f"The terms of the objective for each example, shape (n,), nats: {plan.objective.formula}."
+    with writer.method(f"terms(self{data_arguments(graph)}) -> dict[str, Tensor]", doc):
+        write_steps(writer, graph, plan, steps)
+        with writer.block("return {"):
+            for term in plan.terms:
+                writer.at = term.because.line
+                writer.line(f'"{term.label}": {term_source(writer, graph, plan, term)},', mark=True)
+        writer.line("}")
+    if plan.importance > 1:
+        arguments = data_arguments(graph)
+        given = ", ".join(v.ident for v in graph.observed)
+        with writer.method(f"elbo(self{arguments}) -> Tensor",
+                           f"The importance-weighted bound with {plan.importance} samples (Burda et al., 2016), nats."):
+            writer.line(f"return {writer.use('importance_bound')}(self.terms, {plan.importance}, {given})")
+        with writer.method(f"loss(self{arguments}) -> Tensor", "Minus the bound, averaged over the batch."):
+            writer.line(f"return -self.elbo({given}).mean()")
+
+
+def _read_by_terms(graph: Graph, plan: Plan) -> set[str]:
+    """Variables whose values the terms read."""
+    from dgmppl.emit.densities import by_key, factor_reads
+    from dgmppl.plan.nodes import LogDet, LogProb, MinusEnergy, NegativePhase
+
+    found: set[str] = set()
+    for t in plan.terms:
+        keys = [t.factor] if isinstance(t, (LogProb, MinusLogProb)) else []
+        keys += [t.q, t.p] if isinstance(t, MinusKL) else []
+        for key in keys:
+            factor = by_key(graph, key)
+            found |= {factor.head, *factor_reads(graph, factor)}
+        if isinstance(t, LogDet):
+            found.add(t.variable)
+        if isinstance(t, (MinusEnergy, NegativePhase)) and plan.energy is not None:
+            found |= set(plan.energy.state)
+    return found
+
+
+def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
+    """What evaluation reports beyond the sum of the terms."""
+    energy = plan.energy
+    given = ", ".join(v.ident for v in graph.observed)
+    figures: list[str] = []
+    steps: list[str] = []
+    if plan.importance > 1:
+        figures.append(f'"elbo": self.elbo({given})')
+    if energy is not None:
+        state = ", ".join(graph[n].ident for n in energy.state)
+        seen = all(graph[n].role == "observed" for n in energy.state)
+        if energy.enumerated is not None and graph[energy.enumerated].role == "observed":
+            y = graph[energy.enumerated].ident
+            steps.append(f"p_{y} = self.p_{y}({state})")
+            figures.append(f'"{plan.criterion}": p_{y}.log_prob({y})')
+            low = number_text(graph[energy.enumerated].type.support.low or 0.0)
+            offset = f" + {low}" if low != "0" else ""
+            figures.append(f'"error": (p_{y}.logits.argmax(-1){offset} != {y}).float()')
+        if plan.objective.kind == "log_prob" and seen:
+            value = f"-self.free_energy({state}) - self.log_partition()"
+            if energy.enumerated is not None:
+                value = f"-self.energy({', '.join(graph[n].ident for n in graph.energy.arguments)}) - self.log_partition()"  # type: ignore[union-attr]
+            figures.append(f'"log_prob": {value}')
+        if energy.pseudo is not None:
+            call = f"{writer.use('pseudo_log_likelihood')}(self.free_energy, {graph[energy.pseudo].ident})"
+            figures.append(f'"pseudo-likelihood": {call}')
+    if not figures:
+        return
+    with writer.method(f"figures(self{data_arguments(graph)}) -> dict[str, Tensor]",
+                       "What is reported of each example, shape (n,); log-probabilities in nats."):
+        for s in steps:
+            writer.line(s)
+        with writer.block("return {"):
+            for f in figures:
+                writer.line(f"{f},")
+        writer.line("}")
+
+
+def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
+    conditions = [graph[c] for c in plan.conditions]
+    results = [v for v in graph.observed if v.name not in plan.conditions]
+    arguments = "".join(f", {c.ident}: Tensor | float" for c in conditions)
+    result = "Tensor" if len(results) == 1 else "dict[str, Tensor]"
+    what = ", ".join(v.name for v in results)
+    given = f" given {', '.join(c.name for c in conditions)}" if conditions else ""
+    writer.rows.append(("", None))
+    writer.line("@torch.no_grad()")
+    with writer.block(f"def sample(self, n: int{arguments}) -> {result}:"):
+        writer.line(f'"""n draws of {what}{given}."""')
+        for c in conditions:
+            writer.line(f"{c.ident} = {writer.use('as_batch')}({c.ident}, n, {shape_of(c)}, self.device)")
+        write_generation(writer, graph, plan, plan.generate, "n")
+        if len(results) == 1:
+            writer.line(f"return {results[0].ident}")
+        else:
+            inside = ", ".join(f'"{v.name}": {v.ident}' for v in results)
+            writer.line(f"return {{{inside}}}")
+
+
+def shape_of(variable: Variable) -> str:
+    from dgmppl.emit.values import shape_source
+
+    return shape_source(variable.type.shape)
+
+

@@ -1,0 +1,304 @@
+"""Values as Python expressions over tensors whose first axis is the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.networks import NETWORKS
+from dgmppl.emit.polynomials import polynomial_source
+from dgmppl.emit.writer import Writer
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.polynomial import polynomial
+from dgmppl.graph.supports import Support, number_text
+from dgmppl.graph.values import (
+    Apply,
+    Bijection,
+    Block,
+    Chain,
+    Constant,
+    Declared,
+    Element,
+    Image,
+    IndexSum,
+    Learned,
+    Module,
+    Operation,
+    Past,
+    Points,
+    Use,
+    Value,
+    walk,
+)
+
+# Supports that enter a network scaled to [-1, 1].
+_BOUNDED = ("binary", "unit", "interval", "integer")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it."""
+
+    writer: Writer
+    graph: Graph
+    rename: Mapping[str, str] = field(default_factory=dict)
+    spread: bool = False
+
+    def variable(self, name: str) -> str:
+        return self.rename.get(name, self.graph[name].ident)
+
+
+def shape_source(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def batched(value: object) -> bool:
+    """Whether a value depends on variables, so that it has a batch axis."""
+    return any(isinstance(t, (Use, Past)) for t in walk(value))
+
+
+def value_source(value: Value, place: Place) -> str:
+    """The expression of a value."""
+    return _EMIT[type(value)](value, place)
+
+
+def _constant(value: Value, place: Place) -> str:
+    assert isinstance(value, Constant)
+    return number_text(value.number)
+
+
+def _use(value: Value, place: Place) -> str:
+    assert isinstance(value, (Use, Past))
+    name = place.variable(value.variable)
+    return f"{name}.unsqueeze(1)" if place.spread else name
+
+
+def _declared(value: Value, place: Place) -> str:
+    assert isinstance(value, Declared)
+    ident = next(p.ident for p in place.graph.parameters if p.name == value.name)
+    return f"self.{ident}"
+
+
+def link_source(raw: str, support: Support, writer: Writer) -> str:
+    """A learned value typed like a variable, kept inside the variable's support."""
+    if support.name in _BOUNDED and support.low is not None and support.high is not None:
+        if support.name == "unit":
+            return f"{writer.use('unit')}({raw})"
+        return f"{writer.use('bounded')}({raw}, {number_text(support.low)}, {number_text(support.high)})"
+    return f"{writer.use('positive')}({raw})" if support.name == "positive" else raw
+
+
+def _learned(value: Value, place: Place) -> str:
+    assert isinstance(value, Learned)
+    return link_source(f"self.{value.attribute}", value.type.support, place.writer)
+
+
+def _points(value: Value, place: Place) -> str:
+    assert isinstance(value, Points)
+    return f"self.{value.attribute}"
+
+
+# --- networks ------------------------------------------------------------------------------------
+
+
+def embed_source(value: Value, place: Place, sequence: bool = False) -> str:
+    """How a value enters a network: as its support suggests, one vector (or one a position of a sequence)."""
+    support, rank = value.type.support, len(value.shape)
+    if isinstance(value, Constant):
+        return f"torch.tensor([{number_text(value.number)}], device=self.device)"
+    source = value_source(value, place)
+    if support.name == "categorical":
+        source, rank = f"{place.writer.use('one_hot')}({source}, {support.size})", rank + 1
+        if sequence:
+            return source
+    elif isinstance(value, Learned) and support.name != "real":
+        source = _scaled(source, support, place)
+    elif support.name in _BOUNDED and support.low is not None and support.high is not None:
+        source = _scaled(source, support, place)
+    if sequence:
+        return f"{_tight(source)}.unsqueeze(-1)"
+    if rank == 1:
+        return source
+    return f"{_tight(source)}.unsqueeze(-1)" if rank == 0 else f"{_tight(source)}.flatten(-{rank})"
+
+
+def _scaled(source: str, support: Support, place: Place) -> str:
+    low, high = support.low, support.high
+    if low is None or high is None or (low, high) == (-1.0, 1.0):
+        return source
+    return f"{place.writer.use('rescale')}({source}, {number_text(low)}, {number_text(high)})"
+
+
+def inputs_source(values: tuple[Value, ...], place: Place) -> str:
+    """The inputs of a network as one vector."""
+    parts = [embed_source(v, place) for v in values]
+    return parts[0] if len(parts) == 1 else f"{place.writer.use('concat')}({', '.join(parts)})"
+
+
+def _apply(value: Value, place: Place) -> str:
+    assert isinstance(value, Apply)
+    # Several components from one output need no axis for them in the input.
+    inner = replace(place, spread=place.spread and not value.copies)
+    past = next((v for v in value.inputs if isinstance(v, Past)), None)
+    if past is not None:
+        others = tuple(v for v in value.inputs if not isinstance(v, Past))
+        arguments = [embed_source(past, inner, sequence=True)]
+        arguments += [inputs_source(others, inner)] if others else []
+        call = f"self.{value.module.attribute}({', '.join(arguments)})"
+        rest = value.shape[1:]
+        if not rest:
+            return f"{call}.squeeze(-1)"
+        return call if len(rest) == 1 else f"{call}.unflatten(-1, {shape_source(rest)})"
+    call = f"self.{value.module.attribute}({inputs_source(value.inputs, inner)})"
+    shape = (value.copies, *value.shape) if value.copies else value.shape
+    if not shape:
+        call = f"{call}.squeeze(-1)"
+    elif len(shape) > 1:
+        call = f"{call}.unflatten(-1, {shape_source(shape)})"
+    return link_source(call, value.type.support, place.writer)
+
+
+def module_source(module: Module, writer: Writer) -> str:
+    """The constructor of a network."""
+    entry = NETWORKS[module.spec.kind]
+    if entry.runtime == "Linear":
+        return f"nn.Linear({module.inputs}, {module.outputs})"
+    arguments = [str(module.length)] if entry.needs_length else []
+    arguments += [str(module.inputs), shape_source(module.spec.hidden), str(module.outputs)]
+    known = {o.name: o.argument for o in entry.options}
+    arguments += [f"{known[k]}={v!r}" for k, v in module.spec.options]
+    if module.context:
+        arguments.append(f"context={module.context}")
+    return f"{writer.use(entry.runtime)}({', '.join(arguments)})"
+
+
+# --- arithmetic ----------------------------------------------------------------------------------
+
+
+def _tight(source: str) -> str:
+    """In parentheses unless it binds at least as tightly as a call."""
+    depth = 0
+    for k, c in enumerate(source):
+        depth += (c in "([") - (c in ")]")
+        if depth == 0 and c in " -" and not (c == "-" and source[max(0, k - 1)] == "e"):
+            return f"({source})"
+    return source
+
+
+def _operation(value: Value, place: Place) -> str:
+    assert isinstance(value, Operation)
+    rank = len(value.shape)
+    if value.op == "@":
+        return _matmul(value, place)
+    if value.op == "sum":
+        operand = value.operands[0]
+        axes = ", ".join(str(-k) for k in range(len(operand.shape), 0, -1))
+        source = value_source(operand, place)
+        return f"{_tight(source)}.sum(({axes},))" if operand.shape else source
+    parts = []
+    for operand in value.operands:
+        source = value_source(operand, place)
+        lift = rank - len(operand.shape)
+        if lift and batched(operand):
+            source = f"{_tight(source)}[(..., {', '.join(['None'] * lift)})]"
+        parts.append(source)
+    if value.op == "negate":
+        return f"-{_tight(parts[0])}"
+    if value.op in FUNCTIONS:
+        return FUNCTIONS[value.op][0].format(parts[0] if batched_or_learned(value) else f"torch.tensor({parts[0]})")
+    op = "**" if value.op == "^" else value.op
+    return f"{_tight(parts[0])} {op} {_tight(parts[1])}"
+
+
+def batched_or_learned(value: Value) -> bool:
+    """Whether a value is a tensor, and not a plain number."""
+    return any(isinstance(t, (Use, Past, Declared, Learned, Apply, Points)) for t in walk(value))
+
+
+def _matmul(value: Operation, place: Place) -> str:
+    left, right = value.operands
+    a, b = _tight(value_source(left, place)), _tight(value_source(right, place))
+    if batched(left) and batched(right):
+        if len(left.shape) == len(right.shape) == 1:
+            return f"({a} * {b}).sum(-1)"
+        letters = "ijklm"
+        x = letters[: len(left.shape)]
+        y = x[-1] + letters[len(left.shape) : len(left.shape) + len(right.shape) - 1]
+        return f'torch.einsum("...{x},...{y}->...{x[:-1]}{y[1:]}", {a}, {b})'
+    if batched(left) or not batched(right):
+        return f"{a} @ {b}"
+    if len(right.shape) == 1:
+        return f"{b} @ {a}.mT" if len(left.shape) == 2 else f"{b} @ {a}"
+    return f"torch.tensordot({b}, {a}, dims=([1], [{len(left.shape) - 1}]))"
+
+
+def _element(value: Value, place: Place) -> str:
+    assert isinstance(value, Element)
+    base = _tight(value_source(value.value, place))
+    picked = [value_source(i, place) if isinstance(i, Value) else str(i) for i in value.index]
+    if not any(isinstance(i, Value) for i in value.index):
+        return f"{base}[..., {', '.join(picked)}]"
+    if not batched(value.value):
+        long = [f"{p}.long()" if isinstance(i, Value) else p for p, i in zip(picked, value.index)]
+        return f"{base}[{', '.join(long)}]"
+    if len(picked) == 1:
+        return f"{base}.gather(-1, {picked[0]}.long().unsqueeze(-1)).squeeze(-1)"
+    long = [f"{p}.long()" if isinstance(i, Value) else p for p, i in zip(picked, value.index)]
+    return f"{base}[torch.arange({base}.shape[0]), {', '.join(long)}]"
+
+
+def _index_sum(value: Value, place: Place) -> str:
+    form = polynomial(value, ())
+    assert form is not None  # elaboration lets no other sum over indices pass
+    return polynomial_source(form, place.graph, place.rename)
+
+
+def _image(value: Value, place: Place) -> str:
+    assert isinstance(value, Image)
+    return f"{bijection_source(value.bijection, place)}({value_source(value.value, place)})"
+
+
+# --- bijections ----------------------------------------------------------------------------------
+
+
+def bijection_source(bijection: Bijection, place: Place) -> str:
+    """A bijection that the model holds, with its context where it is conditioned on one."""
+    assert isinstance(bijection, Chain)
+    contexts = _contexts(bijection)
+    if not contexts:
+        return f"self.{bijection.attribute}"
+    if len(contexts) == 1:
+        return f"self.{bijection.attribute}.given({inputs_source(contexts[0], place)})"
+    parts = []
+    for k, part in enumerate(bijection.parts):
+        held = f"self.{bijection.attribute}.parts[{k}]"
+        own = _contexts(part)
+        if len(own) > 1:
+            raise ValueError("a repeated bijection is conditioned on one context")
+        parts.append(f"{held}.given({inputs_source(own[0], place)})" if own else held)
+    return f"{place.writer.use('Compose')}({', '.join(parts)})"
+
+
+def _contexts(bijection: Bijection) -> list[tuple[Value, ...]]:
+    """The different contexts that the parts of a bijection are conditioned on."""
+    found: list[tuple[Value, ...]] = []
+    for t in walk(bijection):
+        if isinstance(t, Block) and t.context and t.context not in found:
+            found.append(t.context)
+    return found
+
+
+_EMIT = {
+    Constant: _constant,
+    Use: _use,
+    Past: _use,
+    Declared: _declared,
+    Learned: _learned,
+    Points: _points,
+    Apply: _apply,
+    Operation: _operation,
+    Element: _element,
+    IndexSum: _index_sum,
+    Image: _image,
+}

@@ -1,0 +1,66 @@
+"""Lines of source, each with the line of the spec that it comes from, and the names that they import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dgmppl.source import Source, Span
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """Emitted source. `lines[k]` is the spec's line for line k + 1 of `text`, or None."""
+
+    text: str
+    lines: tuple[int | None, ...]
+    class_name: str
+    target: str
+
+
+@dataclass
+class Writer:
+    """Collects lines. `at` is the place in the spec that lines written now come from."""
+
+    source: Source
+    indent: int = 0
+    rows: list[tuple[str, int | None]] = field(default_factory=list)
+    imports: set[str] = field(default_factory=set)
+    at: int | None = None
+
+    def line(self, text: str = "", *, mark: bool = False) -> None:
+        """One line; `mark` names the spec's line in a comment."""
+        if mark and self.at is not None:
+            text = f"{text}  # {self.source.name.rsplit('/', 1)[-1]}:{self.at}"
+        self.rows.append((("    " * self.indent + text).rstrip(), self.at if text else None))
+
+    def use(self, name: str) -> str:
+        """A name that the source imports."""
+        self.imports.add(name)
+        return name
+
+    @contextmanager
+    def block(self, opening: str) -> Iterator[None]:
+        self.line(opening)
+        self.indent += 1
+        yield
+        self.indent -= 1
+
+    @contextmanager
+    def method(self, signature: str, doc: str) -> Iterator[None]:
+        """A method with its docstring, a blank line before it."""
+        previous = self.at
+        self.rows.append(("", None))
+        with self.block(f"def {signature}:"):
+            self.line(f'"""{doc}"""')
+            yield
+        self.at = previous
+
+    @contextmanager
+    def place(self, span: Span | None) -> Iterator[None]:
+        previous = self.at
+        if span is not None:
+            self.at = self.source.position(span.start)[0]
+        yield
+        self.at = previous

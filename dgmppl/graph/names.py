@@ -1,0 +1,41 @@
+"""Names that emitted source uses itself, which no variable of a spec may take there."""
+
+from __future__ import annotations
+
+# What emitted modules import or bind, and Python's own names that they use.
+LOCALS = frozenset(
+    """
+    self torch nn Tensor Distribution n super sum len float int dict list tuple range pyro data loss scale logits
+    loc raw prior shift ratio flow noise game real fake rate df total_count concentration concentration0
+    concentration1 component weights start steps kl_divergence rescale one_hot positive unit bounded simplex concat
+    enumerate_binary langevin gibbs_sites pseudo_log_likelihood importance_bound as_batch gradient_penalty Chain Start
+    Player GenerativeModel GAMES Independent Uniform Delta classes index step parameters opponent
+    """.split()
+)
+
+# Attributes of the base class, which nothing that a spec names may hide.
+ATTRIBUTES = frozenset(
+    """
+    T_destination add_module apply bfloat16 buffers call_super_init children compile cpu criterion cuda data device
+    double dump_patches elbo eval extra_repr figures float forward get_buffer get_extra_state get_parameter
+    get_submodule half ipu load_state_dict log_prob log_partition loss modules mtia named_buffers named_children
+    named_modules named_parameters parameters players register_backward_hook register_buffer register_forward_hook
+    register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ sample set_extra_state set_submodule
+    share_memory state_dict terms to to_empty train training type weights xpu zero_grad
+    energy energies free_energy sweep settle chain adversary_loss model guide condition
+    """.split()
+)
+
+_METHODS = ("p_", "q_", "define_", "score_", "sides_", "_")
+
+
+def safe_attribute(name: str) -> str:
+    """A spec's own name as an attribute that hides nothing."""
+    return f"{name}_" if name in ATTRIBUTES or name.startswith(_METHODS) else name
+
+
+def safe_local(name: str) -> str:
+    """A spec's own name as a local variable that hides nothing."""
+    return f"{name}_" if name in LOCALS or name.startswith(_METHODS) else name

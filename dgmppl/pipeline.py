@@ -1,0 +1,152 @@
+"""The stages in order: text, syntax tree, typed graph, plan, source, module.
+
+Each is a function from one frozen value to the next; nothing here prints. Up to `emit` nothing imports torch.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.emit.pyro_target import emit_pyro
+from dgmppl.emit.torch_target import emit_torch
+from dgmppl.emit.writer import Emitted
+from dgmppl.graph.elaborate import check_graph
+from dgmppl.graph.nodes import Graph
+from dgmppl.plan.choose import check_plan
+from dgmppl.plan.nodes import Plan
+from dgmppl.source import Source, Span
+from dgmppl.syntax import tree
+from dgmppl.syntax.override import apply_overrides
+from dgmppl.syntax.parse import parse_spec
+
+if TYPE_CHECKING:
+    from dgmppl.runtime import GenerativeModel
+
+TARGETS = {"torch": emit_torch, "pyro": emit_pyro}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A spec after its checks: as far as it came, and what was said about it."""
+
+    source: Source
+    path: Path | None
+    overrides: tuple[str, ...]
+    spec: tree.Spec | None
+    graph: Graph | None
+    plan: Plan | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return self.plan is not None
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self.diagnostics if d.severity == "error")
+
+
+def read(spec: str | Path, overrides: Sequence[str] = ()) -> Checked:
+    """Reads and checks a spec, a path or the text itself (which starts with `model`, after comments).
+
+    A bad spec does not raise: it comes back with its diagnostics. `overrides` are `train.epochs=5` or a
+    constant's `T=3`. Raises SpecError (E110, E7xx) for a file that cannot be read, and for an override that is none.
+    """
+    source, path = _source(spec)
+    return check(source, path, tuple(overrides))
+
+
+def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] = ()) -> Checked:
+    """The stages up to the plan, in order; the first that fails ends it."""
+
+    def result(
+        spec: tree.Spec | None, graph: Graph | None, plan: Plan | None, found: tuple[Diagnostic, ...]
+    ) -> Checked:
+        return Checked(source, path, overrides, spec, graph, plan, found)
+
+    spec, problems = parse_spec(source)
+    if spec is None:
+        return result(None, None, None, problems)
+    spec = apply_overrides(spec, overrides)
+    graph, found = check_graph(spec, source)
+    problems += found
+    if graph is None:
+        return result(spec, None, None, problems)
+    plan, found = check_plan(graph, spec)
+    return result(spec, graph, plan, problems + found)
+
+
+def emit(checked: Checked, target: str = "torch") -> Emitted:
+    """The Python source of a checked spec. Raises SpecError for a bad spec, and where Pyro cannot express it."""
+    if checked.graph is None or checked.plan is None:
+        raise SpecError(checked.errors, checked.source)
+    return TARGETS[target](checked.graph, checked.plan)
+
+
+def build(checked: Checked, target: str = "torch") -> GenerativeModel:
+    """The model itself: the emitted source, run. Only names and numbers that the checks let through reach it."""
+    emitted = emit(checked, target)
+    name = f"dgmppl.compiled.{emitted.class_name}_{next(_numbers)}"
+    module = types.ModuleType(name)
+    file = f"<{name}>"
+    linecache.cache[file] = (len(emitted.text), None, emitted.text.splitlines(keepends=True), file)
+    _compiled[file] = emitted
+    sys.modules[name] = module
+    exec(compile(emitted.text, file, "exec"), module.__dict__)
+    model: GenerativeModel = getattr(module, emitted.class_name)()
+    return model
+
+
+_compiled: dict[str, Emitted] = {}
+_numbers = iter(range(10**9))
+
+
+def locate(error: BaseException, checked: Checked) -> Diagnostic | None:
+    """The spec's line at which emitted code raised an error, as a diagnostic (E601); None if it did not."""
+    line: int | None = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        emitted = _compiled.get(traceback.tb_frame.f_code.co_filename)
+        if emitted is not None:
+            line = next((at for at in reversed(emitted.lines[: traceback.tb_lineno]) if at is not None), line)
+        traceback = traceback.tb_next
+    if line is None:
+        return None
+    text = checked.source.line(line)
+    start = sum(len(t) + 1 for t in checked.source.text.split("\n")[: line - 1])
+    indent = len(text) - len(text.lstrip())
+    message = str(error).split("\n")[0] or type(error).__name__
+    return Diagnostic(
+        "E601",
+        f"this failed while it ran: {message}",
+        Span(start + indent, start + len(text.rstrip())),
+        "here",
+        help="check the values that reach this line; `dgmppl compile` prints the source that ran",
+    )
+
+
+def _source(spec: str | Path) -> tuple[Source, Path | None]:
+    if isinstance(spec, str) and _is_text(spec):
+        return Source("spec.dgm", spec), None
+    path = Path(spec)
+    try:
+        return Source(str(path), path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")), path
+    except UnicodeDecodeError as error:
+        raise SpecError([Diagnostic("E701", f"{path} is not UTF-8 text (byte {error.start})",
+                                    help="save it as UTF-8")]) from None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise SpecError([Diagnostic("E701", f"cannot read {path}: {why}",
+                                    help="give the path of a .dgm file")]) from None
+
+
+def _is_text(spec: str) -> bool:
+    """Whether a string is a spec itself, and not the path of one."""
+    return "\n" in spec or spec.lstrip().startswith("model ")

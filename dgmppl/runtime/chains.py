@@ -1,0 +1,161 @@
+"""Markov chains of unnormalised models as emitted source holds them, and figures that need no normaliser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Sweep = Callable[..., tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a chain's variable starts: noise over its support.
+
+    Args:
+        kind: "real" (standard normal), "positive" (unit exponential), "unit" or "interval" (uniform), "integer"
+            (uniform over low..high).
+        shape: shape of one row.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    low: float = 0.0
+    high: float = 1.0
+
+    def draw(self, n: int, device: torch.device) -> Tensor:
+        """n rows of noise, ``(n, *shape)``."""
+        size = (n, *self.shape)
+        if self.kind == "real":
+            return torch.randn(size, device=device)
+        if self.kind == "positive":
+            return -torch.rand(size, device=device).clamp_min(1e-12).log()
+        if self.kind == "integer":
+            return self.low + torch.randint(int(self.high - self.low) + 1, size, device=device).float()
+        return self.low + (self.high - self.low) * torch.rand(size, device=device)
+
+
+class Chain(nn.Module):
+    """The negative phase's Markov chain, over one or more variables.
+
+    Contrastive divergence starts at the data (Hinton, 2002); with ``from_data=False`` at noise (short-run chains,
+    Nijkamp et al., 2019); persistent chains go on where the last batch left them (Tieleman, 2008), a share
+    ``restart`` of them renewed from noise each time (Du and Mordatch, 2019).
+
+    Args:
+        starts: one for each variable of the state.
+        steps: sweeps a call.
+        chains: how many persistent chains there are.
+    """
+
+    def __init__(
+        self,
+        *starts: Start,
+        steps: int = 1,
+        persistent: bool = False,
+        chains: int = 64,
+        restart: float = 0.0,
+        from_data: bool = True,
+    ) -> None:
+        super().__init__()
+        self.starts = starts
+        self.steps = steps
+        self.persistent = persistent
+        self.restart = restart
+        self.from_data = from_data
+        if persistent:
+            for k, start in enumerate(starts):
+                self.register_buffer(f"state_{k}", start.draw(chains, torch.device("cpu")))
+
+    @torch.no_grad()
+    def forward(self, sweep: Sweep, *data: Tensor) -> tuple[Tensor, ...]:
+        """The state after ``steps`` sweeps; data, ``(n, ...)`` each, is where it starts if nothing else is."""
+        state = self._begin(data)
+        for _ in range(self.steps):
+            state = sweep(*state)
+        if self.persistent and self.training:
+            for k, value in enumerate(state):
+                getattr(self, f"state_{k}").copy_(value)
+        return tuple(value.detach() for value in state)
+
+    def _begin(self, data: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if not self.persistent:
+            if self.from_data:
+                return data
+            return tuple(start.draw(len(data[0]), data[0].device) for start in self.starts)
+        state = tuple(getattr(self, f"state_{k}").clone() for k in range(len(self.starts)))
+        if self.restart > 0:
+            renewed = torch.rand(len(state[0]), device=state[0].device) < self.restart
+            for value, start in zip(state, self.starts, strict=True):
+                value[renewed] = start.draw(len(value), value.device)[renewed]
+        return state
+
+    @torch.no_grad()
+    def run(self, sweep: Sweep, n: int, steps: int) -> tuple[Tensor, ...]:
+        """n draws after ``steps`` sweeps from noise."""
+        device = next((b.device for b in self.buffers()), torch.device("cpu"))
+        state: tuple[Tensor, ...] = tuple(start.draw(n, device) for start in self.starts)
+        for _ in range(steps):
+            state = sweep(*state)
+        return state
+
+
+@torch.no_grad()
+def gibbs_sites(energy: Callable[[Tensor], Tensor], x: Tensor, low: float, size: int) -> Tensor:
+    """One Gibbs sweep, element by element: ``p(x_i = k | rest)`` is proportional to ``exp(-E(x with x_i = k))``.
+
+    Args:
+        energy: maps x ``(n, ...)`` to ``(n,)``.
+        x: the state.
+        low, size: each element takes the values low, ..., low + size - 1.
+    """
+    shape = x.shape
+    flat = x.reshape(len(x), -1).clone()
+    for i in range(flat.shape[1]):
+        energies = []
+        for k in range(size):
+            flat[:, i] = low + k
+            energies.append(energy(flat.reshape(shape)))
+        drawn = torch.distributions.Categorical(logits=-torch.stack(energies, -1), validate_args=False).sample()
+        flat[:, i] = low + drawn.to(flat.dtype)
+    return flat.reshape(shape)
+
+
+def pseudo_log_likelihood(energy: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``sum_i log p(x_i | rest)`` of binary x ``(n, ...)``, ``(n,)`` nats (Besag, 1975): needs no normaliser.
+
+    ``log p(x_i | rest) = log sigmoid(E(x with x_i flipped) - E(x))``.
+    """
+    flat = x.reshape(len(x), -1)
+    here = energy(x)
+    total = torch.zeros_like(here)
+    for i in range(flat.shape[1]):
+        flipped = flat.clone()
+        flipped[:, i] = 1 - flipped[:, i]
+        total = total + F.logsigmoid(energy(flipped.reshape(x.shape)) - here)
+    return total
+
+
+def importance_bound(terms: Callable[..., dict[str, Tensor]], samples: int, *data: Tensor) -> Tensor:
+    """``log 1/K sum_k p(x, z_k) / q(z_k | x)``, ``(n,)`` nats (Burda et al., 2016, Eq. 8).
+
+    Args:
+        terms: the terms of log p - log q for one draw an example.
+        samples: K.
+    """
+    repeated = [d.repeat_interleave(samples, 0) for d in data]
+    values = list(terms(*repeated).values())
+    weights = sum(values[1:], values[0]).reshape(-1, samples)
+    return torch.logsumexp(weights, -1) - torch.log(torch.tensor(float(samples)))
+
+
+def as_batch(value: Tensor | float, n: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """A condition as n rows: one value for all of them, or a row each."""
+    tensor = torch.as_tensor(value, dtype=torch.get_default_dtype(), device=device)
+    if tensor.shape[: tensor.dim() - len(shape)] not in ((), (1,), (n,)) or tensor.dim() < len(shape):
+        raise ValueError(f"a condition of shape {list(shape)} is one value or {n} rows, not {list(tensor.shape)}")
+    return tensor.expand(n, *shape)

@@ -1,0 +1,63 @@
+"""Overrides from outside a spec: `train.epochs=5` and `T=3` as if the spec had said so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
+from dgmppl.source import Source, Span
+from dgmppl.syntax import tree
+from dgmppl.syntax.parse import parse_expression
+
+
+def apply_overrides(spec: tree.Spec, overrides: tuple[str, ...]) -> tree.Spec:
+    """The spec with these settings and constants in place of its own. Raises SpecError (E705) for what is none.
+
+    A value takes the place of the one it replaces, so that a message about it points at that line.
+    """
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        name = name.strip()
+        value, problems = parse_expression(Source("--set", text.strip()))
+        if not equals or value is None:
+            raise SpecError([Diagnostic("E705", f"cannot read the override `{override}`",
+                                        help="--set train.epochs=5, or --set T=3 for a constant")])
+        spec = _setting(spec, name[6:], value) if name.startswith("train.") else _constant(spec, name, value)
+    return spec
+
+
+def _moved(value: tree.Expr, span: Span) -> tree.Expr:
+    """The expression with every place in it moved to `span`."""
+
+    def move(node: object) -> object:
+        if isinstance(node, tuple):
+            return tuple(move(n) for n in node)
+        if not isinstance(node, tree.Node):
+            return node
+        changed = {k: span if isinstance(v, Span) else move(v) for k, v in vars(node).items()}
+        return type(node)(**changed)
+
+    return move(value)  # type: ignore[return-value]
+
+
+def _setting(spec: tree.Spec, name: str, value: tree.Expr) -> tree.Spec:
+    blocks = [s for s in spec.statements if isinstance(s, tree.Train)]
+    old = [(b, s) for b in blocks for s in b.settings if s.name == name]
+    if old:
+        block, setting = old[-1]
+        new = replace(setting, value=_moved(value, setting.value.span))
+        changed = replace(block, settings=tuple(new if s is setting else s for s in block.settings))
+        return replace(spec, statements=tuple(changed if s is block else s for s in spec.statements))
+    place = spec.name_span
+    setting = tree.Setting(place, name, _moved(value, place), place)
+    return replace(spec, statements=(*spec.statements, tree.Train(place, (setting,))))
+
+
+def _constant(spec: tree.Spec, name: str, value: tree.Expr) -> tree.Spec:
+    constants = {s.name: s for s in spec.statements if isinstance(s, tree.Const)}
+    if name not in constants:
+        help_ = did_you_mean(name, constants, "settings are written train.name: --set train.epochs=5")
+        raise SpecError([Diagnostic("E705", f"the spec has no constant `{name}`", help=help_)])
+    old = constants[name]
+    new = replace(old, value=_moved(value, old.value.span))
+    return replace(spec, statements=tuple(new if s is old else s for s in spec.statements))
