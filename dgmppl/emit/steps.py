@@ -195,7 +195,8 @@ def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
 
 
 def _negative_phase(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
-    return f"self.free_energy({chain_source(graph, plan)})"
+    # There may be more or fewer chains than examples: each example gets their mean.
+    return f"self.free_energy({chain_source(graph, plan)}).mean().expand({batch_size(graph)})"
 
 
 def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
