@@ -1,0 +1,34 @@
+"""The catalogue of codes: `dgmppl explain E203`. To add one, write its entry in the module of its stage."""
+
+from __future__ import annotations
+
+from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
+from dgmppl.diagnostics.code import Code
+from dgmppl.diagnostics.codes_graph import CODES as _GRAPH
+from dgmppl.diagnostics.codes_plan import CODES as _PLAN
+from dgmppl.diagnostics.codes_run import CODES as _RUN
+from dgmppl.diagnostics.codes_syntax import CODES as _SYNTAX
+
+CODES: dict[str, Code] = {**_SYNTAX, **_GRAPH, **_PLAN, **_RUN}
+
+
+def explain_code(code: str) -> str:
+    """What a code means, why it is one, and a spec that has it beside its repair.
+
+    Raises:
+        SpecError: no diagnostic has this code (E702).
+    """
+    if code not in CODES:
+        way_out = did_you_mean(code.upper(), CODES, f"codes go from {min(CODES)} to {max(CODES)}")
+        raise SpecError([Diagnostic("E702", f"no diagnostic has the code {code}", help=way_out)])
+    entry = CODES[code]
+    parts = [f"{code}: {entry.title}", entry.what, entry.why]
+    parts += [
+        f"{label}\n" + "\n".join(f"    {line}".rstrip() for line in text.strip().split("\n"))
+        for label, text in (("wrong:", entry.bad), ("right:", entry.good))
+        if text
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+__all__ = ["CODES", "Code", "explain_code"]
