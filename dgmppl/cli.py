@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
+    from dgmppl.graph.nodes import Graph
     from dgmppl.pipeline import Checked
+    from dgmppl.plan.nodes import Plan
 
 FINE, WRONG, MISUSED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -175,42 +177,29 @@ def _fmt(options: argparse.Namespace) -> int:
 
 def _explain(options: argparse.Namespace) -> int:
     if re.fullmatch(r"[A-Z]\d{3}", options.what):
-        return _explain_code(options.what, options.format)
+        from dgmppl.diagnostics.codes import explain_code
+
+        print(explain_code(options.what))
+        return FINE
     from dgmppl.plan.explain import explain_plan
 
-    checked = _read_good(Path(options.what), options.set)
-    print(explain_plan(checked.plan, options.format))
-    return FINE
-
-
-def _explain_code(code: str, form: str) -> int:
-    from dgmppl.diagnostics.codes import CODES
-
-    if code not in CODES:
-        raise SpecError([Diagnostic("E702", f"no diagnostic has the code {code}")])
-    entry = CODES[code]
-    if form == "json":
-        print(json.dumps({"code": code, **vars(entry)}, indent=2))
-        return FINE
-    examples = [(label, text) for label, text in (("wrong:", entry.bad), ("right:", entry.good)) if text]
-    print("\n\n".join([f"{code}: {entry.title}", entry.what, *filter(None, [entry.why])]))
-    for label, text in examples:
-        print(f"\n{label}\n" + "\n".join(f"    {line}" for line in text.splitlines()))
+    _, _, plan = _read_good(Path(options.what), options.set)
+    print(explain_plan(plan, options.format))
     return FINE
 
 
 def _graph(options: argparse.Namespace) -> int:
-    checked = _read_good(options.spec, options.set)
+    _, graph, _ = _read_good(options.spec, options.set)
     from dgmppl.graph.picture import render
 
-    render(checked.graph, options.out)
+    render(graph, options.out)
     return FINE
 
 
 def _compile(options: argparse.Namespace) -> int:
     from dgmppl import pipeline
 
-    text = pipeline.emit(_read_good(options.spec, options.set), options.target).text
+    text = pipeline.emit(_read_good(options.spec, options.set)[0], options.target).text
     if options.out is None:
         print(text, end="")
     else:
@@ -220,15 +209,14 @@ def _compile(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     overrides = [*options.set, *([] if options.seed is None else [f"train.seed={options.seed}"])]
-    checked = _read_good(options.spec, overrides)
+    checked, _, plan = _read_good(options.spec, overrides)
     from dgmppl.train.progress import show_progress
     from dgmppl.train.runs import train_spec
 
-    with show_progress(checked.plan.settings.epochs) as report:
+    with show_progress(plan.settings.epochs) as report:
         _, run = train_spec(
             checked,
             options.out,
-            overrides=overrides,
             device=options.device,
             overwrite=options.overwrite,
             report=report,
@@ -285,18 +273,17 @@ def _print_figures(figures: dict[str, dict[str, dict[str, float | None]]]) -> No
 def _read(path: Path, overrides: Sequence[str]) -> Checked:
     from dgmppl import pipeline
 
-    _read_text(path)
     return pipeline.read(path, tuple(overrides))
 
 
-def _read_good(path: Path, overrides: Sequence[str]) -> Checked:
+def _read_good(path: Path, overrides: Sequence[str]) -> tuple[Checked, Graph, Plan]:
     """The checked spec, its warnings shown; raises a SpecError when it has errors."""
     checked = _read(path, overrides)
-    if not checked.ok:
+    if checked.graph is None or checked.plan is None:
         raise SpecError(checked.diagnostics, checked.source)
     if checked.diagnostics:
         _print_diagnostics(checked)
-    return checked
+    return checked, checked.graph, checked.plan
 
 
 def _read_text(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgmppl.diagnostics.codes import Code
+from dgmppl.diagnostics.code import Code
 
 CODES: dict[str, Code] = {
     "E503": Code(
@@ -58,10 +58,9 @@ CODES: dict[str, Code] = {
         "observed x : integer(0..16)[64] from digits.image",
     ),
     "E601": Code(
-        "run folder that is taken",
-        "The folder to write a run to holds something already.",
-        "Nothing is overwritten unasked. With --overwrite a folder that holds a run is replaced "
-        "as a whole; a folder that holds anything else never is.",
+        "model that fails while it runs",
+        "The compiled model raised an error; the place is the line of the spec that its source came from.",
+        "`dgmppl compile` prints the source that ran, with the line of the spec beside each line.",
         "",
         "",
     ),
@@ -92,6 +91,14 @@ CODES: dict[str, Code] = {
         "The saved weights have other names, shapes or types than the model that the run's spec compiles to.",
         "A run is opened by compiling its spec.dgm again and filling in its weights. If either "
         "was edited since, they no longer belong together.",
+        "",
+        "",
+    ),
+    "E606": Code(
+        "run folder that is taken",
+        "The folder to write a run to holds something already.",
+        "Nothing is overwritten unasked. With --overwrite a folder that holds a run is replaced "
+        "as a whole; a folder that holds anything else never is.",
         "",
         "",
     ),
@@ -164,6 +171,13 @@ CODES: dict[str, Code] = {
         "",
     ),
     "E705": Code(
+        "override that is none",
+        "What follows --set is no setting or constant of the spec with a value.",
+        "`--set train.epochs=5` changes a setting of the train block, `--set T=3` a constant of the spec.",
+        "",
+        "",
+    ),
+    "E706": Code(
         "wrong or missing condition",
         "A model that is conditional on observed variables needs a value for each of them to be sampled.",
         "An observed variable that no factor models is a condition. `dgmppl sample RUN --set "

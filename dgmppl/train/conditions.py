@@ -26,13 +26,13 @@ def read_conditions(texts: Sequence[str], graph: Graph) -> dict[str, NDArray[np.
         if name not in graph.conditions:
             known = ", ".join(graph.conditions) or "it has none"
             help_ = did_you_mean(name, graph.conditions, f"conditions of the model: {known}")
-            raise _error("E705", f"`{name}` is not a condition of {graph.name}", help_)
+            raise _error("E706", f"`{name}` is not a condition of {graph.name}", help_)
         given[name] = _read_values(name, values, graph)
     missing = [name for name in graph.conditions if name not in given]
     if missing:
         types = ", ".join(f"{name} : {graph[name].type.describe()}" for name in missing)
         help_ = f"give a value with {' '.join(f'--set {name}=...' for name in missing)}"
-        raise _error("E705", f"{graph.name} is conditional on {types}", help_)
+        raise _error("E706", f"{graph.name} is conditional on {types}", help_)
     return given
 
 
@@ -42,14 +42,14 @@ def _read_values(name: str, text: str, graph: Graph) -> NDArray[np.float32]:
     try:
         values = np.array([float(value) for value in text.split(",")])
     except ValueError:
-        raise _error("E705", f"{is_declared}, but --set gives {text!r}", "values are numbers") from None
+        raise _error("E706", f"{is_declared}, but --set gives {text!r}", "values are numbers") from None
     if values.size != declared.elements:
-        raise _error("E705", f"{is_declared}, but --set gives {values.size} values, not {declared.elements}")
+        raise _error("E706", f"{is_declared}, but --set gives {values.size} values, not {declared.elements}")
     row = values.reshape(1, *declared.shape)
     problem = find_problem(Part(row, ""), declared.support)
     if problem is not None:
         _, found, expected = problem
-        raise _error("E705", f"{is_declared}, but --set gives {found}: {expected}")
+        raise _error("E706", f"{is_declared}, but --set gives {found}: {expected}")
     return row.astype(np.float32)
 
 

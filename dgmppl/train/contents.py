@@ -1,25 +1,28 @@
-"""What goes into a run folder: the record of the fit, the spec and what it was made into, weights, samples."""
+"""What goes into a run folder: the record of the fit, the spec and what was made of it, weights, samples."""
 
 from __future__ import annotations
 
 import json
 import platform
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dgmppl import pipeline
+from dgmppl.diagnostics import SpecError
 from dgmppl.graph import picture
+from dgmppl.graph.nodes import Graph
 from dgmppl.pipeline import Checked
 from dgmppl.plan.explain import explain_plan
+from dgmppl.plan.nodes import Plan
 from dgmppl.runtime import GenerativeModel
+from dgmppl.source import Source
 from dgmppl.syntax.format import format_spec
 from dgmppl.train.engine import Fit
 from dgmppl.train.figures import Estimate
@@ -33,25 +36,25 @@ _PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
 
 
 def make_record(
-    checked: Checked,
-    overrides: Sequence[str],
-    device: torch.device,
-    result: Fit,
-    figures: Figures,
-    model: GenerativeModel,
-    base: Path,
+    checked: Checked, model: GenerativeModel, result: Fit, figures: Figures, base: Path
 ) -> dict[str, Any]:
-    from_files = any(v.data and v.data.is_file for v in checked.graph.observed)
+    """`run.json`: what opening the run needs, and what a reader wants to know of it.
+
+    Args:
+        base: the folder that relative data paths start from; kept where the data is a file.
+    """
+    graph, plan = parts(checked)
+    from_files = any(v.data and v.data.is_file for v in graph.observed)
     return finite_only(
         {
             "kind": KIND,
             "format": FORMAT,
-            "model": checked.graph.name,
+            "model": graph.name,
             "spec": checked.source.name,
-            "overrides": list(overrides),
+            "overrides": list(checked.overrides),
             **({"data_folder": str(base.resolve())} if from_files else {}),
-            "settings": asdict(checked.plan.settings),
-            "device": str(device),
+            "settings": asdict(plan.settings),
+            "device": str(model.device),
             "weights": sum(p.numel() for p in model.parameters()),
             "epochs": len(result.epochs),
             "stopped": result.stopped,
@@ -88,22 +91,35 @@ def write_contents(
     record: Mapping[str, Any],
     samples: Arrays,
 ) -> None:
-    (folder / SPEC).write_text(format_spec(checked.source.text), encoding="utf-8")
-    (folder / "model.py").write_text(pipeline.emit(checked, "torch").text, encoding="utf-8")
-    (folder / "plan.json").write_text(explain_plan(checked.plan, "json") + "\n", encoding="utf-8")
+    """Writes all files of a run; plan and source are those of the canonical spec beside them."""
+    spec = Source(SPEC, format_spec(checked.source.text))
+    copy = pipeline.check(spec, overrides=checked.overrides)
+    graph, plan = parts(copy)
+    (folder / SPEC).write_text(spec.text, encoding="utf-8")
+    (folder / "model.py").write_text(pipeline.emit(copy).text, encoding="utf-8")
+    (folder / "plan.json").write_text(explain_plan(plan, "json") + "\n", encoding="utf-8")
     write_weights(model, folder / WEIGHTS)
     lines = [json.dumps(finite_only(asdict(epoch)), allow_nan=False) for epoch in result.epochs]
     (folder / "metrics.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    write_picture(samples, checked, folder / "samples.png")
-    picture.render(checked.graph, folder / "graph.svg")
+    write_picture(samples, graph, folder / "samples.png")
+    picture.render(graph, folder / "graph.svg")
     write_json(folder / RECORD, record)
 
 
-def write_picture(samples: Arrays, checked: Checked, out: Path) -> None:
-    draw_samples(samples, {v.name: v.type for v in checked.graph.variables}, out)
+def parts(checked: Checked) -> tuple[Graph, Plan]:
+    """Graph and plan of a spec. Raises a SpecError with what was found when it has errors."""
+    if checked.graph is None or checked.plan is None:
+        raise SpecError(checked.diagnostics, checked.source)
+    return checked.graph, checked.plan
 
 
-def write_arrays(samples: Arrays, checked: Checked, out: Path) -> None:
+def write_picture(samples: Arrays, graph: Graph, out: Path) -> None:
+    """Samples as a PNG."""
+    draw_samples(samples, {v.name: v.type for v in graph.variables}, out)
+
+
+def write_arrays(samples: Arrays, graph: Graph, out: Path) -> None:
+    """Samples as a .npz file, an array of each variable's name."""
     # Not numpy.savez, whose own argument names a variable may have.
     with zipfile.ZipFile(out, "w") as archive:
         for name, values in samples.items():

@@ -34,12 +34,12 @@ def verify_free(out: Path, overwrite: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not out.is_dir():
-        raise _error("E601", f"{out} is a file, not a folder for a run", "name another folder with --out")
+        raise _error("E606", f"{out} is a file, not a folder for a run", "name another folder with --out")
     if not _is_run(out):
-        raise _error("E601", f"{out} holds files that are not a run's", "name another folder with --out")
+        raise _error("E606", f"{out} holds files that are not a run's", "name another folder with --out")
     if not overwrite:
         raise _error(
-            "E601", f"{out} holds a run already", "--overwrite replaces it, --out names another folder"
+            "E606", f"{out} holds a run already", "--overwrite replaces it, --out names another folder"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,25 @@ from torch import Tensor
 from dgmppl import pipeline
 from dgmppl.data.load import Splits, load
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.nodes import Graph
 from dgmppl.pipeline import Checked
+from dgmppl.plan.nodes import Plan
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source, Span
 from dgmppl.train.conditions import read_conditions
-from dgmppl.train.contents import Arrays, Figures, make_record, write_arrays, write_contents, write_picture
+from dgmppl.train.contents import (
+    Arrays,
+    Figures,
+    make_record,
+    parts,
+    write_arrays,
+    write_contents,
+    write_picture,
+)
 from dgmppl.train.device import open_device, seeded
 from dgmppl.train.engine import Epoch, fit
 from dgmppl.train.figures import evaluate_figures
-from dgmppl.train.folder import SPEC, WEIGHTS, new_folder, read_record, read_weights, verify_free
+from dgmppl.train.folder import RECORD, SPEC, WEIGHTS, new_folder, read_record, read_weights, verify_free
 
 _PICTURED = 64
 
@@ -43,7 +53,6 @@ def train_spec(
     checked: Checked,
     out: Path,
     *,
-    overrides: Sequence[str] = (),
     device: str = "auto",
     overwrite: bool = False,
     report: Callable[[Epoch], None] = lambda epoch: None,
@@ -53,7 +62,6 @@ def train_spec(
     Args:
         checked: a spec without errors.
         out: the folder to write, whole or not at all.
-        overrides: the `name=value` settings that `checked` was read with, to be recorded.
         device: "auto", "cpu" or "cuda".
         overwrite: replace `out` if it is a run.
         report: called after each epoch.
@@ -61,21 +69,26 @@ def train_spec(
     Raises:
         SpecError: when the data does not fit, `out` is taken, or the fit fails.
     """
-    if not checked.ok:
-        raise SpecError(checked.diagnostics, checked.source)
+    graph, plan = parts(checked)
     verify_free(out, overwrite)
     where = open_device(device).device
-    base = spec_folder(checked)
+    base = checked.path.parent if checked.path else Path()
     splits = load_data(checked, base)
-    settings = checked.plan.settings
-    with located(checked), seeded(settings.seed, where):
+    with located(checked), seeded(plan.settings.seed, where):
         model = pipeline.build(checked).to(where)
         tensors = {name: to_tensors(columns, model, where) for name, columns in splits}
-        result = fit(model, tensors["train"], tensors["validation"], settings, report, _term_spans(checked))
+        result = fit(
+            model,
+            tensors["train"],
+            tensors["validation"],
+            plan.settings,
+            report,
+            _term_spans(checked.source, graph, plan),
+        )
         figures = {name: evaluate_figures(model, data) for name, data in tensors.items()}
         rows = {name: values[:_PICTURED] for name, values in splits.validation.items()}
-        samples = _draw(model, checked, _PICTURED, rows)
-    record = make_record(checked, overrides, where, result, figures, model, base)
+        samples = _draw(model, graph, _PICTURED, rows)
+    record = make_record(checked, model, result, figures, base)
     with new_folder(out, overwrite) as folder:
         write_contents(folder, checked, model, result, record, samples)
     return model, Run(out, checked, record)
@@ -91,9 +104,14 @@ def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
     record = read_record(path)
     if not (path / SPEC).is_file():
         raise SpecError([Diagnostic("E602", f"{path} is not a run folder: it has no {SPEC}")])
-    checked = pipeline.read(path / SPEC, tuple(record["overrides"]))
-    if not checked.ok:
-        raise SpecError(checked.diagnostics, checked.source)
+    try:
+        checked = pipeline.read(path / SPEC, tuple(record["overrides"]))
+    except SpecError as error:
+        problems = [
+            replace(d, code="E603", headline=f"{path / RECORD}: {d.headline}") for d in error.diagnostics
+        ]
+        raise SpecError(problems) from None
+    parts(checked)
     where = open_device(device).device
     with located(checked), seeded(0, where):
         model = pipeline.build(checked)
@@ -123,11 +141,12 @@ def sample_run(
     if write is None:
         raise SpecError([Diagnostic("E703", f"samples are written to .png or .npz, not to {out.name}")])
     model, run = load_run(path, device)
-    given = read_conditions(conditions, run.checked.graph)
+    graph, _ = parts(run.checked)
+    given = read_conditions(conditions, graph)
     with located(run.checked), seeded(seed, model.device):
-        samples = _draw(model, run.checked, n, given)
+        samples = _draw(model, graph, n, given)
     try:
-        write(samples, run.checked, out)
+        write(samples, graph, out)
     except OSError as error:
         raise SpecError([Diagnostic("E607", f"cannot write {out}: {error.strerror}")]) from None
 
@@ -149,23 +168,20 @@ def evaluate_run(path: Path, *, samples: int = 1, seed: int = 0, device: str = "
 
 def load_data(checked: Checked, base: Path) -> Splits:
     """The data of a spec's observed variables; relative file paths start from `base`."""
-    observed = checked.graph.observed
-    missing = [v for v in observed if v.data is None]
-    if missing:
-        raise SpecError(
-            [
-                Diagnostic(
-                    "E509",
-                    f"`{v.name}` is observed, but not said where from",
-                    v.span,
-                    help="add `from data.field`",
-                )
-                for v in missing
-            ],
-            checked.source,
+    graph, _ = parts(checked)
+    problems = [
+        Diagnostic(
+            "E509", f"`{v.name}` is observed, but not said where from", v.span, help="add `from set.field`"
         )
+        for v in graph.observed
+        if v.data is None
+    ]
+    if problems:
+        raise SpecError(problems, checked.source)
     try:
-        return load({v.name: v.data for v in observed if v.data}, {v.name: v.type for v in observed}, base)
+        return load(
+            {v.name: v.data for v in graph.observed if v.data}, {v.name: v.type for v in graph.observed}, base
+        )
     except SpecError as error:
         raise SpecError(error.diagnostics, checked.source) from None
 
@@ -173,11 +189,6 @@ def load_data(checked: Checked, base: Path) -> Splits:
 def to_tensors(columns: Arrays, model: GenerativeModel, device: torch.device) -> list[Tensor]:
     """A split's arrays as the tensors `model.data`, on the device."""
     return [torch.from_numpy(columns[name]).to(device) for name in model.data]
-
-
-def spec_folder(checked: Checked) -> Path:
-    """The folder that relative data paths of a spec start from."""
-    return Path(checked.source.name).parent
 
 
 @contextmanager
@@ -194,14 +205,14 @@ def located(checked: Checked) -> Iterator[None]:
         raise SpecError([found], checked.source) from error
 
 
-def _term_spans(checked: Checked) -> dict[str, Span]:
+def _term_spans(source: Source, graph: Graph, plan: Plan) -> dict[str, Span]:
     """Where the objective's terms come from: a factor's place, else the line that is the term's reason."""
-    factors = {factor.key: factor.span for factor in checked.graph.factors}
+    factors = {factor.key: factor.span for factor in graph.factors}
     spans: dict[str, Span] = {}
-    for term in checked.plan.terms:
+    for term in plan.terms:
         span = factors.get(getattr(term, "factor", getattr(term, "p", "")))
         if span is None and term.because.line is not None:
-            span = _line_span(checked.source, term.because.line)
+            span = _line_span(source, term.because.line)
         if span is not None:
             spans[term.label] = span
     return spans
@@ -214,11 +225,8 @@ def _line_span(source: Source, number: int) -> Span:
     return Span(start + len(text) - len(text.lstrip()), start + len(text.rstrip()))
 
 
-def _draw(
-    model: GenerativeModel, checked: Checked, n: int, rows: Mapping[str, NDArray[np.float32]]
-) -> Arrays:
+def _draw(model: GenerativeModel, graph: Graph, n: int, rows: Mapping[str, NDArray[np.float32]]) -> Arrays:
     """n samples as arrays by variable, given values of the conditions in `rows`, repeated to n."""
-    graph = checked.graph
     given = {
         name: torch.from_numpy(np.resize(rows[name], (n, *rows[name].shape[1:]))).to(model.device)
         for name in graph.conditions

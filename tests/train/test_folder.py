@@ -63,7 +63,7 @@ def test_nothing_shows_before_the_end(tmp_path):
 def test_only_runs_are_overwritten_and_only_when_asked(tmp_path):
     run = tmp_path / "run"
     write_run(run, note="first")
-    assert code_of(write_run, run) == "E601"
+    assert code_of(write_run, run) == "E606"
     write_run(run, True, note="second")
     assert read_record(run)["note"] == "second"
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
@@ -72,8 +72,8 @@ def test_only_runs_are_overwritten_and_only_when_asked(tmp_path):
     other.mkdir()
     verify_free(other, False)
     (other / "chapter.txt").write_text("years of work")
-    assert code_of(write_run, other, True) == "E601"
-    assert code_of(verify_free, other / "chapter.txt", True) == "E601"
+    assert code_of(write_run, other, True) == "E606"
+    assert code_of(verify_free, other / "chapter.txt", True) == "E606"
     assert (other / "chapter.txt").read_text() == "years of work"
 
 

@@ -17,7 +17,7 @@ def train(folder, text, name="run", overrides=(), **options):
     spec = folder / "model.dgm"
     spec.write_text(text)
     checked = pipeline.read(spec, tuple(overrides))
-    return train_spec(checked, folder / name, overrides=overrides, device="cpu", **options)
+    return train_spec(checked, folder / name, device="cpu", **options)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_condition_is_needed_and_checked(tmp_path):
     sample_run(run, 5, tmp_path / "a.npz", conditions=["y=1"])
     assert np.load(tmp_path / "a.npz")["x"].shape == (5, 2)
     for conditions in ([], ["y=2"], ["y=one"], ["y=0,1"], ["z=1"], ["x=1,2"]):
-        assert codes(sample_run, run, 5, tmp_path / "b.npz", conditions=conditions) == ["E705"]
+        assert codes(sample_run, run, 5, tmp_path / "b.npz", conditions=conditions) == ["E706"]
     assert not (tmp_path / "b.npz").exists()
     assert evaluate_run(run)["test"] == {}
 
@@ -123,7 +123,7 @@ def test_a_taken_folder_is_noticed_before_the_fit(run, tmp_path):
 
     with pytest.raises(SpecError) as caught:
         train(tmp_path, VAE, report=never)
-    assert caught.value.diagnostics[0].code == "E601"
+    assert caught.value.diagnostics[0].code == "E606"
 
 
 def test_data_of_ones_own(tmp_path):
@@ -185,7 +185,7 @@ def test_a_spec_made_to_inject_code_runs_nothing(copy, line, monkeypatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     with (copy / "spec.dgm").open("a") as file:
         file.write(line + "\n")
-    assert codes(load_run, copy)
+    assert codes(evaluate_run, copy)
     assert not (tmp_path / "OWNED").exists()
 
 
