@@ -26,6 +26,9 @@ TAB = 4
 WIDTH = 110
 """Longer lines are cut to the part that the message is about."""
 
+LONGEST = 2000
+"""Characters of a line of a message; what it quotes may be as long as the file."""
+
 _BOLD, _RED, _YELLOW, _BLUE, _CYAN, _OFF = (
     "\033[1m",
     "\033[1;31m",
@@ -72,10 +75,10 @@ def _as_json(d: Diagnostic, source: Source | None) -> dict[str, Any]:
     return {
         "code": d.code,
         "severity": d.severity,
-        "headline": d.headline,
+        "headline": _short(d.headline),
         "file": source.name if source else None,
         **_place(d.span, source),
-        "label": d.label,
+        "label": _short(d.label),
         "notes": [{**_place(n.span, source), "label": n.label} for n in d.notes],
         "help": d.help,
     }
@@ -199,7 +202,11 @@ def _shown(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return "".join(c if c == "\n" else _safe(c) for c in text)
+    return "\n".join("".join(map(_safe, _short(line))) for line in text.split("\n"))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
 def _safe(char: str) -> str:

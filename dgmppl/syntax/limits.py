@@ -11,6 +11,7 @@ MAX_SIZE = 1_000_000
 """Characters in a file."""
 MAX_DEPTH = 100
 """Levels of brackets, and of the tree."""
+_LISTS = ("arguments", "items", "type_args", "dims", "heads", "parents", "subscripts", "quoted", "given")
 TOO_DEEP = "name a part of it: `let r : real[16] = ...`, `net f = ...`, `flow f = ...`"
 
 
@@ -24,11 +25,12 @@ def verify_size(source: Source) -> tuple[Diagnostic, ...]:
 
 def verify_depth(root: Tree[Token]) -> tuple[Diagnostic, ...]:
     """Report a tree deeper than the later stages, which walk it by recursion, can go."""
-    level, depth = [t for t in root.children if isinstance(t, Tree)], 0
-    while level:
-        depth += 1
+    stack = [(t, 1) for t in root.children if isinstance(t, Tree)]
+    while stack:
+        node, depth = stack.pop()
         if depth > MAX_DEPTH:
-            place = Span(level[0].meta.start_pos, level[0].meta.end_pos)
+            place = Span(node.meta.start_pos, node.meta.end_pos)
             return (Diagnostic("E110", f"more than {MAX_DEPTH} levels of nesting", place, help=TOO_DEEP),)
-        level = [t for parent in level for t in parent.children if isinstance(t, Tree)]
+        inner = depth + (node.data not in _LISTS)
+        stack.extend((t, inner) for t in node.children if isinstance(t, Tree))
     return ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
@@ -108,13 +109,14 @@ class Failure:
         Line ends mean nothing to the grammar, so an unfinished statement swallows the start of the next one:
         `p(x | z) =` takes `p(z)` for a value, and only stumbles over its `=`.
         """
+        depths = list(accumulate((t in PAIRS) - (t in PAIRS.values()) for t in self.statement))
         for i in range(len(self.statement) - 1, 0, -1):
             first, last = self.statement[i], self.statement[i - 1]
             at = first.start_pos or 0
             if "\n" not in self.text[last.end_pos : at]:
                 continue
-            opened = unclosed(self.statement[:i])
-            if starts_statement(self.text, at, bool(opened)):
+            if starts_statement(self.text, at, depths[i - 1] > 0):
+                opened = unclosed(self.statement[:i])
                 return replace(
                     self, start=at, end=first.end_pos or at, found=first.type, statement=self.statement[:i],
                     opened=opened, accepts=frozenset(),

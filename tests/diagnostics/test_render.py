@@ -162,6 +162,12 @@ def test_a_long_span_is_cut() -> None:
     assert max(map(len, shown)) < 140
 
 
+def test_long_words_are_cut() -> None:
+    found = Diagnostic("E1", "x" * 100_000, Span(0, 1), "y" * 100_000, help="z" * 100_000)
+    assert len(render([found], Source("a", "b"))) < 7_000
+    assert len(json.loads(render([found], None, format="json"))[0]["headline"]) < 3_000
+
+
 def test_count_of_several() -> None:
     warning = Diagnostic("W402", "unused", span("z : real"), severity="warning")
     assert render([SUPPORTS, warning, SUPPORTS], SOURCE).endswith("\n\n2 errors, 1 warning")

@@ -245,6 +245,7 @@ def test_limits(nested: str, code: str) -> None:
 def test_deepest_allowed() -> None:
     assert not errors("model m\nx = " + "(" * 100 + "1" + ")" * 100)
     assert not errors("model m\nx = " + " + ".join(["y"] * 90))
+    assert not errors("model m\nx = " + "f(" * 90 + "y" + ")" * 90)
 
 
 def test_many_errors_end() -> None:
