@@ -1,0 +1,83 @@
+"""dgmppl: a small declarative language for deep generative models.
+
+    >>> import dgmppl
+    >>> model = dgmppl.compile("specs/latent/vae.dgm")      # an nn.Module
+    >>> dgmppl.check("specs/latent/vae.dgm")                # its diagnostics, none here
+    ()
+    >>> model = dgmppl.load("runs/vae")                     # a trained one
+
+A spec says what is random and how it factorises; sizes, objective, estimator and sampler are derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dgmppl.diagnostics import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from dgmppl.runtime import GenerativeModel
+
+__version__ = "0.1.0"
+__all__ = ["Diagnostic", "SpecError", "check", "compile", "explain", "load"]
+
+
+def check(spec: str | Path, overrides: Sequence[str] = ()) -> tuple[Diagnostic, ...]:
+    """What is wrong with a spec (a path, or the text itself): errors and warnings, none when it is fine.
+
+    Imports no torch. `overrides` are settings and constants as `--set` takes them: `["train.epochs=5", "T=3"]`.
+
+    Raises:
+        SpecError: the file cannot be read, or an override is none.
+    """
+    from dgmppl import pipeline
+
+    return pipeline.read(spec, overrides).diagnostics
+
+
+def compile(spec: str | Path, target: str = "torch", overrides: Sequence[str] = ()) -> GenerativeModel:
+    """A spec (a path, or the text itself) as an `nn.Module`, from the source that `dgmppl compile` prints.
+
+    The torch module has `loss`, `elbo` or `log_prob` where they exist, `sample(n, **conditions)`, and a method for
+    each factor; the Pyro one has `model` and `guide`. Quantities are in nats, tensors batch first.
+
+    Args:
+        target: "torch" or "pyro".
+        overrides: settings and constants as `--set` takes them.
+
+    Raises:
+        SpecError: the spec is wrong, or Pyro cannot express the model; its text is the message of the command line.
+        ValueError: an unknown target.
+    """
+    from dgmppl import notebook, pipeline
+
+    if target not in pipeline.TARGETS:
+        raise ValueError(f"target is one of {', '.join(pipeline.TARGETS)}, not {target!r}")
+    checked = pipeline.read(spec, overrides)
+    return notebook.with_picture(pipeline.build(checked, target), checked)
+
+
+def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = ()) -> str:
+    """What is derived from a spec, and why: "text", "json" or "latex". Raises SpecError for a wrong spec."""
+    from dgmppl import pipeline
+    from dgmppl.plan.explain import explain_plan
+
+    checked = pipeline.read(spec, overrides)
+    if checked.plan is None:
+        raise SpecError(checked.errors, checked.source)
+    return explain_plan(checked.plan, format)
+
+
+def load(run: str | Path, device: str = "cpu") -> GenerativeModel:
+    """The trained model of a run folder. Its spec is compiled anew: no code of the folder is run.
+
+    Raises:
+        SpecError: the folder is no run, or its weights do not fit its spec.
+    """
+    from dgmppl import notebook
+    from dgmppl.train.runs import load_run
+
+    model, opened = load_run(Path(run), device=device)
+    return notebook.with_picture(model, opened.checked)

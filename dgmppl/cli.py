@@ -66,9 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         add_set(sub, "change a setting of the spec, such as train.epochs=5")
 
     def add_set(sub: argparse.ArgumentParser, help_: str) -> None:
-        sub.add_argument(
-            "--set", action="append", default=[], type=_assignment, metavar="NAME=VALUE", help=help_
-        )
+        sub.add_argument("--set", action="append", default=[], type=_assignment, metavar="NAME=VALUE", help=help_)
 
     def add_device(sub: argparse.ArgumentParser, default: str) -> None:
         sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default)
@@ -82,9 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("specs", nargs="+", type=Path, metavar="SPEC")
     sub.add_argument("--check", action="store_true", help="only name the files that would change")
 
-    sub = add(
-        "explain", _explain, "say what is derived from a spec and why, or what a code such as E203 means"
-    )
+    sub = add("explain", _explain, "say what is derived from a spec and why, or what a code such as E203 means")
     sub.add_argument("what", metavar="SPEC|CODE")
     add_set(sub, "change a setting of the spec")
     sub.add_argument("--format", choices=("text", "json", "latex"), default="text")

@@ -139,12 +139,14 @@ def _source(spec: str | Path) -> tuple[Source, Path | None]:
     try:
         return Source(str(path), path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")), path
     except UnicodeDecodeError as error:
-        raise SpecError([Diagnostic("E701", f"{path} is not UTF-8 text (byte {error.start})",
-                                    help="save it as UTF-8")]) from None
+        raise SpecError(
+            [Diagnostic("E701", f"{path} is not UTF-8 text (byte {error.start})", help="save it as UTF-8")]
+        ) from None
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise SpecError([Diagnostic("E701", f"cannot read {path}: {why}",
-                                    help="give the path of a .dgm file")]) from None
+        raise SpecError(
+            [Diagnostic("E701", f"cannot read {path}: {why}", help="give the path of a .dgm file")]
+        ) from None
 
 
 def _is_text(spec: str) -> bool:

@@ -43,8 +43,6 @@ NETWORKS: dict[str, Network] = {
             options=(_ACTIVATION, _OUT, Option("kernel", "count", "kernel")),
             causal=True,
         ),
-        Network(
-            "masked", "CausalMLP", sizes=True, options=(_ACTIVATION, _OUT), causal=True, needs_length=True
-        ),
+        Network("masked", "CausalMLP", sizes=True, options=(_ACTIVATION, _OUT), causal=True, needs_length=True),
     )
 }

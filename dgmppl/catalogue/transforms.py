@@ -14,7 +14,7 @@ Result = Callable[[Type, tuple[float, ...]], Type]
 # name -> (names of its numbers, type of the result)
 TRANSFORMS: dict[str, tuple[tuple[str, ...], Result]] = {
     "threshold": (("at",), lambda t, _: Type(PLAIN["binary"], t.shape)),
-    "rescale": (("low", "high"), lambda t, ends: Type(Support("interval", *ends), t.shape)),
+    "rescale": (("low", "high"), lambda t, ends: Type(Support("interval", ends[0], ends[1]), t.shape)),
     "standardize": ((), lambda t, _: Type(PLAIN["real"], t.shape)),
     "flatten": ((), lambda t, _: Type(t.support, (t.elements,))),
 }

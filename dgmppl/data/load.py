@@ -97,9 +97,7 @@ def _read_file(source: DataSource, base: Path) -> Column:
                     }
                 )
             if source.field not in archive.files:
-                help_ = did_you_mean(
-                    source.field, archive.files, f"it holds {', '.join(archive.files) or 'nothing'}"
-                )
+                help_ = did_you_mean(source.field, archive.files, f"it holds {', '.join(archive.files) or 'nothing'}")
                 headline = f"{source.dataset} has no array `{source.field}`"
                 raise SpecError([Diagnostic("E504", headline, source.span, help=help_)])
             values = _numbers(archive[source.field])
@@ -118,9 +116,7 @@ def _read_file(source: DataSource, base: Path) -> Column:
 
 def _numbers(array: NDArray[np.generic]) -> Array:
     if array.dtype.kind not in "biuf" or array.ndim == 0:
-        raise ValueError(
-            f"an array is of type {array.dtype} with shape {array.shape}, rows of numbers are needed"
-        )
+        raise ValueError(f"an array is of type {array.dtype} with shape {array.shape}, rows of numbers are needed")
     return array.astype(np.float64)
 
 

@@ -32,9 +32,7 @@ class Column:
     low: float | None = None
     high: float | None = None
 
-    def map(
-        self, function: Callable[[Array], Array], low: float | None = None, high: float | None = None
-    ) -> Column:
+    def map(self, function: Callable[[Array], Array], low: float | None = None, high: float | None = None) -> Column:
         parts = {name: replace(part, values=function(part.values)) for name, part in self.parts.items()}
         return Column(parts, low, high)
 
@@ -52,9 +50,7 @@ def _rescale(column: Column, low: float, high: float) -> Column:
     if end <= start:
         raise ValueError(f"all values are {start:g}, so there is no range to map onto {low:g} to {high:g}")
     # Clipped because a bound must not be missed by a rounding error.
-    return column.map(
-        lambda v: np.clip(low + (v - start) * ((high - low) / (end - start)), low, high), low, high
-    )
+    return column.map(lambda v: np.clip(low + (v - start) * ((high - low) / (end - start)), low, high), low, high)
 
 
 def _threshold(column: Column, at: float) -> Column:

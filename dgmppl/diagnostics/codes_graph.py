@@ -81,8 +81,7 @@ CODES: dict[str, Code] = {
     ),
     "E203": Code(
         "supports that disagree",
-        "A distribution gives probability to values that the variable cannot take, or none to some that "
-        "it can.",
+        "A distribution gives probability to values that the variable cannot take, or none to some that it can.",
         "A likelihood means something only where the distribution and the variable are about the same "
         "values. Choose a distribution on the declared support, or declare what the distribution is "
         "about.",
@@ -139,8 +138,7 @@ CODES: dict[str, Code] = {
     "E210": Code(
         "a wrong value",
         "Something else is needed here: a whole number, a positive one, the name of an activation.",
-        "Sizes and options are numbers that are known when the model is built: constants and arithmetic "
-        "on them.",
+        "Sizes and options are numbers that are known when the model is built: constants and arithmetic on them.",
         _VAE.replace("Normal(0, 1)", "Normal(0, 0)"),
         _VAE,
     ),
@@ -150,9 +148,7 @@ CODES: dict[str, Code] = {
         "A network is as large as the distribution or variable that it feeds asks for. Inside another "
         "network's inputs nothing asks: bind it with a type, `let h : real[64] = ...`.",
         _VAE.replace("p(x | z) = Normal(mlp[64](z))", "p(x | z) = Normal(mlp[64](linear(z)))"),
-        _VAE.replace(
-            "p(x | z) = Normal(mlp[64](z))", "let h : real[8] = linear(z)\np(x | z) = Normal(mlp[64](h))"
-        ),
+        _VAE.replace("p(x | z) = Normal(mlp[64](z))", "let h : real[8] = linear(z)\np(x | z) = Normal(mlp[64](h))"),
     ),
     "E212": Code(
         "a network used at two sizes",
@@ -166,8 +162,7 @@ CODES: dict[str, Code] = {
     "E213": Code(
         "a bijection that does not fit",
         "A bijection is applied to values that it does not map, or lands outside the variable's support.",
-        "A change of variables needs both ends to have the same size, and the support that the "
-        "bijection maps to.",
+        "A change of variables needs both ends to have the same size, and the support that the bijection maps to.",
         """\
 model bounded
 observed x : unit[2] from "mine.npz".x
@@ -248,8 +243,7 @@ p(x | y) = Normal(mlp[64](y))
     ),
     "E221": Code(
         "a factor over the wrong variable",
-        "A q is over something that is not latent, a factor has two variables before its bar, or a "
-        "latent has data.",
+        "A q is over something that is not latent, a factor has two variables before its bar, or a latent has data.",
         "q(z | x) approximates what the data leaves open: the latents. What is seen is observed. A "
         "factor models one variable, given others.",
         _VAE.replace("real[4]", "real[2] from moons.point"),
@@ -273,8 +267,7 @@ p(x | y) = Normal(mlp[64](y))
     "E224": Code(
         "a parent that is not named",
         "A factor's right side reads a variable that does not stand behind its bar.",
-        "The head of a factor is the claim of independence that the model makes; it and the right side "
-        "must agree.",
+        "The head of a factor is the claim of independence that the model makes; it and the right side must agree.",
         _TWO_LEVELS.replace("p(x | z) = Normal(mlp[64](z))", "p(x | z) = Normal(mlp[64](z, w))"),
         _TWO_LEVELS.replace("p(x | z) = Normal(mlp[64](z))", "p(x | z, w) = Normal(mlp[64](z, w))").replace(
             "q(w | z) = Normal(mlp[64](z))", "q(w | z, x) = Normal(mlp[64](z, x))"

@@ -43,8 +43,7 @@ CODES: dict[str, Code] = {
     ),
     "E302": Code(
         "an energy that no sampler fits",
-        "The gradient of an energy needs samples from it, and one of its variables can be sampled by no "
-        "rule.",
+        "The gradient of an energy needs samples from it, and one of its variables can be sampled by no rule.",
         "Variables with finitely many values are sampled by Gibbs, from conditionals that the energy gives; "
         "continuous ones by Langevin dynamics. Integers without bounds are neither.",
         """\
@@ -143,8 +142,7 @@ q(z | x) = Normal(mlp[64](x))
     "E309": Code(
         "a model that says nothing about its data",
         "No factor, energy or adversary has a parameter to fit to what is observed.",
-        "An observed variable without a factor is a condition. Where all are conditions there is "
-        "nothing to learn.",
+        "An observed variable without a factor is a condition. Where all are conditions there is nothing to learn.",
         "model nothing\nobserved x : real[2] from moons.point\n",
         _MARGINAL,
     ),

@@ -40,9 +40,7 @@ _BOLD, _RED, _YELLOW, _BLUE, _CYAN, _OFF = (
 _SEVERITY_COLOR = {"error": _RED, "warning": _YELLOW}
 
 
-def render(
-    diagnostics: Sequence[Diagnostic], source: Source | None, format: str = "text", color: bool = False
-) -> str:
+def render(diagnostics: Sequence[Diagnostic], source: Source | None, format: str = "text", color: bool = False) -> str:
     """The diagnostics as they are shown, in their order; `format` is "text" or "json".
 
     JSON is a list of objects. Lines and columns count from 1, columns in characters, and the end is
@@ -212,9 +210,7 @@ def _short(text: str) -> str:
 def _safe(char: str) -> str:
     """The character, or a visible stand-in for one that would not show or would command the terminal."""
     return (
-        char
-        if char.isprintable() and not unicodedata.category(char).startswith("C")
-        else "\N{REPLACEMENT CHARACTER}"
+        char if char.isprintable() and not unicodedata.category(char).startswith("C") else "\N{REPLACEMENT CHARACTER}"
     )
 
 

@@ -39,8 +39,10 @@ def write_held(writer: Writer, graph: Graph) -> None:
     for parameter in graph.parameters:
         with writer.place(parameter.span):
             size = shape_source(parameter.type.shape)
-            writer.line(f"self.{parameter.ident} = nn.Parameter({number_text(parameter.scale)} * torch.randn({size}))",
-                        mark=True)
+            writer.line(
+                f"self.{parameter.ident} = nn.Parameter({number_text(parameter.scale)} * torch.randn({size}))",
+                mark=True,
+            )
     for term, statement in held_terms(graph):
         with writer.place(statement.span):  # type: ignore[attr-defined]
             inside = {m.attribute for t in walk(term) if isinstance(t, Block) for _, m in t.slots if not m.named}
@@ -64,10 +66,8 @@ def write_held(writer: Writer, graph: Graph) -> None:
                 elif isinstance(t, Points) and t.attribute not in seen:
                     seen.add(t.attribute)
                     sides = ", ".join(f"torch.linspace(-1, 1, {s})" for s in t.sides)
-                    writer.line(
-                        f'self.register_buffer("{t.attribute}", torch.cartesian_prod({sides}).reshape(-1, {len(t.sides)}))',
-                        mark=True,
-                    )
+                    grid = f"torch.cartesian_prod({sides}).reshape(-1, {len(t.sides)})"
+                    writer.line(f'self.register_buffer("{t.attribute}", {grid})', mark=True)
 
 
 def _write_flow(writer: Writer, chain: Chain) -> None:

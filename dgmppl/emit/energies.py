@@ -138,7 +138,9 @@ def _write_enumerated(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None
             first = graph[sampler.state[0]].ident
             low = number_text(variable.type.support.low or 0.0)
             inner = ", ".join(
-                f"torch.full(({'len(' + first + ')'},), {low} + index, device=self.device)" if n == name else graph[n].ident
+                f"torch.full(({'len(' + first + ')'},), {low} + index, device=self.device)"
+                if n == name
+                else graph[n].ident
                 for n in energy.arguments
             )
             writer.line(f"return torch.stack([self.energy({inner}) for index in range({size})], -1)", mark=True)
@@ -190,8 +192,10 @@ def _write_partition(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
             writer.line(f"{graph[n].ident} = {piece}")
             start += size
         rest = [u for u in sampler.updates if u.variable not in names]
-        source = _summed_out(graph, sampler.polynomial, rest, writer) if rest else polynomial_source(
-            sampler.polynomial, graph
+        source = (
+            _summed_out(graph, sampler.polynomial, rest, writer)
+            if rest
+            else polynomial_source(sampler.polynomial, graph)
         )
         writer.line(f"return torch.logsumexp(-({source}), 0)", mark=True)
 
@@ -245,11 +249,16 @@ def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) 
             inner = sampler.update(s)
             assert inner is not None and inner.logits is not None
             given = [v.name for v in graph.variables if v.name in inner.logits.reads()]
-            writer.line(f"{graph[s].ident} = self.p_{graph[s].ident}({', '.join(energy_arguments_of(graph, given))}).sample()",
-                        mark=True)
+            writer.line(
+                f"{graph[s].ident} = self.p_{graph[s].ident}({', '.join(energy_arguments_of(graph, given))}).sample()",
+                mark=True,
+            )
         if set(reads) <= {*sampler.state, *sampler.summed}:
-            writer.line(f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, reads))}).sample()"
-                        + ("" if reads else f"  # independent of the rest"), mark=bool(reads))
+            writer.line(
+                f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, reads))}).sample()"
+                + ("" if reads else "  # independent of the rest"),
+                mark=bool(reads),
+            )
             return
     others = ", ".join(energy_arguments_of(graph, sampler.state))
     energy = f"lambda {ident}: self.free_energy({others})"
@@ -273,7 +282,10 @@ def _write_settle(writer: Writer, graph: Graph, sampler: EnergyPlan, settled: li
         size = f"len({graph[known[0]].ident})" if known else "1"
         for n in settled:
             writer.line(f"{graph[n].ident} = self.chain.starts[{sampler.state.index(n)}].draw({size}, self.device)")
-        with writer.block("with torch.no_grad():"), writer.block(f"for _ in range({max(sampler.steps, 10)}):"):
+        with (
+            writer.block("with torch.no_grad():"),
+            writer.block(f"for _ in range({max(sampler.steps, 10)}):"),
+        ):
             for n in settled:
                 _write_update(writer, graph, sampler, n)
         writer.line(f"return {names}")
@@ -286,7 +298,10 @@ def _write_draw(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
     signature = "draw_from_energy(self, n: int, steps: int = 1000) -> tuple[Tensor, ...]"
     with writer.method(signature, doc):
         state = energy_arguments_of(graph, sampler.state)
-        writer.line(f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps)", mark=True)
+        writer.line(
+            f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps)",
+            mark=True,
+        )
         for name in [*sampler.summed, *([sampler.enumerated] if sampler.enumerated else [])]:
             update = sampler.update(name)
             given = sampler.state

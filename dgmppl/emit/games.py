@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.steps import batch_size, needed_steps, write_generation, write_steps
 from dgmppl.emit.values import Place, inputs_source
 from dgmppl.emit.writer import Writer
@@ -9,7 +10,6 @@ from dgmppl.graph.nodes import Adversary, Graph
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Compute, Draw, GamePlan, Plan, Step
-from dgmppl.emit.densities import by_key, factor_reads
 
 
 def write_games(writer: Writer, graph: Graph, plan: Plan) -> None:
@@ -35,7 +35,8 @@ def _write_score(writer: Writer, graph: Graph, adversary: Adversary) -> None:
 
 def _model_steps(graph: Graph, plan: Plan, names: tuple[str, ...]) -> tuple[Step, ...]:
     """The part of the sampling program that gives values to these variables."""
-    wanted, kept = set(names), []
+    wanted = set(names)
+    kept: list[Step] = []
     for step in reversed(plan.generate):
         if step.variable not in wanted or step.variable in plan.conditions:
             continue
@@ -76,11 +77,11 @@ def _write_losses(writer: Writer, graph: Graph, plan: Plan, by_name: dict[str, A
         for game in plan.games:
             parts += _model_loss(writer, by_name[game.adversary], game, given)
         writer.line(f"return {' + '.join(parts)}")
-    with writer.method("players(self) -> tuple[Player, ...]", "The adversary moves first, with an optimiser of its own."):
+    with writer.method(
+        "players(self) -> tuple[Player, ...]", "The adversary moves first, with an optimiser of its own."
+    ):
         writer.use("Player")
-        nets = " + ".join(
-            f"list(self.{by_name[g.adversary].module.attribute}.parameters())" for g in plan.games
-        )
+        nets = " + ".join(f"list(self.{by_name[g.adversary].module.attribute}.parameters())" for g in plan.games)
         writer.line(f"opponent = {nets}")
         writer.line("own = {id(p) for p in opponent}")
         writer.line("rest = [p for p in self.parameters() if id(p) not in own]")
@@ -112,7 +113,7 @@ def _model_loss(writer: Writer, adversary: Adversary, game: GamePlan, given: str
         parts.append(f'{weight}GAMES["{game.game}"].model_loss_fake(self.score_{ident}(*fake))')
     if game.moves_data:
         parts.append(f'{weight}GAMES["{game.game}"].model_loss_real(self.score_{ident}(*real))')
-    if len(parts) and parts:
+    if parts:
         name = f"game_{ident}"
         writer.line(f"{name} = {' + '.join(parts)}")
         return [name]

@@ -26,7 +26,10 @@ def write_definition(writer: Writer, graph: Graph, definition: Definition) -> No
     reads = variables(definition.value)
     arguments = "".join(f", {graph[r].ident}: Tensor" for r in reads)
     doc = f"{variable.name}, a function of {', '.join(reads) or 'nothing'}."
-    with writer.method(f"define_{variable.ident}(self{arguments}) -> Tensor", doc), writer.place(definition.span):
+    with (
+        writer.method(f"define_{variable.ident}(self{arguments}) -> Tensor", doc),
+        writer.place(definition.span),
+    ):
         writer.line(f"return {value_source(definition.value, Place(writer, graph))}", mark=True)
 
 

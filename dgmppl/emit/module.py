@@ -7,8 +7,12 @@ from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph
 
 # Distributions whose class Pyro has under the same name.
-_OURS = {d.name for d in DISTRIBUTIONS.values() if d.ours} | {"IntegerCategorical", "Mixture", "Pushforward",
-                                                               "Autoregressive"}
+_OURS = {d.name for d in DISTRIBUTIONS.values() if d.ours} | {
+    "IntegerCategorical",
+    "Mixture",
+    "Pushforward",
+    "Autoregressive",
+}
 _PLAIN = {d.name for d in DISTRIBUTIONS.values() if not d.ours} | {"Uniform", "Delta"}
 
 
@@ -21,7 +25,10 @@ def write_module(writer: Writer, graph: Graph, target: str, doc: str) -> Emitted
     """The whole file: what the class's lines import goes before them."""
     body = list(writer.rows)
     text = "\n".join(line for line, _ in body)
-    head: list[str] = [f'"""{doc}\n\nCompiled from {graph.source.name.rsplit("/", 1)[-1]} by dgmppl.\n"""', ""]
+    head: list[str] = [
+        f'"""{doc}\n\nCompiled from {graph.source.name.rsplit("/", 1)[-1]} by dgmppl.\n"""',
+        "",
+    ]
     if target == "pyro":
         head += ["import pyro"]
     head += ["import torch"]
@@ -30,7 +37,7 @@ def write_module(writer: Writer, graph: Graph, target: str, doc: str) -> Emitted
     if target == "pyro":
         plain = sorted(names & _PLAIN)
         ours = sorted(names & _OURS)
-        rest = sorted((names - _PLAIN - _OURS))
+        rest = sorted(names - _PLAIN - _OURS)
         head = [head[0], head[1], "import pyro", "import torch"]
         head += [_import("pyro.distributions", [*plain, "TorchDistribution as Distribution"])]
         head += ["from torch import Tensor, nn" if "nn." in text else "from torch import Tensor", ""]

@@ -19,16 +19,32 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
     """Raises SpecError (E310) with a plain sentence where Pyro cannot express the model."""
     energy = graph.energy
     if energy is not None:
-        raise SpecError([Diagnostic(
-            "E310", "Pyro cannot express this model: an energy is unnormalised, and Pyro's densities are not",
-            energy.head_span, "no density in closed form", help="compile it with --target torch",
-        )], graph.source)
+        raise SpecError(
+            [
+                Diagnostic(
+                    "E310",
+                    "Pyro cannot express this model: an energy is unnormalised, and Pyro's densities are not",
+                    energy.head_span,
+                    "no density in closed form",
+                    help="compile it with --target torch",
+                )
+            ],
+            graph.source,
+        )
     if plan.games:
         adversary = graph.adversaries[0]
-        raise SpecError([Diagnostic(
-            "E310", "Pyro cannot express this model: it is fitted by a game, and Pyro fits densities",
-            adversary.span, "an adversary", help="compile it with --target torch",
-        )], graph.source)
+        raise SpecError(
+            [
+                Diagnostic(
+                    "E310",
+                    "Pyro cannot express this model: it is fitted by a game, and Pyro fits densities",
+                    adversary.span,
+                    "an adversary",
+                    help="compile it with --target torch",
+                )
+            ],
+            graph.source,
+        )
 
 
 def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
@@ -58,9 +74,7 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
 
 def _signature(graph: Graph, plan: Plan) -> str:
     conditions = "".join(f", {graph[c].ident}: Tensor" for c in plan.conditions)
-    data = "".join(
-        f", {v.ident}: Tensor | None = None" for v in graph.observed if v.name not in plan.conditions
-    )
+    data = "".join(f", {v.ident}: Tensor | None = None" for v in graph.observed if v.name not in plan.conditions)
     return f"self{conditions}{data}, n: int = 1"
 
 
@@ -76,8 +90,10 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
     inverted = {s.image: s for s in plan.steps if isinstance(s, Invert)}
     latents = {s.variable for s in plan.steps if isinstance(s, Invert)}
     returned = ", ".join(v.ident for v in graph.observed if v.name not in plan.conditions)
-    with writer.method(f"model({_signature(graph, plan)}) -> Tensor | tuple[Tensor, ...]",
-                       "The generative model; a row of the plate is an example. Without data it samples."):
+    with writer.method(
+        f"model({_signature(graph, plan)}) -> Tensor | tuple[Tensor, ...]",
+        "The generative model; a row of the plate is an example. Without data it samples.",
+    ):
         writer.line(f'pyro.module("{graph.name}", self)')
         with writer.block(f'with pyro.plate("data", {_rows(graph, plan)}):'):
             pending = [s for s in plan.generate if not isinstance(s, Given)]
@@ -101,8 +117,10 @@ def _write_site(writer: Writer, graph: Graph, step: Draw) -> None:
     variable = graph[step.variable]
     observed = f", obs={variable.ident}" if variable.role == "observed" else ""
     with writer.place(factor.span):
-        writer.line(f'{variable.ident} = pyro.sample("{variable.name}", {factor_source(graph, factor)}{observed})',
-                    mark=True)
+        writer.line(
+            f'{variable.ident} = pyro.sample("{variable.name}", {factor_source(graph, factor)}{observed})',
+            mark=True,
+        )
 
 
 def _write_image(writer: Writer, graph: Graph, step: Invert) -> None:
@@ -118,7 +136,11 @@ def _write_image(writer: Writer, graph: Graph, step: Invert) -> None:
         flows.insert(0, bijection_source(value.bijection, Place(writer, graph)))
         value = value.value
     flow = flows[0] if len(flows) == 1 else f"{writer.use('Compose')}({', '.join(flows)})"
-    density = f"{writer.use('Pushforward')}({factor_source(graph, factor)}, {flow})" if flows else factor_source(graph, factor)
+    density = (
+        f"{writer.use('Pushforward')}({factor_source(graph, factor)}, {flow})"
+        if flows
+        else factor_source(graph, factor)
+    )
     image = graph[step.image]
     latent = graph[step.variable].ident
     reads_latent = any(step.variable in f.parents for f in graph.factors)
@@ -149,11 +171,11 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
         if not steps and not rounded:
             return
         with writer.block(f'with pyro.plate("data", {_rows(graph, plan)}):'):
-            for s in rounded:
-                image = graph[s.variable]
+            for noise in rounded:
+                image = graph[noise.variable]
                 ident, rank = image.ident, len(image.type.shape)
                 uniform = f"{writer.use('Uniform')}({ident}, {ident} + 1).to_event({rank})"
-                writer.at = s.because.line
+                writer.at = noise.because.line
                 writer.line(f'pyro.sample("{noisy(image)}", {uniform})', mark=True)
             for step in steps:
                 writer.at = step.because.line
@@ -164,7 +186,10 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                 elif isinstance(step, Draw):
                     factor = by_key(graph, step.factor)
                     name = graph[step.variable]
-                    writer.line(f'{name.ident} = pyro.sample("{name.name}", {factor_source(graph, factor)})', mark=True)
+                    writer.line(
+                        f'{name.ident} = pyro.sample("{name.name}", {factor_source(graph, factor)})',
+                        mark=True,
+                    )
             writer.at = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.energies import chain_source, energy_arguments
 from dgmppl.emit.methods import define_source, factor_source
@@ -11,9 +12,7 @@ from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.supports import number_text
-from dgmppl.graph.values import Image, Operation
-from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
-from dgmppl.graph.values import Family, walk
+from dgmppl.graph.values import Family, Image, Operation, variables, walk
 from dgmppl.plan.eliminate import not_reparameterised
 from dgmppl.plan.nodes import (
     Compute,
@@ -38,7 +37,8 @@ from dgmppl.plan.nodes import (
 
 def needed_steps(graph: Graph, steps: Sequence[Step], names: Iterable[str]) -> tuple[Step, ...]:
     """The steps that give values to `names`, and to what those are computed from."""
-    wanted, kept = set(names), []
+    wanted = set(names)
+    kept: list[Step] = []
     for step in reversed(steps):
         if isinstance(step, Dequantise):
             if any(isinstance(k, Invert) and k.image == step.variable for k in kept):
@@ -64,8 +64,6 @@ def needed_steps(graph: Graph, steps: Sequence[Step], names: Iterable[str]) -> t
 
 
 def _reads(value: object) -> set[str]:
-    from dgmppl.graph.values import variables
-
     return set(variables(value))
 
 
@@ -124,7 +122,10 @@ def _invert(writer: Writer, graph: Graph, step: Step) -> None:
         dets.append(det)
         current, value = target, inner
     if not dets:
-        writer.line(f"{latent}, log_det_{latent} = {current}, torch.zeros(len({current}), device=self.device)", mark=True)
+        writer.line(
+            f"{latent}, log_det_{latent} = {current}, torch.zeros(len({current}), device=self.device)",
+            mark=True,
+        )
     elif len(dets) > 1:
         writer.line(f"log_det_{latent} = {' + '.join(dets)}", mark=True)
 
@@ -143,9 +144,10 @@ def batch_size(graph: Graph) -> str:
 
 
 def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> None:
+    assert plan.energy is not None
     names = ", ".join(graph[s.variable].ident for s in settled)
-    known = ", ".join(energy_arguments(graph, plan, [n for n in plan.energy.state if n not in  # type: ignore[union-attr]
-                                                     {s.variable for s in settled}]))
+    drawn = {s.variable for s in settled}
+    known = ", ".join(graph[n].ident for n in plan.energy.state if n not in drawn)
     writer.line(f"{names} = self.settle({known})", mark=True)
 
 

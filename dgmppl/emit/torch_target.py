@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dgmppl.emit.build import write_held
 from dgmppl.emit.energies import write_chain, write_energy
 from dgmppl.emit.games import write_games
@@ -45,8 +44,9 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
 
 def _structure(graph: Graph) -> str:
     p = [f.key for f in graph.factors if f.side == "p"]
-    p += [f"{d.variable} = f({', '.join(_inputs(d.value))})" for d in graph.definitions
-          if graph[d.variable].role != "let"]
+    p += [
+        f"{d.variable} = f({', '.join(_inputs(d.value))})" for d in graph.definitions if graph[d.variable].role != "let"
+    ]
     p += [f"exp(-E({', '.join(graph.energy.arguments)}))"] if graph.energy is not None else []
     return " ".join(p)
 
@@ -89,8 +89,10 @@ def _write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
     if plan.importance > 1:
         arguments = data_arguments(graph)
         given = ", ".join(v.ident for v in graph.observed)
-        with writer.method(f"elbo(self{arguments}) -> Tensor",
-                           f"The importance-weighted bound with {plan.importance} samples (Burda et al., 2016), nats."):
+        with writer.method(
+            f"elbo(self{arguments}) -> Tensor",
+            f"The importance-weighted bound with {plan.importance} samples (Burda et al., 2016), nats.",
+        ):
             writer.line(f"return {writer.use('importance_bound')}(self.terms, {plan.importance}, {given})")
         with writer.method(f"loss(self{arguments}) -> Tensor", "Minus the bound, averaged over the batch."):
             writer.line(f"return -self.elbo({given}).mean()")
@@ -136,15 +138,18 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
         if plan.objective.kind == "log_prob" and seen:
             value = f"-self.free_energy({state}) - self.log_partition()"
             if energy.enumerated is not None:
-                value = f"-self.energy({', '.join(graph[n].ident for n in graph.energy.arguments)}) - self.log_partition()"  # type: ignore[union-attr]
+                members = graph.energy.arguments if graph.energy is not None else ()
+                value = f"-self.energy({', '.join(graph[n].ident for n in members)}) - self.log_partition()"
             figures.append(f'"log_prob": {value}')
         if energy.pseudo is not None:
             call = f"{writer.use('pseudo_log_likelihood')}(self.free_energy, {graph[energy.pseudo].ident})"
             figures.append(f'"pseudo-likelihood": {call}')
     if not figures:
         return
-    with writer.method(f"figures(self{data_arguments(graph)}) -> dict[str, Tensor]",
-                       "What is reported of each example, shape (n,); log-probabilities in nats."):
+    with writer.method(
+        f"figures(self{data_arguments(graph)}) -> dict[str, Tensor]",
+        "What is reported of each example, shape (n,); log-probabilities in nats.",
+    ):
         for s in steps:
             writer.line(s)
         with writer.block("return {"):
@@ -178,5 +183,3 @@ def shape_of(variable: Variable) -> str:
     from dgmppl.emit.values import shape_source
 
     return shape_source(variable.type.shape)
-
-

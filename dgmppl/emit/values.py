@@ -112,9 +112,9 @@ def embed_source(value: Value, place: Place, sequence: bool = False) -> str:
         source, rank = f"{place.writer.use('one_hot')}({source}, {support.size})", rank + 1
         if sequence:
             return source
-    elif isinstance(value, Learned) and support.name != "real":
-        source = _scaled(source, support, place)
-    elif support.name in _BOUNDED and support.low is not None and support.high is not None:
+    elif (isinstance(value, Learned) and support.name != "real") or (
+        support.name in _BOUNDED and support.low is not None and support.high is not None
+    ):
         source = _scaled(source, support, place)
     if sequence:
         return f"{_tight(source)}.unsqueeze(-1)"

@@ -121,9 +121,7 @@ def _block(
             slots = (*slots, _slot(scope, entry, item, dict(slots), features, width, ctx))
     _verify_slots(scope, expr, entry, dict(slots), integer)
     target = source.support if integer else _codomain_of(entry)
-    block = Block(
-        expr.span, entry.name, features, slots, tuple(numbers), context, identity, integer and entry.rounds
-    )
+    block = Block(expr.span, entry.name, features, slots, tuple(numbers), context, identity, integer and entry.rounds)
     return block, target
 
 
@@ -190,9 +188,7 @@ def _slot(
     return slot.name, check_slot(scope, expr, half + width, slot.outputs * rest, hint)
 
 
-def _verify_slots(
-    scope: Scope, expr: tree.Expr, entry: Entry, slots: dict[str, Module], integer: bool
-) -> None:
+def _verify_slots(scope: Scope, expr: tree.Expr, entry: Entry, slots: dict[str, Module], integer: bool) -> None:
     if not entry.slots:
         return
     names = [s.name for s in entry.slots]
@@ -203,7 +199,10 @@ def _verify_slots(
         scope.fail("E209", f"one network for all, or one each for {' and '.join(names)}", expr.span)
     if integer and set(slots) != {"shift"}:
         scope.fail(
-            "E213", f"{entry.name} of integers can only shift them", expr.span, "scaling leaves the integers",
+            "E213",
+            f"{entry.name} of integers can only shift them",
+            expr.span,
+            "scaling leaves the integers",
             help="coupling[shift = mlp[64]]",
         )
 
@@ -211,9 +210,7 @@ def _verify_slots(
 # --- named flows ---------------------------------------------------------------------------------
 
 
-def sized_flow(
-    scope: Scope, name: tree.Name, flow: NamedFlow, source: Type, inputs: Inputs
-) -> Bijection:
+def sized_flow(scope: Scope, name: tree.Name, flow: NamedFlow, source: Type, inputs: Inputs) -> Bijection:
     """A declared flow at the size of its first use; every other use must agree (E212)."""
     if flow.bijection is None:
         context = Context(hint=name.name)
@@ -232,9 +229,7 @@ def sized_flow(
     return flow.bijection
 
 
-def image(
-    scope: Scope, name: tree.Name, flow: NamedFlow, value: Value, span: Span, inputs: Inputs
-) -> Image:
+def image(scope: Scope, name: tree.Name, flow: NamedFlow, value: Value, span: Span, inputs: Inputs) -> Image:
     """`f(u)`."""
     if isinstance(value, Apply):
         scope.fail("E211", "the size of a flow's argument must be known", value.span, help="bind it with `let`")

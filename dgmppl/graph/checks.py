@@ -19,8 +19,13 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     """Reports what is wrong with the whole. Where a statement failed (`complete` is false), only what does not
     depend on it."""
     if not graph.observed and not scope.poisoned:
-        scope.report("E222", "nothing is observed", spec.name_span, "a model needs data",
-                     help="observed x : real[2] from moons.point")
+        scope.report(
+            "E222",
+            "nothing is observed",
+            spec.name_span,
+            "a model needs data",
+            help="observed x : real[2] from moons.point",
+        )
     _verify_modelled(scope, graph, spec)
     for factor in graph.factors:
         _verify_factor(scope, graph, factor)
@@ -50,23 +55,43 @@ def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
         found = sources.get(v.name, [])
         kinds = list(dict.fromkeys(kind for kind, _ in found))
         if len(kinds) > 1:
-            scope.report("E207", f"`{v.name}` is modelled twice: {kinds[0]} and {kinds[1]}", found[-1][1],
-                         "the second time", notes=(Note(found[0][1], "the first time"),), help="remove one of the two")
+            scope.report(
+                "E207",
+                f"`{v.name}` is modelled twice: {kinds[0]} and {kinds[1]}",
+                found[-1][1],
+                "the second time",
+                notes=(Note(found[0][1], "the first time"),),
+                help="remove one of the two",
+            )
         base = v.family or v.name
         failed = base in attempted and not any(s.startswith(f"p({base}") for k in sources.values() for s, _ in k)
         if v.role == "latent" and not found and not failed:
-            scope.report("E206", f"the latent `{v.name}` has no factor", v.span, "where does it come from?",
-                         help=f"give it a prior: p({v.name}) = ...")
+            scope.report(
+                "E206",
+                f"the latent `{v.name}` has no factor",
+                v.span,
+                "where does it come from?",
+                help=f"give it a prior: p({v.name}) = ...",
+            )
 
 
 def _verify_factor(scope: Scope, graph: Graph, factor: Factor) -> None:
     head = graph[factor.head]
     if factor.side == "q" and head.role != "latent":
-        scope.report("E221", f"q is over latents, and `{head.name}` is {head.role}", factor.head_span,
-                     f"{head.role}", notes=(Note(head.span, "declared here"),))
+        scope.report(
+            "E221",
+            f"q is over latents, and `{head.name}` is {head.role}",
+            factor.head_span,
+            f"{head.role}",
+            notes=(Note(head.span, "declared here"),),
+        )
     if head.role == "let":
-        scope.report("E207", f"`{head.name}` is a feature: its value is given by its `let`", factor.head_span,
-                     notes=(Note(head.span, "defined here"),))
+        scope.report(
+            "E207",
+            f"`{head.name}` is a feature: its value is given by its `let`",
+            factor.head_span,
+            notes=(Note(head.span, "defined here"),),
+        )
     for k, parent in enumerate(factor.parents):
         if parent == factor.head or parent in factor.parents[:k]:
             what = "depends on itself" if parent == factor.head else "stands twice among the parents"
@@ -76,13 +101,24 @@ def _verify_factor(scope: Scope, graph: Graph, factor: Factor) -> None:
     for name in sorted(read - given - {factor.head}):
         if any(d.variable == name and graph[name].role == "let" for d in graph.definitions):
             continue
-        scope.report("E224", f"{factor.key} reads `{name}`, which is not among its parents", factor.span,
-                     f"reads `{name}`", help=f"{factor_key(factor.side, factor.head, (*factor.parents, name))} = ...")
+        scope.report(
+            "E224",
+            f"{factor.key} reads `{name}`, which is not among its parents",
+            factor.span,
+            f"reads `{name}`",
+            help=f"{factor_key(factor.side, factor.head, (*factor.parents, name))} = ...",
+        )
     for parent in factor.parents:
         roots = set(graph.roots([parent]))
         if not roots <= read and parent not in read:
-            scope.report("W402", f"{factor.key} does not read `{parent}`", factor.head_span,
-                         f"`{parent}` has no effect", help="remove it, or read it", severity="warning")
+            scope.report(
+                "W402",
+                f"{factor.key} does not read `{parent}`",
+                factor.head_span,
+                f"`{parent}` has no effect",
+                help="remove it, or read it",
+                severity="warning",
+            )
 
 
 def reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
@@ -167,8 +203,13 @@ def _report_cycle(scope: Scope, edges: list[tuple[str, str, Span]], side: str) -
                 if following in path:
                     loop = [*path[path.index(following) :], following]
                     if not any(d.code == "E205" and d.span == span for d in scope.diagnostics):
-                        scope.report("E205", f"these depend on each other: {' -> '.join(loop)}", span,
-                                     f"closes the cycle in {side}", help="remove one of these dependences")
+                        scope.report(
+                            "E205",
+                            f"these depend on each other: {' -> '.join(loop)}",
+                            span,
+                            f"closes the cycle in {side}",
+                            help="remove one of these dependences",
+                        )
                     return
                 if following not in done:
                     stack.append((following, 0))
@@ -212,5 +253,11 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
 
 
 def _unused(scope: Scope, what: str, name: str, span: Span) -> None:
-    scope.report("W402", f"the {what} `{name}` is never used", span, "no effect", severity="warning",
-                 help="remove it, or use it")
+    scope.report(
+        "W402",
+        f"the {what} `{name}` is never used",
+        span,
+        "no effect",
+        severity="warning",
+        help="remove it, or use it",
+    )

@@ -7,6 +7,7 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.scope import MAX_MEMBERS, Family, NamedFlow, NamedNet, Scope
+from dgmppl.graph.supports import Type
 from dgmppl.graph.types import check_data, check_type
 from dgmppl.syntax import tree
 
@@ -58,22 +59,37 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
         _unbuilt(scope, statement, "partial")
         return
     if statement.role == "latent" and statement.data is not None:
-        scope.fail("E221", f"`{statement.name}` is latent and has data", statement.data.span,
-                   "a latent is never seen", help=f"observed {statement.name} : ...")
+        scope.fail(
+            "E221",
+            f"`{statement.name}` is latent and has data",
+            statement.data.span,
+            "a latent is never seen",
+            help=f"observed {statement.name} : ...",
+        )
     if statement.role == "observed" and statement.data is None:
-        scope.fail("E218", f"`{statement.name}` is observed and has no data", statement.name_span, "where from?",
-                   help=f"observed {statement.name} : ... from digits.image")
+        scope.fail(
+            "E218",
+            f"`{statement.name}` is observed and has no data",
+            statement.name_span,
+            "where from?",
+            help=f"observed {statement.name} : ... from digits.image",
+        )
     if statement.family is None:
         type_ = check_type(scope, statement.type, {})
         data = None if statement.data is None else check_data(scope, statement.data, type_, statement.type)
-        variable = Variable(statement.name, scope.ident(statement.name), statement.role, type_,
-                            statement.name_span, data)
+        variable = Variable(
+            statement.name, scope.ident(statement.name), statement.role, type_, statement.name_span, data
+        )
         scope.declare(statement.name, variable, statement.name_span)
         variables.append(variable)
         return
     if statement.role == "observed":
-        scope.fail("E215", "an observed variable is no family", statement.family.span,
-                   "its shape says how many elements it has")
+        scope.fail(
+            "E215",
+            "an observed variable is no family",
+            statement.family.span,
+            "its shape says how many elements it has",
+        )
     family = Family(statement.name, statement.family.index)
     for index in family_range(scope, statement.family):
         type_ = check_type(scope, statement.type, {family.index: index})
@@ -85,8 +101,13 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
 def family_range(scope: Scope, family: tree.Family) -> range:
     """The indices of `[t in 1..T]`."""
     if family.index in scope.names:
-        scope.fail("E202", f"the index `{family.index}` is already declared", family.span,
-                   "choose another letter", notes=(Note(scope.places[family.index], "declared here"),))
+        scope.fail(
+            "E202",
+            f"the index `{family.index}` is already declared",
+            family.span,
+            "choose another letter",
+            notes=(Note(scope.places[family.index], "declared here"),),
+        )
     low = scope.integer(family.range.low, {}, "an end of the range")
     high = scope.integer(family.range.high, {}, "an end of the range")
     if low > high:
@@ -97,13 +118,21 @@ def family_range(scope: Scope, family: tree.Family) -> range:
 
 
 def member(
-    scope: Scope, family: Family, index: int, role: str, statement: tree.Variable | tree.Let, type_: object
+    scope: Scope, family: Family, index: int, role: str, statement: tree.Variable | tree.Let, type_: Type
 ) -> Variable:
     """Adds a family's member."""
     name = f"{family.name}[{index}]"
     ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
     variable = Variable(
-        name, ident, role, type_, statement.name_span, None, family.name, index, family.index  # type: ignore[arg-type]
+        name,
+        ident,
+        role,
+        type_,
+        statement.name_span,
+        None,
+        family.name,
+        index,
+        family.index,
     )
     family.members[index] = variable
     return variable
@@ -113,8 +142,12 @@ def _feature(scope: Scope, statement: tree.Let) -> None:
     """A let-bound family's members are known from its range; a single feature is declared with its value."""
     if statement.family is not None:
         if statement.type is None:
-            scope.fail("E211", "a family of features needs a type", statement.name_span,
-                       help=f"let {statement.name}[...] : real[64] = ...")
+            scope.fail(
+                "E211",
+                "a family of features needs a type",
+                statement.name_span,
+                help=f"let {statement.name}[...] : real[64] = ...",
+            )
         family = Family(statement.name, statement.family.index)
         for index in family_range(scope, statement.family):
             type_ = check_type(scope, statement.type, {family.index: index})
@@ -129,8 +162,13 @@ def _feature(scope: Scope, statement: tree.Let) -> None:
 def _parameter(scope: Scope, statement: tree.Param) -> None:
     type_ = check_type(scope, statement.type, {})
     if type_.support.name != "real":
-        scope.fail("E208", "a parameter is real", statement.type.span, type_.support.describe(),
-                   help="use a function of it: exp(a), sigmoid(a)")
+        scope.fail(
+            "E208",
+            "a parameter is real",
+            statement.type.span,
+            type_.support.describe(),
+            help="use a function of it: exp(a), sigmoid(a)",
+        )
     scale = DEFAULT_SCALE
     value = statement.value
     if value is not None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS, LINKS, Distribution, Parameter, fits, leaks, suggestions
+from dgmppl.catalogue.distributions import (
+    DISTRIBUTIONS,
+    LINKS,
+    Distribution,
+    Parameter,
+    fits,
+    leaks,
+    suggestions,
+)
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import check_bijection
 from dgmppl.graph.context import Context
@@ -71,8 +79,8 @@ def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density
                 scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span)
             if not is_network(scope, expr.target) and name not in scope.names:
                 known = [*DISTRIBUTIONS, *WORDS]
-                fit = ", ".join(suggestions(head.type.support))
-                help_ = did_you_mean(name, known, f"for {head.type.support.describe()}: {fit}")
+                fitting = ", ".join(suggestions(head.type.support))
+                help_ = did_you_mean(name, known, f"for {head.type.support.describe()}: {fitting}")
                 scope.fail("E208", f"unknown distribution `{name}`", expr.target.span, help=help_)
         if isinstance(expr.target, tree.Bracket) and isinstance(expr.target.target, tree.Name):
             if expr.target.target.name == "mixture":
@@ -186,8 +194,10 @@ def _joint(
         single = len(entry.parameters) == 1
         values = {
             p.name: check_value(
-                scope, expr, _size(entry, p, head), ctx if single and not isinstance(expr, tree.Learned)
-                else replace(ctx, hint=hints[p.name])
+                scope,
+                expr,
+                _size(entry, p, head),
+                ctx if single and not isinstance(expr, tree.Learned) else replace(ctx, hint=hints[p.name]),
             )
             for p in entry.parameters
         }
@@ -227,13 +237,16 @@ def _verify_constant(scope: Scope, value: Constant, entry: Distribution, paramet
 # --- mixtures, pushforwards, residuals, quotations -----------------------------------------------
 
 
-def _mixture(
-    scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, ctx: Context
-) -> Mixture:
+def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, ctx: Context) -> Mixture:
     if ctx.copies or ctx.points:
         scope.fail("E217", "a mixture inside a mixture", expr.span, "one mixture with more components is the same")
     if len(expr.arguments) != 1 or isinstance(expr.arguments[0], tree.Keyword):
-        scope.fail("E209", "a mixture takes its component's distribution", expr.span, help="mixture[16](Normal(param))")
+        scope.fail(
+            "E209",
+            "a mixture takes its component's distribution",
+            expr.span,
+            help="mixture[16](Normal(param))",
+        )
     count, points, weights = 0, None, None
     inner = ctx
     for item in bracket.items:
@@ -333,6 +346,7 @@ def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residu
     if len(expr.arguments) != 2 or not isinstance(expr.arguments[0], tree.Quotation):
         scope.fail("E209", "residual takes a prior and a network", expr.span, help=usage)
     prior, delta = expr.arguments
+    assert isinstance(prior, tree.Quotation)
     if isinstance(delta, tree.Keyword) or head.type.support != PLAIN["real"] or not head.type.shape:
         scope.fail("E209", "residual takes a prior over a real vector, and a network", expr.span, help=usage)
     key = scope_prior(scope, prior, head)
@@ -356,7 +370,11 @@ def _quoted(scope: Scope, expr: tree.Quotation, head: Head, ctx: Context) -> Quo
     given: list[Value] = []
     for argument, wanted in zip(expr.given, types):
         value = check_value(scope, argument, wanted, replace(ctx, hint=f"{ctx.hint}_input"))
-        if isinstance(value, (Apply, Learned)) and wanted.support.name in ("categorical", "simplex", "sphere"):
+        if isinstance(value, (Apply, Learned)) and wanted.support.name in (
+            "categorical",
+            "simplex",
+            "sphere",
+        ):
             scope.fail(
                 "E210",
                 f"a learned value cannot stand for {wanted.support.describe()}",
@@ -374,5 +392,3 @@ def reads_points(density: Density) -> bool:
 def is_normal(density: Density) -> bool:
     """Whether a density is a Normal, possibly relative to another."""
     return isinstance(density, Residual) or (isinstance(density, Family) and density.kind == "Normal")
-
-

@@ -60,8 +60,13 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
                 definitions.append(_definition(scope, statement))
             elif isinstance(statement, tree.Energy):
                 if energy is not None:
-                    scope.fail("E207", "a second energy", statement.head_span, "energies add up: write one sum",
-                               notes=(Note(energy.head_span, "the first one"),))
+                    scope.fail(
+                        "E207",
+                        "a second energy",
+                        statement.head_span,
+                        "energies add up: write one sum",
+                        notes=(Note(energy.head_span, "the first one"),),
+                    )
                 energy = _energy(scope, statement)
             elif isinstance(statement, tree.Adversary):
                 adversaries.append(_adversary(scope, statement))
@@ -70,7 +75,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     graph = Graph(
         spec.name,
         source,
-        tuple([*variables, *lets]),
+        (*variables, *lets),
         tuple(b for b in scope.names.values() if type(b).__name__ == "Parameter"),  # type: ignore[misc]
         tuple(factors),
         tuple(definitions),
@@ -116,13 +121,22 @@ def _resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) ->
     binding = scope.lookup(reference.name, reference.span, "variable")
     if isinstance(binding, Family):
         if len(reference.subscripts) != 1:
-            scope.fail("E215", f"`{reference.name}` is a family of variables", reference.span, "needs one index",
-                       help=f"{reference.name}[{next(iter(binding.members))}]")
+            scope.fail(
+                "E215",
+                f"`{reference.name}` is a family of variables",
+                reference.span,
+                "needs one index",
+                help=f"{reference.name}[{next(iter(binding.members))}]",
+            )
         index = scope.integer(reference.subscripts[0], env, "an index")
         return resolve_member(scope, binding, index, reference.span)
     if not isinstance(binding, Variable):
-        scope.fail("E217", f"`{reference.name}` is {describe_binding(binding)}, not a variable", reference.span,
-                   notes=(Note(scope.places[reference.name], "declared here"),))
+        scope.fail(
+            "E217",
+            f"`{reference.name}` is {describe_binding(binding)}, not a variable",
+            reference.span,
+            notes=(Note(scope.places[reference.name], "declared here"),),
+        )
     return binding
 
 
@@ -148,16 +162,25 @@ def _environments(
     reach = range(low - len(family.members), high + len(family.members) + 1)
     found = [{name: k} for k in reach if all(_exists(scope, r, {name: k}) for r in references)]
     if not found:
-        scope.fail("E215", f"no `{name}` for which all of these exist", span,
-                   f"{family.name} goes from {low} to {high}")
+        scope.fail(
+            "E215",
+            f"no `{name}` for which all of these exist",
+            span,
+            f"{family.name} goes from {low} to {high}",
+        )
     return found, ranges
 
 
 def _instances(scope: Scope, statement: tree.Factor) -> list[Instance]:
     with scope.statement():
         if len(statement.heads) > 1:
-            scope.fail("E221", "a factor models one variable", statement.heads[1].span, "a second one",
-                       help="write a factor for each: p(x, y | z) = p(x | z) p(y | z, x)")
+            scope.fail(
+                "E221",
+                "a factor models one variable",
+                statement.heads[1].span,
+                "a second one",
+                help="write a factor for each: p(x, y | z) = p(x | z) p(y | z, x)",
+            )
         head = statement.heads[0]
         past = next((p for p in statement.parents if p.past is not None), None)
         parents = tuple(p for p in statement.parents if p.past is None)
@@ -177,7 +200,7 @@ def _instances(scope: Scope, statement: tree.Factor) -> list[Instance]:
             )
             for env in environments
         ]
-    return []
+    return []  # type: ignore[unreachable]  # a failed statement ends here
 
 
 def _element_index(scope: Scope, head: tree.Reference, past: tree.Reference) -> tuple[str, str]:
@@ -186,11 +209,19 @@ def _element_index(scope: Scope, head: tree.Reference, past: tree.Reference) -> 
     subscript = head.subscripts[0] if len(head.subscripts) == 1 else None
     named = isinstance(subscript, tree.Name) and subscript.name == past.past
     if past.name != head.name or not named or isinstance(binding, Family):
-        scope.fail("E223", "the past is that of the variable that is modelled, at its index", past.span,
-                   help=f"p({head.name}[d] | {head.name}[<d]) = ...")
+        scope.fail(
+            "E223",
+            "the past is that of the variable that is modelled, at its index",
+            past.span,
+            help=f"p({head.name}[d] | {head.name}[<d]) = ...",
+        )
     if isinstance(binding, Variable) and len(binding.type.shape) != 1:
-        scope.fail("E223", "elements are modelled one after another along one axis", head.span,
-                   f"`{head.name}` is {binding.type.describe()}")
+        scope.fail(
+            "E223",
+            "elements are modelled one after another along one axis",
+            head.span,
+            f"`{head.name}` is {binding.type.describe()}",
+        )
     if not isinstance(binding, Variable):
         scope.fail("E217", f"`{head.name}` is {describe_binding(binding)}, not a variable", head.span)
     assert past.past is not None
@@ -203,9 +234,14 @@ def _verify_heads(scope: Scope, instances: list[Instance]) -> None:
         key = (instance.statement.side, instance.head.name)
         first = seen.setdefault(key, instance)
         if first is not instance:
-            scope.report("E207", f"`{instance.head.name}` has two factors in {key[0]}",
-                         instance.statement.head_span, "the second one",
-                         notes=(Note(first.statement.head_span, "the first one"),), help="remove one of the two")
+            scope.report(
+                "E207",
+                f"`{instance.head.name}` has two factors in {key[0]}",
+                instance.statement.head_span,
+                "the second one",
+                notes=(Note(first.statement.head_span, "the first one"),),
+                help="remove one of the two",
+            )
 
 
 # --- statements ----------------------------------------------------------------------------------
@@ -226,8 +262,12 @@ def _factor(scope: Scope, instance: Instance, headers: Mapping[tuple[str, str], 
         if found.past is not None:
             scope.fail("E217", "an autoregressive factor cannot be quoted", quotation.span)
         if found.head.type != variable.type:
-            scope.fail("E204", f"{found.key} is over {found.head.type.describe()}", quotation.span,
-                       f"`{variable.name}` is {variable.type.describe()}")
+            scope.fail(
+                "E204",
+                f"{found.key} is over {found.head.type.describe()}",
+                quotation.span,
+                f"`{variable.name}` is {variable.type.describe()}",
+            )
         return found.key, tuple(p.type for p in found.parents)
 
     def prior(quotation: tree.Quotation) -> str:
@@ -235,9 +275,13 @@ def _factor(scope: Scope, instance: Instance, headers: Mapping[tuple[str, str], 
         given = tuple(_reference_of(scope, g, instance.env) for g in quotation.given)
         wanted = tuple(p.name for p in found.parents)
         if found.head.name != variable.name or given != wanted:
-            scope.fail("E209", "a residual is relative to the prior of its own variable", quotation.span,
-                       f"`{variable.name}` has {found.key}" if found.head.name == variable.name else "",
-                       help=f"residual({factor_key('p', variable.name, wanted)}, ...)")
+            scope.fail(
+                "E209",
+                "a residual is relative to the prior of its own variable",
+                quotation.span,
+                f"`{variable.name}` has {found.key}" if found.head.name == variable.name else "",
+                help=f"residual({factor_key('p', variable.name, wanted)}, ...)",
+            )
         return found.key
 
     ident = variable.ident
@@ -286,13 +330,19 @@ def _member_definition(scope: Scope, statement: tree.Definition) -> Definition:
         scope.fail("E215", f"`{family.name}` is a family of features", statement.target.span, "needs one index")
     index = scope.integer(subscripts[0], {}, "an index")
     if index in family.members:
-        scope.fail("E207", f"`{family.name}[{index}]` is defined twice", statement.target.span, "defined again",
-                   notes=(Note(scope.places[family.name], "defined here for its whole range"),))
+        scope.fail(
+            "E207",
+            f"`{family.name}[{index}]` is defined twice",
+            statement.target.span,
+            "defined again",
+            notes=(Note(scope.places[family.name], "defined here for its whole range"),),
+        )
     value = check_value(scope, statement.value, None, Context(f"{family.name}_{index}"))
     name = f"{family.name}[{index}]"
     ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
-    family.members[index] = Variable(name, ident, "let", value.type, statement.target.span, None,
-                                     family.name, index, family.index)
+    family.members[index] = Variable(
+        name, ident, "let", value.type, statement.target.span, None, family.name, index, family.index
+    )
     return Definition(name, value, statement.span)
 
 
@@ -333,11 +383,20 @@ def _let_variables(scope: Scope) -> list[Variable]:
 def _definition(scope: Scope, statement: tree.Definition) -> Definition:
     variable = _resolve(scope, statement.target, {})
     if variable.role == "let":
-        scope.fail("E207", f"`{variable.name}` is defined twice", statement.target.span, "defined again",
-                   notes=(Note(variable.span, "defined here"),))
+        scope.fail(
+            "E207",
+            f"`{variable.name}` is defined twice",
+            statement.target.span,
+            "defined again",
+            notes=(Note(variable.span, "defined here"),),
+        )
     if variable.role == "latent" and variable.family is not None:
-        scope.fail("E220", f"`{variable.name} = ...` (a chain tied to the data) cannot be compiled yet",
-                   statement.span, "no objective is derived for it")
+        scope.fail(
+            "E220",
+            f"`{variable.name} = ...` (a chain tied to the data) cannot be compiled yet",
+            statement.span,
+            "no objective is derived for it",
+        )
     value = check_value(scope, statement.value, variable.type, Context(variable.ident))
     return Definition(variable.name, value, statement.span)
 
@@ -358,9 +417,7 @@ def _energy(scope: Scope, statement: tree.Energy) -> Energy:
 
 def _adversary(scope: Scope, statement: tree.Adversary) -> Adversary:
     arguments = _arguments(scope, statement.arguments)
-    inputs: tuple[Value, ...] = tuple(
-        Use(v.type, r.span, v.name) for v, r in zip(arguments, statement.arguments)
-    )
+    inputs: tuple[Value, ...] = tuple(Use(v.type, r.span, v.name) for v, r in zip(arguments, statement.arguments))
     ident = scope.ident(statement.name)
     size = sum(v.type.features for v in arguments)
     module = check_slot(scope, statement.value, size, 1, Context(ident))

@@ -148,7 +148,9 @@ def _is_open(scope: Scope, expr: tree.Expr) -> bool:
 def _binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context) -> Value:
     if expr.op == ">>":
         scope.fail(
-            "E217", "`>>` makes a distribution or a flow, and a value is needed here", expr.span,
+            "E217",
+            "`>>` makes a distribution or a flow, and a value is needed here",
+            expr.span,
             help="name the flow and apply it: flow f = ...; f(u)",
         )
     wanted = None if expected is None else real(*expected.shape)
@@ -200,9 +202,7 @@ def _summation(scope: Scope, expr: tree.Summation, ctx: Context) -> Value:
     return IndexSum(real(), expr.span, tuple(ranges.items()), body)
 
 
-def _infer_ranges(
-    scope: Scope, expr: object, indices: set[str], ranges: dict[str, int], ctx: Context
-) -> None:
+def _infer_ranges(scope: Scope, expr: object, indices: set[str], ranges: dict[str, int], ctx: Context) -> None:
     """An index ranges over the axis that it stands at, the same one wherever it stands (E204)."""
     if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
         binding = scope.lookup(expr.target.name, expr.target.span, "variable")
@@ -276,9 +276,7 @@ def _past(scope: Scope, expr: tree.Bracket, past: tree.Past, ctx: Context) -> Va
     return Past(variable.type, expr.span, variable.name)
 
 
-def _element(
-    scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.Expr, ...], ctx: Context
-) -> Value:
+def _element(scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.Expr, ...], ctx: Context) -> Value:
     if len(items) != len(value.shape):
         scope.fail(
             "E204",
@@ -330,7 +328,11 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         return image(scope, target, binding, value, expr.span, check_inputs)
     if target.name in scope.poisoned:
         raise Fail
-    known = [*NETWORKS, *FUNCTIONS, *(n for n, b in scope.names.items() if isinstance(b, (NamedNet, NamedFlow)))]
+    known = [
+        *NETWORKS,
+        *FUNCTIONS,
+        *(n for n, b in scope.names.items() if isinstance(b, (NamedNet, NamedFlow))),
+    ]
     if target.name == "quantize":
         scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span)
     if binding is not None:
@@ -370,4 +372,3 @@ def check_inputs(scope: Scope, expr: tree.Call, ctx: Context) -> tuple[Value, ..
             continue
         inputs.append(_value(scope, argument, None, ctx))
     return tuple(inputs)
-

@@ -9,7 +9,7 @@ from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
-from dgmppl.graph.supports import Type, real
+from dgmppl.graph.supports import real
 from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, walk
 from dgmppl.syntax import tree
 
@@ -32,15 +32,16 @@ def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[NetworkS
     if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
         if isinstance(scope.names.get(expr.target.name), NamedNet):
             scope.fail(
-                "E209", f"`{expr.target.name}` is configured where it is declared", expr.span, "takes no brackets"
+                "E209",
+                f"`{expr.target.name}` is configured where it is declared",
+                expr.span,
+                "takes no brackets",
             )
         return _configure(scope, expr, expr.target, expr.items, ctx), None
     scope.fail("E217", "a network is needed here", expr.span, "not a network", help="mlp[256, 256]")
 
 
-def _configure(
-    scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[object], ctx: Context
-) -> NetworkSpec:
+def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[object], ctx: Context) -> NetworkSpec:
     if name.name not in NETWORKS:
         help_ = did_you_mean(name.name, NETWORKS, f"one of {', '.join(NETWORKS)}")
         scope.fail("E208", f"unknown network `{name.name}`", name.span, "not a network", help=help_)
@@ -101,7 +102,10 @@ def apply_network(
         )
     if entry.causal and len(past) != 1:
         scope.fail(
-            "E214", f"{spec.kind} reads the past of one sequence", expr.span, "reads none" if not past else "",
+            "E214",
+            f"{spec.kind} reads the past of one sequence",
+            expr.span,
+            "reads none" if not past else "",
             help=f"{spec.kind}[...](x[<d])",
         )
     if expected is None:
@@ -128,9 +132,7 @@ def apply_network(
     return Apply(real(*expected), expr.span, module, inputs, copies)
 
 
-def check_slot(
-    scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Context
-) -> Module:
+def check_slot(scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Context) -> Module:
     """A network given without inputs, in a bijection's brackets or as an adversary."""
     spec, named = check_network(scope, expr, ctx)
     if NETWORKS[spec.kind].causal:
@@ -169,9 +171,7 @@ def _declared_name(scope: Scope, named: NamedNet) -> str:
     return next(name for name, binding in scope.names.items() if binding is named)
 
 
-def _same_size(
-    scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, int, int, int]
-) -> Module:
+def _same_size(scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, int, int, int]) -> Module:
     if (module.inputs, module.outputs, module.length, module.context) != sizes:
         scope.fail(
             "E212",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ class DataSource:
     field: str
     is_file: bool = False
     transforms: tuple[tuple[str, tuple[float, ...]], ...] = ()
-    span: Span = field(default=Span(0, 0), compare=False, repr=False)
+    span: Span = dataclasses.field(default=Span(0, 0), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Variable:
     ident: str
     role: str
     type: Type
-    span: Span = field(compare=False, repr=False)
+    span: Span = dataclasses.field(compare=False, repr=False)
     data: DataSource | None = None
     family: str | None = None
     index: int | None = None
@@ -52,7 +53,7 @@ class Parameter:
     ident: str
     type: Type
     scale: float
-    span: Span = field(compare=False, repr=False)
+    span: Span = dataclasses.field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Factor:
     head: str
     parents: tuple[str, ...]
     density: Density
-    span: Span = field(compare=False, repr=False)
-    head_span: Span = field(compare=False, repr=False)
+    span: Span = dataclasses.field(compare=False, repr=False)
+    head_span: Span = dataclasses.field(compare=False, repr=False)
     method: str = ""
 
     @property
@@ -83,7 +84,7 @@ class Definition:
 
     variable: str
     value: Value
-    span: Span = field(compare=False, repr=False)
+    span: Span = dataclasses.field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class Energy:
 
     arguments: tuple[str, ...]
     value: Value
-    span: Span = field(compare=False, repr=False)
-    head_span: Span = field(compare=False, repr=False)
+    span: Span = dataclasses.field(compare=False, repr=False)
+    head_span: Span = dataclasses.field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Adversary:
     arguments: tuple[str, ...]
     module: Module
     inputs: tuple[Value, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span = dataclasses.field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Graph:
     """A checked spec. `modules` and `flows` are what the model holds, in order of first use."""
 
     name: str
-    source: Source = field(repr=False, compare=False)
+    source: Source = dataclasses.field(repr=False, compare=False)
     variables: tuple[Variable, ...]
     parameters: tuple[Parameter, ...]
     factors: tuple[Factor, ...]

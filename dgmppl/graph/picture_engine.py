@@ -40,9 +40,7 @@ def draw(dot: str, format: str) -> bytes:
     problem = ""
     for command in _commands(format):
         try:
-            done = subprocess.run(
-                command, input=dot.encode(), capture_output=True, timeout=SECONDS, check=False
-            )
+            done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=SECONDS, check=False)
         except OSError as error:
             problem = str(error)
         except subprocess.TimeoutExpired:

@@ -48,9 +48,7 @@ def bijection_text(bijection: Bijection) -> str:
     text = " >> ".join(inner)
     if bijection.repeat == 1:
         return text
-    return (
-        f"{bijection.repeat} x ({text})" if len(inner) > 1 or " " in text else f"{bijection.repeat} x {text}"
-    )
+    return f"{bijection.repeat} x ({text})" if len(inner) > 1 or " " in text else f"{bijection.repeat} x {text}"
 
 
 def density_text(density: Density) -> str:

@@ -108,9 +108,7 @@ def _fresh(letters: Iterator[str]) -> str:
     return letter
 
 
-def _expand(
-    value: Value, axes: tuple[str, ...], env: dict[str, str], letters: Iterator[str]
-) -> Iterator[Monomial]:
+def _expand(value: Value, axes: tuple[str, ...], env: dict[str, str], letters: Iterator[str]) -> Iterator[Monomial]:
     """The monomials of `value` with its axes given these letters."""
     if isinstance(value, Constant):
         yield Monomial(value.number, ())

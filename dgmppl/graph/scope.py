@@ -212,9 +212,7 @@ class Scope:
                 self.fail("E210", "this arithmetic has no result", expr.span, f"{left:g} {expr.op} {right:g}")
         self.fail("E210", f"{wanted} is expected", expr.span, "not a number known at build time")
 
-    def integer(
-        self, expr: tree.Expr, env: Mapping[str, int], wanted: str, low: int | None = None
-    ) -> int:
+    def integer(self, expr: tree.Expr, env: Mapping[str, int], wanted: str, low: int | None = None) -> int:
         """A whole number, at least `low`. Reports what is none (E210)."""
         value = self.number(expr, env, wanted)
         if not value.is_integer() or (low is not None and value < low):

@@ -113,11 +113,14 @@ def _field(scope: Scope, node: tree.Field) -> Field | None:
         suffix = Path(node.dataset).suffix.lower()
         if suffix != ".npz":
             scope.fail(
-                "E218", f"cannot read data from a `{suffix or 'nameless'}` file", node.span, help="an .npz file"
+                "E218",
+                f"cannot read data from a `{suffix or 'nameless'}` file",
+                node.span,
+                help="an .npz file",
             )
         return None
     if node.dataset not in DATASETS:
-        help_ = did_you_mean(node.dataset, DATASETS, f"one of {', '.join(DATASETS)}, or a file: \"mine.npz\".x")
+        help_ = did_you_mean(node.dataset, DATASETS, f'one of {", ".join(DATASETS)}, or a file: "mine.npz".x')
         scope.fail("E218", f"unknown data set `{node.dataset}`", node.span, "not in the catalogue", help=help_)
     fields = DATASETS[node.dataset].fields
     if node.name not in fields:

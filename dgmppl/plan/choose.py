@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
@@ -33,7 +34,7 @@ from dgmppl.plan.nodes import (
     Term,
 )
 from dgmppl.plan.settings import ObjectiveSetting, check_settings
-from dgmppl.catalogue.distributions import CLOSED_KL
+from dgmppl.plan.structure import describe_structure
 from dgmppl.syntax import tree
 
 
@@ -72,6 +73,8 @@ def _choose(scope, graph, spec, settings, asked):  # type: ignore[no-untyped-def
     generate = choose_generation(scope, graph, energy)
     return Plan(
         model=graph.name,
+        source=graph.source.name,
+        structure=describe_structure(graph),
         objective=objective,
         steps=tuple(elimination.steps),
         terms=terms,
@@ -145,7 +148,8 @@ def _terms(
 
     terms: list[Term] = []
     drawn = {q.head: q for q in elimination.drawn}
-    for factor in graph.factors:
+    # The data's factors first, as the maths is written.
+    for factor in sorted(graph.factors, key=lambda f: graph[f.head].role != "observed"):
         if factor.side != "p" or factor.head not in elimination.known or not set(factor.parents) <= elimination.known:
             continue
         if factor.head in drawn and factor.head in covered:
@@ -206,8 +210,13 @@ def _verify_fitted(
 ) -> None:
     if terms or games or any(d.severity == "error" for d in scope.diagnostics):
         return
-    scope.fail("E309", "nothing here says how the data came about", spec.name_span, "no factor, energy or adversary",
-               help=f"model {graph.observed[0].name}: p({graph.observed[0].name}) = ...")
+    scope.fail(
+        "E309",
+        "nothing here says how the data came about",
+        spec.name_span,
+        "no factor, energy or adversary",
+        help=f"model {graph.observed[0].name}: p({graph.observed[0].name}) = ...",
+    )
 
 
 def _verify_asked(
@@ -226,21 +235,32 @@ def _verify_asked(
     allowed = {
         "elbo": (bound, "an ELBO needs a latent that is drawn from a q, and none is"),
         "iwae": (bound, "an importance-weighted bound needs a latent that is drawn from a q, and none is"),
-        "likelihood": (not bound and energy is None and bool(terms),
-                       "the likelihood is not exact here: it has " +
-                       ("latents drawn from q" if bound else "an energy" if energy else "no density")),
+        "likelihood": (
+            not bound and energy is None and bool(terms),
+            "the likelihood is not exact here: it has "
+            + ("latents drawn from q" if bound else "an energy" if energy else "no density"),
+        ),
         "contrastive_divergence": (energy is not None, "contrastive divergence needs an energy E(...)"),
         "adversarial": (bool(games), "a game needs an adversary: adversary D(x) = mlp[256]"),
     }
     fine, why = allowed[asked.name]
     if not fine:
-        scope.fail("E303", f"{asked.name} does not fit this model", asked.span, why,
-                   help=f"its structure calls for: {derived}")
+        scope.fail(
+            "E303",
+            f"{asked.name} does not fit this model",
+            asked.span,
+            why,
+            help=f"its structure calls for: {derived}",
+        )
     owners = {t.owner for t in terms} | {a for g in games for a in [g.adversary]}
     for name in asked.weights:
         if name not in owners:
-            scope.fail("E305", f"no term of the objective belongs to `{name}`", asked.span,
-                       f"terms belong to {', '.join(sorted(owners))}")
+            scope.fail(
+                "E305",
+                f"no term of the objective belongs to `{name}`",
+                asked.span,
+                f"terms belong to {', '.join(sorted(owners))}",
+            )
 
 
 def _weighted(terms: tuple[Term, ...], asked: ObjectiveSetting | None) -> tuple[Term, ...]:

@@ -105,8 +105,13 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
             )
         elif not any(p.name in q.parents for p in pending if graph.factor("q", p.name) is None):
             missing = [p for p in q.parents if p not in result.known]
-            scope.report("E308", f"{q.key} cannot be drawn from: {', '.join(missing)} has no value by then",
-                         q.head_span, "reads it", help="make the parents observed, or latents with a q of their own")
+            scope.report(
+                "E308",
+                f"{q.key} cannot be drawn from: {', '.join(missing)} has no value by then",
+                q.head_span,
+                "reads it",
+                help="make the parents observed, or latents with a q of their own",
+            )
     return result
 
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Energy, Graph, Variable
+from dgmppl.graph.polynomial import Polynomial, polynomial
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.nodes import EnergyPlan, Reason, Update
-from dgmppl.graph.polynomial import Polynomial, polynomial
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
 
 MAX_ENUMERATED = 16  # units: 2^16 configurations fit any machine
@@ -23,7 +23,11 @@ SMOOTH = ("real", "interval", "unit", "positive")
 
 
 def choose_sampler(
-    scope: Scope, graph: Graph, energy: Energy, drawn: set[str], asked: ObjectiveSetting | None,
+    scope: Scope,
+    graph: Graph,
+    energy: Energy,
+    drawn: set[str],
+    asked: ObjectiveSetting | None,
     settings: TrainSettings,
 ) -> EnergyPlan:
     """How the energy's variables are summed out and sampled. `drawn` are latents that a q gives values to.
@@ -40,8 +44,13 @@ def choose_sampler(
     gone = {*summed, *([enumerated] if enumerated else [])}
     state = tuple(v.name for v in members if v.name not in gone)
     if not state:
-        scope.fail("E302", "every variable of the energy is summed out", energy.head_span,
-                   "nothing is left to sample", help="a factor says the same: p(y) = Categorical(param)")
+        scope.fail(
+            "E302",
+            "every variable of the energy is summed out",
+            energy.head_span,
+            "nothing is left to sample",
+            help="a factor says the same: p(y) = Categorical(param)",
+        )
     options = asked.options if asked is not None else {}
     langevin = any(u.kind == "langevin" for u in updates if u.variable in state)
     persistent = bool(options.get("persistent", langevin))
@@ -64,9 +73,7 @@ def choose_sampler(
     return replace(plan, pseudo=_pseudo(graph, members, plan))
 
 
-def _update(
-    scope: Scope, energy: Energy, variable: Variable, form: Polynomial | None, line: int
-) -> Update:
+def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial | None, line: int) -> Update:
     support = variable.type.support
     name = variable.name
     if support.name == "binary" and form is not None and form.degree(name) <= 1:
@@ -116,12 +123,12 @@ def _partition(members: list[Variable], updates: tuple[Update, ...]) -> tuple[st
     if any(u.kind != "block" or u.logits is None for u in updates):
         return None
     best: tuple[int, tuple[str, ...]] | None = None
-    for v, u in zip(members, updates):
+    for v in members:
         rest = [w for w in updates if w.variable != v.name]
         independent = all(w.logits is not None and w.logits.reads() <= {v.name} for w in rest)
-        if independent and v.type.elements <= MAX_ENUMERATED:
-            if best is None or v.type.elements < best[0]:
-                best = (v.type.elements, (v.name,))
+        smaller = best is None or v.type.elements < best[0]
+        if independent and smaller and v.type.elements <= MAX_ENUMERATED:
+            best = (v.type.elements, (v.name,))
     if best is None and sum(v.type.elements for v in members) <= MAX_ENUMERATED:
         return tuple(v.name for v in members)
     return best[1] if best else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Apply, Declared, Learned, Chain, variables, walk
+from dgmppl.graph.values import Apply, Chain, Declared, Learned, variables, walk
 from dgmppl.plan.eliminate import Elimination
 from dgmppl.plan.nodes import GamePlan, Reason
 from dgmppl.plan.settings import ObjectiveSetting
@@ -44,14 +44,22 @@ def choose_games(
         unknown = [a for a in adversary.arguments if a not in elimination.known]
         if unknown:
             if all(d.code != "E306" for d in scope.diagnostics):
-                scope.report("E307", f"`{unknown[0]}` has no value on the data's side", adversary.span,
-                             f"{adversary.name} compares the data's {unknown[0]} with the model's",
-                             help=f"give it a q, or leave it out: adversary {adversary.name}(x) = ...")
+                scope.report(
+                    "E307",
+                    f"`{unknown[0]}` has no value on the data's side",
+                    adversary.span,
+                    f"{adversary.name} compares the data's {unknown[0]} with the model's",
+                    help=f"give it a q, or leave it out: adversary {adversary.name}(x) = ...",
+                )
             continue
         if not ours and not theirs:
-            scope.report("E307", f"{adversary.name} has nothing to tell apart", adversary.span,
-                         "both sides of its arguments are fixed",
-                         help="an adversary needs an argument that the model or a q produces")
+            scope.report(
+                "E307",
+                f"{adversary.name} has nothing to tell apart",
+                adversary.span,
+                "both sides of its arguments are fixed",
+                help="an adversary needs an argument that the model or a q produces",
+            )
             continue
         arguments = ", ".join(adversary.arguments)
         why = f"{adversary.name} tells ({arguments}) of the data from ({arguments}) of the model"

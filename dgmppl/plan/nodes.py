@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from dgmppl.graph.polynomial import Polynomial
 from dgmppl.plan.settings import TrainSettings
+from dgmppl.plan.structure import Structure
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,8 @@ class Plan:
     """What to compute to fit (`steps`, `terms`, `games`) and to sample (`generate`), and how to fit."""
 
     model: str
+    source: str
+    structure: Structure
     objective: Objective
     steps: tuple[Step, ...]
     terms: tuple[Term, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dgmppl.catalogue.training import GAMES, OBJECTIVES, OPTIMIZERS, SETTINGS, UNBUILT_OBJECTIVES, Option
 from dgmppl.diagnostics import Note, did_you_mean
@@ -59,8 +60,13 @@ def check_settings(scope: Scope, spec: tree.Spec) -> tuple[TrainSettings, Object
                     help_ = did_you_mean(setting.name, SETTINGS, f"one of {', '.join(SETTINGS)}")
                     scope.fail("E304", f"`train` has no setting `{setting.name}`", setting.name_span, help=help_)
                 if setting.name in seen:
-                    scope.fail("E202", f"`{setting.name}` is set twice", setting.name_span, "set again",
-                               notes=(Note(seen[setting.name], "first set here"),))
+                    scope.fail(
+                        "E202",
+                        f"`{setting.name}` is set twice",
+                        setting.name_span,
+                        "set again",
+                        notes=(Note(seen[setting.name], "first set here"),),
+                    )
                 seen[setting.name] = setting.name_span
                 settings[setting.name] = _READ[SETTINGS[setting.name]](scope, setting)
     objective = settings.pop("objective", None)
@@ -74,7 +80,12 @@ def _wrong(scope: Scope, expr: tree.Node, wanted: str, help: str = "") -> None:
 def _number(scope: Scope, expr: tree.Expr, wanted: str, low: float, strict: bool = False) -> float:
     value = _constant(scope, expr, wanted)
     if value < low or (strict and value == low):
-        scope.fail("E305", f"{wanted} is {'above' if strict else 'at least'} {low:g}", expr.span, f"this is {value:g}")
+        scope.fail(
+            "E305",
+            f"{wanted} is {'above' if strict else 'at least'} {low:g}",
+            expr.span,
+            f"this is {value:g}",
+        )
     return value
 
 
@@ -155,9 +166,10 @@ def _objective(scope: Scope, setting: tree.Setting) -> ObjectiveSetting:
             help_ = did_you_mean(near, known, f"{name} takes {', '.join(known)}")
             scope.fail("E305", f"{name} has no such option", argument.span, help=help_)
         found[option.name] = _option(scope, option, value)
-    weights = found.pop("weight", {})
-    game, penalty = found.pop("game", ("", None))  # type: ignore[misc]
-    return ObjectiveSetting(name, setting.span, found, weights, game, penalty)  # type: ignore[arg-type]
+    weights: Any = found.pop("weight", {})
+    game: Any = found.pop("game", ("", None))
+    options: Any = found
+    return ObjectiveSetting(name, setting.span, options, weights, game[0], game[1])
 
 
 def _option(scope: Scope, option: Option, expr: tree.Expr) -> object:
@@ -182,8 +194,12 @@ def _weights(scope: Scope, expr: tree.Expr) -> dict[str, float]:
     found: dict[str, float] = {}
     for s in expr.settings:
         if s.name not in scope.names:
-            scope.fail("E201", f"unknown variable `{s.name}`", s.name_span,
-                       help=did_you_mean(s.name, scope.names, "weights are by variable"))
+            scope.fail(
+                "E201",
+                f"unknown variable `{s.name}`",
+                s.name_span,
+                help=did_you_mean(s.name, scope.names, "weights are by variable"),
+            )
         found[s.name] = _number(scope, s.value, "a weight", 0.0)
     return found
 
@@ -191,7 +207,12 @@ def _weights(scope: Scope, expr: tree.Expr) -> dict[str, float]:
 def _game(scope: Scope, expr: tree.Expr) -> tuple[str, float | None]:
     called = _called(expr)
     if called is None or called[0] not in GAMES:
-        _wrong(scope, expr, "a game", did_you_mean(called[0] if called else "", GAMES, f"one of {', '.join(GAMES)}"))
+        _wrong(
+            scope,
+            expr,
+            "a game",
+            did_you_mean(called[0] if called else "", GAMES, f"one of {', '.join(GAMES)}"),
+        )
         raise AssertionError
     penalty = None
     for argument in called[1]:

@@ -95,7 +95,8 @@ def describe_objective(
     for g in games:
         sides = f"{g.adversary}({', '.join(_arguments(graph, g))})"
         formula = f"{formula} + game({sides})" if formula else f"min over the model, max over {g.adversary}: {sides}"
-        shown = rf"\min_{{\theta}} \max_{{{g.adversary}}} {g.adversary}({', '.join(map(latex_name, _arguments(graph, g)))})"
+        inside = ", ".join(map(latex_name, _arguments(graph, g)))
+        shown = rf"\min_{{\theta}} \max_{{{g.adversary}}} {g.adversary}({inside})"
         latex = f"{latex} + {shown}" if latex else shown
     reasons = tuple(s.because for s in elimination.steps if isinstance(s, (Dequantise, Invert)))
     reasons += tuple(s.because for s in elimination.steps if type(s).__name__ in ("Draw", "Settle"))
@@ -107,7 +108,11 @@ def describe_objective(
     if energy is not None:
         reasons += tuple(u.because for u in energy.updates)
     return Objective(
-        " + ".join(parts) or "nothing", kind, formula, latex, _estimator(elimination, terms, energy, games, closed, why_open),
+        " + ".join(parts) or "nothing",
+        kind,
+        formula,
+        latex,
+        _estimator(elimination, terms, energy, games, closed, why_open),
         reasons,
     )
 
@@ -136,8 +141,11 @@ def _estimator(
         parts.append(f"one reparameterised sample of {names}")
         exact = [t for t in terms if isinstance(t, MinusKL)]
         if exact:
-            parts.append("KL in closed form" if len(exact) == len(elimination.drawn) else
-                         f"KL in closed form for {', '.join(t.owner for t in exact)}")
+            parts.append(
+                "KL in closed form"
+                if len(exact) == len(elimination.drawn)
+                else f"KL in closed form for {', '.join(t.owner for t in exact)}"
+            )
         elif not closed:
             parts.append(why_open)
     if any(isinstance(s, Dequantise) for s in elimination.steps):
@@ -146,9 +154,15 @@ def _estimator(
         parts.append("change of variables")
     if energy is not None:
         kinds = {u.kind for u in energy.updates if u.variable in energy.state}
-        names = {"block": "block Gibbs", "sites": "Gibbs, one element at a time", "langevin": "Langevin dynamics"}
-        how = " and ".join(names[k] for k in sorted(kinds))
-        start = "persistent chains" if energy.persistent else "chains started at the data" if energy.from_data else "chains"
+        ways = {
+            "block": "block Gibbs",
+            "sites": "Gibbs, one element at a time",
+            "langevin": "Langevin dynamics",
+        }
+        how = " and ".join(ways[k] for k in sorted(kinds))
+        start = (
+            "persistent chains" if energy.persistent else "chains started at the data" if energy.from_data else "chains"
+        )
         parts.append(f"{how}, {energy.steps} step{'s' if energy.steps > 1 else ''}, {start}")
         if energy.summed:
             parts.append(f"{', '.join(energy.summed)} summed out in closed form")

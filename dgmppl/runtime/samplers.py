@@ -38,9 +38,7 @@ def langevin(
 
 
 @torch.no_grad()
-def gibbs(
-    updates: Sequence[Callable[..., Tensor] | None], *state: Tensor, steps: int = 1
-) -> tuple[Tensor, ...]:
+def gibbs(updates: Sequence[Callable[..., Tensor] | None], *state: Tensor, steps: int = 1) -> tuple[Tensor, ...]:
     """Gibbs sampling: each step draws every block given the latest value of all of them, in the order given.
 
     Args:

@@ -36,16 +36,12 @@ def describe_character(f: Failure) -> Diagnostic | None:
         return Diagnostic("E107", "strings stand in double quotes", place, help=f'write `"{inside}"`')
     if char in _MEANT:
         meant = _MEANT[char]
-        return Diagnostic(
-            "E103", f"`{char}` ({_name(char)}) is not `{meant}`", place, help=f"write `{meant}`"
-        )
+        return Diagnostic("E103", f"`{char}` ({_name(char)}) is not `{meant}`", place, help=f"write `{meant}`")
     if char == ";" and f.in_head:
         way_out = "what is given stands behind a bar: `p(x | z)`; variables are separated by commas"
         return Diagnostic("E107", "`;` is not a mark of this language", place, help=way_out)
     if char == ";" and f.opened:
-        return Diagnostic(
-            "E107", "`;` is not a mark of this language", place, help="commas stand between the parts"
-        )
+        return Diagnostic("E107", "`;` is not a mark of this language", place, help="commas stand between the parts")
     if char == "~":
         return Diagnostic("E107", "a distribution is not given with `~`", place, "write `=`", help=_drawn(f))
     if char in CHARACTERS:
@@ -60,9 +56,7 @@ def describe_character(f: Failure) -> Diagnostic | None:
     if char == "_" or char.isalpha() or char.isdigit():
         return _not_a_name(f, at)
     if not char.isprintable():
-        return Diagnostic(
-            "E103", f"there is an invisible character here: {_name(char)}", place, help="delete it"
-        )
+        return Diagnostic("E103", f"there is an invisible character here: {_name(char)}", place, help="delete it")
     return Diagnostic("E103", f"`{char}` is not a mark of this language", place, "unexpected")
 
 
@@ -74,11 +68,7 @@ def _drawn(f: Failure) -> str:
         return f"a type, and a factor for the distribution:  {f.words[0]} {name} : real   p({name}) ="
     if f.kind == "FACTOR":
         return f"{head} = ..."
-    return (
-        f"a distribution is given as a factor:  p({head}) = ..."
-        if f.kind == "NAME"
-        else "p(z) = Normal(0, 1)"
-    )
+    return f"a distribution is given as a factor:  p({head}) = ..." if f.kind == "NAME" else "p(z) = Normal(0, 1)"
 
 
 def _not_a_name(f: Failure, at: int) -> Diagnostic:
@@ -111,12 +101,8 @@ def describe_number(f: Failure) -> Diagnostic | None:
         plain = found.replace("_", "")
         return Diagnostic("E103", f"`{found}` is not a number", place, help=f"write `{plain}`")
     if re.fullmatch(r"[A-Za-z]\w*", tail) and not re.fullmatch(r"[eExXbBoO][0-9a-fA-F+-]*|[fFjLl]", tail):
-        return Diagnostic(
-            "E103", f"`{found}` is not a number", place, help=f"a product is written `{last} * {tail}`"
-        )
-    return Diagnostic(
-        "E103", f"`{found}` is not a number", place, help="numbers are written `3`, `0.5` or `1e-3`"
-    )
+        return Diagnostic("E103", f"`{found}` is not a number", place, help=f"a product is written `{last} * {tail}`")
+    return Diagnostic("E103", f"`{found}` is not a number", place, help="numbers are written `3`, `0.5` or `1e-3`")
 
 
 def _name(char: str) -> str:

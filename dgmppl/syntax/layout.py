@@ -92,21 +92,15 @@ def _space(item: Sequence[Node], bracket: str) -> None:
     """Choose the spaces between the parts of an item, all but the one before its first."""
     here = [n for n in item if isinstance(n, Piece)]
     texts = [p.text for p in here]
-    index = (
-        bracket == "[" and len(item) == len(here) == 3 and texts[1] in ("+", "-") and here[0].type == "NAME"
-    )
+    index = bracket == "[" and len(item) == len(here) == 3 and texts[1] in ("+", "-") and here[0].type == "NAME"
     tight = index or ".." in texts  # z[t-1], 1..T-1
     before: Piece | None = None
     unary = False
     for node in item:
         piece = node.open if isinstance(node, Group) else node
         is_unary = piece.text == "-" and (before is None or not _ends_value(before))
-        tight_operator = tight and (
-            piece.text in _OPERATORS or (before is not None and before.text in _OPERATORS)
-        )
-        piece.space = (
-            before is not None and not unary and not tight_operator and _apart(before, piece, bracket)
-        )
+        tight_operator = tight and (piece.text in _OPERATORS or (before is not None and before.text in _OPERATORS))
+        piece.space = before is not None and not unary and not tight_operator and _apart(before, piece, bracket)
         unary = is_unary
         before = piece
         if isinstance(node, Group):

@@ -35,9 +35,7 @@ def describe_syntax_error(failure: Failure) -> tuple[Diagnostic, int | None]:
 def _past(f: Failure) -> Diagnostic | None:
     if f.before != "<":
         return None
-    return Diagnostic(
-        "E101", "after `<` stands the name of an index", f.place, help="the past is written `x[<d]`"
-    )
+    return Diagnostic("E101", "after `<` stands the name of an index", f.place, help="the past is written `x[<d]`")
 
 
 def _depth(f: Failure) -> Diagnostic | None:
@@ -51,9 +49,7 @@ def _notation(f: Failure) -> Diagnostic | None:
         for at in range(f.start, f.start - len(notation), -1):
             if at >= 0 and f.text.startswith(notation, at) and (at == f.start or notation[0] not in "<|-"):
                 place = Span(at, at + len(notation))
-                return Diagnostic(
-                    "E107", f"`{notation}` is not a notation of this language", place, help=way_out
-                )
+                return Diagnostic("E107", f"`{notation}` is not a notation of this language", place, help=way_out)
     return None
 
 
@@ -79,9 +75,7 @@ def _model_line(f: Failure) -> Diagnostic | None:
             return Diagnostic("E102", f"`{f.word}` starts no spec", here, help=f"write `model {f.word[5:]}`")
         if nearest(f.word.lower(), ["model"]):
             return Diagnostic("E102", f"a spec starts with `model`, not `{f.word}`", here, help=way_out)
-        return Diagnostic(
-            "E102", "the `model` line is missing", here, "expected `model NAME` first", help=way_out
-        )
+        return Diagnostic("E102", "the `model` line is missing", here, "expected `model NAME` first", help=way_out)
     if f.word == "model" and f.before is not None and f.words != ["model"] and f.broken:
         return Diagnostic("E102", "a second model begins here", here, help="a file holds one model")
     if f.words == ["model"]:
@@ -89,9 +83,7 @@ def _model_line(f: Failure) -> Diagnostic | None:
             return Diagnostic("E102", "the model has no name", f.place, help=way_out)
         return Diagnostic("E102", "a model's name is a plain word", here, f"found {f.word}", help=way_out)
     if f.kind == "MODEL" and not f.broken:
-        return Diagnostic(
-            "E102", f"`{f.word}` after the model's name", here, "only the name stands here", help=way_out
-        )
+        return Diagnostic("E102", f"`{f.word}` after the model's name", here, "only the name stands here", help=way_out)
     if f.kind == "NAME" and f.earlier is not None and len(f.statement) == 1 and _same_line(f, f.earlier):
         start = f.text.rfind("\n", 0, f.earlier.start_pos or 0) + 1
         line = f.text[start : f.text.find("\n", f.end) if "\n" in f.text[f.end :] else len(f.text)]
@@ -140,9 +132,7 @@ def _reserved(f: Failure) -> Diagnostic | None:
         what = "the energy" if f.word == "E" else "factors"
         way_out = f"`{f.word}(...) = ...` stands for {what}; choose another name"
         return Diagnostic("E104", f"`{f.word}` cannot be a name", f.place, "reserved", help=way_out)
-    if (f.kind in ("FACTOR", "E") and len(f.statement) == 1) or (
-        f.words[-1:] in (["p"], ["q"]) and f.word == "="
-    ):
+    if (f.kind in ("FACTOR", "E") and len(f.statement) == 1) or (f.words[-1:] in (["p"], ["q"]) and f.word == "="):
         return None
     if f.word in RESERVED and (f.found == "NAME" or (f.words[-1:] and f.words[-1] in "([,|")):
         return Diagnostic(
@@ -181,9 +171,7 @@ def _unknown_statement(f: Failure) -> Diagnostic | None:
         way_out = f"`x = {name}(z)` defines a variable, `adversary {name}(x) = ...` an opponent"
         return Diagnostic("E106", f"`{name}(...)` is no statement", place, help=way_out)
     if f.word == "{" and near is None:
-        return Diagnostic(
-            "E106", f"there is no block `{name}`", place, help="settings stand in `train { ... }`"
-        )
+        return Diagnostic("E106", f"there is no block `{name}`", place, help="settings stand in `train { ... }`")
     way_out = f"did you mean `{near}`?" if near else "a statement starts with " + _listed(STATEMENTS)
     if f.broken or len(f.statement) > 1:
         way_out = f"did you mean `{near}`?" if near else f"`{head} = ...` defines a variable"
@@ -208,12 +196,7 @@ def _joined(f: Failure, name: str, place: Span) -> Diagnostic:
 
 
 def _comma(f: Failure) -> Diagnostic | None:
-    if (
-        not f.opened
-        or f.before is None
-        or "COMMA" not in f.accepts
-        or f.found not in (*_VALUES, "FACTOR", "LBRACE")
-    ):
+    if not f.opened or f.before is None or "COMMA" not in f.accepts or f.found not in (*_VALUES, "FACTOR", "LBRACE"):
         return None
     if f.before.type in _VALUES or f.before in _CLOSERS:
         label = f"`,` is missing between `{f.before}` and `{f.word}`"

@@ -18,10 +18,17 @@ def apply_overrides(spec: tree.Spec, overrides: tuple[str, ...]) -> tree.Spec:
     for override in overrides:
         name, equals, text = override.partition("=")
         name = name.strip()
-        value, problems = parse_expression(Source("--set", text.strip()))
+        value, _ = parse_expression(Source("--set", text.strip()))
         if not equals or value is None:
-            raise SpecError([Diagnostic("E705", f"cannot read the override `{override}`",
-                                        help="--set train.epochs=5, or --set T=3 for a constant")])
+            raise SpecError(
+                [
+                    Diagnostic(
+                        "E705",
+                        f"cannot read the override `{override}`",
+                        help="--set train.epochs=5, or --set T=3 for a constant",
+                    )
+                ]
+            )
         spec = _setting(spec, name[6:], value) if name.startswith("train.") else _constant(spec, name, value)
     return spec
 
@@ -35,7 +42,7 @@ def _moved(value: tree.Expr, span: Span) -> tree.Expr:
         if not isinstance(node, tree.Node):
             return node
         changed = {k: span if isinstance(v, Span) else move(v) for k, v in vars(node).items()}
-        return type(node)(**changed)
+        return type(node)(**changed)  # type: ignore[arg-type]
 
     return move(value)  # type: ignore[return-value]
 

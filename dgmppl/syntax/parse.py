@@ -32,9 +32,7 @@ _PLACES = (
 def grammar() -> Lark:
     """The LALR(1) parser of `grammar/dgm.lark`."""
     text = next(p for p in _PLACES if p.is_file()).read_text(encoding="utf-8")
-    return Lark(
-        text, parser="lalr", start=["start", "expr"], propagate_positions=True, maybe_placeholders=True
-    )
+    return Lark(text, parser="lalr", start=["start", "expr"], propagate_positions=True, maybe_placeholders=True)
 
 
 def parse_spec(source: Source) -> tuple[tree.Spec | None, tuple[Diagnostic, ...]]:
@@ -81,9 +79,7 @@ def _every_error(source: Source, failure: Failure) -> tuple[Diagnostic, ...]:
             found.append(diagnostic)
         if resume is None or resume <= begin:
             break
-        owed += balance(source.text[failure.start : resume]) + (
-            0 if failure.abandoned else len(failure.opened)
-        )
+        owed += balance(source.text[failure.start : resume]) + (0 if failure.abandoned else len(failure.opened))
         owed, begin = max(owed, 0), resume
         again = scan(grammar(), source.text, "start", begin)
         if not isinstance(again, Failure):

@@ -99,9 +99,7 @@ class Failure:
     @property
     def abandoned(self) -> bool:
         """Whether the statement broke off, and the next one or the end of the file follows."""
-        return self.found == END or (
-            self.broken and starts_statement(self.text, self.start, bool(self.opened))
-        )
+        return self.found == END or (self.broken and starts_statement(self.text, self.start, bool(self.opened)))
 
     def cut(self) -> Failure:
         """This failure, or the one that the parser ran past.
@@ -128,9 +126,7 @@ def starts_statement(text: str, at: int, inside: bool) -> bool:
     """Whether a statement starts at an offset; `inside` brackets `x = 3` and `q(z | 3)` can be parts."""
     if _KEYWORD.match(text, at):
         return True
-    return bool(
-        _WHOLE_HEAD.match(text, at) if inside else _HEAD.match(text, at) or _DEFINITION.match(text, at)
-    )
+    return bool(_WHOLE_HEAD.match(text, at) if inside else _HEAD.match(text, at) or _DEFINITION.match(text, at))
 
 
 def unclosed(tokens: tuple[Token, ...] | list[Token]) -> tuple[Token, ...]:
@@ -144,9 +140,7 @@ def unclosed(tokens: tuple[Token, ...] | list[Token]) -> tuple[Token, ...]:
     return tuple(opened)
 
 
-def scan(
-    lark: Lark, text: str, start: str, begin: int | None = None
-) -> tuple[Tree[Token], list[Token]] | Failure:
+def scan(lark: Lark, text: str, start: str, begin: int | None = None) -> tuple[Tree[Token], list[Token]] | Failure:
     """The parse tree and the tokens of a text, or the first thing in it that does not fit.
 
     With `begin` the text is taken up in its middle, at the start of a statement.
@@ -166,11 +160,7 @@ def scan(
                 found, at, to = token.type, token.start_pos or 0, _word_end(text, token)
                 break
             parser.feed_token(token)
-            if (
-                start == "start"
-                and len(state.value_stack) <= 3
-                and _between_statements(state.value_stack[:-1])
-            ):
+            if start == "start" and len(state.value_stack) <= 3 and _between_statements(state.value_stack[:-1]):
                 first = len(tokens)
             tokens.append(token)
             if token in PAIRS:
@@ -193,9 +183,7 @@ def scan(
 
 
 def _between_statements(stack: list[object]) -> bool:
-    return bool(stack) and all(
-        isinstance(t, Tree) and (t.data == "model" or t.data[:2] == "__") for t in stack
-    )
+    return bool(stack) and all(isinstance(t, Tree) and (t.data == "model" or t.data[:2] == "__") for t in stack)
 
 
 def _word_end(text: str, token: Token) -> int:
@@ -250,9 +238,7 @@ def resume(f: Failure) -> int | None:
         end = len(text) if end < 0 else end
         first = line + _indent(text, line)
         if first >= at and first - line <= indent and (first > f.start or f.abandoned):
-            plain = (
-                open_ <= 0 and not carries_on and f.before is not None and text[first : first + 1].isalpha()
-            )
+            plain = open_ <= 0 and not carries_on and f.before is not None and text[first : first + 1].isalpha()
             if plain or starts_statement(text, first, open_ > 0):
                 return first
         code = _NO_CODE.sub("", text[max(line, at) : end]).rstrip()

@@ -132,20 +132,7 @@ class Record(Node):
     settings: tuple[Setting, ...]
 
 
-Expr = (
-    Name
-    | Number
-    | String
-    | Boolean
-    | Learned
-    | Binary
-    | Negate
-    | Bracket
-    | Call
-    | Summation
-    | Quotation
-    | Record
-)
+Expr = Name | Number | String | Boolean | Learned | Binary | Negate | Bracket | Call | Summation | Quotation | Record
 
 # --- types and data ------------------------------------------------------------------------------
 
@@ -296,9 +283,7 @@ class Train(Node):
     settings: tuple[Setting, ...]
 
 
-Statement = (
-    Variable | Param | Const | Let | Net | Flow | Schedule | Factor | Definition | Energy | Adversary | Train
-)
+Statement = Variable | Param | Const | Let | Net | Flow | Schedule | Factor | Definition | Energy | Adversary | Train
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,7 @@ def describe_unfinished(f: Failure) -> Diagnostic | None:
         return _missing(f, f"the line breaks off after `{last}`", "a value is missing here")
     if f.kind in ("ROLE", "PARAM"):
         return _declaration(f, last)
-    if (
-        f.kind in ("CONST", "LET", "NET", "FLOW", "SCHEDULE", "ADVERSARY")
-        and "=" not in f.words
-        and not f.opened
-    ):
+    if f.kind in ("CONST", "LET", "NET", "FLOW", "SCHEDULE", "ADVERSARY") and "=" not in f.words and not f.opened:
         return _definition(f, last)
     if f.kind in ("FACTOR", "E") and last == ")" and "=" not in f.words and not f.opened:
         head = _text(f)
@@ -75,9 +71,7 @@ def _without_type(f: Failure, word: str, name: str) -> Diagnostic:
     if f.word == ",":
         return _missing(f, "one variable is declared at a time", "expected `:` and a type", declared)
     if f.word == "=" and f.kind == "ROLE":
-        return _missing(
-            f, f"`{name}` has no type", "expected `:` and a type", f"{declared}   p({name}) = ..."
-        )
+        return _missing(f, f"`{name}` has no type", "expected `:` and a type", f"{declared}   p({name}) = ...")
     if f.found == "NAME" and not f.broken:
         return _missing(f, f"`:` is missing after `{name}`", "expected `:`", f"{word} {name} : {f.word}")
     return _missing(f, f"`{name}` has no type", "expected `:` and a type", declared)
@@ -88,13 +82,9 @@ def _data(f: Failure, last: str) -> Diagnostic | None:
     if last == "from":
         return _missing(f, "`from` lacks its data", "the data is missing here", f"data is written {ways}")
     if f.statement[-1].type in ("NAME", "STRING") and f.words[-2] == "from":
-        return _missing(
-            f, f"a field of `{last}` is missing", "expected `.` and the field's name", f"{last}.image"
-        )
+        return _missing(f, f"a field of `{last}` is missing", "expected `.` and the field's name", f"{last}.image")
     if last == ".":
-        return _missing(
-            f, "the field is missing after `.`", "expected the field's name", f"data is written {ways}"
-        )
+        return _missing(f, "the field is missing after `.`", "expected the field's name", f"data is written {ways}")
     return None
 
 
@@ -109,18 +99,14 @@ def _definition(f: Failure, last: str) -> Diagnostic | None:
     if f.kind == "ADVERSARY" and len(f.words) == 2:
         return _missing(f, "an adversary lacks its arguments", "expected `(`", f"{head}(x) = mlp[256]")
     if f.kind in ("CONST", "NET", "FLOW", "SCHEDULE") and f.word == ":" and not f.broken:
-        return Diagnostic(
-            "E108", f"a {_WHAT[f.kind]} has no type", f.place, "expected `=`", help=f"{head} = ..."
-        )
+        return Diagnostic("E108", f"a {_WHAT[f.kind]} has no type", f.place, "expected `=`", help=f"{head} = ...")
     if f.kind in ("NET", "FLOW") and f.word == "(":
         way_out = f"its inputs stand where it is used:  {head} = ...   x = {f.words[1]}(z)"
         return Diagnostic(
             "E108", f"a {_WHAT[f.kind]} is named without its inputs", f.place, "expected `=`", help=way_out
         )
     if last == ":":
-        return _missing(
-            f, f"the type of `{f.words[1]}` is missing", "expected a type", f"{head} real[16] = ..."
-        )
+        return _missing(f, f"the type of `{f.words[1]}` is missing", "expected a type", f"{head} real[16] = ...")
     return _missing(f, f"`=` is missing after `{head}`", "expected `=`", f"{head} = ...")
 
 
@@ -145,13 +131,9 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
         return _index(f)
     if f.in_head and f.word == ")" and last == "(":
         way_out = EXAMPLES[f.kind]
-        return Diagnostic(
-            "E101", f"`{_text(f)})` names no variable", f.place, "expected a variable", help=way_out
-        )
+        return Diagnostic("E101", f"`{_text(f)})` names no variable", f.place, "expected a variable", help=way_out)
     if f.in_head and f.word == ")" and last == "|":
-        return Diagnostic(
-            "E101", "nothing is given after `|`", f.place, help=f"leave it out:  {_text(f, -1)})"
-        )
+        return Diagnostic("E101", "nothing is given after `|`", f.place, help=f"leave it out:  {_text(f, -1)})")
     if f.in_head and f.word == "|":
         return Diagnostic("E101", "there is a second `|`", f.place, help="all that is given: `p(x | y, z)`")
     if f.in_head and (f.word in tuple("()=+-*/@^{") or f.found in ("NUMBER", "STRING", "PARAM", "SUM")):
@@ -163,9 +145,7 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
         way_out = "parentheses hold several values only behind a name:  Normal(0, 1)"
         return Diagnostic("E101", "these parentheses hold one value", f.place, "expected `)`", help=way_out)
     if opening == "{" and f.word == ":":
-        return Diagnostic(
-            "E101", "a setting is given with `=`", f.place, "expected `=`", help=f"{last} = ..."
-        )
+        return Diagnostic("E101", "a setting is given with `=`", f.place, "expected `=`", help=f"{last} = ...")
     if f.word in ("[", "{") and (last in _OPERATORS or last in ("", "=", "(", "[")):
         way_out = "brackets follow the kind that they configure:  mlp[256, 256](z)"
         return Diagnostic("E107", "there are no lists", f.place, "expected a value", help=way_out)
@@ -178,9 +158,7 @@ def _index(f: Failure) -> Diagnostic:
     name = f.words[1]
     inside = f.text[f.opened[0].end_pos : f.end].strip()
     way_out = f"{name}[t in 1..{inside if inside.isdigit() and inside != '1' else 'T'}]"
-    return Diagnostic(
-        "E101", "an index has a name and a range", f.place, "expected `t in 1..T`", help=way_out
-    )
+    return Diagnostic("E101", "an index has a name and a range", f.place, "expected `t in 1..T`", help=way_out)
 
 
 def _missing(f: Failure, headline: str, label: str, way_out: str = "") -> Diagnostic:

@@ -35,9 +35,7 @@ Figures = dict[str, dict[str, Estimate]]
 _PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
 
 
-def make_record(
-    checked: Checked, model: GenerativeModel, result: Fit, figures: Figures, base: Path
-) -> dict[str, Any]:
+def make_record(checked: Checked, model: GenerativeModel, result: Fit, figures: Figures, base: Path) -> dict[str, Any]:
     """`run.json`: what opening the run needs, and what a reader wants to know of it.
 
     Args:

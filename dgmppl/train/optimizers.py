@@ -18,9 +18,7 @@ OPTIMIZERS: Mapping[str, Any] = {
 }
 
 
-def build_optimizer(
-    setting: OptimizerSetting, parameters: Iterable[torch.nn.Parameter]
-) -> torch.optim.Optimizer:
+def build_optimizer(setting: OptimizerSetting, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The torch optimiser of a checked setting; `beta1` and `beta2` are torch's `betas`."""
     kind = OPTIMIZERS[setting.name]
     options: dict[str, Any] = dict(setting.options)

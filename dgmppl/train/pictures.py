@@ -20,6 +20,7 @@ Array = NDArray[np.float32]
 # Fewer pixels than this in a vector are more likely measurements than an image.
 _FEWEST_PIXELS = 36
 _MOST_HISTOGRAMS = 16
+_MOST_BARS = 100
 _INCHES = 4.0
 
 
@@ -43,7 +44,7 @@ def draw_samples(samples: Mapping[str, Array], types: Mapping[str, Type], path: 
             axes.scatter(values[:, 0], values[:, 1], s=6, alpha=0.6, linewidths=0)
             axes.set_aspect("equal", "datalim")
         else:
-            _draw_histograms(axes, values.reshape(len(values), -1))
+            _draw_histograms(axes, values.reshape(len(values), -1), types[name])
         axes.set_title(f"{name} : {types[name].describe()}", fontsize=9)
     # Named here, because the path need not end in .png.
     figure.savefig(path, format="png", dpi=120)
@@ -75,18 +76,24 @@ def _draw_images(axes: Axes, images: Array, declared: Type) -> None:
     low, high = declared.support.low, declared.support.high
     low = float(images.min()) if low is None else low
     high = float(images.max()) if high is None else high
-    axes.imshow(
-        tile(images, high), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest"
-    )
+    axes.imshow(tile(images, high), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
     axes.set_axis_off()
 
 
-def _draw_histograms(axes: Axes, values: Array) -> None:
+def _draw_histograms(axes: Axes, values: Array, declared: Type) -> None:
     """Outlines of one histogram a column on common bins; of the first columns only when there are many."""
     shown = values[:, :_MOST_HISTOGRAMS]
-    finite = shown[np.isfinite(shown)]
-    bins = np.histogram_bin_edges(finite, bins=30).tolist()
+    bins = _bins(shown[np.isfinite(shown)], declared.support.discrete)
     for column in range(shown.shape[1]):
         axes.hist(shown[np.isfinite(shown[:, column]), column], bins=bins, histtype="step", label=str(column))
     if values.shape[1] > 1:
         axes.legend(fontsize=6, ncols=2, title=f"columns, {shown.shape[1]} of {values.shape[1]}")
+
+
+def _bins(values: Array, discrete: bool) -> list[float]:
+    """Edges of bins: one bin a value where values are whole numbers and not too many."""
+    if discrete and values.size and np.ptp(values) < _MOST_BARS:
+        edges = np.arange(values.min(), values.max() + 2) - 0.5
+    else:
+        edges = np.histogram_bin_edges(values, bins=30)
+    return [float(edge) for edge in edges]

@@ -51,8 +51,6 @@ def _report_lines(epochs: int) -> Report:
 
 def describe(epoch: Epoch) -> str:
     """An epoch's losses and figures in a line."""
-    losses = [
-        f"{'loss' if name == 'model' else f'{name} loss'} {value:.4g}" for name, value in epoch.losses.items()
-    ]
+    losses = [f"{'loss' if name == 'model' else f'{name} loss'} {value:.4g}" for name, value in epoch.losses.items()]
     figures = [f"validation {name} {value:.4g}" for name, value in epoch.validation.items()]
     return "  ".join(losses + figures)

@@ -107,9 +107,7 @@ def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
     try:
         checked = pipeline.read(path / SPEC, tuple(record["overrides"]))
     except SpecError as error:
-        problems = [
-            replace(d, code="E603", headline=f"{path / RECORD}: {d.headline}") for d in error.diagnostics
-        ]
+        problems = [replace(d, code="E603", headline=f"{path / RECORD}: {d.headline}") for d in error.diagnostics]
         raise SpecError(problems) from None
     parts(checked)
     where = open_device(device).device
@@ -170,18 +168,14 @@ def load_data(checked: Checked, base: Path) -> Splits:
     """The data of a spec's observed variables; relative file paths start from `base`."""
     graph, _ = parts(checked)
     problems = [
-        Diagnostic(
-            "E509", f"`{v.name}` is observed, but not said where from", v.span, help="add `from set.field`"
-        )
+        Diagnostic("E509", f"`{v.name}` is observed, but not said where from", v.span, help="add `from set.field`")
         for v in graph.observed
         if v.data is None
     ]
     if problems:
         raise SpecError(problems, checked.source)
     try:
-        return load(
-            {v.name: v.data for v in graph.observed if v.data}, {v.name: v.type for v in graph.observed}, base
-        )
+        return load({v.name: v.data for v in graph.observed if v.data}, {v.name: v.type for v in graph.observed}, base)
     except SpecError as error:
         raise SpecError(error.diagnostics, checked.source) from None
 
