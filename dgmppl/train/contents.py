@@ -48,7 +48,7 @@ def make_record(checked: Checked, model: GenerativeModel, result: Fit, figures: 
             "kind": KIND,
             "format": FORMAT,
             "model": graph.name,
-            "spec": checked.source.name,
+            "spec": Path(checked.source.name).name,
             "overrides": list(checked.overrides),
             **({"data_folder": str(base.resolve())} if from_files else {}),
             "settings": asdict(plan.settings),

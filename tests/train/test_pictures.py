@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmppl.graph.supports import BINARY, REAL, Support, Type
+from dgmppl.graph.supports import BINARY, INTEGER, REAL, Support, Type
 from dgmppl.train.pictures import draw_samples, image_shape, tile
 
 
@@ -36,6 +36,8 @@ def test_tiles_keep_every_image_in_reading_order():
         (Type(REAL, (8, 8)), np.full((3, 8, 8), np.nan)),
         (Type(REAL, (5,)), np.full((3, 5), np.nan)),
         (Type(REAL), np.arange(7.0)),
+        (Type(INTEGER), np.array([-3.0, 2.0])),
+        (Type(INTEGER), np.array([0.0, 1e7])),
         (Type(REAL, (3, 2, 2)), np.ones((4, 3, 2, 2))),
     ],
 )
