@@ -219,7 +219,8 @@ def _train(options: argparse.Namespace) -> int:
         )
     record = run.record
     kept = f"weights of epoch {record['best_epoch']} of {record['epochs']}"
-    print(f"{record['model']}: {kept}, {record['seconds']:.0f} s on {record['device']}")
+    interrupted = ", interrupted" if record["stopped"] == "interrupted" else ""
+    print(f"{record['model']}: {kept}, {record['seconds']:.0f} s on {record['device']}{interrupted}")
     _print_figures(record["figures"])
     print(f"results in {options.out}, samples in {options.out / 'samples.png'}")
     return FINE
