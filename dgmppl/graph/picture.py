@@ -11,12 +11,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import graphviz
+
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph import picture_style as style
 from dgmppl.graph.nodes import DataSource, Energy, Factor, Graph, Variable
-from dgmppl.graph.picture_edges import edges, pushes
+from dgmppl.graph.picture_edges import edges, node_ids, pushes
 from dgmppl.graph.picture_engine import draw
-from dgmppl.graph.picture_style import attributes, clean, font, identifier, label, markup, quoted, written
+from dgmppl.graph.picture_style import clean, font, label, markup, plain, written
 from dgmppl.graph.picture_text import density_text, function_text, network_text, value_text
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Residual, walk
@@ -55,32 +57,41 @@ def svg(graph: Graph) -> str:
 
 def dot(graph: Graph) -> str:
     """The picture as DOT, Graphviz's language. Equal graphs give equal text."""
-    lines = [
-        f"digraph {quoted(clean(graph.name))} {{",
-        f"  graph {attributes(style.GRAPH | (style.DENSE if len(graph.variables) > CROWDED else {}))}",
-        f"  node {attributes(style.NODE)}",
-        f"  edge {attributes(style.EDGE)}",
-        f"  graph [labelloc=b, label={label([_legend(graph)])}]",
-        "  subgraph cluster_model {",
-        f"    graph [labelloc=t, peripheries=0, label={_title(graph)}]",
-    ]
+    look = style.GRAPH | (style.DENSE if len(graph.variables) > CROWDED else {})
+    legend = {"labelloc": "b", "label": label([_legend(graph)])}
+    picture = graphviz.Digraph(plain(graph.name), graph_attr=look, node_attr=style.NODE, edge_attr=style.EDGE)
+    picture.attr("graph", **legend)
+    with picture.subgraph(name="cluster_model", graph_attr={"labelloc": "t", "peripheries": "0"}) as model:
+        model.attr("graph", label=_title(graph))
+        _draw_nodes(model, graph)
+        ids = node_ids(graph)
+        for edge in edges(graph):
+            first, last = edge.ends()
+            model.edge(ids[first], ids[last], **edge.attributes())
+    return picture.source
+
+
+def _draw_nodes(model: graphviz.Digraph, graph: Graph) -> None:
+    """Variables, those of a family inside its plate, then the energy and the adversaries."""
+    ids = node_ids(graph)
     plates = _plates(graph)
     inside = {v.name for _, members in plates for v in members}
-    lines += [f"    {_variable(graph, v)}" for v in graph.variables if v.name not in inside]
+    for v in graph.variables:
+        if v.name not in inside:
+            model.node(ids[v.name], **_variable(graph, v))
     for number, (text, members) in enumerate(plates):
-        plate = {"label": label([written(text, 10, style.QUIET)]), **style.PLATE_BOX}
-        lines += [f"    subgraph cluster_{number} {{", f"      graph {attributes(plate)}"]
-        lines += [f"      {_variable(graph, v)}" for v in members]
-        lines += ["    }"]
-    lines += [f"    {node}" for node in (*_energy(graph), *_adversaries(graph))]
-    lines += [f"    {edge.statement()}" for edge in edges(graph)]
-    return "\n".join([*lines, "  }", "}", ""])
+        with model.subgraph(name=f"cluster_{number}", graph_attr=style.PLATE_BOX) as plate:
+            plate.attr("graph", label=label([written(text, 10, style.QUIET)]))
+            for v in members:
+                plate.node(ids[v.name], **_variable(graph, v))
+    for name, look in (*_energy(graph), *_adversaries(graph)):
+        model.node(ids[name], **look)
 
 
 # --- nodes ---------------------------------------------------------------------------------------
 
 
-def _variable(graph: Graph, variable: Variable) -> str:
+def _variable(graph: Graph, variable: Variable) -> dict[str, str]:
     role = "condition" if variable.name in graph.conditions else variable.role
     look = dict(style.NODES[role])
     p, q = graph.factor("p", variable.name), graph.factor("q", variable.name)
@@ -104,8 +115,7 @@ def _variable(graph: Graph, variable: Variable) -> str:
         lines = [part for row in rows for part in row]
     laws = [f"{f.key} = {density_text(f.density)}" for f in (p, q) if f is not None]
     hover = "; ".join([f"{variable.role} {variable.name} : {variable.type.describe()}", *laws])
-    look = {"label": label(lines), **look, "tooltip": clean(hover)}
-    return f"{identifier(variable.name)} {attributes(look)}"
+    return {"label": label(lines), **look, "tooltip": plain(hover)}
 
 
 def _type(variable: Variable, size: float) -> str:
@@ -128,17 +138,17 @@ def _data(data: DataSource) -> str:
     return text
 
 
-def _energy(graph: Graph) -> Iterator[str]:
+def _energy(graph: Graph) -> Iterator[tuple[str, dict[str, str]]]:
     if graph.energy is not None:
         look = {"label": label([written("E", 14, "white", "B")]), **style.NODES["energy"]}
-        yield f'"E()" {attributes({**look, "tooltip": clean(_energy_text(graph.energy))})}'
+        yield "E()", {**look, "tooltip": plain(_energy_text(graph.energy))}
 
 
 def _energy_text(energy: Energy) -> str:
     return f"E({', '.join(energy.arguments)}) = {value_text(energy.value)}"
 
 
-def _adversaries(graph: Graph) -> Iterator[str]:
+def _adversaries(graph: Graph) -> Iterator[tuple[str, dict[str, str]]]:
     for adversary in graph.adversaries:
         kind = network_text(adversary.module.spec)
         rows = [
@@ -146,8 +156,7 @@ def _adversaries(graph: Graph) -> Iterator[str]:
             written(kind, 9, style.QUIET, longest=30),
         ]
         hover = f"adversary {adversary.name}({', '.join(adversary.arguments)}) = {kind}"
-        look = {"label": label(rows), **style.NODES["adversary"], "tooltip": clean(hover)}
-        yield f"{identifier(adversary.name + '()')} {attributes(look)}"
+        yield f"{adversary.name}()", {"label": label(rows), **style.NODES["adversary"], "tooltip": plain(hover)}
 
 
 def _plates(graph: Graph) -> list[tuple[str, list[Variable]]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dgmppl.graph import picture_style as style
 from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.picture_style import attributes, clean, identifier, label, written
+from dgmppl.graph.picture_style import label, plain, written
 from dgmppl.graph.picture_text import function_text, value_text
 from dgmppl.graph.values import Autoregressive, Density, Image, Pushforward, Residual, variables, walk
 
@@ -24,18 +24,33 @@ class Edge:
     look: dict[str, str] = field(default_factory=dict)
     upward: bool = False
 
-    def statement(self) -> str:
+    def ends(self) -> tuple[str, str]:
+        """Its two ends, the one that is drawn above first: Graphviz ranks by the order in which it reads them."""
+        return (self.head, self.tail) if self.upward else (self.tail, self.head)
+
+    def attributes(self) -> dict[str, str]:
+        """How it looks, in Graphviz's words."""
         look = {**style.EDGES[self.role], **self.look}
-        if self.upward:  # Graphviz ranks by the order in which it reads the ends
+        if self.upward:
             look["dir"] = "back"
             if "arrowhead" in look:
                 look["arrowtail"] = look.pop("arrowhead")
         if self.text:
             look = {"label": label(["&nbsp;&nbsp;" + written(self.text, 9, style.QUIET, longest=44)]), **look}
         if self.hover:
-            look["tooltip"] = clean(self.hover)
-        first, last = (self.head, self.tail) if self.upward else (self.tail, self.head)
-        return f"{identifier(first)} -> {identifier(last)} {attributes(look)}"
+            look["tooltip"] = plain(self.hover)
+        return look
+
+
+def node_ids(graph: Graph) -> dict[str, str]:
+    """What DOT calls each variable, the energy `E()` and each adversary `D()`.
+
+    Names of a spec would not do: in an edge's end, what follows a colon is a port.
+    """
+    names = [v.name for v in graph.variables]
+    names += ["E()"] if graph.energy is not None else []
+    names += [f"{a.name}()" for a in graph.adversaries]
+    return {name: f"n{k}" for k, name in enumerate(names)}
 
 
 def edges(graph: Graph) -> Iterator[Edge]:

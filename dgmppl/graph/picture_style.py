@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+import graphviz
+
 INK = "#1f2933"
 QUIET = "#66727f"
 SHADE = "#d8dee6"
@@ -104,14 +106,9 @@ def clean(text: str, longest: int = 0) -> str:
     return shown
 
 
-def quoted(text: str) -> str:
-    """A DOT string that reads as `text`: neither its quotes nor its backslashes mean anything to Graphviz."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def identifier(name: str) -> str:
-    """What DOT calls the node of this name."""
-    return quoted(clean(name))
+def plain(text: str) -> str:
+    """An attribute or a name that reads as `text`: no markup, and its backslashes mean nothing to Graphviz."""
+    return graphviz.escape(clean(text))
 
 
 def markup(text: str) -> str:
@@ -134,9 +131,3 @@ def font(marked: str, size: float, colour: str = "", tag: str = "") -> str:
 def label(rows: Iterable[str]) -> str:
     """An HTML-like label of marked up rows; the empty ones are left out."""
     return f"<{'<BR/>'.join(row for row in rows if row)}>"
-
-
-def attributes(values: dict[str, str]) -> str:
-    """`[color="red", label=<...>]`. Of all attributes only `label` may hold markup, made by `label`."""
-    items = (f"{key}={value if key == 'label' else quoted(value)}" for key, value in values.items())
-    return f"[{', '.join(items)}]"

@@ -61,9 +61,7 @@ def use(name: str) -> Use:
     return Use(real(16), S, name)
 
 
-def net(
-    *inputs: Value | str, kind: str = "mlp", hidden: tuple[int, ...] = (256, 256), out: str = ""
-) -> Apply:
+def net(*inputs: Value | str, kind: str = "mlp", hidden: tuple[int, ...] = (256, 256), out: str = "") -> Apply:
     options = (("out", out),) if out else ()
     module = Module("net", NetworkSpec(kind, hidden, options), 16, 16)
     return Apply(real(16), S, module, tuple(use(i) if isinstance(i, str) else i for i in inputs))
@@ -114,9 +112,7 @@ def vae(prior: Density | None = None, posterior: Density | None = None) -> Graph
 def vampprior() -> Graph:
     quoted = Quoted(real(16), S, "q(z | x)", (Learned(PIXELS, S, "pseudo", 16),))
     prior = Mixture(real(16), S, 16, Learned(real(16), S, "w"), quoted)
-    posterior = Pushforward(
-        real(16), S, dist("Normal", "x"), Chain(S, "f", (Block(S, "householder", 16),), 4)
-    )
+    posterior = Pushforward(real(16), S, dist("Normal", "x"), Chain(S, "f", (Block(S, "householder", 16),), 4))
     return vae(prior, posterior)
 
 
@@ -168,9 +164,7 @@ def rbm() -> Graph:
     value = op("-", op("-", value, op("@", held("b"), x)), op("@", held("c"), h))
     binary = Variable("h", "h", "latent", Type(BINARY, (100,)), S)
     data = DataSource("digits", "image", transforms=(("threshold", (8.0,)),))
-    return graph(
-        "rbm", [observed("x", Type(BINARY, (64,)), data), binary], [], energy=Energy(("x", "h"), value, S, S)
-    )
+    return graph("rbm", [observed("x", Type(BINARY, (64,)), data), binary], [], energy=Energy(("x", "h"), value, S, S))
 
 
 def jem() -> Graph:
@@ -195,9 +189,7 @@ def conditional_gan() -> Graph:
 
 
 def autoregressive() -> Graph:
-    step = Family(
-        real(), S, "Categorical", joint=net(Past(PIXELS, S, "x"), kind="causal", hidden=(256, 256, 256))
-    )
+    step = Family(real(), S, "Categorical", joint=net(Past(PIXELS, S, "x"), kind="causal", hidden=(256, 256, 256)))
     return graph("causal_cnn", [observed("x")], [factor("p", "x", (), Autoregressive(PIXELS, S, "x", step))])
 
 
@@ -208,15 +200,11 @@ def deep_vae(depth: int = 25, features: bool = True) -> Graph:
     factors += [factor("p", f"z[{n}]", (f"z[{n + 1}]",), dist("Normal", f"z[{n + 1}]")) for n in levels[:-1]]
     factors += [factor("p", "x", ("z[1]",), dist("Categorical", "z[1]"))]
     lets = [latent("r", 64, n, "let") for n in levels] if features else []
-    definitions = tuple(
-        Definition(f"r[{n}]", net(f"r[{n - 1}]" if n > 1 else "x", hidden=(64,)), S) for n in levels
-    )
+    definitions = tuple(Definition(f"r[{n}]", net(f"r[{n - 1}]" if n > 1 else "x", hidden=(64,)), S) for n in levels)
     if features:
         factors += [factor("q", f"z[{depth}]", ("x",), dist("Normal", f"r[{depth}]"))]
         for n in levels[:-1]:
-            change = Residual(
-                real(16), S, f"p(z[{n}] | z[{n + 1}])", net(f"r[{n}]", kind="linear", hidden=())
-            )
+            change = Residual(real(16), S, f"p(z[{n}] | z[{n + 1}])", net(f"r[{n}]", kind="linear", hidden=()))
             factors += [factor("q", f"z[{n}]", (f"z[{n + 1}]", "x"), change)]
     else:
         below = ["x", *(f"z[{n}]" for n in levels)]
