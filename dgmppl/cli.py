@@ -159,7 +159,7 @@ def _fmt(options: argparse.Namespace) -> int:
     status = FINE
     for path in options.specs:
         text = _read_text(path)
-        formatted = format_spec(text)
+        formatted = format_spec(text, str(path))
         if formatted == text:
             continue
         if options.check:

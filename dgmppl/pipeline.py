@@ -18,8 +18,9 @@ from dgmppl.emit.pyro_target import emit_pyro
 from dgmppl.emit.torch_target import emit_torch
 from dgmppl.emit.writer import Emitted
 from dgmppl.graph.elaborate import check_graph
+from dgmppl.graph.inverse import derive_posteriors
 from dgmppl.graph.nodes import Graph
-from dgmppl.plan.choose import check_plan
+from dgmppl.plan.choose import check_plan, missing_posteriors
 from dgmppl.plan.nodes import Plan
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
@@ -57,7 +58,7 @@ def read(spec: str | Path, overrides: Sequence[str] = ()) -> Checked:
     """Reads and checks a spec, a path or the text itself (which starts with `model`, after comments).
 
     A bad spec does not raise: it comes back with its diagnostics. `overrides` are `train.epochs=5` or a
-    constant's `T=3`. Raises SpecError (E110, E7xx) for a file that cannot be read, and for an override that is none.
+    constant's `T=3`. Raises SpecError (E701, E705) for a file that cannot be read, and for an override that is none.
     """
     source, path = _source(spec)
     return check(source, path, tuple(overrides))
@@ -79,7 +80,13 @@ def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] =
     problems += found
     if graph is None:
         return result(spec, None, None, problems)
-    plan, found = check_plan(graph, spec)
+    missing = missing_posteriors(graph)
+    derived: tuple[str, ...] = ()
+    if missing:
+        completed, derived = derive_posteriors(spec, graph, missing)
+        whole, _ = check_graph(completed, source)
+        graph = whole or graph
+    plan, found = check_plan(graph, spec, derived)
     return result(spec, graph, plan, problems + found)
 
 

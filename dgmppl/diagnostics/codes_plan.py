@@ -83,12 +83,23 @@ E(x) = mlp[64](x)
     ),
     "E306": Code(
         "a latent without a posterior",
-        "A latent has to be drawn given the data, and there is no q to draw it from.",
+        "A latent has to be drawn given the data, there is no q to draw it from, and none can be derived "
+        "for its support.",
         "A latent that is no bijection of the data, and that cannot be summed or integrated out, is "
         "drawn from q(latent | data); the ELBO measures how well that matches the true posterior "
         "(Kingma and Welling, 2014).",
-        _VAE.replace("q(z | x) = Normal(mlp[64](x))\n", ""),
-        _VAE,
+        """\
+model clusters
+observed x : real[2] from moons.point
+latent c : categorical(4)
+p(c) = Categorical(param)
+p(x | c) = Normal(mlp[64](c))
+""",
+        """\
+model clusters
+observed x : real[2] from moons.point
+p(x) = mixture[4](Normal(param))
+""",
     ),
     "E307": Code(
         "an adversary over the wrong variables",

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic
+from dgmppl.graph.inverse import can_derive, omissions
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import variables
@@ -38,24 +39,41 @@ from dgmppl.plan.structure import describe_structure
 from dgmppl.syntax import tree
 
 
-def check_plan(graph: Graph, spec: tree.Spec) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
-    """The plan that a graph's structure calls for, or None with what it lacks (E3xx)."""
+def missing_posteriors(graph: Graph) -> tuple[str, ...]:
+    """The latents that need a q, have none, and can be given one derived from the graph."""
+    scope = Scope(graph.source)
+    covered = {a for adversary in graph.adversaries for a in adversary.arguments}
+    with scope.statement():
+        known = eliminate(scope, graph, _needed(graph, covered)).known
+        pending = [v for v in graph.latents if v.name in _needed(graph, covered) and v.name not in known]
+        return tuple(v.name for v in pending if graph.factor("q", v.name) is None and can_derive(v))
+    return ()  # type: ignore[unreachable]  # elimination failed, which the plan will report
+
+
+def check_plan(
+    graph: Graph, spec: tree.Spec, derived: tuple[str, ...] = ()
+) -> tuple[Plan | None, tuple[Diagnostic, ...]]:
+    """The plan that a graph's structure calls for, or None with what it lacks (E3xx).
+
+    `derived` are the posteriors that were derived for it, as text.
+    """
     scope = Scope(graph.source)
     scope.names.update(dict(graph.constants))
     scope.names.update({v.name: v for v in graph.variables})
     plan: Plan | None = None
     with scope.statement():
         settings, asked = check_settings(scope, spec)
-        plan = _choose(scope, graph, spec, settings, asked)
+        plan = _choose(scope, graph, spec, settings, asked, derived)
     failed = any(d.severity == "error" for d in scope.diagnostics)
     return (None if failed else plan), tuple(scope.diagnostics)
 
 
-def _choose(scope, graph, spec, settings, asked):  # type: ignore[no-untyped-def]
+def _choose(scope, graph, spec, settings, asked, derived):  # type: ignore[no-untyped-def]
     covered = {a for adversary in graph.adversaries for a in adversary.arguments}
     needed = _needed(graph, covered)
     elimination = eliminate(scope, graph, needed)
     games = choose_games(scope, graph, elimination, asked)
+    _warn_omissions(scope, graph, elimination, covered)
     energy = None
     drawn = {q.head for q in elimination.drawn}
     if graph.energy is not None:
@@ -85,7 +103,27 @@ def _choose(scope, graph, spec, settings, asked):  # type: ignore[no-untyped-def
         criterion=_criterion(objective.kind, energy),
         settings=settings,
         importance=importance,
+        derived=derived,
     )
+
+
+def _warn_omissions(scope: Scope, graph: Graph, elimination: Elimination, covered: set[str]) -> None:
+    """Says where a given q leaves out a dependence that the posterior has (W401)."""
+    if any(d.severity == "error" for d in scope.diagnostics):
+        return
+    for omission in omissions(graph, tuple(elimination.drawn)):
+        q, other = omission.factor, omission.variable
+        if q.head in covered:
+            continue
+        given = (*q.parents, other)
+        scope.report(
+            "W401",
+            f"the posterior of `{q.head}` depends on `{other}`, and {q.key} does not read it",
+            q.head_span,
+            f"leaves out {' - '.join(omission.path)}",
+            help=f"a closer posterior reads it too: q({q.head} | {', '.join(given)}) = ...",
+            severity="warning",
+        )
 
 
 def _needed(graph: Graph, covered: set[str]) -> list[str]:

@@ -85,7 +85,7 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
             break
         v, q = ready[0]
         _verify_drawable(scope, q)
-        why = f"{v.name} is latent and no bijection of the data, and {q.key} is given"
+        why = f"{v.name} is latent and no bijection of the data: it is drawn from {q.key}"
         result.add(Draw(v.name, Reason(why, _line(scope, q.span.start)), q.key))
         result.drawn.append(q)
         pending.remove(v)
@@ -94,15 +94,11 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
     for v in pending:
         q = graph.factor("q", v.name)
         if q is None:
-            fit = "Categorical" if v.type.support.finite else "Normal"
             seen = ", ".join(o.name for o in graph.observed) or "x"
-            scope.report(
-                "E306",
-                f"the latent `{v.name}` has no posterior",
-                v.span,
-                "needs a q",
-                help=f"q({v.name} | {seen}) = {fit}(mlp[256, 256]({seen}))",
-            )
+            help_ = f"q({v.name} | {seen}) = Normal(mlp[256, 256]({seen}))"
+            if v.type.support.finite:
+                help_ = "a finite latent is a mixture: p(x) = mixture[10](...) sums it out exactly"
+            scope.report("E306", f"the latent `{v.name}` has no posterior", v.span, "needs a q", help=help_)
         elif not any(p.name in q.parents for p in pending if graph.factor("q", p.name) is None):
             missing = [p for p in q.parents if p not in result.known]
             scope.report(

@@ -27,6 +27,8 @@ def _text(plan: Plan) -> str:
     if plan.structure.q:
         structure += "   with " + " ".join(plan.structure.q)
     rows += _row("structure", structure)
+    for k, text in enumerate(plan.derived):
+        rows += _row("derived" if k == 0 else "", text)
     rows += _row("objective", plan.objective.name)
     rows += _row("", plan.objective.formula)
     for term in plan.terms:

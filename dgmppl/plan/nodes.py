@@ -219,3 +219,4 @@ class Plan:
     criterion: str | None
     settings: TrainSettings
     importance: int = 1
+    derived: tuple[str, ...] = ()

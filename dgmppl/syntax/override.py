@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.source import Source, Span
@@ -33,8 +34,11 @@ def apply_overrides(spec: tree.Spec, overrides: tuple[str, ...]) -> tree.Spec:
     return spec
 
 
-def _moved(value: tree.Expr, span: Span) -> tree.Expr:
-    """The expression with every place in it moved to `span`."""
+Moved = TypeVar("Moved", bound=tree.Node)
+
+
+def moved(value: Moved, span: Span) -> Moved:
+    """A piece of a tree with every place in it moved to `span`."""
 
     def move(node: object) -> object:
         if isinstance(node, tuple):
@@ -52,11 +56,11 @@ def _setting(spec: tree.Spec, name: str, value: tree.Expr) -> tree.Spec:
     old = [(b, s) for b in blocks for s in b.settings if s.name == name]
     if old:
         block, setting = old[-1]
-        new = replace(setting, value=_moved(value, setting.value.span))
+        new = replace(setting, value=moved(value, setting.value.span))
         changed = replace(block, settings=tuple(new if s is setting else s for s in block.settings))
         return replace(spec, statements=tuple(changed if s is block else s for s in spec.statements))
     place = spec.name_span
-    setting = tree.Setting(place, name, _moved(value, place), place)
+    setting = tree.Setting(place, name, moved(value, place), place)
     return replace(spec, statements=(*spec.statements, tree.Train(place, (setting,))))
 
 
@@ -66,5 +70,5 @@ def _constant(spec: tree.Spec, name: str, value: tree.Expr) -> tree.Spec:
         help_ = did_you_mean(name, constants, "settings are written train.name: --set train.epochs=5")
         raise SpecError([Diagnostic("E705", f"the spec has no constant `{name}`", help=help_)])
     old = constants[name]
-    new = replace(old, value=_moved(value, old.value.span))
+    new = replace(old, value=moved(value, old.value.span))
     return replace(spec, statements=tuple(new if s is old else s for s in spec.statements))

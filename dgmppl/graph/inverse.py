@@ -1,0 +1,152 @@
+"""The posterior's structure: which variables a q should read, and which of them a given q leaves out.
+
+The faithful inverse of Webb et al. (2018): eliminating latents from the moralised graph, each depends on its
+neighbours at that moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.values import Apply, Module, variables, walk
+from dgmppl.source import Source
+from dgmppl.syntax import tree
+from dgmppl.syntax.override import moved
+from dgmppl.syntax.parse import parse_spec
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+# The distribution that a derived q has: reparameterised, and on the latent's support.
+_FAMILIES = {"real": "Normal", "positive": "LogNormal", "unit": "Beta", "simplex": "Dirichlet"}
+_DEFAULT_HIDDEN = (256, 256)
+
+
+def dependence(graph: Graph) -> nx.DiGraph:
+    """Who depends on whom in p, features followed back to what they are computed from."""
+    import networkx as nx
+
+    found = nx.DiGraph()
+    found.add_nodes_from(v.name for v in graph.variables if v.role != "let")
+    for f in graph.factors:
+        if f.side == "p":
+            found.add_edges_from((parent, f.head) for parent in graph.roots(f.parents))
+    for d in graph.definitions:
+        if graph[d.variable].role != "let":
+            found.add_edges_from((parent, d.variable) for parent in graph.roots(variables(d.value)))
+    return found
+
+
+def _moral(graph: Graph) -> nx.Graph:
+    import networkx as nx
+
+    moral = nx.Graph(nx.moral_graph(dependence(graph)))
+    if graph.energy is not None:
+        members = graph.energy.arguments
+        moral.add_edges_from((a, b) for a in members for b in members if a != b)
+    return moral
+
+
+def can_derive(variable: Variable) -> bool:
+    """Whether a q can be derived for a latent: its support has a reparameterised distribution."""
+    return variable.type.support.name in _FAMILIES
+
+
+def derive_posteriors(spec: tree.Spec, graph: Graph, missing: tuple[str, ...]) -> tuple[tree.Spec, tuple[str, ...]]:
+    """The spec with a q for each of these latents, and those factors as text that can be pasted into it.
+
+    Latents are eliminated parents first, so a deeper one is inferred from those above the data: what q(z | .) reads
+    are the neighbours of z in the moralised graph that is left. Networks are sized like the generative ones.
+    """
+    moral = _moral(graph)
+    depth = _topological_order(graph)
+    statements: list[tree.Statement] = []
+    texts: list[str] = []
+    for name in sorted(missing, key=depth.index):
+        neighbours = sorted(moral.neighbors(name), key=depth.index)
+        moral.add_edges_from((a, b) for a in neighbours for b in neighbours if a != b)
+        moral.remove_node(name)
+        text = _factor_text(graph, graph[name], neighbours)
+        texts.append(text)
+        parsed, _ = parse_spec(Source("derived", f"model m\n{text}"))
+        assert parsed is not None
+        # Messages about it, and lines of emitted source, point at the latent's declaration.
+        statements.extend(moved(s, graph[name].span) for s in parsed.statements)
+    return tree.Spec(spec.span, spec.name, (*spec.statements, *statements), spec.name_span), tuple(texts)
+
+
+def _topological_order(graph: Graph) -> list[str]:
+    import networkx as nx
+
+    return list(nx.lexicographical_topological_sort(dependence(graph)))
+
+
+def _factor_text(graph: Graph, variable: Variable, parents: list[str]) -> str:
+    given = ", ".join(parents)
+    hidden = ", ".join(map(str, _hidden(graph, variable)))
+    family = _FAMILIES[variable.type.support.name]
+    if not parents:
+        return f"q({variable.name}) = {family}(param)"
+    return f"q({variable.name} | {given}) = {family}(mlp[{hidden}]({given}))"
+
+
+def _hidden(graph: Graph, variable: Variable) -> tuple[int, ...]:
+    """The hidden sizes of the first network that generates something from this latent."""
+    terms: list[object] = [f.density for f in graph.factors if f.side == "p" and variable.name in f.parents]
+    terms += [d.value for d in graph.definitions if variable.name in variables(d.value)]
+    for term in terms:
+        for t in walk(term):
+            module: Module | None = t.module if isinstance(t, Apply) else None
+            if module is not None and module.spec.hidden:
+                return module.spec.hidden
+    return _DEFAULT_HIDDEN
+
+
+# --- what a given q leaves out -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Omission:
+    """The posterior of `factor.head` depends on `variable` along `path`, and the factor does not read it."""
+
+    factor: Factor
+    variable: str
+    path: tuple[str, ...]
+
+
+def omissions(graph: Graph, drawn: tuple[Factor, ...]) -> tuple[Omission, ...]:
+    """The dependences that given posteriors leave out, the first of each.
+
+    Latents are drawn in this order; each one's posterior given what is known by then may depend on all of that, and
+    q must read enough of it to separate the latent from the rest (d-separation, Pearl 1988).
+    """
+    if graph.energy is not None:
+        return ()
+    import networkx as nx
+
+    depends = dependence(graph)
+    known = [v.name for v in graph.observed]
+    found: list[Omission] = []
+    for q in drawn:
+        reads = set(graph.roots(q.parents))
+        for other in known:
+            if other in reads or other == q.head or nx.is_d_separator(depends, {q.head}, {other}, reads & set(known)):
+                continue
+            found.append(Omission(q, other, _path(graph, q.head, other, reads)))
+            break
+        known.append(q.head)
+    return tuple(found)
+
+
+def _path(graph: Graph, start: str, end: str, blocked: set[str]) -> tuple[str, ...]:
+    """A path along which two variables depend on each other."""
+    import networkx as nx
+
+    undirected = _moral(graph)
+    undirected.remove_nodes_from([n for n in blocked if n not in (start, end)])
+    try:
+        return tuple(nx.shortest_path(undirected, start, end))
+    except nx.NetworkXNoPath:
+        return (start, end)
