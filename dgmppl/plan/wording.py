@@ -106,7 +106,10 @@ def describe_objective(
             reasons += (Reason(f"{f.head} is modelled element by element, each given those before it", line),)
     reasons += tuple(g.because for g in games)
     if energy is not None:
-        reasons += tuple(u.because for u in energy.updates)
+        reasons += tuple(u.because for u in energy.updates if u.variable != energy.enumerated)
+        if energy.enumerated is not None and graph.energy is not None:
+            line = scope.source.position(graph.energy.span.start)[0]
+            reasons += (Reason(f"{energy.enumerated} is one element of few values: it is summed exactly", line),)
     return Objective(
         " + ".join(parts) or "nothing",
         kind,
