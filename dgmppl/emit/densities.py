@@ -104,7 +104,7 @@ def _fill(
         if made:
             sources[name] = f"torch.{made}({size}, device=self.device)"
         else:
-            sources[name] = f"torch.full({size}, {number_text(number)}, device=self.device)"
+            sources[name] = f"torch.full({size}, {number!r}, device=self.device)"  # a float: 2 makes whole numbers
     elif shape:
         sources[name] = f"{sources[name]} + torch.zeros({shape_source(shape)}, device=self.device)"
 

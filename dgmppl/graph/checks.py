@@ -166,9 +166,13 @@ def _lands(value: Value, support: Support) -> bool:
 
 
 def _verify_cycles(scope: Scope, graph: Graph) -> None:
-    """No variable may depend on itself through p, through q, or through definitions (E205)."""
-    shared = [(x, d.variable, d.span) for d in graph.definitions for x in variables(d.value)]
-    for side in ("p", "q"):
+    """No variable may depend on itself through p, through q, or through definitions (E205).
+
+    A variable that is defined is so by the model: to q it is given, as in BiGAN's x = g(z), q(z | x).
+    """
+    defined = [(x, d.variable, d.span) for d in graph.definitions for x in variables(d.value)]
+    features = [e for e in defined if graph[e[1]].role == "let"]
+    for side, shared in (("p", defined), ("q", features)):
         edges = shared + [
             (x, f.head, f.head_span) for f in graph.factors if f.side == side for x in f.parents if x != f.head
         ]

@@ -88,9 +88,10 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
         why = f"{v.name} is latent and no bijection of the data: it is drawn from {q.key}"
         result.add(Draw(v.name, Reason(why, _line(scope, q.span.start)), q.key))
         result.drawn.append(q)
-        pending.remove(v)
         _features(scope, graph, result)
         _inversions(scope, graph, result)
+        # What was drawn may be the context of a flow, which can be inverted now.
+        pending = [v for v in pending if v.name not in result.known]
     for v in pending:
         q = graph.factor("q", v.name)
         if q is None:

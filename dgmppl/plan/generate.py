@@ -29,7 +29,8 @@ def choose_generation(scope: Scope, graph: Graph, energy: EnergyPlan | None) -> 
     while progress:
         progress = False
         for factor in graph.factors:
-            if factor.side == "p" and factor.head not in known and set(factor.parents) <= known:
+            needed = {*factor.parents, *variables(factor.density)} - {factor.head}
+            if factor.side == "p" and factor.head not in known and needed <= known:
                 if factor.head not in wanted:
                     continue
                 why = Reason(f"its parents are known: {factor.key}", line(factor.span.start))
