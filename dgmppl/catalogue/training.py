@@ -42,7 +42,6 @@ OBJECTIVES: dict[str, tuple[Option, ...]] = {
         Option("step_size", "positive"),
         Option("noise", "number"),
         Option("restart", "number"),
-        Option("decay", "number"),
         _WEIGHT,
     ),
     "adversarial": (Option("game", "game"), _WEIGHT),

@@ -67,7 +67,6 @@ def choose_sampler(
         step_size=float(options.get("step_size", 1.0)),
         noise=float(options.get("noise", 0.01)),
         restart=float(options.get("restart", 0.05 if langevin else 0.0)),
-        decay=float(options.get("decay", 0.0)),
         from_data=not langevin and not persistent,
     )
     return replace(plan, pseudo=_pseudo(graph, members, plan))

@@ -166,7 +166,6 @@ class EnergyPlan:
     step_size: float
     noise: float
     restart: float
-    decay: float
     from_data: bool
     pseudo: str | None = None
 
