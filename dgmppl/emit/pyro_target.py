@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.build import write_held
 from dgmppl.emit.densities import by_key, factor_reads
@@ -11,8 +14,9 @@ from dgmppl.emit.steps import needed_steps, noisy
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph
+from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Image, Operation, Value
-from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, Invert, Plan
+from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, Invert, MinusKL, Plan
 
 
 def verify_pyro(graph: Graph, plan: Plan) -> None:
@@ -52,7 +56,9 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
     verify_pyro(graph, plan)
     writer = Writer(graph.source)
     writer.use("GenerativeModel")
-    elbo = "TraceMeanField_ELBO" if any(type(t).__name__ == "MinusKL" for t in plan.terms) else "Trace_ELBO"
+    elbo = "TraceMeanField_ELBO" if any(isinstance(t, MinusKL) for t in plan.terms) else "Trace_ELBO"
+    if plan.importance > 1:
+        elbo = f"RenyiELBO(alpha=0, num_particles={plan.importance})"
     doc = f"{' '.join(f.key for f in graph.factors if f.side == 'p')}, for Pyro; fit with {elbo}."
     with writer.block(f"class {class_name(graph)}(GenerativeModel):"):
         writer.line(f'"""{doc}"""')
@@ -73,9 +79,25 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
 
 
 def _signature(graph: Graph, plan: Plan) -> str:
-    conditions = "".join(f", {graph[c].ident}: Tensor" for c in plan.conditions)
-    data = "".join(f", {v.ident}: Tensor | None = None" for v in graph.observed if v.name not in plan.conditions)
-    return f"self{conditions}{data}, n: int = 1"
+    """The data in the order in which the torch model takes it. What is modelled may be None, and is sampled then."""
+    needed = [k for k, v in enumerate(graph.observed) if v.name in plan.conditions]
+    data = ""
+    for k, v in enumerate(graph.observed):
+        optional = "" if v.name in plan.conditions else " | None"
+        data += f", {v.ident}: Tensor{optional}" + (" = None" if k > max(needed, default=-1) else "")
+    return f"self{data}, n: int = 1"
+
+
+@contextmanager
+def _weighing(writer: Writer, plan: Plan, factor: str) -> Iterator[None]:
+    """Puts a site under the weight that its term has in the objective, where that is not 1."""
+    keys = [(t.weight, vars(t)) for t in plan.terms]
+    weight = next((w for w, t in keys if factor in (t.get("factor"), t.get("q"), t.get("p"))), 1.0)
+    if weight == 1:
+        yield
+        return
+    with writer.block(f"with pyro.poutine.scale(scale={number_text(weight)}):"):
+        yield
 
 
 def _rows(graph: Graph, plan: Plan) -> str:
@@ -100,11 +122,11 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
             for step in pending:
                 if step.variable in latents:
                     image = next(i for i, s in inverted.items() if s.variable == step.variable)
-                    _write_image(writer, graph, inverted[image])
+                    _write_image(writer, graph, plan, inverted[image])
                 elif step.variable in inverted:
                     continue
                 elif isinstance(step, Draw):
-                    _write_site(writer, graph, step)
+                    _write_site(writer, graph, plan, step)
                 elif isinstance(step, Compute):
                     definition = graph.definition(step.variable)
                     assert definition is not None
@@ -112,18 +134,18 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
         writer.line(f"return {returned}")
 
 
-def _write_site(writer: Writer, graph: Graph, step: Draw) -> None:
+def _write_site(writer: Writer, graph: Graph, plan: Plan, step: Draw) -> None:
     factor = by_key(graph, step.factor)
     variable = graph[step.variable]
     observed = f", obs={variable.ident}" if variable.role == "observed" else ""
-    with writer.place(factor.span):
+    with writer.place(factor.span), _weighing(writer, plan, factor.key):
         writer.line(
             f'{variable.ident} = pyro.sample("{variable.name}", {factor_source(graph, factor)}{observed})',
             mark=True,
         )
 
 
-def _write_image(writer: Writer, graph: Graph, step: Invert) -> None:
+def _write_image(writer: Writer, graph: Graph, plan: Plan, step: Invert) -> None:
     """A variable that is a bijection of a latent is the latent's density pushed forward; a rounded one is a
     dequantised variable that the data pins to its bin."""
     definition, factor = graph.definition(step.image), graph.factor("p", step.variable)
@@ -147,12 +169,14 @@ def _write_image(writer: Writer, graph: Graph, step: Invert) -> None:
     with writer.place(definition.span):
         if step.noisy:
             name = noisy(image)
-            writer.line(f'{name} = pyro.sample("{name}", {density})', mark=True)
+            with _weighing(writer, plan, factor.key):
+                writer.line(f'{name} = pyro.sample("{name}", {density})', mark=True)
             delta = f"{writer.use('Delta')}(torch.floor({name}), event_dim={len(image.type.shape)})"
             writer.line(f'{image.ident} = pyro.sample("{image.name}", {delta}, obs={image.ident})', mark=True)
             source = name
         else:
-            writer.line(f'{image.ident} = pyro.sample("{image.name}", {density}, obs={image.ident})', mark=True)
+            with _weighing(writer, plan, factor.key):
+                writer.line(f'{image.ident} = pyro.sample("{image.name}", {density}, obs={image.ident})', mark=True)
             source = image.ident
         if reads_latent:
             writer.line(f"{latent} = {flow}.inverse({source})" if flows else f"{latent} = {source}", mark=True)
@@ -186,10 +210,11 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                 elif isinstance(step, Draw):
                     factor = by_key(graph, step.factor)
                     name = graph[step.variable]
-                    writer.line(
-                        f'{name.ident} = pyro.sample("{name.name}", {factor_source(graph, factor)})',
-                        mark=True,
-                    )
+                    with _weighing(writer, plan, factor.key):
+                        writer.line(
+                            f'{name.ident} = pyro.sample("{name.name}", {factor_source(graph, factor)})',
+                            mark=True,
+                        )
             writer.at = None
 
 

@@ -85,9 +85,9 @@ def _choose(scope, graph, spec, settings, asked, derived):  # type: ignore[no-un
         closed, why = False, "an importance-weighted bound needs the ratio p / q of every draw"
     terms = _terms(scope, graph, elimination, covered, energy, closed)
     _verify_fitted(scope, graph, spec, terms, games)
+    terms = _weighted(terms, asked)
     objective = wording.describe_objective(scope, graph, elimination, terms, energy, games, closed, why, importance)
     _verify_asked(scope, objective.name, asked, elimination, energy, games, terms)
-    terms = _weighted(terms, asked)
     generate = choose_generation(scope, graph, energy)
     return Plan(
         model=graph.name,

@@ -6,6 +6,7 @@ import re
 
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
+from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Autoregressive
 from dgmppl.plan.eliminate import Elimination
 from dgmppl.plan.nodes import (
@@ -62,32 +63,40 @@ def describe_objective(
     """Names what elimination left: the name follows from the terms, not the other way round."""
     noisy = [s for s in elimination.steps if isinstance(s, Dequantise)]
     drawn = [q.head for q in elimination.drawn]
-    seen = ", ".join(v for v in (o.name for o in graph.observed) if v not in graph.conditions)
+    implicit = [d.variable for d in elimination.implicit]
+    replaced = [h for h in drawn if any(h in _arguments(graph, g) for g in games)]
+    seen = ", ".join(v.name for v in graph.observed if v.name not in (*graph.conditions, *implicit))
     target = f"log p({seen}{' | ' + ', '.join(graph.conditions) if graph.conditions else ''})"
     parts: list[str] = []
     kind = ""
     scored = any(isinstance(t, (LogProb, LogDet, MinusKL, MinusLogProb)) for t in terms)
-    if scored and drawn:
+    weighted = "weighted terms of the " if any(t.weight != 1 for t in terms) else ""
+    target += " up to log Z" if energy is not None else ""
+    if scored and replaced:
+        parts.append(f"{weighted}expected log-likelihood of {seen} under q")
+    elif scored and drawn:
         name = f"importance-weighted bound of {importance} samples" if importance > 1 else "ELBO"
-        parts.append(f"{name}, a lower bound on {target}")
+        parts.append(f"{weighted}{name}, a lower bound on {target}")
         kind = "elbo"
     elif scored and noisy:
-        parts.append(f"dequantised likelihood, a lower bound on {target}")
+        parts.append(f"{weighted}dequantised likelihood, a lower bound on {target}")
         kind = "elbo"
     elif scored:
-        parts.append(f"exact log-likelihood {target}")
+        parts.append(f"{weighted}exact log-likelihood {target}")
         kind = "log_prob"
     if energy is not None:
         persistent = "persistent " if energy.persistent else ""
         parts.append(f"{persistent}contrastive divergence")
-        kind = "log_prob" if not scored and energy.partition else ""
+        whole = all(graph[n].role == "observed" for n in energy.state)
+        kind = "log_prob" if not scored and energy.partition and whole else ""
     if games:
         parts.append(f"adversarial ({games[0].game})")
-        implicit = [d.variable for d in elimination.implicit]
-        replaced = [h for h in drawn if any(h in _arguments(graph, g) for g in games)]
         kind = "" if implicit or replaced else kind
-    formula = " ".join(_signed(t.label, k) for k, t in enumerate(terms))
-    latex = " ".join(_signed(t.latex or t.label, k) for k, t in enumerate(terms))
+    formula = " ".join(_signed(t.label, k, t.weight) for k, t in enumerate(terms))
+    latex = " ".join(_signed(t.latex or t.label, k, t.weight) for k, t in enumerate(terms))
+    if importance > 1:
+        formula = f"log 1/{importance} sum of {importance} exp( {formula} )"
+        latex = rf"\log \frac{{1}}{{{importance}}} \sum_{{k=1}}^{{{importance}}} \exp\left( {latex} \right)"
     if drawn and scored:
         over = ", ".join(q.key for q in elimination.drawn)
         formula = f"E_{{{over}}}[ {formula} ]"
@@ -115,7 +124,7 @@ def describe_objective(
         kind,
         formula,
         latex,
-        _estimator(elimination, terms, energy, games, closed, why_open),
+        _estimator(elimination, terms, energy, games, closed, why_open, importance),
         reasons,
     )
 
@@ -124,10 +133,11 @@ def _arguments(graph: Graph, game: GamePlan) -> tuple[str, ...]:
     return next(a.arguments for a in graph.adversaries if a.name == game.adversary)
 
 
-def _signed(label: str, position: int) -> str:
+def _signed(label: str, position: int, weight: float) -> str:
+    times = "" if weight == 1 else f"{number_text(weight)} "
     if label.startswith("-"):
-        return f"- {label[1:]}" if position else label
-    return f"+ {label}" if position else label
+        return f"- {times}{label[1:]}" if position else f"-{times}{label[1:]}"
+    return f"+ {times}{label}" if position else f"{times}{label}"
 
 
 def _estimator(
@@ -137,11 +147,13 @@ def _estimator(
     games: tuple[GamePlan, ...],
     closed: bool,
     why_open: str,
+    importance: int,
 ) -> str:
     parts: list[str] = []
     if elimination.drawn:
         names = ", ".join(q.head for q in elimination.drawn)
-        parts.append(f"one reparameterised sample of {names}")
+        many = f"{importance} reparameterised samples" if importance > 1 else "one reparameterised sample"
+        parts.append(f"{many} of {names}")
         exact = [t for t in terms if isinstance(t, MinusKL)]
         if exact:
             parts.append(
