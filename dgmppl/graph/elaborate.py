@@ -47,10 +47,11 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     instances = [i for s in spec.statements if isinstance(s, tree.Factor) for i in _instances(scope, s)]
     _verify_heads(scope, instances)
     headers = {(i.statement.side, i.head.name): i for i in reversed(instances)}
+    attempted = {(s.side, h.name) for s in spec.statements if isinstance(s, tree.Factor) for h in s.heads}
     factors = []
     for instance in instances:
         with scope.statement():
-            factors.append(_factor(scope, instance, headers))
+            factors.append(_factor(scope, instance, headers, attempted))
     definitions = list(features)
     energy: Energy | None = None
     adversaries: list[Adversary] = []
@@ -247,13 +248,20 @@ def _verify_heads(scope: Scope, instances: list[Instance]) -> None:
 # --- statements ----------------------------------------------------------------------------------
 
 
-def _factor(scope: Scope, instance: Instance, headers: Mapping[tuple[str, str], Instance]) -> Factor:
+def _factor(
+    scope: Scope,
+    instance: Instance,
+    headers: Mapping[tuple[str, str], Instance],
+    attempted: set[tuple[str, str]],
+) -> Factor:
     statement, variable = instance.statement, instance.head
 
     def find(quotation: tree.Quotation) -> Instance:
         target = _resolve(scope, quotation.heads[0], instance.env)
         found = headers.get((quotation.side, target.name))
         if found is None:
+            if (quotation.side, target.family or target.name) in attempted:
+                raise Fail  # it has one, whose own mistake was reported
             scope.fail("E206", f"`{target.name}` has no factor in {quotation.side}", quotation.span, "quoted here")
         return found
 
