@@ -6,6 +6,7 @@ variable that do not multiply each other are drawn at once (Hinton 2002; Tomczak
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from dgmppl.diagnostics import Note
@@ -53,6 +54,9 @@ def choose_sampler(
         )
     options = asked.options if asked is not None else {}
     langevin = any(u.kind == "langevin" for u in updates if u.variable in state)
+    step_size, noise = _langevin_defaults([graph[n] for n in state])
+    if "step_size" in options and "noise" not in options and noise > 0.01:
+        noise = math.sqrt(2 * float(options["step_size"]))
     persistent = bool(options.get("persistent", langevin))
     plan = EnergyPlan(
         polynomial=form,
@@ -64,12 +68,20 @@ def choose_sampler(
         steps=int(options.get("steps", 20 if langevin else 1)),
         persistent=persistent,
         chains=int(options.get("chains", settings.batch)),
-        step_size=float(options.get("step_size", 1.0)),
-        noise=float(options.get("noise", 0.01)),
+        step_size=float(options.get("step_size", step_size)),
+        noise=float(options.get("noise", noise)),
         restart=float(options.get("restart", 0.05 if langevin else 0.0)),
         from_data=not langevin and not persistent,
     )
     return replace(plan, pseudo=_pseudo(graph, members, plan))
+
+
+def _langevin_defaults(state: list[Variable]) -> tuple[float, float]:
+    """Step size and noise. On bounded values large steps with little noise work, for the bounds hold the chain
+    (Tomczak 2022, Sec. 6.4); elsewhere they would leave for infinity, or freeze in a mode, so small steps with the
+    noise that makes the energy's density stationary, sqrt(2 step size) (Welling and Teh 2011)."""
+    bounded = all(v.type.support.low is not None and v.type.support.high is not None for v in state)
+    return (1.0, 0.01) if bounded else (0.01, math.sqrt(0.02))
 
 
 def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial | None, line: int) -> Update:
