@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dgmppl.emit.polynomials import polynomial_source
 from dgmppl.emit.values import Place, shape_source, value_source
-from dgmppl.emit.writer import Writer
+from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.polynomial import Polynomial
 from dgmppl.graph.supports import Support, number_text
@@ -235,7 +235,7 @@ def _write_sweep(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
     with writer.method(f"sweep(self{_signature(graph, names)}) -> {result}", doc):
         for n in names:
             _write_update(writer, graph, sampler, n)
-        writer.line(f"return ({', '.join(energy_arguments_of(graph, names))},)")
+        writer.line(f"return {tuple_source(energy_arguments_of(graph, names))}")
 
 
 def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) -> None:
@@ -309,4 +309,4 @@ def _write_draw(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
                 given = tuple(v.name for v in graph.variables if v.name in update.logits.reads())
             ident = graph[name].ident
             writer.line(f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, given))}).sample()")
-        writer.line(f"return ({', '.join(energy_arguments_of(graph, energy.arguments))},)")
+        writer.line(f"return {tuple_source(energy_arguments_of(graph, energy.arguments))}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.steps import batch_size, needed_steps, write_generation, write_steps
 from dgmppl.emit.values import Place, inputs_source
-from dgmppl.emit.writer import Writer
+from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Adversary, Graph
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import variables
@@ -57,7 +57,7 @@ def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary)
     doc = f"({', '.join(names)}) of the data, and of the model."
     with writer.method(f"sides_{adversary.ident}(self{data}) -> {result}", doc):
         write_steps(writer, graph, plan, needed_steps(graph, plan.steps, names))
-        ours = f"({', '.join(graph[a].ident for a in names)},)"
+        ours = tuple_source([graph[a].ident for a in names])
         writer.line(f"real = {ours}")
         write_generation(writer, graph, plan, _model_steps(graph, plan, names), batch_size(graph), differentiable=True)
         writer.line(f"return real, {ours}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.emit.polynomials import polynomial_source
-from dgmppl.emit.writer import Writer
+from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.supports import Support, number_text
@@ -50,7 +51,7 @@ class Place:
 
 
 def shape_source(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    return tuple_source(shape)
 
 
 def batched(value: object) -> bool:
@@ -167,7 +168,7 @@ def module_source(module: Module, writer: Writer) -> str:
     arguments = [str(module.length)] if entry.needs_length else []
     arguments += [str(module.inputs), shape_source(module.spec.hidden), str(module.outputs)]
     known = {o.name: o.argument for o in entry.options}
-    arguments += [f"{known[k]}={v!r}" for k, v in module.spec.options]
+    arguments += [f"{known[k]}={json.dumps(v)}" for k, v in module.spec.options]
     if module.context:
         arguments.append(f"context={module.context}")
     return f"{writer.use(entry.runtime)}({', '.join(arguments)})"

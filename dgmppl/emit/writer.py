@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dgmppl.source import Source, Span
+
+
+def tuple_source(parts: Sequence[object]) -> str:
+    """A tuple as a person writes it: `(x,)`, `(x, y)`."""
+    return f"({', '.join(map(str, parts))}{',' if len(parts) == 1 else ''})"
 
 
 @dataclass(frozen=True)
