@@ -1,0 +1,89 @@
+"""Checks of the plan as a whole: that there is something to fit, as the structure allows, by a q that fits."""
+
+from __future__ import annotations
+
+from dgmppl.graph.inverse import omissions
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.scope import Scope
+from dgmppl.plan.eliminate import Elimination
+from dgmppl.plan.nodes import EnergyPlan, GamePlan, Term
+from dgmppl.plan.settings import ObjectiveSetting
+from dgmppl.syntax import tree
+
+
+def verify_fitted(
+    scope: Scope, graph: Graph, spec: tree.Spec, terms: tuple[Term, ...], games: tuple[GamePlan, ...]
+) -> None:
+    """Reports a model in which nothing says how the data came about (E309)."""
+    if terms or games or any(d.severity == "error" for d in scope.diagnostics):
+        return
+    scope.fail(
+        "E309",
+        "nothing here says how the data came about",
+        spec.name_span,
+        "no factor, energy or adversary",
+        help=f"model {graph.observed[0].name}: p({graph.observed[0].name}) = ...",
+    )
+
+
+def verify_asked(
+    scope: Scope,
+    derived: str,
+    asked: ObjectiveSetting | None,
+    elimination: Elimination,
+    energy: EnergyPlan | None,
+    games: tuple[GamePlan, ...],
+    terms: tuple[Term, ...],
+) -> None:
+    """An objective asked for must be one that the structure allows (E303)."""
+    if asked is None or any(d.severity == "error" for d in scope.diagnostics):
+        return
+    bound = bool(elimination.drawn)
+    allowed = {
+        "elbo": (bound, "an ELBO needs a latent that is drawn from a q, and none is"),
+        "iwae": (bound, "an importance-weighted bound needs a latent that is drawn from a q, and none is"),
+        "likelihood": (
+            not bound and energy is None and bool(terms),
+            "the likelihood is not exact here: it has "
+            + ("latents drawn from q" if bound else "an energy" if energy else "no density"),
+        ),
+        "contrastive_divergence": (energy is not None, "contrastive divergence needs an energy E(...)"),
+        "adversarial": (bool(games), "a game needs an adversary: adversary D(x) = mlp[256]"),
+    }
+    fine, why = allowed[asked.name]
+    if not fine:
+        scope.fail(
+            "E303",
+            f"{asked.name} does not fit this model",
+            asked.span,
+            why,
+            help=f"its structure calls for: {derived}",
+        )
+    owners = {t.owner for t in terms} | {a for g in games for a in [g.adversary]}
+    for name in asked.weights:
+        if name not in owners:
+            scope.fail(
+                "E305",
+                f"no term of the objective belongs to `{name}`",
+                asked.span,
+                f"terms belong to {', '.join(sorted(owners))}",
+            )
+
+
+def warn_omissions(scope: Scope, graph: Graph, elimination: Elimination, covered: set[str]) -> None:
+    """Says where a given q leaves out a dependence that the posterior has (W401)."""
+    if any(d.severity == "error" for d in scope.diagnostics):
+        return
+    for omission in omissions(graph, tuple(elimination.drawn)):
+        q, other = omission.factor, omission.variable
+        if q.head in covered:
+            continue
+        given = (*q.parents, other)
+        scope.report(
+            "W401",
+            f"the posterior of `{q.head}` depends on `{other}`, and {q.key} does not read it",
+            q.head_span,
+            f"leaves out {' - '.join(omission.path)}",
+            help=f"a closer posterior reads it too: q({q.head} | {', '.join(given)}) = ...",
+            severity="warning",
+        )
