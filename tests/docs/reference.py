@@ -1,0 +1,86 @@
+"""The language reference as data: its examples, and the tables that are written from the catalogue.
+
+`python -m tests.docs.reference` writes the tables into docs/language.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, UNBOUNDED_ONLY, Distribution
+from dgmppl.data.catalogue import DATASETS
+
+PATH = Path(__file__).parents[2] / "docs" / "language.md"
+
+_BLOCK = re.compile(r"(?:<!-- prelude\n(?P<prelude>.*?)-->\n)?```dgm(?P<info>[^\n]*)\n(?P<text>.*?)```", re.DOTALL)
+_TABLE = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A spec of the reference, and the codes that it must give; none for one that is fine."""
+
+    line: int
+    text: str
+    codes: tuple[str, ...]
+
+
+def examples(reference: str) -> list[Example]:
+    """Every spec of the reference. A fragment follows its prelude; in an `each` block every line does."""
+    found = []
+    for block in _BLOCK.finditer(reference):
+        line = reference.count("\n", 0, block.start("text"))
+        prelude, words = block["prelude"] or "", block["info"].split()
+        texts = [t for t in block["text"].splitlines() if t.strip()] if words == ["each"] else [block["text"]]
+        codes = tuple(words[1:]) if words[:1] == ["error"] else ()
+        assert words[:1] in ([], ["fragment"], ["each"], ["error"]), f"line {line}: dgm {' '.join(words)}"
+        assert bool(prelude) != text_is_whole(texts[0]), f"line {line}: a whole spec, or a fragment after its prelude"
+        found += [Example(line + k, f"{prelude}{text}\n", codes) for k, text in enumerate(texts, start=1)]
+    return found
+
+
+def text_is_whole(text: str) -> bool:
+    return text.lstrip().startswith("model ")
+
+
+def distributions() -> str:
+    rows = ["| distribution | parameters | support | draws can be differentiated | closed KL to its own kind |"]
+    rows += ["|---|---|---|---|---|"]
+    for d in DISTRIBUTIONS.values():
+        parameters = ", ".join(f"`{p.name}`" + (" > 0" if p.constraint == "positive" else "") for p in d.parameters)
+        cells = (f"`{d.name}`", parameters, _supports(d), _yes(d.reparameterised), _yes((d.name, d.name) in CLOSED_KL))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _supports(d: Distribution) -> str:
+    written = {"categorical": "categorical(K)", "integer": "integer(a..b)"}
+    if d.name in UNBOUNDED_ONLY:
+        written = {"integer": "integer"}
+    return ", ".join(f"`{written.get(s, s)}`" for s in d.supports)
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else ""
+
+
+def datasets() -> str:
+    rows = ["| data set | field | type | rows: training, validation, test |", "|---|---|---|---|"]
+    for name, data in DATASETS.items():
+        splits = ", ".join(map(str, data.splits))
+        for field, entry in data.fields.items():
+            what = entry.description
+            rows.append(f"| {data.description} | `{name}.{field}`: {what} | `{entry.type.describe()}` | {splits} |")
+    return "\n".join(rows) + "\n"
+
+
+def written(reference: str) -> str:
+    """The reference with its tables as the catalogue has them."""
+    tables = {"distributions": distributions(), "datasets": datasets()}
+    return _TABLE.sub(lambda m: m[1] + tables[m[2]] + m[4], reference)
+
+
+if __name__ == "__main__":
+    PATH.write_text(written(PATH.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")

@@ -1,0 +1,128 @@
+"""The language reference: every example is checked, every word of the language is there."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from dgmppl import pipeline
+from dgmppl.catalogue import training
+from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
+from dgmppl.catalogue.transforms import TRANSFORMS
+from dgmppl.data.catalogue import DATASETS
+from dgmppl.graph.scope import RESERVED
+from dgmppl.graph.supports import NAMES
+from dgmppl.plan.settings import TrainSettings
+from dgmppl.syntax import tree
+
+from .reference import PATH, Example, examples, written
+
+REFERENCE = PATH.read_text(encoding="utf-8")
+EXAMPLES = examples(REFERENCE)
+GRAMMAR = (Path(__file__).parents[2] / "grammar" / "dgm.lark").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: f"line {e.line}")
+def test_example(example: Example) -> None:
+    checked = pipeline.read(example.text)
+    assert {d.code for d in checked.diagnostics} == set(example.codes), checked.diagnostics
+    assert checked.ok == (not any(code.startswith("E") for code in example.codes))
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if not e.codes], ids=lambda e: f"line {e.line}")
+def test_a_good_example_compiles_to_python(example: Example) -> None:
+    compile(pipeline.emit(pipeline.read(example.text)).text, "example", "exec")
+
+
+def test_tables_are_those_of_the_catalogue() -> None:
+    assert written(REFERENCE) == REFERENCE, "write them with: python -m tests.docs.reference"
+
+
+def _fields() -> Iterator[str]:
+    for name, data in DATASETS.items():
+        yield from (f"{name}.{field}" for field in data.fields)
+
+
+def _options() -> Iterator[str]:
+    for options in training.OBJECTIVES.values():
+        yield from (o.name for o in options)
+    for names in (*training.OPTIMIZERS.values(), *training.GAMES.values()):
+        yield from names
+    for network in NETWORKS.values():
+        yield from (o.name for o in network.options)
+    for bijection in BIJECTIONS.values():
+        yield from (*(s.name for s in bijection.slots), *bijection.numbers)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(words, id=name)
+        for name, words in {
+            "distributions": DISTRIBUTIONS,
+            "networks": NETWORKS,
+            "activations": ACTIVATIONS,
+            "bijections": BIJECTIONS,
+            "functions": FUNCTIONS,
+            "transforms": TRANSFORMS,
+            "supports": NAMES,
+            "data": list(_fields()),
+            "settings": training.SETTINGS,
+            "optimizers": training.OPTIMIZERS,
+            "objectives": [*training.OBJECTIVES, *training.UNBUILT_OBJECTIVES],
+            "games": training.GAMES,
+            "options": list(_options()),
+            "words": RESERVED,
+        }.items()
+    ],
+)
+def test_every_entry_of_the_catalogue_is_mentioned(words: list[str]) -> None:
+    # In code, so that a word of the prose does not count.
+    code = " ".join(re.findall(r"`([^`]+)`", REFERENCE.replace("```", "")))
+    mentioned = set(re.findall(r"[A-Za-z][\w.]*", code))
+    assert set(words) <= mentioned
+
+
+def test_every_keyword_of_the_grammar_is_mentioned() -> None:
+    keywords = set(re.findall(r'"([A-Za-z]+)"', GRAMMAR)) | {"observed", "latent", "partial"}
+    assert {"model", "const", "schedule", "adversary"} <= keywords
+    assert keywords - set(re.findall(r"[A-Za-z]+", " ".join(e.text for e in EXAMPLES))) == set()
+
+
+def _classes(node: object) -> Iterator[type]:
+    if isinstance(node, tree.Node):
+        yield type(node)
+        node = tuple(vars(node).values())
+    if isinstance(node, tuple):
+        for part in node:
+            yield from _classes(part)
+
+
+def test_every_form_of_the_syntax_tree_stands_in_an_example() -> None:
+    used: set[type] = set()
+    for example in EXAMPLES:
+        used.update(_classes(pipeline.read(example.text).spec))
+    assert isinstance(tree.Statement, types.UnionType)
+    forms = {*get_args(tree.Statement), *get_args(tree.Expr), tree.Past, tree.Binding, tree.Family, tree.Range}
+    # Text stands in no expression that compiles.
+    assert forms - used == {tree.String}
+
+
+@pytest.mark.parametrize("name", ["epochs", "patience", "batch", "adversary_steps", "seed"])
+def test_defaults_of_settings(name: str) -> None:
+    (row,) = re.findall(rf"^\| `{name}` \|[^|]*\| (\S+) \|$", REFERENCE, re.MULTILINE)
+    assert int(row) == getattr(TrainSettings(), name)
+
+
+def test_links_within_the_reference() -> None:
+    headings = re.findall(r"^## (.+)$", REFERENCE, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+    assert set(re.findall(r"\]\(#([^)]*)\)", REFERENCE)) == anchors
