@@ -67,12 +67,10 @@ def _yes(holds: bool) -> str:
 
 
 def datasets() -> str:
-    rows = ["| data set | field | type | rows: training, validation, test |", "|---|---|---|---|"]
+    rows = ["| data set | holds | fields | rows: training, validation, test |", "|---|---|---|---|"]
     for name, data in DATASETS.items():
-        splits = ", ".join(map(str, data.splits))
-        for field, entry in data.fields.items():
-            what = entry.description
-            rows.append(f"| {data.description} | `{name}.{field}`: {what} | `{entry.type.describe()}` | {splits} |")
+        fields = ", ".join(f"`{name}.{field}` : `{entry.type.describe()}`" for field, entry in data.fields.items())
+        rows.append(f"| `{name}` | {data.description} | {fields} | {', '.join(map(str, data.splits))} |")
     return "\n".join(rows) + "\n"
 
 
