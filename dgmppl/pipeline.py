@@ -22,6 +22,7 @@ from dgmppl.graph.inverse import derive_posteriors
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.choose import check_plan, missing_posteriors
 from dgmppl.plan.nodes import Plan
+from dgmppl.plan.settings import check_train
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
 from dgmppl.syntax.override import apply_overrides
@@ -79,7 +80,7 @@ def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] =
     graph, found = check_graph(spec, source)
     problems += found
     if graph is None:
-        return result(spec, None, None, problems)
+        return result(spec, None, None, problems + check_train(spec, source))
     missing = missing_posteriors(graph)
     derived: tuple[str, ...] = ()
     if missing:

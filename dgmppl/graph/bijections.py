@@ -35,13 +35,14 @@ def check_bijection(
     if isinstance(expr, tree.Binary) and expr.op == "*":
         count = scope.integer(expr.left, ctx.env, "the number of repeats", low=1)
         if count > MAX_REPEAT:
-            scope.fail("E216", f"{count:,} bijections", expr.left.span, "too many for any machine")
+            scope.fail("E216", f"{count:,} bijections in a row", expr.left.span, f"at most {MAX_REPEAT:,}")
         body, target = check_bijection(scope, expr.right, source, ctx, inputs)
         if count > 1 and target != source.support:
             scope.fail(
                 "E213",
                 f"a bijection from {source.support.describe()} to {target.describe()} cannot be repeated",
                 expr.span,
+                f"its second repeat would get {target.describe()}",
             )
         return Chain(expr.span, "", _parts(body), count), target
     name, items, call = _pieces(expr)
@@ -225,6 +226,7 @@ def sized_flow(scope: Scope, name: tree.Name, flow: NamedFlow, source: Type, inp
             name.span,
             f"{source.elements} here",
             notes=(Note(flow.statement.name_span, f"{flow.features} where it was first used"),),
+            help="declare a second flow, or give the two variables one size",
         )
     return flow.bijection
 

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import math
 
-from dgmppl.diagnostics import Note
+from dgmppl.catalogue.distributions import suggestions
+from dgmppl.diagnostics import Note, nearest
+from dgmppl.graph.networks import network_weights
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedFlow, NamedNet, Scope
 from dgmppl.graph.supports import Support
-from dgmppl.graph.values import Apply, Declared, Module, Quoted, Residual, Value, variables, walk
+from dgmppl.graph.values import (
+    Apply,
+    Chain,
+    Declared,
+    Learned,
+    Module,
+    Past,
+    Quoted,
+    Residual,
+    Use,
+    Value,
+    children,
+    variables,
+    walk,
+)
 from dgmppl.source import Span
 from dgmppl.syntax import tree
 
@@ -29,6 +45,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     _verify_modelled(scope, graph, spec)
     for factor in graph.factors:
         _verify_factor(scope, graph, factor)
+    _verify_energy(scope, graph)
     for definition in graph.definitions:
         if graph[definition.variable].role != "let":
             _verify_range(scope, graph[definition.variable], definition)
@@ -40,75 +57,130 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
 
 def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     """Each latent needs one source; no variable may have two (E206, E207)."""
-    sources: dict[str, list[tuple[str, Span]]] = {}
+    sources: dict[str, dict[str, Span]] = {}
     for f in graph.factors:
         if f.side == "p":
-            sources.setdefault(f.head, []).append((f.key, f.head_span))
+            # Two factors of p are reported where heads are compared; here they count once.
+            sources.setdefault(f.head, {}).setdefault("a factor of p", f.head_span)
     for d in graph.definitions:
-        sources.setdefault(d.variable, []).append((f"{d.variable} = ...", d.span))
+        sources.setdefault(d.variable, {})["a definition"] = d.span
     for a in graph.energy.arguments if graph.energy else ():
-        sources.setdefault(a, []).append(("the energy", graph.energy.head_span))  # type: ignore[union-attr]
-    attempted = {h.name for s in spec.statements if isinstance(s, tree.Factor) and s.side == "p" for h in s.heads}
-    attempted |= {s.target.name for s in spec.statements if isinstance(s, tree.Definition)}
-    attempted |= {a.name for s in spec.statements if isinstance(s, tree.Energy) for a in s.arguments}
+        sources.setdefault(a, {})["the energy"] = graph.energy.head_span  # type: ignore[union-attr]
     for v in graph.variables:
-        found = sources.get(v.name, [])
-        kinds = list(dict.fromkeys(kind for kind, _ in found))
-        if len(kinds) > 1:
+        found = sorted(sources.get(v.name, {}).items(), key=lambda kind: kind[1])
+        if len(found) > 1 and v.role != "let":
+            (first, before), (second, after) = found[:2]
             scope.report(
                 "E207",
-                f"`{v.name}` is modelled twice: {kinds[0]} and {kinds[1]}",
-                found[-1][1],
+                f"`{v.name}` is modelled twice: by {first} and by {second}",
+                after,
                 "the second time",
-                notes=(Note(found[0][1], "the first time"),),
+                notes=(Note(before, "the first time"),),
                 help="remove one of the two",
             )
-        base = v.family or v.name
-        failed = base in attempted and not any(s.startswith(f"p({base}") for k in sources.values() for s, _ in k)
-        if v.role == "latent" and not found and not failed:
-            scope.report(
-                "E206",
-                f"the latent `{v.name}` has no factor",
-                v.span,
-                "where does it come from?",
-                help=f"give it a prior: p({v.name}) = ...",
-            )
+    broken = _attempted(scope, spec)
+    missing: dict[str, list[Variable]] = {}
+    for v in graph.latents:
+        if v.name not in sources and (v.family or v.name) not in broken:
+            missing.setdefault(v.family or v.name, []).append(v)
+    for members in missing.values():
+        these = ", ".join(f"`{v.name}`" for v in members)
+        fit = suggestions(members[0].type.support)
+        scope.report(
+            "E206",
+            f"the latent {these} has no factor" if len(members) == 1 else f"the latents {these} have no factor",
+            members[0].span,
+            "where does it come from?",
+            help=f"give it a prior: p({members[0].name}) = {fit[0] + '(...)' if fit else '...'}",
+        )
+
+
+def _attempted(scope: Scope, spec: tree.Spec) -> set[str]:
+    """Variables that a statement in which something is wrong set out to model: no further message about them."""
+    found: set[str] = set()
+    errors = [d for d in scope.diagnostics if d.severity == "error" and d.span is not None]
+    declared = [s.name for s in spec.statements if isinstance(s, tree.Variable)]
+    for s in spec.statements:
+        heads: tuple[tree.Reference, ...] = ()
+        if isinstance(s, tree.Factor) and s.side == "p":
+            heads = s.heads
+        elif isinstance(s, tree.Definition):
+            heads = (s.target,)
+        elif isinstance(s, tree.Energy):
+            heads = s.arguments
+        failed = {h.name for h in heads} & (scope.poisoned | scope.ambiguous)
+        if failed or any(s.span.start <= d.span.start < s.span.end for d in errors if d.span):
+            found.update(h.name for h in heads)
+            found.update(near for h in heads if h.name not in declared and (near := nearest(h.name, declared)))
+    return found
 
 
 def _verify_factor(scope: Scope, graph: Graph, factor: Factor) -> None:
     head = graph[factor.head]
+    if any(
+        d.span and factor.span.start <= d.span.start < factor.span.end for d in scope.diagnostics if d.code[0] == "E"
+    ):
+        return  # its statement is reported already
     if factor.side == "q" and head.role != "latent":
+        given = tuple(p for p in factor.parents if p != factor.head)
         scope.report(
             "E221",
-            f"q is over latents, and `{head.name}` is {head.role}",
+            f"q is over latents, and `{head.name}` is {'a feature' if head.role == 'let' else head.role}",
             factor.head_span,
-            f"{head.role}",
+            "approximates nothing",
             notes=(Note(head.span, "declared here"),),
+            help="" if head.role == "let" else f"its model is a factor of p: {factor_key('p', head.name, given)} = ...",
         )
+        return
     if head.role == "let":
         scope.report(
             "E207",
             f"`{head.name}` is a feature: its value is given by its `let`",
             factor.head_span,
+            "a second source",
             notes=(Note(head.span, "defined here"),),
+            help="declare it `latent` to give it a distribution, or remove this factor",
         )
+    if factor.head in factor.parents:
+        others = tuple(p for p in factor.parents if p != factor.head)
+        scope.report(
+            "E205",
+            f"`{factor.head}` depends on itself",
+            factor.head_span,
+            "both before and after the bar",
+            help=f"{factor_key(factor.side, factor.head, others)} = ...",
+        )
+        return
     for k, parent in enumerate(factor.parents):
-        if parent == factor.head or parent in factor.parents[:k]:
-            what = "depends on itself" if parent == factor.head else "stands twice among the parents"
-            scope.report("E205" if parent == factor.head else "E202", f"`{parent}` {what}", factor.head_span)
-    given = set(graph.roots(factor.parents)) | set(factor.parents)
+        if parent in factor.parents[:k]:
+            once = tuple(dict.fromkeys(factor.parents))
+            scope.report(
+                "E202",
+                f"`{parent}` stands twice among the parents",
+                factor.head_span,
+                "each parent once",
+                help=f"{factor_key(factor.side, factor.head, once)} = ...",
+            )
+            return
+    _verify_reads(scope, graph, factor)
+
+
+def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
+    """What a factor reads and what its head names must agree (E224, W402)."""
     read = set(reads(graph, factor))
-    for name in sorted(read - given - {factor.head}):
-        if any(d.variable == name and graph[name].role == "let" for d in graph.definitions):
-            continue
+    if any(graph[name].role == "let" for name in read):
+        return  # a feature whose own statement failed: what it reads is not known
+    given = set(graph.roots(factor.parents)) | set(factor.parents)
+    unnamed = sorted(read - given - {factor.head})
+    for name in unnamed:
         scope.report(
             "E224",
             f"{factor.key} reads `{name}`, which is not among its parents",
-            factor.span,
+            _place_of(graph, factor.density, name) or factor.span,
             f"reads `{name}`",
             help=f"{factor_key(factor.side, factor.head, (*factor.parents, name))} = ...",
         )
-    for parent in factor.parents:
+    for parent in factor.parents if not unnamed else ():
         roots = set(graph.roots([parent]))
         if not roots <= read and parent not in read:
             scope.report(
@@ -116,6 +188,41 @@ def _verify_factor(scope: Scope, graph: Graph, factor: Factor) -> None:
                 f"{factor.key} does not read `{parent}`",
                 factor.head_span,
                 f"`{parent}` has no effect",
+                help="remove it, or read it",
+                severity="warning",
+            )
+
+
+def _place_of(graph: Graph, term: object, name: str) -> Span | None:
+    """Where an expression reads a variable, itself or through a feature."""
+    uses = (t for t in walk(term) if isinstance(t, (Use, Past)))
+    return next((t.span for t in uses if name in graph.roots([t.variable])), None)
+
+
+def _verify_energy(scope: Scope, graph: Graph) -> None:
+    """An energy reads its arguments, all of them and nothing else (E224, W402)."""
+    energy = graph.energy
+    if energy is None:
+        return
+    read = set(graph.roots(variables(energy.value)))
+    if any(graph[name].role == "let" for name in read):
+        return
+    arguments = ", ".join(energy.arguments)
+    for name in sorted(read - set(energy.arguments)):
+        scope.report(
+            "E224",
+            f"E({arguments}) reads `{name}`, which is not among its arguments",
+            _place_of(graph, energy.value, name) or energy.span,
+            f"reads `{name}`",
+            help=f"E({arguments}, {name}) = ...",
+        )
+    for name in energy.arguments:
+        if name not in read:
+            scope.report(
+                "W402",
+                f"E({arguments}) does not read `{name}`",
+                energy.head_span,
+                f"every value of `{name}` is as likely as any other",
                 help="remove it, or read it",
                 severity="warning",
             )
@@ -174,19 +281,23 @@ def _verify_cycles(scope: Scope, graph: Graph) -> None:
     features = [e for e in defined if graph[e[1]].role == "let"]
     for side, shared in (("p", defined), ("q", features)):
         edges = shared + [
-            (x, f.head, f.head_span) for f in graph.factors if f.side == side for x in f.parents if x != f.head
+            (x, f.head, f.head_span)
+            for f in graph.factors
+            if f.side == side and (side == "p" or graph[f.head].role == "latent")
+            for x in f.parents
+            if x != f.head
         ]
-        _report_cycle(scope, edges, side)
+        _report_cycle(scope, edges)
     quotes = [
         (t.factor if isinstance(t, Quoted) else t.prior, f.key, f.span)
         for f in graph.factors
         for t in walk(f.density)
         if isinstance(t, (Quoted, Residual))
     ]
-    _report_cycle(scope, quotes, "quotations")
+    _report_cycle(scope, quotes)
 
 
-def _report_cycle(scope: Scope, edges: list[tuple[str, str, Span]], side: str) -> None:
+def _report_cycle(scope: Scope, edges: list[tuple[str, str, Span]]) -> None:
     successors: dict[str, list[tuple[str, Span]]] = {}
     for start, end, span in edges:
         successors.setdefault(start, []).append((end, span))
@@ -211,7 +322,7 @@ def _report_cycle(scope: Scope, edges: list[tuple[str, str, Span]], side: str) -
                             "E205",
                             f"these depend on each other: {' -> '.join(loop)}",
                             span,
-                            f"closes the cycle in {side}",
+                            "closes the cycle",
                             help="remove one of these dependences",
                         )
                     return
@@ -222,24 +333,32 @@ def _report_cycle(scope: Scope, edges: list[tuple[str, str, Span]], side: str) -
                 path.pop()
 
 
-def modules(graph: Graph) -> tuple[Module, ...]:
-    """Every network that the model holds, once each, in order of first use."""
-    found: dict[str, Module] = {}
+def _verify_sizes(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     terms: list[object] = [d.value for d in graph.definitions] + [f.density for f in graph.factors]
     terms += [graph.energy.value] if graph.energy else []
     terms += [a.module for a in graph.adversaries]
-    for term in terms:
-        for t in walk(term):
-            for m in [t] if isinstance(t, Module) else []:
-                found.setdefault(m.attribute, m)
-    return tuple(found.values())
-
-
-def _verify_sizes(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
-    total = sum(m.inputs * (m.spec.hidden[0] if m.spec.hidden else m.outputs) for m in modules(graph))
-    total += sum(math.prod(p.type.shape) for p in graph.parameters)
+    counted: set[str] = set()
+    total = sum(math.prod(p.type.shape) for p in graph.parameters)
+    total += sum(_weights_of(term, 1, counted) for term in terms)
     if total > MAX_ELEMENTS:
-        scope.report("E216", f"this model has more than {total:,} weights", spec.name_span, "too large for any machine")
+        scope.report("E216", f"this model has {total:,} weights", spec.name_span, "too large for any machine")
+
+
+def _weights_of(term: object, times: int, counted: set[str]) -> int:
+    """Weights of the networks and `param`s inside a term, those of a repeated flow as often as it is repeated."""
+    if isinstance(term, Chain):
+        if term.attribute in counted:
+            return 0
+        counted.update([term.attribute] if term.attribute else [])
+        times *= term.repeat
+    if isinstance(term, (Module, Learned)):
+        if term.attribute in counted:
+            return 0
+        counted.add(term.attribute)
+        if isinstance(term, Module):
+            return times * network_weights(term.spec, (term.inputs, term.outputs, term.length, term.context))
+        return max(term.copies, 1) * term.type.elements
+    return sum(_weights_of(child, times, counted) for child in children(term))
 
 
 def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:

@@ -14,6 +14,12 @@ from dgmppl.syntax import tree
 DEFAULT_SCALE = 0.01  # standard deviation of a parameter's initial values where none is written
 
 
+UNBUILT = {
+    "partial": "declare it `observed` where every row has it, or `latent` where none has",
+    "schedule": "numbers that depend on an index are written out: one factor for each member",
+}
+
+
 def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
     """Everything that a spec declares by name but for features. Returns the variables in order."""
     variables: list[Variable] = []
@@ -36,7 +42,13 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
             elif isinstance(statement, tree.Net):
                 net_spec, alias = check_network(scope, statement.value, Context(statement.name))
                 if alias is not None:
-                    scope.fail("E217", "a network's second name", statement.value.span, "give it a configuration")
+                    scope.fail(
+                        "E217",
+                        "a network has one name",
+                        statement.value.span,
+                        "names a network already",
+                        help="use that name, or configure a second network: net g = mlp[256, 256]",
+                    )
                 scope.declare(statement.name, NamedNet(net_spec, statement.name_span), statement.name_span)
             elif isinstance(statement, tree.Flow):
                 scope.declare(statement.name, NamedFlow(statement), statement.name_span)
@@ -51,6 +63,7 @@ def _unbuilt(scope: Scope, statement: tree.Schedule | tree.Variable, construct: 
         f"`{construct}` is read but cannot be compiled yet",
         statement.span,
         "no objective is derived for it",
+        help=UNBUILT[construct],
     )
 
 
@@ -59,7 +72,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
         _unbuilt(scope, statement, "partial")
         return
     if statement.role == "latent" and statement.data is not None:
-        scope.fail(
+        scope.report(
             "E221",
             f"`{statement.name}` is latent and has data",
             statement.data.span,
@@ -67,7 +80,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             help=f"observed {statement.name} : ...",
         )
     if statement.role == "observed" and statement.data is None:
-        scope.fail(
+        scope.report(
             "E218",
             f"`{statement.name}` is observed and has no data",
             statement.name_span,
@@ -76,7 +89,10 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
         )
     if statement.family is None:
         type_ = check_type(scope, statement.type, {})
-        data = None if statement.data is None else check_data(scope, statement.data, type_, statement.type)
+        data = None
+        if statement.data is not None and statement.role == "observed":
+            with scope.statement():  # the declared type stands, whatever is wrong with the data
+                data = check_data(scope, statement.data, type_, statement.type)
         variable = Variable(
             statement.name, scope.ident(statement.name), statement.role, type_, statement.name_span, data
         )
@@ -113,7 +129,7 @@ def family_range(scope: Scope, family: tree.Family) -> range:
     if low > high:
         scope.fail("E215", f"the range {low}..{high} is empty", family.range.span, "no member")
     if high - low >= MAX_MEMBERS:
-        scope.fail("E216", f"{high - low + 1:,} members", family.range.span, "too many for any machine")
+        scope.fail("E216", f"a family of {high - low + 1:,} members", family.range.span, f"at most {MAX_MEMBERS:,}")
     return range(low, high + 1)
 
 
@@ -179,7 +195,7 @@ def _parameter(scope: Scope, statement: tree.Param) -> None:
         argument = arguments[0]
         scale = scope.number(argument, {}, "a scale") if not isinstance(argument, tree.Keyword) else -1.0
         if scale < 0:
-            scope.fail("E210", "the scale of initial values is not negative", value.span)
+            scope.fail("E210", "the scale of initial values is not negative", value.span, help="= normal(0.01)")
     attribute = scope.attribute(statement.name, own=True)
     variable = Parameter(statement.name, attribute, type_, scale, statement.name_span)
     scope.declare(statement.name, variable, statement.name_span)

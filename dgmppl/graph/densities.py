@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from dgmppl.catalogue.distributions import (
     DISTRIBUTIONS,
@@ -75,8 +76,12 @@ def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density
                 return _family(scope, expr, DISTRIBUTIONS[name], head, ctx)
             if name == "residual":
                 return _residual(scope, expr, head, ctx)
+            if name == "mixture":
+                scope.fail(
+                    "E209", "a mixture needs the number of its components", expr.target.span, help="mixture[16](...)"
+                )
             if name == "quantize":
-                scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span)
+                _quantize(scope, expr)
             if not is_network(scope, expr.target) and name not in scope.names:
                 known = [*DISTRIBUTIONS, *WORDS]
                 fitting = ", ".join(suggestions(head.type.support))
@@ -86,10 +91,20 @@ def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density
             if expr.target.target.name == "mixture":
                 return _mixture(scope, expr, expr.target, head, ctx)
             if expr.target.target.name == "quantize":
-                scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span)
+                _quantize(scope, expr)
     fit = suggestions(head.type.support)
     help_ = f"wrap it in a distribution: {fit[0]}(...)" if fit else ""
     scope.fail("E217", "a distribution is needed here", expr.span, "not a distribution", help=help_)
+
+
+def _quantize(scope: Scope, expr: tree.Call) -> NoReturn:
+    scope.fail(
+        "E220",
+        "`quantize` is read but cannot be compiled yet",
+        expr.span,
+        "no objective is derived for it",
+        help="a latent of real numbers has a posterior that can be fitted: q(z | x) = Normal(...)",
+    )
 
 
 # --- distributions of the catalogue --------------------------------------------------------------
@@ -135,7 +150,16 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
             severity="warning",
         )
         return
-    if fits(entry, support) and not (entry.vector and len(head.type.shape) != 1):
+    if fits(entry, support):
+        if entry.vector and len(head.type.shape) != 1:
+            scope.fail(
+                "E204",
+                f"{entry.name} is over one vector, but `{head.name}` is {head.type.describe()}",
+                expr.target.span,
+                "one vector",
+                notes=(Note(head.declared, "declared here"),),
+                help=f"{Type(support, head.type.shape[-1:]).describe()} is a vector; a family has one for each index",
+            )
         return
     fit = suggestions(support)
     scope.fail(
@@ -152,7 +176,7 @@ def _supports(entry: Distribution) -> str:
     if entry.name == "Categorical":
         return "finite"
     if entry.supports == ("integer",):
-        return "integer"
+        return "unbounded integer"
     return " or ".join(entry.supports)
 
 
@@ -264,11 +288,17 @@ def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, c
     if not count:
         scope.fail("E209", "a mixture needs the number of its components", bracket.span, help="mixture[16](...)")
     if count > MAX_COMPONENTS:
-        scope.fail("E216", f"{count:,} components", bracket.span, "too many for any machine")
+        scope.fail("E216", f"a mixture of {count:,} components", bracket.span, f"at most {MAX_COMPONENTS:,}")
     where = replace(ctx, hint=f"{ctx.hint}_weights")
     logits = check_value(scope, weights or tree.Learned(bracket.span), real(count), where)
     if isinstance(logits, Constant):
-        scope.fail("E210", "mixing weights are logits, one a component", logits.span, "a number")
+        scope.fail(
+            "E210",
+            "mixing weights are logits, one a component",
+            logits.span,
+            "one number for all",
+            help=f"weights = param, or a declared one: param w : real[{count}]",
+        )
     component = _density(scope, expr.arguments[0], head, inner)
     return Mixture(head.type, expr.span, count, logits, component, points)
 
@@ -291,7 +321,7 @@ def _points(scope: Scope, item: tree.Binding, ctx: Context) -> Points:
     )
     points = Points(real(len(sides)), values.span, scope.attribute(f"{ctx.hint}_{item.name}"), sides)
     if points.count > MAX_COMPONENTS:
-        scope.fail("E216", f"{points.count:,} components", values.span, "too many for any machine")
+        scope.fail("E216", f"a mixture of {points.count:,} components", values.span, f"at most {MAX_COMPONENTS:,}")
     return points
 
 
@@ -334,6 +364,8 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
             whole.span,
             target.describe(),
             notes=(Note(head.declared, "declared here"),),
+            help=f"declare `{head.name}` {Type(target, head.type.shape).describe()}, or end in a bijection onto "
+            f"{head.type.support.describe()}",
         )
     if not (isinstance(bijection, Chain) and bijection.attribute):
         chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
@@ -359,14 +391,21 @@ def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residu
 
 def scope_prior(scope: Scope, quotation: tree.Quotation, head: Head) -> str:
     if quotation.side != "p":
-        scope.fail("E209", "residual is relative to a prior p(...)", quotation.span)
+        scope.fail(
+            "E209",
+            "residual is relative to a prior p(...)",
+            quotation.span,
+            "a posterior",
+            help="residual(p(z | parents), network)",
+        )
     return head.prior(quotation)
 
 
 def _quoted(scope: Scope, expr: tree.Quotation, head: Head, ctx: Context) -> Quoted:
     key, types = head.quote(expr)
     if len(types) != len(expr.given):
-        scope.fail("E209", f"{key} has {len(types)} parents, {len(expr.given)} values are given", expr.span)
+        parents = f"{len(types)} parent{'' if len(types) == 1 else 's'}"
+        scope.fail("E209", f"{key} has {parents}", expr.span, f"{len(expr.given)} given")
     given: list[Value] = []
     for argument, wanted in zip(expr.given, types):
         value = check_value(scope, argument, wanted, replace(ctx, hint=f"{ctx.hint}_input"))

@@ -17,7 +17,7 @@ from dgmppl.graph.expressions import check_value, resolve_member
 from dgmppl.graph.networks import check_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Variable, factor_key
 from dgmppl.graph.scope import Fail, Family, NamedFlow, Scope, describe_binding
-from dgmppl.graph.supports import real
+from dgmppl.graph.supports import Type, real
 from dgmppl.graph.values import Use, Value
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
@@ -49,9 +49,14 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     headers = {(i.statement.side, i.head.name): i for i in reversed(instances)}
     attempted = {(s.side, h.name) for s in spec.statements if isinstance(s, tree.Factor) for h in s.heads}
     factors = []
+    failed: list[tree.Factor] = []
     for instance in instances:
-        with scope.statement():
-            factors.append(_factor(scope, instance, headers, attempted))
+        # What is wrong with one member of a family is most often wrong with all: said once.
+        if not any(instance.statement is s for s in failed):
+            failed.append(instance.statement)
+            with scope.statement():
+                factors.append(_factor(scope, instance, headers, attempted))
+                failed.pop()
     definitions = list(features)
     energy: Energy | None = None
     adversaries: list[Adversary] = []
@@ -87,9 +92,9 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     )
     complete = not any(d.severity == "error" for d in scope.diagnostics)
     verify_graph(scope, graph, spec, complete)
-    failed = any(d.severity == "error" for d in scope.diagnostics)
+    wrong = any(d.severity == "error" for d in scope.diagnostics)
     ordered = sorted(scope.diagnostics, key=lambda d: d.span.start if d.span else 0)
-    return (None if failed else graph), tuple(ordered)
+    return (None if wrong else graph), tuple(ordered)
 
 
 # --- references and families ---------------------------------------------------------------------
@@ -137,6 +142,16 @@ def _resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) ->
             f"`{reference.name}` is {describe_binding(binding)}, not a variable",
             reference.span,
             notes=(Note(scope.places[reference.name], "declared here"),),
+        )
+    if reference.subscripts:
+        name = reference.name
+        scope.fail(
+            "E223",
+            f"`{name}` is one variable, and this names an element of it",
+            reference.span,
+            "its elements are modelled together, or each given those before it",
+            notes=(Note(scope.places[name], "declared here"),),
+            help=f"write {name}, or p({name}[d] | {name}[<d]) = ...",
         )
     return binding
 
@@ -222,6 +237,7 @@ def _element_index(scope: Scope, head: tree.Reference, past: tree.Reference) -> 
             "elements are modelled one after another along one axis",
             head.span,
             f"`{head.name}` is {binding.type.describe()}",
+            help=f"give it one axis: {Type(binding.type.support, (binding.type.elements,)).describe()}",
         )
     if not isinstance(binding, Variable):
         scope.fail("E217", f"`{head.name}` is {describe_binding(binding)}, not a variable", head.span)
@@ -262,13 +278,26 @@ def _factor(
         if found is None:
             if (quotation.side, target.family or target.name) in attempted:
                 raise Fail  # it has one, whose own mistake was reported
-            scope.fail("E206", f"`{target.name}` has no factor in {quotation.side}", quotation.span, "quoted here")
+            known = ", ".join(i.key for (side, _), i in headers.items() if side == quotation.side)
+            scope.fail(
+                "E206",
+                f"`{target.name}` has no factor in {quotation.side}",
+                quotation.span,
+                "quoted here",
+                help=f"{quotation.side} has {known}" if known else f"{quotation.side} has no factors",
+            )
         return found
 
     def quote(quotation: tree.Quotation) -> tuple[str, tuple[object, ...]]:
         found = find(quotation)
         if found.past is not None:
-            scope.fail("E217", "an autoregressive factor cannot be quoted", quotation.span)
+            scope.fail(
+                "E217",
+                "an autoregressive factor cannot be quoted",
+                quotation.span,
+                f"{found.key} models one element after another",
+                help="quote a factor that models its variable at once, or write the right-hand side again",
+            )
         if found.head.type != variable.type:
             scope.fail(
                 "E204",
@@ -289,6 +318,16 @@ def _factor(
                 quotation.span,
                 f"`{variable.name}` has {found.key}" if found.head.name == variable.name else "",
                 help=f"residual({factor_key('p', variable.name, wanted)}, ...)",
+            )
+        value = found.statement.value
+        if not (isinstance(value, tree.Call) and isinstance(value.target, tree.Name) and value.target.name == "Normal"):
+            scope.fail(
+                "E209",
+                "a residual shifts and rescales a Normal prior",
+                quotation.span,
+                f"{found.key} is none",
+                notes=(Note(value.span, "the prior"),),
+                help="make the prior a Normal, or give the posterior on its own: q(...) = Normal(...)",
             )
         return found.key
 
@@ -413,7 +452,9 @@ def _arguments(scope: Scope, references: tuple[tree.Reference, ...]) -> tuple[Va
     found = tuple(_resolve(scope, r, {}) for r in references)
     for k, variable in enumerate(found):
         if variable in found[:k]:
-            scope.fail("E202", f"`{variable.name}` stands twice among the arguments", references[k].span)
+            scope.fail(
+                "E202", f"`{variable.name}` stands twice among the arguments", references[k].span, "each argument once"
+            )
     return found
 
 

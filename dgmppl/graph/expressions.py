@@ -15,12 +15,14 @@ from dgmppl.graph.bijections import image
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import apply_network, is_network
 from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Fail, Family, NamedFlow, NamedNet, Scope, describe_binding
 from dgmppl.graph.supports import INTEGER, PLAIN, REAL, Type, real
 from dgmppl.graph.values import (
     Constant,
     Declared,
     Element,
+    Image,
     IndexSum,
     Learned,
     Operation,
@@ -41,6 +43,22 @@ def check_value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Conte
     """
     value = _value(scope, expr, expected, ctx)
     if expected is not None and value.shape not in ((), expected.shape):
+        if is_flow(value):
+            scope.fail(
+                "E213",
+                f"a flow keeps the shape of what it maps: {list(expected.shape)} is expected here",
+                expr.span,
+                f"shape {list(value.shape)}",
+                help="give the two variables one shape",
+            )
+        if not expected.shape:
+            scope.fail(
+                "E204",
+                "a single number is expected here",
+                expr.span,
+                f"shape {list(value.shape)}",
+                help="sum(...) adds up the elements, `a @ b` multiplies and adds",
+            )
         scope.fail(
             "E204",
             f"shape {list(expected.shape)} is expected, this has {list(value.shape) or 'none'}",
@@ -51,6 +69,12 @@ def check_value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Conte
     return value
 
 
+def is_flow(value: Value) -> bool:
+    """Whether a value is `f(u)` or `floor(f(u))`."""
+    inner = value.operands[0] if isinstance(value, Operation) and value.op == "floor" else value
+    return isinstance(inner, Image)
+
+
 def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
     if isinstance(expr, tree.Number):
         return Constant(real(), expr.span, expr.value)
@@ -58,10 +82,18 @@ def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -
         return _name(scope, expr, ctx)
     if isinstance(expr, tree.Learned):
         if expected is None:
-            scope.fail("E211", "the size of this `param` does not follow from its place", expr.span)
+            scope.fail(
+                "E211",
+                "the size of this `param` does not follow from its place",
+                expr.span,
+                "how many numbers?",
+                help="declare it: param a : real[64]",
+            )
         return Learned(expected, expr.span, scope.attribute(ctx.hint), ctx.copies or _count(ctx))
     if isinstance(expr, tree.Negate):
         operand = _value(scope, expr.operand, expected, ctx)
+        if isinstance(operand, Constant):
+            return Constant(real(), expr.span, -operand.number)
         return Operation(Type(REAL, operand.shape), expr.span, "negate", (operand,))
     if isinstance(expr, tree.Binary):
         return _binary(scope, expr, expected, ctx)
@@ -77,7 +109,7 @@ def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -
         tree.String: "text",
         tree.Boolean: "true or false",
     }[type(expr)]
-    scope.fail("E217", f"a value is needed here, not {what}", expr.span)
+    scope.fail("E217", "a value is needed here", expr.span, f"this is {what}")
 
 
 def _count(ctx: Context) -> int:
@@ -166,6 +198,8 @@ def _binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context
     else:
         left = _value(scope, expr.left, wanted, ctx)
         right = _value(scope, expr.right, wanted or real(*left.shape), ctx)
+    if isinstance(left, Constant) and isinstance(right, Constant):
+        return Constant(real(), expr.span, scope.arithmetic(expr, left.number, right.number))
     if left.shape and right.shape and left.shape != right.shape:
         _disagree(scope, expr, left, right, f"`{expr.op}` works element by element")
     return Operation(real(*(left.shape or right.shape)), expr.span, expr.op, (left, right))
@@ -199,7 +233,16 @@ def _summation(scope: Scope, expr: tree.Summation, ctx: Context) -> Value:
     body = _value(scope, expr.body, None, replace(ctx, sums={**ctx.sums, **ranges}))
     if body.shape:
         scope.fail("E204", "what is summed over indices is a number", expr.body.span, f"shape {list(body.shape)}")
-    return IndexSum(real(), expr.span, tuple(ranges.items()), body)
+    value = IndexSum(real(), expr.span, tuple(ranges.items()), body)
+    if polynomial(value, ()) is None:
+        scope.fail(
+            "E217",
+            "a sum over indices is of products of variables and parameters",
+            expr.body.span,
+            "no such sum",
+            help="without indices a sum is of any tensor: sum(tanh(x) * b)",
+        )
+    return value
 
 
 def _infer_ranges(scope: Scope, expr: object, indices: set[str], ranges: dict[str, int], ctx: Context) -> None:
@@ -334,7 +377,7 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         *(n for n, b in scope.names.items() if isinstance(b, (NamedNet, NamedFlow))),
     ]
     if target.name == "quantize":
-        scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span)
+        scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span, "no objective is derived for it")
     if binding is not None:
         scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no inputs")
     scope.fail(

@@ -136,7 +136,7 @@ def check_slot(scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Co
     """A network given without inputs, in a bijection's brackets or as an adversary."""
     spec, named = check_network(scope, expr, ctx)
     if NETWORKS[spec.kind].causal:
-        scope.fail("E214", f"{spec.kind} reads a past, and there is none here", expr.span)
+        scope.fail("E214", f"{spec.kind} reads a past, and there is none here", expr.span, help="use mlp[256, 256]")
     return _module(scope, expr, spec, named, (inputs, outputs, 0, 0), (), ctx)
 
 
@@ -150,7 +150,7 @@ def _module(
     ctx: Context,
 ) -> Module:
     """The module for a use: a named network's own, one shared along an index that it reads, or a new one."""
-    weights = _weights(spec, sizes)
+    weights = network_weights(spec, sizes)
     if weights > MAX_ELEMENTS:
         scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
     if named is not None:
@@ -178,13 +178,14 @@ def _same_size(scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, 
             f"`{module.attribute}` is used at two sizes",
             expr.span,
             f"{sizes[0]} -> {sizes[1]} here",
-            notes=(Note(module.span, f"{module.inputs} -> {module.outputs} where it was first sized"),),
+            notes=(Note(module.span, f"{module.inputs} -> {module.outputs} at its first use"),),
             help="declare a second network, or give the two places variables of one size",
         )
     return module
 
 
-def _weights(spec: NetworkSpec, sizes: tuple[int, int, int, int]) -> int:
+def network_weights(spec: NetworkSpec, sizes: tuple[int, int, int, int]) -> int:
+    """Weights and biases of a network with these inputs, outputs, positions and further inputs."""
     kernel = int(dict(spec.options).get("kernel", 7)) if spec.kind == "causal" else 1
     length = sizes[2] if NETWORKS[spec.kind].needs_length else 1
     widths = [sizes[0] * length, *spec.hidden, sizes[1] * length]

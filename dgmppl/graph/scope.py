@@ -66,6 +66,11 @@ _WHAT = {
 }
 
 
+def _kind(binding: Binding) -> object:
+    """What a name was declared as, as far as its uses can tell."""
+    return (binding.role, binding.type) if isinstance(binding, Variable) else type(binding)
+
+
 def describe_binding(binding: Binding) -> str:
     return _WHAT[type(binding)]
 
@@ -78,7 +83,8 @@ class Scope:
         self.diagnostics: list[Diagnostic] = []
         self.names: dict[str, Binding] = {}
         self.places: dict[str, Span] = {}
-        self.poisoned: set[str] = set()
+        self.poisoned: set[str] = set()  # declared by a statement that failed
+        self.ambiguous: set[str] = set()  # declared twice, as different things
         self.idents: set[str] = set()
         self.attributes: set[str] = set()
         self.shared: dict[object, Module] = {}
@@ -132,6 +138,8 @@ class Scope:
                 help="choose another name",
             )
         if name in self.names:
+            if _kind(self.names[name]) != _kind(binding):
+                self.ambiguous.add(name)
             self.fail(
                 "E202",
                 f"`{name}` is declared twice",
@@ -145,6 +153,8 @@ class Scope:
 
     def lookup(self, name: str, span: Span, wanted: str = "name") -> Binding:
         """What a name means. Reports an unknown one (E201) with the nearest known."""
+        if name in self.ambiguous:
+            raise Fail
         if name in self.names:
             return self.names[name]
         if name in self.poisoned:
@@ -206,11 +216,18 @@ class Scope:
             )
         if isinstance(expr, tree.Binary) and expr.op in _ARITHMETIC:
             left, right = self._number(expr.left, env, wanted), self._number(expr.right, env, wanted)
-            try:
-                return float(_ARITHMETIC[expr.op](left, right))
-            except (ZeroDivisionError, OverflowError, TypeError):
-                self.fail("E210", "this arithmetic has no result", expr.span, f"{left:g} {expr.op} {right:g}")
+            return self.arithmetic(expr, left, right)
         self.fail("E210", f"{wanted} is expected", expr.span, "not a number known at build time")
+
+    def arithmetic(self, expr: tree.Binary, left: float, right: float) -> float:
+        """The result of an operation on two numbers. Reports one that has none (E210)."""
+        try:
+            result = float(_ARITHMETIC[expr.op](left, right))
+        except (ZeroDivisionError, OverflowError, TypeError):
+            result = math.nan
+        if not math.isfinite(result):
+            self.fail("E210", "this arithmetic has no result", expr.span, f"{left:g} {expr.op} {right:g}")
+        return result
 
     def integer(self, expr: tree.Expr, env: Mapping[str, int], wanted: str, low: int | None = None) -> int:
         """A whole number, at least `low`. Reports what is none (E210)."""

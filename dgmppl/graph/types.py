@@ -94,17 +94,27 @@ def check_data(scope: Scope, node: tree.Field | tree.Transform, type_: Type, dec
 
 def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ...]]:
     if node.name == "labelled":
-        scope.fail("E220", "`labelled` is read but cannot be compiled yet", node.span, "some rows only")
+        scope.fail(
+            "E220",
+            "`labelled` is read but cannot be compiled yet",
+            node.span,
+            "some rows only",
+            help="leave it out where every row has a label",
+        )
     if node.name not in TRANSFORMS:
         help_ = did_you_mean(node.name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
         scope.fail("E218", f"unknown transform `{node.name}`", node.span, help=help_)
     wanted, _ = TRANSFORMS[node.name]
     if len(node.arguments) != len(wanted):
         signature = f"{node.name}({', '.join(('data', *wanted))})"
-        scope.fail("E209", f"{node.name} takes {len(wanted)} numbers", node.span, help=signature)
+        count = f"{len(wanted) or 'no'} number{'' if len(wanted) == 1 else 's'}"
+        scope.fail("E209", f"{node.name} takes {count}", node.span, f"has {len(node.arguments)}", help=signature)
     numbers = tuple(scope.number(a, {}, "a number") for a in node.arguments)
     if node.name == "rescale" and numbers[0] >= numbers[1]:
-        scope.fail("E210", "rescale takes its low end first", node.span, "empty range")
+        low, high = number_text(numbers[1]), number_text(numbers[0])
+        scope.fail(
+            "E210", "rescale takes its low end first", node.span, "empty range", help=f"rescale(..., {low}, {high})"
+        )
     return node.name, numbers
 
 
@@ -116,7 +126,7 @@ def _field(scope: Scope, node: tree.Field) -> Field | None:
                 "E218",
                 f"cannot read data from a `{suffix or 'nameless'}` file",
                 node.span,
-                help="an .npz file",
+                help='save the arrays as .npz: numpy.savez("mine.npz", x=x)',
             )
         return None
     if node.dataset not in DATASETS:

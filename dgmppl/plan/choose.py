@@ -9,7 +9,7 @@ from __future__ import annotations
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.inverse import can_derive
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.scope import Scope
+from dgmppl.graph.scope import Family, Scope
 from dgmppl.graph.values import variables
 from dgmppl.plan import wording
 from dgmppl.plan.eliminate import Elimination, closed_form, eliminate, invert
@@ -50,6 +50,11 @@ def check_plan(
     scope = Scope(graph.source)
     scope.names.update(dict(graph.constants))
     scope.names.update({v.name: v for v in graph.variables})
+    scope.names.update({v.family: Family(v.family, v.counter or "") for v in graph.variables if v.family})
+    scope.names.update({p.name: p for p in graph.parameters})
+    scope.places.update({v.name: v.span for v in graph.variables})
+    scope.places.update({p.name: p.span for p in graph.parameters})
+    scope.places.update({v.family: v.span for v in graph.variables if v.family})
     plan: Plan | None = None
     with scope.statement():
         settings, asked = check_settings(scope, spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS
+from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Definition, Factor, Graph
 from dgmppl.graph.scope import Scope
@@ -84,7 +84,7 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
         if not ready:
             break
         v, q = ready[0]
-        _verify_drawable(scope, q)
+        _verify_drawable(scope, graph, q)
         why = f"{v.name} is latent and no bijection of the data: it is drawn from {q.key}"
         result.add(Draw(v.name, Reason(why, _line(scope, q.span.start)), q.key))
         result.drawn.append(q)
@@ -156,17 +156,21 @@ def _inversions(scope: Scope, graph: Graph, result: Elimination) -> None:
         result.add(step)
 
 
-def _verify_drawable(scope: Scope, q: Factor) -> None:
+def _verify_drawable(scope: Scope, graph: Graph, q: Factor) -> None:
     """A draw must be differentiable in q's parameters (E308)."""
     blocking = not_reparameterised(q.density)
     if blocking:
+        head = graph[q.head]
+        fit = [name for name in suggestions(head.type.support) if DISTRIBUTIONS[name].reparameterised]
         scope.fail(
             "E308",
             f"a draw from {blocking} cannot be differentiated",
             q.head_span,
             "no gradient reaches this q",
             notes=(Note(q.density.span, blocking),),
-            help="use a distribution with a reparameterised draw: Normal, Laplace, LogNormal, Gamma, Beta, ...",
+            help=f"use a distribution whose draws are differentiable: {', '.join(fit)}"
+            if fit
+            else f"make `{head.name}` real, or model it by an energy E(...), which needs no q",
         )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from dgmppl.catalogue.training import GAMES, OBJECTIVES, OPTIMIZERS, SETTINGS, UNBUILT_OBJECTIVES, Option
-from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.scope import Scope
-from dgmppl.source import Span
+from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
 
 
@@ -47,6 +47,21 @@ class TrainSettings:
 
 
 Read = Callable[[Scope, tree.Setting], object]
+Called = tuple[str, tuple["tree.Expr | tree.Keyword", ...]]
+
+
+def check_train(spec: tree.Spec, source: Source) -> tuple[Diagnostic, ...]:
+    """What is wrong with the settings of a spec whose graph failed, as far as that can be told without it."""
+    scope = Scope(source)
+    for statement in spec.statements:
+        if isinstance(statement, tree.Const):
+            with scope.statement(statement.name):
+                scope.names[statement.name] = scope.number(statement.value, {})
+        else:
+            scope.poisoned.add(getattr(statement, "name", ""))
+    scope.diagnostics.clear()
+    check_settings(scope, spec)
+    return tuple(scope.diagnostics)
 
 
 def check_settings(scope: Scope, spec: tree.Spec) -> tuple[TrainSettings, ObjectiveSetting | None]:
@@ -73,8 +88,30 @@ def check_settings(scope: Scope, spec: tree.Spec) -> tuple[TrainSettings, Object
     return replace(TrainSettings(), **settings), objective  # type: ignore[arg-type, return-value]
 
 
-def _wrong(scope: Scope, expr: tree.Node, wanted: str, help: str = "") -> None:
-    scope.fail("E305", f"{wanted} is expected", expr.span, "found this", help=help)
+_WHAT: dict[type, str] = {
+    tree.String: "text",
+    tree.Boolean: "true or false",
+    tree.Record: "a record",
+    tree.Learned: "`param`",
+    tree.Number: "a number",
+    tree.Quotation: "a distribution",
+}
+
+
+def _wrong(scope: Scope, expr: tree.Node, wanted: str, help: str = "") -> NoReturn:
+    found = f"`{expr.name}`" if isinstance(expr, tree.Name) else _WHAT.get(type(expr), "something else")
+    scope.fail("E305", f"{wanted} is expected", expr.span, f"this is {found}", help=help)
+
+
+def _unknown(
+    scope: Scope, called: Called | None, expr: tree.Expr, what: str, known: Iterable[str], how: str
+) -> NoReturn:
+    """Reports a name that `known` does not have, or something that is no name."""
+    if called is None:
+        _wrong(scope, expr, f"{'an' if what[0] in 'aeiou' else 'a'} {what}", how)
+    name = expr.target.span if isinstance(expr, tree.Call) else expr.span
+    help_ = did_you_mean(called[0], known, f"one of {', '.join(known)}")
+    scope.fail("E305", f"unknown {what} `{called[0]}`", name, help=help_)
 
 
 def _number(scope: Scope, expr: tree.Expr, wanted: str, low: float, strict: bool = False) -> float:
@@ -92,10 +129,11 @@ def _number(scope: Scope, expr: tree.Expr, wanted: str, low: float, strict: bool
 def _constant(scope: Scope, expr: tree.Expr, wanted: str) -> float:
     if isinstance(expr, (tree.Number, tree.Negate, tree.Binary)):
         return scope.number(expr, {}, wanted)
-    if isinstance(expr, tree.Name) and isinstance(scope.names.get(expr.name), float):
-        return scope.number(expr, {}, wanted)
-    _wrong(scope, expr, wanted)
-    raise AssertionError
+    if isinstance(expr, tree.Name):
+        binding = scope.lookup(expr.name, expr.span, "constant")
+        if isinstance(binding, float):
+            return binding
+    _wrong(scope, expr, f"a number for {wanted}")
 
 
 def _count(scope: Scope, setting: tree.Setting, low: int = 1) -> int:
@@ -125,9 +163,7 @@ def _called(expr: tree.Expr) -> tuple[str, tuple[tree.Expr | tree.Keyword, ...]]
 def _optimizer(scope: Scope, setting: tree.Setting) -> OptimizerSetting:
     called = _called(setting.value)
     if called is None or called[0] not in OPTIMIZERS:
-        near = did_you_mean(called[0] if called else "", OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
-        _wrong(scope, setting.value, "an optimiser with its learning rate", f"{near}: adamax(1e-3)")
-        raise AssertionError
+        _unknown(scope, called, setting.value, "optimiser", OPTIMIZERS, "with its learning rate: adamax(1e-3)")
     name, arguments = called
     lr, options = 1e-3, {}
     for k, argument in enumerate(arguments):
@@ -141,7 +177,8 @@ def _optimizer(scope: Scope, setting: tree.Setting) -> OptimizerSetting:
         else:
             options[argument.name] = _number(scope, argument.value, f"`{argument.name}`", 0.0)
             if argument.name != "weight_decay" and options[argument.name] >= 1:
-                scope.fail("E305", f"`{argument.name}` is below 1", argument.value.span)
+                value = f"this is {options[argument.name]:g}"
+                scope.fail("E305", f"`{argument.name}` is below 1", argument.value.span, value)
     return OptimizerSetting(name, lr, options)
 
 
@@ -149,10 +186,14 @@ def _objective(scope: Scope, setting: tree.Setting) -> ObjectiveSetting:
     called = _called(setting.value)
     if called is None or called[0] not in OBJECTIVES:
         if called is not None and called[0] in UNBUILT_OBJECTIVES:
-            scope.fail("E220", f"`{called[0]}` is read but cannot be compiled yet", setting.value.span)
-        near = did_you_mean(called[0] if called else "", OBJECTIVES, f"one of {', '.join(OBJECTIVES)}")
-        _wrong(scope, setting.value, "an objective", near)
-        raise AssertionError
+            scope.fail(
+                "E220",
+                f"`{called[0]}` is read but cannot be compiled yet",
+                setting.value.span,
+                "no objective is derived for it",
+                help="leave `objective` out: the structure calls for one, which `dgmppl explain` prints",
+            )
+        _unknown(scope, called, setting.value, "objective", OBJECTIVES, "by name: elbo(beta = 4)")
     name, arguments = called
     known = {o.name: o for o in OBJECTIVES[name]}
     found: dict[str, object] = {}
@@ -164,7 +205,10 @@ def _objective(scope: Scope, setting: tree.Setting) -> ObjectiveSetting:
         if option is None or option.name in found:
             near = argument.name if isinstance(argument, tree.Keyword) else ""
             help_ = did_you_mean(near, known, f"{name} takes {', '.join(known)}")
-            scope.fail("E305", f"{name} has no such option", argument.span, help=help_)
+            if option is not None:
+                scope.fail("E305", f"`{option.name}` is given twice", argument.span, "given again")
+            what = f"`{near}`" if near else "by position beyond its first"
+            scope.fail("E305", f"{name} has no option {what}", argument.span, help=help_)
         found[option.name] = _option(scope, option, value)
     weights: Any = found.pop("weight", {})
     game: Any = found.pop("game", ("", None))
@@ -175,8 +219,8 @@ def _objective(scope: Scope, setting: tree.Setting) -> ObjectiveSetting:
 def _option(scope: Scope, option: Option, expr: tree.Expr) -> object:
     if option.kind == "flag":
         if not isinstance(expr, tree.Boolean):
-            _wrong(scope, expr, f"`{option.name}` is true or false, and one of them")
-        return expr.value  # type: ignore[union-attr]
+            _wrong(scope, expr, f"true or false for `{option.name}`")
+        return expr.value
     if option.kind == "weights":
         return _weights(scope, expr)
     if option.kind == "game":
@@ -189,17 +233,10 @@ def _option(scope: Scope, option: Option, expr: tree.Expr) -> object:
 
 def _weights(scope: Scope, expr: tree.Expr) -> dict[str, float]:
     if not isinstance(expr, tree.Record):
-        _wrong(scope, expr, "weights by variable", "weight = { x = 0.01 }")
-        raise AssertionError
+        _wrong(scope, expr, "a record of weights by variable", "weight = { x = 0.01 }")
     found: dict[str, float] = {}
     for s in expr.settings:
-        if s.name not in scope.names:
-            scope.fail(
-                "E201",
-                f"unknown variable `{s.name}`",
-                s.name_span,
-                help=did_you_mean(s.name, scope.names, "weights are by variable"),
-            )
+        scope.lookup(s.name, s.name_span, "variable")
         found[s.name] = _number(scope, s.value, "a weight", 0.0)
     return found
 
@@ -207,13 +244,7 @@ def _weights(scope: Scope, expr: tree.Expr) -> dict[str, float]:
 def _game(scope: Scope, expr: tree.Expr) -> tuple[str, float | None]:
     called = _called(expr)
     if called is None or called[0] not in GAMES:
-        _wrong(
-            scope,
-            expr,
-            "a game",
-            did_you_mean(called[0] if called else "", GAMES, f"one of {', '.join(GAMES)}"),
-        )
-        raise AssertionError
+        _unknown(scope, called, expr, "game", GAMES, "by name: wasserstein(penalty = 10)")
     penalty = None
     for argument in called[1]:
         value = argument.value if isinstance(argument, tree.Keyword) else argument

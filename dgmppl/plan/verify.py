@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.distributions import suggestions
 from dgmppl.graph.inverse import omissions
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
@@ -17,12 +18,13 @@ def verify_fitted(
     """Reports a model in which nothing says how the data came about (E309)."""
     if terms or games or any(d.severity == "error" for d in scope.diagnostics):
         return
+    x = graph.observed[0]
     scope.fail(
         "E309",
         "nothing here says how the data came about",
         spec.name_span,
         "no factor, energy or adversary",
-        help=f"model {graph.observed[0].name}: p({graph.observed[0].name}) = ...",
+        help=f"for example p({x.name}) = {next(iter(suggestions(x.type.support)), 'Normal')}(param)",
     )
 
 
