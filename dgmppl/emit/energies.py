@@ -29,11 +29,14 @@ def _signature(graph: Graph, names: Iterable[str]) -> str:
     return "".join(f", {graph[n].ident}: Tensor" for n in names)
 
 
-def _bernoulli_sum(graph: Graph, update: Update, writer: Writer) -> str:
-    """sum_j log(1 + exp(logit_j)), one number an example: a binary variable summed out."""
+def _log_sum(graph: Graph, update: Update, writer: Writer) -> str:
+    """A variable summed out, one number an example: sum_j log(1 + exp(logit_j)) over binary units, log sum_k
+    exp(logit_k) over categories."""
     assert update.logits is not None
     variable = graph[update.variable]
-    logits = polynomial_source(update.logits, graph)
+    logits = polynomial_source(update.logits, graph, writer)
+    if variable.type.support.name == "categorical":
+        return f"torch.logsumexp({logits}, -1)"
     rank = len(variable.type.shape)
     axes = ", ".join(str(-k) for k in range(rank, 0, -1))
     total = f"nn.functional.softplus({logits})"
@@ -43,8 +46,8 @@ def _bernoulli_sum(graph: Graph, update: Update, writer: Writer) -> str:
 def _summed_out(graph: Graph, form: Polynomial, updates: list[Update], writer: Writer) -> str:
     """-log of the sum of exp(-E) over these variables: E where they are zero, less their softplus sums."""
     rest = form.without(u.variable for u in updates)
-    sums = [_bernoulli_sum(graph, u, writer) for u in updates]
-    base = polynomial_source(rest, graph) + " " if rest.terms else ""
+    sums = [_log_sum(graph, u, writer) for u in updates]
+    base = polynomial_source(rest, graph, writer) + " " if rest.terms else ""
     return base + " ".join(f"- {s}" for s in sums) if base else "-" + " - ".join(sums)
 
 
@@ -56,7 +59,7 @@ def write_energy(writer: Writer, graph: Graph, plan: Plan) -> None:
         _write_value(writer, graph, sampler)
         _write_free_energy(writer, graph, sampler)
         for update in sampler.updates:
-            if update.kind == "block":
+            if update.kind == "block" and update.variable != sampler.enumerated:
                 _write_conditional(writer, graph, update)
         if sampler.enumerated is not None:
             _write_enumerated(writer, graph, sampler)
@@ -75,7 +78,7 @@ def _write_value(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
     names = ", ".join(energy.arguments)
     with writer.method(f"energy(self{_signature(graph, energy.arguments)}) -> Tensor", f"E({names}), shape (n,)."):
         if sampler.polynomial is not None:
-            source = polynomial_source(sampler.polynomial, graph)
+            source = polynomial_source(sampler.polynomial, graph, writer)
         else:
             source = value_source(energy.value, Place(writer, graph))
         writer.line(f"return {source}", mark=True)
@@ -111,12 +114,14 @@ def _write_conditional(writer: Writer, graph: Graph, update: Update) -> None:
     assert update.logits is not None
     variable = graph[update.variable]
     reads = [v.name for v in graph.variables if v.name in update.logits.reads()]
-    doc = f"p({variable.name} | {', '.join(reads)}), from the energy: the logits are -dE/d{variable.name}."
+    given = f" | {', '.join(reads)}" if reads else ""
+    doc = f"p({variable.name}{given}), from the energy: the logits are -dE/d{variable.name}."
     rank = len(variable.type.shape)
+    family = writer.use("Categorical" if variable.type.support.name == "categorical" else "Bernoulli")
     with writer.method(f"p_{variable.ident}(self{_signature(graph, reads)}) -> Distribution", doc):
-        logits = polynomial_source(update.logits, graph)
+        logits = polynomial_source(update.logits, graph, writer)
         event = f".to_event({rank})" if rank else ""
-        writer.line(f"return {writer.use('Bernoulli')}(logits={logits}){event}", mark=True)
+        writer.line(f"return {family}(logits={logits}){event}", mark=True)
 
 
 # --- a variable summed value by value ------------------------------------------------------------
@@ -136,9 +141,9 @@ def _write_enumerated(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None
             writer.line(f"return {value_source(vector, Place(writer, graph))}", mark=True)
         else:
             first = graph[sampler.state[0]].ident
-            low = number_text(variable.type.support.low or 0.0)
+            start = float(variable.type.support.low or 0.0)
             inner = ", ".join(
-                f"torch.full(({'len(' + first + ')'},), {low} + index, device=self.device)"
+                f"torch.full((len({first}),), {start} + index, device=self.device)"
                 if n == name
                 else graph[n].ident
                 for n in energy.arguments
@@ -195,7 +200,7 @@ def _write_partition(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
         source = (
             _summed_out(graph, sampler.polynomial, rest, writer)
             if rest
-            else polynomial_source(sampler.polynomial, graph)
+            else polynomial_source(sampler.polynomial, graph, writer)
         )
         writer.line(f"return torch.logsumexp(-({source}), 0)", mark=True)
 
@@ -238,6 +243,22 @@ def _write_sweep(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
         writer.line(f"return {tuple_source(energy_arguments_of(graph, names))}")
 
 
+def _given(graph: Graph, sampler: EnergyPlan, name: str) -> list[str]:
+    """What a variable's conditional reads: all of the state where it is summed value by value."""
+    update = sampler.update(name)
+    if name == sampler.enumerated or update is None or update.logits is None:
+        return list(sampler.state)
+    return [v.name for v in graph.variables if v.name in update.logits.reads()]
+
+
+def _draw_source(graph: Graph, sampler: EnergyPlan, name: str, size: str) -> str:
+    """`h = self.p_h(x).sample()`; a variable that is independent of the rest is told how many rows there are."""
+    given = _given(graph, sampler, name)
+    count = "" if given else f"({size},)"
+    ident = graph[name].ident
+    return f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, given))}).sample({count})"
+
+
 def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) -> None:
     update = sampler.update(name)
     assert update is not None
@@ -245,21 +266,11 @@ def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) 
     ident = variable.ident
     if update.kind == "block" and update.logits is not None:
         reads = [v.name for v in graph.variables if v.name in update.logits.reads()]
-        for s in [r for r in reads if r in sampler.summed]:
-            inner = sampler.update(s)
-            assert inner is not None and inner.logits is not None
-            given = [v.name for v in graph.variables if v.name in inner.logits.reads()]
-            writer.line(
-                f"{graph[s].ident} = self.p_{graph[s].ident}({', '.join(energy_arguments_of(graph, given))}).sample()",
-                mark=True,
-            )
-        if set(reads) <= {*sampler.state, *sampler.summed}:
-            writer.line(
-                f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, reads))}).sample()"
-                + ("" if reads else "  # independent of the rest"),
-                mark=bool(reads),
-            )
-            return
+        size = f"len({ident})"
+        for s in [r for r in reads if r not in sampler.state]:
+            writer.line(_draw_source(graph, sampler, s, size), mark=True)
+        writer.line(_draw_source(graph, sampler, name, size), mark=True)
+        return
     others = ", ".join(energy_arguments_of(graph, sampler.state))
     energy = f"lambda {ident}: self.free_energy({others})"
     low, high = variable.type.support.low, variable.type.support.high
@@ -269,8 +280,8 @@ def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) 
         writer.line(f"{ident} = {writer.use('langevin')}({energy}, {ident}, 1, {numbers}{bounds})", mark=True)
         return
     first = low if low is not None else 0.0
-    size = variable.type.support.size
-    writer.line(f"{ident} = {writer.use('gibbs_sites')}({energy}, {ident}, {number_text(first)}, {size})", mark=True)
+    count = variable.type.support.size
+    writer.line(f"{ident} = {writer.use('gibbs_sites')}({energy}, {ident}, {number_text(first)}, {count})", mark=True)
 
 
 def _write_settle(writer: Writer, graph: Graph, sampler: EnergyPlan, settled: list[str]) -> None:
@@ -303,10 +314,5 @@ def _write_draw(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
             mark=True,
         )
         for name in [*sampler.summed, *([sampler.enumerated] if sampler.enumerated else [])]:
-            update = sampler.update(name)
-            given = sampler.state
-            if name in sampler.summed and update is not None and update.logits is not None:
-                given = tuple(v.name for v in graph.variables if v.name in update.logits.reads())
-            ident = graph[name].ident
-            writer.line(f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, given))}).sample()")
+            writer.line(_draw_source(graph, sampler, name, "n"))
         writer.line(f"return {tuple_source(energy_arguments_of(graph, energy.arguments))}")

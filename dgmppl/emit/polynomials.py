@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.polynomial import Monomial, Polynomial
+from dgmppl.graph.polynomial import VALUES, Monomial, Polynomial
 from dgmppl.graph.supports import number_text
 
 _LETTERS = "ijklmopqrstuvwxyzabcdefgh"  # n is the batch
 
 
-def polynomial_source(form: Polynomial, graph: Graph, rename: Mapping[str, str] | None = None) -> str:
+def polynomial_source(
+    form: Polynomial, graph: Graph, writer: Writer, rename: Mapping[str, str] | None = None
+) -> str:
     """The expression of a polynomial: shape (n, *free axes), or the free axes alone where it reads no variable."""
     if not form.terms:
         return "torch.zeros((), device=self.device)"
@@ -19,7 +22,7 @@ def polynomial_source(form: Polynomial, graph: Graph, rename: Mapping[str, str] 
     parts: list[str] = []
     for monomial in form.terms:
         c = monomial.coefficient
-        body = _monomial(monomial, form.free, graph, names)
+        body = _monomial(monomial, form.free, graph, writer, names)
         size = "" if abs(c) == 1 or not body else f"{number_text(abs(c))} * "
         text = f"{size}{body}" if body else number_text(abs(c))
         sign = "-" if c < 0 else "+"
@@ -27,17 +30,21 @@ def polynomial_source(form: Polynomial, graph: Graph, rename: Mapping[str, str] 
     return " ".join(parts)
 
 
-def _monomial(m: Monomial, free: tuple[str, ...], graph: Graph, names: Mapping[str, str]) -> str:
-    tensors = [(kind, _name(kind, name, graph, names), indices) for kind, name, indices in m.factors]
+def _monomial(m: Monomial, free: tuple[str, ...], graph: Graph, writer: Writer, names: Mapping[str, str]) -> str:
+    tensors: Tensors = []
+    for kind, name, indices in m.factors:
+        if kind == "param":
+            source = "self." + next(p.ident for p in graph.parameters if p.name == name)
+        elif kind == "ones":
+            source = f"torch.ones(({', '.join(map(str, graph[name].type.shape))},), device=self.device)"
+        else:
+            source = names.get(name, graph[name].ident)
+        if kind == "category":
+            source = f"{writer.use('one_hot')}({source}, {graph[name].type.support.size})"
+        tensors.append(("variable" if kind in VALUES else "param", source, indices))
     if not tensors:
         return ""
     return _product(tensors, free) or _einsum(tensors, free)
-
-
-def _name(kind: str, name: str, graph: Graph, names: Mapping[str, str]) -> str:
-    if kind == "variable":
-        return names.get(name, graph[name].ident)
-    return "self." + next(p.ident for p in graph.parameters if p.name == name)
 
 
 Tensors = list[tuple[str, str, tuple[str, ...]]]

@@ -252,7 +252,7 @@ def _element(value: Value, place: Place) -> str:
 def _index_sum(value: Value, place: Place) -> str:
     form = polynomial(value, ())
     assert form is not None  # elaboration lets no other sum over indices pass
-    return polynomial_source(form, place.graph, place.rename)
+    return polynomial_source(form, place.graph, place.writer, place.rename)
 
 
 def _image(value: Value, place: Place) -> str:

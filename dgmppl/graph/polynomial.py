@@ -1,32 +1,41 @@
 """Energies as sums of products of tensors, where they are: the form in which conditionals are derived.
 
-An energy of binary units is multi-affine: x_i^2 = x_i, so each unit enters linearly when the others are fixed.
+An energy of binary units is multi-affine: x_i^2 = x_i, so each unit enters linearly when the others are fixed. A
+categorical variable that picks elements, v[y], enters as its one-hot vector, sum_k v[k] 1[y = k], and is linear too.
 """
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dgmppl.graph.values import Constant, Declared, Element, IndexSum, Operation, Use, Value
 
+VALUES = ("variable", "category")  # the kinds of factors that read a variable
 Factors = tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
 class Monomial:
-    """`coefficient` times the product of `factors` (("variable" or "param", name, index letters)), summed over
-    every letter that is not free."""
+    """`coefficient` times the product of `factors`, summed over every letter that is not free.
+
+    A factor is (kind, name, index letters); its kind is "variable", "category" for a variable's one-hot vector,
+    "param", or "ones" for a tensor of ones shaped like the variable.
+    """
 
     coefficient: float
     factors: Factors
 
     def degree(self, variable: str) -> int:
-        return sum(1 for kind, name, _ in self.factors if (kind, name) == ("variable", variable))
+        """How often a variable stands in the product; a diagonal x[i, i] counts as two, its elements being singled
+        out."""
+        found = [indices for kind, name, indices in self.factors if kind in VALUES and name == variable]
+        return sum(1 + (len(set(indices)) < len(indices)) for indices in found)
 
     def reads(self) -> set[str]:
-        return {name for kind, name, _ in self.factors if kind == "variable"}
+        return {name for kind, name, _ in self.factors if kind in VALUES}
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,12 @@ class Polynomial:
         free: tuple[str, ...] = ()
         for m in self.terms:
             for k, (kind, name, indices) in enumerate(m.factors):
-                if (kind, name) != ("variable", variable):
+                if kind not in VALUES or name != variable:
                     continue
-                renamed, free = _rename(m.factors[:k] + m.factors[k + 1 :], indices, free)
+                rest = m.factors[:k] + m.factors[k + 1 :]
+                if not set(indices) <= {i for _, _, idx in rest for i in idx}:
+                    rest = (*rest, ("ones", variable, indices))  # the same for each of the axis's elements
+                renamed, free = _rename(rest, indices, free)
                 found.append(Monomial(m.coefficient, renamed))
         return Polynomial(tuple(found), free)
 
@@ -82,7 +94,7 @@ class _NotPolynomial(Exception):
 def polynomial(value: Value, binary: Iterable[str]) -> Polynomial | None:
     """A scalar value as a polynomial of variables and parameters, or None where it is none.
 
-    `binary` variables are reduced by x^2 = x.
+    `binary` variables are reduced by x^2 = x, one-hot vectors by e_k e_l = [k = l] e_k.
     """
     letters = iter(string.ascii_letters)
     try:
@@ -94,9 +106,15 @@ def polynomial(value: Value, binary: Iterable[str]) -> Polynomial | None:
 
 
 def _reduce(monomial: Monomial, binary: set[str]) -> Monomial:
+    picked: dict[str, str] = {}
+    same: dict[str, str] = {}
+    for kind, name, indices in monomial.factors:
+        if kind == "category":
+            same[indices[0]] = picked.setdefault(name, indices[0])
     kept: list[tuple[str, str, tuple[str, ...]]] = []
-    for factor in monomial.factors:
-        if not (factor[0] == "variable" and factor[1] in binary and factor in kept):
+    for kind, name, indices in monomial.factors:
+        factor = (kind, name, tuple(same.get(i, i) for i in indices))
+        if not ((kind == "category" or (kind == "variable" and name in binary)) and factor in kept):
             kept.append(factor)
     return Monomial(monomial.coefficient, tuple(kept))
 
@@ -117,16 +135,35 @@ def _expand(value: Value, axes: tuple[str, ...], env: dict[str, str], letters: I
     elif isinstance(value, Declared):
         yield Monomial(1.0, (("param", value.name, axes),))
     elif isinstance(value, Element) and isinstance(value.value, (Use, Declared)):
-        if not all(isinstance(i, str) for i in value.index):
-            raise _NotPolynomial
-        yield from _expand(value.value, tuple(env[str(i)] for i in value.index), env, letters)
+        yield from _element(value, env, letters)
     elif isinstance(value, IndexSum):
-        inner = {**env, **{name: _fresh(letters) for name, _ in value.indices}}
-        yield from _expand(value.body, (), inner, letters)
+        sizes = {_fresh(letters): size for _, size in value.indices}
+        inner = {**env, **dict(zip((name for name, _ in value.indices), sizes))}
+        for m in _expand(value.body, (), inner, letters):
+            # A term without an index is the same for each of its values.
+            present = {i for _, _, indices in m.factors for i in indices}
+            times = math.prod(size for letter, size in sizes.items() if letter not in present)
+            yield Monomial(m.coefficient * times, m.factors)
     elif isinstance(value, Operation):
         yield from _operation(value, axes, env, letters)
     else:
         raise _NotPolynomial
+
+
+def _element(value: Element, env: dict[str, str], letters: Iterator[str]) -> Iterator[Monomial]:
+    indices: list[str] = []
+    picked: list[tuple[str, str, tuple[str, ...]]] = []
+    for i in value.index:
+        if isinstance(i, str):
+            indices.append(env[i])
+        elif isinstance(i, Use) and i.type.support.name == "categorical":
+            letter = _fresh(letters)
+            indices.append(letter)
+            picked.append(("category", i.variable, (letter,)))
+        else:
+            raise _NotPolynomial
+    for m in _expand(value.value, tuple(indices), env, letters):
+        yield Monomial(m.coefficient, (*picked, *m.factors))
 
 
 def _operation(

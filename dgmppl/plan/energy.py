@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Energy, Graph, Variable
-from dgmppl.graph.polynomial import Polynomial, polynomial
+from dgmppl.graph.polynomial import VALUES, Polynomial, polynomial
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.nodes import EnergyPlan, Reason, Update
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
@@ -87,9 +87,11 @@ def _langevin_defaults(state: list[Variable]) -> tuple[float, float]:
 def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial | None, line: int) -> Update:
     support = variable.type.support
     name = variable.name
-    if support.name == "binary" and form is not None and form.degree(name) <= 1:
+    linear = form is not None and form.degree(name) <= 1
+    if form is not None and linear and (support.name == "binary" or _picks(variable, form)):
         logits = form.derivative(name).negated()
-        return Update(name, "block", Reason(f"the energy is linear in {name} when the rest is fixed", line), logits)
+        what = f"the one-hot vector of {name}" if support.name == "categorical" else name
+        return Update(name, "block", Reason(f"the energy is linear in {what} when the rest is fixed", line), logits)
     if support.name in SMOOTH:
         return Update(name, "langevin", Reason(f"{name} is continuous and the energy is smooth in it", line))
     if support.finite:
@@ -103,6 +105,12 @@ def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial |
         notes=(Note(variable.span, "declared here"),),
         help="energies are sampled over finite values, by Gibbs, and over real, positive or bounded ones, by Langevin",
     )
+
+
+def _picks(variable: Variable, form: Polynomial) -> bool:
+    """Whether a categorical variable enters an energy only by picking elements."""
+    kinds = {kind for m in form.terms for kind, name, _ in m.factors if kind in VALUES and name == variable.name}
+    return variable.type.support.name == "categorical" and kinds == {"category"}
 
 
 def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: set[str]) -> tuple[str, ...]:
@@ -134,13 +142,14 @@ def _partition(members: list[Variable], updates: tuple[Update, ...]) -> tuple[st
     if any(u.kind != "block" or u.logits is None for u in updates):
         return None
     best: tuple[int, tuple[str, ...]] | None = None
-    for v in members:
+    units = [v for v in members if v.type.support.name == "binary"]
+    for v in units:
         rest = [w for w in updates if w.variable != v.name]
         independent = all(w.logits is not None and w.logits.reads() <= {v.name} for w in rest)
         smaller = best is None or v.type.elements < best[0]
         if independent and smaller and v.type.elements <= MAX_ENUMERATED:
             best = (v.type.elements, (v.name,))
-    if best is None and sum(v.type.elements for v in members) <= MAX_ENUMERATED:
+    if best is None and units == members and sum(v.type.elements for v in members) <= MAX_ENUMERATED:
         return tuple(v.name for v in members)
     return best[1] if best else None
 
