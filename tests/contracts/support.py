@@ -1,0 +1,124 @@
+"""What the contract tests share: specs, random rows of a declared type, and what a support allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.supports import Type
+from dgmppl.pipeline import Checked
+from dgmppl.runtime import GenerativeModel
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = sorted((ROOT / "specs").glob("*/*.dgm"))
+COMPOSITIONS = sorted((Path(__file__).parent / "specs").glob("*.dgm"))
+
+
+def name_of(path: Path) -> str:
+    """How a test is called that is about a spec: `latent/vae`, or `bigan`."""
+    return f"{path.parent.name}/{path.stem}" if path.is_relative_to(ROOT / "specs") else path.stem
+
+
+@cache
+def checked(spec: str | Path, overrides: tuple[str, ...] = ()) -> Checked:
+    """A spec without errors, read once for all tests."""
+    found = pipeline.read(spec, overrides)
+    assert found.ok, [str(d) for d in found.errors]
+    return found
+
+
+def graph_of(found: Checked) -> Graph:
+    assert found.graph is not None
+    return found.graph
+
+
+@contextmanager
+def seed(number: int) -> Iterator[None]:
+    """Random numbers from this seed inside, and as they were outside."""
+    with torch.random.fork_rng():
+        torch.manual_seed(number)
+        yield
+
+
+def build(found: Checked, target: str = "torch", number: int = 0, scale: float = 0.0) -> GenerativeModel:
+    """A model with initial weights from a seed. `scale` adds noise to all of them, for tests in which nothing may
+    be at its starting point (couplings start as the identity, biases near 0)."""
+    with seed(number):
+        model = pipeline.build(found, target)
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(scale * torch.randn_like(p))
+    return model
+
+
+def pair(found: Checked, number: int = 0, scale: float = 0.0) -> tuple[GenerativeModel, GenerativeModel]:
+    """The torch and the Pyro model of a spec with the same weights."""
+    torch_model = build(found, number=number, scale=scale)
+    pyro_model = build(found, "pyro")
+    pyro_model.load_state_dict(torch_model.state_dict())
+    return torch_model, pyro_model
+
+
+def random_rows(type_: Type, n: int) -> Tensor:
+    """n rows of random values of a type."""
+    support, size = type_.support, (n, *type_.shape)
+    if support.size is not None:
+        return (support.low or 0.0) + torch.randint(support.size, size).float()
+    if support.name == "integer":
+        return torch.poisson(torch.full(size, 3.0))
+    if support.name in ("interval", "unit"):
+        low, high = support.low or 0.0, support.high or 1.0
+        return low + (high - low) * (0.05 + 0.9 * torch.rand(size))
+    if support.name == "positive":
+        return torch.rand(size) + 0.1
+    if support.name == "simplex":
+        return torch.distributions.Dirichlet(torch.ones(type_.shape)).sample((n,))
+    assert support.name == "real", support
+    return torch.randn(size)
+
+
+def data_of(found: Checked, n: int = 32, number: int = 1) -> list[Tensor]:
+    """n random rows of every observed variable, in the order in which models take them."""
+    with seed(number):
+        return [random_rows(v.type, n) for v in graph_of(found).observed]
+
+
+def conditions_of(found: Checked, data: Sequence[Tensor]) -> dict[str, Tensor]:
+    graph = graph_of(found)
+    return {v.name: rows for v, rows in zip(graph.observed, data, strict=True) if v.name in graph.conditions}
+
+
+def verify_support(type_: Type, values: Tensor, n: int) -> None:
+    """Asserts that these are n rows of a type."""
+    support = type_.support
+    assert values.shape == (n, *type_.shape)
+    assert values.dtype == torch.float32
+    assert values.isfinite().all()
+    if support.discrete:
+        assert (values == values.round()).all()
+    if support.size is not None:
+        low = support.low or 0.0
+        assert ((values >= low) & (values <= low + support.size - 1)).all()
+    if support.name in ("interval", "unit"):
+        assert ((values >= support.low) & (values <= support.high)).all()
+    if support.name == "positive":
+        assert (values > 0).all()
+    if support.name == "simplex":
+        assert torch.allclose(values.sum(-1), torch.ones(values.shape[:-1]), atol=1e-5)
+
+
+def samples_of(found: Checked, model: GenerativeModel, n: int, data: Sequence[Tensor] = ()) -> dict[str, Tensor]:
+    """n samples of a model, by variable, under the conditions in `data` (n rows)."""
+    graph = graph_of(found)
+    given = conditions_of(found, data) if data else {}
+    drawn = model.sample(n, **given)
+    if isinstance(drawn, Tensor):
+        drawn = {next(v.name for v in graph.observed if v.name not in graph.conditions): drawn}
+    return drawn

@@ -1,0 +1,166 @@
+"""Models that no rule mentions: priors, decoders, posteriors, flows, energies and games put together freely."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.contracts.support import (
+    COMPOSITIONS,
+    build,
+    checked,
+    data_of,
+    graph_of,
+    name_of,
+    samples_of,
+    seed,
+    verify_support,
+)
+
+composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
+
+# What the structure calls for, in the words of the plan: the start of the objective's name, and the figure by which
+# an epoch is judged.
+OBJECTIVES = {
+    "adversarial_autoencoder": ("expected log-likelihood of x under q + adversarial", None),
+    "arithmetic": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "autoregressive_decoder": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "autoregressive_prior": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "bigan": ("adversarial (nonsaturating)", None),
+    "bounded_flows": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "conditional_flow": ("exact log-likelihood log p(x | y)", "log_prob"),
+    "conditional_vae": ("ELBO, a lower bound on log p(x | y)", "elbo"),
+    "counts": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "deep_boltzmann": ("contrastive divergence", None),
+    "energy_prior": ("ELBO, a lower bound on log p(x) up to log Z + persistent contrastive", None),
+    "flow_game": ("exact log-likelihood log p(x) + adversarial", "log_prob"),
+    "flow_of_energy": ("exact log-likelihood log p(x) up to log Z + persistent contrastive", None),
+    "gaussian_rbm": ("persistent contrastive divergence", None),
+    "heavy_tails": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "hybrid": ("weighted terms of the exact log-likelihood log p(x, y)", "log_prob"),
+    "importance": ("importance-weighted bound of 5 samples, a lower bound on log p(x)", "elbo"),
+    "labelled_rbm": ("contrastive divergence", "log_prob"),
+    "latent_conditional_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "linear_gaussian": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "masked_binary": ("exact log-likelihood log p(x, y)", "log_prob"),
+    "mixture_decoder": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "mixture_decoder_fixed": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "planes": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "posterior_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "rounded_flow": ("dequantised likelihood, a lower bound on log p(x)", "elbo"),
+    "scalars": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "shared_net": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "shared_steps": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "skip_hierarchy": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "tabular": ("ELBO, a lower bound on log p(x, y, c)", "elbo"),
+    "third_order": ("contrastive divergence", None),
+    "topics": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "topographic": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "topographic_vamp": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "wasserstein": ("adversarial (wasserstein)", None),
+    "weighted_bound": ("weighted terms of the ELBO, a lower bound on log p(x)", "elbo"),
+}
+
+
+# Constants that cancel: of an energy against log Z, of a critic between data and samples.
+CANCEL = {
+    "energy_prior": {"energy_net.2.bias"},
+    "flow_of_energy": {"energy_net.2.bias"},
+    "wasserstein": {"D_net.2.bias"},
+}
+
+
+def test_every_composition_is_known() -> None:
+    assert set(OBJECTIVES) == {name_of(path) for path in COMPOSITIONS}
+
+
+@composition
+def test_the_plan_names_what_the_structure_calls_for(path) -> None:
+    plan = checked(path).plan
+    assert plan is not None
+    start, criterion = OBJECTIVES[name_of(path)]
+    assert plan.objective.name.startswith(start)
+    assert plan.criterion == criterion
+
+
+def steps(model, data: list[Tensor], count: int) -> None:
+    """Adam, each player in turn."""
+    players = model.players()
+    optimizers = [torch.optim.Adam(p.parameters, lr=1e-2) for p in players]
+    for _ in range(count):
+        for player, optimizer in zip(players, optimizers, strict=True):
+            optimizer.zero_grad()
+            player.loss(*data).backward()
+            optimizer.step()
+
+
+@composition
+def test_a_fit_moves_every_parameter(path) -> None:
+    """Also those behind a coupling's last layer, which starts at zero: after a few steps gradients reach them."""
+    found = checked(path)
+    model, data = build(found), data_of(found)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    steps(model, data, 8)
+    assert before
+    for name, p in model.named_parameters():
+        assert p.isfinite().all(), name
+        if name not in CANCEL.get(path.stem, ()):
+            assert not torch.equal(p, before[name]), f"{name} never moved"
+
+
+def is_likelihood(path) -> bool:
+    """Whether the objective is one function that a fit descends."""
+    plan = checked(path).plan
+    return plan is not None and plan.energy is None and not plan.games
+
+
+@pytest.mark.parametrize("path", [p for p in COMPOSITIONS if is_likelihood(p)], ids=name_of)
+def test_a_fit_lowers_the_loss(path) -> None:
+    found = checked(path)
+    model, data = build(found), data_of(found)
+
+    def loss() -> float:
+        with seed(3), torch.no_grad():
+            return sum(float(model.loss(*data)) for _ in range(8)) / 8
+
+    before = loss()
+    steps(model, data, 40)
+    assert loss() < before
+
+
+@composition
+def test_samples_lie_in_the_declared_support(path) -> None:
+    found = checked(path)
+    graph = graph_of(found)
+    n = 16
+    model, data = build(found, scale=0.1), data_of(found, n)
+    drawn = samples_of(found, model, n, data)
+    assert set(drawn) == {v.name for v in graph.observed if v.name not in graph.conditions}
+    for name, values in drawn.items():
+        verify_support(graph[name].type, values, n)
+
+
+@composition
+def test_figures_are_one_number_an_example(path) -> None:
+    found = checked(path)
+    model, data = build(found, scale=0.1), data_of(found, 7)
+    figures = model.figures(*data)
+    assert (model.criterion in figures) == (model.criterion is not None)
+    for name, values in figures.items():
+        assert values.shape == (7,), name
+        assert values.isfinite().all(), name
+
+
+@composition
+def test_weights_say_what_the_plan_counts(path) -> None:
+    found = checked(path)
+    assert found.plan is not None
+    assert sum(p.numel() for p in build(found).parameters()) == found.plan.structure.weights
+
+
+def test_an_index_as_input_shares_one_network() -> None:
+    """shared_steps: three levels, one network for p and one for q between them."""
+    model = build(checked(next(p for p in COMPOSITIONS if p.stem == "shared_steps")))
+    networks = [m for m in model.children() if isinstance(m, nn.Module)]
+    assert len(networks) == 4  # p(z | z + 1), p(x | z), q(z1 | x), q(z | z - 1)
