@@ -106,5 +106,7 @@ def _count(found: object) -> tuple[int, str]:
     length = found.length if NETWORKS[found.spec.kind].needs_length else 1
     widths = [found.inputs * length, *found.spec.hidden, found.outputs * length]
     count = sum((a * kernel + 1) * b for a, b in zip(widths, widths[1:], strict=False))
-    count += found.context * sum(found.spec.hidden or (found.outputs,))
+    # A masked network reads its context in the first layer, a convolutional one in each hidden layer.
+    receivers = widths[1:2] if NETWORKS[found.spec.kind].needs_length else found.spec.hidden or (found.outputs,)
+    count += found.context * sum(receivers)
     return count, " -> ".join(map(str, widths))
