@@ -1,0 +1,126 @@
+"""Every spec of the library: compiled, fitted for a moment, saved, loaded, sampled from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import dgmppl
+from dgmppl import pipeline
+from dgmppl.diagnostics import SpecError
+from dgmppl.train.runs import load_data, to_tensors, train_spec
+from tests.contracts.support import (
+    LIBRARY,
+    build,
+    checked,
+    data_of,
+    graph_of,
+    name_of,
+    samples_of,
+    seed,
+    verify_support,
+)
+
+# spec -> overrides that make it small, its objective's figure, whether Pyro can express it.
+CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
+    "adversarial/conditional_gan": ((), None, False),
+    "adversarial/gan": ((), None, False),
+    "autoregressive/causal_cnn": ((), "log_prob", True),
+    "energy/jem": ((), "log p(y | x)", False),
+    "energy/rbm": (("H=12",), "log_prob", False),
+    "flow/realnvp": ((), "elbo", True),
+    "latent/deep_vae": (("L=2",), "elbo", True),
+    "latent/top_down_vae": ((), "elbo", True),
+    "latent/two_level_vae": ((), "elbo", True),
+    "latent/vae": ((), "elbo", True),
+    "latent/vae_flow_prior": ((), "elbo", True),
+    "latent/vae_householder": ((), "elbo", True),
+    "latent/vae_vampprior": ((), "elbo", True),
+}
+
+spec = pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+
+
+def test_every_spec_has_a_contract() -> None:
+    assert set(CONTRACTS) == {name_of(path) for path in LIBRARY}
+
+
+@spec
+def test_it_begins_with_what_it_is_and_where_it_comes_from(path) -> None:
+    head = [line for line in path.read_text().split("\nmodel ")[0].splitlines() if line.strip()]
+    assert head
+    assert all(line.startswith("# ") for line in head)
+    assert any(c.isdigit() for c in " ".join(head)), "cite a source with its year"
+    assert f"model {path.stem}" in path.read_text()
+
+
+@spec
+def test_it_has_no_errors_and_no_warnings(path) -> None:
+    assert dgmppl.check(path) == ()
+
+
+@spec
+def test_pyro_expresses_it_or_says_why_not(path) -> None:
+    if CONTRACTS[name_of(path)][2]:
+        model = dgmppl.compile(path, target="pyro")
+        assert callable(model.model)
+        assert callable(model.guide)
+        return
+    with pytest.raises(SpecError) as caught:
+        dgmppl.compile(path, target="pyro")
+    (found,) = caught.value.diagnostics
+    assert found.code == "E310"
+    assert found.headline.startswith("Pyro cannot express this model: ")
+
+
+@spec
+def test_weights_say_what_the_plan_counts(path) -> None:
+    found = checked(path)
+    assert found.plan is not None
+    assert sum(p.numel() for p in build(found).parameters()) == found.plan.structure.weights
+
+
+@spec
+def test_gradients_reach_every_parameter(path) -> None:
+    found = checked(path, CONTRACTS[name_of(path)][0])
+    model, data = build(found, scale=0.01), data_of(found, 8)
+    # What an energy network's last bias adds cancels against log Z, but the backward pass still visits it.
+    reached = set()
+    for player in model.players():
+        model.zero_grad(set_to_none=True)
+        loss = player.loss(*data)
+        assert loss.isfinite()
+        loss.backward()
+        mine = {id(p) for p in player.parameters}
+        reached |= {name for name, p in model.named_parameters() if id(p) in mine and p.grad is not None}
+    assert reached == {name for name, _ in model.named_parameters()}
+
+
+@spec
+def test_fit_save_load_sample(path, tmp_path) -> None:
+    overrides, criterion, _ = CONTRACTS[name_of(path)]
+    narrow = path.read_text().replace("256", "32")
+    found = pipeline.read(narrow, (*overrides, "train.epochs=2", "train.batch=500"))
+    model, run = train_spec(found, tmp_path / "run", device="cpu")
+    assert model.criterion == criterion
+    assert {"spec.dgm", "model.py", "weights.safetensors", "metrics.jsonl"} <= {f.name for f in run.path.iterdir()}
+
+    loaded = dgmppl.load(run.path)
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    for name, weights in model.state_dict().items():
+        assert torch.equal(weights.cpu(), loaded.state_dict()[name]), name
+
+    graph = graph_of(found)
+    data = to_tensors(load_data(found, path.parent).test, loaded, torch.device("cpu"))
+    rows = [d[:16] for d in data]
+    model.eval()
+    with seed(1), torch.no_grad():
+        before, drawn = model.figures(*rows), samples_of(found, model, 16, rows)
+    with seed(1), torch.no_grad():
+        after, again = loaded.figures(*rows), samples_of(found, loaded, 16, rows)
+    for name, values in before.items():
+        assert torch.equal(values, after[name]), name
+        assert values.isfinite().all(), name
+    for name, values in drawn.items():
+        assert torch.equal(values, again[name]), name
+        verify_support(graph[name].type, values, 16)
