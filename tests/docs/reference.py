@@ -1,10 +1,8 @@
-"""The language reference as data: its examples, and the tables that are written from the catalogue.
-
-`python -m tests.docs.reference` writes the tables into docs/language.md.
-"""
+"""The language reference as data: its examples, and the tables of docs/ that are written from the code."""
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,10 @@ from pathlib import Path
 from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, UNBOUNDED_ONLY, Distribution
 from dgmppl.data.catalogue import DATASETS
 
-PATH = Path(__file__).parents[2] / "docs" / "language.md"
+ROOT = Path(__file__).parents[2]
+PATH = ROOT / "docs" / "language.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+PACKAGE = ROOT / "dgmppl"
 
 _BLOCK = re.compile(r"(?:<!-- prelude\n(?P<prelude>.*?)-->\n)?```dgm(?P<info>[^\n]*)\n(?P<text>.*?)```", re.DOTALL)
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -74,11 +75,18 @@ def datasets() -> str:
     return "\n".join(rows) + "\n"
 
 
-def written(reference: str) -> str:
-    """The reference with its tables as the catalogue has them."""
-    tables = {"distributions": distributions(), "datasets": datasets()}
-    return _TABLE.sub(lambda m: m[1] + tables[m[2]] + m[4], reference)
+def modules() -> str:
+    rows = ["| module | what it is |", "|---|---|"]
+    for path in sorted(PACKAGE.rglob("*.py"), key=lambda p: (p.parent, p.name)):
+        sentence = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n")[0]
+        name = path.relative_to(PACKAGE).as_posix().replace("/__init__.py", "/")
+        rows.append(f"| `{name}` | {sentence} |")
+    return "\n".join(rows) + "\n"
 
 
-if __name__ == "__main__":
-    PATH.write_text(written(PATH.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+TABLES = {"distributions": distributions, "datasets": datasets, "modules": modules}
+
+
+def updated(page: str) -> str:
+    """A page with its tables as the code has them."""
+    return _TABLE.sub(lambda m: m[1] + TABLES[m[2]]() + m[4], page)
