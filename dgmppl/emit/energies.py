@@ -310,7 +310,7 @@ def _write_draw(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
     with writer.method(signature, doc):
         state = energy_arguments_of(graph, sampler.state)
         writer.line(
-            f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps)",
+            f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps, self.device)",
             mark=True,
         )
         for name in [*sampler.summed, *([sampler.enumerated] if sampler.enumerated else [])]:

@@ -90,14 +90,17 @@ class Chain(nn.Module):
         state = tuple(getattr(self, f"state_{k}").clone() for k in range(len(self.starts)))
         if self.restart > 0:
             renewed = torch.rand(len(state[0]), device=state[0].device) < self.restart
-            for value, start in zip(state, self.starts, strict=True):
-                value[renewed] = start.draw(len(value), value.device)[renewed]
+            state = tuple(
+                torch.where(
+                    renewed.reshape(-1, *(1,) * len(start.shape)), start.draw(len(value), value.device), value
+                )
+                for value, start in zip(state, self.starts, strict=True)
+            )
         return state
 
     @torch.no_grad()
-    def run(self, sweep: Sweep, n: int, steps: int) -> tuple[Tensor, ...]:
-        """n draws after ``steps`` sweeps from noise."""
-        device = next((b.device for b in self.buffers()), torch.device("cpu"))
+    def run(self, sweep: Sweep, n: int, steps: int, device: torch.device) -> tuple[Tensor, ...]:
+        """n draws after ``steps`` sweeps from noise, on this device."""
         state: tuple[Tensor, ...] = tuple(start.draw(n, device) for start in self.starts)
         for _ in range(steps):
             state = sweep(*state)

@@ -1,0 +1,32 @@
+"""Models follow their weights: on torch's meta device any tensor made on the CPU would be an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dgmppl import pipeline
+
+SPECS = sorted(Path("specs").rglob("*.dgm")) + sorted(Path("tests/contracts/specs").glob("*.dgm"))
+
+# torch has no shape-only version of the samplers of Gamma and what is made of it.
+UNKNOWN_TO_META = ("counts", "heavy_tails", "topics", "bounded_flows")
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
+def test_nothing_is_left_on_the_cpu(path: Path) -> None:
+    if path.stem in UNKNOWN_TO_META:
+        pytest.skip("draws from a Gamma distribution")
+    checked = pipeline.read(path)
+    assert checked.graph is not None and checked.plan is not None
+    model = pipeline.build(checked).to("meta")
+    data = [torch.zeros(5, *v.type.shape, device="meta") for v in checked.graph.observed]
+    for player in model.players():
+        player.loss(*data).backward(inputs=player.parameters)
+    for figure in model.figures(*data).values():
+        assert figure.device.type == "meta" and figure.shape == (5,)
+    drawn = model.sample(3, **dict.fromkeys(checked.plan.conditions, 0.0))
+    for value in drawn.values() if isinstance(drawn, dict) else [drawn]:
+        assert value.device.type == "meta" and len(value) == 3
