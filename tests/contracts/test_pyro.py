@@ -1,0 +1,203 @@
+"""The Pyro model of a spec is the same model: one loss, and usable by Pyro's own inference."""
+
+from __future__ import annotations
+
+import pyro
+import pytest
+import torch
+from pyro.infer import (
+    MCMC,
+    NUTS,
+    SVI,
+    Predictive,
+    RenyiELBO,
+    Trace_ELBO,
+    TraceMeanField_ELBO,
+)
+from pyro.optim import Adam
+
+from dgmppl import pipeline
+from tests.contracts.support import (
+    COMPOSITIONS,
+    LIBRARY,
+    build,
+    checked,
+    conditions_of,
+    data_of,
+    graph_of,
+    name_of,
+    pair,
+    seed,
+    verify_support,
+)
+
+
+def expressible(path) -> bool:
+    plan = checked(path).plan
+    return plan is not None and plan.energy is None and not plan.games
+
+
+def estimator(found):
+    """The one that the emitted docstring names."""
+    (line,) = [row for row in pipeline.emit(found, "pyro").text.splitlines() if ", for Pyro; fit with " in row][:1]
+    known = {"Trace_ELBO": Trace_ELBO, "TraceMeanField_ELBO": TraceMeanField_ELBO}
+    return known[line.split("fit with ")[1].split(".")[0]]()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_parameters():
+    pyro.clear_param_store()
+    yield
+    pyro.clear_param_store()
+
+
+EXPRESSIBLE = [p for p in (*LIBRARY, *COMPOSITIONS) if expressible(p)]
+SINGLE = [p for p in EXPRESSIBLE if checked(p).plan.importance == 1]
+each = pytest.mark.parametrize("path", SINGLE, ids=name_of)
+
+
+@each
+def test_the_loss_is_pyros(path) -> None:
+    """Same weights and noise: minus the mean of the terms is Pyro's loss an example."""
+    found = checked(path)
+    ours, theirs = pair(found, scale=0.05)
+    data = data_of(found, 16)
+    for number in range(3):
+        with seed(number), torch.no_grad():
+            loss = float(ours.loss(*data))
+        with seed(number), torch.no_grad():
+            expected = float(estimator(found).differentiable_loss(theirs.model, theirs.guide, *data)) / 16
+        assert loss == pytest.approx(expected, rel=1e-4)
+
+
+@each
+def test_the_gradient_is_pyros(path) -> None:
+    found = checked(path)
+    ours, theirs = pair(found, scale=0.05)
+    data = data_of(found, 16)
+    with seed(1):
+        ours.loss(*data).backward()
+    with seed(1):
+        (estimator(found).differentiable_loss(theirs.model, theirs.guide, *data) / 16).backward()
+    gradients = dict(theirs.named_parameters())
+    for name, p in ours.named_parameters():
+        assert torch.allclose(p.grad, gradients[name].grad, rtol=1e-3, atol=1e-4), name
+
+
+def test_the_importance_weighted_bound_is_renyis() -> None:
+    """iwae(5) draws all samples at once and Pyro one after the other, so only their means agree."""
+    found = checked(next(p for p in COMPOSITIONS if p.stem == "importance"))
+    assert "RenyiELBO(alpha=0, num_particles=5)" in pipeline.emit(found, "pyro").text
+    ours, theirs = pair(found, scale=0.3)
+    data = data_of(found, 4)
+    renyi = RenyiELBO(alpha=0, num_particles=5)
+    with torch.no_grad():
+        a = torch.stack([ours.loss(*data) for _ in range(400)])
+        b = torch.tensor([renyi.loss(theirs.model, theirs.guide, *data) / 4 for _ in range(400)])
+    error = (a.var() / 400 + b.var() / 400).sqrt()
+    assert (a.mean() - b.mean()).abs() < 4 * error
+
+
+def latents(found) -> set[str]:
+    """Those that are drawn from a q."""
+    return {s.variable for s in found.plan.steps if type(s).__name__ == "Draw"}
+
+
+def rounded(found) -> set[str]:
+    return {s.variable for s in found.plan.steps if type(s).__name__ == "Dequantise"}
+
+
+@each
+def test_without_data_the_model_samples(path) -> None:
+    """`model(n=...)` and Predictive give rows of the declared types, and latents beside them."""
+    found = checked(path)
+    graph = graph_of(found)
+    model = build(found, "pyro", scale=0.05)
+    n = 6
+    given = conditions_of(found, data_of(found, n))
+    arguments = [given.get(v.name) for v in graph.observed]
+    drawn = Predictive(model.model, num_samples=1)(*arguments, n=n)
+    for v in graph.observed:
+        if v.name not in given:
+            # Pyro draws categories as whole numbers of their own type; a rounded flow reaches beyond the bounds, and
+            # only sample() of the torch model clamps.
+            values = drawn[v.name].reshape(n, *v.type.shape).float()
+            values = values.clamp(v.type.support.low, v.type.support.high) if v.name in rounded(found) else values
+            verify_support(v.type, values, n)
+    for v in graph.latents:
+        if v.name in latents(found):
+            verify_support(v.type, drawn[v.name].reshape(n, *v.type.shape), n)
+
+
+LATENT = [p for p in SINGLE if latents(checked(p))]
+
+
+@pytest.mark.parametrize("path", LATENT, ids=name_of)
+def test_predictive_draws_the_posterior_from_the_guide(path) -> None:
+    found = checked(path)
+    graph = graph_of(found)
+    model = build(found, "pyro", scale=0.05)
+    data = data_of(found, 5)
+    with torch.no_grad():
+        drawn = Predictive(model.model, guide=model.guide, num_samples=2)(*data)
+        posterior = Predictive(model.guide, num_samples=2)(*data)
+    names = latents(found)
+    assert names <= set(posterior)
+    for name in names:
+        assert posterior[name].shape == (2, 5, *graph[name].type.shape)
+    assert not set(posterior) - names - {f"{v.ident}_noisy" for v in graph.observed}
+    for v, rows in zip(graph.observed, data, strict=True):
+        if v.name in drawn:  # what is observed stays what it is
+            assert torch.equal(drawn[v.name], rows.expand(2, *rows.shape))
+
+
+@pytest.mark.parametrize("path", [p for p in SINGLE if p in COMPOSITIONS], ids=name_of)
+def test_svi_lowers_the_loss(path) -> None:
+    found = checked(path)
+    model = build(found, "pyro")
+    data = data_of(found, 32)
+    svi = SVI(model.model, model.guide, Adam({"lr": 1e-2}), estimator(found))
+
+    def loss() -> float:
+        with seed(3):
+            return sum(svi.evaluate_loss(*data) for _ in range(5))
+
+    before = loss()
+    for _ in range(30):
+        svi.step(*data)
+    assert loss() < before
+
+
+CONJUGATE = """\
+model conjugate
+observed x : real[2] from "rows.npz".x
+latent   z : real[2]
+p(z)     = Normal(0, 1)
+p(x | z) = Normal(z, 0.5)
+q(z | x) = Normal(mlp[8](x))
+"""
+
+
+def test_nuts_finds_the_posterior() -> None:
+    """x = z + 0.5 eps: the posterior of z is Normal(0.8 x, sqrt(0.2))."""
+    model = build(checked(CONJUGATE), "pyro")
+    x = torch.tensor([[1.0, -1.0]])
+    chain = MCMC(NUTS(model.model), num_samples=400, warmup_steps=100, disable_progbar=True)
+    with seed(0):
+        chain.run(x)
+    z = chain.get_samples()["z"][:, 0]
+    assert torch.allclose(z.mean(0), 0.8 * x[0], atol=0.1)
+    assert torch.allclose(z.std(0), torch.tensor(0.2).sqrt().expand(2), atol=0.08)
+
+
+def test_nuts_moves_bounded_latents() -> None:
+    """A latent on the unit interval: Pyro transforms it, so its density needs the right support."""
+    found = checked(next(p for p in COMPOSITIONS if p.stem == "bounded_flows"))
+    model = build(found, "pyro")
+    x = data_of(found, 2)[0]
+    chain = MCMC(NUTS(model.model), num_samples=20, warmup_steps=20, disable_progbar=True)
+    with seed(0):
+        chain.run(x)
+    z = chain.get_samples()["z"]
+    assert z.shape == (20, 2, 2)
+    assert ((z > 0) & (z < 1)).all()
