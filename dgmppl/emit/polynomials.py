@@ -36,7 +36,8 @@ def _monomial(m: Monomial, free: tuple[str, ...], graph: Graph, writer: Writer, 
         if kind == "param":
             source = "self." + next(p.ident for p in graph.parameters if p.name == name)
         elif kind == "ones":
-            source = f"torch.ones(({', '.join(map(str, graph[name].type.shape))},), device=self.device)"
+            shape = graph[name].type.shape
+            source = f"torch.ones(({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''}), device=self.device)"
         else:
             source = names.get(name, graph[name].ident)
         if kind == "category":

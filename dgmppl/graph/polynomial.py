@@ -65,7 +65,7 @@ class Polynomial:
                 if kind not in VALUES or name != variable:
                     continue
                 rest = m.factors[:k] + m.factors[k + 1 :]
-                if not set(indices) <= {i for _, _, idx in rest for i in idx}:
+                if not rest or not set(indices) <= {i for _, _, idx in rest for i in idx}:
                     rest = (*rest, ("ones", variable, indices))  # the same for each of the axis's elements
                 renamed, free = _rename(rest, indices, free)
                 found.append(Monomial(m.coefficient, renamed))

@@ -1,0 +1,331 @@
+"""What is derived from an energy, against the sum over everything: conditionals, free energies, log Z, chains."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from scipy.stats import chisquare
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.graph.nodes import Graph
+from dgmppl.runtime import GenerativeModel
+from tests.contracts.energies import RandomEnergy, Unit, configurations, random_energies
+from tests.contracts.support import COMPOSITIONS, build, checked, graph_of, seed
+
+
+def units_of(graph: Graph) -> tuple[Unit, ...]:
+    members = [graph[a] for a in graph.energy.arguments]
+    return tuple(Unit(v.name, v.type.shape, v.role, v.type.support.size) for v in members)
+
+
+def call(method, values: dict[str, Tensor], names) -> Tensor:
+    return method(*(values[n] for n in names))
+
+
+def spread(value: Tensor, n: int) -> Tensor:
+    """A value a row, also where it is the same for all of them."""
+    return value.expand(n, *value.shape[1:]) if value.dim() and value.shape[0] == n else value.expand(n)
+
+
+def log_sum_out(energies: Tensor, values: dict[str, Tensor], kept: list[str]) -> Tensor:
+    """log sum exp(-E) over what is not kept, for each row."""
+    n = len(energies)
+    key = torch.cat([values[k].reshape(n, -1) for k in kept], 1)
+    _, group = key.unique(dim=0, return_inverse=True)
+    total = torch.full((int(group.max()) + 1,), -torch.inf)
+    for g in range(len(total)):
+        total[g] = torch.logsumexp(-energies[group == g], 0)
+    return total[group]
+
+
+def verify_derived(found: pipeline.Checked, model: GenerativeModel, energies: Tensor) -> None:
+    """Everything that was derived, against enumeration; `energies` are the oracle's, of every configuration."""
+    graph, sampler = graph_of(found), found.plan.energy
+    units = units_of(graph)
+    values = configurations(units)
+    n = len(energies)
+    close = {"rtol": 1e-4, "atol": 1e-4}
+
+    assert torch.allclose(spread(call(model.energy, values, [u.name for u in units]), n), energies, **close)
+
+    free = spread(call(model.free_energy, values, sampler.state), n)
+    assert torch.allclose(-free, log_sum_out(energies, values, list(sampler.state)), **close)
+
+    if sampler.partition is not None:
+        assert torch.allclose(model.log_partition(), torch.logsumexp(-energies, 0), **close)
+
+    joint = torch.softmax(-energies, 0)
+    position = {tuple(row): k for k, row in enumerate(_rows(values).int().tolist())}
+    for unit, update in zip(units, sampler.updates, strict=True):
+        if unit.name == sampler.enumerated:
+            logits = -call(model.energies, values, sampler.state)
+            logits = torch.log_softmax(logits, -1).gather(-1, values[unit.name].long().unsqueeze(-1)).squeeze(-1)
+            others = log_sum_out(energies, values, list(sampler.state))
+            assert torch.allclose(logits, log_sum_out(energies, values, [*sampler.state, unit.name]) - others, **close)
+            continue
+        if update.kind != "block":
+            continue
+        reads = [v.name for v in graph.variables if v.name in update.logits.reads()]
+        density = call(getattr(model, f"p_{graph[unit.name].ident}"), values, reads)
+        base = getattr(density, "base_dist", density)
+        if unit.size > 2:
+            probabilities = base.probs.expand(n, unit.size)
+            for k in range(unit.size):
+                moved = torch.tensor([position[_moved(values, units, r, unit.name, 0, k)] for r in range(n)])
+                others = sum(
+                    joint[torch.tensor([position[_moved(values, units, r, unit.name, 0, m)] for r in range(n)])]
+                    for m in range(unit.size)
+                )
+                assert torch.allclose(probabilities[:, k], joint[moved] / others, **close)
+            continue
+        logits = base.logits.expand(n, *unit.shape).reshape(n, -1)
+        for element in range(unit.elements):
+            on = torch.tensor([position[_moved(values, units, r, unit.name, element, 1)] for r in range(n)])
+            off = torch.tensor([position[_moved(values, units, r, unit.name, element, 0)] for r in range(n)])
+            assert torch.allclose(logits[:, element], energies[off] - energies[on], **close)
+
+
+def _rows(values: dict[str, Tensor]) -> Tensor:
+    return torch.cat([v.reshape(len(v), -1) for v in values.values()], 1)
+
+
+def _moved(values: dict[str, Tensor], units, row: int, name: str, element: int, to: int) -> tuple[int, ...]:
+    """A configuration with one element of a variable changed."""
+    found: list[int] = []
+    for u in units:
+        part = values[u.name][row].reshape(-1).int().tolist()
+        if u.name == name:
+            part[element] = to
+        found += part
+    return tuple(found)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(random_energies())
+def test_random_energies(energy: RandomEnergy) -> None:
+    found = pipeline.read(energy.text())
+    assert found.ok, (energy.text(), [str(d) for d in found.errors])
+    model = build(found, number=1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn_like(p))
+        params = {name: getattr(model, name) for name, _ in energy.params}
+        verify_derived(found, model, energy.value(configurations(energy.units), params))
+
+
+def stationary(found: pipeline.Checked, model: GenerativeModel, rows: int = 20_000) -> None:
+    """A sweep leaves the model's distribution as it is: exact draws, one sweep, and a chi-square test."""
+    graph, sampler = graph_of(found), found.plan.energy
+    units = units_of(graph)
+    state = tuple(u for u in units if u.name in sampler.state)
+    values = configurations(state)
+    with torch.no_grad():
+        free = spread(call(model.free_energy, values, sampler.state), len(next(iter(values.values()))))
+        probabilities = torch.softmax(-free, 0)
+        index = torch.multinomial(probabilities, rows, replacement=True)
+        moved = model.sweep(*(values[name][index] for name in sampler.state))
+    verify_frequencies(dict(zip(sampler.state, moved)), values, probabilities)
+
+
+def verify_frequencies(drawn: dict[str, Tensor], values: dict[str, Tensor], probabilities: Tensor) -> None:
+    """Draws against probabilities of all configurations; the rare ones are counted together."""
+    position = {tuple(row): k for k, row in enumerate(_rows(values).int().tolist())}
+    n = len(next(iter(drawn.values())))
+    flat = torch.cat([drawn[name].expand(n, *values[name].shape[1:]).reshape(n, -1) for name in values], 1)
+    index = torch.tensor([position[tuple(row)] for row in flat.int().tolist()])
+    seen = torch.bincount(index, minlength=len(probabilities)).double()
+    expected = probabilities.double() * n
+    common = expected >= 5
+    observed = torch.cat([seen[common], seen[~common].sum().reshape(1)])
+    expected = torch.cat([expected[common], expected[~common].sum().reshape(1)])
+    keep = expected > 0
+    if int(keep.sum()) < 2:
+        return
+    wanted = expected[keep] * observed[keep].sum() / expected[keep].sum()
+    assert chisquare(observed[keep].numpy(), wanted.numpy()).pvalue > 1e-6
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(random_energies().filter(lambda e: sum(u.elements for u in e.units) <= 6))
+def test_sweeps_of_random_energies_are_stationary(energy: RandomEnergy) -> None:
+    found = pipeline.read(energy.text())
+    assert found.ok
+    model = build(found, number=2)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(0.7 * torch.randn_like(p))
+    with seed(5):
+        stationary(found, model, 10_000)
+
+
+def named(stem: str) -> pipeline.Checked:
+    return checked(next(p for p in COMPOSITIONS if p.stem == stem))
+
+
+@pytest.mark.parametrize(
+    ("stem", "oracle"),
+    [
+        (
+            "third_order",
+            lambda m, v: (
+                -torch.einsum("ijk,ni,nj,njk->n", m.W, v["x"], v["h"], v["s"])
+                - v["x"] @ m.b
+                - torch.einsum("jk,nj,njk->n", m.D, v["h"], v["s"])
+            ),
+        ),
+        (
+            "labelled_rbm",
+            lambda m, v: (
+                -torch.einsum("ij,ni,nj->n", m.W, v["x"], v["h"])
+                - v["x"] @ m.b
+                - v["h"] @ m.c
+                - m.d[v["y"].long()]
+                - (m.U[v["y"].long()] * v["h"]).sum(-1)
+            ),
+        ),
+        (
+            "deep_boltzmann",
+            lambda m, v: (
+                -torch.einsum("ij,ni,nj->n", m.W, v["x"], v["h"])
+                - torch.einsum("ij,ni,nj->n", m.V, v["h"], v["g"])
+                - v["x"] @ m.b
+                - v["h"] @ m.c
+                - v["g"] @ m.d
+            ),
+        ),
+    ],
+)
+def test_energies_of_the_literature(stem, oracle) -> None:
+    found = named(stem)
+    model = build(found, scale=0.7)
+    values = configurations(units_of(graph_of(found)))
+    with torch.no_grad():
+        verify_derived(found, model, oracle(model, values))
+        stationary(found, model)
+    assert all(u.kind == "block" for u in found.plan.energy.updates)
+
+
+LATERAL = """\
+model lateral
+observed x : binary[4] from "rows.npz".x
+param L : real[4, 4] = normal(0.8)
+param b : real[4] = normal(0.5)
+E(x) = -x @ L @ x - b @ x
+"""
+
+CLASSIFIER = """\
+model classifier
+observed x : binary[3] from "rows.npz".x
+observed y : categorical(4) from "rows.npz".y
+E(x, y) = -mlp[8](x)[y]
+"""
+
+RBM = """\
+model rbm
+observed x : binary[4] from "rows.npz".x
+latent   h : binary[3]
+param W : real[4, 3] = normal(0.8)
+param b : real[4]
+param c : real[3]
+E(x, h) = -x @ W @ h - b @ x - c @ h
+train { objective = contrastive_divergence(steps = 10) }
+"""
+
+
+def test_units_that_multiply_each_other_are_drawn_one_by_one() -> None:
+    found = checked(LATERAL)
+    assert [u.kind for u in found.plan.energy.updates] == ["sites"]
+    model = build(found)
+    x = configurations(units_of(graph_of(found)))["x"]
+    with torch.no_grad():
+        verify_derived(found, model, -torch.einsum("ni,ij,nj->n", x, model.L, x) - x @ model.b)
+        stationary(found, model)
+
+
+def test_a_classifier_is_an_energy() -> None:
+    found = checked(CLASSIFIER)
+    model = build(found, scale=0.5)
+    values = configurations(units_of(graph_of(found)))
+    with torch.no_grad():
+        logits = model.energy_net(2 * values["x"] - 1)
+        energies = -logits.gather(-1, values["y"].long().unsqueeze(-1)).squeeze(-1)
+        verify_derived(found, model, energies)
+        stationary(found, model)
+        assert torch.allclose(model.p_y(values["x"]).logits, torch.log_softmax(logits, -1), atol=1e-5)
+
+
+def test_the_chain_reaches_the_models_distribution() -> None:
+    """Samples from noise, after many sweeps, against all 2^4 values of x."""
+    found = checked(RBM)
+    model = build(found, scale=0.3)
+    x = configurations((Unit("x", (4,), "observed"),))
+    with torch.no_grad():
+        probabilities = (-model.free_energy(x["x"]) - model.log_partition()).exp()
+        assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+        drawn, h = model.draw_from_energy(20_000, steps=100)
+    verify_frequencies({"x": drawn}, x, probabilities)
+    assert h.shape == (20_000, 3)
+
+
+def test_contrastive_divergence_climbs_the_exact_likelihood() -> None:
+    """On data that fills 4 of 16 corners: better than independent units, close to the best."""
+    found = checked(RBM)
+    model = build(found)
+    corners = torch.tensor([[0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0]]).float()
+    x = corners.repeat(25, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        model.loss(x).backward()
+        optimizer.step()
+    log_prob = float(model.log_prob(x).mean())
+    independent = 4 * torch.tensor(0.5).log()
+    assert log_prob > float(independent) + 0.7
+    assert log_prob < float(torch.tensor(0.25).log())
+
+
+def test_the_gradient_is_that_of_the_likelihood() -> None:
+    """With exact samples in the chain's place, the loss has the gradient of -log p(x)."""
+    found = checked(RBM)
+    model = build(found, scale=0.3)
+    data = torch.randint(2, (6, 4)).float()
+    x = configurations((Unit("x", (4,), "observed"),))["x"]
+    (-model.log_prob(data).mean()).backward()
+    exact = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    with torch.no_grad():
+        probabilities = (-model.free_energy(x) - model.log_partition()).exp()
+    loss = model.free_energy(data).mean() - (probabilities * model.free_energy(x)).sum()
+    loss.backward()
+    for name, p in model.named_parameters():
+        assert torch.allclose(p.grad, exact[name], atol=1e-5), name
+
+
+def test_settling_draws_latents_given_the_data() -> None:
+    """deep_boltzmann keeps g in the chain's state: its positive phase draws g given x."""
+    found = named("deep_boltzmann")
+    model = build(found, scale=0.7)
+    row = torch.tensor([1.0, 0.0, 1.0, 1.0])
+    g = configurations((Unit("g", (2,), "latent"),))
+    with torch.no_grad():
+        probabilities = torch.softmax(-model.free_energy(row.expand(4, 4), g["g"]), 0)
+        drawn = model.settle(row.expand(20_000, 4))
+    verify_frequencies({"g": drawn}, g, probabilities)
+
+
+def test_langevin_with_small_steps_draws_from_the_energy() -> None:
+    """gaussian_rbm with W = 0 is a unit normal around b."""
+    found = pipeline.read(
+        named("gaussian_rbm").path,
+        (),
+    )
+    text = found.source.text + "train { objective = contrastive_divergence(step_size = 0.01, noise = 0.1414) }\n"
+    model = build(checked(text))
+    with torch.no_grad():
+        model.W.zero_()
+        model.b.copy_(torch.tensor([-1.0, 0.0, 1.0, 2.0]))
+        x = model.sample(4000)
+    assert torch.allclose(x.mean(0), model.b, atol=0.1)
+    assert torch.allclose(x.std(0), torch.ones(4), atol=0.1)
