@@ -124,20 +124,41 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...]) -> tuple[Omission, ...]:
     """
     if graph.energy is not None:
         return ()
-    import networkx as nx
-
     depends = dependence(graph)
     known = [v.name for v in graph.observed]
     found: list[Omission] = []
     for q in drawn:
         reads = set(graph.roots(q.parents))
+        connected = _connected(depends, q.head, reads & set(known))
         for other in known:
-            if other in reads or other == q.head or nx.is_d_separator(depends, {q.head}, {other}, reads & set(known)):
+            if other in reads or other == q.head or other not in connected:
                 continue
             found.append(Omission(q, other, _path(graph, q.head, other, reads)))
             break
         known.append(q.head)
     return tuple(found)
+
+
+def _connected(depends: nx.DiGraph, start: str, given: set[str]) -> set[str]:
+    """What `start` depends on once `given` is known (Koller and Friedman 2009, algorithm 3.1)."""
+    import networkx as nx
+
+    above = set(given).union(*(nx.ancestors(depends, g) for g in given if g in depends))
+    pending, seen, found = [(start, True)], set(), set()
+    while pending:
+        node, upward = pending.pop()  # upward: reached from a child
+        if (node, upward) in seen:
+            continue
+        seen.add((node, upward))
+        if node not in given:
+            found.add(node)
+        if upward and node not in given:
+            pending += [(p, True) for p in depends.predecessors(node)]
+            pending += [(c, False) for c in depends.successors(node)]
+        if not upward:
+            pending += [(c, False) for c in depends.successors(node)] if node not in given else []
+            pending += [(p, True) for p in depends.predecessors(node)] if node in above else []
+    return found - {start}
 
 
 def _path(graph: Graph, start: str, end: str, blocked: set[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
 
 # Largest family and largest tensor that a model may ask for; far above what a machine would hold.
-MAX_MEMBERS = 10_000
+MAX_MEMBERS = 1000
 MAX_ELEMENTS = 10**9
 
 RESERVED = frozenset({"p", "q", "E", "sum", "param", "uniform", "mixture", "residual", "grid", "quantize"})

@@ -34,8 +34,9 @@ def missing_posteriors(graph: Graph) -> tuple[str, ...]:
     scope = Scope(graph.source)
     covered = {a for adversary in graph.adversaries for a in adversary.arguments}
     with scope.statement():
-        known = eliminate(scope, graph, _needed(graph, covered)).known
-        pending = [v for v in graph.latents if v.name in _needed(graph, covered) and v.name not in known]
+        needed = _needed(graph, covered)
+        known = eliminate(scope, graph, needed).known
+        pending = [v for v in graph.latents if v.name in set(needed) - known]
         return tuple(v.name for v in pending if graph.factor("q", v.name) is None and can_derive(v))
     return ()  # type: ignore[unreachable]  # elimination failed, which the plan will report
 
@@ -115,32 +116,39 @@ def _needed(graph: Graph, covered: set[str]) -> list[str]:
     One that only feeds an implicit variable is played by the adversary instead, unless that asks for it too.
     """
     implicit = {d.variable for d in graph.definitions if graph[d.variable].role != "let" and invert(d.value) is None}
+    readers = _readers(graph)
     found: list[str] = []
     for v in graph.latents:
-        readers = [f.head for f in graph.factors if f.side == "p" and v.name in graph.roots(f.parents)]
-        defines = [d.variable for d in graph.definitions if v.name in graph.roots(variables(d.value))]
-        targets = {r for r in [*readers, *defines] if graph[r].role != "let"}
-        played = v.name not in covered and targets and _only_feeds(graph, v.name, implicit)
+        read = any(graph[name].role != "let" for name in readers.get(v.name, ()))
+        played = v.name not in covered and read and _only_feeds(graph, v.name, readers, implicit)
         summed = graph.energy is not None and v.name in graph.energy.arguments and not graph.factor("q", v.name)
         if not played and not summed:
             found.append(v.name)
     return found
 
 
-def _only_feeds(graph: Graph, name: str, implicit: set[str]) -> bool:
+def _readers(graph: Graph) -> dict[str, set[str]]:
+    """The variables that p and definitions make of each variable, features followed back to their roots."""
+    found: dict[str, set[str]] = {}
+    for f in graph.factors:
+        for parent in graph.roots(f.parents) if f.side == "p" else ():
+            found.setdefault(parent, set()).add(f.head)
+    for d in graph.definitions:
+        for parent in graph.roots(variables(d.value)):
+            found.setdefault(parent, set()).add(d.variable)
+    return found
+
+
+def _only_feeds(graph: Graph, name: str, readers: dict[str, set[str]], implicit: set[str]) -> bool:
     """Whether every observed variable that depends on a latent is implicit."""
-    seen, pending, reached = set(), [name], set()
+    seen: set[str] = set()
+    pending, reached = [name], set()
     while pending:
         current = pending.pop()
         if current in seen:
             continue
         seen.add(current)
-        for f in graph.factors:
-            if f.side == "p" and current in graph.roots(f.parents):
-                pending.append(f.head)
-        for d in graph.definitions:
-            if current in graph.roots(variables(d.value)):
-                pending.append(d.variable)
+        pending.extend(readers.get(current, ()))
         if graph[current].role == "observed":
             reached.add(current)
     return bool(reached) and reached <= implicit

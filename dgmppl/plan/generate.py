@@ -25,14 +25,13 @@ def choose_generation(scope: Scope, graph: Graph, energy: EnergyPlan | None) -> 
         steps.append(RunChain(members[0], why, tuple(members)))
         known.update(members)
     wanted = _ancestors(graph)
+    factors = [f for f in graph.factors if f.side == "p" and f.head in wanted]
+    needed = {f.head: {*f.parents, *variables(f.density)} - {f.head} for f in factors}
     progress = True
     while progress:
         progress = False
-        for factor in graph.factors:
-            needed = {*factor.parents, *variables(factor.density)} - {factor.head}
-            if factor.side == "p" and factor.head not in known and needed <= known:
-                if factor.head not in wanted:
-                    continue
+        for factor in factors:
+            if factor.head not in known and needed[factor.head] <= known:
                 why = Reason(f"its parents are known: {factor.key}", line(factor.span.start))
                 steps.append(Draw(factor.head, why, factor.key))
                 known.add(factor.head)

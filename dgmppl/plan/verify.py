@@ -16,14 +16,15 @@ def verify_fitted(
     scope: Scope, graph: Graph, spec: tree.Spec, terms: tuple[Term, ...], games: tuple[GamePlan, ...]
 ) -> None:
     """Reports a model in which nothing says how the data came about (E309)."""
-    if terms or games or any(d.severity == "error" for d in scope.diagnostics):
+    modelled = len(graph.conditions) < len(graph.observed)
+    if (modelled and (terms or games)) or any(d.severity == "error" for d in scope.diagnostics):
         return
     x = graph.observed[0]
     scope.fail(
         "E309",
         "nothing here says how the data came about",
         spec.name_span,
-        "no factor, energy or adversary",
+        "no factor, definition or energy is about an observed variable",
         help=f"for example p({x.name}) = {next(iter(suggestions(x.type.support)), 'Normal')}(param)",
     )
 

@@ -1,0 +1,9 @@
+"""Options of the test suite."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mutations", type=int, default=500, help="how many mutated specs tests/test_mutations.py tries")
