@@ -51,13 +51,8 @@ def write_held(writer: Writer, graph: Graph) -> None:
                 if isinstance(t, Module) and t.attribute not in seen | inside:
                     seen.add(t.attribute)
                     writer.line(f"self.{t.attribute} = {module_source(t, writer)}", mark=True)
-                elif isinstance(t, Chain) and t.attribute and t.attribute not in seen:
-                    for m in (m for b in walk(t) if isinstance(b, Block) for _, m in b.slots if m.named):
-                        if m.attribute not in seen:
-                            seen.add(m.attribute)
-                            writer.line(f"self.{m.attribute} = {module_source(m, writer)}", mark=True)
-                    seen.add(t.attribute)
-                    _write_flow(writer, t)
+                elif isinstance(t, Chain):
+                    _write_chain(writer, t, seen)
                 elif isinstance(t, Learned) and t.attribute not in seen:
                     seen.add(t.attribute)
                     shape = (t.copies, *t.shape) if t.copies and id(t) not in weights else t.shape
@@ -68,6 +63,22 @@ def write_held(writer: Writer, graph: Graph) -> None:
                     sides = ", ".join(f"torch.linspace(-1, 1, {s})" for s in t.sides)
                     grid = f"torch.cartesian_prod({sides}).reshape(-1, {len(t.sides)})"
                     writer.line(f'self.register_buffer("{t.attribute}", {grid})', mark=True)
+
+
+def _write_chain(writer: Writer, chain: Chain, seen: set[str]) -> None:
+    """A flow that the model holds, after the named networks and flows that it uses."""
+    for part in chain.parts:
+        for t in walk(part):
+            if isinstance(t, Chain):
+                _write_chain(writer, t, seen)
+            elif isinstance(t, Block):
+                for _, m in t.slots:
+                    if m.named and m.attribute not in seen:
+                        seen.add(m.attribute)
+                        writer.line(f"self.{m.attribute} = {module_source(m, writer)}", mark=True)
+    if chain.attribute and chain.attribute not in seen:
+        seen.add(chain.attribute)
+        _write_flow(writer, chain)
 
 
 def _write_flow(writer: Writer, chain: Chain) -> None:
