@@ -141,6 +141,13 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "E614": Code(
+        "a model without anything to fit",
+        "The objective depends on no network and no `param`.",
+        "Such a model can be compiled and sampled; fitting it would change nothing.",
+        "",
+        "",
+    ),
     "E701": Code(
         "spec that cannot be read",
         "The path on the command line is no readable text file.",

@@ -170,6 +170,18 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
     read = set(reads(graph, factor))
     if any(graph[name].role == "let" for name in read):
         return  # a feature whose own statement failed: what it reads is not known
+    itself = _place_of(graph, factor.density, factor.head, (Use,))
+    if itself is not None:
+        scope.report(
+            "E205",
+            f"{factor.key} reads `{factor.head}`, the variable that it models",
+            itself,
+            f"depends on `{factor.head}`",
+            help=f"a sequence may read its past: p({factor.head}[d] | {factor.head}[<d]) = ... {factor.head}[<d]"
+            if factor.side == "p" and graph[factor.head].type.shape
+            else "a factor reads its parents, which stand behind the bar",
+        )
+        return
     given = set(graph.roots(factor.parents)) | set(factor.parents)
     unnamed = sorted(read - given - {factor.head})
     for name in unnamed:
@@ -193,9 +205,11 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
             )
 
 
-def _place_of(graph: Graph, term: object, name: str) -> Span | None:
+def _place_of(
+    graph: Graph, term: object, name: str, kinds: tuple[type[Use] | type[Past], ...] = (Use, Past)
+) -> Span | None:
     """Where an expression reads a variable, itself or through a feature."""
-    uses = (t for t in walk(term) if isinstance(t, (Use, Past)))
+    uses = (t for t in walk(term) if isinstance(t, kinds))
     return next((t.span for t in uses if name in graph.roots([t.variable])), None)
 
 

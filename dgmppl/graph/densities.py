@@ -20,7 +20,7 @@ from dgmppl.graph.bijections import check_bijection
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.networks import is_network
-from dgmppl.graph.scope import Scope
+from dgmppl.graph.scope import SMALLEST, Scope
 from dgmppl.graph.supports import PLAIN, Support, Type, number_text, real
 from dgmppl.graph.values import (
     Apply,
@@ -249,7 +249,7 @@ def _parameter(
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
-    if parameter.constraint == "positive" and value.number <= 0:
+    if parameter.constraint == "positive" and value.number < SMALLEST:
         scope.fail(
             "E210",
             f"the {parameter.name} of {entry.name} is positive",

@@ -397,11 +397,15 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
     binding = scope.names.get(statement.name)
     if statement.name in scope.poisoned:
         raise Fail
-    if statement.family is None and not isinstance(binding, Variable):
+    if statement.family is None and statement.type is None:
+        if binding is not None:
+            scope.declare(statement.name, binding, statement.name_span)  # reports that the name is taken
         value = check_value(scope, statement.value, None, Context(statement.name))
         variable = Variable(statement.name, scope.ident(statement.name), "let", value.type, statement.name_span)
         scope.declare(statement.name, variable, statement.name_span)
         return [Definition(statement.name, value, statement.span)]
+    if scope.places[statement.name] != statement.name_span:
+        raise Fail  # the name is another statement's, which was reported
     if isinstance(binding, Variable):
         value = check_value(scope, statement.value, binding.type, Context(binding.ident))
         return [Definition(binding.name, value, statement.span)]

@@ -77,7 +77,7 @@ def is_flow(value: Value) -> bool:
 
 def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
     if isinstance(expr, tree.Number):
-        return Constant(real(), expr.span, expr.value)
+        return Constant(real(), expr.span, scope.representable(expr.value, expr.span))
     if isinstance(expr, tree.Name):
         return _name(scope, expr, ctx)
     if isinstance(expr, tree.Learned):
@@ -199,7 +199,8 @@ def _binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context
         left = _value(scope, expr.left, wanted, ctx)
         right = _value(scope, expr.right, wanted or real(*left.shape), ctx)
     if isinstance(left, Constant) and isinstance(right, Constant):
-        return Constant(real(), expr.span, scope.arithmetic(expr, left.number, right.number))
+        number = scope.arithmetic(expr, left.number, right.number)
+        return Constant(real(), expr.span, scope.representable(number, expr.span))
     if left.shape and right.shape and left.shape != right.shape:
         _disagree(scope, expr, left, right, f"`{expr.op}` works element by element")
     return Operation(real(*(left.shape or right.shape)), expr.span, expr.op, (left, right))

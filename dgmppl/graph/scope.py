@@ -24,6 +24,10 @@ from dgmppl.syntax import tree
 MAX_MEMBERS = 1000
 MAX_ELEMENTS = 10**9
 
+# Models compute in single precision.
+LARGEST = 3.4e38
+SMALLEST = 1.2e-38
+
 RESERVED = frozenset({"p", "q", "E", "sum", "param", "uniform", "mixture", "residual", "grid", "quantize"})
 KINDS = frozenset({*DISTRIBUTIONS, *NETWORKS, *BIJECTIONS, *FUNCTIONS})
 
@@ -192,8 +196,12 @@ class Scope:
     def number(self, expr: tree.Expr, env: Mapping[str, int], wanted: str = "a number") -> float:
         """The number that a constant expression stands for. Reports what is none (E210)."""
         value = self._number(expr, env, wanted)
-        if not math.isfinite(value):
-            self.fail("E210", f"{wanted} is expected", expr.span, "is not finite")
+        return self.representable(value, expr.span)
+
+    def representable(self, value: float, span: Span) -> float:
+        """The number, if single precision has it: models compute in that. Reports one that is too large (E210)."""
+        if not abs(value) <= LARGEST:
+            self.fail("E210", f"numbers go up to {LARGEST:.1e} in single precision", span, f"this is {value:g}")
         return value
 
     def _number(self, expr: tree.Expr, env: Mapping[str, int], wanted: str) -> float:

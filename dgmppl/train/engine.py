@@ -67,9 +67,11 @@ def fit(
         spans: where each term of the objective stands in the spec, to name it when it is not finite.
 
     Raises:
-        SpecError: when a loss or, throughout, the criterion is not finite.
+        SpecError: when a loss or, throughout, the criterion is not finite, and when nothing can be fitted.
     """
-    players = [(player, _optimizer(player, settings)) for player in model.players()]
+    players = [(player, _optimizer(player, settings)) for player in model.players() if player.parameters]
+    if not players:
+        raise SpecError([_nothing_to_fit()])
     order = torch.Generator().manual_seed(settings.seed)
     epochs: list[Epoch] = []
     best, best_epoch, best_weights = -math.inf, 0, None
@@ -128,6 +130,8 @@ def _run_epoch(
                 value = loss.item()
                 if not math.isfinite(value):
                     raise SpecError([_not_finite(model, player, batch, value, epoch, spans)])
+                if not loss.requires_grad:
+                    raise SpecError([_nothing_to_fit()])
                 optimizer.zero_grad()
                 # Only this player's gradients: the other side of a game must not collect any.
                 loss.backward(inputs=player.parameters)
@@ -137,6 +141,14 @@ def _run_epoch(
                 totals[player.name] += value * len(index)
                 steps[player.name] += len(index)
     return {name: total / steps[name] for name, total in totals.items()}
+
+
+def _nothing_to_fit() -> Diagnostic:
+    return Diagnostic(
+        "E614",
+        "there is nothing to fit: the objective depends on no weights",
+        help="put a network or `param` where a number stands: p(x) = Normal(param)",
+    )
 
 
 def _copy_weights(model: GenerativeModel) -> dict[str, Tensor]:
