@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 # name -> (torch expression, support of the result)
 FUNCTIONS: dict[str, tuple[str, str]] = {
     "exp": ("torch.exp({})", "positive"),
@@ -15,4 +18,19 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "sin": ("torch.sin({})", "real"),
     "cos": ("torch.cos({})", "real"),
     "floor": ("torch.floor({})", "integer"),
+}
+
+# The same functions of a plain number, where one is written.
+OF_NUMBERS: dict[str, Callable[[float], float]] = {
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 0.5 * (1 + math.tanh(x / 2)),
+    "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
+    "relu": lambda x: max(x, 0.0),
+    "abs": abs,
+    "sin": math.sin,
+    "cos": math.cos,
+    "floor": math.floor,
 }

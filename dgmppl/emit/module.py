@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
-from dgmppl.emit.writer import Emitted, Writer
+from dgmppl.emit.writer import Emitted, Writer, spec_name
+from dgmppl.graph.names import safe_class
 from dgmppl.graph.nodes import Graph
 
 # Distributions whose class Pyro has under the same name.
@@ -18,7 +19,7 @@ _PLAIN = {d.name for d in DISTRIBUTIONS.values() if not d.ours} | {"Uniform", "D
 
 def class_name(graph: Graph) -> str:
     """`top_down_vae` as `TopDownVae`."""
-    return "".join(part[:1].upper() + part[1:] for part in graph.name.split("_") if part) or "Model"
+    return safe_class("".join(part[:1].upper() + part[1:] for part in graph.name.split("_") if part))
 
 
 def write_module(writer: Writer, graph: Graph, target: str, doc: str) -> Emitted:
@@ -26,7 +27,7 @@ def write_module(writer: Writer, graph: Graph, target: str, doc: str) -> Emitted
     body = list(writer.rows)
     text = "\n".join(line for line, _ in body)
     head: list[str] = [
-        f'"""{doc}\n\nCompiled from {graph.source.name.rsplit("/", 1)[-1]} by dgmppl.\n"""',
+        f'"""{doc}\n\nCompiled from {spec_name(graph.source)} by dgmppl.\n"""',
         "",
     ]
     if target == "pyro":

@@ -107,7 +107,7 @@ def embed_source(value: Value, place: Place, sequence: bool = False) -> str:
     """How a value enters a network: as its support suggests, one vector (or one a position of a sequence)."""
     support, rank = value.type.support, len(value.shape)
     if isinstance(value, Constant):
-        return f"torch.tensor([{number_text(value.number)}], device=self.device)"
+        return f"torch.tensor([{float(value.number)!r}], device=self.device)"
     source = value_source(value, place)
     if support.name == "categorical":
         source, rank = f"{place.writer.use('one_hot')}({source}, {support.size})", rank + 1

@@ -14,6 +14,12 @@ def tuple_source(parts: Sequence[object]) -> str:
     return f"({', '.join(map(str, parts))}{',' if len(parts) == 1 else ''})"
 
 
+def spec_name(source: Source) -> str:
+    """What emitted source calls the spec: its file's name, without what could end a comment or a docstring."""
+    name = source.name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c if c.isalnum() or c in " ._-+()" else "_" for c in name)
+
+
 @dataclass(frozen=True)
 class Emitted:
     """Emitted source. `lines[k]` is the spec's line for line k + 1 of `text`, or None."""
@@ -37,7 +43,7 @@ class Writer:
     def line(self, text: str = "", *, mark: bool = False) -> None:
         """One line; `mark` names the spec's line in a comment."""
         if mark and self.at is not None:
-            text = f"{text}  # {self.source.name.rsplit('/', 1)[-1]}:{self.at}"
+            text = f"{text}  # {spec_name(self.source)}:{self.at}"
         self.rows.append((("    " * self.indent + text).rstrip(), self.at if text else None))
 
     def use(self, name: str) -> str:

@@ -12,6 +12,7 @@ from dgmppl.graph.scope import MAX_ELEMENTS, NamedFlow, NamedNet, Scope
 from dgmppl.graph.supports import Support
 from dgmppl.graph.values import (
     Apply,
+    Autoregressive,
     Chain,
     Declared,
     Learned,
@@ -182,6 +183,15 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
             else "a factor reads its parents, which stand behind the bar",
         )
         return
+    if isinstance(factor.density, Autoregressive) and not any(isinstance(t, Past) for t in walk(factor.density)):
+        scope.report(
+            "W402",
+            f"the elements of `{factor.head}` do not read their past",
+            factor.head_span,
+            "each is independent of the others",
+            help=f"read it, {factor.head}[<d], or model them at once: {factor.key} = ...",
+            severity="warning",
+        )
     given = set(graph.roots(factor.parents)) | set(factor.parents)
     unnamed = sorted(read - given - {factor.head})
     for name in unnamed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.functions import FUNCTIONS, OF_NUMBERS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import image
@@ -363,6 +363,8 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         (argument,) = _positional(scope, expr, 1)
         wanted = None if expected is None else real(*expected.shape)
         operand = _value(scope, argument, wanted, ctx)
+        if isinstance(operand, Constant):
+            return _constant_call(scope, expr, target.name, operand)
         support = {"integer": INTEGER, **PLAIN}[FUNCTIONS[target.name][1]]
         return Operation(Type(support, operand.shape), expr.span, target.name, (operand,))
     binding = scope.names.get(target.name)
@@ -387,6 +389,15 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         target.span,
         help=did_you_mean(target.name, known, f"one of {', '.join(known)}"),
     )
+
+
+def _constant_call(scope: Scope, expr: tree.Call, name: str, operand: Constant) -> Constant:
+    """A function of a number is a number."""
+    try:
+        number = float(OF_NUMBERS[name](operand.number))
+    except (ValueError, OverflowError):
+        scope.fail("E210", f"{name} has no value here", expr.span, f"{name}({operand.number:g})")
+    return Constant(real(), expr.span, scope.representable(number, expr.span))
 
 
 def _unknown_kind(scope: Scope, target: tree.Bracket) -> bool:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
+import keyword
+
+from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.catalogue.networks import NETWORKS
+
 # What emitted modules import or bind, and Python's own names that they use.
 LOCALS = frozenset(
     [
@@ -73,6 +80,11 @@ LOCALS = frozenset(
         "step",
         "parameters",
         "opponent",
+        "own",
+        "rest",
+        "id",
+        "units",
+        "MLP",
     ]
 )
 
@@ -152,20 +164,45 @@ ATTRIBUTES = frozenset(
         "settle",
         "chain",
         "adversary_loss",
+        "draw_from_energy",
         "model",
         "guide",
         "condition",
     ]
 )
 
+# Classes that emitted modules import, beside the distributions.
+CLASSES = frozenset(
+    {
+        *DISTRIBUTIONS,
+        *(network.runtime for network in NETWORKS.values()),
+        *(bijection.runtime for bijection in BIJECTIONS.values()),
+        *("Compose", "Mixture", "Pushforward", "Autoregressive", "IntegerCategorical"),
+    }
+)
+
 _METHODS = ("p_", "q_", "define_", "score_", "sides_", "_")
+_DERIVED = ("log_det_", "inner_", "game_", "loss_")  # locals that are named after a variable or an adversary
 
 
 def safe_attribute(name: str) -> str:
     """A spec's own name as an attribute that hides nothing."""
-    return f"{name}_" if name in ATTRIBUTES or name.startswith(_METHODS) else name
+    taken = name in ATTRIBUTES or name.startswith(_METHODS) or keyword.iskeyword(name)
+    return f"{name}_" if taken else name
 
 
 def safe_local(name: str) -> str:
     """A spec's own name as a local variable that hides nothing."""
-    return f"{name}_" if name in LOCALS or name.startswith(_METHODS) else name
+    taken = name in LOCALS or name.startswith((*_METHODS, *_DERIVED)) or name.endswith("_noisy")
+    return f"{name}_" if taken or _like_a_class(name) else name
+
+
+def _like_a_class(name: str) -> bool:
+    """Whether a class that emitted source imports could be called so: `Normal`, `Coupling`."""
+    return name[0].isupper() and any(c.islower() for c in name)
+
+
+def safe_class(name: str) -> str:
+    """The class of a model by this name, which hides nothing either."""
+    taken = name in LOCALS | CLASSES or keyword.iskeyword(name) or hasattr(builtins, name)
+    return f"{name}Model" if taken or not name[:1].isalpha() else name

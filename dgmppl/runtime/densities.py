@@ -257,7 +257,10 @@ class Autoregressive(_Density):
         x = torch.zeros(shape, device=self.device)
         axis = len(shape) - len(self._event_shape)
         for d in range(self._event_shape[0]):
-            x.select(axis, d).copy_(self.step(x).sample().select(axis, d))
+            step = self.step(x)
+            if step.batch_shape != shape[:axis]:  # a step that reads nothing is the same for every row
+                step = step.expand(shape[:axis])
+            x.select(axis, d).copy_(step.sample().select(axis, d))
         return x
 
     def log_prob(self, value: Tensor) -> Tensor:
