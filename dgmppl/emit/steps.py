@@ -115,7 +115,7 @@ def _invert(writer: Writer, graph: Graph, step: Step) -> None:
     dets: list[str] = []
     while isinstance(value, Image):
         inner = value.value
-        target = latent if not isinstance(inner, Image) else f"{latent}_{len(dets) + 1}"
+        target = latent if not isinstance(inner, Image) else f"inner_{latent}_{len(dets) + 1}"
         det = f"log_det_{latent}" if not isinstance(inner, Image) and not dets else f"log_det_{latent}_{len(dets)}"
         flow = bijection_source(value.bijection, Place(writer, graph))
         writer.line(f"{target}, {det} = {flow}.inverse_and_log_det({current})", mark=True)

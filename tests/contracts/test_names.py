@@ -13,16 +13,17 @@ from dgmppl.runtime import GenerativeModel
 from tests.contracts.support import build, data_of, seed
 
 # Names that emitted source, the base class, or Python have a use for.
-NAMES = """
-self torch nn Tensor Distribution n super sum len float id p pyro data loss loss_2 scale logits loc raw prior shift ratio
-flow noise game real fake rate rows units own rest weights start steps step index classes opponent state energy chain
+WORDS = """
+self torch nn Tensor Distribution n super sum len float id p pyro data loss loss_2 scale logits loc raw prior shift
+ratio flow noise game real fake rate rows units own rest weights start steps step index classes opponent state energy chain
 sweep settle energies free_energy draw_from_energy log_partition terms figures sample players forward parameters train
 type device elbo log_prob criterion model guide condition part parts component x_noisy v_noisy log_det_u log_det_v u_1
 u_2 v_1 z_1 q_z p_x p_v q_v define_x score_D sides_D game_D players Chain Start Player Normal Bernoulli Categorical MLP
 Coupling Compose Reverse Mixture Pushforward Autoregressive GenerativeModel GAMES Uniform Delta kl_divergence one_hot
 concat rescale positive unit bounded simplex langevin gibbs_sites as_batch None True class def lambda import is not and
 or if else for while with print exec eval int dict list tuple range zip max min abs_ object property staticmethod
-""".split()
+"""
+NAMES = WORDS.split()
 
 SPECS = {
     "hierarchy": """\
@@ -130,7 +131,10 @@ def test_nothing_hides_a_name_that_emitted_source_imports() -> None:
     assert [name for name in runtime.__all__ if safe_local(name) == name and name not in UNUSED] == []
 
 
-@pytest.mark.parametrize("name", ["normal", "tensor", "mlp", "compose", "generative_model", "nn", "class", "mixture", "T"])
+MODELS = ["normal", "tensor", "mlp", "compose", "generative_model", "nn", "class", "mixture", "T"]
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_a_model_may_have_any_name(name) -> None:
     text = SPECS["flow"]
     assert outcome(text.replace("model m", f"model {name}"))[0] == pytest.approx(outcome(text)[0], rel=1e-5)
