@@ -11,7 +11,7 @@ from dgmppl.diagnostics.codes import CODES
 
 ROOT = Path(__file__).parent.parent
 
-# What the model library has no example of.
+# What the other specs have no example of.
 _MORE = (
     """model grid_mixture
 observed x : binary[64] from threshold(digits.image, 8)
@@ -20,7 +20,8 @@ latent z : real[2]
 param w : real[16] = normal(0.1)
 p(z | y) = mixture[u in grid(4, 4), weights = w](q(z | mlp[8](u), y))
 p(x | z, y) = Bernoulli(mlp[8](z, y))
-q(z | x, y) = Normal(loc = linear(x, y), scale = 0.1) >> affine(mlp[8](x)) >> 2 * (coupling[mlp[8]](y) >> permute[seed = 3])
+flow g = 2 * (coupling[mlp[8]](y) >> permute[seed = 3])
+q(z | x, y) = Normal(loc = linear(x, y), scale = 0.1) >> affine(mlp[8](x)) >> g
 train { objective = iwae(5, weight = { z = 0.5 }), batch = 8, clip = 1.5, seed = 3 }
 """,
     """model third_order
@@ -77,8 +78,9 @@ q(v | a, s) = Beta(mlp[8](a, s))
 
 
 def corpus() -> list[str]:
-    """Good specs: the model library, the examples beside the codes, and what neither shows."""
-    library = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("specs/*/*.dgm"))]
+    """Good specs: the model library, the compositions, the examples beside the codes, and what none of them shows."""
+    paths = [*sorted(ROOT.glob("specs/*/*.dgm")), *sorted(ROOT.glob("tests/contracts/specs/*.dgm"))]
+    library = [path.read_text(encoding="utf-8") for path in paths]
     examples = [code.good for code in CODES.values() if code.good.startswith("model")]
     return [*library, *dict.fromkeys(examples), *_MORE]
 
@@ -86,11 +88,14 @@ def corpus() -> list[str]:
 _TOKEN = re.compile(r'\d+\.?\d*(?:[eE][+-]?\d+)?|\w+|"[^"\n]*"|>>|\.\.|\s+|.', re.DOTALL)
 _NUMBERS = ("0", "-1", "1e9", "1e400", "0.5", "1", "2", "3", "64", "1e-320", "1e308", "100000000000000000000", "-0.0")
 _WORDS = (
-    "observed latent partial param const let net flow schedule adversary train model from in sum true false p q E x y z u "
-    "h t d W real positive unit interval binary integer categorical simplex sphere Normal Categorical Bernoulli Beta "
-    "Dirichlet Poisson mixture residual quantize grid uniform mlp linear causal masked coupling reverse permute householder "
-    "affine sigmoid tanh exp log floor sqrt digits moons image label point self torch loss None lambda class"
-).split()
+    *("observed", "latent", "partial", "param", "const", "let", "net", "flow", "schedule", "adversary", "train"),
+    *("model", "from", "in", "sum", "true", "false", "p", "q", "E", "x", "y", "z", "u", "h", "t", "d", "W"),
+    *("real", "positive", "unit", "interval", "binary", "integer", "categorical", "simplex", "sphere"),
+    *("Normal", "Categorical", "Bernoulli", "Beta", "Dirichlet", "Poisson", "mixture", "residual", "quantize"),
+    *("grid", "uniform", "mlp", "linear", "causal", "masked", "coupling", "reverse", "permute", "householder"),
+    *("affine", "sigmoid", "tanh", "exp", "log", "floor", "sqrt", "digits", "moons", "image", "label", "point"),
+    *("self", "torch", "loss", "None", "lambda", "class", "forward", "terms", "prior", "step", "normal"),
+)
 _MARKS = (
     "(",
     ")",
@@ -137,10 +142,6 @@ _NOISE = (
 )
 
 
-def _words(rng: random.Random) -> str:
-    return rng.choice(rng.choice((_NUMBERS, _WORDS, _MARKS)))
-
-
 def _token(rng: random.Random, text: str, _: list[str]) -> str:
     """One token deleted, doubled, swapped with another, or replaced."""
     tokens = _TOKEN.findall(text) or [""]
@@ -154,7 +155,7 @@ def _token(rng: random.Random, text: str, _: list[str]) -> str:
         other = rng.randrange(len(tokens))
         tokens[k], tokens[other] = tokens[other], tokens[k]
     elif kind == 3:
-        tokens[k] = _words(rng)
+        tokens[k] = rng.choice(rng.choice((_NUMBERS, _WORDS, _MARKS)))
     else:
         tokens[k] = rng.choice([t for t in tokens if not t.isspace()] or [""])
     return "".join(tokens)
@@ -170,7 +171,7 @@ def _like(rng: random.Random, text: str, _: list[str]) -> str:
             tokens[k] = rng.choice(_NUMBERS)
         else:
             names = [t for t in tokens if t[0].isalpha()]
-            tokens[k] = rng.choice(rng.choice((names, list(_WORDS))))
+            tokens[k] = rng.choice(rng.choice((names, _WORDS)))
     return "".join(tokens)
 
 
@@ -208,7 +209,7 @@ def _character(rng: random.Random, text: str, _: list[str]) -> str:
 
 def _nest(rng: random.Random, text: str, _: list[str]) -> str:
     """A name or number wrapped in many brackets, calls, signs or sums."""
-    places = [m for m in re.finditer(r"\w+", text)] or [re.match("", text)]
+    places = list(re.finditer(r"\w+", text)) or [re.match("", text)]
     at = rng.choice(places)
     assert at is not None
     before, after = rng.choice(
