@@ -15,7 +15,8 @@ from tests.contracts.support import build, data_of, seed
 # Names that emitted source, the base class, or Python have a use for.
 WORDS = """
 self torch nn Tensor Distribution n super sum len float id p pyro data loss loss_2 scale logits loc raw prior shift
-ratio flow noise game real fake rate rows units own rest weights start steps step index classes opponent state energy chain
+ratio flow noise game real fake rate rows units own rest weights start steps step index classes opponent state energy
+chain
 sweep settle energies free_energy draw_from_energy log_partition terms figures sample players forward parameters train
 type device elbo log_prob criterion model guide condition part parts component x_noisy v_noisy log_det_u log_det_v u_1
 u_2 v_1 z_1 q_z p_x p_v q_v define_x score_D sides_D game_D players Chain Start Player Normal Bernoulli Categorical MLP
