@@ -119,13 +119,19 @@ def _run_epoch(
     epoch: int,
     spans: Spans,
 ) -> dict[str, float]:
-    """One pass over the data; the mean loss of each player, its steps weighted by the batch's rows."""
+    """One pass over the data; the mean loss of each player, its steps weighted by the batch's rows.
+
+    Where the adversary takes several steps for one of the model's, each is on another batch (Goodfellow et al.,
+    2014, Algorithm 1; Arjovsky et al., 2017, Algorithm 1): the ones that come next in the epoch's order.
+    """
     totals = {player.name: 0.0 for player, _ in players}
     steps = dict.fromkeys(totals, 0)
-    for index in torch.randperm(len(data[0]), generator=order).to(data[0].device).split(settings.batch):
-        batch = [tensor[index] for tensor in data]
+    batches = torch.randperm(len(data[0]), generator=order).to(data[0].device).split(settings.batch)
+    for number in range(len(batches)):
         for player, optimizer in players:
-            for _ in range(settings.adversary_steps if player.name == "adversary" else 1):
+            for step in range(settings.adversary_steps if player.name == "adversary" else 1):
+                index = batches[(number + step) % len(batches)]
+                batch = [tensor[index] for tensor in data]
                 loss = player.loss(*batch)
                 value = loss.item()
                 if not math.isfinite(value):

@@ -243,17 +243,21 @@ def test_the_adversary_may_take_several_steps():
         def __init__(self):
             super().__init__()
             self.steps = []
+            self.batches = []
 
         def adversary_loss(self, x):
             self.steps.append("adversary")
+            self.batches.append(x)
             return super().adversary_loss(x)
 
         def model_loss(self, x):
             self.steps.append("model")
             return super().model_loss(x)
 
-    model, _ = run(Counting, normal_data(), dataclasses.replace(FAST, epochs=1, batch=100, adversary_steps=3))
-    assert model.steps == ["adversary", "adversary", "adversary", "model"] * 2
+    model, _ = run(Counting, normal_data(), dataclasses.replace(FAST, epochs=1, batch=100, adversary_steps=2))
+    assert model.steps == ["adversary", "adversary", "model"] * 2
+    for first, second in (model.batches[:2], model.batches[2:]):
+        assert sorted(torch.cat([first, second]).tolist()) == sorted(normal_data()[0].tolist())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
