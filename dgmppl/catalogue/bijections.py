@@ -30,6 +30,7 @@ class Bijection:
     codomain: str = "real"
     integers: bool = False  # also maps integers to integers
     rounds: bool = False  # ... by rounding, so the runtime class must be told
+    elementwise: bool = False  # each element of the image is a function of that element alone
 
 
 BIJECTIONS: dict[str, Bijection] = {
@@ -48,10 +49,10 @@ BIJECTIONS: dict[str, Bijection] = {
         Bijection("reverse", "Reverse", integers=True),
         Bijection("permute", "Permute", features=True, numbers=("seed",), integers=True),
         Bijection("householder", "Householder", context="value", values=1, features=True),
-        Bijection("affine", "Affine", context="value", values=2, features=True),
-        Bijection("sigmoid", "Sigmoid", codomain="unit"),
-        Bijection("tanh", "Tanh", codomain="interval"),
-        Bijection("exp", "Exp", codomain="positive"),
-        Bijection("softplus", "Softplus", codomain="positive"),
+        Bijection("affine", "Affine", context="value", values=2, features=True, elementwise=True),
+        Bijection("sigmoid", "Sigmoid", codomain="unit", elementwise=True),
+        Bijection("tanh", "Tanh", codomain="interval", elementwise=True),
+        Bijection("exp", "Exp", codomain="positive", elementwise=True),
+        Bijection("softplus", "Softplus", codomain="positive", elementwise=True),
     )
 }

@@ -275,6 +275,7 @@ def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) 
     energy = f"lambda {ident}: self.free_energy({others})"
     low, high = variable.type.support.low, variable.type.support.high
     if update.kind == "langevin":
+        low = 1e-6 if variable.type.support.name == "positive" else low  # 0 itself is not positive
         bounds = "".join(f", {k}={number_text(v)}" for k, v in (("low", low), ("high", high)) if v is not None)
         numbers = f"{number_text(sampler.step_size)}, {number_text(sampler.noise)}"
         writer.line(f"{ident} = {writer.use('langevin')}({energy}, {ident}, 1, {numbers}{bounds})", mark=True)

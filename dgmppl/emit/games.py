@@ -70,7 +70,7 @@ def _write_losses(writer: Writer, graph: Graph, plan: Plan, by_name: dict[str, A
     with writer.method(f"adversary_loss(self{data}) -> Tensor", "What the adversary minimises."):
         losses = []
         for k, game in enumerate(plan.games):
-            losses.append(_adversary_loss(writer, by_name[game.adversary], game, given, k))
+            losses.append(_adversary_loss(writer, graph, by_name[game.adversary], game, given, k))
         writer.line(f"return {' + '.join(losses)}")
     with writer.method(f"loss(self{data}) -> Tensor", "What the model minimises."):
         parts = [f"super().loss({given})"] if plan.terms else []
@@ -88,7 +88,7 @@ def _write_losses(writer: Writer, graph: Graph, plan: Plan, by_name: dict[str, A
         writer.line('return Player("adversary", self.adversary_loss, opponent), Player("model", self.loss, rest)')
 
 
-def _adversary_loss(writer: Writer, adversary: Adversary, game: GamePlan, given: str, k: int) -> str:
+def _adversary_loss(writer: Writer, graph: Graph, adversary: Adversary, game: GamePlan, given: str, k: int) -> str:
     ident = adversary.ident
     writer.at = game.because.line
     with writer.block("with torch.no_grad():"):
@@ -96,7 +96,9 @@ def _adversary_loss(writer: Writer, adversary: Adversary, game: GamePlan, given:
     name = "loss" if k == 0 else f"loss_{k + 1}"
     writer.line(f'{name} = GAMES["{game.game}"].adversary_loss(self.score_{ident}(*real), self.score_{ident}(*fake))')
     if game.penalty:
-        penalty = f"{writer.use('gradient_penalty')}(self.score_{ident}, real, fake)"
+        whole = [k for k, a in enumerate(adversary.arguments) if graph[a].type.support.discrete]
+        discrete = f", discrete={tuple_source([str(k) for k in whole])}" if whole else ""
+        penalty = f"{writer.use('gradient_penalty')}(self.score_{ident}, real, fake{discrete})"
         writer.line(f"{name} = {name} + {number_text(game.penalty)} * {penalty}")
     writer.at = None
     return name

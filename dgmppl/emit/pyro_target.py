@@ -176,7 +176,9 @@ def _write_image(writer: Writer, graph: Graph, plan: Plan, step: Invert) -> None
             source = name
         else:
             with _weighing(writer, plan, factor.key):
-                writer.line(f'{image.ident} = pyro.sample("{image.name}", {density}, obs={image.ident})', mark=True)
+                # A latent is observed by nobody: its value is the guide's.
+                observed = f", obs={image.ident}" if image.role == "observed" else ""
+                writer.line(f'{image.ident} = pyro.sample("{image.name}", {density}{observed})', mark=True)
             source = image.ident
         if reads_latent:
             writer.line(f"{latent} = {flow}.inverse({source})" if flows else f"{latent} = {source}", mark=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import (
     DISTRIBUTIONS,
     LINKS,
@@ -25,6 +26,7 @@ from dgmppl.graph.supports import PLAIN, Support, Type, number_text, real
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
+    Block,
     Chain,
     Constant,
     Density,
@@ -366,6 +368,16 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
             notes=(Note(head.declared, "declared here"),),
             help=f"declare `{head.name}` {Type(target, head.type.shape).describe()}, or end in a bijection onto "
             f"{head.type.support.describe()}",
+        )
+    mixing = next((t for t in walk(bijection) if isinstance(t, Block) and not BIJECTIONS[t.kind].elementwise), None)
+    if ctx.past is not None and mixing is not None:
+        apart = ", ".join(b.name for b in BIJECTIONS.values() if b.elementwise)
+        scope.fail(
+            "E223",
+            f"{mixing.kind} mixes elements that are modelled one after another",
+            mixing.span,
+            "reads the present of other elements",
+            help=f"elementwise bijections may follow: {apart}",
         )
     if not (isinstance(bijection, Chain) and bijection.attribute):
         chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))

@@ -121,7 +121,9 @@ def _needed(graph: Graph, covered: set[str]) -> list[str]:
     for v in graph.latents:
         read = any(graph[name].role != "let" for name in readers.get(v.name, ()))
         played = v.name not in covered and read and _only_feeds(graph, v.name, readers, implicit)
-        summed = graph.energy is not None and v.name in graph.energy.arguments and not graph.factor("q", v.name)
+        # Summed out of the energy, or settled under it: only where nothing else speaks about it.
+        member = graph.energy is not None and v.name in graph.energy.arguments
+        summed = member and not read and not graph.factor("q", v.name)
         if not played and not summed:
             found.append(v.name)
     return found
@@ -140,7 +142,7 @@ def _readers(graph: Graph) -> dict[str, set[str]]:
 
 
 def _only_feeds(graph: Graph, name: str, readers: dict[str, set[str]], implicit: set[str]) -> bool:
-    """Whether every observed variable that depends on a latent is implicit."""
+    """Whether every observed variable that depends on a latent, given the others, is implicit."""
     seen: set[str] = set()
     pending, reached = [name], set()
     while pending:
@@ -148,9 +150,10 @@ def _only_feeds(graph: Graph, name: str, readers: dict[str, set[str]], implicit:
         if current in seen:
             continue
         seen.add(current)
-        pending.extend(readers.get(current, ()))
         if graph[current].role == "observed":
             reached.add(current)
+        else:
+            pending.extend(readers.get(current, ()))
     return bool(reached) and reached <= implicit
 
 

@@ -117,22 +117,25 @@ def _line(scope: Scope, offset: int) -> int:
 
 
 def _features(scope: Scope, graph: Graph, result: Elimination) -> None:
-    """Computes every let-bound feature whose inputs are known."""
+    """Computes every feature, and every latent that is defined, whose inputs are known."""
     progress = True
     while progress:
         progress = False
         for d in graph.definitions:
-            if graph[d.variable].role != "let" or d.variable in result.known:
+            role = graph[d.variable].role
+            if role == "observed" or d.variable in result.known:
                 continue
             if set(variables(d.value)) <= result.known:
-                result.add(Compute(d.variable, Reason(f"{d.variable} is a feature", _line(scope, d.span.start))))
+                what = "a feature" if role == "let" else "defined by what is known"
+                result.add(Compute(d.variable, Reason(f"{d.variable} is {what}", _line(scope, d.span.start))))
                 progress = True
 
 
 def _inversions(scope: Scope, graph: Graph, result: Elimination) -> None:
     """Inverts definitions whose image is known; those without an inverse are implicit."""
+    computed = {s.variable for s in result.steps if isinstance(s, Compute)}
     for d in graph.definitions:
-        if graph[d.variable].role == "let" or d.variable not in result.known:
+        if d.variable in computed or d.variable not in result.known:
             continue
         if d in result.implicit or any(i.image == d.variable for i in result.inverted.values()):
             continue

@@ -52,7 +52,10 @@ GAMES: dict[str, Game] = {
 
 
 def gradient_penalty(
-    critic: Callable[..., Tensor], real_inputs: tuple[Tensor, ...], fake_inputs: tuple[Tensor, ...]
+    critic: Callable[..., Tensor],
+    real_inputs: tuple[Tensor, ...],
+    fake_inputs: tuple[Tensor, ...],
+    discrete: tuple[int, ...] = (),
 ) -> Tensor:
     """``E[(|grad critic| - 1)^2]`` between real and generated inputs (Gulrajani et al., 2017, Eq. 3).
 
@@ -60,15 +63,20 @@ def gradient_penalty(
         critic: maps inputs ``(n, ...)`` to scores ``(n,)``.
         real_inputs, fake_inputs: the critic's inputs in order, batch first; one mixing weight is drawn for
             each example and used for all of them.
+        discrete: positions of inputs that take whole values. There is nothing between two of those, nor a gradient:
+            each example has the real one with the mixing weight as its probability, and the generated one otherwise.
     """
     n = real_inputs[0].shape[0]
     mix = torch.rand(n, device=real_inputs[0].device)
-    between = []
-    for real, fake in zip(real_inputs, fake_inputs, strict=True):
-        weight = mix.reshape(n, *(1,) * (real.dim() - 1))
-        between.append((weight * real + (1 - weight) * fake).detach().requires_grad_())
+    picked = torch.rand_like(mix) < mix if discrete else mix
+    between: list[Tensor] = []
+    for k, (real, fake) in enumerate(zip(real_inputs, fake_inputs, strict=True)):
+        weight = (picked if k in discrete else mix).reshape(n, *(1,) * (real.dim() - 1))
+        mixed = torch.where(weight, real, fake) if k in discrete else weight * real + (1 - weight) * fake
+        between.append(mixed.detach().requires_grad_(k not in discrete))
     with torch.enable_grad():
-        gradients = torch.autograd.grad(critic(*between).sum(), between, create_graph=True)
+        smooth = [value for value in between if value.requires_grad]
+        gradients = torch.autograd.grad(critic(*between).sum(), smooth, create_graph=True)
     squares = torch.cat([g.reshape(n, -1) for g in gradients], dim=-1).square().sum(-1)
     # The square root has no gradient at 0.
     return ((squares + 1e-12).sqrt() - 1).square().mean()
