@@ -6,6 +6,7 @@ import math
 
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
+from dgmppl.graph.cycles import verify_cycles
 from dgmppl.graph.networks import network_weights
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedFlow, NamedNet, Scope
@@ -18,7 +19,6 @@ from dgmppl.graph.values import (
     Learned,
     Module,
     Past,
-    Quoted,
     Residual,
     Use,
     Value,
@@ -50,7 +50,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     for definition in graph.definitions:
         if graph[definition.variable].role != "let":
             _verify_range(scope, graph[definition.variable], definition)
-    _verify_cycles(scope, graph)
+    verify_cycles(scope, graph)
     if complete:
         _verify_sizes(scope, graph, spec)
         _verify_used(scope, graph, spec)
@@ -294,67 +294,6 @@ def _lands(value: Value, support: Support) -> bool:
     if support.name == "interval":
         return found.name in ("interval", "unit") and (found.low, found.high) == (support.low, support.high)
     return found.name == support.name
-
-
-def _verify_cycles(scope: Scope, graph: Graph) -> None:
-    """No variable may depend on itself through p, through q, or through definitions (E205).
-
-    A variable that is defined is so by the model: to q it is given, as in BiGAN's x = g(z), q(z | x).
-    """
-    defined = [(x, d.variable, d.span) for d in graph.definitions for x in variables(d.value)]
-    features = [e for e in defined if graph[e[1]].role == "let"]
-    for side, shared in (("p", defined), ("q", features)):
-        edges = shared + [
-            (x, f.head, f.head_span)
-            for f in graph.factors
-            if f.side == side and (side == "p" or graph[f.head].role == "latent")
-            for x in f.parents
-            if x != f.head
-        ]
-        _report_cycle(scope, edges)
-    quotes = [
-        (t.factor if isinstance(t, Quoted) else t.prior, f.key, f.span)
-        for f in graph.factors
-        for t in walk(f.density)
-        if isinstance(t, (Quoted, Residual))
-    ]
-    _report_cycle(scope, quotes)
-
-
-def _report_cycle(scope: Scope, edges: list[tuple[str, str, Span]]) -> None:
-    successors: dict[str, list[tuple[str, Span]]] = {}
-    for start, end, span in edges:
-        successors.setdefault(start, []).append((end, span))
-    done: set[str] = set()
-    for root in successors:
-        path: list[str] = []
-        stack: list[tuple[str, int]] = [(root, 0)]
-        while stack:
-            node, k = stack.pop()
-            if k == 0:
-                if node in done:
-                    continue
-                path.append(node)
-            out = successors.get(node, [])
-            if k < len(out):
-                stack.append((node, k + 1))
-                following, span = out[k]
-                if following in path:
-                    loop = [*path[path.index(following) :], following]
-                    if not any(d.code == "E205" and d.span == span for d in scope.diagnostics):
-                        scope.report(
-                            "E205",
-                            f"these depend on each other: {' -> '.join(loop)}",
-                            span,
-                            "closes the cycle",
-                            help="remove one of these dependences",
-                        )
-                    return
-                if following not in done:
-                    stack.append((following, 0))
-            else:
-                done.add(node)
-                path.pop()
 
 
 def _verify_sizes(scope: Scope, graph: Graph, spec: tree.Spec) -> None:

@@ -17,6 +17,7 @@ from dgmppl.graph.networks import apply_network, is_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Fail, Family, NamedFlow, NamedNet, Scope, describe_binding
+from dgmppl.graph.shapes import infer_ranges, is_open, resolve_member
 from dgmppl.graph.supports import INTEGER, PLAIN, REAL, Type, real
 from dgmppl.graph.values import (
     Constant,
@@ -30,7 +31,6 @@ from dgmppl.graph.values import (
     Use,
     Value,
 )
-from dgmppl.source import Span
 from dgmppl.syntax import tree
 
 Shape = tuple[int, ...]
@@ -143,38 +143,7 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
     )
 
 
-def resolve_member(scope: Scope, family: Family, index: int, span: Span) -> Variable:
-    """A family's member. Reports an index outside the family (E215)."""
-    if index not in family.members:
-        low, high = min(family.members), max(family.members)
-        scope.fail(
-            "E215",
-            f"`{family.name}[{index}]` does not exist",
-            span,
-            f"{family.name} goes from {low} to {high}",
-            notes=(Note(scope.places[family.name], "declared here"),),
-        )
-    return family.members[index]
-
-
 # --- arithmetic ----------------------------------------------------------------------------------
-
-
-def _is_open(scope: Scope, expr: tree.Expr) -> bool:
-    """Whether an expression has no shape of its own and takes the one that is expected."""
-    if isinstance(expr, tree.Learned):
-        return True
-    if isinstance(expr, tree.Call):
-        if is_network(scope, expr.target):
-            return True
-        return (
-            isinstance(expr.target, tree.Name)
-            and expr.target.name in FUNCTIONS
-            and all(not isinstance(a, tree.Keyword) and _is_open(scope, a) for a in expr.arguments)
-        )
-    if isinstance(expr, tree.Binary) and expr.op != "@":
-        return _is_open(scope, expr.left) and _is_open(scope, expr.right)
-    return isinstance(expr, tree.Negate) and _is_open(scope, expr.operand)
 
 
 def _binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context) -> Value:
@@ -192,7 +161,7 @@ def _binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context
             _disagree(scope, expr, left, right, "the last size of the left must be the first of the right")
         shape = left.shape[:-1] + right.shape[1:]
         return Operation(real(*shape), expr.span, "@", (left, right))
-    if wanted is None and _is_open(scope, expr.left) and not _is_open(scope, expr.right):
+    if wanted is None and is_open(scope, expr.left) and not is_open(scope, expr.right):
         right = _value(scope, expr.right, None, ctx)
         left = _value(scope, expr.left, real(*right.shape), ctx)
     else:
@@ -227,7 +196,7 @@ def _summation(scope: Scope, expr: tree.Summation, ctx: Context) -> Value:
     for name in expr.indices:
         if name in scope.names or name in ctx.sums or expr.indices.count(name) > 1:
             scope.fail("E202", f"the index `{name}` is already taken", expr.span, "choose another letter")
-    _infer_ranges(scope, expr.body, set(expr.indices), ranges, ctx)
+    infer_ranges(scope, expr.body, set(expr.indices), ranges, ctx)
     for name in expr.indices:
         if name not in ranges:
             scope.fail("E211", f"the range of the index `{name}` does not follow", expr.span, "never used")
@@ -244,25 +213,6 @@ def _summation(scope: Scope, expr: tree.Summation, ctx: Context) -> Value:
             help="without indices a sum is of any tensor: sum(tanh(x) * b)",
         )
     return value
-
-
-def _infer_ranges(scope: Scope, expr: object, indices: set[str], ranges: dict[str, int], ctx: Context) -> None:
-    """An index ranges over the axis that it stands at, the same one wherever it stands (E204)."""
-    if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
-        binding = scope.lookup(expr.target.name, expr.target.span, "variable")
-        shape = binding.type.shape if isinstance(binding, (Variable, Parameter)) else ()
-        for axis, item in enumerate(expr.items[: len(shape)]):
-            if not (isinstance(item, tree.Name) and item.name in indices):
-                continue
-            if ranges.setdefault(item.name, shape[axis]) != shape[axis]:
-                scope.fail(
-                    "E204",
-                    f"`{item.name}` ranges over {ranges[item.name]} elsewhere in the sum, and over {shape[axis]} here",
-                    item.span,
-                )
-    for child in vars(expr).values() if isinstance(expr, tree.Node) else ():
-        for part in child if isinstance(child, tuple) else (child,):
-            _infer_ranges(scope, part, indices, ranges, ctx)
 
 
 # --- brackets and calls --------------------------------------------------------------------------
@@ -296,7 +246,7 @@ def _bracket(scope: Scope, expr: tree.Bracket, ctx: Context) -> Value:
 
 def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx: Context) -> Value:
     """What is indexed. A network has an output for each category where the index is a categorical variable."""
-    if _is_open(scope, target) and len(items) == 1:
+    if is_open(scope, target) and len(items) == 1:
         index = _value(scope, items[0], None, ctx)
         size = index.type.support.size
         if index.type.shape or size is None:
@@ -418,7 +368,7 @@ def check_inputs(scope: Scope, expr: tree.Call, ctx: Context) -> tuple[Value, ..
     for argument in expr.arguments:
         if isinstance(argument, tree.Keyword):
             scope.fail("E209", "a network's inputs have no names", argument.span)
-        if _is_open(scope, argument):
+        if is_open(scope, argument):
             scope.fail("E211", "the size of this input does not follow", argument.span, help="bind it with `let`")
         if isinstance(argument, tree.Name) and argument.name in ctx.env:
             low, high = ctx.ranges.get(argument.name, (0, 0))

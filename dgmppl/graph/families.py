@@ -1,0 +1,189 @@
+"""Distributions of the catalogue with their parameters: given one by one, or all by one network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dgmppl.catalogue.distributions import (
+    LINKS,
+    Distribution,
+    Parameter,
+    fits,
+    leaks,
+    suggestions,
+)
+from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.context import Context
+from dgmppl.graph.expressions import check_value
+from dgmppl.graph.networks import is_network
+from dgmppl.graph.scope import SMALLEST, Scope
+from dgmppl.graph.supports import Type, number_text, real
+from dgmppl.graph.values import (
+    Apply,
+    Constant,
+    Family,
+    Learned,
+    Value,
+)
+from dgmppl.source import Span
+from dgmppl.syntax import tree
+
+
+@dataclass(frozen=True)
+class Head:
+    """The variable that a density is for. `quote` finds another factor's key and its parents' types."""
+
+    name: str
+    type: Type
+    declared: Span
+    quote: Callable[[tree.Quotation], tuple[str, tuple[Type, ...]]]
+    prior: Callable[[tree.Quotation], str]
+
+
+def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head, ctx: Context) -> Family:
+    _verify_support(scope, expr, entry, head)
+    given = _arguments(scope, expr, entry)
+    arguments: dict[str, Value] = {}
+    linked: list[str] = []
+    sole = expr.arguments[0] if len(expr.arguments) == 1 else None
+    joint: Value | None = None
+    if sole is not None and not isinstance(sole, tree.Keyword) and _supplies_all(scope, sole):
+        joint, arguments = _joint(scope, sole, entry, head, ctx)
+        return Family(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
+    for parameter in entry.parameters:
+        if parameter.name not in given:
+            missing = ", ".join(p.name for p in entry.parameters if p.name not in given)
+            scope.fail(
+                "E209",
+                f"{entry.name} needs {missing}",
+                expr.span,
+                f"has {', '.join(given) or 'no parameters'}",
+                help=f"{entry.name}({', '.join(p.name for p in entry.parameters)}), or one network for all",
+            )
+        value, link = _parameter(scope, given[parameter.name], entry, parameter, head, ctx)
+        arguments[parameter.name] = value
+        if link:
+            linked.append(parameter.name)
+    return Family(head.type, expr.span, entry.name, tuple(arguments.items()), None, tuple(linked))
+
+
+def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: Head) -> None:
+    support = head.type.support
+    if leaks(entry, support):
+        scope.report(
+            "W403",
+            f"{entry.name} reaches outside {support.describe()}",
+            expr.target.span,
+            "its density does not end where the support does",
+            notes=(Note(head.declared, "declared here"),),
+            help="the likelihood stays comparable, but samples can leave the support; they are clamped",
+            severity="warning",
+        )
+        return
+    if fits(entry, support):
+        if entry.vector and len(head.type.shape) != 1:
+            scope.fail(
+                "E204",
+                f"{entry.name} is over one vector, but `{head.name}` is {head.type.describe()}",
+                expr.target.span,
+                "one vector",
+                notes=(Note(head.declared, "declared here"),),
+                help=f"{Type(support, head.type.shape[-1:]).describe()} is a vector; a family has one for each index",
+            )
+        return
+    fit = suggestions(support)
+    scope.fail(
+        "E203",
+        f"{entry.name} has {_supports(entry)} support, but `{head.name}` is {support.describe()}",
+        expr.target.span,
+        _supports(entry),
+        notes=(Note(head.declared, "declared here"),),
+        help=f"{fit[0]} has the support of `{head.name}`" if fit else "no distribution here has this support",
+    )
+
+
+def _supports(entry: Distribution) -> str:
+    if entry.name == "Categorical":
+        return "finite"
+    if entry.supports == ("integer",):
+        return "unbounded integer"
+    return " or ".join(entry.supports)
+
+
+def _arguments(scope: Scope, expr: tree.Call, entry: Distribution) -> dict[str, tree.Expr]:
+    names = [p.name for p in entry.parameters]
+    given: dict[str, tree.Expr] = {}
+    for position, argument in enumerate(expr.arguments):
+        if isinstance(argument, tree.Keyword):
+            name, value = argument.name, argument.value
+            if name not in names:
+                help_ = did_you_mean(name, names, f"{entry.name} takes {', '.join(names)}")
+                scope.fail("E209", f"{entry.name} has no parameter `{name}`", argument.span, help=help_)
+        else:
+            if position >= len(names):
+                scope.fail("E209", f"{entry.name} takes {', '.join(names)}", argument.span, "one too many")
+            name, value = names[position], argument
+        if name in given:
+            scope.fail("E209", f"`{name}` is given twice", argument.span, "given again")
+        given[name] = value
+    return given
+
+
+def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
+    """Whether an argument on its own stands for every parameter: a network, or `param`."""
+    return isinstance(expr, tree.Learned) or (isinstance(expr, tree.Call) and is_network(scope, expr.target))
+
+
+def _size(entry: Distribution, parameter: Parameter, head: Head) -> Type:
+    shape = head.type.shape
+    return real(*shape, entry.values(head.type.support)) if parameter.size == "K" else real(*shape)
+
+
+def _joint(
+    scope: Scope, expr: tree.Expr, entry: Distribution, head: Head, ctx: Context
+) -> tuple[Value | None, dict[str, Value]]:
+    """One network (or `param`) for all the parameters: its last axis holds them one after another."""
+    if isinstance(expr, tree.Learned) or len(entry.parameters) == 1:
+        hints = {p.name: f"{ctx.hint}_{p.name}" for p in entry.parameters}
+        single = len(entry.parameters) == 1
+        values = {
+            p.name: check_value(
+                scope,
+                expr,
+                _size(entry, p, head),
+                ctx if single and not isinstance(expr, tree.Learned) else replace(ctx, hint=hints[p.name]),
+            )
+            for p in entry.parameters
+        }
+        return None, values
+    shape = head.type.shape
+    count = len(entry.parameters)
+    total = real(*shape[:-1], count * shape[-1]) if shape and ctx.past is None else real(*shape, count)
+    joint = check_value(scope, expr, total, ctx)
+    return joint, {p.name: Constant(real(), expr.span, 0.0) for p in entry.parameters}
+
+
+def _parameter(
+    scope: Scope, expr: tree.Expr, entry: Distribution, parameter: Parameter, head: Head, ctx: Context
+) -> tuple[Value, bool]:
+    """A parameter's value, and whether it passes through the parameter's link (bare networks and `param` do)."""
+    wanted = _size(entry, parameter, head)
+    if isinstance(expr, tree.Name) and expr.name == "uniform" and parameter.size == "K":
+        return Constant(real(), expr.span, 0.0), False
+    value = check_value(scope, expr, wanted, replace(ctx, hint=f"{ctx.hint}_{parameter.name}"))
+    if isinstance(value, Constant):
+        _verify_constant(scope, value, entry, parameter)
+    elif parameter.size == "K" and value.shape != wanted.shape:
+        scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
+    return value, isinstance(value, (Apply, Learned)) and bool(LINKS[parameter.constraint])
+
+
+def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
+    if parameter.constraint == "positive" and value.number < SMALLEST:
+        scope.fail(
+            "E210",
+            f"the {parameter.name} of {entry.name} is positive",
+            value.span,
+            f"this is {number_text(value.number)}",
+        )

@@ -1,0 +1,62 @@
+"""What the shape of an expression follows from, before it is elaborated."""
+
+from __future__ import annotations
+
+from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.diagnostics import Note
+from dgmppl.graph.context import Context
+from dgmppl.graph.networks import is_network
+from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.scope import Family, Scope
+from dgmppl.source import Span
+from dgmppl.syntax import tree
+
+
+def resolve_member(scope: Scope, family: Family, index: int, span: Span) -> Variable:
+    """A family's member. Reports an index outside the family (E215)."""
+    if index not in family.members:
+        low, high = min(family.members), max(family.members)
+        scope.fail(
+            "E215",
+            f"`{family.name}[{index}]` does not exist",
+            span,
+            f"{family.name} goes from {low} to {high}",
+            notes=(Note(scope.places[family.name], "declared here"),),
+        )
+    return family.members[index]
+
+
+def is_open(scope: Scope, expr: tree.Expr) -> bool:
+    """Whether an expression has no shape of its own and takes the one that is expected."""
+    if isinstance(expr, tree.Learned):
+        return True
+    if isinstance(expr, tree.Call):
+        if is_network(scope, expr.target):
+            return True
+        return (
+            isinstance(expr.target, tree.Name)
+            and expr.target.name in FUNCTIONS
+            and all(not isinstance(a, tree.Keyword) and is_open(scope, a) for a in expr.arguments)
+        )
+    if isinstance(expr, tree.Binary) and expr.op != "@":
+        return is_open(scope, expr.left) and is_open(scope, expr.right)
+    return isinstance(expr, tree.Negate) and is_open(scope, expr.operand)
+
+
+def infer_ranges(scope: Scope, expr: object, indices: set[str], ranges: dict[str, int], ctx: Context) -> None:
+    """An index ranges over the axis that it stands at, the same one wherever it stands (E204)."""
+    if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
+        binding = scope.lookup(expr.target.name, expr.target.span, "variable")
+        shape = binding.type.shape if isinstance(binding, (Variable, Parameter)) else ()
+        for axis, item in enumerate(expr.items[: len(shape)]):
+            if not (isinstance(item, tree.Name) and item.name in indices):
+                continue
+            if ranges.setdefault(item.name, shape[axis]) != shape[axis]:
+                scope.fail(
+                    "E204",
+                    f"`{item.name}` ranges over {ranges[item.name]} elsewhere in the sum, and over {shape[axis]} here",
+                    item.span,
+                )
+    for child in vars(expr).values() if isinstance(expr, tree.Node) else ():
+        for part in child if isinstance(child, tuple) else (child,):
+            infer_ranges(scope, part, indices, ranges, ctx)
