@@ -143,9 +143,7 @@ def _write_enumerated(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None
             first = graph[sampler.state[0]].ident
             start = float(variable.type.support.low or 0.0)
             inner = ", ".join(
-                f"torch.full((len({first}),), {start} + index, device=self.device)"
-                if n == name
-                else graph[n].ident
+                f"torch.full((len({first}),), {start} + index, device=self.device)" if n == name else graph[n].ident
                 for n in energy.arguments
             )
             writer.line(f"return torch.stack([self.energy({inner}) for index in range({size})], -1)", mark=True)

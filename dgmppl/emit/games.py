@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.steps import batch_size, needed_steps, write_generation, write_steps
 from dgmppl.emit.values import Place, inputs_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Adversary, Graph
 from dgmppl.graph.supports import number_text
-from dgmppl.graph.values import variables
-from dgmppl.plan.nodes import Compute, Draw, GamePlan, Plan, Step
+from dgmppl.plan.nodes import GamePlan, Plan
 
 
 def write_games(writer: Writer, graph: Graph, plan: Plan) -> None:
@@ -33,23 +31,6 @@ def _write_score(writer: Writer, graph: Graph, adversary: Adversary) -> None:
         writer.line(f"return self.{adversary.module.attribute}({inputs}).squeeze(-1)", mark=True)
 
 
-def _model_steps(graph: Graph, plan: Plan, names: tuple[str, ...]) -> tuple[Step, ...]:
-    """The part of the sampling program that gives values to these variables."""
-    wanted = set(names)
-    kept: list[Step] = []
-    for step in reversed(plan.generate):
-        if step.variable not in wanted or step.variable in plan.conditions:
-            continue
-        kept.insert(0, step)
-        if isinstance(step, Draw):
-            wanted |= set(factor_reads(graph, by_key(graph, step.factor)))
-        elif isinstance(step, Compute):
-            definition = graph.definition(step.variable)
-            assert definition is not None
-            wanted |= set(variables(definition.value))
-    return tuple(kept)
-
-
 def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary) -> None:
     names = adversary.arguments
     data = "".join(f", {v.ident}: Tensor" for v in graph.observed)
@@ -59,7 +40,9 @@ def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary)
         write_steps(writer, graph, plan, needed_steps(graph, plan.steps, names))
         ours = tuple_source([graph[a].ident for a in names])
         writer.line(f"real = {ours}")
-        write_generation(writer, graph, plan, _model_steps(graph, plan, names), batch_size(graph), differentiable=True)
+        write_generation(
+            writer, graph, needed_steps(graph, plan.generate, names), batch_size(graph), differentiable=True
+        )
         writer.line(f"return real, {ours}")
 
 

@@ -12,9 +12,7 @@ from dgmppl.graph.supports import number_text
 _LETTERS = "ijklmopqrstuvwxyzabcdefgh"  # n is the batch
 
 
-def polynomial_source(
-    form: Polynomial, graph: Graph, writer: Writer, rename: Mapping[str, str] | None = None
-) -> str:
+def polynomial_source(form: Polynomial, graph: Graph, writer: Writer, rename: Mapping[str, str] | None = None) -> str:
     """The expression of a polynomial: shape (n, *free axes), or the free axes alone where it reads no variable."""
     if not form.terms:
         return "torch.zeros((), device=self.device)"

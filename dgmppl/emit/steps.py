@@ -44,7 +44,8 @@ def needed_steps(graph: Graph, steps: Sequence[Step], names: Iterable[str]) -> t
             if any(isinstance(k, Invert) and k.image == step.variable for k in kept):
                 kept.insert(0, step)
             continue
-        if step.variable not in wanted:
+        gives = step.variables if isinstance(step, RunChain) else (step.variable,)
+        if not wanted & set(gives):
             continue
         kept.insert(0, step)
         if isinstance(step, Draw):
@@ -223,7 +224,7 @@ _TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term], str]] = {
 
 
 def write_generation(
-    writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], size: str, differentiable: bool = False
+    writer: Writer, graph: Graph, steps: Sequence[Step], size: str, differentiable: bool = False
 ) -> None:
     """The sampling program, `size` rows. With `differentiable`, gradients flow through the draws."""
     for step in steps:

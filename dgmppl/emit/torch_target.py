@@ -171,7 +171,7 @@ def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
         writer.line(f'"""n draws of {what}{given}."""')
         for c in conditions:
             writer.line(f"{c.ident} = {writer.use('as_batch')}({c.ident}, n, {shape_of(c)}, self.device)")
-        write_generation(writer, graph, plan, plan.generate, "n")
+        write_generation(writer, graph, plan.generate, "n")
         if len(results) == 1:
             writer.line(f"return {results[0].ident}")
         else:

@@ -8,10 +8,10 @@ tells the data's side of its arguments from the model's (Goodfellow et al. 2014;
 from __future__ import annotations
 
 from dgmppl.diagnostics import Note
-from dgmppl.graph.nodes import Graph
+from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import Apply, Chain, Declared, Learned, variables, walk
-from dgmppl.plan.eliminate import Elimination
+from dgmppl.plan.eliminate import Elimination, not_reparameterised
 from dgmppl.plan.nodes import GamePlan, Reason
 from dgmppl.plan.settings import ObjectiveSetting
 
@@ -62,9 +62,39 @@ def choose_games(
             )
             continue
         arguments = ", ".join(adversary.arguments)
+        blocked = [f for side in ("p", "q") if (f := _blocked(graph, adversary.arguments, side)) is not None]
+        if blocked:
+            scope.report(
+                "E308",
+                f"a draw from {not_reparameterised(blocked[0].density)} cannot be differentiated, "
+                f"so {adversary.name} could not teach {blocked[0].key}",
+                blocked[0].head_span,
+                "no gradient of the game passes here",
+                notes=(Note(adversary.span, "the game"),),
+                help="use a distribution with a reparameterised draw, or a function: x = mlp[256](z)",
+            )
+            continue
         why = f"{adversary.name} tells ({arguments}) of the data from ({arguments}) of the model"
         found.append(GamePlan(adversary.name, game, penalty, ours, theirs, Reason(why, line)))
     return tuple(found)
+
+
+def _blocked(graph: Graph, arguments: tuple[str, ...], side: str) -> Factor | None:
+    """A factor on this side of a game that has something to learn, or passes it on, and no differentiable draw."""
+    pending, seen = list(arguments), set()
+    while pending:
+        name = pending.pop()
+        if name in seen or (side == "q" and graph[name].role == "observed"):
+            continue
+        seen.add(name)
+        factor, definition = graph.factor(side, name), graph.definition(name)
+        if factor is not None:
+            if not_reparameterised(factor.density) and _learns(graph, (name,), side):
+                return factor
+            pending.extend(factor.parents)
+        elif definition is not None:
+            pending.extend(variables(definition.value))
+    return None
 
 
 def _learns(graph: Graph, arguments: tuple[str, ...], side: str) -> bool:
