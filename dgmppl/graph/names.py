@@ -84,6 +84,7 @@ LOCALS = frozenset(
         "rest",
         "id",
         "units",
+        "part",
         "MLP",
     ]
 )

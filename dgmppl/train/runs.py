@@ -222,11 +222,11 @@ def _line_span(source: Source, number: int) -> Span:
 def _draw(model: GenerativeModel, graph: Graph, n: int, rows: Mapping[str, NDArray[np.float32]]) -> Arrays:
     """n samples as arrays by variable, given values of the conditions in `rows`, repeated to n."""
     given = {
-        name: torch.from_numpy(np.resize(rows[name], (n, *rows[name].shape[1:]))).to(model.device)
+        graph[name].ident: torch.from_numpy(np.resize(rows[name], (n, *rows[name].shape[1:]))).to(model.device)
         for name in graph.conditions
     }
     with torch.no_grad():
         drawn = model.sample(n, **given)
     if isinstance(drawn, Tensor):
-        drawn = {next(v.name for v in graph.observed if v.name not in given): drawn}
+        drawn = {next(v.name for v in graph.observed if v.name not in graph.conditions): drawn}
     return {name: values.detach().cpu().numpy() for name, values in drawn.items()}
