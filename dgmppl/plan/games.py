@@ -8,7 +8,7 @@ tells the data's side of its arguments from the model's (Goodfellow et al. 2014;
 from __future__ import annotations
 
 from dgmppl.diagnostics import Note
-from dgmppl.graph.nodes import Factor, Graph
+from dgmppl.graph.nodes import Definition, Factor, Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import Apply, Chain, Declared, Learned, variables, walk
 from dgmppl.plan.eliminate import Elimination, not_reparameterised
@@ -40,7 +40,7 @@ def choose_games(
     found: list[GamePlan] = []
     for adversary in graph.adversaries:
         line = scope.source.position(adversary.span.start)[0]
-        ours, theirs = _learns(graph, adversary.arguments, "p"), _learns(graph, adversary.arguments, "q")
+        ours, theirs = (_learns(_path(graph, adversary.arguments, side, through=False)) for side in ("p", "q"))
         unknown = [a for a in adversary.arguments if a not in elimination.known]
         if unknown:
             if all(d.code != "E306" for d in scope.diagnostics):
@@ -52,6 +52,18 @@ def choose_games(
                     help=f"give it a q, or leave it out: adversary {adversary.name}(x) = ...",
                 )
             continue
+        blocked = _unreached(graph, adversary.arguments, elimination.known, ours or theirs)
+        if blocked is not None:
+            scope.report(
+                "E308",
+                f"a draw from {not_reparameterised(blocked.density)} cannot be differentiated, "
+                f"so {adversary.name} could not teach {blocked.key}",
+                blocked.head_span,
+                "no gradient of the game passes here",
+                notes=(Note(adversary.span, "the game"),),
+                help="use a distribution with a reparameterised draw, or a function: x = mlp[256](z)",
+            )
+            continue
         if not ours and not theirs:
             scope.report(
                 "E307",
@@ -62,25 +74,15 @@ def choose_games(
             )
             continue
         arguments = ", ".join(adversary.arguments)
-        blocked = [f for side in ("p", "q") if (f := _blocked(graph, adversary.arguments, side)) is not None]
-        if blocked:
-            scope.report(
-                "E308",
-                f"a draw from {not_reparameterised(blocked[0].density)} cannot be differentiated, "
-                f"so {adversary.name} could not teach {blocked[0].key}",
-                blocked[0].head_span,
-                "no gradient of the game passes here",
-                notes=(Note(adversary.span, "the game"),),
-                help="use a distribution with a reparameterised draw, or a function: x = mlp[256](z)",
-            )
-            continue
         why = f"{adversary.name} tells ({arguments}) of the data from ({arguments}) of the model"
         found.append(GamePlan(adversary.name, game, penalty, ours, theirs, Reason(why, line)))
     return tuple(found)
 
 
-def _blocked(graph: Graph, arguments: tuple[str, ...], side: str) -> Factor | None:
-    """A factor on this side of a game that has something to learn, or passes it on, and no differentiable draw."""
+def _path(graph: Graph, arguments: tuple[str, ...], side: str, through: bool) -> list[Factor | Definition]:
+    """What gives these variables their values on the model's ("p") or data's ("q") side. Without `through` it ends
+    at draws that cannot be differentiated, as gradients do."""
+    found: list[Factor | Definition] = []
     pending, seen = list(arguments), set()
     while pending:
         name = pending.pop()
@@ -88,33 +90,26 @@ def _blocked(graph: Graph, arguments: tuple[str, ...], side: str) -> Factor | No
             continue
         seen.add(name)
         factor, definition = graph.factor(side, name), graph.definition(name)
-        if factor is not None:
-            if not_reparameterised(factor.density) and _learns(graph, (name,), side):
-                return factor
-            pending.extend(factor.parents)
-        elif definition is not None:
-            pending.extend(variables(definition.value))
-    return None
-
-
-def _learns(graph: Graph, arguments: tuple[str, ...], side: str) -> bool:
-    """Whether something that is learned shapes these variables on the model's ("p") or data's ("q") side."""
-    pending, seen = list(arguments), set()
-    while pending:
-        name = pending.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if side == "q" and graph[name].role == "observed":
-            continue
-        terms: list[object] = []
-        factor, definition = graph.factor(side, name), graph.definition(name)
-        if factor is not None:
-            terms.append(factor.density)
+        if factor is not None and (through or not not_reparameterised(factor.density)):
+            found.append(factor)
             pending.extend(factor.parents)
         if definition is not None and (side == "p" or graph[name].role == "let"):
-            terms.append(definition.value)
+            found.append(definition)
             pending.extend(variables(definition.value))
-        if any(isinstance(t, (Apply, Learned, Declared, Chain)) for term in terms for t in walk(term)):
-            return True
-    return False
+    return found
+
+
+def _learns(path: list[Factor | Definition]) -> bool:
+    terms = [s.density if isinstance(s, Factor) else s.value for s in path]
+    return any(isinstance(t, (Apply, Learned, Declared, Chain)) for term in terms for t in walk(term))
+
+
+def _unreached(graph: Graph, arguments: tuple[str, ...], known: set[str], reached: bool) -> Factor | None:
+    """A factor with something to learn that this game's gradient does not reach, and nothing else would teach."""
+    for side in ("p", "q"):
+        for s in _path(graph, arguments, side, through=True):
+            if not isinstance(s, Factor) or not not_reparameterised(s.density) or (s.head in known and reached):
+                continue
+            if _learns(_path(graph, (s.head,), side, through=True)):
+                return s
+    return None
