@@ -78,7 +78,7 @@ def _choose(
     games = choose_games(scope, graph, elimination, asked)
     warn_omissions(scope, graph, elimination, covered)
     energy = None
-    drawn = {q.head for q in elimination.drawn}
+    drawn = {q.head for q in elimination.drawn} | set(needed)
     if graph.energy is not None:
         energy = choose_sampler(scope, graph, graph.energy, drawn, asked, settings)
         _settle(scope, graph, elimination, energy)

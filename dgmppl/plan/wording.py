@@ -66,7 +66,10 @@ def describe_objective(
     implicit = [d.variable for d in elimination.implicit]
     replaced = [h for h in drawn if any(h in _arguments(graph, g) for g in games)]
     seen = ", ".join(v.name for v in graph.observed if v.name not in (*graph.conditions, *implicit))
-    target = f"log p({seen}{' | ' + ', '.join(graph.conditions) if graph.conditions else ''})"
+    # What a game generates has no density of its own, but others may depend on it.
+    read = [v for v in implicit if any(f.side == "p" and v in graph.roots(f.parents) for f in graph.factors)]
+    given = ", ".join((*graph.conditions, *read))
+    target = f"log p({seen}{' | ' + given if given else ''})"
     parts: list[str] = []
     kind = ""
     scored = any(isinstance(t, (LogProb, LogDet, MinusKL, MinusLogProb)) for t in terms)

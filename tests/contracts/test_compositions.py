@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dgmppl import pipeline
 from tests.contracts.support import (
     COMPOSITIONS,
     build,
@@ -59,6 +60,35 @@ OBJECTIVES = {
     "topographic": ("ELBO, a lower bound on log p(x)", "elbo"),
     "topographic_vamp": ("ELBO, a lower bound on log p(x)", "elbo"),
     "wasserstein": ("adversarial (wasserstein)", None),
+    "category_energy": ("contrastive divergence", None),
+    "class_mixture": ("exact log-likelihood log p(x)", "log_prob"),
+    "classification": ("exact log-likelihood log p(y | x)", "log_prob"),
+    "computed_latent": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "defined_latent": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "derived_posterior": ("ELBO, a lower bound on log p(x | y)", "elbo"),
+    "elements": ("ELBO, a lower bound on log p(x | y)", "elbo"),
+    "flows_everywhere": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "game_and_classifier": ("exact log-likelihood log p(y | x) + adversarial (nonsaturating)", None),
+    "hidden_energy_prior": ("ELBO, a lower bound on log p(x) up to log Z + persistent contrastive", None),
+    "histogram_mixture": ("exact log-likelihood log p(x)", "log_prob"),
+    "integer_energy": ("contrastive divergence", None),
+    "integer_sequence": ("exact log-likelihood log p(x)", "log_prob"),
+    "labelled_game": ("exact log-likelihood log p(y) + adversarial (nonsaturating)", None),
+    "labelled_vae": ("ELBO, a lower bound on log p(x, y)", "elbo"),
+    "likelihoods": ("ELBO, a lower bound on log p(a, b, c, d, e, g, h)", "elbo"),
+    "logistic_sequence": ("exact log-likelihood log p(x)", "log_prob"),
+    "mean_field": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "mixed_energy": ("persistent contrastive divergence", None),
+    "planes_residual": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "planes_vamp": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "positive_energy": ("persistent contrastive divergence", None),
+    "positive_sequence": ("exact log-likelihood log p(x)", "log_prob"),
+    "regression": ("exact log-likelihood log p(y | x)", "log_prob"),
+    "rounded_logistic": ("dequantised likelihood, a lower bound on log p(x)", "elbo"),
+    "scale_network": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "two_games": ("adversarial (nonsaturating)", None),
+    "wasserstein_classes": ("adversarial (wasserstein)", None),
+    "weighted_terms": ("weighted terms of the ELBO, a lower bound on log p(x, y)", "elbo"),
     "weighted_bound": ("weighted terms of the ELBO, a lower bound on log p(x)", "elbo"),
 }
 
@@ -68,6 +98,9 @@ CANCEL = {
     "energy_prior": {"energy_net.2.bias"},
     "flow_of_energy": {"energy_net.2.bias"},
     "wasserstein": {"D_net.2.bias"},
+    "wasserstein_classes": {"D_net.2.bias"},
+    "category_energy": {"energy_net.2.bias"},
+    "positive_energy": {"energy_net.2.bias"},
 }
 
 
@@ -164,3 +197,39 @@ def test_an_index_as_input_shares_one_network() -> None:
     model = build(checked(next(p for p in COMPOSITIONS if p.stem == "shared_steps")))
     networks = [m for m in model.children() if isinstance(m, nn.Module)]
     assert len(networks) == 4  # p(z | z + 1), p(x | z), q(z1 | x), q(z | z - 1)
+
+
+REFUSED = {
+    # A factor speaks about the units of an energy: their positive phase is no longer the energy's alone.
+    "E306": """\
+observed x : real[4] from "rows.npz".x
+latent   h : binary[3]
+param    c : real[3]
+E(h) = -c @ h
+p(x | h) = Normal(linear(h), 0.5)
+""",
+    # What a coupling makes of one element depends on others, also on later ones.
+    "E223": """\
+observed x : real[4] from "rows.npz".x
+p(x[d] | x[<d]) = Normal(causal[8](x[<d])) >> coupling[mlp[8]] >> reverse
+""",
+    # A mixture is of whole vectors, and an autoregressive factor is made of elements.
+    "E217": """\
+observed x : real[4] from "rows.npz".x
+p(x[d] | x[<d]) = mixture[3](Normal(causal[8](x[<d])))
+""",
+    # A generator has no density.
+    "E301": """\
+observed x : real[4] from "rows.npz".x
+latent   z : real[2]
+p(z) = Normal(0, 1)
+x    = mlp[8](z)
+""",
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_what_would_be_a_wrong_model_is_refused(code) -> None:
+    found = pipeline.read(f"model refused\n{REFUSED[code]}")
+    assert not found.ok
+    assert [d.code for d in found.errors] == [code]

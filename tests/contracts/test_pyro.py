@@ -122,7 +122,8 @@ def test_without_data_the_model_samples(path) -> None:
             # Pyro draws categories as whole numbers of their own type; a rounded flow reaches beyond the bounds, and
             # only sample() of the torch model clamps.
             values = drawn[v.name].reshape(n, *v.type.shape).float()
-            values = values.clamp(v.type.support.low, v.type.support.high) if v.name in rounded(found) else values
+            if v.name in rounded(found) and v.type.support.finite:
+                values = values.clamp(v.type.support.low, v.type.support.high)
             verify_support(v.type, values, n)
     for v in graph.latents:
         if v.name in latents(found):
