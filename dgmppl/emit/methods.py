@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dgmppl.emit.densities import factor_reads, write_density
-from dgmppl.emit.values import Place, value_source
+from dgmppl.emit.values import Place, batched, batched_or_learned, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Factor, Graph
-from dgmppl.graph.values import variables
+from dgmppl.graph.values import Value, variables
 
 
 def write_factor(writer: Writer, graph: Graph, factor: Factor) -> None:
@@ -30,7 +30,17 @@ def write_definition(writer: Writer, graph: Graph, definition: Definition) -> No
         writer.method(f"define_{variable.ident}(self{arguments}) -> Tensor", doc),
         writer.place(definition.span),
     ):
-        writer.line(f"return {value_source(definition.value, Place(writer, graph))}", mark=True)
+        writer.line(f"return {_shaped_source(definition.value, variable.type.shape, Place(writer, graph))}", mark=True)
+
+
+def _shaped_source(value: Value, shape: tuple[int, ...], place: Place) -> str:
+    """A value in a variable's shape: a number stands for every element, and is a tensor too."""
+    source = value_source(value, place)
+    if value.shape == shape and batched_or_learned(value):
+        return source
+    if batched(value):
+        source = f"{tight_source(source)}[(..., {', '.join(['None'] * len(shape))})]"
+    return f"{source} + torch.zeros({shape_source(shape)}, device=self.device)"
 
 
 def define_source(graph: Graph, definition: Definition) -> str:

@@ -118,10 +118,10 @@ def embed_source(value: Value, place: Place, sequence: bool = False) -> str:
     ):
         source = _scaled(source, support, place)
     if sequence:
-        return f"{_tight(source)}.unsqueeze(-1)"
+        return f"{tight_source(source)}.unsqueeze(-1)"
     if rank == 1:
         return source
-    return f"{_tight(source)}.unsqueeze(-1)" if rank == 0 else f"{_tight(source)}.flatten(-{rank})"
+    return f"{tight_source(source)}.unsqueeze(-1)" if rank == 0 else f"{tight_source(source)}.flatten(-{rank})"
 
 
 def _scaled(source: str, support: Support, place: Place) -> str:
@@ -177,7 +177,7 @@ def module_source(module: Module, writer: Writer) -> str:
 # --- arithmetic ----------------------------------------------------------------------------------
 
 
-def _tight(source: str) -> str:
+def tight_source(source: str) -> str:
     """In parentheses unless it binds at least as tightly as a call."""
     depth = 0
     for k, c in enumerate(source):
@@ -196,20 +196,20 @@ def _operation(value: Value, place: Place) -> str:
         operand = value.operands[0]
         axes = ", ".join(str(-k) for k in range(len(operand.shape), 0, -1))
         source = value_source(operand, place)
-        return f"{_tight(source)}.sum(({axes},))" if operand.shape else source
+        return f"{tight_source(source)}.sum(({axes},))" if operand.shape else source
     parts = []
     for operand in value.operands:
         source = value_source(operand, place)
         lift = rank - len(operand.shape)
         if lift and batched(operand):
-            source = f"{_tight(source)}[(..., {', '.join(['None'] * lift)})]"
+            source = f"{tight_source(source)}[(..., {', '.join(['None'] * lift)})]"
         parts.append(source)
     if value.op == "negate":
-        return f"-{_tight(parts[0])}"
+        return f"-{tight_source(parts[0])}"
     if value.op in FUNCTIONS:
         return FUNCTIONS[value.op][0].format(parts[0] if batched_or_learned(value) else f"torch.tensor({parts[0]})")
     op = "**" if value.op == "^" else value.op
-    return f"{_tight(parts[0])} {op} {_tight(parts[1])}"
+    return f"{tight_source(parts[0])} {op} {tight_source(parts[1])}"
 
 
 def batched_or_learned(value: Value) -> bool:
@@ -219,7 +219,7 @@ def batched_or_learned(value: Value) -> bool:
 
 def _matmul(value: Operation, place: Place) -> str:
     left, right = value.operands
-    a, b = _tight(value_source(left, place)), _tight(value_source(right, place))
+    a, b = tight_source(value_source(left, place)), tight_source(value_source(right, place))
     if batched(left) and batched(right):
         if len(left.shape) == len(right.shape) == 1:
             return f"({a} * {b}).sum(-1)"
@@ -236,7 +236,7 @@ def _matmul(value: Operation, place: Place) -> str:
 
 def _element(value: Value, place: Place) -> str:
     assert isinstance(value, Element)
-    base = _tight(value_source(value.value, place))
+    base = tight_source(value_source(value.value, place))
     picked = [value_source(i, place) if isinstance(i, Value) else str(i) for i in value.index]
     if not any(isinstance(i, Value) for i in value.index):
         return f"{base}[..., {', '.join(picked)}]"

@@ -185,6 +185,27 @@ def test_figures_are_one_number_an_example(path) -> None:
         assert values.isfinite().all(), name
 
 
+@pytest.mark.parametrize("path", [p for p in COMPOSITIONS if OBJECTIVES[name_of(p)][1] == "log_prob"], ids=name_of)
+def test_rows_are_independent(path) -> None:
+    """An exact log-likelihood of a row is the same in any company, also alone."""
+    found = checked(path)
+    model, data = build(found, scale=0.1), data_of(found, 5)
+    with torch.no_grad():
+        together = model.log_prob(*data)
+        alone = torch.cat([model.log_prob(*(d[k : k + 1] for d in data)) for k in range(5)])
+    assert torch.allclose(together, alone, atol=1e-4)
+
+
+@composition
+def test_one_row_is_enough(path) -> None:
+    found = checked(path)
+    model, data = build(found, scale=0.1), data_of(found, 1)
+    for player in model.players():
+        loss = player.loss(*data)
+        assert loss.shape == ()
+        assert loss.isfinite()
+
+
 @composition
 def test_weights_say_what_the_plan_counts(path) -> None:
     found = checked(path)

@@ -1,0 +1,221 @@
+"""Arithmetic of specs as emitted: random expressions against the same ones computed directly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from dgmppl import pipeline
+from tests.contracts.support import build, checked
+
+Values = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Text, its value for one row, and its shape."""
+
+    text: str
+    value: Callable[[Values], Tensor]
+    shape: tuple[int, ...]
+
+
+def leaf(name: str, shape: tuple[int, ...]) -> Expression:
+    return Expression(name, lambda v: v[name], shape)
+
+
+def number(x: float) -> Expression:
+    return Expression(f"{x}", lambda v: torch.tensor(x), ())
+
+
+VECTORS = [leaf("z", (3,)), leaf("w", (3,)), leaf("b", (3,))]
+SCALARS = [leaf("s", ()), leaf("t", ()), leaf("c", ()), number(2), number(0.5), number(1.5)]
+MATRICES = [leaf("A", (3, 3)), leaf("M", (3, 3))]  # A is a parameter, M a latent
+FUNCTIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "sin": torch.sin, "softplus": torch.nn.functional.softplus}
+
+
+def binary(op: str, a: Expression, b: Expression) -> Expression:
+    apply = {
+        "+": lambda x, y: x + y,
+        "-": lambda x, y: x - y,
+        "*": lambda x, y: x * y,
+        "/": lambda x, y: x / y,
+        "@": lambda x, y: x @ y,
+    }[op]
+    shape = a.shape or b.shape
+    if op == "@":
+        shape = a.shape[:-1] + b.shape[1:]
+    return Expression(f"({a.text}) {op} ({b.text})", lambda v: apply(a.value(v), b.value(v)), shape)
+
+
+def unary(text: str, function: Callable[[Tensor], Tensor], a: Expression, shape=None) -> Expression:
+    return Expression(text.format(a.text), lambda v: function(a.value(v)), a.shape if shape is None else shape)
+
+
+@st.composite
+def expressions(draw: st.DrawFn, shape: tuple[int, ...], depth: int) -> Expression:
+    """An expression of a shape: a number, three numbers, or three by three."""
+    leaves = {0: SCALARS, 1: VECTORS, 2: MATRICES}[len(shape)]
+    if depth == 0:
+        return draw(st.sampled_from(leaves))
+
+    def inner(shape: tuple[int, ...]) -> Expression:
+        return draw(expressions(shape, depth - 1))
+
+    kind = draw(st.sampled_from(["leaf", "binary", "binary", "scaled", "unary", "square", "product", "sum"]))
+    if kind == "binary":
+        return binary(draw(st.sampled_from("+-*")), inner(shape), inner(shape))
+    if kind == "scaled":
+        return binary(draw(st.sampled_from("*+-")), inner(()), inner(shape))
+    if kind == "unary":
+        name = draw(st.sampled_from(sorted(FUNCTIONS)))
+        a = inner(shape)
+        return draw(st.sampled_from([unary("-({})", torch.neg, a), unary(f"{name}({{}})", FUNCTIONS[name], a)]))
+    if kind == "square":
+        return unary("({})^2", torch.square, inner(shape))
+    if kind == "product":
+        if len(shape) == 0:
+            return binary("@", inner((3,)), inner((3,)))
+        if len(shape) == 1:
+            a, b = ((3, 3), (3,)) if draw(st.booleans()) else ((3,), (3, 3))
+            return binary("@", inner(a), inner(b))
+        return binary("@", inner((3, 3)), inner((3, 3)))
+    if kind == "sum" and not shape:
+        return unary("sum({})", torch.sum, inner(draw(st.sampled_from([(3,), (3, 3)]))), ())
+    if kind == "sum" and shape == (3,):
+        divisor = binary("+", number(2), unary("({})^2", torch.square, inner(())))
+        return binary("/", inner((3,)), divisor)
+    return draw(st.sampled_from(leaves))
+
+
+def spec(expression: Expression) -> str:
+    shape = f"[{', '.join(map(str, expression.shape))}]" if expression.shape else ""
+    return f"""\
+model arithmetic
+observed x : real[2] from "rows.npz".x
+latent z : real[3]
+latent w : real[3]
+latent s : real
+latent t : real
+latent M : real[3, 3]
+param A : real[3, 3]
+param b : real[3]
+param c : real
+let result : real{shape} = {expression.text}
+p(z) = Normal(0, 1)
+p(w) = Normal(0, 1)
+p(s) = Normal(0, 1)
+p(t) = Normal(0, 1)
+p(M) = Normal(0, 1)
+p(x | z, w, s, t, M) = Normal(mlp[2](result, z, w, s, t, M))
+"""
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([(), (3,), (3, 3)]).flatmap(lambda shape: expressions(shape, 3)))
+def test_random_expressions(expression: Expression) -> None:
+    found = pipeline.read(spec(expression))
+    assert found.ok, (expression.text, [str(d) for d in found.errors])
+    model = build(found, scale=1.0).double()
+    n = 4
+    shapes = {"z": (3,), "w": (3,), "s": (), "t": (), "M": (3, 3)}
+    values = {name: 0.7 * torch.randn(n, *shape, dtype=torch.float64) for name, shape in shapes.items()}
+    method = type(model).define_result
+    names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+    with torch.no_grad():
+        result = model.define_result(*(values[name] for name in names))
+        if not names:  # parameters and numbers alone: the same for every row
+            result = torch.as_tensor(result).expand(n, *expression.shape)
+        held = {"A": model.A, "b": model.b, "c": model.c}
+        for row in range(n):
+            one = {**held, **{name: value[row] for name, value in values.items()}}
+            expected = expression.value(one).double().expand(expression.shape)
+            assert torch.allclose(result[row].double(), expected, rtol=1e-4, atol=1e-4), expression.text
+        terms = model.loss(torch.randn(n, 2, dtype=torch.float64))
+    assert terms.shape == ()
+
+
+def test_networks_read_what_supports_suggest() -> None:
+    """Real values as they are, bounded ones in [-1, 1], categories one-hot, planes flattened, in the order given."""
+    text = """\
+model inputs
+observed a : integer(2..4)[2] from "rows.npz".a
+observed b : categorical(3) from "rows.npz".b
+observed c : binary from "rows.npz".c
+observed d : interval(0, 10)[2, 2] from "rows.npz".d
+observed e : unit[1] from "rows.npz".e
+observed f : positive from "rows.npz".f
+observed g : categorical(2)[2] from "rows.npz".g
+observed y : real from "rows.npz".y
+p(y | a, b, c, d, e, f, g) = Normal(mlp[4](a, b, c, d, e, f, g))
+"""
+    model = build(checked(text))
+    seen: list[Tensor] = []
+    model.p_y_net.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    model.log_prob(
+        torch.tensor([[2.0, 4.0]]),
+        torch.tensor([1.0]),
+        torch.tensor([0.0]),
+        torch.tensor([[[0.0, 5.0], [10.0, 2.5]]]),
+        torch.tensor([[0.25]]),
+        torch.tensor([7.0]),
+        torch.tensor([[1.0, 0.0]]),
+        torch.tensor([0.3]),
+    )
+    expected = [-1, 1, *(0, 1, 0), -1, *(-1, 0, 1, -0.5), -0.5, 7, *(0, 1, 1, 0)]
+    assert torch.allclose(seen[0], torch.tensor([expected]).float())
+
+
+CONSTANTS = {
+    "Normal(-1, 2)": (-1.0, 2.0),
+    "Normal(2 * 3 - 1, 1)": (5.0, 1.0),
+    "Normal(h, 2 * h)": (0.5, 1.0),
+    "Normal(0, exp(1))": (0.0, 2.7182818),
+    "Normal(0, sqrt(h))": (0.0, 0.70710678),
+    "Normal(-h, 1 / 4)": (-0.5, 0.25),
+}
+
+
+@pytest.mark.parametrize("density", CONSTANTS)
+@pytest.mark.parametrize("shape", ["", "[2]", "[2, 2]"])
+def test_constants_are_numbers_for_every_element(density, shape) -> None:
+    model = build(
+        checked(
+            f'model c\nconst h = 0.5\nobserved x : real{shape} from "rows.npz".x\nlatent z : real{shape}\n'
+            f"p(z) = {density}\np(x | z) = Normal(z, 1)\n"
+        )
+    )
+    loc, scale = CONSTANTS[density]
+    size = {"": (), "[2]": (2,), "[2, 2]": (2, 2)}[shape]
+    z = torch.randn(5, *size)
+    expected = torch.distributions.Normal(loc, scale).log_prob(z).reshape(5, -1).sum(-1)
+    assert torch.allclose(model.p_z().log_prob(z), expected, atol=1e-5)
+    assert model.p_z().sample((3,)).shape == (3, *size)
+
+
+def test_a_number_stands_for_every_element_of_a_feature() -> None:
+    text = """\
+model features
+observed x : real[2] from "rows.npz".x
+latent z : real
+param c : real
+let one : real[3] = 1
+let all : real[2, 2] = z
+let held : real[2] = c
+p(z) = Normal(0, 1)
+p(x | z) = Normal(mlp[4](one, all, held))
+q(z | x) = Normal(mlp[4](x))
+"""
+    model = build(checked(text), scale=0.5)
+    z = torch.tensor([0.5, -1.0])
+    assert torch.equal(model.define_one(), torch.ones(3))
+    assert torch.equal(model.define_all(z), z[:, None, None].expand(2, 2, 2))
+    assert torch.equal(model.define_held(), model.c.expand(2))
+    assert model.elbo(torch.randn(2, 2)).shape == (2,)
+    assert model.sample(3).shape == (3, 2)
