@@ -51,7 +51,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
         if graph[definition.variable].role != "let":
             _verify_range(scope, graph[definition.variable], definition)
     verify_cycles(scope, graph)
-    if complete:
+    if complete and not any(d.severity == "error" for d in scope.diagnostics):
         _verify_sizes(scope, graph, spec)
         _verify_used(scope, graph, spec)
 
@@ -178,8 +178,8 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
             f"{factor.key} reads `{factor.head}`, the variable that it models",
             itself,
             f"depends on `{factor.head}`",
-            help=f"a sequence may read its past: p({factor.head}[d] | {factor.head}[<d]) = ... {factor.head}[<d]"
-            if factor.side == "p" and graph[factor.head].type.shape
+            help=f"only its past may be read: {factor.head}[<d]"
+            if isinstance(factor.density, Autoregressive)
             else "a factor reads its parents, which stand behind the bar",
         )
         return
@@ -331,6 +331,12 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     for parameter in graph.parameters:
         if parameter.name not in used:
             _unused(scope, "parameter", parameter.name, parameter.span)
+    read = {name for term in terms for name in variables(term)}
+    read |= {p for f in graph.factors for p in f.parents} | {a for d in graph.adversaries for a in d.arguments}
+    read |= {graph[name].family or name for name in read}
+    for feature in dict.fromkeys(v.family or v.name for v in graph.variables if v.role == "let"):
+        if feature not in read:
+            _unused(scope, "feature", feature, scope.places[feature])
     for name, binding in scope.names.items():
         if isinstance(binding, NamedFlow) and binding.bijection is None:
             _unused(scope, "flow", name, scope.places[name])

@@ -77,6 +77,17 @@ def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density
                 return _mixture(scope, expr, expr.target, head, ctx)
             if expr.target.target.name == "quantize":
                 _quantize(scope, expr)
+    if isinstance(expr, tree.Name) and expr.name in DISTRIBUTIONS:
+        needs = ", ".join(p.name for p in DISTRIBUTIONS[expr.name].parameters)
+        scope.fail("E209", f"{expr.name} needs {needs}", expr.span, "has no parameters", help=f"{expr.name}({needs})")
+    if isinstance(expr, tree.Name) and expr.name in BIJECTIONS:
+        scope.fail(
+            "E217",
+            "a distribution is needed here",
+            expr.span,
+            "a bijection",
+            help=f"the distribution stands on the left: Normal(0, 1) >> {expr.name}",
+        )
     fit = suggestions(head.type.support)
     help_ = f"wrap it in a distribution: {fit[0]}(...)" if fit else ""
     scope.fail("E217", "a distribution is needed here", expr.span, "not a distribution", help=help_)

@@ -126,6 +126,14 @@ def _factor(
         return found.key, tuple(p.type for p in found.parents)
 
     def prior(quotation: tree.Quotation) -> str:
+        if statement.side == "p":
+            scope.fail(
+                "E209",
+                "a residual is a posterior, relative to its prior",
+                statement.value.span,
+                "in a factor of p",
+                help="write the distribution itself: Normal(...)",
+            )
         found = find(quotation)
         given = tuple(_reference_of(scope, g, instance.env) for g in quotation.given)
         wanted = tuple(p.name for p in found.parents)

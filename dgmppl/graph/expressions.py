@@ -250,7 +250,13 @@ def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx:
         index = _value(scope, items[0], None, ctx)
         size = index.type.support.size
         if index.type.shape or size is None:
-            scope.fail("E211", "the output size of this network does not follow", target.span)
+            scope.fail(
+                "E211",
+                "the output size of this network does not follow",
+                target.span,
+                "how many outputs?",
+                help="index it by a categorical variable, or bind it with a type: let h : real[10] = ...",
+            )
         return _value(scope, target, real(size), ctx)
     return _value(scope, target, None, ctx)
 
@@ -332,7 +338,16 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
     if target.name == "quantize":
         scope.fail("E220", "`quantize` is read but cannot be compiled yet", expr.span, "no objective is derived for it")
     if binding is not None:
-        scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no inputs")
+        scope.fail(
+            "E217",
+            f"`{target.name}` is {describe_binding(binding)}",
+            expr.span,
+            "takes no inputs",
+            notes=(Note(scope.places[target.name], "declared here"),),
+            help=f"an element is in brackets: {target.name}[0]"
+            if isinstance(binding, (Variable, Parameter)) and binding.type.shape
+            else "parentheses hold the inputs of networks, flows and functions",
+        )
     scope.fail(
         "E208",
         f"unknown function or network `{target.name}`",
@@ -358,7 +373,8 @@ def _unknown_kind(scope: Scope, target: tree.Bracket) -> bool:
 def _positional(scope: Scope, expr: tree.Call, count: int) -> tuple[tree.Expr, ...]:
     arguments = tuple(a for a in expr.arguments if not isinstance(a, tree.Keyword))
     if len(arguments) != count or len(expr.arguments) != count:
-        scope.fail("E209", f"{count} argument is expected, {len(expr.arguments)} given", expr.span)
+        name = expr.target.name if isinstance(expr.target, tree.Name) else "this"
+        scope.fail("E209", f"`{name}` takes one value", expr.span, f"has {len(expr.arguments)}", help=f"{name}(x)")
     return arguments
 
 

@@ -185,5 +185,5 @@ def _verify_constant(scope: Scope, value: Constant, entry: Distribution, paramet
             "E210",
             f"the {parameter.name} of {entry.name} is positive",
             value.span,
-            f"this is {number_text(value.number)}",
+            f"this is {number_text(value.number)}" + (", 0 in single precision" if value.number > 0 else ""),
         )
