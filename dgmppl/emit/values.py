@@ -218,20 +218,20 @@ def batched_or_learned(value: Value) -> bool:
 
 
 def _matmul(value: Operation, place: Place) -> str:
+    """The last axis of the left with the first of the right; the batch axes stay in front."""
     left, right = value.operands
     a, b = tight_source(value_source(left, place)), tight_source(value_source(right, place))
-    if batched(left) and batched(right):
-        if len(left.shape) == len(right.shape) == 1:
-            return f"({a} * {b}).sum(-1)"
-        letters = "ijklm"
-        x = letters[: len(left.shape)]
-        y = x[-1] + letters[len(left.shape) : len(left.shape) + len(right.shape) - 1]
+    ranks = (len(left.shape), len(right.shape))
+    if batched(left) and batched(right) and ranks == (1, 1):
+        return f"({a} * {b}).sum(-1)"
+    if max(ranks) > 2 or (batched(left) and batched(right)):
+        letters = "ijklmopq"
+        x = letters[: ranks[0]]
+        y = x[-1] + letters[ranks[0] : ranks[0] + ranks[1] - 1]
         return f'torch.einsum("...{x},...{y}->...{x[:-1]}{y[1:]}", {a}, {b})'
-    if batched(left) or not batched(right):
-        return f"{a} @ {b}"
-    if len(right.shape) == 1:
-        return f"{b} @ {a}.mT" if len(left.shape) == 2 else f"{b} @ {a}"
-    return f"torch.tensordot({b}, {a}, dims=([1], [{len(left.shape) - 1}]))"
+    if batched(right) and ranks[1] == 1:  # a batch of vectors stands on the left of a matrix
+        return f"{b} @ {a}.mT" if ranks[0] == 2 else f"{b} @ {a}"
+    return f"{a} @ {b}"
 
 
 def _element(value: Value, place: Place) -> str:

@@ -31,7 +31,7 @@ def leaf(name: str, shape: tuple[int, ...]) -> Expression:
 
 
 def number(x: float) -> Expression:
-    return Expression(f"{x}", lambda v: torch.tensor(x), ())
+    return Expression(f"{x}", lambda v: torch.tensor(float(x)), ())
 
 
 VECTORS = [leaf("z", (3,)), leaf("w", (3,)), leaf("b", (3,))]
@@ -219,3 +219,47 @@ q(z | x) = Normal(mlp[4](x))
     assert torch.equal(model.define_held(), model.c.expand(2))
     assert model.elbo(torch.randn(2, 2)).shape == (2,)
     assert model.sample(3).shape == (3, 2)
+
+
+PRODUCTS = {
+    "A @ M": lambda v: torch.einsum("ij,njk->nik", v["A"], v["M"]),
+    "M @ A": lambda v: torch.einsum("nij,jk->nik", v["M"], v["A"]),
+    "A @ z": lambda v: torch.einsum("ij,nj->ni", v["A"], v["z"]),
+    "z @ A": lambda v: torch.einsum("ni,ij->nj", v["z"], v["A"]),
+    "M @ z": lambda v: torch.einsum("nij,nj->ni", v["M"], v["z"]),
+    "z @ M": lambda v: torch.einsum("ni,nij->nj", v["z"], v["M"]),
+    "b @ M": lambda v: torch.einsum("i,nij->nj", v["b"], v["M"]),
+    "M @ b": lambda v: torch.einsum("nij,j->ni", v["M"], v["b"]),
+    "M @ M": lambda v: torch.einsum("nij,njk->nik", v["M"], v["M"]),
+    "T @ z": lambda v: torch.einsum("ijk,nk->nij", v["T"], v["z"]),
+    "z @ T": lambda v: torch.einsum("ni,ijk->njk", v["z"], v["T"]),
+    "T @ M": lambda v: torch.einsum("ijk,nkl->nijl", v["T"], v["M"]),
+    "T @ A": lambda v: torch.einsum("ijk,kl->ijl", v["T"], v["A"]),
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_products_contract_the_last_axis_with_the_first(product) -> None:
+    shapes = {"A @ M": "3, 3", "M @ A": "3, 3", "M @ M": "3, 3", "T @ z": "3, 3", "z @ T": "3, 3", "T @ M": "3, 3, 3"}
+    shape = shapes.get(product, "3, 3, 3" if product == "T @ A" else "3")
+    text = f"""\
+model products
+observed x : real from "rows.npz".x
+latent z : real[3]
+latent M : real[3, 3]
+param A : real[3, 3]
+param b : real[3]
+param T : real[3, 3, 3]
+let result : real[{shape}] = {product}
+p(z) = Normal(0, 1)
+p(M) = Normal(0, 1)
+p(x | z, M) = Normal(mlp[2](result, z, M))
+"""
+    model = build(checked(text), scale=1.0)
+    values = {"z": torch.randn(2, 3), "M": torch.randn(2, 3, 3)}
+    method = type(model).define_result.__code__
+    names = method.co_varnames[1 : method.co_argcount]
+    held = {"A": model.A, "b": model.b, "T": next(p for p in model.parameters() if p.dim() == 3)}
+    with torch.no_grad():
+        result = model.define_result(*(values[name] for name in names))
+        assert torch.allclose(result, PRODUCTS[product]({**values, **held}), atol=1e-5)
