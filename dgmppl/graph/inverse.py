@@ -6,6 +6,7 @@ neighbours at that moment.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -116,11 +117,12 @@ class Omission:
     path: tuple[str, ...]
 
 
-def omissions(graph: Graph, drawn: tuple[Factor, ...]) -> tuple[Omission, ...]:
+def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] = ()) -> tuple[Omission, ...]:
     """The dependences that given posteriors leave out, the first of each.
 
     Latents are drawn in this order; each one's posterior given what is known by then may depend on all of that, and
-    q must read enough of it to separate the latent from the rest (d-separation, Pearl 1988).
+    q must read enough of it to separate the latent from the rest (d-separation, Pearl 1988). What a bijection of the
+    data gives, `inverted`, stands for that data where a q reads it.
     """
     if graph.energy is not None:
         return ()
@@ -129,7 +131,7 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...]) -> tuple[Omission, ...]:
     found: list[Omission] = []
     for q in drawn:
         reads = set(graph.roots(q.parents))
-        connected = _connected(depends, q.head, reads & set(known))
+        connected = _connected(depends, q.head, reads & {*known, *inverted})
         for other in known:
             if other in reads or other == q.head or other not in connected:
                 continue

@@ -77,7 +77,7 @@ def warn_omissions(scope: Scope, graph: Graph, elimination: Elimination, covered
     """Says where a given q leaves out a dependence that the posterior has (W401)."""
     if any(d.severity == "error" for d in scope.diagnostics):
         return
-    for omission in omissions(graph, tuple(elimination.drawn)):
+    for omission in omissions(graph, tuple(elimination.drawn), elimination.inverted):
         q, other = omission.factor, omission.variable
         if q.head in covered:
             continue

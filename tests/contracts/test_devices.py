@@ -10,7 +10,15 @@ import torch
 from dgmppl import pipeline
 
 # torch has no shape-only version of the sampler of Gamma, which these draw from.
-UNKNOWN_TO_META = ("counts", "heavy_tails", "topics", "bounded_flows", "likelihoods", "derived_posterior")
+UNKNOWN_TO_META = (
+    "counts",
+    "heavy_tails",
+    "topics",
+    "bounded_flows",
+    "likelihoods",
+    "derived_posterior",
+    "proportions",
+)
 ALL = sorted(Path("specs").rglob("*.dgm")) + sorted(Path("tests/contracts/specs").glob("*.dgm"))
 SPECS = [path for path in ALL if path.stem not in UNKNOWN_TO_META]
 
