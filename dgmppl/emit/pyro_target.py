@@ -150,19 +150,10 @@ def _write_image(writer: Writer, graph: Graph, plan: Plan, step: Invert) -> None
     dequantised variable that the data pins to its bin."""
     definition, factor = graph.definition(step.image), graph.factor("p", step.variable)
     assert definition is not None and factor is not None
-    value: Value = definition.value
-    if isinstance(value, Operation):
-        value = value.operands[0]
-    flows: list[str] = []
-    while isinstance(value, Image):
-        flows.insert(0, bijection_source(value.bijection, Place(writer, graph)))
-        value = value.value
-    flow = flows[0] if len(flows) == 1 else f"{writer.use('Compose')}({', '.join(flows)})"
-    density = (
-        f"{writer.use('Pushforward')}({factor_source(graph, factor)}, {flow})"
-        if flows
-        else factor_source(graph, factor)
-    )
+    flow = _flow(writer, graph, definition.value)
+    density = factor_source(graph, factor)
+    if flow:
+        density = f"{writer.use('Pushforward')}({density}, {flow})"
     image = graph[step.image]
     latent = graph[step.variable].ident
     reads_latent = any(step.variable in f.parents for f in graph.factors)
@@ -181,7 +172,18 @@ def _write_image(writer: Writer, graph: Graph, plan: Plan, step: Invert) -> None
                 writer.line(f'{image.ident} = pyro.sample("{image.name}", {density}{observed})', mark=True)
             source = image.ident
         if reads_latent:
-            writer.line(f"{latent} = {flow}.inverse({source})" if flows else f"{latent} = {source}", mark=True)
+            writer.line(f"{latent} = {flow}.inverse({source})" if flow else f"{latent} = {source}", mark=True)
+
+
+def _flow(writer: Writer, graph: Graph, value: Value) -> str:
+    """The flow of `f(u)`, `g(f(u))` or `floor(f(u))`; "" where nothing maps u."""
+    if isinstance(value, Operation):
+        value = value.operands[0]
+    flows: list[str] = []
+    while isinstance(value, Image):
+        flows.insert(0, bijection_source(value.bijection, Place(writer, graph)))
+        value = value.value
+    return f"{writer.use('Compose')}({', '.join(flows)})" if len(flows) > 1 else "".join(flows)
 
 
 def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
@@ -190,7 +192,7 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
     wanted: set[str] = {s.variable for s in drawn}
     for s in drawn:
         wanted |= set(factor_reads(graph, by_key(graph, s.factor)))
-    steps = [s for s in needed_steps(graph, plan.steps, wanted) if not isinstance(s, (Given, Invert, Dequantise))]
+    steps = [s for s in needed_steps(graph, plan.steps, wanted) if not isinstance(s, (Given, Dequantise))]
     doc = "The posterior of the latents given the data." if drawn else "There is no latent to infer."
     with writer.method(f"guide({_signature(graph, plan)}) -> None", doc):
         writer.line(f'pyro.module("{graph.name}", self)')
@@ -202,13 +204,22 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                 ident, rank = image.ident, len(image.type.shape)
                 uniform = f"{writer.use('Uniform')}({ident}, {ident} + 1).to_event({rank})"
                 writer.at = noise.because.line
-                writer.line(f'pyro.sample("{noisy(image)}", {uniform})', mark=True)
+                read = any(isinstance(s, Invert) and s.image == noise.variable for s in steps)
+                kept = f"{noisy(image)} = " if read else ""
+                writer.line(f'{kept}pyro.sample("{noisy(image)}", {uniform})', mark=True)
             for step in steps:
                 writer.at = step.because.line
                 if isinstance(step, Compute):
                     definition = graph.definition(step.variable)
                     assert definition is not None
                     writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
+                elif isinstance(step, Invert):
+                    definition = graph.definition(step.image)
+                    assert definition is not None
+                    image = graph[step.image]
+                    source, flow = noisy(image) if step.noisy else image.ident, _flow(writer, graph, definition.value)
+                    latent = graph[step.variable].ident
+                    writer.line(f"{latent} = {flow}.inverse({source})" if flow else f"{latent} = {source}", mark=True)
                 elif isinstance(step, Draw):
                     factor = by_key(graph, step.factor)
                     name = graph[step.variable]

@@ -123,6 +123,7 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
     given = ", ".join(v.ident for v in graph.observed)
     figures: list[str] = []
     steps: list[str] = []
+    seen = True
     if plan.importance > 1:
         figures.append(f'"elbo": self.elbo({given})')
     if energy is not None:
@@ -150,6 +151,8 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
         f"figures(self{data_arguments(graph)}) -> dict[str, Tensor]",
         "What is reported of each example, shape (n,); log-probabilities in nats.",
     ):
+        if steps and not seen:
+            write_steps(writer, graph, plan, needed_steps(graph, plan.steps, energy.state if energy else ()))
         for s in steps:
             writer.line(s)
         with writer.block("return {"):

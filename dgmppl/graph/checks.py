@@ -16,6 +16,7 @@ from dgmppl.graph.values import (
     Autoregressive,
     Chain,
     Declared,
+    Image,
     Learned,
     Module,
     Past,
@@ -50,6 +51,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     for definition in graph.definitions:
         if graph[definition.variable].role != "let":
             _verify_range(scope, graph[definition.variable], definition)
+            _verify_context(scope, graph, definition)
     verify_cycles(scope, graph)
     if complete and not any(d.severity == "error" for d in scope.diagnostics):
         _verify_sizes(scope, graph, spec)
@@ -280,6 +282,23 @@ def _verify_range(scope: Scope, variable: Variable, definition: Definition) -> N
         notes=(Note(variable.span, "declared here"),),
         help=ways.get(support.name, "give it a distribution instead: p(... | ...) = ..."),
     )
+
+
+def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:
+    """A flow conditioned on what it maps is no bijection of it (E213)."""
+    for term in walk(definition.value):
+        if isinstance(term, Image):
+            shared = set(graph.roots(variables(term.bijection))) & set(graph.roots(variables(term.value)))
+            for name in sorted(shared):
+                scope.report(
+                    "E213",
+                    f"a flow of `{name}` is conditioned on `{name}`",
+                    term.span,
+                    "no bijection",
+                    notes=(Note(term.bijection.span, f"reads `{name}`"),),
+                    help="condition it on something else that is known, or on nothing",
+                )
+                return
 
 
 def _lands(value: Value, support: Support) -> bool:
