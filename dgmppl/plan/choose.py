@@ -25,7 +25,7 @@ from dgmppl.plan.nodes import (
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
 from dgmppl.plan.structure import describe_structure
 from dgmppl.plan.terms import choose_terms, weighted
-from dgmppl.plan.verify import verify_asked, verify_fitted, warn_omissions
+from dgmppl.plan.verify import verify_asked, verify_fitted, verify_reached, warn_omissions
 from dgmppl.syntax import tree
 
 
@@ -80,6 +80,7 @@ def _choose(
     energy = None
     drawn = {q.head for q in elimination.drawn} | set(needed)
     if graph.energy is not None:
+        verify_reached(scope, graph, graph.energy, elimination)
         energy = choose_sampler(scope, graph, graph.energy, drawn, asked, settings)
         _settle(scope, graph, elimination, energy)
     closed, why = closed_form(graph, elimination.drawn)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dgmppl.catalogue.distributions import suggestions
-from dgmppl.graph.inverse import omissions
-from dgmppl.graph.nodes import Graph
+from dgmppl.diagnostics import Note
+from dgmppl.graph.inverse import can_derive, omissions
+from dgmppl.graph.nodes import Energy, Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.eliminate import Elimination
 from dgmppl.plan.nodes import EnergyPlan, GamePlan, Term
@@ -71,6 +72,24 @@ def verify_asked(
                 asked.span,
                 f"terms belong to {', '.join(sorted(owners))}",
             )
+
+
+def verify_reached(scope: Scope, graph: Graph, energy: Energy, elimination: Elimination) -> None:
+    """Reports an energy of latents alone, none of which the data gives a value (E306): nothing would teach it."""
+    if elimination.known & set(energy.arguments) or any(d.severity == "error" for d in scope.diagnostics):
+        return
+    latent = graph[energy.arguments[0]]
+    seen = ", ".join(v.name for v in graph.observed)
+    scope.fail(
+        "E306",
+        f"nothing teaches this energy: the data gives `{latent.name}` no value",
+        energy.head_span,
+        "only latents",
+        notes=(Note(latent.span, "needs a q"),),
+        help=f"q({latent.name} | {seen}) = Normal(mlp[256]({seen}))"
+        if can_derive(latent)
+        else f"let the energy read the data too: E({seen}, {latent.name}) = ...",
+    )
 
 
 def warn_omissions(scope: Scope, graph: Graph, elimination: Elimination, covered: set[str]) -> None:
