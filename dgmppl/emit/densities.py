@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, LINKS, Distribution
-from dgmppl.emit.values import Place, batched, bijection_source, shape_source, value_source
+from dgmppl.emit.values import Place, batched, bijection_source, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.supports import number_text
@@ -80,9 +80,10 @@ def _interleaved(density: Family) -> bool:
 def _fill(
     density: Family, entry: Distribution, sources: dict[str, str], values: dict[str, Value], place: Place
 ) -> None:
-    """Gives one parameter the full shape where none has it: numbers and scalars stand for every element."""
+    """Numbers stand for every element: those of an example get axes for them, and where no parameter has the full
+    shape, one is given it."""
     shape = density.type.shape
-    if density.joint is not None or (shape and any(v.shape == shape for v in values.values())):
+    if density.joint is not None:
         return
     for name, value in values.items():
         parameter = entry.parameter(name)
@@ -91,9 +92,11 @@ def _fill(
             if isinstance(value, Constant):
                 full = shape_source((*shape, entry.values(density.type.support)))
                 sources[name] = f"torch.zeros({full}, device=self.device)"
-            return
-        if batched(value) and shape:
-            sources[name] = f"{sources[name]}[(..., {', '.join(['None'] * len(shape))})]"
+        elif batched(value) and len(value.shape) < len(shape):
+            lifted = ", ".join(["None"] * (len(shape) - len(value.shape)))
+            sources[name] = f"{tight_source(sources[name])}[(..., {lifted})]"
+    if shape and any(v.shape == shape for v in values.values()):
+        return
     if any(parameter.size == "K" for parameter in entry.parameters):
         return
     name, value = next(((n, v) for n, v in values.items() if isinstance(v, Constant)), next(iter(values.items())))

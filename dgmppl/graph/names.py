@@ -186,6 +186,11 @@ _METHODS = ("p_", "q_", "define_", "score_", "sides_", "_")
 _DERIVED = ("log_det_", "inner_", "game_", "loss_")  # locals that are named after a variable or an adversary
 
 
+def methods_of(ident: str) -> set[str]:
+    """The names of the methods that emitted source may have for a variable or an adversary."""
+    return {f"{prefix}{ident}" for prefix in _METHODS[:-1]}
+
+
 def safe_attribute(name: str) -> str:
     """A spec's own name as an attribute that hides nothing."""
     taken = name in ATTRIBUTES or name.startswith(_METHODS) or keyword.iskeyword(name)

@@ -14,7 +14,7 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
-from dgmppl.graph.names import safe_attribute, safe_local
+from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.values import Bijection, Module, NetworkSpec
 from dgmppl.source import Source, Span
@@ -90,7 +90,7 @@ class Scope:
         self.poisoned: set[str] = set()  # declared by a statement that failed
         self.ambiguous: set[str] = set()  # declared twice, as different things
         self.idents: set[str] = set()
-        self.attributes: set[str] = set()
+        self.attributes: set[str] = set(ATTRIBUTES)
         self.shared: dict[object, Module] = {}
 
     # --- mistakes --------------------------------------------------------------------------------
@@ -180,6 +180,7 @@ class Scope:
         while ident in self.idents or keyword.iskeyword(ident):
             ident += "_"
         self.idents.add(ident)
+        self.attributes |= methods_of(ident)
         return ident
 
     def attribute(self, name: str, own: bool = False) -> str:

@@ -139,3 +139,24 @@ MODELS = ["normal", "tensor", "mlp", "compose", "generative_model", "nn", "class
 def test_a_model_may_have_any_name(name) -> None:
     text = SPECS["flow"]
     assert outcome(text.replace("model m", f"model {name}"))[0] == pytest.approx(outcome(text)[0], rel=1e-5)
+
+
+def test_an_anonymous_parameter_hides_no_method() -> None:
+    """Each would be called like a method of the model: p(x_loc), the energy, the loss."""
+    hidden = """model hidden
+observed x : real[2] from moons.point
+latent x_loc : real[2]
+let loss : real[4] = param
+let p_x : real[2] = param
+p(x_loc) = Normal(0, 1)
+p(x | x_loc) = Normal(param, exp(x_loc))
+q(x_loc | x) = Normal(mlp[4](x, loss, p_x))
+"""
+    energy = """model energetic
+observed x : real[2] from moons.point
+E(x) = sum(param * x * x) + mlp[8](x)
+"""
+    for text in (hidden, energy):
+        model = pipeline.build(pipeline.read(text))
+        model.loss(torch.zeros(5, 2)).backward()
+        assert all(p.grad is not None for p in model.parameters())

@@ -263,3 +263,33 @@ p(x | z, M) = Normal(mlp[2](result, z, M))
     with torch.no_grad():
         result = model.define_result(*(values[name] for name in names))
         assert torch.allclose(result, PRODUCTS[product]({**values, **held}), atol=1e-5)
+
+
+# The arguments of a Normal over three elements, and the same for x, s, t given as columns.
+SCALARS_BESIDE = {
+    "s + t, 1": lambda x, s, t: (s + t, 1.0),
+    "s * 4, exp(t)": lambda x, s, t: (s * 4, t.exp()),
+    "s - t, exp(s)": lambda x, s, t: (s - t, s.exp()),
+    "s ^ 2, 1.5": lambda x, s, t: (s**2, 1.5),
+    "y, exp(s)": lambda x, s, t: (x, s.exp()),
+}
+
+
+@pytest.mark.parametrize("arguments", SCALARS_BESIDE)
+def test_a_number_an_example_stands_for_every_element(arguments: str) -> None:
+    """As many rows as elements, so that an axis in the wrong place would not be noticed by its size."""
+    given = [name for name in "yst" if name in arguments.replace("exp", "")]
+    text = f"""model scalars
+observed x : real[3] from "rows.npz".x
+observed y : real[3] from "rows.npz".y
+observed s : real from "rows.npz".s
+observed t : real from "rows.npz".t
+p(x | {", ".join(given)}) = Normal({arguments})
+"""
+    model = build(checked(text))
+    torch.manual_seed(0)
+    x, y, s, t = torch.randn(3, 3), torch.randn(3, 3), torch.randn(3), torch.rand(3)
+    loc, scale = SCALARS_BESIDE[arguments](y, s[:, None], t[:, None])
+    expected = torch.distributions.Normal(loc, scale).log_prob(x).sum(-1)
+    assert torch.allclose(model.log_prob(x, y, s, t), expected, atol=1e-5)
+    assert model.sample(3, y=y, s=s, t=t).shape == (3, 3)
