@@ -356,6 +356,16 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     for feature in dict.fromkeys(v.family or v.name for v in graph.variables if v.role == "let"):
         if feature not in read:
             _unused(scope, "feature", feature, scope.places[feature])
+    members = set(graph.energy.arguments) if graph.energy else set()
+    modelled = {f.head for f in graph.factors if f.side == "p"} | {d.variable for d in graph.definitions} | members
+    # Where nothing at all is modelled, that is the mistake.
+    for v in graph.variables if any(o.name in modelled for o in graph.observed) else ():
+        if v.name in read | members or (v.role == "observed" and v.name in modelled):
+            continue
+        if v.role == "observed":
+            _unused(scope, "observed variable", v.name, v.span)
+        elif v.role == "latent" and v.family is None:
+            _unused(scope, "latent", v.name, v.span)
     for name, binding in scope.names.items():
         if isinstance(binding, NamedFlow) and binding.bijection is None:
             _unused(scope, "flow", name, scope.places[name])

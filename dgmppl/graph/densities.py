@@ -68,9 +68,9 @@ def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density
             if name == "quantize":
                 _quantize(scope, expr)
             if not is_network(scope, expr.target) and name not in scope.names:
-                known = [*DISTRIBUTIONS, *WORDS]
-                fitting = ", ".join(suggestions(head.type.support))
-                help_ = did_you_mean(name, known, f"for {head.type.support.describe()}: {fitting}")
+                fitting = suggestions(head.type.support)
+                otherwise = f"for {head.type.support.describe()}: {', '.join(fitting)}"
+                help_ = did_you_mean(name, [*fitting, *WORDS], otherwise)
                 scope.fail("E208", f"unknown distribution `{name}`", expr.target.span, help=help_)
         if isinstance(expr.target, tree.Bracket) and isinstance(expr.target.target, tree.Name):
             if expr.target.target.name == "mixture":

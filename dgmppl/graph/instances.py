@@ -107,7 +107,17 @@ def _environments(
     ranges = {name: (low, high)}
     reach = range(low - len(family.members), high + len(family.members) + 1)
     found = [{name: k} for k in reach if all(_exists(scope, r, {name: k}) for r in references)]
-    if not found:
+    if not found and low == high:
+        # A chain of one link: the depth was turned down, and nothing is left for this statement to say.
+        scope.report(
+            "W402",
+            f"`{family.name}` has one member, so no `{name}` is left for this statement",
+            span,
+            "stands for nothing",
+            severity="warning",
+            help="fine at this depth",
+        )
+    elif not found:
         scope.fail(
             "E215",
             f"no `{name}` for which all of these exist",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
 from dgmppl.diagnostics import Note
+from dgmppl.graph.inverse import can_derive
 from dgmppl.graph.nodes import Definition, Factor, Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
@@ -96,9 +97,11 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
         q = graph.factor("q", v.name)
         if q is None:
             seen = ", ".join(o.name for o in graph.observed) or "x"
-            help_ = f"q({v.name} | {seen}) = Normal(mlp[256, 256]({seen}))"
+            help_ = "latents are real, positive, unit or simplex: others have no draw that can be differentiated"
             if v.type.support.finite:
                 help_ = "a finite latent is a mixture: p(x) = mixture[10](...) sums it out exactly"
+            elif can_derive(v):
+                help_ = f"q({v.name} | {seen}) = Normal(mlp[256, 256]({seen}))"
             scope.report("E306", f"the latent `{v.name}` has no posterior", v.span, "needs a q", help=help_)
         elif not any(p.name in q.parents for p in pending if graph.factor("q", p.name) is None):
             missing = [p for p in q.parents if p not in result.known]
