@@ -188,7 +188,10 @@ def _graph(options: argparse.Namespace) -> int:
     _, graph, _ = _read_good(options.spec, options.set)
     from dgmppl.graph.picture import render
 
-    render(graph, options.out)
+    try:
+        render(graph, options.out)
+    except OSError as error:
+        raise _cannot_write(options.out, error) from None
     return FINE
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dgmppl.data.transforms import Array, Column, Part
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.scope import LARGEST
 from dgmppl.graph.supports import Support, number_text
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def verify_column(name: str, column: Column, declared: Type, source: DataSource)
         shape = part.values.shape[1:]
         if shape != declared.shape:
             headline = f"{is_declared}, but a row of {part.where} has shape {_shape(shape)}"
-            help_ = _shape_help(shape, declared)
+            help_ = _shape_help(part.values, declared)
             raise SpecError([Diagnostic("E505", headline, source.span, _shape(shape), help=help_)])
         problem = find_problem(part, declared.support)
         if problem is not None:
@@ -41,14 +42,24 @@ def verify_column(name: str, column: Column, declared: Type, source: DataSource)
 
 def find_problem(part: Part, support: Support) -> tuple[str, str, str] | None:
     """Place, value and expectation of the first value outside the support; None when all are inside."""
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(part.values.astype(np.float32))
+    finite = np.isfinite(part.values)
     if not finite.all():
         return (*_locate(part, ~finite), "expected a finite number")
+    with np.errstate(over="ignore"):
+        single = np.isfinite(part.values.astype(np.float32))
+    if not single.all():
+        return (*_locate(part, ~single), f"expected a number up to {LARGEST:.1e}, the largest in single precision")
     if support.name in _ROW_RULES:
         holds, expected = _ROW_RULES[support.name]
         return _first(part, ~holds(part.values), expected)
     rule, expectation = _RULES[support.name]
+    if support.name == "integer":
+        large = _bounded(part.values, support) & (np.abs(part.values) > _LARGEST_INTEGER)
+        if large.any():
+            return (
+                *_locate(part, large),
+                f"expected whole numbers up to {_LARGEST_INTEGER}, exact in single precision",
+            )
     return _first(part, ~rule(part.values, support), expectation(support))
 
 
@@ -105,10 +116,17 @@ def _shape(shape: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, shape))}]" if shape else "a single number"
 
 
-def _shape_help(shape: tuple[int, ...], declared: Type) -> str:
+def _shape_help(values: Array, declared: Type) -> str:
+    shape = values.shape[1:]
+    if shape == (*declared.shape, declared.support.size) and _is_one_hot(values):
+        return "these are one-hot rows; a class is one number from 0 here: `numpy.argmax(array, axis=-1)`"
     if len(shape) > 1 and int(np.prod(shape)) == declared.elements:
         return "`flatten(...)` makes a row one vector"
     return f"declare the variable {declared.support.describe()}{_shape(shape) if shape else ''}"
+
+
+def _is_one_hot(values: Array) -> bool:
+    return bool(((values == 0) | (values == 1)).all() and (values.sum(-1) == 1).all())
 
 
 def _value_help(support: Support) -> str:

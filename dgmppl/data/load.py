@@ -85,14 +85,13 @@ def _split(values: Array, where: str, sizes: tuple[int, int, int]) -> dict[str, 
 def _read_file(source: DataSource, base: Path) -> Column:
     path = base / source.dataset
     try:
+        _verify_npz(path)
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array without a name")
             split_names = [f"{source.field}_{split}" for split in SPLITS]
             if all(name in archive.files for name in split_names):
                 return Column(
                     {
-                        split: Part(_numbers(archive[name]), f"{source.dataset}, array {name}")
+                        split: Part(_numbers(archive, name), f"{source.dataset}, array {name}")
                         for split, name in zip(SPLITS, split_names, strict=True)
                     }
                 )
@@ -100,7 +99,7 @@ def _read_file(source: DataSource, base: Path) -> Column:
                 help_ = did_you_mean(source.field, archive.files, f"it holds {', '.join(archive.files) or 'nothing'}")
                 headline = f"{source.dataset} has no array `{source.field}`"
                 raise SpecError([Diagnostic("E504", headline, source.span, help=help_)])
-            values = _numbers(archive[source.field])
+            values = _numbers(archive, source.field)
     except FileNotFoundError:
         headline = f"there is no file {source.dataset}"
         help_ = f"a relative path starts from the folder of the spec: {path.resolve()}"
@@ -114,16 +113,36 @@ def _read_file(source: DataSource, base: Path) -> Column:
     return Column(_split(values, f"{source.dataset}, array {source.field}", sizes))
 
 
-def _numbers(array: NDArray[np.generic]) -> Array:
+def _verify_npz(path: Path) -> None:
+    """Tells by its first bytes what a file is, whatever its name says. Raises ValueError for what is no .npz file."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start == b"\x93NUMPY":
+        raise ValueError("it holds a single array without a name, as numpy.save writes it")
+    if start[:1] == b"\x80":
+        raise ValueError("it holds Python objects, not numbers")
+    if start[:2] != b"PK":
+        raise ValueError("it is no .npz file")
+
+
+def _numbers(archive: Mapping[str, NDArray[np.generic]], name: str) -> Array:
+    try:
+        array = archive[name]
+    except ValueError as error:
+        # numpy's own advice is to allow pickles, which would run what the file says.
+        if "pickle" in str(error).lower():
+            raise ValueError(f"array `{name}` holds Python objects, not numbers") from None
+        raise
     if array.dtype.kind not in "biuf" or array.ndim == 0:
-        raise ValueError(f"an array is of type {array.dtype} with shape {array.shape}, rows of numbers are needed")
+        found = f"array `{name}` is of type {array.dtype} with shape {array.shape}"
+        raise ValueError(f"{found}, rows of numbers are needed")
     return array.astype(np.float64)
 
 
 def _plain(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    # numpy's own advice is to allow pickles, which would run what the file says.
-    return "it holds Python objects, not numbers" if "pickle" in text.lower() else text
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _transform(column: Column, source: DataSource) -> Column:
@@ -143,7 +162,8 @@ def _verify_rows(columns: Mapping[str, Column], sources: Mapping[str, DataSource
     for split in SPLITS:
         rows = {name: len(column.parts[split].values) for name, column in columns.items()}
         if rows[first] == 0:
-            yield Diagnostic("E505", f"no row of `{first}` is left for {split}", sources[first].span)
+            help_ = "an array is split 60/20/20, which takes 5 rows at least; or give NAME_train, _validation and _test"
+            yield Diagnostic("E505", f"no row of `{first}` is left for {split}", sources[first].span, help=help_)
             return
         for name, count in rows.items():
             if count != rows[first]:

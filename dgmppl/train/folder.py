@@ -31,8 +31,11 @@ SPEC, RECORD, WEIGHTS = "spec.dgm", "run.json", "weights.safetensors"
 def verify_free(out: Path, overwrite: bool) -> None:
     """Raises a SpecError when a run may not be written to `out`: only runs are ever overwritten."""
     out = out.resolve()
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
+    try:
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return
+    except OSError as error:
+        raise _error("E607", f"cannot write to {out}: {error.strerror}") from None
     if not out.is_dir():
         raise _error("E606", f"{out} is a file, not a folder for a run", "name another folder with --out")
     if not _is_run(out):
@@ -41,12 +44,29 @@ def verify_free(out: Path, overwrite: bool) -> None:
         raise _error("E606", f"{out} holds a run already", "--overwrite replaces it, --out names another folder")
 
 
+def verify_writable(out: Path) -> None:
+    """Raises a SpecError when no folder can be made at `out`; leaves nothing there. To be asked before a long fit."""
+    draft = _draft(out.resolve())
+    try:
+        while not draft.parent.exists():
+            draft = draft.parent.with_name(draft.name)
+        draft.mkdir()
+        draft.rmdir()
+    except OSError as error:
+        raise _error("E607", f"cannot write to {draft.parent}: {error.strerror}") from None
+
+
+def _draft(out: Path) -> Path:
+    """A name beside `out` that nothing else has."""
+    return out.parent / f".{out.name}.{secrets.token_hex(4)}"
+
+
 @contextmanager
 def new_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
     """A folder beside `out` that takes its place when the body ends, and vanishes if that raises."""
     out = out.resolve()
     verify_free(out, overwrite)
-    draft = out.parent / f".{out.name}.{secrets.token_hex(4)}"
+    draft = _draft(out)
     try:
         draft.mkdir(parents=True)
     except OSError as error:
@@ -58,8 +78,10 @@ def new_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
         draft.rename(out)
         if old is not None:
             shutil.rmtree(old)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _error("E607", f"cannot write to {out}: {error.strerror or error}") from None
         raise
 
 
@@ -98,8 +120,10 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise _error("E602", f"{folder} is not a run folder: it has no {RECORD}", "dgmppl train makes run folders")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise _error("E603", f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise _error("E603", f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise _error("E603", f"cannot read {path}: it is no JSON", "dgmppl train writes it anew") from None
     if not isinstance(record, dict) or record.get("kind") != KIND:
         raise _error("E602", f"{folder} is not a run folder: its {RECORD} was not written by dgmppl train")
     if record.get("format") != FORMAT:
@@ -126,6 +150,8 @@ def read_weights(model: torch.nn.Module, path: Path) -> None:
     Raises:
         SpecError: when the file is no safetensors file, whatever else it is, or does not fit the model.
     """
+    if not path.is_file():
+        raise _error("E604", f"there is no file {path}", "a run is opened with its weights; dgmppl train writes both")
     try:
         saved = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:

@@ -35,7 +35,16 @@ from dgmppl.train.contents import (
 from dgmppl.train.device import open_device, seeded
 from dgmppl.train.engine import Epoch, fit
 from dgmppl.train.figures import evaluate_figures
-from dgmppl.train.folder import RECORD, SPEC, WEIGHTS, new_folder, read_record, read_weights, verify_free
+from dgmppl.train.folder import (
+    RECORD,
+    SPEC,
+    WEIGHTS,
+    new_folder,
+    read_record,
+    read_weights,
+    verify_free,
+    verify_writable,
+)
 
 _PICTURED = 64
 
@@ -67,10 +76,12 @@ def train_spec(
         report: called after each epoch.
 
     Raises:
-        SpecError: when the data does not fit, `out` is taken, or the fit fails.
+        SpecError: when the data does not fit, `out` is taken or cannot be written (both said before the fit), or
+            the fit fails.
     """
     graph, plan = parts(checked)
     verify_free(out, overwrite)
+    verify_writable(out)
     where = open_device(device).device
     base = checked.path.parent if checked.path else Path()
     splits = load_data(checked, base)

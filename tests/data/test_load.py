@@ -166,8 +166,35 @@ def test_every_transform_a_spec_can_name_can_be_done():
 def test_an_array_that_is_not_there_and_a_file_that_is_none(tmp_path):
     np.savez(tmp_path / "a.npz", spectra=np.zeros((10, 2)))
     (tmp_path / "b.npz").write_bytes(b"nothing of the kind")
+    with (tmp_path / "c.npz").open("wb") as file:
+        np.save(file, np.zeros((10, 2)))
+    np.savez(tmp_path / "d.npz", x=np.array(["a"] * 10))
+    (tmp_path / "e.npz").mkdir()
     assert "spectra" in error({"x": from_file("a.npz", "spectrum")}, {"x": PIXELS}, tmp_path).help
-    assert error({"x": from_file("b.npz", "x")}, {"x": PIXELS}, tmp_path).code == "E503"
+    for name, words in [
+        ("b", "no .npz file"),
+        ("c", "a single array without a name"),
+        ("d", "array `x`"),
+        ("e", "s a directory"),
+    ]:
+        found = error({"x": from_file(f"{name}.npz", "x")}, {"x": PIXELS}, tmp_path)
+        assert found.code == "E503"
+        assert words in found.headline
+
+
+def test_one_hot_rows_are_told_to_become_classes(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.eye(3)[np.arange(10) % 3], y=np.ones((10, 3)))
+    declared = Type(Support("categorical", None, None, 3))
+    assert "argmax" in error({"x": from_file("a.npz", "x")}, {"x": declared}, tmp_path).help
+    assert "categorical(3)[3]" in error({"x": from_file("a.npz", "y")}, {"x": declared}, tmp_path).help
+
+
+@pytest.mark.parametrize(("support", "large"), [(INTEGER, 2**60), (REAL, 1e299)])
+def test_a_number_that_is_too_large_is_told_the_limit(tmp_path, support, large):
+    np.savez(tmp_path / "a.npz", x=np.full((10, 2), large))
+    found = error({"x": from_file("a.npz", "x")}, {"x": Type(support, (2,))}, tmp_path)
+    assert "up to" in found.label
+    assert "single precision" in found.label
 
 
 class Explosive:
@@ -197,4 +224,6 @@ def test_rows_that_do_not_pair_up(tmp_path):
 
 def test_a_split_without_rows(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((1, 2)))
-    assert error({"x": from_file("a.npz", "x")}, {"x": Type(REAL, (2,))}, tmp_path).code == "E505"
+    found = error({"x": from_file("a.npz", "x")}, {"x": Type(REAL, (2,))}, tmp_path)
+    assert found.code == "E505"
+    assert "5 rows" in found.help

@@ -77,6 +77,11 @@ def test_compile_graph_and_explain(spec, broken, tmp_path, capsys):
     assert run("graph", spec, "-o", tmp_path / "g.svg") == 0
     assert "<svg" in (tmp_path / "g.svg").read_text()
     assert run("graph", spec, "-o", tmp_path / "g.gif") == 2
+    (tmp_path / "d.dot").mkdir()
+    for unwritable in (tmp_path / "none" / "g.dot", tmp_path / "d.dot"):
+        capsys.readouterr()
+        assert run("graph", spec, "-o", unwritable) == 1
+        assert "E607" in capsys.readouterr().err
     for form in ("text", "json", "latex"):
         assert run("explain", spec, "--format", form) == 0
     for command in (

@@ -16,6 +16,7 @@ from dgmppl.train.folder import (
     read_record,
     read_weights,
     verify_free,
+    verify_writable,
     write_json,
     write_weights,
 )
@@ -77,6 +78,25 @@ def test_only_runs_are_overwritten_and_only_when_asked(tmp_path):
     assert (other / "chapter.txt").read_text() == "years of work"
 
 
+def test_a_place_is_probed_and_left_as_it_was(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    verify_writable(tmp_path / "a" / "b" / "run")
+    assert code_of(verify_writable, tmp_path / "file" / "run") == "E607"
+    assert code_of(verify_writable, tmp_path / "file" / "a" / "run") == "E607"
+    assert code_of(verify_free, tmp_path / ("n" * 300), False) == "E607"
+    assert code_of(verify_writable, tmp_path / ("n" * 250)) == "E607"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_no_mistake_of_ours(tmp_path):
+    def fill():
+        with new_folder(tmp_path / "run"):
+            raise OSError(28, "No space left on device")
+
+    assert code_of(fill) == "E607"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_link_to_a_run_is_followed_not_replaced(tmp_path):
     write_run(tmp_path / "real", note="old")
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -90,6 +110,7 @@ def test_a_link_to_a_run_is_followed_not_replaced(tmp_path):
     [
         (None, "E602"),
         ("{", "E603"),
+        ("", "E603"),
         ("[" * 100_000, "E603"),
         ("[]", "E602"),
         ('{"kind": "another tool"}', "E602"),

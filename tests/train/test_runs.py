@@ -126,6 +126,15 @@ def test_a_taken_folder_is_noticed_before_the_fit(run, tmp_path):
     assert caught.value.diagnostics[0].code == "E606"
 
 
+def test_a_place_that_cannot_be_written_is_noticed_before_the_fit(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    def never(epoch):
+        pytest.fail("the fit was started")
+
+    assert codes(train, tmp_path, VAE, name="file/run", report=never) == ["E607"]
+
+
 def test_data_of_ones_own(tmp_path):
     (tmp_path / "data").mkdir()
     rows = np.random.default_rng(0).integers(0, 2, (100, 3))
@@ -198,6 +207,7 @@ def test_weights_that_no_longer_fit(copy):
 
 def test_a_run_without_its_parts(copy):
     (copy / "weights.safetensors").unlink()
-    assert codes(load_run, copy) == ["E604"]
+    with pytest.raises(SpecError, match="E604: there is no file"):
+        load_run(copy)
     (copy / "spec.dgm").unlink()
     assert codes(load_run, copy) == ["E602"]
