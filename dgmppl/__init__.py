@@ -27,7 +27,8 @@ __all__ = ["Diagnostic", "SpecError", "check", "compile", "explain", "load"]
 def check(spec: str | Path, overrides: Sequence[str] = ()) -> tuple[Diagnostic, ...]:
     """What is wrong with a spec (a path, or the text itself): errors and warnings, none when it is fine.
 
-    Imports no torch. `overrides` are settings and constants as `--set` takes them: `["train.epochs=5", "T=3"]`.
+    Imports no torch. `overrides` are settings and constants as `--set` takes them: `["train.epochs=5", "T=3"]`, or
+    one of them by itself.
 
     Raises:
         SpecError: the file cannot be read, or an override is none.

@@ -6,10 +6,11 @@ Each is a function from one frozen value to the next; nothing here prints. Up to
 from __future__ import annotations
 
 import linecache
+import re
 import sys
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from dgmppl.plan.nodes import Plan
 from dgmppl.plan.settings import check_train
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
-from dgmppl.syntax.override import apply_overrides
+from dgmppl.syntax.override import apply_overrides, name_override
 from dgmppl.syntax.parse import parse_spec
 
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ def read(spec: str | Path, overrides: Sequence[str] = ()) -> Checked:
     """Reads and checks a spec, a path or the text itself (which starts with `model`, after comments).
 
     A bad spec does not raise: it comes back with its diagnostics. `overrides` are `train.epochs=5` or a
-    constant's `T=3`. Raises SpecError (E701, E705) for a file that cannot be read, and for an override that is none.
+    constant's `T=3`; a single one may stand by itself. Raises SpecError (E701, E705) for a file that cannot be read,
+    and for an override that is none.
     """
     source, path = _source(spec)
-    return check(source, path, tuple(overrides))
+    return check(source, path, (overrides,) if isinstance(overrides, str) else tuple(overrides))
 
 
 def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] = ()) -> Checked:
@@ -71,7 +73,7 @@ def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] =
     def result(
         spec: tree.Spec | None, graph: Graph | None, plan: Plan | None, found: tuple[Diagnostic, ...]
     ) -> Checked:
-        return Checked(source, path, overrides, spec, graph, plan, found)
+        return Checked(source, path, overrides, spec, graph, plan, tuple(_hinted(d, source) for d in found))
 
     spec, problems = parse_spec(source)
     if spec is None:
@@ -89,6 +91,17 @@ def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] =
         graph = whole or graph
     plan, found = check_plan(graph, spec, derived)
     return result(spec, graph, plan, problems + found)
+
+
+def _hinted(found: Diagnostic, source: Source) -> Diagnostic:
+    """The diagnostic with what holds wherever it comes from: an override is named, quotes do not belong there."""
+    quoted = _QUOTED.fullmatch(source.text[found.span.start : found.span.end]) if found.span else None
+    if quoted and not (found.span and found.span.override):
+        found = replace(found, help=f"names and numbers are written without quotes: `{quoted[1]}`")
+    return name_override(found)
+
+
+_QUOTED = re.compile(r'"([A-Za-z]\w*|[0-9.]+)"', re.ASCII)
 
 
 def emit(checked: Checked, target: str = "torch") -> Emitted:

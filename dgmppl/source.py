@@ -9,14 +9,18 @@ from functools import cached_property
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A half-open range of character offsets into a source text."""
+    """A half-open range of character offsets into a source text.
+
+    `override` is the `name=value` from outside the spec that put something in this place; "" for the spec's own.
+    """
 
     start: int
     end: int
+    override: str = field(default="", compare=False, repr=False)
 
     def to(self, other: Span) -> Span:
         """The smallest span that covers this one and `other`."""
-        return Span(min(self.start, other.start), max(self.end, other.end))
+        return Span(min(self.start, other.start), max(self.end, other.end), self.override or other.override)
 
 
 @dataclass(frozen=True)

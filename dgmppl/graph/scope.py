@@ -165,12 +165,13 @@ class Scope:
             raise Fail
         if name in KINDS:
             self.fail("E217", f"`{name}` is a kind, not a value", span, f"a {wanted} is needed here")
+        order = ", above the constants that need it" if wanted == "constant" else ""
         self.fail(
             "E201",
             f"unknown {wanted} `{name}`",
             span,
             "not declared",
-            help=did_you_mean(name, self.names, f"declare `{name}` before it is used"),
+            help=did_you_mean(name, self.names, f"declare `{name}`{order}"),
         )
 
     def ident(self, name: str) -> str:

@@ -139,7 +139,8 @@ def _constant(scope: Scope, expr: tree.Expr, wanted: str) -> float:
 def _count(scope: Scope, setting: tree.Setting, low: int = 1) -> int:
     value = _number(scope, setting.value, f"`{setting.name}`", low)
     if not value.is_integer() or value > 1e12:
-        scope.fail("E305", f"`{setting.name}` is a whole number", setting.value.span, f"this is {value:g}")
+        most = " up to 10^12" if value > 1e12 else ""
+        scope.fail("E305", f"`{setting.name}` is a whole number{most}", setting.value.span, f"this is {value:g}")
     return int(value)
 
 

@@ -33,6 +33,9 @@ def describe_character(f: Failure) -> Diagnostic | None:
         end = text.find("'", at + 1, line_end)
         place = Span(at, end + 1 if end > 0 else at + 1)
         inside = text[at + 1 : end] if end > 0 else "mine.npz"
+        if "from" not in f.words and re.fullmatch(r"\w+", inside):
+            way_out = f"names and numbers are written without quotes: `{inside}`"
+            return Diagnostic("E107", "there are no strings but the names of data files", place, help=way_out)
         return Diagnostic("E107", "strings stand in double quotes", place, help=f'write `"{inside}"`')
     if char in _MEANT:
         meant = _MEANT[char]
@@ -73,7 +76,8 @@ def _drawn(f: Failure) -> str:
 
 def _not_a_name(f: Failure, at: int) -> Diagnostic:
     text = f.text
-    begin = f.before.start_pos or 0 if f.before is not None and f.before.end_pos == at else at
+    joined = f.before is not None and f.before.end_pos == at and _WORD.fullmatch(f.before)
+    begin = f.before.start_pos or 0 if f.before is not None and joined else at
     word = _WORD.match(text, begin)
     place = Span(begin, max(word.end() if word else 0, at + 1))
     found = text[place.start : place.end]

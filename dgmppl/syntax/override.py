@@ -14,7 +14,8 @@ from dgmppl.syntax.parse import parse_expression
 def apply_overrides(spec: tree.Spec, overrides: tuple[str, ...]) -> tree.Spec:
     """The spec with these settings and constants in place of its own. Raises SpecError (E705) for what is none.
 
-    A value takes the place of the one it replaces, so that a message about it points at that line.
+    A value takes the place of the one it replaces, so that a message about it points at that line; the place
+    remembers the override.
     """
     for override in overrides:
         name, equals, text = override.partition("=")
@@ -30,7 +31,8 @@ def apply_overrides(spec: tree.Spec, overrides: tuple[str, ...]) -> tree.Spec:
                     )
                 ]
             )
-        spec = _setting(spec, name[6:], value) if name.startswith("train.") else _constant(spec, name, value)
+        put = _setting if name.startswith("train.") else _constant
+        spec = put(spec, name, value, f"{name}={text.strip()}")
     return spec
 
 
@@ -51,24 +53,33 @@ def moved(value: Moved, span: Span) -> Moved:
     return move(value)  # type: ignore[return-value]
 
 
-def _setting(spec: tree.Spec, name: str, value: tree.Expr) -> tree.Spec:
+def name_override(found: Diagnostic) -> Diagnostic:
+    """The diagnostic, its label naming the override that it is about if there is one."""
+    if found.span is None or not found.span.override:
+        return found
+    origin = f"from --set {found.span.override}"
+    return replace(found, label=f"{found.label}, {origin}" if found.label else origin)
+
+
+def _setting(spec: tree.Spec, name: str, value: tree.Expr, override: str) -> tree.Spec:
+    name = name.removeprefix("train.")
     blocks = [s for s in spec.statements if isinstance(s, tree.Train)]
     old = [(b, s) for b in blocks for s in b.settings if s.name == name]
     if old:
         block, setting = old[-1]
-        new = replace(setting, value=moved(value, setting.value.span))
+        new = replace(setting, value=moved(value, replace(setting.value.span, override=override)))
         changed = replace(block, settings=tuple(new if s is setting else s for s in block.settings))
         return replace(spec, statements=tuple(changed if s is block else s for s in spec.statements))
-    place = spec.name_span
+    place = replace(spec.name_span, override=override)
     setting = tree.Setting(place, name, moved(value, place), place)
     return replace(spec, statements=(*spec.statements, tree.Train(place, (setting,))))
 
 
-def _constant(spec: tree.Spec, name: str, value: tree.Expr) -> tree.Spec:
+def _constant(spec: tree.Spec, name: str, value: tree.Expr, override: str) -> tree.Spec:
     constants = {s.name: s for s in spec.statements if isinstance(s, tree.Const)}
     if name not in constants:
         help_ = did_you_mean(name, constants, "settings are written train.name: --set train.epochs=5")
         raise SpecError([Diagnostic("E705", f"the spec has no constant `{name}`", help=help_)])
     old = constants[name]
-    new = replace(old, value=moved(value, old.value.span))
+    new = replace(old, value=moved(value, replace(old.value.span, override=override)))
     return replace(spec, statements=tuple(new if s is old else s for s in spec.statements))

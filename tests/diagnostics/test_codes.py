@@ -78,9 +78,7 @@ def test_explanation() -> None:
     assert all(explain_code(code).startswith(code) for code in CODES)
 
 
-@pytest.mark.parametrize(
-    ("asked", "near"), [("W4022", "W402"), ("e203", "E203"), ("nonsense", "codes go from")]
-)
+@pytest.mark.parametrize(("asked", "near"), [("W4022", "W402"), ("e203", "E203"), ("nonsense", "codes go from")])
 def test_unknown_code(asked: str, near: str) -> None:
     with pytest.raises(SpecError) as error:
         explain_code(asked)

@@ -15,9 +15,7 @@ from dgmppl.syntax.parse import parse_spec
 
 # --- specs as lists of tokens --------------------------------------------------------------------
 
-names = st.sampled_from(
-    ["x", "y", "z", "z1", "mlp", "Normal", "a_long_name", "another_rather_long_name", "u"]
-)
+names = st.sampled_from(["x", "y", "z", "z1", "mlp", "Normal", "a_long_name", "another_rather_long_name", "u"])
 numbers = st.sampled_from(["0", "1", "16", "0.5", "1e-3", ".5", "2.", "2.5E+3"])
 
 
@@ -25,9 +23,7 @@ def _joined(items: list[list[str]], separator: str = ",") -> list[str]:
     return [token for i, item in enumerate(items) for token in ([separator] * (i > 0) + item)]
 
 
-def _listed(
-    item: st.SearchStrategy[list[str]], least: int = 1, most: int = 4
-) -> st.SearchStrategy[list[str]]:
+def _listed(item: st.SearchStrategy[list[str]], least: int = 1, most: int = 4) -> st.SearchStrategy[list[str]]:
     return st.lists(item, min_size=least, max_size=most).map(_joined)
 
 
@@ -50,9 +46,7 @@ def _larger(inner: st.SearchStrategy[list[str]]) -> st.SearchStrategy[list[str]]
         inner.map(lambda e: ["(", *e, ")"]),
         st.tuples(names, items, arguments).map(lambda t: [t[0], "[", *t[1], "]", "(", *t[2], ")"]),
         st.tuples(names, arguments).map(lambda t: [t[0], "(", *t[1], ")"]),
-        st.tuples(_listed(names.map(lambda n: [n])), inner).map(
-            lambda t: ["sum", "(", *t[0], ":", *t[1], ")"]
-        ),
+        st.tuples(_listed(names.map(lambda n: [n])), inner).map(lambda t: ["sum", "(", *t[0], ":", *t[1], ")"]),
         quotations,
         records,
     )
@@ -72,9 +66,7 @@ references = _listed(
 expressions = st.recursive(leaves, _larger, max_leaves=12)
 ranges = st.tuples(leaves, leaves).map(lambda t: [*t[0], "..", *t[1]])
 families = st.none() | st.tuples(names, ranges).map(lambda t: ["[", t[0], "in", *t[1], "]"])
-types = st.tuples(
-    names, st.none() | _listed(ranges | leaves, most=2), st.none() | _listed(leaves, most=3)
-).map(
+types = st.tuples(names, st.none() | _listed(ranges | leaves, most=2), st.none() | _listed(leaves, most=3)).map(
     lambda t: [
         t[0],
         *([] if t[1] is None else ["(", *t[1], ")"]),
