@@ -139,22 +139,25 @@ class Coupling(Bijection):
     def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         a, b = self._split(y)
         log_scale, shift = self._coefficients(a, context)
-        return concat(a, (b - shift) * (-log_scale).exp()), _sum_to(-log_scale, y)
+        log_scale = -log_scale
+        return concat(a, (b - shift) * log_scale.exp()), _sum_to(log_scale, y)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         half = self.features // 2
-        return x[..., :half], x[..., half:]
+        a, b = x.split((half, self.features - half), -1)
+        return a, b
 
     def _coefficients(self, a: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        zero = a.new_zeros(self.features - self.features // 2)
         if self.both is not None:
             scale, shift = self._net(self.both, a, context).chunk(2, -1)
         else:
-            scale = zero if self.scale is None else self._net(self.scale, a, context)
-            shift = zero if self.shift is None else self._net(self.shift, a, context)
+            scale, shift = self._part(self.scale, a, context), self._part(self.shift, a, context)
         if self.integer:
             shift = shift + (shift.round() - shift).detach()
         return SCALE_BOUND * torch.tanh(scale / SCALE_BOUND), shift
+
+    def _part(self, net: nn.Module | None, a: Tensor, context: Tensor | None) -> Tensor:
+        return a.new_zeros(self.features - self.features // 2) if net is None else self._net(net, a, context)
 
     def _net(self, net: nn.Module, a: Tensor, context: Tensor | None) -> Tensor:
         # In a chain that is given a context some couplings may take none: their networks tell by their size.
@@ -296,8 +299,8 @@ def zero_last_layer(net: nn.Module | None) -> None:
 
 def _sum_to(log_scale: Tensor, x: Tensor) -> Tensor:
     """Sum over the features, with the batch shape of the map's result."""
-    batch = torch.broadcast_shapes(log_scale.shape[:-1], x.shape[:-1])
-    return log_scale.sum(-1).expand(batch)
+    total = log_scale.sum(-1)
+    return total if total.shape == x.shape[:-1] else total.expand(torch.broadcast_shapes(total.shape, x.shape[:-1]))
 
 
 __all__ = [

@@ -80,20 +80,18 @@ class Chain(nn.Module):
         if self.persistent and self.training:
             for k, value in enumerate(state):
                 getattr(self, f"state_{k}").copy_(value)
-        return tuple(value.detach() for value in state)
+        return state
 
     def _begin(self, data: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if not self.persistent:
             if self.from_data:
                 return data
             return tuple(start.draw(len(data[0]), data[0].device) for start in self.starts)
-        state = tuple(getattr(self, f"state_{k}").clone() for k in range(len(self.starts)))
+        state: tuple[Tensor, ...] = tuple(getattr(self, f"state_{k}") for k in range(len(self.starts)))
         if self.restart > 0:
             renewed = torch.rand(len(state[0]), device=state[0].device) < self.restart
             state = tuple(
-                torch.where(
-                    renewed.reshape(-1, *(1,) * len(start.shape)), start.draw(len(value), value.device), value
-                )
+                torch.where(renewed.reshape(-1, *(1,) * len(start.shape)), start.draw(len(value), value.device), value)
                 for value, start in zip(state, self.starts, strict=True)
             )
         return state

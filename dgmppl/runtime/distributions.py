@@ -1,7 +1,8 @@
 """torch.distributions as emitted code uses them: no argument checks, ``.to_event(k)``, all values floats.
 
 ``kl_divergence`` finds a rule by a class or its parents, so torch's rules serve the subclasses. The
-distributions which torch lacks are in ``densities``.
+distributions which torch lacks are in ``densities``. A few do here in one operation what torch does in several: small
+models spend their steps in such overheads.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 from torch.distributions import kl_divergence
+from torch.distributions.utils import broadcast_all, lazy_property, probs_to_logits
+from torch.nn import functional as F
 
 Distribution = td.Distribution
 Size = torch.Size | Sequence[int]
+
+_NO_INDEX = torch.iinfo(torch.long).min
 
 
 class Unchecked(td.Distribution):
@@ -36,6 +41,14 @@ class Unchecked(td.Distribution):
 class Independent(Unchecked, td.Independent):
     """The last batch dimensions of a distribution, taken as one event."""
 
+    def __init__(self, base_distribution: td.Distribution, reinterpreted_batch_ndims: int) -> None:
+        batch, event = base_distribution.batch_shape, base_distribution.event_shape
+        start = len(batch) - reinterpreted_batch_ndims
+        if start < 0:
+            raise ValueError(f"{reinterpreted_batch_ndims} batch dimensions are to be an event, of {len(batch)}")
+        self.base_dist, self.reinterpreted_batch_ndims = base_distribution, reinterpreted_batch_ndims
+        td.Distribution.__init__(self, batch[:start], batch[start:] + event)
+
 
 def to_event(distribution: td.Distribution, k: int | None = None) -> td.Distribution:
     """Make the last k batch dimensions (all of them for None) part of the event; nested ones are merged."""
@@ -47,8 +60,27 @@ def to_event(distribution: td.Distribution, k: int | None = None) -> td.Distribu
     return Independent(distribution, k)
 
 
+def _together(first: Tensor | float, second: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Broadcasts two parameters, without views of those that agree already: a view costs a step both ways."""
+    if isinstance(first, Tensor):
+        if isinstance(second, Tensor) and first.shape == second.shape:
+            return first, second
+        if isinstance(second, (int, float)):
+            return first, torch.full_like(first, second)
+    a, b = broadcast_all(first, second)
+    return a, b
+
+
 class Normal(Unchecked, td.Normal):
-    pass
+    def __init__(self, loc: Tensor | float, scale: Tensor | float) -> None:
+        self.loc, self.scale = _together(loc, scale)
+        td.Distribution.__init__(self, self.loc.shape)
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        if not sample_shape:
+            return self.loc + self.scale * torch.randn_like(self.loc)
+        shape = self._extended_shape(torch.Size(sample_shape))
+        return self.loc + self.scale * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
 
 
 class Laplace(Unchecked, td.Laplace):
@@ -102,11 +134,50 @@ class Geometric(Unchecked, td.Geometric):
 
 
 class Bernoulli(Unchecked, td.Bernoulli):
-    pass
+    def __init__(self, probs: Tensor | float | None = None, logits: Tensor | float | None = None) -> None:
+        if probs is None and isinstance(logits, Tensor):
+            self.logits = self._param = logits
+            td.Distribution.__init__(self, logits.shape)
+        else:
+            super().__init__(probs, logits)
+
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        probs = self.probs.detach() if "probs" in self.__dict__ else torch.sigmoid(self.logits.detach())
+        return torch.bernoulli(probs.expand(self._extended_shape(torch.Size(sample_shape))) if sample_shape else probs)
 
 
 class Categorical(Unchecked, td.Categorical):
-    """Values 0..K-1 as floats, like all data here."""
+    """Values 0..K-1 as floats, like all data here. Logits are normalised only when something reads them."""
+
+    _from_logits = False
+
+    def __init__(self, probs: Tensor | None = None, logits: Tensor | None = None) -> None:
+        if logits is None or probs is not None:
+            super().__init__(probs, logits)
+        else:
+            self._start(logits)
+
+    def _start(self, logits: Tensor) -> None:
+        self._from_logits, self._param, self._num_events = True, logits, logits.shape[-1]
+        td.Distribution.__init__(self, logits.shape[:-1])
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> Any:
+        if not self._from_logits:
+            return super().expand(batch_shape, _instance)
+        new = self.__new__(type(self)) if _instance is None else _instance
+        new._start(self._param.expand(*batch_shape, self._num_events))
+        return new
+
+    @lazy_property
+    def logits(self) -> Tensor:
+        return F.log_softmax(self._param, -1) if self._from_logits else probs_to_logits(self.probs)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if not self._from_logits or value.shape != self._batch_shape:
+            return super().log_prob(value)
+        logits, index = self._param.reshape(-1, self._num_events), value.long().reshape(-1)
+        # No index is to be ignored: one out of range is an error.
+        return -F.cross_entropy(logits, index, reduction="none", ignore_index=_NO_INDEX).reshape(value.shape)
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
         return super().sample(torch.Size(sample_shape)).to(self._param.dtype)

@@ -49,8 +49,11 @@ def concat(*tensors: Tensor) -> Tensor:
     """Broadcast the batch shapes (all but the last dimension) and concatenate along the last dimension."""
     if len(tensors) == 1:
         return tensors[0]
-    batch = torch.broadcast_shapes(*(t.shape[:-1] for t in tensors))
-    return torch.cat([t.expand(*batch, t.shape[-1]) for t in tensors], dim=-1)
+    shapes = {t.shape[:-1] for t in tensors}
+    if len(shapes) > 1:
+        batch = torch.broadcast_shapes(*shapes)
+        tensors = tuple(t.expand(*batch, t.shape[-1]) for t in tensors)
+    return torch.cat(tensors, dim=-1)
 
 
 def enumerate_binary(n: int) -> Tensor:

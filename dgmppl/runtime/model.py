@@ -43,7 +43,9 @@ class GenerativeModel(nn.Module):
 
     def loss(self, *data: Any, **none: Any) -> Tensor:
         """Minus the weighted sum of the terms, averaged over the batch."""
-        weighted = [self.weights.get(name, 1.0) * term for name, term in self.terms(*data).items()]
+        weighted = [
+            self.weights[name] * term if name in self.weights else term for name, term in self.terms(*data).items()
+        ]
         return -sum(weighted[1:], weighted[0]).mean()
 
     def figures(self, *data: Any, **none: Any) -> dict[str, Tensor]:

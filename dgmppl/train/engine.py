@@ -140,7 +140,7 @@ def _run_epoch(
                     raise SpecError([_nothing_to_fit()])
                 optimizer.zero_grad()
                 # Only this player's gradients: the other side of a game must not collect any.
-                loss.backward(inputs=player.parameters)
+                loss.backward(inputs=player.parameters if len(players) > 1 else None)
                 if settings.clip is not None:
                     torch.nn.utils.clip_grad_norm_(player.parameters, settings.clip)
                 optimizer.step()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor
+from torch import distributions as td
 
 from dgmppl import runtime as rt
 from dgmppl.runtime import densities, distributions
@@ -50,9 +51,7 @@ REGISTRY: dict[str, Case] = {
     "Cauchy": Case(lambda: rt.Cauchy(A, B), stats.cauchy(a, b).logpdf, REAL),
     "StudentT": scipy_case(lambda: rt.StudentT(B + 4, A, B), stats.t(b + 4, a, b), REAL),
     "Logistic": scipy_case(lambda: rt.Logistic(A, B), stats.logistic(a, b), REAL),
-    "LogNormal": scipy_case(
-        lambda: rt.LogNormal(A, 0.5 * B), stats.lognorm(0.5 * b, scale=np.exp(a)), POSITIVE
-    ),
+    "LogNormal": scipy_case(lambda: rt.LogNormal(A, 0.5 * B), stats.lognorm(0.5 * b, scale=np.exp(a)), POSITIVE),
     "Gamma": scipy_case(lambda: rt.Gamma(A, B), stats.gamma(a, scale=1 / b), POSITIVE),
     "Exponential": scipy_case(lambda: rt.Exponential(B), stats.expon(scale=1 / b), POSITIVE),
     "Beta": scipy_case(lambda: rt.Beta(A, B), stats.beta(a, b), (0.01, 0.3, 0.9)),
@@ -61,9 +60,7 @@ REGISTRY: dict[str, Case] = {
     "NegativeBinomial": scipy_case(lambda: rt.NegativeBinomial(B, logits=A), stats.nbinom(b, 1 - P), COUNTS),
     "Geometric": scipy_case(lambda: rt.Geometric(logits=A), stats.geom(P, loc=-1), COUNTS),
     "Bernoulli": scipy_case(lambda: rt.Bernoulli(logits=A), stats.bernoulli(P), (0.0, 1.0)),
-    "Categorical": Case(
-        lambda: rt.Categorical(logits=LOGITS), table(0), (0.0, 1.0, 2.0), lambda: PMF @ np.arange(3)
-    ),
+    "Categorical": Case(lambda: rt.Categorical(logits=LOGITS), table(0), (0.0, 1.0, 2.0), lambda: PMF @ np.arange(3)),
     "IntegerCategorical": Case(
         lambda: rt.IntegerCategorical(-4, LOGITS),
         table(-4),
@@ -155,9 +152,7 @@ def test_vector_distributions() -> None:
 
     normal = rt.MultivariateNormal(A, scale_tril=TRIL)
     covariance = (TRIL @ TRIL.T).double().numpy()
-    assert normal.log_prob(B).item() == pytest.approx(
-        stats.multivariate_normal(a, covariance).logpdf(b), rel=1e-5
-    )
+    assert normal.log_prob(B).item() == pytest.approx(stats.multivariate_normal(a, covariance).logpdf(b), rel=1e-5)
     assert normal.expand((3,)).sample().shape == (3, 2)
 
     found = rt.OneHotCategorical(logits=LOGITS).log_prob(torch.tensor([[0.0, 1.0, 0.0]]))
@@ -205,3 +200,37 @@ def _grad(x: Tensor) -> Tensor:
 def test_every_public_distribution_is_in_a_registry() -> None:
     public = set(distributions.__all__) | set(densities.__all__)
     assert public == set(REGISTRY) | ELSEWHERE | NOT_CLASSES
+
+
+def test_a_categorical_is_torchs_however_it_is_asked() -> None:
+    """One operation stands in for several where shapes agree; the others must not differ from it."""
+    torch.manual_seed(0)
+    logits, value = torch.randn(5, 4, 3), torch.randint(3, (5, 4))
+    ours, theirs = rt.Categorical(logits=logits), td.Categorical(logits=logits)
+    expected = theirs.log_prob(value)
+    assert torch.allclose(ours.log_prob(value.float()), expected, atol=1e-6)
+    assert torch.allclose(ours.logits, theirs.logits, atol=1e-6)
+    assert torch.allclose(ours.probs, theirs.probs, atol=1e-6)
+    assert torch.allclose(ours.log_prob(value[:, :1].float()), theirs.log_prob(value[:, :1]), atol=1e-6)
+    assert torch.allclose(ours.expand((2, 5, 4)).log_prob(value.expand(2, 5, 4).float()), expected, atol=1e-6)
+    assert torch.allclose(rt.Categorical(probs=theirs.probs).log_prob(value.float()), expected, atol=1e-6)
+    by_probs = rt.Categorical(probs=theirs.probs).expand((2, 5, 4))
+    assert torch.allclose(by_probs.log_prob(value.expand(2, 5, 4).float()), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("index", [3.0, -1.0, -100.0])
+def test_a_category_that_does_not_exist_has_no_probability(index: float) -> None:
+    """-100 is what torch's cross entropy ignores by itself."""
+    with pytest.raises((IndexError, RuntimeError)):
+        rt.Categorical(logits=torch.zeros(2, 3)).log_prob(torch.tensor([0.0, index]))
+
+
+def test_draws_of_a_bernoulli_from_either_parameter() -> None:
+    probs = torch.tensor([0.0, 1.0, 1.0])
+    by_probs = rt.Bernoulli(probs=probs)
+    assert by_probs.logits.shape == (3,)  # reading the logits must not change the draws
+    for made in (by_probs, rt.Bernoulli(logits=100 * probs - 50), rt.Bernoulli(logits=100 * probs - 50).expand((2, 3))):
+        assert torch.equal(made.sample(), probs.expand(made.batch_shape))
+        assert torch.equal(made.sample((4,)), probs.expand(4, *made.batch_shape))
+    weight = torch.zeros(3, requires_grad=True)
+    assert not rt.Bernoulli(logits=weight).sample().requires_grad
