@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.source import Source
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import Graph
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     def add_spec(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("spec", type=Path, metavar="SPEC")
+        sub.add_argument("spec", type=_path, metavar="SPEC")
         add_set(sub, "change a setting of the spec, such as train.epochs=5")
 
     def add_set(sub: argparse.ArgumentParser, help_: str) -> None:
@@ -72,45 +73,45 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default)
 
     sub = add("check", _check, "say what is wrong with specs")
-    sub.add_argument("specs", nargs="+", type=Path, metavar="SPEC")
+    sub.add_argument("specs", nargs="+", type=_path, metavar="SPEC")
     add_set(sub, "change a setting of the specs")
     sub.add_argument("--format", choices=("text", "json"), default="text")
 
     sub = add("fmt", _fmt, "write specs in canonical form, in place")
-    sub.add_argument("specs", nargs="+", type=Path, metavar="SPEC")
+    sub.add_argument("specs", nargs="+", type=_path, metavar="SPEC")
     sub.add_argument("--check", action="store_true", help="only name the files that would change")
 
     sub = add("explain", _explain, "say what is derived from a spec and why, or what a code such as E203 means")
-    sub.add_argument("what", metavar="SPEC|CODE")
+    sub.add_argument("what", type=_argument, metavar="SPEC|CODE")
     add_set(sub, "change a setting of the spec")
     sub.add_argument("--format", choices=("text", "json", "latex"), default="text")
 
     sub = add("graph", _graph, "draw a spec's graph")
     add_spec(sub)
-    sub.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help=".svg, .png, .pdf or .dot")
+    sub.add_argument("-o", "--out", type=_path, required=True, metavar="FILE", help=".svg, .png, .pdf or .dot")
 
     sub = add("compile", _compile, "print the Python module that a spec compiles to")
     add_spec(sub)
     sub.add_argument("--target", choices=("torch", "pyro"), default="torch")
-    sub.add_argument("-o", "--out", type=Path, metavar="FILE", help="write to a file instead")
+    sub.add_argument("-o", "--out", type=_path, metavar="FILE", help="write to a file instead")
 
     sub = add("train", _train, "fit a spec to its data and leave a run folder")
     add_spec(sub)
-    sub.add_argument("--out", type=Path, required=True, metavar="RUN", help="the folder to write")
+    sub.add_argument("--out", type=_path, required=True, metavar="RUN", help="the folder to write")
     sub.add_argument("--seed", type=_count, metavar="N", help="short for --set train.seed=N")
     sub.add_argument("--overwrite", action="store_true", help="replace RUN if it holds a run")
     add_device(sub, "auto")
 
     sub = add("sample", _sample, "draw samples from a run's model")
-    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("run", type=_path, metavar="RUN")
     sub.add_argument("-n", type=_positive, default=64, metavar="N", help="how many (default 64)")
-    sub.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help=".png or .npz")
+    sub.add_argument("-o", "--out", type=_path, required=True, metavar="FILE", help=".png or .npz")
     sub.add_argument("--seed", type=_count, default=0, metavar="N")
     add_set(sub, "the value of a condition, such as y=3")
     add_device(sub, "cpu")
 
     sub = add("evaluate", _evaluate, "figures of a run's model on each split of its data")
-    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("run", type=_path, metavar="RUN")
     sub.add_argument("--samples", type=_positive, default=1, metavar="N", help="draws an example (default 1)")
     sub.add_argument("--seed", type=_count, default=0, metavar="N")
     sub.add_argument("--format", choices=("text", "json"), default="text")
@@ -125,20 +126,30 @@ def _assignment(text: str) -> str:
     return text
 
 
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+def _argument(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_argument(text))
+
+
+def _count(text: str, low: int = 0) -> int:
+    if not re.fullmatch(r"[0-9]+", text) or (low and not text.strip("0")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low}")
+    if len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text} is too large, whole numbers have up to 18 digits here")
     return int(text)
 
 
 def _positive(text: str) -> int:
-    if (number := _count(text)) < 1:
-        raise argparse.ArgumentTypeError("at least 1 is needed")
-    return number
+    return _count(text, 1)
 
 
 def _check(options: argparse.Namespace) -> int:
-    checked = [_read(path, options.set) for path in options.specs]
+    checked = [_read_or_error(path, options.set) for path in options.specs]
     if options.format == "json":
         from dgmppl.diagnostics.render import render
 
@@ -148,9 +159,19 @@ def _check(options: argparse.Namespace) -> int:
         for one in checked:
             if one.diagnostics:
                 _print_diagnostics(one)
-            if one.ok:
+            if not isinstance(one, SpecError) and one.ok:
                 print(f"{one.source.name}: fine")
-    return FINE if all(c.ok for c in checked) else WRONG
+    if any(isinstance(c, SpecError) for c in checked):
+        return MISUSED
+    return WRONG if any(d.severity == "error" for c in checked for d in c.diagnostics) else FINE
+
+
+def _read_or_error(path: Path, overrides: Sequence[str]) -> Checked | SpecError:
+    """A file that cannot be read keeps no other from being checked."""
+    try:
+        return _read(path, overrides)
+    except SpecError as error:
+        return SpecError(error.diagnostics, error.source or Source(str(path), ""))
 
 
 def _fmt(options: argparse.Namespace) -> int:
@@ -159,7 +180,7 @@ def _fmt(options: argparse.Namespace) -> int:
     status = FINE
     for path in options.specs:
         text = _read_text(path)
-        formatted = format_spec(text, str(path))
+        formatted = format_spec(text.removeprefix("\ufeff"), str(path))
         if formatted == text:
             continue
         if options.check:
@@ -172,10 +193,10 @@ def _fmt(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    if re.fullmatch(r"[A-Z]\d{3}", options.what):
+    if re.fullmatch(r"[A-Za-z]\d{3}", options.what):
         from dgmppl.diagnostics.codes import explain_code
 
-        print(explain_code(options.what))
+        print(explain_code(options.what.upper(), options.format))
         return FINE
     from dgmppl.plan.explain import explain_plan
 

@@ -157,7 +157,7 @@ CODES: dict[str, Code] = {
     ),
     "E702": Code(
         "unknown code",
-        "No diagnostic has this code.",
+        "No diagnostic has this code, or it is asked for in LaTeX, which is for specs.",
         "",
         "",
         "",

@@ -66,6 +66,18 @@ def test_check_says_what_is_wrong(spec, broken, capsys):
     assert found["line"] == 5
 
 
+def test_check_reports_every_file(spec, broken, tmp_path, capsys):
+    none = tmp_path / "none.dgm"
+    assert run("check", broken, none, spec) == 2
+    printed = capsys.readouterr()
+    assert "Normul" in printed.err
+    assert "E701" in printed.err
+    assert f"{spec}: fine" in printed.out
+    assert run("check", broken, none, spec, "--format", "json") == 2
+    found = json.loads(capsys.readouterr().out)
+    assert [(d["file"], d["code"]) for d in found] == [(str(broken), "E208"), (str(none), "E701")]
+
+
 def test_compile_graph_and_explain(spec, broken, tmp_path, capsys):
     assert run("compile", spec) == 0
     source = capsys.readouterr().out
@@ -98,6 +110,12 @@ def test_explain_a_code(capsys):
     assert run("explain", "E506") == 0
     assert "threshold(digits.image, 8)" in capsys.readouterr().out
     assert run("explain", "E999") == 2
+    assert run("explain", "e506", "--format", "json") == 0
+    explained = json.loads(capsys.readouterr().out)
+    assert explained["code"] == "E506"
+    assert explained["bad"]
+    assert run("explain", "E506", "--format", "latex") == 2
+    assert "latex is for" in capsys.readouterr().err
 
 
 def test_fmt(spec, broken, capsys):
@@ -107,6 +125,12 @@ def test_fmt(spec, broken, capsys):
     assert run("fmt", spec, "--check") == 1
     assert run("fmt", spec) == 0
     assert run("fmt", spec, "--check") == 0
+    canonical = spec.read_text()
+    spec.write_text("\ufeff" + canonical, encoding="utf-8")
+    assert run("check", spec) == 0
+    assert run("fmt", spec, "--check") == 1
+    assert run("fmt", spec) == 0
+    assert spec.read_bytes() == canonical.encode()
     spec.write_text("model (")
     assert run("fmt", spec) == 1
     assert spec.read_text() == "model ("
@@ -120,6 +144,8 @@ def test_fmt(spec, broken, capsys):
         ["check"],
         ["check", "nowhere.dgm"],
         ["check", "."],
+        ["check", ""],
+        ["explain", ""],
         ["train", "nowhere.dgm"],
         ["train", "nowhere.dgm", "--out", "r", "--set", "epochs"],
         ["train", "nowhere.dgm", "--out", "r", "--seed", "-1"],
@@ -134,6 +160,21 @@ def test_wrong_usage_ends_with_2(arguments, capsys):
         status = error.code
     assert status == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "a.dgm", "--out", "r", "--seed", "9" * 20], "too large"),
+        (["sample", "r", "-o", "a.png", "-n", "-3"], "whole number from 1"),
+        (["sample", "r", "-o", "a.png", "-n", "0"], "whole number from 1"),
+        (["check", ""], "empty"),
+    ],
+)
+def test_wrong_values_are_told_what_is_right(arguments, words, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert words in capsys.readouterr().err
 
 
 def test_a_run_that_is_none_ends_with_1(tmp_path, capsys):
