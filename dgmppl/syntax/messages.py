@@ -6,6 +6,7 @@ the rest to the others. The last one always has something to say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from lark import Token
@@ -118,6 +119,27 @@ def _bracket(f: Failure) -> Diagnostic | None:
 
 def _opened(bracket: Token) -> Note:
     return Note(Span(bracket.start_pos or 0, bracket.end_pos or 0), "opened here")
+
+
+def _dotted(f: Failure) -> Diagnostic | None:
+    """`dist.Normal(0, 1)`, `pyro.sample("z", ...)`, `z.exp()`."""
+    begins = len(f.statement) == 1 and not (f.earlier is not None and _same_line(f, f.earlier))
+    if f.word != "." or f.before is None or not ("=" in f.words or begins):
+        return None
+    start = (f.before.start_pos or 0) if f.before.type == "NAME" else f.start
+    dotted = _DOTTED.match(f.text, start)
+    if dotted is None or (f.before.type != "NAME" and f.before not in _CLOSERS):
+        return None
+    name, drawn = dotted["last"], _DRAWN.match(f.text, dotted.end())
+    way_out = f"what is built in is named alone, its arguments behind it: `{name}(...)`"
+    if name == "sample":
+        way_out = f"what is random has a factor:  p({drawn[1] if drawn else 'z'}) = Normal(0, 1)"
+    place = Span(dotted.start(), dotted.end())
+    return Diagnostic("E107", f"`{dotted[0]}` is not a notation of this language", place, help=way_out)
+
+
+_DOTTED = re.compile(r"(?:[A-Za-z]\w*)?(?:\.[A-Za-z]\w*)*\.(?P<last>[A-Za-z]\w*)", re.ASCII)
+_DRAWN = re.compile(r"""\(\s*["']([A-Za-z]\w*)["']""", re.ASCII)
 
 
 def _reserved(f: Failure) -> Diagnostic | None:
@@ -258,6 +280,7 @@ RULES: tuple[Callable[[Failure], Diagnostic | None], ...] = (
     _foreign_word,
     _model_line,
     _bracket,
+    _dotted,
     _side_without_arguments,
     _unknown_statement,
     describe_unfinished,

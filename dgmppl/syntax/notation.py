@@ -35,6 +35,7 @@ NOTATIONS = (
     ("//", "a comment starts with `#`"),
     ("/*", "a comment starts with `#` on each of its lines"),
     ("<-", "write `=`"),
+    ("--", "a comment starts with `#`"),
     ("->", "a dependence is written `q(z | x)`, a definition `=`"),
     ("=>", "a dependence is written `q(z | x)`, a definition `=`"),
     ("!=", "the language has no comparisons"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from dgmppl.syntax.messages import describe_syntax_error
 from dgmppl.syntax.scan import PAIRS, Failure, balance, scan
 
 MAX_ERRORS = 100
+_MODEL = re.compile(r"model\b")
 
 # The file lies beside the package in a checkout and inside it once installed.
 _PLACES = (
@@ -71,9 +73,12 @@ def _every_error(source: Source, failure: Failure) -> tuple[Diagnostic, ...]:
     """The first error and those that show when reading is taken up again at the next statement."""
     found: list[Diagnostic] = []
     begin, owed = -1, 0
+    headed = failure.before is not None  # whether the `model` line was read
     while len(found) < MAX_ERRORS:
         diagnostic, resume = describe_syntax_error(failure)
-        if owed and failure.word in PAIRS.values() and not failure.opened:
+        if not headed and failure.word == "model" and "ROLE" in failure.accepts:
+            resume = failure.start  # the one `model` line, behind what should not stand before it
+        elif owed and failure.word in PAIRS.values() and not failure.opened:
             owed -= 1  # closes what was opened in the part that an earlier error made us skip
         else:
             found.append(diagnostic)
@@ -81,7 +86,9 @@ def _every_error(source: Source, failure: Failure) -> tuple[Diagnostic, ...]:
             break
         owed += balance(source.text[failure.start : resume]) + (0 if failure.abandoned else len(failure.opened))
         owed, begin = max(owed, 0), resume
-        again = scan(grammar(), source.text, "start", begin)
+        late = not headed and _MODEL.match(source.text, begin) is not None
+        again = scan(grammar(), source.text, "start", begin, not late)
+        headed = headed or late
         if not isinstance(again, Failure):
             break
         failure = again

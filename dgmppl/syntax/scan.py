@@ -140,14 +140,16 @@ def unclosed(tokens: tuple[Token, ...] | list[Token]) -> tuple[Token, ...]:
     return tuple(opened)
 
 
-def scan(lark: Lark, text: str, start: str, begin: int | None = None) -> tuple[Tree[Token], list[Token]] | Failure:
+def scan(
+    lark: Lark, text: str, start: str, begin: int | None = None, headed: bool = True
+) -> tuple[Tree[Token], list[Token]] | Failure:
     """The parse tree and the tokens of a text, or the first thing in it that does not fit.
 
-    With `begin` the text is taken up in its middle, at the start of a statement.
+    With `begin` the text is taken up in its middle, at the start of a statement; not `headed`, at its `model` line.
     """
     parser = lark.parse_interactive(" " * (begin or 0) + text[begin or 0 :], start=start)
     state = parser.parser_state
-    if begin is not None:
+    if begin is not None and headed:
         for word in (Token("MODEL", "model"), Token("NAME", "m")):
             parser.feed_token(word)
     tokens: list[Token] = []

@@ -40,6 +40,11 @@ LINES = [
     ("x = a < b", "E107", "<", "no comparisons"),
     ("x = a > b", "E107", ">", "no comparisons"),
     ("observed x : integer(0...16)", "E107", "...", "two dots"),
+    ('z = pyro.sample("z", dist.Normal(0, 1))', "E107", "pyro.sample", "p(z) = Normal(0, 1)"),
+    ('pyro.sample("w", dist.Normal(0, 1))', "E107", "pyro.sample", "p(w) = Normal(0, 1)"),
+    ("p(z) = dist.Normal(0, 1)", "E107", "dist.Normal", "`Normal(...)`"),
+    ("net f = torch.nn.Linear(3, 4)", "E107", "torch.nn.Linear", "`Linear(...)`"),
+    ("x = mlp[8](z).exp()", "E107", ".exp", "`exp(...)`"),
     # characters, strings, numbers
     ("x = −3", "E103", "−", "write `-`"),
     ("x = “a”", "E103", "“", 'write `"`'),
@@ -219,6 +224,24 @@ def test_the_model_line(text: str, code: str, place: str, words: str) -> None:
 )
 def test_reading_goes_on_at_the_next_statement(text: str, codes: list[str]) -> None:
     assert [d.code for d in errors(text)] == codes
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "words"),
+    [
+        ("// a comment", "E107", "starts with `#`"),
+        ("/* a\n   comment */", "E107", "starts with `#`"),
+        ("-- a comment", "E107", "starts with `#`"),
+        ("import torch", "E107", "no imports"),
+        ("data {\n  int N;\n}", "E102", "missing"),
+        ("z = f(x)", "E102", "missing"),
+    ],
+)
+def test_what_stands_before_the_model_line_makes_one_message(first: str, code: str, words: str) -> None:
+    (found,) = errors(f"{first}\nmodel m\nlatent z : real\n")
+    assert found.code == code
+    assert words in _says(found)
+    assert [d.code for d in errors(f"{first}\nmodel m\nlatent y\nlatent z : real\nmodel n\n")] == [code, "E108", "E102"]
 
 
 def test_opening_bracket_is_shown() -> None:
