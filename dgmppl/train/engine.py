@@ -177,6 +177,8 @@ def _not_finite(
             example = int(bad.nonzero()[0, 0]) if term.dim() else 0
             found = term.flatten()[example].item()
             headline = f"the term {name} is {found} for an example of the data {when}"
+            if name.startswith("log p(") and found == -math.inf:
+                help_ = "is every value of the data possible under this factor? " + help_
             return Diagnostic("E610", headline, spans.get(name), f"{found} nats", help=help_)
     loss = "the loss" if player.name == "model" else f"the loss of the {player.name}"
     return Diagnostic("E610", f"{loss} is {value} {when}", help=help_)
