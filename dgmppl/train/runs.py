@@ -118,7 +118,10 @@ def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
     try:
         checked = pipeline.read(path / SPEC, tuple(record["overrides"]))
     except SpecError as error:
-        problems = [replace(d, code="E603", headline=f"{path / RECORD}: {d.headline}") for d in error.diagnostics]
+        help_ = f"was {RECORD} edited after the fit?"
+        problems = [
+            replace(d, code="E603", headline=f"{path / RECORD}: {d.headline}", help=help_) for d in error.diagnostics
+        ]
         raise SpecError(problems) from None
     parts(checked)
     where = open_device(device).device

@@ -205,6 +205,13 @@ def test_weights_that_no_longer_fit(copy):
     assert codes(load_run, copy) == ["E605"]
 
 
+def test_an_override_of_the_record_is_no_advice_for_the_command_line(copy):
+    edit_record(copy, overrides=["train.epochs"])
+    with pytest.raises(SpecError) as caught:
+        load_run(copy)
+    assert [(d.code, "edited" in d.help) for d in caught.value.diagnostics] == [("E603", True)]
+
+
 def test_a_run_without_its_parts(copy):
     (copy / "weights.safetensors").unlink()
     with pytest.raises(SpecError, match="E604: there is no file"):
