@@ -98,7 +98,7 @@ class IntegerCategorical(_Density):
 
     def __init__(self, low: int, logits: Tensor) -> None:
         self.low = low
-        self.logits = logits - logits.logsumexp(-1, keepdim=True)
+        self.logits = F.log_softmax(logits, -1)
         super().__init__(logits.shape[:-1])
 
     def _expand_parameters(self) -> None:

@@ -13,14 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch import distributions as td
-from torch.distributions import kl_divergence
-from torch.distributions.utils import broadcast_all, lazy_property, probs_to_logits
+from torch.distributions import kl_divergence, register_kl
+from torch.distributions.utils import broadcast_all
 from torch.nn import functional as F
 
 Distribution = td.Distribution
 Size = torch.Size | Sequence[int]
-
-_NO_INDEX = torch.iinfo(torch.long).min
 
 
 class Unchecked(td.Distribution):
@@ -48,6 +46,20 @@ class Independent(Unchecked, td.Independent):
             raise ValueError(f"{reinterpreted_batch_ndims} batch dimensions are to be an event, of {len(batch)}")
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, reinterpreted_batch_ndims
         td.Distribution.__init__(self, batch[:start], batch[start:] + event)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return _sum_last(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
+
+
+def _sum_last(values: Tensor, k: int) -> Tensor:
+    return values.sum(tuple(range(-k, 0))) if k else values
+
+
+@register_kl(Independent, Independent)
+def _kl_independent(p: Independent, q: Independent) -> Tensor:
+    if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
+        raise NotImplementedError
+    return _sum_last(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
 
 
 def to_event(distribution: td.Distribution, k: int | None = None) -> td.Distribution:
@@ -142,42 +154,28 @@ class Bernoulli(Unchecked, td.Bernoulli):
             super().__init__(probs, logits)
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
-        probs = self.probs.detach() if "probs" in self.__dict__ else torch.sigmoid(self.logits.detach())
-        return torch.bernoulli(probs.expand(self._extended_shape(torch.Size(sample_shape))) if sample_shape else probs)
+        probs = self.probs if "probs" in self.__dict__ else torch.sigmoid(self.logits)
+        if sample_shape:
+            probs = probs.expand(self._extended_shape(torch.Size(sample_shape)))
+        # torch.bernoulli draws one number at a time, several times slower. A comparison keeps no gradient.
+        return (torch.rand_like(probs) < probs).to(probs.dtype)
 
 
 class Categorical(Unchecked, td.Categorical):
-    """Values 0..K-1 as floats, like all data here. Logits are normalised only when something reads them."""
-
-    _from_logits = False
+    """Values 0..K-1 as floats, like all data here."""
 
     def __init__(self, probs: Tensor | None = None, logits: Tensor | None = None) -> None:
-        if logits is None or probs is not None:
-            super().__init__(probs, logits)
+        if probs is None and logits is not None:
+            self.logits = self._param = F.log_softmax(logits, -1)
+            self._num_events = logits.shape[-1]
+            td.Distribution.__init__(self, logits.shape[:-1])
         else:
-            self._start(logits)
-
-    def _start(self, logits: Tensor) -> None:
-        self._from_logits, self._param, self._num_events = True, logits, logits.shape[-1]
-        td.Distribution.__init__(self, logits.shape[:-1])
-
-    def expand(self, batch_shape: Size, _instance: Any = None) -> Any:
-        if not self._from_logits:
-            return super().expand(batch_shape, _instance)
-        new = self.__new__(type(self)) if _instance is None else _instance
-        new._start(self._param.expand(*batch_shape, self._num_events))
-        return new
-
-    @lazy_property
-    def logits(self) -> Tensor:
-        return F.log_softmax(self._param, -1) if self._from_logits else probs_to_logits(self.probs)
+            super().__init__(probs, logits)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if not self._from_logits or value.shape != self._batch_shape:
+        if value.shape != self._batch_shape:
             return super().log_prob(value)
-        logits, index = self._param.reshape(-1, self._num_events), value.long().reshape(-1)
-        # No index is to be ignored: one out of range is an error.
-        return -F.cross_entropy(logits, index, reduction="none", ignore_index=_NO_INDEX).reshape(value.shape)
+        return self.logits.gather(-1, value.long().unsqueeze(-1)).squeeze(-1)
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
         return super().sample(torch.Size(sample_shape)).to(self._param.dtype)

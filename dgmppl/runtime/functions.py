@@ -14,7 +14,7 @@ _FLOOR = 1e-6
 
 def rescale(x: Tensor, low: float, high: float) -> Tensor:
     """Map the interval [low, high] to [-1, 1]: ``2 (x - low) / (high - low) - 1``."""
-    return (x - low) * (2.0 / (high - low)) - 1.0
+    return (x - low if low else x) * (2.0 / (high - low)) - 1.0
 
 
 def one_hot(x: Tensor, k: int) -> Tensor:

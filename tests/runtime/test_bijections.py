@@ -107,9 +107,7 @@ def test_a_given_context_is_the_same_map(case: tuple[Bijection, Tensor, Tensor |
     context = torch.randn(4, 2, dtype=torch.double) if context is None else context
     fixed = bijection.given(context)
     assert fixed.batch_shape == (4,)
-    for found, expected in zip(
-        fixed.forward_and_log_det(x), bijection.forward_and_log_det(x, context), strict=True
-    ):
+    for found, expected in zip(fixed.forward_and_log_det(x), bijection.forward_and_log_det(x, context), strict=True):
         torch.testing.assert_close(found, expected)
     for found, expected in zip(
         fixed.inverse_and_log_det(bijection(x, context)),

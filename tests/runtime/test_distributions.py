@@ -220,7 +220,6 @@ def test_a_categorical_is_torchs_however_it_is_asked() -> None:
 
 @pytest.mark.parametrize("index", [3.0, -1.0, -100.0])
 def test_a_category_that_does_not_exist_has_no_probability(index: float) -> None:
-    """-100 is what torch's cross entropy ignores by itself."""
     with pytest.raises((IndexError, RuntimeError)):
         rt.Categorical(logits=torch.zeros(2, 3)).log_prob(torch.tensor([0.0, index]))
 

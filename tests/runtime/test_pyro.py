@@ -30,9 +30,7 @@ def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
     logits = torch.randn(3, 4)
 
     def step(x: torch.Tensor) -> Any:
-        return categorical(logits=logits + x.cumsum(-1).roll(1, -1).unsqueeze(-1) * torch.arange(4)).to_event(
-            1
-        )
+        return categorical(logits=logits + x.cumsum(-1).roll(1, -1).unsqueeze(-1) * torch.arange(4)).to_event(1)
 
     return package.Autoregressive(step, (3,))
 

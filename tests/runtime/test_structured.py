@@ -103,9 +103,7 @@ def test_mixture_batches() -> None:
 
 def test_a_mixture_of_discrete_components_draws_floats() -> None:
     mixture = Mixture(torch.tensor([0.0, 1.0]), Categorical(logits=torch.randn(2, 4, 3)).to_event(1))
-    total = sum(
-        mixture.log_prob(torch.tensor(x, dtype=torch.float32)).exp() for x in product(range(3), repeat=4)
-    )
+    total = sum(mixture.log_prob(torch.tensor(x, dtype=torch.float32)).exp() for x in product(range(3), repeat=4))
     torch.testing.assert_close(total, torch.tensor(1.0))
     assert mixture.sample((2,)).dtype == torch.float32
 

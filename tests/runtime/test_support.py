@@ -34,9 +34,7 @@ def test_links_land_in_their_supports() -> None:
 
 
 def test_inputs_of_networks() -> None:
-    torch.testing.assert_close(
-        runtime.rescale(torch.tensor([0.0, 8.0, 16.0]), 0, 16), torch.tensor([-1.0, 0, 1])
-    )
+    torch.testing.assert_close(runtime.rescale(torch.tensor([0.0, 8.0, 16.0]), 0, 16), torch.tensor([-1.0, 0, 1]))
     encoded = runtime.one_hot(torch.tensor([[2.0, 0.0]]), 3)
     assert torch.equal(encoded, torch.tensor([[[0.0, 0, 1], [1, 0, 0]]]))
     joined = runtime.concat(torch.zeros(5, 1, 2), torch.ones(4, 3), torch.ones(1))
@@ -104,9 +102,7 @@ def test_each_side_of_a_game_pulls_its_own_way(name: str) -> None:
 
 
 def test_the_optimum_of_the_logistic_game_is_the_jensen_shannon_divergence() -> None:
-    score = torch.zeros(
-        8
-    )  # indistinguishable: the best adversary says 1/2 everywhere (Goodfellow et al., 2014)
+    score = torch.zeros(8)  # indistinguishable: the best adversary says 1/2 everywhere (Goodfellow et al., 2014)
     assert GAMES["nonsaturating"].adversary_loss(score, score).item() == pytest.approx(math.log(4))
 
 
