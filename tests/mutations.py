@@ -22,7 +22,7 @@ p(z | y) = mixture[u in grid(4, 4), weights = w](q(z | mlp[8](u), y))
 p(x | z, y) = Bernoulli(mlp[8](z, y))
 flow g = 2 * (coupling[mlp[8]](y) >> permute[seed = 3])
 q(z | x, y) = Normal(loc = linear(x, y), scale = 0.1) >> affine(mlp[8](x)) >> g
-train { objective = iwae(5, weight = { z = 0.5 }), batch = 8, clip = 1.5, seed = 3 }
+train { objective = iwae(5), batch = 8, clip = 1.5, seed = 3 }
 """,
     """model third_order
 const K = 3

@@ -34,7 +34,7 @@ _WEIGHT = Option("weight", "weights")
 OBJECTIVES: dict[str, tuple[Option, ...]] = {
     "likelihood": (_WEIGHT,),
     "elbo": (Option("beta", "number"), _WEIGHT),
-    "iwae": (Option("samples", "count"), _WEIGHT),
+    "iwae": (Option("samples", "count"),),  # no weights: a weighted mean of ratios would bound nothing
     "contrastive_divergence": (
         Option("steps", "count"),
         Option("persistent", "flag"),

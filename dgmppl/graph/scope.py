@@ -15,7 +15,7 @@ from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
-from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.nodes import Adversary, Parameter, Variable
 from dgmppl.graph.values import Bijection, Module, NetworkSpec
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
@@ -59,7 +59,7 @@ class NamedFlow:
     bijection: Bijection | None = None
 
 
-Binding = float | Variable | Family | Parameter | NamedNet | NamedFlow
+Binding = float | Variable | Family | Parameter | NamedNet | NamedFlow | Adversary
 _WHAT = {
     float: "a constant",
     Variable: "a variable",
@@ -67,6 +67,7 @@ _WHAT = {
     Parameter: "a parameter",
     NamedNet: "a network",
     NamedFlow: "a flow",
+    Adversary: "an adversary",
 }
 
 

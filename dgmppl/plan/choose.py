@@ -51,6 +51,7 @@ def check_plan(
     scope = Scope(graph.source)
     scope.names.update(dict(graph.constants))
     scope.names.update({v.name: v for v in graph.variables})
+    scope.names.update({a.name: a for a in graph.adversaries})
     scope.names.update({v.family: Family(v.family, v.counter or "") for v in graph.variables if v.family})
     scope.names.update({p.name: p for p in graph.parameters})
     scope.places.update({v.name: v.span for v in graph.variables})

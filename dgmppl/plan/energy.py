@@ -58,6 +58,8 @@ def choose_sampler(
     if "step_size" in options and "noise" not in options and noise > 0.01:
         noise = math.sqrt(2 * float(options["step_size"]))
     persistent = bool(options.get("persistent", langevin))
+    if asked is not None:
+        _verify_used(scope, asked, langevin, persistent)
     plan = EnergyPlan(
         polynomial=form,
         summed=summed,
@@ -74,6 +76,20 @@ def choose_sampler(
         from_data=not langevin and not persistent,
     )
     return replace(plan, pseudo=_pseudo(graph, members, plan))
+
+
+def _verify_used(scope: Scope, asked: ObjectiveSetting, langevin: bool, persistent: bool) -> None:
+    """Reports options of a chain that this energy's chain does not have (E305)."""
+    for names, used, why in (
+        (
+            ("chains", "restart"),
+            persistent,
+            "no chain is kept between batches: persistent = true keeps them",
+        ),
+        (("step_size", "noise"), langevin, "nothing is drawn by Langevin dynamics: Gibbs sampling has no step size"),
+    ):
+        for name in (n for n in names if n in asked.options and not used):
+            scope.report("E305", f"`{name}` would change nothing", asked.span, why, help=f"leave `{name}` out")
 
 
 def _langevin_defaults(state: list[Variable]) -> tuple[float, float]:

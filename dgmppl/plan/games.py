@@ -75,7 +75,8 @@ def choose_games(
             continue
         arguments = ", ".join(adversary.arguments)
         why = f"{adversary.name} tells ({arguments}) of the data from ({arguments}) of the model"
-        found.append(GamePlan(adversary.name, game, penalty, ours, theirs, Reason(why, line)))
+        weight = asked.weights.get(adversary.name, 1.0) if asked is not None else 1.0
+        found.append(GamePlan(adversary.name, game, penalty, ours, theirs, Reason(why, line), weight))
     return tuple(found)
 
 

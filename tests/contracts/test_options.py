@@ -1,0 +1,139 @@
+"""Every option of `train { objective = ... }` changes what runs: no option is read and forgotten."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dgmppl import pipeline
+from dgmppl.catalogue.training import GAMES, OBJECTIVES
+from dgmppl.train.device import seeded
+from dgmppl.train.engine import fit
+
+CPU = torch.device("cpu")
+
+VAE = """\
+model tiny_vae
+observed x : real[2] from moons.point
+latent   z : real[2]
+p(z)     = Normal(0, 1)
+p(x | z) = Normal(mlp[8](z))
+q(z | x) = Normal(mlp[8](x))
+"""
+FLOW = """\
+model tiny_pair
+observed x : real[2] from moons.point
+observed y : categorical(2) from moons.label
+p(x) = Normal(param, param)
+p(y | x) = Categorical(mlp[8](x))
+"""
+RBM = """\
+model tiny_rbm
+observed x : binary[64] from threshold(digits.image, 8)
+latent   h : binary[4]
+param    W : real[64, 4]
+E(x, h) = -x @ W @ h
+"""
+SMOOTH = """\
+model tiny_energy
+observed x : real[2] from moons.point
+E(x) = mlp[8](x)
+"""
+GAN = """\
+model tiny_gan
+observed x : real[2] from moons.point
+latent   z : real[2]
+p(z) = Normal(0, 1)
+x    = mlp[8](z)
+adversary D(x) = mlp[8]
+"""
+
+# (objective, option) -> spec, and two values of the objective that differ in this option
+CASES: dict[tuple[str, str], tuple[str, str, str]] = {
+    ("likelihood", "weight"): (FLOW, "likelihood", "likelihood(weight = { x = 0.1 })"),
+    ("elbo", "beta"): (VAE, "elbo", "elbo(beta = 4)"),
+    ("elbo", "weight"): (VAE, "elbo", "elbo(weight = { x = 0.1 })"),
+    ("iwae", "samples"): (VAE, "iwae(2)", "iwae(5)"),
+    ("contrastive_divergence", "steps"): (RBM, "contrastive_divergence(1)", "contrastive_divergence(2)"),
+    ("contrastive_divergence", "persistent"): (
+        RBM,
+        "contrastive_divergence(1)",
+        "contrastive_divergence(1, persistent = true)",
+    ),
+    ("contrastive_divergence", "chains"): (
+        RBM,
+        "contrastive_divergence(persistent = true)",
+        "contrastive_divergence(persistent = true, chains = 7)",
+    ),
+    ("contrastive_divergence", "restart"): (
+        RBM,
+        "contrastive_divergence(persistent = true)",
+        "contrastive_divergence(persistent = true, restart = 0.5)",
+    ),
+    ("contrastive_divergence", "step_size"): (
+        SMOOTH,
+        "contrastive_divergence(noise = 0.1)",
+        "contrastive_divergence(noise = 0.1, step_size = 0.05)",
+    ),
+    ("contrastive_divergence", "noise"): (
+        SMOOTH,
+        "contrastive_divergence(noise = 0.1)",
+        "contrastive_divergence(noise = 0.2)",
+    ),
+    ("contrastive_divergence", "weight"): (
+        RBM,
+        "contrastive_divergence(1)",
+        "contrastive_divergence(1, weight = { x = 0.1 })",
+    ),
+    ("adversarial", "game"): (GAN, "adversarial(nonsaturating)", "adversarial(hinge)"),
+    ("adversarial", "weight"): (GAN, "adversarial", "adversarial(weight = { D = 0.1 })"),
+}
+
+
+def fitted(spec: str, objective: str) -> list[torch.Tensor]:
+    """The weights after a few plain gradient steps on made-up data: Adam would undo a factor of the loss."""
+    settings = "epochs = 3, batch = 10, optimizer = sgd(1e-2)"
+    checked = pipeline.read(f"{spec}train {{ {settings}, objective = {objective} }}\n")
+    assert checked.plan is not None and checked.graph is not None, [d.headline for d in checked.errors]
+    data = []
+    for variable in checked.graph.observed:
+        values = torch.randn(20, *variable.type.shape, generator=torch.Generator().manual_seed(0))
+        data.append(values if variable.type.support.name == "real" else (values > 0).float())
+    with seeded(0, CPU):
+        model = pipeline.build(checked)
+        fit(model, data, data, checked.plan.settings)
+    return [p.detach() for p in model.parameters()]
+
+
+def differ(spec: str, one: str, other: str) -> bool:
+    return any(not torch.allclose(a, b, atol=1e-6) for a, b in zip(fitted(spec, one), fitted(spec, other), strict=True))
+
+
+@pytest.mark.parametrize(("objective", "option"), CASES)
+def test_an_option_changes_the_fit(objective: str, option: str) -> None:
+    assert differ(*CASES[objective, option])
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_a_penalty_changes_the_fit(game: str) -> None:
+    assert differ(GAN, f"adversarial({game}(penalty = 0))", f"adversarial({game}(penalty = 5))")
+
+
+def test_every_option_is_tried() -> None:
+    assert set(CASES) == {(name, option.name) for name, options in OBJECTIVES.items() for option in options}
+    assert {option for options in GAMES.values() for option in options} == {"penalty"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "objective", "name"),
+    [
+        (RBM, "contrastive_divergence(chains = 7)", "chains"),
+        (RBM, "contrastive_divergence(restart = 0.1)", "restart"),
+        (RBM, "contrastive_divergence(noise = 0.1)", "noise"),
+        (RBM, "contrastive_divergence(persistent = true, step_size = 0.1)", "step_size"),
+        (SMOOTH, "contrastive_divergence(persistent = false, restart = 0.1)", "restart"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_an_error(spec: str, objective: str, name: str) -> None:
+    (found,) = pipeline.read(f"{spec}train {{ objective = {objective} }}\n").errors
+    assert found.code == "E305" and f"`{name}`" in found.headline
