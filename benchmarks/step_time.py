@@ -73,7 +73,7 @@ class HandRealNvp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         u = x + torch.rand_like(x)
-        log_det = 0.0
+        log_det = x.new_zeros(len(x))
         for scale_net, shift_net in reversed(self.couplings):
             a, b = u.flip(-1).chunk(2, -1)
             scale = 3 * torch.tanh(scale_net(a) / 3)
@@ -168,7 +168,7 @@ def pyro_epoch(checked: Checked, x: Tensor) -> Callable[[], object]:
     """The same loop with Pyro's SVI of the emitted Pyro model; its mean-field ELBO has the KL in closed form too."""
     assert checked.plan is not None
     model = pipeline.build(checked, "pyro")
-    optimizer = pyro.optim.Adamax({"lr": checked.plan.settings.optimizer.lr})
+    optimizer = pyro.optim.PyroOptim(torch.optim.Adamax, {"lr": checked.plan.settings.optimizer.lr})
     svi = SVI(model.model, model.guide, optimizer, TraceMeanField_ELBO())
 
     def epoch() -> float:
