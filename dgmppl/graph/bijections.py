@@ -10,7 +10,7 @@ from dgmppl.catalogue.bijections import Bijection as Entry
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_slot, is_network
-from dgmppl.graph.scope import NamedFlow, Scope
+from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.supports import PLAIN, Support, Type
 from dgmppl.graph.values import Apply, Bijection, Block, Chain, Image, Module, Value
 from dgmppl.source import Span
@@ -213,9 +213,27 @@ def _verify_slots(scope: Scope, expr: tree.Expr, entry: Entry, slots: dict[str, 
 
 def sized_flow(scope: Scope, name: tree.Name, flow: NamedFlow, source: Type, inputs: Inputs) -> Bijection:
     """A declared flow at the size of its first use; every other use must agree (E212)."""
+    if flow.failed:
+        raise Fail
+    if flow.entered:
+        scope.fail(
+            "E205",
+            f"the flow `{name.name}` stands inside itself",
+            name.span,
+            "closes the circle",
+            notes=(Note(flow.statement.name_span, "declared here"),),
+            help="repeat a bijection with a number: 2 * (coupling[mlp[64]] >> reverse)",
+        )
     if flow.bijection is None:
         context = Context(hint=name.name)
-        bijection, _ = check_bijection(scope, flow.statement.value, source, context, inputs)
+        flow.entered = True
+        try:
+            bijection, _ = check_bijection(scope, flow.statement.value, source, context, inputs)
+        except Fail:
+            flow.failed = True
+            raise
+        finally:
+            flow.entered = False
         chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
         flow.bijection = replace(chain, attribute=scope.attribute(name.name, own=True))
         flow.features = source.elements

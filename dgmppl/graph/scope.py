@@ -55,6 +55,8 @@ class NamedNet:
 @dataclass
 class NamedFlow:
     statement: tree.Flow
+    entered: bool = False  # its size is being worked out
+    failed: bool = False  # ... which came to a message
     features: int | None = None
     bijection: Bijection | None = None
 
