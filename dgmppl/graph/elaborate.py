@@ -16,7 +16,7 @@ from dgmppl.graph.expressions import check_value
 from dgmppl.graph.features import check_features, is_feature, let_variables
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import check_slot
-from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Variable, factor_key
+from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.supports import real
 from dgmppl.graph.values import Use, Value
@@ -67,7 +67,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         spec.name,
         source,
         (*variables, *lets),
-        tuple(b for b in scope.names.values() if type(b).__name__ == "Parameter"),  # type: ignore[misc]
+        tuple(b for b in scope.names.values() if isinstance(b, Parameter)),
         tuple(factors),
         tuple(definitions),
         energy,

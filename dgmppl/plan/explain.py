@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 
-from dgmppl.plan.nodes import Dequantise, Invert, Plan, Reason, Step, Term
+from dgmppl.plan.nodes import Compute, Dequantise, Given, Invert, Plan, Reason, Settle, Step, Term
 
 _WIDTH = 100
 _LABEL = 12
@@ -63,6 +63,9 @@ def _reason(reason: Reason) -> str:
     return reason.text + (f" (line {reason.line})" if reason.line else "")
 
 
+_VERBS: dict[type[Step], str] = {Given: "take", Compute: "compute", Settle: "draw under the energy"}
+
+
 def _step(step: Step) -> str:
     if isinstance(step, Invert):
         noisy = " with noise" if step.noisy else ""
@@ -75,8 +78,7 @@ def _step(step: Step) -> str:
     chained = getattr(step, "variables", None)
     if chained is not None:
         return f"draw {', '.join(chained)} from the energy's chain"
-    verbs = {"Given": "take", "Compute": "compute", "Settle": "draw under the energy"}
-    return f"{verbs[type(step).__name__]} {step.variable}"
+    return f"{_VERBS[type(step)]} {step.variable}"
 
 
 def _json(plan: Plan) -> str:

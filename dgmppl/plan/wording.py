@@ -11,6 +11,7 @@ from dgmppl.graph.values import Autoregressive
 from dgmppl.plan.eliminate import Elimination
 from dgmppl.plan.nodes import (
     Dequantise,
+    Draw,
     EnergyPlan,
     GamePlan,
     Invert,
@@ -20,6 +21,7 @@ from dgmppl.plan.nodes import (
     MinusLogProb,
     Objective,
     Reason,
+    Settle,
     Term,
 )
 
@@ -111,7 +113,7 @@ def describe_objective(
         shown = rf"\min_{{\theta}} \max_{{{g.adversary}}} {g.adversary}({inside})"
         latex = f"{latex} + {shown}" if latex else shown
     reasons = tuple(s.because for s in elimination.steps if isinstance(s, (Dequantise, Invert)))
-    reasons += tuple(s.because for s in elimination.steps if type(s).__name__ in ("Draw", "Settle"))
+    reasons += tuple(s.because for s in elimination.steps if isinstance(s, (Draw, Settle)))
     for f in graph.factors:
         if f.side == "p" and isinstance(f.density, Autoregressive):
             line = scope.source.position(f.span.start)[0]
