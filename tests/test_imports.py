@@ -28,7 +28,7 @@ STAGES = (
     ("dgmppl.pipeline",),
     ("dgmppl.runtime",),
     ("dgmppl.data",),
-    ("dgmppl.train",),
+    ("dgmppl.train", "dgmppl.report", "dgmppl.sweep"),
     ("dgmppl.notebook",),
     ("dgmppl.cli", "dgmppl"),
 )

@@ -1,0 +1,59 @@
+"""What commands do with specs and files: read them with their warnings shown, write text, say what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dgmppl.diagnostics import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from dgmppl.graph.nodes import Graph
+    from dgmppl.pipeline import Checked
+    from dgmppl.plan.nodes import Plan
+
+
+def read(path: Path, overrides: Sequence[str]) -> Checked:
+    from dgmppl import pipeline
+
+    return pipeline.read(path, tuple(overrides))
+
+
+def read_good(path: Path, overrides: Sequence[str]) -> tuple[Checked, Graph, Plan]:
+    """The checked spec, its warnings shown; raises a SpecError when it has errors."""
+    checked = read(path, overrides)
+    if checked.graph is None or checked.plan is None:
+        raise SpecError(checked.diagnostics, checked.source)
+    if checked.diagnostics:
+        print_diagnostics(checked)
+    return checked, checked.graph, checked.plan
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError([Diagnostic("E701", f"cannot read {path}: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise SpecError([Diagnostic("E701", f"cannot read {path}: it is no UTF-8 text")]) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> SpecError:
+    return SpecError([Diagnostic("E607", f"cannot write {path}: {error.strerror}")])
+
+
+def print_diagnostics(found: Checked | SpecError) -> None:
+    from dgmppl.diagnostics.render import render
+
+    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(render(found.diagnostics, found.source, "text", color), file=sys.stderr)
