@@ -17,4 +17,5 @@ TRANSFORMS: dict[str, tuple[tuple[str, ...], Result]] = {
     "rescale": (("low", "high"), lambda t, ends: Type(Support("interval", ends[0], ends[1]), t.shape)),
     "standardize": ((), lambda t, _: Type(PLAIN["real"], t.shape)),
     "flatten": ((), lambda t, _: Type(t.support, (t.elements,))),
+    "labelled": (("n",), lambda t, _: t),
 }

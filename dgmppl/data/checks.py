@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.data.transforms import Array, Column, Part
+from dgmppl.data.rows import Array, Origin, Rows, Values
+from dgmppl.data.transforms import Column
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.scope import LARGEST
 from dgmppl.graph.supports import Support, number_text
@@ -21,62 +23,100 @@ Mask = NDArray[np.bool_]
 
 # Above this, float32 no longer tells neighbouring integers apart.
 _LARGEST_INTEGER = 2**24
+# Rows that are read to tell what an array of the wrong shape might be.
+_LOOKED_AT = 1000
 
 
-def verify_column(name: str, column: Column, declared: Type, source: DataSource) -> None:
-    """Raises a SpecError that names the first offending row and column of a variable's data."""
-    is_declared = f"`{name}` is declared {declared.describe()}"
-    for part in column.parts.values():
-        shape = part.values.shape[1:]
-        if shape != declared.shape:
-            headline = f"{is_declared}, but a row of {part.where} has shape {_shape(shape)}"
-            help_ = _shape_help(part.values, declared)
-            raise SpecError([Diagnostic("E505", headline, source.span, _shape(shape), help=help_)])
-        problem = find_problem(part, declared.support)
+def verify_shape(name: str, column: Column, declared: Type, source: DataSource) -> None:
+    """Raises a SpecError when rows have another shape than the variable; nothing but a few rows is read for it."""
+    for rows in column.parts.values():
+        if rows.shape != declared.shape:
+            headline = f"`{name}` is declared {declared.describe()}, but a row of {rows.origin.name} has shape"
+            help_ = _shape_help(rows, declared)
+            found = _shape(rows.shape)
+            raise SpecError([Diagnostic("E505", f"{headline} {found}", source.span, found, help=help_)])
+        verify_classes(name, rows.origin, declared, source)
+
+
+def verify_classes(name: str, origin: Origin, declared: Type, source: DataSource) -> None:
+    """Raises a SpecError when texts are declared anything but classes, or are more than the classes declared."""
+    if not origin.classes:
+        return
+    texts = origin.classes
+    some = ", ".join(f'"{text}"' for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
+    found = f"{origin.name} holds text"
+    if declared.support.name != "categorical":
+        headline = f"`{name}` is declared {declared.describe()}, but {found}: {some}"
+        help_ = f"texts are classes: categorical({max(2, len(texts))})"
+        raise SpecError([Diagnostic("E506", headline, source.span, "expected numbers", help=help_)])
+    if len(texts) > (declared.support.size or 0):
+        headline = f"`{name}` is declared {declared.describe()}, but {found} of {len(texts)} kinds: {some}"
+        raise SpecError(
+            [Diagnostic("E506", headline, source.span, "too many classes", help=f"categorical({len(texts)})")]
+        )
+
+
+def checked_blocks(
+    name: str, rows: Rows, declared: Type, source: DataSource, missing: bool = False
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """All rows as float32 in blocks, each with the position of its first row; every value is in the support.
+
+    Where values may be missing, a row is all there or all NaN.
+
+    Raises:
+        SpecError: naming the first row and column that break the type.
+    """
+    for start, block in rows.blocks():
+        present = np.arange(len(block))
+        if missing:
+            gone = np.isnan(block).reshape(len(block), -1).all(axis=1)
+            present = present[~gone]
+        problem = find_problem(block[present] if missing else block, declared.support)
         if problem is not None:
-            place, found, expected = problem
-            headline = f"{is_declared}, but {place} of {part.where} is {found}"
-            help_ = _value_help(declared.support)
+            row, column, found, expected = problem
+            number = rows.number(start + int(present[row]))
+            place = rows.origin.place(number, column, declared.elements)
+            headline = f"`{name}` is declared {declared.describe()}, but {place} is {found}"
+            help_ = _value_help(declared.support, rows.origin.counted)
+            if missing and found == "nan":
+                expected, help_ = "a row is missing as a whole or not at all", rows.origin.counted
             raise SpecError([Diagnostic("E506", headline, source.span, expected, help=help_)])
+        yield start, block.astype(np.float32)
 
 
-def find_problem(part: Part, support: Support) -> tuple[str, str, str] | None:
-    """Place, value and expectation of the first value outside the support; None when all are inside."""
-    finite = np.isfinite(part.values)
+Problem = tuple[int, "tuple[int, ...] | None", str, str]
+
+
+def find_problem(values: Array, support: Support) -> Problem | None:
+    """Row, column (None: all of it), value and expectation of the first value outside the support; None: all inside."""
+    finite = np.isfinite(values)
     if not finite.all():
-        return (*_locate(part, ~finite), "expected a finite number")
+        return _first(values, ~finite, "expected a finite number")
     with np.errstate(over="ignore"):
-        single = np.isfinite(part.values.astype(np.float32))
+        single = np.isfinite(values.astype(np.float32))
     if not single.all():
-        return (*_locate(part, ~single), f"expected a number up to {LARGEST:.1e}, the largest in single precision")
+        expected = f"expected a number up to {LARGEST:.1e}, the largest in single precision"
+        return _first(values, ~single, expected)
     if support.name in _ROW_RULES:
         holds, expected = _ROW_RULES[support.name]
-        return _first(part, ~holds(part.values), expected)
+        return _first(values, ~holds(values), expected)
     rule, expectation = _RULES[support.name]
+    wrong = ~rule(values, support)
     if support.name == "integer":
-        large = _bounded(part.values, support) & (np.abs(part.values) > _LARGEST_INTEGER)
+        large = _bounded(values, support) & (np.abs(values) > _LARGEST_INTEGER)
         if large.any():
-            return (
-                *_locate(part, large),
-                f"expected whole numbers up to {_LARGEST_INTEGER}, exact in single precision",
-            )
-    return _first(part, ~rule(part.values, support), expectation(support))
+            return _first(values, large, f"expected whole numbers up to {_LARGEST_INTEGER}, exact in single precision")
+    return _first(values, wrong, expectation(support))
 
 
-def _first(part: Part, wrong: Mask, expected: str) -> tuple[str, str, str] | None:
-    return (*_locate(part, wrong), expected) if wrong.any() else None
-
-
-def _locate(part: Part, wrong: Mask) -> tuple[str, str]:
-    """Row and column (counted from 0, as numpy does) of the first true entry, and the value there."""
+def _first(values: Array, wrong: Mask, expected: str) -> Problem | None:
+    """The first true entry of `wrong`, which has an entry for each value or for each row."""
+    if not wrong.any():
+        return None
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
-    row, column = index[0], index[1:]
-    value = part.values[index]
+    value = values[index]
     found = number_text(float(value)) if np.ndim(value) == 0 and np.isfinite(value) else str(value)
-    if column and wrong.shape == part.values.shape:
-        where = str(column[0]) if len(column) == 1 else str(column)
-        return f"row {part.first_row + row}, column {where}", found
-    return f"row {part.first_row + row}", found
+    return index[0], index[1:] if wrong.shape == values.shape else None, found, expected
 
 
 def _integral(values: Array) -> Mask:
@@ -91,7 +131,7 @@ def _bounded(values: Array, support: Support) -> Mask:
 
 _RULES: Mapping[str, tuple[Callable[[Array, Support], Mask], Callable[[Support], str]]] = {
     "real": (lambda v, s: np.isfinite(v), lambda s: "expected a number"),
-    "positive": (lambda v, s: v > 0, lambda s: "expected a value above 0"),
+    "positive": (lambda v, s: v.astype(np.float32) > 0, lambda s: "expected a value above 0"),
     "unit": (lambda v, s: (v >= 0) & (v <= 1), lambda s: "expected a value from 0 to 1"),
     "interval": (_bounded, lambda s: f"expected a value in {s.describe()}"),
     "binary": (lambda v, s: (v == 0) | (v == 1), lambda s: "expected 0 or 1"),
@@ -116,21 +156,20 @@ def _shape(shape: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, shape))}]" if shape else "a single number"
 
 
-def _shape_help(values: Array, declared: Type) -> str:
-    shape = values.shape[1:]
-    if shape == (*declared.shape, declared.support.size) and _is_one_hot(values):
+def _shape_help(rows: Rows, declared: Type) -> str:
+    shape = rows.shape
+    if shape == (*declared.shape, declared.support.size) and _is_one_hot(rows.read(0, min(rows.count, _LOOKED_AT))):
         return "these are one-hot rows; a class is one number from 0 here: `numpy.argmax(array, axis=-1)`"
-    if len(shape) > 1 and int(np.prod(shape)) == declared.elements:
+    if len(shape) > 1 and math.prod(shape) == declared.elements:
         return "`flatten(...)` makes a row one vector"
     return f"declare the variable {declared.support.describe()}{_shape(shape) if shape else ''}"
 
 
-def _is_one_hot(values: Array) -> bool:
+def _is_one_hot(values: Values) -> bool:
     return bool(((values == 0) | (values == 1)).all() and (values.sum(-1) == 1).all())
 
 
-def _value_help(support: Support) -> str:
-    counted = "rows and columns are counted from 0"
+def _value_help(support: Support, counted: str) -> str:
     if support.name == "binary":
         return f"`threshold(..., t)` makes values binary; {counted}"
     if support.name in ("interval", "unit") and support.low is not None and support.high is not None:

@@ -1,148 +1,152 @@
-"""From `from threshold(digits.image, 8)` to arrays: read, transform, split and check every value once."""
+"""From `from threshold(digits.image, 8)` to tables: open, split, transform and check every value once."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgmppl.catalogue.formats import format_of
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.checks import verify_column
+from dgmppl.data.checks import checked_blocks, verify_shape
+from dgmppl.data.formats import READERS
 from dgmppl.data.readers import read_dataset
-from dgmppl.data.transforms import TRANSFORMS, Array, Column, Part
-from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
+from dgmppl.data.rows import ArrayRows, Origin, Rows
+from dgmppl.data.split import Opened, SplitRule, rule_name, split_fields
+from dgmppl.data.table import SPLITS, Splits, Table
+from dgmppl.data.transforms import TRANSFORMS, Column
+from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
     from dgmppl.graph.supports import Type
 
-SPLITS = ("train", "validation", "test")
+# What can be streamed is, where its values as float32 take more than this.
+_IN_MEMORY = 256 * 2**20
 
 
-@dataclass(frozen=True)
-class Splits:
-    """The data of a model by split: for each observed variable an array float32 of shape (rows, *shape)."""
-
-    train: dict[str, NDArray[np.float32]]
-    validation: dict[str, NDArray[np.float32]]
-    test: dict[str, NDArray[np.float32]]
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, NDArray[np.float32]]]]:
-        return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))
-
-
-def load(sources: Mapping[str, DataSource], types: Mapping[str, Type], base: Path = Path()) -> Splits:
+def load(
+    sources: Mapping[str, DataSource],
+    types: Mapping[str, Type],
+    base: Path = Path(),
+    *,
+    split: SplitRule | None = None,
+    stream: bool | None = None,
+    missing: Collection[str] = (),
+) -> Splits:
     """Loads what the observed variables are declared `from`, and checks it against their types.
+
+    Values are read in blocks: once for each transform that takes its constants from the data, and once to check,
+    convert and fingerprint them.
 
     Args:
         sources: for each observed variable where its values come from; names were checked with the spec.
         types: for each of these variables its support and shape.
         base: folder that relative file paths start from: the one the spec lies in.
+        split: the rule by which rows are split; None: as the data gives it, else 60/20/20 in order.
+        stream: whether files that can be streamed are; None: those larger than 256 MiB as float32.
+        missing: variables whose values may be missing in some rows (NaN), as those of `labelled(...)` may.
 
     Raises:
         SpecError: with a diagnostic for every variable whose data is missing or breaks its type.
     """
-    columns: dict[str, Column] = {}
     problems: list[Diagnostic] = []
+    fields: dict[str, Opened] = {}
     for name, source in sources.items():
         try:
-            column = _transform(_read(source, base), source)
-            verify_column(name, column, types[name], source)
-            columns[name] = column
+            fields[name] = _resident(_open(source, base, types[name]), source, stream)
         except SpecError as error:
             problems.extend(error.diagnostics)
+    if stream and not problems:
+        problems.extend(_verify_streams(fields, sources))
+    if problems:
+        raise SpecError(problems)
+    columns: dict[str, dict[str, Rows]] = {}
+    digests: dict[str, str] = {}
+    for name, parts in split_fields(fields, split, {name: source.span for name, source in sources.items()}).items():
+        source, field = sources[name], fields[name]
+        try:
+            column = _transform(Column(parts, field.low, field.high), source)
+            verify_shape(name, column, types[name], source)
+            may_miss = name in missing or any(transform == "labelled" for transform, _ in source.transforms)
+            columns[name], digests[name] = _read(name, column, types[name], source, may_miss)
+        except SpecError as error:
+            problems.extend(error.diagnostics)
+        except (OSError, MemoryError) as error:
+            problems.append(_unreadable(source, base, error))
     if not problems:
         problems.extend(_verify_rows(columns, sources))
     if problems:
         raise SpecError(problems)
-    return Splits(*({n: c.parts[s].values.astype(np.float32) for n, c in columns.items()} for s in SPLITS))
-
-
-def _read(source: DataSource, base: Path) -> Column:
-    return _read_file(source, base) if source.is_file else _read_named(source)
-
-
-def _read_named(source: DataSource) -> Column:
-    field = DATASETS[source.dataset].fields[source.field]
-    values = read_dataset(source.dataset)[source.field]
-    where = f"{source.dataset}.{source.field}"
-    return Column(_split(values, where, DATASETS[source.dataset].splits), field.low, field.high)
-
-
-def _split(values: Array, where: str, sizes: tuple[int, int, int]) -> dict[str, Part]:
-    ends = np.cumsum((0, *sizes))
-    return {
-        name: Part(values[start:end], where, int(start))
-        for name, start, end in zip(SPLITS, ends[:-1], ends[1:], strict=True)
+    tables = [Table({name: parts[split] for name, parts in columns.items()}) for split in SPLITS]
+    rule, seed = rule_name(fields, split)
+    record = {
+        "rule": rule,
+        "sizes": [table.rows for table in tables],
+        "seed": seed,
+        "streamed": any(table.streamed for table in tables),
     }
+    together = hashlib.sha256("\n".join(f"{name} {digests[name]}" for name in sorted(digests)).encode())
+    return Splits(*tables, together.hexdigest(), record)
 
 
-def _read_file(source: DataSource, base: Path) -> Column:
-    path = base / source.dataset
+def _open(source: DataSource, base: Path, declared: Type) -> Opened:
+    if not source.is_file:
+        return _open_named(source)
     try:
-        _verify_npz(path)
-        with np.load(path, allow_pickle=False) as archive:
-            split_names = [f"{source.field}_{split}" for split in SPLITS]
-            if all(name in archive.files for name in split_names):
-                return Column(
-                    {
-                        split: Part(_numbers(archive, name), f"{source.dataset}, array {name}")
-                        for split, name in zip(SPLITS, split_names, strict=True)
-                    }
-                )
-            if source.field not in archive.files:
-                help_ = did_you_mean(source.field, archive.files, f"it holds {', '.join(archive.files) or 'nothing'}")
-                headline = f"{source.dataset} has no array `{source.field}`"
-                raise SpecError([Diagnostic("E504", headline, source.span, help=help_)])
-            values = _numbers(archive, source.field)
-    except FileNotFoundError:
-        headline = f"there is no file {source.dataset}"
-        help_ = f"a relative path starts from the folder of the spec: {path.resolve()}"
-        raise SpecError([Diagnostic("E503", headline, source.span, help=help_)]) from None
+        return READERS[format_of(source.dataset)](source, base / source.dataset, declared)
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
-        headline = f"cannot read {source.dataset}: {_plain(error)}"
-        help_ = "write it with numpy.savez(path, name=array), the arrays of numbers only"
-        raise SpecError([Diagnostic("E503", headline, source.span, help=help_)]) from None
-    train, validation = int(0.6 * len(values)), int(0.2 * len(values))
-    sizes = (train, validation, len(values) - train - validation)
-    return Column(_split(values, f"{source.dataset}, array {source.field}", sizes))
+        raise SpecError([_unreadable(source, base, error)]) from None
 
 
-def _verify_npz(path: Path) -> None:
-    """Tells by its first bytes what a file is, whatever its name says. Raises ValueError for what is no .npz file."""
-    with path.open("rb") as file:
-        start = file.read(6)
-    if start == b"\x93NUMPY":
-        raise ValueError("it holds a single array without a name, as numpy.save writes it")
-    if start[:1] == b"\x80":
-        raise ValueError("it holds Python objects, not numbers")
-    if start[:2] != b"PK":
-        raise ValueError("it is no .npz file")
+def _open_named(source: DataSource) -> Opened:
+    data = DATASETS[source.dataset]
+    field = data.fields[source.field]
+    rows = ArrayRows(read_dataset(source.dataset)[source.field], Origin(f"{source.dataset}.{source.field}"))
+    return Opened({"all": rows}, field.low, field.high, data.splits)
 
 
-def _numbers(archive: Mapping[str, NDArray[np.generic]], name: str) -> Array:
-    try:
-        array = archive[name]
-    except ValueError as error:
-        # numpy's own advice is to allow pickles, which would run what the file says.
-        if "pickle" in str(error).lower():
-            raise ValueError(f"array `{name}` holds Python objects, not numbers") from None
-        raise
-    if array.dtype.kind not in "biuf" or array.ndim == 0:
-        found = f"array `{name}` is of type {array.dtype} with shape {array.shape}"
-        raise ValueError(f"{found}, rows of numbers are needed")
-    return array.astype(np.float64)
+def _unreadable(source: DataSource, base: Path, error: Exception) -> Diagnostic:
+    if isinstance(error, FileNotFoundError):
+        headline = f"there is no file {source.dataset}"
+        help_ = f"a relative path starts from the folder of the spec: {(base / source.dataset).resolve()}"
+        return Diagnostic("E503", headline, source.span, help=help_)
+    if isinstance(error, MemoryError):
+        reason, help_ = "there is not memory enough", "`train { stream = true }` leaves .npy and .parquet files on disk"
+    else:
+        reason, help_ = _plain(error), "write it with numpy.savez(path, name=array), the arrays of numbers only"
+    return Diagnostic("E503", f"cannot read {source.dataset}: {reason}", source.span, help=help_)
 
 
 def _plain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _resident(field: Opened, source: DataSource, stream: bool | None) -> Opened:
+    """The field with its rows in memory, unless they are to be streamed."""
+    size = sum(4 * rows.count * math.prod(rows.shape) for rows in field.parts.values())
+    if stream or (stream is None and size > _IN_MEMORY):
+        return field
+    parts = {
+        name: ArrayRows(rows.read(0, rows.count), rows.origin) if rows.streams else rows
+        for name, rows in field.parts.items()
+    }
+    return Opened(parts, field.low, field.high, field.sizes, field.ordered)
+
+
+def _verify_streams(fields: Mapping[str, Opened], sources: Mapping[str, DataSource]) -> Iterator[Diagnostic]:
+    if not any(rows.streams for field in fields.values() for rows in field.parts.values()):
+        source = next(iter(sources.values()))
+        headline = f"{source.dataset} cannot be streamed"
+        help_ = "leave `stream` out; .npy, IDX that is not compressed, and .parquet can be streamed"
+        yield Diagnostic("E519", headline, source.span, "held in memory only", help=help_)
 
 
 def _transform(column: Column, source: DataSource) -> Column:
@@ -154,13 +158,28 @@ def _transform(column: Column, source: DataSource) -> Column:
     return column
 
 
-def _verify_rows(columns: Mapping[str, Column], sources: Mapping[str, DataSource]) -> Iterator[Diagnostic]:
+def _read(name: str, column: Column, declared: Type, source: DataSource, missing: bool) -> tuple[dict[str, Rows], str]:
+    """Each split's rows as float32, checked, in memory unless they are streamed; and a digest of all of them."""
+    digest = hashlib.sha256()
+    parts: dict[str, Rows] = {}
+    for split, rows in column.parts.items():
+        digest.update(f"{split} {rows.count} {rows.shape} {rows.origin.classes}\n".encode())
+        array = None if rows.streams else np.empty((rows.count, *rows.shape), dtype=np.float32)
+        for start, block in checked_blocks(name, rows, declared, source, missing):
+            digest.update(np.ascontiguousarray(block).data)
+            if array is not None:
+                array[start : start + len(block)] = block
+        parts[split] = rows if array is None else ArrayRows(array, rows.origin)
+    return parts, digest.hexdigest()
+
+
+def _verify_rows(columns: Mapping[str, Mapping[str, Rows]], sources: Mapping[str, DataSource]) -> Iterator[Diagnostic]:
     """Variables are observed together, so their data must have the same rows; and each split some."""
     first = next(iter(columns), None)
     if first is None:
         return
     for split in SPLITS:
-        rows = {name: len(column.parts[split].values) for name, column in columns.items()}
+        rows = {name: parts[split].count for name, parts in columns.items()}
         if rows[first] == 0:
             help_ = "an array is split 60/20/20, which takes 5 rows at least; or give NAME_train, _validation and _test"
             yield Diagnostic("E505", f"no row of `{first}` is left for {split}", sources[first].span, help=help_)

@@ -1,73 +1,127 @@
-"""What the transforms around a field, as in `threshold(digits.image, 8)`, do to arrays.
+"""What the transforms around a field, as in `threshold(digits.image, 8)`, do to its rows.
 
 To add one, list it in `TRANSFORMS` here and in `dgmppl.catalogue.transforms`. A transform maps a whole
-`Column`, all splits of one field, because some take their constants from the data.
+`Column`, all splits of one field, because some take their constants from the data. Missing values (NaN) stay missing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from dgmppl.data.rows import Array, MappedRows, MaskedRows, Rows
 
-
-@dataclass(frozen=True)
-class Part:
-    """One split's rows, `values` of shape (rows, *shape), and the number its first row has in its source."""
-
-    values: Array
-    where: str
-    first_row: int = 0
+# Which rows keep their labels is the same for every model and seed of a fit.
+_LABELLED_SEED = 0
 
 
 @dataclass(frozen=True)
 class Column:
     """One field, split; `low` and `high` bound its values where its declaration says so."""
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, Rows]
     low: float | None = None
     high: float | None = None
 
-    def map(self, function: Callable[[Array], Array], low: float | None = None, high: float | None = None) -> Column:
-        parts = {name: replace(part, values=function(part.values)) for name, part in self.parts.items()}
-        return Column(parts, low, high)
+    def map(
+        self,
+        function: Callable[[Array], Array],
+        low: float | None = None,
+        high: float | None = None,
+        shape: tuple[int, ...] | None = None,
+    ) -> Column:
+        return Column({name: MappedRows(rows, function, shape) for name, rows in self.parts.items()}, low, high)
 
     def span(self) -> tuple[float, float]:
         """The declared bounds; where there are none, the extremes of all rows."""
         if self.low is not None and self.high is not None:
             return self.low, self.high
-        values = [part.values for part in self.parts.values() if part.values.size]
-        return float(min(v.min() for v in values)), float(max(v.max() for v in values))
+        low, high = math.inf, -math.inf
+        for rows in self.parts.values():
+            for _, block in rows.blocks():
+                found = block[np.isfinite(block)]
+                if found.size:
+                    low, high = min(low, float(found.min())), max(high, float(found.max()))
+        return low, high
 
 
 def _rescale(column: Column, low: float, high: float) -> Column:
     """Maps the field's declared range, else the smallest and largest value of all rows, onto low to high."""
     start, end = column.span()
     if end <= start:
-        raise ValueError(f"all values are {start:g}, so there is no range to map onto {low:g} to {high:g}")
+        what = f"all values are {start:g}" if end == start else "there are no values"
+        raise ValueError(f"{what}, so there is no range to map onto {low:g} to {high:g}")
     # Clipped because a bound must not be missed by a rounding error.
     return column.map(lambda v: np.clip(low + (v - start) * ((high - low) / (end - start)), low, high), low, high)
 
 
 def _threshold(column: Column, at: float) -> Column:
     """1 where the value is `at` or more, else 0."""
-    return column.map(lambda v: (v >= at).astype(np.float64), 0.0, 1.0)
+    return column.map(lambda v: np.where(np.isnan(v), np.nan, (v >= at).astype(np.float64)), 0.0, 1.0)
 
 
 def _standardize(column: Column) -> Column:
     """Subtracts the mean and divides by the standard deviation of the training rows, column by column."""
-    train = column.parts["train"].values
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
-    return column.map(lambda v: (v - mean) / np.where(deviation > 0, deviation, 1.0))
+    mean, deviation = _moments(column.parts["train"])
+    scale = np.where(deviation > 0, deviation, 1.0)
+    return column.map(lambda v: (v - mean) / scale)
+
+
+def _moments(rows: Rows) -> tuple[Array, Array]:
+    """Mean and standard deviation of each column, missing values left out, in one pass over blocks.
+
+    Two sets of a and b values with means m and n and sums of squared deviations S and T have together the sum
+    S + T + (m - n)^2 a b / (a + b)  (Chan, Golub and LeVeque, 1983, "Algorithms for computing the sample variance",
+    Eq. 2.1). A plain sum of squares would lose the digits of values far from zero.
+    """
+    count, mean, squares = (np.zeros(rows.shape) for _ in range(3))
+    for _, block in rows.blocks():
+        given = np.isfinite(block)
+        n = given.sum(axis=0)
+        size = np.maximum(n, 1)
+        centre = np.where(given, block, 0.0).sum(axis=0) / size
+        deviations = np.where(given, block - centre, 0.0)
+        both = np.maximum(count + n, 1)
+        shift = centre - mean
+        squares += (deviations**2).sum(axis=0) + shift**2 * count * n / both
+        mean += shift * n / both
+        count += n
+    return mean, np.sqrt(squares / np.maximum(count, 1))
 
 
 def _flatten(column: Column) -> Column:
     """Makes each row one vector."""
-    return column.map(lambda v: v.reshape(len(v), -1), column.low, column.high)
+    size = math.prod(column.parts["train"].shape)
+    return column.map(lambda v: v.reshape(len(v), size), column.low, column.high, (size,))
+
+
+def _labelled(column: Column, n: float) -> Column:
+    """Keeps the value in n of the training rows, the same number of each class; it is missing in the others.
+
+    Which rows keep it follows from a fixed seed. Where a class has too few rows, the others have more. Values
+    that are no classes are kept in n rows at random.
+    """
+    train, kept = column.parts["train"], int(n)
+    if kept > train.count:
+        raise ValueError(f"{kept} labels are asked for, and there are {train.count} training rows")
+    order = np.random.default_rng(_LABELLED_SEED).permutation(train.count)
+    if not train.shape:
+        classes, codes = np.unique(train.read(0, train.count)[order], return_inverse=True)
+        if np.array_equal(classes, np.round(classes)):
+            if kept < len(classes):
+                raise ValueError(f"{kept} labels are too few for {len(classes)} classes: each needs one")
+            # In turns: the first row of every class, then the second of every class, ...
+            by_class = np.argsort(codes, kind="stable")
+            sizes = np.bincount(codes)
+            turn = np.empty(train.count, dtype=np.int64)
+            turn[by_class] = np.arange(train.count) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            order = order[np.lexsort((codes, turn))]
+    given = np.zeros(train.count, dtype=np.bool_)
+    given[order[:kept]] = True
+    return Column({**column.parts, "train": MaskedRows(train, given)}, column.low, column.high)
 
 
 # The numbers that each takes are in dgmppl.catalogue.transforms, where a spec is checked against them.
@@ -76,4 +130,5 @@ TRANSFORMS: Mapping[str, Callable[..., Column]] = {
     "threshold": _threshold,
     "standardize": _standardize,
     "flatten": _flatten,
+    "labelled": _labelled,
 }

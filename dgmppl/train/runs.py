@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl import pipeline
-from dgmppl.data.load import Splits, load
+from dgmppl.data.load import load
+from dgmppl.data.table import Splits, Table
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.pipeline import Checked
@@ -97,7 +98,7 @@ def train_spec(
             _term_spans(checked.source, graph, plan),
         )
         figures = {name: evaluate_figures(model, data) for name, data in tensors.items()}
-        rows = {name: values[:_PICTURED] for name, values in splits.validation.items()}
+        rows = splits.validation.read(0, min(_PICTURED, len(splits.validation)))
         samples = _draw(model, graph, _PICTURED, rows)
     record = make_record(checked, model, result, figures, base)
     with new_folder(out, overwrite) as folder:
@@ -194,8 +195,9 @@ def load_data(checked: Checked, base: Path) -> Splits:
         raise SpecError(error.diagnostics, checked.source) from None
 
 
-def to_tensors(columns: Arrays, model: GenerativeModel, device: torch.device) -> list[Tensor]:
-    """A split's arrays as the tensors `model.data`, on the device."""
+def to_tensors(table: Table, model: GenerativeModel, device: torch.device) -> list[Tensor]:
+    """A split's rows as the tensors `model.data`, on the device."""
+    columns = table.read(0, len(table))
     return [torch.from_numpy(columns[name]).to(device) for name in model.data]
 
 

@@ -27,6 +27,10 @@ def from_file(path, field, *transforms):
     return DataSource(path, field, True, transforms, Span(3, 9))
 
 
+def values(table, name):
+    return table.read(0, len(table))[name]
+
+
 def error(sources, types, base=None):
     with pytest.raises(SpecError) as caught:
         load(sources, types, base) if base else load(sources, types)
@@ -40,14 +44,15 @@ def test_every_data_set_is_what_the_catalogue_says(name):
     """Loading checks each value against the declared support, so a wrong declaration fails here."""
     fields = DATASETS[name].fields
     splits = load({f: named(name, f) for f in fields}, {f: field.type for f, field in fields.items()})
-    for (_, columns), rows in zip(splits, DATASETS[name].splits, strict=True):
+    for (_, table), rows in zip(splits, DATASETS[name].splits, strict=True):
+        columns = table.read(0, len(table))
         for f, field in fields.items():
             assert columns[f].shape == (rows, *field.shape)
             assert columns[f].dtype == np.float32
     assert all(sum(DATASETS[name].splits) == field.rows for field in fields.values())
     for f, field in fields.items():
         if field.support == "categorical":
-            assert set(np.unique(splits.train[f])) == set(range(field.size))
+            assert set(np.unique(values(splits.train, f))) == set(range(field.size))
 
 
 def test_digits_are_split_in_order():
@@ -55,8 +60,10 @@ def test_digits_are_split_in_order():
 
     splits = load({"x": named("digits", "image"), "y": named("digits", "label")}, {"x": PIXELS, "y": TENS})
     data, label = load_digits(return_X_y=True)
-    assert np.array_equal(np.concatenate([splits.train["x"], splits.validation["x"], splits.test["x"]]), data)
-    assert np.array_equal(splits.test["y"], label[1350:])
+    assert np.array_equal(
+        np.concatenate([values(splits.train, "x"), values(splits.validation, "x"), values(splits.test, "x")]), data
+    )
+    assert np.array_equal(values(splits.test, "y"), label[1350:])
 
 
 @pytest.mark.parametrize("name", ["iris", "moons", "checkerboard"])
@@ -76,35 +83,35 @@ def test_transforms_apply_from_the_inside_out():
     source = named("digits", "image", ("threshold", (8,)), ("rescale", (-1, 1)))
     splits = load({"x": source}, {"x": Type(Support("interval", -1, 1), (64,))})
     raw = load({"x": named("digits", "image")}, {"x": PIXELS})
-    assert np.array_equal(splits.train["x"], np.where(raw.train["x"] >= 8, 1, -1))
+    assert np.array_equal(values(splits.train, "x"), np.where(values(raw.train, "x") >= 8, 1, -1))
 
 
 def test_rescale_uses_the_declared_range_not_the_data():
     splits = load({"y": named("digits", "label", ("rescale", (0, 18)))}, {"y": Type(REAL)})
-    assert set(np.unique(splits.train["y"])) == set(range(0, 20, 2))
+    assert set(np.unique(values(splits.train, "y"))) == set(range(0, 20, 2))
 
 
 def test_standardize_uses_the_training_rows():
     splits = load({"x": named("wine", "data", ("standardize", ()))}, {"x": Type(REAL, (13,))})
-    np.testing.assert_allclose(splits.train["x"].mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(splits.train["x"].std(0), 1, atol=1e-5)
-    assert not np.allclose(splits.validation["x"].mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(values(splits.train, "x").mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(values(splits.train, "x").std(0), 1, atol=1e-5)
+    assert not np.allclose(values(splits.validation, "x").mean(0), 0, atol=1e-3)
 
 
 def test_files_are_split_in_order_or_as_they_say(tmp_path):
     rows = np.arange(20.0).reshape(10, 2)
     np.savez(tmp_path / "a.npz", x=rows, y_train=rows[:3], y_validation=rows[3:4], y_test=rows[4:6])
     splits = load({"x": from_file("a.npz", "x")}, {"x": Type(REAL, (2,))}, tmp_path)
-    assert [len(c["x"]) for _, c in splits] == [6, 2, 2]
-    assert np.array_equal(splits.test["x"], rows[8:])
+    assert [len(t) for _, t in splits] == [6, 2, 2]
+    assert np.array_equal(values(splits.test, "x"), rows[8:])
     given = load({"y": from_file("a.npz", "y")}, {"y": Type(REAL, (2,))}, tmp_path)
-    assert [len(c["y"]) for _, c in given] == [3, 1, 2]
+    assert [len(t) for _, t in given] == [3, 1, 2]
 
 
 def test_flatten(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((10, 3, 4)))
     splits = load({"x": from_file("a.npz", "x", ("flatten", ()))}, {"x": Type(REAL, (12,))}, tmp_path)
-    assert splits.train["x"].shape == (6, 12)
+    assert values(splits.train, "x").shape == (6, 12)
     found = error({"x": from_file("a.npz", "x")}, {"x": Type(REAL, (12,))}, tmp_path)
     assert found.code == "E505"
     assert "flatten" in found.help

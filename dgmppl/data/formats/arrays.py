@@ -1,0 +1,63 @@
+"""numpy's files: arrays by name (.npz), and one array (.npy) that can be streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmppl.data.rows import ArrayRows, Origin, Rows, Values
+from dgmppl.data.split import Opened
+from dgmppl.data.table import SPLITS
+from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from dgmppl.graph.nodes import DataSource
+    from dgmppl.graph.supports import Type
+
+
+def open_npz(source: DataSource, path: Path, declared: Type) -> Opened:
+    """The array of the field's name, or its three arrays NAME_train, NAME_validation and NAME_test."""
+    _verify_npz(path)
+    with np.load(path, allow_pickle=False) as archive:
+        given = {split: f"{source.field}_{split}" for split in SPLITS}
+        if all(name in archive.files for name in given.values()):
+            return Opened({split: _rows(archive, name, source) for split, name in given.items()})
+        if source.field not in archive.files:
+            help_ = did_you_mean(source.field, archive.files, f"it holds {', '.join(archive.files) or 'nothing'}")
+            headline = f"{source.dataset} has no array `{source.field}`"
+            raise SpecError([Diagnostic("E504", headline, source.span, help=help_)])
+        return Opened({"all": _rows(archive, source.field, source)})
+
+
+def _verify_npz(path: Path) -> None:
+    """Tells by its first bytes what a file is, whatever its name says. Raises ValueError for what is no .npz file."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start == b"\x93NUMPY":
+        raise ValueError("it holds a single array without a name, as numpy.save writes it")
+    if start[:1] == b"\x80":
+        raise ValueError("it holds Python objects, not numbers")
+    if start[:2] != b"PK":
+        raise ValueError("it is no .npz file")
+
+
+def _rows(archive: Mapping[str, NDArray[np.generic]], name: str, source: DataSource) -> Rows:
+    try:
+        array = archive[name]
+    except ValueError as error:
+        # numpy's own advice is to allow pickles, which would run what the file says.
+        if "pickle" in str(error).lower():
+            raise ValueError(f"array `{name}` holds Python objects, not numbers") from None
+        raise
+    return ArrayRows(verify_numbers(array, f"array `{name}`"), Origin(f"{source.dataset}, array {name}"))
+
+
+def verify_numbers(array: Values, what: str) -> Values:
+    """The array, if its rows are numbers. Raises ValueError otherwise."""
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise ValueError(f"{what} is of type {array.dtype} with shape {array.shape}, rows of numbers are needed")
+    return array

@@ -1,0 +1,188 @@
+"""Rows of numbers that are read block by block, wherever they lie, and what their places are called in messages."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Values = NDArray[Any]
+
+# 8 MiB of float32: what is read, checked and hashed at once.
+BLOCK_VALUES = 2**21
+
+
+def block_rows(shape: tuple[int, ...]) -> int:
+    """How many rows of this shape make a block."""
+    return max(1, BLOCK_VALUES // max(1, math.prod(shape)))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where rows come from, in words.
+
+    Attributes:
+        name: of the file and what is read of it: `mine.npz, array x`.
+        first: number of the first row.
+        counted: how rows and columns are counted.
+        columns: names of the columns of a row that is a vector, or of the one column.
+        classes: the texts that the values 0, 1, ... stand for.
+    """
+
+    name: str
+    first: int = 0
+    counted: str = "rows and columns are counted from 0"
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def place(self, row: int, column: tuple[int, ...] | None = None, width: int = 1) -> str:
+        """`row 7, column 2 of mine.npz, array x`; without a column the whole row. `width`: columns a row has."""
+        return f"row {self.first + row}{self.column(column, width)} of {self.name}"
+
+    def column(self, column: tuple[int, ...] | None, width: int) -> str:
+        if column is None or (not column and not self.columns):
+            return ""
+        if len(self.columns) == width and len(column) <= 1:
+            return f", column `{self.columns[column[0] if column else 0]}`"
+        return f", column {column[0] if len(column) == 1 else column}"
+
+
+class Rows(ABC):
+    """Rows of numbers, all of one shape.
+
+    Attributes:
+        count: how many there are.
+        shape: of one row.
+        origin: what they are called.
+        streams: whether reading some leaves the others where they lie; false: all are in memory.
+    """
+
+    count: int
+    shape: tuple[int, ...]
+    origin: Origin
+    streams: bool = False
+
+    @abstractmethod
+    def read(self, start: int, stop: int) -> Values:
+        """Rows `start` to `stop`, (stop - start, *shape), of any numeric type."""
+
+    def number(self, row: int) -> int:
+        """The number that a row has in its origin."""
+        return row
+
+    def cuts(self) -> Sequence[int] | None:
+        """Where blocks of rows begin that are best read whole; None: anywhere."""
+        return None
+
+    def blocks(self) -> Iterator[tuple[int, Array]]:
+        """All rows in blocks, each with the position of its first row."""
+        size = block_rows(self.shape)
+        for start in range(0, self.count, size):
+            yield start, self.read(start, min(start + size, self.count)).astype(np.float64, copy=False)
+
+
+class ArrayRows(Rows):
+    """The rows of an array in memory."""
+
+    def __init__(self, array: Values, origin: Origin) -> None:
+        self.array = array
+        self.count, self.shape, self.origin = len(array), array.shape[1:], origin
+
+    def read(self, start: int, stop: int) -> Values:
+        return self.array[start:stop]
+
+
+class SliceRows(Rows):
+    """Rows `first` to `stop` of others."""
+
+    def __init__(self, rows: Rows, first: int, stop: int) -> None:
+        self.rows, self.first = rows, first
+        self.count, self.shape, self.origin, self.streams = stop - first, rows.shape, rows.origin, rows.streams
+
+    def read(self, start: int, stop: int) -> Values:
+        return self.rows.read(self.first + start, self.first + stop)
+
+    def number(self, row: int) -> int:
+        return self.rows.number(self.first + row)
+
+
+class PickedRows(Rows):
+    """Rows in memory in the order of `index`."""
+
+    def __init__(self, rows: Rows, index: NDArray[np.int64]) -> None:
+        self.rows, self.index = rows, index
+        self.count, self.shape, self.origin = len(index), rows.shape, rows.origin
+        self._array = rows.read(0, rows.count)
+
+    def read(self, start: int, stop: int) -> Values:
+        return self._array[self.index[start:stop]]
+
+    def number(self, row: int) -> int:
+        return self.rows.number(int(self.index[row]))
+
+
+class RunRows(Rows):
+    """Runs of rows one after another: the order of streamed rows, whose blocks are shuffled as wholes."""
+
+    def __init__(self, rows: Rows, runs: Sequence[tuple[int, int]]) -> None:
+        self.rows, self.runs = rows, runs
+        self._ends = list(accumulate(stop - start for start, stop in runs))
+        self.count = self._ends[-1] if runs else 0
+        self.shape, self.origin, self.streams = rows.shape, rows.origin, rows.streams
+
+    def read(self, start: int, stop: int) -> Values:
+        pieces = []
+        while start < stop:
+            begin, end = self._at(start)
+            taken = min(end - begin, stop - start)
+            pieces.append(self.rows.read(begin, begin + taken))
+            start += taken
+        return np.concatenate(pieces) if pieces else self.rows.read(0, 0)
+
+    def number(self, row: int) -> int:
+        return self.rows.number(self._at(row)[0])
+
+    def _at(self, row: int) -> tuple[int, int]:
+        """Where a row lies, and where its run ends."""
+        run = bisect_right(self._ends, row)
+        end = self.runs[run][1]
+        return end - (self._ends[run] - row), end
+
+
+class MappedRows(Rows):
+    """Rows with a function applied to each block, which maps (n, *shape) to (n, *new shape)."""
+
+    def __init__(self, rows: Rows, function: Callable[[Array], Array], shape: tuple[int, ...] | None = None) -> None:
+        self.rows, self.function = rows, function
+        self.count, self.origin, self.streams = rows.count, rows.origin, rows.streams
+        self.shape = rows.shape if shape is None else shape
+
+    def read(self, start: int, stop: int) -> Values:
+        return self.function(self.rows.read(start, stop).astype(np.float64, copy=False))
+
+    def number(self, row: int) -> int:
+        return self.rows.number(row)
+
+
+class MaskedRows(Rows):
+    """Rows of which only some are given; the others are missing (NaN)."""
+
+    def __init__(self, rows: Rows, given: NDArray[np.bool_]) -> None:
+        self.rows, self.given = rows, given
+        self.count, self.shape, self.origin, self.streams = rows.count, rows.shape, rows.origin, rows.streams
+
+    def read(self, start: int, stop: int) -> Values:
+        values = self.rows.read(start, stop).astype(np.float64)  # a copy
+        values[~self.given[start:stop]] = np.nan
+        return values
+
+    def number(self, row: int) -> int:
+        return self.rows.number(row)

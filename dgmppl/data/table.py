@@ -1,0 +1,73 @@
+"""Loaded data: a table of each split, in memory or read block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmppl.data.rows import Rows, block_rows
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One split: the same rows of every observed variable, checked against their types.
+
+    `block_rows` rows, about 8 MB of float32, are what is best read at once where the table is streamed.
+    """
+
+    columns: Mapping[str, Rows]
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def rows(self) -> int:
+        return next((rows.count for rows in self.columns.values()), 0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.columns)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether some variable is read from its file on every use; otherwise all rows are in memory."""
+        return any(rows.streams for rows in self.columns.values())
+
+    @property
+    def block_rows(self) -> int:
+        return min((block_rows(rows.shape) for rows in self.columns.values()), default=1)
+
+    def read(self, start: int, stop: int) -> dict[str, NDArray[np.float32]]:
+        """Rows `start` to `stop` of each variable, (n, *shape). Arrays of a table in memory are views of it.
+
+        Raises:
+            SpecError: when the file of a streamed variable can no longer be read.
+        """
+        return {
+            name: np.ascontiguousarray(rows.read(start, stop), dtype=np.float32) for name, rows in self.columns.items()
+        }
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The data of a model by split.
+
+    Attributes:
+        fingerprint: digest of all values in their split, by which changed data is noticed.
+        rule: how rows were split: "rule" ("ordered", "shuffled", "given"), "sizes" in rows, "seed", "streamed".
+    """
+
+    train: Table
+    validation: Table
+    test: Table
+    fingerprint: str
+    rule: Mapping[str, Any]
+
+    def __iter__(self) -> Iterator[tuple[str, Table]]:
+        return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))
