@@ -1,10 +1,98 @@
-"""Formats of data files as a spec names them. Nothing is read here, so checking a spec stays fast."""
+"""Formats of data as a spec names them: files by the end of their name, libraries by a prefix.
+
+Nothing is read here, so checking a spec stays fast. How each is read is in `dgmppl.data.formats`.
+"""
 
 from __future__ import annotations
 
-from pathlib import PurePath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a source's name looks like, and what may follow it.
+
+    Attributes:
+        pattern: of the whole name, letters in any case.
+        holds: what it is.
+        example: a field of it, as a spec writes it.
+        alone: whether the name stands alone, without a field.
+        columns: whether columns can be listed in brackets.
+        named: whether `.NAME` follows.
+        fields: the only names that may follow; empty: any.
+        names: where the name after a prefix is one of a few.
+        extra: the optional part of the package that it needs.
+        streams: whether it can be read from disk as it is used.
+    """
+
+    pattern: str
+    holds: str
+    example: str
+    alone: bool = False
+    columns: bool = False
+    named: bool = True
+    fields: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    extra: str = ""
+    streams: bool = False
+
+
+# Sets of torchvision whose files hold plain numbers. Others come as pickles, which can run code.
+TORCHVISION = ("MNIST", "FashionMNIST", "KMNIST")
+
+# The first whose pattern fits is the format of a name; `dgmppl.data.formats.READERS` has a reader for each.
+FORMATS: Mapping[str, Format] = {
+    "huggingface": Format(
+        r"hf:.+",
+        "a data set of Hugging Face, or a folder of one that was saved to disk: `hf:./folder`",
+        '"hf:ylecun/mnist".image',
+        columns=True,
+        extra="huggingface",
+    ),
+    "torchvision": Format(
+        r"torchvision:.*",
+        "a data set of torchvision",
+        '"torchvision:MNIST".image',
+        fields=("image", "label"),
+        names=TORCHVISION,
+        extra="torchvision",
+    ),
+    "npz": Format(r".*\.npz", "numpy arrays by name", '"mine.npz".x'),
+    "npy": Format(r".*\.npy", "one numpy array", '"x.npy"', alone=True, named=False, streams=True),
+    "csv": Format(r".*\.csv", "a table as text", '"table.csv".age', alone=True, columns=True),
+    "parquet": Format(r".*\.parquet", "a table", '"table.parquet".age', alone=True, columns=True, streams=True),
+    "idx": Format(
+        r".*[-.]idx\d?(-[a-z]+)?(\.gz)?",
+        "one array in IDX, the format of MNIST",
+        '"train-images-idx3-ubyte.gz"',
+        alone=True,
+        named=False,
+        streams=True,
+    ),
+    "folder": Format(
+        r"(.*/)?[^/.]+|.*[/.]",
+        "a folder of images, or of MNIST's four files",
+        '"photos".image',
+        fields=("image", "label"),
+        streams=True,
+    ),
+}
 
 
 def format_of(dataset: str) -> str:
-    """The format of a file by its name."""
-    return PurePath(dataset).suffix.lower().lstrip(".")
+    """The format of a file or folder by its name; "" where the name says none."""
+    return next((name for name, format in FORMATS.items() if re.fullmatch(format.pattern, dataset, re.I | re.S)), "")
+
+
+def field_text(dataset: str, field: str, is_file: bool, columns: tuple[str, ...] = ()) -> str:
+    """A field as a spec writes it: `digits.image`, `"table.csv"[age, "blood pressure"]`."""
+    name = f'"{dataset}"' if is_file else dataset
+    if columns:
+        return f"{name}[{', '.join(map(_column_text, columns))}]"
+    return f"{name}.{_column_text(field)}" if field else name
+
+
+def _column_text(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) else f'"{name}"'

@@ -25,6 +25,7 @@ class DataSource:
     is_file: bool = False
     transforms: tuple[tuple[str, tuple[float, ...]], ...] = ()
     span: Span = dataclasses.field(default=Span(0, 0), compare=False, repr=False)
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import graphviz
 
+from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph import picture_style as style
 from dgmppl.graph.nodes import DataSource, Energy, Factor, Graph, Variable
@@ -132,7 +133,7 @@ def _distribution(factor: Factor | None, colour: str) -> str:
 
 def _data(data: DataSource) -> str:
     """`threshold(digits.image, 8)`, as in the spec."""
-    text = f'"{data.dataset}".{data.field}' if data.is_file else f"{data.dataset}.{data.field}"
+    text = field_text(data.dataset, data.field, data.is_file, data.columns)
     for name, numbers in data.transforms:
         text = f"{name}({', '.join([text, *map(number_text, numbers)])})"
     return text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from dgmppl.catalogue.formats import FORMATS, Format, field_text, format_of
 from dgmppl.catalogue.transforms import TRANSFORMS
 from dgmppl.data.catalogue import DATASETS, Field
 from dgmppl.diagnostics import Note, did_you_mean
@@ -12,6 +12,7 @@ from dgmppl.graph.nodes import DataSource
 from dgmppl.graph.scope import MAX_ELEMENTS, Scope
 from dgmppl.graph.supports import NAMES, PLAIN, Support, Type, number_text
 from dgmppl.syntax import tree
+from dgmppl.syntax.notation import FILES
 
 
 def check_type(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Type:
@@ -70,14 +71,23 @@ def _bounded(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Support:
 # --- data ----------------------------------------------------------------------------------------
 
 
-def check_data(scope: Scope, node: tree.Field | tree.Transform, type_: Type, declared: tree.Type) -> DataSource:
-    """Where a variable's values come from; E218 for unknown names, E219 where the types disagree."""
+def check_data(
+    scope: Scope, node: tree.Field | tree.Transform, type_: Type, declared: tree.Type, role: str = "observed"
+) -> DataSource:
+    """Where a variable's values come from; E218 for unknown names, E219 where the types disagree.
+
+    No file is opened: what is in one is checked when it is loaded.
+    """
     transforms: list[tuple[str, tuple[float, ...]]] = []
     inner: tree.Field | tree.Transform = node
     while isinstance(inner, tree.Transform):
+        if inner.name == "labelled":
+            _verify_labelled(scope, inner, inner is node, role)
         transforms.insert(0, _transform(scope, inner))
         inner = inner.data
-    known = _field(scope, inner)
+    if inner.file:
+        _verify_file(scope, inner, type_, flat=any(name == "flatten" for name, _ in transforms))
+    known = None if inner.file else _field(scope, inner)
     if known is not None:
         found = known_type(known, transforms)
         if not holds(type_, found):
@@ -89,18 +99,24 @@ def check_data(scope: Scope, node: tree.Field | tree.Transform, type_: Type, dec
                 notes=(Note(declared.span, "declared here"),),
                 help=_mend(type_, found, known),
             )
-    return DataSource(inner.dataset, inner.name, inner.file, tuple(transforms), node.span)
+    return DataSource(inner.dataset, inner.name or "", inner.file, tuple(transforms), node.span, inner.columns)
+
+
+def _verify_labelled(scope: Scope, node: tree.Transform, outermost: bool, role: str) -> None:
+    if role != "partial":
+        headline = f"`labelled` leaves values missing in some rows, and the variable is {role}"
+        scope.fail("E219", headline, node.span, "some rows only", help="declare it `partial`, or leave `labelled` out")
+    if not outermost:
+        scope.fail(
+            "E219",
+            "`labelled` is the last of the transforms",
+            node.span,
+            "values are missing after it",
+            help="labelled(threshold(digits.label, 5), 100)",
+        )
 
 
 def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ...]]:
-    if node.name == "labelled":
-        scope.fail(
-            "E220",
-            "`labelled` is read but cannot be compiled yet",
-            node.span,
-            "some rows only",
-            help="leave it out where every row has a label",
-        )
     if node.name not in TRANSFORMS:
         help_ = did_you_mean(node.name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
         scope.fail("E218", f"unknown transform `{node.name}`", node.span, help=help_)
@@ -109,6 +125,8 @@ def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ..
         signature = f"{node.name}({', '.join(('data', *wanted))})"
         count = f"{len(wanted) or 'no'} number{'' if len(wanted) == 1 else 's'}"
         scope.fail("E209", f"{node.name} takes {count}", node.span, f"has {len(node.arguments)}", help=signature)
+    if node.name == "labelled":
+        return node.name, (float(scope.integer(node.arguments[0], {}, "the number of labelled rows", low=1)),)
     numbers = tuple(scope.number(a, {}, "a number") for a in node.arguments)
     if node.name == "rescale" and numbers[0] >= numbers[1]:
         low, high = number_text(numbers[1]), number_text(numbers[0])
@@ -118,25 +136,83 @@ def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ..
     return node.name, numbers
 
 
-def _field(scope: Scope, node: tree.Field) -> Field | None:
-    if node.file:
-        suffix = Path(node.dataset).suffix.lower()
-        if suffix != ".npz":
-            scope.fail(
-                "E218",
-                f"cannot read data from a `{suffix or 'nameless'}` file",
-                node.span,
-                help='save the arrays as .npz: numpy.savez("mine.npz", x=x)',
-            )
-        return None
+def _field(scope: Scope, node: tree.Field) -> Field:
+    if node.name in FILES:
+        file = f'"{node.dataset}.{node.name}"'
+        scope.fail("E218", "a file stands in quotes", node.span, "looks like a file", help=f"{file}.x")
     if node.dataset not in DATASETS:
         help_ = did_you_mean(node.dataset, DATASETS, f'one of {", ".join(DATASETS)}, or a file: "mine.npz".x')
         scope.fail("E218", f"unknown data set `{node.dataset}`", node.span, "not in the catalogue", help=help_)
     fields = DATASETS[node.dataset].fields
+    if node.columns:
+        headline = f"{node.dataset} has no columns to choose from"
+        scope.fail("E218", headline, node.span, help=f"{node.dataset} has {', '.join(fields)}: one follows a dot")
+    if node.name is None:
+        help_ = f"{node.dataset} has {', '.join(fields)}"
+        scope.fail("E218", f"a field of `{node.dataset}` is missing", node.span, "no field is named", help=help_)
     if node.name not in fields:
         help_ = did_you_mean(node.name, fields, f"{node.dataset} has {', '.join(fields)}")
         scope.fail("E218", f"{node.dataset} has no field `{node.name}`", node.span, help=help_)
     return fields[node.name]
+
+
+def _verify_file(scope: Scope, node: tree.Field, type_: Type, flat: bool) -> None:
+    """What can be known of a file's field by its name: whether there is such a kind of field, and some of its shape."""
+    name = format_of(node.dataset)
+    if not name:
+        help_ = "one of " + ", ".join(format.example for format in FORMATS.values())
+        scope.fail("E218", f'the name "{node.dataset}" says no format', node.span, "of which kind?", help=help_)
+    format = FORMATS[name]
+    here = field_text(node.dataset, "", True)
+    after = node.dataset.partition(":")[2]
+    if format.names and after not in format.names:
+        help_ = did_you_mean(after, format.names, f"one of {', '.join(format.names)}")
+        scope.fail("E218", f"`{after}` of torchvision is not read", node.span, help=help_)
+    if "" in (node.name, *node.columns):
+        scope.fail("E218", f"a field of {here} has no name", node.span, "an empty name")
+    if node.columns:
+        _verify_columns(scope, node, format, here)
+    elif node.name is None and not format.alone:
+        options = " or ".join(f"{here}.{field}" for field in format.fields or ("x",))
+        scope.fail("E218", f"a field of {here} is missing", node.span, "no field is named", help=options)
+    elif node.name is not None and not format.named:
+        scope.fail("E218", f"{here} has no fields", node.span, f"it is {format.holds}", help=here)
+    elif node.name is not None and format.fields and node.name not in format.fields:
+        help_ = did_you_mean(node.name, format.fields, f"it has {' and '.join(format.fields)}")
+        scope.fail("E218", f"{here} has no field `{node.name}`", node.span, help=help_)
+    _verify_file_shape(scope, node, name, type_, flat)
+
+
+def _verify_columns(scope: Scope, node: tree.Field, format: Format, here: str) -> None:
+    if not format.columns:
+        ways = f"{here}.{format.fields[0] if format.fields else 'x'}" if format.named else here
+        scope.fail("E218", f"{here} has no columns", node.span, f"it is {format.holds}", help=ways)
+    twice = next((c for i, c in enumerate(node.columns) if c in node.columns[:i]), None)
+    if twice is not None:
+        scope.fail("E218", f"column `{twice}` is named twice", node.span, help="each column stands there once")
+
+
+def _verify_file_shape(scope: Scope, node: tree.Field, format: str, type_: Type, flat: bool) -> None:
+    found: tuple[int, ...] | None = None
+    if node.columns:
+        found = (len(node.columns),)
+    elif (format == "csv" and node.name is not None) or node.name == "label" in FORMATS[format].fields:
+        found = ()
+    if found is not None and found != type_.shape:
+        what = f"a row of {len(found) and found[0]} columns" if found else "one number a row"
+        here = field_text(node.dataset, node.name or "", True, node.columns)
+        shown = f"{type_.support.describe()}[{found[0]}]" if found else type_.support.describe()
+        scope.fail(
+            "E219",
+            f"{here} is {what}, declared as {type_.describe()}",
+            node.span,
+            shown,
+            help=f"declare it {shown}",
+        )
+    if format in ("folder", "torchvision") and node.name == "image" and not flat and len(type_.shape) not in (2, 3):
+        headline = f"an image has the shape [height, width], or [height, width, 3], declared as {type_.describe()}"
+        here = field_text(node.dataset, node.name, True)
+        scope.fail("E219", headline, node.span, "an image", help=f"flatten({here}) makes it a vector")
 
 
 def known_type(field: Field, transforms: list[tuple[str, tuple[float, ...]]]) -> Type:

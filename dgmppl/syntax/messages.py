@@ -209,6 +209,8 @@ def _unknown_statement(f: Failure) -> Diagnostic | None:
 def _joined(f: Failure, name: str, place: Span) -> Diagnostic:
     """A name that starts no statement, on the line of the statement before."""
     before = str(f.earlier)
+    if f.earlier is not None and f.text[: f.earlier.start_pos].split()[-1:] == ["from"]:
+        return Diagnostic("E108", "`.` is missing before the field", place, help=f"{before}.{name}")
     if nearest(name, ["from"]):
         return Diagnostic("E106", f"`{name}` is no word of the language", place, help="did you mean `from`?")
     if f.word == "." and f.earlier is not None and (f.earlier.type == "NAME" or f.earlier in (")", "]")):

@@ -115,3 +115,6 @@ EXAMPLES = {
     "NAME": "x = f(z)",
 }
 """One statement of each sort, by the terminal that it starts with."""
+
+# Ends of names by which a file is known that was written without quotes.
+FILES = ("npz", "npy", "csv", "parquet")

@@ -103,6 +103,10 @@ def _token_span(token: Token) -> Span:
     return Span(token.start_pos or 0, token.end_pos or 0)
 
 
+def _unquoted(token: Token) -> str:
+    return str(token)[1:-1] if token.type == "STRING" else str(token)
+
+
 def _sequence(_: Any, meta: Meta, *children: Any) -> tuple[Any, ...]:
     return tuple(c for c in children if c is not None)
 
@@ -153,9 +157,13 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
     def type(self, meta, name, arguments, shape):  # type: ignore[no-untyped-def]
         return tree.Type(_span(meta), str(name), arguments or (), shape or ())
 
-    def field(self, meta, dataset, name):  # type: ignore[no-untyped-def]
-        file = dataset.type == "STRING"
-        return tree.Field(_span(meta), str(dataset)[1:-1] if file else str(dataset), str(name), file)
+    def field(self, meta, dataset, inside):  # type: ignore[no-untyped-def]
+        columns = inside if isinstance(inside, tuple) else ()
+        name = None if inside is None or columns else _unquoted(inside)
+        return tree.Field(_span(meta), _unquoted(dataset), name, dataset.type == "STRING", columns)
+
+    def columns(self, meta, *names):  # type: ignore[no-untyped-def]
+        return tuple(_unquoted(name) for name in names)
 
     def transformed(self, meta, name, data, *arguments):  # type: ignore[no-untyped-def]
         return tree.Transform(_span(meta), str(name), data, tuple(a for a in arguments if a is not None))

@@ -162,11 +162,15 @@ class Type(Node):
 
 @dataclass(frozen=True)
 class Field(Node):
-    """`digits.image`, or `"mine.npz".spectra` (then `file` is true)."""
+    """`digits.image`, `"mine.npz".spectra` (then `file` is true), `"table.csv"[age, height]`, `"x.npy"`.
+
+    `name` is None and `columns` empty where nothing of the kind is written.
+    """
 
     dataset: str
-    name: str
+    name: str | None
     file: bool
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

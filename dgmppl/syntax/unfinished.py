@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dgmppl.diagnostics import Diagnostic
-from dgmppl.syntax.notation import CHARACTERS, EXAMPLES
-from dgmppl.syntax.scan import END, Failure
+from dgmppl.syntax.notation import CHARACTERS, EXAMPLES, FILES
+from dgmppl.syntax.scan import END, RESERVED, Failure
 
 _OPERATORS = ("+", "-", "*", "/", "@", "^", ">>", "..", "|", ",", "in")
 _WHAT = {
@@ -53,6 +53,8 @@ def _declaration(f: Failure, last: str) -> Diagnostic | None:
     if last == ":":
         found = "" if f.broken else f", not `{f.word}`"
         return _missing(f, f"`{name}` has no type", f"expected a type{found}", f"{_text(f)} real[16]")
+    if "from" in f.words and f.words[-1] in ("[", ",") and str(f.opened[-1:] and f.opened[-1]) == "[":
+        return _columns(f)
     if f.opened or "=" in f.words:
         return None
     if f.word == "=" and f.kind == "ROLE":
@@ -78,13 +80,28 @@ def _without_type(f: Failure, word: str, name: str) -> Diagnostic:
 
 
 def _data(f: Failure, last: str) -> Diagnostic | None:
-    ways = '`digits.image`, `"mine.npz".x`, `threshold(digits.image, 8)`'
+    ways = '`digits.image`, `"mine.npz".x`, `"table.csv"[age, height]`, `threshold(digits.image, 8)`'
     if last == "from":
         return _missing(f, "`from` lacks its data", "the data is missing here", f"data is written {ways}")
-    if f.statement[-1].type in ("NAME", "STRING") and f.words[-2] == "from":
-        return _missing(f, f"a field of `{last}` is missing", "expected `.` and the field's name", f"{last}.image")
+    if f.word == "." and f.statement[-1].type == "NAME" and last in FILES:
+        file = "".join(f.words[f.words.index("from") + 1 :])
+        return Diagnostic("E108", "a file stands in quotes", f.place, help=f'"{file}".x')
     if last == ".":
         return _missing(f, "the field is missing after `.`", "expected the field's name", f"data is written {ways}")
+    return None
+
+
+def _columns(f: Failure) -> Diagnostic | None:
+    way_out = '"table.csv"[age, "blood pressure"]'
+    if f.found == "NUMBER":
+        return Diagnostic("E101", "columns have names", f.place, "expected a name", help=way_out)
+    if f.word in RESERVED and not f.broken:
+        headline = f"`{f.word}` is a word of the language"
+        return Diagnostic(
+            "E104", headline, f.place, "reserved", help=f'a column of this name stands in quotes: "{f.word}"'
+        )
+    if f.word in ("]", ",") and f.words[-1] == "[":
+        return Diagnostic("E101", "no column is named", f.place, "expected a name", help=way_out)
     return None
 
 

@@ -250,7 +250,7 @@ def test_hostile_text_stays_text() -> None:
     assert not drawing.edges
     assert {node["shape"] for node in drawing.nodes.values()} == {"ellipse"}
     shown = texts(svg(graph))
-    assert '"weird|file"".weird|file"' in shown
+    assert '"weird|file""."weird|file""' in shown
     assert "<script>\\G\"'" in shown
     assert "<script" not in svg(graph)
 
