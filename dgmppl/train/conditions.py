@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.checks import find_problem
-from dgmppl.data.transforms import Part
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.graph.nodes import Graph
 
@@ -46,9 +45,9 @@ def _read_values(name: str, text: str, graph: Graph) -> NDArray[np.float32]:
     if values.size != declared.elements:
         raise _error("E706", f"{is_declared}, but --set gives {values.size} values, not {declared.elements}")
     row = values.reshape(1, *declared.shape)
-    problem = find_problem(Part(row, ""), declared.support)
+    problem = find_problem(row, declared.support)
     if problem is not None:
-        _, found, expected = problem
+        _, _, found, expected = problem
         raise _error("E706", f"{is_declared}, but --set gives {found}: {expected}")
     return row.astype(np.float32)
 
