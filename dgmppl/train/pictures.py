@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,13 @@ _MOST_BARS = 100
 _INCHES = 4.0
 
 
-def draw_samples(samples: Mapping[str, Array], types: Mapping[str, Type], path: Path) -> None:
+def draw_samples(samples: Mapping[str, Array], types: Mapping[str, Type], path: Path | IO[bytes]) -> None:
     """Draws samples to a PNG, one panel a variable.
 
     Args:
         samples: for each variable an array (n, *shape).
         types: of these variables; bounds of a support become black and white.
-        path: of the file to write.
+        path: of the file to write, or an open one.
     """
     from matplotlib.figure import Figure
 
@@ -60,10 +60,10 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
     return None
 
 
-def tile(images: Array, fill: float) -> Array:
-    """Images (n, height, width) side by side in a grid as square as it gets, one pixel of `fill` between."""
+def tile(images: Array, fill: float, columns: int | None = None) -> Array:
+    """Images (n, height, width) side by side, one pixel of `fill` between; without `columns` as square as it gets."""
     n, height, width = images.shape
-    columns = math.ceil(math.sqrt(n))
+    columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     grid = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), fill, dtype=np.float32)
     for i, image in enumerate(images):
@@ -72,10 +72,19 @@ def tile(images: Array, fill: float) -> Array:
     return grid
 
 
-def _draw_images(axes: Axes, images: Array, declared: Type) -> None:
+def shades(images: Array, declared: Type) -> tuple[float, float]:
+    """The values that are black and white: the ends of the support, or of what is there."""
     low, high = declared.support.low, declared.support.high
-    low = float(images.min()) if low is None else low
-    high = float(images.max()) if high is None else high
+    finite = images[np.isfinite(images)]
+    if low is None:
+        low = float(finite.min()) if finite.size else 0.0
+    if high is None:
+        high = float(finite.max()) if finite.size else 1.0
+    return low, high
+
+
+def _draw_images(axes: Axes, images: Array, declared: Type) -> None:
+    low, high = shades(images, declared)
     axes.imshow(tile(images, high), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
     axes.set_axis_off()
 

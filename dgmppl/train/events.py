@@ -1,0 +1,97 @@
+"""Events for TensorBoard: what `metrics.jsonl` says of each epoch, as scalars in `RUN/tensorboard`."""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dgmppl.train.engine import Epoch
+
+FOLDER = "tensorboard"
+
+
+class Events:
+    """Writes one file of events a process, flushed after each epoch, so that a killed run keeps them.
+
+    tensorboardX's own `SummaryWriter` writes from a thread behind a queue, which stands still for good when the
+    disk is full; its file writer is used directly. Events are there to be looked at: a disk that takes no more of
+    them ends the writing, not the run.
+
+    Args:
+        run: the run folder.
+        first: the number of the first epoch to come, where a run is resumed: what earlier files say from there
+            on is hidden, because it is written again.
+    """
+
+    def __init__(self, run: Path, first: int | None = None) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        self._writer: Any = None
+        with suppress(OSError):
+            folder = run / FOLDER
+            folder.mkdir(parents=True, exist_ok=True)
+            # Two files of the same second would have the same name.
+            self._writer = EventsWriter(str(folder / "events"), f".{secrets.token_hex(4)}")
+            if first is not None:
+                self._writer.write_event(Event(step=first, session_log=SessionLog(status=SessionLog.START)))
+            self._writer.flush()
+
+    def write(self, epoch: Epoch) -> None:
+        """The losses, terms, rates and validation figures of an epoch; what is not finite is left out."""
+        import time
+
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars(epoch)]
+        if self._writer is None or not values:
+            return
+        try:
+            self._writer.write_event(Event(step=epoch.number, wall_time=time.time(), summary=Summary(value=values)))
+            self._writer.flush()
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the file; may be called again."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(OSError):
+                writer.close()
+
+    def __enter__(self) -> Events:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def scalars(epoch: Epoch) -> Iterator[tuple[str, float]]:
+    """The finite numbers of an epoch by tag: `loss/model`, `term/log_p_x_z`, `rate/model`, `validation/elbo`."""
+    groups: dict[str, Mapping[str, float]] = {
+        "loss": epoch.losses,
+        "term": epoch.terms,
+        "rate": epoch.rates,
+        "validation": epoch.validation,
+    }
+    for group, found in groups.items():
+        for name, value in found.items():
+            if math.isfinite(value):
+                yield f"{group}/{_tag(name)}", value
+    if epoch.seconds > 0:
+        yield "time/seconds", epoch.seconds
+
+
+def _tag(name: str) -> str:
+    """A name in the letters that TensorBoard allows in a tag."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_") or "_"
