@@ -1,0 +1,157 @@
+"""What `dgmppl evaluate` says of a run: its figures on each split, tighter bounds, measures of its samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.nodes import Graph
+from dgmppl.plan.nodes import Plan
+from dgmppl.report.units import BITS, dimensions, in_bits, likelihood, unit_of
+from dgmppl.runtime import GenerativeModel
+from dgmppl.train.contents import parts
+from dgmppl.train.device import seeded
+from dgmppl.train.draws import Arrays, draw, pick_rows
+from dgmppl.train.figures import Estimate, Moments, Rows, evaluate_figures
+from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
+from dgmppl.train.runs import Run, load_data, load_run, located, to_tensors
+
+Data = Sequence[Tensor] | Rows
+
+SETS = 10
+"""Over how many sets of samples a measure is averaged."""
+
+_MOST_ROWS = 1000
+"""Measures compare every sample with every row, so they take so many rows of a larger split."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its standard error. `over` is what that is about: "rows", or the sets of samples."""
+
+    estimate: Estimate
+    unit: str
+    over: str = "rows"
+
+    def as_data(self) -> dict[str, Any]:
+        return {**asdict(self.estimate), "unit": self.unit, "over": self.over}
+
+
+Evaluation = dict[str, dict[str, Figure]]
+
+
+def evaluate(
+    path: Path,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    device: str = "cpu",
+    splits: Sequence[str] = (),
+    importance: int | None = None,
+    measures: bool | None = None,
+) -> Evaluation:
+    """The figures of a run's model by split and name.
+
+    Args:
+        samples: draws over which a stochastic figure of each example is averaged.
+        seed: of these draws, and of the samples that are measured.
+        splits: their names; all of them when empty.
+        importance: also give the importance-weighted bound with so many samples.
+        measures: also measure samples against rows; None: where no likelihood or bound of it can be given.
+
+    Raises:
+        SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
+            does not allow (E650).
+    """
+    model, run = load_run(path, device)
+    graph, plan = parts(run.checked)
+    tighter = _importance_model(model, run, importance) if importance is not None else None
+    data = load_data(run.checked, Path(run.record.get("data_folder", path)))
+    found: Evaluation = {}
+    with located(run.checked):
+        for split, columns in data:
+            if splits and split not in splits:
+                continue
+            rows = to_tensors(columns, model, model.device)
+            found[split] = with_units(evaluate_figures(model, rows, samples, seed), graph, plan)
+            if tighter is not None:
+                bound = evaluate_figures(tighter, rows, samples, seed)["elbo"]
+                found[split] |= with_units({f"iwae({importance})": bound}, graph, plan)
+            if measures or (measures is None and likelihood(plan) is None):
+                found[split] |= measure(model, graph, rows, seed)
+    return found
+
+
+def with_units(figures: Mapping[str, Estimate], graph: Graph, plan: Plan) -> dict[str, Figure]:
+    """Figures with their units; the likelihood of discrete data in bits per dimension too."""
+    count, known = dimensions(graph), likelihood(plan)
+    found: dict[str, Figure] = {}
+    for name, estimate in figures.items():
+        found[name] = Figure(estimate, unit_of(name))
+        if count is not None and known is not None and (name == known or name.startswith("iwae")):
+            found[BITS if name == known else f"{name} {BITS}"] = Figure(in_bits(estimate, count), BITS)
+    return found
+
+
+def measure(model: GenerativeModel, graph: Graph, rows: Data, seed: int = 0, sets: int = SETS) -> dict[str, Figure]:
+    """MMD, precision and recall of a model's samples against rows of a split.
+
+    Each is the mean over `sets` sets of samples, as many in each as there are rows, with the standard error of that
+    mean: it says how much the samples vary, the rows are the same throughout. Where the model has conditions, they
+    are those of the rows, and what is compared is the variables it gives.
+    """
+    known = pick_rows(model, rows, _MOST_ROWS, seed)
+    count = len(next(iter(known.values())))
+    if count <= NEIGHBOURS:
+        return {}
+    with seeded(seed, model.device):
+        drawn = draw(model, graph, sets * count, known)
+    types = {name: graph[name].type for name in drawn}
+    modelled = {name: known[name] for name in drawn}
+    values: dict[str, list[float]] = {name: [] for name in MEASURES}
+    for k in range(sets):
+        one: Arrays = {name: every[k * count : (k + 1) * count] for name, every in drawn.items()}
+        compared = features(one, modelled, types)
+        for name, one_measure in MEASURES.items():
+            values[name].append(one_measure.of(*compared))
+    over = f"{sets} sets of samples"
+    return {name: Figure(_over_sets(found, count), unit_of(name), over) for name, found in values.items()}
+
+
+def _over_sets(values: Sequence[float], rows: int) -> Estimate:
+    import torch
+
+    found = Moments.of(torch.tensor(values, dtype=torch.float64)).estimate
+    return Estimate(found.mean, found.standard_error if len(values) > 1 else math.nan, rows)
+
+
+def _importance_model(model: GenerativeModel, run: Run, samples: int) -> GenerativeModel:
+    """The run's model with the importance-weighted bound as its objective (Burda et al., 2016), same weights.
+
+    Raises:
+        SpecError: (E650) where the structure has no such bound.
+    """
+    kept = [o for o in run.checked.overrides if o.partition("=")[0].strip() != "train.objective"]
+    checked = pipeline.check(run.checked.source, run.checked.path, (*kept, f"train.objective=iwae({samples})"))
+    if not checked.ok:
+        why = next((d.label or d.headline for d in checked.errors), "")
+        raise SpecError(
+            [
+                Diagnostic(
+                    "E650",
+                    f"{run.path} has no importance-weighted bound: {why}",
+                    help="leave --importance out; `dgmppl explain` says what its objective is",
+                )
+            ]
+        )
+    with located(checked), seeded(0, model.device):
+        tighter = pipeline.build(checked)
+    tighter.load_state_dict(model.state_dict())
+    return tighter.to(model.device).eval()

@@ -1,0 +1,59 @@
+"""Values of variables as parts of a page: a grid of images, points of the plane, or histograms."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dgmppl.graph.supports import Type
+from dgmppl.report.charts import legend, scatter
+from dgmppl.report.html import Html, image, join
+from dgmppl.train.pictures import draw_samples, image_shape, shades, tile
+
+Array = NDArray[np.float32]
+
+# Screen pixels that a grid of images is wide at most, and that a pixel of an image takes.
+_WIDTH, _LARGEST = 520, 8
+
+
+def show(name: str, values: Array, declared: Type, what: str, columns: int | None = None) -> Html:
+    """Values (n, *shape) of a variable.
+
+    Args:
+        what: what they are, for a reader who sees no picture.
+        columns: images side by side.
+    """
+    shape = image_shape(declared.shape)
+    alt = f"{what}: {len(values)} values of {name} : {declared.describe()}"
+    if shape is not None:
+        return show_images(values.reshape(-1, *shape), declared, alt, columns)
+    if declared.shape == (2,):
+        return scatter({name: values}, alt)
+    file = io.BytesIO()
+    draw_samples({name: values}, {name: declared}, file)
+    return image(file.getvalue(), "png", alt, "paper", width=420)
+
+
+def show_images(images: Array, declared: Type, alt: str, columns: int | None = None) -> Html:
+    """Images (n, height, width) in a grid, black and white at the ends of their support."""
+    low, high = shades(images, declared)
+    grid = np.nan_to_num(tile(images, high, columns), nan=low)
+    grey = np.clip((grid - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, format="PNG", optimize=True)
+    larger = max(1, min(_LARGEST, _WIDTH // grey.shape[1]))
+    return image(file.getvalue(), "png", alt, "pixels", width=grey.shape[1] * larger)
+
+
+def show_groups(points: Array, labels: Array | None, of: str, alt: str) -> Html:
+    """Points (n, 2), coloured by their labels where they have any."""
+    if labels is None:
+        return scatter({"": points}, alt)
+    classes = [float(v) for v in np.unique(labels)]
+    groups: Mapping[str, Any] = {f"{of} = {value:g}": points[labels == value] for value in classes}
+    return join([scatter(groups, alt), legend(list(groups))])

@@ -1,0 +1,99 @@
+"""What a page is made from: a run's record and epochs, its plan, its model and its data where they are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dgmppl.data.catalogue import DATASETS
+from dgmppl.data.load import Splits, Table, load
+from dgmppl.diagnostics import SpecError
+from dgmppl.graph.nodes import DataSource, Graph
+from dgmppl.graph.supports import REAL, Type
+from dgmppl.pipeline import Checked
+from dgmppl.plan.nodes import Plan
+from dgmppl.report.history import METRICS, History, read_lines
+from dgmppl.runtime import GenerativeModel
+from dgmppl.train.contents import parts
+from dgmppl.train.runs import Run
+
+Array = NDArray[np.float32]
+
+LABEL = "label"
+"""The field of a data set that says what kind of thing each row is."""
+
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run, as its page sees it."""
+
+    history: History
+    checked: Checked
+    model: GenerativeModel | None
+    splits: Splits | None
+
+    @staticmethod
+    def of(folder: Path, model: GenerativeModel | None, run: Run, splits: Splits | None) -> Report:
+        history = History(folder, run.record, read_lines(folder / METRICS))
+        return Report(history, run.checked, model, splits)
+
+    @cached_property
+    def graph(self) -> Graph:
+        return parts(self.checked)[0]
+
+    @cached_property
+    def plan(self) -> Plan:
+        return parts(self.checked)[1]
+
+    def rows(self, most: int) -> dict[str, Array]:
+        """The first rows of the test split by variable; none without data."""
+        return {} if self.splits is None else self.splits.test.read(0, min(most, self.splits.test.rows))
+
+    def tensors(self, most: int) -> dict[str, Tensor]:
+        """The same on the model's device."""
+        device = None if self.model is None else self.model.device
+        return {name: torch.from_numpy(values).to(device) for name, values in self.rows(most).items()}
+
+    def labels(self, most: int) -> tuple[str, Array] | None:
+        """What the first rows of the test split are called, and their classes as numbers.
+
+        An observed variable of few values says it, or the field `label` of a data set that a variable is read from.
+        """
+        if self.splits is None:
+            return None
+        for v in self.graph.observed:
+            if v.type.shape == () and v.type.support.finite and (v.type.support.size or 0) <= _MOST_CLASSES:
+                return v.name, self.rows(most)[v.name]
+        for v in self.graph.observed:
+            table = None if v.data is None else self._label_table(v.data)
+            if table is not None and table.rows == self.splits.test.rows:
+                values = table.read(0, min(most, table.rows))[LABEL]
+                classes = np.unique(values)
+                if 1 < len(classes) <= _MOST_CLASSES and np.isfinite(classes).all():
+                    return LABEL, values
+        return None
+
+    def _label_table(self, source: DataSource) -> Table | None:
+        """The test rows of the field `label` beside the one that a variable is read from, split in the same way."""
+        declared = Type(REAL, ())
+        if not source.is_file:
+            known = DATASETS[source.dataset].fields.get(LABEL)
+            if known is None or known.type.shape != ():
+                return None
+            declared = known.type
+        elif source.field == LABEL:
+            return None
+        label = DataSource(source.dataset, LABEL, source.is_file)
+        folder = Path(str(self.history.record.get("data_folder", self.history.path)))
+        try:
+            return load({LABEL: label}, {LABEL: declared}, folder).test
+        except SpecError:
+            return None
