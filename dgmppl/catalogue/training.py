@@ -33,7 +33,7 @@ _WEIGHT = Option("weight", "weights")
 
 OBJECTIVES: dict[str, tuple[Option, ...]] = {
     "likelihood": (_WEIGHT,),
-    "elbo": (Option("beta", "number"), _WEIGHT),
+    "elbo": (Option("beta", "number"), Option("classify", "number"), _WEIGHT),
     "iwae": (Option("samples", "count"),),  # no weights: a weighted mean of ratios would bound nothing
     "contrastive_divergence": (
         Option("steps", "count"),
@@ -47,18 +47,39 @@ OBJECTIVES: dict[str, tuple[Option, ...]] = {
     "adversarial": (Option("game", "game"), _WEIGHT),
 }
 
+# name -> options; the learning rate over time, as factors of what the optimiser has (dgmppl.train.schedules)
+DECAYS: dict[str, tuple[str, ...]] = {
+    "cosine": ("to",),
+    "linear": ("to",),
+    "exponential": ("rate",),
+    "steps": ("every", "factor"),
+}
+
+# name -> options; which rows train, validate and test (dgmppl.data)
+SPLITS: dict[str, tuple[str, ...]] = {
+    "ordered": (),
+    "shuffled": ("seed",),
+}
+
 # Objectives of the language that no rule derives yet.
 UNBUILT_OBJECTIVES = ("score_matching", "noise_contrastive")
 
-# setting -> kind: "count", "positive", "seed", "optimizer", "objective"
+# setting -> kind: the reader of dgmppl.plan.settings
 SETTINGS: dict[str, str] = {
     "epochs": "count",
     "patience": "count",
     "batch": "count",
+    "accumulate": "count",
     "optimizer": "optimizer",
+    "lr": "positive",
+    "warmup": "seed",
+    "decay": "decay",
     "adversary_optimizer": "optimizer",
     "adversary_steps": "count",
     "seed": "seed",
     "clip": "positive",
+    "ema": "fraction",
+    "split": "split",
+    "stream": "flag",
     "objective": "objective",
 }

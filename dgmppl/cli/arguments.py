@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ Add = Callable[[str, Command, str], argparse.ArgumentParser]
 """Registers a command: its name, the function that runs it, and its help. Gives the parser to add arguments to."""
 
 FINE, WRONG, MISUSED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
+SIGNALLED = 128  # and the signal's number, as shells have it
 
 
 def add_spec(sub: argparse.ArgumentParser) -> None:
@@ -23,7 +25,7 @@ def add_set(sub: argparse.ArgumentParser, help_: str) -> None:
     sub.add_argument("--set", action="append", default=[], type=assignment, metavar="NAME=VALUE", help=help_)
 
 
-def add_device(sub: argparse.ArgumentParser, default: str) -> None:
+def add_device(sub: argparse.ArgumentParser, default: str | None) -> None:
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default)
 
 
@@ -54,3 +56,13 @@ def count(text: str, low: int = 0) -> int:
 
 def positive(text: str) -> int:
     return count(text, 1)
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value

@@ -57,3 +57,8 @@ def print_diagnostics(found: Checked | SpecError) -> None:
 
     color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     print(render(found.diagnostics, found.source, "text", color), file=sys.stderr)
+
+
+def print_warning(found: Diagnostic) -> None:
+    """Shows a warning that comes up while a command runs."""
+    print_diagnostics(SpecError([found]))

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
-from dgmppl.cli.arguments import FINE, Add, add_device, add_set, add_spec, count, path, positive
-from dgmppl.cli.files import read_good
+from dgmppl.cli.arguments import FINE, SIGNALLED, Add, add_device, add_set, count, path, positive, seconds
+from dgmppl.cli.files import print_warning, read_good
+from dgmppl.diagnostics import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from dgmppl.train.runs import Run
 
 
 def add_commands(add: Add) -> None:
-    sub = add("train", _train, "fit a spec to its data and leave a run folder")
-    add_spec(sub)
-    sub.add_argument("--out", type=path, required=True, metavar="RUN", help="the folder to write")
+    sub = add("train", _train, "fit a spec to its data and leave a run folder; go on with one that was stopped")
+    sub.add_argument("spec", type=path, nargs="?", metavar="SPEC")
+    add_set(sub, "change a setting of the spec, such as train.epochs=5")
+    place = sub.add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", type=path, metavar="RUN", help="the folder to write")
+    place.add_argument(
+        "--resume", type=path, metavar="RUN", help="go on with this run; with SPEC, begin it if it is not there"
+    )
     sub.add_argument("--seed", type=count, metavar="N", help="short for --set train.seed=N")
     sub.add_argument("--overwrite", action="store_true", help="replace RUN if it holds a run")
-    add_device(sub, "auto")
+    add_device(sub, None)
+    sub.add_argument(
+        "--devices", type=positive, metavar="N", help="processes, each with a device of its own (default 1)"
+    )
+    sub.add_argument("--precision", choices=("32", "bf16", "16"), help="half precision inside networks (default 32)")
+    sub.add_argument("--compile", action="store_true", default=None, help="have torch compile the networks")
+    help_ = "between checkpoints (default 30); 0 writes one after each step"
+    sub.add_argument("--checkpoint-every", type=seconds, default=30.0, metavar="SECONDS", help=help_)
 
     sub = add("sample", _sample, "draw samples from a run's model")
     sub.add_argument("run", type=path, metavar="RUN")
@@ -35,24 +52,51 @@ def add_commands(add: Add) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     overrides = [*options.set, *([] if options.seed is None else [f"train.seed={options.seed}"])]
-    checked, _, plan = read_good(options.spec, overrides)
+    _verify_train(options)
+    begun = options.resume is not None and (options.spec is None or (options.resume / "run.json").exists())
+    checked = read_good(options.spec, overrides)[0] if options.spec else None
+    from dgmppl.train.device import is_first_process
+    from dgmppl.train.lifecycle import Hooks, How, read_run_spec, resume_run, train_spec
     from dgmppl.train.progress import show_progress
-    from dgmppl.train.runs import train_spec
 
-    with show_progress(plan.settings.epochs) as report:
-        _, run = train_spec(
-            checked,
-            options.out,
-            device=options.device,
-            overwrite=options.overwrite,
-            report=report,
-        )
-    record = run.record
+    how = {"device": options.device, "devices": options.devices, "precision": options.precision}
+    how = {name: value for name, value in {**how, "compiled": options.compile}.items() if value is not None}
+    out = options.resume or options.out
+    set_anew = [] if checked else overrides
+    plan = (checked or read_run_spec(out, set_anew)).plan
+    with show_progress(plan.settings.epochs if plan else 0) as progress:
+        on_epoch, on_step = getattr(progress, "on_epoch", progress), getattr(progress, "on_step", lambda *a: None)
+        hooks = Hooks(on_epoch, on_step, print_warning, options.checkpoint_every)
+        if begun:
+            _, run = resume_run(out, how, hooks, set_anew, checked)
+        elif checked is not None:
+            _, run = train_spec(checked, out, How(**how), hooks, overwrite=options.overwrite)
+    return _tell(run) if is_first_process() else FINE
+
+
+def _verify_train(options: argparse.Namespace) -> None:
+    """What argparse cannot say of flags that depend on each other."""
+    if options.spec is None and options.resume is None:
+        raise _misused("there is no spec to train", "dgmppl train SPEC --out RUN, or dgmppl train --resume RUN")
+    if options.resume is not None and options.overwrite:
+        raise _misused("--resume goes on with a run and --overwrite replaces it", "give one of them")
+
+
+def _misused(headline: str, help_: str) -> SpecError:
+    return SpecError([Diagnostic("E713", headline, help=help_)])
+
+
+def _tell(run: Run) -> int:
+    """What became of a run, in a few lines; the exit status."""
+    record, out = run.record, run.path
     kept = f"weights of epoch {record['best_epoch']} of {record['epochs']}"
-    interrupted = ", interrupted" if record["stopped"] == "interrupted" else ""
-    print(f"{record['model']}: {kept}, {record['seconds']:.0f} s on {record['device']}{interrupted}")
+    if run.signal:
+        print(f"{record['model']}: interrupted after {record['steps']} steps, in epoch {record['epochs'] + 1}")
+        print(f"`dgmppl train --resume {out}` goes on; until then {out} has the {kept}")
+        return SIGNALLED + run.signal
+    print(f"{record['model']}: {kept}, {record['seconds']:.0f} s on {record['device']}")
     _print_figures(record["figures"])
-    print(f"results in {options.out}, samples in {options.out / 'samples.png'}")
+    print(f"results in {out}, samples in {out / 'samples.png'}")
     return FINE
 
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from dgmppl.catalogue.training import GAMES, OBJECTIVES, OPTIMIZERS, SETTINGS, UNBUILT_OBJECTIVES, Option
+from dgmppl.catalogue.training import (
+    DECAYS,
+    GAMES,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SETTINGS,
+    SPLITS,
+    UNBUILT_OBJECTIVES,
+    Option,
+)
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.scope import Scope
 from dgmppl.source import Source, Span
@@ -18,6 +27,24 @@ class OptimizerSetting:
     name: str
     lr: float
     options: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DecaySetting:
+    """How the learning rate falls: a name of `DECAYS` with its options."""
+
+    name: str
+    options: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SplitSetting:
+    """Which rows train, validate and test: sizes below 1 are shares of the rows, others numbers of rows."""
+
+    rule: str
+    sizes: tuple[float, float, float]
+    seed: int = 0
+    span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -34,16 +61,28 @@ class ObjectiveSetting:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to fit. `clip` bounds the norm of the gradient; `adversary_optimizer` defaults to `optimizer`."""
+    """How to fit.
+
+    `batch` counts the rows of a step over all processes, computed in `accumulate` parts by each of them; `clip` bounds
+    the norm of the gradient; `lr` is that of `optimizer`, and `adversary_optimizer` defaults to it; `warmup` counts
+    steps; `ema` is the decay of the averaged weights. Without `split` a data set keeps its own; without `stream`
+    what is large is streamed.
+    """
 
     epochs: int = 1000
     patience: int = 20
     batch: int = 64
+    accumulate: int = 1
     optimizer: OptimizerSetting = OptimizerSetting("adamax", 1e-3)
     adversary_optimizer: OptimizerSetting | None = None
     adversary_steps: int = 1
     seed: int = 0
     clip: float | None = None
+    warmup: int = 0
+    decay: DecaySetting | None = None
+    ema: float | None = None
+    split: SplitSetting | None = None
+    stream: bool | None = None
 
 
 Read = Callable[[Scope, tree.Setting], object]
@@ -85,7 +124,27 @@ def check_settings(scope: Scope, spec: tree.Spec) -> tuple[TrainSettings, Object
                 seen[setting.name] = setting.name_span
                 settings[setting.name] = _READ[SETTINGS[setting.name]](scope, setting)
     objective = settings.pop("objective", None)
-    return replace(TrainSettings(), **settings), objective  # type: ignore[arg-type, return-value]
+    lr = settings.pop("lr", None)
+    found = replace(TrainSettings(), **settings)  # type: ignore[arg-type]
+    if isinstance(lr, float):
+        if "optimizer" in seen and not seen["lr"].override and _has_rate(spec):
+            scope.report(
+                "E202",
+                "the learning rate is given twice",
+                seen["lr"],
+                "given again",
+                notes=(Note(seen["optimizer"], "first given here"),),
+                help="either `optimizer = adamax(1e-3)` or `lr = 1e-3`",
+            )
+        found = replace(found, optimizer=replace(found.optimizer, lr=lr))
+    return found, objective  # type: ignore[return-value]
+
+
+def _has_rate(spec: tree.Spec) -> bool:
+    """Whether the optimiser comes with a learning rate of its own."""
+    settings = [s for b in spec.statements if isinstance(b, tree.Train) for s in b.settings if s.name == "optimizer"]
+    called = _called(settings[-1].value) if settings else None
+    return called is not None and any(not isinstance(a, tree.Keyword) for a in called[1])
 
 
 _WHAT: dict[type, str] = {
@@ -150,6 +209,86 @@ def _seed(scope: Scope, setting: tree.Setting) -> int:
 
 def _positive(scope: Scope, setting: tree.Setting) -> float:
     return _number(scope, setting.value, f"`{setting.name}`", 0.0, strict=True)
+
+
+def _fraction(scope: Scope, setting: tree.Setting) -> float:
+    value = _number(scope, setting.value, f"`{setting.name}`", 0.0, strict=True)
+    if value >= 1:
+        scope.fail("E305", f"`{setting.name}` is below 1", setting.value.span, f"this is {value:g}", help="ema = 0.999")
+    return value
+
+
+def _flag(scope: Scope, setting: tree.Setting) -> bool:
+    if not isinstance(setting.value, tree.Boolean):
+        _wrong(scope, setting.value, f"true or false for `{setting.name}`")
+    return setting.value.value
+
+
+def _decay(scope: Scope, setting: tree.Setting) -> DecaySetting:
+    called = _called(setting.value)
+    if called is None or called[0] not in DECAYS:
+        _unknown(scope, called, setting.value, "decay", DECAYS, "by name: cosine, or steps(30, 0.1)")
+    name, options = called[0], _options(scope, called, DECAYS[called[0]])
+    required = {"exponential": ("rate",), "steps": ("every", "factor")}.get(name, ())
+    for option in required:
+        if option not in options:
+            signature = f"{name}({', '.join(DECAYS[name])})"
+            scope.fail("E305", f"{name} needs `{option}`", setting.value.span, help=signature)
+    for option, (value, span) in options.items():
+        if option == "every":
+            if value < 1 or not value.is_integer():
+                scope.fail("E305", "`every` is a whole number of epochs", span, f"this is {value:g}")
+        elif value > 1 or (option == "rate" and value == 0):
+            scope.fail("E305", f"`{option}` is a factor up to 1", span, f"this is {value:g}")
+    return DecaySetting(name, {option: value for option, (value, _) in options.items()})
+
+
+def _split(scope: Scope, setting: tree.Setting) -> SplitSetting:
+    called = _called(setting.value)
+    if called is None or called[0] not in SPLITS:
+        _unknown(scope, called, setting.value, "split", SPLITS, "by name: shuffled(0.8, 0.1, 0.1, seed = 1)")
+    name, arguments = called
+    sizes = [a for a in arguments if not isinstance(a, tree.Keyword)]
+    if len(sizes) != 3:
+        help_ = f"train, validation and test: {name}(0.8, 0.1, 0.1) or {name}(1000, 350, 447)"
+        scope.fail("E305", f"{name} takes three sizes", setting.value.span, f"has {len(sizes)}", help=help_)
+    numbers = [_number(scope, a, "the size of a split", 0.0, strict=True) for a in sizes]
+    shares = [n for n in numbers if n < 1]
+    if not shares:
+        for number, argument in zip(numbers, sizes):
+            if not number.is_integer():
+                scope.fail("E305", "a number of rows is whole", argument.span, f"this is {number:g}")
+    elif len(shares) < 3 or sum(shares) > 1 + 1e-9:
+        help_ = f"{name}(0.8, 0.1, 0.1)"
+        what = "shares are all below 1 and sum to 1 at most"
+        scope.fail("E305", what, setting.value.span, f"these sum to {sum(numbers):g}", help=help_)
+    keywords = tuple(a for a in arguments if isinstance(a, tree.Keyword))
+    options = _options(scope, (name, keywords), SPLITS[name])
+    seed, span = options.get("seed", (0.0, setting.value.span))
+    if not seed.is_integer():
+        scope.fail("E305", "`seed` is a whole number", span, f"this is {seed:g}")
+    return SplitSetting(name, (numbers[0], numbers[1], numbers[2]), int(seed), setting.value.span)
+
+
+def _options(scope: Scope, called: Called, known: tuple[str, ...]) -> dict[str, tuple[float, Span]]:
+    """Numbers given by position or name, from 0, with their places."""
+    name, arguments = called
+    found: dict[str, tuple[float, Span]] = {}
+    signature = f"{name} takes {', '.join(known) or 'no options'}"
+    for k, argument in enumerate(arguments):
+        if isinstance(argument, tree.Keyword):
+            option, value = argument.name, argument.value
+        elif k < len(known):
+            option, value = known[k], argument
+        else:
+            scope.fail("E305", f"{name} takes {len(known)} options", argument.span, help=signature)
+        if option not in known:
+            help_ = did_you_mean(option, known, signature)
+            scope.fail("E305", f"{name} has no option `{option}`", argument.span, help=help_)
+        if option in found:
+            scope.fail("E305", f"`{option}` is given twice", argument.span, "given again")
+        found[option] = (_number(scope, value, f"`{option}`", 0.0), value.span)
+    return found
 
 
 def _called(expr: tree.Expr) -> tuple[str, tuple[tree.Expr | tree.Keyword, ...]] | None:
@@ -261,4 +400,8 @@ _READ: dict[str, Read] = {
     "positive": _positive,
     "optimizer": _optimizer,
     "objective": _objective,
+    "decay": _decay,
+    "split": _split,
+    "fraction": _fraction,
+    "flag": _flag,
 }

@@ -15,6 +15,7 @@ from dgmppl.runtime.bijections import (
     Softplus,
     Tanh,
 )
+from dgmppl.runtime.cases import Cases, errors_seen, every_missing_value, every_value, impute, log_prob_seen
 from dgmppl.runtime.chains import (
     Chain,
     Start,
@@ -68,6 +69,7 @@ from dgmppl.runtime.functions import (
 from dgmppl.runtime.games import GAMES, Game, gradient_penalty
 from dgmppl.runtime.model import GenerativeModel, Player
 from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
+from dgmppl.runtime.parts import Part, part_of_batch
 from dgmppl.runtime.samplers import gibbs, langevin
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Bijection",
+    "Cases",
     "Categorical",
     "Cauchy",
     "CausalConv",
@@ -108,6 +111,7 @@ __all__ = [
     "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
+    "Part",
     "Permute",
     "Player",
     "Poisson",
@@ -123,14 +127,20 @@ __all__ = [
     "bounded",
     "concat",
     "enumerate_binary",
+    "errors_seen",
+    "every_missing_value",
+    "every_value",
     "gibbs",
     "gibbs_sites",
     "gradient_penalty",
     "importance_bound",
+    "impute",
     "kl_divergence",
     "langevin",
     "log_mean_exp",
+    "log_prob_seen",
     "one_hot",
+    "part_of_batch",
     "positive",
     "pseudo_log_likelihood",
     "rescale",

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dgmppl.runtime.parts import current_part, rows_of
+
 Sweep = Callable[..., tuple[Tensor, ...]]
 
 
@@ -73,21 +75,32 @@ class Chain(nn.Module):
 
     @torch.no_grad()
     def forward(self, sweep: Sweep, *data: Tensor) -> tuple[Tensor, ...]:
-        """The state after ``steps`` sweeps; data, ``(n, ...)`` each, is where it starts if nothing else is."""
-        state = self._begin(data)
-        for _ in range(self.steps):
-            state = sweep(*state)
-        if self.persistent and self.training:
-            for k, value in enumerate(state):
-                getattr(self, f"state_{k}").copy_(value)
+        """The state after ``steps`` sweeps; data, ``(n, ...)`` each, is where it starts if nothing else is.
+
+        For a part of a batch (see ``dgmppl.runtime.parts``) its share of the persistent chains moves.
+        """
+        if not self.persistent:
+            state = data if self.from_data else tuple(s.draw(len(data[0]), data[0].device) for s in self.starts)
+            for _ in range(self.steps):
+                state = sweep(*state)
+            return state
+        kept = self.states()
+        part = current_part()
+        own = slice(None) if part is None else part.of(len(kept[0]))
+        with rows_of(len(kept[0])):
+            state = self._renewed(tuple(value[own] for value in kept))
+            for _ in range(self.steps):
+                state = sweep(*state)
+        if self.training:
+            for old, value in zip(kept, state, strict=True):
+                old[own] = value
         return state
 
-    def _begin(self, data: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        if not self.persistent:
-            if self.from_data:
-                return data
-            return tuple(start.draw(len(data[0]), data[0].device) for start in self.starts)
-        state: tuple[Tensor, ...] = tuple(getattr(self, f"state_{k}") for k in range(len(self.starts)))
+    def states(self) -> tuple[Tensor, ...]:
+        """The persistent chains, ``(chains, *shape)`` for each variable; none when they do not persist."""
+        return tuple(getattr(self, f"state_{k}") for k in range(len(self.starts))) if self.persistent else ()
+
+    def _renewed(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.restart > 0:
             renewed = torch.rand(len(state[0]), device=state[0].device) < self.restart
             state = tuple(

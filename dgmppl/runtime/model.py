@@ -36,6 +36,12 @@ class GenerativeModel(nn.Module):
     weights: ClassVar[dict[str, float]] = {}
     """Factors of the terms, in the loss only; a term that is not named has 1."""
 
+    apart: ClassVar[tuple[str, ...]] = ()
+    """Terms of the loss that are no part of the bound, and so of no figure."""
+
+    observer: Callable[[dict[str, Tensor]], None] | None = None
+    """Called with the terms of each loss: a fit keeps their course, and names the one that was not finite."""
+
     # Type checkers let a subclass name its own arguments in place of (*Any, **Any), as emitted classes do.
     def terms(self, *data: Any, **none: Any) -> dict[str, Tensor]:
         """The objective's terms by name, each ``(n,)`` in nats; the objective is their sum."""
@@ -43,16 +49,20 @@ class GenerativeModel(nn.Module):
 
     def loss(self, *data: Any, **none: Any) -> Tensor:
         """Minus the weighted sum of the terms, averaged over the batch."""
-        weighted = [
-            self.weights[name] * term if name in self.weights else term for name, term in self.terms(*data).items()
-        ]
+        terms = self.terms(*data)
+        if self.observer is not None:
+            self.observer(terms)
+        weighted = [self.weights[name] * term if name in self.weights else term for name, term in terms.items()]
         return -sum(weighted[1:], weighted[0]).mean()
 
     def figures(self, *data: Any, **none: Any) -> dict[str, Tensor]:
-        """What to report of each example, ``(n,)`` each: here the unweighted sum of the terms."""
+        """What to report of each example, ``(n,)`` each: here the unweighted sum of the terms.
+
+        A figure may be of some rows only, those that have a partial variable; it is shorter then.
+        """
         if self.criterion is None:
             return {}
-        terms = list(self.terms(*data).values())
+        terms = [term for name, term in self.terms(*data).items() if name not in self.apart]
         return {self.criterion: sum(terms[1:], terms[0])}
 
     def elbo(self, *data: Any, **none: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import zipfile
@@ -9,60 +10,89 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl import pipeline
+from dgmppl.data.table import Splits
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph import picture
 from dgmppl.graph.nodes import Graph
 from dgmppl.pipeline import Checked
 from dgmppl.plan.explain import explain_plan
 from dgmppl.plan.nodes import Plan
+from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source
 from dgmppl.syntax.format import format_spec
-from dgmppl.train.engine import Fit
+from dgmppl.train.engine import Epoch, Fit
 from dgmppl.train.figures import Estimate
-from dgmppl.train.folder import FORMAT, KIND, RECORD, SPEC, WEIGHTS, finite_only, write_json, write_weights
+from dgmppl.train.folder import FORMAT, KIND, METRICS, RECORD, SPEC, finite_only, write_json
 from dgmppl.train.pictures import draw_samples
 
 Arrays = dict[str, NDArray[np.float32]]
 Figures = dict[str, dict[str, Estimate]]
+Record = dict[str, Any]
 
 _PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
 
 
-def make_record(checked: Checked, model: GenerativeModel, result: Fit, figures: Figures, base: Path) -> dict[str, Any]:
-    """`run.json`: what opening the run needs, and what a reader wants to know of it.
+def start_record(
+    checked: Checked, model: GenerativeModel, splits: Splits, base: Path, how: Mapping[str, Any]
+) -> Record:
+    """`run.json` as a fit begins: what opening the run and going on with it need.
 
     Args:
         base: the folder that relative data paths start from; kept where the data is a file.
+        how: device, devices, precision and whether the networks are compiled.
     """
     graph, plan = parts(checked)
-    from_files = any(v.data and v.data.is_file for v in graph.observed)
-    return finite_only(
-        {
-            "kind": KIND,
-            "format": FORMAT,
-            "model": graph.name,
-            "spec": Path(checked.source.name).name,
-            "overrides": list(checked.overrides),
-            **({"data_folder": str(base.resolve())} if from_files else {}),
-            "settings": asdict(plan.settings),
-            "device": str(model.device),
-            "weights": sum(p.numel() for p in model.parameters()),
-            "epochs": len(result.epochs),
-            "stopped": result.stopped,
-            "criterion": model.criterion,
-            "best_epoch": result.best_epoch,
-            "seconds": round(sum(e.seconds for e in result.epochs), 3),
-            "figures": figures_as_data(figures),
-            "versions": _versions(),
-        }
-    )
+    from_files = any(v.data and v.data.is_file for v in graph.data)
+    return {
+        "kind": KIND,
+        "format": FORMAT,
+        "state": "running",
+        "model": graph.name,
+        "spec": Path(checked.source.name).name,
+        "spec_digest": digest(format_spec(checked.source.text)),
+        "overrides": list(checked.overrides),
+        **({"data_folder": str(base.resolve())} if from_files else {}),
+        "data": {"fingerprint": splits.fingerprint, "split": dict(splits.rule)},
+        "settings": settings_as_data(plan.settings),
+        **how,
+        "weights": sum(p.numel() for p in model.parameters()),
+        "criterion": model.criterion,
+        "versions": _versions(),
+    }
+
+
+def end_record(record: Mapping[str, Any], state: str, result: Fit, figures: Figures) -> Record:
+    """`run.json` once a fit has ended or was interrupted."""
+    return {
+        **record,
+        "state": state,
+        "epochs": len(result.epochs),
+        "steps": result.steps,
+        "stopped": result.stopped,
+        "best_epoch": result.best_epoch,
+        "seconds": round(sum(e.seconds for e in result.epochs), 3),
+        "figures": figures_as_data(figures),
+    }
+
+
+def digest(text: str) -> str:
+    """By which a changed spec is noticed."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def settings_as_data(settings: TrainSettings) -> Record:
+    """Settings as nested dicts, without the places in the spec where they stand."""
+    found = asdict(settings)
+    if found["split"] is not None:
+        del found["split"]["span"]
+    return found
 
 
 def _versions() -> dict[str, str | None]:
@@ -81,27 +111,22 @@ def figures_as_data(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
     return {split: {name: asdict(e) for name, e in found.items()} for split, found in figures.items()}
 
 
-def write_contents(
-    folder: Path,
-    checked: Checked,
-    model: GenerativeModel,
-    result: Fit,
-    record: Mapping[str, Any],
-    samples: Arrays,
-) -> None:
-    """Writes all files of a run; plan and source are those of the canonical spec beside them."""
+def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> None:
+    """Writes what is known before the fit; plan and source are those of the canonical spec beside them."""
     spec = Source(SPEC, format_spec(checked.source.text))
     copy = pipeline.check(spec, overrides=checked.overrides)
     graph, plan = parts(copy)
     (folder / SPEC).write_text(spec.text, encoding="utf-8")
     (folder / "model.py").write_text(pipeline.emit(copy).text, encoding="utf-8")
     (folder / "plan.json").write_text(explain_plan(plan, "json") + "\n", encoding="utf-8")
-    write_weights(model, folder / WEIGHTS)
-    lines = [json.dumps(finite_only(asdict(epoch)), allow_nan=False) for epoch in result.epochs]
-    (folder / "metrics.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    write_picture(samples, graph, folder / "samples.png")
+    (folder / METRICS).touch()
     picture.render(graph, folder / "graph.svg")
     write_json(folder / RECORD, record)
+
+
+def metrics_line(epoch: Epoch) -> str:
+    """An epoch as a line of `metrics.jsonl`."""
+    return json.dumps(finite_only(asdict(epoch)), allow_nan=False) + "\n"
 
 
 def parts(checked: Checked) -> tuple[Graph, Plan]:
@@ -116,7 +141,7 @@ def write_picture(samples: Arrays, graph: Graph, out: Path) -> None:
     draw_samples(samples, {v.name: v.type for v in graph.variables}, out)
 
 
-def write_arrays(samples: Arrays, graph: Graph, out: Path) -> None:
+def write_arrays(samples: Arrays, graph: Graph, out: Path | IO[bytes]) -> None:
     """Samples as a .npz file, an array of each variable's name."""
     # Not numpy.savez, whose own argument names a variable may have.
     with zipfile.ZipFile(out, "w") as archive:

@@ -1,7 +1,10 @@
-"""Where to compute, and seeds that leave the caller's random numbers alone."""
+"""Where to compute: one device or several, in which precision; and seeds that leave other random numbers alone."""
 
 from __future__ import annotations
 
+import logging
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,20 +14,53 @@ from lightning_fabric import Fabric
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
-def open_device(name: str = "auto") -> Fabric:
-    """The one device to compute on: `auto` takes a CUDA device where there is one, else the CPU.
+def open_device(name: str = "auto", devices: int = 1, precision: str = "32") -> Fabric:
+    """The devices to compute on: `auto` takes CUDA devices where there are any, else the CPU.
+
+    Processes that torchrun started take their number from it; otherwise `Fabric.launch` starts `devices` of them.
+
+    Args:
+        name: "auto", "cpu" or "cuda".
+        devices: processes on this machine, each with a device of its own; on the CPU they share its cores.
+        precision: "32"; "bf16" or "16" for networks in half precision where torch's autocast deems it safe.
 
     Raises:
-        SpecError: where `cuda` is asked for and not there.
+        SpecError: where `cuda`, or as many devices, are asked for and not there, and for half precision that the
+            device lacks.
     """
-    available = torch.cuda.is_available()
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cuda" and not available:
-        help_ = "leave --device out to use what is there"
-        raise SpecError([Diagnostic("E612", "there is no CUDA device on this machine", help=help_)])
-    cuda = available and name in ("auto", "cuda")
-    return Fabric(accelerator="cuda" if cuda else "cpu", devices=1)
+        raise _error("E612", "there is no CUDA device on this machine", "leave --device out to use what is there")
+    cuda = bool(available) and name in ("auto", "cuda")
+    if precision == "16" and not cuda:
+        raise _error("E620", "--precision 16 needs a CUDA device", "--precision bf16 works on the CPU as well")
+    nodes = 1
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    if cuda and devices > available:
+        found = f"{available} CUDA device{'' if available == 1 else 's'}"
+        raise _error("E612", f"there are {found} on this machine, not {devices}", f"--devices {available}")
+    several = devices * nodes > 1
+    # Its notes on what it found are of no use to somebody who asked for it.
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Fabric(
+            accelerator="cuda" if cuda else "cpu",
+            strategy="ddp" if several else "auto",
+            devices=devices,
+            num_nodes=nodes,
+            precision=PRECISIONS[precision],  # type: ignore[arg-type]
+        )
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks and writes for all: the only one, or the first of several."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
@@ -33,3 +69,22 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+def random_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """The states of torch's generators."""
+    found = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        found["cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def restore_random(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Puts torch's generators where `random_states` found them."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def _error(code: str, headline: str, help_: str) -> SpecError:
+    return SpecError([Diagnostic(code, headline, help=help_)])

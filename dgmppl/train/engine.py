@@ -5,28 +5,47 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
-from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.plan.settings import TrainSettings
-from dgmppl.runtime import GenerativeModel, Player
+from dgmppl.runtime import Chain, GenerativeModel, Part, Player, part_of_batch
 from dgmppl.source import Span
+from dgmppl.train import failures
+from dgmppl.train.averaging import Average
+from dgmppl.train.batches import Examples, MemoryExamples, batches_of, with_next
+from dgmppl.train.device import open_device, random_states, restore_random
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.optimizers import build_optimizer
+from dgmppl.train.processes import Processes
+from dgmppl.train.schedules import build_schedule
 
 Spans = Mapping[str, Span]
+State = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to: the mean loss of each player, and the figures on the validation rows."""
+    """What an epoch came to.
+
+    Losses, of each player, and terms of the objective are means over the rows that were stepped on, in nats where
+    they are likelihoods; rates are the learning rates of its last step; `validation` has the figures on the
+    validation rows. `step` counts the steps of the fit so far, `seconds` are the epoch's own.
+    """
 
     number: int
+    step: int
     seconds: float
     losses: Mapping[str, float]
+    terms: Mapping[str, float]
+    rates: Mapping[str, float]
     validation: Mapping[str, float]
     best: bool
 
@@ -39,161 +58,367 @@ class Fit:
     """
 
     epochs: tuple[Epoch, ...]
+    steps: int
     best_epoch: int
     stopped: str
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on while a model is fitted, and may end it.
+
+    Args:
+        epoch: called after each epoch.
+        step: called after each step with its number in the epoch, how many the epoch has, and the epoch's number.
+        keep: takes the state of the fit, to be given to `Fitting.restore`; called every `every` seconds, when the
+            fit is interrupted, and when it ends.
+        interrupted: asked after each step whether to end.
+    """
+
+    epoch: Callable[[Epoch], None] = lambda epoch: None
+    step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
+    keep: Callable[[State], None] = lambda state: None
+    every: float = math.inf
+    interrupted: Callable[[], bool] = lambda: False
+
+
 def fit(
     model: GenerativeModel,
-    train: Sequence[Tensor],
-    validation: Sequence[Tensor],
+    train: Sequence[Tensor] | Examples,
+    validation: Sequence[Tensor] | Examples,
     settings: TrainSettings,
     report: Callable[[Epoch], None] = lambda epoch: None,
     spans: Spans | None = None,
 ) -> Fit:
-    """Fits a model in place and leaves it with its best weights.
+    """Fits a model in place, on the device where it is, and leaves it with its best weights; see `Fitting`.
+
+    Args:
+        train, validation: the tensors `model.data`, each (rows, ...).
+        report: called after each epoch.
+    """
+    rows = [data if not isinstance(data, Sequence) else MemoryExamples(data) for data in (train, validation)]
+    fitting = Fitting(model, rows[0], rows[1], settings, open_device(model.device.type), spans)
+    return fitting.run(Watch(epoch=report))
+
+
+@dataclass
+class _Totals:
+    """Sums over the rows that were stepped on in the epoch so far."""
+
+    losses: dict[str, float]
+    rows: dict[str, int]
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    term_rows: int = 0
+
+    def means(self) -> tuple[dict[str, float], dict[str, float]]:
+        losses = {name: total / self.rows[name] for name, total in self.losses.items()}
+        return losses, {name: total.item() / self.term_rows for name, total in self.terms.items()}
+
+
+class Fitting:
+    """A fit in progress, which can be stopped after any step, kept, and gone on with to the same bits.
 
     Batches are drawn in an order that `settings.seed` fixes; the noise of the losses comes from torch's
     global generator, which the caller seeds. After each epoch the figure `model.criterion` is averaged over
     the validation rows; the weights with its largest value are kept, and `settings.patience` epochs without
-    a better one end the fit. A model without a criterion runs all epochs and keeps its last weights.
-    An interrupt from the keyboard ends the fit with what it has, once an epoch is complete.
+    a better one end the fit. A model without a criterion runs all epochs and keeps its last weights. With
+    `settings.ema` the averaged weights are the ones that are validated and kept.
+
+    Several processes compute parts of each batch, and so does one process with `settings.accumulate`; the loss and
+    its gradient are those of the whole batch.
 
     Args:
         model: on the device of the data.
-        train, validation: the tensors `model.data`, each (rows, ...).
+        train, validation: rows of `model.data`.
         settings: see `TrainSettings`.
-        report: called after each epoch.
+        fabric: the devices, launched.
         spans: where each term of the objective stands in the spec, to name it when it is not finite.
+        names: of the variables in the spec, in the order of `model.data`.
 
     Raises:
-        SpecError: when a loss or, throughout, the criterion is not finite, and when nothing can be fitted.
+        SpecError: when nothing can be fitted.
     """
-    players = [(player, _optimizer(player, settings)) for player in model.players() if player.parameters]
-    if not players:
-        raise SpecError([_nothing_to_fit()])
-    order = torch.Generator().manual_seed(settings.seed)
-    epochs: list[Epoch] = []
-    best, best_epoch, best_weights = -math.inf, 0, None
-    stopped = "epochs"
-    try:
-        for number in range(1, settings.epochs + 1):
-            start = time.perf_counter()
-            model.train()
-            losses = _run_epoch(model, players, train, settings, order, number, spans or {})
-            validated = {name: e.mean for name, e in evaluate_figures(model, validation).items()}
-            value = validated[model.criterion] if model.criterion else 0.0
-            # NaN compares false: an epoch whose criterion is not finite is never the best.
-            better = model.criterion is None or best < value < math.inf
-            epochs.append(Epoch(number, time.perf_counter() - start, losses, validated, better))
-            if better:
-                best, best_epoch = value, number
-                best_weights = _copy_weights(model) if model.criterion else None
-            report(epochs[-1])
-            if number - best_epoch >= settings.patience:
-                stopped = "patience"
-                break
-    except KeyboardInterrupt:
-        if not epochs:
-            raise
-        stopped = "interrupted"
-    if epochs and best_epoch == 0:
-        raise SpecError([_never_finite(model, epochs[-1])])
-    if best_weights is not None:
-        model.load_state_dict(best_weights)
-    model.eval()
-    return Fit(tuple(epochs), best_epoch, stopped)
 
+    def __init__(
+        self,
+        model: GenerativeModel,
+        train: Examples,
+        validation: Examples,
+        settings: TrainSettings,
+        fabric: Fabric,
+        spans: Spans | None = None,
+    ) -> None:
+        self.model, self.train, self.validation, self.settings = model, train, validation, settings
+        self.spans = spans or {}
+        self.processes = Processes(fabric)
+        self.precision = fabric.strategy.precision
+        self.batches = -(-train.count // settings.batch)
+        self.players = [_Side(p, settings, self.batches) for p in model.players() if p.parameters]
+        if not self.players:
+            raise failures.nothing_to_fit()
+        self.average = Average(model, settings.ema) if settings.ema else None
+        count = self.processes.count * settings.accumulate
+        first = self.processes.rank * settings.accumulate
+        self.parts = [Part(first + k, count) for k in range(settings.accumulate)]
+        self.order = torch.Generator().manual_seed(settings.seed)
+        self.order_state = self.order.get_state()
+        self.epochs: list[Epoch] = []
+        self.position, self.steps, self.seconds = 0, 0, 0.0
+        self.totals = self._no_totals()
+        self.best, self.best_epoch = -math.inf, 0
+        self.best_weights: dict[str, Tensor] | None = None
+        self.finite_weights = _copy_weights(model)
+        self.stopped = "" if settings.epochs else "epochs"
+        self.terms: dict[str, Tensor] = {}
 
-def _optimizer(player: Player, settings: TrainSettings) -> torch.optim.Optimizer:
-    own = settings.adversary_optimizer if player.name == "adversary" else None
-    return build_optimizer(own or settings.optimizer, player.parameters)
+    def run(self, watch: Watch) -> Fit:
+        """Goes on until the fit ends or is interrupted, and leaves the model with its best weights.
 
+        Raises:
+            SpecError: when a loss or, throughout, the criterion is not finite; `failures.NotFinite` has the batch.
+        """
+        self.model.observer = self._observe
+        saved = time.monotonic()
+        try:
+            while not self.stopped:
+                started = time.perf_counter()
+                self.model.train()
+                self.order.set_state(self.order_state)
+                batches = with_next(batches_of(self.train, self.order, self.settings.batch), self._reach())
+                for group in islice(batches, self.position, None):
+                    interrupted, due = self._step(group, watch.interrupted(), time.monotonic() - saved >= watch.every)
+                    watch.step(self.position, self.batches, len(self.epochs) + 1)
+                    if interrupted or due:
+                        self.seconds += time.perf_counter() - started
+                        started = time.perf_counter()
+                        self._keep(watch)
+                        saved = time.monotonic()
+                    if interrupted:
+                        return self._result("interrupted")
+                self.seconds += time.perf_counter() - started
+                self._end_epoch()
+                watch.epoch(self.epochs[-1])
+            if self.epochs and self.best_epoch == 0:
+                raise failures.never_finite(self.model.criterion or "", self.epochs[-1].validation)
+            self._keep(watch)
+        finally:
+            self.model.observer = None
+        return self._result(self.stopped)
 
-def _run_epoch(
-    model: GenerativeModel,
-    players: Sequence[tuple[Player, torch.optim.Optimizer]],
-    data: Sequence[Tensor],
-    settings: TrainSettings,
-    order: torch.Generator,
-    epoch: int,
-    spans: Spans,
-) -> dict[str, float]:
-    """One pass over the data; the mean loss of each player, its steps weighted by the batch's rows.
+    def _result(self, stopped: str) -> Fit:
+        if self.best_weights is not None:
+            self.model.load_state_dict(self.best_weights)
+        self.model.eval()
+        return Fit(tuple(self.epochs), self.steps, self.best_epoch, stopped)
 
-    Where the adversary takes several steps for one of the model's, each is on another batch (Goodfellow et al.,
-    2014, Algorithm 1; Arjovsky et al., 2017, Algorithm 1): the ones that come next in the epoch's order.
-    """
-    totals = {player.name: 0.0 for player, _ in players}
-    steps = dict.fromkeys(totals, 0)
-    batches = torch.randperm(len(data[0]), generator=order).to(data[0].device).split(settings.batch)
-    for number in range(len(batches)):
-        for player, optimizer in players:
-            for step in range(settings.adversary_steps if player.name == "adversary" else 1):
-                index = batches[(number + step) % len(batches)]
-                batch = [tensor[index] for tensor in data]
+    def _reach(self) -> int:
+        """Batches that a step looks at: where the adversary takes several steps for one of the model's, each is on
+        another batch (Goodfellow et al., 2014, Algorithm 1; Arjovsky et al., 2017, Algorithm 1), those that come
+        next in the epoch's order.
+        """
+        return max(side.steps for side in self.players)
+
+    def _step(self, group: Sequence[Tensor], interrupted: bool, due: bool) -> tuple[bool, bool]:
+        """A step of each player; whether any process wants to end, and whether the first wants to keep the state."""
+        for side in self.players:
+            for index in group[: side.steps]:
+                interrupted, due = self._move(side, index, interrupted, due)
+        self.position += 1
+        self.steps += 1
+        return interrupted, due
+
+    def _move(self, side: _Side, index: Tensor, interrupted: bool, due: bool) -> tuple[bool, bool]:
+        """One step of a player on the rows `index`."""
+        player, total = side.player, len(index)
+        # Only this player's gradients: the other side of a game must not collect any.
+        inputs = player.parameters if len(self.players) > 1 else None
+        value, bad = 0.0, None
+        noise = random_states(self.model.device) if len(self.parts) > 1 else None
+        side.optimizer.zero_grad()
+        for k, part in enumerate(self.parts):
+            own = part.of(total)
+            rows = own.stop - own.start
+            if not rows:
+                continue
+            if k and noise is not None:
+                restore_random(noise, self.model.device)
+            batch = self.train.take(index[own])
+            with part_of_batch(part, total), self.precision.forward_context():
                 loss = player.loss(*batch)
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise SpecError([_not_finite(model, player, batch, value, epoch, spans)])
-                if not loss.requires_grad:
-                    raise SpecError([_nothing_to_fit()])
-                optimizer.zero_grad()
-                # Only this player's gradients: the other side of a game must not collect any.
-                loss.backward(inputs=player.parameters if len(players) > 1 else None)
-                if settings.clip is not None:
-                    torch.nn.utils.clip_grad_norm_(player.parameters, settings.clip)
-                optimizer.step()
-                totals[player.name] += value * len(index)
-                steps[player.name] += len(index)
-    return {name: total / steps[name] for name, total in totals.items()}
+            here = loss.item()
+            if not math.isfinite(here):
+                bad = failures.Bad(player.name, here, batch, self.terms)
+                break
+            if not loss.requires_grad:
+                raise failures.nothing_to_fit()
+            # The mean over the batch is that of its parts, each with its share.
+            share = rows / total
+            self.precision.backward(loss if share == 1 else loss * share, None, inputs=inputs)
+            value += here * share
+            self._count_terms(rows)
+        if self.processes.count > 1:
+            value, found, interrupted, due = self.processes.agree(value, bad is not None, interrupted, due)
+            if found is not None:
+                bad = self.processes.share(bad, found)
+        if bad is not None:
+            raise failures.not_finite(self.model, bad, len(self.epochs) + 1, self.spans, self.finite_weights)
+        if self.processes.count > 1:
+            self.processes.add_gradients(player.parameters)
+        if self.settings.clip is not None:
+            self.precision.unscale_gradients(side.optimizer)
+            torch.nn.utils.clip_grad_norm_(player.parameters, self.settings.clip)
+        self.precision.optimizer_step(side.optimizer)
+        if side.schedule is not None:
+            side.schedule.step()
+        if self.average is not None and player.name == "model":
+            self.average.update()
+        self.totals.losses[player.name] += value * total
+        self.totals.rows[player.name] += total
+        return interrupted, due
+
+    def _observe(self, terms: dict[str, Tensor]) -> None:
+        self.terms = {name: term.detach() for name, term in terms.items()}
+
+    def _count_terms(self, rows: int) -> None:
+        """Adds up the terms of a loss that was finite; they stay on the device until the epoch ends."""
+        if not self.terms:
+            return
+        for name, term in self.terms.items():
+            total = term.sum() if term.dim() else term * rows
+            self.totals.terms[name] = self.totals.terms[name] + total if name in self.totals.terms else total
+        self.totals.term_rows += rows
+        self.terms = {}
+
+    def _end_epoch(self) -> None:
+        number, started = len(self.epochs) + 1, time.perf_counter()
+        self.processes.gather_chains(self._chains())
+        totals = self.totals
+        if self.processes.count > 1 and totals.terms:
+            totals.terms, totals.term_rows = self.processes.add_terms(totals.terms, totals.term_rows)
+        losses, terms = totals.means()
+        with self._averaged():
+            validated = {name: e.mean for name, e in evaluate_figures(self.model, self.validation).items()}
+            validated = self.processes.share(validated, 0)
+            criterion = self.model.criterion
+            value = validated[criterion] if criterion else 0.0
+            # NaN compares false: an epoch whose criterion is not finite is never the best.
+            better = criterion is None or self.best < value < math.inf
+            if better:
+                self.best, self.best_epoch = value, number
+                # Without a criterion the last weights are kept, which are there anyway unless they are averaged.
+                kept = criterion is not None or self.average is not None
+                self.best_weights = _copy_weights(self.model) if kept else None
+        seconds = self.seconds + time.perf_counter() - started
+        rates = {side.player.name: side.rate for side in self.players}
+        self.epochs.append(Epoch(number, self.steps, seconds, losses, terms, rates, validated, better))
+        self.position, self.seconds, self.totals = 0, 0.0, self._no_totals()
+        self.order_state = self.order.get_state()
+        self.finite_weights = _copy_weights(self.model)
+        if number - self.best_epoch >= self.settings.patience:
+            self.stopped = "patience"
+        elif number >= self.settings.epochs:
+            self.stopped = "epochs"
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return self.average.applied() if self.average is not None else nullcontext()
+
+    def _no_totals(self) -> _Totals:
+        names = [side.player.name for side in self.players]
+        return _Totals(dict.fromkeys(names, 0.0), dict.fromkeys(names, 0))
+
+    def _chains(self) -> list[Chain]:
+        return [m for m in self.model.modules() if isinstance(m, Chain) and m.persistent]
+
+    def _keep(self, watch: Watch) -> None:
+        self.processes.gather_chains(self._chains())
+        self.finite_weights = _copy_weights(self.model)
+        state = self.state()
+        if self.processes.rank == 0:
+            watch.keep(state)
+
+    def state(self) -> State:
+        """All that going on depends on, as nested dicts and lists of tensors, numbers and texts."""
+        return {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "position": self.position,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+            "weights": self.model.state_dict(),
+            "average": self.average.state() if self.average else None,
+            "players": {side.player.name: side.state() for side in self.players},
+            "precision": dict(self.precision.state_dict()),
+            "order": self.order_state,
+            "losses": self.totals.losses,
+            "rows": self.totals.rows,
+            "processes": self.processes.gather(
+                {
+                    "random": random_states(self.model.device),
+                    "terms": self.totals.terms,
+                    "term_rows": self.totals.term_rows,
+                }
+            ),
+        }
+
+    def restore(self, state: State) -> None:
+        """Puts the fit where `state` was taken.
+
+        Raises:
+            ValueError, KeyError, RuntimeError: when the state is of another model or other settings.
+        """
+        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.position, self.steps, self.seconds = state["position"], state["steps"], state["seconds"]
+        self.stopped, self.best, self.best_epoch = state["stopped"], state["best"], state["best_epoch"]
+        device = self.model.device
+        best = state["best_weights"]
+        self.best_weights = None if best is None else {name: value.to(device) for name, value in best.items()}
+        self.model.load_state_dict(state["weights"])
+        if self.average is not None:
+            self.average.restore(state["average"])
+        for side in self.players:
+            side.restore(state["players"][side.player.name])
+        if state["precision"]:
+            self.precision.load_state_dict(state["precision"])
+        self.order_state = state["order"]
+        own, *others = state["processes"]
+        if len(others) + 1 == self.processes.count:
+            own = state["processes"][self.processes.rank]
+        terms = {name: value.to(device) for name, value in own["terms"].items()}
+        self.totals = _Totals(dict(state["losses"]), dict(state["rows"]), terms, own["term_rows"])
+        restore_random(own["random"], device)
+        self.finite_weights = _copy_weights(self.model)
 
 
-def _nothing_to_fit() -> Diagnostic:
-    return Diagnostic(
-        "E614",
-        "there is nothing to fit: the objective depends on no weights",
-        help="put a network or `param` where a number stands: p(x) = Normal(param)",
-    )
+class _Side:
+    """A player with its optimiser and schedule."""
+
+    def __init__(self, player: Player, settings: TrainSettings, batches: int) -> None:
+        self.player = player
+        adversary = player.name == "adversary"
+        own = settings.adversary_optimizer if adversary else None
+        self.steps = settings.adversary_steps if adversary else 1
+        self.optimizer = build_optimizer(own or settings.optimizer, player.parameters)
+        self.schedule: LambdaLR | None = build_schedule(self.optimizer, settings, batches * self.steps)
+
+    @property
+    def rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def state(self) -> State:
+        schedule = None if self.schedule is None else self.schedule.last_epoch
+        return {"optimizer": self.optimizer.state_dict(), "schedule": schedule}
+
+    def restore(self, state: State) -> None:
+        groups = self.optimizer.state_dict()["param_groups"]
+        groups[0]["lr"] = state["optimizer"]["param_groups"][0]["lr"]
+        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
+        if self.schedule is not None:
+            self.schedule.last_epoch = state["schedule"]
+            self.schedule._last_lr = [self.rate]
 
 
 def _copy_weights(model: GenerativeModel) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _not_finite(
-    model: GenerativeModel, player: Player, batch: Sequence[Tensor], value: float, epoch: int, spans: Spans
-) -> Diagnostic:
-    """Says which weight or which term made the loss useless, as far as that can be found."""
-    when = f"in epoch {epoch}"
-    help_ = "a smaller learning rate, or train { clip = 1 }, often helps"
-    for name, weight in model.named_parameters():
-        if not torch.isfinite(weight).all():
-            headline = f"the weights {name} are no longer finite {when}, because a gradient was not"
-            return Diagnostic("E611", headline, help=help_)
-    for name, term in _terms(model, batch).items():
-        bad = ~torch.isfinite(term)
-        if bad.any():
-            example = int(bad.nonzero()[0, 0]) if term.dim() else 0
-            found = term.flatten()[example].item()
-            headline = f"the term {name} is {found} for an example of the data {when}"
-            if name.startswith("log p(") and found == -math.inf:
-                help_ = "is every value of the data possible under this factor? " + help_
-            return Diagnostic("E610", headline, spans.get(name), f"{found} nats", help=help_)
-    loss = "the loss" if player.name == "model" else f"the loss of the {player.name}"
-    return Diagnostic("E610", f"{loss} is {value} {when}", help=help_)
-
-
-def _terms(model: GenerativeModel, batch: Sequence[Tensor]) -> dict[str, Tensor]:
-    try:
-        with torch.no_grad():
-            return model.terms(*batch)
-    except NotImplementedError:
-        return {}
-
-
-def _never_finite(model: GenerativeModel, last: Epoch) -> Diagnostic:
-    name = model.criterion or ""
-    headline = f"{name} was not finite on the validation rows in any epoch: {last.validation[name]}"
-    help_ = "are there values in the validation rows to which the model gives probability 0?"
-    return Diagnostic("E613", headline, help=help_)

@@ -1,31 +1,46 @@
-"""The run folder as files: written whole or not at all, and opened as data that is never run.
+"""The run folder as files: each is written whole or not at all, and opened as data that is never run.
 
-spec.dgm             the spec, in canonical form        metrics.jsonl   a line an epoch
-model.py             what ran, to be read               samples.png     samples of the fitted model
-plan.json            the plan                           graph.svg       the graph
-weights.safetensors  the best weights                   run.json        overrides, seed, versions, figures
+From the start:                                         At the end:
+spec.dgm      the spec, in canonical form               weights.safetensors  the best weights
+model.py      what runs, to be read                     samples.png          samples of the fitted model
+plan.json     the plan                                  report.html          all of it on a page
+graph.svg     the graph
+run.json      state, settings, versions, figures        Where a loss was not finite:
+metrics.jsonl a line an epoch                           not_finite.npz       the batch that it arose on
+tensorboard/  the same as events
+checkpoint.safetensors, checkpoint.previous.safetensors (see dgmppl.train.checkpoint)
+lock          held by the process that works on the run
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import math
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.train.checkpoint import write_atomically
 
 KIND = "dgmppl run"
-FORMAT = 1
-SPEC, RECORD, WEIGHTS = "spec.dgm", "run.json", "weights.safetensors"
+FORMAT = 2
+STATES = ("running", "finished", "interrupted", "failed")
+SPEC, RECORD, WEIGHTS, METRICS, BATCH = "spec.dgm", "run.json", "weights.safetensors", "metrics.jsonl", "not_finite.npz"
+LOCK = "lock"
+# A draft is renamed within seconds; one that is older was left by a process that was killed.
+_STALE_SECONDS = 600
 
 
 def verify_free(out: Path, overwrite: bool) -> None:
@@ -41,7 +56,10 @@ def verify_free(out: Path, overwrite: bool) -> None:
     if not _is_run(out):
         raise _error("E606", f"{out} holds files that are not a run's", "name another folder with --out")
     if not overwrite:
-        raise _error("E606", f"{out} holds a run already", "--overwrite replaces it, --out names another folder")
+        help_ = "--resume goes on with it, --overwrite replaces it, --out names another folder"
+        raise _error("E606", f"{out} holds a run already", help_)
+    with hold(out):
+        pass
 
 
 def verify_writable(out: Path) -> None:
@@ -67,6 +85,7 @@ def new_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
     out = out.resolve()
     verify_free(out, overwrite)
     draft = _draft(out)
+    _remove_stale(out)
     try:
         draft.mkdir(parents=True)
     except OSError as error:
@@ -85,6 +104,39 @@ def new_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
         raise
 
 
+def _remove_stale(out: Path) -> None:
+    """Removes what a killed process left beside `out`."""
+    for draft in out.parent.glob(f".{glob.escape(out.name)}.*"):
+        if _DRAFT.fullmatch(draft.name.removeprefix(f".{out.name}")):
+            with suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
+                    shutil.rmtree(draft)
+
+
+_DRAFT = re.compile(r"\.[0-9a-f]{8}(\.old)?")
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keeps other processes from working on a run while the body runs.
+
+    Raises:
+        SpecError: when one does already, on this machine or on another one that shares the file system.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        help_ = "wait until it ends, or end it: Ctrl-C leaves a checkpoint to go on from"
+        raise _error("E623", f"another process is working on {folder}", help_) from None
+    except OSError as error:
+        raise _error("E607", f"cannot write to {folder}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _is_run(folder: Path) -> bool:
     try:
         read_record(folder)
@@ -94,8 +146,21 @@ def _is_run(folder: Path) -> bool:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """JSON for people and programs; numbers that JSON has not become null."""
-    path.write_text(json.dumps(finite_only(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """JSON for people and programs, whole or not at all; numbers that JSON has not become null."""
+    text = json.dumps(finite_only(value), indent=2, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def append(path: Path, line: str) -> None:
+    """Adds a line to a file. Should the disk be full, what was written of it is taken back."""
+    with path.open("ab") as file:
+        start = file.tell()
+        try:
+            file.write(line.encode())
+            file.flush()
+        except OSError:
+            file.truncate(start)
+            raise
 
 
 def finite_only(value: Any) -> Any:
@@ -132,16 +197,18 @@ def read_record(folder: Path) -> dict[str, Any]:
     overrides = record.get("overrides")
     if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
         raise _error("E603", f"{path} lacks the list of overrides")
+    if record.get("state") not in STATES:
+        raise _error("E603", f"{path} has the state {record.get('state')!r}, not one of {', '.join(STATES)}")
     if not isinstance(record.get("data_folder", "."), str):
         raise _error("E603", f"the data_folder of {path} is not a text")
     return record
 
 
-def write_weights(model: torch.nn.Module, path: Path) -> None:
+def write_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
     """All weights and buffers as safetensors; a weight that two networks share is written for each."""
-    state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    state = {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}
     # Not save_file, whose files only their owner can read.
-    path.write_bytes(save(state))
+    write_atomically(path, save(state))
 
 
 def read_weights(model: torch.nn.Module, path: Path) -> None:
@@ -157,6 +224,11 @@ def read_weights(model: torch.nn.Module, path: Path) -> None:
     except (SafetensorError, OSError, ValueError) as error:
         headline = f"cannot read {path}: it is not a safetensors file ({error})"
         raise _error("E604", headline, "weights are read as safetensors only, which hold nothing but numbers") from None
+    fill_weights(model, saved, path)
+
+
+def fill_weights(model: torch.nn.Module, saved: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Fills a compiled model with the weights that `path` holds; E605 when they are not just the model's."""
     expected = model.state_dict()
     problems = [f"{name} is missing" for name in expected if name not in saved]
     problems += [f"{name} is not in the model" for name in saved if name not in expected]

@@ -1,0 +1,390 @@
+"""The life of a run: begun, killed or interrupted and gone on with, ended. Its folder is on disk all the while."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from dgmppl import pipeline
+from dgmppl.data.table import Splits
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.nodes import Graph
+from dgmppl.pipeline import Checked
+from dgmppl.plan.nodes import Plan
+from dgmppl.runtime import GenerativeModel
+from dgmppl.source import Source, Span
+from dgmppl.syntax.format import format_spec
+from dgmppl.train import failures
+from dgmppl.train.batches import open_examples
+from dgmppl.train.checkpoint import damaged, read_checkpoint, write_atomically, write_checkpoint
+from dgmppl.train.compilation import compile_networks
+from dgmppl.train.contents import (
+    Record,
+    digest,
+    end_record,
+    metrics_line,
+    parts,
+    settings_as_data,
+    start_record,
+    write_arrays,
+    write_picture,
+    write_start,
+)
+from dgmppl.train.device import DEVICES, PRECISIONS, is_first_process, open_device, seeded
+from dgmppl.train.engine import Epoch, Fit, Fitting, State, Watch
+from dgmppl.train.events import Events
+from dgmppl.train.figures import evaluate_figures
+from dgmppl.train.folder import (
+    BATCH,
+    METRICS,
+    RECORD,
+    SPEC,
+    WEIGHTS,
+    append,
+    hold,
+    new_folder,
+    read_record,
+    verify_free,
+    verify_writable,
+    write_json,
+    write_weights,
+)
+from dgmppl.train.runs import Run, draw, load_data, load_run, located, open_spec
+from dgmppl.train.signals import Request, requests_to_end
+
+_PICTURED = 64
+# What may differ from the run's own when it is gone on with: they change when a fit ends, and nothing before that.
+_EXTENSIONS = ("train.epochs", "train.patience")
+
+
+@dataclass(frozen=True)
+class How:
+    """How a fit is computed. None of it changes what is fitted.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+        devices: processes on this machine, each with a device of its own.
+        precision: "32", "bf16" or "16", see `open_device`.
+        compiled: whether networks are compiled by torch first.
+    """
+
+    device: str = "auto"
+    devices: int = 1
+    precision: str = "32"
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Who is told of a fit's course: `epoch` after each epoch, `step` as `Watch.step` is, `warn` of what was odd.
+
+    `every` is the number of seconds between checkpoints.
+    """
+
+    epoch: Callable[[Epoch], None] = lambda epoch: None
+    step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
+    warn: Callable[[Diagnostic], None] = lambda diagnostic: None
+    every: float = 30.0
+
+
+def train_spec(
+    checked: Checked, out: Path, how: How | None = None, hooks: Hooks | None = None, *, overwrite: bool = False
+) -> tuple[GenerativeModel, Run]:
+    """Fits a checked spec and leaves a run folder, from which a fit that is killed can go on.
+
+    Args:
+        checked: a spec without errors.
+        out: the folder to write.
+        overwrite: replace `out` if it is a run.
+
+    Raises:
+        SpecError: when the data does not fit, the device is not there, `out` is taken or cannot be written (all said
+            before anything is written), or the fit fails.
+    """
+    how, hooks = how or How(), hooks or Hooks()
+    parts(checked)
+    fabric = open_device(how.device, how.devices, how.precision)
+    if is_first_process():
+        verify_free(out, overwrite)
+        verify_writable(out)
+    base = checked.path.parent if checked.path else Path()
+    splits = load_data(checked, base)
+    with _model(checked, fabric, how) as model:
+        if not any(player.parameters for player in model.players()):
+            raise failures.nothing_to_fit()
+        record = start_record(checked, model, splits, base, _how_as_data(how, fabric))
+        if is_first_process():
+            with new_folder(out, overwrite) as folder:
+                write_start(folder, checked, record)
+        run = Run(out, checked, record)
+        try:
+            return model, _Work(run, model, splits, fabric, hooks).go_on(None)
+        except _NotBegun as error:
+            if is_first_process():
+                shutil.rmtree(out, ignore_errors=True)
+            raise error.reason from None
+
+
+def resume_run(
+    path: Path,
+    how: Mapping[str, Any] | None = None,
+    hooks: Hooks | None = None,
+    overrides: Sequence[str] = (),
+    expected: Checked | None = None,
+) -> tuple[GenerativeModel, Run]:
+    """Goes on with a run that was killed or interrupted, to the bits of one that was not.
+
+    A run that has finished is opened as it is.
+
+    Args:
+        path: the run folder.
+        how: fields of `How` that are to differ from how the run was computed before.
+        overrides: new values of `train.epochs` and `train.patience`, which may lengthen a run that has finished.
+        expected: the spec that the run is thought to be of.
+
+    Raises:
+        SpecError: when it is no run, or not of the spec that is expected; its spec, settings or data changed since;
+            none of its checkpoints is whole; or another process works on it.
+    """
+    path, hooks = Path(path), hooks or Hooks()
+    record = read_record(path)
+    checked = read_run_spec(path, overrides)
+    if expected is not None:
+        _verify_expected(path, record, expected)
+    _, plan = parts(checked)
+    if record["state"] == "finished" and not overrides:
+        return load_run(path)
+    now = replace(_recorded_how(record), **(how or {}))
+    fabric = open_device(now.device, now.devices, now.precision)
+    splits = load_data(checked, Path(record.get("data_folder", path)))
+    data = record.get("data")
+    if splits.fingerprint != (data.get("fingerprint") if isinstance(data, dict) else None):
+        help_ = "put the data back as it was, or train anew with --out"
+        raise _error("E626", f"the data of {path} is not what the run was begun with", help_)
+    state, problems = read_checkpoint(path)
+    if state is None and problems:
+        raise damaged(path, problems)
+    for problem in problems:
+        help_ = "the run goes on from the checkpoint before it"
+        hooks.warn(Diagnostic("W620", problem, severity="warning", help=help_))
+    if state is not None and (state.get("overrides") != record["overrides"] or "fit" not in state):
+        raise _changed(path, f"{RECORD} does not have the settings of the checkpoint")
+    with _model(checked, fabric, now) as model:
+        record = {**record, **_how_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
+        record["settings"] = settings_as_data(plan.settings)
+        run = Run(path, checked, record)
+        return model, _Work(run, model, splits, fabric, hooks).go_on(state["fit"] if state else None)
+
+
+def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
+    """The spec of a run, its overrides and the new ones applied.
+
+    Raises:
+        SpecError: when it is no run, its spec changed since, or an override is none that may change.
+    """
+    record = read_record(path)
+    names = [override.partition("=")[0].strip() for override in overrides]
+    for name in names:
+        if name not in _EXTENSIONS:
+            help_ = f"only {' and '.join(_EXTENSIONS)} may change; train anew with --out for others"
+            raise _error("E625", f"{name} cannot be set anew: the run would not be the one that was begun", help_)
+    old = [o for o in record["overrides"] if o.partition("=")[0].strip() not in names]
+    checked = open_spec(path, record, (*old, *overrides))
+    if digest(checked.source.text) != record.get("spec_digest"):
+        raise _changed(path, f"{path / SPEC} was edited since")
+    _, plan = parts(checked)
+    if names and plan.settings.decay is not None:
+        headline = "a run whose learning rate decays cannot be lengthened: it decays over all its epochs"
+        raise _error("E625", headline, "train anew with --out")
+    return checked
+
+
+def _verify_expected(path: Path, record: Mapping[str, Any], expected: Checked) -> None:
+    name = expected.source.name
+    if digest(format_spec(expected.source.text)) != record.get("spec_digest"):
+        raise _error("E624", f"{path} is not a run of {name} as it is now", "train anew with --out")
+    if list(expected.overrides) != record["overrides"]:
+        made = " ".join(f"--set {o}" for o in record["overrides"]) or "no --set"
+        raise _error("E624", f"{path} was begun with {made}, which is not what is set now", "train anew with --out")
+
+
+@contextmanager
+def _model(checked: Checked, fabric: Fabric, how: How) -> Iterator[GenerativeModel]:
+    """The model with its initial weights, in whose random numbers the body runs."""
+    _, plan = parts(checked)
+    with located(checked), seeded(plan.settings.seed, fabric.device):
+        fabric.launch()
+        model = pipeline.build(checked).to(fabric.device)
+        if how.compiled:
+            compile_networks(model)
+        yield model
+
+
+class _NotBegun(Exception):
+    """A fit that failed before its first step: it leaves nothing."""
+
+    def __init__(self, reason: SpecError) -> None:
+        self.reason = reason
+
+
+class _Work:
+    """A run while its fit goes on."""
+
+    def __init__(self, run: Run, model: GenerativeModel, splits: Splits, fabric: Fabric, hooks: Hooks) -> None:
+        self.run, self.model, self.splits, self.hooks = run, model, splits, hooks
+        self.graph, self.plan = parts(run.checked)
+        self.first = is_first_process()
+        self.rows = {name: open_examples(table, model.data, model.device) for name, table in splits}
+        spans = _term_spans(run.checked.source, self.graph, self.plan)
+        rows = self.rows["train"], self.rows["validation"]
+        self.fitting = Fitting(model, *rows, self.plan.settings, fabric, spans)
+
+    def go_on(self, state: State | None) -> Run:
+        """Fits from `state`, or from the start, to the end or until a signal comes."""
+        path = self.run.path
+        if state is not None:
+            try:
+                self.fitting.restore(state)
+            except (KeyError, ValueError, RuntimeError, TypeError) as error:
+                raise _changed(path, f"its checkpoint is of another model ({error})") from None
+        begun = self.fitting.steps
+        with ExitStack() as stack:
+            if self.first:
+                stack.enter_context(hold(path))
+                self._write(lambda: self._begin(self.run.record))
+            following = len(self.fitting.epochs) + 1 if state else None
+            events = stack.enter_context(Events(path, following)) if self.first else None
+
+            def told(epoch: Epoch) -> None:
+                if events is not None:
+                    self._write(lambda: append(path / METRICS, metrics_line(epoch)))
+                    events.write(epoch)
+                self.hooks.epoch(epoch)
+
+            with requests_to_end() as request:
+                watch = Watch(told, self.hooks.step, self._keep, self.hooks.every, request)
+                try:
+                    result = self.fitting.run(watch)
+                except failures.NotFinite as error:
+                    raise self._failed(error) from None
+                except SpecError as error:
+                    if state is None and self.fitting.steps == begun and error.diagnostics[0].code != "E622":
+                        raise _NotBegun(error) from None
+                    self._end("failed")
+                    raise
+            if result.stopped == "interrupted":
+                return self._end("interrupted", result, request)
+            return self._finish(result)
+
+    def _begin(self, record: Mapping[str, Any]) -> None:
+        path = self.run.path
+        lines = "".join(metrics_line(epoch) for epoch in self.fitting.epochs)
+        write_atomically(path / METRICS, lines.encode())
+        write_json(path / RECORD, record)
+
+    def _keep(self, state: State) -> None:
+        whole = {"fit": state, "overrides": self.run.record["overrides"]}
+        self._write(lambda: write_checkpoint(self.run.path, whole))
+
+    def _failed(self, error: failures.NotFinite) -> SpecError:
+        """Keeps what is needed to look into a loss that was not finite."""
+        path = self.run.path
+        if self.first:
+            names = self.model.data
+            content = io.BytesIO()
+            batch = {n: t.detach().cpu().numpy() for n, t in zip(names, error.batch, strict=True)}
+            write_arrays(batch, self.graph, content)
+            self._write(lambda: write_atomically(path / BATCH, content.getvalue()))
+            self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))
+            self._end("failed")
+        found = error.diagnostics[0]
+        help_ = f"{found.help}. {path / BATCH} has the batch, {path / WEIGHTS} the last finite weights"
+        return SpecError([replace(found, help=help_)])
+
+    def _end(self, state: str, result: Fit | None = None, request: Request | None = None) -> Run:
+        """Leaves a run that has not finished, with the weights that are best so far."""
+        result = result or Fit(tuple(self.fitting.epochs), self.fitting.steps, self.fitting.best_epoch, state)
+        record = end_record(self.run.record, state, result, {})
+        if self.first:
+            if state == "interrupted":
+                self._write(lambda: write_weights(self.model.state_dict(), self.run.path / WEIGHTS))
+            self._write(lambda: write_json(self.run.path / RECORD, record))
+        return replace(self.run, record=record, signal=request.signal if request else 0)
+
+    def _finish(self, result: Fit) -> Run:
+        """What a finished run has besides: weights, figures, samples, report."""
+        path = self.run.path
+        if not self.first:
+            return replace(self.run, record=end_record(self.run.record, "finished", result, {}))
+        figures = {name: evaluate_figures(self.model, rows) for name, rows in self.rows.items()}
+        rows = self.splits.validation.read(0, min(_PICTURED, len(self.splits.validation)))
+        samples = draw(self.model, self.graph, _PICTURED, rows)
+        run = replace(self.run, record=end_record(self.run.record, "finished", result, figures))
+        self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))
+        self._write(lambda: write_picture(samples, self.graph, path / "samples.png"))
+        self._write(lambda: write_json(path / RECORD, run.record))
+        return run
+
+    def _write(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OSError as error:
+            help_ = f"make room; `dgmppl train --resume {self.run.path}` goes on from the last checkpoint"
+            headline = f"cannot write to {self.run.path}: {error.strerror or error}"
+            raise _error("E607", headline, help_) from None
+
+
+def _changed(path: Path, why: str) -> SpecError:
+    help_ = "put it back as it was, or train anew: `dgmppl train SPEC --out RUN`"
+    return _error("E624", f"{path} is not the run that was begun: {why}", help_)
+
+
+def _how_as_data(how: How, fabric: Fabric) -> Record:
+    return {
+        "device": fabric.device.type,
+        "devices": fabric.world_size,
+        "precision": how.precision,
+        "compiled": how.compiled,
+    }
+
+
+def _recorded_how(record: Mapping[str, Any]) -> How:
+    """As the run was computed before, where that can be: its record may have been edited, or the device be gone."""
+    device, devices, precision = (record.get(name) for name in ("device", "devices", "precision"))
+    return How(
+        device if device in DEVICES else "auto",
+        devices if type(devices) is int and 0 < devices < 1000 else 1,
+        precision if precision in PRECISIONS else "32",
+        record.get("compiled") is True,
+    )
+
+
+def _error(code: str, headline: str, help_: str = "") -> SpecError:
+    return SpecError([Diagnostic(code, headline, help=help_)])
+
+
+def _term_spans(source: Source, graph: Graph, plan: Plan) -> dict[str, Span]:
+    """Where the objective's terms come from: a factor's place, else the line that is the term's reason."""
+    factors = {factor.key: factor.span for factor in graph.factors}
+    spans: dict[str, Span] = {}
+    for term in plan.terms:
+        span = factors.get(getattr(term, "factor", getattr(term, "p", "")))
+        if span is None and term.because.line is not None:
+            span = _line_span(source, term.because.line)
+        if span is not None:
+            spans[term.label] = span
+    return spans
+
+
+def _line_span(source: Source, number: int) -> Span:
+    lines = source.text.split("\n")
+    start = sum(len(line) + 1 for line in lines[: number - 1])
+    text = source.line(number)
+    return Span(start + len(text) - len(text.lstrip()), start + len(text.rstrip()))

@@ -1,0 +1,116 @@
+"""What several processes of one fit tell each other. With a single process nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, distributed
+
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.runtime import Chain, Part
+
+Value = TypeVar("Value")
+
+
+class Processes:
+    """The processes of a fit: how many they are, and which this one is.
+
+    Every method is called by all of them at the same place.
+
+    Args:
+        fabric: launched.
+
+    Raises:
+        SpecError: by each method, when another process has ended.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.count, self.rank, self.device = fabric.world_size, fabric.global_rank, fabric.device
+
+    def agree(self, value: float, bad: bool, interrupted: bool, due: bool) -> tuple[float, int | None, bool, bool]:
+        """The sum of the values, the first process with a bad one, whether any was interrupted, and what the first
+        process says is due.
+        """
+        told = torch.zeros(3 + self.count, dtype=torch.float64, device=self.device)
+        told[0] = 0.0 if bad else value
+        told[1] = interrupted
+        told[2] = due and self.rank == 0
+        told[3 + self.rank] = bad
+        total, stop, keep, *wrong = self._sum(told).tolist()
+        return total, next((k for k, found in enumerate(wrong) if found), None), stop > 0, keep > 0
+
+    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Adds up the gradients of all processes; where none of them has one, none is made."""
+        there = [float(p.grad is not None) for p in parameters]
+        pieces = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([torch.tensor(there, device=self.device), *(piece.reshape(-1) for piece in pieces)])
+        found, *sums = self._sum(flat).split([len(there), *(p.numel() for p in parameters)])
+        for parameter, has, total in zip(parameters, found.tolist(), sums, strict=True):
+            parameter.grad = total.view_as(parameter).clone() if has else None
+
+    def add_terms(self, terms: Mapping[str, Tensor], rows: int) -> tuple[dict[str, Tensor], int]:
+        """Sums of terms, and of the rows that they are over."""
+        count = torch.tensor(rows, dtype=torch.float64, device=self.device)
+        own = torch.stack([*(term.double() for term in terms.values()), count])
+        *sums, total = self._sum(own)
+        return dict(zip(terms, sums, strict=True)), int(total.item())
+
+    def gather_chains(self, chains: Sequence[Chain]) -> None:
+        """Each process has moved its part of the persistent chains; afterwards all have all of them."""
+        if self.count == 1:
+            return
+        for chain in chains:
+            for state in chain.states():
+                own = torch.zeros_like(state)
+                rows = Part(self.rank, self.count).of(len(state))
+                own[rows] = state[rows]
+                state.copy_(self._sum(own))
+
+    def gather(self, value: Value) -> list[Value]:
+        """What each process gives, by its number."""
+        if self.count == 1:
+            return [value]
+        found: list[Any] = [None] * self.count
+        with _lost():
+            distributed.all_gather_object(found, value)
+        return found
+
+    def share(self, value: Value, source: int) -> Value:
+        """What the process `source` gives."""
+        if self.count == 1:
+            return value
+        found = [value]
+        with _lost():
+            distributed.broadcast_object_list(found, src=source)
+        return found[0]
+
+    def first_does(self, action: Callable[[], Value]) -> Value | None:
+        """Lets the first process act while the others wait. What goes wrong there goes wrong here, too."""
+        result: Value | None = None
+        failed: SpecError | None = None
+        if self.rank == 0:
+            try:
+                result = action()
+            except SpecError as error:
+                failed = error
+        if self.share(failed is not None, 0):
+            raise failed or SpecError([Diagnostic("E622", "the first process of this run stopped")])
+        return result
+
+    def _sum(self, own: Tensor) -> Tensor:
+        with _lost():
+            distributed.all_reduce(own)
+        return own
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        help_ = "what it printed says why; `dgmppl train --resume RUN` goes on from the last checkpoint"
+        raise SpecError([Diagnostic("E622", "another process of this run has ended", help=help_)]) from error
