@@ -1,0 +1,177 @@
+"""The command itself: trials are runs, failures are told apart, an interrupt loses nothing, the page stands alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dgmppl.cli import main
+from dgmppl.sweep import worker
+from dgmppl.train.runs import load_run
+
+from .support import SPEC
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.dgm"
+    path.write_text(SPEC, encoding="utf-8")
+    return path
+
+
+def sweep(arguments: str, capsys: pytest.CaptureFixture[str], status: int = 0) -> tuple[dict[str, Any], str]:
+    """The command's JSON, and what it said on the way."""
+    capsys.readouterr()
+    assert main(["sweep", *shlex.split(arguments), "--format", "json", "--device", "cpu"]) == status
+    printed = capsys.readouterr()
+    return json.loads(printed.out or "{}"), printed.err
+
+
+def test_a_sweep(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, said = sweep("small.dgm --over H=2..8 --over 'train.batch=250 | 500' --trials 3 --out 'a b'", capsys)
+    assert found["figure"] == "elbo"
+    assert [t["state"] for t in found["trials"]] == ["done"] * 3
+    assert re.fullmatch(r"(trial +\d  done +-\d+\.\d+  H=\d train\.batch=\d+\n){3}", said)
+    best = max(found["trials"], key=lambda t: t["value"])
+    assert found["best"] == best["number"]
+    model, run = load_run(Path(best["run"]))
+    assert model.criterion == "elbo"
+    assert list(run.record["overrides"]) == [f"{name}={value}" for name, value in best["values"].items()]
+    # The line that it gives trains the same again.
+    program, *arguments = shlex.split(found["command"])
+    assert program == "dgmppl"
+    assert main([*arguments, "--device", "cpu"]) == 0
+    again = json.loads(Path("runs/best/run.json").read_text())
+    assert again["figures"]["validation"]["elbo"]["mean"] == pytest.approx(best["value"], rel=1e-12)
+    assert again["figures"] == run.record["figures"]
+
+
+def test_the_text_names_the_best(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split("sweep small.dgm --over H=2..8 --trials 2 --out s --device cpu")) == 0
+    out = capsys.readouterr().out
+    assert re.match(r"trial +elbo +H *\n\d +-\d", out)
+    assert "\n2 trials: 2 done\n" in out
+    assert "\ndgmppl train small.dgm --set H=" in out
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep("small.dgm --over 'train.optimizer=adam(1e-2) | sgd(1e-3)' --trials 4 --out s", capsys)
+    text = Path("s/report.html").read_text(encoding="utf-8")
+    page = _Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.links == []
+    assert "<script" not in text and "http" not in text and "@import" not in text
+    assert text.count("<circle") == 4
+    assert "train.optimizer=adam(1e-2) | sgd(1e-3)" in text
+
+
+def test_a_trial_that_fails_is_recorded_and_the_sweep_goes_on(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = "small.dgm --over 'train.optimizer=adam(1e-2) | sgd(1e38)' --set train.epochs=3 --trials 6 --out s"
+    found, said = sweep(arguments, capsys)
+    states = {t["values"]["train.optimizer"]: t["state"] for t in found["trials"]}
+    assert states == {"adam(1e-2)": "done", "sgd(1e38)": "failed"}
+    (why,) = {t["why"] for t in found["trials"] if t["state"] == "failed"}
+    assert re.match(r"E61\d: ", why)
+    assert "failed" in said
+    assert "failed: E61" in Path("s/report.html").read_text(encoding="utf-8")
+
+
+def test_what_is_wrong_with_all_trials_ends_the_sweep(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec.write_text(SPEC.replace("moons.point", '"rows.npz".x'), encoding="utf-8")
+    _, said = sweep("small.dgm --over H=2..8 --trials 3 --out s", capsys, status=1)
+    assert "error[E503]" in said
+
+
+def test_values_drawn_again_are_not_trained_again(
+    spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    train = worker._train
+    monkeypatch.setattr(worker, "_train", lambda *a: (trained.append(a[1]), train(*a)))
+    found, _ = sweep("small.dgm --over H=2..3 --trials 5 --out s", capsys)
+    assert len(trained) == len({t["values"]["H"] for t in found["trials"]}) == 2
+    assert len({t["value"] for t in found["trials"]}) == 2
+    assert sum(t["why"].startswith("as trial ") for t in found["trials"]) == 3
+
+
+def test_an_interrupt_loses_nothing(
+    spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = sweep("small.dgm --over H=2..64 --trials 3 --out whole", capsys)
+    train, calls = worker._train, []
+
+    def interrupted(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        train(*arguments)
+
+    monkeypatch.setattr(worker, "_train", interrupted)
+    found, said = sweep("small.dgm --over H=2..64 --trials 3 --out s", capsys, status=130)
+    assert [t["state"] for t in found["trials"]] == ["done", "running"]
+    assert said.endswith("interrupted: the same command goes on with the sweep\n")
+    found, _ = sweep("small.dgm --over H=2..64 --trials 3 --out s", capsys)
+    assert [(t["values"], t["value"]) for t in found["trials"]] == [(t["values"], t["value"]) for t in whole["trials"]]
+
+
+def test_two_processes_share_a_sweep(spec: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dgmppl.cli", "sweep", str(spec), "--over", "H=2..2000", "--trials", "6"]
+    command += ["--out", str(tmp_path / "s"), "--device", "cpu", "--format", "json"]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "ab"
+    ]
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    numbers = sorted(int(line.split()[1]) for _, err in said for line in err.splitlines())
+    assert numbers == list(range(6))
+    states = [trial["state"] for trial in json.loads(said[0][0])["trials"]]
+    assert len(states) == 6
+    assert set(states) <= {"done", "running"}  # the other process may have been at its last
+
+
+def test_a_killed_sweep_goes_on_to_the_same_end(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process that is killed within a fit: the trial goes on from its checkpoint, to the bits of one that was not."""
+    spec.write_text(SPEC.replace("epochs = 1", "epochs = 40").replace("batch = 500", "batch = 50"), encoding="utf-8")
+    arguments = "small.dgm --over H=2..64 --trials 2 --no-prune"
+    whole, _ = sweep(f"{arguments} --out whole", capsys)
+    command = [sys.executable, "-m", "dgmppl.cli", "sweep", *shlex.split(arguments), "--out", "s", "--device", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        metrics = Path("s/trials/0000/metrics.jsonl")
+        while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 3):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    found, _ = sweep(f"{arguments} --out s", capsys)
+    assert [(t["state"], t["value"]) for t in found["trials"]] == [("done", t["value"]) for t in whole["trials"]]
+    assert metrics.read_text().count("\n") == 40
