@@ -226,19 +226,20 @@ p(x) = Normal(0, 1) >> coupling[mlp[64]] >> sigmoid
         "The language has this construct, and this version derives no objective for it.",
         "It is refused rather than fitted by an objective that would be wrong.",
         """\
-model semi_supervised
+model compressor
 observed x : real[2] from moons.point
-partial y : categorical(2) from labelled(moons.label, 100)
-p(y) = Categorical(uniform)
-p(x | y) = Normal(mlp[64](y))
-q(y | x) = Categorical(mlp[64](x))
+latent c : categorical(8)[2]
+p(c) = Categorical(uniform)
+p(x | c) = Normal(mlp[64](c))
+q(c | x) = quantize(mlp[64](x))
 """,
         """\
-model supervised
+model clusters
 observed x : real[2] from moons.point
-observed y : categorical(2) from moons.label
-p(y) = Categorical(uniform)
-p(x | y) = Normal(mlp[64](y))
+latent c : categorical(8)[2]
+p(c) = Categorical(uniform)
+p(x | c) = Normal(mlp[64](c))
+q(c | x) = Categorical(mlp[64](x))
 """,
     ),
     "E221": Code(

@@ -83,22 +83,23 @@ E(x) = mlp[64](x)
     ),
     "E306": Code(
         "a latent without a posterior",
-        "A latent has to be drawn given the data, there is no q to draw it from, and none can be derived "
-        "for its support.",
-        "A latent that is no bijection of the data, and that cannot be summed or integrated out, is "
-        "drawn from q(latent | data); the ELBO measures how well that matches the true posterior "
-        "(Kingma and Welling, 2014).",
+        "A latent has to be given a value by a q, there is none, and none can be derived for its support.",
+        "A latent that is no bijection of the data is drawn from q(latent | data), or summed under it where it has "
+        "few values; the ELBO measures how well that matches the true posterior (Kingma and Welling, 2014). "
+        "Many discrete values are neither.",
         """\
 model clusters
 observed x : real[2] from moons.point
-latent c : categorical(4)
+latent c : categorical(4)[20]
 p(c) = Categorical(param)
 p(x | c) = Normal(mlp[64](c))
 """,
         """\
 model clusters
 observed x : real[2] from moons.point
-p(x) = mixture[4](Normal(param))
+latent c : categorical(4)
+p(c) = Categorical(param)
+p(x | c) = Normal(mlp[64](c))
 """,
     ),
     "E307": Code(
@@ -132,11 +133,12 @@ adversary D(x, y) = mlp[64]
         "a posterior that cannot be drawn from",
         "A q reads a variable that has no value by then, or its draws have no gradient.",
         "Latents are drawn one after another, given the data and those drawn before. A draw must be a "
-        "differentiable function of the parameters of q, as for Normal; a draw from Categorical is not.",
+        "differentiable function of the parameters of q, as for Normal; a draw from Categorical is not. Up to 256 "
+        "joint values are summed instead.",
         """\
 model discrete
 observed x : real[2] from moons.point
-latent z : binary[4]
+latent z : binary[40]
 p(z) = Bernoulli(0)
 p(x | z) = Normal(mlp[64](z))
 q(z | x) = Bernoulli(mlp[64](x))

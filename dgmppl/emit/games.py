@@ -33,11 +33,11 @@ def _write_score(writer: Writer, graph: Graph, adversary: Adversary) -> None:
 
 def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary) -> None:
     names = adversary.arguments
-    data = "".join(f", {v.ident}: Tensor" for v in graph.observed)
+    data = "".join(f", {v.ident}: Tensor" for v in graph.data)
     result = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"
     doc = f"({', '.join(names)}) of the data, and of the model."
     with writer.method(f"sides_{adversary.ident}(self{data}) -> {result}", doc):
-        write_steps(writer, graph, plan, needed_steps(graph, plan.steps, names))
+        write_steps(writer, graph, plan, needed_steps(graph, plan.steps, names), names)
         ours = tuple_source([graph[a].ident for a in names])
         writer.line(f"real = {ours}")
         write_generation(
@@ -47,8 +47,8 @@ def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary)
 
 
 def _write_losses(writer: Writer, graph: Graph, plan: Plan, by_name: dict[str, Adversary]) -> None:
-    data = "".join(f", {v.ident}: Tensor" for v in graph.observed)
-    given = ", ".join(v.ident for v in graph.observed)
+    data = "".join(f", {v.ident}: Tensor" for v in graph.data)
+    given = ", ".join(v.ident for v in graph.data)
     writer.use("GAMES")
     with writer.method(f"adversary_loss(self{data}) -> Tensor", "What the adversary minimises."):
         losses = []

@@ -16,7 +16,7 @@ from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Image, Operation, Value
-from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, Invert, MinusKL, Plan
+from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, GivenSome, Impute, Invert, MinusKL, Plan, Sum
 
 
 def verify_pyro(graph: Graph, plan: Plan) -> None:
@@ -44,6 +44,35 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
                     "Pyro cannot express this model: it is fitted by a game, and Pyro fits densities",
                     adversary.span,
                     "an adversary",
+                    help="compile it with --target torch",
+                )
+            ],
+            graph.source,
+        )
+    _verify_rows(graph, plan)
+
+
+def _verify_rows(graph: Graph, plan: Plan) -> None:
+    """Raises SpecError (E310) where rows have cases, or not all the same variables."""
+    for step in plan.steps:
+        if not isinstance(step, (Sum, Impute, GivenSome)):
+            continue
+        variable = graph[step.variable]
+        if variable.role == "partial":
+            why, label = (
+                f"`{variable.name}` is missing in some rows, and Pyro's guide has the same sites in all",
+                "partial",
+            )
+        else:
+            why = f"`{variable.name}` is summed row by row, and Pyro sums along an axis of its own"
+            label = f"summed over its {step.values} values" if isinstance(step, Sum) else ""
+        raise SpecError(
+            [
+                Diagnostic(
+                    "E310",
+                    f"Pyro cannot express this model: {why}",
+                    variable.span,
+                    label,
                     help="compile it with --target torch",
                 )
             ],

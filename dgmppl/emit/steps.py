@@ -10,7 +10,7 @@ from dgmppl.emit.energies import chain_source, energy_arguments
 from dgmppl.emit.methods import define_source, factor_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
-from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.nodes import Definition, Graph, Variable
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Family, Image, Operation, variables, walk
 from dgmppl.plan.eliminate import not_reparameterised
@@ -19,10 +19,14 @@ from dgmppl.plan.nodes import (
     Dequantise,
     Draw,
     Given,
+    GivenSome,
+    Impute,
     Invert,
     LogConditional,
     LogDet,
     LogProb,
+    LogProbSeen,
+    LogQSeen,
     MinusEnergy,
     MinusKL,
     MinusLogProb,
@@ -31,6 +35,7 @@ from dgmppl.plan.nodes import (
     RunChain,
     Settle,
     Step,
+    Sum,
     Term,
 )
 
@@ -48,49 +53,111 @@ def needed_steps(graph: Graph, steps: Sequence[Step], names: Iterable[str]) -> t
         if not wanted & set(gives):
             continue
         kept.insert(0, step)
-        if isinstance(step, Draw):
-            wanted |= set(factor_reads(graph, by_key(graph, step.factor)))
-        elif isinstance(step, Compute):
-            definition = graph.definition(step.variable)
-            assert definition is not None
-            wanted |= _reads(definition.value)
-        elif isinstance(step, Invert):
-            definition = graph.definition(step.image)
-            assert definition is not None
-            wanted |= _reads(definition.value) - {step.variable} | {step.image}
-        elif isinstance(step, Settle):
-            assert graph.energy is not None
-            wanted |= set(graph.energy.arguments) - {step.variable}
+        wanted |= reads_of(graph, step)
     return tuple(kept)
 
 
-def _reads(value: object) -> set[str]:
-    return set(variables(value))
+def reads_of(graph: Graph, step: Step) -> set[str]:
+    """The variables whose values a step reads."""
+    if isinstance(step, (Draw, Sum)):
+        return set(factor_reads(graph, by_key(graph, step.factor)))
+    if isinstance(step, Compute):
+        return set(variables(_definition(graph, step.variable).value))
+    if isinstance(step, Invert):
+        return set(variables(_definition(graph, step.image).value)) - {step.variable} | {step.image}
+    if isinstance(step, Settle):
+        assert graph.energy is not None
+        return set(graph.energy.arguments) - {step.variable}
+    return set()
+
+
+def _definition(graph: Graph, variable: str) -> Definition:
+    definition = graph.definition(variable)
+    assert definition is not None
+    return definition
 
 
 # --- steps on the data's side --------------------------------------------------------------------
 
 
-def write_steps(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step]) -> None:
-    """The data's side: latents inverted, drawn from their q, or settled under the energy."""
+def write_steps(
+    writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], last: Iterable[str], size: str = ""
+) -> None:
+    """The data's side: latents inverted, drawn from their q, summed under it, or settled under the energy.
+
+    `last` are the variables that are read afterwards, `size` is how many rows there are.
+    """
     settled = [s for s in steps if isinstance(s, Settle)]
-    for step in steps:
+    size = size or batch_size(graph)
+    for k, step in enumerate(steps):
         writer.at = step.because.line
         if isinstance(step, Settle):
             if step is settled[0]:
                 _settle(writer, graph, plan, settled)
+        elif isinstance(step, Sum):
+            write_weights(writer, graph, step, size)
+            write_cases(writer, graph, step, live(graph, steps[k + 1 :], last))
+            size = batch_size(graph, step)
         else:
-            _STEPS[type(step)](writer, graph, step)
+            _STEPS[type(step)](writer, graph, step, size)
     writer.at = None
 
 
-def _given(writer: Writer, graph: Graph, step: Step) -> None:
+def live(graph: Graph, steps: Sequence[Step], last: Iterable[str]) -> set[str]:
+    """The variables whose values these steps, and what follows them, read from before."""
+    wanted = set(last)
+    for step in reversed(steps):
+        wanted.discard(step.variable)
+        wanted |= reads_of(graph, step)
+        if isinstance(step, Impute) or (isinstance(step, Sum) and step.partial):
+            wanted.add(step.variable)  # as far as it is seen
+    return wanted
+
+
+def write_weights(writer: Writer, graph: Graph, step: Sum, size: str) -> None:
+    """The q that weighs the values of a sum."""
+    factor = by_key(graph, step.factor)
+    writer.at = step.because.line
+    expand = "" if factor_reads(graph, factor) else f".expand(({size},))"
+    writer.line(f"{factor.method} = {factor_source(graph, factor)}{expand}", mark=True)
+
+
+def write_cases(writer: Writer, graph: Graph, step: Sum, names: set[str]) -> None:
+    """Each value of a variable in each row, the rows of `names` repeated for it."""
+    variable, q = graph[step.variable], by_key(graph, step.factor).method
+    call = f"{q}, {values_source(variable)}"
+    every = writer.use("every_missing_value" if step.partial else "every_value")
+    last = variable.ident if step.partial else "self.device"
+    writer.at = step.because.line
+    writer.line(f"{variable.ident}, {cases_of(variable)} = {every}({call}, {last})", mark=True)
+    for v in graph.variables:
+        if v.name in names - {step.variable}:
+            writer.line(f"{v.ident} = {cases_of(variable)}.repeat({v.ident})")
+    writer.at = None
+
+
+def cases_of(variable: Variable) -> str:
+    return f"cases_{variable.ident}"
+
+
+def values_source(variable: Variable) -> str:
+    """The lowest value of a finite variable's elements, and how many they take."""
+    return f"{number_text(variable.type.support.low or 0.0)}, {variable.type.support.size}"
+
+
+def mean_source(source: str, graph: Graph, sums: Sequence[Sum]) -> str:
+    """A number of each case of these sums, outermost first, as one of each row."""
+    for step in reversed(sums):
+        source = f"{cases_of(graph[step.variable])}.mean({source})"
+    return source
+
+
+def _given(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     """Given values are the method's arguments."""
 
 
-def _compute(writer: Writer, graph: Graph, step: Step) -> None:
-    definition = graph.definition(step.variable)
-    assert definition is not None
+def _compute(writer: Writer, graph: Graph, step: Step, size: str) -> None:
+    definition = _definition(graph, step.variable)
     writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
 
 
@@ -98,16 +165,14 @@ def noisy(variable: Variable) -> str:
     return f"{variable.ident}_noisy"
 
 
-def _dequantise(writer: Writer, graph: Graph, step: Step) -> None:
+def _dequantise(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     variable = graph[step.variable]
     writer.line(f"{noisy(variable)} = {variable.ident} + torch.rand_like({variable.ident})", mark=True)
 
 
-def _invert(writer: Writer, graph: Graph, step: Step) -> None:
+def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     assert isinstance(step, Invert)
-    definition = graph.definition(step.image)
-    assert definition is not None
-    value = definition.value
+    value = _definition(graph, step.image).value
     if isinstance(value, Operation):
         value = value.operands[0]
     image = graph[step.image]
@@ -131,17 +196,25 @@ def _invert(writer: Writer, graph: Graph, step: Step) -> None:
         writer.line(f"log_det_{latent} = {' + '.join(dets)}", mark=True)
 
 
-def _draw_q(writer: Writer, graph: Graph, step: Step) -> None:
+def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     assert isinstance(step, Draw)
     factor = by_key(graph, step.factor)
     writer.line(f"{factor.method} = {factor_source(graph, factor)}", mark=True)
-    size = "" if factor_reads(graph, factor) else f"({batch_size(graph)},)"
-    writer.line(f"{graph[step.variable].ident} = {factor.method}.rsample({size})")
+    count = "" if factor_reads(graph, factor) else f"({size},)"
+    ident, draw = graph[step.variable].ident, f"{factor.method}.rsample({count})"
+    if isinstance(step, Impute):
+        writer.line(f"{ident}, {missing_of(graph[step.variable])} = {writer.use('impute')}({ident}, {draw})")
+    else:
+        writer.line(f"{ident} = {draw}")
 
 
-def batch_size(graph: Graph) -> str:
-    """How many rows the data has."""
-    return f"len({graph.observed[0].ident})"
+def missing_of(variable: Variable) -> str:
+    return f"missing_{variable.ident}"
+
+
+def batch_size(graph: Graph, step: Sum | None = None) -> str:
+    """How many rows the data has, or those of the cases of a sum."""
+    return f"{cases_of(graph[step.variable])}.weight.numel()" if step else f"len({graph.observed[0].ident})"
 
 
 def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> None:
@@ -152,20 +225,25 @@ def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> 
     writer.line(f"{names} = self.settle({known})", mark=True)
 
 
-_STEPS: dict[type[Step], Callable[[Writer, Graph, Step], None]] = {
+_STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Given: _given,
+    GivenSome: _given,
     Compute: _compute,
     Dequantise: _dequantise,
     Invert: _invert,
     Draw: _draw_q,
+    Impute: _draw_q,
 }
 
 
 # --- terms ---------------------------------------------------------------------------------------
 
 
-def term_source(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
-    """The expression of a term, shape (n,)."""
+def term_source(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    """The expression of a term, of as many numbers as there are rows, `size`."""
+    if isinstance(term, NegativePhase):
+        # There may be more or fewer chains than examples: each example gets their mean.
+        return f"self.free_energy({chain_source(graph, plan)}).mean().expand({size})"
     return _TERMS[type(term)](writer, graph, plan, term)
 
 
@@ -175,10 +253,33 @@ def _log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
     return f"{factor_source(graph, factor)}.log_prob({graph[factor.head].ident})"
 
 
+def _log_prob_seen(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+    assert isinstance(term, (LogProbSeen, LogQSeen))
+    factor = by_key(graph, term.factor)
+    head = graph[factor.head]
+    made = any(isinstance(s, (Draw, Sum)) and s.factor == factor.key for s in plan.steps)
+    density = factor.method if made else factor_source(graph, factor)
+    return f"{writer.use('log_prob_seen')}({density}, {head.ident}, {some_source(head)})"
+
+
+def some_source(variable: Variable) -> str:
+    """A number that each element of a variable may be."""
+    support = variable.type.support
+    if support.name == "simplex":
+        return f"1 / {variable.type.shape[-1]}"
+    if support.name in ("interval", "unit") and support.low is not None and support.high is not None:
+        return number_text((support.low + support.high) / 2)
+    return number_text(1.0 if support.name == "positive" else support.low or 0.0)
+
+
 def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
     assert isinstance(term, MinusLogProb)
     factor = by_key(graph, term.factor)
-    return f"-{factor.method}.log_prob({graph[factor.head].ident})"
+    head = graph[factor.head]
+    if any(isinstance(s, Sum) and s.variable == head.name for s in plan.steps):
+        return f"{cases_of(head)}.entropy()"
+    source = f"-{factor.method}.log_prob({head.ident})"
+    return f"torch.where({missing_of(head)}, {source}, 0.0)" if head.role == "partial" else source
 
 
 def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
@@ -197,11 +298,6 @@ def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
     return f"-self.free_energy({', '.join(energy_arguments(graph, plan, plan.energy.state))})"
 
 
-def _negative_phase(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
-    # There may be more or fewer chains than examples: each example gets their mean.
-    return f"self.free_energy({chain_source(graph, plan)}).mean().expand({batch_size(graph)})"
-
-
 def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
     assert isinstance(term, LogConditional) and plan.energy is not None
     given = ", ".join(energy_arguments(graph, plan, plan.energy.state))
@@ -211,11 +307,12 @@ def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term) -> st
 
 _TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term], str]] = {
     LogProb: _log_prob,
+    LogProbSeen: _log_prob_seen,
+    LogQSeen: _log_prob_seen,
     MinusLogProb: _minus_log_prob,
     MinusKL: _minus_kl,
     LogDet: _log_det,
     MinusEnergy: _minus_energy,
-    NegativePhase: _negative_phase,
     LogConditional: _log_conditional,
 }
 

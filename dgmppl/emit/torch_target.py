@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dgmppl.emit.build import write_held
+from dgmppl.emit.densities import factor_reads
 from dgmppl.emit.energies import write_chain, write_energy
 from dgmppl.emit.games import write_games
-from dgmppl.emit.methods import write_definition, write_factor
+from dgmppl.emit.methods import factor_source, write_definition, write_factor
 from dgmppl.emit.module import class_name, write_module
-from dgmppl.emit.steps import needed_steps, term_source, write_generation, write_steps
-from dgmppl.emit.writer import Emitted, Writer
+from dgmppl.emit.steps import (
+    batch_size,
+    mean_source,
+    needed_steps,
+    values_source,
+    write_generation,
+    write_steps,
+)
+from dgmppl.emit.terms import write_terms
+from dgmppl.emit.writer import Emitted, Writer, tuple_source
+from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.supports import number_text
-from dgmppl.plan.nodes import LogConditional, MinusKL, MinusLogProb, Plan
+from dgmppl.plan.nodes import LogQSeen, Plan, Sum
 
 
 def emit_torch(graph: Graph, plan: Plan) -> Emitted:
@@ -35,7 +45,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
         if plan.energy is not None:
             write_energy(writer, graph, plan)
         if plan.terms:
-            _write_terms(writer, graph, plan)
+            write_terms(writer, graph, plan)
         write_games(writer, graph, plan)
         _write_figures(writer, graph, plan)
         _write_sample(writer, graph, plan)
@@ -58,14 +68,17 @@ def _inputs(value: object) -> tuple[str, ...]:
 
 
 def data_arguments(graph: Graph) -> str:
-    return "".join(f", {v.ident}: Tensor" for v in graph.observed)
+    return "".join(f", {v.ident}: Tensor" for v in graph.data)
 
 
 def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
-    names = ", ".join(repr(v.name) for v in graph.observed)
-    writer.line(f"data = ({names}{',' if len(graph.observed) == 1 else ''})".replace("'", '"'))
+    names = ", ".join(repr(v.name) for v in graph.data)
+    writer.line(f"data = ({names}{',' if len(graph.data) == 1 else ''})".replace("'", '"'))
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
+    apart = [f'"{t.label}"' for t in plan.terms if isinstance(t, LogQSeen)]
+    if apart:
+        writer.line(f"apart = {tuple_source(apart)}")
     weights = {t.label: t.weight for t in plan.terms if t.weight != 1}
     if weights:
         inside = ", ".join(f'"{k}": {number_text(v)}' for k, v in weights.items())
@@ -73,54 +86,10 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     writer.line()
 
 
-def _write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
-    """The objective: what becomes known, in order, and the terms that add up."""
-    used = {t.variable for t in plan.terms if isinstance(t, LogConditional)}
-    names = used | _read_by_terms(graph, plan)
-    steps = needed_steps(graph, plan.steps, names)
-    doc = f"The terms of the objective for each example, shape (n,), nats: {plan.objective.formula}."
-    with writer.method(f"terms(self{data_arguments(graph)}) -> dict[str, Tensor]", doc):
-        write_steps(writer, graph, plan, steps)
-        with writer.block("return {"):
-            for term in plan.terms:
-                writer.at = term.because.line
-                writer.line(f'"{term.label}": {term_source(writer, graph, plan, term)},', mark=True)
-        writer.line("}")
-    if plan.importance > 1:
-        arguments = data_arguments(graph)
-        given = ", ".join(v.ident for v in graph.observed)
-        with writer.method(
-            f"elbo(self{arguments}) -> Tensor",
-            f"The importance-weighted bound with {plan.importance} samples (Burda et al., 2016), nats.",
-        ):
-            writer.line(f"return {writer.use('importance_bound')}(self.terms, {plan.importance}, {given})")
-        with writer.method(f"loss(self{arguments}) -> Tensor", "Minus the bound, averaged over the batch."):
-            writer.line(f"return -self.elbo({given}).mean()")
-
-
-def _read_by_terms(graph: Graph, plan: Plan) -> set[str]:
-    """Variables whose values the terms read."""
-    from dgmppl.emit.densities import by_key, factor_reads
-    from dgmppl.plan.nodes import LogDet, LogProb, MinusEnergy, NegativePhase
-
-    found: set[str] = set()
-    for t in plan.terms:
-        keys = [t.factor] if isinstance(t, (LogProb, MinusLogProb)) else []
-        keys += [t.q, t.p] if isinstance(t, MinusKL) else []
-        for key in keys:
-            factor = by_key(graph, key)
-            found |= {factor.head, *factor_reads(graph, factor)}
-        if isinstance(t, LogDet):
-            found.add(t.variable)
-        if isinstance(t, (MinusEnergy, NegativePhase)) and plan.energy is not None:
-            found |= set(plan.energy.state)
-    return found
-
-
 def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
     """What evaluation reports beyond the sum of the terms."""
     energy = plan.energy
-    given = ", ".join(v.ident for v in graph.observed)
+    given = ", ".join(v.ident for v in graph.data)
     figures: list[str] = []
     steps: list[str] = []
     seen = True
@@ -145,14 +114,23 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
         if energy.pseudo is not None:
             call = f"{writer.use('pseudo_log_likelihood')}(self.free_energy, {graph[energy.pseudo].ident})"
             figures.append(f'"pseudo-likelihood": {call}')
+    errors, before = _errors(writer, graph, plan)
+    if errors and not figures:
+        figures.append(f"**super().figures({given})")
+    figures += errors
     if not figures:
         return
     with writer.method(
         f"figures(self{data_arguments(graph)}) -> dict[str, Tensor]",
-        "What is reported of each example, shape (n,); log-probabilities in nats.",
+        "What is reported of each example, shape (n,); log-probabilities in nats."
+        + (" An error is of the rows that have the value." if errors else ""),
     ):
-        if steps and not seen:
-            write_steps(writer, graph, plan, needed_steps(graph, plan.steps, energy.state if energy else ()))
+        if steps and not seen and energy is not None:
+            before = (*before, *energy.state)
+        needed = needed_steps(graph, plan.steps, before)
+        sums = [s for s in needed if isinstance(s, Sum)]
+        write_steps(writer, graph, plan, needed, before)
+        figures = [_under(f, graph, sums) for f in figures]
         for s in steps:
             writer.line(s)
         with writer.block("return {"):
@@ -161,9 +139,34 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
         writer.line("}")
 
 
+def _under(figure: str, graph: Graph, sums: list[Sum]) -> str:
+    """A figure computed from the cases of sums, as one number a row."""
+    name, _, source = figure.partition(": ")
+    return f"{name}: {mean_source(source, graph, sums)}" if sums and source else figure
+
+
+def _errors(writer: Writer, graph: Graph, plan: Plan) -> tuple[list[str], tuple[str, ...]]:
+    """How often a partial variable of few values is predicted wrongly where it is seen: by its q, or by its p where
+    it has none. Also the variables that this reads."""
+    found: list[str] = []
+    reads: list[str] = []
+    for v in graph.partial:
+        factor = graph.factor("q", v.name) or graph.factor("p", v.name)
+        assert factor is not None
+        inputs = factor_reads(graph, factor)
+        summed = any(isinstance(s, Sum) for s in needed_steps(graph, plan.steps, inputs))
+        if joint_values(v) > MAX_CASES or summed:
+            continue
+        density = factor_source(graph, factor) + ("" if inputs else f".expand(({batch_size(graph)},))")
+        name = "error" if len(graph.partial) == 1 else f"error in {v.name}"
+        found.append(f'"{name}": {writer.use("errors_seen")}({density}, {values_source(v)}, {v.ident})')
+        reads += inputs
+    return found, tuple(reads)
+
+
 def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
     conditions = [graph[c] for c in plan.conditions]
-    results = [v for v in graph.observed if v.name not in plan.conditions]
+    results = [v for v in graph.data if v.name not in plan.conditions]
     arguments = "".join(f", {c.ident}: Tensor | float" for c in conditions)
     result = "Tensor" if len(results) == 1 else "dict[str, Tensor]"
     what = ", ".join(v.name for v in results)

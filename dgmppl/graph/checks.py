@@ -59,7 +59,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
 
 
 def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
-    """Each latent needs one source; no variable may have two (E206, E207)."""
+    """What the data leaves open needs one source; no variable may have two (E206, E207)."""
     sources: dict[str, dict[str, Span]] = {}
     for f in graph.factors:
         if f.side == "p":
@@ -83,15 +83,16 @@ def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
             )
     broken = _attempted(scope, spec)
     missing: dict[str, list[Variable]] = {}
-    for v in graph.latents:
+    for v in graph.inferred:
         if v.name not in sources and (v.family or v.name) not in broken:
             missing.setdefault(v.family or v.name, []).append(v)
     for members in missing.values():
         these = ", ".join(f"`{v.name}`" for v in members)
+        what = "latent" if members[0].role == "latent" else "partial variable"
         fit = suggestions(members[0].type.support)
         scope.report(
             "E206",
-            f"the latent {these} has no factor" if len(members) == 1 else f"the latents {these} have no factor",
+            f"the {what} {these} has no factor" if len(members) == 1 else f"the {what}s {these} have no factor",
             members[0].span,
             "where does it come from?",
             help=f"give it a prior: p({members[0].name}) = {fit[0] + '(...)' if fit else '...'}",
@@ -124,7 +125,7 @@ def _verify_factor(scope: Scope, graph: Graph, factor: Factor) -> None:
         d.span and factor.span.start <= d.span.start < factor.span.end for d in scope.diagnostics if d.code[0] == "E"
     ):
         return  # its statement is reported already
-    if factor.side == "q" and head.role != "latent":
+    if factor.side == "q" and head.role not in ("latent", "partial"):
         given = tuple(p for p in factor.parents if p != factor.head)
         scope.report(
             "E221",
@@ -360,10 +361,11 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     modelled = {f.head for f in graph.factors if f.side == "p"} | {d.variable for d in graph.definitions} | members
     # Where nothing at all is modelled, that is the mistake.
     for v in graph.variables if any(o.name in modelled for o in graph.observed) else ():
-        if v.name in read | members or (v.role == "observed" and v.name in modelled):
+        seen = v.role in ("observed", "partial")
+        if v.name in read | members or (seen and v.name in modelled):
             continue
-        if v.role == "observed":
-            _unused(scope, "observed variable", v.name, v.span)
+        if seen:
+            _unused(scope, f"{v.role} variable", v.name, v.span)
         elif v.role == "latent" and v.family is None:
             _unused(scope, "latent", v.name, v.span)
     for name, binding in scope.names.items():

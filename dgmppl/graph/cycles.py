@@ -24,7 +24,7 @@ def verify_cycles(scope: Scope, graph: Graph) -> None:
         edges = shared + [
             (x, f.head, f.head_span)
             for f in graph.factors
-            if f.side == side and (side == "p" or graph[f.head].role == "latent")
+            if f.side == side and (side == "p" or graph[f.head].role in ("latent", "partial"))
             for x in f.parents
             if x != f.head
         ]

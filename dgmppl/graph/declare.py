@@ -15,7 +15,6 @@ DEFAULT_SCALE = 0.01  # standard deviation of a parameter's initial values where
 
 
 UNBUILT = {
-    "partial": "declare it `observed` where every row has it, or `latent` where none has",
     "schedule": "numbers that depend on an index are written out: one factor for each member",
 }
 
@@ -55,7 +54,7 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
     return variables
 
 
-def _unbuilt(scope: Scope, statement: tree.Schedule | tree.Variable, construct: str) -> None:
+def _unbuilt(scope: Scope, statement: tree.Schedule, construct: str) -> None:
     """A construct of the language that the later stages do not have yet: an error that names it."""
     scope.poisoned.add(statement.name)
     scope.report(
@@ -68,9 +67,6 @@ def _unbuilt(scope: Scope, statement: tree.Schedule | tree.Variable, construct: 
 
 
 def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable]) -> None:
-    if statement.role == "partial":
-        _unbuilt(scope, statement, "partial")
-        return
     if statement.role == "latent" and statement.data is not None:
         scope.report(
             "E221",
@@ -79,30 +75,31 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             "a latent is never seen",
             help=f"observed {statement.name} : ...",
         )
-    if statement.role == "observed" and statement.data is None:
+    if statement.role != "latent" and statement.data is None:
+        field = "digits.image" if statement.role == "observed" else "labelled(digits.label, 100)"
         scope.report(
             "E218",
-            f"`{statement.name}` is observed and has no data",
+            f"`{statement.name}` is {statement.role} and has no data",
             statement.name_span,
             "where from?",
-            help=f"observed {statement.name} : ... from digits.image",
+            help=f"{statement.role} {statement.name} : ... from {field}",
         )
     if statement.family is None:
         type_ = check_type(scope, statement.type, {})
         data = None
-        if statement.data is not None and statement.role == "observed":
+        if statement.data is not None and statement.role != "latent":
             with scope.statement():  # the declared type stands, whatever is wrong with the data
-                data = check_data(scope, statement.data, type_, statement.type)
+                data = check_data(scope, statement.data, type_, statement.type, statement.role)
         variable = Variable(
             statement.name, scope.ident(statement.name), statement.role, type_, statement.name_span, data
         )
         scope.declare(statement.name, variable, statement.name_span)
         variables.append(variable)
         return
-    if statement.role == "observed":
+    if statement.role != "latent":
         scope.fail(
             "E215",
-            "an observed variable is no family",
+            f"{'an observed' if statement.role == 'observed' else 'a partial'} variable is no family",
             statement.family.span,
             "its shape says how many elements it has",
         )

@@ -192,6 +192,15 @@ def _definition(scope: Scope, statement: tree.Definition) -> Definition:
             statement.span,
             "no objective is derived for it",
         )
+    if variable.role == "partial":
+        scope.fail(
+            "E220",
+            f"`{variable.name} = ...` cannot be compiled for a partial variable",
+            statement.span,
+            "a function of others leaves no row open",
+            notes=(Note(variable.span, "declared here"),),
+            help=f"give it a distribution: p({variable.name} | ...) = ..., or declare it `observed`",
+        )
     value = check_value(scope, statement.value, variable.type, Context(variable.ident))
     return Definition(variable.name, value, statement.span)
 

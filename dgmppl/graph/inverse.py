@@ -6,6 +6,7 @@ neighbours at that moment.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,9 +21,12 @@ from dgmppl.syntax.parse import parse_spec
 if TYPE_CHECKING:
     import networkx as nx
 
-# The distribution that a derived q has: reparameterised, and on the latent's support.
+# The distribution that a derived q has, on the latent's support: reparameterised, or summed over its few values.
 _FAMILIES = {"real": "Normal", "positive": "LogNormal", "unit": "Beta", "simplex": "Dirichlet"}
+_FINITE = {"binary": "Bernoulli", "categorical": "Categorical", "integer": "Categorical"}
 _DEFAULT_HIDDEN = (256, 256)
+
+MAX_CASES = 256  # joint values of the variables that are summed out: so many times are rows repeated
 
 
 def dependence(graph: Graph) -> nx.DiGraph:
@@ -51,21 +55,43 @@ def _moral(graph: Graph) -> nx.Graph:
 
 
 def can_derive(variable: Variable) -> bool:
-    """Whether a q can be derived for a latent: its support has a reparameterised distribution."""
-    return variable.type.support.name in _FAMILIES
+    """Whether a q can be derived: the support has a reparameterised distribution, or few values."""
+    return variable.type.support.name in _FAMILIES or joint_values(variable) <= MAX_CASES
+
+
+def some_posterior(variable: Variable, seen: str, network: str) -> str:
+    """A q for a variable as a user may write it; for one of which `can_derive` holds."""
+    return f"q({variable.name} | {seen}) = {_family(variable)}({network}({seen}))"
+
+
+def _family(variable: Variable) -> str:
+    return {**_FAMILIES, **_FINITE}[variable.type.support.name]
+
+
+def joint_values(variable: Variable) -> float:
+    """How many values a variable takes, all its elements together; infinity where it is not finite."""
+    size, elements = variable.type.support.size, variable.type.elements
+    if size is None or elements > 64:
+        return math.inf
+    return float(size) ** elements
 
 
 def derive_posteriors(spec: tree.Spec, graph: Graph, missing: tuple[str, ...]) -> tuple[tree.Spec, tuple[str, ...]]:
     """The spec with a q for each of these latents, and those factors as text that can be pasted into it.
 
     Latents are eliminated parents first, so a deeper one is inferred from those above the data: what q(z | .) reads
-    are the neighbours of z in the moralised graph that is left. Networks are sized like the generative ones.
+    are the neighbours of z in the moralised graph that is left. Partial variables go last: in the rows that have one,
+    the latents are inferred from it. Networks are sized like the generative ones.
     """
     moral = _moral(graph)
+    # A partial variable that needs no value where it is missing is read by no q.
+    moral.remove_nodes_from(
+        [v.name for v in graph.partial if v.name not in missing and graph.factor("q", v.name) is None]
+    )
     depth = _topological_order(graph)
     statements: list[tree.Statement] = []
     texts: list[str] = []
-    for name in sorted(missing, key=depth.index):
+    for name in sorted(missing, key=lambda n: (graph[n].role == "partial", depth.index(n))):
         neighbours = sorted(moral.neighbors(name), key=depth.index)
         moral.add_edges_from((a, b) for a in neighbours for b in neighbours if a != b)
         moral.remove_node(name)
@@ -87,7 +113,7 @@ def _topological_order(graph: Graph) -> list[str]:
 def _factor_text(graph: Graph, variable: Variable, parents: list[str]) -> str:
     given = ", ".join(parents)
     hidden = ", ".join(map(str, _hidden(graph, variable)))
-    family = _FAMILIES[variable.type.support.name]
+    family = _family(variable)
     if not parents:
         return f"q({variable.name}) = {family}(param)"
     return f"q({variable.name} | {given}) = {family}(mlp[{hidden}]({given}))"

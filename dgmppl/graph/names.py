@@ -65,6 +65,12 @@ LOCALS = frozenset(
         "gibbs_sites",
         "pseudo_log_likelihood",
         "importance_bound",
+        "terms",
+        "every_value",
+        "every_missing_value",
+        "impute",
+        "log_prob_seen",
+        "errors_seen",
         "as_batch",
         "gradient_penalty",
         "Chain",
@@ -183,7 +189,8 @@ CLASSES = frozenset(
 )
 
 _METHODS = ("p_", "q_", "define_", "score_", "sides_", "_")
-_DERIVED = ("log_det_", "inner_", "game_", "loss_")  # locals that are named after a variable or an adversary
+# Locals that are named after a variable or an adversary.
+_DERIVED = ("log_det_", "inner_", "game_", "loss_", "cases_", "missing_")
 
 
 def methods_of(ident: str) -> set[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where an observed variable's values come from. `dataset` is a catalogue name, or a path if `is_file`."""
+    """Where a variable's values come from. `dataset` is a catalogue name, or a path if `is_file`."""
 
     dataset: str
     field: str
@@ -30,7 +30,7 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Variable:
-    """`role`: "observed", "latent", or "let" (a deterministic feature).
+    """`role`: "observed", "partial" (seen in some rows), "latent", or "let" (a deterministic feature).
 
     `z[3]` has the `family` "z" and the `index` 3; `counter` is the l of `z[l in 1..4]`.
     """
@@ -137,8 +137,22 @@ class Graph:
         return tuple(v for v in self.variables if v.role == "observed")
 
     @cached_property
+    def data(self) -> tuple[Variable, ...]:
+        """What rows of data hold, in the order in which models take it: a partial variable is NaN where missing."""
+        return tuple(v for v in self.variables if v.role in ("observed", "partial"))
+
+    @cached_property
+    def partial(self) -> tuple[Variable, ...]:
+        return tuple(v for v in self.variables if v.role == "partial")
+
+    @cached_property
     def latents(self) -> tuple[Variable, ...]:
         return tuple(v for v in self.variables if v.role == "latent")
+
+    @cached_property
+    def inferred(self) -> tuple[Variable, ...]:
+        """What the data leaves open, in every row or in some: a q may be over these."""
+        return tuple(v for v in self.variables if v.role in ("latent", "partial"))
 
     @cached_property
     def conditions(self) -> tuple[str, ...]:

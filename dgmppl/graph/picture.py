@@ -188,6 +188,8 @@ def _legend(graph: Graph) -> str:
     entries = []
     if graph.observed:
         entries.append(written("shaded: observed", 8, style.QUIET))
+    if graph.partial:
+        entries.append(written("half shaded: seen in some rows", 8, style.QUIET))
     if graph.conditions:
         entries.append(written("ochre border: given", 8, style.GIVEN))
     if "q" in sides:

@@ -52,6 +52,7 @@ EDGE = {
 NODES: dict[str, dict[str, str]] = {
     "latent": {},
     "observed": {"fillcolor": SHADE},
+    "partial": {"fillcolor": f"{SHADE}:white", "gradientangle": "270"},
     "condition": {
         "fillcolor": SHADE,
         "color": GIVEN,

@@ -25,7 +25,7 @@ from dgmppl.plan.nodes import (
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
 from dgmppl.plan.structure import describe_structure
 from dgmppl.plan.terms import choose_terms, weighted
-from dgmppl.plan.verify import verify_asked, verify_fitted, verify_reached, warn_omissions
+from dgmppl.plan.verify import verify_asked, verify_fitted, verify_reached, verify_rows, warn_omissions
 from dgmppl.syntax import tree
 
 
@@ -35,9 +35,11 @@ def missing_posteriors(graph: Graph) -> tuple[str, ...]:
     covered = {a for adversary in graph.adversaries for a in adversary.arguments}
     with scope.statement():
         needed = _needed(graph, covered)
-        known = eliminate(scope, graph, needed).known
-        pending = [v for v in graph.latents if v.name in set(needed) - known]
-        return tuple(v.name for v in pending if graph.factor("q", v.name) is None and can_derive(v))
+        known = eliminate(scope, graph, needed, covered).known
+        pending = [v for v in graph.inferred if v.name in set(needed) - known]
+        # What an adversary judges must be drawn, which a variable of few values is not.
+        open_ = [v for v in pending if graph.factor("q", v.name) is None and can_derive(v)]
+        return tuple(v.name for v in open_ if not (v.name in covered and v.type.support.finite))
     return ()  # type: ignore[unreachable]  # elimination failed, which the plan will report
 
 
@@ -74,8 +76,9 @@ def _choose(
     derived: tuple[str, ...],
 ) -> Plan:
     covered = {a for adversary in graph.adversaries for a in adversary.arguments}
+    verify_rows(scope, graph)
     needed = _needed(graph, covered)
-    elimination = eliminate(scope, graph, needed)
+    elimination = eliminate(scope, graph, needed, covered)
     games = choose_games(scope, graph, elimination, asked)
     warn_omissions(scope, graph, elimination, covered)
     energy = None
@@ -84,13 +87,14 @@ def _choose(
         verify_reached(scope, graph, graph.energy, elimination)
         energy = choose_sampler(scope, graph, graph.energy, drawn, asked, settings)
         _settle(scope, graph, elimination, energy)
-    closed, why = closed_form(graph, elimination.drawn)
-    importance = int(asked.options.get("samples", 50)) if asked and asked.name == "iwae" else 1
+    closed, why = closed_form(graph, elimination.drawn, elimination.summed)
+    weighs = asked is not None and asked.name == "iwae" and not elimination.summed
+    importance = int(asked.options.get("samples", 50)) if asked and weighs else 1
     if importance > 1:
         closed, why = False, "an importance-weighted bound needs the ratio p / q of every draw"
-    terms = choose_terms(scope, graph, elimination, covered, energy, closed)
+    terms = choose_terms(scope, graph, elimination, covered, energy, closed, asked)
     verify_fitted(scope, graph, spec, terms, games)
-    terms = weighted(terms, asked)
+    terms = weighted(graph, terms, asked)
     objective = wording.describe_objective(scope, graph, elimination, terms, energy, games, closed, why, importance)
     verify_asked(scope, objective.name, asked, elimination, energy, games, terms)
     generate = choose_generation(scope, graph, energy)
@@ -113,9 +117,10 @@ def _choose(
 
 
 def _needed(graph: Graph, covered: set[str]) -> list[str]:
-    """Latents that need a value on the data's side.
+    """Variables that the data leaves open and that need a value on its side.
 
-    One that only feeds an implicit variable is played by the adversary instead, unless that asks for it too.
+    A latent that only feeds an implicit variable is played by the adversary instead, unless that asks for it too. A
+    partial variable that nothing depends on, and that has no q, integrates to one in the rows that miss it.
     """
     implicit = {d.variable for d in graph.definitions if graph[d.variable].role != "let" and invert(d.value) is None}
     readers = _readers(graph)
@@ -128,7 +133,10 @@ def _needed(graph: Graph, covered: set[str]) -> list[str]:
         summed = member and not read and not graph.factor("q", v.name)
         if not played and not summed:
             found.append(v.name)
-    return found
+    used = {p for f in graph.factors for p in graph.roots(f.parents)} | covered
+    used |= {name for d in graph.definitions for name in graph.roots(variables(d.value))}
+    used |= set(graph.energy.arguments) if graph.energy else set()
+    return found + [v.name for v in graph.partial if v.name in used or graph.factor("q", v.name)]
 
 
 def _readers(graph: Graph) -> dict[str, set[str]]:

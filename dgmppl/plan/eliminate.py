@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
 from dgmppl.diagnostics import Note
-from dgmppl.graph.inverse import can_derive
-from dgmppl.graph.nodes import Definition, Factor, Graph
+from dgmppl.graph.inverse import MAX_CASES, can_derive, joint_values, some_posterior
+from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
     Autoregressive,
@@ -24,17 +25,19 @@ from dgmppl.graph.values import (
     Value,
     variables,
 )
-from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, Invert, Reason, Step
+from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, GivenSome, Impute, Invert, Reason, Step, Sum
 
 
 @dataclass
 class Elimination:
-    """What has become known so far. `owner`: the observed variable that an inverted latent stands for."""
+    """What has become known so far. `drawn` are the q that gave values, in order; `summed` the variables whose q
+    weighs all of their values instead."""
 
     steps: list[Step] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     inverted: dict[str, Invert] = field(default_factory=dict)
     drawn: list[Factor] = field(default_factory=list)
+    summed: set[str] = field(default_factory=set)
     implicit: list[Definition] = field(default_factory=list)
 
     def add(self, step: Step) -> None:
@@ -62,20 +65,26 @@ def invert(value: Value) -> Inverse | None:
     return None
 
 
-def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
-    """Gives a value to every latent that the objective needs one for.
+def eliminate(scope: Scope, graph: Graph, needed: Iterable[str], covered: Iterable[str] = ()) -> Elimination:
+    """Gives a value to every variable that the data leaves open and the objective needs one for.
 
-    Latents are inverted through bijections of the data where they can be, and drawn from their q otherwise.
-    Reports latents without a q (E306) and a q that can never be drawn from (E308).
+    Latents are inverted through bijections of the data where they can be; else, under their q, summed over their
+    values if these are few, and drawn if not. What an adversary judges, `covered`, is never summed. A partial variable
+    is treated so in the rows that miss it. Reports latents without a q (E306) and a q that can never be drawn from
+    (E308).
     """
     result = Elimination()
     for v in graph.observed:
         condition = v.name in graph.conditions
         why = f"{v.name} is {'a condition: nothing models it' if condition else 'observed'}"
         result.add(Given(v.name, Reason(why, _line(scope, v.span.start))))
+    for v in graph.partial:
+        if v.name not in set(needed):
+            why = f"{v.name} is seen in some rows, and nothing depends on it in the others"
+            result.add(GivenSome(v.name, Reason(why, _line(scope, v.span.start))))
     _features(scope, graph, result)
     _inversions(scope, graph, result)
-    pending = [v for v in graph.latents if v.name in set(needed) and v.name not in result.known]
+    pending = [v for v in graph.inferred if v.name in set(needed) and v.name not in result.known]
     while pending:
         ready = []
         for v in pending:
@@ -84,10 +93,9 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
                 ready.append((v, q))
         if not ready:
             break
-        v, q = ready[0]
-        _verify_drawable(scope, graph, q)
-        why = f"{v.name} is latent and no bijection of the data: it is drawn from {q.key}"
-        result.add(Draw(v.name, Reason(why, _line(scope, q.span.start)), q.key))
+        # What can be drawn now is drawn before rows are repeated for the values of a sum.
+        v, q = next(((v, q) for v, q in ready if not _summable(v, covered)), ready[0])
+        result.add(_infer(scope, graph, result, v, q, covered))
         result.drawn.append(q)
         _features(scope, graph, result)
         _inversions(scope, graph, result)
@@ -98,11 +106,14 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
         if q is None:
             seen = ", ".join(o.name for o in graph.observed) or "x"
             help_ = "latents are real, positive, unit or simplex: others have no draw that can be differentiated"
-            if v.type.support.finite:
-                help_ = "a finite latent is a mixture: p(x) = mixture[10](...) sums it out exactly"
+            if v.type.support.finite and v.name in covered:
+                help_ = "an adversary compares draws, and those of few values cannot be differentiated: leave it out"
+            elif v.type.support.finite and not can_derive(v):
+                help_ = f"at most {MAX_CASES} joint values can be summed out; others are real, or part of an energy"
             elif can_derive(v):
-                help_ = f"q({v.name} | {seen}) = Normal(mlp[256, 256]({seen}))"
-            scope.report("E306", f"the latent `{v.name}` has no posterior", v.span, "needs a q", help=help_)
+                help_ = some_posterior(v, seen, "mlp[256, 256]")
+            what = "the latent" if v.role == "latent" else "the partial variable"
+            scope.report("E306", f"{what} `{v.name}` has no posterior", v.span, "needs a q", help=help_)
         elif not any(p.name in q.parents for p in pending if graph.factor("q", p.name) is None):
             missing = [p for p in q.parents if p not in result.known]
             scope.report(
@@ -113,6 +124,37 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str]) -> Elimination:
                 help="make the parents observed, or latents with a q of their own",
             )
     return result
+
+
+def _summable(variable: Variable, covered: Iterable[str]) -> bool:
+    return variable.name not in covered and joint_values(variable) <= MAX_CASES
+
+
+def _infer(
+    scope: Scope, graph: Graph, result: Elimination, variable: Variable, q: Factor, covered: Iterable[str]
+) -> Step:
+    """How a q gives a variable its value: a sum over few values, else a draw (E308 for one without a gradient)."""
+    name, line = variable.name, _line(scope, q.span.start)
+    partial = variable.role == "partial"
+    open_ = f"{name} is latent and no bijection of the data"
+    if partial:
+        open_ = f"{name} is seen in some rows, and missing in others"
+    before = math.prod(joint_values(graph[s]) for s in result.summed)
+    if _summable(variable, covered) and before * joint_values(variable) <= MAX_CASES:
+        values = int(joint_values(variable))
+        result.summed.add(name)
+        where = "there it is" if partial else "it is"
+        return Sum(
+            name,
+            Reason(f"{open_}: {where} summed over its {values} values under {q.key}", line),
+            q.key,
+            values,
+            partial,
+        )
+    _verify_drawable(scope, graph, q, before)
+    if partial:
+        return Impute(name, Reason(f"{open_}: there it is drawn from {q.key}", line), q.key)
+    return Draw(name, Reason(f"{open_}: it is drawn from {q.key}", line), q.key)
 
 
 def _line(scope: Scope, offset: int) -> int:
@@ -162,15 +204,21 @@ def _inversions(scope: Scope, graph: Graph, result: Elimination) -> None:
         result.add(step)
 
 
-def _verify_drawable(scope: Scope, graph: Graph, q: Factor) -> None:
-    """A draw must be differentiable in q's parameters (E308)."""
+def _verify_drawable(scope: Scope, graph: Graph, q: Factor, cases: float) -> None:
+    """A draw must be differentiable in q's parameters (E308). `cases`: of the sums so far."""
     blocking = not_reparameterised(q.density)
     if blocking:
         head = graph[q.head]
+        values = joint_values(head) * cases
+        many = (
+            f", and {_count(values)} values are too many to sum"
+            if values > MAX_CASES and head.type.support.finite
+            else ""
+        )
         fit = [name for name in suggestions(head.type.support) if DISTRIBUTIONS[name].reparameterised]
         scope.fail(
             "E308",
-            f"a draw from {blocking} cannot be differentiated",
+            f"a draw from {blocking} cannot be differentiated{many}",
             q.head_span,
             "no gradient reaches this q",
             notes=(Note(q.density.span, blocking),),
@@ -178,6 +226,10 @@ def _verify_drawable(scope: Scope, graph: Graph, q: Factor) -> None:
             if fit
             else f"make `{head.name}` real, or model it by an energy E(...), which needs no q",
         )
+
+
+def _count(values: float) -> str:
+    return "more than a billion" if values > 1e9 else f"{int(values):,}"
 
 
 def not_reparameterised(density: Density) -> str:
@@ -202,17 +254,24 @@ def family_of(density: Density | None) -> str:
     return density.kind if isinstance(density, Family) else ""
 
 
-def closed_form(graph: Graph, drawn: list[Factor]) -> tuple[bool, str]:
+def is_drawn(graph: Graph, q: Factor, summed: Iterable[str]) -> bool:
+    """Whether a q gives its variable a value by a draw in every row."""
+    return q.head not in summed and graph[q.head].role == "latent"
+
+
+def closed_form(graph: Graph, drawn: list[Factor], summed: Iterable[str] = ()) -> tuple[bool, str]:
     """Whether KL(q || p) is used in closed form, and why.
 
     KL(q(z | .) || p(z | .)) stands in the ELBO only if everything that p(z | .) reads is drawn before z.
     """
-    pairs = [(q, graph.factor("p", q.head)) for q in drawn]
+    # A sum is exact without it, and a partial variable has a density to be scored in some rows.
+    pairs = [(q, graph.factor("p", q.head)) for q in drawn if is_drawn(graph, q, summed)]
     known = [(q, p) for q, p in pairs if p and (family_of(q.density), family_of(p.density)) in CLOSED_KL]
     order = [q.head for q in drawn]
     for q, p in known:
         assert p is not None
         late = [x for x in graph.roots(p.parents) if x in order and order.index(x) > order.index(q.head)]
         if late:
-            return False, f"no closed KL: {p.key} reads {late[0]}, which is drawn after {q.head}"
+            how = "summed" if late[0] in summed else "drawn"
+            return False, f"no closed KL: {p.key} reads {late[0]}, which is {how} after {q.head}"
     return True, ""

@@ -7,7 +7,20 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 
-from dgmppl.plan.nodes import Compute, Dequantise, Given, Invert, Plan, Reason, Settle, Step, Term
+from dgmppl.plan.nodes import (
+    Compute,
+    Dequantise,
+    Given,
+    GivenSome,
+    Impute,
+    Invert,
+    Plan,
+    Reason,
+    Settle,
+    Step,
+    Sum,
+    Term,
+)
 
 _WIDTH = 100
 _LABEL = 12
@@ -20,7 +33,7 @@ def explain_plan(plan: Plan, format: str = "text") -> str:
 
 def _text(plan: Plan) -> str:
     rows = [f"{plan.model}{plan.source:>{max(_WIDTH - len(plan.model), len(plan.source) + 1)}}"]
-    for role in ("observed", "condition", "latent"):
+    for role in ("observed", "partial", "condition", "latent"):
         found = [f"{v.name}  {v.type}" for v in plan.structure.variables if v.role == role]
         rows += _row(role if role != "condition" else "given", "   ".join(found)) if found else []
     structure = " ".join(plan.structure.p)
@@ -72,6 +85,15 @@ def _step(step: Step) -> str:
         return f"invert {step.image}{noisy} to {step.variable}"
     if isinstance(step, Dequantise):
         return f"add noise to {step.variable}"
+    if isinstance(step, Sum):
+        over = f"over its {step.values} values under {step.factor}"
+        if step.partial:
+            return f"take {step.variable} where it is seen, sum it {over} where it is missing"
+        return f"sum {step.variable} {over}"
+    if isinstance(step, GivenSome):
+        return f"take {step.variable} where it is seen"
+    if isinstance(step, Impute):
+        return f"take {step.variable} where it is seen, draw it from {step.factor} where it is missing"
     factor = getattr(step, "factor", None)
     if factor is not None:
         return f"draw {step.variable} from {factor}"

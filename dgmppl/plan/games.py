@@ -52,6 +52,17 @@ def choose_games(
                     help=f"give it a q, or leave it out: adversary {adversary.name}(x) = ...",
                 )
             continue
+        summed = _summed(graph, adversary.arguments, elimination)
+        if summed is not None:
+            scope.report(
+                "E307",
+                f"{adversary.name} compares one draw a row, and `{summed}` takes each of its values in every row",
+                adversary.span,
+                f"depends on `{summed}`",
+                notes=(Note(graph[summed].span, "declared here"),),
+                help=f"leave out what is inferred from `{summed}`",
+            )
+            continue
         blocked = _unreached(graph, adversary.arguments, elimination.known, ours or theirs)
         if blocked is not None:
             scope.report(
@@ -78,6 +89,12 @@ def choose_games(
         weight = asked.weights.get(adversary.name, 1.0) if asked is not None else 1.0
         found.append(GamePlan(adversary.name, game, penalty, ours, theirs, Reason(why, line), weight))
     return tuple(found)
+
+
+def _summed(graph: Graph, arguments: tuple[str, ...], elimination: Elimination) -> str | None:
+    """A variable that is summed out and that these depend on, so that a row has a case for each of its values."""
+    path = _path(graph, arguments, "q", through=True)
+    return next((f.head for f in path if isinstance(f, Factor) and f.head in elimination.summed), None)
 
 
 def _path(graph: Graph, arguments: tuple[str, ...], side: str, through: bool) -> list[Factor | Definition]:

@@ -45,9 +45,9 @@ def choose_generation(scope: Scope, graph: Graph, energy: EnergyPlan | None) -> 
 
 
 def _ancestors(graph: Graph) -> set[str]:
-    """Everything that an observed variable depends on through p and definitions: features of q are left out."""
+    """Everything that the data depends on through p and definitions: features of q are left out."""
     found: set[str] = set()
-    pending = [v.name for v in graph.observed]
+    pending = [v.name for v in graph.data]
     while pending:
         name = pending.pop()
         if name in found:

@@ -38,6 +38,11 @@ class Given(Step):
 
 
 @dataclass(frozen=True)
+class GivenSome(Given):
+    """From the data in the rows that have it. In the others nothing depends on it, and it integrates to one."""
+
+
+@dataclass(frozen=True)
 class Compute(Step):
     """By its definition. `support` tells whether values are put back into the variable's support."""
 
@@ -60,6 +65,21 @@ class Draw(Step):
     """From the factor with this key."""
 
     factor: str
+
+
+@dataclass(frozen=True)
+class Impute(Draw):
+    """From the data in the rows that have it, and drawn from the factor in the others."""
+
+
+@dataclass(frozen=True)
+class Sum(Step):
+    """Takes each of its `values`, which the factor with this key weighs; a `partial` one only in the rows that miss
+    it, and its own value in the others."""
+
+    factor: str
+    values: int
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,18 @@ class LogProb(Term):
 
 
 @dataclass(frozen=True)
+class LogProbSeen(LogProb):
+    """log p in the rows that have its variable, and 0 in the others."""
+
+
+@dataclass(frozen=True)
+class LogQSeen(Term):
+    """log q of a partial variable in the rows that have it, and 0 in the others: no part of the bound."""
+
+    factor: str
+
+
+@dataclass(frozen=True)
 class LogDet(Term):
     """log |det J| of the inverse that step `Invert` computed for `variable`."""
 
@@ -102,7 +134,7 @@ class LogDet(Term):
 
 @dataclass(frozen=True)
 class MinusLogProb(Term):
-    """-log q of a draw."""
+    """-log q of a draw, or of a variable that is summed out; where that is partial, in the rows that miss it."""
 
     factor: str
 

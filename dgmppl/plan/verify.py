@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note
-from dgmppl.graph.inverse import can_derive, omissions
+from dgmppl.graph.inverse import can_derive, omissions, some_posterior
 from dgmppl.graph.nodes import Energy, Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.eliminate import Elimination
-from dgmppl.plan.nodes import EnergyPlan, GamePlan, Term
+from dgmppl.plan.nodes import EnergyPlan, GamePlan, LogQSeen, Term
 from dgmppl.plan.settings import ObjectiveSetting
 from dgmppl.syntax import tree
 
@@ -17,7 +17,7 @@ def verify_fitted(
     scope: Scope, graph: Graph, spec: tree.Spec, terms: tuple[Term, ...], games: tuple[GamePlan, ...]
 ) -> None:
     """Reports a model in which nothing says how the data came about (E309)."""
-    modelled = len(graph.conditions) < len(graph.observed)
+    modelled = len(graph.conditions) < len(graph.data)
     if (modelled and (terms or games)) or any(d.severity == "error" for d in scope.diagnostics):
         return
     x = graph.observed[0]
@@ -45,7 +45,11 @@ def verify_asked(
     bound = bool(elimination.drawn)
     allowed = {
         "elbo": (bound, "an ELBO needs a latent that is drawn from a q, and none is"),
-        "iwae": (bound, "an importance-weighted bound needs a latent that is drawn from a q, and none is"),
+        "iwae": (
+            bound and not elimination.summed,
+            "an importance-weighted bound weighs draws, and "
+            + (f"{', '.join(sorted(elimination.summed))} is summed" if bound else "no latent is drawn from a q"),
+        ),
         "likelihood": (
             not bound and energy is None and bool(terms),
             "the likelihood is not exact here: it has "
@@ -62,6 +66,14 @@ def verify_asked(
             asked.span,
             why,
             help=f"its structure calls for: {derived}",
+        )
+    if asked.options.get("classify") and not any(isinstance(t, LogQSeen) for t in terms):
+        scope.fail(
+            "E305",
+            "`classify` would change nothing",
+            asked.span,
+            "no partial variable has a q",
+            help="leave `classify` out, or declare a variable that is seen in some rows: partial y : ...",
         )
     owners = {t.owner for t in terms} | {a for g in games for a in [g.adversary]}
     for name in asked.weights:
@@ -86,10 +98,36 @@ def verify_reached(scope: Scope, graph: Graph, energy: Energy, elimination: Elim
         energy.head_span,
         "only latents",
         notes=(Note(latent.span, "needs a q"),),
-        help=f"q({latent.name} | {seen}) = Normal(mlp[256]({seen}))"
+        help=some_posterior(latent, seen, "mlp[256]")
         if can_derive(latent)
         else f"let the energy read the data too: E({seen}, {latent.name}) = ...",
     )
+
+
+def verify_rows(scope: Scope, graph: Graph) -> None:
+    """Samples of an energy, and those that an adversary compares, have every variable in every row: none is partial
+    (E220)."""
+    for adversary in graph.adversaries:
+        for argument in adversary.arguments:
+            if graph[argument].role == "partial":
+                scope.fail(
+                    "E220",
+                    f"a game over a partial variable cannot be compiled yet: `{argument}`",
+                    adversary.span,
+                    "compares every row",
+                    notes=(Note(graph[argument].span, "declared here"),),
+                    help="leave it out of the adversary's arguments",
+                )
+    for member in graph.energy.arguments if graph.energy else ():
+        if graph[member].role == "partial" and graph.energy:
+            scope.fail(
+                "E220",
+                f"an energy of a partial variable cannot be compiled yet: `{member}`",
+                graph.energy.head_span,
+                "its samples have every variable in every row",
+                notes=(Note(graph[member].span, "declared here"),),
+                help=f"give it a factor of its own: p({member} | ...) = ..., and leave it out of the energy",
+            )
 
 
 def warn_omissions(scope: Scope, graph: Graph, elimination: Elimination, covered: set[str]) -> None:

@@ -14,14 +14,18 @@ from dgmppl.plan.nodes import (
     Draw,
     EnergyPlan,
     GamePlan,
+    GivenSome,
+    Impute,
     Invert,
     LogDet,
     LogProb,
+    LogQSeen,
     MinusKL,
     MinusLogProb,
     Objective,
     Reason,
     Settle,
+    Sum,
     Term,
 )
 
@@ -51,6 +55,11 @@ def latex_kl(q: Factor, p: Factor) -> str:
     return rf"-\mathrm{{KL}}\left({latex_factor(q)} \,\|\, {latex_factor(p)}\right)"
 
 
+def latex_rows(name: str, which: str) -> str:
+    """The indicator of the rows in which a partial variable is seen, or missing."""
+    return rf"\mathbb{{1}}[{latex_name(name)}\ \mathrm{{{which}}}]\,"
+
+
 def describe_objective(
     scope: Scope,
     graph: Graph,
@@ -67,14 +76,19 @@ def describe_objective(
     drawn = [q.head for q in elimination.drawn]
     implicit = [d.variable for d in elimination.implicit]
     replaced = [h for h in drawn if any(h in _arguments(graph, g) for g in games)]
-    seen = ", ".join(v.name for v in graph.observed if v.name not in (*graph.conditions, *implicit))
+    seen = ", ".join(v.name for v in graph.data if v.name not in (*graph.conditions, *implicit))
     # What a game generates has no density of its own, but others may depend on it.
     read = [v for v in implicit if any(f.side == "p" and v in graph.roots(f.parents) for f in graph.factors)]
     given = ", ".join((*graph.conditions, *read))
     target = f"log p({seen}{' | ' + given if given else ''})"
+    if graph.partial:
+        names = ", ".join(v.name for v in graph.partial)
+        target += f" without {names} where {'it is' if len(graph.partial) == 1 else 'they are'} missing"
     parts: list[str] = []
     kind = ""
     scored = any(isinstance(t, (LogProb, LogDet, MinusKL, MinusLogProb)) for t in terms)
+    beside = tuple(t for t in terms if isinstance(t, LogQSeen))
+    terms = tuple(t for t in terms if t not in beside)
     weighted = "weighted terms of the " if any(t.weight != 1 for t in terms) else ""
     target += " up to log Z" if energy is not None else ""
     if scored and replaced:
@@ -89,6 +103,7 @@ def describe_objective(
     elif scored:
         parts.append(f"{weighted}exact log-likelihood {target}")
         kind = "log_prob"
+    parts += [_signed(t.label, 0, t.weight) for t in beside]
     if energy is not None:
         persistent = "persistent " if energy.persistent else ""
         parts.append(f"{persistent}contrastive divergence")
@@ -106,6 +121,8 @@ def describe_objective(
         over = ", ".join(q.key for q in elimination.drawn)
         formula = f"E_{{{over}}}[ {formula} ]"
         latex = rf"\mathbb{{E}}_{{{', '.join(latex_factor(q) for q in elimination.drawn)}}}\left[ {latex} \right]"
+    formula = " ".join([formula, *(_signed(t.label, 1, t.weight) for t in beside)])
+    latex = " ".join([latex, *(_signed(t.latex, 1, t.weight) for t in beside)])
     for g in games:
         sides = f"{g.adversary}({', '.join(_arguments(graph, g))})"
         formula = f"{formula} + game({sides})" if formula else f"min over the model, max over {g.adversary}: {sides}"
@@ -113,7 +130,14 @@ def describe_objective(
         shown = rf"\min_{{\theta}} \max_{{{g.adversary}}} {g.adversary}({inside})"
         latex = f"{latex} + {shown}" if latex else shown
     reasons = tuple(s.because for s in elimination.steps if isinstance(s, (Dequantise, Invert)))
-    reasons += tuple(s.because for s in elimination.steps if isinstance(s, (Draw, Settle)))
+    reasons += tuple(s.because for s in elimination.steps if isinstance(s, (Draw, Sum, GivenSome, Settle)))
+    reasons += tuple(t.because for t in beside)
+    for q in elimination.drawn if not beside else ():
+        if graph[q.head].role == "partial":
+            why = (
+                f"{q.key} learns from the rows that miss {q.head}: elbo(classify = 1) fits it to those that have it too"
+            )
+            reasons += (Reason(why, scope.source.position(q.span.start)[0]),)
     for f in graph.factors:
         if f.side == "p" and isinstance(f.density, Autoregressive):
             line = scope.source.position(f.span.start)[0]
@@ -156,14 +180,20 @@ def _estimator(
 ) -> str:
     parts: list[str] = []
     if elimination.drawn:
-        names = ", ".join(q.head for q in elimination.drawn)
+        sums = [s for s in elimination.steps if isinstance(s, Sum)]
+        for s in sums:
+            where = " where it is missing" if s.partial else ""
+            parts.append(f"{s.variable} summed over its {s.values} values{where}")
         many = f"{importance} reparameterised samples" if importance > 1 else "one reparameterised sample"
-        parts.append(f"{many} of {names}")
+        imputed = [s.variable for s in elimination.steps if isinstance(s, Impute)]
+        names = ", ".join(q.head for q in elimination.drawn if q.head not in {*elimination.summed, *imputed})
+        parts += [f"{many} of {names}"] if names else []
+        parts += [f"{many} of {name} where it is missing" for name in imputed]
         exact = [t for t in terms if isinstance(t, MinusKL)]
         if exact:
             parts.append(
                 "KL in closed form"
-                if len(exact) == len(elimination.drawn)
+                if len(exact) == len(elimination.drawn) - len(sums)
                 else f"KL in closed form for {', '.join(t.owner for t in exact)}"
             )
         elif not closed:

@@ -1,0 +1,107 @@
+"""Variables that take each of their values, and data that some rows miss.
+
+Where a variable is summed out under its q, ``E_q[f(y)] = sum_y q(y) f(y)``, every row becomes several cases, one for
+each value. A row that has the variable has the same cases, of which the value that is seen counts alone: so all rows
+draw as many random numbers, whatever they have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dgmppl.runtime.distributions import Distribution
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What each value counts for in each row.
+
+    Args:
+        weight: ``(n, values)``, q of a value or, in a row where it is seen, whether it is this one.
+        log_q: its logarithm where the value is not seen, and 0 elsewhere.
+    """
+
+    weight: Tensor
+    log_q: Tensor
+
+    def repeat(self, rows: Tensor) -> Tensor:
+        """Rows ``(n, ...)`` as cases, ``(n values, ...)``: those of a row one after another."""
+        return rows.repeat_interleave(self.weight.shape[1], 0)
+
+    def mean(self, numbers: Tensor) -> Tensor:
+        """``sum_y weight(y) f(y)`` from a number of each case, ``(n values,)`` to ``(n,)``."""
+        return (self.weight * numbers.reshape(self.weight.shape)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """``-sum_y q(y) log q(y)`` of each row where the value is not seen, 0 elsewhere, ``(n,)`` nats."""
+        return -(self.weight * self.log_q).sum(-1)
+
+
+def enumerate_values(low: float, size: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """All arrays of a shape whose elements are low, ..., low + size - 1, as floats ``(values, *shape)``."""
+    elements = torch.Size(shape).numel()
+    one = low + torch.arange(size, device=device, dtype=torch.get_default_dtype())
+    return torch.cartesian_prod(*[one] * elements).reshape(-1, *shape)
+
+
+def every_value(q: Distribution, low: float, size: int, device: torch.device) -> tuple[Tensor, Cases]:
+    """The cases of a variable that is seen in no row, and its value in each of them.
+
+    Args:
+        q: what weighs the values, of batch shape ``(n,)``.
+        low, size: each element takes the values low, ..., low + size - 1.
+    """
+    values = enumerate_values(low, size, tuple(q.event_shape), device)
+    log_q = q.log_prob(values.unsqueeze(1)).mT
+    return _each(values, len(log_q)), Cases(log_q.exp(), log_q)
+
+
+def every_missing_value(q: Distribution, low: float, size: int, seen: Tensor) -> tuple[Tensor, Cases]:
+    """The cases of a variable that some rows of ``seen`` miss, and its value in each of them; see `every_value`."""
+    values = enumerate_values(low, size, tuple(q.event_shape), seen.device)
+    missing = is_missing(seen).unsqueeze(-1)
+    log_q = torch.where(missing, q.log_prob(values.unsqueeze(1)).mT, 0.0)
+    this = (seen.unsqueeze(1) == values).reshape(*log_q.shape, -1).all(-1)
+    return _each(values, len(seen)), Cases(torch.where(missing, log_q.exp(), this.to(log_q.dtype)), log_q)
+
+
+def _each(values: Tensor, n: int) -> Tensor:
+    return values.repeat(n, *(1,) * (values.dim() - 1))
+
+
+def is_missing(value: Tensor) -> Tensor:
+    """The rows that miss a partial variable, ``(n,)``: NaN stands there."""
+    return value.isnan().reshape(len(value), -1).any(-1)
+
+
+def impute(seen: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
+    """A variable's own value where it is seen and the draw where it is missing; and where that is, ``(n,)``."""
+    missing = is_missing(seen)
+    return torch.where(_over(missing, seen), draw, seen), missing
+
+
+def log_prob_seen(p: Distribution, value: Tensor, some: float) -> Tensor:
+    """``log p(value)`` in the rows that have it and 0 in the others, ``(n,)`` nats.
+
+    Args:
+        some: a number of the support. It stands where the value is missing: a NaN there would reach the gradient of
+            every row.
+    """
+    missing = is_missing(value)
+    return torch.where(missing, 0.0, p.log_prob(value.masked_fill(_over(missing, value), some)))
+
+
+def errors_seen(p: Distribution, low: float, size: int, value: Tensor) -> Tensor:
+    """1 where the most likely value is not the one that is seen and 0 where it is, for the rows that have one."""
+    values = enumerate_values(low, size, tuple(p.event_shape), value.device)
+    best = values[p.log_prob(values.unsqueeze(1)).argmax(0)]
+    wrong = (best != value).reshape(len(value), -1).any(-1)
+    return wrong[~is_missing(value)].to(value.dtype)
+
+
+def _over(mask: Tensor, value: Tensor) -> Tensor:
+    """A mask of rows with axes for the elements of a row."""
+    return mask.reshape(-1, *(1,) * (value.dim() - 1))
