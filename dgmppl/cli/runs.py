@@ -1,9 +1,8 @@
-"""Commands on runs: train one, draw samples from its model, evaluate it."""
+"""Commands on runs: train one, draw samples from its model."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import FINE, SIGNALLED, Add, add_device, add_set, count, path, positive, seconds
@@ -40,13 +39,6 @@ def add_commands(add: Add) -> None:
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".png or .npz")
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_set(sub, "the value of a condition, such as y=3")
-    add_device(sub, "cpu")
-
-    sub = add("evaluate", _evaluate, "figures of a run's model on each split of its data")
-    sub.add_argument("run", type=path, metavar="RUN")
-    sub.add_argument("--samples", type=positive, default=1, metavar="N", help="draws an example (default 1)")
-    sub.add_argument("--seed", type=count, default=0, metavar="N")
-    sub.add_argument("--format", choices=("text", "json"), default="text")
     add_device(sub, "cpu")
 
 
@@ -111,20 +103,6 @@ def _sample(options: argparse.Namespace) -> int:
         conditions=options.set,
         device=options.device,
     )
-    return FINE
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from dgmppl.train.contents import figures_as_data
-    from dgmppl.train.folder import finite_only
-    from dgmppl.train.runs import evaluate_run
-
-    found = evaluate_run(options.run, samples=options.samples, seed=options.seed, device=options.device)
-    figures = finite_only(figures_as_data(found))
-    if options.format == "json":
-        print(json.dumps(figures, indent=2))
-    else:
-        _print_figures(figures)
     return FINE
 
 

@@ -213,6 +213,29 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "E650": Code(
+        "bound that the structure does not allow",
+        "--importance asks for an importance-weighted bound, and the model's objective has none.",
+        "The bound averages p / q over several draws of the latents, so it needs latents that are drawn from a q. "
+        "A flow or an autoregressive model gives the exact likelihood; an energy or a game gives none.",
+        "",
+        "",
+    ),
+    "E651": Code(
+        "damaged metrics.jsonl",
+        "A line of the run's metrics is not an epoch as dgmppl train writes it.",
+        "Each line is a JSON object with the epoch's number, losses, terms and validation figures. A last line that "
+        "was cut off when a run was killed is left out without a word.",
+        "",
+        "",
+    ),
+    "E652": Code(
+        "comparison of an unknown kind",
+        "The kind of the output follows from the end of the file's name.",
+        "A comparison is written to .html, as a page, or to .png, as a picture of its curves.",
+        "",
+        "",
+    ),
     "E701": Code(
         "spec that cannot be read",
         "The path on the command line is no readable text file.",

@@ -53,7 +53,8 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
 def line_chart(series: Mapping[str, Points], label: str, mark: float | None = None) -> Html:
     """Lines over epochs.
 
-    The scale follows from what comes after the first twentieth, for a start far off would leave a flat line.
+    The scale follows from what comes after the first twentieth, for a start far off would leave a flat line; what is
+    above or below it is cut off.
 
     Args:
         series: points by name, in order; those that are not finite break the line.
@@ -64,7 +65,7 @@ def line_chart(series: Mapping[str, Points], label: str, mark: float | None = No
     if not finite:
         return tag("p", "no finite values", class_="note")
     first, last = min(x for x, _ in finite), max(x for x, _ in finite)
-    late = [y for x, y in finite if x > first + (last - first) / 20] or [y for _, y in finite]
+    late = [y for x, y in finite if x > first + (last - first) / 20 or last - first < 20]
     frame = _Frame(first, last, min(late), max(late))
     lines = [
         join(tag("polyline", points=" ".join(piece), class_=f"line s{k % COLOURS}") for piece in frame.pieces(points))

@@ -14,8 +14,8 @@ from dgmppl.report.html import Html, figure, join, tag
 from dgmppl.report.latents import infer, invert, reconstruct
 from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
-from dgmppl.train.draws import draw
 from dgmppl.train.pictures import image_shape
+from dgmppl.train.runs import draw
 
 Array = NDArray[np.float32]
 

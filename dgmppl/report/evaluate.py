@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl import pipeline
@@ -16,12 +19,12 @@ from dgmppl.graph.nodes import Graph
 from dgmppl.plan.nodes import Plan
 from dgmppl.report.units import BITS, dimensions, in_bits, likelihood, unit_of
 from dgmppl.runtime import GenerativeModel
-from dgmppl.train.contents import parts
+from dgmppl.train.batches import open_examples
+from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.device import seeded
-from dgmppl.train.draws import Arrays, draw, pick_rows
-from dgmppl.train.figures import Estimate, Moments, Rows, evaluate_figures
+from dgmppl.train.figures import CHUNK, Estimate, Moments, Rows, chunks_of, evaluate_figures
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
-from dgmppl.train.runs import Run, load_data, load_run, located, to_tensors
+from dgmppl.train.runs import Run, draw, load_data, load_run, located
 
 Data = Sequence[Tensor] | Rows
 
@@ -76,10 +79,10 @@ def evaluate(
     data = load_data(run.checked, Path(run.record.get("data_folder", path)))
     found: Evaluation = {}
     with located(run.checked):
-        for split, columns in data:
+        for split, table in data:
             if splits and split not in splits:
                 continue
-            rows = to_tensors(columns, model, model.device)
+            rows = open_examples(table, model.data, model.device)
             found[split] = with_units(evaluate_figures(model, rows, samples, seed), graph, plan)
             if tighter is not None:
                 bound = evaluate_figures(tighter, rows, samples, seed)["elbo"]
@@ -125,9 +128,22 @@ def measure(model: GenerativeModel, graph: Graph, rows: Data, seed: int = 0, set
     return {name: Figure(_over_sets(found, count), unit_of(name), over) for name, found in values.items()}
 
 
-def _over_sets(values: Sequence[float], rows: int) -> Estimate:
-    import torch
+def pick_rows(model: GenerativeModel, data: Data, most: int, seed: int = 0) -> Arrays:
+    """Up to `most` rows of a split, drawn without replacement, in one pass over it; `seed` says which."""
+    order = np.random.default_rng(seed)
+    kept: list[NDArray[np.float32]] = []
+    keys = np.empty(0)
+    for chunk in chunks_of(data, CHUNK):
+        found = [tensor.detach().cpu().numpy() for tensor in chunk]
+        keys = np.concatenate([keys, order.random(len(found[0]))])
+        kept = [np.concatenate(pair) for pair in zip(kept, found, strict=True)] if kept else found
+        if len(keys) > most:
+            best = np.sort(np.argpartition(keys, most - 1)[:most])
+            keys, kept = keys[best], [values[best] for values in kept]
+    return dict(zip(model.data, kept, strict=True))
 
+
+def _over_sets(values: Sequence[float], rows: int) -> Estimate:
     found = Moments.of(torch.tensor(values, dtype=torch.float64)).estimate
     return Estimate(found.mean, found.standard_error if len(values) > 1 else math.nan, rows)
 

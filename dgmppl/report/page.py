@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from dgmppl.data.load import Splits
+from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.report import draws, told
 from dgmppl.report.html import Html, join, tag
@@ -19,8 +19,8 @@ from dgmppl.report.source import Report
 from dgmppl.report.style import POLICY, STYLE
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.device import seeded
-from dgmppl.train.folder import WEIGHTS
-from dgmppl.train.runs import Run, load_data, load_run
+from dgmppl.train.folder import WEIGHTS, read_record
+from dgmppl.train.runs import Run, load_data, load_run, located, open_spec
 
 PAGE = "report.html"
 
@@ -89,30 +89,16 @@ def report_run(path: Path, device: str = "cpu") -> tuple[Path, tuple[str, ...]]:
     except SpecError as error:
         if (path / WEIGHTS).exists() or {d.code for d in error.diagnostics} != {"E604"}:
             raise
-        run = open_record(path)
-        missing.append(f"there are no weights yet: {path / WEIGHTS}")
+        record = read_record(path)
+        run = Run(path, open_spec(path, record, record["overrides"]), record)
+        missing += [d.headline for d in error.diagnostics]
     try:
         splits = load_data(run.checked, Path(str(run.record.get("data_folder", path))))
     except SpecError as error:
         missing += [d.headline for d in error.diagnostics]
-    out = write_report(path, model, run, splits)
+    with located(run.checked):
+        out = write_report(path, model, run, splits)
     return out, tuple(missing)
-
-
-def open_record(path: Path) -> Run:
-    """A run without its weights: its record and its checked spec."""
-    from dgmppl import pipeline
-    from dgmppl.train.contents import parts
-    from dgmppl.train.folder import RECORD, SPEC, read_record
-
-    record = read_record(path)
-    try:
-        checked = pipeline.read(path / SPEC, tuple(record["overrides"]))
-    except SpecError as error:
-        help_ = f"was {RECORD} edited after the fit?"
-        raise SpecError([replace(d, code="E603", help=help_) for d in error.diagnostics]) from None
-    parts(checked)
-    return Run(path, checked, record)
 
 
 def render(report: Report) -> str:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.load import Splits, Table, load
+from dgmppl.data.load import load
+from dgmppl.data.table import Splits, Table
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource, Graph
 from dgmppl.graph.supports import REAL, Type
@@ -69,10 +70,12 @@ class Report:
         """
         if self.splits is None:
             return None
-        for v in self.graph.observed:
+        for v in self.graph.data:
             if v.type.shape == () and v.type.support.finite and (v.type.support.size or 0) <= _MOST_CLASSES:
-                return v.name, self.rows(most)[v.name]
-        for v in self.graph.observed:
+                values = self.rows(most)[v.name]
+                # Of a partial variable some values are not known.
+                return (v.name, values) if np.isfinite(values).all() else None
+        for v in self.graph.data:
             table = None if v.data is None else self._label_table(v.data)
             if table is not None and table.rows == self.splits.test.rows:
                 values = table.read(0, min(most, table.rows))[LABEL]
@@ -94,6 +97,6 @@ class Report:
         label = DataSource(source.dataset, LABEL, source.is_file)
         folder = Path(str(self.history.record.get("data_folder", self.history.path)))
         try:
-            return load({LABEL: label}, {LABEL: declared}, folder).test
+            return load({LABEL: label}, {LABEL: declared}, folder, split=self.plan.settings.split).test
         except SpecError:
             return None

@@ -36,7 +36,7 @@ nav { margin: 1.25rem 0 0; display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; f
   vertical-align: middle; color: var(--soft); white-space: nowrap; }
 .state.finished { color: var(--good); }
 .state.failed, .state.interrupted { color: var(--bad); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem; margin: 1.5rem 0 0;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1.5rem 0 0;
   padding: 0; list-style: none; }
 .tiles li { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem; }
 .tiles span { display: block; color: var(--soft); font-size: .8rem; }
@@ -58,7 +58,7 @@ pre i { color: var(--soft); }
 figure { margin: 0 0 1rem; min-width: 0; }
 .panels figure, .card { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem; }
 .panels h3 { margin: 0 0 .3rem; font-size: .9rem; overflow-wrap: anywhere; }
-.paper { background: #ffffff; color-scheme: light; border: 1px solid var(--line); border-radius: .5rem; padding: .8rem; }
+.paper { background: #fff; border: 1px solid var(--line); border-radius: .5rem; padding: .8rem; }
 img { max-width: 100%; height: auto; display: block; }
 .pixels { image-rendering: pixelated; border-radius: .2rem; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1.25rem;

@@ -20,8 +20,8 @@ from dgmppl.report.html import Html, escape, figure, image, join, pairs, table, 
 from dgmppl.report.maths import formula
 from dgmppl.report.source import Report
 from dgmppl.report.units import BITS, likelihood
+from dgmppl.train.batches import open_examples
 from dgmppl.train.figures import Estimate
-from dgmppl.train.runs import to_tensors
 
 DASH = "–"
 
@@ -54,7 +54,6 @@ def _tiles(report: Report) -> Iterator[tuple[str, str]]:
     yield "time", duration(history.number("seconds") or sum(e.seconds for e in history.lines if e.seconds > 0))
     yield "device", " ".join(filter(None, (history.text("device"), history.text("precision"))))
     yield "weights", _thousands(history.number("weights"))
-    yield "dgmppl", history.text("versions", "dgmppl")
 
 
 def figures(report: Report) -> Html | None:
@@ -106,7 +105,7 @@ def _measures(report: Report) -> dict[str, Figure]:
     model, plan = report.model, report.plan
     if model is None or report.splits is None or likelihood(plan) is not None or plan.energy is not None:
         return {}
-    return measure(model, report.graph, to_tensors(report.splits.test, model, model.device))
+    return measure(model, report.graph, open_examples(report.splits.test, model.data, model.device))
 
 
 def spec_and_graph(report: Report) -> Html:
@@ -169,7 +168,7 @@ def _reason(reason: Reason) -> str:
     return reason.text + (f" (line {reason.line})" if reason.line else "")
 
 
-_TITLES = {"losses": "loss", "terms": "term", "validation": "validation", "rates": "learning rate"}
+TITLES = {"losses": "loss", "terms": "term", "validation": "validation", "rates": "learning rate"}
 
 
 def curves(report: Report) -> Html | None:
@@ -179,7 +178,7 @@ def curves(report: Report) -> Html | None:
         best = next((float(e.number) for e in reversed(report.history.lines) if e.best), None)
     panels: list[Html] = []
     for group, name, points in report.history.series():
-        title = f"{_TITLES[group]}: {name}" if name != "model" else _TITLES[group]
+        title = f"{TITLES[group]}: {name}" if name != "model" else TITLES[group]
         last = points[-1][1]
         label = f"{title} by epoch, from {number(points[0][1])} to {number(last)}"
         caption = f"{number(last)} in epoch {points[-1][0]:g}"
@@ -199,7 +198,7 @@ def _panel(title: str, chart: Html, caption: str) -> Html:
 def data(report: Report) -> Html | None:
     """Where the data came from, how it was split, and its fingerprint."""
     history = report.history
-    sources = [(v.name, v.type.describe(), _source(v.data)) for v in report.graph.observed]
+    sources = [(v.name, v.type.describe(), _source(v.data)) for v in report.graph.data]
     rule = history.mapping("data", "split") or history.mapping("data", "rule")
     rows: list[tuple[object, object]] = []
     if report.splits is not None:
@@ -222,18 +221,18 @@ def _source(source: DataSource | None) -> str:
 
 def settings(report: Report) -> Html:
     """All settings of the run, and the versions of what it ran on."""
-    chosen = pairs(_flat(report.history.mapping("settings")))
-    versions = pairs((name, value or DASH) for name, value in _flat(report.history.mapping("versions")))
+    chosen = pairs(flat(report.history.mapping("settings")))
+    versions = pairs((name, value or DASH) for name, value in flat(report.history.mapping("versions")))
     return tag(
         "div", tag("div", tag("h3", "Settings"), chosen), tag("div", tag("h3", "Versions"), versions), class_="beside"
     )
 
 
-def _flat(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Entries of nested mappings by dotted name; what is not set is left out."""
     for name, value in found.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         elif isinstance(value, (list, tuple)):
             yield f"{prefix}{name}", ", ".join(map(_plain, value))
         elif value is not None:
@@ -241,7 +240,7 @@ def _flat(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 
 def _flat_text(found: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in _flat(found))
+    return ", ".join(f"{name} {value}" for name, value in flat(found))
 
 
 def _plain(value: object) -> str:

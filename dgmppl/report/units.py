@@ -31,10 +31,11 @@ def likelihood(plan: Plan) -> str | None:
 def dimensions(graph: Graph) -> int | None:
     """How many discrete numbers the model gives a probability; None where some of them are continuous.
 
-    The density of continuous data has no bits: it changes with the units of measurement.
+    The density of continuous data has no bits: it changes with the units of measurement. Where some variables are
+    seen in some rows only, the number differs from row to row.
     """
     modelled = [v.type for v in graph.observed if v.name not in graph.conditions]
-    if not modelled or not all(t.support.discrete for t in modelled):
+    if graph.partial or not modelled or not all(t.support.discrete for t in modelled):
         return None
     return sum(t.elements for t in modelled)
 
