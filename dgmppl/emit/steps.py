@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
+from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, write_cases, write_weights
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.energies import chain_source, energy_arguments
 from dgmppl.emit.methods import define_source, factor_source
@@ -114,44 +115,6 @@ def live(graph: Graph, steps: Sequence[Step], last: Iterable[str]) -> set[str]:
     return wanted
 
 
-def write_weights(writer: Writer, graph: Graph, step: Sum, size: str) -> None:
-    """The q that weighs the values of a sum."""
-    factor = by_key(graph, step.factor)
-    writer.at = step.because.line
-    expand = "" if factor_reads(graph, factor) else f".expand(({size},))"
-    writer.line(f"{factor.method} = {factor_source(graph, factor)}{expand}", mark=True)
-
-
-def write_cases(writer: Writer, graph: Graph, step: Sum, names: set[str]) -> None:
-    """Each value of a variable in each row, the rows of `names` repeated for it."""
-    variable, q = graph[step.variable], by_key(graph, step.factor).method
-    call = f"{q}, {values_source(variable)}"
-    every = writer.use("every_missing_value" if step.partial else "every_value")
-    last = variable.ident if step.partial else "self.device"
-    writer.at = step.because.line
-    writer.line(f"{variable.ident}, {cases_of(variable)} = {every}({call}, {last})", mark=True)
-    for v in graph.variables:
-        if v.name in names - {step.variable}:
-            writer.line(f"{v.ident} = {cases_of(variable)}.repeat({v.ident})")
-    writer.at = None
-
-
-def cases_of(variable: Variable) -> str:
-    return f"cases_{variable.ident}"
-
-
-def values_source(variable: Variable) -> str:
-    """The lowest value of a finite variable's elements, and how many they take."""
-    return f"{number_text(variable.type.support.low or 0.0)}, {variable.type.support.size}"
-
-
-def mean_source(source: str, graph: Graph, sums: Sequence[Sum]) -> str:
-    """A number of each case of these sums, outermost first, as one of each row."""
-    for step in reversed(sums):
-        source = f"{cases_of(graph[step.variable])}.mean({source})"
-    return source
-
-
 def _given(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     """Given values are the method's arguments."""
 
@@ -208,15 +171,6 @@ def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
         writer.line(f"{ident} = {draw}")
 
 
-def missing_of(variable: Variable) -> str:
-    return f"missing_{variable.ident}"
-
-
-def batch_size(graph: Graph, step: Sum | None = None) -> str:
-    """How many rows the data has, or those of the cases of a sum."""
-    return f"{cases_of(graph[step.variable])}.weight.numel()" if step else f"len({graph.observed[0].ident})"
-
-
 def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> None:
     assert plan.energy is not None
     names = ", ".join(graph[s.variable].ident for s in settled)
@@ -260,16 +214,6 @@ def _log_prob_seen(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
     made = any(isinstance(s, (Draw, Sum)) and s.factor == factor.key for s in plan.steps)
     density = factor.method if made else factor_source(graph, factor)
     return f"{writer.use('log_prob_seen')}({density}, {head.ident}, {some_source(head)})"
-
-
-def some_source(variable: Variable) -> str:
-    """A number that each element of a variable may be."""
-    support = variable.type.support
-    if support.name == "simplex":
-        return f"1 / {variable.type.shape[-1]}"
-    if support.name in ("interval", "unit") and support.low is not None and support.high is not None:
-        return number_text((support.low + support.high) / 2)
-    return number_text(1.0 if support.name == "positive" else support.low or 0.0)
 
 
 def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:

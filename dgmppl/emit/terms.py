@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dgmppl.emit.cases import batch_size, mean_source, write_cases, write_weights
 from dgmppl.emit.densities import by_key, factor_reads
-from dgmppl.emit.steps import (
-    batch_size,
-    live,
-    mean_source,
-    needed_steps,
-    term_source,
-    write_cases,
-    write_steps,
-    write_weights,
-)
+from dgmppl.emit.steps import live, needed_steps, term_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.nodes import (

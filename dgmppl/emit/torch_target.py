@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from dgmppl.emit.build import write_held
+from dgmppl.emit.cases import batch_size, mean_source, values_source
 from dgmppl.emit.densities import factor_reads
 from dgmppl.emit.energies import write_chain, write_energy
 from dgmppl.emit.games import write_games
 from dgmppl.emit.methods import factor_source, write_definition, write_factor
 from dgmppl.emit.module import class_name, write_module
-from dgmppl.emit.steps import (
-    batch_size,
-    mean_source,
-    needed_steps,
-    values_source,
-    write_generation,
-    write_steps,
-)
+from dgmppl.emit.steps import needed_steps, write_generation, write_steps
 from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.inverse import MAX_CASES, joint_values
