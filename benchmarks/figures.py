@@ -30,6 +30,7 @@ from sklearn.svm import SVC
 from dgmppl import pipeline
 from dgmppl.train import runs
 from dgmppl.train.device import seeded
+from dgmppl.train.lifecycle import How, train_spec
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 TRAIN, TEST = slice(0, 1000), slice(1350, None)
@@ -171,7 +172,7 @@ def measure(row: Row, seed: int, folder: Path) -> dict[str, object]:
     start = time.perf_counter()
     if not path.exists():
         checked = pipeline.read(SPECS / f"{row.spec}.dgm", (*row.overrides, f"train.seed={seed}"))
-        runs.train_spec(checked, path, device="cpu")
+        train_spec(checked, path, How("cpu"))
     _, run = runs.load_run(path)
     return {
         "spec": row.name,

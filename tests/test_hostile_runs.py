@@ -15,7 +15,8 @@ import dgmppl
 from dgmppl import pipeline
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
-from dgmppl.train.runs import evaluate_run, load_run, sample_run, train_spec
+from dgmppl.train.lifecycle import How, train_spec
+from dgmppl.train.runs import evaluate_run, load_run, sample_run
 
 SPEC = """\
 model vae
@@ -43,7 +44,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original")
     np.savez(folder / "mine.npz", x=np.random.default_rng(0).normal(size=(40, 2)).astype("float32"))
     (folder / "vae.dgm").write_text(SPEC)
-    train_spec(pipeline.read(folder / "vae.dgm"), folder / "run", device="cpu")
+    train_spec(pipeline.read(folder / "vae.dgm"), folder / "run", How("cpu"))
     return folder
 
 
@@ -163,7 +164,7 @@ train { epochs = 1 }
 
 
 def test_variables_may_be_called_like_arguments(tmp_path: Path) -> None:
-    train_spec(pipeline.read(CONDITIONAL), tmp_path / "run", device="cpu")
+    train_spec(pipeline.read(CONDITIONAL), tmp_path / "run", How("cpu"))
     sample_run(tmp_path / "run", 3, tmp_path / "s.npz", conditions=["n=1"])
     assert np.load(tmp_path / "s.npz")["self"].shape == (3, 2)
 

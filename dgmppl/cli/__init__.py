@@ -15,6 +15,7 @@ from dgmppl.cli import figures, runs, specs, sweep
 from dgmppl.cli.arguments import FINE, INTERNAL, INTERRUPTED, MISUSED, WRONG, Command
 from dgmppl.cli.files import print_diagnostics
 from dgmppl.diagnostics import SpecError
+from dgmppl.train.rank import is_first_process
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except SpecError as error:
-        print_diagnostics(error)
+        if is_first_process():
+            print_diagnostics(error)
         return MISUSED if all(d.code.startswith("E7") for d in error.diagnostics) else WRONG
     except KeyboardInterrupt:
         return INTERRUPTED

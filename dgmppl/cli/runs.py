@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import FINE, SIGNALLED, Add, add_device, add_set, count, path, positive, seconds
@@ -47,18 +48,20 @@ def _train(options: argparse.Namespace) -> int:
     _verify_train(options)
     begun = options.resume is not None and (options.spec is None or (options.resume / "run.json").exists())
     checked = read_good(options.spec, overrides)[0] if options.spec else None
-    from dgmppl.train.device import is_first_process
     from dgmppl.train.lifecycle import Hooks, How, read_run_spec, resume_run, train_spec
     from dgmppl.train.progress import show_progress
+    from dgmppl.train.rank import is_first_process
 
     how = {"device": options.device, "devices": options.devices, "precision": options.precision}
     how = {name: value for name, value in {**how, "compiled": options.compile}.items() if value is not None}
     out = options.resume or options.out
     set_anew = [] if checked else overrides
     plan = (checked or read_run_spec(out, set_anew)).plan
-    with show_progress(plan.settings.epochs if plan else 0) as progress:
-        on_epoch, on_step = getattr(progress, "on_epoch", progress), getattr(progress, "on_step", lambda *a: None)
-        hooks = Hooks(on_epoch, on_step, print_warning, options.checkpoint_every)
+    with ExitStack() as stack:
+        hooks = Hooks(every=options.checkpoint_every)
+        if is_first_process():
+            progress = stack.enter_context(show_progress(plan.settings.epochs if plan else 0))
+            hooks = Hooks(progress.on_epoch, progress.on_step, print_warning, options.checkpoint_every)
         if begun:
             _, run = resume_run(out, how, hooks, set_anew, checked)
         elif checked is not None:

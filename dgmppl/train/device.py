@@ -58,11 +58,6 @@ def open_device(name: str = "auto", devices: int = 1, precision: str = "32") -> 
         )
 
 
-def is_first_process() -> bool:
-    """Whether this process speaks and writes for all: the only one, or the first of several."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("RANK", "0") == "0"
-
-
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Runs its body with torch's generators at `seed`, and puts them back afterwards."""

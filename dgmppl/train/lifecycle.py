@@ -37,7 +37,7 @@ from dgmppl.train.contents import (
     write_picture,
     write_start,
 )
-from dgmppl.train.device import DEVICES, PRECISIONS, is_first_process, open_device, seeded
+from dgmppl.train.device import DEVICES, PRECISIONS, open_device, seeded
 from dgmppl.train.engine import Epoch, Fit, Fitting, State, Watch
 from dgmppl.train.events import Events
 from dgmppl.train.figures import evaluate_figures
@@ -56,6 +56,7 @@ from dgmppl.train.folder import (
     write_json,
     write_weights,
 )
+from dgmppl.train.rank import is_first_process
 from dgmppl.train.runs import Run, draw, load_data, load_run, located, open_spec
 from dgmppl.train.signals import Request, requests_to_end
 
@@ -85,13 +86,15 @@ class How:
 class Hooks:
     """Who is told of a fit's course: `epoch` after each epoch, `step` as `Watch.step` is, `warn` of what was odd.
 
-    `every` is the number of seconds between checkpoints.
+    `every` is the number of seconds between checkpoints. `ended` is asked after each step whether to end, as a signal
+    would have it.
     """
 
     epoch: Callable[[Epoch], None] = lambda epoch: None
     step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
     warn: Callable[[Diagnostic], None] = lambda diagnostic: None
     every: float = 30.0
+    ended: Callable[[], bool] = lambda: False
 
 
 def train_spec(
@@ -171,7 +174,7 @@ def resume_run(
     state, problems = read_checkpoint(path)
     if state is None and problems:
         raise damaged(path, problems)
-    for problem in problems:
+    for problem in problems if is_first_process() else ():
         help_ = "the run goes on from the checkpoint before it"
         hooks.warn(Diagnostic("W620", problem, severity="warning", help=help_))
     if state is not None and (state.get("overrides") != record["overrides"] or "fit" not in state):
@@ -238,9 +241,10 @@ class _Work:
     """A run while its fit goes on."""
 
     def __init__(self, run: Run, model: GenerativeModel, splits: Splits, fabric: Fabric, hooks: Hooks) -> None:
-        self.run, self.model, self.splits, self.hooks = run, model, splits, hooks
+        self.run, self.model, self.splits = run, model, splits
         self.graph, self.plan = parts(run.checked)
         self.first = is_first_process()
+        self.hooks = hooks if self.first else Hooks(every=hooks.every)
         self.rows = {name: open_examples(table, model.data, model.device) for name, table in splits}
         spans = _term_spans(run.checked.source, self.graph, self.plan)
         rows = self.rows["train"], self.rows["validation"]
@@ -269,7 +273,9 @@ class _Work:
                 self.hooks.epoch(epoch)
 
             with requests_to_end() as request:
-                watch = Watch(told, self.hooks.step, self._keep, self.hooks.every, request)
+                watch = Watch(
+                    told, self.hooks.step, self._keep, self.hooks.every, lambda: request() or self.hooks.ended()
+                )
                 try:
                     result = self.fitting.run(watch)
                 except failures.NotFinite as error:

@@ -8,7 +8,9 @@ import torch
 import dgmppl
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
-from dgmppl.train.runs import load_data, to_tensors, train_spec
+from dgmppl.train.batches import open_examples
+from dgmppl.train.lifecycle import How, train_spec
+from dgmppl.train.runs import load_data
 from tests.contracts.support import (
     LIBRARY,
     build,
@@ -101,7 +103,7 @@ def test_fit_save_load_sample(path, tmp_path) -> None:
     overrides, criterion, _ = CONTRACTS[name_of(path)]
     narrow = path.read_text().replace("256", "32")
     found = pipeline.read(narrow, (*overrides, "train.epochs=2", "train.batch=500"))
-    model, run = train_spec(found, tmp_path / "run", device="cpu")
+    model, run = train_spec(found, tmp_path / "run", How("cpu"))
     assert model.criterion == criterion
     assert {"spec.dgm", "model.py", "weights.safetensors", "metrics.jsonl"} <= {f.name for f in run.path.iterdir()}
 
@@ -111,8 +113,8 @@ def test_fit_save_load_sample(path, tmp_path) -> None:
         assert torch.equal(weights.cpu(), loaded.state_dict()[name]), name
 
     graph = graph_of(found)
-    data = to_tensors(load_data(found, path.parent).test, loaded, torch.device("cpu"))
-    rows = [d[:16] for d in data]
+    data = next(open_examples(load_data(found, path.parent).test, loaded.data, torch.device("cpu")).chunks(16))
+    rows = data
     model.eval()
     with seed(1), torch.no_grad():
         before, drawn = model.figures(*rows), samples_of(found, model, 16, rows)

@@ -12,7 +12,8 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from dgmppl.source import Span
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import fit
+from dgmppl.train.batches import MemoryExamples
+from dgmppl.train.engine import Fitting, Watch, fit
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.optimizers import OPTIMIZERS, build_optimizer
 from dgmppl.train.progress import describe
@@ -40,6 +41,11 @@ def run(kind, data, settings, seed=0):
         model = kind()
         result = fit(model, data, data, settings)
     return model, result
+
+
+def fitting(model, data, settings):
+    rows = MemoryExamples(data)
+    return Fitting(model, rows, rows, settings, open_device("cpu"))
 
 
 def test_finds_the_best_normal():
@@ -145,15 +151,15 @@ def test_clipping_bounds_a_step():
 
 
 def test_an_interrupt_keeps_what_there_is():
-    def interrupt(epoch):
-        if epoch.number == 4:
-            raise KeyboardInterrupt
-
+    told, kept = [], []
     model = Gaussian()
-    result = fit(model, normal_data(), normal_data(), FAST, interrupt)
+    watch = Watch(told.append, keep=kept.append, interrupted=lambda: len(told) == 4)
+    result = fitting(model, normal_data(), FAST).run(watch)
     assert result.stopped == "interrupted"
     assert len(result.epochs) == 4
+    assert result.steps == 17, "the step in which it was interrupted is completed"
     assert model.loc.item() > 0
+    assert kept[-1]["position"] == 1
 
 
 def test_no_epochs_leave_the_initial_weights():

@@ -26,7 +26,7 @@ from .models import TinyVae
 
 def write_run(path, overwrite=False, **extra):
     with new_folder(path, overwrite) as folder:
-        write_json(folder / "run.json", {"kind": KIND, "format": FORMAT, "overrides": [], **extra})
+        write_json(folder / "run.json", {"kind": KIND, "format": FORMAT, "state": "finished", "overrides": [], **extra})
 
 
 def code_of(function, *arguments):
@@ -117,7 +117,8 @@ def test_a_link_to_a_run_is_followed_not_replaced(tmp_path):
         (json.dumps({"kind": KIND, "format": 99}), "E603"),
         (json.dumps({"kind": KIND, "format": FORMAT}), "E603"),
         (json.dumps({"kind": KIND, "format": FORMAT, "overrides": [1]}), "E603"),
-        (json.dumps({"kind": KIND, "format": FORMAT, "overrides": [], "data_folder": 1}), "E603"),
+        (json.dumps({"kind": KIND, "format": FORMAT, "overrides": [], "state": "done"}), "E603"),
+        (json.dumps({"kind": KIND, "format": FORMAT, "overrides": [], "state": "finished", "data_folder": 1}), "E603"),
     ],
 )
 def test_records_that_are_none(tmp_path, text, code):
@@ -135,7 +136,7 @@ def test_json_has_no_nan(tmp_path):
 def test_weights_come_back_bit_for_bit(tmp_path):
     saved, opened = TinyVae(), TinyVae()
     saved.decoder.bias = saved.encoder.bias = torch.nn.Parameter(torch.arange(4.0))  # one weight, two names
-    write_weights(saved, tmp_path / "w")
+    write_weights(saved.state_dict(), tmp_path / "w")
     read_weights(opened, tmp_path / "w")
     for name, value in saved.state_dict().items():
         assert torch.equal(value, opened.state_dict()[name])

@@ -1,6 +1,7 @@
 """From a spec to a run folder and back: what is in it, that it repeats, and that opening one runs nothing."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,16 +9,17 @@ import torch
 
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
-from dgmppl.train.runs import evaluate_run, load_run, sample_run, train_spec
+from dgmppl.train.lifecycle import Hooks, How, train_spec
+from dgmppl.train.runs import evaluate_run, load_run, sample_run
 
 from .specs import CONDITIONAL_GAN, FROM_FILE, VAE
 
 
-def train(folder, text, name="run", overrides=(), **options):
+def train(folder, text, name="run", overrides=(), report=lambda epoch: None, **options):
     spec = folder / "model.dgm"
     spec.write_text(text)
     checked = pipeline.read(spec, tuple(overrides))
-    return train_spec(checked, folder / name, device="cpu", **options)
+    return train_spec(checked, folder / name, How("cpu"), Hooks(report), **options)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +34,7 @@ def copy(run, tmp_path):
     """A copy of the run, to be tampered with."""
     target = tmp_path / "copy"
     target.mkdir()
-    for file in run.iterdir():
-        (target / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(run, target, dirs_exist_ok=True)
     return target
 
 
@@ -50,10 +51,13 @@ def codes(function, *arguments, **options):
 
 def test_what_a_run_holds(run):
     names = {"spec.dgm", "model.py", "plan.json", "weights.safetensors", "metrics.jsonl", "samples.png"}
-    assert {p.name for p in run.iterdir()} == names | {"graph.svg", "run.json"}
+    names |= {"graph.svg", "run.json", "checkpoint.safetensors", "tensorboard", "lock", "report.html"}
+    assert {p.name for p in run.iterdir()} == names
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["number"] for line in lines] == [1, 2]
     assert set(lines[0]["validation"]) == {"elbo"}
+    assert set(lines[0]["terms"]) == {"log p(x | z)", "-KL(q(z | x) || p(z))"}
+    assert sum(lines[0]["terms"].values()) == pytest.approx(-lines[0]["losses"]["model"], rel=1e-5)
     record = json.loads((run / "run.json").read_text())
     assert record["settings"]["epochs"] == 2
     assert set(record["figures"]) == {"train", "validation", "test"}
@@ -213,8 +217,12 @@ def test_an_override_of_the_record_is_no_advice_for_the_command_line(copy):
 
 
 def test_a_run_without_its_parts(copy):
+    whole = load_run(copy)[0].state_dict()
     (copy / "weights.safetensors").unlink()
-    with pytest.raises(SpecError, match="E604: there is no file"):
+    from_checkpoint = load_run(copy)[0].state_dict()
+    assert all(torch.equal(whole[name], value) for name, value in from_checkpoint.items())
+    (copy / "checkpoint.safetensors").unlink()
+    with pytest.raises(SpecError, match="E604: .* has no weights yet"):
         load_run(copy)
     (copy / "spec.dgm").unlink()
     assert codes(load_run, copy) == ["E602"]
