@@ -18,6 +18,7 @@ class Format:
         pattern: of the whole name, letters in any case.
         holds: what it is.
         example: a field of it, as a spec writes it.
+        written: how such a file is made, for who has one that cannot be read.
         alone: whether the name stands alone, without a field.
         columns: whether columns can be listed in brackets.
         named: whether `.NAME` follows.
@@ -30,6 +31,7 @@ class Format:
     pattern: str
     holds: str
     example: str
+    written: str = ""
     alone: bool = False
     columns: bool = False
     named: bool = True
@@ -59,10 +61,38 @@ FORMATS: Mapping[str, Format] = {
         names=TORCHVISION,
         extra="torchvision",
     ),
-    "npz": Format(r".*\.npz", "numpy arrays by name", '"mine.npz".x'),
-    "npy": Format(r".*\.npy", "one numpy array", '"x.npy"', alone=True, named=False, streams=True),
-    "csv": Format(r".*\.csv", "a table as text", '"table.csv".age', alone=True, columns=True),
-    "parquet": Format(r".*\.parquet", "a table", '"table.parquet".age', alone=True, columns=True, streams=True),
+    "npz": Format(
+        r".*\.npz",
+        "numpy arrays by name",
+        '"mine.npz".x',
+        "write it with numpy.savez(path, name=array), the arrays of numbers only",
+    ),
+    "npy": Format(
+        r".*\.npy",
+        "one numpy array",
+        '"x.npy"',
+        "write it with numpy.save(path, array)",
+        alone=True,
+        named=False,
+        streams=True,
+    ),
+    "csv": Format(
+        r".*\.csv",
+        "a table as text",
+        '"table.csv".age',
+        "a row that names the columns, then a row of cells for each example",
+        alone=True,
+        columns=True,
+    ),
+    "parquet": Format(
+        r".*\.parquet",
+        "a table",
+        '"table.parquet".age',
+        "write it with pyarrow.parquet.write_table(table, path)",
+        alone=True,
+        columns=True,
+        streams=True,
+    ),
     "idx": Format(
         r".*[-.]idx\d?(-[a-z]+)?(\.gz)?",
         "one array in IDX, the format of MNIST",

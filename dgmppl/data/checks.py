@@ -45,7 +45,7 @@ def verify_classes(name: str, origin: Origin, declared: Type, source: DataSource
     texts = origin.classes
     some = ", ".join(f'"{text}"' for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
     found = f"{origin.name} holds text"
-    if declared.support.name != "categorical":
+    if declared.support.name not in ("categorical", "binary"):
         headline = f"`{name}` is declared {declared.describe()}, but {found}: {some}"
         help_ = f"texts are classes: categorical({max(2, len(texts))})"
         raise SpecError([Diagnostic("E506", headline, source.span, "expected numbers", help=help_)])
@@ -80,6 +80,8 @@ def checked_blocks(
             help_ = _value_help(declared.support, rows.origin.counted)
             if missing and found == "nan":
                 expected, help_ = "a row is missing as a whole or not at all", rows.origin.counted
+            if found == "nan":
+                headline = f"{headline.removesuffix(found)}{rows.origin.missing}"
             raise SpecError([Diagnostic("E506", headline, source.span, expected, help=help_)])
         yield start, block.astype(np.float32)
 

@@ -6,12 +6,13 @@ import hashlib
 import math
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dgmppl.catalogue.formats import format_of
+from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.checks import checked_blocks, verify_shape
 from dgmppl.data.formats import READERS
@@ -83,23 +84,23 @@ def load(
         problems.extend(_verify_rows(columns, sources))
     if problems:
         raise SpecError(problems)
-    tables = [Table({name: parts[split] for name, parts in columns.items()}) for split in SPLITS]
+    train, validation, test = (Table({n: parts[split] for n, parts in columns.items()}) for split in SPLITS)
     rule, seed = rule_name(fields, split)
     record = {
         "rule": rule,
-        "sizes": [table.rows for table in tables],
+        "sizes": [train.rows, validation.rows, test.rows],
         "seed": seed,
-        "streamed": any(table.streamed for table in tables),
+        "streamed": train.streamed,
     }
     together = hashlib.sha256("\n".join(f"{name} {digests[name]}" for name in sorted(digests)).encode())
-    return Splits(*tables, together.hexdigest(), record)
+    return Splits(train, validation, test, together.hexdigest(), record)
 
 
 def _open(source: DataSource, base: Path, declared: Type) -> Opened:
     if not source.is_file:
         return _open_named(source)
     try:
-        return READERS[format_of(source.dataset)](source, base / source.dataset, declared)
+        return READERS[format_of(source.dataset)](source, base, declared)
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         raise SpecError([_unreadable(source, base, error)]) from None
 
@@ -112,14 +113,15 @@ def _open_named(source: DataSource) -> Opened:
 
 
 def _unreadable(source: DataSource, base: Path, error: Exception) -> Diagnostic:
+    format = FORMATS[format_of(source.dataset)] if source.is_file else FORMATS["npz"]
     if isinstance(error, FileNotFoundError):
-        headline = f"there is no file {source.dataset}"
+        headline = f"there is no {'folder' if format is FORMATS['folder'] else 'file'} {source.dataset}"
         help_ = f"a relative path starts from the folder of the spec: {(base / source.dataset).resolve()}"
         return Diagnostic("E503", headline, source.span, help=help_)
     if isinstance(error, MemoryError):
         reason, help_ = "there is not memory enough", "`train { stream = true }` leaves .npy and .parquet files on disk"
     else:
-        reason, help_ = _plain(error), "write it with numpy.savez(path, name=array), the arrays of numbers only"
+        reason, help_ = _plain(error), format.written
     return Diagnostic("E503", f"cannot read {source.dataset}: {reason}", source.span, help=help_)
 
 
@@ -138,7 +140,7 @@ def _resident(field: Opened, source: DataSource, stream: bool | None) -> Opened:
         name: ArrayRows(rows.read(0, rows.count), rows.origin) if rows.streams else rows
         for name, rows in field.parts.items()
     }
-    return Opened(parts, field.low, field.high, field.sizes, field.ordered)
+    return replace(field, parts=parts)
 
 
 def _verify_streams(fields: Mapping[str, Opened], sources: Mapping[str, DataSource]) -> Iterator[Diagnostic]:

@@ -35,6 +35,7 @@ class Origin:
         counted: how rows and columns are counted.
         columns: names of the columns of a row that is a vector, or of the one column.
         classes: the texts that the values 0, 1, ... stand for.
+        missing: what a value that is not there is called.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Origin:
     counted: str = "rows and columns are counted from 0"
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    missing: str = "nan"
 
     def place(self, row: int, column: tuple[int, ...] | None = None, width: int = 1) -> str:
         """`row 7, column 2 of mine.npz, array x`; without a column the whole row. `width`: columns a row has."""

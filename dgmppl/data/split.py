@@ -25,7 +25,7 @@ Order = NDArray[np.int64] | Runs
 
 
 class SplitRule(Protocol):
-    """`train { split = shuffled(0.8, 0.1, 0.1, seed = 1) }`: sizes below 1 are shares of all rows, others rows."""
+    """`train { split = shuffled(0.8, 0.1, 0.1, seed = 1) }`: sizes are shares of the rows, all below 1, or rows."""
 
     @property
     def rule(self) -> str: ...
@@ -42,17 +42,17 @@ class Opened:
     """A field of a data source: whole, or split as the source gives it.
 
     Attributes:
-        parts: {"all": rows}, or "train", "test" and maybe "validation".
+        parts: {"all": rows}, or "train" with "validation" or "test" or both.
         low, high: bounds of the values, where they are declared.
         sizes: rows for each split, where the data set has a split of its own.
-        ordered: false where rows come sorted (by class, say), so that they are shuffled unless a split is asked for.
+        sorted: whether rows come sorted (by class, say), so that they are shuffled unless a split is asked for.
     """
 
     parts: Mapping[str, Rows]
     low: float | None = None
     high: float | None = None
     sizes: tuple[int, int, int] | None = None
-    ordered: bool = True
+    sorted: bool = False
 
     @property
     def given(self) -> bool:
@@ -62,6 +62,12 @@ class Opened:
     def rows(self) -> Rows:
         """The rows that a rule divides: all, or those for training."""
         return self.parts["train" if self.given else "all"]
+
+    @property
+    def divided(self) -> tuple[str, ...]:
+        """The splits that these rows are for: all, or training and the one that is not given."""
+        absent = tuple(split for split in SPLITS if split not in self.parts)
+        return absent if not self.given else ("train", *absent) if absent else ()
 
 
 def split_fields(
@@ -75,23 +81,19 @@ def split_fields(
     Raises:
         SpecError: when an asked split does not suit the data.
     """
-    shuffled = split.rule == "shuffled" if split else not all(f.ordered or f.sizes or f.given for f in fields.values())
+    shuffled = rule_name(fields, split)[0] == "shuffled"
     orders: dict[int, Order] = {}
-    parts = {}
+    parts: dict[str, dict[str, Rows]] = {}
     for name, field in fields.items():
-        if split is not None and field.given:
-            _verify_free(name, field, split)
-        divided, sizes = _sizes(field, split)
-        if shuffled and divided and (split is not None or field.sizes is None):
-            if field.rows.count not in orders:
-                orders[field.rows.count] = _order(field.rows.count, fields, split, spans[name])
-            rows = _ordered(field.rows, orders[field.rows.count])
-        else:
-            rows = field.rows
-        ends = np.cumsum((0, *sizes))
-        parts[name] = {s: SliceRows(rows, int(a), int(b)) for s, a, b in zip(divided, ends[:-1], ends[1:])}
-        parts[name].update({s: field.parts[s] for s in SPLITS if s not in divided})
-        parts[name] = {s: parts[name][s] for s in SPLITS}
+        sizes = _sizes(name, field, split)
+        rows = field.rows
+        if shuffled and (split is not None or not (field.given or field.sizes)):
+            if rows.count not in orders:
+                orders[rows.count] = _order(rows.count, fields, split, spans[name])
+            rows = _ordered(rows, orders[rows.count])
+        ends = [int(end) for end in np.cumsum((0, *sizes))]
+        cut = {s: SliceRows(rows, *between) for s, between in zip(field.divided, zip(ends, ends[1:]))}
+        parts[name] = {s: cut[s] if s in cut else field.parts[s] for s in SPLITS}
     return parts
 
 
@@ -99,43 +101,55 @@ def rule_name(fields: Mapping[str, Opened], split: SplitRule | None) -> tuple[st
     """How the run records the split: its rule, and its seed where it has one."""
     if split is not None:
         return split.rule, split.seed if split.rule == "shuffled" else None
-    if all(field.given or field.sizes for field in fields.values()):
+    free = [field for field in fields.values() if not (field.given or field.sizes)]
+    if not free:
         return "given", None
-    return ("ordered", None) if all(f.ordered for f in fields.values()) else ("shuffled", 0)
+    return ("shuffled", 0) if any(field.sorted for field in free) else ("ordered", None)
 
 
-def _verify_free(name: str, field: Opened, split: SplitRule) -> None:
-    if "validation" in field.parts:
-        headline = f"the data of `{name}` says which rows are for training, validation and test"
-        raise SpecError([Diagnostic("E518", headline, split.span, "a second split", help="leave `split` out")])
-    if split.sizes[2] != 0:
-        headline = f"the data of `{name}` says which rows are for test"
-        help_ = f"say how the others are divided: split = {split.rule}(0.8, 0.2, 0)"
-        raise SpecError([Diagnostic("E518", headline, split.span, "more test rows", help=help_)])
-
-
-def _sizes(field: Opened, split: SplitRule | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The splits that `field.rows` is divided into, and the rows of each."""
+def _sizes(name: str, field: Opened, split: SplitRule | None) -> tuple[int, ...]:
+    """How many of `field.rows` each of the splits `field.divided` has."""
     count = field.rows.count
-    if field.given and "validation" in field.parts:
-        return (), ()
-    if field.given and split is None:
-        # As many rows as the test has, and no more than a quarter: 50,000 and 10,000 of MNIST's 60,000.
-        validation = min(field.parts["test"].count, count // 4)
-        return SPLITS[:2], (count - validation, validation)
+    if not field.given:
+        if split is None:
+            return field.sizes or _rows(count, DEFAULT_SIZES)
+        sizes = _rows(count, split.sizes)
+        _verify_enough(sum(sizes), count, split)
+        return sizes
+    if not field.divided:
+        if split is not None:
+            headline = f"the data of `{name}` says which rows are for training, validation and test"
+            raise SpecError([Diagnostic("E518", headline, split.span, "a second split", help="leave `split` out")])
+        return ()
+    present = next(s for s in SPLITS[1:] if s in field.parts)
+    given = field.parts[present].count
     if split is None:
-        return SPLITS, field.sizes or _rows(count, DEFAULT_SIZES)
-    sizes = _rows(count, split.sizes)
-    if sum(sizes) > count:
-        asked = f"{sum(sizes)} rows are asked for, and the data has {count}"
-        raise SpecError([Diagnostic("E518", asked, split.span, "too many rows")])
-    return (SPLITS[:2], sizes[:2]) if field.given else (SPLITS, sizes)
+        # As many rows as the given split has, and no more than a quarter: 10,000 of MNIST's 60,000.
+        cut = min(given, count // 4)
+        return count - cut, cut
+    train, asked = split.sizes[0], split.sizes[SPLITS.index(field.divided[1])]
+    if train < 1:
+        return _rows(count, (train / (train + asked), asked / (train + asked), 0.0))[:2]
+    fixed = split.sizes[SPLITS.index(present)]
+    if fixed != given:
+        headline = f"the data of `{name}` gives {given} rows for {present}, and {fixed:g} are asked for"
+        raise SpecError([Diagnostic("E518", headline, split.span, f"{present} rows are given", help=f"write {given}")])
+    _verify_enough(int(train + asked), count, split)
+    return int(train), int(asked)
+
+
+def _verify_enough(asked: int, count: int, split: SplitRule) -> None:
+    if asked > count:
+        headline = f"{asked} rows are asked for, and the data has {count}"
+        raise SpecError([Diagnostic("E518", headline, split.span, "too many rows")])
 
 
 def _rows(count: int, sizes: tuple[float, float, float]) -> tuple[int, int, int]:
     """Shares in rows, rounded down; where they make up the whole, the last one takes what is left."""
-    rows = [int(size * count + 1e-9) if size < 1 else int(size) for size in sizes]
-    if all(size < 1 for size in sizes) and abs(sum(sizes) - 1) < 1e-9:
+    if sizes[0] >= 1:
+        return int(sizes[0]), int(sizes[1]), int(sizes[2])
+    rows = [int(size * count + 1e-9) for size in sizes]
+    if abs(sum(sizes) - 1) < 1e-9:
         last = 2 if sizes[2] else 1
         rows[last] = count - sum(rows[:last])
     return rows[0], rows[1], rows[2]

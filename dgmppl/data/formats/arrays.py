@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmppl.data.formats.binary import BinaryRows
 from dgmppl.data.rows import ArrayRows, Origin, Rows, Values
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS
@@ -19,12 +20,39 @@ if TYPE_CHECKING:
     from dgmppl.graph.supports import Type
 
 
-def open_npz(source: DataSource, path: Path, declared: Type) -> Opened:
-    """The array of the field's name, or its three arrays NAME_train, NAME_validation and NAME_test."""
+def open_npy(source: DataSource, base: Path, declared: Type) -> Opened:
+    """The one array of a file, as numpy.save writes it."""
+    path = base / source.dataset
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start[:2] == b"PK":
+        raise ValueError("it holds arrays by name, as numpy.savez writes them: call it .npz")
+    if start != b"\x93NUMPY":
+        raise ValueError("it holds Python objects, not numbers" if start[:1] == b"\x80" else "it is no .npy file")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "object" in str(error).lower():
+            raise ValueError("it holds Python objects, not numbers") from None
+        if "mmap" in str(error):
+            raise ValueError("it is cut off: it holds fewer values than its header announces") from None
+        raise
+    verify_numbers(array, "the array")
+    origin = Origin(source.dataset)
+    if not array.flags.c_contiguous:
+        # A row of an array that is stored column by column lies all over the file.
+        return Opened({"all": ArrayRows(np.load(path, allow_pickle=False), origin)})
+    return Opened({"all": BinaryRows(path, array.dtype, array.offset, len(array), array.shape[1:], origin)})
+
+
+def open_npz(source: DataSource, base: Path, declared: Type) -> Opened:
+    """The array of the field's name, or its arrays NAME_train, NAME_validation and NAME_test, two of them at least."""
+    path = base / source.dataset
     _verify_npz(path)
     with np.load(path, allow_pickle=False) as archive:
         given = {split: f"{source.field}_{split}" for split in SPLITS}
-        if all(name in archive.files for name in given.values()):
+        given = {split: name for split, name in given.items() if name in archive.files}
+        if source.field not in archive.files and "train" in given and len(given) > 1:
             return Opened({split: _rows(archive, name, source) for split, name in given.items()})
         if source.field not in archive.files:
             help_ = did_you_mean(source.field, archive.files, f"it holds {', '.join(archive.files) or 'nothing'}")

@@ -1,0 +1,134 @@
+"""Columns of tables as arrays: numbers as they are, missing cells as NaN, texts as the numbers of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dgmppl.data.rows import Values
+from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dgmppl.graph.nodes import DataSource
+
+# More different texts than this are no classes.
+MOST_CLASSES = 1000
+
+
+def choose_columns(source: DataSource, names: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a field asks for: one, those in brackets, or all."""
+    asked = (source.field,) if source.field else source.columns or tuple(names)
+    for name in asked:
+        if name not in names:
+            some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+            help_ = did_you_mean(name, names, f"its columns are {some}")
+            raise SpecError([Diagnostic("E504", f"{source.dataset} has no column `{name}`", source.span, help=help_)])
+        if list(names).count(name) > 1:
+            raise ValueError(f"several of its columns are named `{name}`")
+    return asked
+
+
+def fail_text(source: DataSource, name: str) -> None:
+    """A column of texts among others that make a vector."""
+    headline = f"column `{name}` of {source.dataset} holds text"
+    help_ = f'name the columns of numbers, "{source.dataset}"[a, b]; texts alone can be a categorical(K)'
+    raise SpecError([Diagnostic("E516", headline, source.span, "expected numbers", help=help_)])
+
+
+def verify_classes_few(source: DataSource, name: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """Texts as classes, in the order of their characters."""
+    if len(classes) > MOST_CLASSES:
+        headline = f"column `{name}` of {source.dataset} holds more than {MOST_CLASSES:,} different texts"
+        raise SpecError([Diagnostic("E516", headline, source.span, "expected numbers or classes")])
+    return tuple(sorted(classes))
+
+
+def is_text(type_: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(type_):
+        return is_text(type_.value_type)
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def text_codes(column: pa.ChunkedArray, classes: Sequence[str]) -> Values:
+    """The number of each text among the classes; NaN where it is missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    codes = pc.index_in(column.cast(pa.string()), value_set=pa.array(list(classes), pa.string()))
+    return codes.cast(pa.float64()).to_numpy(zero_copy_only=False) if len(codes) else np.empty(0)
+
+
+def row_shape(column: pa.ChunkedArray) -> tuple[int, ...]:
+    """The shape of a row, told by the first that is not missing."""
+    type_ = column.type
+    if getattr(type_, "shape", None) is not None:  # a tensor in every row
+        return tuple(type_.shape)
+    if hasattr(type_, "list_size"):
+        return (type_.list_size, *_inner_shape(column))
+    if hasattr(type_, "value_field"):
+        first = column.drop_null()[:1]
+        return (len(first[0]), *_inner_shape(first)) if len(first) else (0,)
+    return ()
+
+
+def _inner_shape(column: pa.ChunkedArray) -> tuple[int, ...]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not hasattr(column.type.value_type, "value_field"):
+        return ()
+    return row_shape(pa.chunked_array([pc.list_flatten(column[:1])]))
+
+
+def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], what: str) -> Values:
+    """The values of a column of numbers or of lists of numbers, (n, *shape).
+
+    Raises:
+        OSError: when it holds something else, or a list is longer or shorter than others.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if getattr(column.type, "storage_type", None) is not None:
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+        flat = _lists(column, (int(np.prod(shape)),), what)
+        return flat.reshape(len(flat), *shape)
+    if hasattr(column.type, "value_field"):
+        return _lists(column, shape, what)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    elif pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+        column = column.cast(pa.float64())
+    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
+        raise OSError(f"{what} is of type {column.type}, numbers are needed")
+    if column.null_count:
+        column = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan"))
+    values: Values = column.to_numpy(zero_copy_only=False) if len(column) else np.empty(0)
+    return values
+
+
+def _lists(column: pa.ChunkedArray, shape: tuple[int, ...], what: str) -> Values:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.null_count:
+        present = column.is_valid().to_numpy(zero_copy_only=False).astype(bool)
+        values = np.full((len(column), *shape), np.nan)
+        values[present] = _lists(column.drop_null(), shape, what)
+        return values
+    if not len(column):
+        return np.empty((0, *shape))
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    wrong = np.flatnonzero(lengths != shape[0])
+    if len(wrong):
+        row = int(wrong[0])
+        raise OSError(f"{what} has {int(lengths[row])} numbers in a row where the first has {shape[0]}")
+    inner = pc.list_flatten(column)
+    inner = inner if isinstance(inner, pa.ChunkedArray) else pa.chunked_array([inner])
+    return column_values(inner, shape[1:], what).reshape(len(column), *shape)

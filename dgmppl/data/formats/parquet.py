@@ -1,0 +1,159 @@
+"""Parquet tables, streamed by row groups."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dgmppl.data.formats.columns import (
+    choose_columns,
+    column_values,
+    fail_text,
+    is_text,
+    row_shape,
+    text_codes,
+    verify_classes_few,
+)
+from dgmppl.data.rows import Origin, Rows, Values
+from dgmppl.data.split import Opened
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dgmppl.graph.nodes import DataSource
+    from dgmppl.graph.supports import Type
+
+# A row group is decoded as a whole, so larger ones are not streamed; as float32.
+LARGEST_GROUP = 64 * 2**20
+# Decoded groups that are kept, for rows that are read in pieces.
+_KEPT = 128 * 2**20
+
+
+_LOOKED_AT = 1000
+
+
+def open_parquet(source: DataSource, base: Path, declared: Type) -> Opened:
+    """A column of a table, or several as a vector; a column of lists is a vector too."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = base / source.dataset
+    try:
+        with parquet.ParquetFile(path) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+    except pa.ArrowInvalid as error:
+        if "Parquet magic bytes" in str(error) or "Parquet file size" in str(error):
+            raise ValueError("it is no Parquet file, or is cut off") from None
+        raise
+    asked = choose_columns(source, schema.names)
+    texts = [name for name in asked if is_text(schema.field(name).type)]
+    if texts and not source.field:
+        fail_text(source, texts[0])
+    rows = ParquetRows(path, metadata, asked, source, single=bool(source.field) or len(asked) == 1)
+    return Opened({"all": rows})
+
+
+class ParquetRows(Rows):
+    """Columns of a file, (n, columns); or a single one, as it is."""
+
+    def __init__(self, path: Path, metadata: Any, columns: Sequence[str], source: DataSource, single: bool) -> None:
+        self.path, self.metadata, self.columns = path, metadata, tuple(columns)
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        self._starts = [0, *np.cumsum(sizes).tolist()]
+        self.count = self._starts[-1]
+        self._classes: tuple[str, ...] = ()
+        if source.field:
+            self._classes = self._texts(source)
+        shapes = self._shapes()
+        # A table of one column of numbers is a vector of one, as it is with more; a column of lists is one already.
+        self._single = bool(source.field) or (single and not source.columns and shapes[0] != ())
+        uneven = next((name for name, shape in zip(columns, shapes) if shape and not self._single), None)
+        if uneven is not None:
+            raise ValueError(f"column `{uneven}` holds lists, which are a vector alone: one column follows a dot")
+        self.shape = shapes[0] if self._single else (len(columns),)
+        self._inner = shapes[0] if self._single else ()
+        counted = "rows are counted from 0"
+        named = self.columns if self.shape == (len(columns),) or not self.shape else ()
+        self.origin = Origin(source.dataset, 0, counted, named, self._classes, "missing")
+        self.group_size = 4 * max(sizes, default=0) * math.prod(self.shape)
+        self.streams = self.group_size <= LARGEST_GROUP
+        self._kept: OrderedDict[int, Values] = OrderedDict()
+
+    def cuts(self) -> Sequence[int]:
+        return self._starts[:-1]
+
+    def read(self, start: int, stop: int) -> Values:
+        pieces = []
+        first = bisect_right(self._starts, start) - 1
+        for group in range(first, len(self._starts) - 1):
+            begin, end = self._starts[group], self._starts[group + 1]
+            if begin >= stop:
+                break
+            pieces.append(self._group(group)[max(start - begin, 0) : min(stop, end) - begin])
+        if not pieces:
+            return np.empty((0, *self.shape))
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _group(self, number: int) -> Values:
+        if number not in self._kept:
+            values = self._decoded(number)
+            while self._kept and sum(v.nbytes for v in self._kept.values()) + values.nbytes > _KEPT:
+                self._kept.popitem(last=False)
+            self._kept[number] = values
+        self._kept.move_to_end(number)
+        return self._kept[number]
+
+    def _decoded(self, number: int) -> Values:
+        table = self._table(number)
+        if self._classes:
+            return text_codes(table.column(0), self._classes)
+        start = self._starts[number]
+        where = f"of {self.path.name}, rows {start} to {self._starts[number + 1] - 1},"
+        columns = [
+            column_values(table.column(i), self._inner, f"column `{n}` {where}") for i, n in enumerate(self.columns)
+        ]
+        return columns[0] if self._single else np.stack(columns, axis=1)
+
+    def _table(self, number: int) -> pa.Table:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            with parquet.ParquetFile(self.path, metadata=self.metadata) as file:
+                return file.read_row_group(number, columns=list(self.columns), use_threads=False).select(self.columns)
+        except pa.ArrowException as error:
+            raise OSError(str(error).splitlines()[0]) from None
+
+    def _tables(self) -> Iterator[pa.Table]:
+        return (self._table(number) for number in range(len(self._starts) - 1))
+
+    def _texts(self, source: DataSource) -> tuple[str, ...]:
+        """The different texts of the column, if it holds text."""
+        import pyarrow.compute as pc
+
+        found: set[str] = set()
+        for table in self._tables():
+            if not is_text(table.column(0).type):
+                return ()
+            found.update(text for text in pc.unique(table.column(0)).to_pylist() if text is not None)
+            verify_classes_few(source, source.field, list(found))
+        return verify_classes_few(source, source.field, list(found))
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each column's rows, told by the first ones, so that no row group is decoded for it."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        shapes: list[tuple[int, ...]] = [() for _ in self.columns]
+        with parquet.ParquetFile(self.path, metadata=self.metadata) as file:
+            for batch in file.iter_batches(batch_size=_LOOKED_AT, columns=list(self.columns), use_threads=False):
+                shapes = [row_shape(pa.chunked_array([batch.column(name)])) for name in self.columns]
+                if (0,) not in shapes:  # (0,): lists that are all missing so far
+                    break
+        return shapes

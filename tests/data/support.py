@@ -1,0 +1,59 @@
+"""Data as a spec asks for it: `loaded('x : real[2] from "a.csv"[a, b]', folder)`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dgmppl.data.load import load
+from dgmppl.data.table import Splits, Table
+from dgmppl.diagnostics import SpecError
+from dgmppl.diagnostics.render import render
+from dgmppl.graph.declare import declare
+from dgmppl.graph.scope import Scope
+from dgmppl.source import Source
+from dgmppl.syntax.parse import parse_spec
+
+
+def source_of(*variables: str) -> Source:
+    """A spec of observed variables; those of another role say so."""
+    lines = (v if v.startswith("partial") else f"observed {v}" for v in variables)
+    return Source("spec.dgm", "\n".join(["model data", *lines]) + "\n")
+
+
+def loaded(*variables: str, base: Path = Path(), **options: Any) -> Splits:
+    """The data of a spec's variables; what the spec says of them otherwise does not matter.
+
+    Raises:
+        SpecError: as checking the spec does, or loading its data.
+    """
+    source = source_of(*variables)
+    spec, problems = parse_spec(source)
+    scope = Scope(source)
+    seen = declare(scope, spec) if spec else []
+    if problems or scope.diagnostics:
+        raise SpecError([*problems, *scope.diagnostics], source)
+    missing = {v.name for v in seen if v.role == "partial"}
+    sources = {v.name: v.data for v in seen if v.data is not None}
+    return load(sources, {v.name: v.type for v in seen}, base, missing=missing, **options)
+
+
+def message(*variables: str, base: Path = Path(), **options: Any) -> str:
+    """What is said of data that cannot be loaded; the folder that it lies in is called BASE."""
+    source = source_of(*variables)
+    try:
+        loaded(*variables, base=base, **options)
+    except SpecError as error:
+        return render(error.diagnostics, source).replace(str(base.resolve()), "BASE")
+    return "nothing is wrong"
+
+
+def values(table: Table, name: str = "x") -> np.ndarray:
+    return table.read(0, len(table))[name]
+
+
+def whole(splits: Splits, name: str = "x") -> np.ndarray:
+    """All rows, training, validation and test."""
+    return np.concatenate([values(table, name) for _, table in splits])
