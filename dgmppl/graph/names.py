@@ -100,6 +100,7 @@ ATTRIBUTES = frozenset(
     [
         "T_destination",
         "add_module",
+        "apart",
         "apply",
         "bfloat16",
         "buffers",
@@ -135,6 +136,7 @@ ATTRIBUTES = frozenset(
         "named_children",
         "named_modules",
         "named_parameters",
+        "observer",
         "parameters",
         "players",
         "register_backward_hook",

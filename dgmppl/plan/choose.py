@@ -85,7 +85,7 @@ def _choose(
     drawn = {q.head for q in elimination.drawn} | set(needed)
     if graph.energy is not None:
         verify_reached(scope, graph, graph.energy, elimination)
-        energy = choose_sampler(scope, graph, graph.energy, drawn, asked, settings)
+        energy = choose_sampler(scope, graph, graph.energy, drawn, asked, settings, elimination.repeated)
         _settle(scope, graph, elimination, energy)
     closed, why = closed_form(graph, elimination.drawn, elimination.summed)
     weighs = asked is not None and asked.name == "iwae" and not elimination.summed

@@ -44,6 +44,12 @@ class Elimination:
         self.steps.append(step)
         self.known.add(step.variable)
 
+    @property
+    def repeated(self) -> frozenset[str]:
+        """What is known only for each value of a sum, the summed variables included."""
+        first = next((k for k, s in enumerate(self.steps) if isinstance(s, Sum)), len(self.steps))
+        return frozenset(s.variable for s in self.steps[first:])
+
 
 @dataclass(frozen=True)
 class Inverse:

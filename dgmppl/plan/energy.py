@@ -30,8 +30,11 @@ def choose_sampler(
     drawn: set[str],
     asked: ObjectiveSetting | None,
     settings: TrainSettings,
+    repeated: frozenset[str] = frozenset(),
 ) -> EnergyPlan:
-    """How the energy's variables are summed out and sampled. `drawn` are latents that a q gives values to.
+    """How the energy's variables are summed out and sampled. `drawn` are latents that a q gives values to, `repeated`
+    those of which a row has several, for the values of a sum: a chain that starts at them would not start at draws
+    of q.
 
     Reports a variable that no sampler fits (E302).
     """
@@ -57,7 +60,8 @@ def choose_sampler(
     step_size, noise = _langevin_defaults([graph[n] for n in state])
     if "step_size" in options and "noise" not in options and noise > 0.01:
         noise = math.sqrt(2 * float(options["step_size"]))
-    persistent = bool(options.get("persistent", langevin))
+    weighed = bool(repeated & set(state))
+    persistent = bool(options.get("persistent", langevin or weighed))
     if asked is not None:
         _verify_used(scope, asked, langevin, persistent)
     plan = EnergyPlan(
@@ -73,7 +77,7 @@ def choose_sampler(
         step_size=float(options.get("step_size", step_size)),
         noise=float(options.get("noise", noise)),
         restart=float(options.get("restart", 0.05 if langevin else 0.0)),
-        from_data=not langevin and not persistent,
+        from_data=not langevin and not persistent and not weighed,
     )
     return replace(plan, pseudo=_pseudo(graph, members, plan))
 

@@ -85,14 +85,19 @@ def random_rows(type_: Type, n: int) -> Tensor:
 
 
 def data_of(found: Checked, n: int = 32, number: int = 1) -> list[Tensor]:
-    """n random rows of every observed variable, in the order in which models take them."""
+    """n random rows of the data, in the order in which models take it. Two in three rows miss a partial variable, and
+    not the same ones of each."""
     with seed(number):
-        return [random_rows(v.type, n) for v in graph_of(found).observed]
+        rows = [random_rows(v.type, n) for v in graph_of(found).data]
+    for k, v in enumerate(graph_of(found).data):
+        if v.role == "partial":
+            rows[k][(torch.arange(n) + k) % 3 != 0] = torch.nan
+    return rows
 
 
 def conditions_of(found: Checked, data: Sequence[Tensor]) -> dict[str, Tensor]:
     graph = graph_of(found)
-    return {v.ident: rows for v, rows in zip(graph.observed, data, strict=True) if v.name in graph.conditions}
+    return {v.ident: rows for v, rows in zip(graph.data, data, strict=True) if v.name in graph.conditions}
 
 
 def verify_support(type_: Type, values: Tensor, n: int) -> None:
@@ -120,5 +125,5 @@ def samples_of(found: Checked, model: GenerativeModel, n: int, data: Sequence[Te
     given = conditions_of(found, data) if data else {}
     drawn = model.sample(n, **given)
     if isinstance(drawn, Tensor):
-        drawn = {next(v.name for v in graph.observed if v.name not in graph.conditions): drawn}
+        drawn = {next(v.name for v in graph.data if v.name not in graph.conditions): drawn}
     return drawn

@@ -23,6 +23,7 @@ u_2 v_1 z_1 q_z p_x p_v q_v define_x score_D sides_D game_D players Chain Start 
 Coupling Compose Reverse Mixture Pushforward Autoregressive GenerativeModel GAMES Uniform Delta kl_divergence one_hot
 concat rescale positive unit bounded simplex langevin gibbs_sites as_batch None True class def lambda import is not and
 or if else for while with print exec eval int dict list tuple range zip max min abs_ object property staticmethod
+cases_x cases_w missing_v missing_x terms every_value impute apart
 """
 NAMES = WORDS.split()
 
@@ -66,6 +67,21 @@ x           = mlp[4](v, r)
 q(v | x, r) = Normal(mlp[4](x, r))
 adversary w(x, v, r) = mlp[4]
 """,
+    "sum": """\
+model m
+observed x : real[2] from "r.npz".x
+partial  w : categorical(3) from "r.npz".w
+partial  v : real[2] from "r.npz".v
+latent   r : binary
+p(r)           = Bernoulli(param)
+p(w | r)       = Categorical(mlp[4](r))
+p(v | w)       = Normal(mlp[4](w))
+p(x | v, r)    = Normal(mlp[4](v, r))
+q(v | x)       = Normal(mlp[4](x))
+q(w | x, v)    = Categorical(mlp[4](x, v))
+q(r | x, v, w) = Bernoulli(mlp[4](x, v, w))
+train { objective = elbo(classify = 1) }
+""",
     "autoregressive": """\
 model m
 observed x : categorical(3)[3] from "r.npz".x
@@ -79,7 +95,13 @@ q(v | x) = Normal(w(x))
 }
 
 
-UNUSED = {"gibbs", "log_mean_exp", "to_event", "ACTIVATIONS"}  # of the runtime; emitted source has no use for them
+UNUSED = {
+    "gibbs",
+    "log_mean_exp",
+    "part_of_batch",
+    "to_event",
+    "ACTIVATIONS",
+}  # of the runtime; emitted source has no use for them
 
 
 def outcome(text: str) -> tuple[list[float], object] | None:
@@ -93,12 +115,14 @@ def outcome(text: str) -> tuple[list[float], object] | None:
         with seed(1):
             losses.append(float(player.loss(*data).detach()))
     graph = found.graph
-    given = {v.name: rows for v, rows in zip(graph.observed, data, strict=True) if v.name in graph.conditions}
+    given = {v.name: rows for v, rows in zip(graph.data, data, strict=True) if v.name in graph.conditions}
     conditions = {graph[name].ident: rows for name, rows in given.items()}
     with seed(1):
         drawn = model.sample(4, **conditions) if found.plan.energy is None else model.draw_from_energy(4, steps=3)[0]
+    if isinstance(drawn, dict):
+        drawn = torch.cat([values.reshape(4, -1) for values in drawn.values()], 1)
     assert isinstance(drawn, torch.Tensor)
-    if found.plan.energy is None and not found.plan.games:
+    if found.plan.energy is None and not found.plan.games and not graph.partial:
         pyro_model = build(found, "pyro")
         pyro_model.load_state_dict(model.state_dict())
         with seed(1):
