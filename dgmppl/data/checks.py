@@ -91,14 +91,16 @@ Problem = tuple[int, "tuple[int, ...] | None", str, str]
 
 def find_problem(values: Array, support: Support) -> Problem | None:
     """Row, column (None: all of it), value and expectation of the first value outside the support; None: all inside."""
-    finite = np.isfinite(values)
-    if not finite.all():
-        return _first(values, ~finite, "expected a finite number")
     with np.errstate(over="ignore"):
         single = np.isfinite(values.astype(np.float32))
     if not single.all():
+        finite = np.isfinite(values)
+        if not finite.all():
+            return _first(values, ~finite, "expected a finite number")
         expected = f"expected a number up to {LARGEST:.1e}, the largest in single precision"
         return _first(values, ~single, expected)
+    if support.name == "real":
+        return None
     if support.name in _ROW_RULES:
         holds, expected = _ROW_RULES[support.name]
         return _first(values, ~holds(values), expected)
@@ -132,7 +134,6 @@ def _bounded(values: Array, support: Support) -> Mask:
 
 
 _RULES: Mapping[str, tuple[Callable[[Array, Support], Mask], Callable[[Support], str]]] = {
-    "real": (lambda v, s: np.isfinite(v), lambda s: "expected a number"),
     "positive": (lambda v, s: v.astype(np.float32) > 0, lambda s: "expected a value above 0"),
     "unit": (lambda v, s: (v >= 0) & (v <= 1), lambda s: "expected a value from 0 to 1"),
     "interval": (_bounded, lambda s: f"expected a value in {s.describe()}"),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.rows import Rows, block_rows
+from dgmppl.diagnostics import Diagnostic, SpecError
 
 SPLITS = ("train", "validation", "test")
 
@@ -49,9 +50,14 @@ class Table:
         Raises:
             SpecError: when the file of a streamed variable can no longer be read.
         """
-        return {
-            name: np.ascontiguousarray(rows.read(start, stop), dtype=np.float32) for name, rows in self.columns.items()
-        }
+        found = {}
+        for name, rows in self.columns.items():
+            try:
+                found[name] = np.ascontiguousarray(rows.read(start, stop), dtype=np.float32)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise SpecError([Diagnostic("E503", f"cannot read {rows.origin.name}: {reason}")]) from None
+        return found
 
 
 @dataclass(frozen=True)

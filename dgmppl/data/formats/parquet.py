@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # A row group is decoded as a whole, so larger ones are not streamed; as float32.
 LARGEST_GROUP = 64 * 2**20
 # Decoded groups that are kept, for rows that are read in pieces.
-_KEPT = 128 * 2**20
+_KEPT = 64 * 2**20
 
 
 _LOOKED_AT = 1000
