@@ -24,6 +24,8 @@ SPECS: dict[str, tuple[str, ...]] = {
     "latent/vae": (),
     "latent/two_level_vae": (),
     "latent/deep_vae": ("L=2",),
+    "latent/gmvae": (),
+    "latent/m2": (),
     "flow/realnvp": (),
     "energy/rbm": (),
     "adversarial/gan": (),

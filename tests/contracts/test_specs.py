@@ -9,7 +9,7 @@ import dgmppl
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
 from dgmppl.train.batches import open_examples
-from dgmppl.train.lifecycle import How, train_spec
+from dgmppl.lifecycle import How, train_spec
 from dgmppl.train.runs import load_data
 from tests.contracts.support import (
     LIBRARY,
@@ -32,6 +32,8 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "energy/rbm": (("H=12",), "log_prob", False),
     "flow/realnvp": ((), "elbo", True),
     "latent/deep_vae": (("L=2",), "elbo", True),
+    "latent/gmvae": ((), "elbo", False),
+    "latent/m2": ((), "elbo", False),
     "latent/top_down_vae": ((), "elbo", True),
     "latent/two_level_vae": ((), "elbo", True),
     "latent/vae": ((), "elbo", True),
