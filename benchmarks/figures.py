@@ -30,7 +30,7 @@ from sklearn.svm import SVC
 from dgmppl import pipeline
 from dgmppl.train import runs
 from dgmppl.train.device import seeded
-from dgmppl.train.lifecycle import How, train_spec
+from dgmppl.lifecycle import How, train_spec
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 TRAIN, TEST = slice(0, 1000), slice(1350, None)

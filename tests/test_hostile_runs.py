@@ -15,7 +15,7 @@ import dgmppl
 from dgmppl import pipeline
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
-from dgmppl.train.lifecycle import How, train_spec
+from dgmppl.lifecycle import How, train_spec
 from dgmppl.train.runs import evaluate_run, load_run, sample_run
 
 SPEC = """\

@@ -28,7 +28,10 @@ STAGES = (
     ("dgmppl.pipeline",),
     ("dgmppl.runtime",),
     ("dgmppl.data",),
-    ("dgmppl.train", "dgmppl.report", "dgmppl.sweep"),
+    ("dgmppl.train",),
+    ("dgmppl.report",),
+    ("dgmppl.lifecycle",),
+    ("dgmppl.sweep",),
     ("dgmppl.notebook",),
     ("dgmppl.cli", "dgmppl"),
 )

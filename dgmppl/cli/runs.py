@@ -48,7 +48,7 @@ def _train(options: argparse.Namespace) -> int:
     _verify_train(options)
     begun = options.resume is not None and (options.spec is None or (options.resume / "run.json").exists())
     checked = read_good(options.spec, overrides)[0] if options.spec else None
-    from dgmppl.train.lifecycle import Hooks, How, read_run_spec, resume_run, train_spec
+    from dgmppl.lifecycle import Hooks, How, read_run_spec, resume_run, train_spec
     from dgmppl.train.progress import show_progress
     from dgmppl.train.rank import is_first_process
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dgmppl import pipeline
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
 from dgmppl.pipeline import Checked
+from dgmppl.sweep.figures import figure_of
 from dgmppl.sweep.study import Study, Trial
 from dgmppl.train.contents import parts
 from dgmppl.train.engine import Epoch
-from dgmppl.train.folder import METRICS, RECORD
-from dgmppl.train.lifecycle import Hooks, How, resume_run, train_spec
+from dgmppl.train.runs import Run
 
 _HOPELESS = 3
 """So many trials that fail alike, and none that does not, end a sweep."""
@@ -35,12 +34,12 @@ class Watch:
     ends: Callable[[Trial, str, float | None, str], None] = lambda trial, state, value, why: None
 
 
-class _Pruned(Exception):
-    """Ends a fit from within its report."""
-
-
 class Interrupted(Exception):
-    """The user ended the sweep; its trial is taken up again when it goes on."""
+    """A signal, by its number, ended the sweep; its trial is taken up again when it goes on."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.signal = int(number)
 
 
 def work(study: Study, spec: Path, budget: int, *, device: str = "auto", watch: Watch = Watch()) -> None:
@@ -82,23 +81,25 @@ def _run_trial(study: Study, trial: Trial, spec: Path, device: str, watch: Watch
         watch.ends(trial, "done", same.value, f"as trial {same.number}")
         return None
 
+    pruned = False
+
+    def report(epoch: Epoch) -> None:
+        nonlocal pruned
+        watch.epoch(trial, epoch)
+        found = epoch.validation.get(study.folder.search.figure)
+        if found is not None:
+            pruned = study.report(trial, epoch.number, found)
+
     try:
         checked = pipeline.read(spec, (*study.folder.search.overrides, *trial.overrides))
-        _, plan = parts(checked)
-
-        def report(epoch: Epoch) -> None:
-            watch.epoch(trial, epoch)
-            value = epoch.validation.get(study.folder.search.figure)
-            # Nothing is saved by pruning after the last epoch.
-            if value is not None and study.report(trial, epoch.number, value) and epoch.number < plan.settings.epochs:
-                raise _Pruned
-
-        _train(checked, out, device, report)
-        value = _value(out, study.folder.search.figure)
-    except _Pruned:
-        study.prune(trial)
-        watch.ends(trial, "pruned", None, "")
-        return None
+        run = _train(checked, out, device, Hooks(report, ended=lambda: pruned))
+        if run.signal:
+            raise Interrupted(run.signal)
+        if run.record["state"] != "finished":
+            study.prune(trial)
+            watch.ends(trial, "pruned", None, "")
+            return None
+        value = figure_of(run, study.folder.search.figure)
     except SpecError as error:
         failed = error.diagnostics[0]
         if not _is_of_values(failed):
@@ -111,40 +112,17 @@ def _run_trial(study: Study, trial: Trial, spec: Path, device: str, watch: Watch
     return None
 
 
-def _train(checked: Checked, out: Path, device: str, report: Callable[[Epoch], None]) -> None:
-    """The run of a trial: begun, gone on with where its process was killed, or found finished.
-
-    Raises:
-        KeyboardInterrupt: when a signal interrupted it.
-    """
-    hooks = Hooks(epoch=report)
+def _train(checked: Checked, out: Path, device: str, hooks: Hooks) -> Run:
+    """The run of a trial: begun, gone on with where its process was killed, or found finished."""
+    parts(checked)
     try:
-        _, run = resume_run(out, None, hooks, expected=checked)
+        return resume_run(out, None, hooks, expected=checked)[1]
     except SpecError as error:
         if error.diagnostics[0].code not in _TO_BEGIN:
             raise
-        _, run = train_spec(checked, out, How(device), hooks, overwrite=True)
-    if run.signal:
-        raise KeyboardInterrupt
+    return train_spec(checked, out, How(device), hooks, overwrite=True)[1]
 
 
 def _is_of_values(found: Diagnostic) -> bool:
     """Whether it is the values of a trial that are wrong, and not what all trials share."""
     return found.code < "E5" or found.code in ("E601", *_OF_NUMBERS)
-
-
-def _value(run: Path, figure: str) -> float:
-    """The best value of a figure on the validation rows over a run's epochs; where they have none, at its end."""
-    lines = (run / METRICS).read_text(encoding="utf-8").splitlines()
-    values = [json.loads(line)["validation"].get(figure) for line in lines]
-    finite = [float(value) for value in values if value is not None]
-    if finite:
-        return max(finite)
-    record: dict[str, Any] = json.loads((run / RECORD).read_text(encoding="utf-8"))
-    figures = record["figures"].get("validation", {})
-    value = figures.get(figure, {}).get("mean")
-    if value is None or not math.isfinite(value):
-        known = ", ".join(figures) or "none"
-        headline = f"a run of this spec has no figure {figure} on its validation rows; its figures: {known}"
-        raise SpecError([Diagnostic("E726", headline, help="--by names one of them")])
-    return float(value)

@@ -1,4 +1,4 @@
-"""What is done with a run: open it, sample from its model, evaluate it. How one is made: `dgmppl.train.lifecycle`."""
+"""What is done with a run: open it, sample from its model, evaluate it. How one is made: `dgmppl.lifecycle`."""
 
 from __future__ import annotations
 

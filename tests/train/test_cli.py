@@ -50,7 +50,7 @@ def test_a_spec_from_end_to_end(spec, tmp_path, capsys):
     capsys.readouterr()
     assert run("evaluate", out, "--format", "json", "--samples", 2) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert set(figures["test"]["elbo"]) == {"mean", "standard_error", "rows"}
+    assert set(figures["test"]["elbo"]) >= {"mean", "standard_error", "rows", "unit"}
     assert run("evaluate", out) == 0
     assert "test" in capsys.readouterr().out
 

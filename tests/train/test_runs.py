@@ -9,7 +9,7 @@ import torch
 
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
-from dgmppl.train.lifecycle import Hooks, How, train_spec
+from dgmppl.lifecycle import Hooks, How, train_spec
 from dgmppl.train.runs import evaluate_run, load_run, sample_run
 
 from .specs import CONDITIONAL_GAN, FROM_FILE, VAE

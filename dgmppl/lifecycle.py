@@ -18,6 +18,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.pipeline import Checked
 from dgmppl.plan.nodes import Plan
+from dgmppl.report.page import write_report
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source, Span
 from dgmppl.syntax.format import format_spec
@@ -335,6 +336,7 @@ class _Work:
         run = replace(self.run, record=end_record(self.run.record, "finished", result, figures))
         self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))
         self._write(lambda: write_picture(samples, self.graph, path / "samples.png"))
+        write_report(path, self.model, run, self.splits)
         self._write(lambda: write_json(path / RECORD, run.record))
         return run
 
