@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from dgmppl.cli.arguments import FINE, INTERRUPTED, Add, add_device, add_spec, argument, count, path, positive
+from dgmppl.cli.arguments import FINE, SIGNALLED, Add, add_device, add_spec, argument, count, path, positive
 
 if TYPE_CHECKING:
     from dgmppl.sweep.run import Summary
@@ -41,6 +41,7 @@ def add_commands(add: Add) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    from dgmppl.sweep.folder import verify_folder
     from dgmppl.sweep.run import check_sweep, open_sweep, sum_up
 
     wanted = check_sweep(
@@ -52,23 +53,26 @@ def _sweep(options: argparse.Namespace) -> int:
         prune=not options.no_prune,
         storage=options.storage or "",
     )
-    study = open_sweep(wanted, options.out, options.storage or "")
+    verify_folder(options.out, wanted.search)
+    from dgmppl.sweep.figures import verify_figure
     from dgmppl.sweep.page import write_page
     from dgmppl.sweep.worker import Interrupted, work
 
+    verify_figure(wanted.checked, wanted.search.figure)
+    study = open_sweep(wanted, options.out, options.storage or "")
     status = FINE
     with _watching(options.trials) as watch:
         try:
             work(study, options.spec, options.trials, device=options.device, watch=watch)
-        except Interrupted:
-            status = INTERRUPTED
+        except Interrupted as interrupted:
+            status = SIGNALLED + interrupted.signal
     summary = sum_up(wanted, study)
     write_page(summary, wanted.search)
     if options.format == "json":
         print(json.dumps(_as_data(summary, wanted.search.figure), indent=2))
     else:
         _print_summary(summary, wanted.search.figure)
-    if status == INTERRUPTED:
+    if status != FINE:
         print("interrupted: the same command goes on with the sweep", file=sys.stderr)
     return status
 

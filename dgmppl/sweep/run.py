@@ -61,7 +61,7 @@ def check_sweep(
     figure = by or (checked.plan.criterion if checked.plan else None)
     if figure is None:
         headline = f"`{checked.spec.name if checked.spec else spec}` has no figure that says which trial is better"
-        help_ = "--by names a figure that `dgmppl evaluate` gives for a run of it"
+        help_ = "--by mmd2, --by precision or --by recall compares its samples with the validation rows"
         raise SpecError([Diagnostic("E725", headline, help=help_)])
     if storage:
         from dgmppl.sweep.storage import shown_url

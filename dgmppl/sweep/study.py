@@ -31,7 +31,6 @@ _STARTS = 3
 _COMPARED = 5
 """Trials that run to their end before any is pruned, or names are weighed."""
 _PLACE, _STARTED, _WHY, _IDENTITY = "place", "starts", "why", "identity"
-_LOWER = ("error", "mmd2")
 _STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
@@ -208,7 +207,7 @@ class Study:
 
 def lower_is_better(figure: str) -> bool:
     """Whether a figure counts what is wrong; likelihoods, bounds and shares of what is right are better higher."""
-    return figure in _LOWER or figure.endswith("bits per dimension")
+    return figure in ("error", "mmd2") or figure.startswith("error in ") or figure.endswith("bits per dimension")
 
 
 def _suggest(trial: optuna.Trial, one: Range) -> float | str:
