@@ -103,7 +103,8 @@ def describe_objective(
     elif scored:
         parts.append(f"{weighted}exact log-likelihood {target}")
         kind = "log_prob"
-    parts += [_signed(t.label, 0, t.weight) for t in beside]
+    if beside:
+        parts.append(_signed(f"log q of the seen {', '.join(t.owner for t in beside)}", 0, beside[0].weight))
     if energy is not None:
         persistent = "persistent " if energy.persistent else ""
         parts.append(f"{persistent}contrastive divergence")

@@ -29,7 +29,7 @@ OBJECTIVES = {
     "partial_exact": ("exact log-likelihood log p(x, y) without y where it is missing", "log_prob"),
     "partial_flow_prior": ("ELBO, a lower bound on log p(x, y) without y where it is missing", "elbo"),
     "partial_hierarchy": (
-        "ELBO, a lower bound on log p(x, y) without y where it is missing + 2 log q(y | x) where seen",
+        "ELBO, a lower bound on log p(x, y) without y where it is missing + 2 log q of the seen y",
         "elbo",
     ),
     "partial_imputed": ("weighted terms of the ELBO, a lower bound on log p(x, t, u) without t, u", "elbo"),
