@@ -168,7 +168,7 @@ class Fitting:
         self.best, self.best_epoch = -math.inf, 0
         self.best_weights: dict[str, Tensor] | None = None
         self.finite_weights = _copy_weights(model)
-        self.stopped = "" if settings.epochs else "epochs"
+        self.stopped = self._ended()
         self.terms: dict[str, Tensor] = {}
 
     def run(self, watch: Watch) -> Fit:
@@ -314,10 +314,14 @@ class Fitting:
         self.position, self.seconds, self.totals = 0, 0.0, self._no_totals()
         self.order_state = self.order.get_state()
         self.finite_weights = _copy_weights(self.model)
-        if number - self.best_epoch >= self.settings.patience:
-            self.stopped = "patience"
-        elif number >= self.settings.epochs:
-            self.stopped = "epochs"
+        self.stopped = self._ended()
+
+    def _ended(self) -> str:
+        """Why the fit ends after the epochs so far; "" when it does not."""
+        number = len(self.epochs)
+        if number and number - self.best_epoch >= self.settings.patience:
+            return "patience"
+        return "epochs" if number >= self.settings.epochs else ""
 
     def _averaged(self) -> AbstractContextManager[None]:
         return self.average.applied() if self.average is not None else nullcontext()
@@ -337,13 +341,15 @@ class Fitting:
             watch.keep(state)
 
     def state(self) -> State:
-        """All that going on depends on, as nested dicts and lists of tensors, numbers and texts."""
+        """All that going on depends on, as nested dicts and lists of tensors, numbers and texts.
+
+        The tensors are the fit's own, which moves on: they are to be written down, or copied, at once.
+        """
         return {
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "position": self.position,
             "steps": self.steps,
             "seconds": self.seconds,
-            "stopped": self.stopped,
             "best": self.best,
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
@@ -371,7 +377,9 @@ class Fitting:
         """
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         self.position, self.steps, self.seconds = state["position"], state["steps"], state["seconds"]
-        self.stopped, self.best, self.best_epoch = state["stopped"], state["best"], state["best_epoch"]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        # Asked anew, because the settings may now allow more epochs.
+        self.stopped = self._ended()
         device = self.model.device
         best = state["best_weights"]
         self.best_weights = None if best is None else {name: value.to(device) for name, value in best.items()}

@@ -30,3 +30,12 @@ p(x | z) = Bernoulli(mlp[8](z))
 q(z | x) = Normal(mlp[8](x))
 train { epochs = 1, batch = 200 }
 """
+
+RBM = """\
+model tiny_rbm
+observed x : binary[64] from threshold(digits.image, 8)
+latent   h : binary[8]
+param    W : real[64, 8] = normal(0.01)
+E(x, h) = -x @ W @ h
+train { epochs = 3, batch = 200, objective = contrastive_divergence(persistent = true, restart = 0.1) }
+"""

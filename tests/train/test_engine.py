@@ -11,8 +11,8 @@ from dgmppl.catalogue.training import OPTIMIZERS as CATALOGUE
 from dgmppl.diagnostics import SpecError
 from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from dgmppl.source import Span
-from dgmppl.train.device import open_device, seeded
 from dgmppl.train.batches import MemoryExamples
+from dgmppl.train.device import open_device, seeded
 from dgmppl.train.engine import Fitting, Watch, fit
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.optimizers import OPTIMIZERS, build_optimizer
