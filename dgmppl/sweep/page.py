@@ -62,4 +62,4 @@ def _history(summary: Summary) -> Html | None:
         best.append((trial, (min if summary.lower else max)(value, best[-1][1])))
     series = {"best so far": best, "trial": points}
     chart = line_chart(series, f"the figure of each of {len(points)} trials, and the best so far")
-    return figure(join((chart, legend(tuple(series)))), class_="card")
+    return tag("div", figure(join((chart, legend(tuple(series))))), class_="panels")
