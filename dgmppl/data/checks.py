@@ -80,6 +80,9 @@ def checked_blocks(
             help_ = _value_help(declared.support, rows.origin.counted)
             if missing and found == "nan":
                 expected, help_ = "a row is missing as a whole or not at all", rows.origin.counted
+            elif found == "nan":
+                expected = "expected a number in every row"
+                help_ = f"a `partial` variable may be missing in some rows; {rows.origin.counted}"
             if found == "nan":
                 headline = f"{headline.removesuffix(found)}{rows.origin.missing}"
             raise SpecError([Diagnostic("E506", headline, source.span, expected, help=help_)])
@@ -163,7 +166,7 @@ def _shape_help(rows: Rows, declared: Type) -> str:
     shape = rows.shape
     if shape == (*declared.shape, declared.support.size) and _is_one_hot(rows.read(0, min(rows.count, _LOOKED_AT))):
         return "these are one-hot rows; a class is one number from 0 here: `numpy.argmax(array, axis=-1)`"
-    if len(shape) > 1 and math.prod(shape) == declared.elements:
+    if len(shape) > 1 and declared.shape == (math.prod(shape),):
         return "`flatten(...)` makes a row one vector"
     return f"declare the variable {declared.support.describe()}{_shape(shape) if shape else ''}"
 

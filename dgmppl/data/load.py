@@ -17,7 +17,7 @@ from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.checks import checked_blocks, verify_shape
 from dgmppl.data.formats import READERS
 from dgmppl.data.readers import read_dataset
-from dgmppl.data.rows import ArrayRows, Origin, Rows
+from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows
 from dgmppl.data.split import Opened, SplitRule, rule_name, split_fields
 from dgmppl.data.table import SPLITS, Splits, Table
 from dgmppl.data.transforms import TRANSFORMS, Column
@@ -60,7 +60,7 @@ def load(
     fields: dict[str, Opened] = {}
     for name, source in sources.items():
         try:
-            fields[name] = _resident(_open(source, base, types[name]), source, stream)
+            fields[name] = _open(source, base, types[name], stream)
         except SpecError as error:
             problems.extend(error.diagnostics)
     if stream and not problems:
@@ -96,11 +96,11 @@ def load(
     return Splits(train, validation, test, together.hexdigest(), record)
 
 
-def _open(source: DataSource, base: Path, declared: Type) -> Opened:
+def _open(source: DataSource, base: Path, declared: Type, stream: bool | None) -> Opened:
     if not source.is_file:
         return _open_named(source)
     try:
-        return READERS[format_of(source.dataset)](source, base, declared)
+        return _resident(READERS[format_of(source.dataset)](source, base, declared), stream)
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         raise SpecError([_unreadable(source, base, error)]) from None
 
@@ -118,6 +118,9 @@ def _unreadable(source: DataSource, base: Path, error: Exception) -> Diagnostic:
         headline = f"there is no {'folder' if format is FORMATS['folder'] else 'file'} {source.dataset}"
         help_ = f"a relative path starts from the folder of the spec: {(base / source.dataset).resolve()}"
         return Diagnostic("E503", headline, source.span, help=help_)
+    if isinstance(error, BadCell):
+        help_ = "rows are counted from 0" if str(error).startswith("row ") else ""
+        return Diagnostic("E516", f"{source.dataset}: {error}", source.span, "expected numbers", help=help_)
     if isinstance(error, MemoryError):
         reason, help_ = "there is not memory enough", "`train { stream = true }` leaves .npy and .parquet files on disk"
     else:
@@ -128,16 +131,18 @@ def _unreadable(source: DataSource, base: Path, error: Exception) -> Diagnostic:
 def _plain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"it is cut off or damaged ({reason})" if isinstance(error, zipfile.BadZipFile) else reason
 
 
-def _resident(field: Opened, source: DataSource, stream: bool | None) -> Opened:
-    """The field with its rows in memory, unless they are to be streamed."""
+def _resident(field: Opened, stream: bool | None) -> Opened:
+    """The field with its rows in memory, unless they can and are to be streamed."""
     size = sum(4 * rows.count * math.prod(rows.shape) for rows in field.parts.values())
-    if stream or (stream is None and size > _IN_MEMORY):
-        return field
+    streamed = stream or (stream is None and size > _IN_MEMORY)
     parts = {
-        name: ArrayRows(rows.read(0, rows.count), rows.origin) if rows.streams else rows
+        name: rows
+        if isinstance(rows, ArrayRows) or (streamed and rows.streams)
+        else ArrayRows(rows.read(0, rows.count), rows.origin, rows.obstacle)
         for name, rows in field.parts.items()
     }
     return replace(field, parts=parts)
@@ -145,10 +150,10 @@ def _resident(field: Opened, source: DataSource, stream: bool | None) -> Opened:
 
 def _verify_streams(fields: Mapping[str, Opened], sources: Mapping[str, DataSource]) -> Iterator[Diagnostic]:
     if not any(rows.streams for field in fields.values() for rows in field.parts.values()):
-        source = next(iter(sources.values()))
-        headline = f"{source.dataset} cannot be streamed"
+        name, source = next(iter(sources.items()))
+        headline = f"{source.dataset} cannot be streamed: {fields[name].rows.obstacle}"
         help_ = "leave `stream` out; .npy, IDX that is not compressed, and .parquet can be streamed"
-        yield Diagnostic("E519", headline, source.span, "held in memory only", help=help_)
+        yield Diagnostic("E519", headline, source.span, "cannot stay on disk", help=help_)
 
 
 def _transform(column: Column, source: DataSource) -> Column:
@@ -183,7 +188,7 @@ def _verify_rows(columns: Mapping[str, Mapping[str, Rows]], sources: Mapping[str
     for split in SPLITS:
         rows = {name: parts[split].count for name, parts in columns.items()}
         if rows[first] == 0:
-            help_ = "an array is split 60/20/20, which takes 5 rows at least; or give NAME_train, _validation and _test"
+            help_ = "what brings no split of its own is split 60/20/20, which takes 5 rows at least"
             yield Diagnostic("E505", f"no row of `{first}` is left for {split}", sources[first].span, help=help_)
             return
         for name, count in rows.items():

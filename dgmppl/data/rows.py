@@ -25,6 +25,10 @@ def block_rows(shape: tuple[int, ...]) -> int:
     return max(1, BLOCK_VALUES // max(1, math.prod(shape)))
 
 
+class BadCell(OSError):
+    """What lies in a file can be read, and is no number, or not as many of them as elsewhere."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where rows come from, in words.
@@ -65,12 +69,14 @@ class Rows(ABC):
         shape: of one row.
         origin: what they are called.
         streams: whether reading some leaves the others where they lie; false: all are in memory.
+        obstacle: why it does not stream, where it does not.
     """
 
     count: int
     shape: tuple[int, ...]
     origin: Origin
     streams: bool = False
+    obstacle: str = "it is held in memory only"
 
     @abstractmethod
     def read(self, start: int, stop: int) -> Values:
@@ -94,8 +100,9 @@ class Rows(ABC):
 class ArrayRows(Rows):
     """The rows of an array in memory."""
 
-    def __init__(self, array: Values, origin: Origin) -> None:
+    def __init__(self, array: Values, origin: Origin, obstacle: str = "") -> None:
         self.array = array
+        self.obstacle = obstacle or self.obstacle
         self.count, self.shape, self.origin = len(array), array.shape[1:], origin
 
     def read(self, start: int, stop: int) -> Values:

@@ -41,7 +41,7 @@ def open_npy(source: DataSource, base: Path, declared: Type) -> Opened:
     origin = Origin(source.dataset)
     if not array.flags.c_contiguous:
         # A row of an array that is stored column by column lies all over the file.
-        return Opened({"all": ArrayRows(np.load(path, allow_pickle=False), origin)})
+        return Opened({"all": ArrayRows(np.load(path, allow_pickle=False), origin, "it is stored column by column")})
     return Opened({"all": BinaryRows(path, array.dtype, array.offset, len(array), array.shape[1:], origin)})
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dgmppl.data.rows import Values
+from dgmppl.data.rows import BadCell, Values
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -86,49 +86,49 @@ def _inner_shape(column: pa.ChunkedArray) -> tuple[int, ...]:
     return row_shape(pa.chunked_array([pc.list_flatten(column[:1])]))
 
 
-def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], what: str) -> Values:
-    """The values of a column of numbers or of lists of numbers, (n, *shape).
+def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, start: int = 0) -> Values:
+    """The values of a column of numbers or of lists of numbers, (n, *shape). Its first row has the number `start`.
 
     Raises:
-        OSError: when it holds something else, or a list is longer or shorter than others.
+        BadCell: when it holds something else, or a list is longer or shorter than others.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if getattr(column.type, "storage_type", None) is not None:
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
-        flat = _lists(column, (int(np.prod(shape)),), what)
+        flat = _lists(column, (int(np.prod(shape)),), name, start)
         return flat.reshape(len(flat), *shape)
     if hasattr(column.type, "value_field"):
-        return _lists(column, shape, what)
+        return _lists(column, shape, name, start)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     elif pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
-        raise OSError(f"{what} is of type {column.type}, numbers are needed")
+        raise BadCell(f"column `{name}` is of type {column.type}, numbers are needed")
     if column.null_count:
         column = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan"))
     values: Values = column.to_numpy(zero_copy_only=False) if len(column) else np.empty(0)
     return values
 
 
-def _lists(column: pa.ChunkedArray, shape: tuple[int, ...], what: str) -> Values:
+def _lists(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, start: int) -> Values:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if column.null_count:
-        present = column.is_valid().to_numpy(zero_copy_only=False).astype(bool)
-        values = np.full((len(column), *shape), np.nan)
-        values[present] = _lists(column.drop_null(), shape, what)
-        return values
     if not len(column):
         return np.empty((0, *shape))
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    wrong = np.flatnonzero(lengths != shape[0])
+    present = ~np.isnan(lengths)
+    wrong = np.flatnonzero(present & (lengths != shape[0]))
     if len(wrong):
         row = int(wrong[0])
-        raise OSError(f"{what} has {int(lengths[row])} numbers in a row where the first has {shape[0]}")
+        raise BadCell(f"row {start + row}, column `{name}` has length {lengths[row]:g}, and the first row {shape[0]}")
+    if not present.all():
+        values = np.full((len(column), *shape), np.nan)
+        values[present] = _lists(column.drop_null(), shape, name, start)
+        return values
     inner = pc.list_flatten(column)
     inner = inner if isinstance(inner, pa.ChunkedArray) else pa.chunked_array([inner])
-    return column_values(inner, shape[1:], what).reshape(len(column), *shape)
+    return column_values(inner, shape[1:], name, start).reshape(len(column), *shape)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 _TRUTH = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
+_SEPARATORS = {";": "`;`", "\t": "tabs"}
 # The header is row 1, as a spreadsheet shows it.
 _FIRST_ROW = 2
 _COUNTED = "rows are counted from 1, the header being the first"
@@ -57,9 +58,9 @@ def _header(path: Path) -> list[str]:
         raise ValueError("it is empty; the first row names the columns")
     if all(_is_number(name) for name in header):
         raise ValueError("its first row holds numbers, and no names of columns")
-    separator = next((s for s in (";", "\t") if len(header) == 1 and s in header[0]), None)
-    if separator:
-        raise ValueError(f"its columns are separated by {'tabs' if separator == chr(9) else separator}, not by commas")
+    other = next((name for mark, name in _SEPARATORS.items() if len(header) == 1 and mark in header[0]), None)
+    if other:
+        raise ValueError(f"its columns are separated by {other}, not by commas")
     return header
 
 

@@ -91,7 +91,7 @@ def _huggingface_rows(part: Any, source: DataSource, classes: tuple[str, ...]) -
                 fail_text(source, name)
             columns.append(text_codes(column, classes))
         else:
-            columns.append(column_values(column, row_shape(column), f"column `{name}`"))
+            columns.append(column_values(column, row_shape(column), name))
         if not single and columns[-1].ndim > 1:
             raise ValueError(f"column `{name}` holds vectors: one column follows a dot")
     origin = Origin(source.dataset, 0, "rows are counted from 0", asked, classes, "missing")
@@ -132,12 +132,14 @@ def _library(name: str, extra: str, source: DataSource) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
+        library = name.partition(".")[0]
         missing = (error.name or name).partition(".")[0]
-        headline = f"{source.dataset} needs the library {name.partition('.')[0]}, and {missing} is not installed"
+        absent = "which" if missing == library else f"and `{missing}`"
+        headline = f"{source.dataset} needs the library `{library}`, {absent} is not installed"
         help_ = f"install the extra: pip install 'dgmppl[{FORMATS[extra].extra}]'"
         raise SpecError([Diagnostic("E515", headline, source.span, "a library is missing", help=help_)]) from None
 
 
 def _not_had(source: DataSource, error: Exception) -> Diagnostic:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return Diagnostic("E520", f"cannot have {source.dataset}: {reason}", source.span, type(error).__name__)
+    return Diagnostic("E520", f"cannot load {source.dataset}: {reason}", source.span, type(error).__name__)

@@ -96,7 +96,7 @@ def _labels(
         split: ArrayRows(
             np.array([numbers[name] for name in found]),
             ImageOrigin(
-                f"{source.dataset}, subfolders",
+                f"{source.dataset}.label",
                 classes=classes,
                 files=tuple(_name(source, base, path) for path in files[split]),
             ),

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,12 @@ from dgmppl.data.formats.columns import (
     text_codes,
     verify_classes_few,
 )
-from dgmppl.data.rows import Origin, Rows, Values
+from dgmppl.data.rows import BadCell, Origin, Rows, Values
 from dgmppl.data.split import Opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet
 
     from dgmppl.graph.nodes import DataSource
     from dgmppl.graph.supports import Type
@@ -75,7 +77,7 @@ class ParquetRows(Rows):
         self._single = bool(source.field) or (single and not source.columns and shapes[0] != ())
         uneven = next((name for name, shape in zip(columns, shapes) if shape and not self._single), None)
         if uneven is not None:
-            raise ValueError(f"column `{uneven}` holds lists, which are a vector alone: one column follows a dot")
+            raise BadCell(f"column `{uneven}` holds lists; a column of lists is a vector alone, behind a dot")
         self.shape = shapes[0] if self._single else (len(columns),)
         self._inner = shapes[0] if self._single else ()
         counted = "rows are counted from 0"
@@ -83,6 +85,9 @@ class ParquetRows(Rows):
         self.origin = Origin(source.dataset, 0, counted, named, self._classes, "missing")
         self.group_size = 4 * max(sizes, default=0) * math.prod(self.shape)
         self.streams = self.group_size <= LARGEST_GROUP
+        self.obstacle = (
+            f"its row groups take up to {-(-self.group_size >> 20)} MiB, and {LARGEST_GROUP >> 20} is the most"
+        )
         self._kept: OrderedDict[int, Values] = OrderedDict()
 
     def cuts(self) -> Sequence[int]:
@@ -114,21 +119,25 @@ class ParquetRows(Rows):
         if self._classes:
             return text_codes(table.column(0), self._classes)
         start = self._starts[number]
-        where = f"of {self.path.name}, rows {start} to {self._starts[number + 1] - 1},"
-        columns = [
-            column_values(table.column(i), self._inner, f"column `{n}` {where}") for i, n in enumerate(self.columns)
-        ]
+        columns = [column_values(table.column(i), self._inner, n, start) for i, n in enumerate(self.columns)]
         return columns[0] if self._single else np.stack(columns, axis=1)
 
-    def _table(self, number: int) -> pa.Table:
+    @contextmanager
+    def _opened(self) -> Iterator[parquet.ParquetFile]:
         import pyarrow as pa
         from pyarrow import parquet
 
         try:
             with parquet.ParquetFile(self.path, metadata=self.metadata) as file:
-                return file.read_row_group(number, columns=list(self.columns), use_threads=False).select(self.columns)
-        except pa.ArrowException as error:
-            raise OSError(str(error).splitlines()[0]) from None
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, BadCell) or getattr(error, "strerror", None):
+                raise
+            raise OSError("its content is damaged") from error
+
+    def _table(self, number: int) -> pa.Table:
+        with self._opened() as file:
+            return file.read_row_group(number, columns=list(self.columns), use_threads=False).select(self.columns)
 
     def _tables(self) -> Iterator[pa.Table]:
         return (self._table(number) for number in range(len(self._starts) - 1))
@@ -148,10 +157,9 @@ class ParquetRows(Rows):
     def _shapes(self) -> list[tuple[int, ...]]:
         """The shape of each column's rows, told by the first ones, so that no row group is decoded for it."""
         import pyarrow as pa
-        from pyarrow import parquet
 
         shapes: list[tuple[int, ...]] = [() for _ in self.columns]
-        with parquet.ParquetFile(self.path, metadata=self.metadata) as file:
+        with self._opened() as file:
             for batch in file.iter_batches(batch_size=_LOOKED_AT, columns=list(self.columns), use_threads=False):
                 shapes = [row_shape(pa.chunked_array([batch.column(name)])) for name in self.columns]
                 if (0,) not in shapes:  # (0,): lists that are all missing so far
