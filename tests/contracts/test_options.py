@@ -20,6 +20,13 @@ p(z)     = Normal(0, 1)
 p(x | z) = Normal(mlp[8](z))
 q(z | x) = Normal(mlp[8](x))
 """
+SEMI = """\
+model tiny_classifier
+observed x : real[2] from moons.point
+partial  y : categorical(2) from labelled(moons.label, 100)
+p(y)     = Categorical(param)
+p(x | y) = Normal(mlp[8](y))
+"""
 FLOW = """\
 model tiny_pair
 observed x : real[2] from moons.point
@@ -52,6 +59,7 @@ adversary D(x) = mlp[8]
 CASES: dict[tuple[str, str], tuple[str, str, str]] = {
     ("likelihood", "weight"): (FLOW, "likelihood", "likelihood(weight = { x = 0.1 })"),
     ("elbo", "beta"): (VAE, "elbo", "elbo(beta = 4)"),
+    ("elbo", "classify"): (SEMI, "elbo", "elbo(classify = 4)"),
     ("elbo", "weight"): (VAE, "elbo", "elbo(weight = { x = 0.1 })"),
     ("iwae", "samples"): (VAE, "iwae(2)", "iwae(5)"),
     ("contrastive_divergence", "steps"): (RBM, "contrastive_divergence(1)", "contrastive_divergence(2)"),
@@ -96,9 +104,11 @@ def fitted(spec: str, objective: str) -> list[torch.Tensor]:
     checked = pipeline.read(f"{spec}train {{ {settings}, objective = {objective} }}\n")
     assert checked.plan is not None and checked.graph is not None, [d.headline for d in checked.errors]
     data = []
-    for variable in checked.graph.observed:
+    for variable in checked.graph.data:
         values = torch.randn(20, *variable.type.shape, generator=torch.Generator().manual_seed(0))
         data.append(values if variable.type.support.name == "real" else (values > 0).float())
+        if variable.role == "partial":
+            data[-1][::2] = torch.nan
     with seeded(0, CPU):
         model = pipeline.build(checked)
         fit(model, data, data, checked.plan.settings)
