@@ -245,8 +245,11 @@ def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
 def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
     assert isinstance(term, LogConditional) and plan.energy is not None
     given = ", ".join(energy_arguments(graph, plan, plan.energy.state))
-    ident = graph[term.variable].ident
-    return f"self.p_{ident}({given}).log_prob({ident})"
+    variable = graph[term.variable]
+    density = f"self.p_{variable.ident}({given})"
+    if variable.role == "partial":
+        return f"{writer.use('log_prob_seen')}({density}, {variable.ident}, {some_source(variable)})"
+    return f"{density}.log_prob({variable.ident})"
 
 
 _TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term], str]] = {

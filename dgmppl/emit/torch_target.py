@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dgmppl.emit.build import write_held
-from dgmppl.emit.cases import batch_size, mean_source, values_source
+from dgmppl.emit.cases import batch_size, mean_source, some_source, values_source
 from dgmppl.emit.densities import factor_reads
 from dgmppl.emit.energies import write_chain, write_energy
 from dgmppl.emit.games import write_games
@@ -92,16 +92,23 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
     if energy is not None:
         state = ", ".join(graph[n].ident for n in energy.state)
         seen = all(graph[n].role == "observed" for n in energy.state)
-        if energy.enumerated is not None and graph[energy.enumerated].role == "observed":
-            y = graph[energy.enumerated].ident
+        summed = graph[energy.enumerated] if energy.enumerated is not None else None
+        known = ""
+        if summed is not None and summed.role != "latent":
+            y = summed.ident
             steps.append(f"p_{y} = self.p_{y}({state})")
-            figures.append(f'"{plan.criterion}": p_{y}.log_prob({y})')
-            low = number_text(graph[energy.enumerated].type.support.low or 0.0)
-            offset = f" + {low}" if low != "0" else ""
-            figures.append(f'"error": (p_{y}.logits.argmax(-1){offset} != {y}).float()')
+            if summed.role == "partial":
+                known = f"{writer.use('log_prob_seen')}(p_{y}, {y}, {some_source(summed)})"
+                figures.append(f'"{plan.criterion}": {writer.use("rows_seen")}({known}, {y})')
+                figures.append(f'"error": {writer.use("errors_seen")}(p_{y}, {values_source(summed)}, {y})')
+            else:
+                figures.append(f'"{plan.criterion}": p_{y}.log_prob({y})')
+                low = number_text(summed.type.support.low or 0.0)
+                offset = f" + {low}" if low != "0" else ""
+                figures.append(f'"error": (p_{y}.logits.argmax(-1){offset} != {y}).float()')
         if plan.objective.kind == "log_prob" and seen:
-            value = f"-self.free_energy({state}) - self.log_partition()"
-            if energy.enumerated is not None:
+            value = f"-self.free_energy({state}){' + ' + known if known else ''} - self.log_partition()"
+            if summed is not None and not known:
                 members = graph.energy.arguments if graph.energy is not None else ()
                 value = f"-self.energy({', '.join(graph[n].ident for n in members)}) - self.log_partition()"
             figures.append(f'"log_prob": {value}')
@@ -120,7 +127,7 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
         + (" An error is of the rows that have the value." if errors else ""),
     ):
         if steps and not seen and energy is not None:
-            before = (*before, *energy.state)
+            before = (*before, *energy.state, *([energy.enumerated] if energy.enumerated else []))
         needed = needed_steps(graph, plan.steps, before)
         sums = [s for s in needed if isinstance(s, Sum)]
         write_steps(writer, graph, plan, needed, before)
@@ -146,7 +153,8 @@ def _errors(writer: Writer, graph: Graph, plan: Plan) -> tuple[list[str], tuple[
     reads: list[str] = []
     for v in graph.partial:
         factor = graph.factor("q", v.name) or graph.factor("p", v.name)
-        assert factor is not None
+        if factor is None:
+            continue  # a part of the energy, whose figures say it
         inputs = factor_reads(graph, factor)
         summed = any(isinstance(s, Sum) for s in needed_steps(graph, plan.steps, inputs))
         if joint_values(v) > MAX_CASES or summed:

@@ -71,6 +71,7 @@ LOCALS = frozenset(
         "impute",
         "log_prob_seen",
         "errors_seen",
+        "rows_seen",
         "as_batch",
         "gradient_penalty",
         "Chain",

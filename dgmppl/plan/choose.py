@@ -25,7 +25,7 @@ from dgmppl.plan.nodes import (
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
 from dgmppl.plan.structure import describe_structure
 from dgmppl.plan.terms import choose_terms, weighted
-from dgmppl.plan.verify import verify_asked, verify_fitted, verify_reached, verify_rows, warn_omissions
+from dgmppl.plan.verify import verify_asked, verify_fitted, verify_members, verify_reached, verify_rows, warn_omissions
 from dgmppl.syntax import tree
 
 
@@ -86,6 +86,7 @@ def _choose(
     if graph.energy is not None:
         verify_reached(scope, graph, graph.energy, elimination)
         energy = choose_sampler(scope, graph, graph.energy, drawn, asked, settings, elimination.repeated)
+        verify_members(scope, graph, energy)
         _settle(scope, graph, elimination, energy)
     closed, why = closed_form(graph, elimination.drawn, elimination.summed)
     weighs = asked is not None and asked.name == "iwae" and not elimination.summed
@@ -120,7 +121,8 @@ def _needed(graph: Graph, covered: set[str]) -> list[str]:
     """Variables that the data leaves open and that need a value on its side.
 
     A latent that only feeds an implicit variable is played by the adversary instead, unless that asks for it too. A
-    partial variable that nothing depends on, and that has no q, integrates to one in the rows that miss it.
+    partial variable that nothing but an energy depends on, and that has no q, integrates to one in the rows that miss
+    it, or is summed out of the energy there.
     """
     implicit = {d.variable for d in graph.definitions if graph[d.variable].role != "let" and invert(d.value) is None}
     readers = _readers(graph)
@@ -135,7 +137,6 @@ def _needed(graph: Graph, covered: set[str]) -> list[str]:
             found.append(v.name)
     used = {p for f in graph.factors for p in graph.roots(f.parents)} | covered
     used |= {name for d in graph.definitions for name in graph.roots(variables(d.value))}
-    used |= set(graph.energy.arguments) if graph.energy else set()
     return found + [v.name for v in graph.partial if v.name in used or graph.factor("q", v.name)]
 
 

@@ -86,7 +86,9 @@ def eliminate(scope: Scope, graph: Graph, needed: Iterable[str], covered: Iterab
         result.add(Given(v.name, Reason(why, _line(scope, v.span.start))))
     for v in graph.partial:
         if v.name not in set(needed):
-            why = f"{v.name} is seen in some rows, and nothing depends on it in the others"
+            member = graph.energy is not None and v.name in graph.energy.arguments
+            others = "it is summed out of the energy" if member else "nothing depends on it"
+            why = f"{v.name} is seen in some rows, and {others} in the others"
             result.add(GivenSome(v.name, Reason(why, _line(scope, v.span.start))))
     _features(scope, graph, result)
     _inversions(scope, graph, result)

@@ -150,11 +150,11 @@ def _enumerated(
 ) -> str | None:
     """The variable of a single element and few values that is summed value by value, if it is worth it.
 
-    Not an observed one beside a latent that the chain has to draw: that is drawn given the observed value.
+    Not one of the data beside a latent that the chain has to draw: that is drawn given the observed value.
     """
     chained = any(v.role == "latent" and v.name not in (*summed, *drawn) for v in members)
     for v in members:
-        if v.role == "observed" and chained:
+        if v.role != "latent" and chained:
             continue
         small = not v.type.shape and v.type.support.finite and (v.type.support.size or 0) <= MAX_VALUES
         if small and v.name not in (*summed, *drawn) and len(members) > 1 and not summed:

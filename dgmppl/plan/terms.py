@@ -108,11 +108,13 @@ def _energy_terms(scope: Scope, graph: Graph, energy: EnergyPlan) -> list[Term]:
     name = "F" if energy.summed or energy.enumerated else "E"
     owner = energy.state[0]
     found: list[Term] = []
-    if energy.enumerated is not None and graph[energy.enumerated].role == "observed":
+    if energy.enumerated is not None and graph[energy.enumerated].role != "latent":
         y = energy.enumerated
         why = Reason(f"{y} has few values: the energy is normalised over them exactly", line)
-        latex = rf"\log p({y} \mid {inside})"
-        found.append(LogConditional(f"log p({y} | {inside})", y, why, y, latex=latex))
+        some = graph[y].role == "partial"
+        latex = (wording.latex_rows(y, "seen") if some else "") + rf"\log p({y} \mid {inside})"
+        label = f"log p({y} | {inside})" + (" where seen" if some else "")
+        found.append(LogConditional(label, y, why, y, latex=latex))
     positive = Reason("the energy of the data (the positive phase)", line)
     negative = Reason("the energy of the model's samples, whose gradient is that of -log Z", line)
     found.append(MinusEnergy(f"-{name}({inside})", owner, positive, latex=f"-{name}({inside})"))

@@ -105,8 +105,7 @@ def verify_reached(scope: Scope, graph: Graph, energy: Energy, elimination: Elim
 
 
 def verify_rows(scope: Scope, graph: Graph) -> None:
-    """Samples of an energy, and those that an adversary compares, have every variable in every row: none is partial
-    (E220)."""
+    """Samples that an adversary compares have every variable in every row: none is partial (E220)."""
     for adversary in graph.adversaries:
         for argument in adversary.arguments:
             if graph[argument].role == "partial":
@@ -118,15 +117,20 @@ def verify_rows(scope: Scope, graph: Graph) -> None:
                     notes=(Note(graph[argument].span, "declared here"),),
                     help="leave it out of the adversary's arguments",
                 )
+
+
+def verify_members(scope: Scope, graph: Graph, energy: EnergyPlan) -> None:
+    """A partial variable of an energy must be the one that is summed over its values, in the rows that miss it
+    (E220)."""
     for member in graph.energy.arguments if graph.energy else ():
-        if graph[member].role == "partial" and graph.energy:
+        if graph[member].role == "partial" and member != energy.enumerated and graph.energy:
             scope.fail(
                 "E220",
-                f"an energy of a partial variable cannot be compiled yet: `{member}`",
+                f"an energy of a partial variable that is not summed out cannot be compiled yet: `{member}`",
                 graph.energy.head_span,
                 "its samples have every variable in every row",
                 notes=(Note(graph[member].span, "declared here"),),
-                help=f"give it a factor of its own: p({member} | ...) = ..., and leave it out of the energy",
+                help="one element of few values, without a q and beside no other latent, is summed out of an energy",
             )
 
 

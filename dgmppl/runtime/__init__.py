@@ -15,7 +15,7 @@ from dgmppl.runtime.bijections import (
     Softplus,
     Tanh,
 )
-from dgmppl.runtime.cases import Cases, errors_seen, every_missing_value, every_value, impute, log_prob_seen
+from dgmppl.runtime.cases import Cases, errors_seen, every_missing_value, every_value, impute, log_prob_seen, rows_seen
 from dgmppl.runtime.chains import (
     Chain,
     Start,
@@ -144,6 +144,7 @@ __all__ = [
     "positive",
     "pseudo_log_likelihood",
     "rescale",
+    "rows_seen",
     "simplex",
     "to_event",
     "unit",

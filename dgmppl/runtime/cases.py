@@ -94,12 +94,17 @@ def log_prob_seen(p: Distribution, value: Tensor, some: float) -> Tensor:
     return torch.where(missing, 0.0, p.log_prob(value.masked_fill(_over(missing, value), some)))
 
 
+def rows_seen(numbers: Tensor, value: Tensor) -> Tensor:
+    """Numbers ``(n,)`` of the rows that have a partial variable."""
+    return numbers[~is_missing(value)]
+
+
 def errors_seen(p: Distribution, low: float, size: int, value: Tensor) -> Tensor:
     """1 where the most likely value is not the one that is seen and 0 where it is, for the rows that have one."""
     values = enumerate_values(low, size, tuple(p.event_shape), value.device)
     best = values[p.log_prob(values.unsqueeze(1)).argmax(0)]
     wrong = (best != value).reshape(len(value), -1).any(-1)
-    return wrong[~is_missing(value)].to(value.dtype)
+    return rows_seen(wrong.to(value.dtype), value)
 
 
 def _over(mask: Tensor, value: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 OBJECTIVES = {
     "adversarial_autoencoder": ("expected log-likelihood of x under q + adversarial", None),
     "drawn_then_summed": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "partial_energy": ("contrastive divergence", "log p(y | x)"),
     "partial_exact": ("exact log-likelihood log p(x, y) without y where it is missing", "log_prob"),
     "partial_flow_prior": ("ELBO, a lower bound on log p(x, y) without y where it is missing", "elbo"),
     "partial_hierarchy": (
@@ -206,8 +207,8 @@ def test_figures_are_one_number_an_example(path) -> None:
     figures = model.figures(*data)
     assert (model.criterion in figures) == (model.criterion is not None)
     for name, values in figures.items():
-        # How often a partial variable is predicted wrongly is of the rows that have it.
-        some = name.startswith("error") and graph_of(found).partial
+        # How well a partial variable is predicted is a figure of the rows that have it.
+        some = name.startswith(("error", "log p(")) and graph_of(found).partial
         assert values.dim() == 1 and 0 < len(values) < 7 if some else values.shape == (7,), name
         assert values.isfinite().all(), name
 

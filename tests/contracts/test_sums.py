@@ -317,6 +317,27 @@ p(y | x) = {density}
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
+def test_an_energy_sums_a_class_out_of_the_rows_that_miss_it() -> None:
+    """log p(x, y) or log p(x), normalised over all 32 x 3 configurations."""
+    text = """\
+model energy
+observed x : binary[5] from "rows.npz".x
+partial  y : categorical(3) from "rows.npz".y
+param    W : real[5, 3]
+param    b : real[5]
+E(x, y) = -sum(i: W[i, y] * x[i]) - b @ x
+"""
+    model = build(pipeline.read(text), scale=0.8)
+    x = torch.tensor(list(itertools.product((0.0, 1.0), repeat=5)))
+    y = torch.where(torch.arange(32) % 3 == 0, torch.arange(32).remainder(3).float(), torch.nan)
+    table = torch.stack([-model.energy(x, torch.full((32,), float(k))) for k in range(3)], 1)
+    table = table - table.logsumexp((0, 1))
+    expected = torch.where(y.isnan(), table.logsumexp(1), table.gather(1, y.nan_to_num().long()[:, None])[:, 0])
+    assert torch.allclose(model.log_prob(x, y), expected, atol=1e-5)
+    model.loss(x, y).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_vectors_take_all_their_joint_values() -> None:
     q = Bernoulli(logits=torch.randn(5, 3)).to_event(1)
     values, cases = every_value(q, 0, 2, torch.device("cpu"))
