@@ -1,1 +1,1 @@
-"""Where `from digits.image` leads: data sets by name and `.npz` files, transforms, splits and checks."""
+"""Where `from digits.image` leads: data sets by name, files and libraries; transforms, splits and checks."""

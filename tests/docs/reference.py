@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, UNBOUNDED_ONLY, Distribution
+from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.catalogue import DATASETS
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,13 @@ def datasets() -> str:
     return "\n".join(rows) + "\n"
 
 
+def formats() -> str:
+    rows = ["| field | of | streamed |", "|---|---|---|"]
+    for entry in FORMATS.values():
+        rows.append(f"| `{entry.example}` | {entry.holds} | {_yes(entry.streams)} |")
+    return "\n".join(rows) + "\n"
+
+
 def modules() -> str:
     rows = ["| module | what it is |", "|---|---|"]
     for path in sorted(PACKAGE.rglob("*.py"), key=lambda p: (p.parent, p.name)):
@@ -84,7 +92,7 @@ def modules() -> str:
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"distributions": distributions, "datasets": datasets, "modules": modules}
+TABLES = {"distributions": distributions, "datasets": datasets, "formats": formats, "modules": modules}
 
 
 def updated(page: str) -> str:
