@@ -26,7 +26,8 @@ def number(value: float | None, digits: int = 4) -> str:
     if value != 0 and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.{digits - 1}g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:,.{min(decimals, 6)}f}".replace("-", "−")
+    text = f"{value:,.{min(decimals, 6)}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text and abs(value) < 0.1 else text).replace("-", "−")
 
 
 def mean_and_error(mean: float, error: float) -> tuple[str, str]:
@@ -65,7 +66,7 @@ def line_chart(series: Mapping[str, Points], label: str, mark: float | None = No
     if not finite:
         return tag("p", "no finite values", class_="note")
     first, last = min(x for x, _ in finite), max(x for x, _ in finite)
-    late = [y for x, y in finite if x > first + (last - first) / 20 or last - first < 20]
+    late = [y for x, y in finite if x > first + (last - first) / 20 or len(finite) < 20]
     frame = _Frame(first, last, min(late), max(late))
     lines = [
         join(tag("polyline", points=" ".join(piece), class_=f"line s{k % COLOURS}") for piece in frame.pieces(points))
@@ -167,7 +168,10 @@ class _Frame:
         for value in ticks(self.x0, self.x1, 5):
             if whole_x and not float(value).is_integer():
                 continue
-            parts.append(tag("text", short(value), x=f"{self.x(value):.1f}", y=self.height - 6, text_anchor="middle"))
+            x = f"{self.x(value):.1f}"
+            if not whole_x:
+                parts.append(tag("line", x1=x, x2=x, y1=_TOP, y2=self.height - _BOTTOM, class_="grid"))
+            parts.append(tag("text", short(value), x=x, y=self.height - 6, text_anchor="middle"))
         return join(parts)
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.report.charts import Points, legend, line_chart, mean_and_error, number
+from dgmppl.report.charts import Points, legend, line_chart, mean_and_error
 from dgmppl.report.history import History, read_history
 from dgmppl.report.html import Html, join, table, tag
-from dgmppl.report.told import TITLES, duration, flat
+from dgmppl.report.told import TITLES, duration, flat, thousands
 from dgmppl.train.figures import Estimate
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".html", ".png")
+
+# What all runs have comes first.
+_ORDER = ("losses", "validation", "terms", "rates")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Comparison:
             "epochs": lambda run: run.text("epochs", default=str(len(run.lines))),
             "time": lambda run: duration(run.number("seconds") or 0.0),
             "device": lambda run: run.text("device"),
-            "weights": lambda run: number(run.number("weights"), 12) if run.number("weights") else "",
+            "weights": lambda run: thousands(run.number("weights")),
         }
         for name, of in facts.items():
             yield name, {key: of(run) for key, run in self.runs.items()}
@@ -70,13 +73,14 @@ class Comparison:
                 yield name, values
 
     def series(self) -> Iterator[tuple[str, str, dict[str, Points]]]:
-        """Each number that epochs of some run have, with its course in each of them."""
+        """Each number that epochs of some run have, with its course in each of them; rates only where they change."""
         found: dict[tuple[str, str], dict[str, Points]] = {}
         for key, run in self.runs.items():
             for group, name, points in run.series():
                 found.setdefault((group, name), {})[key] = points
-        for (group, name), courses in found.items():
-            yield group, name, courses
+        for (group, name), courses in sorted(found.items(), key=lambda item: _ORDER.index(item[0][0])):
+            if group != "rates" or len({y for points in courses.values() for _, y in points}) > 1:
+                yield group, name, courses
 
     def as_data(self) -> dict[str, Any]:
         """The same for programs; numbers that are not finite are null."""
@@ -84,8 +88,10 @@ class Comparison:
             "runs": {
                 key: {
                     "path": str(run.path),
-                    **{name: values[key] for name, values in self.facts()},
-                    "seconds": run.number("seconds"),
+                    "model": run.text("model"),
+                    "state": run.state,
+                    "criterion": run.text("criterion") or None,
+                    **{name: run.number(name) for name in ("best_epoch", "epochs", "seconds", "weights")},
                     "figures": {split: {n: _plain(e) for n, e in of.items()} for split, of in run.figures.items()},
                 }
                 for key, run in self.runs.items()

@@ -157,7 +157,8 @@ def _importance_model(model: GenerativeModel, run: Run, samples: int) -> Generat
     kept = [o for o in run.checked.overrides if o.partition("=")[0].strip() != "train.objective"]
     checked = pipeline.check(run.checked.source, run.checked.path, (*kept, f"train.objective=iwae({samples})"))
     if not checked.ok:
-        why = next((d.label or d.headline for d in checked.errors), "")
+        # The label names the override, which the user has not written.
+        why = next(((d.label or d.headline).partition(", from --set")[0] for d in checked.errors), "")
         raise SpecError(
             [
                 Diagnostic(

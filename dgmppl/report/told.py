@@ -52,8 +52,10 @@ def _tiles(report: Report) -> Iterator[tuple[str, str]]:
     epochs, best = history.text("epochs", default=str(len(history.lines))), history.text("best_epoch")
     yield ("best epoch", f"{best} of {epochs}") if best and plan.criterion else ("epochs", epochs)
     yield "time", duration(history.number("seconds") or sum(e.seconds for e in history.lines if e.seconds > 0))
-    yield "device", " ".join(filter(None, (history.text("device"), history.text("precision"))))
-    yield "weights", _thousands(history.number("weights"))
+    precision = history.text("precision", default="32")
+    several = f"{n:.0f} × " if (n := history.number("devices") or 1) > 1 else ""
+    yield "device", f"{several}{history.text('device')}{'' if precision == '32' else f', {precision}'}"
+    yield "weights", thousands(history.number("weights"))
 
 
 def figures(report: Report) -> Html | None:
@@ -177,9 +179,13 @@ def curves(report: Report) -> Html | None:
     if best is None and report.plan.criterion:
         best = next((float(e.number) for e in reversed(report.history.lines) if e.best), None)
     panels: list[Html] = []
+    rates: list[str] = []
     for group, name, points in report.history.series():
         title = f"{TITLES[group]}: {name}" if name != "model" else TITLES[group]
         last = points[-1][1]
+        if group == "rates" and all(value == last for _, value in points):
+            rates.append(f"{number(last)}{'' if name == 'model' else f' for the {name}'}")
+            continue
         label = f"{title} by epoch, from {number(points[0][1])} to {number(last)}"
         caption = f"{number(last)} in epoch {points[-1][0]:g}"
         panels.append(_panel(title, line_chart({name: points}, label, best), caption))
@@ -188,6 +194,7 @@ def curves(report: Report) -> Html | None:
     note = f"The dashed line is epoch {best:g}, whose weights are kept." if best else ""
     note += " Losses are means over the epoch"
     note += ", in nats an example." if report.plan.terms and not report.plan.games else "."
+    note += f" The learning rate was {', '.join(rates)} throughout." if rates else ""
     return join([tag("div", *panels, class_="panels"), tag("p", note.strip(), class_="note")])
 
 
@@ -203,7 +210,7 @@ def data(report: Report) -> Html | None:
     rows: list[tuple[object, object]] = []
     if report.splits is not None:
         rows += [("rows", ", ".join(f"{name} {t.rows:,}" for name, t in report.splits))]
-    rows += [("split", _flat_text(rule))] if rule else []
+    rows += [("split", _rule_text(rule))] if rule else []
     rows += [("fingerprint", tag("code", f))] if (f := history.text("data", "fingerprint")) else []
     rows += [("folder", tag("code", f))] if (f := history.text("data_folder")) else []
     return join([table(("variable", "type", "from"), sources), pairs(rows)])
@@ -239,8 +246,19 @@ def flat(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield f"{prefix}{name}", _plain(value)
 
 
-def _flat_text(found: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in flat(found))
+_RULES = {
+    "given": "as the data gives it",
+    "ordered": "in the order of the rows",
+    "shuffled": "in an order drawn with seed {seed}",
+}
+
+
+def _rule_text(rule: Mapping[str, Any]) -> str:
+    """How rows were split, in words."""
+    text = _RULES.get(_plain(rule.get("rule")), "by a rule of another version").replace(
+        "{seed}", _plain(rule.get("seed"))
+    )
+    return text + (", read from disk while it is used" if rule.get("streamed") is True else "")
 
 
 def _plain(value: object) -> str:
@@ -261,7 +279,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _thousands(value: float | None) -> str:
+def thousands(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 

@@ -1,0 +1,100 @@
+"""Latents and reconstructions: they are what the model's own methods give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dgmppl.graph.supports import REAL, Support, Type
+from dgmppl.report.draws import plane
+from dgmppl.report.latents import centre, infer, invert, reconstruct
+from dgmppl.runtime import Bernoulli, Categorical, IntegerCategorical, Normal
+from dgmppl.train.contents import parts
+from dgmppl.train.runs import load_data, load_run
+
+
+@pytest.fixture
+def opened(run_of):
+    def open_(name, rows=20):
+        model, run = load_run(run_of(name))
+        graph, plan = parts(run.checked)
+        torch.set_grad_enabled(False)
+        table = load_data(run.checked, run.path).test
+        return model, graph, plan, {n: torch.from_numpy(v) for n, v in table.read(0, rows).items()}
+
+    yield open_
+    torch.set_grad_enabled(True)
+
+
+def test_a_latent_is_the_mean_of_its_q_and_a_row_comes_back_through_it(opened):
+    model, graph, plan, rows = opened("vae")
+    z = infer(model, graph, plan, rows)["z"]
+    assert torch.allclose(z, model.q_z(rows["x"]).mean)
+    back = reconstruct(model, graph, plan, rows)
+    assert back.keys() == {"x"}
+    assert torch.allclose(back["x"], torch.sigmoid(model.p_x_net(z)))
+
+
+def test_a_hierarchy_is_followed_from_the_top(opened):
+    model, graph, plan, rows = opened("hierarchy")
+    found = infer(model, graph, plan, rows)
+    r = model.define_r(rows["x"])
+    z2 = model.q_z2(r).mean
+    assert torch.allclose(found["z2"], z2)
+    assert torch.allclose(found["z1"], model.q_z1(z2, r).mean)
+    back = reconstruct(model, graph, plan, rows)["x"]
+    logits = model.p_x_net(found["z1"]).unflatten(-1, (64, 17))
+    assert torch.allclose(back, logits.softmax(-1) @ torch.arange(17.0), atol=1e-4)
+
+
+def test_a_flow_is_inverted_and_left_as_it_was(opened):
+    model, graph, plan, rows = opened("flow")
+    assert infer(model, graph, plan, rows) == {}
+    assert reconstruct(model, graph, plan, rows) == {}
+    u = invert(model, graph, plan, rows)["u"]
+    assert torch.allclose(model.define_x(u), rows["x"], atol=1e-4)
+    assert "p_u" not in vars(model)
+
+
+@pytest.mark.parametrize("name", ["gan", "rbm"])
+def test_others_have_neither(opened, name):
+    model, graph, plan, rows = opened(name)
+    assert infer(model, graph, plan, rows) == invert(model, graph, plan, rows) == {}
+    assert reconstruct(model, graph, plan, rows) == {}
+
+
+def test_the_centre_of_a_distribution():
+    logits = torch.tensor([[0.0, 5.0, 0.0]])
+
+    class V:
+        type = Type(Support("integer", 0, 2, 3))
+
+    class C:
+        type = Type(Support("categorical", 0, 2, 3))
+
+    class R:
+        type = Type(REAL)
+
+    assert centre(Categorical(logits=logits), V).item() == pytest.approx(1.0)
+    assert centre(Categorical(logits=logits), C).item() == 1.0
+    assert centre(IntegerCategorical(-4, logits), V).item() == pytest.approx(-3.0)
+    assert centre(Bernoulli(logits=torch.zeros(1)), V).item() == 0.5
+    assert centre(Normal(torch.tensor([2.0]), 1.0), R).item() == 2.0
+    assert torch.isfinite(centre(torch.distributions.Cauchy(torch.zeros(1), torch.ones(1)), R)).all()
+
+
+def test_a_plane_of_any_number_of_dimensions():
+    rows = np.random.default_rng(0).normal(size=(50, 5)) * [10, 5, 1, 0.1, 0.1]
+    two, note = plane(rows[:, :2])
+    assert two is not rows
+    assert np.array_equal(two, rows[:, :2])
+    assert note == ""
+    many, note = plane(rows)
+    assert many.shape == (50, 2)
+    assert "99% of the variance" in note
+    # The largest spread lies along the first axis.
+    assert abs(np.corrcoef(many[:, 0], rows[:, 0])[0, 1]) > 0.99
+    one, _ = plane(rows[:, :1])
+    assert np.array_equal(one[:, 0], rows[:, 0])
+    assert plane(np.full((4, 3), np.nan))[0].shape == (4, 2)
