@@ -80,7 +80,9 @@ def evaluate_figures(
         samples: draws over which a stochastic figure of each example is averaged.
         seed: of these draws; the same seed gives the same figures on the same device.
     """
-    return {name: moments.estimate for name, moments in figure_moments(model, data, samples, seed).items()}
+    found = figure_moments(model, data, samples, seed)
+    # A figure of rows that have a partial variable is none where no row has it; a criterion is missed all the same.
+    return {name: m.estimate for name, m in found.items() if m.count or name == model.criterion}
 
 
 def figure_moments(

@@ -100,3 +100,17 @@ def test_chunks_keep_every_row_in_order():
     chunks = list(chunks_of([x, y], 3))
     assert [len(a) for a, _ in chunks] == [3, 3, 1]
     assert torch.equal(torch.cat([b for _, b in chunks]), y)
+
+
+def test_a_figure_of_no_row_is_left_out():
+    """How well a partial variable is predicted is of the rows that have it; a chunk, or a split, may have none."""
+
+    class Some(Gaussian):
+        def figures(self, x):
+            return {**super().figures(x), "error": x[x[:, 0] > 0, 0].ceil()}
+
+    rows = torch.tensor([[-1.0, 0.0], [0.5, 0.0], [1.5, 0.0]])
+    found = evaluate_figures(Some(), [rows])
+    assert found["error"].rows == 2
+    assert found["error"].mean == 1.5
+    assert "error" not in evaluate_figures(Some(), [rows[:1]])
