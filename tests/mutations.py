@@ -66,8 +66,8 @@ p(z[t] | z[t+1]) = Normal(mlp[8](z[t+1], t))
 q(z[t] | n) = Normal(mlp[8](n, t))
 """,
     """model shares
-observed a : unit[3] from "shares.npz".a
-observed s : simplex[4] from "shares.npz".s
+observed a : unit[3] from rescale("shares.csv"[one, "two and", three], 0, 1)
+observed s : simplex[4] from "shares.npy"
 latent v : unit[2]
 p(v) = Beta(2, 3)
 p(a | v) = Normal(linear(v), 1) >> sigmoid

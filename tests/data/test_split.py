@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.plan.settings import SplitSetting
 from dgmppl.source import Span
 from tests.data.support import loaded, values, whole
+
+ROOT = Path(__file__).parents[2]
 
 
 def ordered(*sizes: float) -> SplitSetting:
@@ -196,6 +200,32 @@ def test_what_cannot_be_streamed_stands_in_memory_beside_what_can(streams: Path)
     splits = loaded('x : real[3, 4] from "x.npy"', 'y : real from "y.npz".y', base=streams, stream=True)
     assert splits.train.streamed
     assert np.array_equal(splits.train.read(10, 20)["y"], np.arange(10.0, 20))
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from tests.data.support import loaded
+loaded('x : real[4] from "small.npy"', base=Path(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+splits = loaded('x : real[256] from standardize("large.npy")', base=Path(sys.argv[1]))
+assert splits.train.streamed
+splits.train.read(100, 200)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+def test_a_stream_takes_little_memory(tmp_path: Path) -> None:
+    """A file of 400 MB, most of it a hole on the disk, is checked and standardized within 150 MB."""
+    np.save(tmp_path / "small.npy", np.zeros((10, 4)))
+    large = np.lib.format.open_memmap(tmp_path / "large.npy", "w+", np.float32, (400_000, 256))
+    large[::1000] = np.random.default_rng(0).standard_normal((400, 256))
+    large.flush()
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 150e6
 
 
 def test_small_files_are_not_streamed_unasked(streams: Path) -> None:

@@ -178,6 +178,12 @@ def test_canonical_text_stays() -> None:
         ("model m latent z:real[ 4 ]latent   yy:real", "model m\nlatent z  : real[4]\nlatent yy : real\n"),
         ("model m x=f( -y,z )[ a ] ( b )", "model m\nx = f(-y, z)[a](b)\n"),
         ("model m x=1.0e-3+(a*b)", "model m\nx = 1.0e-3 + (a * b)\n"),
+        (
+            'model m observed x:real[2] from rescale( "a.csv" [ age ,"b  c" ] ,0,1 ) observed y:real from "y.npy"',
+            'model m\nobserved x : real[2] from rescale("a.csv"[age, "b  c"], 0, 1)\n'
+            'observed y : real from "y.npy"\n',
+        ),
+        ('model m observed x:real from "a.csv" . "b c"', 'model m\nobserved x : real from "a.csv"."b c"\n'),
         ("model m train{}", "model m\ntrain {}\n"),
         ("model m train{a=1,}", "model m\ntrain { a = 1, }\n"),
         (

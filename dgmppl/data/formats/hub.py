@@ -60,7 +60,10 @@ def open_huggingface(source: DataSource, base: Path, declared: Type) -> Opened:
             raise SpecError([Diagnostic("E520", headline, source.span, "expected train, with validation or test")])
         given = {"all": next(iter(parts.values()))}
     classes = _classes(source, given)
-    return Opened({split: _huggingface_rows(part, source, classes) for split, part in given.items()})
+    rows = {split: _huggingface_rows(part, source, classes) for split, part in given.items()}
+    # Images of bytes: 8 bits a pixel and channel.
+    bytes_ = all(isinstance(r, ArrayRows) and r.array.dtype == np.uint8 and len(r.shape) > 1 for r in rows.values())
+    return Opened(rows, *((0.0, 255.0) if bytes_ else (None, None)))
 
 
 def _classes(source: DataSource, parts: Mapping[str, Any]) -> tuple[str, ...]:
