@@ -52,6 +52,11 @@ def outcome(fit, result):
     return weights, epochs, result.best_epoch, result.stopped, result.steps
 
 
+def interrupted_after(stop, folder):
+    steps = iter(range(1, 100))
+    return Watch(keep=lambda s: write_checkpoint(folder, s), interrupted=lambda: next(steps) == stop)
+
+
 @pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING], ids=["plain", "everything"])
 @pytest.mark.parametrize("kind", [TinyVae, TinyGan])
 def test_a_fit_can_be_stopped_after_every_step(kind, settings, tmp_path):
@@ -62,10 +67,7 @@ def test_a_fit_can_be_stopped_after_every_step(kind, settings, tmp_path):
     for stop in range(1, 9):
         with seeded(0, CPU):
             first = fitting(kind, settings)
-            steps = iter(range(1, 10))
-            stopped = first.run(
-                Watch(keep=lambda s: write_checkpoint(tmp_path, s), interrupted=lambda: next(steps) == stop)
-            )
+            stopped = first.run(interrupted_after(stop, tmp_path))
             assert (stopped.stopped, stopped.steps) == ("interrupted", stop)
         state, problems = read_checkpoint(tmp_path)
         assert problems == []
@@ -91,8 +93,7 @@ def test_patience_goes_on_where_it_was(tmp_path):
         expected = outcome(whole, whole.run(Watch()))
     assert expected[3] == "patience"
     with seeded(0, CPU):
-        first = fitting(TinyVae, settings)
-        first.run(Watch(keep=lambda s: write_checkpoint(tmp_path, s), interrupted=lambda: first.steps == 7))
+        fitting(TinyVae, settings).run(interrupted_after(8, tmp_path))
     with seeded(3, CPU):
         second = fitting(TinyVae, settings)
         second.restore(read_checkpoint(tmp_path)[0])
