@@ -54,10 +54,8 @@ def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
             if k < len(sums):
                 write_weights(writer, graph, sums[k], size)
             if stretch.terms or k == len(sums):
-                opening = ("return terms | {" if begun else "return {") if k == len(sums) else "terms = {"
-                _write_dict(
-                    writer, graph, plan, stretch, sums, size, "terms |= {" if begun and k < len(sums) else opening
-                )
+                opening = ("return " if k == len(sums) else "terms = ") + ("terms | {" if begun else "{")
+                _write_dict(writer, graph, plan, stretch, sums, size, opening)
                 begun = True
     if plan.importance > 1:
         _write_bound(writer, graph, plan, arguments)
