@@ -257,8 +257,8 @@ class _Work:
         if state is not None:
             try:
                 self.fitting.restore(state)
-            except (KeyError, ValueError, RuntimeError, TypeError) as error:
-                raise _changed(path, f"its checkpoint is of another model ({error})") from None
+            except (KeyError, ValueError, RuntimeError, TypeError):
+                raise _changed(path, "its checkpoint is of another model") from None
         begun = self.fitting.steps
         with ExitStack() as stack:
             if self.first:

@@ -71,7 +71,8 @@ def verify_writable(out: Path) -> None:
         draft.mkdir()
         draft.rmdir()
     except OSError as error:
-        raise _error("E607", f"cannot write to {draft.parent}: {error.strerror}") from None
+        help_ = "name another folder with --out"
+        raise _error("E607", f"cannot write to {draft.parent}: {error.strerror}", help_) from None
 
 
 def _draft(out: Path) -> Path:
@@ -190,7 +191,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise _error("E603", f"cannot read {path}: it is no JSON", "dgmppl train writes it anew") from None
     if not isinstance(record, dict) or record.get("kind") != KIND:
-        raise _error("E602", f"{folder} is not a run folder: its {RECORD} was not written by dgmppl train")
+        headline = f"{folder} is not a run folder: its {RECORD} was not written by dgmppl train"
+        raise _error("E602", headline, "dgmppl train makes run folders")
     if record.get("format") != FORMAT:
         headline = f"{path} has format {record.get('format')!r}, this version reads {FORMAT}"
         raise _error("E603", headline, "open it with the version of dgmppl that wrote it")
@@ -198,7 +200,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
         raise _error("E603", f"{path} lacks the list of overrides")
     if record.get("state") not in STATES:
-        raise _error("E603", f"{path} has the state {record.get('state')!r}, not one of {', '.join(STATES)}")
+        headline = f"{path} has the state {record.get('state')!r}, not one of {', '.join(STATES)}"
+        raise _error("E603", headline, "was it edited since? interrupted is the state of a run that can go on")
     if not isinstance(record.get("data_folder", "."), str):
         raise _error("E603", f"the data_folder of {path} is not a text")
     return record

@@ -162,7 +162,8 @@ def located(checked: Checked) -> Iterator[None]:
     try:
         yield
     except SpecError as error:
-        raise SpecError(error.diagnostics, error.source or checked.source) from None
+        placed = any(d.span for d in error.diagnostics)
+        raise SpecError(error.diagnostics, error.source or (checked.source if placed else None)) from None
     except Exception as error:
         found = pipeline.locate(error, checked)
         if found is None or os.environ.get("DGMPPL_DEBUG"):
