@@ -81,7 +81,9 @@ def reconstructions(report: Report) -> Html | None:
         return None
     model = report.model
     images = any(image_shape(v.type.shape) for v in report.graph.observed)
-    rows = report.tensors(_PAIRS if images else _POINTS)
+    rows = {name: values[: _PAIRS if images else _POINTS] for name, values in report.tensors(_POINTS).items()}
+    if not report.whole(_POINTS).any():
+        return None
     with torch.no_grad():
         found = reconstruct(model, report.graph, report.plan, rows)
     panels: list[Html] = []
@@ -115,6 +117,8 @@ def latent_map(report: Report) -> Html | None:
     if report.model is None or report.splits is None:
         return None
     rows = report.tensors(_POINTS)
+    if not report.whole(_POINTS).any():
+        return None
     with torch.no_grad():
         drawn = infer(report.model, report.graph, report.plan, rows)
         inverted = invert(report.model, report.graph, report.plan, rows)

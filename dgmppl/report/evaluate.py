@@ -116,14 +116,16 @@ def measure(model: GenerativeModel, graph: Graph, rows: Data, seed: int = 0, set
         return {}
     with seeded(seed, model.device):
         drawn = draw(model, graph, sets * count, known)
-    types = {name: graph[name].type for name in drawn}
-    modelled = {name: known[name] for name in drawn}
+    # A variable that is not seen in some of the rows is left out.
+    modelled = {name: known[name] for name in drawn if np.isfinite(known[name]).all()}
+    types = {name: graph[name].type for name in modelled}
     values: dict[str, list[float]] = {name: [] for name in MEASURES}
     for k in range(sets):
-        one: Arrays = {name: every[k * count : (k + 1) * count] for name, every in drawn.items()}
-        compared = features(one, modelled, types)
+        one: Arrays = {name: drawn[name][k * count : (k + 1) * count] for name in modelled}
+        finite = all(np.isfinite(values).all() for values in one.values())
+        compared = features(one, modelled, types) if finite else None
         for name, one_measure in MEASURES.items():
-            values[name].append(one_measure.of(*compared))
+            values[name].append(math.nan if compared is None else one_measure.of(*compared))
     over = f"{sets} sets of samples"
     return {name: Figure(_over_sets(found, count), unit_of(name), over) for name, found in values.items()}
 
@@ -156,18 +158,14 @@ def _importance_model(model: GenerativeModel, run: Run, samples: int) -> Generat
     """
     kept = [o for o in run.checked.overrides if o.partition("=")[0].strip() != "train.objective"]
     checked = pipeline.check(run.checked.source, run.checked.path, (*kept, f"train.objective=iwae({samples})"))
-    if not checked.ok:
+    plan = checked.plan
+    if plan is None or likelihood(plan) != "elbo":
         # The label names the override, which the user has not written.
         why = next(((d.label or d.headline).partition(", from --set")[0] for d in checked.errors), "")
-        raise SpecError(
-            [
-                Diagnostic(
-                    "E650",
-                    f"{run.path} has no importance-weighted bound: {why}",
-                    help="leave --importance out; `dgmppl explain` says what its objective is",
-                )
-            ]
-        )
+        why = why or f"its objective is no bound on a likelihood ({plan.objective.name if plan else ''})"
+        headline = f"{run.path} has no importance-weighted bound: {why}"
+        help_ = "leave --importance out; `dgmppl explain` says what its objective is"
+        raise SpecError([Diagnostic("E650", headline, help=help_)])
     with located(checked), seeded(0, model.device):
         tighter = pipeline.build(checked)
     tighter.load_state_dict(model.state_dict())

@@ -86,6 +86,7 @@ def _take(model: GenerativeModel, graph: Graph, side: str, step: Step, known: Va
         return False
     if value is None:
         return False
+    value = value.detach()
     if value.shape == variable.type.shape:
         value = value.expand(n, *variable.type.shape)
     low, high = variable.type.support.low, variable.type.support.high

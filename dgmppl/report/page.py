@@ -103,19 +103,26 @@ def report_run(path: Path, device: str = "cpu") -> tuple[Path, tuple[str, ...]]:
 
 def render(report: Report) -> str:
     """The page's text."""
-    made: list[tuple[Section, Html]] = []
-    device = None if report.model is None else report.model.device
-    for section in SECTIONS:
-        if device is None:
-            inside = section.make(report)
-        else:
-            with seeded(0, device):
-                inside = section.make(report)
-        if inside is not None:
-            made.append((section, inside))
+    made = [(section, inside) for section in SECTIONS if (inside := _make(section, report)) is not None]
     links = (tag("a", section.title, href=f"#{section.name}") for section, _ in made)
     parts = [tag("section", tag("h2", s.title), inside, id=s.name) for s, inside in made]
     return page(report.graph.name, [told.head(report), tag("nav", *links, aria_label="sections"), *parts])
+
+
+def _make(section: Section, report: Report) -> Html | None:
+    """A section, with the same random numbers whatever the others took.
+
+    A page is made at the end of a long fit: a section that fails says so in its place, and the others are there.
+    """
+    try:
+        if report.model is None:
+            return section.make(report)
+        with seeded(0, report.model.device):
+            return section.make(report)
+    except Exception as error:
+        if os.environ.get("DGMPPL_DEBUG"):
+            raise
+        return tag("p", f"This could not be made: {error or type(error).__name__}", class_="note")
 
 
 def page(title: str, parts: Sequence[object]) -> str:

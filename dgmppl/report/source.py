@@ -58,13 +58,20 @@ class Report:
         """The first rows of the test split by variable; none without data."""
         return {} if self.splits is None else self.splits.test.read(0, min(most, self.splits.test.rows))
 
+    def whole(self, most: int) -> NDArray[np.bool_]:
+        """Which of them have a value of every variable: a partial one is NaN where it was not seen."""
+        rows = self.rows(most)
+        finite = [np.isfinite(values).reshape(len(values), -1).all(axis=1) for values in rows.values()]
+        return np.logical_and.reduce(finite) if finite else np.empty(0, dtype=bool)
+
     def tensors(self, most: int) -> dict[str, Tensor]:
-        """The same on the model's device."""
+        """Those on the model's device."""
         device = None if self.model is None else self.model.device
-        return {name: torch.from_numpy(values).to(device) for name, values in self.rows(most).items()}
+        whole = self.whole(most)
+        return {name: torch.from_numpy(values[whole]).to(device) for name, values in self.rows(most).items()}
 
     def labels(self, most: int) -> tuple[str, Array] | None:
-        """What the first rows of the test split are called, and their classes as numbers.
+        """What the classes of the same rows are called, and which each row has, as numbers.
 
         An observed variable of few values says it, or the field `label` of a data set that a variable is read from.
         """
@@ -72,13 +79,11 @@ class Report:
             return None
         for v in self.graph.data:
             if v.type.shape == () and v.type.support.finite and (v.type.support.size or 0) <= _MOST_CLASSES:
-                values = self.rows(most)[v.name]
-                # Of a partial variable some values are not known.
-                return (v.name, values) if np.isfinite(values).all() else None
+                return v.name, self.rows(most)[v.name][self.whole(most)]
         for v in self.graph.data:
             table = None if v.data is None else self._label_table(v.data)
             if table is not None and table.rows == self.splits.test.rows:
-                values = table.read(0, min(most, table.rows))[LABEL]
+                values = table.read(0, min(most, table.rows))[LABEL][self.whole(most)]
                 classes = np.unique(values)
                 if 1 < len(classes) <= _MOST_CLASSES and np.isfinite(classes).all():
                     return LABEL, values

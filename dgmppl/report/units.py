@@ -18,7 +18,7 @@ def unit_of(figure: str) -> str:
         return MEASURES[figure].unit
     if figure.endswith(BITS):
         return BITS
-    return "share of rows" if figure == "error" else "nats"
+    return "share of rows" if figure.split(" in ")[0] == "error" else "nats"
 
 
 def likelihood(plan: Plan) -> str | None:

@@ -53,6 +53,27 @@ observed x : interval(-1, 1)[2] from rescale(moons.point, -1, 1)
 E(x) = mlp[4](x)
 train { epochs = 1, batch = 500 }
 """,
+    "partial": """\
+model small_partial
+observed x : real[2] from moons.point
+partial  y : categorical(2) from labelled(moons.label, 100)
+latent   z : real[2]
+p(y)        = Categorical(param)
+p(z)        = Normal(0, 1)
+p(x | y, z) = Normal(mlp[8](y, z))
+q(y | x)    = Categorical(mlp[8](x))
+q(z | x, y) = Normal(mlp[8](x, y))
+train { epochs = 1, batch = 500 }
+""",
+    "mean_field": """\
+model small_mean_field
+observed x : real[2] from moons.point
+latent   z : real[4]
+p(z)     = Normal(0, 1)
+p(x | z) = Normal(mlp[8](z))
+q(z)     = Normal(param, param)
+train { epochs = 1, batch = 500 }
+""",
     "hierarchy": """\
 model small_hierarchy
 observed x  : integer(0..16)[64] from digits.image

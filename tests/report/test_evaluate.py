@@ -137,6 +137,13 @@ def test_samples_like_the_data_measure_as_such(run_of):
     assert far["mmd2"].estimate.mean > 0.5
     assert far["precision"].estimate.mean == far["recall"].estimate.mean == 0.0
     assert measure(Echo(x), graph, [x[:3], y[:3]]) == {}
+    wild = measure(Echo(x * math.inf), graph, [x, y])
+    assert all(math.isnan(figure.estimate.mean) for figure in wild.values())
+
+
+def test_what_some_rows_lack_is_not_measured(run_of):
+    found = evaluate(run_of("partial"), measures=True, splits=["train"])["train"]
+    assert math.isfinite(found["mmd2"].estimate.mean)
 
 
 def test_rows_are_picked_without_bias_in_one_pass():

@@ -60,6 +60,8 @@ def verify_harmless(found):
         ("gan", set()),
         ("rbm", set()),
         ("hierarchy", {"reconstructions", "latents"}),
+        ("partial", {"reconstructions", "latents"}),
+        ("mean_field", {"reconstructions", "latents"}),
     ],
 )
 def test_what_is_there_for_each_kind_of_model(copy_of, name, more):
@@ -73,6 +75,7 @@ def test_what_is_there_for_each_kind_of_model(copy_of, name, more):
     assert {a.attributes["href"] for a in found.all("a")} == {f"#{name}" for name in found.ids}
     assert SPECS[name].splitlines()[0].split()[1] in found.all("h1")[0].text
     assert found.all("math")
+    assert "could not be made" not in found.text
     for image in (*found.all("img"), *(s for s in found.all("svg") if s.attributes.get("role") == "img")):
         assert image.attributes.get("alt") or image.attributes.get("aria-label")
 
@@ -201,6 +204,21 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(copy_of, monkeypatch):
         report_run(run)
     assert (run / "report.html").read_bytes() == before
     assert not list(run.glob(".report*"))
+
+
+def test_a_section_that_fails_leaves_the_others(copy_of, monkeypatch):
+    def broken(report):
+        raise ValueError("<no> luck")
+
+    sections = (*page_module.SECTIONS[:-1], page_module.Section("settings", "Settings", broken))
+    monkeypatch.setattr(page_module, "SECTIONS", sections)
+    monkeypatch.delenv("DGMPPL_DEBUG", raising=False)
+    found = parse(report_run(copy_of("rbm"))[0])
+    assert found.ids == ALWAYS
+    assert "This could not be made: <no> luck" in found.text
+    monkeypatch.setenv("DGMPPL_DEBUG", "1")
+    with pytest.raises(ValueError, match="luck"):
+        report_run(copy_of("flow"))
 
 
 def test_what_is_no_run(tmp_path, capsys):
