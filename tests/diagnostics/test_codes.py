@@ -15,7 +15,7 @@ from dgmppl.diagnostics.render import render
 from dgmppl.source import Source
 
 PACKAGE = Path(__file__).parents[2] / "dgmppl"
-SPECS = {code: entry for code, entry in CODES.items() if code < "E5" or code.startswith("W")}
+SPECS = {code: entry for code, entry in CODES.items() if code[1] < "5"}
 SHOWN = {code for code, entry in SPECS.items() if entry.bad}
 
 
