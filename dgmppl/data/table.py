@@ -53,7 +53,8 @@ class Table:
         found = {}
         for name, rows in self.columns.items():
             try:
-                found[name] = np.ascontiguousarray(rows.read(start, stop), dtype=np.float32)
+                # Writable, as tensors are: columns of a table file may be views of its memory.
+                found[name] = np.require(rows.read(start, stop), np.float32, ("C", "W"))
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise SpecError([Diagnostic("E503", f"cannot read {rows.origin.name}: {reason}")]) from None
