@@ -29,9 +29,10 @@ from torch.nn import functional as F
 from dgmppl import pipeline
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
-from dgmppl.train import runs
-from dgmppl.train.engine import _run_epoch
-from dgmppl.train.optimizers import build_optimizer
+from dgmppl.train.batches import MemoryExamples, batches_of, with_next
+from dgmppl.train.device import open_device
+from dgmppl.train.engine import Fitting
+from dgmppl.train.runs import load_data
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 BATCH = 64
@@ -140,10 +141,17 @@ def same_start(model: GenerativeModel, hand: nn.Module, batch: Tensor) -> None:
 def compiled_epoch(checked: Checked, model: GenerativeModel, x: Tensor) -> Callable[[], object]:
     """An epoch of the training loop, without validation: what `dgmppl train` does."""
     assert checked.plan is not None
-    settings = checked.plan.settings
-    players = [(player, build_optimizer(settings.optimizer, player.parameters)) for player in model.players()]
-    order = torch.Generator().manual_seed(0)
-    return lambda: _run_epoch(model, players, [x], settings, order, 1, {})
+    rows = MemoryExamples([x])
+    fitting = Fitting(model, rows, rows, checked.plan.settings, open_device("cpu"))
+    model.observer = fitting._observe
+
+    def epoch() -> None:
+        fitting.totals = fitting._no_totals()
+        for group in with_next(batches_of(rows, fitting.order, BATCH), fitting._reach()):
+            fitting._step(group, False, False)
+        fitting.totals.means()
+
+    return epoch
 
 
 def hand_epoch(checked: Checked, model: nn.Module, x: Tensor) -> Callable[[], object]:
@@ -198,7 +206,7 @@ def measure(
     torch.manual_seed(0)
     checked = pipeline.read(SPECS / f"{spec}.dgm")
     model = pipeline.build(checked)
-    x = torch.from_numpy(runs.load_data(checked, Path()).train.read(0, 1000)["x"])
+    x = torch.from_numpy(load_data(checked, Path()).train.read(0, 1000)["x"])
     other = hand()
     same_start(model, other, x[:BATCH])
     epochs = {"compiled": compiled_epoch(checked, model, x), "hand": hand_epoch(checked, other, x)}
