@@ -92,9 +92,9 @@ def derive_posteriors(spec: tree.Spec, graph: Graph, missing: tuple[str, ...]) -
     statements: list[tree.Statement] = []
     texts: list[str] = []
     for name in sorted(missing, key=lambda n: (graph[n].role == "partial", depth.index(n))):
-        neighbours = sorted(moral.neighbors(name), key=depth.index)
-        moral.add_edges_from((a, b) for a in neighbours for b in neighbours if a != b)
-        moral.remove_node(name)
+        for other in _inferred_from(graph, name):
+            _eliminate(moral, other)
+        neighbours = sorted(_eliminate(moral, name), key=depth.index)
         text = _factor_text(graph, graph[name], neighbours)
         texts.append(text)
         parsed, _ = parse_spec(Source("derived", f"model m\n{text}"))
@@ -102,6 +102,27 @@ def derive_posteriors(spec: tree.Spec, graph: Graph, missing: tuple[str, ...]) -
         # Messages about it, and lines of emitted source, point at the latent's declaration.
         statements.extend(moved(s, graph[name].span) for s in parsed.statements)
     return tree.Spec(spec.span, spec.name, (*spec.statements, *statements), spec.name_span), tuple(texts)
+
+
+def _eliminate(moral: nx.Graph, name: str) -> list[str]:
+    """Removes a node from a moralised graph, and returns the neighbours that this connects."""
+    neighbours = list(moral.neighbors(name)) if name in moral else []
+    moral.add_edges_from((a, b) for a in neighbours for b in neighbours if a != b)
+    moral.remove_nodes_from([name])
+    return neighbours
+
+
+def _inferred_from(graph: Graph, name: str) -> list[str]:
+    """The variables whose given q reads this one, or reads another of them: they are inferred after it."""
+    found: list[str] = []
+    pending = [name]
+    while pending:
+        read = pending.pop()
+        after = [f.head for f in graph.factors if f.side == "q" and read in graph.roots(f.parents)]
+        new = [head for head in after if head not in (*found, name)]
+        found += new
+        pending += new
+    return found
 
 
 def _topological_order(graph: Graph) -> list[str]:

@@ -34,6 +34,7 @@ OBJECTIVES = {
         "elbo",
     ),
     "partial_imputed": ("weighted terms of the ELBO, a lower bound on log p(x, t, u) without t, u", "elbo"),
+    "partial_label": ("ELBO, a lower bound on log p(x, y) without y where it is missing", "elbo"),
     "partial_leaves": ("ELBO, a lower bound on log p(x, y, w, s) without y, w, s where they are missing", "elbo"),
     "summed_energy_prior": ("ELBO, a lower bound on log p(x) up to log Z + persistent contrastive", None),
     "summed_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
@@ -255,6 +256,13 @@ def test_a_base_that_the_data_gives_stands_for_the_data() -> None:
     """hierarchical_flow: q(z | u) leaves nothing out, since u is a bijection of x."""
     found = checked(next(p for p in COMPOSITIONS if p.stem == "hierarchical_flow"))
     assert found.diagnostics == ()
+
+
+def test_a_derived_posterior_comes_before_those_that_read_it() -> None:
+    """partial_label: z is inferred from y, so y is inferred from x alone."""
+    plan = checked(next(p for p in COMPOSITIONS if p.stem == "partial_label")).plan
+    assert plan is not None
+    assert plan.derived == ("q(y | x) = Categorical(mlp[8](x))",)
 
 
 REFUSED = {
