@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.load import load
 from dgmppl.data.table import Splits, Table
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource, Graph
-from dgmppl.graph.supports import REAL, Type
+from dgmppl.graph.supports import Support, Type
 from dgmppl.pipeline import Checked
 from dgmppl.plan.nodes import Plan
 from dgmppl.report.history import METRICS, History, read_lines
@@ -91,13 +92,13 @@ class Report:
 
     def _label_table(self, source: DataSource) -> Table | None:
         """The test rows of the field `label` beside the one that a variable is read from, split in the same way."""
-        declared = Type(REAL, ())
+        declared = Type(Support("categorical", 0, _MOST_CLASSES - 1, _MOST_CLASSES))
         if not source.is_file:
             known = DATASETS[source.dataset].fields.get(LABEL)
             if known is None or known.type.shape != ():
                 return None
             declared = known.type
-        elif source.field == LABEL:
+        elif source.field == LABEL or not FORMATS[format_of(source.dataset)].named:
             return None
         label = DataSource(source.dataset, LABEL, source.is_file)
         folder = Path(str(self.history.record.get("data_folder", self.history.path)))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph import picture
 from dgmppl.graph.nodes import DataSource
@@ -219,8 +220,8 @@ def data(report: Report) -> Html | None:
 def _source(source: DataSource | None) -> str:
     if source is None:
         return DASH
-    name = f'"{Path(source.dataset).name}"' if source.is_file else source.dataset
-    text = f"{name}.{source.field}"
+    name = Path(source.dataset).name if source.is_file else source.dataset
+    text = field_text(name, source.field, source.is_file, source.columns)
     for transform, numbers in source.transforms:
         text = f"{transform}({', '.join((text, *map(number_text, numbers)))})"
     return text
