@@ -1,4 +1,4 @@
-"""Events for TensorBoard: what `metrics.jsonl` says of each epoch, as scalars in `RUN/tensorboard`."""
+"""Events for TensorBoard: what `metrics.jsonl` says of each epoch, as scalars in the folder `tensorboard` of a run."""
 
 from __future__ import annotations
 
