@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +51,23 @@ def open_npz(source: DataSource, base: Path, declared: Type) -> Opened:
     """The array of the field's name, or its arrays NAME_train, NAME_validation and NAME_test, two of them at least."""
     path = base / source.dataset
     _verify_npz(path)
-    with np.load(path, allow_pickle=False) as archive:
-        given = {split: f"{source.field}_{split}" for split in SPLITS}
-        given = {split: name for split, name in given.items() if name in archive.files}
-        if source.field not in archive.files and "train" in given and len(given) > 1:
-            return Opened({split: _rows(archive, name, source) for split, name in given.items()})
-        if source.field not in archive.files:
-            help_ = did_you_mean(source.field, archive.files, f"it holds {', '.join(archive.files) or 'nothing'}")
-            headline = f"{source.dataset} has no array `{source.field}`"
-            raise SpecError([Diagnostic("E504", headline, source.span, help=help_)])
-        return Opened({"all": _rows(archive, source.field, source)})
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return _named(archive, source)
+    except (zlib.error, struct.error, NotImplementedError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"it is cut off or damaged ({error})") from None
+
+
+def _named(archive: Any, source: DataSource) -> Opened:
+    given = {split: f"{source.field}_{split}" for split in SPLITS}
+    given = {split: name for split, name in given.items() if name in archive.files}
+    if source.field not in archive.files and "train" in given and len(given) > 1:
+        return Opened({split: _rows(archive, name, source) for split, name in given.items()})
+    if source.field not in archive.files:
+        help_ = did_you_mean(source.field, archive.files, f"it holds {', '.join(archive.files) or 'nothing'}")
+        headline = f"{source.dataset} has no array `{source.field}`"
+        raise SpecError([Diagnostic("E504", headline, source.span, help=help_)])
+    return Opened({"all": _rows(archive, source.field, source)})
 
 
 def _verify_npz(path: Path) -> None:

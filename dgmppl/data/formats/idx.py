@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Bounds = tuple[float | None, float | None]
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_PIECE = 2**20
 _NAMES = {"image": ("images", 3), "label": ("labels", 1)}
 _PREFIXES = {"train": "train", "test": "t10k"}
 
@@ -77,7 +78,10 @@ def _read(path: Path, origin: Origin) -> tuple[Rows, Bounds]:
             if not isinstance(file, gzip.GzipFile):
                 return BinaryRows(path, dtype, file.tell(), sizes[0], sizes[1:], origin), bounds
             wanted = math.prod(sizes) * np.dtype(dtype).itemsize
-            values = file.read(wanted)
+            # Piece by piece: what is announced may be more than there is, and than there is memory.
+            values = bytearray()
+            while len(values) < wanted and (piece := file.read(min(_PIECE, wanted - len(values)))):
+                values += piece
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"it is cut off or damaged: {error}") from None
     if len(values) < wanted:
