@@ -81,7 +81,7 @@ def load(
         except (OSError, MemoryError) as error:
             problems.append(_unreadable(source, base, error))
     if not problems:
-        problems.extend(_verify_rows(columns, sources))
+        problems.extend(_verify_rows(columns, sources, split))
     if problems:
         raise SpecError(problems)
     train, validation, test = (Table({n: parts[split] for n, parts in columns.items()}) for split in SPLITS)
@@ -180,7 +180,9 @@ def _read(name: str, column: Column, declared: Type, source: DataSource, missing
     return parts, digest.hexdigest()
 
 
-def _verify_rows(columns: Mapping[str, Mapping[str, Rows]], sources: Mapping[str, DataSource]) -> Iterator[Diagnostic]:
+def _verify_rows(
+    columns: Mapping[str, Mapping[str, Rows]], sources: Mapping[str, DataSource], split_rule: SplitRule | None
+) -> Iterator[Diagnostic]:
     """Variables are observed together, so their data must have the same rows; and each split some."""
     first = next(iter(columns), None)
     if first is None:
@@ -189,7 +191,11 @@ def _verify_rows(columns: Mapping[str, Mapping[str, Rows]], sources: Mapping[str
         rows = {name: parts[split].count for name, parts in columns.items()}
         if rows[first] == 0:
             help_ = "what brings no split of its own is split 60/20/20, which takes 5 rows at least"
-            yield Diagnostic("E505", f"no row of `{first}` is left for {split}", sources[first].span, help=help_)
+            span = sources[first].span
+            if split_rule is not None:
+                count = sum(part.count for part in columns[first].values())
+                help_, span = f"the rule divides {count} rows", split_rule.span or span
+            yield Diagnostic("E505", f"no row of `{first}` is left for {split}", span, help=help_)
             return
         for name, count in rows.items():
             if count != rows[first]:

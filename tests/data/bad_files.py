@@ -521,6 +521,12 @@ def split_of_too_many_rows(folder: Path) -> tuple[Any, ...]:
 
 
 @case
+def split_into_shares_of_nothing(folder: Path) -> tuple[Any, ...]:
+    npz(folder, x=np.zeros(10))
+    return 'x : real from "mine.npz".x', rule("ordered", 0.9, 0.05, 0.05)
+
+
+@case
 def split_of_data_that_is_split(folder: Path) -> tuple[Any, ...]:
     npz(folder, x_train=np.zeros(10), x_validation=np.zeros(3), x_test=np.zeros(3))
     return 'x : real from "mine.npz".x', rule("shuffled", 0.8, 0.1, 0.1)

@@ -25,7 +25,7 @@ _TRUTH = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FA
 _SEPARATORS = {";": "`;`", "\t": "tabs"}
 # The header is row 1, as a spreadsheet shows it.
 _FIRST_ROW = 2
-_COUNTED = "rows are counted from 1, the header being the first"
+_COUNTED = "rows are counted from 1, the header being the first and blank lines none"
 
 
 def open_csv(source: DataSource, base: Path, declared: Type) -> Opened:
