@@ -49,9 +49,9 @@ def _text(plan: Plan) -> str:
             rows += _row("", f"with weight {term.weight:g} on {term.label}")
     rows += _row("estimator", plan.objective.estimator)
     for k, reason in enumerate(plan.objective.reasons):
-        rows += _row("because" if k == 0 else "", _reason(reason))
-    rows += _row("steps", "; ".join(_step(s) for s in plan.steps))
-    rows += _row("sampling", "; ".join(_step(s) for s in plan.generate))
+        rows += _row("because" if k == 0 else "", reason_text(reason))
+    rows += _row("steps", "; ".join(step_text(s) for s in plan.steps))
+    rows += _row("sampling", "; ".join(step_text(s) for s in plan.generate))
     rows += _row(
         "best epoch",
         f"by {plan.criterion} on the validation rows"
@@ -72,14 +72,16 @@ def _row(label: str, text: str) -> list[str]:
     return [f"{label if k == 0 else '':<{_LABEL}}{line}".rstrip() for k, line in enumerate(lines)]
 
 
-def _reason(reason: Reason) -> str:
+def reason_text(reason: Reason) -> str:
+    """A reason with the line of the spec that it comes from."""
     return reason.text + (f" (line {reason.line})" if reason.line else "")
 
 
 _VERBS: dict[type[Step], str] = {Given: "take", Compute: "compute", Settle: "draw under the energy"}
 
 
-def _step(step: Step) -> str:
+def step_text(step: Step) -> str:
+    """A step in words: `draw z from q(z | x)`."""
     if isinstance(step, Invert):
         noisy = " with noise" if step.noisy else ""
         return f"invert {step.image}{noisy} to {step.variable}"

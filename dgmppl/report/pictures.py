@@ -13,7 +13,7 @@ from PIL import Image
 from dgmppl.graph.supports import Type
 from dgmppl.report.charts import legend, scatter
 from dgmppl.report.html import Html, image, join
-from dgmppl.train.pictures import draw_samples, image_shape, shades, tile
+from dgmppl.train.pictures import as_bytes, draw_samples, image_shape, shades, tile
 
 Array = NDArray[np.float32]
 
@@ -40,14 +40,13 @@ def show(name: str, values: Array, declared: Type, what: str, columns: int | Non
 
 
 def show_images(images: Array, declared: Type, alt: str, columns: int | None = None) -> Html:
-    """Images (n, height, width) in a grid, black and white at the ends of their support."""
+    """Images (n, height, width) or (n, height, width, 3) in a grid, black and white at the ends of their support."""
     low, high = shades(images, declared)
-    grid = np.nan_to_num(tile(images, high, columns), nan=low)
-    grey = np.clip((grid - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+    pixels = as_bytes(tile(images, high, columns), low, high)
     file = io.BytesIO()
-    Image.fromarray(grey).save(file, format="PNG", optimize=True)
-    larger = max(1, min(_LARGEST, _WIDTH // grey.shape[1]))
-    return image(file.getvalue(), "png", alt, "pixels", width=grey.shape[1] * larger)
+    Image.fromarray(pixels).save(file, format="PNG", optimize=True)
+    larger = max(1, min(_LARGEST, _WIDTH // pixels.shape[1]))
+    return image(file.getvalue(), "png", alt, "pixels", width=pixels.shape[1] * larger)
 
 
 def show_groups(points: Array, labels: Array | None, of: str, alt: str) -> Html:

@@ -21,6 +21,7 @@ from dgmppl.graph.supports import Support, Type
 from dgmppl.pipeline import Checked
 from dgmppl.plan.nodes import Plan
 from dgmppl.report.history import METRICS, History, read_lines
+from dgmppl.report.style import COLOURS
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.contents import parts
 from dgmppl.train.runs import Run
@@ -30,7 +31,7 @@ Array = NDArray[np.float32]
 LABEL = "label"
 """The field of a data set that says what kind of thing each row is."""
 
-_MOST_CLASSES = 20
+_MOST_CLASSES = COLOURS
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.graph import picture
 from dgmppl.graph.nodes import DataSource
 from dgmppl.graph.supports import number_text
-from dgmppl.plan.explain import _step as step_text
-from dgmppl.plan.nodes import Plan, Reason
+from dgmppl.plan.explain import reason_text, step_text
+from dgmppl.plan.nodes import Plan
 from dgmppl.report.charts import line_chart, mean_and_error, number
 from dgmppl.report.evaluate import Figure, measure, with_units
 from dgmppl.report.html import Html, escape, figure, image, join, pairs, table, tag
@@ -156,7 +156,7 @@ def objective(report: Report) -> Html:
         rows = [("played", _capital(plan.objective.name))]
     rows += [("weights of terms", ", ".join(weighted))] if weighted else []
     rows += [("estimated by", plan.objective.estimator)]
-    rows += [("because", tag("div", *(tag("div", _reason(r)) for r in plan.objective.reasons)))]
+    rows += [("because", tag("div", *(tag("div", reason_text(r)) for r in plan.objective.reasons)))]
     rows += [("steps", "; ".join(map(step_text, plan.steps)))]
     rows += [("sampling", "; ".join(map(step_text, plan.generate)))]
     chosen = f"by {plan.criterion} on the validation rows" if plan.criterion else "the last: nothing compares epochs"
@@ -165,10 +165,6 @@ def objective(report: Report) -> Html:
     networks = [f"{n.of}: {n.sizes}" for n in plan.structure.networks]
     rows += [("networks", tag("div", *(tag("div", n) for n in networks)))] if networks else []
     return join([shown, pairs((name, value) for name, value in rows if value)])
-
-
-def _reason(reason: Reason) -> str:
-    return reason.text + (f" (line {reason.line})" if reason.line else "")
 
 
 TITLES = {"losses": "loss", "terms": "term", "validation": "validation", "rates": "learning rate"}

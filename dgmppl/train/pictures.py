@@ -50,22 +50,26 @@ def draw_samples(samples: Mapping[str, Array], types: Mapping[str, Type], path: 
     figure.savefig(path, format="png", dpi=120)
 
 
-def image_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Height and width when a shape looks like that of a grey image, as [64] or [8, 8] do."""
+def image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Height and width when a shape looks like that of a grey image, as [64] or [8, 8] do; [8, 8, 3] is in colour."""
     if len(shape) == 1 and shape[0] >= _FEWEST_PIXELS and math.isqrt(shape[0]) ** 2 == shape[0]:
         side = math.isqrt(shape[0])
         return side, side
-    if len(shape) == 2 and min(shape) >= 4:
-        return shape[0], shape[1]
+    if len(shape) in (2, 3) and min(shape[:2]) >= 4 and shape[2:] in ((), (3,)):
+        return shape
     return None
 
 
 def tile(images: Array, fill: float, columns: int | None = None) -> Array:
-    """Images (n, height, width) side by side, one pixel of `fill` between; without `columns` as square as it gets."""
-    n, height, width = images.shape
+    """Images (n, height, width) or (n, height, width, 3) side by side, one pixel of `fill` between.
+
+    Without `columns` the grid is as square as it gets.
+    """
+    n, height, width = images.shape[:3]
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    grid = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), fill, dtype=np.float32)
+    size = (rows * (height + 1) + 1, columns * (width + 1) + 1)
+    grid = np.full((*size, *images.shape[3:]), fill, dtype=np.float32)
     for i, image in enumerate(images):
         top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
         grid[top : top + height, left : left + width] = image
@@ -83,9 +87,16 @@ def shades(images: Array, declared: Type) -> tuple[float, float]:
     return low, high
 
 
+def as_bytes(values: Array, low: float, high: float) -> NDArray[np.uint8]:
+    """Values as brightness: `low` is black, `high` is white; what is not a number is black."""
+    share = (np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-6)
+    return np.asarray(np.clip(share * 255, 0, 255).round(), dtype=np.uint8)
+
+
 def _draw_images(axes: Axes, images: Array, declared: Type) -> None:
     low, high = shades(images, declared)
-    axes.imshow(tile(images, high), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
+    pixels = as_bytes(tile(images, high), low, high)
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_axis_off()
 
 

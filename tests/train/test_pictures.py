@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from dgmppl.graph.supports import BINARY, INTEGER, REAL, Support, Type
-from dgmppl.train.pictures import draw_samples, image_shape, tile
+from dgmppl.train.pictures import as_bytes, draw_samples, image_shape, shades, tile
 
 
 def test_what_looks_like_an_image():
     assert image_shape((64,)) == (8, 8)
     assert image_shape((8, 6)) == (8, 6)
+    assert image_shape((8, 6, 3)) == (8, 6, 3)
+    assert image_shape((3, 8, 6)) is None
     assert image_shape((2,)) is None
     assert image_shape((16,)) is None
     assert image_shape((65,)) is None
@@ -27,6 +29,19 @@ def test_tiles_keep_every_image_in_reading_order():
     assert grid[0, 0] == 9
 
 
+def test_brightness_follows_the_support():
+    interval = Type(Support("interval", -1, 1), (4, 4))
+    values = np.array([-2.0, -1.0, 0.0, 1.0, np.nan], np.float32)
+    assert shades(values, interval) == (-1, 1)
+    assert as_bytes(values, -1, 1).tolist() == [0, 0, 128, 255, 0]
+    assert shades(np.array([2.0, np.nan, 5.0]), Type(REAL, (4, 4))) == (2.0, 5.0)
+    colours = np.zeros((3, 4, 4, 3), np.float32)
+    colours[1, :, :, 0] = 1.0
+    grid = tile(colours, 1.0, columns=3)
+    assert grid.shape == (6, 16, 3)
+    assert grid[2, 7].tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("declared", "values"),
     [
@@ -34,6 +49,7 @@ def test_tiles_keep_every_image_in_reading_order():
         (Type(BINARY, (64,)), np.ones((1, 64))),
         (Type(REAL, (2,)), np.zeros((10, 2))),
         (Type(REAL, (8, 8)), np.full((3, 8, 8), np.nan)),
+        (Type(Support("integer", 0, 255, 256), (8, 6, 3)), np.full((5, 8, 6, 3), 200)),
         (Type(REAL, (5,)), np.full((3, 5), np.nan)),
         (Type(REAL), np.arange(7.0)),
         (Type(INTEGER), np.array([-3.0, 2.0])),
