@@ -123,8 +123,7 @@ class _Bars(Progress):
         self._live.update(self._bars)
 
     def show_step(self, step: int, steps: int, epoch: int, seconds: float) -> None:
-        rate = f"{self.rate:.3g} steps/s" if self.rate else ""
-        self._bars.update(self._steps_of, completed=step, total=steps, visible=seconds > _LONG_EPOCH, left=rate)
+        self._bars.update(self._steps_of, completed=step, total=steps, visible=seconds > _LONG_EPOCH)
         self._forecast(epoch - 1, step / steps)
         self._draw()
 
@@ -139,7 +138,9 @@ class _Bars(Progress):
 
     def _forecast(self, epoch: int, share: float = 0.0) -> None:
         left = self.left(epoch, share)
-        self._bars.update(self._epochs, left="" if left is None else f"{clock_text(left)} left at most")
+        known = [f"{self.rate:.3g} steps/s"] if self.rate else []
+        known += [] if left is None else [f"{clock_text(left)} left at most"]
+        self._bars.update(self._epochs, left=", ".join(known))
 
     def _draw(self) -> None:
         if self._last is None:
@@ -160,7 +161,8 @@ def show_progress(epochs: int) -> Iterator[Progress]:
     if not console.is_terminal:
         yield _Lines(epochs)
         return
-    with Live(console=console, refresh_per_second=round(1 / _REFRESH)) as live:
+    # Drawing takes a few milliseconds, which the fit is to keep.
+    with Live(console=console, refresh_per_second=4) as live:
         yield _Bars(epochs, live)
 
 
@@ -173,7 +175,7 @@ def numbers(epoch: Epoch) -> Iterator[tuple[str, str, float]]:
     for name, value in epoch.validation.items():
         yield "validation", name, value
     for name, value in epoch.rates.items():
-        yield "rate", "" if name == "model" else name, value
+        yield "learning rate", "" if name == "model" else name, value
 
 
 def describe(epoch: Epoch) -> str:
