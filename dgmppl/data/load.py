@@ -62,7 +62,9 @@ def load(
         try:
             fields[name] = _open(source, base, types[name], stream)
         except SpecError as error:
-            problems.extend(error.diagnostics)
+            # A file that several variables are read from is missing once.
+            said = {d.headline for d in problems}
+            problems.extend(d for d in error.diagnostics if d.headline not in said)
     if stream and not problems:
         problems.extend(_verify_streams(fields, sources))
     if problems:

@@ -210,6 +210,11 @@ def csv_column_misspelled(folder: Path) -> str:
 
 
 @case
+def csv_not_there_for_two(folder: Path) -> tuple[str, str]:
+    return 'x : real from "t.csv".height', 'y : categorical(5) from "t.csv".name'
+
+
+@case
 def csv_without_header(folder: Path) -> str:
     csv(folder, "1,2\n3,4\n")
     return 'x : real[2] from "t.csv"'

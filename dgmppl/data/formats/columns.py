@@ -52,7 +52,7 @@ def is_text(type_: pa.DataType) -> bool:
 
     if pa.types.is_dictionary(type_):
         return is_text(type_.value_type)
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+    return str(type_) in ("string", "large_string", "string_view")
 
 
 def text_codes(column: pa.ChunkedArray, classes: Sequence[str]) -> Values:
@@ -103,7 +103,7 @@ def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, st
         return _lists(column, shape, name, start)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    elif pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+    elif pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
         raise BadCell(f"column `{name}` is of type {column.type}, numbers are needed")
