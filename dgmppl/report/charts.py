@@ -17,6 +17,8 @@ _WIDTH, _HEIGHT = 340, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 8, 24
 _MOST_POINTS = 500
 _DOT = 2.4
+_LARGEST = 1e100
+"""Numbers beyond have no place on an axis: differences between them overflow."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -62,7 +64,7 @@ def line_chart(series: Mapping[str, Points], label: str, mark: float | None = No
         label: what a reader who sees no picture is told.
         mark: the epoch with a dashed line.
     """
-    finite = [(x, y) for points in series.values() for x, y in points if math.isfinite(y)]
+    finite = [(x, y) for points in series.values() for x, y in points if _shown(y)]
     if not finite:
         return tag("p", "no finite values", class_="note")
     first, last = min(x for x, _ in finite), max(x for x, _ in finite)
@@ -75,7 +77,7 @@ def line_chart(series: Mapping[str, Points], label: str, mark: float | None = No
     dots = [
         tag("circle", cx=f"{frame.x(points[0][0]):.1f}", cy=f"{frame.y(points[0][1]):.1f}", r=3, class_=f"dot s{k}")
         for k, points in enumerate(series.values())
-        if len(points) == 1 and math.isfinite(points[0][1])
+        if len(points) == 1 and _shown(points[0][1])
     ]
     at = None
     if mark is not None and first <= mark <= last:
@@ -101,10 +103,24 @@ def legend(names: Sequence[str]) -> Html:
     )
 
 
-def scatter(groups: Mapping[str, NDArray[np.floating]], label: str, size: int = 340) -> Html:
-    """Points of the plane (n, 2) by group, on axes of the same scale."""
-    every = np.concatenate([np.asarray(g, dtype=float).reshape(-1, 2) for g in groups.values()])
-    every = every[np.isfinite(every).all(axis=1)]
+def _shown(value: float) -> bool:
+    return abs(value) < _LARGEST
+
+
+def scatter(
+    groups: Mapping[str, NDArray[np.floating]],
+    label: str,
+    beside: NDArray[np.floating] | None = None,
+    size: int = 340,
+) -> Html:
+    """Points of the plane (n, 2) by group, on axes of the same scale.
+
+    Args:
+        beside: further points that the axes hold, those of another scatter that is to be compared.
+    """
+    held = [*groups.values(), *([] if beside is None else [beside])]
+    every = np.concatenate([np.asarray(points, dtype=float).reshape(-1, 2) for points in held])
+    every = every[(np.abs(every) < _LARGEST).all(axis=1)]
     if not len(every):
         return tag("p", "no finite values", class_="note")
     # A few points far off must not shrink all the others: the axes hold the middle 99% with a margin.
@@ -153,7 +169,7 @@ class _Frame:
         kept = [p for k, p in enumerate(points) if k % step == 0 or k == len(points) - 1]
         runs: list[list[str]] = [[]]
         for x, y in kept:
-            if math.isfinite(y):
+            if _shown(y):
                 runs[-1].append(f"{self.x(x):.1f},{self.y(y):.1f}")
             elif runs[-1]:
                 runs.append([])

@@ -21,19 +21,22 @@ Array = NDArray[np.float32]
 _WIDTH, _LARGEST = 520, 8
 
 
-def show(name: str, values: Array, declared: Type, what: str, columns: int | None = None) -> Html:
+def show(
+    name: str, values: Array, declared: Type, what: str, columns: int | None = None, beside: Array | None = None
+) -> Html:
     """Values (n, *shape) of a variable.
 
     Args:
         what: what they are, for a reader who sees no picture.
         columns: images side by side.
+        beside: values that are shown next to these: points are on the same axes.
     """
     shape = image_shape(declared.shape)
     alt = f"{what}: {len(values)} values of {name} : {declared.describe()}"
     if shape is not None:
         return show_images(values.reshape(-1, *shape), declared, alt, columns)
     if declared.shape == (2,):
-        return scatter({name: values}, alt)
+        return scatter({name: values}, alt, beside)
     file = io.BytesIO()
     draw_samples({name: values}, {name: declared}, file)
     return image(file.getvalue(), "png", alt, "paper", width=420)
@@ -42,7 +45,8 @@ def show(name: str, values: Array, declared: Type, what: str, columns: int | Non
 def show_images(images: Array, declared: Type, alt: str, columns: int | None = None) -> Html:
     """Images (n, height, width) or (n, height, width, 3) in a grid, black and white at the ends of their support."""
     low, high = shades(images, declared)
-    pixels = as_bytes(tile(images, high, columns), low, high)
+    # Lines of grey are seen beside black and white.
+    pixels = as_bytes(tile(images, (low + high) / 2, columns), low, high)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG", optimize=True)
     larger = max(1, min(_LARGEST, _WIDTH // pixels.shape[1]))
