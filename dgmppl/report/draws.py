@@ -38,13 +38,13 @@ def samples(report: Report) -> Html | None:
     panels = []
     for name, values in drawn.items():
         declared = report.graph[name].type
-        panels.append(
-            figure(show(name, values, declared, "samples", columns), f"{name} : {declared.describe()}, samples")
-        )
         # Side by side with what they are to be like; samples by class are told by their class.
         rows = {} if given else report.rows(count)
-        if name in rows and np.isfinite(rows[name]).all():
-            panels.append(figure(show(name, rows[name], declared, "test rows"), f"{name}, test rows"))
+        like = rows[name] if name in rows and np.isfinite(rows[name]).all() else None
+        shown = show(name, values, declared, "samples", columns, like)
+        panels.append(figure(shown, f"{name} : {declared.describe()}, samples"))
+        if like is not None:
+            panels.append(figure(show(name, like, declared, "test rows", beside=values), f"{name}, test rows"))
     inside = tag("div", *panels, class_="beside") if len(panels) > 1 else _narrow(panels[0])
     return join([inside, tag("p", note, class_="note") if note else None])
 

@@ -88,6 +88,23 @@ def test_a_scatter_keeps_points_and_leaves_out_those_far_off():
     assert "<circle" in scatter({"a": np.zeros((3, 2))}, "one place")
 
 
+def test_numbers_of_any_size_make_a_chart():
+    series = {"a": [(1.0, -1e308), (2.0, 1e308), (3.0, 5.0), (4.0, 6.0), (5.0, math.inf)]}
+    assert "nan" not in line_chart(series, "wild")
+    assert line_chart(series, "wild").count("<polyline") == 1
+    assert "nan" not in scatter({"a": np.array([[1e308, -1e308], [1e308, 1e308], [0.0, 1.0]])}, "wild")
+
+
+def test_scatters_that_are_compared_have_the_same_axes():
+    few, many = np.random.default_rng(0).normal(size=(20, 2)), np.random.default_rng(1).normal(2, 3, (200, 2))
+
+    def lines(chart):
+        return re.findall(r"<line [^>]*>", chart)
+
+    assert lines(scatter({"a": few}, "few", many)) == lines(scatter({"a": many}, "many", few))
+    assert lines(scatter({"a": few}, "few")) != lines(scatter({"a": many}, "many"))
+
+
 def test_text_is_escaped_and_html_is_not():
     assert escape("<b>&\"'") == "&lt;b&gt;&amp;&quot;&#x27;"
     assert escape(Html("<b>")) == "<b>"
