@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import struct
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from dgmppl import pipeline
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import How, train_spec
+from dgmppl.report.compare import compare
+from dgmppl.report.page import report_run
 from dgmppl.train.runs import evaluate_run, load_run, sample_run
 
 SPEC = """\
@@ -50,11 +53,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(original: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "run"
-    copy.mkdir()
-    for file in (original / "run").iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
-    return copy
+    return Path(shutil.copytree(original / "run", tmp_path / "run"))
 
 
 @pytest.fixture
@@ -71,6 +70,8 @@ def use(run: Path) -> set[str]:
         lambda: sample_run(run, 2, run / "samples.png"),
         lambda: evaluate_run(run),
         lambda: dgmppl.load(run),
+        lambda: report_run(run),
+        lambda: compare([run]).as_data(),
     ):
         try:
             action()
@@ -101,7 +102,7 @@ def test_a_pickle_under_any_name_is_not_unpickled(run: Path, marker: Path, name:
     (run / name).write_bytes(pickle.dumps(Payload(marker)))
     refused = use(run)
     assert not marker.exists()
-    assert bool(refused) == (name in ("weights.safetensors", "run.json", "spec.dgm"))
+    assert bool(refused) == (name != "plan.json")
 
 
 def test_torch_files_are_not_weights(run: Path, marker: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_record_of_any_content_is_data(run: Path, entry: str, value: object, m
 
 
 @pytest.mark.parametrize("name", ["plan.json", "metrics.jsonl"])
-def test_plan_and_metrics_are_only_written(run: Path, name: str) -> None:
+def test_plan_and_metrics_are_only_data(run: Path, name: str) -> None:
     (run / name).write_text("__import__('os').system('touch OWNED')")
     assert use(run) == set()
 

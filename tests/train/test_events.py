@@ -39,7 +39,8 @@ def scalars(path):
     return {(e.step, v.tag): v.simple_value for e in read(path) for v in e.summary.value}
 
 
-def test_what_an_epoch_says_is_there_by_its_number(tmp_path):
+def test_what_an_epoch_says_is_there_by_its_number(tmp_path, monkeypatch):
+    monkeypatch.setattr("dgmppl.train.events._FLUSH_SECONDS", 0.0, raising=False)
     with Events(tmp_path) as events:
         events.write(epoch(1))
         events.write(epoch(2, losses={"adversary": 1.0, "model": math.nan}))
