@@ -28,9 +28,9 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 from dgmppl import pipeline
+from dgmppl.lifecycle import How, train_spec
 from dgmppl.train import runs
 from dgmppl.train.device import seeded
-from dgmppl.lifecycle import How, train_spec
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 TRAIN, TEST = slice(0, 1000), slice(1350, None)

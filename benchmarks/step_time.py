@@ -109,6 +109,15 @@ class HandRbm(nn.Module):
             self.particles.copy_(v)
         return self.free_energy(x).mean() - self.free_energy(v).mean()
 
+    def pseudo_likelihood(self, x: Tensor) -> Tensor:
+        """sum_i log p(x_i | rest) (Besag, 1975)."""
+        here, total = self.free_energy(x), torch.zeros(len(x))
+        for i in range(x.shape[1]):
+            flipped = x.clone()
+            flipped[:, i] = 1 - flipped[:, i]
+            total += F.logsigmoid(self.free_energy(flipped) - here)
+        return total
+
 
 CONTESTS: dict[str, type[nn.Module]] = {
     "latent/vae": HandVae,

@@ -61,9 +61,16 @@ def open_device(name: str = "auto", devices: int = 1, precision: str = "32") -> 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Runs its body with torch's generators at `seed`, and puts them back afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    before = random_states(device)
+    # Not torch.manual_seed, which takes half a millisecond to see which kinds of devices there are.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    try:
         yield
+    finally:
+        restore_random(before, device)
 
 
 def random_states(device: torch.device) -> dict[str, torch.Tensor]:

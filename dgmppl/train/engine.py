@@ -23,6 +23,7 @@ from dgmppl.train.averaging import Average
 from dgmppl.train.batches import Examples, MemoryExamples, batches_of, with_next
 from dgmppl.train.device import open_device, random_states, restore_random
 from dgmppl.train.figures import evaluate_figures
+from dgmppl.train.flat import flatten
 from dgmppl.train.optimizers import build_optimizer
 from dgmppl.train.processes import Processes
 from dgmppl.train.schedules import build_schedule
@@ -156,6 +157,7 @@ class Fitting:
         self.players = [_Side(p, settings, self.batches) for p in model.players() if p.parameters]
         if not self.players:
             raise failures.nothing_to_fit()
+        self.chains = [m for m in model.modules() if isinstance(m, Chain) and m.persistent]
         self.average = Average(model, settings.ema) if settings.ema else None
         count = self.processes.count * settings.accumulate
         first = self.processes.rank * settings.accumulate
@@ -178,11 +180,11 @@ class Fitting:
             SpecError: when a loss or, throughout, the criterion is not finite; `failures.NotFinite` has the batch.
         """
         self.model.observer = self._observe
+        self.model.train()
         saved = time.monotonic()
         try:
             while not self.stopped:
                 started = time.perf_counter()
-                self.model.train()
                 self.order.set_state(self.order_state)
                 batches = with_next(batches_of(self.train, self.order, self.settings.batch), self._reach())
                 for group in islice(batches, self.position, None):
@@ -234,7 +236,7 @@ class Fitting:
         inputs = player.parameters if len(self.players) > 1 else None
         value, bad = 0.0, None
         noise = random_states(self.model.device) if len(self.parts) > 1 else None
-        side.optimizer.zero_grad()
+        side.gradient.zero_()
         for k, part in enumerate(self.parts):
             own = part.of(total)
             rows = own.stop - own.start
@@ -263,10 +265,10 @@ class Fitting:
         if bad is not None:
             raise failures.not_finite(self.model, bad, len(self.epochs) + 1, self.spans, self.finite_weights)
         if self.processes.count > 1:
-            self.processes.add_gradients(player.parameters)
+            self.processes.add(side.gradient)
         if self.settings.clip is not None:
             self.precision.unscale_gradients(side.optimizer)
-            torch.nn.utils.clip_grad_norm_(player.parameters, self.settings.clip)
+            torch.nn.utils.clip_grad_norm_(side.flat, self.settings.clip)
         self.precision.optimizer_step(side.optimizer)
         if side.schedule is not None:
             side.schedule.step()
@@ -291,7 +293,7 @@ class Fitting:
 
     def _end_epoch(self) -> None:
         number, started = len(self.epochs) + 1, time.perf_counter()
-        self.processes.gather_chains(self._chains())
+        self.processes.gather_chains(self.chains)
         totals = self.totals
         if self.processes.count > 1 and totals.terms:
             totals.terms, totals.term_rows = self.processes.add_terms(totals.terms, totals.term_rows)
@@ -308,12 +310,14 @@ class Fitting:
                 # Without a criterion the last weights are kept, which are there anyway unless they are averaged.
                 kept = criterion is not None or self.average is not None
                 self.best_weights = _copy_weights(self.model) if kept else None
+        # Unless they are averaged, the best weights so far are the present ones, and never changed in place.
+        fresh = self.best_weights if better and self.average is None else None
+        self.finite_weights = fresh or _copy_weights(self.model)
         seconds = self.seconds + time.perf_counter() - started
         rates = {side.player.name: side.rate for side in self.players}
         self.epochs.append(Epoch(number, self.steps, seconds, losses, terms, rates, validated, better))
         self.position, self.seconds, self.totals = 0, 0.0, self._no_totals()
         self.order_state = self.order.get_state()
-        self.finite_weights = _copy_weights(self.model)
         self.stopped = self._ended()
 
     def _ended(self) -> str:
@@ -330,11 +334,8 @@ class Fitting:
         names = [side.player.name for side in self.players]
         return _Totals(dict.fromkeys(names, 0.0), dict.fromkeys(names, 0))
 
-    def _chains(self) -> list[Chain]:
-        return [m for m in self.model.modules() if isinstance(m, Chain) and m.persistent]
-
     def _keep(self, watch: Watch) -> None:
-        self.processes.gather_chains(self._chains())
+        self.processes.gather_chains(self.chains)
         self.finite_weights = _copy_weights(self.model)
         state = self.state()
         if self.processes.rank == 0:
@@ -408,7 +409,8 @@ class _Side:
         adversary = player.name == "adversary"
         own = settings.adversary_optimizer if adversary else None
         self.steps = settings.adversary_steps if adversary else 1
-        self.optimizer = build_optimizer(own or settings.optimizer, player.parameters)
+        self.flat, self.gradient = flatten(player.parameters)
+        self.optimizer = build_optimizer(own or settings.optimizer, [self.flat])
         self.schedule: LambdaLR | None = build_schedule(self.optimizer, settings, batches * self.steps)
 
     @property

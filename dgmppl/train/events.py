@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from dgmppl.train.engine import Epoch
 
 FOLDER = "tensorboard"
+_FLUSH_SECONDS = 1.0
 
 
 class Events:
-    """Writes one file of events a process, flushed after each epoch, so that a killed run keeps them.
+    """Writes one file of events a process, to the disk at most once a second: short epochs are not to wait for it.
 
     tensorboardX's own `SummaryWriter` writes from a thread behind a queue, which stands still for good when the
     disk is full; its file writer is used directly. Events are there to be looked at: a disk that takes no more of
@@ -43,11 +45,10 @@ class Events:
             if first is not None:
                 self._writer.write_event(Event(step=first, session_log=SessionLog(status=SessionLog.START)))
             self._writer.flush()
+        self._flushed = time.monotonic()
 
     def write(self, epoch: Epoch) -> None:
         """The losses, terms, rates and validation figures of an epoch; what is not finite is left out."""
-        import time
-
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
 
@@ -56,7 +57,9 @@ class Events:
             return
         try:
             self._writer.write_event(Event(step=epoch.number, wall_time=time.time(), summary=Summary(value=values)))
-            self._writer.flush()
+            if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+                self._writer.flush()
+                self._flushed = time.monotonic()
         except OSError:
             self.close()
 

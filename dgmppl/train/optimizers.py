@@ -9,16 +9,16 @@ import torch
 
 from dgmppl.plan.settings import OptimizerSetting
 
-# All weights in one call, fused where torch can: a small network's step is otherwise spent between its weights.
-_TOGETHER: Mapping[str, Any] = {"foreach": True}
+# The weights of a player are one vector (see dgmppl.train.flat): there is nothing to gather for a joint step.
+_SINGLE: Mapping[str, Any] = {"foreach": False}
 _FUSED: Mapping[str, Any] = {"fused": True}
 
 OPTIMIZERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "adam": (torch.optim.Adam, _FUSED),
     "adamw": (torch.optim.AdamW, _FUSED),
-    "adamax": (torch.optim.Adamax, _TOGETHER),
+    "adamax": (torch.optim.Adamax, _SINGLE),
     "sgd": (torch.optim.SGD, _FUSED),
-    "rmsprop": (torch.optim.RMSprop, _TOGETHER),
+    "rmsprop": (torch.optim.RMSprop, _SINGLE),
 }
 
 

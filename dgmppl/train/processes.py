@@ -43,14 +43,9 @@ class Processes:
         total, stop, keep, *wrong = self._sum(told).tolist()
         return total, next((k for k, found in enumerate(wrong) if found), None), stop > 0, keep > 0
 
-    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Adds up the gradients of all processes; where none of them has one, none is made."""
-        there = [float(p.grad is not None) for p in parameters]
-        pieces = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([torch.tensor(there, device=self.device), *(piece.reshape(-1) for piece in pieces)])
-        found, *sums = self._sum(flat).split([len(there), *(p.numel() for p in parameters)])
-        for parameter, has, total in zip(parameters, found.tolist(), sums, strict=True):
-            parameter.grad = total.view_as(parameter).clone() if has else None
+    def add(self, values: Tensor) -> None:
+        """Puts in place of the values their sum over all processes."""
+        self._sum(values)
 
     def add_terms(self, terms: Mapping[str, Tensor], rows: int) -> tuple[dict[str, Tensor], int]:
         """Sums of terms, and of the rows that they are over."""
