@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from dgmppl import pipeline
 from dgmppl.lifecycle import Hooks, How, train_spec
 from dgmppl.pipeline import Checked
-from dgmppl.train.engine import Epoch
+from dgmppl.train.course import Epoch
 from dgmppl.train.runs import load_data
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"

@@ -38,8 +38,9 @@ from dgmppl.train.contents import (
     write_picture,
     write_start,
 )
+from dgmppl.train.course import Epoch, Fit, State, Watch
 from dgmppl.train.device import DEVICES, PRECISIONS, open_device, seeded
-from dgmppl.train.engine import Epoch, Fit, Fitting, State, Watch
+from dgmppl.train.engine import Fitting
 from dgmppl.train.events import Events
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import (

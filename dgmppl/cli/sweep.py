@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dgmppl.sweep.run import Summary
     from dgmppl.sweep.study import Row, Trial
     from dgmppl.sweep.worker import Watch
-    from dgmppl.train.engine import Epoch
+    from dgmppl.train.course import Epoch
 
 _BEST = 10
 """Trials in the table; the page has them all."""

@@ -14,7 +14,7 @@ from dgmppl.pipeline import Checked
 from dgmppl.sweep.figures import figure_of
 from dgmppl.sweep.study import Study, Trial
 from dgmppl.train.contents import parts
-from dgmppl.train.engine import Epoch
+from dgmppl.train.course import Epoch
 from dgmppl.train.runs import Run
 
 _HOPELESS = 3

@@ -27,7 +27,7 @@ from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source
 from dgmppl.syntax.format import format_spec
-from dgmppl.train.engine import Epoch, Fit
+from dgmppl.train.course import Epoch, Fit
 from dgmppl.train.figures import Estimate
 from dgmppl.train.folder import FORMAT, KIND, METRICS, RECORD, SPEC, finite_only, write_json
 from dgmppl.train.pictures import draw_samples

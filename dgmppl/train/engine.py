@@ -6,81 +6,26 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import islice
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from dgmppl.plan.settings import TrainSettings
-from dgmppl.runtime import Chain, GenerativeModel, Part, Player, part_of_batch
+from dgmppl.runtime import Chain, GenerativeModel, Part, part_of_batch
 from dgmppl.source import Span
 from dgmppl.train import failures
 from dgmppl.train.averaging import Average
 from dgmppl.train.batches import Examples, MemoryExamples, batches_of, with_next
+from dgmppl.train.course import Epoch, Fit, State, Totals, Watch
 from dgmppl.train.device import open_device, random_states, restore_random
 from dgmppl.train.figures import evaluate_figures
-from dgmppl.train.flat import flatten
-from dgmppl.train.optimizers import build_optimizer
 from dgmppl.train.processes import Processes
-from dgmppl.train.schedules import build_schedule
+from dgmppl.train.sides import Side
 
 Spans = Mapping[str, Span]
-State = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What an epoch came to.
-
-    Losses, of each player, and terms of the objective are means over the rows that were stepped on, in nats where
-    they are likelihoods; rates are the learning rates of its last step; `validation` has the figures on the
-    validation rows. `step` counts the steps of the fit so far, `seconds` are the epoch's own.
-    """
-
-    number: int
-    step: int
-    seconds: float
-    losses: Mapping[str, float]
-    terms: Mapping[str, float]
-    rates: Mapping[str, float]
-    validation: Mapping[str, float]
-    best: bool
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How a fit went. `best_epoch` is the epoch whose weights the model now has; 0: the initial ones.
-
-    `stopped` is "epochs" (all were run), "patience" or "interrupted".
-    """
-
-    epochs: tuple[Epoch, ...]
-    steps: int
-    best_epoch: int
-    stopped: str
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who looks on while a model is fitted, and may end it.
-
-    Args:
-        epoch: called after each epoch.
-        step: called after each step with its number in the epoch, how many the epoch has, and the epoch's number.
-        keep: takes the state of the fit, to be given to `Fitting.restore`; called every `every` seconds, when the
-            fit is interrupted, and when it ends.
-        interrupted: asked after each step whether to end.
-    """
-
-    epoch: Callable[[Epoch], None] = lambda epoch: None
-    step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
-    keep: Callable[[State], None] = lambda state: None
-    every: float = math.inf
-    interrupted: Callable[[], bool] = lambda: False
 
 
 def fit(
@@ -100,20 +45,6 @@ def fit(
     rows = [data if not isinstance(data, Sequence) else MemoryExamples(data) for data in (train, validation)]
     fitting = Fitting(model, rows[0], rows[1], settings, open_device(model.device.type), spans)
     return fitting.run(Watch(epoch=report))
-
-
-@dataclass
-class _Totals:
-    """Sums over the rows that were stepped on in the epoch so far."""
-
-    losses: dict[str, float]
-    rows: dict[str, int]
-    terms: dict[str, Tensor] = field(default_factory=dict)
-    term_rows: int = 0
-
-    def means(self) -> tuple[dict[str, float], dict[str, float]]:
-        losses = {name: total / self.rows[name] for name, total in self.losses.items()}
-        return losses, {name: total.item() / self.term_rows for name, total in self.terms.items()}
 
 
 class Fitting:
@@ -154,7 +85,7 @@ class Fitting:
         self.processes = Processes(fabric)
         self.precision = fabric.strategy.precision
         self.batches = -(-train.count // settings.batch)
-        self.players = [_Side(p, settings, self.batches) for p in model.players() if p.parameters]
+        self.players = [Side(p, settings, self.batches) for p in model.players() if p.parameters]
         if not self.players:
             raise failures.nothing_to_fit()
         self.chains = [m for m in model.modules() if isinstance(m, Chain) and m.persistent]
@@ -229,7 +160,7 @@ class Fitting:
         self.steps += 1
         return interrupted, due
 
-    def _move(self, side: _Side, index: Tensor, interrupted: bool, due: bool) -> tuple[bool, bool]:
+    def _move(self, side: Side, index: Tensor, interrupted: bool, due: bool) -> tuple[bool, bool]:
         """One step of a player on the rows `index`."""
         player, total = side.player, len(index)
         # Only this player's gradients: the other side of a game must not collect any.
@@ -330,9 +261,9 @@ class Fitting:
     def _averaged(self) -> AbstractContextManager[None]:
         return self.average.applied() if self.average is not None else nullcontext()
 
-    def _no_totals(self) -> _Totals:
+    def _no_totals(self) -> Totals:
         names = [side.player.name for side in self.players]
-        return _Totals(dict.fromkeys(names, 0.0), dict.fromkeys(names, 0))
+        return Totals(dict.fromkeys(names, 0.0), dict.fromkeys(names, 0))
 
     def _keep(self, watch: Watch) -> None:
         self.processes.gather_chains(self.chains)
@@ -396,38 +327,9 @@ class Fitting:
         if len(others) + 1 == self.processes.count:
             own = state["processes"][self.processes.rank]
         terms = {name: value.to(device) for name, value in own["terms"].items()}
-        self.totals = _Totals(dict(state["losses"]), dict(state["rows"]), terms, own["term_rows"])
+        self.totals = Totals(dict(state["losses"]), dict(state["rows"]), terms, own["term_rows"])
         restore_random(own["random"], device)
         self.finite_weights = _copy_weights(self.model)
-
-
-class _Side:
-    """A player with its optimiser and schedule."""
-
-    def __init__(self, player: Player, settings: TrainSettings, batches: int) -> None:
-        self.player = player
-        adversary = player.name == "adversary"
-        own = settings.adversary_optimizer if adversary else None
-        self.steps = settings.adversary_steps if adversary else 1
-        self.flat, self.gradient = flatten(player.parameters)
-        self.optimizer = build_optimizer(own or settings.optimizer, [self.flat])
-        self.schedule: LambdaLR | None = build_schedule(self.optimizer, settings, batches * self.steps)
-
-    @property
-    def rate(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
-
-    def state(self) -> State:
-        schedule = None if self.schedule is None else self.schedule.last_epoch
-        return {"optimizer": self.optimizer.state_dict(), "schedule": schedule}
-
-    def restore(self, state: State) -> None:
-        groups = self.optimizer.state_dict()["param_groups"]
-        groups[0]["lr"] = state["optimizer"]["param_groups"][0]["lr"]
-        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
-        if self.schedule is not None:
-            self.schedule.last_epoch = state["schedule"]
-            self.schedule._last_lr = [self.rate]
 
 
 def _copy_weights(model: GenerativeModel) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dgmppl.train.engine import Epoch
+    from dgmppl.train.course import Epoch
 
 FOLDER = "tensorboard"
 _FLUSH_SECONDS = 1.0

@@ -8,8 +8,8 @@ import torch
 import dgmppl
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
-from dgmppl.train.batches import open_examples
 from dgmppl.lifecycle import How, train_spec
+from dgmppl.train.batches import open_examples
 from dgmppl.train.runs import load_data
 from tests.contracts.support import (
     LIBRARY,

@@ -12,8 +12,9 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from dgmppl.source import Span
 from dgmppl.train.batches import MemoryExamples
+from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import Fitting, Watch, fit
+from dgmppl.train.engine import Fitting, fit
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.optimizers import OPTIMIZERS, build_optimizer
 from dgmppl.train.progress import describe

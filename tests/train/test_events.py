@@ -8,7 +8,7 @@ import struct
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from dgmppl.train.engine import Epoch
+from dgmppl.train.course import Epoch
 from dgmppl.train.events import FOLDER, Events
 
 

@@ -14,8 +14,9 @@ from torch.distributions import Bernoulli, Categorical, Cauchy, Exponential, Gam
 from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from dgmppl.runtime import Chain, Part, Start, part_of_batch
 from dgmppl.train.batches import MemoryExamples
+from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import Fitting, Watch
+from dgmppl.train.engine import Fitting
 
 from .models import Gaussian, TinyGan, TinyVae
 

@@ -15,8 +15,9 @@ from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
 from dgmppl.train.batches import MemoryExamples
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, read_checkpoint, write_checkpoint
+from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import Fitting, Watch
+from dgmppl.train.engine import Fitting
 from dgmppl.train.folder import hold
 
 from .models import TinyGan, TinyVae

@@ -11,8 +11,9 @@ from dgmppl.catalogue.training import DECAYS as CATALOGUE
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
 from dgmppl.train.averaging import Average
 from dgmppl.train.batches import MemoryExamples
+from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device
-from dgmppl.train.engine import Fitting, Watch
+from dgmppl.train.engine import Fitting
 from dgmppl.train.schedules import DECAYS, build_schedule, rate_factor
 
 from .models import Gaussian, TinyGan
