@@ -128,13 +128,13 @@ def train_spec(
         if is_first_process():
             with new_folder(out, overwrite) as folder:
                 write_start(folder, checked, record)
-        run = Run(out, checked, record)
+        work = _Work(Run(out, checked, record), model, splits, fabric, hooks)
         try:
-            return model, _Work(run, model, splits, fabric, hooks).go_on(None)
-        except _NotBegun as error:
-            if is_first_process():
+            return model, work.go_on(None)
+        except BaseException:
+            if is_first_process() and work.left_nothing:
                 shutil.rmtree(out, ignore_errors=True)
-            raise error.reason from None
+            raise
 
 
 def resume_run(
@@ -179,7 +179,7 @@ def resume_run(
     for problem in problems if is_first_process() else ():
         help_ = "the run goes on from the checkpoint before it"
         hooks.warn(Diagnostic("W620", problem, severity="warning", help=help_))
-    if state is not None and (state.get("overrides") != record["overrides"] or "fit" not in state):
+    if state is not None and ("fit" not in state or _fixed(state.get("overrides")) != _fixed(record["overrides"])):
         raise _changed(path, f"{RECORD} does not have the settings of the checkpoint")
     with _model(checked, fabric, now) as model:
         record = {**record, **_how_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
@@ -211,6 +211,13 @@ def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
     return checked
 
 
+def _fixed(overrides: object) -> list[str] | None:
+    """The overrides that may not change while a run lasts."""
+    if not isinstance(overrides, list):
+        return None
+    return [o for o in overrides if o.partition("=")[0].strip() not in _EXTENSIONS]
+
+
 def _verify_expected(path: Path, record: Mapping[str, Any], expected: Checked) -> None:
     name = expected.source.name
     if digest(format_spec(expected.source.text)) != record.get("spec_digest"):
@@ -230,13 +237,6 @@ def _model(checked: Checked, fabric: Fabric, how: How) -> Iterator[GenerativeMod
         if how.compiled:
             compile_networks(model)
         yield model
-
-
-class _NotBegun(Exception):
-    """A fit that failed before its first step: it leaves nothing."""
-
-    def __init__(self, reason: SpecError) -> None:
-        self.reason = reason
 
 
 class _Work:
@@ -260,7 +260,6 @@ class _Work:
                 self.fitting.restore(state)
             except (KeyError, ValueError, RuntimeError, TypeError):
                 raise _changed(path, "its checkpoint is of another model") from None
-        begun = self.fitting.steps
         with ExitStack() as stack:
             if self.first:
                 stack.enter_context(hold(path))
@@ -282,14 +281,18 @@ class _Work:
                     result = self.fitting.run(watch)
                 except failures.NotFinite as error:
                     raise self._failed(error) from None
-                except SpecError as error:
-                    if state is None and self.fitting.steps == begun and error.diagnostics[0].code != "E622":
-                        raise _NotBegun(error) from None
-                    self._end("failed")
+                except Exception:
+                    if not self.left_nothing:
+                        self._end("failed")
                     raise
             if result.stopped == "interrupted":
                 return self._end("interrupted", result, request)
             return self._finish(result)
+
+    @property
+    def left_nothing(self) -> bool:
+        """Whether there is nothing in the folder that a process before this one could not write again."""
+        return self.fitting.steps == 0 and not (self.run.path / BATCH).exists()
 
     def _begin(self, record: Mapping[str, Any]) -> None:
         path = self.run.path

@@ -187,6 +187,17 @@ def test_a_finished_run_can_be_lengthened(whole, tmp_path):
     assert code(resume_run, run, overrides=["train.batch=100"]) == "E625"
 
 
+def test_a_lengthened_run_can_be_killed_before_its_next_checkpoint(whole, tmp_path):
+    run = tmp_path / "run"
+    begin(tmp_path, overrides=("train.epochs=2", "train.batch=200"))
+    checkpoint = (run / CHECKPOINT).read_bytes()
+    resume_run(run, hooks=Hooks(ended=lambda: True), overrides=["train.epochs=4"])
+    (run / CHECKPOINT).write_bytes(checkpoint)
+    resume_run(run)
+    assert len(course(run)) == 4
+    assert weights(run) == weights(whole)
+
+
 def test_a_run_that_decays_cannot_be_lengthened(tmp_path):
     begin(tmp_path, overrides=(*CHANGED, "train.decay=cosine"))
     assert code(resume_run, tmp_path / "run", overrides=["train.epochs=8"]) == "E625"
@@ -300,6 +311,16 @@ def test_a_loss_that_is_not_finite_leaves_what_is_needed_to_look_into_it(tmp_pat
     from safetensors.torch import load_file
 
     assert all(value.isfinite().all() for value in load_file(run / "weights.safetensors").values())
+
+
+def test_a_fit_that_crashes_in_its_first_step_leaves_nothing(tmp_path, monkeypatch):
+    def crash(*_):
+        raise RuntimeError("of dgmppl, not of the spec")
+
+    monkeypatch.setattr("dgmppl.train.engine.Fitting._move", crash)
+    with pytest.raises(RuntimeError):
+        begin(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.dgm"]
 
 
 def test_a_fit_that_cannot_begin_leaves_nothing(tmp_path):
