@@ -103,10 +103,9 @@ FORMATS: Mapping[str, Format] = {
     ),
     "folder": Format(
         r"(.*/)?[^/.]+|.*[/.]",
-        "a folder of images, or of MNIST's four files",
+        "a folder of images, or of MNIST's four files, which are streamed as IDX is",
         '"photos".image',
         fields=("image", "label"),
-        streams=True,
     ),
 }
 

@@ -45,7 +45,8 @@ class Opened:
         parts: {"all": rows}, or "train" with "validation" or "test" or both.
         low, high: bounds of the values, where they are declared.
         sizes: rows for each split, where the data set has a split of its own.
-        sorted: whether rows come sorted (by class, say), so that they are shuffled unless a split is asked for.
+        sorted: whether rows come sorted (by class, say), so that they are shuffled before they are divided, unless a
+            split is asked for.
     """
 
     parts: Mapping[str, Rows]
@@ -81,13 +82,13 @@ def split_fields(
     Raises:
         SpecError: when an asked split does not suit the data.
     """
-    shuffled = rule_name(fields, split)[0] == "shuffled"
+    shuffled = rule_name(fields, split)[1] is not None
     orders: dict[int, Order] = {}
     parts: dict[str, dict[str, Rows]] = {}
     for name, field in fields.items():
         sizes = _sizes(name, field, split)
         rows = field.rows
-        if shuffled and (split is not None or not (field.given or field.sizes)):
+        if shuffled and field.divided and (split is not None or not field.sizes):
             if rows.count not in orders:
                 orders[rows.count] = _order(rows.count, fields, split, spans[name])
             rows = _ordered(rows, orders[rows.count])
@@ -101,10 +102,11 @@ def rule_name(fields: Mapping[str, Opened], split: SplitRule | None) -> tuple[st
     """How the run records the split: its rule, and its seed where it has one."""
     if split is not None:
         return split.rule, split.seed if split.rule == "shuffled" else None
-    free = [field for field in fields.values() if not (field.given or field.sizes)]
-    if not free:
-        return "given", None
-    return ("shuffled", 0) if any(field.sorted for field in free) else ("ordered", None)
+    free = [field for field in fields.values() if field.divided and not field.sizes]
+    seed = 0 if any(field.sorted for field in free) else None
+    if all(field.given for field in free):
+        return "given", seed
+    return "ordered" if seed is None else "shuffled", seed
 
 
 def _sizes(name: str, field: Opened, split: SplitRule | None) -> tuple[int, ...]:

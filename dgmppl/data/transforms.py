@@ -66,7 +66,8 @@ def _threshold(column: Column, at: float) -> Column:
 def _standardize(column: Column) -> Column:
     """Subtracts the mean and divides by the standard deviation of the training rows, column by column."""
     mean, deviation = _moments(column.parts["train"])
-    scale = np.where(deviation > 0, deviation, 1.0)
+    # A column of one value has a deviation of its rounding error.
+    scale = np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
     return column.map(lambda v: (v - mean) / scale)
 
 
@@ -105,19 +106,22 @@ def _labelled(column: Column, n: float) -> Column:
     that are no classes are kept in n rows at random.
     """
     train, kept = column.parts["train"], int(n)
-    if kept > train.count:
-        raise ValueError(f"{kept} labels are asked for, and there are {train.count} training rows")
+    values = train.read(0, train.count)
+    there = np.asarray(np.isfinite(values.astype(np.float64)).reshape(train.count, -1).all(axis=1))
+    if kept > there.sum():
+        raise ValueError(f"{kept} labels are asked for, and {there.sum()} training rows have one")
     order = np.random.default_rng(_LABELLED_SEED).permutation(train.count)
+    order = order[there[order]]
     if not train.shape:
-        classes, codes = np.unique(train.read(0, train.count)[order], return_inverse=True)
+        classes, codes = np.unique(values[order], return_inverse=True)
         if np.array_equal(classes, np.round(classes)):
             if kept < len(classes):
                 raise ValueError(f"{kept} labels are too few for {len(classes)} classes: each needs one")
             # In turns: the first row of every class, then the second of every class, ...
             by_class = np.argsort(codes, kind="stable")
             sizes = np.bincount(codes)
-            turn = np.empty(train.count, dtype=np.int64)
-            turn[by_class] = np.arange(train.count) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            turn = np.empty(len(order), dtype=np.int64)
+            turn[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
             order = order[np.lexsort((codes, turn))]
     given = np.zeros(train.count, dtype=np.bool_)
     given[order[:kept]] = True

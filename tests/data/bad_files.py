@@ -245,6 +245,12 @@ def csv_text_among_numbers(folder: Path) -> str:
 
 
 @case
+def csv_digits_that_are_no_number(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("1.9", "1_9"))
+    return 'x : real from "t.csv".height'
+
+
+@case
 def csv_text_as_numbers(folder: Path) -> str:
     csv(folder, PEOPLE)
     return 'x : real from "t.csv".name'
@@ -390,6 +396,28 @@ def idx_compressed_and_cut_off(folder: Path) -> str:
     (folder / "x-idx3-ubyte.gz").write_bytes(gzip.compress(np.random.default_rng(0).bytes(900), mtime=0)[:-100])
     (folder / "x-idx3-ubyte.gz").write_bytes(gzip.compress(idx(10, 2, 2), mtime=0)[:-12])
     return 'x : real[2, 2] from "x-idx3-ubyte.gz"'
+
+
+@case
+def idx_with_a_wrong_checksum(folder: Path) -> str:
+    content = bytearray(gzip.compress(idx(10, 2, 2), mtime=0))
+    content[-8] ^= 1
+    (folder / "x-idx3-ubyte.gz").write_bytes(bytes(content))
+    return 'x : real[2, 2] from "x-idx3-ubyte.gz"'
+
+
+@case
+def images_of_a_split_in_two_folders(folder: Path) -> str:
+    for split in ("train", "val", "validation"):
+        picture(folder / "photos" / split / "a.png", 2, 2)
+    return 'x : real[2, 2] from "photos".image'
+
+
+@case
+def images_beside_the_splits(folder: Path) -> str:
+    for split in ("train", "test", "extra"):
+        picture(folder / "photos" / split / "a.png", 2, 2)
+    return 'x : real[2, 2] from "photos".image'
 
 
 @case

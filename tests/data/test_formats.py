@@ -271,6 +271,38 @@ def test_images_with_given_splits(tmp_path: Path, validation: str) -> None:
     assert values(splits.train)[:, 0].tolist() == [0, 20, 10, 30]
 
 
+def test_validation_rows_cut_from_sorted_images_are_of_every_class(tmp_path: Path) -> None:
+    for split, rows in (("Train", 30), ("test", 10)):
+        for i in range(rows):
+            picture(tmp_path / "photos" / split / "abc"[3 * i // rows] / f"{i}.png", np.full((2, 2), i, np.uint8))
+    splits = loaded('x : real[4] from flatten("photos".image)', 'y : categorical(3) from "photos".label', base=tmp_path)
+    assert splits.rule == {"rule": "given", "sizes": [23, 7, 10], "seed": 0, "streamed": False}
+    assert set(values(splits.validation, "y")) == {0, 1, 2}
+    for table in (splits.train, splits.validation):
+        assert np.array_equal(values(table)[:, 0] // 10, values(table, "y")), "images keep their labels"
+    assert values(splits.test)[:, 0].tolist() == list(range(10))
+
+
+def test_hidden_folders_hold_no_images_and_no_class(tmp_path: Path) -> None:
+    for i in range(10):
+        picture(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png", np.full((2, 2), i, np.uint8))
+    picture(tmp_path / "photos" / ".ipynb_checkpoints" / "1.png", np.full((2, 2), 99, np.uint8))
+    picture(tmp_path / "photos" / "a" / ".cache" / "1.png", np.full((2, 2), 99, np.uint8))
+    assert whole(loaded('x : real[4] from flatten("photos".image)', base=tmp_path)).max() == 9
+
+
+def test_images_are_turned_as_they_are_to_be_seen(tmp_path: Path) -> None:
+    pixels = RNG.integers(0, 256, (3, 4), dtype=np.uint8)
+    (tmp_path / "photos").mkdir()
+    for i in range(5):
+        image = Image.fromarray(pixels)
+        turn = image.getexif()
+        turn[0x0112] = 6  # a quarter to the left: shown turned to the right
+        image.save(tmp_path / "photos" / f"{i}.png", exif=turn)
+    found = whole(loaded('x : integer(0..255)[4, 3] from "photos".image', base=tmp_path))
+    assert np.array_equal(found[0], np.rot90(pixels, -1))
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "CMYK"])
 @pytest.mark.parametrize(("shape", "to"), [("[4, 5]", "L"), ("[4, 5, 3]", "RGB")])
 def test_images_are_grey_or_coloured_as_declared(tmp_path: Path, mode: str, shape: str, to: str) -> None:

@@ -14,6 +14,7 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource
 from dgmppl.graph.supports import BINARY, INTEGER, POSITIVE, REAL, SIMPLEX, SPHERE, UNIT, Support, Type
 from dgmppl.source import Span
+from tests.data.support import loaded, whole
 
 PIXELS = Type(Support("integer", 0, 16, 17), (64,))
 TENS = Type(Support("categorical", 0, 9, 10))
@@ -89,6 +90,13 @@ def test_transforms_apply_from_the_inside_out():
 def test_rescale_uses_the_declared_range_not_the_data():
     splits = load({"y": named("digits", "label", ("rescale", (0, 18)))}, {"y": Type(REAL)})
     assert set(np.unique(values(splits.train, "y"))) == set(range(0, 20, 2))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.3, 1e8 + 0.1])
+def test_standardize_leaves_a_column_of_one_value_near_zero(value, tmp_path):
+    np.save(tmp_path / "c.npy", np.full((100, 2), value))
+    splits = loaded('x : real[2] from standardize("c.npy")', base=tmp_path)
+    assert np.abs(whole(splits)).max() < 1e-6
 
 
 def test_standardize_uses_the_training_rows():

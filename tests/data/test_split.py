@@ -120,6 +120,18 @@ def test_labelled_rows_are_the_same_every_time_and_not_the_first_ones() -> None:
     assert np.flatnonzero(~np.isnan(first)).max() > 500
 
 
+def test_labels_that_are_missing_already_are_none_of_those_kept(tmp_path: Path) -> None:
+    y = np.arange(100) % 2.0
+    y[np.random.default_rng(0).permutation(60)[:30]] = np.nan
+    np.savez(tmp_path / "a.npz", y=y)
+    z = values(loaded('partial z : categorical(2) from labelled("a.npz".y, 20)', base=tmp_path).train, "z")
+    kept = ~np.isnan(z)
+    assert np.array_equal(z[kept], y[:60][kept])
+    assert np.bincount(z[kept].astype(int)).tolist() == [10, 10]
+    with pytest.raises(SpecError, match="31 labels are asked for, and 30 training rows have one"):
+        loaded('partial z : categorical(2) from labelled("a.npz".y, 31)', base=tmp_path)
+
+
 def test_labelled_numbers_are_kept_at_random(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.arange(50) + 0.5, v=np.arange(100.0).reshape(50, 2))
     for spec in ('partial z : real from labelled("a.npz".x, 7)', 'partial z : real[2] from labelled("a.npz".v, 7)'):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 _TRUTH = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
-_SEPARATORS = {";": "`;`", "\t": "tabs"}
+_SEPARATORS = {";": "`;`", "\t": "tabs", "|": "`|`"}
 # The header is row 1, as a spreadsheet shows it.
 _FIRST_ROW = 2
 _COUNTED = "rows are counted from 1, the header being the first and blank lines none"
@@ -64,12 +65,12 @@ def _header(path: Path) -> list[str]:
     return header
 
 
+# As pyarrow reads numbers: Python takes `1_0` and the digits of other scripts, too.
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
+
+
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return _NUMBER.fullmatch(text.strip()) is not None
 
 
 def _read(path: Path, header: Sequence[str], wanted: Sequence[str]) -> pa.Table:

@@ -82,6 +82,9 @@ def _read(path: Path, origin: Origin) -> tuple[Rows, Bounds]:
             values = bytearray()
             while len(values) < wanted and (piece := file.read(min(_PIECE, wanted - len(values)))):
                 values += piece
+            # The end of a compressed file has the checksum of all that came before.
+            if file.read(1):
+                raise ValueError(f"it has more than the {wanted} bytes of values that it announces")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"it is cut off or damaged: {error}") from None
     if len(values) < wanted:

@@ -25,6 +25,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
 # Modes whose values are no bytes: grey levels that a conversion would cut off at 255.
 _DEEP = ("I", "F")
+_ORIENTATION = 0x0112  # of EXIF; from 5 on, width and height are swapped
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -48,9 +49,7 @@ def open_folder(source: DataSource, base: Path, declared: Type) -> Opened:
         raise ValueError("it is a file; a file's format is told by the end of its name")
     if is_idx_folder(folder):
         return open_idx_folder(source, folder)
-    below = sorted(path for path in folder.iterdir() if path.is_dir())
-    given = {_SPLITS[path.name]: path for path in below if path.name in _SPLITS}
-    folders = given if "train" in given and len(given) > 1 else {"all": folder}
+    folders = _split_folders(source, folder)
     files = {split: _images(path) for split, path in folders.items()}
     empty = next((folders[split] for split, found in files.items() if not found), None)
     if empty is not None:
@@ -66,12 +65,35 @@ def open_folder(source: DataSource, base: Path, declared: Type) -> Opened:
         pixels = _Pixels(source, base, [file for found in files.values() for file in found], declared.elements)
         parts = {split: pixels.rows(found) for split, found in files.items()}
         bounds = (None, None) if pixels.mode in _DEEP else (0.0, 255.0)
-    return Opened(parts, *bounds, sorted=any(path.parent != folder for path in files.get("all", ())))
+    divided = "train" if "train" in folders else "all"
+    return Opened(parts, *bounds, sorted=any(path.parent != folders[divided] for path in files[divided]))
+
+
+def _split_folders(source: DataSource, folder: Path) -> dict[str, Path]:
+    """The subfolders for training, validation and test, where there are at least two of them; else the folder."""
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    given: dict[str, Path] = {}
+    for path in below:
+        split = _SPLITS.get(path.name.lower())
+        if split in given:
+            headline = f"{source.dataset} has two folders for {split}: {given[split].name} and {path.name}"
+            raise SpecError([Diagnostic("E517", headline, source.span, help="put their images into one of them")])
+        if split is not None:
+            given[split] = path
+    if "train" not in given or len(given) < 2:
+        return {"all": folder}
+    if len(given) < len(below):
+        other = next(path.name for path in below if path not in given.values())
+        headline = f"{source.dataset} has the folder {other} beside {' and '.join(p.name for p in given.values())}"
+        help_ = "folders are either splits (train, validation or val, test) or classes"
+        raise SpecError([Diagnostic("E517", headline, source.span, help=help_)])
+    return {split: given[split] for split in ("train", "validation", "test") if split in given}
 
 
 def _images(folder: Path) -> list[Path]:
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: path.parts)
+    shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(shown, key=lambda path: path.parts)
 
 
 def _name(source: DataSource, base: Path, path: Path) -> str:
@@ -103,6 +125,18 @@ def _labels(
         )
         for split, found in names.items()
     }
+
+
+def _upright(image: Any) -> tuple[int, int]:
+    """The size of an image as it is to be seen: cameras store it as the sensor lay, and how to turn it."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(_ORIENTATION, 1) >= 5 else (width, height)
+
+
+def _turned(image: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
 
 
 class _Pixels:
@@ -140,14 +174,14 @@ class _Pixels:
         return ArrayRows(array, ImageOrigin(self.source.dataset, counted="pixels are counted from 0", files=names))
 
     def _header(self, path: Path) -> tuple[tuple[int, int], str]:
-        size, mode = self._read(path, lambda image: (image.size, image.mode))
+        size, mode = self._read(path, lambda image: (_upright(image), image.mode))
         return size, "I" if mode.startswith("I;16") else mode
 
     def _decoded(self, path: Path) -> Values:
         convert = (
-            (lambda image: np.asarray(image))
+            (lambda image: np.asarray(_turned(image)))
             if self.mode in _DEEP
-            else (lambda image: np.asarray(image.convert(self.mode)))
+            else (lambda image: np.asarray(_turned(image).convert(self.mode)))
         )
         values: Values = self._read(path, convert)
         return values
