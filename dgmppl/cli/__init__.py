@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_diagnostics(error)
         return MISUSED if all(d.code.startswith("E7") for d in error.diagnostics) else WRONG
     except KeyboardInterrupt:
+        if is_first_process():
+            print("dgmppl: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, `head` say, has seen enough; stop Python from complaining about it at exit.

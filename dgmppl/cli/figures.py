@@ -78,7 +78,7 @@ def print_figures(found: Evaluation) -> None:
     for split, of in found.items():
         for name, figure in of.items():
             mean, error = mean_and_error(figure.estimate.mean, figure.estimate.standard_error)
-            unit = "" if figure.unit == name else figure.unit
+            unit = "" if name.endswith(figure.unit) else figure.unit
             rows.append((split, name, _ascii(mean), _ascii(error), unit, f"{figure.estimate.rows} rows"))
             notes |= dict.fromkeys(_notes(figure))
     if not rows:
