@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -64,7 +65,7 @@ from dgmppl.train.signals import Request, requests_to_end
 
 _PICTURED = 64
 # What may differ from the run's own when it is gone on with: they change when a fit ends, and nothing before that.
-_EXTENSIONS = ("train.epochs", "train.patience")
+EXTENSIONS = ("train.epochs", "train.patience")
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ def train_spec(
     """
     how, hooks = how or How(), hooks or Hooks()
     parts(checked)
+    # `a/../b` is a place even where there is no `a`.
+    out = Path(os.path.normpath(out))
     fabric = open_device(how.device, how.devices, how.precision)
     if is_first_process():
         verify_free(out, overwrite)
@@ -151,7 +154,7 @@ def resume_run(
     Args:
         path: the run folder.
         how: fields of `How` that are to differ from how the run was computed before.
-        overrides: new values of `train.epochs` and `train.patience`, which may lengthen a run that has finished.
+        overrides: new values of `train.epochs` and `train.patience`, to lengthen a run that has finished.
         expected: the spec that the run is thought to be of.
 
     Raises:
@@ -185,7 +188,8 @@ def resume_run(
         record = {**record, **_how_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
         record["settings"] = settings_as_data(plan.settings)
         run = Run(path, checked, record)
-        return model, _Work(run, model, splits, fabric, hooks).go_on(state["fit"] if state else None)
+        work = _Work(run, model, splits, fabric, hooks)
+        return model, work.go_on(state["fit"] if state else None, lengthened=bool(overrides))
 
 
 def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
@@ -197,8 +201,8 @@ def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
     record = read_record(path)
     names = [override.partition("=")[0].strip() for override in overrides]
     for name in names:
-        if name not in _EXTENSIONS:
-            help_ = f"only {' and '.join(_EXTENSIONS)} may change; train anew with --out for others"
+        if name not in EXTENSIONS:
+            help_ = f"only {' and '.join(EXTENSIONS)} may change; train anew with --out for others"
             raise _error("E625", f"{name} cannot be set anew: the run would not be the one that was begun", help_)
     old = [o for o in record["overrides"] if o.partition("=")[0].strip() not in names]
     checked = open_spec(path, record, (*old, *overrides))
@@ -215,14 +219,14 @@ def _fixed(overrides: object) -> list[str] | None:
     """The overrides that may not change while a run lasts."""
     if not isinstance(overrides, list):
         return None
-    return [o for o in overrides if o.partition("=")[0].strip() not in _EXTENSIONS]
+    return [o for o in overrides if o.partition("=")[0].strip() not in EXTENSIONS]
 
 
 def _verify_expected(path: Path, record: Mapping[str, Any], expected: Checked) -> None:
     name = expected.source.name
     if digest(format_spec(expected.source.text)) != record.get("spec_digest"):
         raise _error("E624", f"{path} is not a run of {name} as it is now", "train anew with --out")
-    if list(expected.overrides) != record["overrides"]:
+    if _fixed(list(expected.overrides)) != _fixed(record["overrides"]):
         made = " ".join(f"--set {o}" for o in record["overrides"]) or "no --set"
         raise _error("E624", f"{path} was begun with {made}, which is not what is set now", "train anew with --out")
 
@@ -252,14 +256,22 @@ class _Work:
         rows = self.rows["train"], self.rows["validation"]
         self.fitting = Fitting(model, *rows, self.plan.settings, fabric, spans)
 
-    def go_on(self, state: State | None) -> Run:
-        """Fits from `state`, or from the start, to the end or until a signal comes."""
+    def go_on(self, state: State | None, lengthened: bool = False) -> Run:
+        """Fits from `state`, or from the start, to the end or until a signal comes.
+
+        Raises:
+            SpecError: besides what goes wrong in the fit, when it is said to be lengthened and is not.
+        """
         path = self.run.path
         if state is not None:
             try:
                 self.fitting.restore(state)
             except (KeyError, ValueError, RuntimeError, TypeError):
                 raise _changed(path, "its checkpoint is of another model") from None
+            if lengthened and self.fitting.stopped:
+                behind = f"{len(self.fitting.epochs)} epochs behind it, the best being {self.fitting.best_epoch}"
+                help_ = "a larger train.epochs or train.patience lengthens it"
+                raise _error("E625", f"{path} has {behind}: with these settings nothing is left to do", help_)
         with ExitStack() as stack:
             if self.first:
                 stack.enter_context(hold(path))

@@ -48,14 +48,22 @@ def _train(options: argparse.Namespace) -> int:
     _verify_train(options)
     begun = options.resume is not None and (options.spec is None or (options.resume / "run.json").exists())
     checked = read_good(options.spec, overrides)[0] if options.spec else None
-    from dgmppl.lifecycle import Hooks, How, read_run_spec, resume_run, train_spec
+    from dgmppl.lifecycle import EXTENSIONS, Hooks, How, read_run_spec, resume_run, train_spec
+    from dgmppl.train.folder import read_record
     from dgmppl.train.progress import show_progress
     from dgmppl.train.rank import is_first_process
 
     how = {"device": options.device, "devices": options.devices, "precision": options.precision}
     how = {name: value for name, value in {**how, "compiled": options.compile}.items() if value is not None}
     out = options.resume or options.out
-    set_anew = [] if checked else overrides
+    set_anew, ended = overrides, False
+    if begun:
+        record = read_record(out)
+        if checked is not None:
+            # Of a run that was begun with this spec, only what may change is set anew.
+            names = (o for o in overrides if o.partition("=")[0].strip() in EXTENSIONS)
+            set_anew = [o for o in names if o not in record["overrides"]]
+        ended = record["state"] == "finished" and not set_anew
     plan = (checked or read_run_spec(out, set_anew)).plan
     with ExitStack() as stack:
         hooks = Hooks(every=options.checkpoint_every)
@@ -66,7 +74,11 @@ def _train(options: argparse.Namespace) -> int:
             _, run = resume_run(out, how, hooks, set_anew, checked)
         elif checked is not None:
             _, run = train_spec(checked, out, How(**how), hooks, overwrite=options.overwrite)
-    return _tell(run) if is_first_process() else FINE
+    if not is_first_process():
+        return FINE
+    if ended:
+        print(f"{out} had ended already, and is left as it is")
+    return _tell(run)
 
 
 def _verify_train(options: argparse.Namespace) -> None:

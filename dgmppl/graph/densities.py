@@ -25,7 +25,6 @@ from dgmppl.graph.values import (
     Chain,
     Constant,
     Density,
-    Family,
     Learned,
     Mixture,
     Points,
@@ -274,12 +273,3 @@ def _quoted(scope: Scope, expr: tree.Quotation, head: Head, ctx: Context) -> Quo
             )
         given.append(replace(value, type=wanted) if isinstance(value, Apply) else value)
     return Quoted(head.type, expr.span, key, tuple(given))
-
-
-def reads_points(density: Density) -> bool:
-    return any(isinstance(t, Points) for t in walk(density))
-
-
-def is_normal(density: Density) -> bool:
-    """Whether a density is a Normal, possibly relative to another."""
-    return isinstance(density, Residual) or (isinstance(density, Family) and density.kind == "Normal")

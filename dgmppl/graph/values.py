@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
-from dgmppl.graph.supports import Support, Type
+from dgmppl.graph.supports import Type
 from dgmppl.source import Span
 
 
@@ -267,7 +267,3 @@ def variables(term: object) -> tuple[str, ...]:
     """Names of the variables that an expression reads, in order of appearance, each once."""
     found = [t.variable for t in walk(term) if isinstance(t, (Use, Past))]
     return tuple(dict.fromkeys(found))
-
-
-def support_of(value: Value) -> Support:
-    return value.type.support

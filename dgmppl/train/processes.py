@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -82,19 +82,6 @@ class Processes:
         with _lost():
             distributed.broadcast_object_list(found, src=source)
         return found[0]
-
-    def first_does(self, action: Callable[[], Value]) -> Value | None:
-        """Lets the first process act while the others wait. What goes wrong there goes wrong here, too."""
-        result: Value | None = None
-        failed: SpecError | None = None
-        if self.rank == 0:
-            try:
-                result = action()
-            except SpecError as error:
-                failed = error
-        if self.share(failed is not None, 0):
-            raise failed or SpecError([Diagnostic("E622", "the first process of this run stopped")])
-        return result
 
     def _sum(self, own: Tensor) -> Tensor:
         with _lost():

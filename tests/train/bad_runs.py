@@ -152,7 +152,8 @@ def a_run_of_another_spec(folder: Path, patch: pytest.MonkeyPatch) -> None:
     (folder / "vae.dgm").write_text(VAE.replace("mlp[8](z)", "mlp[9](z)"))
 
 
-plain("a_run_with_other_settings", "train vae.dgm --resume stopped")
+plain("a_run_with_other_settings", "train vae.dgm --resume stopped --set train.batch=100")
+plain("a_run_that_is_not_lengthened", "train --resume ended --set train.epochs=1")
 
 
 @case("train --resume stopped")

@@ -90,15 +90,17 @@ def test_every_case_has_its_message_and_no_message_is_left_over():
 
 def bless() -> None:
     os.makedirs(FOLDER, exist_ok=True)
-    for path in FOLDER.glob("*.txt"):
-        path.unlink()
+    texts = {}
     with tempfile.TemporaryDirectory() as made:
         make_runs(Path(made))
         for name in CASES:
             with tempfile.TemporaryDirectory() as folder:
                 shutil.copytree(made, Path(folder) / "here")
-                text = said(name, Path(folder) / "here")
-                (FOLDER / f"{name}.txt").write_text(text, encoding="utf-8", newline="\n")
+                texts[name] = said(name, Path(folder) / "here")
+    for path in FOLDER.glob("*.txt"):
+        path.unlink()
+    for name, text in texts.items():
+        (FOLDER / f"{name}.txt").write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dgmppl import pipeline
+from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
@@ -187,6 +188,22 @@ def test_a_finished_run_can_be_lengthened(whole, tmp_path):
     assert code(resume_run, run, overrides=["train.batch=100"]) == "E625"
 
 
+def test_the_line_of_a_scheduler_still_holds_for_a_run_that_was_lengthened(tmp_path, capsys):
+    """`train SPEC --resume RUN` begins, goes on, and leaves alone."""
+    spec, run = tmp_path / "model.dgm", tmp_path / "run"
+    spec.write_text(VAE)
+    line = ["train", str(spec), "--device", "cpu", "--resume", str(run)]
+    assert main(line) == 0
+    assert main([*line, "--set", "train.epochs=4"]) == 0
+    assert len(course(run)) == 4
+    capsys.readouterr()
+    for again in (line, [*line, "--set", "train.epochs=4"]):
+        assert main(again) == 0
+        assert "had ended already" in capsys.readouterr().out
+    assert main([*line, "--set", "train.epochs=3"]) == 1
+    assert "nothing is left to do" in capsys.readouterr().err
+
+
 def test_a_lengthened_run_can_be_killed_before_its_next_checkpoint(whole, tmp_path):
     run = tmp_path / "run"
     begin(tmp_path, overrides=("train.epochs=2", "train.batch=200"))
@@ -249,7 +266,7 @@ def test_the_spec_that_is_expected(stopped, tmp_path):
     other.write_text(VAE.replace("mlp[8](z)", "mlp[9](z)"))
     assert code(resume_run, stopped, expected=pipeline.read(other, tuple(CHANGED))) == "E624"
     assert code(resume_run, stopped, expected=pipeline.read(spec)) == "E624"
-    resume_run(stopped, expected=pipeline.read(spec, tuple(CHANGED)))
+    resume_run(stopped, expected=pipeline.read(spec, ("train.batch=200",)))
 
 
 def test_changed_or_missing_data_is_noticed(tmp_path):
