@@ -82,6 +82,9 @@ class Report:
         for v in self.graph.data:
             if v.type.shape == () and v.type.support.finite and (v.type.support.size or 0) <= _MOST_CLASSES:
                 return v.name, self.rows(most)[v.name][self.whole(most)]
+        if self.splits.rule.get("streamed"):
+            # Streamed rows are shuffled by blocks, a label that is loaded by itself row by row: they would not match.
+            return None
         for v in self.graph.data:
             table = None if v.data is None else self._label_table(v.data)
             if table is not None and table.rows == self.splits.test.rows:
