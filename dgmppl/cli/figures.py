@@ -49,18 +49,22 @@ def add_commands(add: Add) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
     from dgmppl.report.evaluate import evaluate
     from dgmppl.train.folder import finite_only
 
-    found = evaluate(
-        options.run,
-        samples=options.samples,
-        seed=options.seed,
-        device=options.device,
-        splits=options.split,
-        importance=options.importance,
-        measures=options.measures,
-    )
+    with Console(stderr=True).status("") as status:
+        found = evaluate(
+            options.run,
+            samples=options.samples,
+            seed=options.seed,
+            device=options.device,
+            splits=options.split,
+            importance=options.importance,
+            measures=options.measures,
+            told=status.update,
+        )
     if options.format == "json":
         data = {split: {name: figure.as_data() for name, figure in of.items()} for split, of in found.items()}
         print(json.dumps(finite_only(data), indent=2))

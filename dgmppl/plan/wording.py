@@ -57,7 +57,44 @@ def latex_kl(q: Factor, p: Factor) -> str:
 
 def latex_rows(name: str, which: str) -> str:
     """The indicator of the rows in which a partial variable is seen, or missing."""
-    return rf"\mathbb{{1}}[{latex_name(name)}\ \mathrm{{{which}}}]\,"
+    return rf"\,\mathbf{{1}}[{latex_name(name)}\ \mathrm{{{which}}}]\,"
+
+
+# What D maximises and the model minimises, or each of them maximises, as dgmppl.runtime.games has it.
+_GAMES = {
+    "nonsaturating": (
+        "{D}: max E_data[log s({of})] + E_model[log s(-{of})]; model: max E_model[log s({of})], s the sigmoid",
+        r"\max_{{{D}}} \mathbb{{E}}_{{\mathrm{{data}}}}[\log \sigma({of})] + "
+        r"\mathbb{{E}}_{{\theta}}[\log \sigma(-{of})], \quad "
+        r"\max_{{\theta}} \mathbb{{E}}_{{\theta}}[\log \sigma({of})]",
+    ),
+    "wasserstein": (
+        "min over the model, max over {D}: E_data[{of}] - E_model[{of}]",
+        r"\min_{{\theta}} \max_{{{D}}} \mathbb{{E}}_{{\mathrm{{data}}}}[{of}] - \mathbb{{E}}_{{\theta}}[{of}]",
+    ),
+    "hinge": (
+        "{D}: max E_data[min(0, {of} - 1)] + E_model[min(0, -{of} - 1)]; model: max E_model[{of}]",
+        r"\max_{{{D}}} \mathbb{{E}}_{{\mathrm{{data}}}}[\min(0, {of} - 1)] + "
+        r"\mathbb{{E}}_{{\theta}}[\min(0, -{of} - 1)], \quad \max_{{\theta}} \mathbb{{E}}_{{\theta}}[{of}]",
+    ),
+    "least_squares": (
+        "{D}: min 1/2 E_data[({of} - 1)^2] + 1/2 E_model[{of}^2]; model: min 1/2 E_model[({of} - 1)^2]",
+        r"\min_{{{D}}} \tfrac{{1}}{{2}} \mathbb{{E}}_{{\mathrm{{data}}}}[({of} - 1)^2] + \tfrac{{1}}{{2}} "
+        r"\mathbb{{E}}_{{\theta}}[{of}^2], \quad "
+        r"\min_{{\theta}} \tfrac{{1}}{{2}} \mathbb{{E}}_{{\theta}}[({of} - 1)^2]",
+    ),
+}
+
+
+def _game(g: GamePlan, sides: str, latex_sides: str) -> tuple[str, str]:
+    """The game of an adversary in words and in LaTeX, with its penalty."""
+    shown, typeset = _GAMES[g.game]
+    shown, typeset = shown.format(D=g.adversary, of=sides), typeset.format(D=g.adversary, of=latex_sides)
+    if g.penalty:
+        size = number_text(g.penalty)
+        shown += f"; {g.adversary} pays {size} E[(|grad {g.adversary}| - 1)^2]"
+        typeset += rf" - {size}\, \mathbb{{E}}[(\lVert \nabla {g.adversary} \rVert - 1)^2]"
+    return shown, typeset
 
 
 def describe_objective(
@@ -126,10 +163,10 @@ def describe_objective(
     latex = " ".join([latex, *(_signed(t.latex, 1, t.weight) for t in beside)])
     for g in games:
         sides = f"{g.adversary}({', '.join(_arguments(graph, g))})"
-        formula = f"{formula} + game({sides})" if formula else f"min over the model, max over {g.adversary}: {sides}"
         inside = ", ".join(map(latex_name, _arguments(graph, g)))
-        shown = rf"\min_{{\theta}} \max_{{{g.adversary}}} {g.adversary}({inside})"
-        latex = f"{latex} + {shown}" if latex else shown
+        shown, typeset = _game(g, sides, f"{g.adversary}({inside})")
+        formula = f"{formula} + game({sides})" if terms else f"{formula}; {shown}" if formula else shown
+        latex = rf"{latex}, \quad {typeset}" if latex else typeset
     reasons = tuple(s.because for s in elimination.steps if isinstance(s, (Dequantise, Invert)))
     reasons += tuple(s.because for s in elimination.steps if isinstance(s, (Draw, Sum, GivenSome, Settle)))
     reasons += tuple(t.because for t in beside)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def evaluate(
     splits: Sequence[str] = (),
     importance: int | None = None,
     measures: bool | None = None,
+    told: Callable[[str], None] = lambda what: None,
 ) -> Evaluation:
     """The figures of a run's model by split and name.
 
@@ -68,6 +69,7 @@ def evaluate(
         splits: their names; all of them when empty.
         importance: also give the importance-weighted bound with so many samples.
         measures: also measure samples against rows; None: where no likelihood or bound of it can be given.
+        told: called with what comes next, in a few words.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -82,14 +84,19 @@ def evaluate(
         for split, table in data:
             if splits and split not in splits:
                 continue
+            told(f"{split}: figures")
             rows = open_examples(table, model.data, model.device)
             found[split] = with_units(evaluate_figures(model, rows, samples, seed), graph, plan)
             if tighter is not None:
                 bound = evaluate_figures(tighter, rows, samples, seed)["elbo"]
                 found[split] |= with_units({f"iwae({importance})": bound}, graph, plan)
             if measures or (measures is None and likelihood(plan) is None):
-                found[split] |= measure(model, graph, rows, seed)
+                found[split] |= measure(model, graph, rows, seed, told=_sets_told(told, split))
     return found
+
+
+def _sets_told(told: Callable[[str], None], split: str) -> Callable[[int, int], None]:
+    return lambda done, sets: told(f"{split}: samples, set {done + 1} of {sets}")
 
 
 def with_units(figures: Mapping[str, Estimate], graph: Graph, plan: Plan) -> dict[str, Figure]:
@@ -103,7 +110,14 @@ def with_units(figures: Mapping[str, Estimate], graph: Graph, plan: Plan) -> dic
     return found
 
 
-def measure(model: GenerativeModel, graph: Graph, rows: Data, seed: int = 0, sets: int = SETS) -> dict[str, Figure]:
+def measure(
+    model: GenerativeModel,
+    graph: Graph,
+    rows: Data,
+    seed: int = 0,
+    sets: int = SETS,
+    told: Callable[[int, int], None] = lambda done, sets: None,
+) -> dict[str, Figure]:
     """MMD, precision and recall of a model's samples against rows of a split.
 
     Each is the mean over `sets` sets of samples, as many in each as there are rows, with the standard error of that
@@ -114,14 +128,18 @@ def measure(model: GenerativeModel, graph: Graph, rows: Data, seed: int = 0, set
     count = len(next(iter(known.values())))
     if count <= NEIGHBOURS:
         return {}
+    # Samples of some models take long: set by set, so that it can be told how far it is.
     with seeded(seed, model.device):
-        drawn = draw(model, graph, sets * count, known)
+        several: list[Arrays] = []
+        for k in range(sets):
+            told(k, sets)
+            several.append(draw(model, graph, count, known))
     # A variable that is not seen in some of the rows is left out.
-    modelled = {name: known[name] for name in drawn if np.isfinite(known[name]).all()}
+    modelled = {name: known[name] for name in several[0] if np.isfinite(known[name]).all()}
     types = {name: graph[name].type for name in modelled}
     values: dict[str, list[float]] = {name: [] for name in MEASURES}
-    for k in range(sets):
-        one: Arrays = {name: drawn[name][k * count : (k + 1) * count] for name in modelled}
+    for drawn in several:
+        one: Arrays = {name: drawn[name] for name in modelled}
         finite = all(np.isfinite(values).all() for values in one.values())
         compared = features(one, modelled, types) if finite else None
         for name, one_measure in MEASURES.items():
