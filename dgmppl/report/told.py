@@ -192,6 +192,7 @@ def curves(report: Report) -> Html | None:
     note += " Losses are means over the epoch"
     note += ", in nats an example." if report.plan.terms and not report.plan.games else "."
     note += f" The learning rate was {', '.join(rates)} throughout." if rates else ""
+    note += " Scales follow from what comes after the first twentieth of the epochs; a start beyond them is cut off."
     return join([tag("div", *panels, class_="panels"), tag("p", note.strip(), class_="note")])
 
 
