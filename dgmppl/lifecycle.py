@@ -352,7 +352,11 @@ class _Work:
         run = replace(self.run, record=end_record(self.run.record, "finished", result, figures))
         self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))
         self._write(lambda: write_picture(samples, self.graph, path / "samples.png"))
-        write_report(path, self.model, run, self.splits)
+        try:
+            write_report(path, self.model, run, self.splits)
+        except SpecError as error:
+            help_ = f"`dgmppl train --resume {path}` writes what is missing; the weights are there"
+            raise SpecError([replace(d, help=d.help or help_) for d in error.diagnostics]) from None
         self._write(lambda: write_json(path / RECORD, run.record))
         return run
 

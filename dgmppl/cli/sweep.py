@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from dgmppl.cli.arguments import FINE, SIGNALLED, Add, add_device, add_spec, argument, count, path, positive
+from dgmppl.cli.arguments import FINE, SIGNALLED, WRONG, Add, add_device, add_spec, argument, count, path, positive
 
 if TYPE_CHECKING:
     from dgmppl.sweep.run import Summary
@@ -74,6 +74,9 @@ def _sweep(options: argparse.Namespace) -> int:
         _print_summary(summary, wanted.search.figure)
     if status != FINE:
         print("interrupted: the same command goes on with the sweep", file=sys.stderr)
+    elif summary.rows and all(row.state == "failed" for row in summary.rows):
+        print("every trial failed, for the reasons above: are the ranges too wide?", file=sys.stderr)
+        return WRONG
     return status
 
 

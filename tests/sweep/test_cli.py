@@ -105,6 +105,12 @@ def test_a_trial_that_fails_is_recorded_and_the_sweep_goes_on(spec: Path, capsys
     assert "failed: E61" in Path("s/report.html").read_text(encoding="utf-8")
 
 
+def test_a_sweep_of_which_nothing_came_is_no_success(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = "small.dgm --over 'train.optimizer=sgd(1e37) | sgd(1e38)' --set train.epochs=3 --trials 2 --out s"
+    _, said = sweep(arguments, capsys, status=1)
+    assert "every trial failed" in said
+
+
 def test_what_is_wrong_with_all_trials_ends_the_sweep(
     spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
