@@ -76,5 +76,11 @@ class Splits:
     fingerprint: str
     rule: Mapping[str, Any]
 
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """The texts that the values 0, 1, ... of a variable stand for, where it was read from texts."""
+        origins = {name: rows.origin for name, rows in self.train.columns.items()}
+        return {name: origin.classes for name, origin in origins.items() if origin.classes}
+
     def __iter__(self) -> Iterator[tuple[str, Table]]:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))

@@ -67,7 +67,9 @@ def _conditions(report: Report) -> tuple[dict[str, Array] | None, int | None, st
         low, size = int(support.low or 0), support.size or 0
         if 0 < size <= _MOST_VALUES:
             values = np.arange(low, low + size, dtype=np.float32)
-            note = f"Each row of images has one value of {names[0]}, from {low} to {low + size - 1}."
+            images = any(image_shape(v.type.shape) for v in report.graph.observed)
+            what = "Each row of images has" if images else f"Each {_EACH} samples have"
+            note = f"{what} one value of {names[0]}, from {low} to {low + size - 1}."
             return {names[0]: values.repeat(_EACH)}, _EACH, note
     rows = report.rows(_count(report))
     if not rows:
@@ -98,6 +100,7 @@ def reconstructions(report: Report) -> Html | None:
     if not panels:
         return None
     note = "Each row goes through the means of its latents to the mean of p; where there is no mean, through a draw."
+    note += " Other variables of the row are as they are." if len(rows) > 1 else ""
     return join([tag("div", *panels, class_="beside"), tag("p", note, class_="note")])
 
 

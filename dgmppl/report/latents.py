@@ -41,18 +41,25 @@ def infer(model: GenerativeModel, graph: Graph, plan: Plan, rows: Mapping[str, T
 def reconstruct(model: GenerativeModel, graph: Graph, plan: Plan, rows: Mapping[str, Tensor]) -> Values:
     """Rows of data as the model gives them back through their latents: the mean of each p where it has one.
 
-    Empty where an observed variable does not follow from latents that are drawn from a q.
+    Each variable is given the latents and the row's other variables.
+
+    Variables that do not follow from latents that are drawn from a q are left out.
     """
     latents = infer(model, graph, plan, rows)
     if not latents:
         return {}
-    known = {**latents, **{name: rows[name] for name in graph.conditions}}
-    for step in plan.generate:
-        if step.variable not in known:
-            _take(model, graph, "p", step, known, len_of(rows))
-    found = {v.name: known[v.name] for v in graph.observed if v.name in known and v.name not in graph.conditions}
     depends = _depends(graph, tuple(latents))
-    return {name: value for name, value in found.items() if name in depends}
+    found: Values = {}
+    for v in graph.observed:
+        if v.name not in depends or v.name in graph.conditions:
+            continue
+        known = {**latents, **{name: value for name, value in rows.items() if name != v.name}}
+        for step in plan.generate:
+            if step.variable not in known:
+                _take(model, graph, "p", step, known, len_of(rows))
+        if v.name in known:
+            found[v.name] = known[v.name]
+    return found
 
 
 def invert(model: GenerativeModel, graph: Graph, plan: Plan, rows: Mapping[str, Tensor]) -> Values:

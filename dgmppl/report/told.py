@@ -208,6 +208,8 @@ def data(report: Report) -> Html | None:
     rows: list[tuple[object, object]] = []
     if report.splits is not None:
         rows += [("rows", ", ".join(f"{name} {t.rows:,}" for name, t in report.splits))]
+        for name, texts in report.splits.classes.items():
+            rows += [(f"classes of {name}", ", ".join(f"{k} {text}" for k, text in enumerate(texts)))]
     rows += [("split", _rule_text(rule))] if rule else []
     rows += [("fingerprint", tag("code", f))] if (f := history.text("data", "fingerprint")) else []
     rows += [("folder", tag("code", f))] if (f := history.text("data_folder")) else []

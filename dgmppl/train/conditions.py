@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,13 @@ from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.graph.nodes import Graph
 
 
-def read_conditions(texts: Sequence[str], graph: Graph) -> dict[str, NDArray[np.float32]]:
+def read_conditions(
+    texts: Sequence[str], graph: Graph, classes: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, NDArray[np.float32]]:
     """For each condition of the graph an array (1, *shape) of the values given as `name=value,value,...`.
+
+    Args:
+        classes: the texts that the values 0, 1, ... of a variable stand for; a condition may be given as one.
 
     Raises:
         SpecError: for a name that is no condition, a value outside its type, or a condition without a value.
@@ -26,7 +31,10 @@ def read_conditions(texts: Sequence[str], graph: Graph) -> dict[str, NDArray[np.
             known = ", ".join(graph.conditions) or "it has none"
             help_ = did_you_mean(name, graph.conditions, f"conditions of the model: {known}")
             raise _error("E706", f"`{name}` is not a condition of {graph.name}", help_)
-        given[name] = _read_values(name, values, graph)
+        known_texts = list((classes or {}).get(name, ()))
+        if values.strip() in known_texts:
+            values = str(known_texts.index(values.strip()))
+        given[name] = _read_values(name, values, graph, known_texts)
     missing = [name for name in graph.conditions if name not in given]
     if missing:
         types = ", ".join(f"{name} : {graph[name].type.describe()}" for name in missing)
@@ -35,13 +43,16 @@ def read_conditions(texts: Sequence[str], graph: Graph) -> dict[str, NDArray[np.
     return given
 
 
-def _read_values(name: str, text: str, graph: Graph) -> NDArray[np.float32]:
+def _read_values(name: str, text: str, graph: Graph, classes: Sequence[str]) -> NDArray[np.float32]:
     declared = graph[name].type
     is_declared = f"`{name}` is declared {declared.describe()}"
     try:
         values = np.array([float(value) for value in text.split(",")])
     except ValueError:
-        raise _error("E706", f"{is_declared}, but --set gives {text!r}", "values are numbers") from None
+        help_ = did_you_mean(
+            text.strip(), classes, f"its classes: {', '.join(classes)}" if classes else "values are numbers"
+        )
+        raise _error("E706", f"{is_declared}, but --set gives {text!r}", help_) from None
     if values.size != declared.elements:
         raise _error("E706", f"{is_declared}, but --set gives {values.size} values, not {declared.elements}")
     row = values.reshape(1, *declared.shape)

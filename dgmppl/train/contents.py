@@ -59,7 +59,11 @@ def start_record(
         "spec_digest": digest(format_spec(checked.source.text)),
         "overrides": list(checked.overrides),
         **({"data_folder": str(base.resolve())} if from_files else {}),
-        "data": {"fingerprint": splits.fingerprint, "split": dict(splits.rule)},
+        "data": {
+            "fingerprint": splits.fingerprint,
+            "split": dict(splits.rule),
+            **({"classes": {name: list(texts) for name, texts in splits.classes.items()}} if splits.classes else {}),
+        },
         "settings": settings_as_data(plan.settings),
         **how,
         "weights": sum(p.numel() for p in model.parameters()),

@@ -109,7 +109,7 @@ def sample_run(
         raise SpecError([Diagnostic("E703", f"samples are written to .png or .npz, not to {out.name}")])
     model, run = load_run(path, device)
     graph, _ = parts(run.checked)
-    given = read_conditions(conditions, graph)
+    given = read_conditions(conditions, graph, _classes(run.record))
     with located(run.checked), seeded(seed, model.device):
         samples = draw(model, graph, n, given)
     try:
@@ -131,6 +131,19 @@ def evaluate_run(path: Path, *, samples: int = 1, seed: int = 0, device: str = "
             name: evaluate_figures(model, open_examples(table, model.data, model.device), samples, seed)
             for name, table in splits
         }
+
+
+def _classes(record: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The texts that values stand for, as `run.json` has them; none where it was edited to something else."""
+    data = record.get("data")
+    found = data.get("classes") if isinstance(data, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    return {name: texts for name, texts in found.items() if isinstance(texts, list) and all(map(_is_text, texts))}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def load_data(checked: Checked, base: Path) -> Splits:

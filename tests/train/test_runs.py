@@ -110,6 +110,28 @@ def test_a_condition_is_needed_and_checked(tmp_path):
     assert evaluate_run(run)["test"] == {}
 
 
+def test_a_condition_may_be_given_as_the_text_of_its_class(tmp_path):
+    rows = "".join(f"{k % 3 - 1},{('cat', 'ant', 'dog')[k % 3]}\n" for k in range(60))
+    (tmp_path / "t.csv").write_text("x,s\n" + rows)
+    text = """\
+model by_class
+observed x : real from "t.csv".x
+observed s : categorical(3) from "t.csv".s
+p(x | s) = Normal(mlp[8](s), 0.1)
+train { epochs = 60, batch = 12, lr = 0.03 }
+"""
+    _, written = train(tmp_path, text)
+    assert written.record["data"]["classes"] == {"s": ["ant", "cat", "dog"]}
+    for name, expected in (("cat", -1.0), ("ant", 0.0), ("dog", 1.0)):
+        sample_run(tmp_path / "run", 50, tmp_path / "s.npz", conditions=[f"s={name}"])
+        assert np.load(tmp_path / "s.npz")["x"].mean() == pytest.approx(expected, abs=0.2)
+    with pytest.raises(SpecError) as caught:
+        sample_run(tmp_path / "run", 5, tmp_path / "s.npz", conditions=["s=cow"])
+    assert caught.value.diagnostics[0].code == "E706"
+    edit_record(tmp_path / "run", data={"classes": {"s": [1, 2]}})
+    assert codes(sample_run, tmp_path / "run", 5, tmp_path / "s.npz", conditions=["s=cat"]) == ["E706"]
+
+
 def test_overrides_are_kept_with_the_run(tmp_path):
     _, written = train(tmp_path, VAE, overrides=["train.epochs=1", "train.batch=500"])
     assert written.record["overrides"] == ["train.epochs=1", "train.batch=500"]
