@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -97,10 +98,11 @@ def _tell(run: Run) -> int:
     """What became of a run, in a few lines; the exit status."""
     record, out = run.record, run.path
     kept = f"weights of epoch {record['best_epoch']} of {record['epochs']}"
-    if run.signal:
+    if record["state"] == "interrupted":
         print(f"{record['model']}: interrupted after {record['steps']} steps, in epoch {record['epochs'] + 1}")
         print(f"`dgmppl train --resume {out}` goes on; until then {out} has the {kept}")
-        return SIGNALLED + run.signal
+        # Where the signal came to another process of the run, this one knows only that it came.
+        return SIGNALLED + (run.signal or signal.SIGTERM)
     print(f"{record['model']}: {kept}, {record['seconds']:.0f} s on {record['device']}")
     _print_figures(record["figures"])
     print(f"results in {out}, samples in {out / 'samples.png'}")

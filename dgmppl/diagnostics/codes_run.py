@@ -215,7 +215,8 @@ CODES: dict[str, Code] = {
     "E622": Code(
         "process that is gone",
         "One of the processes that share a fit has ended, so that the others cannot go on.",
-        "What that process printed says why. `dgmppl train --resume RUN` goes on from the last checkpoint.",
+        "What that process printed says why, unless it was killed. `dgmppl train --resume RUN` goes on from the last "
+        "checkpoint.",
         "",
         "",
     ),

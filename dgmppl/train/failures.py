@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -68,8 +67,11 @@ def not_finite(
             example = int(wrong.nonzero()[0, 0]) if term.dim() else 0
             found = term.flatten()[example].item()
             headline = f"the term {name} is {found} for an example of the data {when}"
-            if name.startswith("log p(") and found == -math.inf:
-                help_ = "is every value of the data possible under this factor? " + help_
+            if name.startswith("log p(") and epoch == 1:
+                help_ = (
+                    "is every value of the data possible under this factor? One at the very end of its range is not "
+                    "under a tanh, a sigmoid or a Beta: rescale(..., 0.01, 0.99). Else " + help_
+                )
             return NotFinite(Diagnostic("E610", headline, spans.get(name), f"{found} nats", help=help_), bad.batch)
     loss = "the loss" if bad.player == "model" else f"the loss of the {bad.player}"
     return NotFinite(Diagnostic("E610", f"{loss} is {bad.value} {when}", help=help_), bad.batch)

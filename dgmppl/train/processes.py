@@ -94,5 +94,5 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        help_ = "what it printed says why; `dgmppl train --resume RUN` goes on from the last checkpoint"
+        help_ = "it has said why, unless it was killed; with --resume the run goes on from its last checkpoint"
         raise SpecError([Diagnostic("E622", "another process of this run has ended", help=help_)]) from error

@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,28 @@ def test_torchrun_starts_the_processes_too(tmp_path):
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
     train("latent/vae.dgm", tmp_path / "run", launcher=launcher)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["devices"] == 2
+
+
+def test_a_signal_to_one_process_interrupts_the_run(tmp_path):
+    """Whichever process it reaches, and the exit status tells."""
+    command = [
+        sys.executable,
+        "-m",
+        "dgmppl.cli",
+        "train",
+        ROOT / "specs" / "latent" / "vae.dgm",
+        "--out",
+        tmp_path / "run",
+    ]
+    command += ["--device", "cpu", "--devices", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.read_text()):
+        time.sleep(0.01)
+    (other,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(other), signal.SIGTERM)
+    said, _ = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "goes on" in said
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "interrupted"
