@@ -297,6 +297,8 @@ class _Work:
                     if not self.left_nothing:
                         self._end("failed")
                     raise
+            # Before the interpreter takes the connections down in an order of its own, which may abort a process.
+            self.fitting.processes.part()
             if result.stopped == "interrupted":
                 return self._end("interrupted", result, request)
             return self._finish(result)

@@ -20,6 +20,17 @@ from dgmppl.train.rank import is_first_process
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit status."""
+    status = _status(arguments)
+    if not is_first_process():
+        # A process that has only computed for another has nothing to tidy up; an accident in doing so would look
+        # like one of the run.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _status(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     command: Command = options.command
     try:

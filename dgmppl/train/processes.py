@@ -83,6 +83,13 @@ class Processes:
             distributed.broadcast_object_list(found, src=source)
         return found[0]
 
+    def part(self) -> None:
+        """Ends what connects the processes, once all of them are here: nothing is to be told any more."""
+        if self.count > 1:
+            with _lost():
+                distributed.barrier()
+            distributed.destroy_process_group()
+
     def _sum(self, own: Tensor) -> Tensor:
         with _lost():
             distributed.all_reduce(own)
