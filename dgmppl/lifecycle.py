@@ -60,7 +60,7 @@ from dgmppl.train.folder import (
     write_weights,
 )
 from dgmppl.train.rank import is_first_process
-from dgmppl.train.runs import Run, draw, load_data, load_run, located, open_spec
+from dgmppl.train.runs import Run, draw, fingerprint_of, load_data, load_run, located, open_spec
 from dgmppl.train.signals import Request, requests_to_end
 
 _PICTURED = 64
@@ -172,8 +172,7 @@ def resume_run(
     now = replace(_recorded_how(record), **(how or {}))
     fabric = open_device(now.device, now.devices, now.precision)
     splits = load_data(checked, Path(record.get("data_folder", path)))
-    data = record.get("data")
-    if splits.fingerprint != (data.get("fingerprint") if isinstance(data, dict) else None):
+    if splits.fingerprint != fingerprint_of(record):
         help_ = "put the data back as it was, or train anew with --out"
         raise _error("E626", f"the data of {path} is not what the run was begun with", help_)
     state, problems = read_checkpoint(path)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import FINE, Add, add_device, count, path, positive
+from dgmppl.cli.files import print_warning
 
 if TYPE_CHECKING:
     from dgmppl.report.evaluate import Evaluation, Figure
@@ -64,6 +65,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             importance=options.importance,
             measures=options.measures,
             told=status.update,
+            warn=print_warning,
         )
     if options.format == "json":
         data = {split: {name: figure.as_data() for name, figure in of.items()} for split, of in found.items()}

@@ -286,6 +286,13 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "W621": Code(
+        "data that is not the run's",
+        "The data has other values or another split than when the run was begun, and is evaluated as it is now.",
+        "run.json has a digest of all values in their split, and the figures of the data that the run was fitted to.",
+        "",
+        "",
+    ),
     "E701": Code(
         "spec that cannot be read",
         "The path on the command line is no readable text file.",

@@ -24,7 +24,7 @@ from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.device import seeded
 from dgmppl.train.figures import CHUNK, Estimate, Moments, Rows, chunks_of, evaluate_figures
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
-from dgmppl.train.runs import Run, draw, load_data, load_run, located
+from dgmppl.train.runs import Run, changed_data, draw, load_data, load_run, located
 
 Data = Sequence[Tensor] | Rows
 
@@ -60,6 +60,7 @@ def evaluate(
     importance: int | None = None,
     measures: bool | None = None,
     told: Callable[[str], None] = lambda what: None,
+    warn: Callable[[Diagnostic], None] = lambda diagnostic: None,
 ) -> Evaluation:
     """The figures of a run's model by split and name.
 
@@ -70,6 +71,7 @@ def evaluate(
         importance: also give the importance-weighted bound with so many samples.
         measures: also measure samples against rows; None: where no likelihood or bound of it can be given.
         told: called with what comes next, in a few words.
+        warn: told when the data is no longer what the run was fitted to.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -79,6 +81,9 @@ def evaluate(
     graph, plan = parts(run.checked)
     tighter = _importance_model(model, run, importance) if importance is not None else None
     data = load_data(run.checked, Path(run.record.get("data_folder", path)))
+    changed = changed_data(run, data)
+    if changed is not None:
+        warn(changed)
     found: Evaluation = {}
     with located(run.checked):
         for split, table in data:

@@ -213,7 +213,11 @@ def data(report: Report) -> Html | None:
     rows += [("split", _rule_text(rule))] if rule else []
     rows += [("fingerprint", tag("code", f))] if (f := history.text("data", "fingerprint")) else []
     rows += [("folder", tag("code", f))] if (f := history.text("data_folder")) else []
-    return join([table(("variable", "type", "from"), sources), pairs(rows)])
+    note = None
+    if report.splits is not None and f and f != report.splits.fingerprint:
+        text = "The data is no longer what the run was fitted to. Figures are the run's own; rows are as they are now."
+        note = tag("p", text, class_="note")
+    return join([table(("variable", "type", "from"), sources), pairs(rows), note])
 
 
 def _source(source: DataSource | None) -> str:

@@ -189,7 +189,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise _error("E603", f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise _error("E603", f"cannot read {path}: it is no JSON", "dgmppl train writes it anew") from None
+        help_ = "take it back from a copy, or train anew: `dgmppl train SPEC --out RUN`"
+        raise _error("E603", f"cannot read {path}: it is no JSON", help_) from None
     if not isinstance(record, dict) or record.get("kind") != KIND:
         headline = f"{folder} is not a run folder: its {RECORD} was not written by dgmppl train"
         raise _error("E602", headline, "dgmppl train makes run folders")

@@ -74,6 +74,9 @@ def open_spec(path: Path, record: Mapping[str, Any], overrides: Sequence[str]) -
     try:
         return pipeline.read(path / SPEC, tuple(overrides))
     except SpecError as error:
+        if error.diagnostics[0].code == "E701":
+            headline = f"{path} is not a run folder: {error.diagnostics[0].headline}"
+            raise SpecError([Diagnostic("E602", headline, help="take it back from a copy, or train anew")]) from None
         help_ = f"was {RECORD} edited after the fit?"
         problems = [
             replace(d, code="E603", headline=f"{path / RECORD}: {d.headline}", help=help_) for d in error.diagnostics
@@ -131,6 +134,21 @@ def evaluate_run(path: Path, *, samples: int = 1, seed: int = 0, device: str = "
             name: evaluate_figures(model, open_examples(table, model.data, model.device), samples, seed)
             for name, table in splits
         }
+
+
+def fingerprint_of(record: Mapping[str, Any]) -> str | None:
+    """The digest of the data that a run was begun with; None where its record has none."""
+    data = record.get("data")
+    found = data.get("fingerprint") if isinstance(data, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def changed_data(run: Run, splits: Splits) -> Diagnostic | None:
+    """The warning for data that is no longer what the run was fitted to; None where it is."""
+    if fingerprint_of(run.record) in (None, splits.fingerprint):
+        return None
+    headline = f"the data of {run.path} is not what it was fitted to: this is about the data as it is now"
+    return Diagnostic("W621", headline, severity="warning", help="put it back as it was to see the run's own figures")
 
 
 def _classes(record: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -14,6 +14,8 @@ from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
+from dgmppl.report.evaluate import evaluate
+from dgmppl.report.page import report_run
 from dgmppl.train.batches import MemoryExamples
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, read_checkpoint, write_checkpoint
 from dgmppl.train.course import Watch
@@ -281,6 +283,11 @@ def test_changed_or_missing_data_is_noticed(tmp_path):
     changed[99, 2] = 1 - changed[99, 2]
     np.savez(mine, rows=changed)
     assert code(resume_run, run) == "E626"
+    warned = []
+    evaluate(run, warn=warned.append)
+    assert [(w.code, w.severity) for w in warned] == [("W621", "warning")]
+    page, _ = report_run(run)
+    assert "no longer what the run was fitted to" in page.read_text()
     mine.unlink()
     assert code(resume_run, run) == "E503"
     assert (run / CHECKPOINT).read_bytes() == checkpoint
