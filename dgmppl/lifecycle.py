@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -170,6 +171,9 @@ def resume_run(
     if record["state"] == "finished" and not overrides:
         return load_run(path)
     now = replace(_recorded_how(record), **(how or {}))
+    if now.precision != _recorded_how(record).precision:
+        headline = f"{path} was begun with --precision {_recorded_how(record).precision}, which changes its results"
+        raise _error("E625", headline, "leave --precision out to go on as it was begun")
     fabric = open_device(now.device, now.devices, now.precision)
     splits = load_data(checked, Path(record.get("data_folder", path)))
     if splits.fingerprint != fingerprint_of(record):
@@ -365,7 +369,9 @@ class _Work:
         try:
             action()
         except OSError as error:
-            help_ = f"make room; `dgmppl train --resume {self.run.path}` goes on from the last checkpoint"
+            help_ = f"`dgmppl train --resume {self.run.path}` goes on from the last checkpoint"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                help_ = f"make room; {help_}"
             headline = f"cannot write to {self.run.path}: {error.strerror or error}"
             raise _error("E607", headline, help_) from None
 

@@ -234,7 +234,8 @@ def _picture(found: Comparison) -> bytes:
     rows = max(1, math.ceil(len(series) / columns))
     figure = Figure(figsize=(4.2 * columns, 3.0 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, (group, name, courses) in zip(panels, series):
+    # The series first: the other way round zip takes a panel more than it has series for.
+    for (group, name, courses), axes in zip(series, panels):
         for k, key in enumerate(found.runs):
             points = courses.get(key, [])
             axes.plot([x for x, _ in points], [y for _, y in points], color=f"C{k % 10}", label=_literal(key))

@@ -11,7 +11,7 @@ from typing import Any
 
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.train.figures import Estimate
-from dgmppl.train.folder import read_record
+from dgmppl.train.folder import is_held, read_record
 
 METRICS = "metrics.jsonl"
 
@@ -62,9 +62,9 @@ class History:
 
     @property
     def state(self) -> str:
-        """ "running", "finished", "interrupted" or "failed"; records of old say how it stopped instead."""
-        stopped = "interrupted" if self.text("stopped") == "interrupted" else "finished"
-        return self.text("state", default=stopped)
+        """ "running", "killed" (nobody works on it any more), "finished", "interrupted" or "failed"."""
+        state = self.text("state", default="finished")
+        return "killed" if state == "running" and not is_held(self.path) else state
 
     @property
     def figures(self) -> dict[str, dict[str, Estimate]]:

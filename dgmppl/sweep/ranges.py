@@ -112,7 +112,7 @@ def parse_range(text: str) -> Range:
         return _choices(name, options)
     log = _LOG.fullmatch(values)
     interval = _INTERVAL.fullmatch(log[1] if log else values)
-    if interval is None:
+    if interval is None or "..." in values:
         if log or ".." in values:
             headline = f"the range of {name} is not two numbers: `{values.strip()}`"
             raise _error("E720", headline, f"low..high, or log(low..high): {_FORMS}")

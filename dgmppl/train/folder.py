@@ -138,6 +138,17 @@ def hold(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process works on a run."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with hold(folder):
+            return False
+    except SpecError as error:
+        return error.diagnostics[0].code == "E623"
+
+
 def _is_run(folder: Path) -> bool:
     try:
         read_record(folder)

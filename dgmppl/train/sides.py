@@ -26,7 +26,11 @@ class Side:
 
     @property
     def rate(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
+        """The learning rate of the last step; before the first, that of the first."""
+        if self.schedule is None:
+            return float(self.optimizer.param_groups[0]["lr"])
+        # The schedule is at the step that comes next.
+        return float(self.schedule.base_lrs[0] * self.schedule.lr_lambdas[0](max(0, self.schedule.last_epoch - 1)))
 
     def state(self) -> State:
         schedule = None if self.schedule is None else self.schedule.last_epoch
@@ -38,4 +42,4 @@ class Side:
         self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
         if self.schedule is not None:
             self.schedule.last_epoch = state["schedule"]
-            self.schedule._last_lr = [self.rate]
+            self.schedule._last_lr = [self.optimizer.param_groups[0]["lr"]]

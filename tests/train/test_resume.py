@@ -15,6 +15,7 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
 from dgmppl.report.evaluate import evaluate
+from dgmppl.report.history import read_history
 from dgmppl.report.page import report_run
 from dgmppl.train.batches import MemoryExamples
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, read_checkpoint, write_checkpoint
@@ -164,6 +165,19 @@ def test_a_signal_ends_a_run_that_goes_on_to_the_same_bits(whole, stopped):
     for entry in ("figures", "best_epoch", "epochs", "steps", "settings", "data", "spec_digest"):
         assert run.record[entry] == json.loads((whole / "run.json").read_text())[entry]
     assert (stopped / "report.html").exists()
+
+
+def test_the_precision_is_kept(stopped):
+    assert code(resume_run, stopped, {"precision": "bf16"}) == "E625"
+    assert json.loads((stopped / "run.json").read_text())["state"] == "interrupted"
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_runs(stopped):
+    record = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps({**record, "state": "running"}))
+    assert read_history(stopped).state == "killed"
+    with hold(stopped):
+        assert read_history(stopped).state == "running"
 
 
 def test_persistent_chains_go_on_too(tmp_path):

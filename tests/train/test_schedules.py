@@ -92,7 +92,10 @@ def test_both_players_end_where_the_decay_does():
     rows = MemoryExamples([torch.randn(60, generator=torch.Generator().manual_seed(0))])
     settings = dataclasses.replace(SETTINGS, batch=20, adversary_steps=3, decay=DecaySetting("linear", {"to": 0.5}))
     result = Fitting(TinyGan(), rows, rows, settings, open_device("cpu")).run(Watch())
-    assert result.epochs[-1].rates == pytest.approx({"adversary": 0.25, "model": 0.25})
+    # Of the last step: 54 of the adversary's, 18 of the model's, so that after one more both would be at the end.
+    assert result.epochs[-1].rates == pytest.approx(
+        {"adversary": 0.5 * (1 - 0.5 * 53 / 54), "model": 0.5 * (1 - 0.5 * 17 / 18)}
+    )
 
 
 def test_averaged_weights_are_a_mean_of_the_past():
