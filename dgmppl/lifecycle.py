@@ -55,6 +55,7 @@ from dgmppl.train.folder import (
     hold,
     new_folder,
     read_record,
+    verify_ended,
     verify_free,
     verify_writable,
     write_json,
@@ -88,7 +89,8 @@ class How:
 
 @dataclass(frozen=True)
 class Hooks:
-    """Who is told of a fit's course: `epoch` after each epoch, `step` as `Watch.step` is, `warn` of what was odd.
+    """Who is told of a fit's course: `epoch` after each epoch, `step` as `Watch.step` is, `warn` of what was odd,
+    `goes_on` of the epoch and the number of steps behind it where a run goes on.
 
     `every` is the number of seconds between checkpoints. `ended` is asked after each step whether to end, as a signal
     would have it.
@@ -97,6 +99,7 @@ class Hooks:
     epoch: Callable[[Epoch], None] = lambda epoch: None
     step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
     warn: Callable[[Diagnostic], None] = lambda diagnostic: None
+    goes_on: Callable[[int, int], None] = lambda epoch, step: None
     every: float = 30.0
     ended: Callable[[], bool] = lambda: False
 
@@ -169,6 +172,7 @@ def resume_run(
         _verify_expected(path, record, expected)
     _, plan = parts(checked)
     if record["state"] == "finished" and not overrides:
+        verify_ended(path, record)
         return load_run(path)
     now = replace(_recorded_how(record), **(how or {}))
     if now.precision != _recorded_how(record).precision:
@@ -182,6 +186,9 @@ def resume_run(
     state, problems = read_checkpoint(path)
     if state is None and problems:
         raise damaged(path, problems)
+    if state is None and is_first_process():
+        headline = f"{path} has no checkpoint: the run begins again"
+        hooks.warn(Diagnostic("W623", headline, severity="warning", help="it comes to the same end"))
     for problem in problems if is_first_process() else ():
         help_ = "the run goes on from the checkpoint before it"
         hooks.warn(Diagnostic("W620", problem, severity="warning", help=help_))
@@ -288,6 +295,8 @@ class _Work:
                     events.write(epoch)
                 self.hooks.epoch(epoch)
 
+            if state is not None:
+                self.hooks.goes_on(len(self.fitting.epochs) + 1, self.fitting.steps)
             with requests_to_end() as request:
                 watch = Watch(
                     told, self.hooks.step, self._keep, self.hooks.every, lambda: request() or self.hooks.ended()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def _train(options: argparse.Namespace) -> int:
         hooks = Hooks(every=options.checkpoint_every)
         if is_first_process():
             progress = stack.enter_context(show_progress(plan.settings.epochs if plan else 0))
-            hooks = Hooks(progress.on_epoch, progress.on_step, print_warning, options.checkpoint_every)
+            hooks = Hooks(progress.on_epoch, progress.on_step, print_warning, _say_where, options.checkpoint_every)
         if begun:
             _, run = resume_run(out, how, hooks, set_anew, checked)
         elif checked is not None:
@@ -80,6 +81,10 @@ def _train(options: argparse.Namespace) -> int:
     if ended:
         print(f"{out} had ended already, and is left as it is")
     return _tell(run)
+
+
+def _say_where(epoch: int, steps: int) -> None:
+    print(f"going on in epoch {epoch}, after {steps} steps", file=sys.stderr)
 
 
 def _verify_train(options: argparse.Namespace) -> None:

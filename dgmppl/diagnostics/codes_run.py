@@ -286,6 +286,20 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "W622": Code(
+        "run that has not finished",
+        "The run was interrupted, killed, failed, or goes on; what is shown is about its best weights so far.",
+        "",
+        "",
+        "",
+    ),
+    "W623": Code(
+        "run without a checkpoint",
+        "The run was stopped before its first checkpoint, or its checkpoints were deleted, so it begins again.",
+        "It comes to the same end.",
+        "",
+        "",
+    ),
     "W621": Code(
         "data that is not the run's",
         "The data has other values or another split than when the run was begun, and is evaluated as it is now.",

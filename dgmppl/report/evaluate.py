@@ -24,7 +24,7 @@ from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.device import seeded
 from dgmppl.train.figures import CHUNK, Estimate, Moments, Rows, chunks_of, evaluate_figures
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
-from dgmppl.train.runs import Run, changed_data, draw, load_data, load_run, located
+from dgmppl.train.runs import Run, changed_data, draw, load_data, load_run, located, unfinished
 
 Data = Sequence[Tensor] | Rows
 
@@ -71,7 +71,7 @@ def evaluate(
         importance: also give the importance-weighted bound with so many samples.
         measures: also measure samples against rows; None: where no likelihood or bound of it can be given.
         told: called with what comes next, in a few words.
-        warn: told when the data is no longer what the run was fitted to.
+        warn: told when the run has not finished, or its data is no longer what it was fitted to.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -81,9 +81,9 @@ def evaluate(
     graph, plan = parts(run.checked)
     tighter = _importance_model(model, run, importance) if importance is not None else None
     data = load_data(run.checked, Path(run.record.get("data_folder", path)))
-    changed = changed_data(run, data)
-    if changed is not None:
-        warn(changed)
+    for found_odd in (unfinished(run), changed_data(run, data)):
+        if found_odd is not None:
+            warn(found_odd)
     found: Evaluation = {}
     with located(run.checked):
         for split, table in data:

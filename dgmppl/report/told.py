@@ -26,12 +26,14 @@ from dgmppl.train.figures import Estimate
 
 DASH = "–"
 
+_UNENDED = ("running", "killed", "interrupted")
+
 
 def head(report: Report) -> Html:
     """Title, state and the numbers to see first."""
     history = report.history
     state = history.state
-    known = {"running", "finished", "interrupted", "failed"}
+    known = {*_UNENDED, "finished", "failed"}
     badge = tag("span", state, class_=f"state {state}" if state in known else "state")
     tiles = [(name, value) for name, value in _tiles(report) if value]
     return tag(
@@ -75,7 +77,7 @@ def figures(report: Report) -> Html | None:
             "the standard error of that mean. Precision and recall are better when larger, mmd2 when closer to 0."
         )
     if not rows:
-        why = "The figures come with the end of the run." if report.history.state == "running" else "There are none."
+        why = "The figures come with the end of the run." if report.history.state in _UNENDED else "There are none."
         return tag("p", why, class_="note")
     columns = ("split", "figure", "mean", "standard error", "unit", "rows")
     return join([table(columns, rows, numbers=(2, 3, 5)), *(tag("p", note, class_="note") for note in notes)])

@@ -34,7 +34,7 @@ def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_packed(state, tensors))
-    header = {"format": str(FORMAT), "structure": structure, "checksum": _checksum(tensors)}
+    header = {"format": str(FORMAT), "structure": structure, "checksum": checksum(tensors)}
     write_atomically(folder / CHECKPOINT, save(tensors, header), keep=folder / PREVIOUS)
 
 
@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise _Damaged(str(error)) from None
     if header.get("format") != str(FORMAT):
         raise _Damaged(f"it has format {header.get('format')!r}, this version reads {FORMAT}")
-    if header.get("checksum") != _checksum(tensors):
+    if header.get("checksum") != checksum(tensors):
         raise _Damaged("its checksum is not that of its content")
     try:
         state = _unpacked(json.loads(header.get("structure", "")), tensors)
@@ -128,7 +128,7 @@ def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     return value
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
+def checksum(tensors: Mapping[str, Tensor]) -> str:
     total = 0
     for name in sorted(tensors):
         total = zlib.crc32(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().data, total)

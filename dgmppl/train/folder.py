@@ -28,11 +28,11 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.train.checkpoint import write_atomically
+from dgmppl.train.checkpoint import checksum, write_atomically
 
 KIND = "dgmppl run"
 FORMAT = 2
@@ -219,11 +219,29 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def verify_ended(folder: Path, record: Mapping[str, Any]) -> None:
+    """Raises a SpecError (E603) when the record of a finished run lacks what is told of one."""
+    for name, kind in _TOLD.items():
+        if not isinstance(record.get(name), kind):
+            help_ = "was it edited? take it back from a copy"
+            raise _error("E603", f"{folder / RECORD} has no {name} as a finished run has it", help_)
+
+
+_TOLD: Mapping[str, Any] = {
+    "model": str,
+    "device": str,
+    "epochs": int,
+    "best_epoch": int,
+    "seconds": (int, float),
+    "figures": dict,
+}
+
+
 def write_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
     """All weights and buffers as safetensors; a weight that two networks share is written for each."""
     state = {name: value.detach().cpu().clone().contiguous() for name, value in weights.items()}
     # Not save_file, whose files only their owner can read.
-    write_atomically(path, save(state))
+    write_atomically(path, save(state, {"checksum": checksum(state)}))
 
 
 def read_weights(model: torch.nn.Module, path: Path) -> None:
@@ -236,9 +254,13 @@ def read_weights(model: torch.nn.Module, path: Path) -> None:
         raise _error("E604", f"there is no file {path}", "a run is opened with its weights; dgmppl train writes both")
     try:
         saved = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         headline = f"cannot read {path}: it is not a safetensors file ({error})"
         raise _error("E604", headline, "weights are read as safetensors only, which hold nothing but numbers") from None
+    if header.get("checksum", "") not in ("", checksum(saved)):
+        raise _error("E604", f"{path} is damaged: its checksum is not that of its content", "take it back from a copy")
     fill_weights(model, saved, path)
 
 

@@ -24,7 +24,7 @@ from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
 from dgmppl.train.checkpoint import CHECKPOINT, damaged, read_checkpoint
 from dgmppl.train.conditions import read_conditions
-from dgmppl.train.contents import Arrays, Figures, parts, write_arrays, write_picture
+from dgmppl.train.contents import Arrays, Figures, digest, parts, write_arrays, write_picture
 from dgmppl.train.device import open_device, seeded
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import RECORD, SPEC, WEIGHTS, fill_weights, read_record, read_weights
@@ -52,6 +52,11 @@ def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
     path = Path(path)
     record = read_record(path)
     checked = open_spec(path, record, record["overrides"])
+    if record.get("spec_digest") not in (None, digest(checked.source.text)):
+        help_ = "put it back as it was: the weights are those of another spec"
+        raise SpecError(
+            [Diagnostic("E624", f"{path} is not the run that was made: {path / SPEC} was edited since", help=help_)]
+        )
     parts(checked)
     where = open_device(device).device
     with located(checked), seeded(0, where):
@@ -141,6 +146,15 @@ def fingerprint_of(record: Mapping[str, Any]) -> str | None:
     data = record.get("data")
     found = data.get("fingerprint") if isinstance(data, dict) else None
     return found if isinstance(found, str) else None
+
+
+def unfinished(run: Run) -> Diagnostic | None:
+    """The warning for a run whose fit has not ended; None where it has."""
+    state = run.record["state"]
+    if state == "finished":
+        return None
+    headline = f"{run.path} has not finished, its state is {state}: this is about its best weights so far"
+    return Diagnostic("W622", headline, severity="warning", help=f"`dgmppl train --resume {run.path}` goes on with it")
 
 
 def changed_data(run: Run, splits: Splits) -> Diagnostic | None:

@@ -86,7 +86,7 @@ def test_what_a_reader_must_know_first(make):
     assert "different criteria (elbo, log_prob, none)" in remarks
     assert "different data" in remarks
     assert "c is interrupted." in remarks
-    assert "d is running and has no epochs yet." in remarks
+    assert "d is killed and has no epochs yet." in remarks
     assert "d has no metrics, so it has no curves." in remarks
 
 

@@ -122,13 +122,13 @@ def test_a_hostile_folder_is_shown_and_does_nothing(copy_of):
     kept = ("kind", "format", "overrides", "state", "spec_digest")
     changed = {key: value if key in kept else hostile(value) for key, value in record.items()}
     changed["data_folder"] = HOSTILE
+    del changed["spec_digest"]
     changed["figures"] = {f"test{HOSTILE}": {HOSTILE: {"mean": 1.0, "standard_error": 0.1, "rows": 3}}}
     (run / "run.json").write_text(json.dumps(changed))
     line = {"number": 1, "seconds": 1, "losses": {HOSTILE: 1.0}, "terms": {HOSTILE: 2.0}, "best": HOSTILE}
     (run / "metrics.jsonl").write_text((json.dumps(line) + "\n") * 2)
-    (run / "spec.dgm").write_text(
-        f"# {HOSTILE.replace(chr(0x202E), '')} </pre></code>\n" + (run / "spec.dgm").read_text()
-    )
+    spec = f"# {HOSTILE.replace(chr(0x202E), '')} </pre></code>\n" + (run / "spec.dgm").read_text()
+    (run / "spec.dgm").write_text(spec)
     (run / "graph.svg").write_text("<svg onload='alert(3)'><script>alert(3)</script></svg>")
     found = parse(report_run(run)[0])
     verify_harmless(found)
@@ -170,7 +170,8 @@ def test_a_run_without_weights_or_data_has_what_there_is(copy_of, tmp_path, caps
     for file in run.glob("*.safetensors"):
         file.unlink()
     record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**record, "state": "running", "figures": {}}))
+    changes = {"state": "running", "figures": {}, "spec_digest": None}
+    (run / "run.json").write_text(json.dumps({**record, **changes}))
     spec = (run / "spec.dgm").read_text().replace("threshold(digits.image, 8)", '"nowhere.npz".x')
     (run / "spec.dgm").write_text(spec)
     capsys.readouterr()

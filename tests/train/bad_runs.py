@@ -227,3 +227,15 @@ def pickled_weights(folder: Path, patch: pytest.MonkeyPatch) -> None:
 def weights_of_another_model(folder: Path, patch: pytest.MonkeyPatch) -> None:
     path = folder / "ended" / "spec.dgm"
     path.write_text(path.read_text().replace("mlp[8](z)", "mlp[9](z)"))
+    edit(folder, "ended", spec_digest=None)
+
+
+@case("evaluate ended")
+def an_edited_spec_is_not_evaluated(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    path = folder / "ended" / "spec.dgm"
+    path.write_text(path.read_text().replace("Normal(0, 1)", "Normal(0, 2)"))
+
+
+@case("train --resume ended")
+def an_edited_record_of_a_finished_run(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    edit(folder, "ended", figures=None)

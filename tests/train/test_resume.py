@@ -299,7 +299,7 @@ def test_changed_or_missing_data_is_noticed(tmp_path):
     assert code(resume_run, run) == "E626"
     warned = []
     evaluate(run, warn=warned.append)
-    assert [(w.code, w.severity) for w in warned] == [("W621", "warning")]
+    assert [(w.code, w.severity) for w in warned] == [("W622", "warning"), ("W621", "warning")]
     page, _ = report_run(run)
     assert "no longer what the run was fitted to" in page.read_text()
     mine.unlink()

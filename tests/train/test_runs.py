@@ -228,7 +228,16 @@ def test_weights_that_no_longer_fit(copy):
     text = (copy / "spec.dgm").read_text()
     assert "mlp[8](z)" in text
     (copy / "spec.dgm").write_text(text.replace("mlp[8](z)", "mlp[9](z)"))
+    assert codes(load_run, copy) == ["E624"]
+    edit_record(copy, spec_digest=None)
     assert codes(load_run, copy) == ["E605"]
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed(copy):
+    content = bytearray((copy / "weights.safetensors").read_bytes())
+    content[-1] ^= 64
+    (copy / "weights.safetensors").write_bytes(bytes(content))
+    assert codes(load_run, copy) == ["E604"]
 
 
 def test_an_override_of_the_record_is_no_advice_for_the_command_line(copy):
