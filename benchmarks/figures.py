@@ -29,6 +29,7 @@ from sklearn.svm import SVC
 
 from dgmppl import pipeline
 from dgmppl.lifecycle import How, train_spec
+from dgmppl.report.evaluate import evaluate
 from dgmppl.train import runs
 from dgmppl.train.device import seeded
 
@@ -44,19 +45,19 @@ def nats(path: Path) -> dict[str, float]:
     """Minus the test mean of the figure that chose the epoch, a likelihood or a bound on it, in nats an image."""
     name = runs.load_run(path)[0].criterion
     assert name in ("elbo", "log_prob"), f"{path}: {name} is no likelihood"
-    test = runs.evaluate_run(path, samples=1 if name == "log_prob" else DRAWS)["test"][name]
+    test = evaluate(path, samples=1 if name == "log_prob" else DRAWS)["test"][name].estimate
     return {"value": -test.mean, "standard_error": test.standard_error}
 
 
 def log_likelihood(path: Path) -> dict[str, float]:
     """The test mean of the exact log-likelihood, in nats an image."""
-    test = runs.evaluate_run(path)["test"]["log_prob"]
+    test = evaluate(path)["test"]["log_prob"].estimate
     return {"value": test.mean, "standard_error": test.standard_error}
 
 
 def error(path: Path) -> dict[str, float]:
     """The share of test images whose class is not the most probable one, in percent."""
-    test = runs.evaluate_run(path)["test"]["error"]
+    test = evaluate(path)["test"]["error"].estimate
     return {"value": 100 * test.mean, "standard_error": 100 * test.standard_error}
 
 

@@ -17,19 +17,15 @@ from lightning_fabric import Fabric
 from dgmppl import pipeline
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.graph.nodes import Graph
 from dgmppl.pipeline import Checked
-from dgmppl.plan.nodes import Plan
 from dgmppl.report.page import write_report
 from dgmppl.runtime import GenerativeModel
-from dgmppl.source import Source, Span
 from dgmppl.syntax.format import format_spec
 from dgmppl.train import failures
 from dgmppl.train.batches import open_examples
 from dgmppl.train.checkpoint import damaged, read_checkpoint, write_atomically, write_checkpoint
 from dgmppl.train.compilation import compile_networks
 from dgmppl.train.contents import (
-    Record,
     digest,
     end_record,
     metrics_line,
@@ -41,7 +37,7 @@ from dgmppl.train.contents import (
     write_start,
 )
 from dgmppl.train.course import Epoch, Fit, State, Watch
-from dgmppl.train.device import DEVICES, PRECISIONS, open_device, seeded
+from dgmppl.train.device import open_device, seeded
 from dgmppl.train.engine import Fitting
 from dgmppl.train.events import Events
 from dgmppl.train.figures import evaluate_figures
@@ -61,30 +57,15 @@ from dgmppl.train.folder import (
     write_json,
     write_weights,
 )
+from dgmppl.train.how import How, how_as_data, recorded_how
 from dgmppl.train.rank import is_first_process
 from dgmppl.train.runs import Run, draw, fingerprint_of, load_data, load_run, located, open_spec
 from dgmppl.train.signals import Request, requests_to_end
+from dgmppl.train.spans import term_spans
 
 _PICTURED = 64
 # What may differ from the run's own when it is gone on with: they change when a fit ends, and nothing before that.
-EXTENSIONS = ("train.epochs", "train.patience")
-
-
-@dataclass(frozen=True)
-class How:
-    """How a fit is computed. None of it changes what is fitted.
-
-    Args:
-        device: "auto", "cpu" or "cuda".
-        devices: processes on this machine, each with a device of its own.
-        precision: "32", "bf16" or "16", see `open_device`.
-        compiled: whether networks are compiled by torch first.
-    """
-
-    device: str = "auto"
-    devices: int = 1
-    precision: str = "32"
-    compiled: bool = False
+_EXTENSIONS = ("train.epochs", "train.patience")
 
 
 @dataclass(frozen=True)
@@ -131,7 +112,7 @@ def train_spec(
     with _model(checked, fabric, how) as model:
         if not any(player.parameters for player in model.players()):
             raise failures.nothing_to_fit()
-        record = start_record(checked, model, splits, base, _how_as_data(how, fabric))
+        record = start_record(checked, model, splits, base, how_as_data(how, fabric))
         if is_first_process():
             with new_folder(out, overwrite) as folder:
                 write_start(folder, checked, record)
@@ -174,9 +155,9 @@ def resume_run(
     if record["state"] == "finished" and not overrides:
         verify_ended(path, record)
         return load_run(path)
-    now = replace(_recorded_how(record), **(how or {}))
-    if now.precision != _recorded_how(record).precision:
-        headline = f"{path} was begun with --precision {_recorded_how(record).precision}, which changes its results"
+    now = replace(recorded_how(record), **(how or {}))
+    if now.precision != recorded_how(record).precision:
+        headline = f"{path} was begun with --precision {recorded_how(record).precision}, which changes its results"
         raise _error("E625", headline, "leave --precision out to go on as it was begun")
     fabric = open_device(now.device, now.devices, now.precision)
     splits = load_data(checked, Path(record.get("data_folder", path)))
@@ -195,7 +176,7 @@ def resume_run(
     if state is not None and ("fit" not in state or _fixed(state.get("overrides")) != _fixed(record["overrides"])):
         raise _changed(path, f"{RECORD} does not have the settings of the checkpoint")
     with _model(checked, fabric, now) as model:
-        record = {**record, **_how_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
+        record = {**record, **how_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
         record["settings"] = settings_as_data(plan.settings)
         run = Run(path, checked, record)
         work = _Work(run, model, splits, fabric, hooks)
@@ -211,8 +192,8 @@ def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
     record = read_record(path)
     names = [override.partition("=")[0].strip() for override in overrides]
     for name in names:
-        if name not in EXTENSIONS:
-            help_ = f"only {' and '.join(EXTENSIONS)} may change; train anew with --out for others"
+        if name not in _EXTENSIONS:
+            help_ = f"only {' and '.join(_EXTENSIONS)} may change; train anew with --out for others"
             raise _error("E625", f"{name} cannot be set anew: the run would not be the one that was begun", help_)
     old = [o for o in record["overrides"] if o.partition("=")[0].strip() not in names]
     checked = open_spec(path, record, (*old, *overrides))
@@ -225,11 +206,17 @@ def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
     return checked
 
 
+def extensions(overrides: Sequence[str]) -> list[str]:
+    """Those overrides that may change while a run lasts."""
+    return [o for o in overrides if o.partition("=")[0].strip() in _EXTENSIONS]
+
+
 def _fixed(overrides: object) -> list[str] | None:
     """The overrides that may not change while a run lasts."""
     if not isinstance(overrides, list):
         return None
-    return [o for o in overrides if o.partition("=")[0].strip() not in EXTENSIONS]
+    may = extensions(overrides)
+    return [o for o in overrides if o not in may]
 
 
 def _verify_expected(path: Path, record: Mapping[str, Any], expected: Checked) -> None:
@@ -262,7 +249,7 @@ class _Work:
         self.first = is_first_process()
         self.hooks = hooks if self.first else Hooks(every=hooks.every)
         self.rows = {name: open_examples(table, model.data, model.device) for name, table in splits}
-        spans = _term_spans(run.checked.source, self.graph, self.plan)
+        spans = term_spans(run.checked.source, self.graph, self.plan)
         rows = self.rows["train"], self.rows["validation"]
         self.fitting = Fitting(model, *rows, self.plan.settings, fabric, spans)
 
@@ -390,45 +377,5 @@ def _changed(path: Path, why: str) -> SpecError:
     return _error("E624", f"{path} is not the run that was begun: {why}", help_)
 
 
-def _how_as_data(how: How, fabric: Fabric) -> Record:
-    return {
-        "device": fabric.device.type,
-        "devices": fabric.world_size,
-        "precision": how.precision,
-        "compiled": how.compiled,
-    }
-
-
-def _recorded_how(record: Mapping[str, Any]) -> How:
-    """As the run was computed before, where that can be: its record may have been edited, or the device be gone."""
-    device, devices, precision = (record.get(name) for name in ("device", "devices", "precision"))
-    return How(
-        device if device in DEVICES else "auto",
-        devices if type(devices) is int and 0 < devices < 1000 else 1,
-        precision if precision in PRECISIONS else "32",
-        record.get("compiled") is True,
-    )
-
-
 def _error(code: str, headline: str, help_: str = "") -> SpecError:
     return SpecError([Diagnostic(code, headline, help=help_)])
-
-
-def _term_spans(source: Source, graph: Graph, plan: Plan) -> dict[str, Span]:
-    """Where the objective's terms come from: a factor's place, else the line that is the term's reason."""
-    factors = {factor.key: factor.span for factor in graph.factors}
-    spans: dict[str, Span] = {}
-    for term in plan.terms:
-        span = factors.get(getattr(term, "factor", getattr(term, "p", "")))
-        if span is None and term.because.line is not None:
-            span = _line_span(source, term.because.line)
-        if span is not None:
-            spans[term.label] = span
-    return spans
-
-
-def _line_span(source: Source, number: int) -> Span:
-    lines = source.text.split("\n")
-    start = sum(len(line) + 1 for line in lines[: number - 1])
-    text = source.line(number)
-    return Span(start + len(text) - len(text.lstrip()), start + len(text.rstrip()))

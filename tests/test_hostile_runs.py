@@ -18,8 +18,9 @@ from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import How, train_spec
 from dgmppl.report.compare import compare
+from dgmppl.report.evaluate import evaluate
 from dgmppl.report.page import report_run
-from dgmppl.train.runs import evaluate_run, load_run, sample_run
+from dgmppl.train.runs import load_run, sample_run
 
 SPEC = """\
 model vae
@@ -68,7 +69,7 @@ def use(run: Path) -> set[str]:
         lambda: load_run(run),
         lambda: sample_run(run, 2, run / "samples.npz"),
         lambda: sample_run(run, 2, run / "samples.png"),
-        lambda: evaluate_run(run),
+        lambda: evaluate(run),
         lambda: dgmppl.load(run),
         lambda: report_run(run),
         lambda: compare([run]).as_data(),

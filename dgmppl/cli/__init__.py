@@ -1,4 +1,4 @@
-"""The command line: thin commands over `dgmppl.pipeline` and `dgmppl.train.runs`.
+"""The command line: thin commands over `dgmppl.pipeline`, `dgmppl.lifecycle`, `dgmppl.report` and `dgmppl.sweep`.
 
 Exit status: 0 fine, 1 the spec or its data is wrong, 2 the command was misused, 3 an error of dgmppl itself.
 Each command imports what it needs when it runs, so that `dgmppl check` never waits for torch.

@@ -50,7 +50,7 @@ def _train(options: argparse.Namespace) -> int:
     _verify_train(options)
     begun = options.resume is not None and (options.spec is None or (options.resume / "run.json").exists())
     checked = read_good(options.spec, overrides)[0] if options.spec else None
-    from dgmppl.lifecycle import EXTENSIONS, Hooks, How, read_run_spec, resume_run, train_spec
+    from dgmppl.lifecycle import Hooks, How, extensions, read_run_spec, resume_run, train_spec
     from dgmppl.train.folder import read_record
     from dgmppl.train.progress import show_progress
     from dgmppl.train.rank import is_first_process
@@ -63,8 +63,7 @@ def _train(options: argparse.Namespace) -> int:
         record = read_record(out)
         if checked is not None:
             # Of a run that was begun with this spec, only what may change is set anew.
-            names = (o for o in overrides if o.partition("=")[0].strip() in EXTENSIONS)
-            set_anew = [o for o in names if o not in record["overrides"]]
+            set_anew = [o for o in extensions(overrides) if o not in record["overrides"]]
         ended = record["state"] == "finished" and not set_anew
     plan = (checked or read_run_spec(out, set_anew)).plan
     with ExitStack() as stack:

@@ -7,12 +7,14 @@ from dataclasses import asdict
 
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.diagnostics.code import Code
+from dgmppl.diagnostics.codes_data import CODES as _DATA
 from dgmppl.diagnostics.codes_graph import CODES as _GRAPH
 from dgmppl.diagnostics.codes_plan import CODES as _PLAN
 from dgmppl.diagnostics.codes_run import CODES as _RUN
 from dgmppl.diagnostics.codes_syntax import CODES as _SYNTAX
+from dgmppl.diagnostics.codes_usage import CODES as _USAGE
 
-CODES: dict[str, Code] = {**_SYNTAX, **_GRAPH, **_PLAN, **_RUN}
+CODES: dict[str, Code] = {**_SYNTAX, **_GRAPH, **_PLAN, **_DATA, **_RUN, **_USAGE}
 
 
 def explain_code(code: str, format: str = "text") -> str:

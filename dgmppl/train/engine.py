@@ -65,7 +65,6 @@ class Fitting:
         settings: see `TrainSettings`.
         fabric: the devices, launched.
         spans: where each term of the objective stands in the spec, to name it when it is not finite.
-        names: of the variables in the spec, in the order of `model.data`.
 
     Raises:
         SpecError: when nothing can be fitted.

@@ -1,4 +1,4 @@
-"""What is done with a run: open it, sample from its model, evaluate it. How one is made: `dgmppl.lifecycle`."""
+"""Runs opened: the spec, the weights and the data of one, and samples. How one is made: `dgmppl.lifecycle`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,10 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
-from dgmppl.train.batches import open_examples
 from dgmppl.train.checkpoint import CHECKPOINT, damaged, read_checkpoint
 from dgmppl.train.conditions import read_conditions
-from dgmppl.train.contents import Arrays, Figures, digest, parts, write_arrays, write_picture
+from dgmppl.train.contents import Arrays, digest, parts, write_arrays, write_picture
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import RECORD, SPEC, WEIGHTS, fill_weights, read_record, read_weights
 
 
@@ -61,14 +59,15 @@ def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
     where = open_device(device).device
     with located(checked), seeded(0, where):
         model = pipeline.build(checked)
-    if (path / WEIGHTS).exists():
+    weights = (path / WEIGHTS).exists()
+    # A fit that was killed, or goes on, has its latest weights in the checkpoint; what else is there is older.
+    state, wrong = read_checkpoint(path) if record["state"] == "running" or not weights else (None, [])
+    if state is not None:
+        fill_weights(model, state["fit"]["best_weights"] or state["fit"]["weights"], path / CHECKPOINT)
+    elif weights:
         read_weights(model, path / WEIGHTS)
     else:
-        # A fit that was killed, or still goes on, is opened with what its last checkpoint holds.
-        state, wrong = read_checkpoint(path)
-        if state is None:
-            raise damaged(path, wrong) if wrong else _no_weights(path, record)
-        fill_weights(model, state["fit"]["best_weights"] or state["fit"]["weights"], path / CHECKPOINT)
+        raise damaged(path, wrong) if wrong else _no_weights(path, record)
     return model.to(where).eval(), Run(path, checked, record)
 
 
@@ -124,21 +123,6 @@ def sample_run(
         write(samples, graph, out)
     except OSError as error:
         raise SpecError([Diagnostic("E607", f"cannot write {out}: {error.strerror}")]) from None
-
-
-def evaluate_run(path: Path, *, samples: int = 1, seed: int = 0, device: str = "cpu") -> Figures:
-    """The figures of a run's model on each split of its data, as mean and standard error.
-
-    Raises:
-        SpecError: when the run cannot be opened, or its data is not there.
-    """
-    model, run = load_run(path, device)
-    splits = load_data(run.checked, Path(run.record.get("data_folder", path)))
-    with located(run.checked):
-        return {
-            name: evaluate_figures(model, open_examples(table, model.data, model.device), samples, seed)
-            for name, table in splits
-        }
 
 
 def fingerprint_of(record: Mapping[str, Any]) -> str | None:

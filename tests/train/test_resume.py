@@ -23,6 +23,7 @@ from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device, seeded
 from dgmppl.train.engine import Fitting
 from dgmppl.train.folder import hold
+from dgmppl.train.runs import load_run
 
 from .models import TinyGan, TinyVae
 from .specs import FROM_FILE, RBM, VAE
@@ -178,6 +179,17 @@ def test_a_run_that_was_killed_is_told_from_one_that_runs(stopped):
     assert read_history(stopped).state == "killed"
     with hold(stopped):
         assert read_history(stopped).state == "running"
+
+
+def test_a_killed_run_opens_with_its_latest_weights(stopped):
+    """What an interruption left behind is older than the checkpoint of the process that went on and was killed."""
+    record = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps({**record, "state": "running"}))
+    state, _ = read_checkpoint(stopped)
+    best = {name: value + 1 for name, value in state["fit"]["best_weights"].items()}
+    write_checkpoint(stopped, {**state, "fit": {**state["fit"], "best_weights": best}})
+    found = load_run(stopped)[0].state_dict()
+    assert all(torch.equal(found[name], value) for name, value in best.items())
 
 
 def test_persistent_chains_go_on_too(tmp_path):

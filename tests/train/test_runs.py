@@ -10,7 +10,8 @@ import torch
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import Hooks, How, train_spec
-from dgmppl.train.runs import evaluate_run, load_run, sample_run
+from dgmppl.report.evaluate import evaluate
+from dgmppl.train.runs import load_run, sample_run
 
 from .specs import CONDITIONAL_GAN, FROM_FILE, VAE
 
@@ -68,10 +69,10 @@ def test_what_a_run_holds(run):
 
 def test_a_run_opens_with_the_weights_it_was_left_with(run):
     model, opened = load_run(run)
-    figures = evaluate_run(run)
+    figures = evaluate(run)
     for split, found in opened.record["figures"].items():
-        assert figures[split]["elbo"].mean == pytest.approx(found["elbo"]["mean"], rel=1e-6)
-    assert figures["test"]["elbo"].rows == 450
+        assert figures[split]["elbo"].estimate.mean == pytest.approx(found["elbo"]["mean"], rel=1e-6)
+    assert figures["test"]["elbo"].estimate.rows == 450
     assert not model.training
 
 
@@ -107,7 +108,7 @@ def test_a_condition_is_needed_and_checked(tmp_path):
     for conditions in ([], ["y=2"], ["y=one"], ["y=0,1"], ["z=1"], ["x=1,2"]):
         assert codes(sample_run, run, 5, tmp_path / "b.npz", conditions=conditions) == ["E706"]
     assert not (tmp_path / "b.npz").exists()
-    assert evaluate_run(run)["test"] == {}
+    assert evaluate(run, measures=False)["test"] == {}
 
 
 def test_a_condition_may_be_given_as_the_text_of_its_class(tmp_path):
@@ -166,7 +167,7 @@ def test_data_of_ones_own(tmp_path):
     rows = np.random.default_rng(0).integers(0, 2, (100, 3))
     np.savez(tmp_path / "data" / "mine.npz", rows=rows)
     train(tmp_path, FROM_FILE)
-    assert evaluate_run(tmp_path / "run")["test"]["elbo"].rows == 20
+    assert evaluate(tmp_path / "run")["test"]["elbo"].estimate.rows == 20
     rows[61, 2] = 5
     np.savez(tmp_path / "data" / "mine.npz", rows=rows)
     with pytest.raises(SpecError) as caught:
@@ -220,7 +221,7 @@ def test_a_spec_made_to_inject_code_runs_nothing(copy, line, monkeypatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     with (copy / "spec.dgm").open("a") as file:
         file.write(line + "\n")
-    assert codes(evaluate_run, copy)
+    assert codes(evaluate, copy)
     assert not (tmp_path / "OWNED").exists()
 
 

@@ -1,0 +1,109 @@
+"""Codes of data and the files that it comes from: E5xx."""
+
+from __future__ import annotations
+
+from dgmppl.diagnostics.code import Code
+
+CODES: dict[str, Code] = {
+    "E503": Code(
+        "data file that cannot be read",
+        "The file or folder is not there, is not of the format that its name says, is damaged, or holds "
+        "something other than numbers.",
+        "A file is read as numbers only: arrays of Python objects would let the file run code. A relative path "
+        "starts from the folder that the spec lies in. `numpy.savez(path, name=array)` writes a .npz file.",
+        "",
+        "",
+    ),
+    "E504": Code(
+        "field that is not in the data",
+        "The .npz file has no array of the name after the dot, the table no such column, or the folder no such file.",
+        "A field x of a .npz file is its array x, or its arrays x_train, x_validation and x_test. Columns are called "
+        "as the first row of a .csv says.",
+        "",
+        "",
+    ),
+    "E505": Code(
+        "data of another shape",
+        "A row of the data has not the shape that the variable declares, two variables have not "
+        "the same rows, or a split has no rows.",
+        "The first axis of an array counts rows, the others are the variable's shape. Variables "
+        "observed together are taken row by row, so they need the same number of rows.",
+        "observed x : integer(0..16)[8, 8] from digits.image",
+        "observed x : integer(0..16)[64] from digits.image",
+    ),
+    "E506": Code(
+        "value outside the declared support",
+        "Some value of the data is not among those that the variable's type allows; the first is "
+        "named by row and column, both counted from 0.",
+        "Every objective takes the declared support for granted: a density of another support "
+        "would be fitted to numbers that mean something else. Declare what the data holds, or "
+        "transform it: threshold(field, t) is 1 where the value is t or more, rescale(field, "
+        "low, high) maps the field's range, standardize(field) centres.",
+        "observed x : binary[64] from digits.image",
+        "observed x : binary[64] from threshold(digits.image, 8)",
+    ),
+    "E508": Code(
+        "data transform that does not apply",
+        "The transform around a field cannot be done on this data.",
+        "rescale needs values that are not all the same where the data set declares no range.",
+        "",
+        "",
+    ),
+    "E509": Code(
+        "observed variable without data",
+        "The spec does not say where the values of an observed variable come from.",
+        "A spec without data can be checked, explained and compiled; to be fitted or evaluated, "
+        "each observed variable needs a `from`.",
+        "observed x : integer(0..16)[64]",
+        "observed x : integer(0..16)[64] from digits.image",
+    ),
+    "E515": Code(
+        "library that is not installed",
+        "The data comes through a library that is an optional part of this package.",
+        "Hugging Face's `datasets` and torchvision are large, and few specs need them: pip install "
+        "'dgmppl[huggingface]', pip install 'dgmppl[torchvision]'.",
+        "",
+        "",
+    ),
+    "E516": Code(
+        "cell that is no number",
+        "A column of a table holds text where numbers are needed, or text and numbers in turn.",
+        "A column that holds nothing but text is read where a categorical(K) is declared: its different texts, "
+        "sorted, are the classes 0, 1, and so on. A vector of several columns takes numbers only.",
+        "",
+        "",
+    ),
+    "E517": Code(
+        "image that cannot be used",
+        "A file of a folder of images is damaged, is no image, has another size than the others or more pixels than "
+        "is sane; or the folder holds none, or no subfolder says what is on it.",
+        "All images of a data set become rows of one array, so they have one size. Labels are the names of the "
+        "subfolders, sorted.",
+        "",
+        "",
+    ),
+    "E518": Code(
+        "split that does not suit the data",
+        "The rows that `split` asks for are more than there are, or the data says itself which rows are for what.",
+        "A file may bring its own training, validation and test rows, and mixing them would spoil the test. Where it "
+        "brings only some, the rule divides its training rows for the rest.",
+        "",
+        "",
+    ),
+    "E519": Code(
+        "data that cannot be streamed",
+        "`stream = true` asks that rows stay in their files until they are used, and these cannot.",
+        "A .npy whose rows lie one after another, IDX that is not compressed, and .parquet with row groups of up to "
+        "64 MiB can be streamed. Other data is held in memory.",
+        "",
+        "",
+    ),
+    "E520": Code(
+        "data set that a library does not give",
+        "Hugging Face's `datasets` or torchvision could not find, download or read the data set.",
+        "The reason is the library's own. A data set that needs a script of its own is refused: nothing that comes "
+        "with data is run.",
+        "",
+        "",
+    ),
+}
