@@ -1,1 +1,1 @@
-"""Fitting a compiled model, and the run folder that a fit leaves behind: write, open, sample, evaluate."""
+"""Fitting a compiled model, and the run folder that a fit leaves behind: written, opened, sampled."""
