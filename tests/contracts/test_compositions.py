@@ -172,7 +172,7 @@ def test_a_fit_moves_every_parameter(path) -> None:
 def is_likelihood(path) -> bool:
     """Whether the objective is one function that a fit descends."""
     plan = checked(path).plan
-    return plan is not None and plan.energy is None and not plan.games
+    return plan is not None and not plan.samplers and not plan.played
 
 
 @pytest.mark.parametrize("path", [p for p in COMPOSITIONS if is_likelihood(p)], ids=name_of)
