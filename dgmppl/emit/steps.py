@@ -21,6 +21,7 @@ from dgmppl.plan.rules.draw import Draw, MinusKL, MinusLogProb, not_reparameteri
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
 from dgmppl.plan.rules.impute import Impute, LogQSeen
 from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
+from dgmppl.plan.rules.marginalise import LogSum
 from dgmppl.plan.rules.observe import Given, GivenSome, LogProbSeen
 from dgmppl.plan.rules.sum_under_q import Entropy, Sum
 
@@ -204,6 +205,15 @@ def _entropy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) ->
     return f"{cases_of(graph[by_key(graph, term.factor).head])}.entropy()"
 
 
+def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    """The terms of each case added up, then summed over the cases, the innermost variable first."""
+    assert isinstance(term, LogSum)
+    source = " + ".join(term_source(writer, graph, plan, t, size) for t in term.terms) or f"torch.zeros({size})"
+    for name in reversed(term.variables):
+        source = f"{cases_of(graph[name])}.log_sum({source})"
+    return source
+
+
 def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     return f"-self.free_energy({_state(graph, plan)})"
 
@@ -235,6 +245,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     MinusKL: _minus_kl,
     LogDet: _log_det,
     Entropy: _entropy,
+    LogSum: _log_sum,
     MinusEnergy: _minus_energy,
     NegativePhase: _negative_phase,
     LogConditional: _log_conditional,

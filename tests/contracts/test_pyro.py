@@ -35,7 +35,7 @@ from tests.contracts.support import (
 
 def expressible(path) -> bool:
     plan = checked(path).plan
-    apart = ("Sum", "Impute", "GivenSome")
+    apart = ("Sum", "Marginalise", "Impute", "GivenSome")
     summed = plan is not None and any(type(s).__name__ in apart for s in plan.steps)
     return plan is not None and not plan.samplers and not plan.played and not summed
 

@@ -11,6 +11,7 @@ from dgmppl.plan.rules.energy import Energies
 from dgmppl.plan.rules.game import Games
 from dgmppl.plan.rules.impute import Imputing
 from dgmppl.plan.rules.invert import Inverting
+from dgmppl.plan.rules.marginalise import Marginalising
 from dgmppl.plan.rules.observe import Observe
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.rules.sum_under_q import SummingUnderQ
@@ -23,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     Drawing(),
     Imputing(),
     SummingUnderQ(),
+    Marginalising(),
     Energies(),
     Density(),
 )
