@@ -18,9 +18,9 @@ PACKAGE = ROOT / "dgmppl"
 # The first that a module's name starts with is its stage; a stage imports itself and those above it.
 STAGES = (
     ("dgmppl.source",),
+    ("dgmppl.supports",),
     ("dgmppl.diagnostics",),
     ("dgmppl.syntax",),
-    ("dgmppl.graph.supports",),
     ("dgmppl.catalogue", "dgmppl.data.catalogue"),
     ("dgmppl.graph",),
     ("dgmppl.plan",),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -26,8 +28,8 @@ class Bijection:
     values: int = 0
     features: bool = False  # the runtime class wants the number of features
     numbers: tuple[str, ...] = ()  # keyword numbers in the brackets
-    domain: str = "real"
-    codomain: str = "real"
+    domain: Support = REAL
+    codomain: Support = REAL
     integers: bool = False  # also maps integers to integers
     rounds: bool = False  # ... by rounding, so the runtime class must be told
     elementwise: bool = False  # each element of the image is a function of that element alone
@@ -50,9 +52,9 @@ BIJECTIONS: dict[str, Bijection] = {
         Bijection("permute", "Permute", features=True, numbers=("seed",), integers=True),
         Bijection("householder", "Householder", context="value", values=1, features=True),
         Bijection("affine", "Affine", context="value", values=2, features=True, elementwise=True),
-        Bijection("sigmoid", "Sigmoid", codomain="unit", elementwise=True),
-        Bijection("tanh", "Tanh", codomain="interval", elementwise=True),
-        Bijection("exp", "Exp", codomain="positive", elementwise=True),
-        Bijection("softplus", "Softplus", codomain="positive", elementwise=True),
+        Bijection("sigmoid", "Sigmoid", codomain=UNIT, elementwise=True),
+        Bijection("tanh", "Tanh", codomain=Interval(-1, 1), elementwise=True),
+        Bijection("exp", "Exp", codomain=POSITIVE, elementwise=True),
+        Bijection("softplus", "Softplus", codomain=POSITIVE, elementwise=True),
     )
 }

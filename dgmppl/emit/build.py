@@ -8,7 +8,6 @@ from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import (
     Bijection,
     Block,
@@ -19,6 +18,7 @@ from dgmppl.graph.values import (
     Points,
     walk,
 )
+from dgmppl.supports import number_text
 
 
 def held_terms(graph: Graph) -> Iterator[tuple[object, object]]:

@@ -11,9 +11,9 @@ from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_slot, is_network
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
-from dgmppl.graph.supports import PLAIN, Support, Type
 from dgmppl.graph.values import Apply, Bijection, Block, Chain, Image, Module, Value
 from dgmppl.source import Span
+from dgmppl.supports import Support, Type
 from dgmppl.syntax import tree
 
 Inputs = Callable[[Scope, tree.Call, Context], tuple[Value, ...]]
@@ -88,11 +88,11 @@ def _block(
     ctx: Context,
     inputs: Inputs,
 ) -> tuple[Bijection, Support]:
-    integer = source.support.name == "integer"
-    if source.support.name != entry.domain and not (integer and entry.integers):
+    integer = source.support.shiftable
+    if source.support != entry.domain and not (integer and entry.integers):
         scope.fail(
             "E213",
-            f"{entry.name} maps {entry.domain} values, these are {source.support.describe()}",
+            f"{entry.name} maps {_domain(entry)}, these are {source.support.describe()}",
             expr.span,
             f"gets {source.describe()}",
         )
@@ -121,13 +121,13 @@ def _block(
         else:
             slots = (*slots, _slot(scope, entry, item, dict(slots), features, width, ctx))
     _verify_slots(scope, expr, entry, dict(slots), integer)
-    target = source.support if integer else _codomain_of(entry)
+    target = source.support if integer else entry.codomain
     block = Block(expr.span, entry.name, features, slots, tuple(numbers), context, identity, integer and entry.rounds)
     return block, target
 
 
-def _codomain_of(entry: Entry) -> Support:
-    return Support("interval", -1.0, 1.0) if entry.codomain == "interval" else PLAIN[entry.codomain]
+def _domain(entry: Entry) -> str:
+    return f"{entry.domain.describe()} values" + (" or whole numbers" if entry.integers else "")
 
 
 def codomain(bijection: Bijection, support: Support) -> Support:
@@ -137,7 +137,7 @@ def codomain(bijection: Bijection, support: Support) -> Support:
             support = codomain(part, support)
         return support
     assert isinstance(bijection, Block)
-    return support if support.name == "integer" else _codomain_of(BIJECTIONS[bijection.kind])
+    return support if support.shiftable else BIJECTIONS[bijection.kind].codomain
 
 
 def _condition(

@@ -17,7 +17,6 @@ from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.supports import PLAIN, Support, Type, real
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -34,6 +33,7 @@ from dgmppl.graph.values import (
     Value,
     walk,
 )
+from dgmppl.supports import REAL, Support, Type, real
 from dgmppl.syntax import tree
 
 WORDS = ("mixture", "residual")
@@ -42,6 +42,16 @@ MAX_COMPONENTS = 100_000
 
 def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
     """The density that an expression writes for a variable. Reports E203, E204, E208, E209, E210, E213, E217."""
+    if ctx.past is not None and head.type.support.event_rank:
+        word = head.type.support.word
+        scope.fail(
+            "E223",
+            f"`{head.name}` is {head.type.describe()}: its elements have one law together, and none each",
+            expr.span,
+            f"a distribution of one element of a {word}",
+            notes=(Note(head.declared, "declared here"),),
+            help=f"model it as a whole: p({head.name}) = ..., or read other variables that are known",
+        )
     density = _density(scope, expr, head, ctx)
     if ctx.past is not None:
         return Autoregressive(head.type, expr.span, head.name, density)
@@ -170,15 +180,15 @@ def _base_support(expr: tree.Expr) -> Support | None:
     """The support on which the density to the left of `>>` lives."""
     if isinstance(expr, tree.Call):
         if isinstance(expr.target, tree.Name) and expr.target.name in DISTRIBUTIONS:
-            name = DISTRIBUTIONS[expr.target.name].supports[0]
-            return PLAIN.get(name)
+            support = DISTRIBUTIONS[expr.target.name].support
+            return support if isinstance(support, Support) else None
         if isinstance(expr.target, tree.Name) and expr.target.name == "residual":
-            return PLAIN["real"]
+            return REAL
         if isinstance(expr.target, tree.Bracket) and expr.arguments:
             first = expr.arguments[0]
             return None if isinstance(first, tree.Keyword) else _base_support(first)
     if isinstance(expr, tree.Binary) and expr.op == ">>":
-        return PLAIN["real"]
+        return REAL
     return None
 
 
@@ -230,7 +240,7 @@ def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residu
         scope.fail("E209", "residual takes a prior and a network", expr.span, help=usage)
     prior, delta = expr.arguments
     assert isinstance(prior, tree.Quotation)
-    if isinstance(delta, tree.Keyword) or head.type.support != PLAIN["real"] or not head.type.shape:
+    if isinstance(delta, tree.Keyword) or head.type.support != REAL or not head.type.shape:
         scope.fail("E209", "residual takes a prior over a real vector, and a network", expr.span, help=usage)
     key = scope_prior(scope, prior, head)
     shape = head.type.shape
@@ -260,11 +270,7 @@ def _quoted(scope: Scope, expr: tree.Quotation, head: Head, ctx: Context) -> Quo
     given: list[Value] = []
     for argument, wanted in zip(expr.given, types):
         value = check_value(scope, argument, wanted, replace(ctx, hint=f"{ctx.hint}_input"))
-        if isinstance(value, (Apply, Learned)) and wanted.support.name in (
-            "categorical",
-            "simplex",
-            "sphere",
-        ):
+        if isinstance(value, (Apply, Learned)) and wanted.support.link is None:
             scope.fail(
                 "E210",
                 f"a learned value cannot stand for {wanted.support.describe()}",

@@ -18,7 +18,6 @@ from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Fail, Family, NamedFlow, NamedNet, Scope, describe_binding
 from dgmppl.graph.shapes import infer_ranges, is_open, resolve_member
-from dgmppl.graph.supports import INTEGER, PLAIN, REAL, Type, real
 from dgmppl.graph.values import (
     Constant,
     Declared,
@@ -31,6 +30,7 @@ from dgmppl.graph.values import (
     Use,
     Value,
 )
+from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
 
 Shape = tuple[int, ...]
@@ -321,7 +321,7 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         operand = _value(scope, argument, wanted, ctx)
         if isinstance(operand, Constant):
             return _constant_call(scope, expr, target.name, operand)
-        support = {"integer": INTEGER, **PLAIN}[FUNCTIONS[target.name][1]]
+        support = FUNCTIONS[target.name][1](operand.type.support)
         return Operation(Type(support, operand.shape), expr.span, target.name, (operand,))
     binding = scope.names.get(target.name)
     if isinstance(binding, NamedFlow):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.distributions import (
-    LINKS,
     Distribution,
     Parameter,
     fits,
@@ -18,7 +17,6 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.scope import SMALLEST, Scope
-from dgmppl.graph.supports import Type, number_text, real
 from dgmppl.graph.values import (
     Apply,
     Constant,
@@ -27,6 +25,7 @@ from dgmppl.graph.values import (
     Value,
 )
 from dgmppl.source import Span
+from dgmppl.supports import POSITIVE, REAL, Support, Type, number_text, real
 from dgmppl.syntax import tree
 
 
@@ -82,7 +81,7 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
         )
         return
     if fits(entry, support):
-        if entry.vector and len(head.type.shape) != 1:
+        if support.event_rank and len(head.type.shape) != support.event_rank:
             scope.fail(
                 "E204",
                 f"{entry.name} is over one vector, but `{head.name}` is {head.type.describe()}",
@@ -92,23 +91,23 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
                 help=f"{Type(support, head.type.shape[-1:]).describe()} is a vector; a family has one for each index",
             )
         return
-    fit = suggestions(support)
     scope.fail(
         "E203",
-        f"{entry.name} has {_supports(entry)} support, but `{head.name}` is {support.describe()}",
+        f"{entry.name} has {entry.support.domain_text()} support, but `{head.name}` is {support.describe()}",
         expr.target.span,
-        _supports(entry),
+        entry.support.domain_text(),
         notes=(Note(head.declared, "declared here"),),
-        help=f"{fit[0]} has the support of `{head.name}`" if fit else "no distribution here has this support",
+        help=_remedy(entry, support, head.name, suggestions(support)),
     )
 
 
-def _supports(entry: Distribution) -> str:
-    if entry.name == "Categorical":
-        return "finite"
-    if entry.supports == ("integer",):
-        return "unbounded integer"
-    return " or ".join(entry.supports)
+def _remedy(entry: Distribution, support: Support, name: str, fit: list[str]) -> str:
+    """A way out: a distribution that fits or, between kinds of whole numbers, the other support."""
+    said = f"{fit[0]} has the support of `{name}`" if fit else "no distribution here has this support"
+    other = entry.support
+    if isinstance(other, Support) and other.integral and support.integral:
+        return f"{said}; {other.forms[-1].values} are `{name} : {other.describe()}`"
+    return said
 
 
 def _arguments(scope: Scope, expr: tree.Call, entry: Distribution) -> dict[str, tree.Expr]:
@@ -176,11 +175,11 @@ def _parameter(
         _verify_constant(scope, value, entry, parameter)
     elif parameter.size == "K" and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
-    return value, isinstance(value, (Apply, Learned)) and bool(LINKS[parameter.constraint])
+    return value, isinstance(value, (Apply, Learned)) and parameter.constraint != REAL
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
-    if parameter.constraint == "positive" and value.number < SMALLEST:
+    if parameter.constraint == POSITIVE and value.number < SMALLEST:
         scope.fail(
             "E210",
             f"the {parameter.name} of {entry.name} is positive",

@@ -9,8 +9,8 @@ from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
-from dgmppl.graph.supports import real
 from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, walk
+from dgmppl.supports import real
 from dgmppl.syntax import tree
 
 

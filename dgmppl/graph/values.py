@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
-from dgmppl.graph.supports import Type
 from dgmppl.source import Span
+from dgmppl.supports import Type
 
 
 @dataclass(frozen=True)
