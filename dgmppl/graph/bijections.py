@@ -88,8 +88,9 @@ def _block(
     ctx: Context,
     inputs: Inputs,
 ) -> tuple[Bijection, Support]:
-    integer = source.support.shiftable
-    if source.support != entry.domain and not (integer and entry.integers):
+    integer = source.support.integral
+    kept = integer and entry.integers and (source.support.shiftable or not entry.rounds)
+    if source.support != entry.domain and not kept:
         scope.fail(
             "E213",
             f"{entry.name} maps {_domain(entry)}, these are {source.support.describe()}",
@@ -137,7 +138,7 @@ def codomain(bijection: Bijection, support: Support) -> Support:
             support = codomain(part, support)
         return support
     assert isinstance(bijection, Block)
-    return support if support.shiftable else BIJECTIONS[bijection.kind].codomain
+    return support if support.integral else BIJECTIONS[bijection.kind].codomain
 
 
 def _condition(

@@ -27,7 +27,7 @@ from dgmppl.graph.values import (
     walk,
 )
 from dgmppl.source import Span
-from dgmppl.supports import UNIT, Interval, Support
+from dgmppl.supports import UNIT, Interval, Support, number_text
 from dgmppl.syntax import tree
 
 # Where a network lands whose last activation is one of these.
@@ -280,8 +280,15 @@ def _verify_range(scope: Scope, variable: Variable, definition: Definition) -> N
         value.span,
         found.describe(),
         notes=(Note(variable.span, "declared here"),),
-        help=f"values of {support.describe()} that it never takes have probability 0" if misses else support.landing,
+        help=_reaching(variable.name, support, found) if misses else support.landing,
     )
+
+
+def _reaching(name: str, support: Support, found: Support) -> str:
+    """How a rounded value comes to take all values of a support."""
+    if support.low is None or support.high is None:
+        return f"declare `{name}` {found.describe()}"
+    return f"let what is rounded run from {number_text(support.low)} to {number_text(support.high + 1)}"
 
 
 def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:

@@ -208,7 +208,7 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
         whole = tree.Binary(whole.span.to(part.span), ">>", whole, part)
     where = replace(ctx, hint=f"{ctx.hint}_flow")
     bijection, target = check_bijection(scope, whole, source, where, check_inputs)
-    if target != head.type.support:
+    if not head.type.support.same_values_as(target):
         scope.fail(
             "E213",
             f"this lands in {target.describe()}, but `{head.name}` is {head.type.support.describe()}",

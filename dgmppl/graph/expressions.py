@@ -248,7 +248,7 @@ def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx:
     """What is indexed. A network has an output for each category where the index is a categorical variable."""
     if is_open(scope, target) and len(items) == 1:
         index = _value(scope, items[0], None, ctx)
-        size = index.type.support.size
+        size = index.type.support.positions
         if index.type.shape or size is None:
             scope.fail(
                 "E211",
@@ -299,12 +299,15 @@ def _element(scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.E
             if position >= size:
                 scope.fail("E215", f"index {position} of {size} elements", item.span, f"0 to {size - 1}")
             index.append(position)
-        elif found.shape == () and found.type.support.size is not None:
-            if found.type.support.size > size:
-                scope.fail("E204", f"{found.type.describe()} picks among {size}", item.span)
+        elif found.shape == () and found.type.support.positions is not None:
+            if found.type.support.positions > size:
+                last = found.type.support.positions - 1
+                headline = f"{found.type.describe()} picks elements up to {last}, and the last is {size - 1}"
+                scope.fail("E204", headline, item.span, "counted from 0")
             index.append(found)
         else:
-            scope.fail("E215", "an index is a number or a categorical variable", item.span)
+            what = f"this is {found.type.describe()}"
+            scope.fail("E215", "an index is a number or a variable with values from 0", item.span, what)
     return Element(real(), expr.span, value, tuple(index))
 
 

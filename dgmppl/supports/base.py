@@ -127,6 +127,11 @@ class Support(Domain):
         """
         return cls()
 
+    @property
+    def positions(self) -> int | None:
+        """How many positions its values pick, as indices from 0; None where they are no indices."""
+        return None if self.high is None or self.size is None or (self.low or 0.0) < 0 else int(self.high) + 1
+
     def describe(self) -> str:
         """The text that a spec writes."""
         return self.word
@@ -184,6 +189,12 @@ class Support(Domain):
         from dgmppl.supports.whole import Integers
 
         return Integers()
+
+    def affine(self, scale: float, shift: float) -> Support:
+        """The support of `scale v + shift`, for a scale that is not 0."""
+        from dgmppl.supports.continuous import Real
+
+        return Real()
 
     def transform(self, found: Support | None = None) -> str:
         """A transform of data that brings values here (from another support where that is known); "" for none."""

@@ -60,6 +60,9 @@ class Positive(Support):
 
         return Natural()
 
+    def affine(self, scale: float, shift: float) -> Support:
+        return self if scale > 0 and shift == 0 else Real()
+
     @property
     def link(self) -> Function:
         return Function("positive")
@@ -83,6 +86,10 @@ class Interval(Support):
     low: float
     high: float
 
+    @property
+    def posterior(self) -> str:  # type: ignore[override]
+        return "Beta" if (self.low, self.high) == (0.0, 1.0) else ""
+
     def __init__(self, low: float, high: float) -> None:
         super().__init__(low=float(low), high=float(high))
 
@@ -105,13 +112,20 @@ class Interval(Support):
     def holds(self, other: Support) -> bool:
         return self == other or (other.numeric and other.within(self.low, self.high))
 
+    def same_values_as(self, support: Support) -> bool:
+        return isinstance(support, Interval) and (support.low, support.high) == (self.low, self.high)
+
     def lands(self, found: Support) -> bool:
-        return not found.discrete and not found.event_rank and (found.low, found.high) == (self.low, self.high)
+        return self.same_values_as(found)
 
     def floored(self) -> Support:
         from dgmppl.supports.whole import Integers
 
         return Integers(math.floor(self.low), math.ceil(self.high) - 1)
+
+    def affine(self, scale: float, shift: float) -> Support:
+        low, high = sorted((scale * self.low + shift, scale * self.high + shift))
+        return Unit() if (low, high) == (0.0, 1.0) else Interval(low, high)
 
     def transform(self, found: Support | None = None) -> str:
         return f"rescale(..., {number_text(self.low)}, {number_text(self.high)})"
@@ -139,7 +153,6 @@ class Unit(Interval):
     word = "unit"
     arguments, bare = "", True
     forms = (Form("unit", "0 to 1", SCALED),)
-    posterior = "Beta"
     landing = "end the network in that range: out = sigmoid"
     expected = "expected a value from 0 to 1"
 
