@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
-from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES
 from dgmppl.catalogue.distributions import (
     DISTRIBUTIONS,
     suggestions,
@@ -191,8 +191,6 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
     support = _base_support(base) or head.type.support
     source = Type(support, head.type.shape)
     density = _density(scope, base, replace(head, type=source), ctx)
-    if not density.type.shape:
-        scope.fail("E213", "a bijection acts on a vector", expr.span, f"`{head.name}` is {head.type.describe()}")
     whole: tree.Expr = parts[0]
     for part in parts[1:]:
         whole = tree.Binary(whole.span.to(part.span), ">>", whole, part)
@@ -208,7 +206,7 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
             help=f"declare `{head.name}` {Type(target, head.type.shape).describe()}, or end in a bijection onto "
             f"{head.type.support.describe()}",
         )
-    mixing = next((t for t in walk(bijection) if isinstance(t, Block) and not BIJECTIONS[t.kind].elementwise), None)
+    mixing = next((t for t in walk(bijection) if isinstance(t, Block) and not ENTRIES[t.kind].elementwise), None)
     if ctx.past is not None and mixing is not None:
         apart = ", ".join(b.name for b in BIJECTIONS.values() if b.elementwise)
         scope.fail(

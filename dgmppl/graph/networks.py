@@ -10,7 +10,7 @@ from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
 from dgmppl.graph.supports import real
-from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, walk
+from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, sizes_of, walk
 from dgmppl.syntax import tree
 
 
@@ -150,7 +150,7 @@ def _module(
     ctx: Context,
 ) -> Module:
     """The module for a use: a named network's own, one shared along an index that it reads, or a new one."""
-    weights = network_weights(spec, sizes)
+    weights = NETWORKS[spec.kind].weights(sizes_of(spec, *sizes))
     if weights > MAX_ELEMENTS:
         scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
     if named is not None:
@@ -182,11 +182,3 @@ def _same_size(scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, 
             help="declare a second network, or give the two places variables of one size",
         )
     return module
-
-
-def network_weights(spec: NetworkSpec, sizes: tuple[int, int, int, int]) -> int:
-    """Weights and biases of a network with these inputs, outputs, positions and further inputs."""
-    kernel = int(dict(spec.options).get("kernel", 7)) if spec.kind == "causal" else 1
-    length = sizes[2] if NETWORKS[spec.kind].needs_length else 1
-    widths = [sizes[0] * length, *spec.hidden, sizes[1] * length]
-    return sum((a * kernel + 1) * b for a, b in zip(widths, widths[1:])) + sizes[3] * sum(spec.hidden)

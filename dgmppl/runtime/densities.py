@@ -180,8 +180,8 @@ class Pushforward(_Density):
     gradient, and ``log_prob`` must have one.
 
     Args:
-        base: a distribution with one event dimension or more; the last is the one that f acts on.
-        bijection: f, or ``f.given(context)``, whose context's batch shape is then part of the batch shape.
+        base: a distribution whose last event dimensions are those that f acts on.
+        bijection: f, or ``f.given(y=y)``, whose context's batch shape is then part of the batch shape.
     """
 
     def __init__(self, base: td.Distribution, bijection: Bijection) -> None:
@@ -218,7 +218,7 @@ class Pushforward(_Density):
         return self.base.log_prob(x) + self._over_event(log_det)
 
     def _over_event(self, log_det: Tensor) -> Tensor:
-        extra = len(self._event_shape) - 1
+        extra = len(self._event_shape) - self.bijection.rank
         return log_det.flatten(-extra).sum(-1) if extra else log_det
 
 
