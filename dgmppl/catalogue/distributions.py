@@ -91,9 +91,10 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     )
 }
 
-# Distributions that need a finite support, and integers without bounds, respectively.
+# Distributions that need a finite support, and integers without bounds, respectively. Of the rest, on a range what
+# lies beyond its ends counts as these.
 FINITE_ONLY = ("Categorical",)
-UNBOUNDED_ONLY = ("Poisson", "Geometric", "NegativeBinomial", "DiscretizedLogistic")
+UNBOUNDED_ONLY = ("Poisson", "Geometric", "NegativeBinomial")
 
 # Pairs (q, p) whose Kullback-Leibler divergence torch has in closed form.
 CLOSED_KL = {
@@ -114,7 +115,7 @@ def fits(distribution: Distribution, support: Support) -> bool:
     if support.name not in distribution.supports:
         return False
     if support.name == "integer":
-        return support.finite == (distribution.name not in UNBOUNDED_ONLY)
+        return distribution.name not in (UNBOUNDED_ONLY if support.finite else FINITE_ONLY)
     return True
 
 

@@ -15,6 +15,7 @@ from dgmppl.graph.bijections import check_bijection
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
+from dgmppl.graph.formulas import shift_by
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.supports import PLAIN, Support, Type, real
@@ -51,6 +52,10 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> De
 def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
     if isinstance(expr, tree.Binary) and expr.op == ">>":
         return _pushforward(scope, expr, head, ctx)
+    if isinstance(expr, tree.Binary) and expr.op == "+":
+        for value, density in ((expr.left, expr.right), (expr.right, expr.left)):
+            if _writes_density(density) and not _writes_density(value):
+                return _moved(scope, expr, value, density, head, ctx)
     if isinstance(expr, tree.Quotation):
         return _quoted(scope, expr, head, ctx)
     if isinstance(expr, tree.Call):
@@ -182,13 +187,52 @@ def _base_support(expr: tree.Expr) -> Support | None:
     return None
 
 
-def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> Pushforward:
+def _writes_density(expr: tree.Expr) -> bool:
+    """Whether an expression has the form of a density."""
+    if isinstance(expr, tree.Binary):
+        if expr.op == "+":
+            return _writes_density(expr.left) or _writes_density(expr.right)
+        return expr.op == ">>" and _writes_density(expr.left)
+    if isinstance(expr, tree.Call):
+        target = expr.target.target if isinstance(expr.target, tree.Bracket) else expr.target
+        return isinstance(target, tree.Name) and target.name in (*DISTRIBUTIONS, *WORDS)
+    return isinstance(expr, tree.Quotation)
+
+
+def _moved(
+    scope: Scope, expr: tree.Binary, value: tree.Expr, density: tree.Expr, head: Head, ctx: Context
+) -> Pushforward:
+    """`value + density`: the density of a draw to which a value is added, a bijection without weights."""
+    if head.type.support != PLAIN["real"]:
+        scope.fail(
+            "E213",
+            f"a sum is real, but `{head.name}` is {head.type.support.describe()}",
+            expr.span,
+            "real",
+            notes=(Note(head.declared, "declared here"),),
+            help=f"declare `{head.name}` {real(*head.type.shape).describe()}, or leave the sum out",
+        )
+    by = check_value(scope, value, real(*head.type.shape), replace(ctx, hint=f"{ctx.hint}_shift"))
+    if by.shape != head.type.shape and not isinstance(by, Constant):
+        scope.fail("E204", f"`{head.name}` has shape {list(head.type.shape)}", value.span, "one number")
+    if isinstance(density, tree.Binary) and density.op == ">>":
+        inner: Density = _pushforward(scope, density, head, ctx, anywhere=True)
+    else:
+        support = _base_support(density) or PLAIN["real"]
+        inner = _density(scope, density, replace(head, type=Type(support, head.type.shape)), ctx)
+    return Pushforward(head.type, expr.span, inner, shift_by(scope, by, head.type.shape, expr.span, ctx.hint))
+
+
+def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anywhere: bool = False) -> Pushforward:
+    """`density >> bijection`, which lands in the support of the variable, or `anywhere`."""
     parts: list[tree.Expr] = []
     base: tree.Expr = expr
     while isinstance(base, tree.Binary) and base.op == ">>":
         parts.insert(0, base.right)
         base = base.left
     support = _base_support(base) or head.type.support
+    if support.name == head.type.support.name:
+        support = head.type.support  # integers keep their range
     source = Type(support, head.type.shape)
     density = _density(scope, base, replace(head, type=source), ctx)
     whole: tree.Expr = parts[0]
@@ -196,7 +240,7 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
         whole = tree.Binary(whole.span.to(part.span), ">>", whole, part)
     where = replace(ctx, hint=f"{ctx.hint}_flow")
     bijection, target = check_bijection(scope, whole, source, where, check_inputs)
-    if target != head.type.support:
+    if target != head.type.support and not anywhere:
         scope.fail(
             "E213",
             f"this lands in {target.describe()}, but `{head.name}` is {head.type.support.describe()}",
@@ -219,7 +263,7 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
     if not (isinstance(bijection, Chain) and bijection.attribute):
         chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
         bijection = replace(chain, attribute=scope.attribute(f"{ctx.hint}_flow"))
-    return Pushforward(head.type, expr.span, density, bijection)
+    return Pushforward(Type(target, head.type.shape), expr.span, density, bijection)
 
 
 def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residual:

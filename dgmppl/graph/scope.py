@@ -201,19 +201,21 @@ class Scope:
     def context_name(self, value: Value, direct: bool) -> str:
         """The name by which bijections take a value, the same wherever it conditions one: a variable's own, else
         `context`. A value that is taken as it is (`direct`) is told apart from one embedded for a network."""
-        base = self._ident_of(value.variable) if isinstance(value, Use) else "context"
+        variable = self.variable(value.variable) if isinstance(value, Use) else None
+        base = variable.ident if variable is not None else "context"
         candidate, k = base, 2
         while self.contexts.setdefault(candidate, (value, direct)) != (value, direct):
             candidate, k = f"{base}_{k}", k + 1
         return candidate
 
-    def _ident_of(self, variable: str) -> str:
+    def variable(self, name: str) -> Variable | None:
+        """The variable that the graph has by this name, be it a member of a family."""
         for binding in self.names.values():
             members = binding.members.values() if isinstance(binding, Family) else (binding,)
-            for v in members:
-                if isinstance(v, Variable) and v.name == variable:
-                    return v.ident
-        return "context"
+            found = next((v for v in members if isinstance(v, Variable) and v.name == name), None)
+            if found is not None:
+                return found
+        return None
 
     # --- numbers ---------------------------------------------------------------------------------
 

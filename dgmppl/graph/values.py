@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
-from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.catalogue.networks import NETWORKS, Sizes
 from dgmppl.graph.supports import Type
 from dgmppl.source import Span
@@ -196,7 +196,7 @@ class Block(Bijection):
         """How many numbers it learns itself, beside its networks."""
         if self.slots or self.context:
             return 0
-        return BIJECTIONS[self.kind].learned * math.prod(self.shape) * max(self.copies, 1)
+        return ENTRIES[self.kind].learned * math.prod(self.shape) * max(self.copies, 1)
 
 
 @dataclass(frozen=True)

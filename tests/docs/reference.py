@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, UNBOUNDED_ONLY, Distribution
+from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, FINITE_ONLY, UNBOUNDED_ONLY, Distribution
 from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.catalogue import DATASETS
 
@@ -58,9 +58,11 @@ def distributions() -> str:
 
 
 def _supports(d: Distribution) -> str:
-    written = {"categorical": "categorical(K)", "integer": "integer(a..b)"}
+    written = {"categorical": "categorical(K)", "integer": "integer`, `integer(a..b)"}
     if d.name in UNBOUNDED_ONLY:
-        written = {"integer": "integer"}
+        written["integer"] = "integer"
+    if d.name in FINITE_ONLY:
+        written["integer"] = "integer(a..b)"
     return ", ".join(f"`{written.get(s, s)}`" for s in d.supports)
 
 
