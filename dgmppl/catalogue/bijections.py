@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dgmppl.catalogue.signature import Argument, Signature
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -35,6 +37,18 @@ class Bijection:
     rounds: bool = False  # ... by rounding, so the runtime class must be told
     elementwise: bool = False  # each element of the image is a function of that element alone
     moves: bool = False  # only changes the order of the elements
+
+    @property
+    def signature(self) -> Signature:
+        """What its brackets hold."""
+        sole = (Argument(self.sole.name, "network", by="position"),) if self.sole else ()
+        named = (Argument(s.name, "network", by="name") for s in self.slots)
+        numbers = (Argument(n, "seed", by="name") for n in self.numbers)
+        return Signature(self.name, (*sole, *named, *numbers), usage=f"{self.name}[mlp[64]]" if sole else "")
+
+    def slot(self, name: str) -> Slot:
+        """The network by this name."""
+        return next(s for s in (*self.slots, self.sole) if s is not None and s.name == name)
 
 
 BIJECTIONS: dict[str, Bijection] = {

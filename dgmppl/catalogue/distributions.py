@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.graph.supports import Support
 
 
@@ -41,6 +42,13 @@ class Distribution:
     def values(self, support: Support) -> int:
         """How many values an element has, where a parameter has one number for each."""
         return support.size or 0
+
+    @property
+    def signature(self) -> Signature:
+        """What its parentheses hold, unless one network gives all of it."""
+        arguments = tuple(Argument(p.name, "parameter", required=p.default is None) for p in self.parameters)
+        usage = f"{self.name}({', '.join(p.name for p in self.parameters)}), or one network for all"
+        return Signature(self.name, arguments, "parameter", usage)
 
     def parameter(self, name: str) -> Parameter | None:
         return next((p for p in self.parameters if p.name == name), None)

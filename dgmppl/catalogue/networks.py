@@ -6,16 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from dgmppl.catalogue.signature import Argument, Signature
+
 ACTIVATIONS = ("leaky_relu", "relu", "tanh", "silu", "gelu", "elu", "sigmoid", "softplus")
-
-
-@dataclass(frozen=True)
-class Option:
-    """A keyword in a network's brackets. `kind` is "activation" or "count"."""
-
-    name: str
-    kind: str
-    argument: str  # the name of the runtime class's argument
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,8 @@ def _masked(n: Sizes) -> int:
 
 @dataclass(frozen=True)
 class Network:
-    """`sizes` tells whether positional numbers in the brackets are hidden sizes (and are needed).
+    """`sizes` tells whether numbers without a name in the brackets are hidden sizes (and are needed). `options` are
+    named as the arguments of the runtime class.
 
     `weights` counts the weights and biases of the runtime class; a contract test holds it against that class.
     """
@@ -61,10 +55,16 @@ class Network:
     name: str
     runtime: str
     sizes: bool
-    options: tuple[Option, ...] = ()
+    options: tuple[Argument, ...] = ()
     causal: bool = False
     needs_length: bool = False  # the runtime class wants the length of the sequence first
     weights: Callable[[Sizes], int] = _dense
+
+    @property
+    def signature(self) -> Signature:
+        """What its brackets hold."""
+        sizes = (Argument("hidden sizes", "count", required=True, by="position", many=True),) if self.sizes else ()
+        return Signature(self.name, (*sizes, *self.options), usage=f"{self.name}[256, 256]" if sizes else "")
 
     def widths(self, n: Sizes) -> tuple[int, ...]:
         """The sizes of the layers from input to output."""
@@ -72,8 +72,8 @@ class Network:
         return (n.inputs * length, *n.hidden, n.outputs * length)
 
 
-_ACTIVATION = Option("activation", "activation", "activation")
-_OUT = Option("out", "activation", "out")
+_ACTIVATION = Argument("activation", "activation", by="name")
+_OUT = Argument("out", "activation", by="name")
 
 NETWORKS: dict[str, Network] = {
     n.name: n
@@ -84,7 +84,7 @@ NETWORKS: dict[str, Network] = {
             "causal",
             "CausalConv",
             sizes=True,
-            options=(_ACTIVATION, _OUT, Option("kernel", "count", "kernel")),
+            options=(_ACTIVATION, _OUT, Argument("kernel", "count", by="name")),
             causal=True,
             weights=_convolutional,
         ),

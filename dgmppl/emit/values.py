@@ -167,8 +167,7 @@ def module_source(module: Module, writer: Writer) -> str:
         return f"nn.Linear({module.inputs}, {module.outputs})"
     arguments = [str(module.length)] if entry.needs_length else []
     arguments += [str(module.inputs), shape_source(module.spec.hidden), str(module.outputs)]
-    known = {o.name: o.argument for o in entry.options}
-    arguments += [f"{known[k]}={json.dumps(v)}" for k, v in module.spec.options]
+    arguments += [f"{k}={json.dumps(v)}" for k, v in module.spec.options]
     if module.context:
         arguments.append(f"context={module.context}")
     return f"{writer.use(entry.runtime)}({', '.join(arguments)})"

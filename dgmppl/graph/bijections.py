@@ -8,6 +8,7 @@ from dataclasses import replace
 from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, Slot
 from dgmppl.catalogue.bijections import Bijection as Entry
 from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_slot, is_network
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
@@ -117,12 +118,11 @@ def _block(
         context, slots = _condition(scope, entry, call, source, ctx, inputs)
     numbers: list[tuple[str, float]] = []
     width = sum(v.type.features for _, v in context) if entry.context == "network" else 0
-    for item in items:
-        if isinstance(item, tree.Keyword) and item.name in entry.numbers:
-            low = 0
-            numbers.append((item.name, float(scope.integer(item.value, ctx.env, f"`{item.name}`", low=low))))
+    for name, bound in bind(scope, entry.signature, items, expr.span).given.items():
+        if bound.argument.kind == "network":
+            slots = (*slots, (name, _slot(scope, bound.value, entry.slot(name), source.elements, width, ctx)))
         else:
-            slots = (*slots, _slot(scope, entry, item, dict(slots), source.elements, width, ctx))
+            numbers.append((name, float(scope.integer(bound.value, ctx.env, f"`{name}`", low=0))))
     _verify_slots(scope, expr, entry, dict(slots), integer)
     copies = _copies(scope, expr, entry, slots, context, ctx)
     target = source.support if integer else _codomain_of(entry)
@@ -243,33 +243,11 @@ def _named(scope: Scope, values: tuple[Value, ...], direct: bool = False) -> tup
     return tuple((scope.context_name(v, direct), v) for v in values)
 
 
-def _slot(
-    scope: Scope,
-    entry: Entry,
-    item: object,
-    given: dict[str, Module],
-    features: int,
-    width: int,
-    ctx: Context,
-) -> tuple[str, Module]:
+def _slot(scope: Scope, expr: tree.Expr, slot: Slot, features: int, width: int, ctx: Context) -> Module:
+    """The network of a slot: from a half of the features and a context of a `width` to the other half's numbers."""
     half, rest = features // 2, features - features // 2
-    slot: Slot | None
-    if isinstance(item, tree.Keyword):
-        slot = next((s for s in entry.slots if s.name == item.name), None)
-        expr = item.value
-        known = [*(s.name for s in entry.slots), *entry.numbers]
-        if slot is None:
-            help_ = did_you_mean(item.name, known, f"{entry.name} takes {', '.join(known) or 'no options'}")
-            scope.fail("E209", f"{entry.name} has no option `{item.name}`", item.span, help=help_)
-    else:
-        slot = entry.sole
-        if slot is None or not isinstance(item, tree.Node) or isinstance(item, (tree.Binding, tree.Past)):
-            scope.fail("E209", f"{entry.name} takes nothing of this kind", item.span)  # type: ignore[attr-defined]
-        expr = item  # type: ignore[assignment]
-    if slot.name in given:
-        scope.fail("E209", f"{entry.name} has two networks for `{slot.name}`", expr.span)
     hint = replace(ctx, hint=f"{ctx.hint}_{slot.name}")
-    return slot.name, check_slot(scope, expr, half + width, slot.outputs * rest, hint)
+    return check_slot(scope, expr, half + width, slot.outputs * rest, hint)
 
 
 def _verify_slots(scope: Scope, expr: tree.Expr, entry: Entry, slots: dict[str, Module], integer: bool) -> None:

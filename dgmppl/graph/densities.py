@@ -10,8 +10,10 @@ from dgmppl.catalogue.distributions import (
     DISTRIBUTIONS,
     suggestions,
 )
+from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import check_bijection
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
@@ -38,6 +40,12 @@ from dgmppl.graph.values import (
 from dgmppl.syntax import tree
 
 WORDS = ("mixture", "residual")
+MIXTURE = Signature(
+    "mixture",
+    (Argument("count", "count", by="position"), Argument("weights", "logits", by="name")),
+    usage="mixture[16](...)",
+)
+GRID = Signature("grid", (Argument("sides", "count", required=True, by="position", many=True),), usage="grid(4, 4)")
 MAX_COMPONENTS = 100_000
 
 
@@ -117,20 +125,19 @@ def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, c
             expr.span,
             help="mixture[16](Normal(param))",
         )
-    count, points, weights = 0, None, None
-    inner = ctx
-    for item in bracket.items:
-        if isinstance(item, tree.Binding):
-            points = _points(scope, item, ctx)
-            inner = replace(ctx, points=((item.name, points),))
-            count = points.count
-        elif isinstance(item, tree.Keyword) and item.name == "weights":
-            weights = item.value
-        elif isinstance(item, (tree.Keyword, tree.Past)):
-            scope.fail("E209", "a mixture takes a count, points, or weights", item.span, help="mixture[16]")
-        else:
-            count = scope.integer(item, ctx.env, "the number of components", low=1)
-            inner = replace(ctx, copies=count)
+    bindings = [i for i in bracket.items if isinstance(i, tree.Binding)]
+    given = bind(scope, MIXTURE, [i for i in bracket.items if i not in bindings], bracket.span)
+    if len(bindings) + ("count" in given) > 1:
+        scope.fail("E209", "a mixture has a count of components, or points for them", bracket.span, "more than one")
+    count, points, inner = 0, None, ctx
+    if bindings:
+        points = _points(scope, bindings[0], ctx)
+        inner = replace(ctx, points=((bindings[0].name, points),))
+        count = points.count
+    elif "count" in given:
+        count = scope.integer(given["count"].value, ctx.env, "the number of components", low=1)
+        inner = replace(ctx, copies=count)
+    weights = given.value("weights")
     if not count:
         scope.fail("E209", "a mixture needs the number of its components", bracket.span, help="mixture[16](...)")
     if count > MAX_COMPONENTS:
@@ -160,11 +167,8 @@ def _points(scope: Scope, item: tree.Binding, ctx: Context) -> Points:
         scope.fail("E209", "components are indexed by the points of a grid", values.span, help="u in grid(4, 4)")
     if item.name in scope.names or item.name in ctx.env:
         scope.fail("E202", f"`{item.name}` is already declared", item.span, "choose another name")
-    sides = tuple(
-        scope.integer(a, ctx.env, "a side of the grid", low=1)
-        for a in values.arguments
-        if not isinstance(a, tree.Keyword)
-    )
+    given = bind(scope, GRID, values.arguments, values.span)
+    sides = tuple(scope.integer(b.value, ctx.env, "a side of the grid", low=1) for b in given.many)
     points = Points(real(len(sides)), values.span, scope.attribute(f"{ctx.hint}_{item.name}"), sides)
     if points.count > MAX_COMPONENTS:
         scope.fail("E216", f"a mixture of {points.count:,} components", values.span, f"at most {MAX_COMPONENTS:,}")

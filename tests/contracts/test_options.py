@@ -130,8 +130,8 @@ def test_a_penalty_changes_the_fit(game: str) -> None:
 
 
 def test_every_option_is_tried() -> None:
-    assert set(CASES) == {(name, option.name) for name, options in OBJECTIVES.items() for option in options}
-    assert {option for options in GAMES.values() for option in options} == {"penalty"}
+    assert set(CASES) == {(name, option) for name, objective in OBJECTIVES.items() for option in objective.names}
+    assert {option for game in GAMES.values() for option in game.names} == {"penalty"}
 
 
 @pytest.mark.parametrize(
