@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.supports import (
     BINARY,
-    INTEGER,
     NATURAL,
     POSITIVE,
     REAL,
     SIMPLEX,
     UNIT,
     AnyFinite,
+    AnyIntegers,
     Domain,
     Support,
 )
@@ -48,6 +49,13 @@ class Distribution:
     def values(self, support: Support) -> int:
         """How many values an element has, where a parameter has one number for each."""
         return support.size or 0
+
+    @property
+    def signature(self) -> Signature:
+        """What its parentheses hold, unless one network gives all of it."""
+        arguments = tuple(Argument(p.name, "parameter", required=p.default is None) for p in self.parameters)
+        usage = f"{self.name}({', '.join(p.name for p in self.parameters)}), or one network for all"
+        return Signature(self.name, arguments, "parameter", usage)
 
     def parameter(self, name: str) -> Parameter | None:
         return next((p for p in self.parameters if p.name == name), None)
@@ -93,7 +101,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             (Parameter("total_count", POSITIVE), Parameter("logits")),
             NATURAL,
         ),
-        Distribution("DiscretizedLogistic", (_LOC, _SCALE), INTEGER, ours=True),
+        Distribution("DiscretizedLogistic", (_LOC, _SCALE), AnyIntegers(), ours=True),
     )
 }
 

@@ -117,6 +117,9 @@ def _construct(density: Family, entry: Distribution, sources: dict[str, str], wr
     event = f".to_event({rank})" if rank > 0 else ""
     if density.kind == "Categorical" and support.low:
         return f"{writer.use('IntegerCategorical')}({number_text(support.low)}, {sources['logits']}){event}"
+    ends = support.low is not None and support.high is not None and density.kind == "DiscretizedLogistic"
+    if ends:
+        sources |= {"low": number_text(support.low or 0.0), "high": number_text(support.high or 0.0)}
     named = entry.parameters[0].name in ("logits", "rate") or len(entry.parameters) > 2 or "total_count" in sources
     if named:
         arguments = ", ".join(f"{name}={source}" for name, source in sources.items())

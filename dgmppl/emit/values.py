@@ -155,8 +155,7 @@ def module_source(module: Module, writer: Writer) -> str:
         return f"nn.Linear({module.inputs}, {module.outputs})"
     arguments = [str(module.length)] if entry.needs_length else []
     arguments += [str(module.inputs), shape_source(module.spec.hidden), str(module.outputs)]
-    known = {o.name: o.argument for o in entry.options}
-    arguments += [f"{known[k]}={json.dumps(v)}" for k, v in module.spec.options]
+    arguments += [f"{k}={json.dumps(v)}" for k, v in module.spec.options]
     if module.context:
         arguments.append(f"context={module.context}")
     return f"{writer.use(entry.runtime)}({', '.join(arguments)})"
@@ -252,30 +251,14 @@ def _image(value: Value, place: Place) -> str:
 
 
 def bijection_source(bijection: Bijection, place: Place) -> str:
-    """A bijection that the model holds, with its context where it is conditioned on one."""
+    """A bijection that the model holds, with everything by name that it is conditioned on."""
     assert isinstance(bijection, Chain)
-    contexts = _contexts(bijection)
-    if not contexts:
-        return f"self.{bijection.attribute}"
-    if len(contexts) == 1:
-        return f"self.{bijection.attribute}.given({inputs_source(contexts[0], place)})"
-    parts = []
-    for k, part in enumerate(bijection.parts):
-        held = f"self.{bijection.attribute}.parts[{k}]"
-        own = _contexts(part)
-        if len(own) > 1:
-            raise ValueError("a repeated bijection is conditioned on one context")
-        parts.append(f"{held}.given({inputs_source(own[0], place)})" if own else held)
-    return f"{place.writer.use('Compose')}({', '.join(parts)})"
-
-
-def _contexts(bijection: Bijection) -> list[tuple[Value, ...]]:
-    """The different contexts that the parts of a bijection are conditioned on."""
-    found: list[tuple[Value, ...]] = []
-    for t in walk(bijection):
-        if isinstance(t, Block) and t.context and t.context not in found:
-            found.append(t.context)
-    return found
+    given: dict[str, str] = {}
+    for t in (t for t in walk(bijection) if isinstance(t, Block)):
+        for name, value in t.context:
+            given[name] = value_source(value, place) if t.direct else embed_source(value, place)
+    arguments = ", ".join(f"{name}={source}" for name, source in given.items())
+    return f"self.{bijection.attribute}.given({arguments})" if given else f"self.{bijection.attribute}"
 
 
 _EMIT = {

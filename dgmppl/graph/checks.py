@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import math
-
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
 from dgmppl.graph.cycles import verify_cycles
-from dgmppl.graph.networks import network_weights
+from dgmppl.graph.held import held, weights
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedFlow, NamedNet, Scope
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
-    Chain,
     Declared,
     Image,
-    Learned,
-    Module,
     Past,
     Residual,
     Use,
     Value,
-    children,
     variables,
     walk,
 )
@@ -316,31 +310,9 @@ def _lands(value: Value, support: Support) -> bool:
 
 
 def _verify_sizes(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
-    terms: list[object] = [d.value for d in graph.definitions] + [f.density for f in graph.factors]
-    terms += [graph.energy.value] if graph.energy else []
-    terms += [a.module for a in graph.adversaries]
-    counted: set[str] = set()
-    total = sum(math.prod(p.type.shape) for p in graph.parameters)
-    total += sum(_weights_of(term, 1, counted) for term in terms)
+    total = sum(map(weights, held(graph)))
     if total > MAX_ELEMENTS:
         scope.report("E216", f"this model has {total:,} weights", spec.name_span, "too large for any machine")
-
-
-def _weights_of(term: object, times: int, counted: set[str]) -> int:
-    """Weights of the networks and `param`s inside a term, those of a repeated flow as often as it is repeated."""
-    if isinstance(term, Chain):
-        if term.attribute in counted:
-            return 0
-        counted.update([term.attribute] if term.attribute else [])
-        times *= term.repeat
-    if isinstance(term, (Module, Learned)):
-        if term.attribute in counted:
-            return 0
-        counted.add(term.attribute)
-        if isinstance(term, Module):
-            return times * network_weights(term.spec, (term.inputs, term.outputs, term.length, term.context))
-        return max(term.copies, 1) * term.type.elements
-    return sum(_weights_of(child, times, counted) for child in children(term))
 
 
 def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:

@@ -42,13 +42,13 @@ def check_value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Conte
     A network and `param` take the expected shape; anything else must have it (E204), numbers fit every shape.
     """
     value = _value(scope, expr, expected, ctx)
-    if expected is not None and value.shape not in ((), expected.shape):
+    if expected is not None and value.shape != expected.shape and (value.shape or is_flow(value)):
         if is_flow(value):
             scope.fail(
                 "E213",
                 f"a flow keeps the shape of what it maps: {list(expected.shape)} is expected here",
                 expr.span,
-                f"shape {list(value.shape)}",
+                f"shape {list(value.shape)}" if value.shape else "a number",
                 help="give the two variables one shape",
             )
         if not expected.shape:

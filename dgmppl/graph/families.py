@@ -12,7 +12,8 @@ from dgmppl.catalogue.distributions import (
     leaks,
     suggestions,
 )
-from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.diagnostics import Note
+from dgmppl.graph.binding import bind, verify_whole
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.networks import is_network
@@ -42,7 +43,7 @@ class Head:
 
 def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head, ctx: Context) -> Family:
     _verify_support(scope, expr, entry, head)
-    given = _arguments(scope, expr, entry)
+    given = bind(scope, entry.signature, expr.arguments, expr.span, whole=False)
     arguments: dict[str, Value] = {}
     linked: list[str] = []
     sole = expr.arguments[0] if len(expr.arguments) == 1 else None
@@ -51,19 +52,11 @@ def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head,
         joint, arguments = _joint(scope, sole, entry, head, ctx)
         return Family(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
     for parameter in entry.parameters:
-        if parameter.name not in given:
-            missing = ", ".join(p.name for p in entry.parameters if p.name not in given)
-            scope.fail(
-                "E209",
-                f"{entry.name} needs {missing}",
-                expr.span,
-                f"has {', '.join(given) or 'no parameters'}",
-                help=f"{entry.name}({', '.join(p.name for p in entry.parameters)}), or one network for all",
-            )
-        value, link = _parameter(scope, given[parameter.name], entry, parameter, head, ctx)
-        arguments[parameter.name] = value
-        if link:
-            linked.append(parameter.name)
+        if parameter.name in given:
+            value, link = _parameter(scope, given[parameter.name].value, entry, parameter, head, ctx)
+            arguments[parameter.name] = value
+            linked += [parameter.name] if link else []
+    verify_whole(scope, entry.signature, given, expr.span)  # last: what stands there may be wrong in itself
     return Family(head.type, expr.span, entry.name, tuple(arguments.items()), None, tuple(linked))
 
 
@@ -108,25 +101,6 @@ def _remedy(entry: Distribution, support: Support, name: str, fit: list[str]) ->
     if isinstance(other, Support) and other.integral and support.integral:
         return f"{said}; {other.forms[-1].values} are `{name} : {other.describe()}`"
     return said
-
-
-def _arguments(scope: Scope, expr: tree.Call, entry: Distribution) -> dict[str, tree.Expr]:
-    names = [p.name for p in entry.parameters]
-    given: dict[str, tree.Expr] = {}
-    for position, argument in enumerate(expr.arguments):
-        if isinstance(argument, tree.Keyword):
-            name, value = argument.name, argument.value
-            if name not in names:
-                help_ = did_you_mean(name, names, f"{entry.name} takes {', '.join(names)}")
-                scope.fail("E209", f"{entry.name} has no parameter `{name}`", argument.span, help=help_)
-        else:
-            if position >= len(names):
-                scope.fail("E209", f"{entry.name} takes {', '.join(names)}", argument.span, "one too many")
-            name, value = names[position], argument
-        if name in given:
-            scope.fail("E209", f"`{name}` is given twice", argument.span, "given again")
-        given[name] = value
-    return given
 
 
 def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:

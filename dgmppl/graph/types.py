@@ -8,6 +8,7 @@ from dgmppl.catalogue.formats import FORMATS, Format, field_text, format_of
 from dgmppl.catalogue.transforms import TRANSFORMS
 from dgmppl.data.catalogue import DATASETS, Field
 from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.binding import bind
 from dgmppl.graph.nodes import DataSource
 from dgmppl.graph.scope import MAX_ELEMENTS, Scope
 from dgmppl.supports import SUPPORTS, Support, Type, number_text
@@ -130,14 +131,14 @@ def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ..
     if node.name not in TRANSFORMS:
         help_ = did_you_mean(node.name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
         scope.fail("E218", f"unknown transform `{node.name}`", node.span, help=help_)
-    wanted, _ = TRANSFORMS[node.name]
-    if len(node.arguments) != len(wanted):
-        signature = f"{node.name}({', '.join(('data', *wanted))})"
-        count = f"{len(wanted) or 'no'} number{'' if len(wanted) == 1 else 's'}"
-        scope.fail("E209", f"{node.name} takes {count}", node.span, f"has {len(node.arguments)}", help=signature)
-    if node.name == "labelled":
-        return node.name, (float(scope.integer(node.arguments[0], {}, "the number of labelled rows", low=1)),)
-    numbers = tuple(scope.number(a, {}, "a number") for a in node.arguments)
+    signature, _ = TRANSFORMS[node.name]
+    given = bind(scope, signature, node.arguments, node.span).given.values()
+    numbers = tuple(
+        float(scope.integer(b.value, {}, f"`{b.argument.name}`", low=1))
+        if b.argument.kind == "count"
+        else scope.number(b.value, {}, f"`{b.argument.name}`")
+        for b in given
+    )
     if node.name == "rescale" and numbers[0] >= numbers[1]:
         low, high = number_text(numbers[1]), number_text(numbers[0])
         scope.fail(

@@ -3,7 +3,7 @@
 To add one: a subclass of `Support`, its line in `SUPPORTS`, and its oracle in `tests/test_supports.py`.
 """
 
-from dgmppl.supports.base import AnyFinite, Domain, Function, Noise, Support, number_text
+from dgmppl.supports.base import AnyFinite, AnyIntegers, Domain, Function, Noise, Support, number_text
 from dgmppl.supports.classes import Categorical
 from dgmppl.supports.continuous import Interval, Positive, Real, Unit
 from dgmppl.supports.types import Type, real
@@ -47,6 +47,7 @@ __all__ = [
     "SUPPORTS",
     "UNIT",
     "AnyFinite",
+    "AnyIntegers",
     "Binary",
     "Categorical",
     "Domain",

@@ -249,3 +249,16 @@ class AnyFinite(Domain):
         from dgmppl.supports import SUPPORTS
 
         return tuple(form.text for s in SUPPORTS.values() for form in s.forms if form.finite)
+
+
+class AnyIntegers(Domain):
+    """The whole numbers, or those of a range, on which what lies beyond its ends counts as these."""
+
+    def same_values_as(self, support: Support) -> bool:
+        return support.shiftable
+
+    def domain_text(self) -> str:
+        return "integer"
+
+    def written(self) -> tuple[str, ...]:
+        return ("integer", "integer(a..b)")
