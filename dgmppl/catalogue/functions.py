@@ -18,7 +18,11 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "sin": ("torch.sin({})", "real"),
     "cos": ("torch.cos({})", "real"),
     "floor": ("torch.floor({})", "integer"),
+    "straight_through": ("straight_through_floor({})", "integer"),
 }
+
+# Of `floor(...)`: the value of what stands inside, with the gradient of what floor rounds (Bengio et al., 2013).
+STRAIGHT_THROUGH = "straight_through"
 
 # The same functions of a plain number, where one is written.
 OF_NUMBERS: dict[str, Callable[[float], float]] = {
@@ -33,4 +37,5 @@ OF_NUMBERS: dict[str, Callable[[float], float]] = {
     "sin": math.sin,
     "cos": math.cos,
     "floor": math.floor,
+    "straight_through": float,
 }
