@@ -20,7 +20,11 @@ FUNCTIONS: dict[str, tuple[str, Callable[[Support], Support]]] = {
     "sin": ("torch.sin({})", lambda _: REAL),
     "cos": ("torch.cos({})", lambda _: REAL),
     "floor": ("torch.floor({})", lambda s: s.floored()),
+    "straight_through": ("straight_through_floor({})", lambda s: s),
 }
+
+# Of `floor(...)`: the value of what stands inside, with the gradient of what floor rounds (Bengio et al., 2013).
+STRAIGHT_THROUGH = "straight_through"
 
 # The same functions of a plain number, where one is written.
 OF_NUMBERS: dict[str, Callable[[float], float]] = {
@@ -35,4 +39,5 @@ OF_NUMBERS: dict[str, Callable[[float], float]] = {
     "sin": math.sin,
     "cos": math.cos,
     "floor": math.floor,
+    "straight_through": float,
 }

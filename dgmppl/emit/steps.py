@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
+from dgmppl.catalogue.functions import STRAIGHT_THROUGH
 from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, write_cases, write_weights
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.energies import chain_source, energy_arguments
@@ -297,6 +298,6 @@ def _clamp(variable: Variable, term: object) -> str:
     low, high = variable.type.support.low, variable.type.support.high
     if low is None or high is None or variable.role == "let":
         return ""
-    rounded = isinstance(term, Operation) and term.op == "floor"
+    rounded = isinstance(term, Operation) and term.op in ("floor", STRAIGHT_THROUGH)
     over = any(isinstance(t, Family) and leaks(DISTRIBUTIONS[t.kind], variable.type.support) for t in walk(term))
     return f".clamp({number_text(low)}, {number_text(high)})" if rounded or over else ""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.functions import FUNCTIONS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.emit.polynomials import polynomial_source
 from dgmppl.emit.writer import Writer, tuple_source
@@ -184,8 +184,14 @@ def _operation(value: Value, place: Place) -> str:
         axes = ", ".join(str(-k) for k in range(len(operand.shape), 0, -1))
         source = value_source(operand, place)
         return f"{tight_source(source)}.sum(({axes},))" if operand.shape else source
+    operands = value.operands
+    if value.op == STRAIGHT_THROUGH:
+        (rounded,) = operands
+        assert isinstance(rounded, Operation)
+        operands = rounded.operands
+        place.writer.use("straight_through_floor")
     parts = []
-    for operand in value.operands:
+    for operand in operands:
         source = value_source(operand, place)
         lift = rank - len(operand.shape)
         if lift and batched(operand):

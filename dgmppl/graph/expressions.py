@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.functions import FUNCTIONS, OF_NUMBERS
+from dgmppl.catalogue.functions import FUNCTIONS, OF_NUMBERS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import image
@@ -324,6 +324,8 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         operand = _value(scope, argument, wanted, ctx)
         if isinstance(operand, Constant):
             return _constant_call(scope, expr, target.name, operand)
+        if target.name == STRAIGHT_THROUGH:
+            return _straight_through(scope, expr, operand)
         support = FUNCTIONS[target.name][1](operand.type.support)
         return Operation(Type(support, operand.shape), expr.span, target.name, (operand,))
     binding = scope.names.get(target.name)
@@ -366,6 +368,19 @@ def _constant_call(scope: Scope, expr: tree.Call, name: str, operand: Constant) 
     except (ValueError, OverflowError):
         scope.fail("E210", f"{name} has no value here", expr.span, f"{name}({operand.number:g})")
     return Constant(real(), expr.span, scope.representable(number, expr.span))
+
+
+def _straight_through(scope: Scope, expr: tree.Call, operand: Value) -> Value:
+    """`straight_through(floor(v))`: floor's value, with the gradient of v. Reports what is not rounded (E217)."""
+    if not (isinstance(operand, Operation) and operand.op == "floor"):
+        scope.fail(
+            "E217",
+            "a straight-through gradient is that of a rounded value",
+            operand.span,
+            "not rounded",
+            help="straight_through(floor(...)); everything else has a gradient of its own",
+        )
+    return Operation(operand.type, expr.span, STRAIGHT_THROUGH, (operand,))
 
 
 def _unknown_kind(scope: Scope, target: tree.Bracket) -> bool:

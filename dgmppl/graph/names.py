@@ -60,6 +60,7 @@ LOCALS = frozenset(
         "bounded",
         "simplex",
         "concat",
+        "straight_through_floor",
         "enumerate_binary",
         "langevin",
         "gibbs_sites",

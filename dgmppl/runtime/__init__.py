@@ -66,6 +66,7 @@ from dgmppl.runtime.functions import (
     positive,
     rescale,
     simplex,
+    straight_through_floor,
     unit,
 )
 from dgmppl.runtime.games import GAMES, Game, gradient_penalty
@@ -150,6 +151,7 @@ __all__ = [
     "rescale",
     "rows_seen",
     "simplex",
+    "straight_through_floor",
     "to_event",
     "unit",
 ]
