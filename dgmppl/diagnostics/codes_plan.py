@@ -266,4 +266,21 @@ p(theta) = Normal(mu, 1)
 p(y | theta) = Normal(theta, 0.1)
 """,
     ),
+    "W406": Code(
+        "a flow that is repeated, and is one",
+        "`n * f` repeats the flow that `f` names, and a name stands for one flow: its repeats share their weights.",
+        "`n * (...)` makes n bijections with weights of their own. A name used twice shares its weights, in a repeat "
+        "as elsewhere; it is said because the two look alike.",
+        """\
+model shared
+observed x : real[2] from moons.point
+flow f = coupling[mlp[64]] >> reverse
+p(x) = Normal(0, 1) >> 3 * f
+""",
+        """\
+model fresh
+observed x : real[2] from moons.point
+p(x) = Normal(0, 1) >> 3 * (coupling[mlp[64]] >> reverse)
+""",
+    ),
 }

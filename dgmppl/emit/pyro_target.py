@@ -16,7 +16,6 @@ from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Image, Operation, Value
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Plan
@@ -25,6 +24,7 @@ from dgmppl.plan.rules.draw import Draw, MinusKL, family_of
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.observe import Given, GivenSome
+from dgmppl.supports import number_text
 
 
 def verify_pyro(graph: Graph, plan: Plan) -> None:

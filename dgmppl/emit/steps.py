@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
+from dgmppl.catalogue.functions import STRAIGHT_THROUGH
 from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, write_cases, write_weights
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.energies import chain_source
@@ -12,7 +13,6 @@ from dgmppl.emit.methods import define_source, factor_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Graph, Variable
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Family, Image, Operation, walk
 from dgmppl.plan.nodes import Plan, Step, Term
 from dgmppl.plan.rules.compute import Compute
@@ -24,6 +24,7 @@ from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum
 from dgmppl.plan.rules.observe import Given, GivenSome, LogProbSeen
 from dgmppl.plan.rules.sum_under_q import Entropy, Sum
+from dgmppl.supports import number_text
 
 
 def needed_steps(steps: Sequence[Step], names: Iterable[str]) -> tuple[Step, ...]:
@@ -285,6 +286,6 @@ def _clamp(variable: Variable, term: object) -> str:
     low, high = variable.type.support.low, variable.type.support.high
     if low is None or high is None or variable.role == "let":
         return ""
-    rounded = isinstance(term, Operation) and term.op == "floor"
+    rounded = isinstance(term, Operation) and term.op in ("floor", STRAIGHT_THROUGH)
     over = any(isinstance(t, Family) and leaks(DISTRIBUTIONS[t.kind], variable.type.support) for t in walk(term))
     return f".clamp({number_text(low)}, {number_text(high)})" if rounded or over else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Autoregressive
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Loss, Objective, Reason, Term
@@ -12,6 +11,7 @@ from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.plan.rules.game import Score, described
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.state import Elimination
+from dgmppl.supports import number_text
 
 
 def describe_objective(state: Elimination, fitted: Loss) -> Objective:

@@ -12,7 +12,6 @@ from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph import picture
 from dgmppl.graph.nodes import DataSource
-from dgmppl.graph.supports import number_text
 from dgmppl.plan.explain import reason_text
 from dgmppl.plan.nodes import Plan
 from dgmppl.report.charts import line_chart, mean_and_error, number
@@ -21,6 +20,7 @@ from dgmppl.report.html import Html, escape, figure, image, join, pairs, table, 
 from dgmppl.report.maths import formula
 from dgmppl.report.source import Report
 from dgmppl.report.units import BITS, likelihood
+from dgmppl.supports import number_text
 from dgmppl.train.batches import open_examples
 from dgmppl.train.figures import Estimate
 

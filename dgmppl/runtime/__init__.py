@@ -8,9 +8,11 @@ from dgmppl.runtime.bijections import (
     Coupling,
     Elementwise,
     Exp,
+    FixedAffine,
     Householder,
     Permute,
     Reverse,
+    Shift,
     Sigmoid,
     Softplus,
     Tanh,
@@ -64,6 +66,7 @@ from dgmppl.runtime.functions import (
     positive,
     rescale,
     simplex,
+    straight_through_floor,
     unit,
 )
 from dgmppl.runtime.games import GAMES, Game, gradient_penalty
@@ -96,6 +99,7 @@ __all__ = [
     "Elementwise",
     "Exp",
     "Exponential",
+    "FixedAffine",
     "Game",
     "Gamma",
     "GenerativeModel",
@@ -117,6 +121,7 @@ __all__ = [
     "Poisson",
     "Pushforward",
     "Reverse",
+    "Shift",
     "Sigmoid",
     "Softplus",
     "Start",
@@ -146,6 +151,7 @@ __all__ = [
     "rescale",
     "rows_seen",
     "simplex",
+    "straight_through_floor",
     "to_event",
     "unit",
 ]

@@ -12,13 +12,13 @@ from typing import ClassVar
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Adversary, Definition, Factor, Graph
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Apply, Chain, Declared, Learned, variables, walk
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Loss, Reason, Term
 from dgmppl.plan.rules.draw import not_reparameterised
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.supports import number_text
 
 DEFAULT_GAME = "nonsaturating"
 DEFAULT_PENALTY = {"wasserstein": 10.0}
