@@ -10,22 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dgmppl.graph.nodes import Definition, Factor, Graph
+from dgmppl.catalogue.functions import STRAIGHT_THROUGH
+from dgmppl.graph import held
+from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
 from dgmppl.graph.values import (
     Apply,
-    Bijection,
-    Block,
     Chain,
     Declared,
     Element,
     Learned,
     Module,
     Operation,
+    Points,
     Quoted,
     Residual,
     Use,
     children,
     variables,
+    walk,
 )
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
@@ -50,6 +52,11 @@ class _Reach:
     def term(self, term: object) -> Iterator[str]:
         """Marks what an expression holds as taught, and yields the variables through which gradients go on."""
         if isinstance(term, Operation) and term.op in STEPS:
+            return
+        if isinstance(term, Operation) and term.op == STRAIGHT_THROUGH and isinstance(term.operands[0], Operation):
+            # The gradient is that of what is rounded.
+            for operand in term.operands[0].operands:
+                yield from self.term(operand)
             return
         if isinstance(term, Apply):
             self.taught.add(term.module.attribute)
@@ -154,55 +161,47 @@ def _follow(found: _Reach, steps: dict[str, Step], names: Iterable[str]) -> None
 
 
 @dataclass(frozen=True)
-class _Held:
-    """Something with weights, and the statement that it stands in."""
+class _Item:
+    """Something with weights: its name among what is taught, and the statement that it stands in with its key."""
 
     name: str
-    key: str  # of the statement
-    what: str
-    statement: object
+    key: str
+    statement: held.Statement
 
 
-def held(graph: Graph) -> Iterator[_Held]:
-    """Everything that has weights, with its statement; what is shared stands once, in the first."""
-    seen: set[str] = set()
-    statements: list[tuple[str, str, object, object]] = []
-    statements += [(d.variable, f"`{d.variable} = ...`", d.value, d) for d in graph.definitions]
-    statements += [(f.key, f.key, f.density, f) for f in graph.factors]
-    if graph.energy is not None:
-        statements.append(("E", f"E({', '.join(graph.energy.arguments)})", graph.energy.value, graph.energy))
-    for key, what, term, statement in statements:
-        for name in _names(term):
-            if name not in seen:
-                seen.add(name)
-                yield _Held(name, key, what, statement)
+def _items(graph: Graph) -> Iterator[_Item]:
+    """Everything that has weights, but for adversaries' networks: each is taught by its own loss."""
+    for one in held.held(graph):
+        statement = one.statement
+        if isinstance(statement, Adversary) or not held.weights(one) or isinstance(one.term, Points):
+            continue
+        if not isinstance(one.term, Parameter):
+            yield _Item(one.term.attribute, _key(statement), statement)
+            continue
+        # A parameter that is never used is told already.
+        name = one.term.name
+        uses = (s for term, s in held.statements(graph) if any(_is_use(t, name) for t in walk(term)))
+        first = next(uses, None)
+        if first is not None:
+            yield _Item(name, _key(first), first)
 
 
-def _names(term: object) -> Iterator[str]:
-    if isinstance(term, Apply):
-        yield term.module.attribute
-    elif isinstance(term, (Module, Learned)):
-        yield term.attribute
-    elif isinstance(term, Declared):
-        yield term.name
-    elif isinstance(term, Chain) and term.attribute and _learns(term):
-        yield term.attribute
-        return
-    elif isinstance(term, (Residual, Quoted)):
-        pass
-    for child in children(term):
-        yield from _names(child)
+def _is_use(term: object, parameter: str) -> bool:
+    return isinstance(term, Declared) and term.name == parameter
 
 
-def _learns(bijection: Bijection) -> bool:
-    return any(True for child in children(bijection) for _ in _weights(child))
+def _key(statement: held.Statement) -> str:
+    if isinstance(statement, Factor):
+        return statement.key
+    return statement.variable if isinstance(statement, Definition) else "E"
 
 
-def _weights(term: object) -> Iterator[object]:
-    if isinstance(term, Module) or (isinstance(term, Block) and term.kind in ("affine", "householder")):
-        yield term
-    for child in children(term):
-        yield from _weights(child)
+def _what(item: _Item) -> str:
+    """A statement as a message names it."""
+    statement = item.statement
+    if isinstance(statement, Definition):
+        return f"`{statement.variable} = ...`"
+    return f"E({', '.join(statement.arguments)})" if isinstance(statement, Energy) else item.key
 
 
 def warn_untaught(state: Elimination, plan: Plan) -> None:
@@ -212,16 +211,16 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
     graph = state.graph
     found = reach(graph, plan)
     told: set[str] = set()
-    for item in held(graph):
+    for item in _items(graph):
         if item.name in found.taught or item.key in told:
             continue
         told.add(item.key)
         reason, help_ = _why(state, plan, item)
         statement = item.statement
-        span = getattr(statement, "head_span", None) or statement.span  # type: ignore[attr-defined]
+        span = statement.span if isinstance(statement, Definition) else statement.head_span  # type: ignore[union-attr]
         state.scope.report(
             "W404",
-            f"nothing teaches {item.what}: {reason}",
+            f"nothing teaches {_what(item)}: {reason}",
             span,
             "its weights stay as they start",
             help=help_,
@@ -229,7 +228,7 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
         )
     for factor in graph.factors:
         if factor.side == "q" and factor.key not in found.statements | told and not _reads(plan, factor.key):
-            reason, help_ = _why(state, plan, _Held("", factor.key, factor.key, factor))
+            reason, help_ = _why(state, plan, _Item("", factor.key, factor))
             state.scope.report(
                 "W404",
                 f"{factor.key} has no effect: {reason}",
@@ -244,7 +243,7 @@ def _reads(plan: Plan, key: str) -> bool:
     return any(s.factor == key for s in plan.steps)
 
 
-def _why(state: Elimination, plan: Plan, item: _Held) -> tuple[str, str]:
+def _why(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str]:
     """Why nothing teaches a statement, and what to do about it."""
     statement = item.statement
     if isinstance(statement, Factor):
@@ -276,11 +275,11 @@ def _why(state: Elimination, plan: Plan, item: _Held) -> tuple[str, str]:
     return "no term of the objective depends on it", "remove it, or let something that is fitted depend on it"
 
 
-def _cut(state: Elimination, plan: Plan, item: _Held) -> tuple[str, str] | None:
+def _cut(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str] | None:
     """Where the gradient that would reach a statement ends: at `floor`, or at a draw."""
     graph = state.graph
     for text, term in _expressions(graph):
-        inside = [t for t in _under_steps(term) if item.name in _names(t) or _depends(graph, t, item.key)]
+        inside = [t for t in _under_steps(term) if _holds(t, item.name) or _depends(graph, t, item.key)]
         if inside:
             return f"no gradient passes through `floor` in {text}", "leave the rounding out where it is to be learned"
     for step in (*plan.generate, *plan.steps):
@@ -301,7 +300,13 @@ def _expressions(graph: Graph) -> Sequence[tuple[str, object]]:
     return found
 
 
+def _holds(term: object, name: str) -> bool:
+    return any(name in (getattr(t, "attribute", None), getattr(t, "name", None)) for t in walk(term))
+
+
 def _under_steps(term: object) -> Iterator[object]:
+    if isinstance(term, Operation) and term.op == STRAIGHT_THROUGH:
+        return
     if isinstance(term, Operation) and term.op in STEPS:
         yield term.operands[0]
         return
@@ -329,4 +334,4 @@ def _implicit(state: Elimination) -> list[str]:
     return [d.variable for d in state.implicit]
 
 
-__all__ = ["held", "reach", "warn_untaught"]
+__all__ = ["reach", "warn_untaught"]
