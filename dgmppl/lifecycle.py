@@ -109,6 +109,9 @@ def train_spec(
         verify_writable(out)
     base = checked.path.parent if checked.path else Path()
     splits = load_data(checked, base)
+    if is_first_process():
+        for found in splits.warnings:
+            hooks.warn(replace(found, span=None))
     with _model(checked, fabric, how) as model:
         if not any(player.parameters for player in model.players()):
             raise failures.nothing_to_fit()

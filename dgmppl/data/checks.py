@@ -58,8 +58,9 @@ def verify_classes(name: str, origin: Origin, declared: Type, source: DataSource
 
 def checked_blocks(
     name: str, rows: Rows, declared: Type, source: DataSource, missing: bool = False
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """All rows as float32 in blocks, each with the position of its first row; every value is in the support.
+) -> Iterator[tuple[int, Array, NDArray[np.float32]]]:
+    """All rows in blocks, each with the position of its first row, as they are and as float32; every value is in the
+    support.
 
     Where values may be missing, a row is all there or all NaN.
 
@@ -86,7 +87,7 @@ def checked_blocks(
             if found == "nan":
                 headline = f"{headline.removesuffix(found)}{rows.origin.missing}"
             raise SpecError([Diagnostic("E506", headline, source.span, expected, help=help_)])
-        yield start, block.astype(np.float32)
+        yield start, block, block.astype(np.float32)
 
 
 Problem = tuple[int, "tuple[int, ...] | None", str, str]

@@ -68,6 +68,7 @@ class Splits:
     Attributes:
         fingerprint: digest of all values in their split, by which changed data is noticed.
         rule: how rows were split: "rule" ("ordered", "shuffled", "given"), "sizes" in rows, "seed", "streamed".
+        warnings: what is odd about the values, and no error.
     """
 
     train: Table
@@ -75,6 +76,7 @@ class Splits:
     test: Table
     fingerprint: str
     rule: Mapping[str, Any]
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,11 +20,15 @@ _LABELLED_SEED = 0
 
 @dataclass(frozen=True)
 class Column:
-    """One field, split; `low` and `high` bound its values where its declaration says so."""
+    """One field, split; `low` and `high` bound its values where its declaration says so.
+
+    `classes` is how many values the variable can have that is read from it; 0 where that is no finite number.
+    """
 
     parts: Mapping[str, Rows]
     low: float | None = None
     high: float | None = None
+    classes: int = 0
 
     def map(
         self,
@@ -33,7 +37,8 @@ class Column:
         high: float | None = None,
         shape: tuple[int, ...] | None = None,
     ) -> Column:
-        return Column({name: MappedRows(rows, function, shape) for name, rows in self.parts.items()}, low, high)
+        parts = {name: MappedRows(rows, function, shape) for name, rows in self.parts.items()}
+        return Column(parts, low, high, self.classes)
 
     def span(self) -> tuple[float, float]:
         """The declared bounds; where there are none, the extremes of all rows."""
@@ -102,8 +107,8 @@ def _flatten(column: Column) -> Column:
 def _labelled(column: Column, n: float) -> Column:
     """Keeps the value in n of the training rows, the same number of each class; it is missing in the others.
 
-    Which rows keep it follows from a fixed seed. Where a class has too few rows, the others have more. Values
-    that are no classes are kept in n rows at random.
+    Which rows keep it follows from a fixed seed. Where a class has too few rows, the others have more. Of a variable
+    that is no class, n rows at random keep theirs, though its values may be whole numbers.
     """
     train, kept = column.parts["train"], int(n)
     values = train.read(0, train.count)
@@ -112,9 +117,10 @@ def _labelled(column: Column, n: float) -> Column:
         raise ValueError(f"{kept} labels are asked for, and {there.sum()} training rows have one")
     order = np.random.default_rng(_LABELLED_SEED).permutation(train.count)
     order = order[there[order]]
-    if not train.shape:
+    if not train.shape and column.classes:
         classes, codes = np.unique(values[order], return_inverse=True)
-        if np.array_equal(classes, np.round(classes)):
+        # More than the variable has: another transform, such as a threshold, is still to make classes of them.
+        if len(classes) <= column.classes and np.array_equal(classes, np.round(classes)):
             if kept < len(classes):
                 raise ValueError(f"{kept} labels are too few for {len(classes)} classes: each needs one")
             # In turns: the first row of every class, then the second of every class, ...
@@ -125,7 +131,7 @@ def _labelled(column: Column, n: float) -> Column:
             order = order[np.lexsort((codes, turn))]
     given = np.zeros(train.count, dtype=np.bool_)
     given[order[:kept]] = True
-    return Column({**column.parts, "train": MaskedRows(train, given)}, column.low, column.high)
+    return replace(column, parts={**column.parts, "train": MaskedRows(train, given)})
 
 
 # The numbers that each takes are in dgmppl.catalogue.transforms, where a spec is checked against them.

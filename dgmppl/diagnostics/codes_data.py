@@ -106,4 +106,13 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "W521": Code(
+        "values that become the same in single precision",
+        "Values that differ in the data are the same once they are rounded to single precision, in which models are "
+        "fitted and data is held.",
+        "Single precision has 24 binary digits: beside 1.7 billion, its next number is 128 away. What is far from "
+        "zero, for its spread, is centred first: standardize(field) is computed in double precision.",
+        'observed t : real from "seconds_since_1970.npy"',
+        'observed t : real from standardize("seconds_since_1970.npy")',
+    ),
 }
