@@ -119,8 +119,7 @@ def _labelled(column: Column, n: float) -> Column:
     order = order[there[order]]
     if not train.shape and column.classes:
         classes, codes = np.unique(values[order], return_inverse=True)
-        # More than the variable has: another transform, such as a threshold, is still to make classes of them.
-        if len(classes) <= column.classes and np.array_equal(classes, np.round(classes)):
+        if np.array_equal(classes, np.round(classes)):
             if kept < len(classes):
                 raise ValueError(f"{kept} labels are too few for {len(classes)} classes: each needs one")
             # In turns: the first row of every class, then the second of every class, ...

@@ -153,9 +153,6 @@ def test_labelled_whole_numbers_are_classes_only_where_they_are_declared_so(tmp_
         assert np.array_equal(z[np.isfinite(z)], whole_[np.isfinite(z)])
     with pytest.raises(SpecError, match="50 labels are too few for 60 classes"):
         loaded('partial z : categorical(60) from labelled("a.npz".y, 50)', base=tmp_path)
-    # A threshold makes classes of what was kept, or what is kept of classes: these are as many of each.
-    spec = 'partial z : binary from threshold(labelled("a.npz".y, 20), 5)'
-    assert np.isfinite(values(loaded(spec, base=tmp_path).train, "z")).sum() == 20
     spec = 'partial z : binary from labelled(threshold("a.npz".y, 50), 10)'
     assert np.nansum(values(loaded(spec, base=tmp_path).train, "z")) == 5
 
