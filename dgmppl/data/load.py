@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from dgmppl.data.transforms import TRANSFORMS, Column
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
+    from dgmppl.data.factor_support import Impossible
     from dgmppl.graph.nodes import DataSource
     from dgmppl.graph.supports import Type
 
@@ -41,6 +42,7 @@ def load(
     split: SplitRule | None = None,
     stream: bool | None = None,
     missing: Collection[str] = (),
+    impossible: Mapping[str, Sequence[Impossible]] | None = None,
 ) -> Splits:
     """Loads what the observed variables are declared `from`, and checks it against their types.
 
@@ -54,6 +56,7 @@ def load(
         split: the rule by which rows are split; None: as the data gives it, else 60/20/20 in order.
         stream: whether files that can be streamed are; None: those larger than 256 MiB as float32.
         missing: variables whose values may be missing in some rows (NaN), as those of `labelled(...)` may.
+        impossible: for a variable what its factor leaves out of its type (`dgmppl.data.factor_support`).
 
     Raises:
         SpecError: with a diagnostic for every variable whose data is missing or breaks its type.
@@ -80,7 +83,8 @@ def load(
             column = _transform(Column(parts, field.low, field.high, types[name].support.size or 0), source)
             verify_shape(name, column, types[name], source)
             may_miss = name in missing or any(transform == "labelled" for transform, _ in source.transforms)
-            columns[name], digests[name], lost = _read(name, column, types[name], source, may_miss)
+            excluded = (impossible or {}).get(name, ())
+            columns[name], digests[name], lost = _read(name, column, types[name], source, may_miss, excluded)
             if source.transforms:
                 digests[name] = _digest_before(parts)
             warnings += [lost] if lost is not None else []
@@ -174,7 +178,7 @@ def _transform(column: Column, source: DataSource) -> Column:
 
 
 def _read(
-    name: str, column: Column, declared: Type, source: DataSource, missing: bool
+    name: str, column: Column, declared: Type, source: DataSource, missing: bool, impossible: Sequence[Impossible]
 ) -> tuple[dict[str, Rows], str, Diagnostic | None]:
     """Each split's rows as float32, checked, in memory unless they are streamed; a digest of all of them; and a
     warning where different values have become the same.
@@ -185,7 +189,7 @@ def _read(
     for split, rows in column.parts.items():
         digest.update(f"{split} {rows.count} {rows.shape} {rows.origin.classes}\n".encode())
         array = None if rows.streams else np.empty((rows.count, *rows.shape), dtype=np.float32)
-        for start, block, rounded in checked_blocks(name, rows, declared, source, missing):
+        for start, block, rounded in checked_blocks(name, rows, declared, source, missing, impossible):
             digest.update(_plain_bytes(rounded, "<f4"))
             distinct.add(block, rounded)
             if array is not None:

@@ -33,8 +33,8 @@ CODES: dict[str, Code] = {
     ),
     "E506": Code(
         "value outside the declared support",
-        "Some value of the data is not among those that the variable's type allows; the first is "
-        "named by row and column, both counted from 0.",
+        "Some value of the data is not among those that the variable's type allows, or its factor gives it density 0 "
+        "whatever its parameters are; the first is named by row and column, both counted from 0.",
         "Every objective takes the declared support for granted: a density of another support "
         "would be fitted to numbers that mean something else. Declare what the data holds, or "
         "transform it: threshold(field, t) is 1 where the value is t or more, rescale(field, "

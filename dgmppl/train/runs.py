@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl import pipeline
+from dgmppl.data.factor_support import impossible_values
 from dgmppl.data.load import load
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -180,6 +181,7 @@ def load_data(checked: Checked, base: Path) -> Splits:
             split=plan.settings.split,
             stream=plan.settings.stream,
             missing=[v.name for v in graph.partial],
+            impossible={v.name: impossible_values(graph, v.name) for v in graph.data},
         )
     except SpecError as error:
         raise SpecError(error.diagnostics, checked.source) from None
