@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning_fabric import Fabric
 
 from dgmppl import pipeline
@@ -327,6 +328,8 @@ class _Work:
             names = self.model.data
             content = io.BytesIO()
             batch = {n: t.detach().cpu().numpy() for n, t in zip(names, error.batch, strict=True)}
+            if error.numbers:
+                batch["row" if "row" not in names else "row number"] = np.array(error.numbers)
             write_arrays(batch, self.graph, content)
             self._write(lambda: write_atomically(path / BATCH, content.getvalue()))
             self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))

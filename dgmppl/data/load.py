@@ -194,7 +194,7 @@ def _read(
             distinct.add(block, rounded)
             if array is not None:
                 array[start : start + len(rounded)] = rounded
-        parts[split] = rows if array is None else ArrayRows(array, rows.origin)
+        parts[split] = rows if array is None else ArrayRows(array, rows.origin, numbering=rows.numbering())
     lost = collapse(name, distinct, declared.shape, column.parts["train"].origin, source.span)
     return parts, digest.hexdigest(), lost
 

@@ -179,7 +179,7 @@ class Fitting:
                 loss = player.loss(*batch)
             here = loss.item()
             if not math.isfinite(here):
-                bad = failures.Bad(player.name, here, batch, self.terms)
+                bad = failures.Bad(player.name, here, batch, self.terms, index[own].tolist())
                 break
             if not loss.requires_grad:
                 raise failures.nothing_to_fit()
@@ -193,7 +193,8 @@ class Fitting:
             if found is not None:
                 bad = self.processes.share(bad, found)
         if bad is not None:
-            raise failures.not_finite(self.model, bad, len(self.epochs) + 1, self.spans, self.finite_weights)
+            epoch = len(self.epochs) + 1
+            raise failures.not_finite(self.model, bad, self.train, epoch, self.spans, self.finite_weights)
         if self.processes.count > 1:
             self.processes.add(side.gradient)
         if self.settings.clip is not None:

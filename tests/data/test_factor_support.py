@@ -35,7 +35,7 @@ def said(folder: Path, type_: str, density: str, values: np.ndarray, more: str =
 
 def counts() -> str:
     """The support that laws of counts have: whole numbers, or those from 0 on."""
-    spec = "model m\nobserved x : {}\np(x) = Poisson(param)\n"
+    spec = 'model m\nobserved x : {} from "x.npy"\np(x) = Poisson(param)\n'
     words = [word for word in ("natural", "integer") if pipeline.read(spec.format(word)).plan is not None]
     return words[0]
 
