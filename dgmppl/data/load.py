@@ -105,7 +105,7 @@ def load(
         "streamed": train.streamed,
     }
     together = hashlib.sha256("\n".join(f"{name} {digests[name]}" for name in sorted(digests)).encode())
-    return Splits(train, validation, test, together.hexdigest(), record, tuple(warnings))
+    return Splits(train, validation, test, together.hexdigest(), record, tuple(warnings), base)
 
 
 def _open(source: DataSource, base: Path, declared: Type, stream: bool | None) -> Opened:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,7 @@ class Splits:
         fingerprint: digest of all values in their split, by which changed data is noticed.
         rule: how rows were split: "rule" ("ordered", "shuffled", "given"), "sizes" in rows, "seed", "streamed".
         warnings: what is odd about the values, and no error.
+        folder: where relative paths of files started from.
     """
 
     train: Table
@@ -102,6 +104,7 @@ class Splits:
     fingerprint: str
     rule: Mapping[str, Any]
     warnings: tuple[Diagnostic, ...] = ()
+    folder: Path = Path()
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

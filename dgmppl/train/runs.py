@@ -187,6 +187,48 @@ def load_data(checked: Checked, base: Path) -> Splits:
         raise SpecError(error.diagnostics, checked.source) from None
 
 
+def run_data(run: Run, folder: Path | None = None) -> Splits:
+    """The data of a run, from where it was found when the run was begun.
+
+    A folder that holds the spec, its data and the run may have been renamed or copied since: the data is looked for
+    where it lies as seen from the run, then in the folder where it lay. What the run was fitted to comes first.
+
+    Args:
+        folder: where relative paths start from instead.
+
+    Raises:
+        SpecError: when it is in none of them, or breaks its type.
+    """
+    if folder is not None:
+        return load_data(run.checked, folder)
+    whole, relative = run.record.get("data_folder"), run.record.get("data_folder_relative")
+    places = [run.path / relative] if relative is not None else []
+    places += [Path(whole)] if whole is not None else []
+    found: list[Splits] = []
+    wrong: list[SpecError] = []
+    for place in {p.resolve(): p for p in places or [run.path]}:
+        try:
+            splits = load_data(run.checked, place)
+        except SpecError as error:
+            wrong.append(error)
+            continue
+        if changed_data(run, splits) is None:
+            return splits
+        found.append(splits)
+    if found:
+        return found[0]
+    # A file that is there and cannot be used says more than one that is not there.
+    told = next((error for error in wrong if any(d.code != "E503" for d in error.diagnostics)), wrong[-1])
+    help_ = "--data-folder says in which folder the data is now"
+    raise SpecError(
+        [
+            replace(d, help=f"{d.help}; {help_}" if d.help else help_) if d.code == "E503" else d
+            for d in told.diagnostics
+        ],
+        told.source,
+    )
+
+
 @contextmanager
 def located(checked: Checked) -> Iterator[None]:
     """Turns an exception out of emitted code into a diagnostic at the line of the spec it comes from."""
