@@ -206,7 +206,8 @@ def run_data(run: Run, folder: Path | None = None) -> Splits:
     places += [Path(whole)] if whole is not None else []
     found: list[Splits] = []
     wrong: list[SpecError] = []
-    for place in {p.resolve(): p for p in places or [run.path]}:
+    places = places or [run.path]
+    for place in dict.fromkeys(p.resolve() for p in places):
         try:
             splits = load_data(run.checked, place)
         except SpecError as error:
@@ -219,14 +220,15 @@ def run_data(run: Run, folder: Path | None = None) -> Splits:
         return found[0]
     # A file that is there and cannot be used says more than one that is not there.
     told = next((error for error in wrong if any(d.code != "E503" for d in error.diagnostics)), wrong[-1])
-    help_ = "--data-folder says in which folder the data is now"
+    graph, _ = parts(run.checked)
+    gone = {v.data.span for v in graph.data if v.data and v.data.is_file and not (places[-1] / v.data.dataset).exists()}
     raise SpecError(
-        [
-            replace(d, help=f"{d.help}; {help_}" if d.help else help_) if d.code == "E503" else d
-            for d in told.diagnostics
-        ],
-        told.source,
+        [_with_way_out(d) if d.code == "E503" and d.span in gone else d for d in told.diagnostics], told.source
     )
+
+
+def _with_way_out(found: Diagnostic) -> Diagnostic:
+    return replace(found, help=f"{found.help}; --data-folder says in which folder the data is now")
 
 
 @contextmanager
