@@ -195,7 +195,7 @@ class MappedRows(Rows):
 
 
 class MaskedRows(Rows):
-    """Rows of which only some are given; the others are missing (NaN)."""
+    """Rows of which only some are given; the others are missing (NaN). An infinite value stays, to be named."""
 
     def __init__(self, rows: Rows, given: NDArray[np.bool_]) -> None:
         self.rows, self.given = rows, given
@@ -203,7 +203,8 @@ class MaskedRows(Rows):
 
     def read(self, start: int, stop: int) -> Values:
         values = self.rows.read(start, stop).astype(np.float64)  # a copy
-        values[~self.given[start:stop]] = np.nan
+        hidden = ~self.given[start:stop] & ~np.isinf(values).reshape(len(values), -1).any(axis=1)
+        values[hidden] = np.nan
         return values
 
     def numbering(self) -> Callable[[int], int]:

@@ -1,7 +1,8 @@
 """What the transforms around a field, as in `threshold(digits.image, 8)`, do to its rows.
 
 To add one, list it in `TRANSFORMS` here and in `dgmppl.catalogue.transforms`. A transform maps a whole
-`Column`, all splits of one field, because some take their constants from the data. Missing values (NaN) stay missing.
+`Column`, all splits of one field, because some take their constants from the data. Missing values (NaN) stay missing,
+and infinite ones infinite, so that the check of all values, which comes last, names them.
 """
 
 from __future__ import annotations
@@ -60,12 +61,13 @@ def _rescale(column: Column, low: float, high: float) -> Column:
         what = f"all values are {start:g}" if end == start else "there are no values"
         raise ValueError(f"{what}, so there is no range to map onto {low:g} to {high:g}")
     # Clipped because a bound must not be missed by a rounding error.
-    return column.map(lambda v: np.clip(low + (v - start) * ((high - low) / (end - start)), low, high), low, high)
+    scale = (high - low) / (end - start)
+    return column.map(lambda v: np.where(np.isinf(v), v, np.clip(low + (v - start) * scale, low, high)), low, high)
 
 
 def _threshold(column: Column, at: float) -> Column:
     """1 where the value is `at` or more, else 0."""
-    return column.map(lambda v: np.where(np.isnan(v), np.nan, (v >= at).astype(np.float64)), 0.0, 1.0)
+    return column.map(lambda v: np.where(np.isfinite(v), (v >= at).astype(np.float64), v), 0.0, 1.0)
 
 
 def _standardize(column: Column) -> Column:

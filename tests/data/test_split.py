@@ -170,6 +170,29 @@ def test_the_fingerprint_is_that_of_the_file_whatever_the_last_digit_of_a_mean(
     assert before.fingerprint == after.fingerprint
 
 
+@pytest.mark.parametrize("at", [3, 12])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "x : real from {}",
+        "x : interval(-1, 1) from rescale({}, -1, 1)",
+        "x : binary from threshold({}, 2)",
+        "x : real from standardize({})",
+        "x : real[1] from flatten({})",
+        "partial x : real from labelled({}, 4)",
+    ],
+)
+def test_a_value_that_is_not_finite_is_named_whatever_the_transform(
+    tmp_path: Path, variable: str, value: float, at: int
+) -> None:
+    x = np.arange(20.0)
+    x[at] = value
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(SpecError, match=f"row {at}.* of x.npy is {value}"):
+        loaded(variable.format('"x.npy"'), base=tmp_path)
+
+
 def test_every_toy_set_of_the_catalogue_can_be_labelled() -> None:
     for name, data in DATASETS.items():
         for field, entry in data.fields.items():
