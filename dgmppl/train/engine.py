@@ -131,7 +131,8 @@ class Fitting:
                 self._end_epoch()
                 watch.epoch(self.epochs[-1])
             if self.epochs and self.best_epoch == 0:
-                raise failures.never_finite(self.model.criterion or "", self.epochs[-1].validation)
+                last = self.epochs[-1].validation
+                raise failures.never_finite(self.model.criterion or "", last, self.model, self.validation)
             self._keep(watch)
         finally:
             self.model.observer = None

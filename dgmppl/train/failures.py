@@ -12,6 +12,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Span
 from dgmppl.train.batches import Examples
+from dgmppl.train.figures import CHUNK
 
 # Rows that a message names.
 _NAMED = 3
@@ -47,9 +48,16 @@ def nothing_to_fit() -> SpecError:
     return SpecError([Diagnostic("E614", headline, help=help_)])
 
 
-def never_finite(criterion: str, validated: Mapping[str, float]) -> SpecError:
-    """For a criterion that was not finite in any epoch."""
+def never_finite(
+    criterion: str, validated: Mapping[str, float], model: GenerativeModel, validation: Examples
+) -> SpecError:
+    """For a criterion that was not finite in any epoch; the rows for which the model's figure is not are named."""
     headline = f"{criterion} was not finite on the validation rows in any epoch: {validated[criterion]}"
+    wrong = not_finite_rows(model, validation, criterion)
+    if 0 < len(wrong) < validation.count:
+        named = ", ".join(validation.describe(row) for row in wrong[:_NAMED])
+        more = ", ..." if len(wrong) > _NAMED else ""
+        headline += f" for {len(wrong)} of {validation.count}, {named}{more}"
     help_ = "are there values in the validation rows to which the model gives probability 0?"
     return SpecError([Diagnostic("E613", headline, help=help_)])
 
@@ -91,6 +99,24 @@ def not_finite(
             return NotFinite(diagnostic, bad.batch, numbers)
     loss = "the loss" if bad.player == "model" else f"the loss of the {bad.player}"
     return NotFinite(Diagnostic("E610", f"{loss} is {bad.value} {when}", help=help_), bad.batch, numbers)
+
+
+def not_finite_rows(model: GenerativeModel, rows: Examples, figure: str) -> list[int]:
+    """The rows for which a figure is not finite, in one pass; none where it is no figure of single rows."""
+    found: list[int] = []
+    start, training = 0, model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for chunk in rows.chunks(CHUNK):
+                values = model.figures(*chunk).get(figure)
+                if values is None or values.shape != chunk[0].shape[:1]:
+                    return []
+                found += [start + k for k in (~torch.isfinite(values)).nonzero().flatten().tolist()]
+                start += len(values)
+    finally:
+        model.train(training)
+    return found
 
 
 def _of_which(wrong: Tensor, bad: Bad, train: Examples) -> str:

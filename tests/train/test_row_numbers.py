@@ -71,3 +71,13 @@ def test_examples_without_a_table_are_counted_as_they_come() -> None:
     found = failures.not_finite(model, bad, rows, 1, {}, {})  # type: ignore[arg-type]
     assert "for 1 of the 2 examples of a batch, row 7, in epoch 1" in found.diagnostics[0].headline
     assert found.numbers == [5, 7]
+
+
+def test_a_validation_row_without_a_density_is_named(tmp_path: Path) -> None:
+    x = U.copy()
+    x[234], x[500] = 0.5, 0
+    np.save(tmp_path / "x.npy", x)
+    text = f'model m\nobserved x : unit from "x.npy"\n{FACTOR}\ntrain {{ epochs = 2 }}\n'
+    (tmp_path / "m.dgm").write_text(text)
+    with pytest.raises(SpecError, match=r"E613: .* for 1 of 140, row 500 of x.npy \(x = 0\)"):
+        train_spec(pipeline.read(tmp_path / "m.dgm"), tmp_path / "run")
