@@ -16,13 +16,16 @@ from dgmppl.graph.supports import Support
 class Parameter:
     """A parameter: `link` maps a network's unconstrained output into `constraint`.
 
-    `size` says how many numbers it has an element of the variable: "1", or "K" for one for each value.
+    `size` says how many numbers it has an element of the variable: "1", or "K" for one for each value. `range` says
+    what a network's output counts where the variable has a range, of which half is the unit: a "place" from its
+    middle, or a "width".
     """
 
     name: str
     constraint: str = "real"
     size: str = "1"
     default: float | None = None
+    range: str = ""
 
 
 LINKS = {"real": "", "positive": "positive", "unit": "unit"}
@@ -95,7 +98,12 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             (Parameter("total_count", "positive"), Parameter("logits")),
             ("integer",),
         ),
-        Distribution("DiscretizedLogistic", (_LOC, _SCALE), ("integer",), ours=True),
+        Distribution(
+            "DiscretizedLogistic",
+            (Parameter("loc", range="place"), Parameter("scale", "positive", range="width")),
+            ("integer",),
+            ours=True,
+        ),
     )
 }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS, LINKS, Distribution
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, LINKS, Distribution, Parameter
 from dgmppl.emit.values import Place, batched, bijection_source, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.supports import number_text
+from dgmppl.graph.supports import Support, number_text
 from dgmppl.graph.values import (
     Autoregressive,
     Constant,
@@ -67,8 +67,18 @@ def _family(density: Density, place: Place) -> str:
         assert parameter is not None
         link = LINKS[parameter.constraint]
         sources[name] = f"{writer.use(link)}({sources[name]})" if link else sources[name]
+        sources[name] = _in_range(sources[name], parameter, density.type.support)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, writer)
+
+
+def _in_range(source: str, parameter: Parameter, support: Support) -> str:
+    """A parameter that a network gives in units of half the variable's range, from its middle, where there is one."""
+    if not parameter.range or support.low is None or support.high is None:
+        return source
+    half, middle = (support.high - support.low) / 2, (support.high + support.low) / 2
+    scaled = f"{number_text(half)} * {tight_source(source)}"
+    return f"{number_text(middle)} + {scaled}" if parameter.range == "place" and middle else scaled
 
 
 def _interleaved(density: Family) -> bool:

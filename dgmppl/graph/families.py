@@ -150,7 +150,7 @@ def _parameter(
         _verify_constant(scope, value, entry, parameter)
     elif parameter.size == "K" and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
-    return value, isinstance(value, (Apply, Learned)) and bool(LINKS[parameter.constraint])
+    return value, isinstance(value, (Apply, Learned)) and bool(LINKS[parameter.constraint] or parameter.range)
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
