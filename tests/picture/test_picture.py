@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.supports import real
@@ -238,6 +239,17 @@ def test_the_working_directory_runs_nothing(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     assert svg(drawn.vae())
     assert not (tmp_path / "ran").exists()
+
+
+def test_formulas_are_told_as_such() -> None:
+    text = 'model m\nobserved x : integer[2] from "a.npz".x\nlatent u : real[2]\nflow f = affine\np(u) = Normal(0, 1)\n'
+    graph = pipeline.read(f"{text}x = floor(256 * f(u) - 1)\n").graph
+    assert graph is not None
+    assert function_text(graph.definitions[0].value) == "floor(affine >> times 256 plus -1)"
+    text = 'model m\nobserved x : real[2] from "a.npz".x\nobserved y : real[2] from "a.npz".y\n'
+    graph = pipeline.read(f"{text}p(x | y) = y + (Normal(0, 1) >> sigmoid)\n").graph
+    assert graph is not None
+    assert density_text(graph.factors[0].density) == "Normal(0, 1) >> sigmoid >> plus y"
 
 
 # --- any text, any size --------------------------------------------------------------------------
