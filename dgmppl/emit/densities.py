@@ -87,16 +87,17 @@ def _fill(
     for name, value in values.items():
         parameter = entry.parameter(name)
         assert parameter is not None
-        if parameter.size == "K":
+        axis = parameter.axis(density.type.support)
+        if axis:
             if isinstance(value, Constant):
-                full = shape_source((*shape, entry.values(density.type.support)))
+                full = shape_source((*shape, *axis))
                 sources[name] = f"torch.zeros({full}, device=self.device)"
         elif batched(value) and len(value.shape) < len(shape):
             lifted = ", ".join(["None"] * (len(shape) - len(value.shape)))
             sources[name] = f"{tight_source(sources[name])}[(..., {lifted})]"
     if shape and any(v.shape == shape for v in values.values()):
         return
-    if any(parameter.size == "K" for parameter in entry.parameters):
+    if any(parameter.size != "1" for parameter in entry.parameters):
         return
     name, value = next(((n, v) for n, v in values.items() if isinstance(v, Constant)), next(iter(values.items())))
     if isinstance(value, Constant):
