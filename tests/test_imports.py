@@ -19,9 +19,9 @@ PACKAGE = ROOT / "dgmppl"
 STAGES = (
     ("dgmppl.permutations",),
     ("dgmppl.source",),
+    ("dgmppl.supports",),
     ("dgmppl.diagnostics",),
     ("dgmppl.syntax",),
-    ("dgmppl.graph.supports",),
     ("dgmppl.catalogue", "dgmppl.data.catalogue"),
     ("dgmppl.graph",),
     ("dgmppl.picture",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dgmppl.catalogue.signature import Argument, Signature
+from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Bijection:
     learned: int = 0  # parameters an element, learned where nothing conditions it
     sized: bool = False  # the runtime class wants the shape of what it maps
     numbers: tuple[str, ...] = ()  # keyword numbers in the brackets
-    domain: str = "real"
-    codomain: str = "real"
+    domain: Support = REAL
+    codomain: Support = REAL
     integers: bool = False  # also maps integers to integers
     rounds: bool = False  # ... by rounding, so the runtime class must be told
     elementwise: bool = False  # each element of the image is a function of that element alone
@@ -68,10 +69,10 @@ BIJECTIONS: dict[str, Bijection] = {
         Bijection("permute", "Permute", sized=True, numbers=("seed",), integers=True, moves=True),
         Bijection("householder", "Householder", context="value", learned=1, sized=True),
         Bijection("affine", "Affine", context="value", learned=2, sized=True, elementwise=True),
-        Bijection("sigmoid", "Sigmoid", codomain="unit", elementwise=True),
-        Bijection("tanh", "Tanh", codomain="interval", elementwise=True),
-        Bijection("exp", "Exp", codomain="positive", elementwise=True),
-        Bijection("softplus", "Softplus", codomain="positive", elementwise=True),
+        Bijection("sigmoid", "Sigmoid", codomain=UNIT, elementwise=True),
+        Bijection("tanh", "Tanh", codomain=Interval(-1, 1), elementwise=True),
+        Bijection("exp", "Exp", codomain=POSITIVE, elementwise=True),
+        Bijection("softplus", "Softplus", codomain=POSITIVE, elementwise=True),
     )
 }
 

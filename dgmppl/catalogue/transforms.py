@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dgmppl.catalogue.signature import Argument, Signature
-from dgmppl.graph.supports import PLAIN, Support, Type
+from dgmppl.supports import BINARY, REAL, Interval, Type
 
 Result = Callable[[Type, tuple[float, ...]], Type]
 
@@ -20,12 +20,12 @@ def _numbers(name: str, *names: str, kind: str = "constant") -> Signature:
 
 # name -> (its numbers, type of the result)
 TRANSFORMS: dict[str, tuple[Signature, Result]] = {
-    "threshold": (_numbers("threshold", "at"), lambda t, _: Type(PLAIN["binary"], t.shape)),
+    "threshold": (_numbers("threshold", "at"), lambda t, _: Type(BINARY, t.shape)),
     "rescale": (
         _numbers("rescale", "low", "high"),
-        lambda t, ends: Type(Support("interval", ends[0], ends[1]), t.shape),
+        lambda t, ends: Type(Interval(ends[0], ends[1]), t.shape),
     ),
-    "standardize": (_numbers("standardize"), lambda t, _: Type(PLAIN["real"], t.shape)),
+    "standardize": (_numbers("standardize"), lambda t, _: Type(REAL, t.shape)),
     "flatten": (_numbers("flatten"), lambda t, _: Type(t.support, (t.elements,))),
     "labelled": (_numbers("labelled", "n", kind="count"), lambda t, _: t),
 }

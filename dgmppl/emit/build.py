@@ -11,8 +11,8 @@ from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import Held, blocks, held
 from dgmppl.graph.nodes import Graph, Parameter
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Bijection, Block, Chain, Learned, Module, Points
+from dgmppl.supports import number_text
 
 
 def write_held(writer: Writer, graph: Graph) -> None:

@@ -8,8 +8,8 @@ from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.methods import factor_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
-from dgmppl.graph.supports import number_text
 from dgmppl.plan.nodes import Sum
+from dgmppl.supports import number_text
 
 
 def batch_size(graph: Graph, step: Sum | None = None) -> str:
@@ -61,9 +61,4 @@ def missing_of(variable: Variable) -> str:
 
 def some_source(variable: Variable) -> str:
     """A number that each element of a variable may be."""
-    support = variable.type.support
-    if support.name == "simplex":
-        return f"1 / {variable.type.shape[-1]}"
-    if support.name in ("interval", "unit") and support.low is not None and support.high is not None:
-        return number_text((support.low + support.high) / 2)
-    return number_text(1.0 if support.name == "positive" else support.low or 0.0)
+    return number_text(variable.type.feasible)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS, LINKS, Distribution, Parameter
-from dgmppl.emit.values import Place, batched, bijection_source, shape_source, tight_source, value_source
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, Parameter
+from dgmppl.emit.values import Place, batched, bijection_source, link_source, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.supports import Support, number_text
 from dgmppl.graph.values import (
     Autoregressive,
     Constant,
@@ -22,6 +21,7 @@ from dgmppl.graph.values import (
     variables,
     walk,
 )
+from dgmppl.supports import Support, number_text
 
 
 def factor_reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
@@ -65,8 +65,7 @@ def _family(density: Density, place: Place) -> str:
     for name in density.linked:
         parameter = entry.parameter(name)
         assert parameter is not None
-        link = LINKS[parameter.constraint]
-        sources[name] = f"{writer.use(link)}({sources[name]})" if link else sources[name]
+        sources[name] = link_source(sources[name], parameter.constraint, writer)
         sources[name] = _in_range(sources[name], parameter, density.type.support)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, writer)
@@ -98,16 +97,17 @@ def _fill(
     for name, value in values.items():
         parameter = entry.parameter(name)
         assert parameter is not None
-        if parameter.size == "K":
+        axis = parameter.axis(density.type.support)
+        if axis:
             if isinstance(value, Constant):
-                full = shape_source((*shape, entry.values(density.type.support)))
+                full = shape_source((*shape, *axis))
                 sources[name] = f"torch.zeros({full}, device=self.device)"
         elif batched(value) and len(value.shape) < len(shape):
             lifted = ", ".join(["None"] * (len(shape) - len(value.shape)))
             sources[name] = f"{tight_source(sources[name])}[(..., {lifted})]"
     if shape and any(v.shape == shape for v in values.values()):
         return
-    if any(parameter.size == "K" for parameter in entry.parameters):
+    if any(parameter.size != "1" for parameter in entry.parameters):
         return
     name, value = next(((n, v) for n, v in values.items() if isinstance(v, Constant)), next(iter(values.items())))
     if isinstance(value, Constant):
@@ -124,7 +124,7 @@ def _fill(
 
 def _construct(density: Family, entry: Distribution, sources: dict[str, str], writer: Writer) -> str:
     support = density.type.support
-    rank = len(density.type.shape) - (1 if entry.vector else 0)
+    rank = len(density.type.shape) - support.event_rank
     event = f".to_event({rank})" if rank > 0 else ""
     if density.kind == "Categorical" and support.low:
         return f"{writer.use('IntegerCategorical')}({number_text(support.low)}, {sources['logits']}){event}"

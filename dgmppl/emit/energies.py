@@ -9,9 +9,9 @@ from dgmppl.emit.values import Place, shape_source, value_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.polynomial import Polynomial
-from dgmppl.graph.supports import Support, number_text
 from dgmppl.graph.values import Constant, Element, Operation, Use, Value, variables
 from dgmppl.plan.nodes import EnergyPlan, Plan, Update
+from dgmppl.supports import number_text
 
 
 def energy_arguments(graph: Graph, plan: Plan, names: Iterable[str]) -> list[str]:
@@ -35,7 +35,7 @@ def _log_sum(graph: Graph, update: Update, writer: Writer) -> str:
     assert update.logits is not None
     variable = graph[update.variable]
     logits = polynomial_source(update.logits, graph, writer)
-    if variable.type.support.name == "categorical":
+    if not variable.type.support.numeric:
         return f"torch.logsumexp({logits}, -1)"
     rank = len(variable.type.shape)
     axes = ", ".join(str(-k) for k in range(rank, 0, -1))
@@ -117,7 +117,7 @@ def _write_conditional(writer: Writer, graph: Graph, update: Update) -> None:
     given = f" | {', '.join(reads)}" if reads else ""
     doc = f"p({variable.name}{given}), from the energy: the logits are -dE/d{variable.name}."
     rank = len(variable.type.shape)
-    family = writer.use("Categorical" if variable.type.support.name == "categorical" else "Bernoulli")
+    family = writer.use(variable.type.support.conditional)
     with writer.method(f"p_{variable.ident}(self{_signature(graph, reads)}) -> Distribution", doc):
         logits = polynomial_source(update.logits, graph, writer)
         event = f".to_event({rank})" if rank else ""
@@ -223,12 +223,12 @@ def write_chain(writer: Writer, graph: Graph, plan: Plan) -> None:
 
 def _start(variable: Variable, writer: Writer) -> str:
     """Where a chain's variable starts: noise over its support."""
-    s: Support = variable.type.support
-    kind = "integer" if s.finite else s.name if s.name in ("interval", "unit", "positive") else "real"
-    low = s.low if s.low is not None else 0.0
-    high = s.high if s.high is not None else float((s.size or 2) - 1)
-    ends = f", {number_text(low)}, {number_text(high)}" if kind in ("integer", "interval", "unit") else ""
-    return f'{writer.use("Start")}("{kind}", {shape_source(variable.type.shape)}{ends})'
+    noise = variable.type.support.noise
+    assert noise is not None  # the plan found a sampler
+    arguments = [f'"{noise.kind}"', shape_source(variable.type.shape)]
+    if noise.low is not None and noise.high is not None:
+        arguments += [number_text(noise.low), number_text(noise.high)]
+    return f"{writer.use('Start')}({', '.join(arguments)})"
 
 
 def _write_sweep(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
@@ -271,15 +271,13 @@ def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) 
         return
     others = ", ".join(energy_arguments_of(graph, sampler.state))
     energy = f"lambda {ident}: self.free_energy({others})"
-    low, high = variable.type.support.low, variable.type.support.high
     if update.kind == "langevin":
-        low = 1e-6 if variable.type.support.name == "positive" else low  # 0 itself is not positive
-        bounds = "".join(f", {k}={number_text(v)}" for k, v in (("low", low), ("high", high)) if v is not None)
+        ends = zip(("low", "high"), variable.type.support.clamp)
+        bounds = "".join(f", {k}={number_text(v)}" for k, v in ends if v is not None)
         numbers = f"{number_text(sampler.step_size)}, {number_text(sampler.noise)}"
         writer.line(f"{ident} = {writer.use('langevin')}({energy}, {ident}, 1, {numbers}{bounds})", mark=True)
         return
-    first = low if low is not None else 0.0
-    count = variable.type.support.size
+    first, count = variable.type.support.low or 0.0, variable.type.support.size
     writer.line(f"{ident} = {writer.use('gibbs_sites')}({energy}, {ident}, {number_text(first)}, {count})", mark=True)
 
 

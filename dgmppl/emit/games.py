@@ -7,8 +7,8 @@ from dgmppl.emit.steps import needed_steps, write_generation, write_steps
 from dgmppl.emit.values import Place, inputs_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Adversary, Graph
-from dgmppl.graph.supports import number_text
 from dgmppl.plan.nodes import GamePlan, Plan
+from dgmppl.supports import number_text
 
 
 def write_games(writer: Writer, graph: Graph, plan: Plan) -> None:

@@ -14,9 +14,9 @@ from dgmppl.emit.steps import needed_steps, noisy
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Image, Operation, Value
 from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, GivenSome, Impute, Invert, MinusKL, Plan, Sum
+from dgmppl.supports import number_text
 
 
 def verify_pyro(graph: Graph, plan: Plan) -> None:

@@ -13,7 +13,6 @@ from dgmppl.emit.methods import define_source, factor_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Graph, Variable
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Family, Image, Operation, variables, walk
 from dgmppl.plan.eliminate import not_reparameterised
 from dgmppl.plan.nodes import (
@@ -40,6 +39,7 @@ from dgmppl.plan.nodes import (
     Sum,
     Term,
 )
+from dgmppl.supports import number_text
 
 
 def needed_steps(graph: Graph, steps: Sequence[Step], names: Iterable[str]) -> tuple[Step, ...]:

@@ -14,8 +14,8 @@ from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph, Variable
-from dgmppl.graph.supports import number_text
 from dgmppl.plan.nodes import LogQSeen, Plan, Sum
+from dgmppl.supports import number_text
 
 
 def emit_torch(graph: Graph, plan: Plan) -> Emitted:

@@ -12,7 +12,6 @@ from dgmppl.emit.polynomials import polynomial_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.polynomial import polynomial
-from dgmppl.graph.supports import Support, number_text
 from dgmppl.graph.values import (
     Apply,
     Bijection,
@@ -32,9 +31,7 @@ from dgmppl.graph.values import (
     Value,
     walk,
 )
-
-# Supports that enter a network scaled to [-1, 1].
-_BOUNDED = ("binary", "unit", "interval", "integer")
+from dgmppl.supports import Function, Support, number_text
 
 
 @dataclass(frozen=True)
@@ -81,13 +78,14 @@ def _declared(value: Value, place: Place) -> str:
     return f"self.{ident}"
 
 
+def call_source(function: Function, source: str, writer: Writer) -> str:
+    """The call of a function that a support names; one of no name changes nothing."""
+    return function.of(source, writer.use(function.name)) if function.name else source
+
+
 def link_source(raw: str, support: Support, writer: Writer) -> str:
     """A learned value typed like a variable, kept inside the variable's support."""
-    if support.name in _BOUNDED and support.low is not None and support.high is not None:
-        if support.name == "unit":
-            return f"{writer.use('unit')}({raw})"
-        return f"{writer.use('bounded')}({raw}, {number_text(support.low)}, {number_text(support.high)})"
-    return f"{writer.use('positive')}({raw})" if support.name == "positive" else raw
+    return raw if support.link is None else call_source(support.link, raw, writer)
 
 
 def _learned(value: Value, place: Place) -> str:
@@ -109,26 +107,16 @@ def embed_source(value: Value, place: Place, sequence: bool = False) -> str:
     if isinstance(value, Constant):
         return f"torch.tensor([{float(value.number)!r}], device=self.device)"
     source = value_source(value, place)
-    if support.name == "categorical":
-        source, rank = f"{place.writer.use('one_hot')}({source}, {support.size})", rank + 1
+    source = call_source(support.embedding, source, place.writer)
+    if support.width > 1:  # the embedding added an axis
+        rank += 1
         if sequence:
             return source
-    elif (isinstance(value, Learned) and support.name != "real") or (
-        support.name in _BOUNDED and support.low is not None and support.high is not None
-    ):
-        source = _scaled(source, support, place)
     if sequence:
         return f"{tight_source(source)}.unsqueeze(-1)"
     if rank == 1:
         return source
     return f"{tight_source(source)}.unsqueeze(-1)" if rank == 0 else f"{tight_source(source)}.flatten(-{rank})"
-
-
-def _scaled(source: str, support: Support, place: Place) -> str:
-    low, high = support.low, support.high
-    if low is None or high is None or (low, high) == (-1.0, 1.0):
-        return source
-    return f"{place.writer.use('rescale')}({source}, {number_text(low)}, {number_text(high)})"
 
 
 def inputs_source(values: tuple[Value, ...], place: Place) -> str:

@@ -12,9 +12,9 @@ from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_slot, is_network
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
-from dgmppl.graph.supports import PLAIN, Support, Type
 from dgmppl.graph.values import Apply, Bijection, Block, Chain, Image, Module, Points, Value, walk
 from dgmppl.source import Span
+from dgmppl.supports import Support, Type
 from dgmppl.syntax import tree
 
 Inputs = Callable[[Scope, tree.Call, Context], tuple[Value, ...]]
@@ -108,7 +108,7 @@ def _block(
     ctx: Context,
     inputs: Inputs,
 ) -> tuple[Bijection, Support]:
-    integer = source.support.name == "integer"
+    integer = source.support.integral
     _verify_source(scope, expr, entry, source)
     context: tuple[tuple[str, Value], ...] = ()
     slots: tuple[tuple[str, Module], ...] = ()
@@ -125,7 +125,7 @@ def _block(
             numbers.append((name, float(scope.integer(bound.value, ctx.env, f"`{name}`", low=0))))
     _verify_slots(scope, expr, entry, dict(slots), integer)
     copies = _copies(scope, expr, entry, slots, context, ctx)
-    target = source.support if integer else _codomain_of(entry)
+    target = source.support if integer else entry.codomain
     range_ = None
     if integer and entry.rounds and source.support.size is not None:
         range_ = (int(source.support.low or 0), source.support.size)
@@ -145,11 +145,11 @@ def _block(
 
 def _verify_source(scope: Scope, expr: tree.Expr, entry: Entry, source: Type) -> None:
     """Reports values that a bijection does not map (E213): of another support, or no vector where it needs one."""
-    integer = source.support.name == "integer"
-    if source.support.name != entry.domain and not (integer and entry.integers):
+    kept = source.support.integral and entry.integers and (source.support.shiftable or not entry.rounds)
+    if source.support != entry.domain and not kept:
         scope.fail(
             "E213",
-            f"{entry.name} maps {entry.domain} values, these are {source.support.describe()}",
+            f"{entry.name} maps {_domain(entry)}, these are {source.support.describe()}",
             expr.span,
             f"gets {source.describe()}",
         )
@@ -191,8 +191,8 @@ def _copies(
     )
 
 
-def _codomain_of(entry: Entry) -> Support:
-    return Support("interval", -1.0, 1.0) if entry.codomain == "interval" else PLAIN[entry.codomain]
+def _domain(entry: Entry) -> str:
+    return f"{entry.domain.describe()} values" + (" or whole numbers" if entry.integers else "")
 
 
 def codomain(bijection: Bijection, support: Support) -> Support:
@@ -203,16 +203,9 @@ def codomain(bijection: Bijection, support: Support) -> Support:
         return support
     assert isinstance(bijection, Block)
     if bijection.kind == FIXED_AFFINE:
-        return _scaled(support, **dict(bijection.numbers))
-    return support if support.name == "integer" else _codomain_of(ENTRIES[bijection.kind])
-
-
-def _scaled(support: Support, scale: float = 1.0, shift: float = 0.0) -> Support:
-    """The values `scale x + shift` of the x in a support."""
-    if support.low is None or support.high is None:
-        return PLAIN["positive"] if support.name == "positive" and scale > 0 and not shift else PLAIN["real"]
-    low, high = sorted((scale * support.low + shift, scale * support.high + shift))
-    return PLAIN["unit"] if (low, high) == (0.0, 1.0) else Support("interval", low, high)
+        numbers = {"scale": 1.0, "shift": 0.0, **dict(bijection.numbers)}
+        return support.affine(numbers["scale"], numbers["shift"])
+    return support if support.integral else ENTRIES[bijection.kind].codomain
 
 
 def _condition(

@@ -9,7 +9,6 @@ from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedFlow, NamedNet, Scope
-from dgmppl.graph.supports import Support
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -23,9 +22,11 @@ from dgmppl.graph.values import (
     walk,
 )
 from dgmppl.source import Span
+from dgmppl.supports import UNIT, Interval, Support, number_text
 from dgmppl.syntax import tree
 
-_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
+# Where a network lands whose last activation is one of these.
+_RANGES = {"tanh": Interval(-1, 1), "sigmoid": UNIT}
 
 
 def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) -> None:
@@ -267,19 +268,24 @@ def _verify_range(scope: Scope, variable: Variable, definition: Definition) -> N
     support, value = variable.type.support, definition.value
     if _lands(value, support):
         return
-    ways = {
-        "integer": "round it: floor(...)",
-        "interval": "end the network in that range: out = tanh, and rescale(..., -1, 1)",
-        "unit": "end the network in that range: out = sigmoid",
-    }
+    found = value.type.support
+    misses = support.integral and found.integral
+    how = "takes only some of its values" if misses else "is not"
     scope.report(
         "E203",
-        f"`{variable.name}` is {support.describe()}, and this is not",
+        f"`{variable.name}` is {support.describe()}, and this {how}",
         value.span,
-        value.type.support.describe(),
+        found.describe(),
         notes=(Note(variable.span, "declared here"),),
-        help=ways.get(support.name, "give it a distribution instead: p(... | ...) = ..."),
+        help=_reaching(variable.name, support, found) if misses else support.landing,
     )
+
+
+def _reaching(name: str, support: Support, found: Support) -> str:
+    """How a rounded value comes to take all values of a support."""
+    if support.low is None or support.high is None:
+        return f"declare `{name}` {found.describe()}"
+    return f"let what is rounded run from {number_text(support.low)} to {number_text(support.high + 1)}"
 
 
 def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:
@@ -301,16 +307,9 @@ def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:
 
 def _lands(value: Value, support: Support) -> bool:
     found = value.type.support
-    if support.name == "real":
-        return not found.discrete
-    if support.name == "integer":
-        return found.name == "integer"
     if isinstance(value, Apply):
-        ends = _RANGES.get(str(dict(value.module.spec.options).get("out", "")))
-        return ends is not None and support.low is not None and ends == (support.low, support.high)
-    if support.name == "interval":
-        return found.name in ("interval", "unit") and (found.low, found.high) == (support.low, support.high)
-    return found.name == support.name
+        found = _RANGES.get(str(dict(value.module.spec.options).get("out", "")), found)
+    return support.lands(found)
 
 
 def _verify_sizes(scope: Scope, graph: Graph, spec: tree.Spec) -> None:

@@ -9,8 +9,8 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.scope import MAX_MEMBERS, Family, NamedFlow, NamedNet, Scope
-from dgmppl.graph.supports import Type
 from dgmppl.graph.types import check_data, check_type
+from dgmppl.supports import REAL, Type
 from dgmppl.syntax import tree
 
 START = Signature("normal", (Argument("scale", required=True),), usage="= normal(0.01)")
@@ -177,7 +177,7 @@ def _feature(scope: Scope, statement: tree.Let) -> None:
 
 def _parameter(scope: Scope, statement: tree.Param) -> None:
     type_ = check_type(scope, statement.type, {})
-    if type_.support.name != "real":
+    if type_.support != REAL:
         scope.fail(
             "E208",
             "a parameter is real",

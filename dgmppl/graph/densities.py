@@ -20,7 +20,6 @@ from dgmppl.graph.families import Head, check_family
 from dgmppl.graph.formulas import shift_by
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.supports import PLAIN, Support, Type, real
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -37,6 +36,7 @@ from dgmppl.graph.values import (
     Value,
     walk,
 )
+from dgmppl.supports import REAL, Support, Type, real
 from dgmppl.syntax import tree
 
 WORDS = ("mixture", "residual")
@@ -51,6 +51,16 @@ MAX_COMPONENTS = 100_000
 
 def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
     """The density that an expression writes for a variable. Reports E203, E204, E208, E209, E210, E213, E217."""
+    if ctx.past is not None and head.type.support.event_rank:
+        word = head.type.support.word
+        scope.fail(
+            "E223",
+            f"`{head.name}` is {head.type.describe()}: its elements have one law together, and none each",
+            expr.span,
+            f"a distribution of one element of a {word}",
+            notes=(Note(head.declared, "declared here"),),
+            help=f"model it as a whole: p({head.name}) = ..., or read other variables that are known",
+        )
     density = _density(scope, expr, head, ctx)
     if ctx.past is not None:
         return Autoregressive(head.type, expr.span, head.name, density)
@@ -179,15 +189,15 @@ def _base_support(expr: tree.Expr) -> Support | None:
     """The support on which the density to the left of `>>` lives."""
     if isinstance(expr, tree.Call):
         if isinstance(expr.target, tree.Name) and expr.target.name in DISTRIBUTIONS:
-            name = DISTRIBUTIONS[expr.target.name].supports[0]
-            return PLAIN.get(name)
+            support = DISTRIBUTIONS[expr.target.name].support
+            return support if isinstance(support, Support) else None
         if isinstance(expr.target, tree.Name) and expr.target.name == "residual":
-            return PLAIN["real"]
+            return REAL
         if isinstance(expr.target, tree.Bracket) and expr.arguments:
             first = expr.arguments[0]
             return None if isinstance(first, tree.Keyword) else _base_support(first)
     if isinstance(expr, tree.Binary) and expr.op == ">>":
-        return PLAIN["real"]
+        return REAL
     return None
 
 
@@ -207,7 +217,7 @@ def _moved(
     scope: Scope, expr: tree.Binary, value: tree.Expr, density: tree.Expr, head: Head, ctx: Context
 ) -> Pushforward:
     """`value + density`: the density of a draw to which a value is added, a bijection without weights."""
-    if head.type.support != PLAIN["real"]:
+    if head.type.support != REAL:
         scope.fail(
             "E213",
             f"a sum is real, but `{head.name}` is {head.type.support.describe()}",
@@ -222,7 +232,7 @@ def _moved(
     if isinstance(density, tree.Binary) and density.op == ">>":
         inner: Density = _pushforward(scope, density, head, ctx, anywhere=True)
     else:
-        support = _base_support(density) or PLAIN["real"]
+        support = _base_support(density) or REAL
         inner = _density(scope, density, replace(head, type=Type(support, head.type.shape)), ctx)
     return Pushforward(head.type, expr.span, inner, shift_by(scope, by, head.type.shape, expr.span, ctx.hint))
 
@@ -235,8 +245,6 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anyw
         parts.insert(0, base.right)
         base = base.left
     support = _base_support(base) or head.type.support
-    if support.name == head.type.support.name:
-        support = head.type.support  # integers keep their range
     source = Type(support, head.type.shape)
     density = _density(scope, base, replace(head, type=source), ctx)
     whole: tree.Expr = parts[0]
@@ -244,7 +252,7 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anyw
         whole = tree.Binary(whole.span.to(part.span), ">>", whole, part)
     where = replace(ctx, hint=f"{ctx.hint}_flow")
     bijection, target = check_bijection(scope, whole, source, where, check_inputs)
-    if target != head.type.support and not anywhere:
+    if not head.type.support.same_values_as(target) and not anywhere:
         scope.fail(
             "E213",
             f"this lands in {target.describe()}, but `{head.name}` is {head.type.support.describe()}",
@@ -276,7 +284,7 @@ def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residu
         scope.fail("E209", "residual takes a prior and a network", expr.span, help=usage)
     prior, delta = expr.arguments
     assert isinstance(prior, tree.Quotation)
-    if isinstance(delta, tree.Keyword) or head.type.support != PLAIN["real"] or not head.type.shape:
+    if isinstance(delta, tree.Keyword) or head.type.support != REAL or not head.type.shape:
         scope.fail("E209", "residual takes a prior over a real vector, and a network", expr.span, help=usage)
     key = scope_prior(scope, prior, head)
     shape = head.type.shape
@@ -306,11 +314,7 @@ def _quoted(scope: Scope, expr: tree.Quotation, head: Head, ctx: Context) -> Quo
     given: list[Value] = []
     for argument, wanted in zip(expr.given, types):
         value = check_value(scope, argument, wanted, replace(ctx, hint=f"{ctx.hint}_input"))
-        if isinstance(value, (Apply, Learned)) and wanted.support.name in (
-            "categorical",
-            "simplex",
-            "sphere",
-        ):
+        if isinstance(value, (Apply, Learned)) and wanted.support.link is None:
             scope.fail(
                 "E210",
                 f"a learned value cannot stand for {wanted.support.describe()}",

@@ -19,9 +19,9 @@ from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import check_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
-from dgmppl.graph.supports import real
 from dgmppl.graph.values import Constant, Use, Value
 from dgmppl.source import Source
+from dgmppl.supports import real
 from dgmppl.syntax import tree
 
 

@@ -18,7 +18,6 @@ from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Fail, Family, NamedFlow, NamedNet, Scope, describe_binding
 from dgmppl.graph.shapes import infer_ranges, is_open, resolve_member
-from dgmppl.graph.supports import INTEGER, PLAIN, REAL, Type, real
 from dgmppl.graph.values import (
     Constant,
     Declared,
@@ -31,6 +30,7 @@ from dgmppl.graph.values import (
     Use,
     Value,
 )
+from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
 
 Shape = tuple[int, ...]
@@ -248,7 +248,7 @@ def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx:
     """What is indexed. A network has an output for each category where the index is a categorical variable."""
     if is_open(scope, target) and len(items) == 1:
         index = _value(scope, items[0], None, ctx)
-        size = index.type.support.size
+        size = index.type.support.positions
         if index.type.shape or size is None:
             scope.fail(
                 "E211",
@@ -299,12 +299,15 @@ def _element(scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.E
             if position >= size:
                 scope.fail("E215", f"index {position} of {size} elements", item.span, f"0 to {size - 1}")
             index.append(position)
-        elif found.shape == () and found.type.support.size is not None:
-            if found.type.support.size > size:
-                scope.fail("E204", f"{found.type.describe()} picks among {size}", item.span)
+        elif found.shape == () and found.type.support.positions is not None:
+            if found.type.support.positions > size:
+                last = found.type.support.positions - 1
+                headline = f"{found.type.describe()} picks elements up to {last}, and the last is {size - 1}"
+                scope.fail("E204", headline, item.span, "counted from 0")
             index.append(found)
         else:
-            scope.fail("E215", "an index is a number or a categorical variable", item.span)
+            what = f"this is {found.type.describe()}"
+            scope.fail("E215", "an index is a number or a variable with values from 0", item.span, what)
     return Element(real(), expr.span, value, tuple(index))
 
 
@@ -323,7 +326,7 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
             return _constant_call(scope, expr, target.name, operand)
         if target.name == STRAIGHT_THROUGH:
             return _straight_through(scope, expr, operand)
-        support = {"integer": INTEGER, **PLAIN}[FUNCTIONS[target.name][1]]
+        support = FUNCTIONS[target.name][1](operand.type.support)
         return Operation(Type(support, operand.shape), expr.span, target.name, (operand,))
     binding = scope.names.get(target.name)
     if isinstance(binding, NamedFlow):

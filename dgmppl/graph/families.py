@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.distributions import (
-    LINKS,
     Distribution,
     Parameter,
     fits,
@@ -19,7 +18,6 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.scope import SMALLEST, Scope
-from dgmppl.graph.supports import Type, number_text, real
 from dgmppl.graph.values import (
     Apply,
     Constant,
@@ -28,6 +26,7 @@ from dgmppl.graph.values import (
     Value,
 )
 from dgmppl.source import Span
+from dgmppl.supports import POSITIVE, REAL, Support, Type, number_text, real
 from dgmppl.syntax import tree
 
 
@@ -75,7 +74,7 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
         )
         return
     if fits(entry, support):
-        if entry.vector and len(head.type.shape) != 1:
+        if support.event_rank and len(head.type.shape) != support.event_rank:
             scope.fail(
                 "E204",
                 f"{entry.name} is over one vector, but `{head.name}` is {head.type.describe()}",
@@ -85,23 +84,23 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
                 help=f"{Type(support, head.type.shape[-1:]).describe()} is a vector; a family has one for each index",
             )
         return
-    fit = suggestions(support)
     scope.fail(
         "E203",
-        f"{entry.name} has {_supports(entry)} support, but `{head.name}` is {support.describe()}",
+        f"{entry.name} has {entry.support.domain_text()} support, but `{head.name}` is {support.describe()}",
         expr.target.span,
-        _supports(entry),
+        entry.support.domain_text(),
         notes=(Note(head.declared, "declared here"),),
-        help=f"{fit[0]} has the support of `{head.name}`" if fit else "no distribution here has this support",
+        help=_remedy(entry, support, head.name, suggestions(support)),
     )
 
 
-def _supports(entry: Distribution) -> str:
-    if entry.name == "Categorical":
-        return "finite"
-    if entry.supports == ("integer",):
-        return "unbounded integer"
-    return " or ".join(entry.supports)
+def _remedy(entry: Distribution, support: Support, name: str, fit: list[str]) -> str:
+    """A way out: a distribution that fits or, between kinds of whole numbers, the other support."""
+    said = f"{fit[0]} has the support of `{name}`" if fit else "no distribution here has this support"
+    other = entry.support
+    if isinstance(other, Support) and other.integral and support.integral:
+        return f"{said}; {other.forms[-1].values} are `{name} : {other.describe()}`"
+    return said
 
 
 def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
@@ -109,9 +108,8 @@ def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
     return isinstance(expr, tree.Learned) or (isinstance(expr, tree.Call) and is_network(scope, expr.target))
 
 
-def _size(entry: Distribution, parameter: Parameter, head: Head) -> Type:
-    shape = head.type.shape
-    return real(*shape, entry.values(head.type.support)) if parameter.size == "K" else real(*shape)
+def _size(parameter: Parameter, head: Head) -> Type:
+    return real(*head.type.shape, *parameter.axis(head.type.support))
 
 
 def _joint(
@@ -125,12 +123,16 @@ def _joint(
             p.name: check_value(
                 scope,
                 expr,
-                _size(entry, p, head),
+                _size(p, head),
                 ctx if single and not isinstance(expr, tree.Learned) else replace(ctx, hint=hints[p.name]),
             )
             for p in entry.parameters
         }
         return None, values
+    if len({p.axis(head.type.support) for p in entry.parameters}) > 1:
+        names = ", ".join(p.name for p in entry.parameters)
+        usage = f"{entry.name}({', '.join(['mlp[64](x)', *['param'] * (len(entry.parameters) - 1)])})"
+        scope.fail("E209", f"{entry.name} takes {names} one by one", expr.span, "one network for all", help=usage)
     shape = head.type.shape
     count = len(entry.parameters)
     total = real(*shape[:-1], count * shape[-1]) if shape and ctx.past is None else real(*shape, count)
@@ -142,19 +144,23 @@ def _parameter(
     scope: Scope, expr: tree.Expr, entry: Distribution, parameter: Parameter, head: Head, ctx: Context
 ) -> tuple[Value, bool]:
     """A parameter's value, and whether it passes through the parameter's link (bare networks and `param` do)."""
-    wanted = _size(entry, parameter, head)
+    wanted = _size(parameter, head)
     if isinstance(expr, tree.Name) and expr.name == "uniform" and parameter.size == "K":
         return Constant(real(), expr.span, 0.0), False
     value = check_value(scope, expr, wanted, replace(ctx, hint=f"{ctx.hint}_{parameter.name}"))
     if isinstance(value, Constant):
         _verify_constant(scope, value, entry, parameter)
-    elif parameter.size == "K" and value.shape != wanted.shape:
+    elif parameter.size != "1" and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
-    return value, isinstance(value, (Apply, Learned)) and bool(LINKS[parameter.constraint] or parameter.range)
+    linked = parameter.constraint != REAL or bool(parameter.range)
+    return value, linked and isinstance(value, (Apply, Learned))
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
-    if parameter.constraint == "positive" and value.number < SMALLEST:
+    if parameter.constraint.event_rank:
+        what = f"the {parameter.name} of {entry.name} are {parameter.constraint.condition}"
+        scope.fail("E210", what, value.span, "one number for all of them", help=f"{parameter.name} = param")
+    if parameter.constraint == POSITIVE and value.number < SMALLEST:
         scope.fail(
             "E210",
             f"the {parameter.name} of {entry.name} is positive",

@@ -8,9 +8,9 @@ from dgmppl.catalogue.bijections import FIXED_AFFINE, SHIFT
 from dgmppl.graph.bijections import codomain
 from dgmppl.graph.nodes import Variable
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.supports import Type
 from dgmppl.graph.values import Block, Chain, Constant, Image, Operation, Use, Value
 from dgmppl.source import Span
+from dgmppl.supports import Type
 
 
 def as_bijection(scope: Scope, variable: Variable, value: Value) -> Value:

@@ -21,9 +21,6 @@ from dgmppl.syntax.parse import parse_spec
 if TYPE_CHECKING:
     import networkx as nx
 
-# The distribution that a derived q has, on the latent's support: reparameterised, or summed over its few values.
-_FAMILIES = {"real": "Normal", "positive": "LogNormal", "unit": "Beta", "simplex": "Dirichlet"}
-_FINITE = {"binary": "Bernoulli", "categorical": "Categorical", "integer": "Categorical"}
 _DEFAULT_HIDDEN = (256, 256)
 
 MAX_CASES = 256  # joint values of the variables that are summed out: so many times are rows repeated
@@ -56,16 +53,13 @@ def _moral(graph: Graph) -> nx.Graph:
 
 def can_derive(variable: Variable) -> bool:
     """Whether a q can be derived: the support has a reparameterised distribution, or few values."""
-    return variable.type.support.name in _FAMILIES or joint_values(variable) <= MAX_CASES
+    support = variable.type.support
+    return bool(support.posterior) and (not support.discrete or joint_values(variable) <= MAX_CASES)
 
 
 def some_posterior(variable: Variable, seen: str, network: str) -> str:
     """A q for a variable as a user may write it; for one of which `can_derive` holds."""
-    return f"q({variable.name} | {seen}) = {_family(variable)}({network}({seen}))"
-
-
-def _family(variable: Variable) -> str:
-    return {**_FAMILIES, **_FINITE}[variable.type.support.name]
+    return f"q({variable.name} | {seen}) = {variable.type.support.posterior}({network}({seen}))"
 
 
 def joint_values(variable: Variable) -> float:
@@ -134,7 +128,7 @@ def _topological_order(graph: Graph) -> list[str]:
 def _factor_text(graph: Graph, variable: Variable, parents: list[str]) -> str:
     given = ", ".join(parents)
     hidden = ", ".join(map(str, _hidden(graph, variable)))
-    family = _family(variable)
+    family = variable.type.support.posterior
     if not parents:
         return f"q({variable.name}) = {family}(param)"
     return f"q({variable.name} | {given}) = {family}(mlp[{hidden}]({given}))"

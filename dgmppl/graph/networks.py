@@ -10,8 +10,8 @@ from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
-from dgmppl.graph.supports import real
 from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, sizes_of, walk
+from dgmppl.supports import real
 from dgmppl.syntax import tree
 
 MAX_COUNT = 10_000  # of a network's options

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dgmppl.graph.supports import Type
 from dgmppl.graph.values import Bijection, Density, Module, Value, variables
 from dgmppl.source import Source, Span
+from dgmppl.supports import Type
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -16,9 +16,9 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
 from dgmppl.graph.nodes import Adversary, Parameter, Variable
-from dgmppl.graph.supports import Type
 from dgmppl.graph.values import Bijection, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
+from dgmppl.supports import Type
 from dgmppl.syntax import tree
 
 # Largest family and largest tensor that a model may ask for; far above what a machine would hold.

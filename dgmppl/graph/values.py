@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 
 from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.catalogue.networks import NETWORKS, Sizes
-from dgmppl.graph.supports import Type
 from dgmppl.source import Span
+from dgmppl.supports import Type
 
 
 @dataclass(frozen=True)

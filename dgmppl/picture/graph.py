@@ -16,13 +16,13 @@ import graphviz
 from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import DataSource, Energy, Factor, Graph, Variable
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Residual, walk
 from dgmppl.picture import style
 from dgmppl.picture.edges import edges, node_ids, pushes
 from dgmppl.picture.engine import draw
 from dgmppl.picture.style import clean, font, label, markup, plain, written
 from dgmppl.picture.text import density_text, function_text, network_text, value_text
+from dgmppl.supports import number_text
 
 FORMATS = ("svg", "png", "pdf", "dot")
 CROWDED = 20  # beyond so many variables each takes fewer, longer lines

@@ -20,8 +20,6 @@ MAX_ENUMERATED = 16  # units: 2^16 configurations fit any machine
 MAX_VALUES = 1000  # values of a variable that is summed one by one
 MAX_PSEUDO = 4096  # elements whose conditionals a pseudo-likelihood multiplies
 
-SMOOTH = ("real", "interval", "unit", "positive")
-
 
 def choose_sampler(
     scope: Scope,
@@ -40,7 +38,7 @@ def choose_sampler(
     """
     line = scope.source.position(energy.span.start)[0]
     members = [graph[a] for a in energy.arguments]
-    binary = [v.name for v in members if v.type.support.name == "binary"]
+    binary = [v.name for v in members if _is_unit(v)]
     form = polynomial(energy.value, binary)
     updates = tuple(_update(scope, energy, v, form, line) for v in members)
     summed = _summed(members, updates, drawn)
@@ -100,7 +98,7 @@ def _langevin_defaults(state: list[Variable]) -> tuple[float, float]:
     """Step size and noise. On bounded values large steps with little noise work, for the bounds hold the chain
     (Tomczak 2022, Sec. 6.4); elsewhere they would leave for infinity, or freeze in a mode, so small steps with the
     noise that makes the energy's density stationary, sqrt(2 step size) (Welling and Teh 2011)."""
-    bounded = all(v.type.support.low is not None and v.type.support.high is not None for v in state)
+    bounded = all(v.type.support.bounded for v in state)
     return (1.0, 0.01) if bounded else (0.01, math.sqrt(0.02))
 
 
@@ -108,11 +106,11 @@ def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial |
     support = variable.type.support
     name = variable.name
     linear = form is not None and form.degree(name) <= 1
-    if form is not None and linear and (support.name == "binary" or _picks(variable, form)):
+    if form is not None and linear and (_is_unit(variable) or _picks(variable, form)):
         logits = form.derivative(name).negated()
-        what = f"the one-hot vector of {name}" if support.name == "categorical" else name
+        what = f"the one-hot vector of {name}" if not support.numeric else name
         return Update(name, "block", Reason(f"the energy is linear in {what} when the rest is fixed", line), logits)
-    if support.name in SMOOTH:
+    if support.smooth:
         return Update(name, "langevin", Reason(f"{name} is continuous and the energy is smooth in it", line))
     if support.finite:
         why = "units of it multiply each other" if form is not None else "the energy is no polynomial"
@@ -127,10 +125,15 @@ def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial |
     )
 
 
+def _is_unit(variable: Variable) -> bool:
+    """Whether each element is 0 or 1 as a number: it is drawn at once where an energy is linear in it."""
+    return variable.type.support.numeric and bool(variable.type.support.conditional)
+
+
 def _picks(variable: Variable, form: Polynomial) -> bool:
     """Whether a categorical variable enters an energy only by picking elements."""
     kinds = {kind for m in form.terms for kind, name, _ in m.factors if kind in VALUES and name == variable.name}
-    return variable.type.support.name == "categorical" and kinds == {"category"}
+    return not variable.type.support.numeric and kinds == {"category"}
 
 
 def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: set[str]) -> tuple[str, ...]:
@@ -168,7 +171,7 @@ def _partition(members: list[Variable], updates: tuple[Update, ...]) -> tuple[st
     if any(u.kind != "block" or u.logits is None for u in updates):
         return None
     best: tuple[int, tuple[str, ...]] | None = None
-    units = [v for v in members if v.type.support.name == "binary"]
+    units = [v for v in members if _is_unit(v)]
     for v in units:
         rest = [w for w in updates if w.variable != v.name]
         independent = all(w.logits is not None and w.logits.reads() <= {v.name} for w in rest)
@@ -186,5 +189,5 @@ def _pseudo(graph: Graph, members: list[Variable], plan: EnergyPlan) -> str | No
     if plan.partition is not None or len(observed) != 1 or set(plan.state) != {observed[0].name}:
         return None
     v = observed[0]
-    fits = v.type.support.name == "binary" and v.type.elements <= MAX_PSEUDO
+    fits = _is_unit(v) and v.type.elements <= MAX_PSEUDO
     return v.name if fits else None

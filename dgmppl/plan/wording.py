@@ -6,7 +6,6 @@ import re
 
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Autoregressive
 from dgmppl.plan.eliminate import Elimination
 from dgmppl.plan.nodes import (
@@ -28,6 +27,7 @@ from dgmppl.plan.nodes import (
     Sum,
     Term,
 )
+from dgmppl.supports import number_text
 
 
 def latex_name(name: str) -> str:

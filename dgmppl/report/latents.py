@@ -96,8 +96,8 @@ def _take(model: GenerativeModel, graph: Graph, side: str, step: Step, known: Va
     value = value.detach()
     if value.shape == variable.type.shape:
         value = value.expand(n, *variable.type.shape)
-    low, high = variable.type.support.low, variable.type.support.high
-    known[step.variable] = value.clamp(low, high) if low is not None and high is not None else value
+    support = variable.type.support
+    known[step.variable] = value.clamp(support.low, support.high) if support.bounded else value
     return True
 
 
@@ -116,7 +116,7 @@ def centre(density: Distribution, variable: Variable) -> Tensor:
     """
     base = density.base_dist if isinstance(density, td.Independent) else density
     if isinstance(base, td.Categorical):
-        if variable.type.support.name == "categorical":
+        if not variable.type.support.numeric:
             return base.probs.argmax(-1).float()
         return base.probs @ torch.arange(base.probs.shape[-1], device=base.probs.device).float()
     with suppress(NotImplementedError):

@@ -11,7 +11,6 @@ from typing import Any
 from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource
-from dgmppl.graph.supports import number_text
 from dgmppl.picture import graph as picture
 from dgmppl.plan.explain import reason_text, step_text
 from dgmppl.plan.nodes import Plan
@@ -21,6 +20,7 @@ from dgmppl.report.html import Html, escape, figure, image, join, pairs, table, 
 from dgmppl.report.maths import formula
 from dgmppl.report.source import Report
 from dgmppl.report.units import BITS, likelihood
+from dgmppl.supports import number_text
 from dgmppl.train.batches import open_examples
 from dgmppl.train.figures import Estimate
 

@@ -21,8 +21,8 @@ class Start:
     """Where a chain's variable starts: noise over its support.
 
     Args:
-        kind: "real" (standard normal), "positive" (unit exponential), "unit" or "interval" (uniform), "integer"
-            (uniform over low..high).
+        kind: "normal" (standard), "exponential" (of mean 1), "uniform" (from low to high), "integers" (the whole
+            numbers from low to high, all alike).
         shape: shape of one row.
     """
 
@@ -34,11 +34,11 @@ class Start:
     def draw(self, n: int, device: torch.device) -> Tensor:
         """n rows of noise, ``(n, *shape)``."""
         size = (n, *self.shape)
-        if self.kind == "real":
+        if self.kind == "normal":
             return torch.randn(size, device=device)
-        if self.kind == "positive":
+        if self.kind == "exponential":
             return -torch.rand(size, device=device).clamp_min(1e-12).log()
-        if self.kind == "integer":
+        if self.kind == "integers":
             return self.low + torch.randint(int(self.high - self.low) + 1, size, device=device).float()
         return self.low + (self.high - self.low) * torch.rand(size, device=device)
 

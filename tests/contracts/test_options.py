@@ -106,7 +106,7 @@ def fitted(spec: str, objective: str) -> list[torch.Tensor]:
     data = []
     for variable in checked.graph.data:
         values = torch.randn(20, *variable.type.shape, generator=torch.Generator().manual_seed(0))
-        data.append(values if variable.type.support.name == "real" else (values > 0).float())
+        data.append(values if not variable.type.support.discrete else (values > 0).float())
         if variable.role == "partial":
             data[-1][::2] = torch.nan
     with seeded(0, CPU):

@@ -19,8 +19,8 @@ from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
 from dgmppl.catalogue.transforms import TRANSFORMS
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.graph.scope import RESERVED
-from dgmppl.graph.supports import NAMES
 from dgmppl.plan.settings import TrainSettings
+from dgmppl.supports import SUPPORTS
 from dgmppl.syntax import tree
 
 from .reference import ARCHITECTURE, PATH, Example, examples, updated
@@ -72,7 +72,7 @@ def _options() -> Iterator[str]:
             "bijections": BIJECTIONS,
             "functions": FUNCTIONS,
             "transforms": TRANSFORMS,
-            "supports": NAMES,
+            "supports": SUPPORTS,
             "data": list(_fields()),
             "settings": training.SETTINGS,
             "optimizers": training.OPTIMIZERS,

@@ -13,13 +13,13 @@ import pytest
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.supports import real
 from dgmppl.graph.values import Pushforward
 from dgmppl.picture import engine
 from dgmppl.picture.edges import node_ids
 from dgmppl.picture.graph import dot, render, svg
 from dgmppl.picture.style import ADVERSARY, GIVEN, SHADE, Q, clean
 from dgmppl.picture.text import bijection_text, density_text, function_text, value_text
+from dgmppl.supports import real
 
 from . import drawn
 
