@@ -283,4 +283,35 @@ observed x : real[2] from moons.point
 p(x) = Normal(0, 1) >> 3 * (coupling[mlp[64]] >> reverse)
 """,
     ),
+    "W407": Code(
+        "a flow that leaves elements as they are",
+        "None of the couplings of this flow transforms some of the elements.",
+        "A coupling shifts and scales the second half of a vector, by what the first half says. Permutations between "
+        "couplings bring other elements there; without one, the first half keeps the law of the base.",
+        """\
+model half
+observed x : real[2] from moons.point
+p(x) = Normal(0, 1) >> 8 * coupling[mlp[64]]
+""",
+        """\
+model both
+observed x : real[2] from moons.point
+p(x) = Normal(0, 1) >> 8 * (coupling[mlp[64]] >> reverse)
+""",
+    ),
+    "W408": Code(
+        "components that are the same",
+        "Nothing in the component of a mixture differs from one component to the next.",
+        "A mixture of equal components is one component. A `param` or a network inside it is learned for each.",
+        """\
+model alike
+observed x : real[2] from moons.point
+p(x) = mixture[4](Normal(0, 1))
+""",
+        """\
+model apart
+observed x : real[2] from moons.point
+p(x) = mixture[4](Normal(param, param))
+""",
+    ),
 }

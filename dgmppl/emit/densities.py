@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, Parameter
 from dgmppl.emit.values import Place, batched, bijection_source, link_source, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
@@ -20,7 +20,7 @@ from dgmppl.graph.values import (
     Value,
     variables,
 )
-from dgmppl.supports import number_text
+from dgmppl.supports import Support, number_text
 
 
 def factor_reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
@@ -57,8 +57,18 @@ def _family(density: Density, place: Place) -> str:
         parameter = entry.parameter(name)
         assert parameter is not None
         sources[name] = link_source(sources[name], parameter.constraint, writer)
+        sources[name] = _in_range(sources[name], parameter, density.type.support)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, writer)
+
+
+def _in_range(source: str, parameter: Parameter, support: Support) -> str:
+    """A parameter that a network gives in units of half the variable's range, from its middle, where there is one."""
+    if not parameter.range or support.low is None or support.high is None:
+        return source
+    half, middle = (support.high - support.low) / 2, (support.high + support.low) / 2
+    scaled = f"{number_text(half)} * {tight_source(source)}"
+    return f"{number_text(middle)} + {scaled}" if parameter.range == "place" and middle else scaled
 
 
 def _interleaved(density: Family) -> bool:
@@ -78,16 +88,17 @@ def _fill(
     for name, value in values.items():
         parameter = entry.parameter(name)
         assert parameter is not None
-        if parameter.size == "K":
+        axis = parameter.axis(density.type.support)
+        if axis:
             if isinstance(value, Constant):
-                full = shape_source((*shape, entry.values(density.type.support)))
+                full = shape_source((*shape, *axis))
                 sources[name] = f"torch.zeros({full}, device=self.device)"
         elif batched(value) and len(value.shape) < len(shape):
             lifted = ", ".join(["None"] * (len(shape) - len(value.shape)))
             sources[name] = f"{tight_source(sources[name])}[(..., {lifted})]"
     if shape and any(v.shape == shape for v in values.values()):
         return
-    if any(parameter.size == "K" for parameter in entry.parameters):
+    if any(parameter.size != "1" for parameter in entry.parameters):
         return
     name, value = next(((n, v) for n, v in values.items() if isinstance(v, Constant)), next(iter(values.items())))
     if isinstance(value, Constant):

@@ -108,9 +108,8 @@ def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
     return isinstance(expr, tree.Learned) or (isinstance(expr, tree.Call) and is_network(scope, expr.target))
 
 
-def _size(entry: Distribution, parameter: Parameter, head: Head) -> Type:
-    shape = head.type.shape
-    return real(*shape, entry.values(head.type.support)) if parameter.size == "K" else real(*shape)
+def _size(parameter: Parameter, head: Head) -> Type:
+    return real(*head.type.shape, *parameter.axis(head.type.support))
 
 
 def _joint(
@@ -124,12 +123,16 @@ def _joint(
             p.name: check_value(
                 scope,
                 expr,
-                _size(entry, p, head),
+                _size(p, head),
                 ctx if single and not isinstance(expr, tree.Learned) else replace(ctx, hint=hints[p.name]),
             )
             for p in entry.parameters
         }
         return None, values
+    if len({p.axis(head.type.support) for p in entry.parameters}) > 1:
+        names = ", ".join(p.name for p in entry.parameters)
+        usage = f"{entry.name}({', '.join(['mlp[64](x)', *['param'] * (len(entry.parameters) - 1)])})"
+        scope.fail("E209", f"{entry.name} takes {names} one by one", expr.span, "one network for all", help=usage)
     shape = head.type.shape
     count = len(entry.parameters)
     total = real(*shape[:-1], count * shape[-1]) if shape and ctx.past is None else real(*shape, count)
@@ -141,18 +144,22 @@ def _parameter(
     scope: Scope, expr: tree.Expr, entry: Distribution, parameter: Parameter, head: Head, ctx: Context
 ) -> tuple[Value, bool]:
     """A parameter's value, and whether it passes through the parameter's link (bare networks and `param` do)."""
-    wanted = _size(entry, parameter, head)
+    wanted = _size(parameter, head)
     if isinstance(expr, tree.Name) and expr.name == "uniform" and parameter.size == "K":
         return Constant(real(), expr.span, 0.0), False
     value = check_value(scope, expr, wanted, replace(ctx, hint=f"{ctx.hint}_{parameter.name}"))
     if isinstance(value, Constant):
         _verify_constant(scope, value, entry, parameter)
-    elif parameter.size == "K" and value.shape != wanted.shape:
+    elif parameter.size != "1" and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
-    return value, isinstance(value, (Apply, Learned)) and parameter.constraint != REAL
+    linked = parameter.constraint != REAL or bool(parameter.range)
+    return value, linked and isinstance(value, (Apply, Learned))
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
+    if parameter.constraint.event_rank:
+        what = f"the {parameter.name} of {entry.name} are {parameter.constraint.condition}"
+        scope.fail("E210", what, value.span, "one number for all of them", help=f"{parameter.name} = param")
     if parameter.constraint == POSITIVE and value.number < SMALLEST:
         scope.fail(
             "E210",

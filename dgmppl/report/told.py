@@ -10,8 +10,8 @@ from typing import Any
 
 from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import SpecError
-from dgmppl.graph import picture
 from dgmppl.graph.nodes import DataSource
+from dgmppl.picture import graph as picture
 from dgmppl.plan.explain import reason_text
 from dgmppl.plan.nodes import Plan
 from dgmppl.report.charts import line_chart, mean_and_error, number

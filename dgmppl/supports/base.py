@@ -108,6 +108,7 @@ class Support(Domain):
     conditional: ClassVar[str] = ""
     # What a q that nobody wrote is: a distribution of the catalogue with these very values. "" where there is none.
     posterior: ClassVar[str] = ""
+    condition: ClassVar[str] = ""  # what it demands of a parameter, after its name: "> 0"
     landing: ClassVar[str] = "give it a distribution instead: p(... | ...) = ..."  # how a definition comes to lie here
 
     @property

@@ -40,6 +40,7 @@ class Positive(Support):
 
     word = "positive"
     forms = (Form("positive", "above 0"),)
+    condition = "> 0"
     posterior = "LogNormal"
     expected = "expected a value above 0"
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from dgmppl import pipeline
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import SpecError
-from dgmppl.graph import picture
 from dgmppl.graph.nodes import Graph
+from dgmppl.picture import graph as picture
 from dgmppl.pipeline import Checked
 from dgmppl.plan.explain import explain_plan
 from dgmppl.plan.nodes import Plan

@@ -10,7 +10,7 @@ from pathlib import Path
 from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS
 from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.supports import POSITIVE, SUPPORTS
+from dgmppl.supports import SUPPORTS
 
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "docs" / "language.md"
@@ -52,7 +52,7 @@ def distributions() -> str:
     rows = ["| distribution | parameters | support | draws can be differentiated | closed KL to its own kind |"]
     rows += ["|---|---|---|---|---|"]
     for d in DISTRIBUTIONS.values():
-        parameters = ", ".join(f"`{p.name}`" + (" > 0" if p.constraint == POSITIVE else "") for p in d.parameters)
+        parameters = ", ".join(f"`{p.name}` {p.constraint.condition}".rstrip() for p in d.parameters)
         written = ", ".join(f"`{form}`" for form in d.support.written())
         cells = (f"`{d.name}`", parameters, written, _yes(d.reparameterised), _yes((d.name, d.name) in CLOSED_KL))
         rows.append(f"| {' | '.join(cells)} |")
