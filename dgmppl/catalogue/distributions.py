@@ -19,6 +19,9 @@ from dgmppl.supports import (
     AnyFinite,
     AnyIntegers,
     Domain,
+    Every,
+    Increasing,
+    Ordinal,
     Support,
 )
 
@@ -98,6 +101,12 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         ),
         Distribution("Bernoulli", (_LOGITS,), BINARY),
         Distribution("Categorical", (Parameter("logits", size="K"),), AnyFinite()),
+        Distribution(
+            "OrderedLogistic",
+            (Parameter("predictor"), Parameter("cutpoints", Increasing(), size="K-1")),
+            Every(Ordinal),
+            ours=True,
+        ),
         Distribution("Poisson", (Parameter("rate", POSITIVE),), NATURAL),
         Distribution("Geometric", (_LOGITS,), NATURAL),
         Distribution(

@@ -32,6 +32,7 @@ from dgmppl.runtime.densities import (
     IntegerCategorical,
     Logistic,
     Mixture,
+    OrderedLogistic,
     Pushforward,
 )
 from dgmppl.runtime.distributions import (
@@ -61,6 +62,7 @@ from dgmppl.runtime.functions import (
     bounded,
     concat,
     enumerate_binary,
+    increasing,
     log_mean_exp,
     one_hot,
     positive,
@@ -115,6 +117,7 @@ __all__ = [
     "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
+    "OrderedLogistic",
     "Part",
     "Permute",
     "Player",
@@ -140,6 +143,7 @@ __all__ = [
     "gradient_penalty",
     "importance_bound",
     "impute",
+    "increasing",
     "kl_divergence",
     "langevin",
     "log_mean_exp",

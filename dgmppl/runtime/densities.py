@@ -12,7 +12,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from dgmppl.runtime.bijections import Bijection
-from dgmppl.runtime.distributions import Size, Unchecked, through_value
+from dgmppl.runtime.distributions import Categorical, Size, Unchecked, through_value
 
 
 class _Density(Unchecked):
@@ -107,6 +107,24 @@ class DiscretizedLogistic(_LocationScale):
             return log_prob
         log_prob = torch.where(value <= self.low, below, torch.where(value >= self.high, above, log_prob))
         return log_prob.masked_fill((value < self.low) | (value > self.high), -torch.inf)
+
+
+class OrderedLogistic(Categorical):
+    r"""Ordered classes 0..K-1 by cumulative logits, the proportional odds model (McCullagh, 1980).
+
+    ``P(x <= k) = sigmoid(cutpoints_k - predictor)``: one logistic variable around the predictor, cut into K pieces.
+    With b and a the ends of a piece less the predictor, its logarithm is computed as
+    ``log sigmoid(b) + log sigmoid(-a) + log(1 - exp(a - b))``, which loses no digits in the tails.
+
+    Args:
+        predictor: ``(...)``.
+        cutpoints: increasing, ``(..., K-1)``.
+    """
+
+    def __init__(self, predictor: Tensor | float, cutpoints: Tensor) -> None:
+        between = cutpoints - torch.as_tensor(predictor).unsqueeze(-1)
+        upper, lower = F.pad(between, (0, 1), value=torch.inf), F.pad(between, (1, 0), value=-torch.inf)
+        super().__init__(logits=F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper)))
 
 
 class IntegerCategorical(_Density):
@@ -292,5 +310,6 @@ __all__ = [
     "IntegerCategorical",
     "Logistic",
     "Mixture",
+    "OrderedLogistic",
     "Pushforward",
 ]
