@@ -85,23 +85,67 @@ def _write_flow(writer: Writer, chain: Chain) -> None:
     parts = chain.parts
     if chain.repeat == 1 and len(parts) == 1 and isinstance(parts[0], Chain):
         chain, parts = Chain(chain.span, chain.attribute, parts[0].parts, parts[0].repeat), parts[0].parts
-    items = [_bijection(p, writer) for p in parts]
+    seeds = _Seeds()
+    loop = seeds.enter(chain)
+    items = [_bijection(p, writer, seeds) for p in parts]
     compose = writer.use("Compose")
     if chain.repeat == 1:
         _write_call(writer, f"self.{chain.attribute} = {compose}(", items, ")")
         return
     if len(items) == 1:
-        writer.line(f"self.{chain.attribute} = {compose}(*({items[0]} for _ in range({chain.repeat})))", mark=True)
+        line = f"self.{chain.attribute} = {compose}(*({items[0]} for {loop} in range({chain.repeat})))"
+        writer.line(line, mark=True)
         return
     with writer.block(f"self.{chain.attribute} = {compose}("):
         writer.line("*(")
         writer.indent += 1
         writer.line("part")
-        writer.line(f"for _ in range({chain.repeat})")
+        writer.line(f"for {loop} in range({chain.repeat})")
         _write_call(writer, "for part in (", items, ")")
         writer.indent -= 1
         writer.line(")")
     writer.line(")")
+
+
+class _Seeds:
+    """The seeds of a flow's permutations: each has its own, in repeats too, counted from 0 or from the seed given."""
+
+    def __init__(self) -> None:
+        self.met = 0
+        self.loops: list[tuple[str, int]] = []
+
+    def enter(self, chain: Chain) -> str:
+        """The variable of a chain's loop; "_" where nothing in it has a seed."""
+        inside = _permutations(chain) // chain.repeat
+        if chain.repeat == 1 or not inside:
+            return "_"
+        depth = len(self.loops)
+        self.loops.append(("k" if depth == 0 else f"k{depth + 1}", inside))
+        return self.loops[-1][0]
+
+    def leave(self, loop: str, repeat: int) -> None:
+        if loop != "_":
+            _, inside = self.loops.pop()
+            self.met += inside * (repeat - 1)
+
+    def next(self, given: float | None) -> str:
+        """The seed of the next permutation, an expression in the variables of the loops around it."""
+        start = self.met if given is None else int(given)
+        self.met += 1
+        terms = [name if step == 1 else f"{step} * {name}" for name, step in self.loops]
+        return " + ".join([*terms, *([str(start)] if start or not terms else [])])
+
+
+def _permutations(bijection: Bijection) -> int:
+    """How many permutations a bijection has, repeats counted; those of a named flow are its own."""
+    if isinstance(bijection, Chain):
+        return bijection.repeat * sum(_permutations(p) for p in bijection.parts if not _named(p))
+    assert isinstance(bijection, Block)
+    return int("seed" in BIJECTIONS[bijection.kind].numbers)
+
+
+def _named(bijection: Bijection) -> bool:
+    return isinstance(bijection, Chain) and bool(bijection.attribute)
 
 
 def _write_call(writer: Writer, opening: str, items: list[str], closing: str) -> None:
@@ -115,23 +159,30 @@ def _write_call(writer: Writer, opening: str, items: list[str], closing: str) ->
     writer.line(closing)
 
 
-def _bijection(bijection: Bijection, writer: Writer) -> str:
+def _bijection(bijection: Bijection, writer: Writer, seeds: _Seeds) -> str:
     if isinstance(bijection, Chain):
         if bijection.attribute:
             return f"self.{bijection.attribute}"
-        inner = ", ".join(_bijection(p, writer) for p in bijection.parts)
+        loop = seeds.enter(bijection)
+        inner = ", ".join(_bijection(p, writer, seeds) for p in bijection.parts)
+        seeds.leave(loop, bijection.repeat)
         if bijection.repeat == 1:
             return f"{writer.use('Compose')}({inner})"
         parts = f"({inner},)" if len(bijection.parts) == 1 else f"({inner})"
-        return f"{writer.use('Compose')}(*(part for _ in range({bijection.repeat}) for part in {parts}))"
+        return f"{writer.use('Compose')}(*(part for {loop} in range({bijection.repeat}) for part in {parts}))"
     assert isinstance(bijection, Block)
     entry = BIJECTIONS[bijection.kind]
     arguments = [str(bijection.features)] if entry.features else []
     for name, module in bijection.slots:
         arguments.append(f"{name}=" + (f"self.{module.attribute}" if module.named else module_source(module, writer)))
-    arguments += [f"{name}={number_text(number)}" for name, number in bijection.numbers]
+    numbers = dict(bijection.numbers)
+    if "seed" in entry.numbers:
+        arguments.append(f"seed={seeds.next(numbers.pop('seed', None))}")
+    arguments += [f"{name}={number_text(number)}" for name, number in numbers.items()]
     arguments += ["conditioner=nn.Identity()"] if bijection.identity else []
     arguments += ["integer=True"] if bijection.integer else []
+    arguments += [f"low={bijection.low}"] if bijection.low else []
+    arguments += [f"size={bijection.size}"] if bijection.size is not None else []
     return f"{writer.use(entry.runtime)}({', '.join(arguments)})"
 
 

@@ -123,6 +123,8 @@ def _block(
     _verify_slots(scope, expr, entry, dict(slots), integer)
     target = source.support if integer else _codomain_of(entry)
     block = Block(expr.span, entry.name, features, slots, tuple(numbers), context, identity, integer and entry.rounds)
+    if block.integer and source.support.finite:
+        block = replace(block, low=int(source.support.low or 0), size=source.support.size)
     return block, target
 
 

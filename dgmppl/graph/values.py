@@ -154,7 +154,8 @@ class Bijection:
 class Block(Bijection):
     """One bijection of the catalogue with its networks (named by slot) and what it is conditioned on.
 
-    `identity` says that the conditioning value itself is the parameter, without a network.
+    `identity` says that the conditioning value itself is the parameter, without a network. On integers of a range,
+    which a rounding bijection goes round, `low` is the first and `size` how many there are.
     """
 
     kind: str
@@ -164,6 +165,8 @@ class Block(Bijection):
     context: tuple[Value, ...] = ()
     identity: bool = False
     integer: bool = False
+    low: int = 0
+    size: int | None = None
 
 
 @dataclass(frozen=True)

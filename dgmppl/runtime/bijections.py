@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dgmppl.catalogue.permutations import permutation
 from dgmppl.runtime import preimages
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.preimages import recall
@@ -101,13 +102,16 @@ class Coupling(Bijection):
 
     a is the first half of the features (rounded down), b the rest. Without a scale it is the additive
     coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
-    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2).
+    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). On a range
+    of K integers from low the shift goes round it, ``y_b = low + (x_b - low + round(t(x_a))) mod K`` (Tran et al.,
+    2019, Sec. 4.1), which is a bijection of the range.
 
     Args:
         features: number of features D, at least 2.
         scale, shift: networks ``D // 2 + K -> D - D // 2`` for s and t; None leaves that part out.
         both: one network with ``2 (D - D // 2)`` outputs for s and t, in place of the two.
         integer: round the shift, with a straight-through gradient.
+        low, size: for integers low, ..., low + size - 1; all the integers for a size of None.
 
     The networks take x_a and then the context. s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND,
     and the last layers start at zero, so a coupling starts as the identity.
@@ -120,6 +124,8 @@ class Coupling(Bijection):
         shift: nn.Module | None = None,
         both: nn.Module | None = None,
         integer: bool = False,
+        low: int = 0,
+        size: int | None = None,
     ) -> None:
         super().__init__()
         if features < 2:
@@ -130,6 +136,7 @@ class Coupling(Bijection):
             raise ValueError("a coupling takes either one network for both scale and shift, or separate ones")
         self.features = features
         self.integer = integer
+        self.low, self.size = low, size
         self.scale, self.shift, self.both = scale, shift, both
         for net in (scale, shift, both):
             zero_last_layer(net)
@@ -137,13 +144,19 @@ class Coupling(Bijection):
     def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         a, b = self._split(x)
         log_scale, shift = self._coefficients(a, context)
-        return concat(a, b * log_scale.exp() + shift), _sum_to(log_scale, x)
+        return concat(a, self._wrapped(b * log_scale.exp() + shift)), _sum_to(log_scale, x)
 
     def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         a, b = self._split(y)
         log_scale, shift = self._coefficients(a, context)
         log_scale = -log_scale
-        return concat(a, (b - shift) * log_scale.exp()), _sum_to(log_scale, y)
+        return concat(a, self._wrapped((b - shift) * log_scale.exp())), _sum_to(log_scale, y)
+
+    def _wrapped(self, values: Tensor) -> Tensor:
+        """Integers beyond the range come in again at its other end; the gradient passes as it is."""
+        if self.size is None:
+            return values
+        return values - (self.size * torch.floor((values - self.low) / self.size)).detach()
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         half = self.features // 2
@@ -179,14 +192,14 @@ class Reverse(Bijection):
 
 
 class Permute(Bijection):
-    """The features in a fixed random order, drawn from the seed; log-determinant 0."""
+    """The features in a fixed random order, drawn from the seed and never the one they are in; log-determinant 0."""
 
     order: Tensor
     back: Tensor
 
     def __init__(self, features: int, seed: int = 0) -> None:
         super().__init__()
-        order = torch.randperm(features, generator=torch.Generator().manual_seed(seed))
+        order = torch.tensor(permutation(features, seed))
         self.register_buffer("order", order)
         self.register_buffer("back", order.argsort())
 

@@ -9,8 +9,8 @@ from torch.distributions import register_kl
 from torch.distributions.utils import broadcast_all
 from torch.nn import functional as F
 
-from dgmppl.runtime.distributions import Size, Unchecked, kl_divergence
-from dgmppl.runtime.positives import log_gamma_draw
+from dgmppl.runtime.distributions import Size, Unchecked
+from dgmppl.runtime.positives import in_double, log_gamma_draw
 from dgmppl.runtime.special import lgamma_rise, outside, wide
 
 # torch draws counts as 64-bit integers.
@@ -67,8 +67,7 @@ class Geometric(Unchecked, td.Geometric):
 
 @register_kl(Poisson, Poisson)
 def _kl_poisson(p: Poisson, q: Poisson) -> Tensor:
-    first, second = (td.Poisson(*wide(d.rate), validate_args=False) for d in (p, q))
-    return kl_divergence(first, second).to(p.rate.dtype)
+    return in_double(p, q, td.Poisson, "rate")
 
 
 __all__ = ["Geometric", "NegativeBinomial", "Poisson"]

@@ -2,8 +2,8 @@
 
 ``kl_divergence`` finds a rule by a class or its parents, so torch's rules serve the subclasses. The
 distributions of counts and of positive numbers are in ``counts`` and ``positives``, those which torch lacks are in
-``densities``. Outside its support a density is 0, ``log_prob`` -inf. A few do here in one operation what torch does in several: small
-models spend their steps in such overheads.
+``densities``. Outside its support a density is 0, ``log_prob`` -inf. A few do here in one operation what torch does in
+several: small models spend their steps in such overheads.
 """
 
 from __future__ import annotations
@@ -122,8 +122,9 @@ class Bernoulli(Unchecked, td.Bernoulli):
     def log_prob(self, value: Tensor) -> Tensor:
         logits, value = _together(self.logits, value)
         missed = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
-        # In place, as nothing is kept of it for the gradient; a NaN is unequal to its square, and stays NaN.
-        return missed.masked_fill_(~(value == value.square()) & ~value.isnan(), torch.inf).neg_()
+        # 0 for 0 and 1, whose squares they are, and -inf elsewhere, in few and quick operations.
+        off = torch.threshold_(value.square().sub_(value).abs_().neg_(), -torch.finfo(value.dtype).tiny, -torch.inf)
+        return (-missed).add_(off)
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
         probs = self.probs if "probs" in self.__dict__ else torch.sigmoid(self.logits)
@@ -155,13 +156,20 @@ class Categorical(Unchecked, td.Categorical):
 
 
 def log_prob_of_index(logits: Tensor, value: Tensor) -> Tensor:
-    """The log-probabilities ``(..., K)`` at indices ``(...)``, floats; -inf for what is none of 0, ..., K-1."""
+    """The log-probabilities ``(..., K)`` at indices ``(...)``, floats; -inf for what is none of 0, ..., K-1.
+
+    An index has a gradient only if a bijection of integers made it, which goes round the range: that gradient is half
+    the difference between the neighbours on either side, the first following the last.
+    """
     index = value.long().clamp(0, logits.shape[-1] - 1)
     if value.shape != logits.shape[:-1]:
         batch = torch.broadcast_shapes(value.shape, logits.shape[:-1])
         logits, value, index = logits.expand(*batch, -1), value.expand(batch), index.expand(batch)
     found = logits.gather(-1, index.unsqueeze(-1)).squeeze(-1)
-    return found.masked_fill(index != value, -torch.inf)
+    if value.requires_grad:
+        slope = (logits.roll(-1, -1) - logits.roll(1, -1)).detach() / 2
+        found = found + slope.gather(-1, index.unsqueeze(-1)).squeeze(-1) * (value - value.detach())
+    return found + torch.where(index == value, 0.0, -torch.inf).to(found.dtype)
 
 
 @register_kl(Bernoulli, Bernoulli)

@@ -8,6 +8,7 @@ densities are computed in double precision (``special``).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -174,20 +175,24 @@ def _kl_lognormal(p: LogNormal, q: LogNormal) -> Tensor:
 
 @register_kl(Gamma, Gamma)
 def _kl_gamma(p: Gamma, q: Gamma) -> Tensor:
-    first, second = (td.Gamma(*wide(d.concentration, d.rate), validate_args=False) for d in (p, q))
-    return kl_divergence(first, second).to(p.rate.dtype)
+    return in_double(p, q, td.Gamma, "concentration", "rate")
 
 
 @register_kl(Beta, Beta)
 def _kl_beta(p: Beta, q: Beta) -> Tensor:
-    first, second = (td.Beta(*wide(d.concentration1, d.concentration0), validate_args=False) for d in (p, q))
-    return kl_divergence(first, second).to(p.concentration1.dtype)
+    return in_double(p, q, td.Beta, "concentration1", "concentration0")
 
 
 @register_kl(Dirichlet, Dirichlet)
 def _kl_dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
-    first, second = (td.Dirichlet(*wide(d.concentration), validate_args=False) for d in (p, q))
-    return kl_divergence(first, second).to(p.concentration.dtype)
+    return in_double(p, q, td.Dirichlet, "concentration")
+
+
+def in_double(p: td.Distribution, q: td.Distribution, kind: Callable[..., td.Distribution], *names: str) -> Tensor:
+    """torch's KL divergence of two distributions of a kind, from their parameters in double precision."""
+    parameters = [[getattr(d, name) for name in names] for d in (p, q)]
+    first, second = (kind(*wide(*values), validate_args=False) for values in parameters)
+    return kl_divergence(first, second).to(parameters[0][0].dtype)
 
 
 __all__ = ["Beta", "Dirichlet", "Exponential", "Gamma", "LogNormal", "StudentT"]

@@ -1,0 +1,24 @@
+"""The orders that `permute` puts features into: known without torch, so that a check can follow them."""
+
+from __future__ import annotations
+
+from random import Random
+
+
+def permutation(features: int, seed: int) -> tuple[int, ...]:
+    """A random order of 0, ..., features - 1 that moves something, the same wherever it is asked for.
+
+    Feature k of the image is feature ``order[k]`` of the argument. Uniform over all orders but the identity, which
+    is the only one of a single feature.
+    """
+    # Of Python's generator only `random` is promised to stay as it is, so shuffling is written out (Fisher-Yates).
+    random = Random(seed).random
+    order = list(range(features))
+    while features > 1 and order == list(range(features)):
+        for k in range(features - 1, 0, -1):
+            other = int(random() * (k + 1))
+            order[k], order[other] = order[other], order[k]
+    return tuple(order)
+
+
+__all__ = ["permutation"]
