@@ -14,7 +14,8 @@ def permutation(features: int, seed: int) -> tuple[int, ...]:
     # Of Python's generator only `random` is promised to stay as it is, so shuffling is written out (Fisher-Yates).
     random = Random(seed).random
     order = list(range(features))
-    while features > 1 and order == list(range(features)):
+    half = set(range(features // 2))
+    while features > 1 and set(order[: features // 2]) == half:
         for k in range(features - 1, 0, -1):
             other = int(random() * (k + 1))
             order[k], order[other] = order[other], order[k]
