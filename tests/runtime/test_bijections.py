@@ -16,7 +16,6 @@ from dgmppl.runtime.bijections import (
     Bijection,
     Compose,
     Coupling,
-    Elementwise,
     Exp,
     FixedAffine,
     Householder,
@@ -56,7 +55,6 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int]]] = {
     "tanh": (Tanh, {}),
     "exp": (Exp, {}),
     "softplus": (Softplus, {}),
-    "elementwise": (lambda: Elementwise(torch.distributions.AffineTransform(1.0, -2.0)), {}),
     "compose": (
         lambda: Compose(
             Coupling(D, both=MLP(HALF + K, (8,), 2 * REST), context="y"),
@@ -69,8 +67,8 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int]]] = {
         {"y": K, "w": 2},
     ),
 }
-# Not in the registry under their own name: the protocol, and what `given` returns.
-INDIRECT = {"Bijection", "Conditioned"}
+# Not in the registry under their own name: the protocol, what `given` returns, what the scalar maps share.
+INDIRECT = {"Bijection", "Conditioned", "Elementwise"}
 Case = tuple[Bijection, Tensor, dict[str, Tensor]]
 
 
