@@ -15,7 +15,7 @@ def with_picture(model: GenerativeModel, checked: Checked) -> GenerativeModel:
     assert graph is not None
 
     def _repr_svg_(_: GenerativeModel) -> str:
-        from dgmppl.graph.picture import svg
+        from dgmppl.picture.graph import svg
 
         return svg(graph)
 

@@ -31,13 +31,15 @@ class Parameter:
     """A parameter: the link of `constraint`, a support, maps a network's unconstrained output into it.
 
     `size` says how many numbers it has an element of the variable: "1", or on an axis of their own "K" for one for each
-    value, "K-1" for one between each two.
+    value, "K-1" for one between each two. `range` says what a network's output counts where the variable has a range:
+    a "place" from its middle, or a "width", in units of half of it.
     """
 
     name: str
     constraint: Support = REAL
     size: str = "1"
     default: float | None = None
+    range: str = ""
 
     def axis(self, support: Support) -> tuple[int, ...]:
         """The axis that it has after those of a variable of this support: none for one number an element."""
@@ -112,7 +114,12 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             (Parameter("total_count", POSITIVE), Parameter("logits")),
             NATURAL,
         ),
-        Distribution("DiscretizedLogistic", (_LOC, _SCALE), AnyIntegers(), ours=True),
+        Distribution(
+            "DiscretizedLogistic",
+            (Parameter("loc", range="place"), Parameter("scale", POSITIVE, range="width")),
+            AnyIntegers(),
+            ours=True,
+        ),
     )
 }
 

@@ -102,7 +102,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _graph(options: argparse.Namespace) -> int:
     _, graph, _ = read_good(options.spec, options.set)
-    from dgmppl.graph.picture import render
+    from dgmppl.picture.graph import render
 
     try:
         render(graph, options.out)

@@ -171,7 +171,7 @@ p(x) = Normal(0, 1) >> coupling[mlp[64]]
         """\
 model bounded
 observed x : unit[2] from "mine.npz".x
-p(x) = Normal(0, 1) >> coupling[mlp[64]] >> sigmoid
+p(x) = Normal(0, 1) >> 2 * (coupling[mlp[64]] >> reverse) >> sigmoid
 """,
     ),
     "E214": Code(

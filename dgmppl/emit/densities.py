@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, Parameter
 from dgmppl.emit.values import Place, batched, bijection_source, link_source, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
@@ -19,26 +19,17 @@ from dgmppl.graph.values import (
     Residual,
     Value,
     variables,
-    walk,
 )
-from dgmppl.supports import number_text
+from dgmppl.supports import Support, number_text
 
 
 def factor_reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
-    """The variables (features too) that a factor's method takes, in the order of its parents where they are them."""
-    names = list(variables(factor.density))
-    for term in walk(factor.density):
-        if isinstance(term, (Residual, Quoted)):
-            other = by_key(graph, term.prior if isinstance(term, Residual) else term.factor)
-            if isinstance(term, Residual):
-                names += factor_reads(graph, other)
-    parents = [p for p in factor.parents if p in names]
-    others = [n for n in dict.fromkeys(names) if n not in parents and n != factor.head]
-    return (*parents, *others)
+    """The variables (features too) that a factor's method takes."""
+    return graph.reads(factor)
 
 
 def by_key(graph: Graph, key: str) -> Factor:
-    return next(f for f in graph.factors if f.key == key)
+    return graph.keyed(key)
 
 
 def write_density(density: Density, place: Place) -> str:
@@ -66,8 +57,18 @@ def _family(density: Density, place: Place) -> str:
         parameter = entry.parameter(name)
         assert parameter is not None
         sources[name] = link_source(sources[name], parameter.constraint, writer)
+        sources[name] = _in_range(sources[name], parameter, density.type.support)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, writer)
+
+
+def _in_range(source: str, parameter: Parameter, support: Support) -> str:
+    """A parameter that a network gives in units of half the variable's range, from its middle, where there is one."""
+    if not parameter.range or support.low is None or support.high is None:
+        return source
+    half, middle = (support.high - support.low) / 2, (support.high + support.low) / 2
+    scaled = f"{number_text(half)} * {tight_source(source)}"
+    return f"{number_text(middle)} + {scaled}" if parameter.range == "place" and middle else scaled
 
 
 def _interleaved(density: Family) -> bool:

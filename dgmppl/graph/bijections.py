@@ -66,14 +66,14 @@ def check_bijection(
 
 
 def _verify_fresh(scope: Scope, expr: tree.Binary, count: int, body: Bijection) -> None:
-    """Says that the repeats of a named flow share its weights, as uses of a name do, since `n * b` makes n (W404)."""
+    """Says that the repeats of a named flow share its weights, as uses of a name do, since `n * b` makes n (W406)."""
     named = body if isinstance(body, Chain) and body.attribute else None
     if named is None and isinstance(body, Chain):
         named = next((p for p in body.parts if isinstance(p, Chain) and p.attribute), None)
     if named is None or not any(isinstance(t, Module) or (isinstance(t, Block) and t.own_weights) for t in walk(named)):
         return
     scope.report(
-        "W404",
+        "W406",
         f"the {count} repeats of `{named.attribute}` share its weights",
         expr.span,
         "a name stands for one flow, however often it is used",

@@ -6,6 +6,7 @@ from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
 from dgmppl.graph.cycles import verify_cycles
 from dgmppl.graph.held import held, weights
+from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedFlow, NamedNet, Scope
 from dgmppl.graph.values import (
@@ -51,6 +52,8 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     if complete and not any(d.severity == "error" for d in scope.diagnostics):
         _verify_sizes(scope, graph, spec)
         _verify_used(scope, graph, spec)
+        verify_stacks(scope, graph)
+        verify_components(scope, graph)
 
 
 def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:

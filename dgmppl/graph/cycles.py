@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
@@ -39,36 +42,23 @@ def verify_cycles(scope: Scope, graph: Graph) -> None:
 
 
 def _report_cycle(scope: Scope, edges: list[tuple[str, str, Span]]) -> None:
-    successors: dict[str, list[tuple[str, Span]]] = {}
-    for start, end, span in edges:
-        successors.setdefault(start, []).append((end, span))
-    done: set[str] = set()
-    for root in successors:
-        path: list[str] = []
-        stack: list[tuple[str, int]] = [(root, 0)]
-        while stack:
-            node, k = stack.pop()
-            if k == 0:
-                if node in done:
-                    continue
-                path.append(node)
-            out = successors.get(node, [])
-            if k < len(out):
-                stack.append((node, k + 1))
-                following, span = out[k]
-                if following in path:
-                    loop = [*path[path.index(following) :], following]
-                    if not any(d.code == "E205" and d.span == span for d in scope.diagnostics):
-                        scope.report(
-                            "E205",
-                            f"these depend on each other: {' -> '.join(loop)}",
-                            span,
-                            "closes the cycle",
-                            help="remove one of these dependences",
-                        )
-                    return
-                if following not in done:
-                    stack.append((following, 0))
-            else:
-                done.add(node)
-                path.pop()
+    """Reports one cycle, if there is any, at the last statement in the text that takes part in it."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for start, end, _ in edges:
+        sorter.add(end, start)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        loop: list[str] = error.args[1]
+        closing = {(a, b) for a, b in pairwise(loop)}
+        span, start, end = max(((span, a, b) for a, b, span in edges if (a, b) in closing), key=lambda e: e[0].start)
+        first = loop.index(end)  # the cycle as it runs up to that statement
+        around = [*loop[first:-1], *loop[: first + 1]]
+        if not any(d.code == "E205" and d.span == span for d in scope.diagnostics):
+            scope.report(
+                "E205",
+                f"these depend on each other: {' -> '.join(around)}",
+                span,
+                "closes the cycle",
+                help="remove one of these dependences",
+            )

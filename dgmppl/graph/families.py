@@ -152,7 +152,8 @@ def _parameter(
         _verify_constant(scope, value, entry, parameter)
     elif parameter.size != "1" and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
-    return value, isinstance(value, (Apply, Learned)) and parameter.constraint != REAL
+    linked = parameter.constraint != REAL or bool(parameter.range)
+    return value, linked and isinstance(value, (Apply, Learned))
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:

@@ -155,7 +155,7 @@ def test_a_flow_of_a_definition_has_all_of_its_repeats() -> None:
 def test_repeats_of_a_named_flow_share_its_weights_and_that_is_said() -> None:
     text = 'observed x : real[2] from "rows.npz".x\nflow f = coupling[mlp[4]] >> reverse\nflow g = 3 * f\n'
     found = pipeline.read(f"model shared\n{text}p(x) = Normal(0, 1) >> g\n")
-    assert [d.code for d in found.diagnostics] == ["W404"]
+    assert [d.code for d in found.diagnostics] == ["W406"]
     assert found.plan is not None
     assert found.plan.structure.weights == (1 + 1) * 4 + (4 + 1) * 2
     model = build(found)

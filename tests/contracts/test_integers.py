@@ -69,6 +69,21 @@ def test_the_ends_of_a_range_have_what_lies_beyond() -> None:
     assert model.p_x().base_dist.mean[0].item() == pytest.approx(mean, abs=1e-5)
 
 
+def test_a_network_counts_in_units_of_the_range() -> None:
+    """From -1 at its lowest value to 1 at its highest, as bounded values enter networks."""
+    model = build(checked(f"model law\n{_RANGE}p(x) = DiscretizedLogistic(param)\n"))
+    with torch.no_grad():
+        model.p_x_loc.copy_(torch.tensor([-1.0, 1.0]))
+        model.p_x_scale.copy_(torch.tensor([0.0, 2.0]))
+    base = model.p_x().base_dist
+    assert base.loc.tolist() == [2, 5]
+    expected = 1.5 * (torch.nn.functional.softplus(torch.tensor([0.0, 2.0])) + 1e-6)
+    torch.testing.assert_close(base.scale, expected)
+    fixed = build(checked(f"model law\n{_RANGE}p(x) = DiscretizedLogistic(2 * param, exp(param))\n"))
+    base = fixed.p_x().base_dist
+    torch.testing.assert_close(base.loc, 2 * fixed.p_x_loc)  # what is computed is used as it is
+
+
 def test_a_flow_on_a_range_learns_a_dependence() -> None:
     """x2 follows x1 modulo the range: independent elements cost log 4 more than a shift that knows it."""
     model = build(checked(f"model law\n{_RANGE}{LAWS['flow of a categorical']}\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.bijections import FIXED_AFFINE, SHIFT
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -41,7 +42,7 @@ def network_text(spec: NetworkSpec) -> str:
 def bijection_text(bijection: Bijection) -> str:
     """`8 x (coupling >> reverse)`: kinds in the order they are applied, without their networks."""
     if isinstance(bijection, Block):
-        return bijection.kind
+        return _block_text(bijection)
     if not isinstance(bijection, Chain):
         return "bijection"
     inner = [bijection_text(part) for part in bijection.parts]
@@ -49,6 +50,16 @@ def bijection_text(bijection: Bijection) -> str:
     if bijection.repeat == 1:
         return text
     return f"{bijection.repeat} x ({text})" if len(inner) > 1 or " " in text else f"{bijection.repeat} x {text}"
+
+
+def _block_text(block: Block) -> str:
+    """A kind, or what a formula does: `times 256 plus 1`, `plus x`."""
+    if block.kind == SHIFT:
+        return f"plus {value_text(block.context[0][1])}"
+    if block.kind == FIXED_AFFINE:
+        words = {"scale": "times", "shift": "plus"}
+        return " ".join(f"{words[name]} {number_text(number)}" for name, number in block.numbers)
+    return block.kind
 
 
 def density_text(density: Density) -> str:
@@ -76,7 +87,8 @@ def function_text(value: Value) -> str:
     if isinstance(value, Apply):
         return network_text(value.module.spec)
     if isinstance(value, Image):
-        return bijection_text(value.bijection)
+        before = f"{function_text(value.value)} >> " if isinstance(value.value, Image) else ""
+        return before + bijection_text(value.bijection)
     if isinstance(value, Operation) and len(value.operands) == 1 and value.op != "negate":
         return f"{value.op}({function_text(value.operands[0])})"
     return value_text(value)

@@ -10,14 +10,15 @@ from xml.etree import ElementTree
 
 import pytest
 
+from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
-from dgmppl.graph import picture, picture_engine
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.picture import dot, render, svg
-from dgmppl.graph.picture_edges import node_ids
-from dgmppl.graph.picture_style import ADVERSARY, GIVEN, SHADE, Q, clean
-from dgmppl.graph.picture_text import bijection_text, density_text, function_text, value_text
 from dgmppl.graph.values import Pushforward
+from dgmppl.picture import engine
+from dgmppl.picture.edges import node_ids
+from dgmppl.picture.graph import dot, render, svg
+from dgmppl.picture.style import ADVERSARY, GIVEN, SHADE, Q, clean
+from dgmppl.picture.text import bijection_text, density_text, function_text, value_text
 from dgmppl.supports import real
 
 from . import drawn
@@ -41,7 +42,7 @@ class Parsed:
     """The picture as Graphviz reads it: nodes, clusters and edges with their attributes, by the graph's names."""
 
     def __init__(self, graph: Graph) -> None:
-        text = json.loads(picture_engine.draw(dot(graph), "dot_json"))
+        text = json.loads(engine.draw(dot(graph), "dot_json"))
         names = {node: name for name, node in node_ids(graph).items()}
         objects = {o["_gvid"]: {**o, "name": names.get(o["name"], o["name"])} for o in text["objects"]}
         self.nodes = {o["name"]: o for o in objects.values() if "nodes" not in o}
@@ -214,7 +215,7 @@ def test_a_failure_leaves_the_old_picture(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_without_graphviz_there_is_a_way_out(monkeypatch: pytest.MonkeyPatch, no_path: None) -> None:
-    monkeypatch.setattr(picture_engine, "find_spec", lambda name: None)
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
     with pytest.raises(SpecError) as caught:
         svg(drawn.vae())
     assert [d.code for d in caught.value.diagnostics] == ["E704"]
@@ -228,7 +229,7 @@ def test_a_dot_on_the_path_is_the_second_choice(tmp_path: Path, monkeypatch: pyt
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "-Tsvg" not in svg(drawn.vae())
-    monkeypatch.setattr(picture_engine, "_WHEEL", "raise SystemExit(1)")
+    monkeypatch.setattr(engine, "_WHEEL", "raise SystemExit(1)")
     assert svg(drawn.vae()).strip() == "<svg>-Tsvg</svg>"
 
 
@@ -238,6 +239,17 @@ def test_the_working_directory_runs_nothing(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     assert svg(drawn.vae())
     assert not (tmp_path / "ran").exists()
+
+
+def test_formulas_are_told_as_such() -> None:
+    text = 'model m\nobserved x : integer[2] from "a.npz".x\nlatent u : real[2]\nflow f = affine\np(u) = Normal(0, 1)\n'
+    graph = pipeline.read(f"{text}x = floor(256 * f(u) - 1)\n").graph
+    assert graph is not None
+    assert function_text(graph.definitions[0].value) == "floor(affine >> times 256 plus -1)"
+    text = 'model m\nobserved x : real[2] from "a.npz".x\nobserved y : real[2] from "a.npz".y\n'
+    graph = pipeline.read(f"{text}p(x | y) = y + (Normal(0, 1) >> sigmoid)\n").graph
+    assert graph is not None
+    assert density_text(graph.factors[0].density) == "Normal(0, 1) >> sigmoid >> plus y"
 
 
 # --- any text, any size --------------------------------------------------------------------------
@@ -265,7 +277,7 @@ def test_clean_keeps_both_ends() -> None:
 def test_fifty_variables_do_not_overlap(graph: Graph) -> None:
     assert len(graph.variables) >= 50
     boxes = {}
-    for line in picture_engine.draw(picture.dot(graph), "plain").decode().splitlines():
+    for line in engine.draw(dot(graph), "plain").decode().splitlines():
         if line.startswith("node "):
             name, *numbers = line.split()[1:6]
             boxes[name] = [float(n) for n in numbers]

@@ -15,13 +15,13 @@ import graphviz
 
 from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.graph import picture_style as style
 from dgmppl.graph.nodes import DataSource, Energy, Factor, Graph, Variable
-from dgmppl.graph.picture_edges import edges, node_ids, pushes
-from dgmppl.graph.picture_engine import draw
-from dgmppl.graph.picture_style import clean, font, label, markup, plain, written
-from dgmppl.graph.picture_text import density_text, function_text, network_text, value_text
 from dgmppl.graph.values import Residual, walk
+from dgmppl.picture import style
+from dgmppl.picture.edges import edges, node_ids, pushes
+from dgmppl.picture.engine import draw
+from dgmppl.picture.style import clean, font, label, markup, plain, written
+from dgmppl.picture.text import density_text, function_text, network_text, value_text
 from dgmppl.supports import number_text
 
 FORMATS = ("svg", "png", "pdf", "dot")

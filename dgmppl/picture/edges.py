@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dgmppl.graph import picture_style as style
 from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.picture_style import label, plain, written
-from dgmppl.graph.picture_text import function_text, value_text
 from dgmppl.graph.values import Autoregressive, Density, Image, Pushforward, Residual, variables, walk
+from dgmppl.picture import style
+from dgmppl.picture.style import label, plain, written
+from dgmppl.picture.text import function_text, value_text
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,128 @@
+"""What a density has in vain: elements that a flow leaves as they are, components of a mixture that are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dgmppl.catalogue.bijections import ENTRIES
+from dgmppl.graph.held import blocks, statements
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.scope import Scope
+from dgmppl.graph.values import Bijection, Block, Chain, Image, Mixture, Points, Pushforward, children, walk
+from dgmppl.permutations import permutation
+
+
+def verify_stacks(scope: Scope, graph: Graph) -> None:
+    """Warns of a flow with couplings that leaves elements as they are, all along (W407).
+
+    A coupling leaves the first half of a vector as it is. Without a permutation, or with one that brings no other
+    element into the second half, the elements there have the law of the base, whatever is fitted.
+    """
+    for statement, _ in statements(graph):
+        for stack in _stacks(statement):
+            coupled = [b for part in stack for b, _ in blocks_of(part) if b.kind == "coupling"]
+            if not coupled:
+                continue
+            (features,) = coupled[0].shape
+            left = features - len(_followed(stack, features).transformed)
+            if left:
+                span = stack[-1].span
+                if any(d.code == "W407" and d.span == span for d in scope.diagnostics):
+                    continue
+                scope.report(
+                    "W407",
+                    f"this flow never transforms {left} of its {features} elements",
+                    span,
+                    "a coupling leaves the first half as it is",
+                    help="a permutation behind each coupling brings others there: 4 * (coupling[mlp[64]] >> reverse)",
+                    severity="warning",
+                )
+
+
+def verify_components(scope: Scope, graph: Graph) -> None:
+    """Warns of a mixture whose components differ in nothing (W408)."""
+    for statement, _ in statements(graph):
+        for mixture in (t for t in walk(statement) if isinstance(t, Mixture) and t.count > 1):
+            if not any(isinstance(t, Points) or getattr(t, "copies", 0) for t in walk(mixture.component)):
+                scope.report(
+                    "W408",
+                    f"the {mixture.count} components of this mixture are the same",
+                    mixture.component.span,
+                    "nothing tells one from another",
+                    help="a component differs by what is learned for each: mixture[16](Normal(param, param))",
+                    severity="warning",
+                )
+
+
+def blocks_of(bijection: Bijection) -> Iterator[tuple[Block, int]]:
+    """The bijections that a flow applies, those of flows that it names included, with how many of each."""
+    yield from blocks(bijection)
+    if isinstance(bijection, Chain):
+        for part in bijection.parts:
+            if isinstance(part, Chain) and part.attribute:
+                yield from ((b, n * bijection.repeat) for b, n in blocks_of(part))
+            elif isinstance(part, Chain):
+                yield from ((b, n) for p in part.parts if isinstance(p, Chain) for b, n in blocks_of(p))
+
+
+def _stacks(term: object) -> Iterator[list[Bijection]]:
+    """The bijections of a term that follow one another, the first one first."""
+    stack: list[Bijection] = []
+    while isinstance(term, (Pushforward, Image)):
+        stack.insert(0, term.bijection)
+        term = term.base if isinstance(term, Pushforward) else term.value
+    if stack:
+        yield stack
+    for child in children(term):
+        yield from _stacks(child)
+
+
+@dataclass
+class _State:
+    """The element at each place, and the elements that were transformed so far."""
+
+    order: list[int]
+    transformed: set[int] = field(default_factory=set)
+
+    @property
+    def done(self) -> bool:
+        return len(self.transformed) == len(self.order)
+
+
+def _followed(stack: list[Bijection], features: int) -> _State:
+    state = _State(list(range(features)))
+    for bijection in stack:
+        _follow(bijection, state, [0])
+    return state
+
+
+def _follow(bijection: Bijection, state: _State, position: list[int]) -> None:
+    """Applies a bijection. `position` counts the permutations of the flow so far, as the emitted source does."""
+    if isinstance(bijection, Block):
+        _apply(bijection, state, position)
+        return
+    assert isinstance(bijection, Chain)
+    inside = [0] if bijection.attribute else position
+    quiet = 0
+    for _ in range(bijection.repeat):
+        before, drawn = len(state.transformed), inside[0]
+        for part in bijection.parts:
+            _follow(part, state, inside)
+        quiet = quiet + 1 if (len(state.transformed), inside[0]) == (before, drawn) else 0
+        # Reversals come round after two repeats: what they have not brought by then they never do.
+        if state.done or quiet == 2:
+            return
+
+
+def _apply(block: Block, state: _State, position: list[int]) -> None:
+    if block.kind == "reverse":
+        state.order.reverse()
+    elif block.kind == "permute":
+        seed = int(dict(block.numbers).get("seed", 0))
+        state.order = [state.order[k] for k in permutation(len(state.order), seed, position[0])]
+        position[0] += 1
+    elif block.kind == "coupling":
+        state.transformed.update(state.order[len(state.order) // 2 :])
+    elif ENTRIES[block.kind].learned:
+        state.transformed.update(state.order)

@@ -1,0 +1,1 @@
+"""Graphs as pictures: `graph` says what is drawn, `edges` and `style` how it looks, `engine` has Graphviz draw it."""
