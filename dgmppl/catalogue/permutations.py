@@ -6,10 +6,11 @@ from random import Random
 
 
 def permutation(features: int, seed: int) -> tuple[int, ...]:
-    """A random order of 0, ..., features - 1 that moves something, the same wherever it is asked for.
+    """A random order of 0, ..., features - 1, the same wherever it is asked for.
 
-    Feature k of the image is feature ``order[k]`` of the argument. Uniform over all orders but the identity, which
-    is the only one of a single feature.
+    Feature k of the image is feature ``order[k]`` of the argument. Uniform over the orders in which some feature
+    moves between the first half, rounded down, and the rest, which are the halves of a coupling: an order that moves
+    none would leave the same features to the next coupling. A single feature stays.
     """
     # Of Python's generator only `random` is promised to stay as it is, so shuffling is written out (Fisher-Yates).
     random = Random(seed).random

@@ -277,10 +277,6 @@ class Elementwise(Bijection):
         """The map's value, which remembers x."""
         raise NotImplementedError
 
-    def preimage(self, y: Tensor) -> Tensor:
-        """The inverse inside the codomain."""
-        raise NotImplementedError
-
     def log_slope(self, x: Tensor) -> Tensor:
         """``log |dy/dx|``, by feature."""
         raise NotImplementedError
@@ -289,12 +285,10 @@ class Elementwise(Bijection):
         return self.image(x), self.log_slope(x).sum(-1)
 
     def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x = recall(y, self.name)
-        if x is not None:
-            return x, -self.log_slope(x).sum(-1)
         wrong = (y <= self.low) | y.isposinf() if self.high is None else (y <= self.low) | (y >= self.high)
+        x = recall(y, self.name)
         # A number inside stands in for what has no preimage: an infinity would make gradients NaN.
-        x = self.preimage(y.masked_fill(wrong, 0.5))
+        x = preimages.invert(y.masked_fill(wrong, 0.5), self.name) if x is None else x.masked_fill(wrong, 0.0)
         return x, (-self.log_slope(x)).masked_fill(wrong, -torch.inf).sum(-1)
 
 
@@ -305,9 +299,6 @@ class Sigmoid(Elementwise):
 
     def image(self, x: Tensor) -> Tensor:
         return preimages.sigmoid(x)
-
-    def preimage(self, y: Tensor) -> Tensor:
-        return y.log() - torch.log1p(-y)
 
     def log_slope(self, x: Tensor) -> Tensor:
         return F.logsigmoid(x) + F.logsigmoid(-x)
@@ -321,9 +312,6 @@ class Tanh(Elementwise):
     def image(self, x: Tensor) -> Tensor:
         return preimages.tanh(x)
 
-    def preimage(self, y: Tensor) -> Tensor:
-        return torch.atanh(y)
-
     def log_slope(self, x: Tensor) -> Tensor:
         return math.log(4) + F.logsigmoid(2 * x) + F.logsigmoid(-2 * x)
 
@@ -336,9 +324,6 @@ class Exp(Elementwise):
     def image(self, x: Tensor) -> Tensor:
         return preimages.exp(x)
 
-    def preimage(self, y: Tensor) -> Tensor:
-        return y.log()
-
     def log_slope(self, x: Tensor) -> Tensor:
         return x
 
@@ -350,9 +335,6 @@ class Softplus(Elementwise):
 
     def image(self, x: Tensor) -> Tensor:
         return preimages.softplus(x)
-
-    def preimage(self, y: Tensor) -> Tensor:
-        return y + (-torch.expm1(-y)).log()
 
     def log_slope(self, x: Tensor) -> Tensor:
         return F.logsigmoid(x)
