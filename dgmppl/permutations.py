@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import random
+from random import Random
 
 
-def permutation(features: int, seed: int, position: int) -> tuple[int, ...]:
-    """A random order of the features, another one for each position of a permutation in a flow.
+def permutation(features: int, seed: int, position: int = 0) -> tuple[int, ...]:
+    """A random order of the features, the same wherever it is asked for, another for each position in a flow.
 
-    Element k of the result is the feature that comes to place k. Equal arguments give equal orders, on every machine
-    and in every version of Python: of `random.Random` only the generator itself is used, which stays.
+    Element k of the result is the feature that comes to place k. Uniform over the orders in which some feature moves
+    between the first half, rounded down, and the rest, which are the halves of a coupling: an order that moves none
+    would leave the same features to the next coupling. A single feature stays.
     """
-    draws = random.Random(seed * 1_000_003 + position)
-    keys = [draws.random() for _ in range(features)]
-    return tuple(sorted(range(features), key=keys.__getitem__))
+    # Of Python's generator only `random` is promised to stay as it is, so shuffling is written out (Fisher-Yates).
+    random = Random(seed * 1_000_003 + position).random
+    order = list(range(features))
+    half = set(range(features // 2))
+    while features > 1 and set(order[: features // 2]) == half:
+        for k in range(features - 1, 0, -1):
+            other = int(random() * (k + 1))
+            order[k], order[other] = order[other], order[k]
+    return tuple(order)

@@ -112,16 +112,14 @@ def choose_sampler(
             help="a factor says the same: p(y) = Categorical(param)",
         )
     options = asked.options if asked is not None else {}
-    step_size, noise = _langevin_defaults([graph[n] for n in state])
-    if "step_size" in options and "noise" not in options and noise > 0.01:
-        noise = math.sqrt(2 * float(options["step_size"]))
+    step_size = float(options.get("step_size", _default_step([graph[n] for n in state])))
     partition = _partition(members, updates)
     pseudo = _pseudo(members, partition, enumerated, state)
     return Sampler(
         FreeEnergy(form, summed, enumerated, state, partition, pseudo),
         updates,
-        float(options.get("step_size", step_size)),
-        float(options.get("noise", noise)),
+        step_size,
+        float(options.get("noise", math.sqrt(2 * step_size))),
     )
 
 
@@ -166,12 +164,12 @@ def verify_options(scope: Scope, asked: ObjectiveSetting | None, sampler: Sample
             scope.report("E305", f"`{name}` would change nothing", asked.span, why, help=f"leave `{name}` out")
 
 
-def _langevin_defaults(state: list[Variable]) -> tuple[float, float]:
-    """Step size and noise. On bounded values large steps with little noise work, for the bounds hold the chain
-    (Tomczak 2022, Sec. 6.4); elsewhere they would leave for infinity, or freeze in a mode, so small steps with the
-    noise that makes the energy's density stationary, sqrt(2 step size) (Welling and Teh 2011)."""
-    bounded = all(v.type.support.bounded for v in state)
-    return (1.0, 0.01) if bounded else (0.01, math.sqrt(0.02))
+def _default_step(state: list[Variable]) -> float:
+    """The step size of Langevin dynamics on values of about unit scale, or on a range of any width. With the noise
+    sqrt(2 step size) the chain draws from exp(-E) (Welling and Teh 2011)."""
+    supports = [v.type.support for v in state]
+    widths = [s.high - s.low for s in supports if s.low is not None and s.high is not None]
+    return 0.01 * (min(widths) / 2) ** 2 if len(widths) == len(supports) else 0.01
 
 
 def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial | None, line: int) -> Update:

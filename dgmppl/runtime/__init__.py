@@ -26,6 +26,7 @@ from dgmppl.runtime.chains import (
     importance_bound,
     pseudo_log_likelihood,
 )
+from dgmppl.runtime.counts import Geometric, NegativeBinomial, Poisson
 from dgmppl.runtime.densities import (
     Autoregressive,
     DiscretizedLogistic,
@@ -36,23 +37,14 @@ from dgmppl.runtime.densities import (
 )
 from dgmppl.runtime.distributions import (
     Bernoulli,
-    Beta,
     Categorical,
     Cauchy,
-    Dirichlet,
     Distribution,
-    Exponential,
-    Gamma,
-    Geometric,
     Independent,
     Laplace,
-    LogNormal,
     MultivariateNormal,
-    NegativeBinomial,
     Normal,
     OneHotCategorical,
-    Poisson,
-    StudentT,
     Uniform,
     kl_divergence,
     to_event,
@@ -73,6 +65,7 @@ from dgmppl.runtime.games import GAMES, Game, gradient_penalty
 from dgmppl.runtime.model import GenerativeModel, Player
 from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
 from dgmppl.runtime.parts import Part, part_of_batch
+from dgmppl.runtime.positives import Beta, Dirichlet, Exponential, Gamma, LogNormal, StudentT
 from dgmppl.runtime.samplers import gibbs, langevin
 
 __all__ = [

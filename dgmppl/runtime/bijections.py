@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import transforms
+from torch.nn import functional as F
 
 from dgmppl.permutations import permutation
+from dgmppl.runtime import preimages
 from dgmppl.runtime.functions import concat
+from dgmppl.runtime.preimages import recall
 
 # |log scale| of a coupling stays below this, so that exp cannot overflow through a chain of couplings.
 SCALE_BOUND = 3.0
@@ -149,8 +151,9 @@ class Coupling(Bijection):
 
     a is the first half of the features (rounded down), b the rest. Without a scale it is the additive
     coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
-    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). Of the
-    integers low to low + size - 1 it is one modulo size: ``y_b = low + (x_b - low + round(t(x_a))) mod size``.
+    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). On a range
+    of K integers from low the shift goes round it, ``y_b = low + (x_b - low + round(t(x_a))) mod K`` (Tran et al.,
+    2019, Sec. 4.1), which is a bijection of the range.
 
     Args:
         features: number of features D, at least 2.
@@ -237,7 +240,7 @@ class Permute(Bijection):
     """The features in a fixed random order; log-determinant 0.
 
     The order follows from the seed and from the position, which counts the permutations of a chain, so that each
-    has another one.
+    has another one. It is never one that leaves the halves of a vector as they are.
     """
 
     order: Tensor
@@ -382,48 +385,86 @@ class Shift(Bijection):
 
 
 class Elementwise(Bijection):
-    """A scalar transform of torch.distributions applied to each element of the last `rank` dimensions."""
+    """A scalar map applied to each element of the last `rank` dimensions; subclasses say which.
 
-    def __init__(self, transform: transforms.Transform, rank: int = 1) -> None:
+    An image is strictly inside the codomain and remembers what it is the image of (see ``preimages``), so the map of a
+    draw is inverted exactly however far out it lies. What is no image has ``log |det| = -inf`` under the inverse: its
+    density is 0.
+    """
+
+    name: ClassVar[str]
+    low: ClassVar[float]
+    high: ClassVar[float | None] = None
+
+    def __init__(self, rank: int = 1) -> None:
         super().__init__()
-        self.transform = transform
         self.rank = rank
 
+    def image(self, x: Tensor) -> Tensor:
+        """The map's value, which remembers x."""
+        raise NotImplementedError
+
+    def log_slope(self, x: Tensor) -> Tensor:
+        """``log |dy/dx|``, by element."""
+        raise NotImplementedError
+
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        y = self.transform(x)
-        return y, sum_last(self.transform.log_abs_det_jacobian(x, y), self.rank)
+        return self.image(x), sum_last(self.log_slope(x), self.rank)
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        x = self.transform.inv(y)
-        return x, -sum_last(self.transform.log_abs_det_jacobian(x, y), self.rank)
+        wrong = (y <= self.low) | y.isposinf() if self.high is None else (y <= self.low) | (y >= self.high)
+        x = recall(y, self.name)
+        # A number inside stands in for what has no preimage: an infinity would make gradients NaN.
+        x = preimages.invert(y.masked_fill(wrong, 0.5), self.name) if x is None else x.masked_fill(wrong, 0.0)
+        return x, sum_last((-self.log_slope(x)).masked_fill(wrong, -torch.inf), self.rank)
 
 
 class Sigmoid(Elementwise):
     """Reals to (0, 1)."""
 
-    def __init__(self, rank: int = 1) -> None:
-        super().__init__(transforms.SigmoidTransform(), rank)
+    name, low, high = "sigmoid", 0.0, 1.0
+
+    def image(self, x: Tensor) -> Tensor:
+        return preimages.sigmoid(x)
+
+    def log_slope(self, x: Tensor) -> Tensor:
+        return F.logsigmoid(x) + F.logsigmoid(-x)
 
 
 class Tanh(Elementwise):
     """Reals to (-1, 1)."""
 
-    def __init__(self, rank: int = 1) -> None:
-        super().__init__(transforms.TanhTransform(), rank)
+    name, low, high = "tanh", -1.0, 1.0
+
+    def image(self, x: Tensor) -> Tensor:
+        return preimages.tanh(x)
+
+    def log_slope(self, x: Tensor) -> Tensor:
+        return math.log(4) + F.logsigmoid(2 * x) + F.logsigmoid(-2 * x)
 
 
 class Exp(Elementwise):
     """Reals to (0, inf)."""
 
-    def __init__(self, rank: int = 1) -> None:
-        super().__init__(transforms.ExpTransform(), rank)
+    name, low = "exp", 0.0
+
+    def image(self, x: Tensor) -> Tensor:
+        return preimages.exp(x)
+
+    def log_slope(self, x: Tensor) -> Tensor:
+        return x
 
 
 class Softplus(Elementwise):
     """Reals to (0, inf), linear far from 0."""
 
-    def __init__(self, rank: int = 1) -> None:
-        super().__init__(transforms.SoftplusTransform(), rank)
+    name, low = "softplus", 0.0
+
+    def image(self, x: Tensor) -> Tensor:
+        return preimages.softplus(x)
+
+    def log_slope(self, x: Tensor) -> Tensor:
+        return F.logsigmoid(x)
 
 
 def zero_last_layer(net: nn.Module | None) -> None:

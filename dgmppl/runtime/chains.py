@@ -13,6 +13,14 @@ from dgmppl.runtime.parts import current_part, rows_of
 
 _FLIPPED = 8
 
+# A chain this many times as far out as the data are does not draw from a density that fits them.
+_FAR = 1e3
+
+
+class Diverged(FloatingPointError):
+    """A Markov chain that left every reasonable range, as where exp(-E) has no finite integral."""
+
+
 Sweep = Callable[..., tuple[Tensor, ...]]
 
 
@@ -85,6 +93,7 @@ class Chain(nn.Module):
             state = data if self.from_data else tuple(s.draw(len(data[0]), data[0].device) for s in self.starts)
             for _ in range(self.steps):
                 state = sweep(*state)
+            self._verify(state, data)
             return state
         kept = self.states()
         part = current_part()
@@ -93,6 +102,7 @@ class Chain(nn.Module):
             state = self._renewed(tuple(value[own] for value in kept))
             for _ in range(self.steps):
                 state = sweep(*state)
+        self._verify(state, data)
         if self.training:
             for old, value in zip(kept, state, strict=True):
                 old[own] = value
@@ -117,7 +127,19 @@ class Chain(nn.Module):
         state: tuple[Tensor, ...] = tuple(start.draw(n, device) for start in self.starts)
         for _ in range(steps):
             state = sweep(*state)
+        self._verify(state)
         return state
+
+    def _verify(self, state: tuple[Tensor, ...], data: tuple[Tensor, ...] = ()) -> None:
+        """Raises `Diverged` where an unbounded variable is not finite, or far from all data."""
+        for k, start in enumerate(self.starts):
+            if start.kind not in ("real", "positive") or not state[k].numel():
+                continue
+            extent = data[k].nan_to_num().abs().max().item() if data and data[k].numel() else _FAR
+            reached = state[k].abs().max().item()
+            if not reached <= _FAR * (1.0 + extent):
+                there = f", where the data reach {extent:.3g}" if data else ""
+                raise Diverged(f"the Markov chain of the energy runs away: it reaches {reached:.3g}{there}")
 
 
 @torch.no_grad()

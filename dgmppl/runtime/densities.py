@@ -12,7 +12,9 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from dgmppl.runtime.bijections import Bijection
-from dgmppl.runtime.distributions import Size, Unchecked, through_value
+from dgmppl.runtime.distributions import Size, Unchecked, log_prob_of_index
+from dgmppl.runtime.preimages import carry
+from dgmppl.runtime.special import outside
 
 
 class _Density(Unchecked):
@@ -103,10 +105,11 @@ class DiscretizedLogistic(_LocationScale):
         lower = (value - 0.5 - self.loc) / self.scale
         below, above = F.logsigmoid(upper), F.logsigmoid(-lower)
         log_prob = below + above + torch.log(-torch.expm1(-1.0 / self.scale))
-        if self.low is None or self.high is None:
-            return log_prob
-        log_prob = torch.where(value <= self.low, below, torch.where(value >= self.high, above, log_prob))
-        return log_prob.masked_fill((value < self.low) | (value > self.high), -torch.inf)
+        if self.low is not None:
+            log_prob = torch.where(value <= self.low, below, log_prob)
+        if self.high is not None:
+            log_prob = torch.where(value >= self.high, above, log_prob)
+        return log_prob.masked_fill(outside(value, self.low, self.high, whole=True), -torch.inf)
 
 
 class IntegerCategorical(_Density):
@@ -137,10 +140,7 @@ class IntegerCategorical(_Density):
         return self.low + index.to(self.logits.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        index, logits = (value - self.low).long().unsqueeze(-1), self.logits
-        batch = torch.broadcast_shapes(index.shape[:-1], logits.shape[:-1])
-        log_prob = logits.expand(*batch, -1).gather(-1, index.expand(*batch, 1)).squeeze(-1)
-        return log_prob + through_value(logits, value - self.low) if value.requires_grad else log_prob
+        return log_prob_of_index(self.logits, value - self.low)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         k = self.logits.shape[-1]
@@ -183,10 +183,10 @@ class Mixture(_Density):
         index = td.Categorical(logits=logits, validate_args=False).sample()
         index = index.reshape(*index.shape, *(1,) * (len(self._event_shape) + 1))
         shape = (*draws.shape[:k_dim], 1, *draws.shape[k_dim + 1 :])
-        return draws.gather(k_dim, index.expand(shape)).squeeze(k_dim)
+        return carry(draws, lambda v: v.gather(k_dim, index.expand(shape)).squeeze(k_dim))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        value = value.unsqueeze(value.dim() - len(self._event_shape))
+        value = carry(value, lambda v: v.unsqueeze(v.dim() - len(self._event_shape)))
         return torch.logsumexp(self.logits + self.components.log_prob(value), dim=-1)
 
 

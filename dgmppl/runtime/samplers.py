@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,21 +21,36 @@ def langevin(
     """Langevin dynamics: ``x <- x - step_size dE/dx + noise eps`` with eps standard normal.
 
     With ``noise = sqrt(2 step_size)`` and small steps the chain draws from ``exp(-E(x))`` (Welling and Teh,
-    2011; Tomczak, 2022, Sec. 6.2). Nothing of it is kept in the graph: the draws are constants to the loss.
+    2011; Tomczak, 2022, Sec. 6.2), on an interval if a step beyond a bound is reflected in it. With another noise it
+    is a descent to low energies, which a bound stops: there each step ends with a clamp. Nothing of it is kept in the
+    graph: the draws are constants to the loss.
 
     Args:
         energy: maps x ``(n, ...)`` to ``(n,)``.
         x: where the chains start.
-        low, high: each step ends with a clamp to this interval; None leaves that side open.
+        low, high: the bounds of the interval; None leaves that side open.
     """
+    reflects = math.isclose(noise**2, 2 * step_size, rel_tol=0.01)
     for _ in range(steps):
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(energy(x).sum(), x)
         x = x.detach() - step_size * gradient + noise * torch.randn_like(x)
+        if reflects:
+            x = reflect(x, low, high)
         if low is not None or high is not None:
             x = x.clamp(low, high)
     return x.detach()
+
+
+def reflect(x: Tensor, low: float | None, high: float | None) -> Tensor:
+    """x folded into [low, high] as by mirrors at the bounds; None for a side without."""
+    if low is not None and high is not None:
+        width = high - low
+        return high - ((x - low).remainder(2 * width) - width).abs()
+    if low is not None:
+        return low + (x - low).abs()
+    return x if high is None else high - (high - x).abs()
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import Chain, GenerativeModel, Part, part_of_batch
+from dgmppl.runtime.chains import Diverged
 from dgmppl.source import Span
 from dgmppl.train import failures
 from dgmppl.train.averaging import Average
@@ -175,8 +176,12 @@ class Fitting:
             if k and noise is not None:
                 restore_random(noise, self.model.device)
             batch = self.train.take(index[own])
-            with part_of_batch(part, total), self.precision.forward_context():
-                loss = player.loss(*batch)
+            try:
+                with part_of_batch(part, total), self.precision.forward_context():
+                    loss = player.loss(*batch)
+            except Diverged as error:
+                bad = failures.Bad(player.name, math.nan, batch, why=str(error))
+                break
             here = loss.item()
             if not math.isfinite(here):
                 bad = failures.Bad(player.name, here, batch, self.terms)

@@ -15,12 +15,16 @@ from dgmppl.source import Span
 
 @dataclass(frozen=True)
 class Bad:
-    """A loss that was not finite: whose, of which rows, and the terms that made it up, as far as they are known."""
+    """A loss that was not finite: whose, of which rows, and the terms that made it up, as far as they are known.
+
+    `why` is what kept it from being computed at all.
+    """
 
     player: str
     value: float
     batch: list[Tensor]
     terms: Mapping[str, Tensor] = field(default_factory=dict)
+    why: str = ""
 
 
 class NotFinite(SpecError):
@@ -61,6 +65,12 @@ def not_finite(
         model.load_state_dict(dict(finite_weights))
         headline = f"the weights {spoilt[0]} are no longer finite {when}, because a gradient was not"
         return NotFinite(Diagnostic("E611", headline, help=help_), bad.batch)
+    if bad.why:
+        help_ = (
+            "does the energy grow far out in every direction, so that exp(-E) has a finite integral? A smaller "
+            "step_size or learning rate may help too"
+        )
+        return NotFinite(Diagnostic("E610", f"{bad.why}, {when}", help=help_), bad.batch)
     for name, term in bad.terms.items():
         wrong = ~torch.isfinite(term)
         if wrong.any():

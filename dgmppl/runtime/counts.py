@@ -1,0 +1,73 @@
+"""Distributions of counts: right for large ones too, and 0 for what is no count."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.distributions import register_kl
+from torch.distributions.utils import broadcast_all
+from torch.nn import functional as F
+
+from dgmppl.runtime.distributions import Size, Unchecked
+from dgmppl.runtime.positives import in_double, log_gamma_draw
+from dgmppl.runtime.special import lgamma_rise, outside, wide
+
+# torch draws counts as 64-bit integers.
+_MOST = 1e18
+
+
+class Poisson(Unchecked, td.Poisson):
+    """``P(x) = rate^x exp(-rate) / x!`` for x = 0, 1, ..."""
+
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        with torch.no_grad():
+            return torch.poisson(self.rate.expand(shape).clamp(max=_MOST))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        wrong = outside(value, 0.0, whole=True)
+        rate, x = wide(self.rate, value.masked_fill(wrong, 0.0))
+        found = torch.xlogy(x, rate) - rate - torch.lgamma(x + 1)
+        return found.masked_fill(wrong, -torch.inf).to(self.rate.dtype)
+
+
+class NegativeBinomial(Unchecked, td.NegativeBinomial):
+    """``P(x) = Gamma(n + x) / (Gamma(n) x!) (1 - p)^n p^x`` for x = 0, 1, ..., with n = total_count and p the
+    sigmoid of the logits: a Poisson variable whose rate is Gamma(n, exp(-logits))."""
+
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        with torch.no_grad():
+            n, logits = self.total_count.expand(shape), self.logits.expand(shape)
+            return torch.poisson((log_gamma_draw(n) + n.log() + logits).exp().clamp(max=_MOST))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        wrong = outside(value, 0.0, whole=True)
+        n, logits, x = wide(*broadcast_all(self.total_count, self.logits, value.masked_fill(wrong, 0.0)))
+        found = n * F.logsigmoid(-logits) + x * F.logsigmoid(logits) + lgamma_rise(n, x) - torch.lgamma(x + 1)
+        return found.masked_fill(wrong, -torch.inf).to(self._param.dtype)
+
+
+class Geometric(Unchecked, td.Geometric):
+    """``P(x) = p (1 - p)^x`` for x = 0, 1, ..., with p the sigmoid of the logits: failures before a success."""
+
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        with torch.no_grad():
+            survival = -F.logsigmoid(-self.logits)
+            waiting = torch.empty(shape, dtype=survival.dtype, device=survival.device).exponential_()
+            return (waiting / survival).floor().clamp(max=_MOST)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        wrong = outside(value, 0.0, whole=True)
+        found = value.masked_fill(wrong, 0.0) * F.logsigmoid(-self.logits) + F.logsigmoid(self.logits)
+        return found.masked_fill(wrong, -torch.inf)
+
+
+@register_kl(Poisson, Poisson)
+def _kl_poisson(p: Poisson, q: Poisson) -> Tensor:
+    return in_double(p, q, td.Poisson, "rate")
+
+
+__all__ = ["Geometric", "NegativeBinomial", "Poisson"]
