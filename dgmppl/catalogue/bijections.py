@@ -17,7 +17,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Bijection:
+class BijectionKind:
     """A bijection that a spec may name.
 
     `context`: "network" (parentheses are inputs of the slots' networks), "value" (parentheses hold the
@@ -52,10 +52,10 @@ class Bijection:
         return next(s for s in (*self.slots, self.sole) if s is not None and s.name == name)
 
 
-BIJECTIONS: dict[str, Bijection] = {
+BIJECTIONS: dict[str, BijectionKind] = {
     b.name: b
     for b in (
-        Bijection(
+        BijectionKind(
             "coupling",
             "Coupling",
             slots=(Slot("scale", 1), Slot("shift", 1)),
@@ -65,25 +65,25 @@ BIJECTIONS: dict[str, Bijection] = {
             integers=True,
             rounds=True,
         ),
-        Bijection("reverse", "Reverse", integers=True, moves=True),
-        Bijection("permute", "Permute", sized=True, numbers=("seed",), integers=True, moves=True),
-        Bijection("householder", "Householder", context="value", learned=1, sized=True),
-        Bijection("affine", "Affine", context="value", learned=2, sized=True, elementwise=True),
-        Bijection("sigmoid", "Sigmoid", codomain=UNIT, elementwise=True),
-        Bijection("tanh", "Tanh", codomain=Interval(-1, 1), elementwise=True),
-        Bijection("exp", "Exp", codomain=POSITIVE, elementwise=True),
-        Bijection("softplus", "Softplus", codomain=POSITIVE, elementwise=True),
+        BijectionKind("reverse", "Reverse", integers=True, moves=True),
+        BijectionKind("permute", "Permute", sized=True, numbers=("seed",), integers=True, moves=True),
+        BijectionKind("householder", "Householder", context="value", learned=1, sized=True),
+        BijectionKind("affine", "Affine", context="value", learned=2, sized=True, elementwise=True),
+        BijectionKind("sigmoid", "Sigmoid", codomain=UNIT, elementwise=True),
+        BijectionKind("tanh", "Tanh", codomain=Interval(-1, 1), elementwise=True),
+        BijectionKind("exp", "Exp", codomain=POSITIVE, elementwise=True),
+        BijectionKind("softplus", "Softplus", codomain=POSITIVE, elementwise=True),
     )
 }
 
 # Bijections that a formula writes: `2 * f(u) + 1` (the numbers `scale` and `shift`), and `x + density` (by a value).
-ARITHMETIC: dict[str, Bijection] = {
+ARITHMETIC: dict[str, BijectionKind] = {
     b.name: b
     for b in (
-        Bijection("scale and shift", "FixedAffine", numbers=("scale", "shift"), elementwise=True),
-        Bijection("shift by a value", "Shift", context="value", elementwise=True),
+        BijectionKind("scale and shift", "FixedAffine", numbers=("scale", "shift"), elementwise=True),
+        BijectionKind("shift by a value", "Shift", context="value", elementwise=True),
     )
 }
 FIXED_AFFINE, SHIFT = ARITHMETIC
 
-ENTRIES: dict[str, Bijection] = {**BIJECTIONS, **ARITHMETIC}
+ENTRIES: dict[str, BijectionKind] = {**BIJECTIONS, **ARITHMETIC}

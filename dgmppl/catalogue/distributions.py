@@ -27,7 +27,7 @@ from dgmppl.supports import (
 
 
 @dataclass(frozen=True)
-class Parameter:
+class DistributionParameter:
     """A parameter: the link of `constraint`, a support, maps a network's unconstrained output into it.
 
     `size` says how many numbers it has an element of the variable: "1", or on an axis of their own "K" for one for each
@@ -52,7 +52,7 @@ class Distribution:
     """`support` is what has a probability: it fits variables with these very values."""
 
     name: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[DistributionParameter, ...]
     support: Domain
     reparameterised: bool = False
     ours: bool = False  # the class is in dgmppl.runtime, not in torch
@@ -64,12 +64,12 @@ class Distribution:
         usage = f"{self.name}({', '.join(p.name for p in self.parameters)}), or one network for all"
         return Signature(self.name, arguments, "parameter", usage)
 
-    def parameter(self, name: str) -> Parameter | None:
+    def parameter(self, name: str) -> DistributionParameter | None:
         return next((p for p in self.parameters if p.name == name), None)
 
 
-_LOC, _SCALE = Parameter("loc"), Parameter("scale", POSITIVE)
-_LOGITS = Parameter("logits")
+_LOC, _SCALE = DistributionParameter("loc"), DistributionParameter("scale", POSITIVE)
+_LOGITS = DistributionParameter("logits")
 
 DISTRIBUTIONS: dict[str, Distribution] = {
     d.name: d
@@ -78,45 +78,45 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         Distribution("Laplace", (_LOC, _SCALE), REAL, reparameterised=True),
         Distribution("Cauchy", (_LOC, _SCALE), REAL, reparameterised=True),
         Distribution("Logistic", (_LOC, _SCALE), REAL, reparameterised=True, ours=True),
-        Distribution("StudentT", (Parameter("df", POSITIVE), _LOC, _SCALE), REAL, reparameterised=True),
+        Distribution("StudentT", (DistributionParameter("df", POSITIVE), _LOC, _SCALE), REAL, reparameterised=True),
         Distribution("LogNormal", (_LOC, _SCALE), POSITIVE, reparameterised=True),
-        Distribution("Exponential", (Parameter("rate", POSITIVE),), POSITIVE, reparameterised=True),
+        Distribution("Exponential", (DistributionParameter("rate", POSITIVE),), POSITIVE, reparameterised=True),
         Distribution(
             "Gamma",
-            (Parameter("concentration", POSITIVE), Parameter("rate", POSITIVE)),
+            (DistributionParameter("concentration", POSITIVE), DistributionParameter("rate", POSITIVE)),
             POSITIVE,
             reparameterised=True,
         ),
         Distribution(
             "Beta",
-            (Parameter("concentration1", POSITIVE), Parameter("concentration0", POSITIVE)),
+            (DistributionParameter("concentration1", POSITIVE), DistributionParameter("concentration0", POSITIVE)),
             UNIT,
             reparameterised=True,
         ),
         Distribution(
             "Dirichlet",
-            (Parameter("concentration", POSITIVE),),
+            (DistributionParameter("concentration", POSITIVE),),
             SIMPLEX,
             reparameterised=True,
         ),
         Distribution("Bernoulli", (_LOGITS,), BINARY),
-        Distribution("Categorical", (Parameter("logits", size="K"),), AnyFinite()),
+        Distribution("Categorical", (DistributionParameter("logits", size="K"),), AnyFinite()),
         Distribution(
             "OrderedLogistic",
-            (Parameter("predictor"), Parameter("cutpoints", Increasing(), size="K-1")),
+            (DistributionParameter("predictor"), DistributionParameter("cutpoints", Increasing(), size="K-1")),
             Every(Ordinal),
             ours=True,
         ),
-        Distribution("Poisson", (Parameter("rate", POSITIVE),), NATURAL),
+        Distribution("Poisson", (DistributionParameter("rate", POSITIVE),), NATURAL),
         Distribution("Geometric", (_LOGITS,), NATURAL),
         Distribution(
             "NegativeBinomial",
-            (Parameter("total_count", POSITIVE), Parameter("logits")),
+            (DistributionParameter("total_count", POSITIVE), DistributionParameter("logits")),
             NATURAL,
         ),
         Distribution(
             "DiscretizedLogistic",
-            (Parameter("loc", range="place"), Parameter("scale", POSITIVE, range="width")),
+            (DistributionParameter("loc", range="place"), DistributionParameter("scale", POSITIVE, range="width")),
             AnyIntegers(),
             ours=True,
         ),

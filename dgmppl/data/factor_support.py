@@ -18,11 +18,11 @@ from dgmppl.graph.values import (
     Autoregressive,
     Bijection,
     Block,
-    Chain,
+    Composition,
     Constant,
     Density,
-    Family,
     Mixture,
+    Parametric,
     Pushforward,
     Quoted,
 )
@@ -69,7 +69,7 @@ def impossible_values(graph: Graph, variable: str) -> tuple[Impossible, ...]:
 
 
 def _rules(density: Density, graph: Graph) -> list[Rule]:
-    if isinstance(density, Family):
+    if isinstance(density, Parametric):
         numbers = {name: value.number for name, value in density.arguments if isinstance(value, Constant)}
         # Of a joint network the arguments are placeholders.
         return _of_family(density.kind, numbers if density.joint is None else {})
@@ -105,13 +105,13 @@ _ORDERS = ("reverse", "permute")
 
 def _last(bijection: Bijection) -> str:
     """The kind of the bijection that comes last; what maps onto a bounded range can only stand there."""
-    if isinstance(bijection, Chain):
+    if isinstance(bijection, Composition):
         return _last(bijection.parts[-1]) if bijection.parts else ""
     return bijection.kind if isinstance(bijection, Block) else ""
 
 
 def _only_orders(bijection: Bijection) -> bool:
-    if isinstance(bijection, Chain):
+    if isinstance(bijection, Composition):
         return all(_only_orders(part) for part in bijection.parts)
     return isinstance(bijection, Block) and bijection.kind in _ORDERS
 

@@ -11,7 +11,7 @@ from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import Held, blocks, held
 from dgmppl.graph.nodes import Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Chain, Learned, Module, Points
+from dgmppl.graph.values import Bijection, Block, Composition, Learned, Module, Points
 from dgmppl.supports import number_text
 
 
@@ -47,11 +47,11 @@ def _points(writer: Writer, one: Held) -> None:
 
 
 def _flow(writer: Writer, one: Held) -> None:
-    assert isinstance(one.term, Chain)
+    assert isinstance(one.term, Composition)
     chain, parts = one.term, one.term.parts
     inner = parts[0]
-    if chain.repeat == 1 and len(parts) == 1 and isinstance(inner, Chain) and not inner.attribute:
-        chain, parts = Chain(chain.span, chain.attribute, inner.parts, inner.repeat), inner.parts
+    if chain.repeat == 1 and len(parts) == 1 and isinstance(inner, Composition) and not inner.attribute:
+        chain, parts = Composition(chain.span, chain.attribute, inner.parts, inner.repeat), inner.parts
     moves = sum(_moves(p) for p in parts)
     place = _Position()
     items = []
@@ -119,7 +119,7 @@ def _write_call(writer: Writer, opening: str, items: list[str], closing: str) ->
 
 
 def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str:
-    if isinstance(bijection, Chain):
+    if isinstance(bijection, Composition):
         if bijection.attribute:
             return f"self.{bijection.attribute}"
         moves = sum(_moves(p) for p in bijection.parts)
@@ -165,7 +165,7 @@ _write: dict[type, Callable[[Writer, Held], None]] = {
     Learned: _learned,
     Module: _module,
     Points: _points,
-    Chain: _flow,
+    Composition: _flow,
 }
 
 __all__ = ["write_held"]

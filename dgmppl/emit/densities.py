@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, Parameter
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, DistributionParameter
 from dgmppl.emit.values import Place, batched, bijection_source, link_source, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
@@ -12,8 +12,8 @@ from dgmppl.graph.values import (
     Autoregressive,
     Constant,
     Density,
-    Family,
     Mixture,
+    Parametric,
     Pushforward,
     Quoted,
     Residual,
@@ -38,7 +38,7 @@ def write_density(density: Density, place: Place) -> str:
 
 
 def _family(density: Density, place: Place) -> str:
-    assert isinstance(density, Family)
+    assert isinstance(density, Parametric)
     writer, entry = place.writer, DISTRIBUTIONS[density.kind]
     values = dict(density.arguments)
     if density.joint is not None:
@@ -62,7 +62,7 @@ def _family(density: Density, place: Place) -> str:
     return _construct(density, entry, sources, writer)
 
 
-def _in_range(source: str, parameter: Parameter, support: Support) -> str:
+def _in_range(source: str, parameter: DistributionParameter, support: Support) -> str:
     """A parameter that a network gives in units of half the variable's range, from its middle, where there is one."""
     if not parameter.range or support.low is None or support.high is None:
         return source
@@ -71,14 +71,14 @@ def _in_range(source: str, parameter: Parameter, support: Support) -> str:
     return f"{number_text(middle)} + {scaled}" if parameter.range == "place" and middle else scaled
 
 
-def _interleaved(density: Family) -> bool:
+def _interleaved(density: Parametric) -> bool:
     """Whether a joint network gives the parameters along an axis of their own (scalars, causal networks)."""
     assert density.joint is not None
     return len(density.joint.shape) > len(density.type.shape)
 
 
 def _fill(
-    density: Family, entry: Distribution, sources: dict[str, str], values: dict[str, Value], place: Place
+    density: Parametric, entry: Distribution, sources: dict[str, str], values: dict[str, Value], place: Place
 ) -> None:
     """Numbers stand for every element: those of an example get axes for them, and where no parameter has the full
     shape, one is given it."""
@@ -113,7 +113,7 @@ def _fill(
         sources[name] = f"{sources[name]} + torch.zeros({shape_source(shape)}, device=self.device)"
 
 
-def _construct(density: Family, entry: Distribution, sources: dict[str, str], writer: Writer) -> str:
+def _construct(density: Parametric, entry: Distribution, sources: dict[str, str], writer: Writer) -> str:
     support = density.type.support
     rank = len(density.type.shape) - support.event_rank
     event = f".to_event({rank})" if rank > 0 else ""
@@ -190,7 +190,7 @@ def _autoregressive(density: Density, place: Place) -> str:
 
 
 _WRITE = {
-    Family: _family,
+    Parametric: _family,
     Mixture: _mixture,
     Pushforward: _pushforward,
     Residual: _residual,

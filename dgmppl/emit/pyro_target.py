@@ -16,7 +16,7 @@ from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Image, Operation, Value
+from dgmppl.graph.values import Mapped, Operation, Value
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.rules.compute import Compute
@@ -231,7 +231,7 @@ def _flow(writer: Writer, graph: Graph, value: Value) -> str:
     if isinstance(value, Operation):
         value = value.operands[0]
     flows: list[str] = []
-    while isinstance(value, Image):
+    while isinstance(value, Mapped):
         flows.insert(0, bijection_source(value.bijection, Place(writer, graph)))
         value = value.value
     return f"{writer.use('Compose')}({', '.join(flows)})" if len(flows) > 1 else "".join(flows)

@@ -13,7 +13,7 @@ from dgmppl.emit.methods import define_source, factor_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Graph, Variable
-from dgmppl.graph.values import Family, Image, Operation, walk
+from dgmppl.graph.values import Mapped, Operation, Parametric, walk
 from dgmppl.plan.nodes import Plan, Step, Term
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.density import LogProb
@@ -113,10 +113,10 @@ def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     current = noisy(image) if step.noisy else image.ident
     latent = graph[step.variable].ident
     dets: list[str] = []
-    while isinstance(value, Image):
+    while isinstance(value, Mapped):
         inner = value.value
-        target = latent if not isinstance(inner, Image) else f"inner_{latent}_{len(dets) + 1}"
-        det = f"log_det_{latent}" if not isinstance(inner, Image) and not dets else f"log_det_{latent}_{len(dets)}"
+        target = latent if not isinstance(inner, Mapped) else f"inner_{latent}_{len(dets) + 1}"
+        det = f"log_det_{latent}" if not isinstance(inner, Mapped) and not dets else f"log_det_{latent}_{len(dets)}"
         flow = bijection_source(value.bijection, Place(writer, graph))
         writer.line(f"{target}, {det} = {flow}.inverse_and_log_det({current})", mark=True)
         dets.append(det)
@@ -287,5 +287,5 @@ def _clamp(variable: Variable, term: object) -> str:
     if low is None or high is None or variable.role == "let":
         return ""
     rounded = isinstance(term, Operation) and term.op in ("floor", STRAIGHT_THROUGH)
-    over = any(isinstance(t, Family) and leaks(DISTRIBUTIONS[t.kind], variable.type.support) for t in walk(term))
+    over = any(isinstance(t, Parametric) and leaks(DISTRIBUTIONS[t.kind], variable.type.support) for t in walk(term))
     return f".clamp({number_text(low)}, {number_text(high)})" if rounded or over else ""

@@ -16,13 +16,13 @@ from dgmppl.graph.values import (
     Apply,
     Bijection,
     Block,
-    Chain,
+    Composition,
     Constant,
     Declared,
     Element,
-    Image,
     IndexSum,
     Learned,
+    Mapped,
     Module,
     Operation,
     Past,
@@ -249,7 +249,7 @@ def _index_sum(value: Value, place: Place) -> str:
 
 
 def _image(value: Value, place: Place) -> str:
-    assert isinstance(value, Image)
+    assert isinstance(value, Mapped)
     return f"{bijection_source(value.bijection, place)}({value_source(value.value, place)})"
 
 
@@ -258,7 +258,7 @@ def _image(value: Value, place: Place) -> str:
 
 def bijection_source(bijection: Bijection, place: Place) -> str:
     """A bijection that the model holds, with everything by name that it is conditioned on."""
-    assert isinstance(bijection, Chain)
+    assert isinstance(bijection, Composition)
     given: dict[str, str] = {}
     for t in (t for t in walk(bijection) if isinstance(t, Block)):
         for name, value in t.context:
@@ -278,5 +278,5 @@ _EMIT = {
     Operation: _operation,
     Element: _element,
     IndexSum: _index_sum,
-    Image: _image,
+    Mapped: _image,
 }

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, Slot
-from dgmppl.catalogue.bijections import Bijection as Entry
+from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, BijectionKind, Slot
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_slot, is_network
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
-from dgmppl.graph.values import Apply, Bijection, Block, Chain, Image, Module, Points, Value, walk
+from dgmppl.graph.values import Apply, Bijection, Block, Composition, Mapped, Module, Points, Value, walk
 from dgmppl.source import Span
 from dgmppl.supports import Support, Type
 from dgmppl.syntax import tree
@@ -32,7 +31,7 @@ def check_bijection(
         left, middle = check_bijection(scope, expr.left, source, ctx, inputs)
         right, target = check_bijection(scope, expr.right, Type(middle, source.shape), ctx, inputs)
         parts = (*_parts(left), *_parts(right))
-        return Chain(expr.span, "", parts), target
+        return Composition(expr.span, "", parts), target
     if isinstance(expr, tree.Binary) and expr.op == "*":
         count = scope.integer(expr.left, ctx.env, "the number of repeats", low=1)
         if count > MAX_REPEAT:
@@ -47,7 +46,7 @@ def check_bijection(
                 expr.span,
                 f"its second repeat would get {target.describe()}",
             )
-        return Chain(expr.span, "", _parts(body), count), target
+        return Composition(expr.span, "", _parts(body), count), target
     name, items, call = _pieces(expr)
     if name is not None:
         binding = scope.names.get(name.name)
@@ -67,9 +66,9 @@ def check_bijection(
 
 def _verify_fresh(scope: Scope, expr: tree.Binary, count: int, body: Bijection) -> None:
     """Says that the repeats of a named flow share its weights, as uses of a name do, since `n * b` makes n (W406)."""
-    named = body if isinstance(body, Chain) and body.attribute else None
-    if named is None and isinstance(body, Chain):
-        named = next((p for p in body.parts if isinstance(p, Chain) and p.attribute), None)
+    named = body if isinstance(body, Composition) and body.attribute else None
+    if named is None and isinstance(body, Composition):
+        named = next((p for p in body.parts if isinstance(p, Composition) and p.attribute), None)
     if named is None or not any(isinstance(t, Module) or (isinstance(t, Block) and t.own_weights) for t in walk(named)):
         return
     scope.report(
@@ -83,7 +82,7 @@ def _verify_fresh(scope: Scope, expr: tree.Binary, count: int, body: Bijection) 
 
 
 def _parts(bijection: Bijection) -> tuple[Bijection, ...]:
-    if isinstance(bijection, Chain) and bijection.repeat == 1 and not bijection.attribute:
+    if isinstance(bijection, Composition) and bijection.repeat == 1 and not bijection.attribute:
         return bijection.parts
     return (bijection,)
 
@@ -101,7 +100,7 @@ def _pieces(expr: tree.Expr) -> tuple[tree.Name | None, tuple[object, ...], tree
 def _block(
     scope: Scope,
     expr: tree.Expr,
-    entry: Entry,
+    entry: BijectionKind,
     items: tuple[object, ...],
     call: tree.Call | None,
     source: Type,
@@ -143,7 +142,7 @@ def _block(
     return block, target
 
 
-def _verify_source(scope: Scope, expr: tree.Expr, entry: Entry, source: Type) -> None:
+def _verify_source(scope: Scope, expr: tree.Expr, entry: BijectionKind, source: Type) -> None:
     """Reports values that a bijection does not map (E213): of another support, or no vector where it needs one."""
     kept = source.support.integral and entry.integers and (source.support.shiftable or not entry.rounds)
     if source.support != entry.domain and not kept:
@@ -167,7 +166,7 @@ def _verify_source(scope: Scope, expr: tree.Expr, entry: Entry, source: Type) ->
 def _copies(
     scope: Scope,
     expr: tree.Expr,
-    entry: Entry,
+    entry: BijectionKind,
     slots: tuple[tuple[str, Module], ...],
     context: tuple[tuple[str, Value], ...],
     ctx: Context,
@@ -191,13 +190,13 @@ def _copies(
     )
 
 
-def _domain(entry: Entry) -> str:
+def _domain(entry: BijectionKind) -> str:
     return f"{entry.domain.describe()} values" + (" or whole numbers" if entry.integers else "")
 
 
 def codomain(bijection: Bijection, support: Support) -> Support:
     """The support that values of `support` are mapped to."""
-    if isinstance(bijection, Chain):
+    if isinstance(bijection, Composition):
         for part in bijection.parts:
             support = codomain(part, support)
         return support
@@ -209,7 +208,7 @@ def codomain(bijection: Bijection, support: Support) -> Support:
 
 
 def _condition(
-    scope: Scope, entry: Entry, call: tree.Call, source: Type, ctx: Context, inputs: Inputs
+    scope: Scope, entry: BijectionKind, call: tree.Call, source: Type, ctx: Context, inputs: Inputs
 ) -> tuple[tuple[tuple[str, Value], ...], tuple[tuple[str, Module], ...]]:
     """What parentheses hold: inputs of the slots' networks, or the bijection's parameters themselves."""
     if entry.context == "network":
@@ -243,7 +242,7 @@ def _slot(scope: Scope, expr: tree.Expr, slot: Slot, features: int, width: int, 
     return check_slot(scope, expr, half + width, slot.outputs * rest, hint)
 
 
-def _verify_slots(scope: Scope, expr: tree.Expr, entry: Entry, slots: dict[str, Module], integer: bool) -> None:
+def _verify_slots(scope: Scope, expr: tree.Expr, entry: BijectionKind, slots: dict[str, Module], integer: bool) -> None:
     if not entry.slots:
         return
     names = [s.name for s in entry.slots]
@@ -288,10 +287,10 @@ def sized_flow(scope: Scope, name: tree.Name, flow: NamedFlow, source: Type, inp
             raise
         finally:
             flow.entered = False
-        if isinstance(bijection, Chain) and bijection.attribute:
+        if isinstance(bijection, Composition) and bijection.attribute:
             flow.bijection = bijection  # another name of one flow
         else:
-            chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
+            chain = bijection if isinstance(bijection, Composition) else Composition(bijection.span, "", (bijection,))
             flow.bijection = replace(chain, attribute=scope.attribute(name.name, own=True))
         flow.source = source
     assert flow.source is not None
@@ -311,9 +310,9 @@ def _size_text(source: Type) -> str:
     return str(source.elements) if len(source.shape) == 1 else str(list(source.shape))
 
 
-def image(scope: Scope, name: tree.Name, flow: NamedFlow, value: Value, span: Span, inputs: Inputs) -> Image:
+def image(scope: Scope, name: tree.Name, flow: NamedFlow, value: Value, span: Span, inputs: Inputs) -> Mapped:
     """`f(u)`."""
     if isinstance(value, Apply):
         scope.fail("E211", "the size of a flow's argument must be known", value.span, help="bind it with `let`")
     bijection = sized_flow(scope, name, flow, value.type, inputs)
-    return Image(Type(codomain(bijection, value.type.support), value.shape), span, bijection, value)
+    return Mapped(Type(codomain(bijection, value.type.support), value.shape), span, bijection, value)

@@ -13,7 +13,7 @@ from dgmppl.graph.values import (
     Apply,
     Autoregressive,
     Declared,
-    Image,
+    Mapped,
     Past,
     Residual,
     Use,
@@ -291,7 +291,7 @@ def _reaching(name: str, support: Support, found: Support) -> str:
 def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:
     """A flow conditioned on what it maps is no bijection of it (E213)."""
     for term in walk(definition.value):
-        if isinstance(term, Image):
+        if isinstance(term, Mapped):
             shared = set(graph.roots(variables(term.bijection))) & set(graph.roots(variables(term.value)))
             for name in sorted(shared):
                 scope.report(

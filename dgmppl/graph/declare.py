@@ -8,7 +8,7 @@ from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_network
 from dgmppl.graph.nodes import Parameter, Variable
-from dgmppl.graph.scope import MAX_MEMBERS, Family, NamedFlow, NamedNet, Scope
+from dgmppl.graph.scope import MAX_MEMBERS, NamedFlow, NamedNet, Scope, VariableFamily
 from dgmppl.graph.types import check_data, check_type
 from dgmppl.supports import REAL, Type
 from dgmppl.syntax import tree
@@ -106,7 +106,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             statement.family.span,
             "its shape says how many elements it has",
         )
-    family = Family(statement.name, statement.family.index)
+    family = VariableFamily(statement.name, statement.family.index)
     for index in family_range(scope, statement.family):
         type_ = check_type(scope, statement.type, {family.index: index})
         variable = member(scope, family, index, statement.role, statement, type_)
@@ -134,7 +134,7 @@ def family_range(scope: Scope, family: tree.Family) -> range:
 
 
 def member(
-    scope: Scope, family: Family, index: int, role: str, statement: tree.Variable | tree.Let, type_: Type
+    scope: Scope, family: VariableFamily, index: int, role: str, statement: tree.Variable | tree.Let, type_: Type
 ) -> Variable:
     """Adds a family's member."""
     name = f"{family.name}[{index}]"
@@ -164,7 +164,7 @@ def _feature(scope: Scope, statement: tree.Let) -> None:
                 statement.name_span,
                 help=f"let {statement.name}[...] : real[64] = ...",
             )
-        family = Family(statement.name, statement.family.index)
+        family = VariableFamily(statement.name, statement.family.index)
         for index in family_range(scope, statement.family):
             type_ = check_type(scope, statement.type, {family.index: index})
             member(scope, family, index, "let", statement, type_)

@@ -24,7 +24,7 @@ from dgmppl.graph.values import (
     Apply,
     Autoregressive,
     Block,
-    Chain,
+    Composition,
     Constant,
     Density,
     Learned,
@@ -272,8 +272,8 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anyw
             "reads the present of other elements",
             help=f"elementwise bijections may follow: {apart}",
         )
-    if not (isinstance(bijection, Chain) and bijection.attribute):
-        chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
+    if not (isinstance(bijection, Composition) and bijection.attribute):
+        chain = bijection if isinstance(bijection, Composition) else Composition(bijection.span, "", (bijection,))
         bijection = replace(chain, attribute=scope.attribute(f"{ctx.hint}_flow"))
     return Pushforward(Type(target, head.type.shape), expr.span, density, bijection)
 

@@ -16,15 +16,15 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.networks import apply_network, is_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.polynomial import polynomial
-from dgmppl.graph.scope import Fail, Family, NamedFlow, NamedNet, Scope, describe_binding
+from dgmppl.graph.scope import Fail, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import infer_ranges, is_open, resolve_member
 from dgmppl.graph.values import (
     Constant,
     Declared,
     Element,
-    Image,
     IndexSum,
     Learned,
+    Mapped,
     Operation,
     Past,
     Use,
@@ -72,7 +72,7 @@ def check_value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Conte
 def is_flow(value: Value) -> bool:
     """Whether a value is `f(u)` or `floor(f(u))`."""
     inner = value.operands[0] if isinstance(value, Operation) and value.op == "floor" else value
-    return isinstance(inner, Image)
+    return isinstance(inner, Mapped)
 
 
 def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
@@ -131,7 +131,7 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
         return Use(binding.type, expr.span, binding.name)
     if isinstance(binding, Parameter):
         return Declared(binding.type, expr.span, binding.name)
-    if isinstance(binding, Family):
+    if isinstance(binding, VariableFamily):
         help_ = f"name a member: {expr.name}[{next(iter(binding.members))}]"
         scope.fail("E215", f"`{expr.name}` is a family of variables", expr.span, "needs an index", help=help_)
     scope.fail(
@@ -233,7 +233,7 @@ def _bracket(scope: Scope, expr: tree.Bracket, ctx: Context) -> Value:
         if target.name in NETWORKS or target.name in FUNCTIONS:
             scope.fail("E217", f"`{target.name}` needs its inputs in parentheses", expr.span)
         binding = scope.lookup(target.name, target.span, "variable")
-        if isinstance(binding, Family):
+        if isinstance(binding, VariableFamily):
             if not items:
                 scope.fail("E215", "an index is needed here", expr.span)
             member = resolve_member(scope, binding, scope.integer(items[0], ctx.env, "an index"), expr.span)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.distributions import (
     Distribution,
-    Parameter,
+    DistributionParameter,
     fits,
     leaks,
     suggestions,
@@ -21,8 +21,8 @@ from dgmppl.graph.scope import SMALLEST, Scope
 from dgmppl.graph.values import (
     Apply,
     Constant,
-    Family,
     Learned,
+    Parametric,
     Value,
 )
 from dgmppl.source import Span
@@ -41,7 +41,7 @@ class Head:
     prior: Callable[[tree.Quotation], str]
 
 
-def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head, ctx: Context) -> Family:
+def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head, ctx: Context) -> Parametric:
     _verify_support(scope, expr, entry, head)
     given = bind(scope, entry.signature, expr.arguments, expr.span, whole=False)
     arguments: dict[str, Value] = {}
@@ -50,14 +50,14 @@ def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head,
     joint: Value | None = None
     if sole is not None and not isinstance(sole, tree.Keyword) and _supplies_all(scope, sole):
         joint, arguments = _joint(scope, sole, entry, head, ctx)
-        return Family(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
+        return Parametric(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
     for parameter in entry.parameters:
         if parameter.name in given:
             value, link = _parameter(scope, given[parameter.name].value, entry, parameter, head, ctx)
             arguments[parameter.name] = value
             linked += [parameter.name] if link else []
     verify_whole(scope, entry.signature, given, expr.span)  # last: what stands there may be wrong in itself
-    return Family(head.type, expr.span, entry.name, tuple(arguments.items()), None, tuple(linked))
+    return Parametric(head.type, expr.span, entry.name, tuple(arguments.items()), None, tuple(linked))
 
 
 def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: Head) -> None:
@@ -108,7 +108,7 @@ def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
     return isinstance(expr, tree.Learned) or (isinstance(expr, tree.Call) and is_network(scope, expr.target))
 
 
-def _size(parameter: Parameter, head: Head) -> Type:
+def _size(parameter: DistributionParameter, head: Head) -> Type:
     return real(*head.type.shape, *parameter.axis(head.type.support))
 
 
@@ -141,7 +141,7 @@ def _joint(
 
 
 def _parameter(
-    scope: Scope, expr: tree.Expr, entry: Distribution, parameter: Parameter, head: Head, ctx: Context
+    scope: Scope, expr: tree.Expr, entry: Distribution, parameter: DistributionParameter, head: Head, ctx: Context
 ) -> tuple[Value, bool]:
     """A parameter's value, and whether it passes through the parameter's link (bare networks and `param` do)."""
     wanted = _size(parameter, head)
@@ -156,7 +156,7 @@ def _parameter(
     return value, linked and isinstance(value, (Apply, Learned))
 
 
-def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
+def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: DistributionParameter) -> None:
     if parameter.constraint.event_rank:
         what = f"the {parameter.name} of {entry.name} are {parameter.constraint.condition}"
         scope.fail("E210", what, value.span, "one number for all of them", help=f"{parameter.name} = param")

@@ -6,14 +6,14 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.nodes import Definition, Variable
-from dgmppl.graph.scope import Fail, Family, Scope
+from dgmppl.graph.scope import Fail, Scope, VariableFamily
 from dgmppl.syntax import tree
 
 
 def is_feature(scope: Scope, statement: tree.Definition) -> bool:
     """Whether a definition gives a let-bound family one more member (`r[0] = x`)."""
     family = scope.names.get(statement.target.name)
-    return isinstance(family, Family) and all(v.role == "let" for v in family.members.values())
+    return isinstance(family, VariableFamily) and all(v.role == "let" for v in family.members.values())
 
 
 def check_features(scope: Scope, spec: tree.Spec) -> list[Definition]:
@@ -32,7 +32,7 @@ def check_features(scope: Scope, spec: tree.Spec) -> list[Definition]:
 
 def _member_definition(scope: Scope, statement: tree.Definition) -> Definition:
     family = scope.names[statement.target.name]
-    assert isinstance(family, Family)
+    assert isinstance(family, VariableFamily)
     subscripts = statement.target.subscripts
     if len(subscripts) != 1:
         scope.fail("E215", f"`{family.name}` is a family of features", statement.target.span, "needs one index")
@@ -70,7 +70,7 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
     if isinstance(binding, Variable):
         value = check_value(scope, statement.value, binding.type, Context(binding.ident))
         return [Definition(binding.name, value, statement.span)]
-    assert isinstance(binding, Family) and statement.family is not None
+    assert isinstance(binding, VariableFamily) and statement.family is not None
     index = statement.family.index
     inner = [m for m in binding.members.values() if m.span == statement.name_span]
     ranges = {index: (min(m.index or 0 for m in inner), max(m.index or 0 for m in inner))}
@@ -87,6 +87,6 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
 def let_variables(scope: Scope) -> list[Variable]:
     found: list[Variable] = []
     for binding in scope.names.values():
-        members = binding.members.values() if isinstance(binding, Family) else [binding]
+        members = binding.members.values() if isinstance(binding, VariableFamily) else [binding]
         found.extend(v for v in members if isinstance(v, Variable) and v.role == "let")
     return found

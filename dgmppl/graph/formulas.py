@@ -8,7 +8,7 @@ from dgmppl.catalogue.bijections import FIXED_AFFINE, SHIFT
 from dgmppl.graph.bijections import codomain
 from dgmppl.graph.nodes import Variable
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Block, Chain, Constant, Image, Operation, Use, Value
+from dgmppl.graph.values import Block, Composition, Constant, Mapped, Operation, Use, Value
 from dgmppl.source import Span
 from dgmppl.supports import Type
 
@@ -26,13 +26,13 @@ def as_bijection(scope: Scope, variable: Variable, value: Value) -> Value:
         return value
     numbers = (("scale", scale),) if not shift else (("scale", scale), ("shift", shift))
     block = Block(value.span, FIXED_AFFINE, inner.shape, numbers=numbers)
-    chain = Chain(value.span, scope.attribute(f"{variable.ident}_scale"), (block,))
-    return Image(Type(codomain(chain, inner.type.support), inner.shape), value.span, chain, inner)
+    chain = Composition(value.span, scope.attribute(f"{variable.ident}_scale"), (block,))
+    return Mapped(Type(codomain(chain, inner.type.support), inner.shape), value.span, chain, inner)
 
 
 def _affine(scope: Scope, value: Value) -> tuple[float, float, Value] | None:
     """The a, b and v of `a * v + b` with v a flow's image or a latent of real numbers."""
-    if isinstance(value, Image) or (isinstance(value, Use) and _is_latent(scope, value)):
+    if isinstance(value, Mapped) or (isinstance(value, Use) and _is_latent(scope, value)):
         return 1.0, 0.0, value
     if not isinstance(value, Operation):
         return None
@@ -62,10 +62,10 @@ def _is_latent(scope: Scope, value: Use) -> bool:
     return variable is not None and variable.role == "latent" and not variable.type.support.discrete
 
 
-def shift_by(scope: Scope, value: Value, shape: tuple[int, ...], span: Span, hint: str) -> Chain:
+def shift_by(scope: Scope, value: Value, shape: tuple[int, ...], span: Span, hint: str) -> Composition:
     """The bijection `v + value` of tensors of a shape."""
     if isinstance(value, Constant):
         block = Block(span, FIXED_AFFINE, shape, numbers=(("shift", value.number),))
     else:
         block = Block(span, SHIFT, shape, context=((scope.context_name(value, direct=True), value),))
-    return Chain(span, scope.attribute(f"{hint}_shift"), (block,))
+    return Composition(span, scope.attribute(f"{hint}_shift"), (block,))

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Chain, Learned, Mixture, Module, Points, children, walk
+from dgmppl.graph.values import Bijection, Block, Composition, Learned, Mixture, Module, Points, children, walk
 
 Statement = Parameter | Definition | Factor | Energy | Adversary
-Holdable = Parameter | Module | Chain | Learned | Points
+Holdable = Parameter | Module | Composition | Learned | Points
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def held(graph: Graph) -> tuple[Held, ...]:
 
 
 def _held(term: object, statement: Statement) -> Iterator[Held]:
-    if isinstance(term, Chain) and term.attribute:
+    if isinstance(term, Composition) and term.attribute:
         yield from _named_inside(term, statement)
         yield Held(term, statement)
     elif isinstance(term, Module):
@@ -70,11 +70,11 @@ def _held(term: object, statement: Statement) -> Iterator[Held]:
             yield from _held(child, statement)
 
 
-def _named_inside(chain: Chain, statement: Statement) -> Iterator[Held]:
+def _named_inside(chain: Composition, statement: Statement) -> Iterator[Held]:
     """The named networks and flows that a flow is made of."""
     for part in chain.parts:
         for t in walk(part):
-            if isinstance(t, Chain) and t.attribute:
+            if isinstance(t, Composition) and t.attribute:
                 yield from _held(t, statement)
             elif isinstance(t, Block):
                 yield from (Held(m, statement) for _, m in t.slots if m.named)
@@ -89,9 +89,9 @@ def blocks(bijection: Bijection, times: int = 1) -> Iterator[tuple[Block, int]]:
     """The bijections that a flow holds itself, with how many of each; not those of flows that it names."""
     if isinstance(bijection, Block):
         yield bijection, times
-    elif isinstance(bijection, Chain):
+    elif isinstance(bijection, Composition):
         for part in bijection.parts:
-            if not (isinstance(part, Chain) and part.attribute):
+            if not (isinstance(part, Composition) and part.attribute):
                 yield from blocks(part, times * bijection.repeat)
 
 
@@ -99,7 +99,7 @@ def networks(one: Held) -> Iterator[tuple[Module, int]]:
     """The networks that one holds, with how many of each."""
     if isinstance(one.term, Module):
         yield one.term, 1
-    elif isinstance(one.term, Chain):
+    elif isinstance(one.term, Composition):
         for block, times in blocks(one.term):
             yield from ((m, times) for m in _modules_inside(block))
 
@@ -110,5 +110,5 @@ def weights(one: Held) -> int:
         return math.prod(one.shape)
     if isinstance(one.term, Points):
         return 0
-    own = sum(b.own_weights * times for b, times in blocks(one.term)) if isinstance(one.term, Chain) else 0
+    own = sum(b.own_weights * times for b, times in blocks(one.term)) if isinstance(one.term, Composition) else 0
     return own + sum(m.weights * times for m, times in networks(one))

@@ -9,7 +9,7 @@ from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.graph.held import blocks, statements
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Bijection, Block, Chain, Image, Mixture, Points, Pushforward, children, walk
+from dgmppl.graph.values import Bijection, Block, Composition, Mapped, Mixture, Points, Pushforward, children, walk
 from dgmppl.permutations import permutation
 
 
@@ -58,18 +58,18 @@ def verify_components(scope: Scope, graph: Graph) -> None:
 def blocks_of(bijection: Bijection) -> Iterator[tuple[Block, int]]:
     """The bijections that a flow applies, those of flows that it names included, with how many of each."""
     yield from blocks(bijection)
-    if isinstance(bijection, Chain):
+    if isinstance(bijection, Composition):
         for part in bijection.parts:
-            if isinstance(part, Chain) and part.attribute:
+            if isinstance(part, Composition) and part.attribute:
                 yield from ((b, n * bijection.repeat) for b, n in blocks_of(part))
-            elif isinstance(part, Chain):
-                yield from ((b, n) for p in part.parts if isinstance(p, Chain) for b, n in blocks_of(p))
+            elif isinstance(part, Composition):
+                yield from ((b, n) for p in part.parts if isinstance(p, Composition) for b, n in blocks_of(p))
 
 
 def _stacks(term: object) -> Iterator[list[Bijection]]:
     """The bijections of a term that follow one another, the first one first."""
     stack: list[Bijection] = []
-    while isinstance(term, (Pushforward, Image)):
+    while isinstance(term, (Pushforward, Mapped)):
         stack.insert(0, term.bijection)
         term = term.base if isinstance(term, Pushforward) else term.value
     if stack:
@@ -102,7 +102,7 @@ def _follow(bijection: Bijection, state: _State, position: list[int]) -> None:
     if isinstance(bijection, Block):
         _apply(bijection, state, position)
         return
-    assert isinstance(bijection, Chain)
+    assert isinstance(bijection, Composition)
     inside = [0] if bijection.attribute else position
     quiet = 0
     for _ in range(bijection.repeat):

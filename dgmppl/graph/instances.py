@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Variable, factor_key
-from dgmppl.graph.scope import Family, Scope, describe_binding
+from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import resolve_member
 from dgmppl.source import Span
 from dgmppl.supports import Type
@@ -30,12 +30,12 @@ class Instance:
         return factor_key(self.statement.side, self.head.name, (p.name for p in self.parents))
 
 
-def _free_indices(scope: Scope, references: tuple[tree.Reference, ...]) -> list[tuple[str, Family]]:
+def _free_indices(scope: Scope, references: tuple[tree.Reference, ...]) -> list[tuple[str, VariableFamily]]:
     """The indices that a statement ranges over, with the family that gives each its range."""
-    found: dict[str, Family] = {}
+    found: dict[str, VariableFamily] = {}
     for reference in references:
         family = scope.names.get(reference.name)
-        if isinstance(family, Family):
+        if isinstance(family, VariableFamily):
             for name in _names(reference.subscripts):
                 if name not in scope.names:
                     found.setdefault(name, family)
@@ -55,7 +55,7 @@ def _names(node: object) -> Iterator[str]:
 
 def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> Variable:
     binding = scope.lookup(reference.name, reference.span, "variable")
-    if isinstance(binding, Family):
+    if isinstance(binding, VariableFamily):
         if len(reference.subscripts) != 1:
             scope.fail(
                 "E215",
@@ -88,7 +88,7 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
 
 def _exists(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> bool:
     family = scope.names.get(reference.name)
-    if not isinstance(family, Family) or len(reference.subscripts) != 1:
+    if not isinstance(family, VariableFamily) or len(reference.subscripts) != 1:
         return True
     return scope.integer(reference.subscripts[0], env, "an index") in family.members
 
@@ -164,7 +164,7 @@ def _element_index(scope: Scope, head: tree.Reference, past: tree.Reference) -> 
     binding = scope.lookup(head.name, head.span, "variable")
     subscript = head.subscripts[0] if len(head.subscripts) == 1 else None
     named = isinstance(subscript, tree.Name) and subscript.name == past.past
-    if past.name != head.name or not named or isinstance(binding, Family):
+    if past.name != head.name or not named or isinstance(binding, VariableFamily):
         scope.fail(
             "E223",
             "the past is that of the variable that is modelled, at its index",

@@ -38,7 +38,7 @@ class Fail(Exception):
 
 
 @dataclass
-class Family:
+class VariableFamily:
     """The members of `z[t in 1..T]` by index."""
 
     name: str
@@ -62,11 +62,11 @@ class NamedFlow:
     bijection: Bijection | None = None
 
 
-Binding = float | Variable | Family | Parameter | NamedNet | NamedFlow | Adversary
+Binding = float | Variable | VariableFamily | Parameter | NamedNet | NamedFlow | Adversary
 _WHAT = {
     float: "a constant",
     Variable: "a variable",
-    Family: "a family of variables",
+    VariableFamily: "a family of variables",
     Parameter: "a parameter",
     NamedNet: "a network",
     NamedFlow: "a flow",
@@ -211,7 +211,7 @@ class Scope:
     def variable(self, name: str) -> Variable | None:
         """The variable that the graph has by this name, be it a member of a family."""
         for binding in self.names.values():
-            members = binding.members.values() if isinstance(binding, Family) else (binding,)
+            members = binding.members.values() if isinstance(binding, VariableFamily) else (binding,)
             found = next((v for v in members if isinstance(v, Variable) and v.name == name), None)
             if found is not None:
                 return found

@@ -7,12 +7,12 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.nodes import Parameter, Variable
-from dgmppl.graph.scope import Family, Scope
+from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.source import Span
 from dgmppl.syntax import tree
 
 
-def resolve_member(scope: Scope, family: Family, index: int, span: Span) -> Variable:
+def resolve_member(scope: Scope, family: VariableFamily, index: int, span: Span) -> Variable:
     """A family's member. Reports an index outside the family (E215)."""
     if index not in family.members:
         low, high = min(family.members), max(family.members)

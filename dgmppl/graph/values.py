@@ -151,7 +151,7 @@ class IndexSum(Value):
 
 
 @dataclass(frozen=True)
-class Image(Value):
+class Mapped(Value):
     """A bijection applied to a value: `f(u)`."""
 
     bijection: Bijection
@@ -200,7 +200,7 @@ class Block(Bijection):
 
 
 @dataclass(frozen=True)
-class Chain(Bijection):
+class Composition(Bijection):
     """`parts` applied left to right, the whole `repeat` times with fresh weights; held as `attribute`."""
 
     attribute: str
@@ -220,7 +220,7 @@ class Density:
 
 
 @dataclass(frozen=True)
-class Family(Density):
+class Parametric(Density):
     """A distribution of the catalogue. `joint` is the one network that supplies `joint_parameters`;
     `arguments` are the others by name, `linked` the names of those passed through their link."""
 
@@ -270,7 +270,7 @@ class Autoregressive(Density):
     step: Density
 
 
-Term = Value | Bijection | Density | Module
+Expression = Value | Bijection | Density | Module
 
 
 def children(term: object) -> Iterator[object]:

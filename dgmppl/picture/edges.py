@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.values import Autoregressive, Density, Image, Pushforward, Residual, variables, walk
+from dgmppl.graph.values import Autoregressive, Density, Mapped, Pushforward, Residual, variables, walk
 from dgmppl.picture import style
 from dgmppl.picture.style import label, plain, written
 from dgmppl.picture.text import function_text, value_text
@@ -65,7 +65,7 @@ def edges(graph: Graph) -> Iterator[Edge]:
             yield Edge(f.head, f.head, f.side, text=f"{f.head}[<d]", hover=f.key)
     for d in graph.definitions:
         role = "let" if graph[d.variable].role == "let" else "define"
-        maps = any(isinstance(t, Image) for t in walk(d.value))
+        maps = any(isinstance(t, Mapped) for t in walk(d.value))
         text = function_text(d.value) if role == "define" else ""
         for tail in variables(d.value):
             look = {"color": style.twice(style.INK)} if maps and role == "define" else {}

@@ -8,18 +8,18 @@ from dgmppl.graph.values import (
     Autoregressive,
     Bijection,
     Block,
-    Chain,
+    Composition,
     Constant,
     Declared,
     Density,
     Element,
-    Family,
-    Image,
     IndexSum,
     Learned,
+    Mapped,
     Mixture,
     NetworkSpec,
     Operation,
+    Parametric,
     Past,
     Points,
     Pushforward,
@@ -43,7 +43,7 @@ def bijection_text(bijection: Bijection) -> str:
     """`8 x (coupling >> reverse)`: kinds in the order they are applied, without their networks."""
     if isinstance(bijection, Block):
         return _block_text(bijection)
-    if not isinstance(bijection, Chain):
+    if not isinstance(bijection, Composition):
         return "bijection"
     inner = [bijection_text(part) for part in bijection.parts]
     text = " >> ".join(inner)
@@ -64,7 +64,7 @@ def _block_text(block: Block) -> str:
 
 def density_text(density: Density) -> str:
     """The name of a distribution; its numbers where it has nothing else: `Normal(0, 1)`."""
-    if isinstance(density, Family):
+    if isinstance(density, Parametric):
         numbers = [value for _, value in density.arguments]
         if density.joint is None and numbers and all(isinstance(n, Constant) for n in numbers):
             return f"{density.kind}({', '.join(map(value_text, numbers))})"
@@ -86,8 +86,8 @@ def function_text(value: Value) -> str:
     """What is done to the inputs, if one thing: `mlp[256]`, `floor(8 x coupling)`; else the value."""
     if isinstance(value, Apply):
         return network_text(value.module.spec)
-    if isinstance(value, Image):
-        before = f"{function_text(value.value)} >> " if isinstance(value.value, Image) else ""
+    if isinstance(value, Mapped):
+        before = f"{function_text(value.value)} >> " if isinstance(value.value, Mapped) else ""
         return before + bijection_text(value.bijection)
     if isinstance(value, Operation) and len(value.operands) == 1 and value.op != "negate":
         return f"{value.op}({function_text(value.operands[0])})"
@@ -112,7 +112,7 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
         return f"grid({', '.join(map(str, value.sides))})"
     if isinstance(value, Apply):
         return f"{network_text(value.module.spec)}({', '.join(map(value_text, value.inputs))})"
-    if isinstance(value, Image):
+    if isinstance(value, Mapped):
         return f"({bijection_text(value.bijection)})({value_text(value.value)})"
     if isinstance(value, Element):
         return f"{value_text(value.value, 9)}[{', '.join(map(value_text, value.index))}]"

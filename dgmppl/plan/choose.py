@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.scope import Family, Scope
+from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.plan import eliminate
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Loss, Plan
@@ -46,7 +46,7 @@ def check_plan(
     scope.names.update(dict(graph.constants))
     scope.names.update({v.name: v for v in graph.variables})
     scope.names.update({a.name: a for a in graph.adversaries})
-    scope.names.update({v.family: Family(v.family, v.counter or "") for v in graph.variables if v.family})
+    scope.names.update({v.family: VariableFamily(v.family, v.counter or "") for v in graph.variables if v.family})
     scope.names.update({p.name: p for p in graph.parameters})
     scope.places.update({v.name: v.span for v in graph.variables})
     scope.places.update({p.name: p.span for p in graph.parameters})

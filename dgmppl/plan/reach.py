@@ -15,7 +15,7 @@ from dgmppl.graph import held
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
 from dgmppl.graph.values import (
     Apply,
-    Chain,
+    Composition,
     Declared,
     Element,
     Learned,
@@ -64,7 +64,7 @@ class _Reach:
             self.taught.add(term.attribute)
         elif isinstance(term, Declared):
             self.taught.add(term.name)
-        elif isinstance(term, Chain) and term.attribute:
+        elif isinstance(term, Composition) and term.attribute:
             self.taught.add(term.attribute)
         elif isinstance(term, Use):
             yield term.variable

@@ -151,8 +151,9 @@ class Coupling(Bijection):
 
     a is the first half of the features (rounded down), b the rest. Without a scale it is the additive
     coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
-    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). Of the
-    integers low to low + size - 1 it is one modulo size: ``y_b = low + (x_b - low + round(t(x_a))) mod size``.
+    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). On a range
+    of K integers from low the shift goes round it, ``y_b = low + (x_b - low + round(t(x_a))) mod K`` (Tran et al.,
+    2019, Sec. 4.1), which is a bijection of the range.
 
     Args:
         features: number of features D, at least 2.
@@ -239,7 +240,7 @@ class Permute(Bijection):
     """The features in a fixed random order; log-determinant 0.
 
     The order follows from the seed and from the position, which counts the permutations of a chain, so that each
-    has another one.
+    has another one. It is never one that leaves the halves of a vector as they are.
     """
 
     order: Tensor
@@ -403,10 +404,6 @@ class Elementwise(Bijection):
         """The map's value, which remembers x."""
         raise NotImplementedError
 
-    def preimage(self, y: Tensor) -> Tensor:
-        """The inverse inside the codomain."""
-        raise NotImplementedError
-
     def log_slope(self, x: Tensor) -> Tensor:
         """``log |dy/dx|``, by element."""
         raise NotImplementedError
@@ -415,12 +412,10 @@ class Elementwise(Bijection):
         return self.image(x), sum_last(self.log_slope(x), self.rank)
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        x = recall(y, self.name)
-        if x is not None:
-            return x, -sum_last(self.log_slope(x), self.rank)
         wrong = (y <= self.low) | y.isposinf() if self.high is None else (y <= self.low) | (y >= self.high)
+        x = recall(y, self.name)
         # A number inside stands in for what has no preimage: an infinity would make gradients NaN.
-        x = self.preimage(y.masked_fill(wrong, 0.5))
+        x = preimages.invert(y.masked_fill(wrong, 0.5), self.name) if x is None else x.masked_fill(wrong, 0.0)
         return x, sum_last((-self.log_slope(x)).masked_fill(wrong, -torch.inf), self.rank)
 
 
@@ -431,9 +426,6 @@ class Sigmoid(Elementwise):
 
     def image(self, x: Tensor) -> Tensor:
         return preimages.sigmoid(x)
-
-    def preimage(self, y: Tensor) -> Tensor:
-        return y.log() - torch.log1p(-y)
 
     def log_slope(self, x: Tensor) -> Tensor:
         return F.logsigmoid(x) + F.logsigmoid(-x)
@@ -447,9 +439,6 @@ class Tanh(Elementwise):
     def image(self, x: Tensor) -> Tensor:
         return preimages.tanh(x)
 
-    def preimage(self, y: Tensor) -> Tensor:
-        return torch.atanh(y)
-
     def log_slope(self, x: Tensor) -> Tensor:
         return math.log(4) + F.logsigmoid(2 * x) + F.logsigmoid(-2 * x)
 
@@ -462,9 +451,6 @@ class Exp(Elementwise):
     def image(self, x: Tensor) -> Tensor:
         return preimages.exp(x)
 
-    def preimage(self, y: Tensor) -> Tensor:
-        return y.log()
-
     def log_slope(self, x: Tensor) -> Tensor:
         return x
 
@@ -476,9 +462,6 @@ class Softplus(Elementwise):
 
     def image(self, x: Tensor) -> Tensor:
         return preimages.softplus(x)
-
-    def preimage(self, y: Tensor) -> Tensor:
-        return y + (-torch.expm1(-y)).log()
 
     def log_slope(self, x: Tensor) -> Tensor:
         return F.logsigmoid(x)

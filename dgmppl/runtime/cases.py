@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.runtime.distributions import Distribution
+from dgmppl.runtime.preimages import carry, fill
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Cases:
 
     def repeat(self, rows: Tensor) -> Tensor:
         """Rows ``(n, ...)`` as cases, ``(n values, ...)``: those of a row one after another."""
-        return rows.repeat_interleave(self.weight.shape[1], 0)
+        return carry(rows, lambda r: r.repeat_interleave(self.weight.shape[1], 0))
 
     def mean(self, numbers: Tensor) -> Tensor:
         """``sum_y weight(y) f(y)`` from a number of each case, ``(n values,)`` to ``(n,)``."""
@@ -85,7 +86,7 @@ def is_missing(value: Tensor) -> Tensor:
 def impute(seen: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
     """A variable's own value where it is seen and the draw where it is missing; and where that is, ``(n,)``."""
     missing = is_missing(seen)
-    return torch.where(_over(missing, seen), draw, seen), missing
+    return fill(draw, seen, _over(missing, seen)), missing
 
 
 def log_prob_seen(p: Distribution, value: Tensor, some: float) -> Tensor:

@@ -105,9 +105,10 @@ class DiscretizedLogistic(_LocationScale):
         lower = (value - 0.5 - self.loc) / self.scale
         below, above = F.logsigmoid(upper), F.logsigmoid(-lower)
         log_prob = below + above + torch.log(-torch.expm1(-1.0 / self.scale))
-        if self.low is None or self.high is None:
-            return log_prob.masked_fill(outside(value, whole=True), -torch.inf)
-        log_prob = torch.where(value <= self.low, below, torch.where(value >= self.high, above, log_prob))
+        if self.low is not None:
+            log_prob = torch.where(value <= self.low, below, log_prob)
+        if self.high is not None:
+            log_prob = torch.where(value >= self.high, above, log_prob)
         return log_prob.masked_fill(outside(value, self.low, self.high, whole=True), -torch.inf)
 
 

@@ -91,11 +91,9 @@ class LogNormal(Unchecked, td.LogNormal):
         return self.rsample(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        log = recall(value, "exp")
-        if log is not None:
-            return self.base_dist.log_prob(log) - log
         wrong = (value <= 0) | value.isposinf()
-        log = value.masked_fill(wrong, 1.0).log()
+        log = recall(value, "exp")
+        log = value.masked_fill(wrong, 1.0).log() if log is None else log.masked_fill(wrong, 0.0)
         return (self.base_dist.log_prob(log) - log).masked_fill(wrong, -torch.inf)
 
 

@@ -58,6 +58,16 @@ def carry(y: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
     return changed
 
 
+def fill(draw: Tensor, seen: Tensor, missing: Tensor) -> Tensor:
+    """``draw`` where a value is missing and what is seen elsewhere; it remembers the preimages of both."""
+    filled = torch.where(missing, draw, seen)
+    found = _PREIMAGES.get(draw)
+    if found is not None and found.version == _version(draw):
+        known = _INVERSES[found.map](seen.masked_fill(missing, 0.5))
+        remember(filled, found.map, torch.where(missing, found.x, known))
+    return filled
+
+
 def into(y: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
     """y moved off the ends of an open interval to the nearest number inside, and off the infinities.
 
@@ -90,3 +100,17 @@ def tanh(x: Tensor) -> Tensor:
 def softplus(x: Tensor) -> Tensor:
     """``log(1 + exp(x))``, positive, with x as its preimage."""
     return remember(into(torch.nn.functional.softplus(x), 0.0), "softplus", x)
+
+
+_INVERSES: dict[str, Callable[[Tensor], Tensor]] = {
+    "exp": torch.log,
+    "sigmoid": lambda y: y.log() - torch.log1p(-y),
+    "tanh": torch.atanh,
+    "softplus": lambda y: y + (-torch.expm1(-y)).log(),
+    "softmax": torch.log,
+}
+
+
+def invert(y: Tensor, map_name: str) -> Tensor:
+    """The preimage of a number strictly inside the codomain, computed from the number."""
+    return _INVERSES[map_name](y)

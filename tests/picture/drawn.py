@@ -16,18 +16,18 @@ from dgmppl.graph.values import (
     Apply,
     Autoregressive,
     Block,
-    Chain,
+    Composition,
     Constant,
     Declared,
     Density,
     Element,
-    Family,
-    Image,
     Learned,
+    Mapped,
     Mixture,
     Module,
     NetworkSpec,
     Operation,
+    Parametric,
     Past,
     Pushforward,
     Quoted,
@@ -67,13 +67,13 @@ def net(*inputs: Value | str, kind: str = "mlp", hidden: tuple[int, ...] = (256,
     return Apply(real(16), S, module, tuple(use(i) if isinstance(i, str) else i for i in inputs))
 
 
-def dist(kind: str, *inputs: str, hidden: tuple[int, ...] = (256, 256), network: str = "mlp") -> Family:
-    return Family(real(16), S, kind, joint=net(*inputs, hidden=hidden, kind=network))
+def dist(kind: str, *inputs: str, hidden: tuple[int, ...] = (256, 256), network: str = "mlp") -> Parametric:
+    return Parametric(real(16), S, kind, joint=net(*inputs, hidden=hidden, kind=network))
 
 
-def standard() -> Family:
+def standard() -> Parametric:
     zero, one = Constant(real(), S, 0.0), Constant(real(), S, 1.0)
-    return Family(real(16), S, "Normal", (("loc", zero), ("scale", one)))
+    return Parametric(real(16), S, "Normal", (("loc", zero), ("scale", one)))
 
 
 def factor(side: str, head: str, parents: tuple[str, ...], density: Density) -> Factor:
@@ -93,8 +93,8 @@ def graph(
     return Graph(name, source, tuple(variables), parameters, tuple(factors), definitions, energy, adversaries)
 
 
-def coupling_chain(repeat: int = 8) -> Chain:
-    return Chain(S, "flow", (Block(S, "coupling", 64), Block(S, "reverse", 64)), repeat)
+def coupling_chain(repeat: int = 8) -> Composition:
+    return Composition(S, "flow", (Block(S, "coupling", 64), Block(S, "reverse", 64)), repeat)
 
 
 def vae(prior: Density | None = None, posterior: Density | None = None) -> Graph:
@@ -112,7 +112,7 @@ def vae(prior: Density | None = None, posterior: Density | None = None) -> Graph
 def vampprior() -> Graph:
     quoted = Quoted(real(16), S, "q(z | x)", (Learned(PIXELS, S, "pseudo", 16),))
     prior = Mixture(real(16), S, 16, Learned(real(16), S, "w"), quoted)
-    posterior = Pushforward(real(16), S, dist("Normal", "x"), Chain(S, "f", (Block(S, "householder", 16),), 4))
+    posterior = Pushforward(real(16), S, dist("Normal", "x"), Composition(S, "f", (Block(S, "householder", 16),), 4))
     return vae(prior, posterior)
 
 
@@ -143,7 +143,7 @@ def top_down_vae() -> Graph:
 
 
 def realnvp() -> Graph:
-    value = Operation(PIXELS, S, "floor", (Image(real(64), S, coupling_chain(), use("u")),))
+    value = Operation(PIXELS, S, "floor", (Mapped(real(64), S, coupling_chain(), use("u")),))
     return graph(
         "realnvp",
         [observed("x"), latent("u", 64)],
@@ -189,7 +189,7 @@ def conditional_gan() -> Graph:
 
 
 def autoregressive() -> Graph:
-    step = Family(real(), S, "Categorical", joint=net(Past(PIXELS, S, "x"), kind="causal", hidden=(256, 256, 256)))
+    step = Parametric(real(), S, "Categorical", joint=net(Past(PIXELS, S, "x"), kind="causal", hidden=(256, 256, 256)))
     return graph("causal_cnn", [observed("x")], [factor("p", "x", (), Autoregressive(PIXELS, S, "x", step))])
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmppl.permutations import permutation
-from dgmppl.runtime import MLP, Normal, Pushforward, bijections
+from dgmppl.runtime import MLP, Categorical, Normal, Pushforward, bijections
 from dgmppl.runtime.bijections import (
     Affine,
     Bijection,
@@ -218,23 +218,6 @@ def test_copies_are_maps_of_their_own(make: Callable[[], Bijection]) -> None:
     torch.testing.assert_close(bijection.inverse(y), x.unsqueeze(1).expand(4, 3, D))
 
 
-def test_integers_of_a_range_are_shifted_modulo_its_size() -> None:
-    """The map permutes all values of the range, found by going through them."""
-    torch.manual_seed(0)
-    net = MLP(1, (16,), 1)
-    coupling = Coupling(2, shift=net, integer=True, low=-2, size=5)
-    for parameter in net.parameters():
-        nn.init.normal_(parameter, std=2.0)
-    every = torch.cartesian_prod(torch.arange(-2.0, 3.0), torch.arange(-2.0, 3.0))
-    y, log_det = coupling.forward_and_log_det(every)
-    assert not torch.equal(y, every)
-    assert {tuple(row) for row in y.tolist()} == {tuple(row) for row in every.tolist()}
-    assert torch.equal(coupling.inverse(y), every)
-    assert not log_det.any()
-    (coupling.inverse(every) * torch.randn(25, 2)).sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in net.parameters())
-
-
 def test_each_position_has_an_order_of_its_own() -> None:
     orders = [tuple(Permute(12, seed=1, position=k).order.tolist()) for k in range(4)]
     assert len(set(orders)) == 4
@@ -264,6 +247,71 @@ def test_a_coupling_of_integers_stays_on_the_integers_and_learns() -> None:
     assert not log_det.any()
     y.sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in net.parameters())  # straight through the rounding
+
+
+def ranged(seed: int = 0, low: int = 3, size: int = 5) -> Coupling:
+    torch.manual_seed(seed)
+    coupling = Coupling(2, shift=MLP(1, (16,), 1), integer=True, low=low, size=size)
+    with torch.no_grad():
+        for parameter in coupling.parameters():
+            parameter.normal_(std=2.0)
+    return coupling
+
+
+def test_a_coupling_of_a_range_is_a_bijection_of_the_range() -> None:
+    coupling = ranged()
+    axis = torch.arange(3.0, 8.0)
+    x = torch.cartesian_prod(axis, axis)
+    y, log_det = coupling.forward_and_log_det(x)
+    assert {tuple(v) for v in y.tolist()} == {tuple(v) for v in x.tolist()}  # every pair once
+    assert not torch.equal(y, x)
+    assert torch.equal(coupling.inverse(y), x)
+    assert not log_det.any()
+
+
+def test_a_flow_of_a_range_learns_from_the_identity() -> None:
+    """x_2 follows x_1 round the range: independent categories cannot say it, a shift by x_1 makes them do."""
+    torch.manual_seed(0)
+    first = torch.randint(0, 5, (400, 1)).float()
+    x = torch.cat([first, (first + 2 * (torch.rand(400, 1) < 0.1)) % 5], 1)
+    net = MLP(1, (32,), 1)
+    coupling = Coupling(2, shift=net, integer=True, size=5)
+    logits = nn.Parameter(torch.zeros(2, 5))
+
+    def p() -> Pushforward:
+        return Pushforward(Categorical(logits=logits).to_event(1), coupling)
+
+    p().log_prob(x).sum().backward()
+    with torch.no_grad():
+        logits[1] += torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0])
+    parameters = [*net.parameters(), logits]
+    p().log_prob(x).mean().backward()
+    assert all(weight.grad is not None for weight in parameters)
+    optimizer = torch.optim.Adam(parameters, lr=1e-2)
+    best = -torch.inf
+    for _ in range(300):
+        optimizer.zero_grad()
+        found = p().log_prob(x).mean()
+        best = max(best, found.item())
+        (-found).backward()
+        optimizer.step()
+    independent = -2 * torch.tensor(5.0).log().item()
+    assert best > independent + 0.4
+    assert net(torch.arange(5.0).unsqueeze(-1) - 2).round().unique().numel() > 1
+
+
+@pytest.mark.parametrize("features", [2, 3, 4, 7, 64])
+def test_permutations_move_something_between_the_halves(features: int) -> None:
+    identity = tuple(range(features))
+    orders = [permutation(features, seed) for seed in range(20)]
+    for order in orders:
+        assert tuple(sorted(order)) == identity
+        assert set(order[: features // 2]) != set(identity[: features // 2])
+    assert orders == [permutation(features, seed) for seed in range(20)]
+    assert len(set(orders)) > {2: 0, 3: 2}.get(features, 8)
+    assert permutation(1, 0) == (0,)
+    x = torch.arange(float(features))
+    assert tuple(Permute(features, seed=3)(x).long().tolist()) == orders[3]
 
 
 def test_a_coupling_cannot_overflow() -> None:

@@ -10,7 +10,7 @@ from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
 from dgmppl.diagnostics import Note
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Factor, Variable
-from dgmppl.graph.values import Autoregressive, Density, Family, Mixture, Pushforward, Quoted, Residual
+from dgmppl.graph.values import Autoregressive, Density, Mixture, Parametric, Pushforward, Quoted, Residual
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
@@ -189,7 +189,7 @@ def _count(values: float) -> str:
 
 def not_reparameterised(density: Density) -> str:
     """What keeps a density's draws from being differentiable, or "" where nothing does."""
-    if isinstance(density, Family):
+    if isinstance(density, Parametric):
         return "" if DISTRIBUTIONS[density.kind].reparameterised else density.kind
     if isinstance(density, Pushforward):
         return not_reparameterised(density.base)
@@ -206,4 +206,4 @@ def family_of(density: Density | None) -> str:
     """The distribution whose closed forms a density has, or ""."""
     if isinstance(density, Residual):
         return "Normal"
-    return density.kind if isinstance(density, Family) else ""
+    return density.kind if isinstance(density, Parametric) else ""

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Adversary, Definition, Factor, Graph
-from dgmppl.graph.values import Apply, Chain, Declared, Learned, variables, walk
+from dgmppl.graph.values import Apply, Composition, Declared, Learned, variables, walk
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Loss, Reason, Term
 from dgmppl.plan.rules.draw import not_reparameterised
@@ -263,7 +263,7 @@ def path(graph: Graph, arguments: tuple[str, ...], side: str, through: bool) -> 
 
 def learns(found: list[Factor | Definition]) -> bool:
     terms = [s.density if isinstance(s, Factor) else s.value for s in found]
-    return any(isinstance(t, (Apply, Learned, Declared, Chain)) for term in terms for t in walk(term))
+    return any(isinstance(t, (Apply, Learned, Declared, Composition)) for term in terms for t in walk(term))
 
 
 def _unreached(graph: Graph, arguments: tuple[str, ...], known: set[str], reached: bool) -> Factor | None:

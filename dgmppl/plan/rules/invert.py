@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dgmppl.graph.nodes import Definition, Factor
-from dgmppl.graph.values import Image, Operation, Use, Value, variables
+from dgmppl.graph.values import Mapped, Operation, Use, Value, variables
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.compute import Compute
@@ -67,9 +67,9 @@ def invert(value: Value) -> Inverse | None:
     rounded = isinstance(value, Operation) and value.op == "floor"
     outer = value.operands[0] if isinstance(value, Operation) and rounded else value
     inner = outer
-    while isinstance(inner, Image):
+    while isinstance(inner, Mapped):
         inner = inner.value
-    if isinstance(inner, Use) and (isinstance(outer, Image) or rounded):
+    if isinstance(inner, Use) and (isinstance(outer, Mapped) or rounded):
         return Inverse(inner.variable, rounded, isinstance(outer, Use))
     return None
 
