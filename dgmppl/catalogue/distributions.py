@@ -36,7 +36,7 @@ class Distribution:
     supports: tuple[str, ...]
     reparameterised: bool = False
     vector: bool = False
-    ours: bool = False  # the class is in dgmppl.runtime, not in torch
+    ours: bool = False  # torch and Pyro lack the class, or its numerics are ours: Pyro's source imports it from us
 
     def values(self, support: Support) -> int:
         """How many values an element has, where a parameter has one number for each."""
@@ -56,20 +56,24 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         Distribution("Laplace", (_LOC, _SCALE), ("real",), reparameterised=True),
         Distribution("Cauchy", (_LOC, _SCALE), ("real",), reparameterised=True),
         Distribution("Logistic", (_LOC, _SCALE), ("real",), reparameterised=True, ours=True),
-        Distribution("StudentT", (Parameter("df", "positive"), _LOC, _SCALE), ("real",), reparameterised=True),
-        Distribution("LogNormal", (_LOC, _SCALE), ("positive",), reparameterised=True),
-        Distribution("Exponential", (Parameter("rate", "positive"),), ("positive",), reparameterised=True),
+        Distribution(
+            "StudentT", (Parameter("df", "positive"), _LOC, _SCALE), ("real",), reparameterised=True, ours=True
+        ),
+        Distribution("LogNormal", (_LOC, _SCALE), ("positive",), reparameterised=True, ours=True),
+        Distribution("Exponential", (Parameter("rate", "positive"),), ("positive",), reparameterised=True, ours=True),
         Distribution(
             "Gamma",
             (Parameter("concentration", "positive"), Parameter("rate", "positive")),
             ("positive",),
             reparameterised=True,
+            ours=True,
         ),
         Distribution(
             "Beta",
             (Parameter("concentration1", "positive"), Parameter("concentration0", "positive")),
             ("unit",),
             reparameterised=True,
+            ours=True,
         ),
         Distribution(
             "Dirichlet",
@@ -77,15 +81,17 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             ("simplex",),
             reparameterised=True,
             vector=True,
+            ours=True,
         ),
         Distribution("Bernoulli", (_LOGITS,), ("binary",)),
         Distribution("Categorical", (Parameter("logits", size="K"),), ("categorical", "binary", "integer")),
-        Distribution("Poisson", (Parameter("rate", "positive"),), ("integer",)),
-        Distribution("Geometric", (_LOGITS,), ("integer",)),
+        Distribution("Poisson", (Parameter("rate", "positive"),), ("integer",), ours=True),
+        Distribution("Geometric", (_LOGITS,), ("integer",), ours=True),
         Distribution(
             "NegativeBinomial",
             (Parameter("total_count", "positive"), Parameter("logits")),
             ("integer",),
+            ours=True,
         ),
         Distribution("DiscretizedLogistic", (_LOC, _SCALE), ("integer",), ours=True),
     )
@@ -95,10 +101,12 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 FINITE_ONLY = ("Categorical",)
 UNBOUNDED_ONLY = ("Poisson", "Geometric", "NegativeBinomial", "DiscretizedLogistic")
 
-# Pairs (q, p) whose Kullback-Leibler divergence torch has in closed form.
+# Pairs (q, p) whose Kullback-Leibler divergence is known in closed form; all of one family that torch has are here.
 CLOSED_KL = {
     ("Normal", "Normal"),
     ("Laplace", "Laplace"),
+    ("Cauchy", "Cauchy"),
+    ("LogNormal", "LogNormal"),
     ("Gamma", "Gamma"),
     ("Exponential", "Exponential"),
     ("Beta", "Beta"),
@@ -106,6 +114,7 @@ CLOSED_KL = {
     ("Bernoulli", "Bernoulli"),
     ("Categorical", "Categorical"),
     ("Poisson", "Poisson"),
+    ("Geometric", "Geometric"),
 }
 
 
