@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgmppl.catalogue.permutations import permutation
+from dgmppl.permutations import permutation
 from dgmppl.runtime import preimages
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.preimages import recall

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dgmppl.catalogue.permutations import permutation
+from dgmppl.permutations import permutation
 from dgmppl.runtime import MLP, Categorical, Normal, Pushforward, bijections
 from dgmppl.runtime.bijections import (
     Affine,
