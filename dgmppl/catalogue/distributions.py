@@ -55,7 +55,7 @@ class Distribution:
     parameters: tuple[DistributionParameter, ...]
     support: Domain
     reparameterised: bool = False
-    ours: bool = False  # the class is in dgmppl.runtime, not in torch
+    ours: bool = False  # torch and Pyro lack the class, or its numerics are ours: Pyro's source imports it from us
 
     @property
     def signature(self) -> Signature:
@@ -78,26 +78,33 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         Distribution("Laplace", (_LOC, _SCALE), REAL, reparameterised=True),
         Distribution("Cauchy", (_LOC, _SCALE), REAL, reparameterised=True),
         Distribution("Logistic", (_LOC, _SCALE), REAL, reparameterised=True, ours=True),
-        Distribution("StudentT", (DistributionParameter("df", POSITIVE), _LOC, _SCALE), REAL, reparameterised=True),
-        Distribution("LogNormal", (_LOC, _SCALE), POSITIVE, reparameterised=True),
-        Distribution("Exponential", (DistributionParameter("rate", POSITIVE),), POSITIVE, reparameterised=True),
+        Distribution(
+            "StudentT", (DistributionParameter("df", POSITIVE), _LOC, _SCALE), REAL, reparameterised=True, ours=True
+        ),
+        Distribution("LogNormal", (_LOC, _SCALE), POSITIVE, reparameterised=True, ours=True),
+        Distribution(
+            "Exponential", (DistributionParameter("rate", POSITIVE),), POSITIVE, reparameterised=True, ours=True
+        ),
         Distribution(
             "Gamma",
             (DistributionParameter("concentration", POSITIVE), DistributionParameter("rate", POSITIVE)),
             POSITIVE,
             reparameterised=True,
+            ours=True,
         ),
         Distribution(
             "Beta",
             (DistributionParameter("concentration1", POSITIVE), DistributionParameter("concentration0", POSITIVE)),
             UNIT,
             reparameterised=True,
+            ours=True,
         ),
         Distribution(
             "Dirichlet",
             (DistributionParameter("concentration", POSITIVE),),
             SIMPLEX,
             reparameterised=True,
+            ours=True,
         ),
         Distribution("Bernoulli", (_LOGITS,), BINARY),
         Distribution("Categorical", (DistributionParameter("logits", size="K"),), AnyFinite()),
@@ -107,12 +114,13 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             Every(Ordinal),
             ours=True,
         ),
-        Distribution("Poisson", (DistributionParameter("rate", POSITIVE),), NATURAL),
-        Distribution("Geometric", (_LOGITS,), NATURAL),
+        Distribution("Poisson", (DistributionParameter("rate", POSITIVE),), NATURAL, ours=True),
+        Distribution("Geometric", (_LOGITS,), NATURAL, ours=True),
         Distribution(
             "NegativeBinomial",
             (DistributionParameter("total_count", POSITIVE), DistributionParameter("logits")),
             NATURAL,
+            ours=True,
         ),
         Distribution(
             "DiscretizedLogistic",
@@ -123,10 +131,12 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     )
 }
 
-# Pairs (q, p) whose Kullback-Leibler divergence torch has in closed form.
+# Pairs (q, p) whose Kullback-Leibler divergence is known in closed form; all of one family that torch has are here.
 CLOSED_KL = {
     ("Normal", "Normal"),
     ("Laplace", "Laplace"),
+    ("Cauchy", "Cauchy"),
+    ("LogNormal", "LogNormal"),
     ("Gamma", "Gamma"),
     ("Exponential", "Exponential"),
     ("Beta", "Beta"),
@@ -134,6 +144,7 @@ CLOSED_KL = {
     ("Bernoulli", "Bernoulli"),
     ("Categorical", "Categorical"),
     ("Poisson", "Poisson"),
+    ("Geometric", "Geometric"),
 }
 
 

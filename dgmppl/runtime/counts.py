@@ -70,4 +70,11 @@ def _kl_poisson(p: Poisson, q: Poisson) -> Tensor:
     return in_double(p, q, td.Poisson, "rate")
 
 
+@register_kl(Geometric, Geometric)
+def _kl_geometric(p: Geometric, q: Geometric) -> Tensor:
+    """``E[x] = exp(-logits)`` failures and one success."""
+    failure = F.logsigmoid(-p.logits) - F.logsigmoid(-q.logits)
+    return F.logsigmoid(p.logits) - F.logsigmoid(q.logits) + (-p.logits).exp() * failure
+
+
 __all__ = ["Geometric", "NegativeBinomial", "Poisson"]

@@ -6,10 +6,13 @@ import math
 
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from dgmppl import runtime
-from dgmppl.runtime import GAMES, GenerativeModel, gibbs, gradient_penalty, langevin
+from dgmppl.runtime import GAMES, Chain, GenerativeModel, Start, gibbs, gradient_penalty, langevin
+from dgmppl.runtime.chains import Diverged
+from dgmppl.runtime.samplers import reflect
 
 
 def test_every_exported_name_exists_once() -> None:
@@ -62,6 +65,56 @@ def test_langevin_finds_the_moments_of_a_gaussian() -> None:
     torch.testing.assert_close(x.std(0), scale, atol=0.1, rtol=0)
     clamped = langevin(energy, torch.zeros(100, 2), 20, step, 1.0, low=-1, high=1)
     assert clamped.abs().max() == 1
+
+
+def test_langevin_on_an_interval_draws_from_the_energy_and_does_not_stay_on_the_bounds() -> None:
+    """p(x) proportional to exp(-a x) on [-1, 1], whose distribution function is elementary."""
+    torch.manual_seed(0)
+    a = torch.tensor([2.0, -1.0])
+    step = 0.0025
+    start = 2 * torch.rand(4000, 2) - 1
+    x = langevin(lambda x: x @ a, start, 1200, step, math.sqrt(2 * step), low=-1, high=1).double()
+    for k in range(2):
+        rate = a[k].item()
+        uniform = (math.exp(rate) - torch.exp(-rate * x[:, k])) / (math.exp(rate) - math.exp(-rate))
+        assert stats.kstest(uniform.numpy(), "uniform").pvalue > 1e-3
+    assert (x.abs() == 1).double().mean() < 1e-3
+
+
+def test_langevin_of_positive_values_draws_from_the_energy() -> None:
+    torch.manual_seed(0)
+    step = 0.0025
+    x = langevin(lambda x: 2 * x.sum(-1), torch.rand(3000, 1), 2400, step, math.sqrt(2 * step), low=1e-6)
+    assert stats.kstest(x.double().squeeze(-1).numpy(), stats.expon(scale=0.5).cdf).pvalue > 1e-3
+
+
+def test_reflection_folds_any_number_into_the_interval() -> None:
+    x = torch.tensor([-1.5, 0.2, 1.25, 3.5, -5.0])
+    torch.testing.assert_close(reflect(x, -1.0, 1.0), torch.tensor([-0.5, 0.2, 0.75, -0.5, -1.0]))
+    torch.testing.assert_close(reflect(x, 0.0, None), x.abs())
+    torch.testing.assert_close(reflect(x, None, 1.0), torch.tensor([-1.5, 0.2, 0.75, -1.5, -5.0]))
+    assert torch.equal(reflect(x, None, None), x)
+
+
+def test_a_chain_that_runs_away_says_so() -> None:
+    """exp(x^2) has no finite integral."""
+    torch.manual_seed(0)
+    step = 0.1
+    start, data = Start("real", (2,)), torch.randn(8, 2)
+
+    def sweep(x: Tensor) -> tuple[Tensor, ...]:
+        return (langevin(lambda x: -x.square().sum(-1), x, 1, step, math.sqrt(2 * step)),)
+
+    for persistent in (True, False):
+        chain = Chain(start, steps=100, persistent=persistent, chains=4)
+        with pytest.raises(Diverged, match=r"runs away: it reaches .* where the data reach"):
+            chain(sweep, data)
+    with pytest.raises(Diverged, match="runs away"):
+        Chain(start).run(sweep, 4, 100, torch.device("cpu"))
+    with pytest.raises(Diverged):
+        Chain(start)(lambda x: (x / 0,), data)
+    kept = Chain(Start("interval", (2,), -1.0, 1.0), steps=1)
+    assert torch.equal(kept(lambda x: (x,), data)[0], data)
 
 
 def test_gibbs_draws_from_a_small_boltzmann_machine() -> None:
