@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning_fabric import Fabric
 
 from dgmppl import pipeline
@@ -26,6 +27,7 @@ from dgmppl.train.batches import open_examples
 from dgmppl.train.checkpoint import damaged, read_checkpoint, write_atomically, write_checkpoint
 from dgmppl.train.compilation import compile_networks
 from dgmppl.train.contents import (
+    data_folders,
     digest,
     end_record,
     metrics_line,
@@ -59,7 +61,7 @@ from dgmppl.train.folder import (
 )
 from dgmppl.train.how import How, how_as_data, recorded_how
 from dgmppl.train.rank import is_first_process
-from dgmppl.train.runs import Run, draw, fingerprint_of, load_data, load_run, located, open_spec
+from dgmppl.train.runs import Run, draw, fingerprint_of, load_data, load_run, located, open_spec, run_data
 from dgmppl.train.signals import Request, requests_to_end
 from dgmppl.train.spans import term_spans
 
@@ -109,10 +111,13 @@ def train_spec(
         verify_writable(out)
     base = checked.path.parent if checked.path else Path()
     splits = load_data(checked, base)
+    if is_first_process():
+        for found in splits.warnings:
+            hooks.warn(replace(found, span=None))
     with _model(checked, fabric, how) as model:
         if not any(player.parameters for player in model.players()):
             raise failures.nothing_to_fit()
-        record = start_record(checked, model, splits, base, how_as_data(how, fabric))
+        record = start_record(checked, model, splits, out, how_as_data(how, fabric))
         if is_first_process():
             with new_folder(out, overwrite) as folder:
                 write_start(folder, checked, record)
@@ -131,6 +136,7 @@ def resume_run(
     hooks: Hooks | None = None,
     overrides: Sequence[str] = (),
     expected: Checked | None = None,
+    data_folder: Path | None = None,
 ) -> tuple[GenerativeModel, Run]:
     """Goes on with a run that was killed or interrupted, to the bits of one that was not.
 
@@ -141,6 +147,7 @@ def resume_run(
         how: fields of `How` that are to differ from how the run was computed before.
         overrides: new values of `train.epochs` and `train.patience`, to lengthen a run that has finished.
         expected: the spec that the run is thought to be of.
+        data_folder: where relative paths of data start from now; None: where they did, as seen from the run or at all.
 
     Raises:
         SpecError: when it is no run, or not of the spec that is expected; its spec, settings or data changed since;
@@ -160,7 +167,7 @@ def resume_run(
         headline = f"{path} was begun with --precision {recorded_how(record).precision}, which changes its results"
         raise _error("E625", headline, "leave --precision out to go on as it was begun")
     fabric = open_device(now.device, now.devices, now.precision)
-    splits = load_data(checked, Path(record.get("data_folder", path)))
+    splits = run_data(Run(path, checked, record), data_folder)
     if splits.fingerprint != fingerprint_of(record):
         help_ = "put the data back as it was, or train anew with --out"
         raise _error("E626", f"the data of {path} is not what the run was begun with", help_)
@@ -178,6 +185,7 @@ def resume_run(
     with _model(checked, fabric, now) as model:
         record = {**record, **how_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
         record["settings"] = settings_as_data(plan.settings)
+        record |= data_folders(splits, path) if "data_folder" in record else {}
         run = Run(path, checked, record)
         work = _Work(run, model, splits, fabric, hooks)
         return model, work.go_on(state["fit"] if state else None, lengthened=bool(overrides))
@@ -324,6 +332,8 @@ class _Work:
             names = self.model.data
             content = io.BytesIO()
             batch = {n: t.detach().cpu().numpy() for n, t in zip(names, error.batch, strict=True)}
+            if error.numbers:
+                batch["row" if "row" not in names else "row number"] = np.array(error.numbers)
             write_arrays(batch, self.graph, content)
             self._write(lambda: write_atomically(path / BATCH, content.getvalue()))
             self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))

@@ -6,13 +6,13 @@ from random import Random
 
 
 def permutation(features: int, seed: int, position: int = 0) -> tuple[int, ...]:
-    """A random order of the features, the same wherever it is asked for, another for each position in a flow.
+    """A random order of 0, ..., features - 1, another one for each position of a permutation in a flow.
 
-    Element k of the result is the feature that comes to place k. Uniform over the orders in which some feature moves
-    between the first half, rounded down, and the rest, which are the halves of a coupling: an order that moves none
-    would leave the same features to the next coupling. A single feature stays.
+    Feature k of the image is feature ``order[k]`` of the argument. Some feature changes sides between the halves that a
+    coupling makes, wherever there are two features or more: an order that moves none would be no permutation between
+    couplings. Equal arguments give equal orders, on every machine and in every version of Python: of its generator
+    only `random` is promised to stay as it is, so shuffling is written out (Fisher-Yates).
     """
-    # Of Python's generator only `random` is promised to stay as it is, so shuffling is written out (Fisher-Yates).
     random = Random(seed * 1_000_003 + position).random
     order = list(range(features))
     half = set(range(features // 2))

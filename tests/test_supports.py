@@ -37,6 +37,8 @@ ORACLES: list[tuple[Support, Any]] = [
     (supports.NATURAL, constraints.nonnegative_integer),
     (supports.Categorical(2), constraints.integer_interval(0, 1)),
     (supports.Categorical(5), constraints.integer_interval(0, 4)),
+    (supports.Ordinal(2), constraints.integer_interval(0, 1)),
+    (supports.Ordinal(5), constraints.integer_interval(0, 4)),
     (supports.SIMPLEX, constraints.simplex),
     (supports.SPHERE, constraints.sphere),
 ]
@@ -95,6 +97,14 @@ def test_the_link_lands_in_it(support: Support, oracle: Any) -> None:
     assert value.isfinite().all()
     for number in (value.floor(), value.ceil()) if support.discrete else (value,):
         assert inside(support, oracle, number)
+
+
+def test_numbers_that_increase() -> None:
+    raw = torch.tensor([[-1e4, -1e4, 0.0], [1.0, 1e4, 2.0], [0.0, -20.0, -20.0]])
+    assert constraints.ordered_vector.check(runtime.increasing(raw)).all()
+    values = torch.tensor([[0.0, 1.0, 2.0], [0.0, 0.0, 1.0], [3.0, 1.0, 2.0]])
+    expected = constraints.ordered_vector.check(values).numpy()
+    np.testing.assert_array_equal(supports.Increasing().contains(values.numpy()), expected)
 
 
 @every

@@ -19,6 +19,9 @@ from dgmppl.supports import (
     AnyFinite,
     AnyIntegers,
     Domain,
+    Every,
+    Increasing,
+    Ordinal,
     Support,
 )
 
@@ -98,6 +101,12 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         ),
         Distribution("Bernoulli", (_LOGITS,), BINARY),
         Distribution("Categorical", (DistributionParameter("logits", size="K"),), AnyFinite()),
+        Distribution(
+            "OrderedLogistic",
+            (DistributionParameter("predictor"), DistributionParameter("cutpoints", Increasing(), size="K-1")),
+            Every(Ordinal),
+            ours=True,
+        ),
         Distribution("Poisson", (DistributionParameter("rate", POSITIVE),), NATURAL),
         Distribution("Geometric", (_LOGITS,), NATURAL),
         Distribution(

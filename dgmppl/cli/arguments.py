@@ -29,6 +29,11 @@ def add_device(sub: argparse.ArgumentParser, default: str | None) -> None:
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default)
 
 
+def add_data_folder(sub: argparse.ArgumentParser) -> None:
+    help_ = "where the data is that the spec names by relative paths, if it was moved apart from the run"
+    sub.add_argument("--data-folder", type=path, metavar="DIR", help=help_)
+
+
 def assignment(text: str) -> str:
     name, equals, value = text.partition("=")
     if not (name.strip() and equals and value.strip()):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dgmppl.cli.arguments import FINE, Add, add_device, count, path, positive
+from dgmppl.cli.arguments import FINE, Add, add_data_folder, add_device, count, path, positive
 from dgmppl.cli.files import print_warning
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def add_commands(add: Add) -> None:
     )
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     sub.add_argument("--format", choices=("text", "json"), default="text")
+    add_data_folder(sub)
     add_device(sub, "cpu")
 
     sub = add("compare", _compare, "several runs side by side: figures, settings that differ, curves")
@@ -46,6 +47,7 @@ def add_commands(add: Add) -> None:
 
     sub = add("report", _report, "write a run's report.html anew")
     sub.add_argument("run", type=path, metavar="RUN")
+    add_data_folder(sub)
     add_device(sub, "cpu")
 
 
@@ -66,6 +68,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             measures=options.measures,
             told=status.update,
             warn=print_warning,
+            data_folder=options.data_folder,
         )
     if options.format == "json":
         data = {split: {name: figure.as_data() for name, figure in of.items()} for split, of in found.items()}
@@ -160,7 +163,7 @@ def _print_comparison(found: object) -> None:
 def _report(options: argparse.Namespace) -> int:
     from dgmppl.report.page import report_run
 
-    out, missing = report_run(options.run, options.device)
+    out, missing = report_run(options.run, options.device, options.data_folder)
     for what in missing:
         print(f"left out: {what}", file=sys.stderr)
     print(out)

@@ -8,7 +8,18 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from dgmppl.cli.arguments import FINE, SIGNALLED, Add, add_device, add_set, count, path, positive, seconds
+from dgmppl.cli.arguments import (
+    FINE,
+    SIGNALLED,
+    Add,
+    add_data_folder,
+    add_device,
+    add_set,
+    count,
+    path,
+    positive,
+    seconds,
+)
 from dgmppl.cli.files import print_warning, read_good
 from dgmppl.diagnostics import Diagnostic, SpecError
 
@@ -27,6 +38,7 @@ def add_commands(add: Add) -> None:
     )
     sub.add_argument("--seed", type=count, metavar="N", help="short for --set train.seed=N")
     sub.add_argument("--overwrite", action="store_true", help="replace RUN if it holds a run")
+    add_data_folder(sub)
     add_device(sub, None)
     sub.add_argument(
         "--devices", type=positive, metavar="N", help="processes, each with a device of its own (default 1)"
@@ -49,6 +61,8 @@ def _train(options: argparse.Namespace) -> int:
     overrides = [*options.set, *([] if options.seed is None else [f"train.seed={options.seed}"])]
     _verify_train(options)
     begun = options.resume is not None and (options.spec is None or (options.resume / "run.json").exists())
+    if options.data_folder is not None and not begun:
+        raise _misused("--data-folder is for a run that was begun", "paths of a spec start from the spec's own folder")
     checked = read_good(options.spec, overrides)[0] if options.spec else None
     from dgmppl.lifecycle import Hooks, How, extensions, read_run_spec, resume_run, train_spec
     from dgmppl.train.folder import read_record
@@ -72,7 +86,7 @@ def _train(options: argparse.Namespace) -> int:
             progress = stack.enter_context(show_progress(plan.settings.epochs if plan else 0))
             hooks = Hooks(progress.on_epoch, progress.on_step, print_warning, _say_where, options.checkpoint_every)
         if begun:
-            _, run = resume_run(out, how, hooks, set_anew, checked)
+            _, run = resume_run(out, how, hooks, set_anew, checked, options.data_folder)
         elif checked is not None:
             _, run = train_spec(checked, out, How(**how), hooks, overwrite=options.overwrite)
     if not is_first_process():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from dgmppl.data.rows import Array, Origin, Rows, Values
 from dgmppl.data.transforms import Column
-from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.diagnostics import Diagnostic, Note, SpecError
 from dgmppl.graph.scope import LARGEST
 from dgmppl.supports import Support, number_text
 
 if TYPE_CHECKING:
+    from dgmppl.data.factor_support import Impossible
     from dgmppl.graph.nodes import DataSource
     from dgmppl.supports import Type
 
@@ -55,14 +56,20 @@ def verify_classes(name: str, origin: Origin, declared: Type, source: DataSource
 
 
 def checked_blocks(
-    name: str, rows: Rows, declared: Type, source: DataSource, missing: bool = False
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """All rows as float32 in blocks, each with the position of its first row; every value is in the support.
+    name: str,
+    rows: Rows,
+    declared: Type,
+    source: DataSource,
+    missing: bool = False,
+    impossible: Sequence[Impossible] = (),
+) -> Iterator[tuple[int, Array, NDArray[np.float32]]]:
+    """All rows in blocks, each with the position of its first row, as they are and as float32; every value is in the
+    support.
 
     Where values may be missing, a row is all there or all NaN.
 
     Raises:
-        SpecError: naming the first row and column that break the type.
+        SpecError: naming the first row and column that break the type, or that the variable's factor leaves out.
     """
     for start, block in rows.blocks():
         present = np.arange(len(block))
@@ -84,7 +91,32 @@ def checked_blocks(
             if found == "nan":
                 headline = f"{headline.removesuffix(found)}{rows.origin.missing}"
             raise SpecError([Diagnostic("E506", headline, source.span, expected, help=help_)])
-        yield start, block.astype(np.float32)
+        rounded = block.astype(np.float32)
+        for excluded in impossible:
+            _verify_possible(name, rows, start, present, rounded[present], declared, source, excluded)
+        yield start, block, rounded
+
+
+def _verify_possible(
+    name: str,
+    rows: Rows,
+    start: int,
+    present: NDArray[np.int64],
+    values: NDArray[np.float32],
+    declared: Type,
+    source: DataSource,
+    excluded: Impossible,
+) -> None:
+    exact = values.astype(np.float64)
+    problem = _first(exact, excluded.test(exact), "")
+    if problem is None:
+        return
+    row, column, found, _ = problem
+    place = rows.origin.place(rows.number(start + int(present[row])), column, declared.elements)
+    headline = f"{place} is {found}, which has no place under {excluded.factor}: {excluded.why}"
+    help_ = "; ".join(part for part in (excluded.help, rows.origin.counted) if part)
+    notes = (Note(excluded.span, "whatever its parameters"),)
+    raise SpecError([Diagnostic("E506", headline, source.span, f"`{name}` is {found}", notes=notes, help=help_)])
 
 
 Problem = tuple[int, "tuple[int, ...] | None", str, str]

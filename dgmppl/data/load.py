@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.checks import checked_blocks, verify_shape
 from dgmppl.data.formats import READERS
+from dgmppl.data.precision import Distinct, collapse
 from dgmppl.data.readers import read_dataset
 from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows
 from dgmppl.data.split import Opened, SplitRule, rule_name, split_fields
@@ -24,6 +26,7 @@ from dgmppl.data.transforms import TRANSFORMS, Column
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
+    from dgmppl.data.factor_support import Impossible
     from dgmppl.graph.nodes import DataSource
     from dgmppl.supports import Type
 
@@ -39,6 +42,7 @@ def load(
     split: SplitRule | None = None,
     stream: bool | None = None,
     missing: Collection[str] = (),
+    impossible: Mapping[str, Sequence[Impossible]] | None = None,
 ) -> Splits:
     """Loads what the observed variables are declared `from`, and checks it against their types.
 
@@ -52,6 +56,7 @@ def load(
         split: the rule by which rows are split; None: as the data gives it, else 60/20/20 in order.
         stream: whether files that can be streamed are; None: those larger than 256 MiB as float32.
         missing: variables whose values may be missing in some rows (NaN), as those of `labelled(...)` may.
+        impossible: for a variable what its factor leaves out of its type (`dgmppl.data.factor_support`).
 
     Raises:
         SpecError: with a diagnostic for every variable whose data is missing or breaks its type.
@@ -70,14 +75,19 @@ def load(
     if problems:
         raise SpecError(problems)
     columns: dict[str, dict[str, Rows]] = {}
+    warnings: list[Diagnostic] = []
     digests: dict[str, str] = {}
     for name, parts in split_fields(fields, split, {name: source.span for name, source in sources.items()}).items():
         source, field = sources[name], fields[name]
         try:
-            column = _transform(Column(parts, field.low, field.high), source)
+            column = _transform(Column(parts, field.low, field.high, types[name].support.size or 0), source)
             verify_shape(name, column, types[name], source)
             may_miss = name in missing or any(transform == "labelled" for transform, _ in source.transforms)
-            columns[name], digests[name] = _read(name, column, types[name], source, may_miss)
+            excluded = (impossible or {}).get(name, ())
+            columns[name], digests[name], lost = _read(name, column, types[name], source, may_miss, excluded)
+            if source.transforms:
+                digests[name] = _digest_before(parts)
+            warnings += [lost] if lost is not None else []
         except SpecError as error:
             problems.extend(error.diagnostics)
         except (OSError, MemoryError) as error:
@@ -95,7 +105,7 @@ def load(
         "streamed": train.streamed,
     }
     together = hashlib.sha256("\n".join(f"{name} {digests[name]}" for name in sorted(digests)).encode())
-    return Splits(train, validation, test, together.hexdigest(), record)
+    return Splits(train, validation, test, together.hexdigest(), record, tuple(warnings), base)
 
 
 def _open(source: DataSource, base: Path, declared: Type, stream: bool | None) -> Opened:
@@ -167,19 +177,44 @@ def _transform(column: Column, source: DataSource) -> Column:
     return column
 
 
-def _read(name: str, column: Column, declared: Type, source: DataSource, missing: bool) -> tuple[dict[str, Rows], str]:
-    """Each split's rows as float32, checked, in memory unless they are streamed; and a digest of all of them."""
+def _read(
+    name: str, column: Column, declared: Type, source: DataSource, missing: bool, impossible: Sequence[Impossible]
+) -> tuple[dict[str, Rows], str, Diagnostic | None]:
+    """Each split's rows as float32, checked, in memory unless they are streamed; a digest of all of them; and a
+    warning where different values have become the same.
+    """
     digest = hashlib.sha256()
+    distinct = Distinct(declared.shape)
     parts: dict[str, Rows] = {}
     for split, rows in column.parts.items():
         digest.update(f"{split} {rows.count} {rows.shape} {rows.origin.classes}\n".encode())
         array = None if rows.streams else np.empty((rows.count, *rows.shape), dtype=np.float32)
-        for start, block in checked_blocks(name, rows, declared, source, missing):
-            digest.update(np.ascontiguousarray(block).data)
+        for start, block, rounded in checked_blocks(name, rows, declared, source, missing, impossible):
+            digest.update(_plain_bytes(rounded, "<f4"))
+            distinct.add(block, rounded)
             if array is not None:
-                array[start : start + len(block)] = block
-        parts[split] = rows if array is None else ArrayRows(array, rows.origin)
-    return parts, digest.hexdigest()
+                array[start : start + len(rounded)] = rounded
+        parts[split] = rows if array is None else ArrayRows(array, rows.origin, numbering=rows.numbering())
+    lost = collapse(name, distinct, declared.shape, column.parts["train"].origin, source.span)
+    return parts, digest.hexdigest(), lost
+
+
+def _digest_before(parts: Mapping[str, Rows]) -> str:
+    """A digest of values before transforms, whose constants may differ in the last digit from machine to machine."""
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        rows = parts[split]
+        digest.update(f"{split} {rows.count} {rows.shape} {rows.origin.classes}\n".encode())
+        for _, block in rows.blocks():
+            digest.update(_plain_bytes(block, "<f8"))
+    return digest.hexdigest()
+
+
+def _plain_bytes(values: NDArray[np.floating[Any]], kind: str) -> bytes:
+    """Values as bytes that are the same where the values are: there are two zeros, and many NaN."""
+    plain = values + 0.0
+    plain[np.isnan(plain)] = np.nan
+    return plain.astype(kind, copy=False).tobytes()
 
 
 def _verify_rows(

@@ -82,9 +82,13 @@ class Rows(ABC):
     def read(self, start: int, stop: int) -> Values:
         """Rows `start` to `stop`, (stop - start, *shape), of any numeric type."""
 
+    def numbering(self) -> Callable[[int], int]:
+        """The number that a row has in its origin, as a function that holds none of the values."""
+        return int
+
     def number(self, row: int) -> int:
         """The number that a row has in its origin."""
-        return row
+        return self.numbering()(row)
 
     def cuts(self) -> Sequence[int] | None:
         """Where blocks of rows begin that are best read whole; None: anywhere."""
@@ -98,15 +102,21 @@ class Rows(ABC):
 
 
 class ArrayRows(Rows):
-    """The rows of an array in memory."""
+    """The rows of an array in memory; `numbering` tells which rows of their origin they are, where not the same."""
 
-    def __init__(self, array: Values, origin: Origin, obstacle: str = "") -> None:
+    def __init__(
+        self, array: Values, origin: Origin, obstacle: str = "", numbering: Callable[[int], int] = int
+    ) -> None:
         self.array = array
         self.obstacle = obstacle or self.obstacle
+        self._numbering = numbering
         self.count, self.shape, self.origin = len(array), array.shape[1:], origin
 
     def read(self, start: int, stop: int) -> Values:
         return self.array[start:stop]
+
+    def numbering(self) -> Callable[[int], int]:
+        return self._numbering
 
 
 class SliceRows(Rows):
@@ -119,8 +129,9 @@ class SliceRows(Rows):
     def read(self, start: int, stop: int) -> Values:
         return self.rows.read(self.first + start, self.first + stop)
 
-    def number(self, row: int) -> int:
-        return self.rows.number(self.first + row)
+    def numbering(self) -> Callable[[int], int]:
+        inner, first = self.rows.numbering(), self.first
+        return lambda row: inner(first + row)
 
 
 class PickedRows(Rows):
@@ -134,8 +145,9 @@ class PickedRows(Rows):
     def read(self, start: int, stop: int) -> Values:
         return self._array[self.index[start:stop]]
 
-    def number(self, row: int) -> int:
-        return self.rows.number(int(self.index[row]))
+    def numbering(self) -> Callable[[int], int]:
+        inner, index = self.rows.numbering(), self.index
+        return lambda row: inner(int(index[row]))
 
 
 class RunRows(Rows):
@@ -156,8 +168,9 @@ class RunRows(Rows):
             start += taken
         return np.concatenate(pieces) if pieces else self.rows.read(0, 0)
 
-    def number(self, row: int) -> int:
-        return self.rows.number(self._at(row)[0])
+    def numbering(self) -> Callable[[int], int]:
+        inner = self.rows.numbering()
+        return lambda row: inner(self._at(row)[0])
 
     def _at(self, row: int) -> tuple[int, int]:
         """Where a row lies, and where its run ends."""
@@ -177,12 +190,12 @@ class MappedRows(Rows):
     def read(self, start: int, stop: int) -> Values:
         return self.function(self.rows.read(start, stop).astype(np.float64, copy=False))
 
-    def number(self, row: int) -> int:
-        return self.rows.number(row)
+    def numbering(self) -> Callable[[int], int]:
+        return self.rows.numbering()
 
 
 class MaskedRows(Rows):
-    """Rows of which only some are given; the others are missing (NaN)."""
+    """Rows of which only some are given; the others are missing (NaN). An infinite value stays, to be named."""
 
     def __init__(self, rows: Rows, given: NDArray[np.bool_]) -> None:
         self.rows, self.given = rows, given
@@ -190,8 +203,9 @@ class MaskedRows(Rows):
 
     def read(self, start: int, stop: int) -> Values:
         values = self.rows.read(start, stop).astype(np.float64)  # a copy
-        values[~self.given[start:stop]] = np.nan
+        hidden = ~self.given[start:stop] & ~np.isinf(values).reshape(len(values), -1).any(axis=1)
+        values[hidden] = np.nan
         return values
 
-    def number(self, row: int) -> int:
-        return self.rows.number(row)
+    def numbering(self) -> Callable[[int], int]:
+        return self.rows.numbering()

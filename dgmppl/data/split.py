@@ -16,6 +16,12 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 if TYPE_CHECKING:
     from dgmppl.source import Span
 
+# What parts of a data set are called, in folders and in libraries; letters in any case.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 DEFAULT_SIZES = (0.6, 0.2, 0.2)
 # Rows of a streamed file are shuffled in blocks of at most so many, and in so many blocks at least where it has them.
 _LARGEST_BLOCK, _MOST_BLOCKS, _FEWEST_BLOCKS = 1024, 256, 10

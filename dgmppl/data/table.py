@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from dgmppl.data.rows import Rows, block_rows
 from dgmppl.diagnostics import Diagnostic, SpecError
 
+# Numbers of a value that are shown one by one.
+_LISTED = 6
 SPLITS = ("train", "validation", "test")
 
 
@@ -44,6 +48,17 @@ class Table:
     def block_rows(self) -> int:
         return min((block_rows(rows.shape) for rows in self.columns.values()), default=1)
 
+    def number(self, row: int) -> int:
+        """The number of a row in the file that the first variable is read from, as messages count it."""
+        rows = next(iter(self.columns.values()))
+        return rows.origin.first + rows.number(row)
+
+    def describe(self, row: int) -> str:
+        """A row by its place in the files and its values: `row 1234 of x.npy (x = 0)`."""
+        places = dict.fromkeys(rows.origin.place(rows.number(row)) for rows in self.columns.values())
+        values = (f"{name} = {_short(value[0])}" for name, value in self.read(row, row + 1).items())
+        return f"{' and '.join(islice(places, 2))} ({', '.join(islice(values, 4))})"
+
     def read(self, start: int, stop: int) -> dict[str, NDArray[np.float32]]:
         """Rows `start` to `stop` of each variable, (n, *shape). Arrays of a table in memory are views of it.
 
@@ -61,6 +76,17 @@ class Table:
         return found
 
 
+def _short(value: NDArray[np.float32]) -> str:
+    """A value as text: a number, a short list, or the smallest and largest of many numbers."""
+    if value.size > _LISTED:
+        return f"{list(value.shape)} from {value.min():g} to {value.max():g}"
+    return (
+        str(np.array2string(value, separator=", ", formatter={"float_kind": lambda v: f"{v:g}"}))
+        if value.shape
+        else f"{value:g}"
+    )
+
+
 @dataclass(frozen=True)
 class Splits:
     """The data of a model by split.
@@ -68,6 +94,8 @@ class Splits:
     Attributes:
         fingerprint: digest of all values in their split, by which changed data is noticed.
         rule: how rows were split: "rule" ("ordered", "shuffled", "given"), "sizes" in rows, "seed", "streamed".
+        warnings: what is odd about the values, and no error.
+        folder: where relative paths of files started from.
     """
 
     train: Table
@@ -75,6 +103,8 @@ class Splits:
     test: Table
     fingerprint: str
     rule: Mapping[str, Any]
+    warnings: tuple[Diagnostic, ...] = ()
+    folder: Path = Path()
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

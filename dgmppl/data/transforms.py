@@ -1,14 +1,15 @@
 """What the transforms around a field, as in `threshold(digits.image, 8)`, do to its rows.
 
 To add one, list it in `TRANSFORMS` here and in `dgmppl.catalogue.transforms`. A transform maps a whole
-`Column`, all splits of one field, because some take their constants from the data. Missing values (NaN) stay missing.
+`Column`, all splits of one field, because some take their constants from the data. Missing values (NaN) stay missing,
+and infinite ones infinite, so that the check of all values, which comes last, names them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,11 +21,15 @@ _LABELLED_SEED = 0
 
 @dataclass(frozen=True)
 class Column:
-    """One field, split; `low` and `high` bound its values where its declaration says so."""
+    """One field, split; `low` and `high` bound its values where its declaration says so.
+
+    `classes` is how many values the variable can have that is read from it; 0 where that is no finite number.
+    """
 
     parts: Mapping[str, Rows]
     low: float | None = None
     high: float | None = None
+    classes: int = 0
 
     def map(
         self,
@@ -33,7 +38,8 @@ class Column:
         high: float | None = None,
         shape: tuple[int, ...] | None = None,
     ) -> Column:
-        return Column({name: MappedRows(rows, function, shape) for name, rows in self.parts.items()}, low, high)
+        parts = {name: MappedRows(rows, function, shape) for name, rows in self.parts.items()}
+        return Column(parts, low, high, self.classes)
 
     def span(self) -> tuple[float, float]:
         """The declared bounds; where there are none, the extremes of all rows."""
@@ -55,12 +61,13 @@ def _rescale(column: Column, low: float, high: float) -> Column:
         what = f"all values are {start:g}" if end == start else "there are no values"
         raise ValueError(f"{what}, so there is no range to map onto {low:g} to {high:g}")
     # Clipped because a bound must not be missed by a rounding error.
-    return column.map(lambda v: np.clip(low + (v - start) * ((high - low) / (end - start)), low, high), low, high)
+    scale = (high - low) / (end - start)
+    return column.map(lambda v: np.where(np.isinf(v), v, np.clip(low + (v - start) * scale, low, high)), low, high)
 
 
 def _threshold(column: Column, at: float) -> Column:
     """1 where the value is `at` or more, else 0."""
-    return column.map(lambda v: np.where(np.isnan(v), np.nan, (v >= at).astype(np.float64)), 0.0, 1.0)
+    return column.map(lambda v: np.where(np.isfinite(v), (v >= at).astype(np.float64), v), 0.0, 1.0)
 
 
 def _standardize(column: Column) -> Column:
@@ -102,8 +109,8 @@ def _flatten(column: Column) -> Column:
 def _labelled(column: Column, n: float) -> Column:
     """Keeps the value in n of the training rows, the same number of each class; it is missing in the others.
 
-    Which rows keep it follows from a fixed seed. Where a class has too few rows, the others have more. Values
-    that are no classes are kept in n rows at random.
+    Which rows keep it follows from a fixed seed. Where a class has too few rows, the others have more. Of a variable
+    that is no class, n rows at random keep theirs, though its values may be whole numbers.
     """
     train, kept = column.parts["train"], int(n)
     values = train.read(0, train.count)
@@ -112,7 +119,7 @@ def _labelled(column: Column, n: float) -> Column:
         raise ValueError(f"{kept} labels are asked for, and {there.sum()} training rows have one")
     order = np.random.default_rng(_LABELLED_SEED).permutation(train.count)
     order = order[there[order]]
-    if not train.shape:
+    if not train.shape and column.classes:
         classes, codes = np.unique(values[order], return_inverse=True)
         if np.array_equal(classes, np.round(classes)):
             if kept < len(classes):
@@ -125,7 +132,7 @@ def _labelled(column: Column, n: float) -> Column:
             order = order[np.lexsort((codes, turn))]
     given = np.zeros(train.count, dtype=np.bool_)
     given[order[:kept]] = True
-    return Column({**column.parts, "train": MaskedRows(train, given)}, column.low, column.high)
+    return replace(column, parts={**column.parts, "train": MaskedRows(train, given)})
 
 
 # The numbers that each takes are in dgmppl.catalogue.transforms, where a spec is checked against them.

@@ -33,8 +33,8 @@ CODES: dict[str, Code] = {
     ),
     "E506": Code(
         "value outside the declared support",
-        "Some value of the data is not among those that the variable's type allows; the first is "
-        "named by row and column, both counted from 0.",
+        "Some value of the data is not among those that the variable's type allows, or its factor gives it density 0 "
+        "whatever its parameters are; the first is named by row and column, both counted from 0.",
         "Every objective takes the declared support for granted: a density of another support "
         "would be fitted to numbers that mean something else. Declare what the data holds, or "
         "transform it: threshold(field, t) is 1 where the value is t or more, rescale(field, "
@@ -105,5 +105,14 @@ CODES: dict[str, Code] = {
         "with data is run.",
         "",
         "",
+    ),
+    "W521": Code(
+        "values that become the same in single precision",
+        "Values that differ in the data are the same once they are rounded to single precision, in which models are "
+        "fitted and data is held.",
+        "Single precision has 24 binary digits: beside 1.7 billion, its next number is 128 away. What is far from "
+        "zero, for its spread, is centred first: standardize(field) is computed in double precision.",
+        'observed t : real from "seconds_since_1970.npy"',
+        'observed t : real from standardize("seconds_since_1970.npy")',
     ),
 }

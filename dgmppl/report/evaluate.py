@@ -24,7 +24,7 @@ from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.device import seeded
 from dgmppl.train.figures import CHUNK, Estimate, Moments, Rows, chunks_of, evaluate_figures
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
-from dgmppl.train.runs import Run, changed_data, draw, load_data, load_run, located, unfinished
+from dgmppl.train.runs import Run, changed_data, draw, load_run, located, run_data, unfinished
 
 Data = Sequence[Tensor] | Rows
 
@@ -61,6 +61,7 @@ def evaluate(
     measures: bool | None = None,
     told: Callable[[str], None] = lambda what: None,
     warn: Callable[[Diagnostic], None] = lambda diagnostic: None,
+    data_folder: Path | None = None,
 ) -> Evaluation:
     """The figures of a run's model by split and name.
 
@@ -72,6 +73,7 @@ def evaluate(
         measures: also measure samples against rows; None: where no likelihood or bound of it can be given.
         told: called with what comes next, in a few words.
         warn: told when the run has not finished, or its data is no longer what it was fitted to.
+        data_folder: where relative paths of data start from; None: see `dgmppl.train.runs.run_data`.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -80,7 +82,7 @@ def evaluate(
     model, run = load_run(path, device)
     graph, plan = parts(run.checked)
     tighter = _importance_model(model, run, importance) if importance is not None else None
-    data = load_data(run.checked, Path(run.record.get("data_folder", path)))
+    data = run_data(run, data_folder)
     for found_odd in (unfinished(run), changed_data(run, data)):
         if found_odd is not None:
             warn(found_odd)

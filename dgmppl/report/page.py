@@ -20,7 +20,7 @@ from dgmppl.report.style import POLICY, STYLE
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.device import seeded
 from dgmppl.train.folder import WEIGHTS, read_record
-from dgmppl.train.runs import Run, load_data, load_run, located, open_spec
+from dgmppl.train.runs import Run, load_run, located, open_spec, run_data
 
 PAGE = "report.html"
 
@@ -72,7 +72,7 @@ def write_report(folder: Path, model: GenerativeModel | None, run: Run, splits: 
     return out
 
 
-def report_run(path: Path, device: str = "cpu") -> tuple[Path, tuple[str, ...]]:
+def report_run(path: Path, device: str = "cpu", data_folder: Path | None = None) -> tuple[Path, tuple[str, ...]]:
     """Writes the page of a run anew, whatever state the run is in.
 
     Returns:
@@ -93,7 +93,7 @@ def report_run(path: Path, device: str = "cpu") -> tuple[Path, tuple[str, ...]]:
         run = Run(path, open_spec(path, record, record["overrides"]), record)
         missing += [d.headline for d in error.diagnostics]
     try:
-        splits = load_data(run.checked, Path(str(run.record.get("data_folder", path))))
+        splits = run_data(run, data_folder)
     except SpecError as error:
         missing += [d.headline for d in error.diagnostics]
     with located(run.checked):

@@ -105,7 +105,7 @@ class Report:
         elif source.field == LABEL or not FORMATS[format_of(source.dataset)].named:
             return None
         label = DataSource(source.dataset, LABEL, source.is_file)
-        folder = Path(str(self.history.record.get("data_folder", self.history.path)))
+        folder = self.splits.folder if self.splits is not None else self.history.path
         try:
             return load({LABEL: label}, {LABEL: declared}, folder, split=self.plan.settings.split).test
         except SpecError:

@@ -23,6 +23,7 @@ from dgmppl.report.units import BITS, likelihood
 from dgmppl.supports import number_text
 from dgmppl.train.batches import open_examples
 from dgmppl.train.figures import Estimate
+from dgmppl.train.runs import fingerprint_of
 
 DASH = "–"
 
@@ -213,10 +214,10 @@ def data(report: Report) -> Html | None:
         for name, texts in report.splits.classes.items():
             rows += [(f"classes of {name}", ", ".join(f"{k} {text}" for k, text in enumerate(texts)))]
     rows += [("split", _rule_text(rule))] if rule else []
-    rows += [("fingerprint", tag("code", f))] if (f := history.text("data", "fingerprint")) else []
-    rows += [("folder", tag("code", f))] if (f := history.text("data_folder")) else []
+    for name, text in (("fingerprint", history.text("data", "fingerprint")), ("folder", history.text("data_folder"))):
+        rows += [(name, tag("code", text))] if text else []
     note = None
-    if report.splits is not None and f and f != report.splits.fingerprint:
+    if report.splits is not None and fingerprint_of(history.record) not in (None, report.splits.fingerprint):
         text = "The data is no longer what the run was fitted to. Figures are the run's own; rows are as they are now."
         note = tag("p", text, class_="note")
     return join([table(("variable", "type", "from"), sources), pairs(rows), note])

@@ -33,6 +33,7 @@ from dgmppl.runtime.densities import (
     IntegerCategorical,
     Logistic,
     Mixture,
+    OrderedLogistic,
     Pushforward,
 )
 from dgmppl.runtime.distributions import (
@@ -53,6 +54,7 @@ from dgmppl.runtime.functions import (
     bounded,
     concat,
     enumerate_binary,
+    increasing,
     log_mean_exp,
     one_hot,
     positive,
@@ -108,6 +110,7 @@ __all__ = [
     "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
+    "OrderedLogistic",
     "Part",
     "Permute",
     "Player",
@@ -133,6 +136,7 @@ __all__ = [
     "gradient_penalty",
     "importance_bound",
     "impute",
+    "increasing",
     "kl_divergence",
     "langevin",
     "log_mean_exp",

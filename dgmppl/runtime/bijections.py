@@ -151,9 +151,8 @@ class Coupling(Bijection):
 
     a is the first half of the features (rounded down), b the rest. Without a scale it is the additive
     coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
-    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). On a range
-    of K integers from low the shift goes round it, ``y_b = low + (x_b - low + round(t(x_a))) mod K`` (Tran et al.,
-    2019, Sec. 4.1), which is a bijection of the range.
+    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). Of the
+    integers low to low + size - 1 it is one modulo size: ``y_b = low + (x_b - low + round(t(x_a))) mod size``.
 
     Args:
         features: number of features D, at least 2.
@@ -412,10 +411,12 @@ class Elementwise(Bijection):
         return self.image(x), sum_last(self.log_slope(x), self.rank)
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        wrong = (y <= self.low) | y.isposinf() if self.high is None else (y <= self.low) | (y >= self.high)
         x = recall(y, self.name)
+        if x is not None:
+            return x, -sum_last(self.log_slope(x), self.rank)
+        wrong = (y <= self.low) | y.isposinf() if self.high is None else (y <= self.low) | (y >= self.high)
         # A number inside stands in for what has no preimage: an infinity would make gradients NaN.
-        x = preimages.invert(y.masked_fill(wrong, 0.5), self.name) if x is None else x.masked_fill(wrong, 0.0)
+        x = preimages.invert(y.masked_fill(wrong, 0.5), self.name)
         return x, sum_last((-self.log_slope(x)).masked_fill(wrong, -torch.inf), self.rank)
 
 

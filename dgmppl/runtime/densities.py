@@ -12,7 +12,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from dgmppl.runtime.bijections import Bijection
-from dgmppl.runtime.distributions import Size, Unchecked, log_prob_of_index
+from dgmppl.runtime.distributions import Categorical, Size, Unchecked, log_prob_of_index
 from dgmppl.runtime.preimages import carry
 from dgmppl.runtime.special import outside
 
@@ -105,11 +105,28 @@ class DiscretizedLogistic(_LocationScale):
         lower = (value - 0.5 - self.loc) / self.scale
         below, above = F.logsigmoid(upper), F.logsigmoid(-lower)
         log_prob = below + above + torch.log(-torch.expm1(-1.0 / self.scale))
-        if self.low is not None:
-            log_prob = torch.where(value <= self.low, below, log_prob)
-        if self.high is not None:
-            log_prob = torch.where(value >= self.high, above, log_prob)
+        if self.low is None or self.high is None:
+            return log_prob.masked_fill(outside(value, whole=True), -torch.inf)
+        log_prob = torch.where(value <= self.low, below, torch.where(value >= self.high, above, log_prob))
         return log_prob.masked_fill(outside(value, self.low, self.high, whole=True), -torch.inf)
+
+
+class OrderedLogistic(Categorical):
+    r"""Ordered classes 0..K-1 by cumulative logits, the proportional odds model (McCullagh, 1980).
+
+    ``P(x <= k) = sigmoid(cutpoints_k - predictor)``: one logistic variable around the predictor, cut into K pieces.
+    With b and a the ends of a piece less the predictor, its logarithm is computed as
+    ``log sigmoid(b) + log sigmoid(-a) + log(1 - exp(a - b))``, which loses no digits in the tails.
+
+    Args:
+        predictor: ``(...)``.
+        cutpoints: increasing, ``(..., K-1)``.
+    """
+
+    def __init__(self, predictor: Tensor | float, cutpoints: Tensor) -> None:
+        between = cutpoints - torch.as_tensor(predictor).unsqueeze(-1)
+        upper, lower = F.pad(between, (0, 1), value=torch.inf), F.pad(between, (1, 0), value=-torch.inf)
+        super().__init__(logits=F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper)))
 
 
 class IntegerCategorical(_Density):
@@ -292,5 +309,6 @@ __all__ = [
     "IntegerCategorical",
     "Logistic",
     "Mixture",
+    "OrderedLogistic",
     "Pushforward",
 ]

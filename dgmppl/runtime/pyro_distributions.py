@@ -19,6 +19,10 @@ class IntegerCategorical(densities.IntegerCategorical, TorchDistributionMixin):
     to_event = TorchDistributionMixin.to_event
 
 
+class OrderedLogistic(densities.OrderedLogistic, TorchDistributionMixin):
+    to_event = TorchDistributionMixin.to_event
+
+
 class Mixture(densities.Mixture, TorchDistributionMixin):
     to_event = TorchDistributionMixin.to_event
 
@@ -37,5 +41,6 @@ __all__ = [
     "IntegerCategorical",
     "Logistic",
     "Mixture",
+    "OrderedLogistic",
     "Pushforward",
 ]

@@ -3,11 +3,11 @@
 To add one: a subclass of `Support`, its line in `SUPPORTS`, and its oracle in `tests/test_supports.py`.
 """
 
-from dgmppl.supports.base import AnyFinite, AnyIntegers, Domain, Function, Noise, Support, number_text
-from dgmppl.supports.classes import Categorical
+from dgmppl.supports.base import AnyFinite, AnyIntegers, Domain, Every, Function, Noise, Support, number_text
+from dgmppl.supports.classes import Categorical, Ordinal
 from dgmppl.supports.continuous import Interval, Positive, Real, Unit
 from dgmppl.supports.types import Type, real
-from dgmppl.supports.vectors import Simplex, Sphere
+from dgmppl.supports.vectors import Increasing, Simplex, Sphere
 from dgmppl.supports.whole import Binary, Integers, Natural
 
 # In the order of the reference.
@@ -22,6 +22,7 @@ SUPPORTS: dict[str, type[Support]] = {
         Integers,
         Natural,
         Categorical,
+        Ordinal,
         Simplex,
         Sphere,
     )
@@ -51,11 +52,14 @@ __all__ = [
     "Binary",
     "Categorical",
     "Domain",
+    "Every",
     "Function",
+    "Increasing",
     "Integers",
     "Interval",
     "Natural",
     "Noise",
+    "Ordinal",
     "Positive",
     "Real",
     "Simplex",

@@ -263,3 +263,19 @@ class AnyIntegers(Domain):
 
     def written(self) -> tuple[str, ...]:
         return ("integer", "integer(a..b)")
+
+
+@dataclass(frozen=True)
+class Every(Domain):
+    """A support with any arguments: `ordinal(K)` for every K."""
+
+    kind: type[Support]
+
+    def same_values_as(self, support: Support) -> bool:
+        return type(support) is self.kind
+
+    def domain_text(self) -> str:
+        return self.kind.word
+
+    def written(self) -> tuple[str, ...]:
+        return tuple(form.text for form in self.kind.forms)

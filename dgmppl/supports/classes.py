@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dgmppl.supports.base import Form, Function, Noise, Support
+from dgmppl.supports.continuous import SCALED, to_unit_range
 
 if TYPE_CHECKING:
     from dgmppl.supports.base import Mask, Values
@@ -55,3 +56,23 @@ class Categorical(Support):
     @property
     def noise(self) -> Noise:
         return Noise("integers", self.low, self.high)
+
+
+class Ordinal(Categorical):
+    """K classes in order, 0 to K - 1, of which only the order says anything."""
+
+    word = "ordinal"
+    forms = (Form("ordinal(K)", "0 to K - 1, in order", SCALED, finite=True),)
+    takes_text = False  # texts come in the order of their letters
+
+    @property
+    def link(self) -> Function:  # type: ignore[override]
+        return Function("bounded", (0.0, self.high or 0.0))
+
+    @property
+    def embedding(self) -> Function:
+        return to_unit_range(0.0, self.high or 0.0)
+
+    @property
+    def width(self) -> int:
+        return 1

@@ -60,3 +60,20 @@ class Sphere(Support):
     @property
     def noise(self) -> None:
         return None
+
+
+class Increasing(Support):
+    """Vectors whose numbers increase: a constraint of parameters, which no variable has."""
+
+    word, forms = "increasing", ()
+    condition = "increasing"
+    event_rank, smooth = 1, False
+
+    def contains(self, values: Values) -> Mask:
+        steps = values[..., 1:] - values[..., :-1]
+        inside: Mask = steps.min(-1) > 0
+        return inside
+
+    @property
+    def link(self) -> Function:
+        return Function("increasing")

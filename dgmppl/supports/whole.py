@@ -74,6 +74,10 @@ class Integers(_Whole):
         return f"{self.word}({number_text(self.low)}..{number_text(self.high)})"
 
     @property
+    def expected(self) -> str:
+        return super().expected if self.finite else "expected a whole number"
+
+    @property
     def posterior(self) -> str:  # type: ignore[override]
         return "Categorical" if self.finite else ""
 
@@ -96,6 +100,7 @@ class Natural(_Whole):
     word = "natural"
     forms = (Form("natural", "counts: 0, 1, 2, ..."),)
     landing = "round what is positive: floor(exp(...))"
+    expected = "expected a whole number from 0"
 
     def __init__(self) -> None:
         super().__init__(low=0.0)

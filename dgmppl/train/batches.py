@@ -34,16 +34,25 @@ class Examples(Protocol):
         """All rows in order, `size` at a time."""
         ...
 
+    def number(self, row: int) -> int:
+        """The number of a row in its file."""
+        ...
+
+    def describe(self, row: int) -> str:
+        """A row by its place in the files and its values."""
+        ...
+
 
 class MemoryExamples:
     """Tensors that lie on the device, taken by index.
 
     Args:
         tensors: each (rows, ...).
+        table: where they come from, where that is known.
     """
 
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self.tensors = list(tensors)
+    def __init__(self, tensors: Sequence[Tensor], table: Table | None = None) -> None:
+        self.tensors, self.table = list(tensors), table
         self.count = len(self.tensors[0])
 
     def order(self, generator: torch.Generator) -> Iterator[Tensor]:
@@ -55,6 +64,12 @@ class MemoryExamples:
     def chunks(self, size: int) -> Iterator[list[Tensor]]:
         for start in range(0, self.count, size):
             yield [tensor[start : start + size] for tensor in self.tensors]
+
+    def number(self, row: int) -> int:
+        return row if self.table is None else self.table.number(row)
+
+    def describe(self, row: int) -> str:
+        return f"row {row}" if self.table is None else self.table.describe(row)
 
 
 class StreamedExamples:
@@ -108,13 +123,19 @@ class StreamedExamples:
             read = self.table.read(start, min(start + size, self.count))
             yield [torch.from_numpy(read[name]).to(self.device) for name in self.names]
 
+    def number(self, row: int) -> int:
+        return self.table.number(row)
+
+    def describe(self, row: int) -> str:
+        return self.table.describe(row)
+
 
 def open_examples(table: Table, names: Sequence[str], device: torch.device) -> Examples:
     """The rows of a split: on the device at once, or read from disk as they are needed where the table is streamed."""
     if table.streamed:
         return StreamedExamples(table, names, device)
     read = table.read(0, len(table))
-    return MemoryExamples([torch.from_numpy(read[name]).to(device) for name in names])
+    return MemoryExamples([torch.from_numpy(read[name]).to(device) for name in names], table)
 
 
 def batches_of(rows: Examples, generator: torch.Generator, size: int) -> Iterator[Tensor]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,13 +41,11 @@ Record = dict[str, Any]
 _PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
 
 
-def start_record(
-    checked: Checked, model: GenerativeModel, splits: Splits, base: Path, how: Mapping[str, Any]
-) -> Record:
+def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: Path, how: Mapping[str, Any]) -> Record:
     """`run.json` as a fit begins: what opening the run and going on with it need.
 
     Args:
-        base: the folder that relative data paths start from; kept where the data is a file.
+        out: the folder of the run.
         how: device, devices, precision and whether the networks are compiled.
     """
     graph, plan = parts(checked)
@@ -58,7 +58,7 @@ def start_record(
         "spec": Path(checked.source.name).name,
         "spec_digest": digest(format_spec(checked.source.text)),
         "overrides": list(checked.overrides),
-        **({"data_folder": str(base.resolve())} if from_files else {}),
+        **(data_folders(splits, out) if from_files else {}),
         "data": {
             "fingerprint": splits.fingerprint,
             "split": dict(splits.rule),
@@ -70,6 +70,17 @@ def start_record(
         "criterion": model.criterion,
         "versions": _versions(),
     }
+
+
+def data_folders(splits: Splits, out: Path) -> Record:
+    """The folder that relative data paths start from, and the way there from the run: what lies beside a run moves
+    with it.
+    """
+    base = splits.folder.resolve()
+    found = {"data_folder": str(base)}
+    with suppress(ValueError):  # on another drive
+        found["data_folder_relative"] = Path(os.path.relpath(base, out.resolve())).as_posix()
+    return found
 
 
 def end_record(record: Mapping[str, Any], state: str, result: Fit, figures: Figures) -> Record:

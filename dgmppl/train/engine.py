@@ -132,7 +132,8 @@ class Fitting:
                 self._end_epoch()
                 watch.epoch(self.epochs[-1])
             if self.epochs and self.best_epoch == 0:
-                raise failures.never_finite(self.model.criterion or "", self.epochs[-1].validation)
+                last = self.epochs[-1].validation
+                raise failures.never_finite(self.model.criterion or "", last, self.model, self.validation)
             self._keep(watch)
         finally:
             self.model.observer = None
@@ -184,7 +185,7 @@ class Fitting:
                 break
             here = loss.item()
             if not math.isfinite(here):
-                bad = failures.Bad(player.name, here, batch, self.terms)
+                bad = failures.Bad(player.name, here, batch, self.terms, index[own].tolist())
                 break
             if not loss.requires_grad:
                 raise failures.nothing_to_fit()
@@ -198,7 +199,8 @@ class Fitting:
             if found is not None:
                 bad = self.processes.share(bad, found)
         if bad is not None:
-            raise failures.not_finite(self.model, bad, len(self.epochs) + 1, self.spans, self.finite_weights)
+            epoch = len(self.epochs) + 1
+            raise failures.not_finite(self.model, bad, self.train, epoch, self.spans, self.finite_weights)
         if self.processes.count > 1:
             self.processes.add(side.gradient)
         if self.settings.clip is not None:

@@ -214,8 +214,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     if record.get("state") not in STATES:
         headline = f"{path} has the state {record.get('state')!r}, not one of {', '.join(STATES)}"
         raise _error("E603", headline, "was it edited since? interrupted is the state of a run that can go on")
-    if not isinstance(record.get("data_folder", "."), str):
-        raise _error("E603", f"the data_folder of {path} is not a text")
+    for name in ("data_folder", "data_folder_relative"):
+        if not isinstance(record.get(name, "."), str):
+            raise _error("E603", f"the {name} of {path} is not a text")
     return record
 
 

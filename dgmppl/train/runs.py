@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl import pipeline
+from dgmppl.data.factor_support import impossible_values
 from dgmppl.data.load import load
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -180,9 +181,54 @@ def load_data(checked: Checked, base: Path) -> Splits:
             split=plan.settings.split,
             stream=plan.settings.stream,
             missing=[v.name for v in graph.partial],
+            impossible={v.name: impossible_values(graph, v.name) for v in graph.data},
         )
     except SpecError as error:
         raise SpecError(error.diagnostics, checked.source) from None
+
+
+def run_data(run: Run, folder: Path | None = None) -> Splits:
+    """The data of a run, from where it was found when the run was begun.
+
+    A folder that holds the spec, its data and the run may have been renamed or copied since: the data is looked for
+    where it lies as seen from the run, then in the folder where it lay. What the run was fitted to comes first.
+
+    Args:
+        folder: where relative paths start from instead.
+
+    Raises:
+        SpecError: when it is in none of them, or breaks its type.
+    """
+    if folder is not None:
+        return load_data(run.checked, folder)
+    whole, relative = run.record.get("data_folder"), run.record.get("data_folder_relative")
+    places = [run.path / relative] if relative is not None else []
+    places += [Path(whole)] if whole is not None else []
+    found: list[Splits] = []
+    wrong: list[SpecError] = []
+    places = places or [run.path]
+    for place in dict.fromkeys(p.resolve() for p in places):
+        try:
+            splits = load_data(run.checked, place)
+        except SpecError as error:
+            wrong.append(error)
+            continue
+        if changed_data(run, splits) is None:
+            return splits
+        found.append(splits)
+    if found:
+        return found[0]
+    # A file that is there and cannot be used says more than one that is not there.
+    told = next((error for error in wrong if any(d.code != "E503" for d in error.diagnostics)), wrong[-1])
+    graph, _ = parts(run.checked)
+    gone = {v.data.span for v in graph.data if v.data and v.data.is_file and not (places[-1] / v.data.dataset).exists()}
+    raise SpecError(
+        [_with_way_out(d) if d.code == "E503" and d.span in gone else d for d in told.diagnostics], told.source
+    )
+
+
+def _with_way_out(found: Diagnostic) -> Diagnostic:
+    return replace(found, help=f"{found.help}; --data-folder says in which folder the data is now")
 
 
 @contextmanager

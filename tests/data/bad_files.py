@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from dgmppl.plan.settings import SplitSetting
 from dgmppl.source import Span
+from tests.data.support import write_png_of_16_bits
 
 Case = Callable[[Path], "str | tuple[Any, ...]"]
 CASES: dict[str, Case] = {}
@@ -201,6 +202,54 @@ def csv(folder: Path, text: str) -> None:
 
 
 PEOPLE = "name,age,height\nada,36,1.65\nbob,17,1.8\ncyd,52,1.71\ndan,44,1.9\neve,29,1.6\n"
+
+
+@case
+def csv_quote_that_is_never_closed(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("cyd", '"cyd'))
+    return 'x : real[2] from "t.csv"[age, height]'
+
+
+@case
+def csv_quote_closed_rows_later(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("bob", '"bob').replace("eve", '"eve'))
+    return 'x : real[2] from "t.csv"[age, height]'
+
+
+@case
+def csv_number_goes_on_behind_its_quotes(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("1.65", '"1"65'))
+    return 'x : real from "t.csv".height'
+
+
+@case
+def csv_quote_in_the_header(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("name", '"name'))
+    return 'x : real from "t.csv".age'
+
+
+@case
+def csv_zero_byte(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("cyd", "cyd\0"))
+    return 'x : real from "t.csv".age'
+
+
+@case
+def csv_rows_end_in_the_middle(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("cyd", "c\ryd"))
+    return 'x : real from "t.csv".age'
+
+
+@case
+def csv_more_cells(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("1.71", "1,71"))
+    return 'x : real from "t.csv".age'
+
+
+@case
+def csv_infinite(folder: Path) -> str:
+    csv(folder, PEOPLE.replace("1.71", "inf"))
+    return 'x : real[2] from "t.csv"[age, height]'
 
 
 @case
@@ -462,6 +511,41 @@ def folder_with_an_empty_split(folder: Path) -> str:
     picture(folder / "photos" / "train" / "a.png", 2, 2)
     (folder / "photos" / "test").mkdir()
     return 'x : real[2, 2] from "photos".image'
+
+
+@case
+def folders_without_one_for_training(folder: Path) -> str:
+    for split in ("valid", "testing"):
+        picture(folder / "photos" / split / "cat" / "a.png", 2, 2)
+    return 'y : binary from "photos".label'
+
+
+@case
+def folders_of_splits_in_another(folder: Path) -> str:
+    for split in ("train", "valid"):
+        picture(folder / "photos" / "export" / split / "cat" / "a.png", 2, 2)
+    return 'y : binary from "photos".label'
+
+
+@case
+def folders_of_splits_in_classes(folder: Path) -> str:
+    for name in ("cat", "dog"):
+        for split in ("train", "valid"):
+            picture(folder / "photos" / name / split / "a.png", 2, 2)
+    return 'y : binary from "photos".label'
+
+
+@case
+def image_beside_the_splits(folder: Path) -> str:
+    for name in ("train/a.png", "valid/a.png", "a.png"):
+        picture(folder / "photos" / name, 2, 2)
+    return 'x : real[2, 2] from "photos".image'
+
+
+@case
+def image_of_16_bits_in_colour(folder: Path) -> str:
+    write_png_of_16_bits(folder / "photos" / "a.png", np.full((2, 2, 3), 1000), 2)
+    return 'x : real[2, 2, 3] from "photos".image'
 
 
 @case

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,20 @@ def message(*variables: str, base: Path = Path(), **options: Any) -> str:
     except SpecError as error:
         return render(error.diagnostics, source).replace(str(base.resolve()), "BASE")
     return "nothing is wrong"
+
+
+def write_png_of_16_bits(path: Path, values: np.ndarray, colour: int) -> None:
+    """A PNG with 16 bits a channel (PNG specification, 11.2.2); colour 0 is grey, 2 RGB, 4 grey and alpha, 6 RGBA."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = values.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = chunk(b"IHDR", head), chunk(b"gAMA", struct.pack(">I", 45455)), chunk(b"IDAT", zlib.compress(lines))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b""))
 
 
 def values(table: Table, name: str = "x") -> np.ndarray:

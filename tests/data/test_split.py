@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from dgmppl.data import transforms
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.readers import read_dataset
 from dgmppl.diagnostics import SpecError
@@ -139,6 +140,57 @@ def test_labelled_numbers_are_kept_at_random(tmp_path: Path) -> None:
         gone = np.isnan(z).reshape(len(z), -1)
         assert (~gone).any(axis=1).sum() == 7
         assert (gone.all(axis=1) | ~gone.any(axis=1)).all()
+
+
+def test_labelled_whole_numbers_are_classes_only_where_they_are_declared_so(tmp_path: Path) -> None:
+    """A real that happens to be whole, as counts and prices are, keeps its value in just n rows."""
+    y = np.arange(100.0) % 60
+    np.savez(tmp_path / "a.npz", y=y)
+    for kind, field in (("real", '"a.npz".y'), ("integer", '"a.npz".y'), ("real", "diabetes.target")):
+        z = values(loaded(f"partial z : {kind} from labelled({field}, 50)", base=tmp_path).train, "z")
+        assert np.isfinite(z).sum() == 50
+        whole_ = values(loaded(f"z : {kind} from {field}", base=tmp_path).train, "z")
+        assert np.array_equal(z[np.isfinite(z)], whole_[np.isfinite(z)])
+    with pytest.raises(SpecError, match="50 labels are too few for 60 classes"):
+        loaded('partial z : categorical(60) from labelled("a.npz".y, 50)', base=tmp_path)
+    spec = 'partial z : binary from labelled(threshold("a.npz".y, 50), 10)'
+    assert np.nansum(values(loaded(spec, base=tmp_path).train, "z")) == 5
+
+
+def test_the_fingerprint_is_that_of_the_file_whatever_the_last_digit_of_a_mean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """numpy adds in another order on other machines."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=1000))
+    spec = 'x : real from standardize("x.npy")'
+    before, moments = loaded(spec, base=tmp_path), transforms._moments
+    monkeypatch.setattr(transforms, "_moments", lambda rows: tuple(m + 1e-7 for m in moments(rows)))
+    after = loaded(spec, base=tmp_path)
+    assert not np.array_equal(whole(before), whole(after))
+    assert before.fingerprint == after.fingerprint
+
+
+@pytest.mark.parametrize("at", [3, 12])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "x : real from {}",
+        "x : interval(-1, 1) from rescale({}, -1, 1)",
+        "x : binary from threshold({}, 2)",
+        "x : real from standardize({})",
+        "x : real[1] from flatten({})",
+        "partial x : real from labelled({}, 4)",
+    ],
+)
+def test_a_value_that_is_not_finite_is_named_whatever_the_transform(
+    tmp_path: Path, variable: str, value: float, at: int
+) -> None:
+    x = np.arange(20.0)
+    x[at] = value
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(SpecError, match=f"row {at}.* of x.npy is {value}"):
+        loaded(variable.format('"x.npy"'), base=tmp_path)
 
 
 def test_every_toy_set_of_the_catalogue_can_be_labelled() -> None:

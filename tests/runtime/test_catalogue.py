@@ -15,7 +15,7 @@ from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS
 from dgmppl.runtime import pyro_distributions
 
 by_name = pytest.mark.parametrize("name", DISTRIBUTIONS)
-VALUES = {"real": (0.4, -0.7), "positive": (1.3, 2.2), "unit": (0.3, 0.6)}
+VALUES = {"real": (0.4, -0.7), "positive": (1.3, 2.2), "unit": (0.3, 0.6), "increasing": (-0.6, 0.2)}
 
 
 def word_of(name: str) -> str:
@@ -28,11 +28,10 @@ def parameters(name: str, k: int = 0, shape: tuple[int, ...] = ()) -> dict[str, 
     entry = DISTRIBUTIONS[name]
     found = {}
     for p in entry.parameters:
-        size = (*shape, 4) if p.size == "K" or word_of(name) == "simplex" else shape
-        found[p.name] = torch.full(size, VALUES[p.constraint.word][k]) + 0.1 * torch.arange(
-            4.0 if size[-1:] == (4,) else 1
-        )
-        found[p.name] = found[p.name].reshape(size)
+        alone = word_of(name) == "simplex"
+        size = (*shape, *({"K": (4,), "K-1": (3,)}.get(p.size, (4,) if alone else ())))
+        steps = 0.1 * torch.arange(float(size[-1])) if len(size) > len(shape) else torch.zeros(())
+        found[p.name] = (torch.full(size, VALUES[p.constraint.word][k]) + steps).reshape(size)
     return found
 
 
@@ -77,6 +76,7 @@ SUPPORTS = {
     "unit": lambda x: (x > 0) & (x < 1),
     "binary": lambda x: (x == 0) | (x == 1),
     "categorical": lambda x: (x == x.floor()) & (x >= 0) & (x < 4),
+    "ordinal": lambda x: (x == x.floor()) & (x >= 0) & (x < 4),
     "integer": lambda x: x == x.floor(),
     "natural": lambda x: (x == x.floor()) & (x >= 0),
     "simplex": lambda x: (x > 0) & ((x.sum(-1, keepdim=True) - 1).abs() < 1e-5),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyro.distributions as dist
 import pytest
 import torch
 from scipy import stats
@@ -20,6 +21,7 @@ A, B = torch.tensor([0.5, 1.5]), torch.tensor([0.7, 2.0])
 LOGITS = torch.tensor([[0.1, -0.4, 1.0], [2.0, 0.0, -1.0]])
 P = torch.sigmoid(A).double().numpy()
 PMF = LOGITS.double().softmax(-1).numpy()
+CUTPOINTS = torch.tensor([-1.0, 0.2, 3.0])
 SIMPLEX = torch.tensor([0.2, 0.3, 0.5])
 TRIL = torch.tensor([[1.0, 0.0], [0.5, 0.8]])
 
@@ -61,6 +63,11 @@ REGISTRY: dict[str, Case] = {
     "Geometric": scipy_case(lambda: rt.Geometric(logits=A), stats.geom(P, loc=-1), COUNTS),
     "Bernoulli": scipy_case(lambda: rt.Bernoulli(logits=A), stats.bernoulli(P), (0.0, 1.0)),
     "Categorical": Case(lambda: rt.Categorical(logits=LOGITS), table(0), (0.0, 1.0, 2.0), lambda: PMF @ np.arange(3)),
+    "OrderedLogistic": Case(
+        lambda: rt.OrderedLogistic(A, CUTPOINTS),
+        lambda x: dist.OrderedLogistic(A.double(), CUTPOINTS.double()).log_prob(torch.tensor(x)).numpy(),
+        (0.0, 1.0, 2.0, 3.0),
+    ),
     "IntegerCategorical": Case(
         lambda: rt.IntegerCategorical(-4, LOGITS),
         table(-4),
@@ -140,7 +147,8 @@ def test_expand_and_to_event(name: str) -> None:
 @by_name
 def test_a_nan_is_passed_on_and_not_raised(name: str) -> None:
     distribution = REGISTRY[name].make()
-    if name not in ("Categorical", "IntegerCategorical", "Uniform"):  # an index or a comparison has no NaN
+    no_nan = ("Categorical", "OrderedLogistic", "IntegerCategorical", "Uniform")  # an index, or a comparison
+    if name not in no_nan:
         assert distribution.log_prob(torch.full((2,), torch.nan)).isnan().all()
 
 
@@ -170,6 +178,25 @@ def test_discretized_logistic_sums_to_one_and_keeps_its_tails() -> None:
     rt.DiscretizedLogistic(torch.zeros(2), scale).log_prob(torch.tensor([3.0, 3.0])).sum().backward()
     assert scale.grad is not None
     assert scale.grad.isfinite().all()
+
+
+def test_ordered_classes_keep_their_tails_and_gradients() -> None:
+    """The classes sum to 1 and follow Pyro's where it has digits; far out, logarithms fall linearly."""
+    predictor = torch.tensor([-200.0, -5.0, 0.3, 200.0], requires_grad=True)
+    cutpoints = CUTPOINTS.clone().requires_grad_()
+    classes = torch.arange(4.0).unsqueeze(-1)
+    found = rt.OrderedLogistic(predictor, cutpoints).log_prob(classes)
+    torch.testing.assert_close(found.exp().sum(0), torch.ones(4))
+    oracle = dist.OrderedLogistic(predictor.double(), cutpoints.double()).log_prob(classes)
+    torch.testing.assert_close(found[:, 1:3].double(), oracle[:, 1:3], rtol=1e-5, atol=1e-5)
+    assert found[3, 0].item() == pytest.approx(-203.0)  # log sigmoid(-200 - 3)
+    found.sum().backward()
+    for ours in (predictor, cutpoints):
+        assert ours.grad is not None
+        assert ours.grad.isfinite().all()
+    moved = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+    cuts = CUTPOINTS.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda p, c: rt.OrderedLogistic(p, c).log_prob(classes), (moved, cuts))
 
 
 @pytest.mark.parametrize(("n_q", "n_p"), [((5,), ()), ((), (5,)), ((5,), (5,))])

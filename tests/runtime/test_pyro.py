@@ -22,6 +22,8 @@ def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
         return package.DiscretizedLogistic(torch.tensor(0.5), torch.tensor(2.0))
     if name == "IntegerCategorical":
         return package.IntegerCategorical(2, torch.randn(4))
+    if name == "OrderedLogistic":
+        return package.OrderedLogistic(torch.tensor(0.5), torch.tensor([-1.0, 0.2, 3.0]))
     if name == "Mixture":
         return package.Mixture(torch.randn(3), normal(torch.randn(3, 2), torch.ones(3, 2)).to_event(1))
     if name == "Pushforward":

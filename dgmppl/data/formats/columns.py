@@ -67,14 +67,24 @@ def text_codes(column: pa.ChunkedArray, classes: Sequence[str]) -> Values:
 def row_shape(column: pa.ChunkedArray) -> tuple[int, ...]:
     """The shape of a row, told by the first that is not missing."""
     type_ = column.type
-    if getattr(type_, "shape", None) is not None:  # a tensor in every row
-        return tuple(type_.shape)
+    shape = getattr(type_, "shape", None)
+    if shape is not None and None not in shape:  # a tensor in every row
+        return tuple(shape)
+    if hasattr(type_, "storage_type"):
+        return row_shape(_stored(column))
     if hasattr(type_, "list_size"):
         return (type_.list_size, *_inner_shape(column))
     if hasattr(type_, "value_field"):
         first = column.drop_null()[:1]
         return (len(first[0]), *_inner_shape(first)) if len(first) else (0,)
     return ()
+
+
+def _stored(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of an extension's type as what it is kept as."""
+    import pyarrow as pa
+
+    return pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
 
 
 def _inner_shape(column: pa.ChunkedArray) -> tuple[int, ...]:
@@ -96,7 +106,9 @@ def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, st
     import pyarrow.compute as pc
 
     if getattr(column.type, "storage_type", None) is not None:
-        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+        column = _stored(column)
+        if hasattr(column.type.value_type, "value_field"):  # `datasets` keeps tensors as lists of lists
+            return _lists(column, shape, name, start)
         flat = _lists(column, (int(np.prod(shape)),), name, start)
         return flat.reshape(len(flat), *shape)
     if hasattr(column.type, "value_field"):

@@ -32,6 +32,7 @@ _COUNTED = "rows are counted from 1, the header being the first and blank lines 
 def open_csv(source: DataSource, base: Path, declared: Type) -> Opened:
     """A column of a table, or several as a vector. No type is guessed from the first cells: all are read as text."""
     path = base / source.dataset
+    _verify_cells(path)
     header = _header(path)
     names = [name.strip() for name in header]
     asked = choose_columns(source, names)
@@ -47,6 +48,39 @@ def open_csv(source: DataSource, base: Path, declared: Type) -> Opened:
         columns.append(text_codes(values, classes) if texts else values)
     origin = Origin(source.dataset, _FIRST_ROW, _COUNTED, asked, classes, "missing")
     return Opened({"all": ArrayRows(columns[0] if single else np.stack(columns, axis=1), origin)})
+
+
+def _verify_cells(path: Path) -> None:
+    """Raises ValueError, naming the row, where quotes do not pair up or a cell has a zero byte.
+
+    pyarrow takes a quote that is never closed for one that ends with the file, and `"2"5` for `25`: what is left out
+    or put together would go unnoticed. Python's reader is strict about both (RFC 4180, section 2).
+    """
+    with path.open("rb") as binary:
+        marks = {mark for piece in iter(lambda: binary.read(2**20), b"") for mark in b'"\0' if mark in piece}
+    if not marks:
+        return
+    rows, single = 0, False
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.reader(file, strict=True):
+                # As `_read` has it: a blank line is a missing cell where there is one column, and none elsewhere.
+                single = len(row) == 1 if rows == 0 else single
+                rows += bool(row) or single
+                if any("\0" in cell for cell in row):
+                    raise ValueError(f"row {rows} has a zero byte, which is no text")
+    except UnicodeDecodeError:
+        raise ValueError("it is no text in UTF-8") from None
+    except csv.Error as error:
+        if "NUL" in str(error):  # before Python 3.11
+            raise ValueError(f"row {rows + 1} has a zero byte, which is no text") from None
+        if "end of data" in str(error):
+            raise ValueError(f"row {rows + 1} has a cell that begins with a quote, which is never closed") from None
+        what = f"row {rows + 1} has a cell in quotes with more behind the closing one than a comma"
+        raise ValueError(what + "; a quote inside such a cell is written twice") from None
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _header(path: Path) -> list[str]:

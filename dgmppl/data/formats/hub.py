@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,16 +25,14 @@ from dgmppl.data.formats.columns import (
     text_codes,
     verify_classes_few,
 )
+from dgmppl.data.formats.pixels import Picture, Pixels
 from dgmppl.data.rows import ArrayRows, Origin, Rows, Values
-from dgmppl.data.split import Opened
+from dgmppl.data.split import SPLIT_NAMES, Opened
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
     from dgmppl.supports import Type
-
-# What splits are called there.
-_SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 
 
 def open_huggingface(source: DataSource, base: Path, declared: Type) -> Opened:
@@ -53,12 +51,20 @@ def open_huggingface(source: DataSource, base: Path, declared: Type) -> Opened:
     except Exception as error:  # what the libraries below raise has no common class
         raise SpecError([_not_had(source, error)]) from None
     parts = dict(found) if isinstance(found, dict) else {"all": found}
-    given = {_SPLITS[split]: part for split, part in parts.items() if split in _SPLITS}
+    given: dict[str, Any] = {}
+    for name, part in parts.items():
+        split = SPLIT_NAMES.get(name.lower(), "")
+        if split in given:
+            raise ValueError(f"it has two splits for {split}: {', '.join(parts)}")
+        if split:
+            given[split] = part
     if "train" not in given or len(given) < 2:
         if len(parts) > 1:
             headline = f"{source.dataset} has the splits {', '.join(parts)}"
             raise SpecError([Diagnostic("E520", headline, source.span, "expected train, with validation or test")])
         given = {"all": next(iter(parts.values()))}
+    if source.field and _is_image(next(iter(given.values())), source):
+        return _open_pictures(source, given, declared)
     classes = _classes(source, given)
     rows = {split: _huggingface_rows(part, source, classes) for split, part in given.items()}
     # Images of bytes: 8 bits a pixel and channel.
@@ -87,9 +93,7 @@ def _huggingface_rows(part: Any, source: DataSource, classes: tuple[str, ...]) -
     columns: list[Values] = []
     for name in asked:
         column = table.column(name)
-        if type(part.features[name]).__name__ == "Image":
-            columns.append(_pictures(part, name, source))
-        elif is_text(schema.field(name).type):
+        if is_text(schema.field(name).type):
             if not single:
                 fail_text(source, name)
             columns.append(text_codes(column, classes))
@@ -101,17 +105,39 @@ def _huggingface_rows(part: Any, source: DataSource, classes: tuple[str, ...]) -
     return ArrayRows(columns[0] if single else np.stack(columns, axis=1), origin)
 
 
-def _pictures(part: Any, name: str, source: DataSource) -> Values:
-    """Images as they are decoded: grey, else in colour."""
-    pixels: list[Values] = []
-    for number, row in enumerate(part.select_columns([name])):
-        image = row[name]
-        pixels.append(np.asarray(image if image.mode in ("L", "I", "F", "I;16") else image.convert("RGB")))
-        if pixels[-1].shape != pixels[0].shape:
-            headline = f"row {number} of {source.dataset} has another size than row 0"
-            help_ = f"{list(pixels[-1].shape)} and {list(pixels[0].shape)}"
-            raise SpecError([Diagnostic("E517", headline, source.span, "all images have the same size", help=help_)])
-    return np.stack(pixels)
+def _is_image(part: Any, source: DataSource) -> bool:
+    choose_columns(source, part.column_names)
+    return type(part.features[source.field]).__name__ == "Image"
+
+
+def _open_pictures(source: DataSource, parts: Mapping[str, Any], declared: Type) -> Opened:
+    """A column of images, which are decoded as those of a folder are."""
+    pictures = {split: _pictures(part, source, split) for split, part in parts.items()}
+    every = [picture for found in pictures.values() for picture in found]
+    if not every:
+        raise ValueError("it has no rows")
+    pixels = Pixels(every, declared.elements, source.span)
+    origin = Origin(source.dataset, 0, "rows are counted from 0")
+    return Opened({split: ArrayRows(pixels.read(found), origin) for split, found in pictures.items()}, *pixels.bounds)
+
+
+def _pictures(part: Any, source: DataSource, split: str) -> list[Picture]:
+    import datasets
+
+    column = part.select_columns([source.field]).cast_column(source.field, datasets.Image(decode=False))
+    of = f"{source.dataset}" if split == "all" else f"{split} of {source.dataset}"
+
+    def file(row: int) -> Callable[[], Path | bytes]:
+        def stored() -> Path | bytes:
+            found = column[row][source.field]
+            if found is None:
+                raise ValueError("it is missing")
+            content: bytes | None = found["bytes"]
+            return content if content is not None else Path(found["path"])
+
+        return stored
+
+    return [Picture(f"row {row} of {of}", file(row)) for row in range(len(column))]
 
 
 def open_torchvision(source: DataSource, base: Path, declared: Type) -> Opened:
