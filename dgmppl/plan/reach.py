@@ -281,7 +281,10 @@ def _cut(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str] | None:
     for text, term in _expressions(graph):
         inside = [t for t in _under_steps(term) if _holds(t, item.name) or _depends(graph, t, item.key)]
         if inside:
-            return f"no gradient passes through `floor` in {text}", "leave the rounding out where it is to be learned"
+            return (
+                f"no gradient passes through `floor` in {text}",
+                "straight_through(floor(...)) has the gradient of what it rounds",
+            )
     for step in (*plan.generate, *plan.steps):
         factor = graph.keyed(step.factor) if step.factor else None
         if factor is not None and isinstance(step, Draw) and not step.repeats and not_reparameterised(factor.density):
