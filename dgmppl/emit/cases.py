@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dgmppl.emit.densities import by_key, factor_reads
+from dgmppl.emit.densities import by_key
 from dgmppl.emit.methods import factor_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.supports import number_text
 from dgmppl.plan.nodes import Sum
 
@@ -21,7 +22,7 @@ def write_weights(writer: Writer, graph: Graph, step: Sum, size: str) -> None:
     """The q that weighs the values of a sum."""
     factor = by_key(graph, step.factor)
     writer.at = step.because.line
-    expand = "" if factor_reads(graph, factor) else f".expand(({size},))"
+    expand = "" if factor_has_rows(graph, factor) else f".expand(({size},))"
     writer.line(f"{factor.method} = {factor_source(graph, factor)}{expand}", mark=True)
 
 
@@ -34,7 +35,7 @@ def write_cases(writer: Writer, graph: Graph, step: Sum, names: set[str]) -> Non
     writer.at = step.because.line
     writer.line(f"{variable.ident}, {cases_of(variable)} = {every}({call}, {last})", mark=True)
     for v in graph.variables:
-        if v.name in names - {step.variable}:
+        if v.name in names - {step.variable} and v.rows:
             writer.line(f"{v.ident} = {cases_of(variable)}.repeat({v.ident})")
     writer.at = None
 

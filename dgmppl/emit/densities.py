@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, LINKS, Distribution
-from dgmppl.emit.values import Place, batched, bijection_source, shape_source, tight_source, value_source
+from dgmppl.emit.values import Place, bijection_source, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.supports import number_text
@@ -92,7 +92,7 @@ def _fill(
             if isinstance(value, Constant):
                 full = shape_source((*shape, entry.values(density.type.support)))
                 sources[name] = f"torch.zeros({full}, device=self.device)"
-        elif batched(value) and len(value.shape) < len(shape):
+        elif value.rows and len(value.shape) < len(shape):
             lifted = ", ".join(["None"] * (len(shape) - len(value.shape)))
             sources[name] = f"{tight_source(sources[name])}[(..., {lifted})]"
     if shape and any(v.shape == shape for v in values.values()):
@@ -179,7 +179,7 @@ def _autoregressive(density: Density, place: Place) -> str:
         result = write_density(density.step, place)
         writer.line(f"return {result}", mark=True)
     writer.line()
-    others = [n for n in variables(density.step) if n != density.variable]
+    others = [n for n in variables(density.step) if n != density.variable and place.graph[n].rows]
     batch = f", batch_shape=(len({place.variable(others[0])}),)" if others else ""
     shape = shape_source(density.type.shape)
     return f"{writer.use('Autoregressive')}(step, {shape}{batch}, device=self.device)"

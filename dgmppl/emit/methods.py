@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dgmppl.emit.densities import factor_reads, write_density
-from dgmppl.emit.values import Place, batched, batched_or_learned, shape_source, tight_source, value_source
+from dgmppl.emit.values import Place, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Factor, Graph
 from dgmppl.graph.values import Value, variables
@@ -36,9 +36,9 @@ def write_definition(writer: Writer, graph: Graph, definition: Definition) -> No
 def _shaped_source(value: Value, shape: tuple[int, ...], place: Place) -> str:
     """A value in a variable's shape: a number stands for every element, and is a tensor too."""
     source = value_source(value, place)
-    if value.shape == shape and batched_or_learned(value):
+    if value.shape == shape and not value.constant:
         return source
-    if batched(value):
+    if value.rows:
         source = f"{tight_source(source)}[(..., {', '.join(['None'] * len(shape))})]"
     return f"{source} + torch.zeros({shape_source(shape)}, device=self.device)"
 

@@ -40,7 +40,7 @@ def _monomial(m: Monomial, free: tuple[str, ...], graph: Graph, writer: Writer, 
             source = names.get(name, graph[name].ident)
         if kind == "category":
             source = f"{writer.use('one_hot')}({source}, {graph[name].type.support.size})"
-        tensors.append(("variable" if kind in VALUES else "param", source, indices))
+        tensors.append(("variable" if kind in VALUES and graph[name].rows else "param", source, indices))
     if not tensors:
         return ""
     return _product(tensors, free) or _einsum(tensors, free)

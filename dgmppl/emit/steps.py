@@ -12,6 +12,7 @@ from dgmppl.emit.methods import define_source, factor_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Graph, Variable
+from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Family, Image, Operation, variables, walk
 from dgmppl.plan.eliminate import not_reparameterised
@@ -163,7 +164,7 @@ def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     assert isinstance(step, Draw)
     factor = by_key(graph, step.factor)
     writer.line(f"{factor.method} = {factor_source(graph, factor)}", mark=True)
-    count = "" if factor_reads(graph, factor) else f"({size},)"
+    count = "" if factor_has_rows(graph, factor) else f"({size},)"
     ident, draw = graph[step.variable].ident, f"{factor.method}.rsample({count})"
     if isinstance(step, Impute):
         writer.line(f"{ident}, {missing_of(graph[step.variable])} = {writer.use('impute')}({ident}, {draw})")
@@ -198,7 +199,10 @@ def term_source(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str)
     if isinstance(term, NegativePhase):
         # There may be more or fewer chains than examples: each example gets their mean.
         return f"self.free_energy({chain_source(graph, plan)}).mean().expand({size})"
-    return _TERMS[type(term)](writer, graph, plan, term)
+    source = _TERMS[type(term)](writer, graph, plan, term)
+    if isinstance(term, MinusKL) and not any(factor_has_rows(graph, by_key(graph, key)) for key in (term.q, term.p)):
+        source = f"{source}.expand({size})"  # the same for every row
+    return source
 
 
 def _log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
@@ -281,7 +285,7 @@ def write_generation(
             factor = by_key(graph, step.factor)
             rsample = differentiable and not not_reparameterised(factor.density)
             call = "rsample" if rsample else "sample"
-            count = "" if factor_reads(graph, factor) else f"({size},)"
+            count = "" if factor_has_rows(graph, factor) else f"({size},)"
             clamp = "" if differentiable else _clamp(variable, factor.density)
             writer.line(f"{variable.ident} = {factor_source(graph, factor)}.{call}({count}){clamp}", mark=True)
         elif isinstance(step, Compute):

@@ -14,6 +14,7 @@ from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.supports import number_text
 from dgmppl.plan.nodes import LogQSeen, Plan, Sum
 
@@ -159,7 +160,9 @@ def _errors(writer: Writer, graph: Graph, plan: Plan) -> tuple[list[str], tuple[
         summed = any(isinstance(s, Sum) for s in needed_steps(graph, plan.steps, inputs))
         if joint_values(v) > MAX_CASES or summed:
             continue
-        density = factor_source(graph, factor) + ("" if inputs else f".expand(({batch_size(graph)},))")
+        density = factor_source(graph, factor) + (
+            "" if factor_has_rows(graph, factor) else f".expand(({batch_size(graph)},))"
+        )
         name = "error" if len(graph.partial) == 1 else f"error in {v.name}"
         found.append(f'"{name}": {writer.use("errors_seen")}({density}, {values_source(v)}, {v.ident})')
         reads += inputs

@@ -54,11 +54,6 @@ def shape_source(shape: tuple[int, ...]) -> str:
     return tuple_source(shape)
 
 
-def batched(value: object) -> bool:
-    """Whether a value depends on variables, so that it has a batch axis."""
-    return any(isinstance(t, (Use, Past)) for t in walk(value))
-
-
 def value_source(value: Value, place: Place) -> str:
     """The expression of a value."""
     return _EMIT[type(value)](value, place)
@@ -72,7 +67,7 @@ def _constant(value: Value, place: Place) -> str:
 def _use(value: Value, place: Place) -> str:
     assert isinstance(value, (Use, Past))
     name = place.variable(value.variable)
-    return f"{name}.unsqueeze(1)" if place.spread else name
+    return f"{name}.unsqueeze(1)" if place.spread and value.rows else name
 
 
 def _declared(value: Value, place: Place) -> str:
@@ -201,20 +196,15 @@ def _operation(value: Value, place: Place) -> str:
     for operand in value.operands:
         source = value_source(operand, place)
         lift = rank - len(operand.shape)
-        if lift and batched(operand):
+        if lift and operand.rows:
             source = f"{tight_source(source)}[(..., {', '.join(['None'] * lift)})]"
         parts.append(source)
     if value.op == "negate":
         return f"-{tight_source(parts[0])}"
     if value.op in FUNCTIONS:
-        return FUNCTIONS[value.op][0].format(parts[0] if batched_or_learned(value) else f"torch.tensor({parts[0]})")
+        return FUNCTIONS[value.op][0].format(f"torch.tensor({parts[0]})" if value.constant else parts[0])
     op = "**" if value.op == "^" else value.op
     return f"{tight_source(parts[0])} {op} {tight_source(parts[1])}"
-
-
-def batched_or_learned(value: Value) -> bool:
-    """Whether a value is a tensor, and not a plain number."""
-    return any(isinstance(t, (Use, Past, Declared, Learned, Apply, Points)) for t in walk(value))
 
 
 def _matmul(value: Operation, place: Place) -> str:
@@ -222,14 +212,14 @@ def _matmul(value: Operation, place: Place) -> str:
     left, right = value.operands
     a, b = tight_source(value_source(left, place)), tight_source(value_source(right, place))
     ranks = (len(left.shape), len(right.shape))
-    if batched(left) and batched(right) and ranks == (1, 1):
+    if left.rows and right.rows and ranks == (1, 1):
         return f"({a} * {b}).sum(-1)"
-    if max(ranks) > 2 or (batched(left) and batched(right)):
+    if max(ranks) > 2 or (left.rows and right.rows):
         letters = "ijklmopq"
         x = letters[: ranks[0]]
         y = x[-1] + letters[ranks[0] : ranks[0] + ranks[1] - 1]
         return f'torch.einsum("...{x},...{y}->...{x[:-1]}{y[1:]}", {a}, {b})'
-    if batched(right) and ranks[1] == 1:  # a batch of vectors stands on the left of a matrix
+    if right.rows and ranks[1] == 1:  # a batch of vectors stands on the left of a matrix
         return f"{b} @ {a}.mT" if ranks[0] == 2 else f"{b} @ {a}"
     return f"{a} @ {b}"
 
@@ -240,12 +230,13 @@ def _element(value: Value, place: Place) -> str:
     picked = [value_source(i, place) if isinstance(i, Value) else str(i) for i in value.index]
     if not any(isinstance(i, Value) for i in value.index):
         return f"{base}[..., {', '.join(picked)}]"
-    if not batched(value.value):
-        long = [f"{p}.long()" if isinstance(i, Value) else p for p, i in zip(picked, value.index)]
-        return f"{base}[{', '.join(long)}]"
-    if len(picked) == 1:
-        return f"{base}.gather(-1, {picked[0]}.long().unsqueeze(-1)).squeeze(-1)"
     long = [f"{p}.long()" if isinstance(i, Value) else p for p, i in zip(picked, value.index)]
+    if not value.value.rows:
+        return f"{base}[{', '.join(long)}]"
+    if not any(isinstance(i, Value) and i.rows for i in value.index):
+        return f"{base}[..., {', '.join(long)}]"
+    if len(picked) == 1:
+        return f"{base}.gather(-1, {long[0]}.unsqueeze(-1)).squeeze(-1)"
     return f"{base}[torch.arange({base}.shape[0]), {', '.join(long)}]"
 
 
