@@ -31,7 +31,7 @@ def write_cases(writer: Writer, graph: Graph, step: Sum, names: set[str]) -> Non
     variable, q = graph[step.variable], by_key(graph, step.factor).method
     call = f"{q}, {values_source(variable)}"
     every = writer.use("every_missing_value" if step.partial else "every_value")
-    last = variable.ident if step.partial else "self.device"
+    last = variable.ident if step.partial else "self.like"
     writer.at = step.because.line
     writer.line(f"{variable.ident}, {cases_of(variable)} = {every}({call}, {last})", mark=True)
     for v in graph.variables:

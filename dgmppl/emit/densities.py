@@ -91,7 +91,7 @@ def _fill(
         if parameter.size == "K":
             if isinstance(value, Constant):
                 full = shape_source((*shape, entry.values(density.type.support)))
-                sources[name] = f"torch.zeros({full}, device=self.device)"
+                sources[name] = f"self.like.new_zeros({full})"
         elif value.rows and len(value.shape) < len(shape):
             lifted = ", ".join(["None"] * (len(shape) - len(value.shape)))
             sources[name] = f"{tight_source(sources[name])}[(..., {lifted})]"
@@ -105,11 +105,11 @@ def _fill(
         made = {0.0: "zeros", 1.0: "ones"}.get(number)
         size = shape_source(shape)
         if made:
-            sources[name] = f"torch.{made}({size}, device=self.device)"
+            sources[name] = f"self.like.new_{made}({size})"
         else:
-            sources[name] = f"torch.full({size}, {number!r}, device=self.device)"  # a float: 2 makes whole numbers
+            sources[name] = f"self.like.new_full({size}, {number!r})"  # a float: 2 makes whole numbers
     elif shape:
-        sources[name] = f"{sources[name]} + torch.zeros({shape_source(shape)}, device=self.device)"
+        sources[name] = f"{sources[name]} + self.like.new_zeros({shape_source(shape)})"
 
 
 def _construct(density: Family, entry: Distribution, sources: dict[str, str], writer: Writer) -> str:
@@ -182,7 +182,7 @@ def _autoregressive(density: Density, place: Place) -> str:
     others = [n for n in variables(density.step) if n != density.variable and place.graph[n].rows]
     batch = f", batch_shape=(len({place.variable(others[0])}),)" if others else ""
     shape = shape_source(density.type.shape)
-    return f"{writer.use('Autoregressive')}(step, {shape}{batch}, device=self.device)"
+    return f"{writer.use('Autoregressive')}(step, {shape}{batch}, like=self.like)"
 
 
 _WRITE = {

@@ -143,7 +143,7 @@ def _write_enumerated(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None
             first = graph[sampler.state[0]].ident
             start = float(variable.type.support.low or 0.0)
             inner = ", ".join(
-                f"torch.full((len({first}),), {start} + index, device=self.device)" if n == name else graph[n].ident
+                f"self.like.new_full((len({first}),), {start} + index)" if n == name else graph[n].ident
                 for n in energy.arguments
             )
             writer.line(f"return torch.stack([self.energy({inner}) for index in range({size})], -1)", mark=True)
@@ -184,7 +184,7 @@ def _write_partition(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
     doc = f"log Z, summed over every value of {', '.join(names)}."
     total = sum(graph[n].type.elements for n in names)
     with writer.method("log_partition(self) -> Tensor", doc):
-        writer.line(f"units = {writer.use('enumerate_binary')}({total}).to(self.device)", mark=True)
+        writer.line(f"units = {writer.use('enumerate_binary')}({total}).to(self.like)", mark=True)
         start = 0
         for n in names:
             size = graph[n].type.elements
@@ -291,7 +291,7 @@ def _write_settle(writer: Writer, graph: Graph, sampler: EnergyPlan, settled: li
     with writer.method(f"settle(self{_signature(graph, known)}) -> {result}", doc):
         size = f"len({graph[known[0]].ident})" if known else "1"
         for n in settled:
-            writer.line(f"{graph[n].ident} = self.chain.starts[{sampler.state.index(n)}].draw({size}, self.device)")
+            writer.line(f"{graph[n].ident} = self.chain.starts[{sampler.state.index(n)}].draw({size}, self.like)")
         with (
             writer.block("with torch.no_grad():"),
             writer.block(f"for _ in range({max(sampler.steps, 10)}):"),
@@ -309,7 +309,7 @@ def _write_draw(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
     with writer.method(signature, doc):
         state = energy_arguments_of(graph, sampler.state)
         writer.line(
-            f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps, self.device)",
+            f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps, self.like)",
             mark=True,
         )
         for name in [*sampler.summed, *([sampler.enumerated] if sampler.enumerated else [])]:

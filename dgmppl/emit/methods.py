@@ -40,7 +40,7 @@ def _shaped_source(value: Value, shape: tuple[int, ...], place: Place) -> str:
         return source
     if value.rows:
         source = f"{tight_source(source)}[(..., {', '.join(['None'] * len(shape))})]"
-    return f"{source} + torch.zeros({shape_source(shape)}, device=self.device)"
+    return f"{source} + self.like.new_zeros({shape_source(shape)})"
 
 
 def define_source(graph: Graph, definition: Definition) -> str:

@@ -15,7 +15,7 @@ _LETTERS = "ijklmopqrstuvwxyzabcdefgh"  # n is the batch
 def polynomial_source(form: Polynomial, graph: Graph, writer: Writer, rename: Mapping[str, str] | None = None) -> str:
     """The expression of a polynomial: shape (n, *free axes), or the free axes alone where it reads no variable."""
     if not form.terms:
-        return "torch.zeros((), device=self.device)"
+        return "self.like.new_zeros(())"
     names = rename or {}
     parts: list[str] = []
     for monomial in form.terms:
@@ -35,7 +35,7 @@ def _monomial(m: Monomial, free: tuple[str, ...], graph: Graph, writer: Writer, 
             source = "self." + next(p.ident for p in graph.parameters if p.name == name)
         elif kind == "ones":
             shape = graph[name].type.shape
-            source = f"torch.ones(({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''}), device=self.device)"
+            source = f"self.like.new_ones(({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''}))"
         else:
             source = names.get(name, graph[name].ident)
         if kind == "category":

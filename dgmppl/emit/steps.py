@@ -153,7 +153,7 @@ def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
         current, value = target, inner
     if not dets:
         writer.line(
-            f"{latent}, log_det_{latent} = {current}, torch.zeros(len({current}), device=self.device)",
+            f"{latent}, log_det_{latent} = {current}, self.like.new_zeros(len({current}))",
             mark=True,
         )
     elif len(dets) > 1:

@@ -7,13 +7,14 @@ from dgmppl.emit.cases import batch_size, mean_source, some_source, values_sourc
 from dgmppl.emit.densities import factor_reads
 from dgmppl.emit.energies import write_chain, write_energy
 from dgmppl.emit.games import write_games
+from dgmppl.emit.inference import write_inference
 from dgmppl.emit.methods import factor_source, write_definition, write_factor
 from dgmppl.emit.module import class_name, write_module
 from dgmppl.emit.steps import needed_steps, write_generation, write_steps
 from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.inverse import MAX_CASES, joint_values
-from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.nodes import Graph
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.supports import number_text
 from dgmppl.plan.nodes import LogQSeen, Plan, Sum
@@ -43,6 +44,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
             write_terms(writer, graph, plan)
         write_games(writer, graph, plan)
         _write_figures(writer, graph, plan)
+        write_inference(writer, graph, plan)
         _write_sample(writer, graph, plan)
     return write_module(writer, graph, "torch", f"{plan.model}: {doc}")
 
@@ -69,6 +71,8 @@ def data_arguments(graph: Graph) -> str:
 def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     names = ", ".join(repr(v.name) for v in graph.data)
     writer.line(f"data = ({names}{',' if len(graph.data) == 1 else ''})".replace("'", '"'))
+    kinds = [f'"{v.name}": "{"partial " if v.role == "partial" else ""}{v.type.describe()}"' for v in graph.data]
+    writer.line(f"types = {{{', '.join(kinds)}}}")
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
     apart = [f'"{t.label}"' for t in plan.terms if isinstance(t, LogQSeen)]
@@ -181,16 +185,10 @@ def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
     with writer.block(f"def sample(self, n: int{arguments}) -> {result}:"):
         writer.line(f'"""n draws of {what}{given}."""')
         for c in conditions:
-            writer.line(f"{c.ident} = {writer.use('as_batch')}({c.ident}, n, {shape_of(c)}, self.device)")
+            writer.line(f'{c.ident} = self.condition("{c.name}", {c.ident}, n)')
         write_generation(writer, graph, plan.generate, "n")
         if len(results) == 1:
             writer.line(f"return {results[0].ident}")
         else:
             inside = ", ".join(f'"{v.name}": {v.ident}' for v in results)
             writer.line(f"return {{{inside}}}")
-
-
-def shape_of(variable: Variable) -> str:
-    from dgmppl.emit.values import shape_source
-
-    return shape_source(variable.type.shape)

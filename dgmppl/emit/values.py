@@ -102,7 +102,7 @@ def embed_source(value: Value, place: Place, sequence: bool = False) -> str:
     """How a value enters a network: as its support suggests, one vector (or one a position of a sequence)."""
     support, rank = value.type.support, len(value.shape)
     if isinstance(value, Constant):
-        return f"torch.tensor([{float(value.number)!r}], device=self.device)"
+        return f"self.like.new_tensor([{float(value.number)!r}])"
     source = value_source(value, place)
     if support.name == "categorical":
         source, rank = f"{place.writer.use('one_hot')}({source}, {support.size})", rank + 1
@@ -202,7 +202,7 @@ def _operation(value: Value, place: Place) -> str:
     if value.op == "negate":
         return f"-{tight_source(parts[0])}"
     if value.op in FUNCTIONS:
-        return FUNCTIONS[value.op][0].format(f"torch.tensor({parts[0]})" if value.constant else parts[0])
+        return FUNCTIONS[value.op][0].format(f"self.like.new_tensor({parts[0]})" if value.constant else parts[0])
     op = "**" if value.op == "^" else value.op
     return f"{tight_source(parts[0])} {op} {tight_source(parts[1])}"
 
