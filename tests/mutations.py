@@ -90,7 +90,7 @@ _NUMBERS = ("0", "-1", "1e9", "1e400", "0.5", "1", "2", "3", "64", "1e-320", "1e
 _WORDS = (
     *("observed", "latent", "partial", "param", "const", "let", "net", "flow", "schedule", "adversary", "train"),
     *("model", "from", "in", "sum", "true", "false", "p", "q", "E", "x", "y", "z", "u", "h", "t", "d", "W"),
-    *("real", "positive", "unit", "interval", "binary", "integer", "categorical", "simplex", "sphere"),
+    *("real", "positive", "unit", "interval", "binary", "integer", "natural", "categorical", "simplex", "sphere"),
     *("Normal", "Categorical", "Bernoulli", "Beta", "Dirichlet", "Poisson", "mixture", "residual", "quantize"),
     *("grid", "uniform", "mlp", "linear", "causal", "masked", "coupling", "reverse", "permute", "householder"),
     *("affine", "sigmoid", "tanh", "exp", "log", "floor", "sqrt", "digits", "moons", "image", "label", "point"),

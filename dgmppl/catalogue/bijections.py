@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dgmppl.catalogue.signature import Argument, Signature
+from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -15,22 +18,38 @@ class Slot:
 
 @dataclass(frozen=True)
 class Bijection:
-    """`context`: "network" (parentheses are inputs of the slots' networks), "value" (parentheses hold the
-    parameters themselves, `values` numbers a feature) or "" (takes none)."""
+    """A bijection that a spec may name.
+
+    `context`: "network" (parentheses are inputs of the slots' networks), "value" (parentheses hold the
+    parameters themselves, `learned` numbers an element) or "" (takes none).
+    """
 
     name: str
     runtime: str
     slots: tuple[Slot, ...] = ()
     sole: Slot | None = None  # the slot of one network given without a name
     context: str = ""
-    values: int = 0
-    features: bool = False  # the runtime class wants the number of features
+    learned: int = 0  # parameters an element, learned where nothing conditions it
+    sized: bool = False  # the runtime class wants the shape of what it maps
     numbers: tuple[str, ...] = ()  # keyword numbers in the brackets
-    domain: str = "real"
-    codomain: str = "real"
+    domain: Support = REAL
+    codomain: Support = REAL
     integers: bool = False  # also maps integers to integers
     rounds: bool = False  # ... by rounding, so the runtime class must be told
     elementwise: bool = False  # each element of the image is a function of that element alone
+    moves: bool = False  # only changes the order of the elements
+
+    @property
+    def signature(self) -> Signature:
+        """What its brackets hold."""
+        sole = (Argument(self.sole.name, "network", by="position"),) if self.sole else ()
+        named = (Argument(s.name, "network", by="name") for s in self.slots)
+        numbers = (Argument(n, "seed", by="name") for n in self.numbers)
+        return Signature(self.name, (*sole, *named, *numbers), usage=f"{self.name}[mlp[64]]" if sole else "")
+
+    def slot(self, name: str) -> Slot:
+        """The network by this name."""
+        return next(s for s in (*self.slots, self.sole) if s is not None and s.name == name)
 
 
 BIJECTIONS: dict[str, Bijection] = {
@@ -42,17 +61,29 @@ BIJECTIONS: dict[str, Bijection] = {
             slots=(Slot("scale", 1), Slot("shift", 1)),
             sole=Slot("both", 2),
             context="network",
-            features=True,
+            sized=True,
             integers=True,
             rounds=True,
         ),
-        Bijection("reverse", "Reverse", integers=True),
-        Bijection("permute", "Permute", features=True, numbers=("seed",), integers=True),
-        Bijection("householder", "Householder", context="value", values=1, features=True),
-        Bijection("affine", "Affine", context="value", values=2, features=True, elementwise=True),
-        Bijection("sigmoid", "Sigmoid", codomain="unit", elementwise=True),
-        Bijection("tanh", "Tanh", codomain="interval", elementwise=True),
-        Bijection("exp", "Exp", codomain="positive", elementwise=True),
-        Bijection("softplus", "Softplus", codomain="positive", elementwise=True),
+        Bijection("reverse", "Reverse", integers=True, moves=True),
+        Bijection("permute", "Permute", sized=True, numbers=("seed",), integers=True, moves=True),
+        Bijection("householder", "Householder", context="value", learned=1, sized=True),
+        Bijection("affine", "Affine", context="value", learned=2, sized=True, elementwise=True),
+        Bijection("sigmoid", "Sigmoid", codomain=UNIT, elementwise=True),
+        Bijection("tanh", "Tanh", codomain=Interval(-1, 1), elementwise=True),
+        Bijection("exp", "Exp", codomain=POSITIVE, elementwise=True),
+        Bijection("softplus", "Softplus", codomain=POSITIVE, elementwise=True),
     )
 }
+
+# Bijections that a formula writes: `2 * f(u) + 1` (the numbers `scale` and `shift`), and `x + density` (by a value).
+ARITHMETIC: dict[str, Bijection] = {
+    b.name: b
+    for b in (
+        Bijection("scale and shift", "FixedAffine", numbers=("scale", "shift"), elementwise=True),
+        Bijection("shift by a value", "Shift", context="value", elementwise=True),
+    )
+}
+FIXED_AFFINE, SHIFT = ARITHMETIC
+
+ENTRIES: dict[str, Bijection] = {**BIJECTIONS, **ARITHMETIC}

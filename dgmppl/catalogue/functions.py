@@ -5,20 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-# name -> (torch expression, support of the result)
-FUNCTIONS: dict[str, tuple[str, str]] = {
-    "exp": ("torch.exp({})", "positive"),
-    "log": ("torch.log({})", "real"),
-    "sqrt": ("torch.sqrt({})", "positive"),
-    "tanh": ("torch.tanh({})", "real"),
-    "sigmoid": ("torch.sigmoid({})", "unit"),
-    "softplus": ("nn.functional.softplus({})", "positive"),
-    "relu": ("torch.relu({})", "real"),
-    "abs": ("torch.abs({})", "real"),
-    "sin": ("torch.sin({})", "real"),
-    "cos": ("torch.cos({})", "real"),
-    "floor": ("torch.floor({})", "integer"),
+from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
+
+# name -> (torch expression, support of the result for an argument of some support)
+FUNCTIONS: dict[str, tuple[str, Callable[[Support], Support]]] = {
+    "exp": ("torch.exp({})", lambda _: POSITIVE),
+    "log": ("torch.log({})", lambda _: REAL),
+    "sqrt": ("torch.sqrt({})", lambda _: POSITIVE),
+    "tanh": ("torch.tanh({})", lambda _: Interval(-1, 1)),
+    "sigmoid": ("torch.sigmoid({})", lambda _: UNIT),
+    "softplus": ("nn.functional.softplus({})", lambda _: POSITIVE),
+    "relu": ("torch.relu({})", lambda _: REAL),
+    "abs": ("torch.abs({})", lambda _: REAL),
+    "sin": ("torch.sin({})", lambda _: REAL),
+    "cos": ("torch.cos({})", lambda _: REAL),
+    "floor": ("torch.floor({})", lambda s: s.floored()),
+    "straight_through": ("straight_through_floor({})", lambda s: s),
 }
+
+# Of `floor(...)`: the value of what stands inside, with the gradient of what floor rounds (Bengio et al., 2013).
+STRAIGHT_THROUGH = "straight_through"
 
 # The same functions of a plain number, where one is written.
 OF_NUMBERS: dict[str, Callable[[float], float]] = {
@@ -33,4 +39,5 @@ OF_NUMBERS: dict[str, Callable[[float], float]] = {
     "sin": math.sin,
     "cos": math.cos,
     "floor": math.floor,
+    "straight_through": float,
 }

@@ -2,69 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-# name -> keyword options (besides the learning rate, which comes first)
-OPTIMIZERS: dict[str, tuple[str, ...]] = {
-    "adam": ("beta1", "beta2", "weight_decay"),
-    "adamw": ("beta1", "beta2", "weight_decay"),
-    "adamax": ("beta1", "beta2", "weight_decay"),
-    "sgd": ("momentum", "weight_decay"),
-    "rmsprop": ("momentum", "weight_decay"),
+from dgmppl.catalogue.signature import Argument, Signature
+
+_WEIGHT_DECAY = Argument("weight_decay", by="name")
+_BETAS = (Argument("beta1", "momentum", by="name"), Argument("beta2", "momentum", by="name"))
+_MOMENTUM = Argument("momentum", "momentum", by="name")
+
+
+def _optimizer(name: str, *options: Argument) -> Signature:
+    return Signature(name, (Argument("lr", "positive"), *options, _WEIGHT_DECAY), usage=f"{name}(1e-3)")
+
+
+# The learning rate comes first.
+OPTIMIZERS: dict[str, Signature] = {
+    "adam": _optimizer("adam", *_BETAS),
+    "adamw": _optimizer("adamw", *_BETAS),
+    "adamax": _optimizer("adamax", *_BETAS),
+    "sgd": _optimizer("sgd", _MOMENTUM),
+    "rmsprop": _optimizer("rmsprop", _MOMENTUM),
 }
 
-GAMES: dict[str, tuple[str, ...]] = {
-    "nonsaturating": ("penalty",),
-    "wasserstein": ("penalty",),
-    "hinge": ("penalty",),
-    "least_squares": ("penalty",),
+GAMES: dict[str, Signature] = {
+    name: Signature(name, (Argument("penalty"),), usage=f"{name}(penalty = 10)")
+    for name in ("nonsaturating", "wasserstein", "hinge", "least_squares")
 }
 
-
-@dataclass(frozen=True)
-class Option:
-    """An option of an objective. `kind`: "count", "number", "positive", "flag", "weights" (a record), "game"."""
-
-    name: str
-    kind: str
+_WEIGHT = Argument("weight", "weights", by="name")
 
 
-_WEIGHT = Option("weight", "weights")
+def _objective(name: str, *options: Argument) -> Signature:
+    """The first option may stand without its name."""
+    return Signature(name, (*options[:1], *(replace(o, by="name") for o in options[1:])))
 
-OBJECTIVES: dict[str, tuple[Option, ...]] = {
-    "likelihood": (_WEIGHT,),
-    "elbo": (Option("beta", "number"), Option("classify", "number"), _WEIGHT),
-    "iwae": (Option("samples", "count"),),  # no weights: a weighted mean of ratios would bound nothing
-    "contrastive_divergence": (
-        Option("steps", "count"),
-        Option("persistent", "flag"),
-        Option("chains", "count"),
-        Option("step_size", "positive"),
-        Option("noise", "number"),
-        Option("restart", "number"),
+
+OBJECTIVES: dict[str, Signature] = {
+    "likelihood": _objective("likelihood", replace(_WEIGHT, by="either")),
+    "elbo": _objective("elbo", Argument("beta"), Argument("classify"), _WEIGHT),
+    # No weights: a weighted mean of ratios would bound nothing.
+    "iwae": _objective("iwae", Argument("samples", "count")),
+    "contrastive_divergence": _objective(
+        "contrastive_divergence",
+        Argument("steps", "count"),
+        Argument("persistent", "flag"),
+        Argument("chains", "count"),
+        Argument("step_size", "positive"),
+        Argument("noise"),
+        Argument("restart"),
         _WEIGHT,
     ),
-    "adversarial": (Option("game", "game"), _WEIGHT),
+    "adversarial": _objective("adversarial", Argument("game", "game"), _WEIGHT),
 }
 
-# name -> options; the learning rate over time, as factors of what the optimiser has (dgmppl.train.schedules)
-DECAYS: dict[str, tuple[str, ...]] = {
-    "cosine": ("to",),
-    "linear": ("to",),
-    "exponential": ("rate",),
-    "steps": ("every", "factor"),
+# The learning rate over time, as factors of what the optimiser has (dgmppl.train.schedules).
+DECAYS: dict[str, Signature] = {
+    "cosine": Signature("cosine", (Argument("to", "factor"),)),
+    "linear": Signature("linear", (Argument("to", "factor"),)),
+    "exponential": Signature("exponential", (Argument("rate", "rate", required=True),)),
+    "steps": Signature(
+        "steps", (Argument("every", "epochs", required=True), Argument("factor", "factor", required=True))
+    ),
 }
 
-# name -> options; which rows train, validate and test (dgmppl.data)
-SPLITS: dict[str, tuple[str, ...]] = {
-    "ordered": (),
-    "shuffled": ("seed",),
+
+def _split(name: str, *options: Argument) -> Signature:
+    sizes = (Argument(part, "rows", required=True, by="position") for part in ("train", "validation", "test"))
+    return Signature(name, (*sizes, *options), "size", f"{name}(0.8, 0.1, 0.1), or {name}(1000, 350, 447)")
+
+
+# Which rows train, validate and test (dgmppl.data): their shares, or how many.
+SPLITS: dict[str, Signature] = {
+    "ordered": _split("ordered"),
+    "shuffled": _split("shuffled", Argument("seed", "seed", by="name")),
 }
 
 # Objectives of the language that no rule derives yet.
 UNBUILT_OBJECTIVES = ("score_matching", "noise_contrastive")
 
-# setting -> kind: the reader of dgmppl.plan.settings
+# setting -> kind: the reader in dgmppl.plan.setting_values
 SETTINGS: dict[str, str] = {
     "epochs": "count",
     "patience": "count",

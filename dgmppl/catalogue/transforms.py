@@ -7,15 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dgmppl.graph.supports import PLAIN, Support, Type
+from dgmppl.catalogue.signature import Argument, Signature
+from dgmppl.supports import BINARY, REAL, Interval, Type
 
 Result = Callable[[Type, tuple[float, ...]], Type]
 
-# name -> (names of its numbers, type of the result)
-TRANSFORMS: dict[str, tuple[tuple[str, ...], Result]] = {
-    "threshold": (("at",), lambda t, _: Type(PLAIN["binary"], t.shape)),
-    "rescale": (("low", "high"), lambda t, ends: Type(Support("interval", ends[0], ends[1]), t.shape)),
-    "standardize": ((), lambda t, _: Type(PLAIN["real"], t.shape)),
-    "flatten": ((), lambda t, _: Type(t.support, (t.elements,))),
-    "labelled": (("n",), lambda t, _: t),
+
+def _numbers(name: str, *names: str, kind: str = "constant") -> Signature:
+    arguments = tuple(Argument(n, kind, required=True, by="position") for n in names)
+    return Signature(name, arguments, "number", f"{name}({', '.join(('data', *names))})")
+
+
+# name -> (its numbers, type of the result)
+TRANSFORMS: dict[str, tuple[Signature, Result]] = {
+    "threshold": (_numbers("threshold", "at"), lambda t, _: Type(BINARY, t.shape)),
+    "rescale": (
+        _numbers("rescale", "low", "high"),
+        lambda t, ends: Type(Interval(ends[0], ends[1]), t.shape),
+    ),
+    "standardize": (_numbers("standardize"), lambda t, _: Type(REAL, t.shape)),
+    "flatten": (_numbers("flatten"), lambda t, _: Type(t.support, (t.elements,))),
+    "labelled": (_numbers("labelled", "n", kind="count"), lambda t, _: t),
 }

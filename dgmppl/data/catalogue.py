@@ -8,20 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dgmppl.graph.supports import Support, Type
+from dgmppl.supports import BINARY, POSITIVE, REAL, Categorical, Integers, Support, Type
 
 
 @dataclass(frozen=True)
 class Field:
-    """One column of a data set: its support (as a spec writes it), shape of one row, and number of rows.
+    """One column of a data set: its support, shape of one row, and number of rows."""
 
-    `low` and `high` bound the values where the support is bounded; `size` counts them where it is finite.
-    """
-
-    support: str
-    low: float | None
-    high: float | None
-    size: int | None
+    support: Support
     shape: tuple[int, ...]
     rows: int
     description: str
@@ -29,7 +23,7 @@ class Field:
     @property
     def type(self) -> Type:
         """The field's type, as a variable declares it."""
-        return Type(Support(self.support, self.low, self.high, self.size), self.shape)
+        return Type(self.support, self.shape)
 
 
 @dataclass(frozen=True)
@@ -46,15 +40,15 @@ class DataSet:
 
 
 def _positive(size: int, rows: int, description: str) -> Field:
-    return Field("positive", 0, None, None, (size,), rows, description)
+    return Field(POSITIVE, (size,), rows, description)
 
 
 def _real(size: int, rows: int, description: str) -> Field:
-    return Field("real", None, None, None, (size,), rows, description)
+    return Field(REAL, (size,), rows, description)
 
 
 def _classes(size: int, rows: int, description: str) -> Field:
-    return Field("categorical", 0, size - 1, size, (), rows, description)
+    return Field(Categorical(size), (), rows, description)
 
 
 TOY_SPLITS = (1000, 350, 450)
@@ -73,7 +67,7 @@ DATASETS: Mapping[str, DataSet] = {
     "digits": DataSet(
         "handwritten digits, 8 x 8 pixels of 17 grey levels (scikit-learn)",
         {
-            "image": Field("integer", 0, 16, 17, (64,), 1797, "pixels, row by row"),
+            "image": Field(Integers(0, 16), (64,), 1797, "pixels, row by row"),
             "label": _classes(10, 1797, "the digit"),
         },
         (1000, 350, 447),
@@ -94,7 +88,7 @@ DATASETS: Mapping[str, DataSet] = {
         "measurements of cell nuclei, benign or malignant (scikit-learn)",
         {
             "data": _real(30, 569, "the measurements"),
-            "label": Field("binary", 0, 1, 2, (), 569, "1: benign"),
+            "label": Field(BINARY, (), 569, "1: benign"),
         },
         (341, 114, 114),
         shuffled=True,
@@ -103,7 +97,7 @@ DATASETS: Mapping[str, DataSet] = {
         "progression of diabetes against ten measurements, scaled (scikit-learn)",
         {
             "data": _real(10, 442, "the measurements"),
-            "target": Field("real", None, None, None, (), 442, "progression after a year"),
+            "target": Field(REAL, (), 442, "progression after a year"),
         },
         (264, 89, 89),
         shuffled=True,

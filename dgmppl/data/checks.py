@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,16 +13,14 @@ from dgmppl.data.rows import Array, Origin, Rows, Values
 from dgmppl.data.transforms import Column
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.scope import LARGEST
-from dgmppl.graph.supports import Support, number_text
+from dgmppl.supports import Support, number_text
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
-    from dgmppl.graph.supports import Type
+    from dgmppl.supports import Type
 
 Mask = NDArray[np.bool_]
 
-# Above this, float32 no longer tells neighbouring integers apart.
-_LARGEST_INTEGER = 2**24
 # Rows that are read to tell what an array of the wrong shape might be.
 _LOOKED_AT = 1000
 
@@ -45,7 +43,7 @@ def verify_classes(name: str, origin: Origin, declared: Type, source: DataSource
     texts = origin.classes
     some = ", ".join(f'"{text}"' for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
     found = f"{origin.name} holds text"
-    if declared.support.name not in ("categorical", "binary"):
+    if not declared.support.takes_text:
         headline = f"`{name}` is declared {declared.describe()}, but {found}: {some}"
         help_ = f"texts are classes: categorical({max(2, len(texts))})"
         raise SpecError([Diagnostic("E506", headline, source.span, "expected numbers", help=help_)])
@@ -102,18 +100,8 @@ def find_problem(values: Array, support: Support) -> Problem | None:
             return _first(values, ~finite, "expected a finite number")
         expected = f"expected a number up to {LARGEST:.1e}, the largest in single precision"
         return _first(values, ~single, expected)
-    if support.name == "real":
-        return None
-    if support.name in _ROW_RULES:
-        holds, expected = _ROW_RULES[support.name]
-        return _first(values, ~holds(values), expected)
-    rule, expectation = _RULES[support.name]
-    wrong = ~rule(values, support)
-    if support.name == "integer":
-        large = _bounded(values, support) & (np.abs(values) > _LARGEST_INTEGER)
-        if large.any():
-            return _first(values, large, f"expected whole numbers up to {_LARGEST_INTEGER}, exact in single precision")
-    return _first(values, wrong, expectation(support))
+    found = (_first(values, wrong, expected) for wrong, expected in support.faults(values))
+    return next((problem for problem in found if problem is not None), None)
 
 
 def _first(values: Array, wrong: Mask, expected: str) -> Problem | None:
@@ -124,38 +112,6 @@ def _first(values: Array, wrong: Mask, expected: str) -> Problem | None:
     value = values[index]
     found = number_text(float(value)) if np.ndim(value) == 0 and np.isfinite(value) else str(value)
     return index[0], index[1:] if wrong.shape == values.shape else None, found, expected
-
-
-def _integral(values: Array) -> Mask:
-    return (values == np.round(values)) & (np.abs(values) <= _LARGEST_INTEGER)
-
-
-def _bounded(values: Array, support: Support) -> Mask:
-    low = -np.inf if support.low is None else support.low
-    high = np.inf if support.high is None else support.high
-    return (values >= low) & (values <= high)
-
-
-_RULES: Mapping[str, tuple[Callable[[Array, Support], Mask], Callable[[Support], str]]] = {
-    "positive": (lambda v, s: v.astype(np.float32) > 0, lambda s: "expected a value above 0"),
-    "unit": (lambda v, s: (v >= 0) & (v <= 1), lambda s: "expected a value from 0 to 1"),
-    "interval": (_bounded, lambda s: f"expected a value in {s.describe()}"),
-    "binary": (lambda v, s: (v == 0) | (v == 1), lambda s: "expected 0 or 1"),
-    "integer": (lambda v, s: _integral(v) & _bounded(v, s), lambda s: f"expected a value in {s.describe()}"),
-    "categorical": (
-        lambda v, s: _integral(v) & (v >= 0) & (v < (s.size or 0)),
-        lambda s: f"expected a class from 0 to {(s.size or 0) - 1}",
-    ),
-}
-
-# Supports of a whole vector, along the last axis. The tolerance is that of sums in float32.
-_ROW_RULES: Mapping[str, tuple[Callable[[Array], Mask], str]] = {
-    "simplex": (
-        lambda v: (v >= 0).all(-1) & (np.abs(v.sum(-1) - 1) < 1e-4),
-        "expected numbers from 0 that sum to 1",
-    ),
-    "sphere": (lambda v: np.abs((v**2).sum(-1) - 1) < 1e-4, "expected a vector of length 1"),
-}
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -176,9 +132,5 @@ def _is_one_hot(values: Values) -> bool:
 
 
 def _value_help(support: Support, counted: str) -> str:
-    if support.name == "binary":
-        return f"`threshold(..., t)` makes values binary; {counted}"
-    if support.name in ("interval", "unit") and support.low is not None and support.high is not None:
-        bounds = f"{number_text(support.low)}, {number_text(support.high)}"
-        return f"`rescale(..., {bounds})` brings values into the range; {counted}"
-    return counted
+    transform = support.transform()
+    return f"`{transform}` brings values into {support.describe()}; {counted}" if transform else counted

@@ -25,7 +25,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
-    from dgmppl.graph.supports import Type
+    from dgmppl.supports import Type
 
 # What can be streamed is, where its values as float32 take more than this.
 _IN_MEMORY = 256 * 2**20
@@ -111,7 +111,7 @@ def _open_named(source: DataSource) -> Opened:
     data = DATASETS[source.dataset]
     field = data.fields[source.field]
     rows = ArrayRows(read_dataset(source.dataset)[source.field], Origin(f"{source.dataset}.{source.field}"))
-    return Opened({"all": rows}, field.low, field.high, data.splits)
+    return Opened({"all": rows}, field.support.low, field.support.high, data.splits)
 
 
 def _unreadable(source: DataSource, base: Path, error: Exception) -> Diagnostic:

@@ -2,106 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer
-from dgmppl.graph.nodes import Graph
-from dgmppl.graph.supports import number_text
-from dgmppl.graph.values import (
-    Bijection,
-    Block,
-    Chain,
-    Learned,
-    Mixture,
-    Module,
-    Points,
-    walk,
-)
-
-
-def held_terms(graph: Graph) -> Iterator[tuple[object, object]]:
-    """Every typed expression of the graph, with the statement that it stands in."""
-    for d in graph.definitions:
-        yield d.value, d
-    for f in graph.factors:
-        yield f.density, f
-    if graph.energy is not None:
-        yield graph.energy.value, graph.energy
-    for a in graph.adversaries:
-        yield a.module, a
+from dgmppl.graph.held import Held, blocks, held
+from dgmppl.graph.nodes import Graph, Parameter
+from dgmppl.graph.values import Bijection, Block, Chain, Learned, Module, Points
+from dgmppl.supports import number_text
 
 
 def write_held(writer: Writer, graph: Graph) -> None:
     """One line for each thing that the model holds, in order of first use."""
-    seen: set[str] = set()
-    for parameter in graph.parameters:
-        with writer.place(parameter.span):
-            size = shape_source(parameter.type.shape)
-            writer.line(
-                f"self.{parameter.ident} = nn.Parameter({number_text(parameter.scale)} * torch.randn({size}))",
-                mark=True,
-            )
-    for term, statement in held_terms(graph):
-        with writer.place(statement.span):  # type: ignore[attr-defined]
-            inside = {m.attribute for t in walk(term) if isinstance(t, Block) for _, m in t.slots if not m.named}
-            weights = {id(t.weights) for t in walk(term) if isinstance(t, Mixture)}
-            for t in walk(term):
-                if isinstance(t, Module) and t.attribute not in seen | inside:
-                    seen.add(t.attribute)
-                    writer.line(f"self.{t.attribute} = {module_source(t, writer)}", mark=True)
-                elif isinstance(t, Chain):
-                    _write_chain(writer, t, seen)
-                elif isinstance(t, Learned) and t.attribute not in seen:
-                    seen.add(t.attribute)
-                    shape = (t.copies, *t.shape) if t.copies and id(t) not in weights else t.shape
-                    kind = "zeros" if id(t) in weights else "randn"
-                    writer.line(f"self.{t.attribute} = nn.Parameter(torch.{kind}({shape_source(shape)}))", mark=True)
-                elif isinstance(t, Points) and t.attribute not in seen:
-                    seen.add(t.attribute)
-                    sides = ", ".join(f"torch.linspace(-1, 1, {s})" for s in t.sides)
-                    grid = f"torch.cartesian_prod({sides}).reshape(-1, {len(t.sides)})"
-                    writer.line(f'self.register_buffer("{t.attribute}", {grid})', mark=True)
+    for one in held(graph):
+        with writer.place(one.statement.span):
+            _write[type(one.term)](writer, one)
 
 
-def _write_chain(writer: Writer, chain: Chain, seen: set[str]) -> None:
-    """A flow that the model holds, after the named networks and flows that it uses."""
-    for part in chain.parts:
-        for t in walk(part):
-            if isinstance(t, Chain):
-                _write_chain(writer, t, seen)
-            elif isinstance(t, Block):
-                for _, m in t.slots:
-                    if m.named and m.attribute not in seen:
-                        seen.add(m.attribute)
-                        writer.line(f"self.{m.attribute} = {module_source(m, writer)}", mark=True)
-    if chain.attribute and chain.attribute not in seen:
-        seen.add(chain.attribute)
-        _write_flow(writer, chain)
+def _parameter(writer: Writer, one: Held) -> None:
+    assert isinstance(one.term, Parameter)
+    initial = f"{number_text(one.term.scale)} * torch.randn({shape_source(one.shape)})"
+    writer.line(f"self.{one.term.ident} = nn.Parameter({initial})", mark=True)
 
 
-def _write_flow(writer: Writer, chain: Chain) -> None:
-    parts = chain.parts
-    if chain.repeat == 1 and len(parts) == 1 and isinstance(parts[0], Chain):
-        chain, parts = Chain(chain.span, chain.attribute, parts[0].parts, parts[0].repeat), parts[0].parts
-    items = [_bijection(p, writer) for p in parts]
+def _learned(writer: Writer, one: Held) -> None:
+    assert isinstance(one.term, Learned)
+    kind = "zeros" if one.zeros else "randn"
+    writer.line(f"self.{one.term.attribute} = nn.Parameter(torch.{kind}({shape_source(one.shape)}))", mark=True)
+
+
+def _module(writer: Writer, one: Held) -> None:
+    assert isinstance(one.term, Module)
+    writer.line(f"self.{one.term.attribute} = {module_source(one.term, writer)}", mark=True)
+
+
+def _points(writer: Writer, one: Held) -> None:
+    assert isinstance(one.term, Points)
+    sides = ", ".join(f"torch.linspace(-1, 1, {s})" for s in one.term.sides)
+    grid = f"torch.cartesian_prod({sides}).reshape(-1, {len(one.term.sides)})"
+    writer.line(f'self.register_buffer("{one.term.attribute}", {grid})', mark=True)
+
+
+def _flow(writer: Writer, one: Held) -> None:
+    assert isinstance(one.term, Chain)
+    chain, parts = one.term, one.term.parts
+    inner = parts[0]
+    if chain.repeat == 1 and len(parts) == 1 and isinstance(inner, Chain) and not inner.attribute:
+        chain, parts = Chain(chain.span, chain.attribute, inner.parts, inner.repeat), inner.parts
+    moves = sum(_moves(p) for p in parts)
+    place = _Position()
+    items = []
+    inside = place.repeated(moves, 0) if chain.repeat > 1 else place
+    for part in parts:
+        items.append(_bijection(part, writer, inside))
+        inside = inside.after(_moves(part))
+    counter = inside.counter if moves and chain.repeat > 1 else "_"
     compose = writer.use("Compose")
     if chain.repeat == 1:
         _write_call(writer, f"self.{chain.attribute} = {compose}(", items, ")")
         return
+    loop = f"for {counter} in range({chain.repeat})"
     if len(items) == 1:
-        writer.line(f"self.{chain.attribute} = {compose}(*({items[0]} for _ in range({chain.repeat})))", mark=True)
+        writer.line(f"self.{chain.attribute} = {compose}(*({items[0]} {loop}))", mark=True)
         return
     with writer.block(f"self.{chain.attribute} = {compose}("):
         writer.line("*(")
         writer.indent += 1
         writer.line("part")
-        writer.line(f"for _ in range({chain.repeat})")
+        writer.line(loop)
         _write_call(writer, "for part in (", items, ")")
         writer.indent -= 1
         writer.line(")")
     writer.line(")")
+
+
+@dataclass(frozen=True)
+class _Position:
+    """The position of the next permutation in its flow: `offset`, and for each loop around it `(counter, stride)`."""
+
+    offset: int = 0
+    loops: tuple[tuple[str, int], ...] = ()
+
+    def repeated(self, stride: int, depth: int) -> _Position:
+        return _Position(self.offset, (*self.loops, ("kjlmn"[depth] if depth < 5 else f"k{depth}", stride)))
+
+    def after(self, moves: int) -> _Position:
+        return _Position(self.offset + moves, self.loops)
+
+    @property
+    def counter(self) -> str:
+        return self.loops[-1][0]
+
+    def source(self) -> str:
+        terms = [name if stride == 1 else f"{stride} * {name}" for name, stride in self.loops]
+        terms += [str(self.offset)] if self.offset or not terms else []
+        return " + ".join(terms)
+
+
+def _moves(bijection: Bijection) -> int:
+    """How many permutations a flow makes; those of a flow that it names count in that flow."""
+    return sum(times for block, times in blocks(bijection) if block.kind == "permute")
 
 
 def _write_call(writer: Writer, opening: str, items: list[str], closing: str) -> None:
@@ -115,24 +118,54 @@ def _write_call(writer: Writer, opening: str, items: list[str], closing: str) ->
     writer.line(closing)
 
 
-def _bijection(bijection: Bijection, writer: Writer) -> str:
+def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str:
     if isinstance(bijection, Chain):
         if bijection.attribute:
             return f"self.{bijection.attribute}"
-        inner = ", ".join(_bijection(p, writer) for p in bijection.parts)
+        moves = sum(_moves(p) for p in bijection.parts)
+        inside = place.repeated(moves, len(place.loops)) if bijection.repeat > 1 else place
+        counter = inside.counter if bijection.repeat > 1 and moves else "_"
+        items = []
+        for part in bijection.parts:
+            items.append(_bijection(part, writer, inside))
+            inside = inside.after(_moves(part))
+        inner = ", ".join(items)
         if bijection.repeat == 1:
             return f"{writer.use('Compose')}({inner})"
         parts = f"({inner},)" if len(bijection.parts) == 1 else f"({inner})"
-        return f"{writer.use('Compose')}(*(part for _ in range({bijection.repeat}) for part in {parts}))"
+        return f"{writer.use('Compose')}(*(part for {counter} in range({bijection.repeat}) for part in {parts}))"
     assert isinstance(bijection, Block)
-    entry = BIJECTIONS[bijection.kind]
-    arguments = [str(bijection.features)] if entry.features else []
-    for name, module in bijection.slots:
+    return f"{writer.use(ENTRIES[bijection.kind].runtime)}({', '.join(_arguments(bijection, writer, place))})"
+
+
+def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
+    """The arguments of a bijection's constructor."""
+    entry = ENTRIES[block.kind]
+    arguments = []
+    if entry.sized:
+        arguments.append(str(block.shape[0]) if len(block.shape) == 1 else shape_source(block.shape))
+    for name, module in block.slots:
         arguments.append(f"{name}=" + (f"self.{module.attribute}" if module.named else module_source(module, writer)))
-    arguments += [f"{name}={number_text(number)}" for name, number in bijection.numbers]
-    arguments += ["conditioner=nn.Identity()"] if bijection.identity else []
-    arguments += ["integer=True"] if bijection.integer else []
-    return f"{writer.use(entry.runtime)}({', '.join(arguments)})"
+    arguments += [f"{name}={number_text(number)}" for name, number in block.numbers]
+    if block.kind == "permute" and place.source() != "0":
+        arguments.append(f"position={place.source()}")
+    if block.context:
+        names = [json.dumps(name) for name, _ in block.context]
+        arguments.append(f"context={names[0]}" if len(names) == 1 else f"context=({', '.join(names)})")
+    arguments += [f"copies={block.copies}"] if block.copies else []
+    arguments += ["integer=True"] if block.integer else []
+    arguments += [f"low={block.range[0]}, size={block.range[1]}"] if block.range else []
+    if entry.elementwise and not entry.sized and len(block.shape) != 1:
+        arguments.append(f"rank={len(block.shape)}")
+    return arguments
 
 
-__all__ = ["held_terms", "write_held"]
+_write: dict[type, Callable[[Writer, Held], None]] = {
+    Parameter: _parameter,
+    Learned: _learned,
+    Module: _module,
+    Points: _points,
+    Chain: _flow,
+}
+
+__all__ = ["write_held"]

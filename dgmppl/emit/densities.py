@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS, LINKS, Distribution
-from dgmppl.emit.values import Place, bijection_source, shape_source, tight_source, value_source
+from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution
+from dgmppl.emit.values import Place, bijection_source, link_source, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import (
     Autoregressive,
     Constant,
@@ -20,25 +19,17 @@ from dgmppl.graph.values import (
     Residual,
     Value,
     variables,
-    walk,
 )
+from dgmppl.supports import number_text
 
 
 def factor_reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
-    """The variables (features too) that a factor's method takes, in the order of its parents where they are them."""
-    names = list(variables(factor.density))
-    for term in walk(factor.density):
-        if isinstance(term, (Residual, Quoted)):
-            other = by_key(graph, term.prior if isinstance(term, Residual) else term.factor)
-            if isinstance(term, Residual):
-                names += factor_reads(graph, other)
-    parents = [p for p in factor.parents if p in names]
-    others = [n for n in dict.fromkeys(names) if n not in parents and n != factor.head]
-    return (*parents, *others)
+    """The variables (features too) that a factor's method takes."""
+    return graph.reads(factor)
 
 
 def by_key(graph: Graph, key: str) -> Factor:
-    return next(f for f in graph.factors if f.key == key)
+    return graph.keyed(key)
 
 
 def write_density(density: Density, place: Place) -> str:
@@ -65,8 +56,7 @@ def _family(density: Density, place: Place) -> str:
     for name in density.linked:
         parameter = entry.parameter(name)
         assert parameter is not None
-        link = LINKS[parameter.constraint]
-        sources[name] = f"{writer.use(link)}({sources[name]})" if link else sources[name]
+        sources[name] = link_source(sources[name], parameter.constraint, writer)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, writer)
 
@@ -114,10 +104,13 @@ def _fill(
 
 def _construct(density: Family, entry: Distribution, sources: dict[str, str], writer: Writer) -> str:
     support = density.type.support
-    rank = len(density.type.shape) - (1 if entry.vector else 0)
+    rank = len(density.type.shape) - support.event_rank
     event = f".to_event({rank})" if rank > 0 else ""
     if density.kind == "Categorical" and support.low:
         return f"{writer.use('IntegerCategorical')}({number_text(support.low)}, {sources['logits']}){event}"
+    ends = support.low is not None and support.high is not None and density.kind == "DiscretizedLogistic"
+    if ends:
+        sources |= {"low": number_text(support.low or 0.0), "high": number_text(support.high or 0.0)}
     named = entry.parameters[0].name in ("logits", "rate") or len(entry.parameters) > 2 or "total_count" in sources
     if named:
         arguments = ", ".join(f"{name}={source}" for name, source in sources.items())

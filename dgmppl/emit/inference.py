@@ -12,7 +12,13 @@ from dgmppl.emit.steps import needed_steps, noisy, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import variables
-from dgmppl.plan.nodes import Compute, Dequantise, Draw, Impute, Plan, Settle, Step, Sum
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.draw import Draw
+from dgmppl.plan.rules.energy import Settle
+from dgmppl.plan.rules.impute import Impute
+from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.rules.sum_under_q import Sum
 
 
 def write_inference(writer: Writer, graph: Graph, plan: Plan) -> None:
@@ -28,24 +34,26 @@ def write_inference(writer: Writer, graph: Graph, plan: Plan) -> None:
 
 def inferred_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
     """The latents, and the partial variables, whose value given the data the plan knows; in its order."""
-    steps = [s.variable for s in plan.steps if graph[s.variable].role == "latent" or isinstance(s, (Impute, Sum))]
+    known = (s for s in plan.steps if graph[s.variable].role == "latent" or isinstance(s, (Impute, Sum)))
+    steps = [s.variable for s in known if isinstance(s, Sum) or not s.repeats]  # one summed under its prior has no q
     return (*dict.fromkeys(steps), *(n for n in _summed_out(graph, plan) if n not in steps))
 
 
 def _summed_out(graph: Graph, plan: Plan) -> list[str]:
     """Latents that are summed out of an energy, each of which has its conditional there."""
-    if plan.energy is None:
+    if not plan.samplers:
         return []
-    names = [*plan.energy.summed, *([plan.energy.enumerated] if plan.energy.enumerated else [])]
+    form = plan.samplers[0].form
+    names = [*form.summed, *([form.enumerated] if form.enumerated else [])]
     return [n for n in names if graph[n].role == "latent" and _conditional_reads(graph, plan, n) is not None]
 
 
 def _conditional_reads(graph: Graph, plan: Plan, name: str) -> tuple[str, ...] | None:
     """What a variable's conditional under the energy reads; None where the model has none."""
-    assert plan.energy is not None
-    update = plan.energy.update(name)
-    if name == plan.energy.enumerated:
-        return plan.energy.state
+    sampler = plan.samplers[0]
+    update = sampler.update(name)
+    if name == sampler.form.enumerated:
+        return sampler.form.state
     if update is None or update.logits is None or update.kind != "block":
         return None
     return tuple(v.name for v in graph.variables if v.name in update.logits.reads())
@@ -53,13 +61,13 @@ def _conditional_reads(graph: Graph, plan: Plan, name: str) -> tuple[str, ...] |
 
 def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...]) -> None:
     read = {n for name in _summed_out(graph, plan) for n in _conditional_reads(graph, plan, name) or ()}
-    steps = needed_steps(graph, plan.steps, {*names, *read})
+    steps = needed_steps(plan.steps, {*names, *read})
     settled = [s for s in steps if isinstance(s, Settle)]
     told = ", ".join(names)
     with _method(writer, graph, "infer", f"{told} of each row, {{}}; see `GenerativeModel.infer`."):
         for step in steps:
             writer.at = step.because.line
-            if isinstance(step, (Draw, Sum)):
+            if isinstance(step, (Draw, Impute, Sum)):
                 _write_value(writer, graph, step)
             elif isinstance(step, Dequantise):
                 image = graph[step.variable]
@@ -83,7 +91,7 @@ def _item(graph: Graph, name: str) -> str:
     return f'"{name}": {graph[name].ident}'
 
 
-def _write_value(writer: Writer, graph: Graph, step: Draw | Sum) -> None:
+def _write_value(writer: Writer, graph: Graph, step: Draw | Impute | Sum) -> None:
     """A latent's own value, of which a sum has all in turn; a partial one has that of the data where it is seen."""
     factor, variable = by_key(graph, step.factor), graph[step.variable]
     value = f"{writer.use('reading')}({factor_source(graph, factor)}, mean, {batch_size(graph)})"
@@ -116,7 +124,7 @@ def reconstructed_of(graph: Graph, plan: Plan, latents: Iterable[str]) -> tuple[
             reads = variables(definition.value)
         elif factor is not None:
             reads = factor_reads(graph, factor)
-        elif plan.energy is not None and graph.energy is not None and v.name in graph.energy.arguments:
+        elif plan.samplers and graph.energy is not None and v.name in graph.energy.arguments:
             reads = _conditional_reads(graph, plan, v.name) or ()
         else:
             reads = ()
@@ -157,7 +165,7 @@ def _write_reconstruct(
 def _write_features(writer: Writer, graph: Graph, plan: Plan, reads: Iterable[str]) -> None:
     """Features that are read, computed anew from what the latents gave."""
     computed: list[Step] = [s for s in plan.generate if isinstance(s, Compute) and graph[s.variable].role == "let"]
-    write_steps(writer, graph, plan, needed_steps(graph, computed, reads), ())
+    write_steps(writer, graph, plan, needed_steps(computed, reads), ())
 
 
 __all__ = ["inferred_of", "reconstructed_of", "write_inference"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.polynomial import VALUES, Monomial, Polynomial
-from dgmppl.graph.supports import number_text
+from dgmppl.supports import number_text
 
 _LETTERS = "ijklmopqrstuvwxyzabcdefgh"  # n is the batch
 

@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.functions import FUNCTIONS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.emit.polynomials import polynomial_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.polynomial import polynomial
-from dgmppl.graph.supports import Support, number_text
 from dgmppl.graph.values import (
     Apply,
     Bijection,
@@ -32,9 +31,7 @@ from dgmppl.graph.values import (
     Value,
     walk,
 )
-
-# Supports that enter a network scaled to [-1, 1].
-_BOUNDED = ("binary", "unit", "interval", "integer")
+from dgmppl.supports import Function, Support, number_text
 
 
 @dataclass(frozen=True)
@@ -76,13 +73,14 @@ def _declared(value: Value, place: Place) -> str:
     return f"self.{ident}"
 
 
+def call_source(function: Function, source: str, writer: Writer) -> str:
+    """The call of a function that a support names; one of no name changes nothing."""
+    return function.of(source, writer.use(function.name)) if function.name else source
+
+
 def link_source(raw: str, support: Support, writer: Writer) -> str:
     """A learned value typed like a variable, kept inside the variable's support."""
-    if support.name in _BOUNDED and support.low is not None and support.high is not None:
-        if support.name == "unit":
-            return f"{writer.use('unit')}({raw})"
-        return f"{writer.use('bounded')}({raw}, {number_text(support.low)}, {number_text(support.high)})"
-    return f"{writer.use('positive')}({raw})" if support.name == "positive" else raw
+    return raw if support.link is None else call_source(support.link, raw, writer)
 
 
 def _learned(value: Value, place: Place) -> str:
@@ -104,26 +102,16 @@ def embed_source(value: Value, place: Place, sequence: bool = False) -> str:
     if isinstance(value, Constant):
         return f"self.like.new_tensor([{float(value.number)!r}])"
     source = value_source(value, place)
-    if support.name == "categorical":
-        source, rank = f"{place.writer.use('one_hot')}({source}, {support.size})", rank + 1
+    source = call_source(support.embedding, source, place.writer)
+    if support.width > 1:  # the embedding added an axis
+        rank += 1
         if sequence:
             return source
-    elif (isinstance(value, Learned) and support.name != "real") or (
-        support.name in _BOUNDED and support.low is not None and support.high is not None
-    ):
-        source = _scaled(source, support, place)
     if sequence:
         return f"{tight_source(source)}.unsqueeze(-1)"
     if rank == 1:
         return source
     return f"{tight_source(source)}.unsqueeze(-1)" if rank == 0 else f"{tight_source(source)}.flatten(-{rank})"
-
-
-def _scaled(source: str, support: Support, place: Place) -> str:
-    low, high = support.low, support.high
-    if low is None or high is None or (low, high) == (-1.0, 1.0):
-        return source
-    return f"{place.writer.use('rescale')}({source}, {number_text(low)}, {number_text(high)})"
 
 
 def inputs_source(values: tuple[Value, ...], place: Place) -> str:
@@ -162,8 +150,7 @@ def module_source(module: Module, writer: Writer) -> str:
         return f"nn.Linear({module.inputs}, {module.outputs})"
     arguments = [str(module.length)] if entry.needs_length else []
     arguments += [str(module.inputs), shape_source(module.spec.hidden), str(module.outputs)]
-    known = {o.name: o.argument for o in entry.options}
-    arguments += [f"{known[k]}={json.dumps(v)}" for k, v in module.spec.options]
+    arguments += [f"{k}={json.dumps(v)}" for k, v in module.spec.options]
     if module.context:
         arguments.append(f"context={module.context}")
     return f"{writer.use(entry.runtime)}({', '.join(arguments)})"
@@ -192,8 +179,14 @@ def _operation(value: Value, place: Place) -> str:
         axes = ", ".join(str(-k) for k in range(len(operand.shape), 0, -1))
         source = value_source(operand, place)
         return f"{tight_source(source)}.sum(({axes},))" if operand.shape else source
+    operands = value.operands
+    if value.op == STRAIGHT_THROUGH:
+        (rounded,) = operands
+        assert isinstance(rounded, Operation)
+        operands = rounded.operands
+        place.writer.use("straight_through_floor")
     parts = []
-    for operand in value.operands:
+    for operand in operands:
         source = value_source(operand, place)
         lift = rank - len(operand.shape)
         if lift and operand.rows:
@@ -255,30 +248,14 @@ def _image(value: Value, place: Place) -> str:
 
 
 def bijection_source(bijection: Bijection, place: Place) -> str:
-    """A bijection that the model holds, with its context where it is conditioned on one."""
+    """A bijection that the model holds, with everything by name that it is conditioned on."""
     assert isinstance(bijection, Chain)
-    contexts = _contexts(bijection)
-    if not contexts:
-        return f"self.{bijection.attribute}"
-    if len(contexts) == 1:
-        return f"self.{bijection.attribute}.given({inputs_source(contexts[0], place)})"
-    parts = []
-    for k, part in enumerate(bijection.parts):
-        held = f"self.{bijection.attribute}.parts[{k}]"
-        own = _contexts(part)
-        if len(own) > 1:
-            raise ValueError("a repeated bijection is conditioned on one context")
-        parts.append(f"{held}.given({inputs_source(own[0], place)})" if own else held)
-    return f"{place.writer.use('Compose')}({', '.join(parts)})"
-
-
-def _contexts(bijection: Bijection) -> list[tuple[Value, ...]]:
-    """The different contexts that the parts of a bijection are conditioned on."""
-    found: list[tuple[Value, ...]] = []
-    for t in walk(bijection):
-        if isinstance(t, Block) and t.context and t.context not in found:
-            found.append(t.context)
-    return found
+    given: dict[str, str] = {}
+    for t in (t for t in walk(bijection) if isinstance(t, Block)):
+        for name, value in t.context:
+            given[name] = value_source(value, place) if t.direct else embed_source(value, place)
+    arguments = ", ".join(f"{name}={source}" for name, source in given.items())
+    return f"self.{bijection.attribute}.given({arguments})" if given else f"self.{bijection.attribute}"
 
 
 _EMIT = {

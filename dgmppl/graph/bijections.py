@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, Slot
 from dgmppl.catalogue.bijections import Bijection as Entry
 from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_slot, is_network
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
-from dgmppl.graph.supports import PLAIN, Support, Type
-from dgmppl.graph.values import Apply, Bijection, Block, Chain, Image, Module, Value
+from dgmppl.graph.values import Apply, Bijection, Block, Chain, Image, Module, Points, Value, walk
 from dgmppl.source import Span
+from dgmppl.supports import Support, Type
 from dgmppl.syntax import tree
 
 Inputs = Callable[[Scope, tree.Call, Context], tuple[Value, ...]]
@@ -37,6 +38,8 @@ def check_bijection(
         if count > MAX_REPEAT:
             scope.fail("E216", f"{count:,} bijections in a row", expr.left.span, f"at most {MAX_REPEAT:,}")
         body, target = check_bijection(scope, expr.right, source, ctx, inputs)
+        if count > 1:
+            _verify_fresh(scope, expr, count, body)
         if count > 1 and target != source.support:
             scope.fail(
                 "E213",
@@ -60,6 +63,23 @@ def check_bijection(
             help_ = did_you_mean(name.name, known, f"one of {', '.join(known)}")
             scope.fail("E208", f"unknown bijection `{name.name}`", name.span, "not a bijection", help=help_)
     scope.fail("E217", "a bijection is needed here", expr.span, "not a bijection", help="coupling[mlp[64]]")
+
+
+def _verify_fresh(scope: Scope, expr: tree.Binary, count: int, body: Bijection) -> None:
+    """Says that the repeats of a named flow share its weights, as uses of a name do, since `n * b` makes n (W406)."""
+    named = body if isinstance(body, Chain) and body.attribute else None
+    if named is None and isinstance(body, Chain):
+        named = next((p for p in body.parts if isinstance(p, Chain) and p.attribute), None)
+    if named is None or not any(isinstance(t, Module) or (isinstance(t, Block) and t.own_weights) for t in walk(named)):
+        return
+    scope.report(
+        "W406",
+        f"the {count} repeats of `{named.attribute}` share its weights",
+        expr.span,
+        "a name stands for one flow, however often it is used",
+        help=f"write the bijection itself for fresh weights: {count} * (coupling[mlp[64]] >> reverse)",
+        severity="warning",
+    )
 
 
 def _parts(bijection: Bijection) -> tuple[Bijection, ...]:
@@ -88,46 +108,91 @@ def _block(
     ctx: Context,
     inputs: Inputs,
 ) -> tuple[Bijection, Support]:
-    integer = source.support.name == "integer"
-    if source.support.name != entry.domain and not (integer and entry.integers):
+    integer = source.support.integral
+    _verify_source(scope, expr, entry, source)
+    context: tuple[tuple[str, Value], ...] = ()
+    slots: tuple[tuple[str, Module], ...] = ()
+    if call is not None:
+        if not entry.context:
+            scope.fail("E209", f"{entry.name} is conditioned on nothing", call.span, "takes no parentheses")
+        context, slots = _condition(scope, entry, call, source, ctx, inputs)
+    numbers: list[tuple[str, float]] = []
+    width = sum(v.type.features for _, v in context) if entry.context == "network" else 0
+    for name, bound in bind(scope, entry.signature, items, expr.span).given.items():
+        if bound.argument.kind == "network":
+            slots = (*slots, (name, _slot(scope, bound.value, entry.slot(name), source.elements, width, ctx)))
+        else:
+            numbers.append((name, float(scope.integer(bound.value, ctx.env, f"`{name}`", low=0))))
+    _verify_slots(scope, expr, entry, dict(slots), integer)
+    copies = _copies(scope, expr, entry, slots, context, ctx)
+    target = source.support if integer else entry.codomain
+    range_ = None
+    if integer and entry.rounds and source.support.size is not None:
+        range_ = (int(source.support.low or 0), source.support.size)
+    block = Block(
+        expr.span,
+        entry.name,
+        source.shape,
+        slots,
+        tuple(numbers),
+        context,
+        copies,
+        integer and entry.rounds,
+        range_,
+    )
+    return block, target
+
+
+def _verify_source(scope: Scope, expr: tree.Expr, entry: Entry, source: Type) -> None:
+    """Reports values that a bijection does not map (E213): of another support, or no vector where it needs one."""
+    kept = source.support.integral and entry.integers and (source.support.shiftable or not entry.rounds)
+    if source.support != entry.domain and not kept:
         scope.fail(
             "E213",
-            f"{entry.name} maps {entry.domain} values, these are {source.support.describe()}",
+            f"{entry.name} maps {_domain(entry)}, these are {source.support.describe()}",
             expr.span,
             f"gets {source.describe()}",
         )
-    if len(source.shape) != 1 or (entry.slots and source.elements < 2):
+    if not entry.elementwise and (len(source.shape) != 1 or (entry.slots and source.elements < 2)):
+        apart = ", ".join(b.name for b in BIJECTIONS.values() if b.elementwise)
         scope.fail(
             "E213",
             f"{entry.name} acts on a vector{' of two or more' if entry.slots else ''}",
             expr.span,
             f"this is {source.describe()}",
+            help=f"element by element, in any shape, there are: {apart}",
         )
-    features = source.shape[0]
-    context: tuple[Value, ...] = ()
-    identity = False
-    if call is not None:
-        if not entry.context:
-            scope.fail("E209", f"{entry.name} is conditioned on nothing", call.span, "takes no parentheses")
-        context, slots, identity = _condition(scope, entry, call, features, ctx, inputs)
-    else:
-        slots = ()
-    numbers: list[tuple[str, float]] = []
-    width = sum(v.type.features for v in context) if entry.context == "network" else 0
-    for item in items:
-        if isinstance(item, tree.Keyword) and item.name in entry.numbers:
-            low = 0
-            numbers.append((item.name, float(scope.integer(item.value, ctx.env, f"`{item.name}`", low=low))))
-        else:
-            slots = (*slots, _slot(scope, entry, item, dict(slots), features, width, ctx))
-    _verify_slots(scope, expr, entry, dict(slots), integer)
-    target = source.support if integer else _codomain_of(entry)
-    block = Block(expr.span, entry.name, features, slots, tuple(numbers), context, identity, integer and entry.rounds)
-    return block, target
 
 
-def _codomain_of(entry: Entry) -> Support:
-    return Support("interval", -1.0, 1.0) if entry.codomain == "interval" else PLAIN[entry.codomain]
+def _copies(
+    scope: Scope,
+    expr: tree.Expr,
+    entry: Entry,
+    slots: tuple[tuple[str, Module], ...],
+    context: tuple[tuple[str, Value], ...],
+    ctx: Context,
+) -> int:
+    """How many sets of its own parameters a bijection has: one for each component of a mixture that it stands in.
+
+    Reports a network there that all components would share (E217), unless it reads which component it is.
+    """
+    components = ctx.copies or (ctx.points[0][1].count if ctx.points else 0)
+    if not components or any(isinstance(t, Points) for _, v in context for t in walk(v)):
+        return 0
+    if not slots:
+        return components if entry.learned and not context else 0
+    scope.fail(
+        "E217",
+        f"the components of this mixture would share one {entry.name}",
+        expr.span,
+        "one network for all of them",
+        help="push the mixture forward: mixture[4](Normal(param)) >> coupling[mlp[64]]; or give the flow a name, which "
+        "says that it is shared: flow f = ...",
+    )
+
+
+def _domain(entry: Entry) -> str:
+    return f"{entry.domain.describe()} values" + (" or whole numbers" if entry.integers else "")
 
 
 def codomain(bijection: Bijection, support: Support) -> Support:
@@ -137,56 +202,45 @@ def codomain(bijection: Bijection, support: Support) -> Support:
             support = codomain(part, support)
         return support
     assert isinstance(bijection, Block)
-    return support if support.name == "integer" else _codomain_of(BIJECTIONS[bijection.kind])
+    if bijection.kind == FIXED_AFFINE:
+        numbers = {"scale": 1.0, "shift": 0.0, **dict(bijection.numbers)}
+        return support.affine(numbers["scale"], numbers["shift"])
+    return support if support.integral else ENTRIES[bijection.kind].codomain
 
 
 def _condition(
-    scope: Scope, entry: Entry, call: tree.Call, features: int, ctx: Context, inputs: Inputs
-) -> tuple[tuple[Value, ...], tuple[tuple[str, Module], ...], bool]:
+    scope: Scope, entry: Entry, call: tree.Call, source: Type, ctx: Context, inputs: Inputs
+) -> tuple[tuple[tuple[str, Value], ...], tuple[tuple[str, Module], ...]]:
     """What parentheses hold: inputs of the slots' networks, or the bijection's parameters themselves."""
     if entry.context == "network":
-        return inputs(scope, call, ctx), (), False
-    wanted = entry.values * features
+        return _named(scope, inputs(scope, call, ctx)), ()
+    wanted = entry.learned * source.elements
     if len(call.arguments) != 1:
         scope.fail("E209", f"{entry.name} takes its {wanted} parameters as one value", call.span)
     argument = call.arguments[0]
     if isinstance(argument, tree.Call) and is_network(scope, argument.target):
         values = inputs(scope, argument, ctx)
+        if not values:
+            scope.fail("E209", "a network needs inputs", argument.span, help=f"{entry.name}(mlp[64](y))")
         size = sum(v.type.features for v in values)
         hint = replace(ctx, hint=f"{ctx.hint}_{entry.name}")
-        return values, (("conditioner", check_slot(scope, argument.target, size, wanted, hint)),), False
+        return _named(scope, values), (("conditioner", check_slot(scope, argument.target, size, wanted, hint)),)
     values = inputs(scope, call, ctx)
     if values[0].shape != (wanted,):
         scope.fail("E204", f"{entry.name} takes {wanted} numbers", call.span, f"shape {list(values[0].shape)}")
-    return values, (), True
+    return _named(scope, values, direct=True), ()
 
 
-def _slot(
-    scope: Scope,
-    entry: Entry,
-    item: object,
-    given: dict[str, Module],
-    features: int,
-    width: int,
-    ctx: Context,
-) -> tuple[str, Module]:
+def _named(scope: Scope, values: tuple[Value, ...], direct: bool = False) -> tuple[tuple[str, Value], ...]:
+    """Values with the names by which bijections take them; one that stands there twice is read twice by one name."""
+    return tuple((scope.context_name(v, direct), v) for v in values)
+
+
+def _slot(scope: Scope, expr: tree.Expr, slot: Slot, features: int, width: int, ctx: Context) -> Module:
+    """The network of a slot: from a half of the features and a context of a `width` to the other half's numbers."""
     half, rest = features // 2, features - features // 2
-    if isinstance(item, tree.Keyword):
-        slot = next((s for s in entry.slots if s.name == item.name), None)
-        expr = item.value
-        known = [*(s.name for s in entry.slots), *entry.numbers]
-        if slot is None:
-            help_ = did_you_mean(item.name, known, f"{entry.name} takes {', '.join(known) or 'no options'}")
-            scope.fail("E209", f"{entry.name} has no option `{item.name}`", item.span, help=help_)
-    else:
-        slot = entry.sole
-        if slot is None or not isinstance(item, tree.Node) or isinstance(item, (tree.Binding, tree.Past)):
-            scope.fail("E209", f"{entry.name} takes nothing of this kind", item.span)  # type: ignore[attr-defined]
-        expr = item  # type: ignore[assignment]
-    if slot.name in given:
-        scope.fail("E209", f"{entry.name} has two networks for `{slot.name}`", expr.span)
     hint = replace(ctx, hint=f"{ctx.hint}_{slot.name}")
-    return slot.name, check_slot(scope, expr, half + width, slot.outputs * rest, hint)
+    return check_slot(scope, expr, half + width, slot.outputs * rest, hint)
 
 
 def _verify_slots(scope: Scope, expr: tree.Expr, entry: Entry, slots: dict[str, Module], integer: bool) -> None:
@@ -234,19 +288,27 @@ def sized_flow(scope: Scope, name: tree.Name, flow: NamedFlow, source: Type, inp
             raise
         finally:
             flow.entered = False
-        chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
-        flow.bijection = replace(chain, attribute=scope.attribute(name.name, own=True))
-        flow.features = source.elements
-    if flow.features != source.elements:
+        if isinstance(bijection, Chain) and bijection.attribute:
+            flow.bijection = bijection  # another name of one flow
+        else:
+            chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
+            flow.bijection = replace(chain, attribute=scope.attribute(name.name, own=True))
+        flow.source = source
+    assert flow.source is not None
+    if flow.source.shape != source.shape:
         scope.fail(
             "E212",
             f"`{name.name}` is used at two sizes",
             name.span,
-            f"{source.elements} here",
-            notes=(Note(flow.statement.name_span, f"{flow.features} where it was first used"),),
+            f"{_size_text(source)} here",
+            notes=(Note(flow.statement.name_span, f"{_size_text(flow.source)} where it was first used"),),
             help="declare a second flow, or give the two variables one size",
         )
     return flow.bijection
+
+
+def _size_text(source: Type) -> str:
+    return str(source.elements) if len(source.shape) == 1 else str(list(source.shape))
 
 
 def image(scope: Scope, name: tree.Name, flow: NamedFlow, value: Value, span: Span, inputs: Inputs) -> Image:

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import math
-
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
 from dgmppl.graph.cycles import verify_cycles
-from dgmppl.graph.networks import network_weights
+from dgmppl.graph.held import held, weights
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedFlow, NamedNet, Scope
-from dgmppl.graph.supports import Support
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
-    Chain,
     Declared,
     Image,
-    Learned,
-    Module,
     Past,
     Residual,
     Use,
     Value,
-    children,
     variables,
     walk,
 )
 from dgmppl.source import Span
+from dgmppl.supports import UNIT, Interval, Support, number_text
 from dgmppl.syntax import tree
 
-_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
+# Where a network lands whose last activation is one of these.
+_RANGES = {"tanh": Interval(-1, 1), "sigmoid": UNIT}
 
 
 def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) -> None:
@@ -270,19 +265,24 @@ def _verify_range(scope: Scope, variable: Variable, definition: Definition) -> N
     support, value = variable.type.support, definition.value
     if _lands(value, support):
         return
-    ways = {
-        "integer": "round it: floor(...)",
-        "interval": "end the network in that range: out = tanh, and rescale(..., -1, 1)",
-        "unit": "end the network in that range: out = sigmoid",
-    }
+    found = value.type.support
+    misses = support.integral and found.integral
+    how = "takes only some of its values" if misses else "is not"
     scope.report(
         "E203",
-        f"`{variable.name}` is {support.describe()}, and this is not",
+        f"`{variable.name}` is {support.describe()}, and this {how}",
         value.span,
-        value.type.support.describe(),
+        found.describe(),
         notes=(Note(variable.span, "declared here"),),
-        help=ways.get(support.name, "give it a distribution instead: p(... | ...) = ..."),
+        help=_reaching(variable.name, support, found) if misses else support.landing,
     )
+
+
+def _reaching(name: str, support: Support, found: Support) -> str:
+    """How a rounded value comes to take all values of a support."""
+    if support.low is None or support.high is None:
+        return f"declare `{name}` {found.describe()}"
+    return f"let what is rounded run from {number_text(support.low)} to {number_text(support.high + 1)}"
 
 
 def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:
@@ -304,44 +304,15 @@ def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:
 
 def _lands(value: Value, support: Support) -> bool:
     found = value.type.support
-    if support.name == "real":
-        return not found.discrete
-    if support.name == "integer":
-        return found.name == "integer"
     if isinstance(value, Apply):
-        ends = _RANGES.get(str(dict(value.module.spec.options).get("out", "")))
-        return ends is not None and support.low is not None and ends == (support.low, support.high)
-    if support.name == "interval":
-        return found.name in ("interval", "unit") and (found.low, found.high) == (support.low, support.high)
-    return found.name == support.name
+        found = _RANGES.get(str(dict(value.module.spec.options).get("out", "")), found)
+    return support.lands(found)
 
 
 def _verify_sizes(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
-    terms: list[object] = [d.value for d in graph.definitions] + [f.density for f in graph.factors]
-    terms += [graph.energy.value] if graph.energy else []
-    terms += [a.module for a in graph.adversaries]
-    counted: set[str] = set()
-    total = sum(math.prod(p.type.shape) for p in graph.parameters)
-    total += sum(_weights_of(term, 1, counted) for term in terms)
+    total = sum(map(weights, held(graph)))
     if total > MAX_ELEMENTS:
         scope.report("E216", f"this model has {total:,} weights", spec.name_span, "too large for any machine")
-
-
-def _weights_of(term: object, times: int, counted: set[str]) -> int:
-    """Weights of the networks and `param`s inside a term, those of a repeated flow as often as it is repeated."""
-    if isinstance(term, Chain):
-        if term.attribute in counted:
-            return 0
-        counted.update([term.attribute] if term.attribute else [])
-        times *= term.repeat
-    if isinstance(term, (Module, Learned)):
-        if term.attribute in counted:
-            return 0
-        counted.add(term.attribute)
-        if isinstance(term, Module):
-            return times * network_weights(term.spec, (term.inputs, term.outputs, term.length, term.context))
-        return max(term.copies, 1) * term.type.elements
-    return sum(_weights_of(child, times, counted) for child in children(term))
 
 
 def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:

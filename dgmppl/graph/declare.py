@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.diagnostics import Note
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.scope import MAX_MEMBERS, Family, NamedFlow, NamedNet, Scope
-from dgmppl.graph.supports import Type
 from dgmppl.graph.types import check_data, check_type
+from dgmppl.supports import REAL, Type
 from dgmppl.syntax import tree
 
+START = Signature("normal", (Argument("scale", required=True),), usage="= normal(0.01)")
 DEFAULT_SCALE = 0.01  # standard deviation of a parameter's initial values where none is written
 
 
@@ -174,7 +177,7 @@ def _feature(scope: Scope, statement: tree.Let) -> None:
 
 def _parameter(scope: Scope, statement: tree.Param) -> None:
     type_ = check_type(scope, statement.type, {})
-    if type_.support.name != "real":
+    if type_.support != REAL:
         scope.fail(
             "E208",
             "a parameter is real",
@@ -185,14 +188,12 @@ def _parameter(scope: Scope, statement: tree.Param) -> None:
     scale = DEFAULT_SCALE
     value = statement.value
     if value is not None:
-        arguments = value.arguments if isinstance(value, tree.Call) else ()
-        named = isinstance(value, tree.Call) and isinstance(value.target, tree.Name)
-        if not named or value.target.name != "normal" or len(arguments) != 1:  # type: ignore[union-attr]
-            scope.fail("E209", "a parameter starts at normal(scale)", value.span, help="= normal(0.01)")
-        argument = arguments[0]
-        scale = scope.number(argument, {}, "a scale") if not isinstance(argument, tree.Keyword) else -1.0
+        if not (isinstance(value, tree.Call) and isinstance(value.target, tree.Name) and value.target.name == "normal"):
+            scope.fail("E209", "a parameter starts at normal(scale)", value.span, help=START.usage)
+        given = bind(scope, START, value.arguments, value.span)
+        scale = scope.number(given["scale"].value, {}, "a scale")
         if scale < 0:
-            scope.fail("E210", "the scale of initial values is not negative", value.span, help="= normal(0.01)")
+            scope.fail("E210", "the scale of initial values is not negative", value.span, help=START.usage)
     attribute = scope.attribute(statement.name, own=True)
     variable = Parameter(statement.name, attribute, type_, scale, statement.name_span)
     scope.declare(statement.name, variable, statement.name_span)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
-from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES
 from dgmppl.catalogue.distributions import (
     DISTRIBUTIONS,
     suggestions,
 )
+from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import check_bijection
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
+from dgmppl.graph.formulas import shift_by
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.supports import PLAIN, Support, Type, real
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -34,14 +36,31 @@ from dgmppl.graph.values import (
     Value,
     walk,
 )
+from dgmppl.supports import REAL, Support, Type, real
 from dgmppl.syntax import tree
 
 WORDS = ("mixture", "residual")
+MIXTURE = Signature(
+    "mixture",
+    (Argument("count", "count", by="position"), Argument("weights", "logits", by="name")),
+    usage="mixture[16](...)",
+)
+GRID = Signature("grid", (Argument("sides", "count", required=True, by="position", many=True),), usage="grid(4, 4)")
 MAX_COMPONENTS = 100_000
 
 
 def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
     """The density that an expression writes for a variable. Reports E203, E204, E208, E209, E210, E213, E217."""
+    if ctx.past is not None and head.type.support.event_rank:
+        word = head.type.support.word
+        scope.fail(
+            "E223",
+            f"`{head.name}` is {head.type.describe()}: its elements have one law together, and none each",
+            expr.span,
+            f"a distribution of one element of a {word}",
+            notes=(Note(head.declared, "declared here"),),
+            help=f"model it as a whole: p({head.name}) = ..., or read other variables that are known",
+        )
     density = _density(scope, expr, head, ctx)
     if ctx.past is not None:
         return Autoregressive(head.type, expr.span, head.name, density)
@@ -51,6 +70,10 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> De
 def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
     if isinstance(expr, tree.Binary) and expr.op == ">>":
         return _pushforward(scope, expr, head, ctx)
+    if isinstance(expr, tree.Binary) and expr.op == "+":
+        for value, density in ((expr.left, expr.right), (expr.right, expr.left)):
+            if _writes_density(density) and not _writes_density(value):
+                return _moved(scope, expr, value, density, head, ctx)
     if isinstance(expr, tree.Quotation):
         return _quoted(scope, expr, head, ctx)
     if isinstance(expr, tree.Call):
@@ -112,20 +135,19 @@ def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, c
             expr.span,
             help="mixture[16](Normal(param))",
         )
-    count, points, weights = 0, None, None
-    inner = ctx
-    for item in bracket.items:
-        if isinstance(item, tree.Binding):
-            points = _points(scope, item, ctx)
-            inner = replace(ctx, points=((item.name, points),))
-            count = points.count
-        elif isinstance(item, tree.Keyword) and item.name == "weights":
-            weights = item.value
-        elif isinstance(item, (tree.Keyword, tree.Past)):
-            scope.fail("E209", "a mixture takes a count, points, or weights", item.span, help="mixture[16]")
-        else:
-            count = scope.integer(item, ctx.env, "the number of components", low=1)
-            inner = replace(ctx, copies=count)
+    bindings = [i for i in bracket.items if isinstance(i, tree.Binding)]
+    given = bind(scope, MIXTURE, [i for i in bracket.items if i not in bindings], bracket.span)
+    if len(bindings) + ("count" in given) > 1:
+        scope.fail("E209", "a mixture has a count of components, or points for them", bracket.span, "more than one")
+    count, points, inner = 0, None, ctx
+    if bindings:
+        points = _points(scope, bindings[0], ctx)
+        inner = replace(ctx, points=((bindings[0].name, points),))
+        count = points.count
+    elif "count" in given:
+        count = scope.integer(given["count"].value, ctx.env, "the number of components", low=1)
+        inner = replace(ctx, copies=count)
+    weights = given.value("weights")
     if not count:
         scope.fail("E209", "a mixture needs the number of its components", bracket.span, help="mixture[16](...)")
     if count > MAX_COMPONENTS:
@@ -155,11 +177,8 @@ def _points(scope: Scope, item: tree.Binding, ctx: Context) -> Points:
         scope.fail("E209", "components are indexed by the points of a grid", values.span, help="u in grid(4, 4)")
     if item.name in scope.names or item.name in ctx.env:
         scope.fail("E202", f"`{item.name}` is already declared", item.span, "choose another name")
-    sides = tuple(
-        scope.integer(a, ctx.env, "a side of the grid", low=1)
-        for a in values.arguments
-        if not isinstance(a, tree.Keyword)
-    )
+    given = bind(scope, GRID, values.arguments, values.span)
+    sides = tuple(scope.integer(b.value, ctx.env, "a side of the grid", low=1) for b in given.many)
     points = Points(real(len(sides)), values.span, scope.attribute(f"{ctx.hint}_{item.name}"), sides)
     if points.count > MAX_COMPONENTS:
         scope.fail("E216", f"a mixture of {points.count:,} components", values.span, f"at most {MAX_COMPONENTS:,}")
@@ -170,19 +189,56 @@ def _base_support(expr: tree.Expr) -> Support | None:
     """The support on which the density to the left of `>>` lives."""
     if isinstance(expr, tree.Call):
         if isinstance(expr.target, tree.Name) and expr.target.name in DISTRIBUTIONS:
-            name = DISTRIBUTIONS[expr.target.name].supports[0]
-            return PLAIN.get(name)
+            support = DISTRIBUTIONS[expr.target.name].support
+            return support if isinstance(support, Support) else None
         if isinstance(expr.target, tree.Name) and expr.target.name == "residual":
-            return PLAIN["real"]
+            return REAL
         if isinstance(expr.target, tree.Bracket) and expr.arguments:
             first = expr.arguments[0]
             return None if isinstance(first, tree.Keyword) else _base_support(first)
     if isinstance(expr, tree.Binary) and expr.op == ">>":
-        return PLAIN["real"]
+        return REAL
     return None
 
 
-def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> Pushforward:
+def _writes_density(expr: tree.Expr) -> bool:
+    """Whether an expression has the form of a density."""
+    if isinstance(expr, tree.Binary):
+        if expr.op == "+":
+            return _writes_density(expr.left) or _writes_density(expr.right)
+        return expr.op == ">>" and _writes_density(expr.left)
+    if isinstance(expr, tree.Call):
+        target = expr.target.target if isinstance(expr.target, tree.Bracket) else expr.target
+        return isinstance(target, tree.Name) and target.name in (*DISTRIBUTIONS, *WORDS)
+    return isinstance(expr, tree.Quotation)
+
+
+def _moved(
+    scope: Scope, expr: tree.Binary, value: tree.Expr, density: tree.Expr, head: Head, ctx: Context
+) -> Pushforward:
+    """`value + density`: the density of a draw to which a value is added, a bijection without weights."""
+    if head.type.support != REAL:
+        scope.fail(
+            "E213",
+            f"a sum is real, but `{head.name}` is {head.type.support.describe()}",
+            expr.span,
+            "real",
+            notes=(Note(head.declared, "declared here"),),
+            help=f"declare `{head.name}` {real(*head.type.shape).describe()}, or leave the sum out",
+        )
+    by = check_value(scope, value, real(*head.type.shape), replace(ctx, hint=f"{ctx.hint}_shift"))
+    if by.shape != head.type.shape and not isinstance(by, Constant):
+        scope.fail("E204", f"`{head.name}` has shape {list(head.type.shape)}", value.span, "one number")
+    if isinstance(density, tree.Binary) and density.op == ">>":
+        inner: Density = _pushforward(scope, density, head, ctx, anywhere=True)
+    else:
+        support = _base_support(density) or REAL
+        inner = _density(scope, density, replace(head, type=Type(support, head.type.shape)), ctx)
+    return Pushforward(head.type, expr.span, inner, shift_by(scope, by, head.type.shape, expr.span, ctx.hint))
+
+
+def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anywhere: bool = False) -> Pushforward:
+    """`density >> bijection`, which lands in the support of the variable, or `anywhere`."""
     parts: list[tree.Expr] = []
     base: tree.Expr = expr
     while isinstance(base, tree.Binary) and base.op == ">>":
@@ -191,14 +247,12 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
     support = _base_support(base) or head.type.support
     source = Type(support, head.type.shape)
     density = _density(scope, base, replace(head, type=source), ctx)
-    if not density.type.shape:
-        scope.fail("E213", "a bijection acts on a vector", expr.span, f"`{head.name}` is {head.type.describe()}")
     whole: tree.Expr = parts[0]
     for part in parts[1:]:
         whole = tree.Binary(whole.span.to(part.span), ">>", whole, part)
     where = replace(ctx, hint=f"{ctx.hint}_flow")
     bijection, target = check_bijection(scope, whole, source, where, check_inputs)
-    if target != head.type.support:
+    if not head.type.support.same_values_as(target) and not anywhere:
         scope.fail(
             "E213",
             f"this lands in {target.describe()}, but `{head.name}` is {head.type.support.describe()}",
@@ -208,7 +262,7 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
             help=f"declare `{head.name}` {Type(target, head.type.shape).describe()}, or end in a bijection onto "
             f"{head.type.support.describe()}",
         )
-    mixing = next((t for t in walk(bijection) if isinstance(t, Block) and not BIJECTIONS[t.kind].elementwise), None)
+    mixing = next((t for t in walk(bijection) if isinstance(t, Block) and not ENTRIES[t.kind].elementwise), None)
     if ctx.past is not None and mixing is not None:
         apart = ", ".join(b.name for b in BIJECTIONS.values() if b.elementwise)
         scope.fail(
@@ -221,7 +275,7 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context) -> P
     if not (isinstance(bijection, Chain) and bijection.attribute):
         chain = bijection if isinstance(bijection, Chain) else Chain(bijection.span, "", (bijection,))
         bijection = replace(chain, attribute=scope.attribute(f"{ctx.hint}_flow"))
-    return Pushforward(head.type, expr.span, density, bijection)
+    return Pushforward(Type(target, head.type.shape), expr.span, density, bijection)
 
 
 def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residual:
@@ -230,7 +284,7 @@ def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residu
         scope.fail("E209", "residual takes a prior and a network", expr.span, help=usage)
     prior, delta = expr.arguments
     assert isinstance(prior, tree.Quotation)
-    if isinstance(delta, tree.Keyword) or head.type.support != PLAIN["real"] or not head.type.shape:
+    if isinstance(delta, tree.Keyword) or head.type.support != REAL or not head.type.shape:
         scope.fail("E209", "residual takes a prior over a real vector, and a network", expr.span, help=usage)
     key = scope_prior(scope, prior, head)
     shape = head.type.shape
@@ -260,11 +314,7 @@ def _quoted(scope: Scope, expr: tree.Quotation, head: Head, ctx: Context) -> Quo
     given: list[Value] = []
     for argument, wanted in zip(expr.given, types):
         value = check_value(scope, argument, wanted, replace(ctx, hint=f"{ctx.hint}_input"))
-        if isinstance(value, (Apply, Learned)) and wanted.support.name in (
-            "categorical",
-            "simplex",
-            "sphere",
-        ):
+        if isinstance(value, (Apply, Learned)) and wanted.support.link is None:
             scope.fail(
                 "E210",
                 f"a learned value cannot stand for {wanted.support.describe()}",

@@ -14,14 +14,15 @@ from dgmppl.graph.declare import declare
 from dgmppl.graph.densities import Head, check_density
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.features import check_features, is_feature, let_variables
+from dgmppl.graph.formulas import as_bijection
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import check_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
 from dgmppl.graph.rows import with_rows
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
-from dgmppl.graph.supports import real
-from dgmppl.graph.values import Use, Value
+from dgmppl.graph.values import Constant, Use, Value
 from dgmppl.source import Source
+from dgmppl.supports import real
 from dgmppl.syntax import tree
 
 
@@ -204,6 +205,16 @@ def _definition(scope: Scope, statement: tree.Definition) -> Definition:
             help=f"give it a distribution: p({variable.name} | ...) = ..., or declare it `observed`",
         )
     value = check_value(scope, statement.value, variable.type, Context(variable.ident))
+    if value.shape != variable.type.shape and not isinstance(value, Constant):
+        scope.fail(
+            "E204",
+            f"`{variable.name}` has shape {list(variable.type.shape)}, and this is one number",
+            statement.value.span,
+            "one number for all elements",
+            notes=(Note(variable.span, "declared here"),),
+            help="a function of as many elements: a flow of a vector, or a network, linear(...)",
+        )
+    value = as_bijection(scope, variable, value)
     return Definition(variable.name, value, statement.span)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.functions import FUNCTIONS, OF_NUMBERS
+from dgmppl.catalogue.functions import FUNCTIONS, OF_NUMBERS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import image
@@ -18,7 +18,6 @@ from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Fail, Family, NamedFlow, NamedNet, Scope, describe_binding
 from dgmppl.graph.shapes import infer_ranges, is_open, resolve_member
-from dgmppl.graph.supports import INTEGER, PLAIN, REAL, Type, real
 from dgmppl.graph.values import (
     Constant,
     Declared,
@@ -31,6 +30,7 @@ from dgmppl.graph.values import (
     Use,
     Value,
 )
+from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
 
 Shape = tuple[int, ...]
@@ -42,13 +42,13 @@ def check_value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Conte
     A network and `param` take the expected shape; anything else must have it (E204), numbers fit every shape.
     """
     value = _value(scope, expr, expected, ctx)
-    if expected is not None and value.shape not in ((), expected.shape):
+    if expected is not None and value.shape != expected.shape and (value.shape or is_flow(value)):
         if is_flow(value):
             scope.fail(
                 "E213",
                 f"a flow keeps the shape of what it maps: {list(expected.shape)} is expected here",
                 expr.span,
-                f"shape {list(value.shape)}",
+                f"shape {list(value.shape)}" if value.shape else "a number",
                 help="give the two variables one shape",
             )
         if not expected.shape:
@@ -248,7 +248,7 @@ def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx:
     """What is indexed. A network has an output for each category where the index is a categorical variable."""
     if is_open(scope, target) and len(items) == 1:
         index = _value(scope, items[0], None, ctx)
-        size = index.type.support.size
+        size = index.type.support.positions
         if index.type.shape or size is None:
             scope.fail(
                 "E211",
@@ -299,12 +299,15 @@ def _element(scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.E
             if position >= size:
                 scope.fail("E215", f"index {position} of {size} elements", item.span, f"0 to {size - 1}")
             index.append(position)
-        elif found.shape == () and found.type.support.size is not None:
-            if found.type.support.size > size:
-                scope.fail("E204", f"{found.type.describe()} picks among {size}", item.span)
+        elif found.shape == () and found.type.support.positions is not None:
+            if found.type.support.positions > size:
+                last = found.type.support.positions - 1
+                headline = f"{found.type.describe()} picks elements up to {last}, and the last is {size - 1}"
+                scope.fail("E204", headline, item.span, "counted from 0")
             index.append(found)
         else:
-            scope.fail("E215", "an index is a number or a categorical variable", item.span)
+            what = f"this is {found.type.describe()}"
+            scope.fail("E215", "an index is a number or a variable with values from 0", item.span, what)
     return Element(real(), expr.span, value, tuple(index))
 
 
@@ -321,7 +324,9 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         operand = _value(scope, argument, wanted, ctx)
         if isinstance(operand, Constant):
             return _constant_call(scope, expr, target.name, operand)
-        support = {"integer": INTEGER, **PLAIN}[FUNCTIONS[target.name][1]]
+        if target.name == STRAIGHT_THROUGH:
+            return _straight_through(scope, expr, operand)
+        support = FUNCTIONS[target.name][1](operand.type.support)
         return Operation(Type(support, operand.shape), expr.span, target.name, (operand,))
     binding = scope.names.get(target.name)
     if isinstance(binding, NamedFlow):
@@ -363,6 +368,19 @@ def _constant_call(scope: Scope, expr: tree.Call, name: str, operand: Constant) 
     except (ValueError, OverflowError):
         scope.fail("E210", f"{name} has no value here", expr.span, f"{name}({operand.number:g})")
     return Constant(real(), expr.span, scope.representable(number, expr.span))
+
+
+def _straight_through(scope: Scope, expr: tree.Call, operand: Value) -> Value:
+    """`straight_through(floor(v))`: floor's value, with the gradient of v. Reports what is not rounded (E217)."""
+    if not (isinstance(operand, Operation) and operand.op == "floor"):
+        scope.fail(
+            "E217",
+            "a straight-through gradient is that of a rounded value",
+            operand.span,
+            "not rounded",
+            help="straight_through(floor(...)); everything else has a gradient of its own",
+        )
+    return Operation(operand.type, expr.span, STRAIGHT_THROUGH, (operand,))
 
 
 def _unknown_kind(scope: Scope, target: tree.Bracket) -> bool:

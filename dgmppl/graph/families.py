@@ -6,19 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.distributions import (
-    LINKS,
     Distribution,
     Parameter,
     fits,
     leaks,
     suggestions,
 )
-from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.diagnostics import Note
+from dgmppl.graph.binding import bind, verify_whole
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.scope import SMALLEST, Scope
-from dgmppl.graph.supports import Type, number_text, real
 from dgmppl.graph.values import (
     Apply,
     Constant,
@@ -27,6 +26,7 @@ from dgmppl.graph.values import (
     Value,
 )
 from dgmppl.source import Span
+from dgmppl.supports import POSITIVE, REAL, Support, Type, number_text, real
 from dgmppl.syntax import tree
 
 
@@ -43,7 +43,7 @@ class Head:
 
 def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head, ctx: Context) -> Family:
     _verify_support(scope, expr, entry, head)
-    given = _arguments(scope, expr, entry)
+    given = bind(scope, entry.signature, expr.arguments, expr.span, whole=False)
     arguments: dict[str, Value] = {}
     linked: list[str] = []
     sole = expr.arguments[0] if len(expr.arguments) == 1 else None
@@ -52,19 +52,11 @@ def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head,
         joint, arguments = _joint(scope, sole, entry, head, ctx)
         return Family(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
     for parameter in entry.parameters:
-        if parameter.name not in given:
-            missing = ", ".join(p.name for p in entry.parameters if p.name not in given)
-            scope.fail(
-                "E209",
-                f"{entry.name} needs {missing}",
-                expr.span,
-                f"has {', '.join(given) or 'no parameters'}",
-                help=f"{entry.name}({', '.join(p.name for p in entry.parameters)}), or one network for all",
-            )
-        value, link = _parameter(scope, given[parameter.name], entry, parameter, head, ctx)
-        arguments[parameter.name] = value
-        if link:
-            linked.append(parameter.name)
+        if parameter.name in given:
+            value, link = _parameter(scope, given[parameter.name].value, entry, parameter, head, ctx)
+            arguments[parameter.name] = value
+            linked += [parameter.name] if link else []
+    verify_whole(scope, entry.signature, given, expr.span)  # last: what stands there may be wrong in itself
     return Family(head.type, expr.span, entry.name, tuple(arguments.items()), None, tuple(linked))
 
 
@@ -82,7 +74,7 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
         )
         return
     if fits(entry, support):
-        if entry.vector and len(head.type.shape) != 1:
+        if support.event_rank and len(head.type.shape) != support.event_rank:
             scope.fail(
                 "E204",
                 f"{entry.name} is over one vector, but `{head.name}` is {head.type.describe()}",
@@ -92,42 +84,23 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
                 help=f"{Type(support, head.type.shape[-1:]).describe()} is a vector; a family has one for each index",
             )
         return
-    fit = suggestions(support)
     scope.fail(
         "E203",
-        f"{entry.name} has {_supports(entry)} support, but `{head.name}` is {support.describe()}",
+        f"{entry.name} has {entry.support.domain_text()} support, but `{head.name}` is {support.describe()}",
         expr.target.span,
-        _supports(entry),
+        entry.support.domain_text(),
         notes=(Note(head.declared, "declared here"),),
-        help=f"{fit[0]} has the support of `{head.name}`" if fit else "no distribution here has this support",
+        help=_remedy(entry, support, head.name, suggestions(support)),
     )
 
 
-def _supports(entry: Distribution) -> str:
-    if entry.name == "Categorical":
-        return "finite"
-    if entry.supports == ("integer",):
-        return "unbounded integer"
-    return " or ".join(entry.supports)
-
-
-def _arguments(scope: Scope, expr: tree.Call, entry: Distribution) -> dict[str, tree.Expr]:
-    names = [p.name for p in entry.parameters]
-    given: dict[str, tree.Expr] = {}
-    for position, argument in enumerate(expr.arguments):
-        if isinstance(argument, tree.Keyword):
-            name, value = argument.name, argument.value
-            if name not in names:
-                help_ = did_you_mean(name, names, f"{entry.name} takes {', '.join(names)}")
-                scope.fail("E209", f"{entry.name} has no parameter `{name}`", argument.span, help=help_)
-        else:
-            if position >= len(names):
-                scope.fail("E209", f"{entry.name} takes {', '.join(names)}", argument.span, "one too many")
-            name, value = names[position], argument
-        if name in given:
-            scope.fail("E209", f"`{name}` is given twice", argument.span, "given again")
-        given[name] = value
-    return given
+def _remedy(entry: Distribution, support: Support, name: str, fit: list[str]) -> str:
+    """A way out: a distribution that fits or, between kinds of whole numbers, the other support."""
+    said = f"{fit[0]} has the support of `{name}`" if fit else "no distribution here has this support"
+    other = entry.support
+    if isinstance(other, Support) and other.integral and support.integral:
+        return f"{said}; {other.forms[-1].values} are `{name} : {other.describe()}`"
+    return said
 
 
 def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
@@ -176,11 +149,11 @@ def _parameter(
         _verify_constant(scope, value, entry, parameter)
     elif parameter.size == "K" and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
-    return value, isinstance(value, (Apply, Learned)) and bool(LINKS[parameter.constraint])
+    return value, isinstance(value, (Apply, Learned)) and parameter.constraint != REAL
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: Parameter) -> None:
-    if parameter.constraint == "positive" and value.number < SMALLEST:
+    if parameter.constraint == POSITIVE and value.number < SMALLEST:
         scope.fail(
             "E210",
             f"the {parameter.name} of {entry.name} is positive",

@@ -9,8 +9,8 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.scope import Family, Scope, describe_binding
 from dgmppl.graph.shapes import resolve_member
-from dgmppl.graph.supports import Type
 from dgmppl.source import Span
+from dgmppl.supports import Type
 from dgmppl.syntax import tree
 
 

@@ -21,9 +21,6 @@ from dgmppl.syntax.parse import parse_spec
 if TYPE_CHECKING:
     import networkx as nx
 
-# The distribution that a derived q has, on the latent's support: reparameterised, or summed over its few values.
-_FAMILIES = {"real": "Normal", "positive": "LogNormal", "unit": "Beta", "simplex": "Dirichlet"}
-_FINITE = {"binary": "Bernoulli", "categorical": "Categorical", "integer": "Categorical"}
 _DEFAULT_HIDDEN = (256, 256)
 
 MAX_CASES = 256  # joint values of the variables that are summed out: so many times are rows repeated
@@ -56,16 +53,13 @@ def _moral(graph: Graph) -> nx.Graph:
 
 def can_derive(variable: Variable) -> bool:
     """Whether a q can be derived: the support has a reparameterised distribution, or few values."""
-    return variable.type.support.name in _FAMILIES or joint_values(variable) <= MAX_CASES
+    support = variable.type.support
+    return bool(support.posterior) and (not support.discrete or joint_values(variable) <= MAX_CASES)
 
 
 def some_posterior(variable: Variable, seen: str, network: str) -> str:
     """A q for a variable as a user may write it; for one of which `can_derive` holds."""
-    return f"q({variable.name} | {seen}) = {_family(variable)}({network}({seen}))"
-
-
-def _family(variable: Variable) -> str:
-    return {**_FAMILIES, **_FINITE}[variable.type.support.name]
+    return f"q({variable.name} | {seen}) = {variable.type.support.posterior}({network}({seen}))"
 
 
 def joint_values(variable: Variable) -> float:
@@ -76,14 +70,19 @@ def joint_values(variable: Variable) -> float:
     return float(size) ** elements
 
 
-def derive_posteriors(spec: tree.Spec, graph: Graph, missing: tuple[str, ...]) -> tuple[tree.Spec, tuple[str, ...]]:
+def derive_posteriors(
+    spec: tree.Spec, graph: Graph, missing: tuple[str, ...], through: tuple[str, ...] = ()
+) -> tuple[tree.Spec, tuple[str, ...]]:
     """The spec with a q for each of these latents, and those factors as text that can be pasted into it.
 
     Latents are eliminated parents first, so a deeper one is inferred from those above the data: what q(z | .) reads
     are the neighbours of z in the moralised graph that is left. Partial variables go last: in the rows that have one,
-    the latents are inferred from it. Networks are sized like the generative ones.
+    the latents are inferred from it. Networks are sized like the generative ones. `through` are latents that become
+    known only through these, by inversion, computation or a sum: no q reads them.
     """
     moral = _moral(graph)
+    for name in through:
+        _eliminate(moral, name)
     # A partial variable that needs no value where it is missing is read by no q.
     moral.remove_nodes_from(
         [v.name for v in graph.partial if v.name not in missing and graph.factor("q", v.name) is None]
@@ -134,7 +133,7 @@ def _topological_order(graph: Graph) -> list[str]:
 def _factor_text(graph: Graph, variable: Variable, parents: list[str]) -> str:
     given = ", ".join(parents)
     hidden = ", ".join(map(str, _hidden(graph, variable)))
-    family = _family(variable)
+    family = variable.type.support.posterior
     if not parents:
         return f"q({variable.name}) = {family}(param)"
     return f"q({variable.name} | {given}) = {family}(mlp[{hidden}]({given}))"

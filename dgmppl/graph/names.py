@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 
-from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.networks import NETWORKS
 
@@ -60,6 +60,7 @@ LOCALS = frozenset(
         "bounded",
         "simplex",
         "concat",
+        "straight_through_floor",
         "enumerate_binary",
         "langevin",
         "gibbs_sites",
@@ -150,6 +151,7 @@ ATTRIBUTES = frozenset(
         "named_parameters",
         "observer",
         "parameters",
+        "parameters_without",
         "players",
         "register_backward_hook",
         "register_buffer",
@@ -197,7 +199,7 @@ CLASSES = frozenset(
     {
         *DISTRIBUTIONS,
         *(network.runtime for network in NETWORKS.values()),
-        *(bijection.runtime for bijection in BIJECTIONS.values()),
+        *(bijection.runtime for bijection in ENTRIES.values()),
         *("Compose", "Mixture", "Pushforward", "Autoregressive", "IntegerCategorical"),
     }
 )

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
-from dgmppl.graph.supports import real
-from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, walk
+from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, sizes_of, walk
+from dgmppl.supports import real
 from dgmppl.syntax import tree
+
+MAX_COUNT = 10_000  # of a network's options
 
 
 def is_network(scope: Scope, expr: object) -> bool:
@@ -46,32 +49,17 @@ def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[o
         help_ = did_you_mean(name.name, NETWORKS, f"one of {', '.join(NETWORKS)}")
         scope.fail("E208", f"unknown network `{name.name}`", name.span, "not a network", help=help_)
     entry = NETWORKS[name.name]
-    known = {o.name: o for o in entry.options}
-    hidden: list[int] = []
+    given = bind(scope, entry.signature, items, expr.span)
+    hidden = tuple(scope.integer(b.value, ctx.env, "a layer's size", low=1) for b in given.many)
     options: dict[str, str | int] = {}
-    for item in items:
-        if isinstance(item, tree.Keyword):
-            option = known.get(item.name)
-            if option is None:
-                help_ = did_you_mean(item.name, known, f"{entry.name} takes {', '.join(known) or 'no options'}")
-                scope.fail("E209", f"{entry.name} has no option `{item.name}`", item.span, help=help_)
-            if item.name in options:
-                scope.fail("E209", f"`{item.name}` is given twice", item.span, "given again")
-            if option.kind == "count":
-                options[item.name] = scope.integer(item.value, ctx.env, f"`{item.name}`", low=1)
-                if options[item.name] > 10_000:  # type: ignore[operator]
-                    scope.fail("E216", f"a {item.name} this large fits no machine", item.span)
-            else:
-                options[item.name] = _activation(scope, item.value)
-        elif isinstance(item, (tree.Binding, tree.Past)):
-            scope.fail("E209", f"{entry.name} takes sizes and options in its brackets", item.span)
-        elif entry.sizes:
-            hidden.append(scope.integer(item, ctx.env, "a layer's size", low=1))  # type: ignore[arg-type]
+    for option, bound in given.given.items():
+        if bound.argument.kind == "count":
+            options[option] = count = scope.integer(bound.value, ctx.env, f"`{option}`", low=1)
+            if count > MAX_COUNT:
+                scope.fail("E216", f"a {option} this large fits no machine", bound.span)
         else:
-            scope.fail("E209", f"{entry.name} takes no sizes", item.span, help=f"{entry.name}(...)")  # type: ignore[attr-defined]
-    if entry.sizes and not hidden:
-        scope.fail("E209", f"{entry.name} needs its hidden sizes", expr.span, help=f"{entry.name}[256, 256]")
-    return NetworkSpec(entry.name, tuple(hidden), tuple(options.items()))
+            options[option] = _activation(scope, bound.value)
+    return NetworkSpec(entry.name, hidden, tuple(options.items()))
 
 
 def _activation(scope: Scope, expr: tree.Expr) -> str:
@@ -150,7 +138,7 @@ def _module(
     ctx: Context,
 ) -> Module:
     """The module for a use: a named network's own, one shared along an index that it reads, or a new one."""
-    weights = network_weights(spec, sizes)
+    weights = NETWORKS[spec.kind].weights(sizes_of(spec, *sizes))
     if weights > MAX_ELEMENTS:
         scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
     if named is not None:
@@ -182,11 +170,3 @@ def _same_size(scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, 
             help="declare a second network, or give the two places variables of one size",
         )
     return module
-
-
-def network_weights(spec: NetworkSpec, sizes: tuple[int, int, int, int]) -> int:
-    """Weights and biases of a network with these inputs, outputs, positions and further inputs."""
-    kernel = int(dict(spec.options).get("kernel", 7)) if spec.kind == "causal" else 1
-    length = sizes[2] if NETWORKS[spec.kind].needs_length else 1
-    widths = [sizes[0] * length, *spec.hidden, sizes[1] * length]
-    return sum((a * kernel + 1) * b for a, b in zip(widths, widths[1:])) + sizes[3] * sum(spec.hidden)

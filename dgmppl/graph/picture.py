@@ -21,8 +21,8 @@ from dgmppl.graph.picture_edges import edges, node_ids, pushes
 from dgmppl.graph.picture_engine import draw
 from dgmppl.graph.picture_style import clean, font, label, markup, plain, written
 from dgmppl.graph.picture_text import density_text, function_text, network_text, value_text
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Residual, walk
+from dgmppl.supports import number_text
 
 FORMATS = ("svg", "png", "pdf", "dot")
 CROWDED = 20  # beyond so many variables each takes fewer, longer lines

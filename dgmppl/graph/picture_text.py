@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -28,6 +27,7 @@ from dgmppl.graph.values import (
     Use,
     Value,
 )
+from dgmppl.supports import number_text
 
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2, "negate": 3, "^": 4}
 

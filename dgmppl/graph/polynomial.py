@@ -156,7 +156,7 @@ def _element(value: Element, env: dict[str, str], letters: Iterator[str]) -> Ite
     for i in value.index:
         if isinstance(i, str):
             indices.append(env[i])
-        elif isinstance(i, Use) and i.type.support.name == "categorical":
+        elif isinstance(i, Use) and not i.type.support.numeric:
             letter = _fresh(letters)
             indices.append(letter)
             picked.append(("category", i.variable, (letter,)))

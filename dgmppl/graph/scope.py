@@ -16,8 +16,9 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
 from dgmppl.graph.nodes import Adversary, Parameter, Variable
-from dgmppl.graph.values import Bijection, Module, NetworkSpec
+from dgmppl.graph.values import Bijection, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
+from dgmppl.supports import Type
 from dgmppl.syntax import tree
 
 # Largest family and largest tensor that a model may ask for; far above what a machine would hold.
@@ -57,7 +58,7 @@ class NamedFlow:
     statement: tree.Flow
     entered: bool = False  # its size is being worked out
     failed: bool = False  # ... which came to a message
-    features: int | None = None
+    source: Type | None = None
     bijection: Bijection | None = None
 
 
@@ -95,6 +96,7 @@ class Scope:
         self.idents: set[str] = set()
         self.attributes: set[str] = set(ATTRIBUTES)
         self.shared: dict[object, Module] = {}
+        self.contexts: dict[str, tuple[Value, bool]] = {}
 
     # --- mistakes --------------------------------------------------------------------------------
 
@@ -195,6 +197,25 @@ class Scope:
             candidate, k = f"{name}_{k}", k + 1
         self.attributes.add(candidate)
         return candidate
+
+    def context_name(self, value: Value, direct: bool) -> str:
+        """The name by which bijections take a value, the same wherever it conditions one: a variable's own, else
+        `context`. A value that is taken as it is (`direct`) is told apart from one embedded for a network."""
+        variable = self.variable(value.variable) if isinstance(value, Use) else None
+        base = variable.ident if variable is not None else "context"
+        candidate, k = base, 2
+        while self.contexts.setdefault(candidate, (value, direct)) != (value, direct):
+            candidate, k = f"{base}_{k}", k + 1
+        return candidate
+
+    def variable(self, name: str) -> Variable | None:
+        """The variable that the graph has by this name, be it a member of a family."""
+        for binding in self.names.values():
+            members = binding.members.values() if isinstance(binding, Family) else (binding,)
+            found = next((v for v in members if isinstance(v, Variable) and v.name == name), None)
+            if found is not None:
+                return found
+        return None
 
     # --- numbers ---------------------------------------------------------------------------------
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dgmppl.catalogue.formats import FORMATS, Format, field_text, format_of
 from dgmppl.catalogue.transforms import TRANSFORMS
 from dgmppl.data.catalogue import DATASETS, Field
 from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.binding import bind
 from dgmppl.graph.nodes import DataSource
 from dgmppl.graph.scope import MAX_ELEMENTS, Scope
-from dgmppl.graph.supports import NAMES, PLAIN, Support, Type, number_text
+from dgmppl.supports import SUPPORTS, Support, Type, number_text
 from dgmppl.syntax import tree
 from dgmppl.syntax.notation import FILES
 
@@ -22,50 +23,60 @@ def check_type(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Type:
     type_ = Type(support, shape)
     if type_.features > MAX_ELEMENTS:
         scope.fail("E216", f"{type_.describe()} has {type_.features:,} numbers a row", node.span, "too large")
-    if support.name in ("simplex", "sphere") and not shape:
-        scope.fail("E204", f"a {support.name} needs a shape", node.span, "a vector", help=f"{support.name}[3]")
+    if len(shape) < support.event_rank:
+        scope.fail("E204", f"a {support.word} needs a shape", node.span, "a vector", help=f"{support.word}[3]")
     return type_
 
 
 def _support(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Support:
-    name, arguments = node.support, node.arguments
-    if name in ("integer", "interval") and arguments:
-        return _bounded(scope, node, env)
-    if name == "categorical":
-        if len(arguments) != 1 or isinstance(arguments[0], tree.Range):
-            scope.fail("E209", "categorical takes the number of categories", node.span, help="categorical(10)")
-        return Support(name, size=scope.integer(arguments[0], env, "the number of categories", low=2))
-    if name in PLAIN:
-        if arguments:
-            scope.fail("E209", f"{name} takes no arguments", node.span, help=f"write {name}[16] for a shape")
-        return PLAIN[name]
-    if name == "interval":
-        scope.fail("E209", "interval takes its two ends", node.span, help="interval(-1, 1)")
-    scope.fail(
-        "E208",
-        f"unknown support `{name}`",
-        node.span,
-        "not a support",
-        help=did_you_mean(name, NAMES, f"one of {', '.join(NAMES)}"),
-    )
+    kind = SUPPORTS.get(node.support)
+    if kind is None:
+        help_ = did_you_mean(node.support, SUPPORTS, f"one of {', '.join(SUPPORTS)}")
+        scope.fail("E208", f"unknown support `{node.support}`", node.span, "not a support", help=help_)
+    if not node.arguments and kind.bare:
+        return kind.of()
+    if not kind.arguments:
+        help_ = f"write {node.support}[16] for a shape"
+        scope.fail("E209", f"{node.support} takes no arguments", node.span, help=help_)
+    takes, example, read = _ARGUMENTS[kind.arguments]
+    numbers = read(scope, node.arguments, env)
+    if numbers is None:
+        scope.fail("E209", f"{node.support} takes {takes}", node.span, help=f"{node.support}({example})")
+    try:
+        return kind.of(*numbers)
+    except ValueError as error:
+        scope.fail("E210", str(error), node.span, "empty range")
 
 
-def _bounded(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Support:
-    name, arguments = node.support, node.arguments
-    ends: tuple[tree.Expr, ...]
-    if name == "integer":
-        if len(arguments) != 1 or not isinstance(arguments[0], tree.Range):
-            scope.fail("E209", "integer takes a range", node.span, help="integer(0..16)")
-        ends = (arguments[0].low, arguments[0].high)
-        low, high = (float(scope.integer(e, env, "an end of the range")) for e in ends)
-    else:
-        if len(arguments) != 2 or any(isinstance(a, tree.Range) for a in arguments):
-            scope.fail("E209", "interval takes its two ends", node.span, help="interval(-1, 1)")
-        ends = tuple(a for a in arguments if not isinstance(a, tree.Range))
-        low, high = (scope.number(e, env, "an end of the interval") for e in ends)
-    if low >= high:
-        scope.fail("E210", f"{number_text(low)} is not below {number_text(high)}", node.span, "empty range")
-    return Support(name, low, high, int(high - low) + 1 if name == "integer" else None)
+Arguments = tuple["tree.Expr | tree.Range", ...]
+
+
+def _range(scope: Scope, given: Arguments, env: Mapping[str, int]) -> tuple[float, ...] | None:
+    if len(given) != 1 or not isinstance(given[0], tree.Range):
+        return None
+    return tuple(float(scope.integer(e, env, "an end of the range")) for e in (given[0].low, given[0].high))
+
+
+def _ends(scope: Scope, given: Arguments, env: Mapping[str, int]) -> tuple[float, ...] | None:
+    ends = [a for a in given if not isinstance(a, tree.Range)]
+    if len(given) != 2 or len(ends) != 2:
+        return None
+    return tuple(scope.number(e, env, "an end of the interval") for e in ends)
+
+
+def _count(scope: Scope, given: Arguments, env: Mapping[str, int]) -> tuple[float, ...] | None:
+    if len(given) != 1 or isinstance(given[0], tree.Range):
+        return None
+    return (float(scope.integer(given[0], env, "the number of categories", low=2)),)
+
+
+# `Support.arguments` -> (what they are, an example, their numbers; None where something else stands there)
+_Reader = Callable[[Scope, Arguments, Mapping[str, int]], "tuple[float, ...] | None"]
+_ARGUMENTS: dict[str, tuple[str, str, _Reader]] = {
+    "range": ("a range", "0..16", _range),
+    "ends": ("its two ends", "-1, 1", _ends),
+    "count": ("the number of categories", "10", _count),
+}
 
 
 # --- data ----------------------------------------------------------------------------------------
@@ -90,14 +101,14 @@ def check_data(
     known = None if inner.file else _field(scope, inner)
     if known is not None:
         found = known_type(known, transforms)
-        if not holds(type_, found):
+        if type_.shape != found.shape or not type_.support.holds(found.support):
             scope.fail(
                 "E219",
                 f"the data is {found.describe()}, declared as {type_.describe()}",
                 node.span,
                 found.describe(),
                 notes=(Note(declared.span, "declared here"),),
-                help=_mend(type_, found, known),
+                help=_mend(type_, found),
             )
     return DataSource(inner.dataset, inner.name or "", inner.file, tuple(transforms), node.span, inner.columns)
 
@@ -120,14 +131,14 @@ def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ..
     if node.name not in TRANSFORMS:
         help_ = did_you_mean(node.name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
         scope.fail("E218", f"unknown transform `{node.name}`", node.span, help=help_)
-    wanted, _ = TRANSFORMS[node.name]
-    if len(node.arguments) != len(wanted):
-        signature = f"{node.name}({', '.join(('data', *wanted))})"
-        count = f"{len(wanted) or 'no'} number{'' if len(wanted) == 1 else 's'}"
-        scope.fail("E209", f"{node.name} takes {count}", node.span, f"has {len(node.arguments)}", help=signature)
-    if node.name == "labelled":
-        return node.name, (float(scope.integer(node.arguments[0], {}, "the number of labelled rows", low=1)),)
-    numbers = tuple(scope.number(a, {}, "a number") for a in node.arguments)
+    signature, _ = TRANSFORMS[node.name]
+    given = bind(scope, signature, node.arguments, node.span).given.values()
+    numbers = tuple(
+        float(scope.integer(b.value, {}, f"`{b.argument.name}`", low=1))
+        if b.argument.kind == "count"
+        else scope.number(b.value, {}, f"`{b.argument.name}`")
+        for b in given
+    )
     if node.name == "rescale" and numbers[0] >= numbers[1]:
         low, high = number_text(numbers[1]), number_text(numbers[0])
         scope.fail(
@@ -223,31 +234,8 @@ def known_type(field: Field, transforms: list[tuple[str, tuple[float, ...]]]) ->
     return type_
 
 
-def holds(declared: Type, found: Type) -> bool:
-    """Whether every value of `found` is a value of `declared`."""
-    if declared.shape != found.shape:
-        return False
-    d, f = declared.support, found.support
-    if d == f or d.name == "real":
-        return d == f or f.name != "categorical"
-    if d.name == "integer":
-        if f.name not in ("integer", "binary"):
-            return False
-        return d.low is None or (f.low is not None and d.low <= f.low and f.high <= d.high)  # type: ignore[operator]
-    if d.name in ("interval", "unit"):
-        return f.low is not None and f.high is not None and d.low <= f.low and f.high <= d.high  # type: ignore[operator]
-    if d.name == "categorical" and d.size is not None and f.size is not None:
-        return f.size <= d.size and f.low in (None, 0.0)
-    return d.name == "positive" and f.low is not None and f.low > 0
-
-
-def _mend(declared: Type, found: Type, field: Field) -> str:
+def _mend(declared: Type, found: Type) -> str:
     if declared.shape != found.shape:
         return f"the data has shape {list(found.shape)}"
-    if declared.support.name == "binary" and field.low is not None and field.high is not None:
-        middle = number_text((field.low + field.high) / 2)
-        return f"make it binary: threshold(..., {middle}), or declare it {found.describe()}"
-    if declared.support.name == "interval" and declared.support.low is not None:
-        low, high = number_text(declared.support.low), number_text(declared.support.high or 0.0)
-        return f"scale it: rescale(..., {low}, {high}), or declare it {found.describe()}"
-    return f"declare it {found.describe()}"
+    transform = declared.support.transform(found.support)
+    return (f"transform it: {transform}, or " if transform else "") + f"declare it {found.describe()}"

@@ -5,11 +5,14 @@ Three kinds: values (tensors), bijections, and densities. Shapes are event shape
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
-from dgmppl.graph.supports import Type
+from dgmppl.catalogue.bijections import ENTRIES
+from dgmppl.catalogue.networks import NETWORKS, Sizes
 from dgmppl.source import Span
+from dgmppl.supports import Type
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,21 @@ class Module:
     named: bool = False
     span: Span = field(default=Span(0, 0), compare=False, repr=False)
 
+    @property
+    def sizes(self) -> Sizes:
+        return sizes_of(self.spec, self.inputs, self.outputs, self.length, self.context)
+
+    @property
+    def weights(self) -> int:
+        """How many weights and biases it has."""
+        return NETWORKS[self.spec.kind].weights(self.sizes)
+
+
+def sizes_of(spec: NetworkSpec, inputs: int, outputs: int, length: int = 0, context: int = 0) -> Sizes:
+    """The sizes of a network with this configuration in its place."""
+    kernel = dict(spec.options).get("kernel", Sizes.kernel)
+    return Sizes(inputs, spec.hidden, outputs, length, context, int(kernel))
+
 
 @dataclass(frozen=True)
 class Apply(Value):
@@ -178,18 +196,33 @@ class Bijection:
 
 @dataclass(frozen=True)
 class Block(Bijection):
-    """One bijection of the catalogue with its networks (named by slot) and what it is conditioned on.
+    """One bijection of the catalogue, of values of this `shape`.
 
-    `identity` says that the conditioning value itself is the parameter, without a network.
+    `slots` are its networks; `context` what it is conditioned on, by the names under which the map takes them. Those
+    are the inputs of its networks, or, without a network, its parameters themselves. `copies` counts the components
+    of a mixture that have parameters of their own. On integers, `range` is (lowest, how many) where they are bounded.
     """
 
     kind: str
-    features: int
+    shape: tuple[int, ...]
     slots: tuple[tuple[str, Module], ...] = ()
     numbers: tuple[tuple[str, float], ...] = ()
-    context: tuple[Value, ...] = ()
-    identity: bool = False
+    context: tuple[tuple[str, Value], ...] = ()
+    copies: int = 0
     integer: bool = False
+    range: tuple[int, int] | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether the context is its parameters themselves, with no network between."""
+        return bool(self.context) and not self.slots
+
+    @property
+    def own_weights(self) -> int:
+        """How many numbers it learns itself, beside its networks."""
+        if self.slots or self.context:
+            return 0
+        return ENTRIES[self.kind].learned * math.prod(self.shape) * max(self.copies, 1)
 
 
 @dataclass(frozen=True)

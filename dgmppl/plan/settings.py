@@ -8,13 +8,14 @@ from dgmppl.catalogue.training import SETTINGS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.setting_values import (
-    READ,
     DecaySetting,
     ObjectiveSetting,
     OptimizerSetting,
     SplitSetting,
     called_name,
+    read,
 )
+from dgmppl.plan.setting_values import setting as as_bound
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
 
@@ -91,7 +92,7 @@ def check_settings(scope: Scope, spec: tree.Spec) -> tuple[TrainSettings, Object
                         notes=(Note(seen[setting.name], "first set here"),),
                     )
                 seen[setting.name] = setting.name_span
-                settings[setting.name] = READ[SETTINGS[setting.name]](scope, setting)
+                settings[setting.name] = read(scope, as_bound(setting, SETTINGS[setting.name]))
     objective = settings.pop("objective", None)
     lr = settings.pop("lr", None)
     found = replace(TrainSettings(), **settings)  # type: ignore[arg-type]
@@ -113,4 +114,4 @@ def _has_rate(spec: tree.Spec) -> bool:
     """Whether the optimiser comes with a learning rate of its own."""
     settings = [s for b in spec.statements if isinstance(b, tree.Train) for s in b.settings if s.name == "optimizer"]
     called = called_name(settings[-1].value) if settings else None
-    return called is not None and any(not isinstance(a, tree.Keyword) for a in called[1])
+    return called is not None and any(not isinstance(a, tree.Keyword) or a.name == "lr" for a in called[1])

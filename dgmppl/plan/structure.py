@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dgmppl.catalogue.networks import NETWORKS
-from dgmppl.graph.nodes import Graph
-from dgmppl.graph.values import Block, Chain, Learned, Mixture, Module, children
+from dgmppl.graph import held
+from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter
 
 
 @dataclass(frozen=True)
@@ -49,64 +47,21 @@ def describe_structure(graph: Graph) -> Structure:
     p += (f"exp(-E({', '.join(graph.energy.arguments)}))",) if graph.energy is not None else ()
     q = tuple(f.key for f in graph.factors if f.side == "q")
     networks: list[NetworkLine] = []
-    weights = sum(math.prod(parameter.type.shape) for parameter in graph.parameters)
-    seen: set[str] = set()
-    for of, term in _statements(graph):
-        for found, times in _held(term, 1, seen):
-            count, sizes = _count(found)
-            weights += count * times
-            if sizes:
-                networks.append(NetworkLine(of, f"{times} x ({sizes})" if times > 1 else sizes))
-    return Structure(variables, p, q, tuple(networks), weights)
+    everything = held.held(graph)
+    for one in everything:
+        for module, times in held.networks(one):
+            sizes = " -> ".join(map(str, NETWORKS[module.spec.kind].widths(module.sizes)))
+            networks.append(NetworkLine(_label(one.statement), f"{times} x ({sizes})" if times > 1 else sizes))
+    return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)))
 
 
-def _statements(graph: Graph) -> Iterator[tuple[str, object]]:
-    for d in graph.definitions:
-        yield d.variable, d.value
-    for f in graph.factors:
-        yield f.key, f.density
-    if graph.energy is not None:
-        yield f"E({', '.join(graph.energy.arguments)})", graph.energy.value
-    for a in graph.adversaries:
-        yield f"{a.name}({', '.join(a.arguments)})", a.module
-
-
-def _held(term: object, times: int, seen: set[str]) -> Iterator[tuple[object, int]]:
-    """What a term holds, once each, and how many times it is repeated."""
-    if isinstance(term, Chain):
-        if term.attribute in seen:
-            return
-        seen.update([term.attribute] if term.attribute else [])
-        times *= term.repeat
-    if isinstance(term, (Module, Learned)):
-        inside = times > 1 and not (isinstance(term, Module) and term.named)
-        if term.attribute in seen and not inside:
-            return
-        seen.add(term.attribute)
-        yield term, times if inside else 1
-    if isinstance(term, Block) and term.kind in ("householder", "affine") and not term.slots and not term.identity:
-        yield term, times
-    if isinstance(term, Mixture):
-        yield term.weights, 1
-        seen.update([term.weights.attribute] if isinstance(term.weights, Learned) else [])
-    for child in children(term):
-        yield from _held(child, times, seen)
-
-
-def _count(found: object) -> tuple[int, str]:
-    """Weights of one, and its sizes as text."""
-    if isinstance(found, Learned):
-        copies = found.copies or 1
-        return max(copies, 1) * math.prod(found.shape), ""
-    if isinstance(found, Block):
-        return found.features * (1 if found.kind == "householder" else 2), ""
-    if not isinstance(found, Module):
-        return 0, ""
-    kernel = int(dict(found.spec.options).get("kernel", 7)) if found.spec.kind == "causal" else 1
-    length = found.length if NETWORKS[found.spec.kind].needs_length else 1
-    widths = [found.inputs * length, *found.spec.hidden, found.outputs * length]
-    count = sum((a * kernel + 1) * b for a, b in zip(widths, widths[1:], strict=False))
-    # A masked network reads its context in the first layer, a convolutional one in each hidden layer.
-    receivers = widths[1:2] if NETWORKS[found.spec.kind].needs_length else found.spec.hidden or (found.outputs,)
-    count += found.context * sum(receivers)
-    return count, " -> ".join(map(str, widths))
+def _label(statement: held.Statement) -> str:
+    """A statement by its left side."""
+    if isinstance(statement, Definition):
+        return statement.variable
+    if isinstance(statement, Factor):
+        return statement.key
+    if isinstance(statement, Parameter):
+        return statement.name
+    name = "E" if isinstance(statement, Energy) else statement.name
+    return f"{name}({', '.join(statement.arguments)})"

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dgmppl.graph.supports import Type
 from dgmppl.report.charts import legend, scatter
 from dgmppl.report.html import Html, figure, join, tag
 from dgmppl.report.latents import infer, invert, reconstruct
 from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
+from dgmppl.supports import Type
 from dgmppl.train.pictures import image_shape
 from dgmppl.train.runs import draw
 
@@ -51,7 +51,7 @@ def samples(report: Report) -> Html | None:
 
 def _count(report: Report) -> int:
     """Images take room; points and histograms need many to be seen as a cloud."""
-    energy = report.plan.energy is not None
+    energy = bool(report.plan.samplers)
     shapes = [image_shape(v.type.shape) for v in report.graph.observed]
     return _SAMPLES if energy or any(shapes) else _POINTS
 
@@ -63,14 +63,12 @@ def _conditions(report: Report) -> tuple[dict[str, Array] | None, int | None, st
         return {}, None, ""
     support = report.graph[names[0]].type.support
     one = len(names) == 1 and report.graph[names[0]].type.shape == ()
-    if (one and support.finite and support.low is not None) or (one and support.name == "categorical"):
-        low, size = int(support.low or 0), support.size or 0
-        if 0 < size <= _MOST_VALUES:
-            values = np.arange(low, low + size, dtype=np.float32)
-            images = any(image_shape(v.type.shape) for v in report.graph.observed)
-            what = "Each row of images has" if images else f"Each {_EACH} samples have"
-            note = f"{what} one value of {names[0]}, from {low} to {low + size - 1}."
-            return {names[0]: values.repeat(_EACH)}, _EACH, note
+    if one and support.finite and (support.size or 0) <= _MOST_VALUES:
+        values = np.array(support.values(), dtype=np.float32)
+        images = any(image_shape(v.type.shape) for v in report.graph.observed)
+        what = "Each row of images has" if images else f"Each {_EACH} samples have"
+        note = f"{what} one value of {names[0]}, from {values[0]:g} to {values[-1]:g}."
+        return {names[0]: values.repeat(_EACH)}, _EACH, note
     rows = report.rows(_count(report))
     if not rows:
         return None, None, ""
@@ -95,7 +93,7 @@ def reconstructions(report: Report) -> Html | None:
         if image_shape(declared.shape):
             for what, shown in (("test rows", known), ("given back", back)):
                 panels.append(figure(show(name, shown, declared, what, _EACH), f"{name}, {what}"))
-        elif declared.support.name != "categorical":
+        elif declared.support.numeric:
             panels.append(_against(name, known, back, declared))
     if not panels:
         return None

@@ -16,7 +16,11 @@ from torch import Tensor
 from torch import distributions as td
 
 from dgmppl.graph.nodes import Graph, Variable
-from dgmppl.plan.nodes import Compute, Draw, Given, Invert, Plan, Step
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.draw import Draw
+from dgmppl.plan.rules.invert import Invert
+from dgmppl.plan.rules.observe import Given
 from dgmppl.runtime import Distribution, GenerativeModel
 
 Values = dict[str, Tensor]
@@ -96,8 +100,8 @@ def _take(model: GenerativeModel, graph: Graph, side: str, step: Step, known: Va
     value = value.detach()
     if value.shape == variable.type.shape:
         value = value.expand(n, *variable.type.shape)
-    low, high = variable.type.support.low, variable.type.support.high
-    known[step.variable] = value.clamp(low, high) if low is not None and high is not None else value
+    support = variable.type.support
+    known[step.variable] = value.clamp(support.low, support.high) if support.bounded else value
     return True
 
 
@@ -116,7 +120,7 @@ def centre(density: Distribution, variable: Variable) -> Tensor:
     """
     base = density.base_dist if isinstance(density, td.Independent) else density
     if isinstance(base, td.Categorical):
-        if variable.type.support.name == "categorical":
+        if not variable.type.support.numeric:
             return base.probs.argmax(-1).float()
         return base.probs @ torch.arange(base.probs.shape[-1], device=base.probs.device).float()
     with suppress(NotImplementedError):

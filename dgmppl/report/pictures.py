@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dgmppl.graph.supports import Type
 from dgmppl.report.charts import legend, scatter
 from dgmppl.report.html import Html, image, join
+from dgmppl.supports import Type
 from dgmppl.train.pictures import as_bytes, draw_samples, image_shape, shades, tile
 
 Array = NDArray[np.float32]

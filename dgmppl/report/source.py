@@ -17,12 +17,12 @@ from dgmppl.data.load import load
 from dgmppl.data.table import Splits, Table
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource, Graph
-from dgmppl.graph.supports import Support, Type
 from dgmppl.pipeline import Checked
 from dgmppl.plan.nodes import Plan
 from dgmppl.report.history import METRICS, History, read_lines
 from dgmppl.report.style import COLOURS
 from dgmppl.runtime import GenerativeModel
+from dgmppl.supports import Categorical, Type
 from dgmppl.train.contents import parts
 from dgmppl.train.runs import Run
 
@@ -96,7 +96,7 @@ class Report:
 
     def _label_table(self, source: DataSource) -> Table | None:
         """The test rows of the field `label` beside the one that a variable is read from, split in the same way."""
-        declared = Type(Support("categorical", 0, _MOST_CLASSES - 1, _MOST_CLASSES))
+        declared = Type(Categorical(_MOST_CLASSES))
         if not source.is_file:
             known = DATASETS[source.dataset].fields.get(LABEL)
             if known is None or known.type.shape != ():

@@ -8,9 +8,11 @@ from dgmppl.runtime.bijections import (
     Coupling,
     Elementwise,
     Exp,
+    FixedAffine,
     Householder,
     Permute,
     Reverse,
+    Shift,
     Sigmoid,
     Softplus,
     Tanh,
@@ -63,6 +65,7 @@ from dgmppl.runtime.functions import (
     positive,
     rescale,
     simplex,
+    straight_through_floor,
     unit,
 )
 from dgmppl.runtime.games import GAMES, Game, gradient_penalty
@@ -97,6 +100,7 @@ __all__ = [
     "Elementwise",
     "Exp",
     "Exponential",
+    "FixedAffine",
     "Game",
     "Gamma",
     "GenerativeModel",
@@ -119,6 +123,7 @@ __all__ = [
     "Pushforward",
     "Reverse",
     "RowsError",
+    "Shift",
     "Sigmoid",
     "Softplus",
     "Start",
@@ -149,6 +154,7 @@ __all__ = [
     "rescale",
     "rows_seen",
     "simplex",
+    "straight_through_floor",
     "to_event",
     "unit",
 ]

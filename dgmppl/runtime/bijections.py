@@ -1,85 +1,136 @@
-"""Bijections of the last dimension: modules that know their inverse and their log-determinant."""
+"""Bijections: modules that know their inverse, their log-determinant, and by name what they are conditioned on."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import transforms
 
+from dgmppl.permutations import permutation
 from dgmppl.runtime.functions import concat
 
 # |log scale| of a coupling stays below this, so that exp cannot overflow through a chain of couplings.
 SCALE_BOUND = 3.0
 
+# What bijections are conditioned on: values by name, with the batch's axes first.
+Context = Mapping[str, Tensor]
+NOTHING: Context = MappingProxyType({})
+
 
 class Bijection(nn.Module):
-    """An invertible map of the last dimension, ``(..., D) -> (..., D)``, maybe given a context ``(..., K)``.
+    """An invertible map ``(..., *shape) -> (..., *shape)``, maybe conditioned on values that it takes by name.
 
-    Both methods return the image and ``log |det|`` of the Jacobian of the map they applied, shape ``(...)``.
+    Both methods return the image and ``log |det|`` of the Jacobian of the map they applied, shape ``(...)``. They
+    raise ValueError where a value that conditions the map is missing.
+
+    Attributes:
+        rank: how many trailing dimensions the map acts on.
+        reads: the values that condition it by name, each with the number of its own (trailing) dimensions.
     """
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    rank: int = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: dict[str, int] = {}
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         """``y = f(x)`` and ``log |det df/dx|``."""
         raise NotImplementedError
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         """``x = f^-1(y)`` and ``log |det df^-1/dy|``."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Context = NOTHING) -> Tensor:
         return self.forward_and_log_det(x, context)[0]
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+    def inverse(self, y: Tensor, context: Context = NOTHING) -> Tensor:
         """``x = f^-1(y)``."""
         return self.inverse_and_log_det(y, context)[0]
 
-    def given(self, context: Tensor) -> Conditioned:
-        """The same map with its context fixed."""
+    def given(self, /, **context: Tensor) -> Conditioned:
+        """The same map with these values fixed, wherever inside it they are read.
+
+        Raises:
+            ValueError: for a value that nothing inside reads.
+        """
+        unknown = [name for name in context if name not in self.reads]
+        if unknown:
+            known = ", ".join(self.reads) or "nothing"
+            raise ValueError(f"this bijection is conditioned on {known}, and not on {', '.join(unknown)}")
         return Conditioned(self, context)
 
     @property
     def batch_shape(self) -> torch.Size:
-        """Batch shape of the contexts that are fixed inside; empty when there is none."""
+        """Batch shape of the values that are fixed inside; empty when there are none."""
         return torch.Size()
+
+    def _read(self, context: Context) -> list[Tensor]:
+        """The values that condition this map, in the order of `reads`."""
+        missing = [name for name in self.reads if name not in context]
+        if missing:
+            raise ValueError(f"{type(self).__name__} is conditioned on {', '.join(missing)}: f.given({missing[0]}=...)")
+        return [context[name] for name in self.reads]
+
+    def _zero(self, x: Tensor) -> Tensor:
+        """The log-determinant of a map that keeps volumes."""
+        return x.new_zeros(x.shape[: x.dim() - self.rank])
+
+    def _summed(self, log_scale: Tensor, x: Tensor) -> Tensor:
+        """Sum of an elementwise log-determinant, with the batch shape of the map's result."""
+        total = sum_last(log_scale, self.rank)
+        batch = torch.broadcast_shapes(total.shape, x.shape[: x.dim() - self.rank])
+        return total if total.shape == batch else total.expand(batch)
 
 
 class Conditioned(Bijection):
-    """A bijection with its context fixed; a context given to it later is ignored."""
+    """A bijection with values fixed that condition it; others, by other names, may still be given."""
 
-    def __init__(self, bijection: Bijection, context: Tensor) -> None:
+    def __init__(self, bijection: Bijection, context: Context) -> None:
         super().__init__()
         self.bijection = bijection
-        self.context = context
+        self.context = dict(context)
+        self.rank = bijection.rank
+        self.reads = {name: dims for name, dims in bijection.reads.items() if name not in context}
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.bijection.forward_and_log_det(x, self.context)
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return self.bijection.forward_and_log_det(x, {**context, **self.context})
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.bijection.inverse_and_log_det(y, self.context)
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return self.bijection.inverse_and_log_det(y, {**context, **self.context})
 
     @property
     def batch_shape(self) -> torch.Size:
-        return torch.broadcast_shapes(self.context.shape[:-1], self.bijection.batch_shape)
+        own = (t.shape[: t.dim() - self.bijection.reads[name]] for name, t in self.context.items())
+        return torch.broadcast_shapes(self.bijection.batch_shape, *own)
 
 
 class Compose(Bijection):
-    """Bijections one after the other; ``forward`` applies the first one first. Each part gets the context."""
+    """Bijections one after the other; ``forward`` applies the first one first. Each part reads what it is given of
+    the context by name. A part may stand there more than once: then its weights are shared."""
 
     def __init__(self, *parts: Bijection) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
+        self.rank = parts[0].rank if parts else 1
+        for part in parts:
+            self.reads.update(part.reads)
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        total = x.new_zeros(x.shape[:-1])
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        total = self._zero(x)
         for part in self._in_order():
             x, log_det = part.forward_and_log_det(x, context)
             total = total + log_det
         return x, total
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        total = y.new_zeros(y.shape[:-1])
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        total = self._zero(y)
         for part in reversed(self._in_order()):
             y, log_det = part.inverse_and_log_det(y, context)
             total = total + log_det
@@ -98,16 +149,19 @@ class Coupling(Bijection):
 
     a is the first half of the features (rounded down), b the rest. Without a scale it is the additive
     coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
-    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2).
+    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). Of the
+    integers low to low + size - 1 it is one modulo size: ``y_b = low + (x_b - low + round(t(x_a))) mod size``.
 
     Args:
         features: number of features D, at least 2.
         scale, shift: networks ``D // 2 + K -> D - D // 2`` for s and t; None leaves that part out.
         both: one network with ``2 (D - D // 2)`` outputs for s and t, in place of the two.
+        context: names of vectors, of K numbers together, that the networks read after x_a.
         integer: round the shift, with a straight-through gradient.
+        low, size: the integers are those from low to low + size - 1; size 0: all of them.
 
-    The networks take x_a and then the context. s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND,
-    and the last layers start at zero, so a coupling starts as the identity.
+    s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND, and the last layers start at zero, so a coupling
+    starts as the identity.
     """
 
     def __init__(
@@ -116,177 +170,260 @@ class Coupling(Bijection):
         scale: nn.Module | None = None,
         shift: nn.Module | None = None,
         both: nn.Module | None = None,
+        context: str | tuple[str, ...] = (),
         integer: bool = False,
+        low: int = 0,
+        size: int = 0,
     ) -> None:
         super().__init__()
         if features < 2:
             raise ValueError(f"a coupling needs two features or more, not {features}")
         if integer and (scale is not None or both is not None):
             raise ValueError("a coupling of integers has a shift only: a scale would leave the integers")
+        if size and not integer:
+            raise ValueError("only integers are shifted modulo the size of their range")
         if both is not None and (scale is not None or shift is not None):
-            raise ValueError("a coupling takes either one network for both scale and shift, or separate ones")
+            raise ValueError("a coupling has one network for both, or one each for scale and shift")
         self.features = features
-        self.integer = integer
         self.scale, self.shift, self.both = scale, shift, both
+        self.reads = dict.fromkeys(names_of(context), 1)
+        self.integer, self.low, self.size = integer, low, size
         for net in (scale, shift, both):
             zero_last_layer(net)
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         a, b = self._split(x)
         log_scale, shift = self._coefficients(a, context)
-        return concat(a, b * log_scale.exp() + shift), _sum_to(log_scale, x)
+        return concat(a, self._in_range(b * log_scale.exp() + shift)), self._summed(log_scale, x)
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         a, b = self._split(y)
         log_scale, shift = self._coefficients(a, context)
         log_scale = -log_scale
-        return concat(a, (b - shift) * log_scale.exp()), _sum_to(log_scale, y)
+        return concat(a, self._in_range((b - shift) * log_scale.exp())), self._summed(log_scale, y)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         half = self.features // 2
         a, b = x.split((half, self.features - half), -1)
         return a, b
 
-    def _coefficients(self, a: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _coefficients(self, a: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+        inputs = concat(a, *self._read(context))
+        nothing = a.new_zeros(self.features - self.features // 2)
         if self.both is not None:
-            scale, shift = self._net(self.both, a, context).chunk(2, -1)
+            scale, shift = self.both(inputs).chunk(2, -1)
         else:
-            scale, shift = self._part(self.scale, a, context), self._part(self.shift, a, context)
+            scale = nothing if self.scale is None else self.scale(inputs)
+            shift = nothing if self.shift is None else self.shift(inputs)
         if self.integer:
             shift = shift + (shift.round() - shift).detach()
         return SCALE_BOUND * torch.tanh(scale / SCALE_BOUND), shift
 
-    def _part(self, net: nn.Module | None, a: Tensor, context: Tensor | None) -> Tensor:
-        return a.new_zeros(self.features - self.features // 2) if net is None else self._net(net, a, context)
-
-    def _net(self, net: nn.Module, a: Tensor, context: Tensor | None) -> Tensor:
-        # In a chain that is given a context some couplings may take none: their networks tell by their size.
-        takes_context = getattr(net, "in_features", None) != self.features // 2
-        return net(a if context is None or not takes_context else concat(a, context))
+    def _in_range(self, b: Tensor) -> Tensor:
+        return self.low + torch.remainder(b - self.low, self.size) if self.size else b
 
 
 class Reverse(Bijection):
     """The features in reversed order; log-determinant 0."""
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return x.flip(-1), x.new_zeros(x.shape[:-1])
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return x.flip(-1), self._zero(x)
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return y.flip(-1), y.new_zeros(y.shape[:-1])
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return y.flip(-1), self._zero(y)
 
 
 class Permute(Bijection):
-    """The features in a fixed random order, drawn from the seed; log-determinant 0."""
+    """The features in a fixed random order; log-determinant 0.
+
+    The order follows from the seed and from the position, which counts the permutations of a chain, so that each
+    has another one.
+    """
 
     order: Tensor
     back: Tensor
 
-    def __init__(self, features: int, seed: int = 0) -> None:
+    def __init__(self, features: int, seed: int = 0, position: int = 0) -> None:
         super().__init__()
-        order = torch.randperm(features, generator=torch.Generator().manual_seed(seed))
+        order = torch.tensor(permutation(features, seed, position))
         self.register_buffer("order", order)
         self.register_buffer("back", order.argsort())
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return x[..., self.order], x.new_zeros(x.shape[:-1])
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return x[..., self.order], self._zero(x)
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return y[..., self.back], y.new_zeros(y.shape[:-1])
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return y[..., self.back], self._zero(y)
 
 
 class Householder(Bijection):
     """The reflection ``y = (I - 2 v v^T / |v|^2) x`` (Tomczak and Welling, 2016, Eq. 7); log-determinant 0.
 
-    v is learned, or ``conditioner(context)``; with nn.Identity as the conditioner it is the context itself.
+    Args:
+        features: number of features D.
+        conditioner: a network from the context to v; without one, the context is v, and without a context v is
+            learned.
+        context: names of what conditions it.
+        copies: how many v are learned, one for each component of a mixture, along the last axis of the batch.
     """
 
-    def __init__(self, features: int, conditioner: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        features: int,
+        conditioner: nn.Module | None = None,
+        context: str | tuple[str, ...] = (),
+        copies: int = 0,
+    ) -> None:
         super().__init__()
         self.conditioner = conditioner
-        if conditioner is None:
-            self.v = nn.Parameter(torch.randn(features))
+        self.copies = copies
+        self.reads = dict.fromkeys(names_of(context), 1)
+        if not self.reads:
+            self.v = nn.Parameter(torch.randn((copies, features) if copies else (features,)))
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        v = self.v if self.conditioner is None else self.conditioner(context)
+    @property
+    def batch_shape(self) -> torch.Size:
+        return torch.Size([self.copies] if self.copies else [])
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        v = parameters_of(self.conditioner, self._read(context)) if self.reads else self.v
         norm = v.square().sum(-1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
         y = x - 2.0 * (x * v).sum(-1, keepdim=True) / norm * v
-        return y, y.new_zeros(y.shape[:-1])
+        return y, self._zero(y)
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return self.forward_and_log_det(y, context)  # a reflection undoes itself
 
 
 class Affine(Bijection):
-    """``y = loc + exp(log_scale) x``, by feature.
+    """``y = loc + exp(log_scale) x``, element by element.
 
-    loc and log_scale are learned from 0, or the two halves of ``conditioner(context)``, which has
-    ``2 features`` outputs.
+    Args:
+        shape: the shape of x, or its number of features.
+        conditioner: a network from the context to loc and then log_scale, all in one vector; without one, the
+            context is that vector, and without a context both are learned, from 0 (the loc of copies from random
+            numbers).
+        context: names of what conditions it.
+        copies: how many are learned, one for each component of a mixture, along the last axis of the batch.
     """
 
-    def __init__(self, features: int, conditioner: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        shape: int | tuple[int, ...],
+        conditioner: nn.Module | None = None,
+        context: str | tuple[str, ...] = (),
+        copies: int = 0,
+    ) -> None:
         super().__init__()
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.rank = len(self.shape)
         self.conditioner = conditioner
-        if conditioner is None:
-            self.loc = nn.Parameter(torch.zeros(features))
-            self.log_scale = nn.Parameter(torch.zeros(features))
+        self.copies = copies
+        self.reads = dict.fromkeys(names_of(context), 1)
+        if not self.reads:
+            size = (copies, *self.shape) if copies else self.shape
+            # Components that start alike would get the same gradients, and stay alike.
+            self.loc = nn.Parameter(torch.randn(size) if copies else torch.zeros(size))
+            self.log_scale = nn.Parameter(torch.zeros(size))
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @property
+    def batch_shape(self) -> torch.Size:
+        return torch.Size([self.copies] if self.copies else [])
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         loc, log_scale = self._coefficients(context)
-        return loc + log_scale.exp() * x, _sum_to(log_scale, x)
+        return loc + log_scale.exp() * x, self._summed(log_scale, x)
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         loc, log_scale = self._coefficients(context)
-        return (y - loc) * (-log_scale).exp(), _sum_to(-log_scale, y)
+        return (y - loc) * (-log_scale).exp(), self._summed(-log_scale, y)
 
-    def _coefficients(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        if self.conditioner is None:
+    def _coefficients(self, context: Context) -> tuple[Tensor, Tensor]:
+        if not self.reads:
             return self.loc, self.log_scale
-        loc, log_scale = self.conditioner(context).chunk(2, -1)
-        return loc, log_scale
+        loc, log_scale = parameters_of(self.conditioner, self._read(context)).chunk(2, -1)
+        size = (*loc.shape[:-1], *self.shape)
+        return loc.reshape(size), log_scale.reshape(size)
+
+
+class FixedAffine(Bijection):
+    """``y = scale x + shift`` with two numbers, element by element. Raises ValueError for a scale of 0."""
+
+    def __init__(self, scale: float = 1.0, shift: float = 0.0, rank: int = 1) -> None:
+        super().__init__()
+        if not scale:
+            raise ValueError("a scale of 0 has no inverse")
+        self.scale, self.shift, self.rank = float(scale), float(shift), rank
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return self.scale * x + self.shift, sum_last(torch.full_like(x, math.log(abs(self.scale))), self.rank)
+
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return (y - self.shift) / self.scale, sum_last(torch.full_like(y, -math.log(abs(self.scale))), self.rank)
+
+
+class Shift(Bijection):
+    """``y = x + c`` for a value c that is given, of the shape of x; log-determinant 0."""
+
+    def __init__(self, context: str, rank: int = 1) -> None:
+        super().__init__()
+        self.rank = rank
+        self.reads = {context: rank}
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        (c,) = self._read(context)
+        y = x + c
+        return y, self._zero(y)
+
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        (c,) = self._read(context)
+        x = y - c
+        return x, self._zero(x)
 
 
 class Elementwise(Bijection):
-    """A scalar transform of torch.distributions applied to each feature."""
+    """A scalar transform of torch.distributions applied to each element of the last `rank` dimensions."""
 
-    def __init__(self, transform: transforms.Transform) -> None:
+    def __init__(self, transform: transforms.Transform, rank: int = 1) -> None:
         super().__init__()
         self.transform = transform
+        self.rank = rank
 
-    def forward_and_log_det(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         y = self.transform(x)
-        return y, self.transform.log_abs_det_jacobian(x, y).sum(-1)
+        return y, sum_last(self.transform.log_abs_det_jacobian(x, y), self.rank)
 
-    def inverse_and_log_det(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         x = self.transform.inv(y)
-        return x, -self.transform.log_abs_det_jacobian(x, y).sum(-1)
+        return x, -sum_last(self.transform.log_abs_det_jacobian(x, y), self.rank)
 
 
 class Sigmoid(Elementwise):
     """Reals to (0, 1)."""
 
-    def __init__(self) -> None:
-        super().__init__(transforms.SigmoidTransform())
+    def __init__(self, rank: int = 1) -> None:
+        super().__init__(transforms.SigmoidTransform(), rank)
 
 
 class Tanh(Elementwise):
     """Reals to (-1, 1)."""
 
-    def __init__(self) -> None:
-        super().__init__(transforms.TanhTransform())
+    def __init__(self, rank: int = 1) -> None:
+        super().__init__(transforms.TanhTransform(), rank)
 
 
 class Exp(Elementwise):
     """Reals to (0, inf)."""
 
-    def __init__(self) -> None:
-        super().__init__(transforms.ExpTransform())
+    def __init__(self, rank: int = 1) -> None:
+        super().__init__(transforms.ExpTransform(), rank)
 
 
 class Softplus(Elementwise):
     """Reals to (0, inf), linear far from 0."""
 
-    def __init__(self) -> None:
-        super().__init__(transforms.SoftplusTransform())
+    def __init__(self, rank: int = 1) -> None:
+        super().__init__(transforms.SoftplusTransform(), rank)
 
 
 def zero_last_layer(net: nn.Module | None) -> None:
@@ -297,10 +434,20 @@ def zero_last_layer(net: nn.Module | None) -> None:
         nn.init.zeros_(layers[-1].bias)
 
 
-def _sum_to(log_scale: Tensor, x: Tensor) -> Tensor:
-    """Sum over the features, with the batch shape of the map's result."""
-    total = log_scale.sum(-1)
-    return total if total.shape == x.shape[:-1] else total.expand(torch.broadcast_shapes(total.shape, x.shape[:-1]))
+def names_of(context: str | tuple[str, ...]) -> tuple[str, ...]:
+    """One name, or several, as a tuple."""
+    return (context,) if isinstance(context, str) else tuple(context)
+
+
+def parameters_of(conditioner: nn.Module | None, context: list[Tensor]) -> Tensor:
+    """What a context says through a network, or by itself."""
+    joined = concat(*context)
+    return joined if conditioner is None else conditioner(joined)
+
+
+def sum_last(x: Tensor, rank: int) -> Tensor:
+    """Sum over the last `rank` dimensions."""
+    return x.sum(tuple(range(-rank, 0))) if rank else x
 
 
 __all__ = [
@@ -311,9 +458,11 @@ __all__ = [
     "Coupling",
     "Elementwise",
     "Exp",
+    "FixedAffine",
     "Householder",
     "Permute",
     "Reverse",
+    "Shift",
     "Sigmoid",
     "Softplus",
     "Tanh",

@@ -22,8 +22,8 @@ class Start:
     """Where a chain's variable starts: noise over its support.
 
     Args:
-        kind: "real" (standard normal), "positive" (unit exponential), "unit" or "interval" (uniform), "integer"
-            (uniform over low..high).
+        kind: "normal" (standard), "exponential" (of mean 1), "uniform" (from low to high), "integers" (the whole
+            numbers from low to high, all alike).
         shape: shape of one row.
     """
 
@@ -36,11 +36,11 @@ class Start:
         """n rows of noise, ``(n, *shape)``, of the dtype and on the device of `like`."""
         size = (n, *self.shape)
         dtype, device = like.dtype, like.device
-        if self.kind == "real":
+        if self.kind == "normal":
             return torch.randn(size, dtype=dtype, device=device)
-        if self.kind == "positive":
+        if self.kind == "exponential":
             return -torch.rand(size, dtype=dtype, device=device).clamp_min(1e-12).log()
-        if self.kind == "integer":
+        if self.kind == "integers":
             return self.low + torch.randint(int(self.high - self.low) + 1, size, device=device).to(dtype)
         return self.low + (self.high - self.low) * torch.rand(size, dtype=dtype, device=device)
 

@@ -12,7 +12,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from dgmppl.runtime.bijections import Bijection
-from dgmppl.runtime.distributions import Size, Unchecked
+from dgmppl.runtime.distributions import Size, Unchecked, through_value
 
 
 class _Density(Unchecked):
@@ -73,22 +73,40 @@ class DiscretizedLogistic(_LocationScale):
     ``P(x) = sigmoid((x + 1/2 - loc) / scale) - sigmoid((x - 1/2 - loc) / scale)`` for every integer x
     (Tomczak, 2022, Sec. 3.2; Hoogeboom et al., 2019). With b and a the two arguments this is computed as
     ``log sigmoid(b) + log sigmoid(-a) + log(1 - exp(-1 / scale))``, which loses no digits in the tails.
+
+    On a range low..high what rounds to less or more counts as its end, so that the lowest value has the probability
+    ``sigmoid(b)`` and the highest ``sigmoid(-a)`` (Salimans et al., 2017, Eq. 2); others have probability 0.
     """
 
     support = constraints.real  # torch has no constraint for all the integers
 
+    def __init__(
+        self, loc: Tensor | float, scale: Tensor | float, low: int | None = None, high: int | None = None
+    ) -> None:
+        self.low, self.high = low, high
+        super().__init__(loc, scale)
+
     @property
     def mean(self) -> Tensor:
-        return self.loc
+        if self.low is None or self.high is None:
+            return self.loc
+        between = torch.arange(self.low, self.high, dtype=self.loc.dtype, device=self.loc.device)
+        return self.low + torch.sigmoid((self.loc.unsqueeze(-1) - between - 0.5) / self.scale.unsqueeze(-1)).sum(-1)
 
     @torch.no_grad()
     def sample(self, sample_shape: Size = ()) -> Tensor:
-        return torch.round(self.loc + self.scale * self._standard_logistic(sample_shape))
+        draws = torch.round(self.loc + self.scale * self._standard_logistic(sample_shape))
+        return draws if self.low is None else draws.clamp(self.low, self.high)
 
     def log_prob(self, value: Tensor) -> Tensor:
         upper = (value + 0.5 - self.loc) / self.scale
         lower = (value - 0.5 - self.loc) / self.scale
-        return F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-1.0 / self.scale))
+        below, above = F.logsigmoid(upper), F.logsigmoid(-lower)
+        log_prob = below + above + torch.log(-torch.expm1(-1.0 / self.scale))
+        if self.low is None or self.high is None:
+            return log_prob
+        log_prob = torch.where(value <= self.low, below, torch.where(value >= self.high, above, log_prob))
+        return log_prob.masked_fill((value < self.low) | (value > self.high), -torch.inf)
 
 
 class IntegerCategorical(_Density):
@@ -121,7 +139,8 @@ class IntegerCategorical(_Density):
     def log_prob(self, value: Tensor) -> Tensor:
         index, logits = (value - self.low).long().unsqueeze(-1), self.logits
         batch = torch.broadcast_shapes(index.shape[:-1], logits.shape[:-1])
-        return logits.expand(*batch, -1).gather(-1, index.expand(*batch, 1)).squeeze(-1)
+        log_prob = logits.expand(*batch, -1).gather(-1, index.expand(*batch, 1)).squeeze(-1)
+        return log_prob + through_value(logits, value - self.low) if value.requires_grad else log_prob
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         k = self.logits.shape[-1]
@@ -180,8 +199,8 @@ class Pushforward(_Density):
     gradient, and ``log_prob`` must have one.
 
     Args:
-        base: a distribution with one event dimension or more; the last is the one that f acts on.
-        bijection: f, or ``f.given(context)``, whose context's batch shape is then part of the batch shape.
+        base: a distribution whose last event dimensions are those that f acts on.
+        bijection: f, or ``f.given(y=y)``, whose context's batch shape is then part of the batch shape.
     """
 
     def __init__(self, base: td.Distribution, bijection: Bijection) -> None:
@@ -218,7 +237,7 @@ class Pushforward(_Density):
         return self.base.log_prob(x) + self._over_event(log_det)
 
     def _over_event(self, log_det: Tensor) -> Tensor:
-        extra = len(self._event_shape) - 1
+        extra = len(self._event_shape) - self.bijection.rank
         return log_det.flatten(-extra).sum(-1) if extra else log_det
 
 

@@ -161,6 +161,19 @@ class Bernoulli(Unchecked, td.Bernoulli):
         return (torch.rand_like(probs) < probs).to(probs.dtype)
 
 
+def through_value(log_probs: Tensor, value: Tensor) -> Tensor:
+    """Zero, with the gradient in a whole `value` of 0..K-1 that its log-probability has by central differences.
+
+    An index has no gradient, and what maps whole numbers to whole numbers learns by a straight-through one
+    (Hoogeboom et al., 2019, Sec. 3). The range is a circle, as it is to a shift modulo its size.
+    """
+    slope = (log_probs.roll(-1, -1) - log_probs.roll(1, -1)).detach() / 2
+    index = value.detach().long().unsqueeze(-1)
+    batch = torch.broadcast_shapes(index.shape[:-1], slope.shape[:-1])
+    found = slope.expand(*batch, slope.shape[-1]).gather(-1, index.expand(*batch, 1)).squeeze(-1)
+    return found * (value - value.detach())
+
+
 class Categorical(Unchecked, td.Categorical):
     """Values 0..K-1 as floats, like all data here."""
 
@@ -173,9 +186,11 @@ class Categorical(Unchecked, td.Categorical):
             super().__init__(probs, logits)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if value.shape != self._batch_shape:
-            return super().log_prob(value)
-        return self.logits.gather(-1, value.long().unsqueeze(-1)).squeeze(-1)
+        if value.shape == self._batch_shape:
+            log_prob = self.logits.gather(-1, value.long().unsqueeze(-1)).squeeze(-1)
+        else:
+            log_prob = super().log_prob(value)
+        return log_prob + through_value(self.logits, value) if value.requires_grad else log_prob
 
     def sample(self, sample_shape: Size = ()) -> Tensor:
         return super().sample(torch.Size(sample_shape)).to(self._param.dtype)

@@ -46,6 +46,11 @@ def simplex(raw: Tensor) -> Tensor:
     return F.softmax(raw, dim=-1)
 
 
+def straight_through_floor(x: Tensor) -> Tensor:
+    """``floor(x)`` with the gradient of x itself (Bengio et al., 2013)."""
+    return x.detach().floor() + (x - x.detach())
+
+
 def concat(*tensors: Tensor) -> Tensor:
     """Broadcast the batch shapes (all but the last dimension) and concatenate along the last dimension."""
     if len(tensors) == 1:

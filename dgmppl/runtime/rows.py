@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgmppl.graph.supports import PLAIN, Support, Type
+from dgmppl.supports import SUPPORTS, Type
 
 
 class RowsError(ValueError):
@@ -48,18 +48,9 @@ def read_types(types: Mapping[str, str]) -> tuple[Declared, ...]:
         assert match is not None, text
         partial, word, numbers, axes = match.groups()
         shape = tuple(int(axis) for axis in (axes or "").split(",") if axis.strip())
-        found.append(Declared(name, Type(_support(word, numbers or ""), shape), partial is not None))
+        support = SUPPORTS[word].of(*(float(number) for number in re.split(r"\.\.|,", numbers or "") if number.strip()))
+        found.append(Declared(name, Type(support, shape), partial is not None))
     return tuple(found)
-
-
-def _support(word: str, inside: str) -> Support:
-    numbers = [float(number) for number in re.split(r"\.\.|,", inside) if number.strip()]
-    if word in PLAIN and not numbers:
-        return PLAIN[word]
-    if word == "categorical":
-        return Support(word, size=int(numbers[0]))
-    low, high = numbers
-    return Support(word, low, high, int(high - low) + 1 if word == "integer" else None)
 
 
 def bind(names: Sequence[str], rows: Sequence[Any], named: Mapping[str, Any], method: str) -> list[Any]:

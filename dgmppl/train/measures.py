@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.graph.supports import Type
+from dgmppl.supports import Type
 
 Array = NDArray[np.float64]
 NEIGHBOURS = 3
@@ -39,9 +39,10 @@ def features(
 
 def _numbers(values: NDArray[Any], declared: Type) -> Array:
     rows = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
-    if declared.support.name != "categorical" or declared.support.size is None:
+    width = declared.support.width
+    if width == 1:
         return rows
-    return np.eye(declared.support.size)[rows.astype(int)].reshape(len(rows), -1)
+    return np.eye(width)[rows.astype(int)].reshape(len(rows), -1)
 
 
 def median_distance(rows: Array) -> float:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.graph.supports import Type
+from dgmppl.supports import Type
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -106,7 +106,7 @@ def fitted(spec: str, objective: str) -> list[torch.Tensor]:
     data = []
     for variable in checked.graph.data:
         values = torch.randn(20, *variable.type.shape, generator=torch.Generator().manual_seed(0))
-        data.append(values if variable.type.support.name == "real" else (values > 0).float())
+        data.append(values if not variable.type.support.discrete else (values > 0).float())
         if variable.role == "partial":
             data[-1][::2] = torch.nan
     with seeded(0, CPU):
@@ -130,8 +130,8 @@ def test_a_penalty_changes_the_fit(game: str) -> None:
 
 
 def test_every_option_is_tried() -> None:
-    assert set(CASES) == {(name, option.name) for name, options in OBJECTIVES.items() for option in options}
-    assert {option for options in GAMES.values() for option in options} == {"penalty"}
+    assert set(CASES) == {(name, option) for name, objective in OBJECTIVES.items() for option in objective.names}
+    assert {option for game in GAMES.values() for option in game.names} == {"penalty"}
 
 
 @pytest.mark.parametrize(

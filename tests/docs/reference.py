@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, UNBOUNDED_ONLY, Distribution
+from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS
 from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.catalogue import DATASETS
+from dgmppl.supports import POSITIVE, SUPPORTS
 
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "docs" / "language.md"
@@ -51,17 +52,17 @@ def distributions() -> str:
     rows = ["| distribution | parameters | support | draws can be differentiated | closed KL to its own kind |"]
     rows += ["|---|---|---|---|---|"]
     for d in DISTRIBUTIONS.values():
-        parameters = ", ".join(f"`{p.name}`" + (" > 0" if p.constraint == "positive" else "") for p in d.parameters)
-        cells = (f"`{d.name}`", parameters, _supports(d), _yes(d.reparameterised), _yes((d.name, d.name) in CLOSED_KL))
+        parameters = ", ".join(f"`{p.name}`" + (" > 0" if p.constraint == POSITIVE else "") for p in d.parameters)
+        written = ", ".join(f"`{form}`" for form in d.support.written())
+        cells = (f"`{d.name}`", parameters, written, _yes(d.reparameterised), _yes((d.name, d.name) in CLOSED_KL))
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 
-def _supports(d: Distribution) -> str:
-    written = {"categorical": "categorical(K)", "integer": "integer(a..b)"}
-    if d.name in UNBOUNDED_ONLY:
-        written = {"integer": "integer"}
-    return ", ".join(f"`{written.get(s, s)}`" for s in d.supports)
+def supports() -> str:
+    rows = ["| support | values | enters a network as |", "|---|---|---|"]
+    rows += [f"| `{f.text}` | {f.values} | {f.enters} |" for s in SUPPORTS.values() for f in s.forms]
+    return "\n".join(rows) + "\n"
 
 
 def _yes(holds: bool) -> str:
@@ -92,7 +93,13 @@ def modules() -> str:
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"distributions": distributions, "datasets": datasets, "formats": formats, "modules": modules}
+TABLES = {
+    "supports": supports,
+    "distributions": distributions,
+    "datasets": datasets,
+    "formats": formats,
+    "modules": modules,
+}
 
 
 def updated(page: str) -> str:

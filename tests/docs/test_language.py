@@ -19,8 +19,8 @@ from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
 from dgmppl.catalogue.transforms import TRANSFORMS
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.graph.scope import RESERVED
-from dgmppl.graph.supports import NAMES
 from dgmppl.plan.settings import TrainSettings
+from dgmppl.supports import SUPPORTS
 from dgmppl.syntax import tree
 
 from .reference import ARCHITECTURE, PATH, Example, examples, updated
@@ -54,15 +54,11 @@ def _fields() -> Iterator[str]:
 
 
 def _options() -> Iterator[str]:
-    for options in training.OBJECTIVES.values():
-        yield from (o.name for o in options)
-    tables = (training.OPTIMIZERS, training.GAMES, training.DECAYS, training.SPLITS)
-    for names in (names for table in tables for names in table.values()):
-        yield from names
-    for network in NETWORKS.values():
-        yield from (o.name for o in network.options)
-    for bijection in BIJECTIONS.values():
-        yield from (*(s.name for s in bijection.slots), *bijection.numbers)
+    tables = (training.OBJECTIVES, training.OPTIMIZERS, training.GAMES, training.DECAYS, training.SPLITS)
+    signatures = [s for table in tables for s in table.values()]
+    signatures += [entry.signature for table in (NETWORKS, BIJECTIONS, DISTRIBUTIONS) for entry in table.values()]
+    for signature in signatures:
+        yield from signature.names
 
 
 @pytest.mark.parametrize(
@@ -76,7 +72,7 @@ def _options() -> Iterator[str]:
             "bijections": BIJECTIONS,
             "functions": FUNCTIONS,
             "transforms": TRANSFORMS,
-            "supports": NAMES,
+            "supports": SUPPORTS,
             "data": list(_fields()),
             "settings": training.SETTINGS,
             "optimizers": training.OPTIMIZERS,

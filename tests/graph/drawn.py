@@ -12,7 +12,6 @@ from dgmppl.graph.nodes import (
     Parameter,
     Variable,
 )
-from dgmppl.graph.supports import BINARY, Support, Type, real
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -37,11 +36,12 @@ from dgmppl.graph.values import (
     Value,
 )
 from dgmppl.source import Source, Span
+from dgmppl.supports import BINARY, Categorical, Integers, Interval, Type, real
 
 S = Span(0, 0)
-PIXELS = Type(Support("integer", 0.0, 16.0, 17), (64,))
-CLASS = Type(Support("categorical", size=10))
-IMAGE = Type(Support("interval", -1.0, 1.0), (64,))
+PIXELS = Type(Integers(0, 16), (64,))
+CLASS = Type(Categorical(10))
+IMAGE = Type(Interval(-1, 1), (64,))
 DIGITS = DataSource("digits", "image")
 RESCALED = DataSource("digits", "image", transforms=(("rescale", (-1.0, 1.0)),))
 LABEL = DataSource("digits", "label")

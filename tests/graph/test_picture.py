@@ -17,8 +17,8 @@ from dgmppl.graph.picture import dot, render, svg
 from dgmppl.graph.picture_edges import node_ids
 from dgmppl.graph.picture_style import ADVERSARY, GIVEN, SHADE, Q, clean
 from dgmppl.graph.picture_text import bijection_text, density_text, function_text, value_text
-from dgmppl.graph.supports import real
 from dgmppl.graph.values import Pushforward
+from dgmppl.supports import real
 
 from . import drawn
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from dgmppl.graph.supports import REAL, Support, Type
+from dgmppl import supports
 from dgmppl.report.draws import plane
 from dgmppl.report.latents import centre, infer, invert, reconstruct
 from dgmppl.runtime import Bernoulli, Categorical, IntegerCategorical, Normal
+from dgmppl.supports import REAL, Integers, Type
 from dgmppl.train.contents import parts
 from dgmppl.train.runs import load_data, load_run
 
@@ -68,10 +69,10 @@ def test_the_centre_of_a_distribution():
     logits = torch.tensor([[0.0, 5.0, 0.0]])
 
     class V:
-        type = Type(Support("integer", 0, 2, 3))
+        type = Type(Integers(0, 2))
 
     class C:
-        type = Type(Support("categorical", 0, 2, 3))
+        type = Type(supports.Categorical(3))
 
     class R:
         type = Type(REAL)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from dgmppl.permutations import permutation
 from dgmppl.runtime import MLP, Normal, Pushforward, bijections
 from dgmppl.runtime.bijections import (
     Affine,
@@ -16,9 +18,11 @@ from dgmppl.runtime.bijections import (
     Coupling,
     Elementwise,
     Exp,
+    FixedAffine,
     Householder,
     Permute,
     Reverse,
+    Shift,
     Sigmoid,
     Softplus,
     Tanh,
@@ -27,54 +31,68 @@ from dgmppl.runtime.bijections import (
 D, K = 5, 3
 HALF, REST = D // 2, D - D // 2
 
-# Each entry: how to build it, and the size of its context (0 for none).
-REGISTRY: dict[str, tuple[Callable[[], Bijection], int]] = {
-    "coupling": (lambda: Coupling(D, MLP(HALF, (8,), REST, out="tanh"), MLP(HALF, (8,), REST)), 0),
-    "coupling of both": (lambda: Coupling(D, both=MLP(HALF, (8,), 2 * REST)), 0),
-    "coupling, scale only": (lambda: Coupling(D, scale=MLP(HALF, (8,), REST)), 0),
-    "coupling, additive": (lambda: Coupling(D, shift=MLP(HALF, (8,), REST)), 0),
-    "coupling given": (lambda: Coupling(D, both=MLP(HALF + K, (8,), 2 * REST)), K),
-    "reverse": (Reverse, 0),
-    "permute": (lambda: Permute(D, seed=3), 0),
-    "householder": (lambda: Householder(D), 0),
-    "householder given": (lambda: Householder(D, MLP(K, (8,), D)), K),
-    "householder of the context": (lambda: Householder(D, nn.Identity()), D),
-    "affine": (lambda: Affine(D), 0),
-    "affine given": (lambda: Affine(D, MLP(K, (8,), 2 * D)), K),
-    "sigmoid": (Sigmoid, 0),
-    "tanh": (Tanh, 0),
-    "exp": (Exp, 0),
-    "softplus": (Softplus, 0),
-    "elementwise": (lambda: Elementwise(torch.distributions.AffineTransform(1.0, -2.0)), 0),
+# Each entry: how to build it, and the sizes of what it is conditioned on, by name.
+REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int]]] = {
+    "coupling": (lambda: Coupling(D, MLP(HALF, (8,), REST, out="tanh"), MLP(HALF, (8,), REST)), {}),
+    "coupling of both": (lambda: Coupling(D, both=MLP(HALF, (8,), 2 * REST)), {}),
+    "coupling, scale only": (lambda: Coupling(D, scale=MLP(HALF, (8,), REST)), {}),
+    "coupling, additive": (lambda: Coupling(D, shift=MLP(HALF, (8,), REST)), {}),
+    "coupling given": (lambda: Coupling(D, both=MLP(HALF + K, (8,), 2 * REST), context="y"), {"y": K}),
+    "coupling given two": (
+        lambda: Coupling(D, both=MLP(HALF + K + 1, (8,), 2 * REST), context=("y", "w")),
+        {"y": K, "w": 1},
+    ),
+    "reverse": (Reverse, {}),
+    "permute": (lambda: Permute(D, seed=3), {}),
+    "householder": (lambda: Householder(D), {}),
+    "householder given": (lambda: Householder(D, MLP(K, (8,), D), context="y"), {"y": K}),
+    "householder of the context": (lambda: Householder(D, context="v"), {"v": D}),
+    "affine": (lambda: Affine(D), {}),
+    "affine given": (lambda: Affine(D, MLP(K, (8,), 2 * D), context="y"), {"y": K}),
+    "affine of the context": (lambda: Affine(D, context="y"), {"y": 2 * D}),
+    "fixed affine": (lambda: FixedAffine(-3.0, 0.5), {}),
+    "shift": (lambda: Shift("y"), {"y": D}),
+    "sigmoid": (Sigmoid, {}),
+    "tanh": (Tanh, {}),
+    "exp": (Exp, {}),
+    "softplus": (Softplus, {}),
+    "elementwise": (lambda: Elementwise(torch.distributions.AffineTransform(1.0, -2.0)), {}),
     "compose": (
         lambda: Compose(
-            Coupling(D, both=MLP(HALF + K, (8,), 2 * REST)),
+            Coupling(D, both=MLP(HALF + K, (8,), 2 * REST), context="y"),
             Reverse(),
             Coupling(D, both=MLP(HALF, (8,), 2 * REST)),  # takes no context
-            Householder(D, MLP(K, (), D)),
+            Compose(Coupling(D, shift=MLP(HALF + 2, (8,), REST), context="w"), Reverse()),
+            Householder(D, MLP(K, (), D), context="y"),
             Affine(D),
         ),
-        K,
+        {"y": K, "w": 2},
     ),
 }
 # Not in the registry under their own name: the protocol, and what `given` returns.
 INDIRECT = {"Bijection", "Conditioned"}
+Case = tuple[Bijection, Tensor, dict[str, Tensor]]
 
 
-@pytest.fixture(params=REGISTRY)
-def case(request: pytest.FixtureRequest) -> tuple[Bijection, Tensor, Tensor | None]:
-    """A bijection whose parameters are moved off their start (often the identity), an input and a context."""
-    torch.manual_seed(0)
-    make, size = REGISTRY[request.param]
-    bijection = make().double()
+def moved(bijection: Bijection) -> Bijection:
+    """With parameters off their start, which is often the identity."""
     with torch.no_grad():
         for parameter in bijection.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    context = torch.randn(4, size, dtype=torch.double) if size else None
+    return bijection
+
+
+@pytest.fixture(params=REGISTRY)
+def case(request: pytest.FixtureRequest) -> Case:
+    """A bijection, an input and what it is conditioned on."""
+    torch.manual_seed(0)
+    make, sizes = REGISTRY[request.param]
+    bijection = moved(make().double())
+    context = {name: torch.randn(4, size, dtype=torch.double) for name, size in sizes.items()}
     return bijection, torch.randn(4, D, dtype=torch.double), context
 
 
-def test_the_inverse_undoes_the_map(case: tuple[Bijection, Tensor, Tensor | None]) -> None:
+def test_the_inverse_undoes_the_map(case: Case) -> None:
     bijection, x, context = case
     y, log_det = bijection.forward_and_log_det(x, context)
     back, log_det_back = bijection.inverse_and_log_det(y, context)
@@ -85,47 +103,145 @@ def test_the_inverse_undoes_the_map(case: tuple[Bijection, Tensor, Tensor | None
     torch.testing.assert_close(bijection.inverse(y, context), back)
 
 
-def test_float32_returns_too(case: tuple[Bijection, Tensor, Tensor | None]) -> None:
+def test_float32_returns_too(case: Case) -> None:
     bijection, x, context = case
-    bijection, x, context = bijection.float(), x.float(), None if context is None else context.float()
+    bijection, x, context = bijection.float(), x.float(), {name: c.float() for name, c in context.items()}
     back = bijection.inverse(bijection(x, context), context)
     torch.testing.assert_close(back, x, atol=1e-5, rtol=1e-5)
 
 
-def test_the_log_determinant_is_the_jacobians(case: tuple[Bijection, Tensor, Tensor | None]) -> None:
+def test_the_log_determinant_is_the_jacobians(case: Case) -> None:
     bijection, x, context = case
     _, log_det = bijection.forward_and_log_det(x, context)
     assert log_det.shape == (4,)
     for i in range(4):
-        given = None if context is None else context[i]
+        given = {name: c[i] for name, c in context.items()}
         jacobian = torch.autograd.functional.jacobian(lambda v, c=given: bijection(v, c), x[i])
         torch.testing.assert_close(log_det[i], jacobian.slogdet().logabsdet)
 
 
-def test_a_given_context_is_the_same_map(case: tuple[Bijection, Tensor, Tensor | None]) -> None:
+def test_a_given_context_is_the_same_map(case: Case) -> None:
     bijection, x, context = case
-    context = torch.randn(4, 2, dtype=torch.double) if context is None else context
-    fixed = bijection.given(context)
-    assert fixed.batch_shape == (4,)
-    for found, expected in zip(fixed.forward_and_log_det(x), bijection.forward_and_log_det(x, context), strict=True):
-        torch.testing.assert_close(found, expected)
-    for found, expected in zip(
-        fixed.inverse_and_log_det(bijection(x, context)),
-        bijection.inverse_and_log_det(bijection(x, context), context),
-        strict=True,
-    ):
-        torch.testing.assert_close(found, expected)
+    fixed = bijection.given(**context)
+    assert fixed.batch_shape == ((4,) if context else ())
+    assert not fixed.reads
+    one_by_one = bijection
+    for name, value in context.items():
+        one_by_one = one_by_one.given(**{name: value})
+    for map_ in (fixed, one_by_one):
+        for found, expected in zip(map_.forward_and_log_det(x), bijection.forward_and_log_det(x, context), strict=True):
+            torch.testing.assert_close(found, expected)
+        for found, expected in zip(
+            map_.inverse_and_log_det(bijection(x, context)),
+            bijection.inverse_and_log_det(bijection(x, context), context),
+            strict=True,
+        ):
+            torch.testing.assert_close(found, expected)
 
 
-def test_batches_broadcast_against_contexts(case: tuple[Bijection, Tensor, Tensor | None]) -> None:
+def test_every_value_of_the_context_matters(case: Case) -> None:
+    bijection, x, context = case
+    leaves = {name: value.clone().requires_grad_() for name, value in context.items()}
+    y, log_det = bijection.forward_and_log_det(x, leaves)
+    (y.square().sum() + log_det.sum()).backward() if leaves or list(bijection.parameters()) else None
+    assert all(value.grad is not None and value.grad.any() for value in leaves.values())
+    assert all(p.grad is not None and p.grad.any() for p in bijection.parameters())
+
+
+def test_a_context_that_is_missing_or_unknown_is_an_error(case: Case) -> None:
+    bijection, x, context = case
+    for name in context:
+        others = {n: value for n, value in context.items() if n != name}
+        with pytest.raises(ValueError, match=f"conditioned on {name}"):
+            bijection(x, others)
+    with pytest.raises(ValueError, match="not on wrong"):
+        bijection.given(wrong=x)
+
+
+def test_batches_broadcast_against_contexts(case: Case) -> None:
     """The shape a mixture of conditioned flows needs: one input for each of several contexts."""
     bijection, x, context = case
     y, log_det = bijection.forward_and_log_det(x.unsqueeze(1), context)
-    contexts = 1 if context is None else 4
+    contexts = 4 if context else 1
     assert y.shape == (4, contexts, D)
     assert log_det.shape == (4, contexts)
-    expected = bijection.forward_and_log_det(x[1], None if context is None else context[2])
+    expected = bijection.forward_and_log_det(x[1], {name: c[2] for name, c in context.items()})
     torch.testing.assert_close((y[1, 2 % contexts], log_det[1, 2 % contexts]), expected)
+
+
+SHAPES: dict[str, Callable[[tuple[int, ...]], Bijection]] = {
+    "affine": Affine,
+    "affine given": lambda shape: Affine(shape, MLP(K, (8,), 2 * math.prod(shape)), context="y"),
+    "fixed affine": lambda shape: FixedAffine(2.0, 1.0, rank=len(shape)),
+    "shift": lambda shape: Shift("y", rank=len(shape)),
+    "sigmoid": lambda shape: Sigmoid(rank=len(shape)),
+    "tanh": lambda shape: Tanh(rank=len(shape)),
+    "exp": lambda shape: Exp(rank=len(shape)),
+    "softplus": lambda shape: Softplus(rank=len(shape)),
+    "compose": lambda shape: Compose(Affine(shape), Tanh(rank=len(shape))),
+}
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3)], ids=["scalar", "grid"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_elementwise_maps_work_on_any_shape(name: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    bijection = moved(SHAPES[name](shape).double())
+    assert bijection.rank == len(shape)
+    x = torch.randn(4, *shape, dtype=torch.double)
+    size = shape if name == "shift" else (K,)
+    context = {n: torch.randn(4, *size, dtype=torch.double) for n in bijection.reads}
+    fixed = bijection.given(**context)
+    assert fixed.batch_shape == ((4,) if context else ())
+    y, log_det = fixed.forward_and_log_det(x)
+    assert y.shape == x.shape
+    assert log_det.shape == (4,)
+    back, back_det = fixed.inverse_and_log_det(y)
+    torch.testing.assert_close(back, x)
+    torch.testing.assert_close(back_det, -log_det)
+    for i in range(4):
+        given = {n: c[i] for n, c in context.items()}
+        jacobian = torch.autograd.functional.jacobian(lambda v, c=given: bijection(v, c), x[i])
+        n = math.prod(shape)
+        torch.testing.assert_close(log_det[i], jacobian.reshape(n, n).slogdet().logabsdet)
+
+
+@pytest.mark.parametrize("make", [lambda: Affine(D, copies=3), lambda: Householder(D, copies=3)])
+def test_copies_are_maps_of_their_own(make: Callable[[], Bijection]) -> None:
+    """One for each component of a mixture, along the last axis of the batch."""
+    torch.manual_seed(0)
+    bijection = moved(make())
+    x = torch.randn(4, D)
+    assert bijection.batch_shape == (3,)
+    y, log_det = bijection.forward_and_log_det(x.unsqueeze(1))
+    assert y.shape == (4, 3, D)
+    assert log_det.shape == (4, 3)
+    assert not torch.allclose(y[:, 0], y[:, 1])
+    torch.testing.assert_close(bijection.inverse(y), x.unsqueeze(1).expand(4, 3, D))
+
+
+def test_integers_of_a_range_are_shifted_modulo_its_size() -> None:
+    """The map permutes all values of the range, found by going through them."""
+    torch.manual_seed(0)
+    net = MLP(1, (16,), 1)
+    coupling = Coupling(2, shift=net, integer=True, low=-2, size=5)
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=2.0)
+    every = torch.cartesian_prod(torch.arange(-2.0, 3.0), torch.arange(-2.0, 3.0))
+    y, log_det = coupling.forward_and_log_det(every)
+    assert not torch.equal(y, every)
+    assert {tuple(row) for row in y.tolist()} == {tuple(row) for row in every.tolist()}
+    assert torch.equal(coupling.inverse(y), every)
+    assert not log_det.any()
+    (coupling.inverse(every) * torch.randn(25, 2)).sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in net.parameters())
+
+
+def test_each_position_has_an_order_of_its_own() -> None:
+    orders = [tuple(Permute(12, seed=1, position=k).order.tolist()) for k in range(4)]
+    assert len(set(orders)) == 4
+    assert all(sorted(order) == list(range(12)) for order in orders)
+    assert orders == [permutation(12, 1, k) for k in range(4)]
 
 
 def test_couplings_start_as_the_identity() -> None:
@@ -175,6 +291,7 @@ def test_composition_order() -> None:
     [
         ({"features": 1}, "two features"),
         ({"features": 4, "scale": MLP(2, (), 2), "integer": True}, "integers"),
+        ({"features": 4, "shift": MLP(2, (), 2), "size": 4}, "modulo"),
         ({"features": 4, "both": MLP(2, (), 4), "shift": MLP(2, (), 2)}, "one network"),
     ],
 )

@@ -37,7 +37,8 @@ def perturbed(module: Any, seed: int = 0, size: float = 0.3) -> Any:
 
 
 def flow(context: int = 0) -> Any:
-    couplings = [Coupling(2, both=MLP(1 + context, (8,), 2)) for _ in range(3)]
+    names = ("y",) if context else ()
+    couplings = [Coupling(2, both=MLP(1 + context, (8,), 2), context=names) for _ in range(3)]
     return perturbed(Compose(*(part for c in couplings for part in (c, Reverse()))), seed=3)
 
 
@@ -61,7 +62,7 @@ def make_mixture() -> Any:
 
 def make_mixture_of_flows() -> Any:
     torch.manual_seed(0)
-    return Mixture(torch.zeros(3), Pushforward(standard(), flow(2).given(torch.randn(3, 2))))
+    return Mixture(torch.zeros(3), Pushforward(standard(), flow(2).given(y=torch.randn(3, 2))))
 
 
 PLANAR = {
@@ -136,7 +137,7 @@ def test_the_density_of_a_draw_without_gradient_still_learns() -> None:
 
 
 def test_a_contexts_batch_is_the_pushforwards() -> None:
-    p = Pushforward(standard(), flow(3).given(torch.zeros(5, 3)))
+    p = Pushforward(standard(), flow(3).given(y=torch.zeros(5, 3)))
     assert p.batch_shape == (5,)
     draws = p.rsample()
     assert not torch.equal(draws[0], draws[1])  # the same context, but noise of its own

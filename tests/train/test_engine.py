@@ -229,7 +229,8 @@ def test_more_draws_make_a_figure_less_noisy():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_takes_its_options_and_descends(name):
-    options = dict.fromkeys(CATALOGUE[name], 0.1)
+    options = dict.fromkeys(CATALOGUE[name].names, 0.1)
+    options.pop("lr")
     weight = nn.Parameter(torch.tensor([3.0]))
     optimizer = build_optimizer(OptimizerSetting(name, 0.01, options), [weight])
     for _ in range(20):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from dgmppl.graph.supports import REAL, Support, Type
+from dgmppl.supports import REAL, Categorical, Type
 from dgmppl.train.measures import MEASURES, features, median_distance, precision, recall, squared_mmd
 
 
@@ -75,7 +75,7 @@ def test_precision_on_a_line():
 
 
 def test_features_are_numbers_of_the_same_spread():
-    types = {"x": Type(REAL, (2,)), "y": Type(Support("categorical", 0, 2, 3), ())}
+    types = {"x": Type(REAL, (2,)), "y": Type(Categorical(3), ())}
     data = {"x": draws(50, 0, columns=2) * 100, "y": np.arange(50) % 3}
     samples = {"x": np.zeros((4, 2)), "y": np.array([0, 1, 2, 2])}
     drawn, known = features(samples, data, types)

@@ -89,7 +89,7 @@ def test_parts_of_chains_move_as_the_whole():
 
     def chain():
         with seeded(1, CPU):
-            return Chain(Start("real", (2,)), persistent=True, chains=12, restart=0.5)
+            return Chain(Start("normal", (2,)), persistent=True, chains=12, restart=0.5)
 
     whole, pieces = chain(), chain()
     x = torch.zeros(20, 2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgmppl.graph.supports import BINARY, INTEGER, REAL, Support, Type
+from dgmppl.supports import BINARY, INTEGER, REAL, Integers, Interval, Type
 from dgmppl.train.pictures import as_bytes, draw_samples, image_shape, shades, tile
 
 
@@ -30,7 +30,7 @@ def test_tiles_keep_every_image_in_reading_order():
 
 
 def test_brightness_follows_the_support():
-    interval = Type(Support("interval", -1, 1), (4, 4))
+    interval = Type(Interval(-1, 1), (4, 4))
     values = np.array([-2.0, -1.0, 0.0, 1.0, np.nan], np.float32)
     assert shades(values, interval) == (-1, 1)
     assert as_bytes(values, -1, 1).tolist() == [0, 0, 128, 255, 0]
@@ -45,11 +45,11 @@ def test_brightness_follows_the_support():
 @pytest.mark.parametrize(
     ("declared", "values"),
     [
-        (Type(Support("integer", 0, 16, 17), (64,)), np.full((10, 64), 3)),
+        (Type(Integers(0, 16), (64,)), np.full((10, 64), 3)),
         (Type(BINARY, (64,)), np.ones((1, 64))),
         (Type(REAL, (2,)), np.zeros((10, 2))),
         (Type(REAL, (8, 8)), np.full((3, 8, 8), np.nan)),
-        (Type(Support("integer", 0, 255, 256), (8, 6, 3)), np.full((5, 8, 6, 3), 200)),
+        (Type(Integers(0, 255), (8, 6, 3)), np.full((5, 8, 6, 3), 200)),
         (Type(REAL, (5,)), np.full((3, 5), np.nan)),
         (Type(REAL), np.arange(7.0)),
         (Type(INTEGER), np.array([-3.0, 2.0])),

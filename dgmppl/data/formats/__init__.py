@@ -22,7 +22,7 @@ from dgmppl.data.split import Opened
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
-    from dgmppl.graph.supports import Type
+    from dgmppl.supports import Type
 
 Reader = Callable[["DataSource", Path, "Type"], Opened]
 

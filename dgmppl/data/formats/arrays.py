@@ -19,7 +19,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
-    from dgmppl.graph.supports import Type
+    from dgmppl.supports import Type
 
 
 def open_npy(source: DataSource, base: Path, declared: Type) -> Opened:

@@ -18,7 +18,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
-    from dgmppl.graph.supports import Type
+    from dgmppl.supports import Type
 
 # Plain pixels. Pillow reads more, some of it (EPS) through other programs.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyarrow import parquet
 
     from dgmppl.graph.nodes import DataSource
-    from dgmppl.graph.supports import Type
+    from dgmppl.supports import Type
 
 # A row group is decoded as a whole, so larger ones are not streamed; as float32.
 LARGEST_GROUP = 64 * 2**20

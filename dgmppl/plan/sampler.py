@@ -2,46 +2,102 @@
 
 For a binary unit x_i that enters the energy linearly, p(x_i = 1 | rest) = sigmoid(-dE/dx_i); units of one
 variable that do not multiply each other are drawn at once (Hinton 2002; Tomczak 2022, Sec. 6.5).
+
+A sampler is apart from what uses it: a loss runs it as a `Chain`, sampling runs it from noise.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Energy, Graph, Variable
 from dgmppl.graph.polynomial import VALUES, Polynomial, polynomial
 from dgmppl.graph.scope import Scope
-from dgmppl.plan.nodes import EnergyPlan, Reason, Update
+from dgmppl.graph.values import variables
+from dgmppl.plan.nodes import Reason
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
 
 MAX_ENUMERATED = 16  # units: 2^16 configurations fit any machine
 MAX_VALUES = 1000  # values of a variable that is summed one by one
 MAX_PSEUDO = 4096  # elements whose conditionals a pseudo-likelihood multiplies
 
-SMOOTH = ("real", "interval", "unit", "positive")
+
+@dataclass(frozen=True)
+class Update:
+    """How one variable of a chain is renewed. `kind`: "block" (Bernoulli with `logits`), "sites" (one element
+    at a time, from energy differences) or "langevin"."""
+
+    variable: str
+    kind: str
+    because: Reason
+    logits: Polynomial | None = None
+
+
+@dataclass(frozen=True)
+class FreeEnergy:
+    """An energy with some of its variables summed out.
+
+    Args:
+        polynomial: the energy as a sum of products of tensors, where it is one.
+        summed: variables summed out in closed form; `enumerated`: the one that is summed value by value.
+        state: what is left.
+        partition: the variables over whose values log Z is enumerated.
+        pseudo: the variable whose elements' conditionals make a pseudo-likelihood.
+    """
+
+    polynomial: Polynomial | None
+    summed: tuple[str, ...]
+    enumerated: str | None
+    state: tuple[str, ...]
+    partition: tuple[str, ...] | None
+    pseudo: str | None = None
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A Markov chain over the state of an energy: how a sweep renews each variable. `step_size` and `noise` are those
+    of Langevin dynamics."""
+
+    form: FreeEnergy
+    updates: tuple[Update, ...]
+    step_size: float
+    noise: float
+
+    def update(self, variable: str) -> Update | None:
+        return next((u for u in self.updates if u.variable == variable), None)
+
+    @property
+    def langevin(self) -> bool:
+        return any(u.kind == "langevin" for u in self.updates if u.variable in self.form.state)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How a loss runs a sampler: `steps` sweeps, from the data, from noise, or from where the last batch left
+    `chains` persistent chains, of which a share `restart` begins anew."""
+
+    steps: int
+    persistent: bool
+    chains: int
+    restart: float
+    from_data: bool
 
 
 def choose_sampler(
-    scope: Scope,
-    graph: Graph,
-    energy: Energy,
-    drawn: set[str],
-    asked: ObjectiveSetting | None,
-    settings: TrainSettings,
-    repeated: frozenset[str] = frozenset(),
-) -> EnergyPlan:
-    """How the energy's variables are summed out and sampled. `drawn` are latents that a q gives values to, `repeated`
-    those of which a row has several, for the values of a sum: a chain that starts at them would not start at draws
-    of q.
+    scope: Scope, graph: Graph, energy: Energy, drawn: frozenset[str], asked: ObjectiveSetting | None
+) -> Sampler:
+    """How the energy's variables are summed out and sampled. `drawn` are latents that a q gives values to.
 
     Reports a variable that no sampler fits (E302).
     """
     line = scope.source.position(energy.span.start)[0]
     members = [graph[a] for a in energy.arguments]
-    binary = [v.name for v in members if v.type.support.name == "binary"]
-    form = polynomial(energy.value, binary)
+    binary = [v.name for v in members if _is_unit(v)]
+    # A feature depends on members of the energy in ways that its form does not show.
+    plain = all(graph[name].role != "let" for name in variables(energy.value))
+    form = polynomial(energy.value, binary) if plain else None
     updates = tuple(_update(scope, energy, v, form, line) for v in members)
     summed = _summed(members, updates, drawn)
     enumerated = _enumerated(members, updates, summed, drawn)
@@ -56,43 +112,57 @@ def choose_sampler(
             help="a factor says the same: p(y) = Categorical(param)",
         )
     options = asked.options if asked is not None else {}
-    langevin = any(u.kind == "langevin" for u in updates if u.variable in state)
     step_size, noise = _langevin_defaults([graph[n] for n in state])
     if "step_size" in options and "noise" not in options and noise > 0.01:
         noise = math.sqrt(2 * float(options["step_size"]))
-    weighed = bool(repeated & set(state))
+    partition = _partition(members, updates)
+    pseudo = _pseudo(members, partition, enumerated, state)
+    return Sampler(
+        FreeEnergy(form, summed, enumerated, state, partition, pseudo),
+        updates,
+        float(options.get("step_size", step_size)),
+        float(options.get("noise", noise)),
+    )
+
+
+def choose_chain(
+    graph: Graph,
+    sampler: Sampler,
+    asked: ObjectiveSetting | None,
+    settings: TrainSettings,
+    repeated: frozenset[str] = frozenset(),
+) -> Chain:
+    """How the negative phase runs a sampler. `repeated` are variables of which a row has several values, those of a
+    sum: a chain that started at them would not start at draws of q."""
+    options = asked.options if asked is not None else {}
+    langevin = sampler.langevin
+    weighed = bool(repeated & set(sampler.form.state))
     persistent = bool(options.get("persistent", langevin or weighed))
-    if asked is not None:
-        _verify_used(scope, asked, langevin, persistent)
-    plan = EnergyPlan(
-        polynomial=form,
-        summed=summed,
-        enumerated=enumerated,
-        state=state,
-        updates=updates,
-        partition=_partition(members, updates),
+    return Chain(
         steps=int(options.get("steps", 20 if langevin else 1)),
         persistent=persistent,
         chains=int(options.get("chains", settings.batch)),
-        step_size=float(options.get("step_size", step_size)),
-        noise=float(options.get("noise", noise)),
         restart=float(options.get("restart", 0.05 if langevin else 0.0)),
         from_data=not langevin and not persistent and not weighed,
     )
-    return replace(plan, pseudo=_pseudo(graph, members, plan))
 
 
-def _verify_used(scope: Scope, asked: ObjectiveSetting, langevin: bool, persistent: bool) -> None:
+def verify_options(scope: Scope, asked: ObjectiveSetting | None, sampler: Sampler, chain: Chain) -> None:
     """Reports options of a chain that this energy's chain does not have (E305)."""
     for names, used, why in (
         (
             ("chains", "restart"),
-            persistent,
+            chain.persistent,
             "no chain is kept between batches: persistent = true keeps them",
         ),
-        (("step_size", "noise"), langevin, "nothing is drawn by Langevin dynamics: Gibbs sampling has no step size"),
+        (
+            ("step_size", "noise"),
+            sampler.langevin,
+            "nothing is drawn by Langevin dynamics: Gibbs sampling has no step size",
+        ),
     ):
-        for name in (n for n in names if n in asked.options and not used):
+        for name in (n for n in names if asked is not None and n in asked.options and not used):
+            assert asked is not None
             scope.report("E305", f"`{name}` would change nothing", asked.span, why, help=f"leave `{name}` out")
 
 
@@ -100,7 +170,7 @@ def _langevin_defaults(state: list[Variable]) -> tuple[float, float]:
     """Step size and noise. On bounded values large steps with little noise work, for the bounds hold the chain
     (Tomczak 2022, Sec. 6.4); elsewhere they would leave for infinity, or freeze in a mode, so small steps with the
     noise that makes the energy's density stationary, sqrt(2 step size) (Welling and Teh 2011)."""
-    bounded = all(v.type.support.low is not None and v.type.support.high is not None for v in state)
+    bounded = all(v.type.support.bounded for v in state)
     return (1.0, 0.01) if bounded else (0.01, math.sqrt(0.02))
 
 
@@ -108,11 +178,11 @@ def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial |
     support = variable.type.support
     name = variable.name
     linear = form is not None and form.degree(name) <= 1
-    if form is not None and linear and (support.name == "binary" or _picks(variable, form)):
+    if form is not None and linear and (_is_unit(variable) or _picks(variable, form)):
         logits = form.derivative(name).negated()
-        what = f"the one-hot vector of {name}" if support.name == "categorical" else name
+        what = f"the one-hot vector of {name}" if not support.numeric else name
         return Update(name, "block", Reason(f"the energy is linear in {what} when the rest is fixed", line), logits)
-    if support.name in SMOOTH:
+    if support.smooth:
         return Update(name, "langevin", Reason(f"{name} is continuous and the energy is smooth in it", line))
     if support.finite:
         why = "units of it multiply each other" if form is not None else "the energy is no polynomial"
@@ -127,13 +197,18 @@ def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial |
     )
 
 
+def _is_unit(variable: Variable) -> bool:
+    """Whether each element is 0 or 1 as a number: it is drawn at once where an energy is linear in it."""
+    return variable.type.support.numeric and bool(variable.type.support.conditional)
+
+
 def _picks(variable: Variable, form: Polynomial) -> bool:
     """Whether a categorical variable enters an energy only by picking elements."""
     kinds = {kind for m in form.terms for kind, name, _ in m.factors if kind in VALUES and name == variable.name}
-    return variable.type.support.name == "categorical" and kinds == {"category"}
+    return not variable.type.support.numeric and kinds == {"category"}
 
 
-def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: set[str]) -> tuple[str, ...]:
+def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: frozenset[str]) -> tuple[str, ...]:
     """Latents that can be summed out together: each linear in the energy, none reading another."""
     found: list[str] = []
     for v, u in zip(members, updates):
@@ -146,7 +221,7 @@ def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: set[str
 
 
 def _enumerated(
-    members: list[Variable], updates: tuple[Update, ...], summed: tuple[str, ...], drawn: set[str]
+    members: list[Variable], updates: tuple[Update, ...], summed: tuple[str, ...], drawn: frozenset[str]
 ) -> str | None:
     """The variable of a single element and few values that is summed value by value, if it is worth it.
 
@@ -168,7 +243,7 @@ def _partition(members: list[Variable], updates: tuple[Update, ...]) -> tuple[st
     if any(u.kind != "block" or u.logits is None for u in updates):
         return None
     best: tuple[int, tuple[str, ...]] | None = None
-    units = [v for v in members if v.type.support.name == "binary"]
+    units = [v for v in members if _is_unit(v)]
     for v in units:
         rest = [w for w in updates if w.variable != v.name]
         independent = all(w.logits is not None and w.logits.reads() <= {v.name} for w in rest)
@@ -180,11 +255,13 @@ def _partition(members: list[Variable], updates: tuple[Update, ...]) -> tuple[st
     return best[1] if best else None
 
 
-def _pseudo(graph: Graph, members: list[Variable], plan: EnergyPlan) -> str | None:
+def _pseudo(
+    members: list[Variable], partition: tuple[str, ...] | None, enumerated: str | None, state: tuple[str, ...]
+) -> str | None:
     """The one observed binary variable whose elements' conditionals make a pseudo-likelihood (Besag 1975)."""
-    observed = [v for v in members if v.role == "observed" and v.name != plan.enumerated]
-    if plan.partition is not None or len(observed) != 1 or set(plan.state) != {observed[0].name}:
+    observed = [v for v in members if v.role == "observed" and v.name != enumerated]
+    if partition is not None or len(observed) != 1 or set(state) != {observed[0].name}:
         return None
     v = observed[0]
-    fits = v.type.support.name == "binary" and v.type.elements <= MAX_PSEUDO
+    fits = _is_unit(v) and v.type.elements <= MAX_PSEUDO
     return v.name if fits else None

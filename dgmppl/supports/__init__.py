@@ -1,0 +1,68 @@
+"""Supports: which values a variable takes, and all that follows from it. Imported by every stage; imports none.
+
+To add one: a subclass of `Support`, its line in `SUPPORTS`, and its oracle in `tests/test_supports.py`.
+"""
+
+from dgmppl.supports.base import AnyFinite, AnyIntegers, Domain, Function, Noise, Support, number_text
+from dgmppl.supports.classes import Categorical
+from dgmppl.supports.continuous import Interval, Positive, Real, Unit
+from dgmppl.supports.types import Type, real
+from dgmppl.supports.vectors import Simplex, Sphere
+from dgmppl.supports.whole import Binary, Integers, Natural
+
+# In the order of the reference.
+SUPPORTS: dict[str, type[Support]] = {
+    support.word: support
+    for support in (
+        Real,
+        Positive,
+        Unit,
+        Interval,
+        Binary,
+        Integers,
+        Natural,
+        Categorical,
+        Simplex,
+        Sphere,
+    )
+}
+
+REAL = Real()
+POSITIVE = Positive()
+UNIT = Unit()
+BINARY = Binary()
+INTEGER = Integers()
+NATURAL = Natural()
+SIMPLEX = Simplex()
+SPHERE = Sphere()
+
+__all__ = [
+    "BINARY",
+    "INTEGER",
+    "NATURAL",
+    "POSITIVE",
+    "REAL",
+    "SIMPLEX",
+    "SPHERE",
+    "SUPPORTS",
+    "UNIT",
+    "AnyFinite",
+    "AnyIntegers",
+    "Binary",
+    "Categorical",
+    "Domain",
+    "Function",
+    "Integers",
+    "Interval",
+    "Natural",
+    "Noise",
+    "Positive",
+    "Real",
+    "Simplex",
+    "Sphere",
+    "Support",
+    "Type",
+    "Unit",
+    "number_text",
+    "real",
+]

@@ -1,0 +1,62 @@
+"""Supports of whole vectors, along the last axis. Tolerances are those of sums in float32."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from dgmppl.supports.base import Form, Function, Support
+
+if TYPE_CHECKING:
+    from dgmppl.supports.base import Mask, Values
+
+TOLERANCE = 1e-4
+
+
+class Simplex(Support):
+    """Vectors of numbers from 0 that sum to 1."""
+
+    word = "simplex"
+    forms = (Form("simplex", "vectors of numbers from 0 that sum to 1"),)
+    event_rank, smooth = 1, False
+    posterior = "Dirichlet"
+    expected = "expected numbers from 0 that sum to 1"
+
+    def contains(self, values: Values) -> Mask:
+        inside: Mask = (values >= 0).all(-1) & (abs(values.sum(-1) - 1) < TOLERANCE)
+        return inside
+
+    def feasible(self, length: int = 1) -> float:
+        return 1 / length
+
+    @property
+    def link(self) -> Function:
+        return Function("simplex")
+
+    @property
+    def noise(self) -> None:
+        return None
+
+
+class Sphere(Support):
+    """Vectors of length 1."""
+
+    word = "sphere"
+    forms = (Form("sphere", "vectors of length 1"),)
+    event_rank, smooth = 1, False
+    expected = "expected a vector of length 1"
+
+    def contains(self, values: Values) -> Mask:
+        inside: Mask = abs((values**2).sum(-1) - 1) < TOLERANCE
+        return inside
+
+    def feasible(self, length: int = 1) -> float:
+        return 1 / math.sqrt(length)
+
+    @property
+    def link(self) -> None:
+        return None
+
+    @property
+    def noise(self) -> None:
+        return None

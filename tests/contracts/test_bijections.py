@@ -1,0 +1,206 @@
+"""Bijections as specs write them: repeated, nested, named, conditioned, of any shape, and inside mixtures.
+
+Of each, the density is that of the change of variables with autograd's Jacobian, every weight learns, and as many
+weights are counted as there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from scipy import stats
+
+from dgmppl import pipeline
+from tests.contracts.support import build, checked, data_of, graph_of, seed
+
+_XYW = """\
+observed x : real[4] from "rows.npz".x
+observed y : real[3] from "rows.npz".y
+observed w : categorical(2) from "rows.npz".w
+"""
+
+# Flows of a standard normal, with the number of their networks.
+FLOWS: dict[str, tuple[str, int]] = {
+    "a repeat of two contexts": (
+        _XYW + "p(x | y, w) = Normal(0, 1) >> 3 * (coupling[mlp[8]](y) >> reverse >> coupling[mlp[8]](w) >> reverse)",
+        6,
+    ),
+    "a repeat in a repeat": (
+        _XYW + "p(x | y, w) = Normal(0, 1) >> 2 * (2 * (coupling[mlp[8]](y) >> reverse) >> affine(mlp[8](w)))",
+        6,
+    ),
+    "a named flow in a repeat": (
+        _XYW
+        + "flow f = coupling[mlp[8]](y) >> reverse\n"
+        + "p(x | y, w) = Normal(0, 1) >> 2 * (f >> coupling[mlp[8]](w)) >> reverse >> f",
+        3,
+    ),
+    "a named flow with another name": (
+        _XYW.replace("observed w", "#")
+        + "flow f = coupling[mlp[8]](y) >> reverse\nflow g = f\n"
+        + "p(x | y) = Normal(0, 1) >> f >> g",
+        1,
+    ),
+    "one coupling of two contexts": (
+        _XYW + "p(x | y, w) = Normal(0, 1) >> 2 * (coupling[mlp[8]](y, w) >> reverse) >> affine",
+        2,
+    ),
+    "contexts of one size as a half": (
+        _XYW.replace("y : real[3]", "y : real[2]").replace("categorical(2)", "real[2]")
+        + "p(x | y, w) = Normal(0, 1) >> 2 * (coupling[mlp[8]] >> reverse >> coupling[linear](y) >> reverse) "
+        + ">> coupling[mlp[8]](w)",
+        5,
+    ),
+    "an expression as a context": (
+        _XYW.replace("observed w", "#") + "p(x | y) = Normal(0, 1) >> 2 * (coupling[mlp[8]](2 * y, y) >> reverse)",
+        2,
+    ),
+    "parameters that are given": (
+        'observed x : real[3] from "rows.npz".x\nobserved y : unit[3] from "rows.npz".y\n'
+        + "p(x | y) = Normal(0, 1) >> householder(y) >> coupling[mlp[8]](y)",
+        1,
+    ),
+    "a permutation in each repeat": (
+        'observed x : real[5] from "rows.npz".x\n'
+        + "p(x) = Normal(0, 1) >> 4 * (coupling[mlp[8]] >> permute[seed = 2])",
+        4,
+    ),
+    "a grid": ('observed x : unit[2, 3] from "rows.npz".x\np(x) = Normal(0, 1) >> affine >> sigmoid', 0),
+    "a grid by a class": (
+        'observed x : real[2, 3] from "rows.npz".x\nobserved w : categorical(2) from "rows.npz".w\n'
+        + "p(x | w) = Normal(0, 1) >> affine(mlp[8](w))",
+        1,
+    ),
+    "a number": ('observed x : positive from "rows.npz".x\np(x) = Normal(0, 1) >> affine >> exp', 0),
+    "a number by another": (
+        'observed x : real from "rows.npz".x\nobserved w : real from "rows.npz".w\n'
+        + "p(x | w) = Normal(0, 1) >> affine(mlp[8](w))",
+        1,
+    ),
+}
+flow = pytest.mark.parametrize("name", FLOWS)
+
+
+def spec_of(name: str) -> str:
+    return f"model flow_of_it\n{FLOWS[name][0]}\n"
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.double)
+    yield
+    torch.set_default_dtype(before)
+
+
+@flow
+@pytest.mark.usefixtures("double")
+def test_the_density_is_that_of_the_change_of_variables(name: str) -> None:
+    found = checked(spec_of(name))
+    model = build(found, scale=0.3)
+    data = [d.double() for d in data_of(found, 5)]
+    given = data[1:]
+    with seed(2):
+        u = torch.randn(5, *graph_of(found)["x"].type.shape)
+    with torch.no_grad():
+        x = model.p_x(*given).bijection(u)
+        log_prob = model.log_prob(x, *given)
+    for k in range(5):
+        row = [d[k : k + 1] for d in given]
+        jacobian = torch.autograd.functional.jacobian(lambda v, r=row: model.p_x(*r).bijection(v[None])[0], u[k])
+        size = math.prod(u.shape[1:])
+        log_det = jacobian.reshape(size, size).slogdet().logabsdet
+        expected = stats.norm.logpdf(u[k].numpy()).sum() - log_det.item()
+        assert math.isclose(log_prob[k].item(), expected, abs_tol=1e-7)
+
+
+@flow
+def test_every_weight_is_counted_and_learns(name: str) -> None:
+    found = checked(spec_of(name))
+    assert found.plan is not None
+    model = build(found, scale=0.3)
+    assert sum(p.numel() for p in model.parameters()) == found.plan.structure.weights
+    held = sum(int(line.sizes.split(" x ")[0]) if " x " in line.sizes else 1 for line in found.plan.structure.networks)
+    assert held == FLOWS[name][1]
+    model.loss(*data_of(found)).backward()
+    for key, p in model.named_parameters():
+        assert p.grad is not None and p.grad.any(), key
+
+
+@flow
+def test_pyro_has_the_same_flow(name: str) -> None:
+    found = checked(spec_of(name))
+    model, other = build(found, scale=0.3), build(found, "pyro")
+    other.load_state_dict(model.state_dict())
+    data = data_of(found, 4)
+    torch.testing.assert_close(other.p_x(*data[1:]).log_prob(data[0]), model.log_prob(*data))
+
+
+def test_a_flow_of_a_definition_has_all_of_its_repeats() -> None:
+    """`rep_flow_named`: conditioned on two variables, repeated and named."""
+    text = (
+        f"model named\n{_XYW}latent u : real[4]\n"
+        "flow f = 2 * (coupling[mlp[8]](y) >> reverse >> coupling[mlp[8]](w))\np(u) = Normal(0, 1)\nx = f(u)\n"
+    )
+    found = checked(text)
+    model = build(found, scale=0.3)
+    model.loss(*data_of(found)).backward()
+    assert len(list(model.parameters())) == 16
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+def test_repeats_of_a_named_flow_share_its_weights_and_that_is_said() -> None:
+    text = 'observed x : real[2] from "rows.npz".x\nflow f = coupling[mlp[4]] >> reverse\nflow g = 3 * f\n'
+    found = pipeline.read(f"model shared\n{text}p(x) = Normal(0, 1) >> g\n")
+    assert [d.code for d in found.diagnostics] == ["W406"]
+    assert found.plan is not None
+    assert found.plan.structure.weights == (1 + 1) * 4 + (4 + 1) * 2
+    model = build(found)
+    assert sum(p.numel() for p in model.parameters()) == found.plan.structure.weights
+    assert len(model.g.parts) == 3
+
+
+MIXTURES = {
+    "affine": "p(x) = mixture[4](Normal(0, 1) >> affine)",
+    "two": "p(x) = mixture[3](Normal(param) >> householder >> affine >> exp)",
+    "shared": "flow f = coupling[mlp[8]] >> reverse\np(x) = mixture[3](Normal(param) >> f)",
+    "points": "p(x) = mixture[u in grid(3)](Normal(0, 1) >> affine(mlp[8](u)))",
+}
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_components_have_parameters_of_their_own(name: str) -> None:
+    """The density is the weighted sum of those of the components; every weight is counted, and learns."""
+    support = "positive" if "exp" in MIXTURES[name] else "real"
+    found = checked(f'model mixed\nobserved x : {support}[2] from "rows.npz".x\n{MIXTURES[name]}\n')
+    model = build(found, scale=0.3)
+    assert found.plan is not None
+    assert sum(p.numel() for p in model.parameters()) == found.plan.structure.weights
+    (x,) = data_of(found, 6)
+    mixture = model.p_x()
+    parts = mixture.components.log_prob(x.unsqueeze(1))
+    assert not torch.allclose(parts[:, 0], parts[:, 1])
+    total = (mixture.logits.exp() * parts.exp()).sum(-1).log()
+    torch.testing.assert_close(model.log_prob(x), total)
+    model.loss(x).backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+    assert model.sample(50).shape == (50, 2)
+
+
+def test_a_mixture_of_flows_integrates_to_one() -> None:
+    found = checked(f'model mixed\nobserved x : real[2] from "rows.npz".x\n{MIXTURES["affine"]}\n')
+    model = build(found, scale=0.3)
+    axis = torch.linspace(-8, 8, 321)
+    with torch.no_grad():
+        density = model.log_prob(torch.cartesian_prod(axis, axis)).exp()
+    assert math.isclose(float(density.sum()) * (16 / 320) ** 2, 1, abs_tol=1e-3)
+
+
+def test_copies_start_apart() -> None:
+    """Components that start alike would get the same gradients for ever."""
+    found = checked(f'model mixed\nobserved x : real[2] from "rows.npz".x\n{MIXTURES["affine"]}\n')
+    (affine,) = build(found).p_x_flow.parts
+    assert len(torch.unique(affine.loc, dim=0)) == 4

@@ -1,0 +1,187 @@
+"""Flows and likelihoods of whole numbers: on ranges, rounded, scaled, and moved by a value."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from dgmppl import pipeline
+from tests.contracts.support import build, checked, data_of, seed
+
+_RANGE = 'observed x : integer(2..5)[2] from "rows.npz".x\n'
+FLOW = "2 * (coupling[shift = mlp[8]] >> reverse)"
+
+# Laws of integer(2..5)[2], each with weights.
+LAWS = {
+    "logistic": "p(x) = DiscretizedLogistic(param)",
+    "mixture": "p(x) = mixture[3](DiscretizedLogistic(param))",
+    "flow of a categorical": f"p(x) = Categorical(param) >> {FLOW}",
+    "flow of a logistic": f"p(x) = DiscretizedLogistic(param) >> {FLOW}",
+    "named flow": f"latent u : integer(2..5)[2]\nflow f = {FLOW}\np(u) = Categorical(param)\nx = f(u)",
+    "one after another": "p(x[d] | x[<d]) = DiscretizedLogistic(causal[8](x[<d]))",
+}
+law = pytest.mark.parametrize("name", LAWS)
+
+
+@law
+def test_probabilities_of_all_values_sum_to_one_and_draws_have_them(name: str) -> None:
+    model = build(checked(f"model law\n{_RANGE}{LAWS[name]}\n"), scale=0.7)
+    values = torch.tensor(list(itertools.product(range(2, 6), repeat=2))).float()
+    with torch.no_grad():
+        p = model.log_prob(values).exp().double()
+    assert math.isclose(p.sum(), 1, abs_tol=1e-5)
+    with seed(4):
+        drawn = model.sample(4000)
+    counts = [int((drawn == v).all(-1).sum()) for v in values]
+    assert sum(counts) == 4000
+    kept = p > 1e-3
+    rest = max(float(p[~kept].sum()), 1e-12) * 4000
+    seen = [c for c, k in zip(counts, kept, strict=True) if k]
+    if rest > 1:
+        seen.append(4000 - sum(seen))
+    expected = [float(v) * 4000 for v in p[kept]] + ([rest] if rest > 1 else [])
+    scaled = [e * sum(seen) / sum(expected) for e in expected]
+    assert stats.chisquare(seen, scaled).pvalue > 1e-4
+
+
+@law
+def test_every_weight_learns(name: str) -> None:
+    found = checked(f"model law\n{_RANGE}{LAWS[name]}\n")
+    model = build(found, scale=0.7)
+    model.loss(*data_of(found)).backward()
+    for key, p in model.named_parameters():
+        assert p.grad is not None and p.grad.any(), key
+
+
+def test_the_ends_of_a_range_have_what_lies_beyond() -> None:
+    """Against scipy: the logistic mass of each bin, those of the ends open."""
+    model = build(checked(f"model law\n{_RANGE}p(x) = DiscretizedLogistic(3.2, 1.5)\n"))
+    cdf = stats.logistic(3.2, 1.5).cdf
+    edges = [0.0, cdf(2.5), cdf(3.5), cdf(4.5), 1.0]
+    for value in range(2, 6):
+        found = model.log_prob(torch.tensor([[float(value), 2.0]])).item()
+        assert found == pytest.approx(math.log(edges[value - 1] - edges[value - 2]) + math.log(edges[1]), abs=1e-5)
+    mean = sum(v * (edges[v - 1] - edges[v - 2]) for v in range(2, 6))
+    assert model.p_x().base_dist.mean[0].item() == pytest.approx(mean, abs=1e-5)
+
+
+def test_a_flow_on_a_range_learns_a_dependence() -> None:
+    """x2 follows x1 modulo the range: independent elements cost log 4 more than a shift that knows it."""
+    model = build(checked(f"model law\n{_RANGE}{LAWS['flow of a categorical']}\n"))
+    with seed(1):
+        first = torch.randint(4, (256,))
+        x = torch.stack([first + 2, (first + 1) % 4 + 2], -1).float()
+        optimizer = torch.optim.Adam(model.parameters(), lr=3e-2)
+        for _ in range(150):
+            optimizer.zero_grad()
+            model.loss(x).backward()
+            optimizer.step()
+    assert model.loss(x).item() < 2 * math.log(4) - 0.5
+
+
+@pytest.mark.parametrize(
+    ("formula", "scale", "shift"),
+    [
+        ("256 * f(u)", 256.0, 0.0),
+        ("f(u) / 4 + 1", 0.25, 1.0),
+        ("1 - 2 * (f(u) - 3)", -2.0, 7.0),
+        ("-f(u)", -1.0, 0.0),
+        ("3 * u - 1", 3.0, -1.0),
+    ],
+)
+def test_numbers_around_a_flow_are_a_bijection(formula: str, scale: float, shift: float) -> None:
+    text = (
+        'model scaled\nobserved x : real[2] from "rows.npz".x\nlatent u : real[2]\n'
+        f"flow f = affine\np(u) = Normal(0, 1){'' if 'f(u)' in formula else ' >> affine'}\nx = {formula}\n"
+    )
+    found = checked(text)
+    model = build(found, scale=0.4)
+    (x,) = data_of(found, 5)
+    affine = (model.f if "f(u)" in formula else model.p_u_flow).parts[0]
+    loc, std = affine.loc.detach().numpy(), affine.log_scale.exp().detach().numpy()
+    expected = stats.norm.logpdf(x.numpy(), scale * loc + shift, abs(scale) * std).sum(-1)
+    torch.testing.assert_close(model.log_prob(x), torch.tensor(expected).float(), atol=1e-4, rtol=1e-5)
+    assert model.sample(3).shape == (3, 2)
+
+
+def test_a_scaled_flow_of_pixels_is_dequantised() -> None:
+    """`floor(256 * f(u))` on 0..255 bounds the mass of the bins, which quadrature gives."""
+    text = (
+        'model pixels\nobserved x : integer(0..255)[2] from "rows.npz".x\nlatent u : real[2]\n'
+        "flow f = affine >> sigmoid\np(u) = Normal(0, 1)\nx = floor(256 * f(u))\n"
+    )
+    found = checked(text)
+    model = build(found, scale=0.2)
+    x = torch.tensor([[100.0, 130.0], [60.0, 200.0], [255.0, 128.0]])
+    affine = model.f.parts[0]
+    loc, std = affine.loc.detach().double().numpy(), affine.log_scale.exp().detach().double().numpy()
+    low, high = (torch.logit((x.double() + k) / 256).numpy() for k in (0, 1))
+    mass = stats.norm(loc, std).cdf(high) - stats.norm(loc, std).cdf(low)
+    with seed(0), torch.no_grad():
+        bounds = torch.stack([model.elbo(x) for _ in range(400)])
+    exact = torch.log(torch.tensor(mass)).sum(-1).float()
+    assert (bounds.mean(0) < exact + 1e-2).all()
+    torch.testing.assert_close(bounds.exp().mean(0)[:2], exact.exp()[:2], rtol=0.05, atol=0)
+    drawn = model.sample(200)
+    assert ((drawn >= 0) & (drawn <= 255)).all()
+
+
+def test_a_value_moves_a_density() -> None:
+    """`q(v | x) = x + (Normal >> sigmoid)`: draws lie in [x, x + 1), with the density of a logit-normal there."""
+    text = (
+        'model moved\nobserved x : integer(0..9)[3] from "rows.npz".x\nobserved v : real[3] from "rows.npz".v\n'
+        "p(x) = Categorical(param)\np(v | x) = x + (Normal(mlp[8](x)) >> sigmoid)\n"
+    )
+    found = checked(text)
+    model = build(found, scale=0.3)
+    x, _ = data_of(found, 6)
+    q = model.p_v(x)
+    with seed(3):
+        v = q.rsample()
+    assert torch.equal(v.floor(), x)
+    base = q.base.base.base_dist
+    rest = (v - x).double()
+    expected = stats.norm.logpdf(torch.logit(rest).detach().numpy(), base.loc.detach(), base.scale.detach()).sum(-1)
+    expected = torch.tensor(expected) - (rest.log() + torch.log1p(-rest)).sum(-1)
+    torch.testing.assert_close(model.p_v(x).log_prob(v).double(), expected, atol=2e-3, rtol=1e-3)
+    model.loss(x, v.detach()).backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("density", ["y + Normal(mlp[8](y))", "Normal(mlp[8](y)) + y", "2 + Normal(mlp[8](y))"])
+def test_a_sum_with_a_normal_is_a_normal(density: str) -> None:
+    text = 'observed x : real[2] from "rows.npz".x\nobserved y : unit[2] from "rows.npz".y\n'
+    found = checked(f"model moved\n{text}p(x | y) = {density}\n")
+    model = build(found, scale=0.3)
+    x, y = data_of(found, 4)
+    base = model.p_x(y).base.base_dist
+    by = 2.0 if density.startswith("2") else y
+    expected = stats.norm.logpdf(x.numpy(), (base.loc + by).detach().numpy(), base.scale.detach().numpy()).sum(-1)
+    torch.testing.assert_close(model.log_prob(x, y), torch.tensor(expected).float(), atol=1e-4, rtol=1e-4)
+
+
+REFUSED = {
+    "a sum that leaves the support": (
+        'observed x : unit[2] from "rows.npz".x\nobserved y : unit[2] from "rows.npz".y\n'
+        "p(x | y) = y + (Normal(0, 1) >> sigmoid)\n",
+        "E213",
+    ),
+    "one number for a vector": (
+        'observed x : real[2] from "rows.npz".x\nlatent u : real\nflow f = affine\np(u) = Normal(0, 1)\nx = f(u)\n',
+        "E213",
+    ),
+    "one latent for a vector": (
+        'observed x : integer[2] from "rows.npz".x\nlatent u : real\np(u) = Normal(0, 1)\nx = floor(u)\n',
+        "E204",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_none_is_refused(name: str) -> None:
+    text, code = REFUSED[name]
+    assert [d.code for d in pipeline.read(f"model refused\n{text}").errors] == [code]
