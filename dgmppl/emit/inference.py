@@ -112,10 +112,11 @@ def _method(writer: Writer, graph: Graph, name: str, doc: str) -> AbstractContex
 
 def reconstructed_of(graph: Graph, plan: Plan, latents: Iterable[str]) -> tuple[str, ...]:
     """The variables of the data that depend on these latents given what the data has of the others."""
-    known = set(latents)
+    known, data = set(latents), {v.name for v in graph.data}
 
     def through(names: Iterable[str]) -> bool:
-        return bool(known & set(graph.roots(names)))
+        roots = set(graph.roots(names))
+        return bool(known & roots) and roots <= known | data
 
     found = []
     for v in graph.data:

@@ -128,7 +128,7 @@ def check_values(declared: Declared, value: Tensor) -> None:
     or maps over them, where there are none yet."""
     from dgmppl.data.checks import find_problem
 
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _mapped(value) or not value.numel():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _mapped(value) or value.is_meta or not value.numel():
         return
     plain = value.detach().cpu()
     array = (plain.float() if plain.dtype in (torch.bfloat16, torch.float16, torch.bool) else plain).numpy()
