@@ -63,8 +63,8 @@ def verify_derived(found: pipeline.Checked, model: GenerativeModel, energies: Te
             logits = -call(model.energies, values, sampler.form.state)
             logits = torch.log_softmax(logits, -1).gather(-1, values[unit.name].long().unsqueeze(-1)).squeeze(-1)
             others = log_sum_out(energies, values, list(sampler.form.state))
-            joint = log_sum_out(energies, values, [*sampler.form.state, unit.name])
-            assert torch.allclose(logits, joint - others, **close)
+            both = log_sum_out(energies, values, [*sampler.form.state, unit.name])
+            assert torch.allclose(logits, both - others, **close)
             continue
         if update.kind != "block":
             continue
