@@ -121,8 +121,15 @@ def build(checked: Checked, target: str = "torch") -> GenerativeModel:
     _compiled[file] = emitted
     sys.modules[name] = module
     exec(compile(emitted.text, file, "exec"), module.__dict__)
-    model: GenerativeModel = getattr(module, emitted.class_name)()
-    return model
+    made: type[GenerativeModel] = getattr(module, emitted.class_name)
+    made.recipe = build_text, (checked.source.name, checked.source.text, checked.overrides, target)
+    return made()
+
+
+def build_text(name: str, text: str, overrides: tuple[str, ...], target: str) -> GenerativeModel:
+    """The model of a spec's text, what pickle calls for one whose state it has: the class is made in every process
+    anew."""
+    return build(check(Source(name, text), None, overrides), target)
 
 
 _compiled: dict[str, Emitted] = {}

@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
 
-# name -> (torch expression, support of the result for an argument of some support)
+# name -> (function of torch, or of the runtime, support of the result for an argument of some support)
 FUNCTIONS: dict[str, tuple[str, Callable[[Support], Support]]] = {
-    "exp": ("torch.exp({})", lambda _: POSITIVE),
-    "log": ("torch.log({})", lambda _: REAL),
-    "sqrt": ("torch.sqrt({})", lambda _: POSITIVE),
-    "tanh": ("torch.tanh({})", lambda _: Interval(-1, 1)),
-    "sigmoid": ("torch.sigmoid({})", lambda _: UNIT),
-    "softplus": ("nn.functional.softplus({})", lambda _: POSITIVE),
-    "relu": ("torch.relu({})", lambda _: REAL),
-    "abs": ("torch.abs({})", lambda _: REAL),
-    "sin": ("torch.sin({})", lambda _: REAL),
-    "cos": ("torch.cos({})", lambda _: REAL),
-    "floor": ("torch.floor({})", lambda s: s.floored()),
-    "straight_through": ("straight_through_floor({})", lambda s: s),
+    "exp": ("torch.exp", lambda _: POSITIVE),
+    "log": ("torch.log", lambda _: REAL),
+    "sqrt": ("torch.sqrt", lambda _: POSITIVE),
+    "tanh": ("torch.tanh", lambda _: Interval(-1, 1)),
+    "sigmoid": ("torch.sigmoid", lambda _: UNIT),
+    "softplus": ("nn.functional.softplus", lambda _: POSITIVE),
+    "relu": ("torch.relu", lambda _: REAL),
+    "abs": ("torch.abs", lambda _: REAL),
+    "sin": ("torch.sin", lambda _: REAL),
+    "cos": ("torch.cos", lambda _: REAL),
+    "floor": ("torch.floor", lambda s: s.floored()),
+    "straight_through": ("straight_through_floor", lambda s: s),
 }
 
 # Of `floor(...)`: the value of what stands inside, with the gradient of what floor rounds (Bengio et al., 2013).

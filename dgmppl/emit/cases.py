@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dgmppl.emit.densities import by_key, factor_reads
+from dgmppl.emit.densities import by_key
 from dgmppl.emit.methods import factor_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.rows import factor_has_rows
 from dgmppl.plan.nodes import Step
 from dgmppl.plan.rules.sum_under_q import Sum
 from dgmppl.supports import number_text
@@ -22,7 +23,7 @@ def write_weights(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     """The q that weighs the values of a sum."""
     factor = by_key(graph, step.factor)
     writer.at = step.because.line
-    expand = "" if factor_reads(graph, factor) else f".expand(({size},))"
+    expand = "" if factor_has_rows(graph, factor) else f".expand(({size},))"
     writer.line(f"{factor.method} = {factor_source(graph, factor)}{expand}", mark=True)
 
 
@@ -32,11 +33,11 @@ def write_cases(writer: Writer, graph: Graph, step: Step, names: set[str]) -> No
     call = f"{q}, {values_source(variable)}"
     partial = isinstance(step, Sum) and step.partial
     every = writer.use("every_missing_value" if partial else "every_value")
-    last = variable.ident if partial else "self.device"
+    last = variable.ident if partial else "self.like"
     writer.at = step.because.line
     writer.line(f"{variable.ident}, {cases_of(variable)} = {every}({call}, {last})", mark=True)
     for v in graph.variables:
-        if v.name in names - {step.variable}:
+        if v.name in names - {step.variable} and v.rows:
             writer.line(f"{v.ident} = {cases_of(variable)}.repeat({v.ident})")
     writer.at = None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, DistributionParameter
-from dgmppl.emit.values import Place, batched, bijection_source, link_source, shape_source, tight_source, value_source
+from dgmppl.emit.expr import Binary, Expr, Name, Number, Tuple, call, sizes
+from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import (
@@ -20,7 +21,7 @@ from dgmppl.graph.values import (
     Value,
     variables,
 )
-from dgmppl.supports import Support, number_text
+from dgmppl.supports import Support
 
 
 def factor_reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
@@ -32,43 +33,43 @@ def by_key(graph: Graph, key: str) -> Factor:
     return graph.keyed(key)
 
 
-def write_density(density: Density, place: Place) -> str:
+def write_density(density: Density, place: Place) -> Expr:
     """Writes the statements that a density needs, and returns the expression of the distribution."""
     return _WRITE[type(density)](density, place)
 
 
-def _family(density: Density, place: Place) -> str:
+def _family(density: Density, place: Place) -> Expr:
     assert isinstance(density, Parametric)
     writer, entry = place.writer, DISTRIBUTIONS[density.kind]
     values = dict(density.arguments)
     if density.joint is not None:
         names = list(values)
-        joint = value_source(density.joint, place)
-        split = "unbind(-1)" if _interleaved(density) else f"chunk({len(names)}, -1)"
-        writer.line(f"{', '.join(names)} = {joint}.{split}")
-        sources = {name: name for name in names}
+        joint = value_expr(density.joint, place)
+        split = joint.call("unbind", -1) if _interleaved(density) else joint.call("chunk", len(names), -1)
+        writer.line(f"{', '.join(names)} = {split}")
+        sources: dict[str, Expr] = {name: Name(name) for name in names}
     else:
-        sources = {name: value_source(v, place) for name, v in values.items()}
+        sources = {name: value_expr(v, place) for name, v in values.items()}
         if len(entry.parameters) == 1 and not isinstance(next(iter(values.values())), Constant):
             (name,) = sources
             writer.line(f"{name} = {sources[name]}")
-            sources[name] = name
+            sources[name] = Name(name)
     for name in density.linked:
         parameter = entry.parameter(name)
         assert parameter is not None
-        sources[name] = link_source(sources[name], parameter.constraint, writer)
+        sources[name] = linked(sources[name], parameter.constraint, writer)
         sources[name] = _in_range(sources[name], parameter, density.type.support)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, writer)
 
 
-def _in_range(source: str, parameter: DistributionParameter, support: Support) -> str:
+def _in_range(source: Expr, parameter: DistributionParameter, support: Support) -> Expr:
     """A parameter that a network gives in units of half the variable's range, from its middle, where there is one."""
     if not parameter.range or support.low is None or support.high is None:
         return source
     half, middle = (support.high - support.low) / 2, (support.high + support.low) / 2
-    scaled = f"{number_text(half)} * {tight_source(source)}"
-    return f"{number_text(middle)} + {scaled}" if parameter.range == "place" and middle else scaled
+    scaled = Binary("*", Number(half), source)
+    return Binary("+", Number(middle), scaled) if parameter.range == "place" and middle else scaled
 
 
 def _interleaved(density: Parametric) -> bool:
@@ -78,7 +79,7 @@ def _interleaved(density: Parametric) -> bool:
 
 
 def _fill(
-    density: Parametric, entry: Distribution, sources: dict[str, str], values: dict[str, Value], place: Place
+    density: Parametric, entry: Distribution, sources: dict[str, Expr], values: dict[str, Value], place: Place
 ) -> None:
     """Numbers stand for every element: those of an example get axes for them, and where no parameter has the full
     shape, one is given it."""
@@ -91,11 +92,9 @@ def _fill(
         axis = parameter.axis(density.type.support)
         if axis:
             if isinstance(value, Constant):
-                full = shape_source((*shape, *axis))
-                sources[name] = f"torch.zeros({full}, device=self.device)"
-        elif batched(value) and len(value.shape) < len(shape):
-            lifted = ", ".join(["None"] * (len(shape) - len(value.shape)))
-            sources[name] = f"{tight_source(sources[name])}[(..., {lifted})]"
+                sources[name] = call("self.like.new_zeros", sizes((*shape, *axis)))
+        elif value.rows:
+            sources[name] = sources[name].lifted(len(shape) - len(value.shape))
     if shape and any(v.shape == shape for v in values.values()):
         return
     if any(parameter.size != "1" for parameter in entry.parameters):
@@ -104,89 +103,88 @@ def _fill(
     if isinstance(value, Constant):
         number = float(value.number)
         made = {0.0: "zeros", 1.0: "ones"}.get(number)
-        size = shape_source(shape)
         if made:
-            sources[name] = f"torch.{made}({size}, device=self.device)"
+            sources[name] = call(f"self.like.new_{made}", sizes(shape))
         else:
-            sources[name] = f"torch.full({size}, {number!r}, device=self.device)"  # a float: 2 makes whole numbers
+            sources[name] = call("self.like.new_full", sizes(shape), Number(number, real=True))
     elif shape:
-        sources[name] = f"{sources[name]} + torch.zeros({shape_source(shape)}, device=self.device)"
+        sources[name] = Binary("+", sources[name], call("self.like.new_zeros", sizes(shape)))
 
 
-def _construct(density: Parametric, entry: Distribution, sources: dict[str, str], writer: Writer) -> str:
+def _construct(density: Parametric, entry: Distribution, sources: dict[str, Expr], writer: Writer) -> Expr:
     support = density.type.support
     rank = len(density.type.shape) - support.event_rank
-    event = f".to_event({rank})" if rank > 0 else ""
     if density.kind == "Categorical" and support.low:
-        return f"{writer.use('IntegerCategorical')}({number_text(support.low)}, {sources['logits']}){event}"
+        made = call(writer.use("IntegerCategorical"), Number(support.low), sources["logits"])
+        return _event(made, rank)
     ends = support.low is not None and support.high is not None and density.kind == "DiscretizedLogistic"
     if ends:
-        sources |= {"low": number_text(support.low or 0.0), "high": number_text(support.high or 0.0)}
+        sources |= {"low": Number(support.low or 0.0), "high": Number(support.high or 0.0)}
     named = entry.parameters[0].name in ("logits", "rate") or len(entry.parameters) > 2 or "total_count" in sources
-    if named:
-        arguments = ", ".join(f"{name}={source}" for name, source in sources.items())
-    else:
-        arguments = ", ".join(sources.values())
-    return f"{writer.use(density.kind)}({arguments}){event}"
+    name = writer.use(density.kind)
+    return _event(call(name, **sources) if named else call(name, *sources.values()), rank)
 
 
-def _mixture(density: Density, place: Place) -> str:
+def _event(distribution: Expr, rank: int) -> Expr:
+    """With the last axes as one event."""
+    return distribution.call("to_event", rank) if rank > 0 else distribution
+
+
+def _mixture(density: Density, place: Place) -> Expr:
     assert isinstance(density, Mixture)
-    logits = value_source(density.weights, place)
+    logits = value_expr(density.weights, place)
     component = write_density(density.component, replace(place, spread=True))
-    return f"{place.writer.use('Mixture')}({logits}, {component})"
+    return call(place.writer.use("Mixture"), logits, component)
 
 
-def _pushforward(density: Density, place: Place) -> str:
+def _pushforward(density: Density, place: Place) -> Expr:
     assert isinstance(density, Pushforward)
     base = write_density(density.base, place)
-    return f"{place.writer.use('Pushforward')}({base}, {bijection_source(density.bijection, place)})"
+    return call(place.writer.use("Pushforward"), base, bijection_expr(density.bijection, place))
 
 
-def _residual(density: Density, place: Place) -> str:
+def _residual(density: Density, place: Place) -> Expr:
     assert isinstance(density, Residual)
     writer = place.writer
     prior = by_key(place.graph, density.prior)
-    given = ", ".join(place.variable(r) for r in factor_reads(place.graph, prior))
-    writer.line(f"prior = self.{prior.method}({given})")
-    writer.line(f"shift, ratio = {value_source(density.delta, place)}.chunk(2, -1)")
-    rank = len(density.type.shape)
-    scale = f"prior.stddev * {writer.use('positive')}(ratio)"
-    return f"{writer.use('Normal')}(prior.mean + shift, {scale}).to_event({rank})"
+    given = (Name(place.variable(r)) for r in factor_reads(place.graph, prior))
+    writer.line(f"prior = {call(f'self.{prior.method}', *given)}")
+    writer.line(f"shift, ratio = {value_expr(density.delta, place).call('chunk', 2, -1)}")
+    loc = Binary("+", Name("prior.mean"), Name("shift"))
+    scale = Binary("*", Name("prior.stddev"), call(writer.use("positive"), Name("ratio")))
+    return _event(call(writer.use("Normal"), loc, scale), len(density.type.shape))
 
 
-def _quoted(density: Density, place: Place) -> str:
+def _quoted(density: Density, place: Place) -> Expr:
     assert isinstance(density, Quoted)
     factor = by_key(place.graph, density.factor)
     given = dict(zip(factor.parents, density.given))
-    arguments = []
-    for name in factor_reads(place.graph, factor):
-        arguments.append(_given(name, given, place))
-    return f"self.{factor.method}({', '.join(arguments)})"
+    return call(f"self.{factor.method}", *(_given(name, given, place) for name in factor_reads(place.graph, factor)))
 
 
-def _given(name: str, given: dict[str, Value], place: Place) -> str:
+def _given(name: str, given: dict[str, Value], place: Place) -> Expr:
     """A quoted factor's argument: what stands for a parent, or a feature computed from what stands for its own."""
     if name in given:
-        value = given[name]
-        return value_source(value, place)
+        return value_expr(given[name], place)
     definition = place.graph.definition(name)
     assert definition is not None
-    inner = ", ".join(_given(v, given, place) for v in variables(definition.value))
-    return f"self.define_{place.graph[name].ident}({inner})"
+    inner = (_given(v, given, place) for v in variables(definition.value))
+    return call(f"self.define_{place.graph[name].ident}", *inner)
 
 
-def _autoregressive(density: Density, place: Place) -> str:
+def _autoregressive(density: Density, place: Place) -> Expr:
     assert isinstance(density, Autoregressive)
     writer, head = place.writer, place.graph[density.variable]
     with writer.block(f"def step({head.ident}: Tensor) -> Distribution:"):
         result = write_density(density.step, place)
         writer.line(f"return {result}", mark=True)
     writer.line()
-    others = [n for n in variables(density.step) if n != density.variable]
-    batch = f", batch_shape=(len({place.variable(others[0])}),)" if others else ""
-    shape = shape_source(density.type.shape)
-    return f"{writer.use('Autoregressive')}(step, {shape}{batch}, device=self.device)"
+    others = [n for n in variables(density.step) if n != density.variable and place.graph[n].rows]
+    named: dict[str, Expr] = {}
+    if others:
+        named["batch_shape"] = Tuple((call("len", Name(place.variable(others[0]))),))
+    named["like"] = Name("self.like")
+    return call(writer.use("Autoregressive"), Name("step"), sizes(density.type.shape), **named)
 
 
 _WRITE = {

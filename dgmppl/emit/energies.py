@@ -150,7 +150,7 @@ def _write_enumerated(writer: Writer, graph: Graph, sampler: Sampler) -> None:
             first = graph[sampler.form.state[0]].ident
             start = float(variable.type.support.low or 0.0)
             inner = ", ".join(
-                f"torch.full((len({first}),), {start} + index, device=self.device)" if n == name else graph[n].ident
+                f"self.like.new_full((len({first}),), {start} + index)" if n == name else graph[n].ident
                 for n in energy.arguments
             )
             writer.line(f"return torch.stack([self.energy({inner}) for index in range({size})], -1)", mark=True)
@@ -191,7 +191,7 @@ def _write_partition(writer: Writer, graph: Graph, sampler: Sampler) -> None:
     doc = f"log Z, summed over every value of {', '.join(names)}."
     total = sum(graph[n].type.elements for n in names)
     with writer.method("log_partition(self) -> Tensor", doc):
-        writer.line(f"units = {writer.use('enumerate_binary')}({total}).to(self.device)", mark=True)
+        writer.line(f"units = {writer.use('enumerate_binary')}({total}).to(self.like)", mark=True)
         start = 0
         for n in names:
             size = graph[n].type.elements
@@ -296,7 +296,7 @@ def _write_settle(writer: Writer, graph: Graph, sampler: Sampler, settled: list[
         size = f"len({graph[known[0]].ident})" if known else "1"
         for n in settled:
             place = sampler.form.state.index(n)
-            writer.line(f"{graph[n].ident} = self.chain.starts[{place}].draw({size}, self.device)")
+            writer.line(f"{graph[n].ident} = self.chain.starts[{place}].draw({size}, self.like)")
         with (
             writer.block("with torch.no_grad():"),
             writer.block(f"for _ in range({max(steps, 10)}):"),
@@ -314,7 +314,7 @@ def _write_draw(writer: Writer, graph: Graph, sampler: Sampler) -> None:
     with writer.method(signature, doc):
         state = energy_arguments_of(graph, sampler.form.state)
         writer.line(
-            f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps, self.device)",
+            f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps, self.like)",
             mark=True,
         )
         for name in [*sampler.form.summed, *([sampler.form.enumerated] if sampler.form.enumerated else [])]:

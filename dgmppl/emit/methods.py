@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dgmppl.emit.densities import factor_reads, write_density
-from dgmppl.emit.values import Place, batched, batched_or_learned, shape_source, tight_source, value_source
+from dgmppl.emit.expr import Binary, call, sizes
+from dgmppl.emit.values import Place, value_expr
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Factor, Graph
 from dgmppl.graph.values import Value, variables
@@ -54,12 +55,11 @@ def write_features(writer: Writer, graph: Graph, names: Iterable[str]) -> None:
 
 def _shaped_source(value: Value, shape: tuple[int, ...], place: Place) -> str:
     """A value in a variable's shape: a number stands for every element, and is a tensor too."""
-    source = value_source(value, place)
-    if value.shape == shape and batched_or_learned(value):
-        return source
-    if batched(value):
-        source = f"{tight_source(source)}[(..., {', '.join(['None'] * len(shape))})]"
-    return f"{source} + torch.zeros({shape_source(shape)}, device=self.device)"
+    found = value_expr(value, place)
+    if value.shape == shape and not value.constant:
+        return str(found)
+    lifted = found.lifted(len(shape) if value.rows else 0)
+    return str(Binary("+", lifted, call("self.like.new_zeros", sizes(shape))))
 
 
 def define_source(graph: Graph, definition: Definition) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
 from dgmppl.catalogue.functions import STRAIGHT_THROUGH
 from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, write_cases, write_weights
-from dgmppl.emit.densities import by_key, factor_reads
+from dgmppl.emit.densities import by_key
 from dgmppl.emit.energies import chain_source
 from dgmppl.emit.methods import define_source, factor_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Graph, Variable
+from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.values import Mapped, Operation, Parametric, walk
 from dgmppl.plan.nodes import Plan, Step, Term
 from dgmppl.plan.rules.compute import Compute
@@ -123,7 +124,7 @@ def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
         current, value = target, inner
     if not dets:
         writer.line(
-            f"{latent}, log_det_{latent} = {current}, torch.zeros(len({current}), device=self.device)",
+            f"{latent}, log_det_{latent} = {current}, self.like.new_zeros(len({current}))",
             mark=True,
         )
     elif len(dets) > 1:
@@ -133,7 +134,7 @@ def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
 def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     factor = by_key(graph, step.factor)
     writer.line(f"{factor.method} = {factor_source(graph, factor)}", mark=True)
-    count = "" if factor_reads(graph, factor) else f"({size},)"
+    count = "" if factor_has_rows(graph, factor) else f"({size},)"
     ident, draw = graph[step.variable].ident, f"{factor.method}.rsample({count})"
     if isinstance(step, Impute):
         writer.line(f"{ident}, {missing_of(graph[step.variable])} = {writer.use('impute')}({ident}, {draw})")
@@ -193,7 +194,9 @@ def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: 
 def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, MinusKL)
     q, p = by_key(graph, term.q), by_key(graph, term.p)
-    return f"-{writer.use('kl_divergence')}({q.method}, {factor_source(graph, p)})"
+    rows = factor_has_rows(graph, q) or factor_has_rows(graph, p)
+    expand = "" if rows else f".expand({size})"  # the same for every row
+    return f"-{writer.use('kl_divergence')}({q.method}, {factor_source(graph, p)}){expand}"
 
 
 def _log_det(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
@@ -209,7 +212,7 @@ def _entropy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) ->
 def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     """The terms of each case added up, then summed over the cases, the innermost variable first."""
     assert isinstance(term, LogSum)
-    source = " + ".join(term_source(writer, graph, plan, t, size) for t in term.terms) or f"torch.zeros({size})"
+    source = " + ".join(term_source(writer, graph, plan, t, size) for t in term.terms) or f"self.like.new_zeros({size})"
     for name in reversed(term.variables):
         source = f"{cases_of(graph[name])}.log_sum({source})"
     return source
@@ -270,7 +273,7 @@ def write_generation(
             factor = by_key(graph, step.factor)
             rsample = differentiable and not not_reparameterised(factor.density)
             call = "rsample" if rsample else "sample"
-            count = "" if factor_reads(graph, factor) else f"({size},)"
+            count = "" if factor_has_rows(graph, factor) else f"({size},)"
             clamp = "" if differentiable else _clamp(variable, factor.density)
             writer.line(f"{variable.ident} = {factor_source(graph, factor)}.{call}({count}){clamp}", mark=True)
         elif isinstance(step, Compute):

@@ -7,13 +7,15 @@ from dgmppl.emit.cases import batch_size, mean_source, some_source, values_sourc
 from dgmppl.emit.densities import factor_reads
 from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.games import write_games
+from dgmppl.emit.inference import write_inference
 from dgmppl.emit.methods import factor_source, write_definition, write_factor
 from dgmppl.emit.module import class_name, write_module
 from dgmppl.emit.steps import needed_steps, write_generation, write_steps
 from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.inverse import MAX_CASES, joint_values
-from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.rows import factor_has_rows
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.supports import number_text
@@ -44,6 +46,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
             write_terms(writer, graph, plan)
         write_games(writer, graph, plan)
         _write_figures(writer, graph, plan)
+        write_inference(writer, graph, plan)
         _write_sample(writer, graph, plan)
     return write_module(writer, graph, "torch", f"{plan.model}: {doc}")
 
@@ -70,6 +73,8 @@ def data_arguments(graph: Graph) -> str:
 def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     names = ", ".join(repr(v.name) for v in graph.data)
     writer.line(f"data = ({names}{',' if len(graph.data) == 1 else ''})".replace("'", '"'))
+    kinds = [f'"{v.name}": "{"partial " if v.role == "partial" else ""}{v.type.describe()}"' for v in graph.data]
+    writer.line(f"types = {{{', '.join(kinds)}}}")
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
     apart = [f'"{t.label}"' for t in plan.terms if t.beside and plan.objective.kind]
@@ -162,7 +167,9 @@ def _errors(writer: Writer, graph: Graph, plan: Plan) -> tuple[list[str], tuple[
         summed = any(s.repeats for s in needed_steps(plan.steps, inputs))
         if joint_values(v) > MAX_CASES or summed:
             continue
-        density = factor_source(graph, factor) + ("" if inputs else f".expand(({batch_size(graph)},))")
+        density = factor_source(graph, factor) + (
+            "" if factor_has_rows(graph, factor) else f".expand(({batch_size(graph)},))"
+        )
         name = "error" if len(graph.partial) == 1 else f"error in {v.name}"
         found.append(f'"{name}": {writer.use("errors_seen")}({density}, {values_source(v)}, {v.ident})')
         reads += inputs
@@ -181,16 +188,10 @@ def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
     with writer.block(f"def sample(self, n: int{arguments}) -> {result}:"):
         writer.line(f'"""n draws of {what}{given}."""')
         for c in conditions:
-            writer.line(f"{c.ident} = {writer.use('as_batch')}({c.ident}, n, {shape_of(c)}, self.device)")
+            writer.line(f'{c.ident} = self.condition("{c.name}", {c.ident}, n)')
         write_generation(writer, graph, plan.generate, "n")
         if len(results) == 1:
             writer.line(f"return {results[0].ident}")
         else:
             inside = ", ".join(f'"{v.name}": {v.ident}' for v in results)
             writer.line(f"return {{{inside}}}")
-
-
-def shape_of(variable: Variable) -> str:
-    from dgmppl.emit.values import shape_source
-
-    return shape_source(variable.type.shape)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dgmppl.catalogue.functions import FUNCTIONS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
-from dgmppl.emit.polynomials import polynomial_source
-from dgmppl.emit.writer import Writer, tuple_source
+from dgmppl.emit.expr import (
+    Attribute,
+    Binary,
+    Call,
+    Expr,
+    Name,
+    Negative,
+    Number,
+    Text,
+    Tuple,
+    call,
+    sizes,
+)
+from dgmppl.emit.polynomials import polynomial_expr
+from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.values import (
@@ -31,7 +43,7 @@ from dgmppl.graph.values import (
     Value,
     walk,
 )
-from dgmppl.supports import Function, Support, number_text
+from dgmppl.supports import Function, Support
 
 
 @dataclass(frozen=True)
@@ -48,226 +60,213 @@ class Place:
 
 
 def shape_source(shape: tuple[int, ...]) -> str:
-    return tuple_source(shape)
-
-
-def batched(value: object) -> bool:
-    """Whether a value depends on variables, so that it has a batch axis."""
-    return any(isinstance(t, (Use, Past)) for t in walk(value))
+    return str(sizes(shape))
 
 
 def value_source(value: Value, place: Place) -> str:
+    """The source of a value."""
+    return str(value_expr(value, place))
+
+
+def value_expr(value: Value, place: Place) -> Expr:
     """The expression of a value."""
     return _EMIT[type(value)](value, place)
 
 
-def _constant(value: Value, place: Place) -> str:
+def _constant(value: Value, place: Place) -> Expr:
     assert isinstance(value, Constant)
-    return number_text(value.number)
+    return Number(value.number)
 
 
-def _use(value: Value, place: Place) -> str:
+def _use(value: Value, place: Place) -> Expr:
     assert isinstance(value, (Use, Past))
-    name = place.variable(value.variable)
-    return f"{name}.unsqueeze(1)" if place.spread else name
+    name = Name(place.variable(value.variable))
+    return name.call("unsqueeze", 1) if place.spread and value.rows else name
 
 
-def _declared(value: Value, place: Place) -> str:
+def _declared(value: Value, place: Place) -> Expr:
     assert isinstance(value, Declared)
     ident = next(p.ident for p in place.graph.parameters if p.name == value.name)
-    return f"self.{ident}"
+    return Name(f"self.{ident}")
 
 
-def call_source(function: Function, source: str, writer: Writer) -> str:
+def call_function(function: Function, value: Expr, writer: Writer) -> Expr:
     """The call of a function that a support names; one of no name changes nothing."""
-    return function.of(source, writer.use(function.name)) if function.name else source
+    numbers = (Number(n) for n in function.arguments)
+    return call(writer.use(function.name), value, *numbers) if function.name else value
 
 
-def link_source(raw: str, support: Support, writer: Writer) -> str:
+def linked(raw: Expr, support: Support, writer: Writer) -> Expr:
     """A learned value typed like a variable, kept inside the variable's support."""
-    return raw if support.link is None else call_source(support.link, raw, writer)
+    return raw if support.link is None else call_function(support.link, raw, writer)
 
 
-def _learned(value: Value, place: Place) -> str:
+def _learned(value: Value, place: Place) -> Expr:
     assert isinstance(value, Learned)
-    return link_source(f"self.{value.attribute}", value.type.support, place.writer)
+    return linked(Name(f"self.{value.attribute}"), value.type.support, place.writer)
 
 
-def _points(value: Value, place: Place) -> str:
+def _points(value: Value, place: Place) -> Expr:
     assert isinstance(value, Points)
-    return f"self.{value.attribute}"
+    return Name(f"self.{value.attribute}")
 
 
 # --- networks ------------------------------------------------------------------------------------
 
 
-def embed_source(value: Value, place: Place, sequence: bool = False) -> str:
+def embedded(value: Value, place: Place, sequence: bool = False) -> Expr:
     """How a value enters a network: as its support suggests, one vector (or one a position of a sequence)."""
     support, rank = value.type.support, len(value.shape)
     if isinstance(value, Constant):
-        return f"torch.tensor([{float(value.number)!r}], device=self.device)"
-    source = value_source(value, place)
-    source = call_source(support.embedding, source, place.writer)
+        return Name(f"self.like.new_tensor([{Number(value.number, real=True)}])")
+    found = call_function(support.embedding, value_expr(value, place), place.writer)
     if support.width > 1:  # the embedding added an axis
         rank += 1
         if sequence:
-            return source
-    if sequence:
-        return f"{tight_source(source)}.unsqueeze(-1)"
-    if rank == 1:
-        return source
-    return f"{tight_source(source)}.unsqueeze(-1)" if rank == 0 else f"{tight_source(source)}.flatten(-{rank})"
+            return found
+    if sequence or rank == 0:
+        return found.call("unsqueeze", -1)
+    return found if rank == 1 else found.call("flatten", -rank)
 
 
 def inputs_source(values: tuple[Value, ...], place: Place) -> str:
+    """The source of a network's inputs."""
+    return str(inputs_expr(values, place))
+
+
+def inputs_expr(values: tuple[Value, ...], place: Place) -> Expr:
     """The inputs of a network as one vector."""
-    parts = [embed_source(v, place) for v in values]
-    return parts[0] if len(parts) == 1 else f"{place.writer.use('concat')}({', '.join(parts)})"
+    parts = [embedded(v, place) for v in values]
+    return parts[0] if len(parts) == 1 else call(place.writer.use("concat"), *parts)
 
 
-def _apply(value: Value, place: Place) -> str:
+def _apply(value: Value, place: Place) -> Expr:
     assert isinstance(value, Apply)
     # Several components from one output need no axis for them in the input.
     inner = replace(place, spread=place.spread and not value.copies)
+    network = f"self.{value.module.attribute}"
     past = next((v for v in value.inputs if isinstance(v, Past)), None)
     if past is not None:
         others = tuple(v for v in value.inputs if not isinstance(v, Past))
-        arguments = [embed_source(past, inner, sequence=True)]
-        arguments += [inputs_source(others, inner)] if others else []
-        call = f"self.{value.module.attribute}({', '.join(arguments)})"
-        rest = value.shape[1:]
-        if not rest:
-            return f"{call}.squeeze(-1)"
-        return call if len(rest) == 1 else f"{call}.unflatten(-1, {shape_source(rest)})"
-    call = f"self.{value.module.attribute}({inputs_source(value.inputs, inner)})"
+        found = call(network, embedded(past, inner, sequence=True), *([inputs_expr(others, inner)] if others else []))
+        return _shaped(found, value.shape[1:])
+    found = call(network, inputs_expr(value.inputs, inner))
     shape = (value.copies, *value.shape) if value.copies else value.shape
+    return linked(_shaped(found, shape), value.type.support, place.writer)
+
+
+def _shaped(vector: Expr, shape: tuple[int, ...]) -> Expr:
+    """A vector of outputs with the axes of this shape."""
     if not shape:
-        call = f"{call}.squeeze(-1)"
-    elif len(shape) > 1:
-        call = f"{call}.unflatten(-1, {shape_source(shape)})"
-    return link_source(call, value.type.support, place.writer)
+        return vector.call("squeeze", -1)
+    return vector if len(shape) == 1 else vector.call("unflatten", -1, sizes(shape))
 
 
 def module_source(module: Module, writer: Writer) -> str:
     """The constructor of a network."""
     entry = NETWORKS[module.spec.kind]
     if entry.runtime == "Linear":
-        return f"nn.Linear({module.inputs}, {module.outputs})"
-    arguments = [str(module.length)] if entry.needs_length else []
-    arguments += [str(module.inputs), shape_source(module.spec.hidden), str(module.outputs)]
-    arguments += [f"{k}={json.dumps(v)}" for k, v in module.spec.options]
+        return str(call("nn.Linear", module.inputs, module.outputs))
+    arguments: list[Expr | int] = [module.length] if entry.needs_length else []
+    arguments += [module.inputs, sizes(module.spec.hidden), module.outputs]
+    named: dict[str, Expr] = {k: Text(v) if isinstance(v, str) else Number(v) for k, v in module.spec.options}
     if module.context:
-        arguments.append(f"context={module.context}")
-    return f"{writer.use(entry.runtime)}({', '.join(arguments)})"
+        named["context"] = Number(module.context)
+    return str(call(writer.use(entry.runtime), *arguments, **named))
 
 
 # --- arithmetic ----------------------------------------------------------------------------------
 
 
-def tight_source(source: str) -> str:
-    """In parentheses unless it binds at least as tightly as a call."""
-    depth = 0
-    for k, c in enumerate(source):
-        depth += (c in "([") - (c in ")]")
-        if depth == 0 and c in " -" and not (c == "-" and source[max(0, k - 1)] == "e"):
-            return f"({source})"
-    return source
-
-
-def _operation(value: Value, place: Place) -> str:
+def _operation(value: Value, place: Place) -> Expr:
     assert isinstance(value, Operation)
-    rank = len(value.shape)
     if value.op == "@":
         return _matmul(value, place)
-    if value.op == "sum":
-        operand = value.operands[0]
-        axes = ", ".join(str(-k) for k in range(len(operand.shape), 0, -1))
-        source = value_source(operand, place)
-        return f"{tight_source(source)}.sum(({axes},))" if operand.shape else source
     operands = value.operands
+    if value.op == "sum":
+        axes = range(-len(operands[0].shape), 0)
+        found = value_expr(operands[0], place)
+        return found.call("sum", Tuple(tuple(Number(k) for k in axes))) if axes else found
     if value.op == STRAIGHT_THROUGH:
         (rounded,) = operands
         assert isinstance(rounded, Operation)
         operands = rounded.operands
-        place.writer.use("straight_through_floor")
-    parts = []
-    for operand in operands:
-        source = value_source(operand, place)
-        lift = rank - len(operand.shape)
-        if lift and batched(operand):
-            source = f"{tight_source(source)}[(..., {', '.join(['None'] * lift)})]"
-        parts.append(source)
+    rank = len(value.shape)
+    parts = [value_expr(o, place).lifted(rank - len(o.shape) if o.rows else 0) for o in operands]
     if value.op == "negate":
-        return f"-{tight_source(parts[0])}"
+        return Negative(parts[0])
     if value.op in FUNCTIONS:
-        return FUNCTIONS[value.op][0].format(parts[0] if batched_or_learned(value) else f"torch.tensor({parts[0]})")
-    op = "**" if value.op == "^" else value.op
-    return f"{tight_source(parts[0])} {op} {tight_source(parts[1])}"
+        function = FUNCTIONS[value.op][0]
+        name = function if "." in function else place.writer.use(function)
+        return call(name, call("self.like.new_tensor", parts[0]) if value.constant else parts[0])
+    return Binary("**" if value.op == "^" else value.op, parts[0], parts[1])
 
 
-def batched_or_learned(value: Value) -> bool:
-    """Whether a value is a tensor, and not a plain number."""
-    return any(isinstance(t, (Use, Past, Declared, Learned, Apply, Points)) for t in walk(value))
-
-
-def _matmul(value: Operation, place: Place) -> str:
+def _matmul(value: Operation, place: Place) -> Expr:
     """The last axis of the left with the first of the right; the batch axes stay in front."""
     left, right = value.operands
-    a, b = tight_source(value_source(left, place)), tight_source(value_source(right, place))
+    a, b = value_expr(left, place), value_expr(right, place)
     ranks = (len(left.shape), len(right.shape))
-    if batched(left) and batched(right) and ranks == (1, 1):
-        return f"({a} * {b}).sum(-1)"
-    if max(ranks) > 2 or (batched(left) and batched(right)):
+    if left.rows and right.rows and ranks == (1, 1):
+        return Binary("*", a, b).call("sum", -1)
+    if max(ranks) > 2 or (left.rows and right.rows):
         letters = "ijklmopq"
         x = letters[: ranks[0]]
         y = x[-1] + letters[ranks[0] : ranks[0] + ranks[1] - 1]
-        return f'torch.einsum("...{x},...{y}->...{x[:-1]}{y[1:]}", {a}, {b})'
-    if batched(right) and ranks[1] == 1:  # a batch of vectors stands on the left of a matrix
-        return f"{b} @ {a}.mT" if ranks[0] == 2 else f"{b} @ {a}"
-    return f"{a} @ {b}"
+        return call("torch.einsum", Text(f"...{x},...{y}->...{x[:-1]}{y[1:]}"), a, b)
+    if right.rows and ranks[1] == 1:  # a batch of vectors stands on the left of a matrix
+        return Binary("@", b, Attribute(a, "mT") if ranks[0] == 2 else a)
+    return Binary("@", a, b)
 
 
-def _element(value: Value, place: Place) -> str:
+def _element(value: Value, place: Place) -> Expr:
     assert isinstance(value, Element)
-    base = tight_source(value_source(value.value, place))
-    picked = [value_source(i, place) if isinstance(i, Value) else str(i) for i in value.index]
-    if not any(isinstance(i, Value) for i in value.index):
-        return f"{base}[..., {', '.join(picked)}]"
-    if not batched(value.value):
-        long = [f"{p}.long()" if isinstance(i, Value) else p for p, i in zip(picked, value.index)]
-        return f"{base}[{', '.join(long)}]"
-    if len(picked) == 1:
-        return f"{base}.gather(-1, {picked[0]}.long().unsqueeze(-1)).squeeze(-1)"
-    long = [f"{p}.long()" if isinstance(i, Value) else p for p, i in zip(picked, value.index)]
-    return f"{base}[torch.arange({base}.shape[0]), {', '.join(long)}]"
+    base = value_expr(value.value, place)
+    values = [i for i in value.index if isinstance(i, Value)]
+    items = [value_expr(i, place).call("long") if isinstance(i, Value) else Name(str(i)) for i in value.index]
+    if values and not value.value.rows:
+        return base[items]
+    if not any(i.rows for i in values):
+        spread = ("...", *items)
+        return base[spread]
+    if len(items) == 1:
+        return base.call("gather", -1, items[0].call("unsqueeze", -1)).call("squeeze", -1)
+    rows = call("torch.arange", call("len", base))
+    picked = (rows, *items)
+    return base[picked]
 
 
-def _index_sum(value: Value, place: Place) -> str:
+def _index_sum(value: Value, place: Place) -> Expr:
     form = polynomial(value, ())
     assert form is not None  # elaboration lets no other sum over indices pass
-    return polynomial_source(form, place.graph, place.writer, place.rename)
+    return polynomial_expr(form, place.graph, place.writer, place.rename)
 
 
-def _image(value: Value, place: Place) -> str:
+def _image(value: Value, place: Place) -> Expr:
     assert isinstance(value, Mapped)
-    return f"{bijection_source(value.bijection, place)}({value_source(value.value, place)})"
+    return Call(bijection_expr(value.bijection, place), (value_expr(value.value, place),))
 
 
 # --- bijections ----------------------------------------------------------------------------------
 
 
 def bijection_source(bijection: Bijection, place: Place) -> str:
+    """The source of a bijection."""
+    return str(bijection_expr(bijection, place))
+
+
+def bijection_expr(bijection: Bijection, place: Place) -> Expr:
     """A bijection that the model holds, with everything by name that it is conditioned on."""
     assert isinstance(bijection, Composition)
-    given: dict[str, str] = {}
+    given: dict[str, Expr] = {}
     for t in (t for t in walk(bijection) if isinstance(t, Block)):
         for name, value in t.context:
-            given[name] = value_source(value, place) if t.direct else embed_source(value, place)
-    arguments = ", ".join(f"{name}={source}" for name, source in given.items())
-    return f"self.{bijection.attribute}.given({arguments})" if given else f"self.{bijection.attribute}"
+            given[name] = value_expr(value, place) if t.direct else embedded(value, place)
+    held = Name(f"self.{bijection.attribute}")
+    return held.call("given", **given) if given else held
 
 
-_EMIT = {
+_EMIT: dict[type[Value], Callable[[Value, Place], Expr]] = {
     Constant: _constant,
     Use: _use,
     Past: _use,

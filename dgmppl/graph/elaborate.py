@@ -18,6 +18,7 @@ from dgmppl.graph.formulas import as_bijection
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import check_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
+from dgmppl.graph.rows import with_rows
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.values import Constant, Use, Value
 from dgmppl.source import Source
@@ -76,6 +77,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         tuple((b.statement.name, b.bijection) for b in used if b.bijection is not None),
         tuple((name, b) for name, b in scope.names.items() if isinstance(b, float)),
     )
+    graph = with_rows(graph)
     complete = not any(d.severity == "error" for d in scope.diagnostics)
     verify_graph(scope, graph, spec, complete)
     wrong = any(d.severity == "error" for d in scope.diagnostics)

@@ -32,7 +32,8 @@ class DataSource:
 class Variable:
     """`role`: "observed", "partial" (seen in some rows), "latent", or "let" (a deterministic feature).
 
-    `z[3]` has the `family` "z" and the `index` 3; `counter` is the l of `z[l in 1..4]`.
+    `z[3]` has the `family` "z" and the `index` 3; `counter` is the l of `z[l in 1..4]`. `rows`: each row has a value of
+    its own; a feature computed from parameters alone has one for all of them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Variable:
     family: str | None = None
     index: int | None = None
     counter: str | None = None
+    rows: bool = True
 
 
 @dataclass(frozen=True)

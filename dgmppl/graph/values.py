@@ -26,6 +26,23 @@ class Value:
     def shape(self) -> tuple[int, ...]:
         return self.type.shape
 
+    @property
+    def own_rows(self) -> bool:
+        """Whether it is itself read from the rows, whatever it is computed from."""
+        return False
+
+    @property
+    def rows(self) -> bool:
+        """Whether each row has a value of its own: whether it is computed from anything that has. Only then does it
+        have a batch axis."""
+        return any(isinstance(t, Value) and t.own_rows for t in walk(self))
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is computed from constants alone, and so is no tensor but a number."""
+        leaves = (Use, Past, Declared, Learned, Points, Apply)
+        return not any(isinstance(t, leaves) for t in walk(self))
+
 
 @dataclass(frozen=True)
 class Constant(Value):
@@ -34,9 +51,14 @@ class Constant(Value):
 
 @dataclass(frozen=True)
 class Use(Value):
-    """A variable, by its name in the graph (`z[3]` for a member of a family)."""
+    """A variable, by its name in the graph (`z[3]` for a member of a family). `in_rows`: see `Variable.rows`."""
 
     variable: str
+    in_rows: bool = True
+
+    @property
+    def own_rows(self) -> bool:
+        return self.in_rows
 
 
 @dataclass(frozen=True)
@@ -44,6 +66,10 @@ class Past(Value):
     """A sequence variable as a causal network reads it: position d sees what is before d."""
 
     variable: str
+
+    @property
+    def own_rows(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)

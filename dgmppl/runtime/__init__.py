@@ -21,7 +21,6 @@ from dgmppl.runtime.cases import Cases, errors_seen, every_missing_value, every_
 from dgmppl.runtime.chains import (
     Chain,
     Start,
-    as_batch,
     gibbs_sites,
     importance_bound,
     pseudo_log_likelihood,
@@ -64,10 +63,12 @@ from dgmppl.runtime.functions import (
     unit,
 )
 from dgmppl.runtime.games import GAMES, Game, gradient_penalty
+from dgmppl.runtime.inference import most_probable, reading
 from dgmppl.runtime.model import GenerativeModel, Player
 from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
 from dgmppl.runtime.parts import Part, part_of_batch
 from dgmppl.runtime.positives import Beta, Dirichlet, Exponential, Gamma, LogNormal, StudentT
+from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import gibbs, langevin
 
 __all__ = [
@@ -117,6 +118,7 @@ __all__ = [
     "Poisson",
     "Pushforward",
     "Reverse",
+    "RowsError",
     "Shift",
     "Sigmoid",
     "Softplus",
@@ -124,7 +126,6 @@ __all__ = [
     "StudentT",
     "Tanh",
     "Uniform",
-    "as_batch",
     "bounded",
     "concat",
     "enumerate_binary",
@@ -141,10 +142,12 @@ __all__ = [
     "langevin",
     "log_mean_exp",
     "log_prob_seen",
+    "most_probable",
     "one_hot",
     "part_of_batch",
     "positive",
     "pseudo_log_likelihood",
+    "reading",
     "rescale",
     "rows_seen",
     "simplex",

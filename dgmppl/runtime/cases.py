@@ -46,28 +46,28 @@ class Cases:
         return -(self.weight * self.log_q).sum(-1)
 
 
-def enumerate_values(low: float, size: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """All arrays of a shape whose elements are low, ..., low + size - 1, as floats ``(values, *shape)``."""
+def enumerate_values(low: float, size: int, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """All arrays of a shape whose elements are low, ..., low + size - 1, ``(values, *shape)``, like `like`."""
     elements = torch.Size(shape).numel()
-    one = low + torch.arange(size, device=device, dtype=torch.get_default_dtype())
+    one = low + torch.arange(size, device=like.device, dtype=like.dtype)
     return torch.cartesian_prod(*[one] * elements).reshape(-1, *shape)
 
 
-def every_value(q: Distribution, low: float, size: int, device: torch.device) -> tuple[Tensor, Cases]:
+def every_value(q: Distribution, low: float, size: int, like: Tensor) -> tuple[Tensor, Cases]:
     """The cases of a variable that is seen in no row, and its value in each of them.
 
     Args:
         q: what weighs the values, of batch shape ``(n,)``.
         low, size: each element takes the values low, ..., low + size - 1.
     """
-    values = enumerate_values(low, size, tuple(q.event_shape), device)
+    values = enumerate_values(low, size, tuple(q.event_shape), like)
     log_q = q.log_prob(values.unsqueeze(1)).mT
     return _each(values, len(log_q)), Cases(log_q.exp(), log_q)
 
 
 def every_missing_value(q: Distribution, low: float, size: int, seen: Tensor) -> tuple[Tensor, Cases]:
     """The cases of a variable that some rows of ``seen`` miss, and its value in each of them; see `every_value`."""
-    values = enumerate_values(low, size, tuple(q.event_shape), seen.device)
+    values = enumerate_values(low, size, tuple(q.event_shape), seen)
     missing = is_missing(seen).unsqueeze(-1)
     log_q = torch.where(missing, q.log_prob(values.unsqueeze(1)).mT, 0.0)
     this = (seen.unsqueeze(1) == values).reshape(*log_q.shape, -1).all(-1)
@@ -107,7 +107,7 @@ def rows_seen(numbers: Tensor, value: Tensor) -> Tensor:
 
 def errors_seen(p: Distribution, low: float, size: int, value: Tensor) -> Tensor:
     """1 where the most likely value is not the one that is seen and 0 where it is, for the rows that have one."""
-    values = enumerate_values(low, size, tuple(p.event_shape), value.device)
+    values = enumerate_values(low, size, tuple(p.event_shape), value)
     best = values[p.log_prob(values.unsqueeze(1)).argmax(0)]
     wrong = (best != value).reshape(len(value), -1).any(-1)
     return rows_seen(wrong.to(value.dtype), value)

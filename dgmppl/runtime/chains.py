@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,16 +40,17 @@ class Start:
     low: float = 0.0
     high: float = 1.0
 
-    def draw(self, n: int, device: torch.device) -> Tensor:
-        """n rows of noise, ``(n, *shape)``."""
+    def draw(self, n: int, like: Tensor) -> Tensor:
+        """n rows of noise, ``(n, *shape)``, of the dtype and on the device of `like`."""
         size = (n, *self.shape)
+        dtype, device = like.dtype, like.device
         if self.kind == "normal":
-            return torch.randn(size, device=device)
+            return torch.randn(size, dtype=dtype, device=device)
         if self.kind == "exponential":
-            return -torch.rand(size, device=device).clamp_min(1e-12).log()
+            return -torch.rand(size, dtype=dtype, device=device).clamp_min(1e-12).log()
         if self.kind == "integers":
-            return self.low + torch.randint(int(self.high - self.low) + 1, size, device=device).float()
-        return self.low + (self.high - self.low) * torch.rand(size, device=device)
+            return self.low + torch.randint(int(self.high - self.low) + 1, size, device=device).to(dtype)
+        return self.low + (self.high - self.low) * torch.rand(size, dtype=dtype, device=device)
 
 
 class Chain(nn.Module):
@@ -81,7 +83,7 @@ class Chain(nn.Module):
         self.from_data = from_data
         if persistent:
             for k, start in enumerate(starts):
-                self.register_buffer(f"state_{k}", start.draw(chains, torch.device("cpu")))
+                self.register_buffer(f"state_{k}", start.draw(chains, torch.empty(0)))
 
     @torch.no_grad()
     def forward(self, sweep: Sweep, *data: Tensor) -> tuple[Tensor, ...]:
@@ -90,7 +92,7 @@ class Chain(nn.Module):
         For a part of a batch (see ``dgmppl.runtime.parts``) its share of the persistent chains moves.
         """
         if not self.persistent:
-            state = data if self.from_data else tuple(s.draw(len(data[0]), data[0].device) for s in self.starts)
+            state = data if self.from_data else tuple(s.draw(len(data[0]), data[0]) for s in self.starts)
             for _ in range(self.steps):
                 state = sweep(*state)
             self._verify(state, data)
@@ -116,15 +118,15 @@ class Chain(nn.Module):
         if self.restart > 0:
             renewed = torch.rand(len(state[0]), device=state[0].device) < self.restart
             state = tuple(
-                torch.where(renewed.reshape(-1, *(1,) * len(start.shape)), start.draw(len(value), value.device), value)
+                torch.where(renewed.reshape(-1, *(1,) * len(start.shape)), start.draw(len(value), value), value)
                 for value, start in zip(state, self.starts, strict=True)
             )
         return state
 
     @torch.no_grad()
-    def run(self, sweep: Sweep, n: int, steps: int, device: torch.device) -> tuple[Tensor, ...]:
-        """n draws after ``steps`` sweeps from noise, on this device."""
-        state: tuple[Tensor, ...] = tuple(start.draw(n, device) for start in self.starts)
+    def run(self, sweep: Sweep, n: int, steps: int, like: Tensor) -> tuple[Tensor, ...]:
+        """n draws after ``steps`` sweeps from noise, of the dtype and on the device of `like`."""
+        state: tuple[Tensor, ...] = tuple(start.draw(n, like) for start in self.starts)
         for _ in range(steps):
             state = sweep(*state)
         self._verify(state)
@@ -191,12 +193,4 @@ def importance_bound(terms: Callable[..., dict[str, Tensor]], samples: int, *dat
     repeated = [d.repeat_interleave(samples, 0) for d in data]
     values = list(terms(*repeated).values())
     weights = sum(values[1:], values[0]).reshape(-1, samples)
-    return torch.logsumexp(weights, -1) - torch.log(torch.tensor(float(samples)))
-
-
-def as_batch(value: Tensor | float, n: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """A condition as n rows: one value for all of them, or a row each."""
-    tensor = torch.as_tensor(value, dtype=torch.get_default_dtype(), device=device)
-    if tensor.shape[: tensor.dim() - len(shape)] not in ((), (1,), (n,)) or tensor.dim() < len(shape):
-        raise ValueError(f"a condition of shape {list(shape)} is one value or {n} rows, not {list(tensor.shape)}")
-    return tensor.expand(n, *shape)
+    return torch.logsumexp(weights, -1) - math.log(samples)

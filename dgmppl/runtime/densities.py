@@ -267,7 +267,7 @@ class Autoregressive(_Density):
             element d depends on the elements before d of the first event dimension only.
         event_shape: the shape of x; sampling goes along its first dimension.
         batch_shape: the batch shape that step adds by itself, e.g. that of a context.
-        device: where to sample; None is torch's default device.
+        like: a tensor of the dtype and on the device in which to sample; None is torch's default.
     """
 
     def __init__(
@@ -275,10 +275,10 @@ class Autoregressive(_Density):
         step: Callable[[Tensor], td.Distribution],
         event_shape: Size,
         batch_shape: Size = (),
-        device: torch.device | None = None,
+        like: torch.Tensor | None = None,
     ) -> None:
         self.step = step
-        self.device = device
+        self.like = torch.empty(0) if like is None else like
         super().__init__(torch.Size(batch_shape), torch.Size(event_shape))
 
     def _expand_parameters(self) -> None:
@@ -286,12 +286,12 @@ class Autoregressive(_Density):
 
     @property
     def support(self) -> Any:
-        return self.step(torch.zeros(self._extended_shape(), device=self.device)).support
+        return self.step(self.like.new_zeros(self._extended_shape())).support
 
     @torch.no_grad()
     def sample(self, sample_shape: Size = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        x = torch.zeros(shape, device=self.device)
+        x = self.like.new_zeros(shape)
         axis = len(shape) - len(self._event_shape)
         for d in range(self._event_shape[0]):
             step = self.step(x)

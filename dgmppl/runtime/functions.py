@@ -19,7 +19,8 @@ def rescale(x: Tensor, low: float, high: float) -> Tensor:
 
 def one_hot(x: Tensor, k: int) -> Tensor:
     """Indicator of each category, as floats: ``(...,)`` with values 0..k-1 to ``(..., k)``."""
-    return (x.unsqueeze(-1) == torch.arange(k, device=x.device)).to(torch.get_default_dtype())
+    dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+    return (x.unsqueeze(-1) == torch.arange(k, device=x.device)).to(dtype)
 
 
 def positive(raw: Tensor) -> Tensor:

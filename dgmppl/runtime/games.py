@@ -67,7 +67,7 @@ def gradient_penalty(
             each example has the real one with the mixing weight as its probability, and the generated one otherwise.
     """
     n = real_inputs[0].shape[0]
-    mix = torch.rand(n, device=real_inputs[0].device)
+    mix = torch.rand(n, dtype=real_inputs[0].dtype, device=real_inputs[0].device)
     picked = torch.rand_like(mix) < mix if discrete else mix
     between: list[Tensor] = []
     for k, (real, fake) in enumerate(zip(real_inputs, fake_inputs, strict=True)):

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from dgmppl.runtime.rows import RowsError, bind, check_rows, check_values, read_types
+
+M = TypeVar("M", bound="GenerativeModel")
+
+# The methods that take rows of data, each by position or by name.
+_OF_ROWS = ("terms", "loss", "figures", "elbo", "log_prob", "infer", "reconstruct")
 
 
 @dataclass(frozen=True)
@@ -22,15 +32,40 @@ class Player:
     """Whether it plays against the model: it has the optimiser and the steps that are set for adversaries."""
 
 
+def _at_the_door(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of rows that takes them by name too and, while `check_rows` is on, holds them against their types."""
+
+    @functools.wraps(method)
+    def call(self: GenerativeModel, *data: Any, **named: Any) -> Any:
+        options = {"mean": named.pop("mean")} if "mean" in named and "mean" not in self.data else {}
+        if named:
+            data = tuple(bind(self.data, data, named, method.__name__))
+        if not self.check_rows or not self.types or torch.compiler.is_compiling():
+            return method(self, *data, **options)
+        data = tuple(bind(self.data, data, {}, method.__name__))
+        rows = check_rows(read_types(self.types), data, self.like)
+        with self.unchecked():
+            return method(self, *rows, **options)
+
+    return call
+
+
 class GenerativeModel(nn.Module):
     """A model whose objective is a sum of named terms.
 
     An emitted class gives ``terms(*data)`` and ``sample(n)``; a model that is fitted by a game, or whose
     gradient is not that of a sum of terms, gives ``players`` as well.
+
+    Rows are passed in the order of ``data``, or by name. They are arrays or tensors, batch first, and become the dtype
+    of the weights. A shape or a value that is not the declared one raises ``RowsError``, a ValueError; this looks at
+    every number, and ``unchecked`` leaves it out.
     """
 
     data: ClassVar[tuple[str, ...]] = ()
     """Names of the tensors that loss, terms and figures take, in this order; each is batch first."""
+
+    types: ClassVar[dict[str, str]] = {}
+    """Their declared types, as the spec writes them; `partial` before one that some rows miss (NaN)."""
 
     criterion: ClassVar[str | None] = None
     """The figure that validation maximises; None keeps the last weights."""
@@ -41,15 +76,32 @@ class GenerativeModel(nn.Module):
     apart: ClassVar[tuple[str, ...]] = ()
     """Terms of the loss that are no part of the bound, and so of no figure."""
 
+    recipe: ClassVar[tuple[Callable[..., GenerativeModel], tuple[Any, ...]] | None] = None
+    """A function that makes a model of this class again, and its arguments. None: its source stands in a file."""
+
     observer: Callable[[dict[str, Tensor]], None] | None = None
     """Called with the terms of each loss: a fit keeps their course, and names the one that was not finite."""
 
+    check_rows: bool = True
+    """Whether rows are held against their declared types; see ``unchecked``."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in _OF_ROWS:
+            if name in cls.__dict__:
+                setattr(cls, name, _at_the_door(cls.__dict__[name]))
+
     # Type checkers let a subclass name its own arguments in place of (*Any, **Any), as emitted classes do.
-    def terms(self, *data: Any, **none: Any) -> dict[str, Tensor]:
+    def terms(self, *data: Any, **named: Any) -> dict[str, Tensor]:
         """The objective's terms by name, each ``(n,)`` in nats; the objective is their sum."""
         raise NotImplementedError
 
-    def loss(self, *data: Any, **none: Any) -> Tensor:
+    def forward(self, *data: Any, **named: Any) -> dict[str, Tensor]:
+        """The objective's terms; see ``terms``."""
+        return self.terms(*data, **named)
+
+    @_at_the_door
+    def loss(self, *data: Any, **named: Any) -> Tensor:
         """Minus the weighted sum of the terms, averaged over the batch."""
         terms = self.terms(*data)
         if self.observer is not None:
@@ -57,7 +109,8 @@ class GenerativeModel(nn.Module):
         weighted = [self.weights[name] * term if name in self.weights else term for name, term in terms.items()]
         return -sum(weighted[1:], weighted[0]).mean()
 
-    def figures(self, *data: Any, **none: Any) -> dict[str, Tensor]:
+    @_at_the_door
+    def figures(self, *data: Any, **named: Any) -> dict[str, Tensor]:
         """What to report of each example, ``(n,)`` each: here the unweighted sum of the terms.
 
         A figure may be of some rows only, those that have a partial variable; it is shorter then.
@@ -67,11 +120,13 @@ class GenerativeModel(nn.Module):
         terms = [term for name, term in self.terms(*data).items() if name not in self.apart]
         return {self.criterion: sum(terms[1:], terms[0])}
 
-    def elbo(self, *data: Any, **none: Any) -> Tensor:
+    @_at_the_door
+    def elbo(self, *data: Any, **named: Any) -> Tensor:
         """The evidence lower bound, ``(n,)`` nats."""
         return self._figure("elbo", data)
 
-    def log_prob(self, *data: Any, **none: Any) -> Tensor:
+    @_at_the_door
+    def log_prob(self, *data: Any, **named: Any) -> Tensor:
         """The exact log-likelihood, ``(n,)`` nats."""
         return self._figure("log_prob", data)
 
@@ -81,6 +136,17 @@ class GenerativeModel(nn.Module):
             known = ", ".join(figures) or "none"
             raise NotImplementedError(f"{type(self).__name__} does not give {name!r}; its figures: {known}")
         return figures[name]
+
+    @_at_the_door
+    def infer(self, *data: Any, mean: bool = False, **named: Any) -> dict[str, Tensor]:
+        """The value of each latent that the data determines or a q describes, by name, in the order in which they
+        become known; and of each partial variable, its own where it is seen.
+
+        Args:
+            mean: give the mean of each q in place of a draw; of one over whole numbers or classes, the value that is
+                most probable.
+        """
+        return {}
 
     def players(self) -> tuple[Player, ...]:
         """Who is stepped on each batch, in this order."""
@@ -95,8 +161,51 @@ class GenerativeModel(nn.Module):
         """n draws of the observed variables: a tensor, or a dict by name when there are several."""
         raise NotImplementedError
 
+    @contextmanager
+    def unchecked(self) -> Iterator[None]:
+        """Leaves out the look at every row's shape and values, as a fit does, whose rows were checked when read."""
+        before = self.check_rows
+        self.check_rows = False
+        try:
+            yield
+        finally:
+            self.check_rows = before
+
+    def condition(self, name: str, value: Any, n: int) -> Tensor:
+        """An observed variable that ``sample`` is given, as n rows: one value for all of them, or a row each.
+
+        Raises:
+            RowsError: a shape or a value that is not the declared one.
+        """
+        (declared,) = (d for d in read_types(self.types) if d.name == name)
+        tensor = torch.as_tensor(value, device=self.like.device)
+        rank = tensor.dim() - len(declared.shape)
+        if rank < 0 or tensor.shape[rank:] != declared.shape or tensor.shape[:rank] not in ((), (1,), (n,)):
+            raise RowsError(f"{declared}: one value or {n} rows are expected, not shape {tuple(tensor.shape)}")
+        if self.check_rows:
+            check_values(declared, tensor.reshape(-1, *declared.shape))
+        return tensor.to(self.like.dtype).expand(n, *declared.shape)
+
+    @property
+    def like(self) -> Tensor:
+        """An empty tensor of the dtype and on the device of the weights."""
+        first = next(chain(self.parameters(), self.buffers()), None)
+        return torch.empty(0) if first is None else first.detach().new_empty(0)
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        first = next(chain(self.parameters(), self.buffers()), None)
-        return torch.device("cpu") if first is None else first.device
+        return self.like.device
+
+    # A model's class is made from its spec and lives in this process alone: another one makes it again.
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.recipe is None:
+            return super().__reduce_ex__(protocol)
+        return *self.recipe, self.__dict__
+
+    def __deepcopy__(self: M, memo: dict[int, Any]) -> M:
+        other = type(self).__new__(type(self))
+        memo[id(self)] = other
+        other.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return other

@@ -111,6 +111,7 @@ class Fitting:
             SpecError: when a loss or, throughout, the criterion is not finite; `failures.NotFinite` has the batch.
         """
         self.model.observer = self._observe
+        self.model.check_rows = False  # they were checked when they were read
         self.model.train()
         saved = time.monotonic()
         try:
@@ -137,6 +138,7 @@ class Fitting:
             self._keep(watch)
         finally:
             self.model.observer = None
+            self.model.check_rows = True
         return self._result(self.stopped)
 
     def _result(self, stopped: str) -> Fit:

@@ -93,7 +93,7 @@ def figure_moments(
     training = model.training
     model.eval()
     try:
-        with torch.no_grad(), seeded(seed, model.device):
+        with torch.no_grad(), seeded(seed, model.device), model.unchecked():
             for chunk in chunks_of(data, CHUNK):
                 draws = [model.figures(*chunk) for _ in range(samples)]
                 for name in draws[0]:

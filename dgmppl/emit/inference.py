@@ -1,0 +1,172 @@
+"""`infer` and `reconstruct`: the latents of given rows, and the rows that these latents give back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+from dgmppl.emit.cases import batch_size, missing_of
+from dgmppl.emit.densities import by_key, factor_reads
+from dgmppl.emit.methods import define_source, factor_source
+from dgmppl.emit.steps import needed_steps, noisy, write_steps
+from dgmppl.emit.writer import Writer
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.values import variables
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.draw import Draw
+from dgmppl.plan.rules.energy import Settle
+from dgmppl.plan.rules.impute import Impute
+from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.rules.sum_under_q import Sum
+
+
+def write_inference(writer: Writer, graph: Graph, plan: Plan) -> None:
+    """The methods that exist: none where no latent follows from the data."""
+    names = inferred_of(graph, plan)
+    if not names:
+        return
+    _write_infer(writer, graph, plan, names)
+    heads = reconstructed_of(graph, plan, names)
+    if heads:
+        _write_reconstruct(writer, graph, plan, names, heads)
+
+
+def inferred_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
+    """The latents, and the partial variables, whose value given the data the plan knows; in its order."""
+    known = (s for s in plan.steps if graph[s.variable].role == "latent" or isinstance(s, (Impute, Sum)))
+    steps = [s.variable for s in known if isinstance(s, Sum) or not s.repeats]  # one summed under its prior has no q
+    return (*dict.fromkeys(steps), *(n for n in _summed_out(graph, plan) if n not in steps))
+
+
+def _summed_out(graph: Graph, plan: Plan) -> list[str]:
+    """Latents that are summed out of an energy, each of which has its conditional there."""
+    if not plan.samplers:
+        return []
+    form = plan.samplers[0].form
+    names = [*form.summed, *([form.enumerated] if form.enumerated else [])]
+    return [n for n in names if graph[n].role == "latent" and _conditional_reads(graph, plan, n) is not None]
+
+
+def _conditional_reads(graph: Graph, plan: Plan, name: str) -> tuple[str, ...] | None:
+    """What a variable's conditional under the energy reads; None where the model has none."""
+    sampler = plan.samplers[0]
+    update = sampler.update(name)
+    if name == sampler.form.enumerated:
+        return sampler.form.state
+    if update is None or update.logits is None or update.kind != "block":
+        return None
+    return tuple(v.name for v in graph.variables if v.name in update.logits.reads())
+
+
+def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...]) -> None:
+    read = {n for name in _summed_out(graph, plan) for n in _conditional_reads(graph, plan, name) or ()}
+    steps = needed_steps(plan.steps, {*names, *read})
+    settled = [s for s in steps if isinstance(s, Settle)]
+    told = ", ".join(names)
+    with _method(writer, graph, "infer", f"{told} of each row, {{}}; see `GenerativeModel.infer`."):
+        for step in steps:
+            writer.at = step.because.line
+            if isinstance(step, (Draw, Impute, Sum)):
+                _write_value(writer, graph, step)
+            elif isinstance(step, Dequantise):
+                image = graph[step.variable]
+                noise = f"(0.5 if mean else torch.rand_like({image.ident}))"
+                writer.line(f"{noisy(image)} = {image.ident} + {noise}", mark=True)
+            elif isinstance(step, Settle):
+                if step is settled[0]:
+                    write_steps(writer, graph, plan, settled, ())
+            else:
+                write_steps(writer, graph, plan, [step], ())
+        for name in _summed_out(graph, plan):
+            writer.at = None
+            ident = graph[name].ident
+            given = ", ".join(graph[n].ident for n in _conditional_reads(graph, plan, name) or ())
+            writer.line(f"{ident} = {writer.use('reading')}(self.p_{ident}({given}), mean, {batch_size(graph)})")
+        writer.at = None
+        writer.line(f"return {{{', '.join(_item(graph, n) for n in names)}}}")
+
+
+def _item(graph: Graph, name: str) -> str:
+    return f'"{name}": {graph[name].ident}'
+
+
+def _write_value(writer: Writer, graph: Graph, step: Draw | Impute | Sum) -> None:
+    """A latent's own value, of which a sum has all in turn; a partial one has that of the data where it is seen."""
+    factor, variable = by_key(graph, step.factor), graph[step.variable]
+    value = f"{writer.use('reading')}({factor_source(graph, factor)}, mean, {batch_size(graph)})"
+    if variable.role == "partial":
+        target = f"{variable.ident}, {missing_of(variable)}"
+        value = f"{writer.use('impute')}({variable.ident}, {value})"
+    else:
+        target = variable.ident
+    writer.line(f"{target} = {value}", mark=True)
+
+
+def _method(writer: Writer, graph: Graph, name: str, doc: str) -> AbstractContextManager[None]:
+    data = "".join(f", {v.ident}: Tensor" for v in graph.data)
+    drawn = "the means of q in place of draws with `mean`" if name == "infer" else "the mean, or else a draw"
+    signature = f"{name}(self{data}, *, mean: bool = {name == 'reconstruct'}) -> dict[str, Tensor]"
+    return writer.method(signature, doc.format(drawn))
+
+
+def reconstructed_of(graph: Graph, plan: Plan, latents: Iterable[str]) -> tuple[str, ...]:
+    """The variables of the data that depend on these latents given what the data has of the others."""
+    known, data = set(latents), {v.name for v in graph.data}
+
+    def through(names: Iterable[str]) -> bool:
+        roots = set(graph.roots(names))
+        return bool(known & roots) and roots <= known | data
+
+    found = []
+    for v in graph.data:
+        factor, definition = graph.factor("p", v.name), graph.definition(v.name)
+        if definition is not None:
+            reads = variables(definition.value)
+        elif factor is not None:
+            reads = factor_reads(graph, factor)
+        elif plan.samplers and graph.energy is not None and v.name in graph.energy.arguments:
+            reads = _conditional_reads(graph, plan, v.name) or ()
+        else:
+            reads = ()
+        if v.name not in known and v.name not in plan.conditions and through(reads):
+            found.append(v.name)
+    return tuple(found)
+
+
+def _write_reconstruct(
+    writer: Writer, graph: Graph, plan: Plan, latents: tuple[str, ...], heads: tuple[str, ...]
+) -> None:
+    doc = f"{', '.join(heads)} given back through {', '.join(latents)}: {{}}."
+    given = ", ".join(v.ident for v in graph.data)
+    with _method(writer, graph, "reconstruct", doc):
+        writer.line(f"latents = self.infer({given}, mean=mean)")
+        for name in latents:
+            writer.line(f'{graph[name].ident} = latents["{name}"]')
+        items = []
+        for name in heads:
+            factor, definition = graph.factor("p", name), graph.definition(name)
+            if definition is not None:
+                _write_features(writer, graph, plan, variables(definition.value))
+                items.append((name, define_source(graph, definition)))
+                continue
+            if factor is not None:
+                _write_features(writer, graph, plan, factor_reads(graph, factor))
+                density = factor_source(graph, factor)
+            else:
+                reads = ", ".join(graph[n].ident for n in _conditional_reads(graph, plan, name) or ())
+                density = f"self.p_{graph[name].ident}({reads})"
+            items.append((name, f"{writer.use('reading')}({density}, mean, {batch_size(graph)})"))
+        with writer.block("return {"):
+            for name, source in items:
+                writer.line(f'"{name}": {source},')
+        writer.line("}")
+
+
+def _write_features(writer: Writer, graph: Graph, plan: Plan, reads: Iterable[str]) -> None:
+    """Features that are read, computed anew from what the latents gave."""
+    computed: list[Step] = [s for s in plan.generate if isinstance(s, Compute) and graph[s.variable].role == "let"]
+    write_steps(writer, graph, plan, needed_steps(computed, reads), ())
+
+
+__all__ = ["inferred_of", "reconstructed_of", "write_inference"]
