@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -51,6 +50,7 @@ from dgmppl.train.folder import (
     hold,
     new_folder,
     read_record,
+    remove_run,
     verify_ended,
     verify_free,
     verify_writable,
@@ -121,7 +121,7 @@ def train_spec(
             return model, work.go_on(None)
         except BaseException:
             if is_first_process() and work.left_nothing:
-                shutil.rmtree(out, ignore_errors=True)
+                remove_run(out)
             raise
 
 

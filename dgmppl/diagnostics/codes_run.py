@@ -46,7 +46,7 @@ CODES: dict[str, Code] = {
         "run folder that is taken",
         "The folder to write a run to holds something already.",
         "Nothing is overwritten unasked. With --overwrite a folder that holds a run is replaced "
-        "as a whole; a folder that holds anything else never is.",
+        "as a whole; a folder that holds anything else, a file of notes beside the run for instance, never is.",
         "",
         "",
     ),

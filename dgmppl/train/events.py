@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from dgmppl.train.folder import EVENTS
+
 if TYPE_CHECKING:
     from dgmppl.train.course import Epoch
 
-FOLDER = "tensorboard"
 _FLUSH_SECONDS = 1.0
 
 
@@ -38,7 +39,7 @@ class Events:
 
         self._writer: Any = None
         with suppress(OSError):
-            folder = run / FOLDER
+            folder = run / EVENTS
             folder.mkdir(parents=True, exist_ok=True)
             # Two files of the same second would have the same name.
             self._writer = EventsWriter(str(folder / "events"), f".{secrets.token_hex(4)}")

@@ -87,6 +87,17 @@ def other_files_are_there(folder: Path, patch: pytest.MonkeyPatch) -> None:
     (folder / "thesis" / "chapter.txt").write_text("mine")
 
 
+@case("train vae.dgm --out ended --overwrite")
+def notes_beside_a_run(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    (folder / "ended" / "notes.md").write_text("mine")
+
+
+@case("sample ended -o folder.png")
+def samples_over_a_folder(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    (folder / "folder.png").mkdir()
+    (folder / "folder.png" / "notes.md").write_text("mine")
+
+
 @case("train vae.dgm --out notes.txt/run")
 def a_place_below_a_file(folder: Path, patch: pytest.MonkeyPatch) -> None:
     (folder / "notes.txt").write_text("mine")

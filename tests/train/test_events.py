@@ -9,7 +9,8 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from dgmppl.train.course import Epoch
-from dgmppl.train.events import FOLDER, Events
+from dgmppl.train.events import Events
+from dgmppl.train.folder import EVENTS as FOLDER
 
 
 def epoch(number, **changes):
