@@ -60,6 +60,7 @@ from dgmppl.train.folder import (
 from dgmppl.train.how import How, how_as_data, recorded_how
 from dgmppl.train.rank import is_first_process
 from dgmppl.train.runs import Run, draw, fingerprint_of, load_data, load_run, located, open_spec
+from dgmppl.train.sides import trainable_groups
 from dgmppl.train.signals import Request, requests_to_end
 from dgmppl.train.spans import term_spans
 
@@ -110,7 +111,7 @@ def train_spec(
     base = checked.path.parent if checked.path else Path()
     splits = load_data(checked, base)
     with _model(checked, fabric, how) as model:
-        if not any(player.parameters for player in model.players()):
+        if not any(map(trainable_groups, model.players())):
             raise failures.nothing_to_fit()
         record = start_record(checked, model, splits, base, how_as_data(how, fabric))
         if is_first_process():

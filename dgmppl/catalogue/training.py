@@ -13,6 +13,9 @@ OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "rmsprop": ("momentum", "weight_decay"),
 }
 
+# Those whose step of a weight depends on that weight and its gradients alone: weights may then be moved as one vector.
+ELEMENTWISE = frozenset({"adam", "adamw", "adamax", "sgd", "rmsprop"})
+
 GAMES: dict[str, tuple[str, ...]] = {
     "nonsaturating": ("penalty",),
     "wasserstein": ("penalty",),

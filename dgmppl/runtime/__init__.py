@@ -69,7 +69,6 @@ from dgmppl.runtime.functions import (
 from dgmppl.runtime.games import GAMES, Game, gradient_penalty
 from dgmppl.runtime.model import GenerativeModel, Player
 from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
-from dgmppl.runtime.parts import Part, part_of_batch
 from dgmppl.runtime.samplers import gibbs, langevin
 
 __all__ = [
@@ -111,7 +110,6 @@ __all__ = [
     "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
-    "Part",
     "Permute",
     "Player",
     "Poisson",
@@ -140,7 +138,6 @@ __all__ = [
     "log_mean_exp",
     "log_prob_seen",
     "one_hot",
-    "part_of_batch",
     "positive",
     "pseudo_log_likelihood",
     "rescale",

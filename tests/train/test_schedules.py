@@ -9,7 +9,7 @@ from torch.optim import lr_scheduler
 
 from dgmppl.catalogue.training import DECAYS as CATALOGUE
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
-from dgmppl.train.averaging import Average
+from dgmppl.train.averaging import averaged_model
 from dgmppl.train.batches import MemoryExamples
 from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device
@@ -100,16 +100,15 @@ def test_both_players_end_where_the_decay_does():
 
 def test_averaged_weights_are_a_mean_of_the_past():
     model = Gaussian()
-    average = Average(model, 0.9)
+    average = averaged_model(model, 0.9)
     expected, past = 0.0, [1.0, -2.0, 5.0, 4.0]
     for k, value in enumerate(past):
         with torch.no_grad():
             model.loc.fill_(value)
-        average.update()
+        average.update_parameters(model)
         decay = min(0.9, (1 + k) / (10 + k))
         expected = decay * expected + (1 - decay) * value
-    with average.applied():
-        assert model.loc.item() == pytest.approx(expected)
+    assert average.module.loc.item() == pytest.approx(expected)
     assert model.loc.item() == 4.0
 
 
@@ -120,7 +119,7 @@ def test_averaged_weights_are_the_ones_that_are_validated_and_kept():
 
     class Seeing(Gaussian):
         def figures(self, x):
-            seen.append(self.loc.item())
+            seen.append(self.loc.item())  # of the model that is validated, whichever it is
             return super().figures(x)
 
     for kind, ema in ((Gaussian, None), (Seeing, 0.99)):
