@@ -1,4 +1,4 @@
-"""Batches that are shared by microbatches or processes: the same loss and gradient without noise, the same law with it."""
+"""Batches shared by microbatches or processes: the same loss and gradient without noise, the same law with it."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def noise(*shape):
 @pytest.mark.parametrize("count", [1, 2, 5, 64])
 def test_shards_have_every_row_once(total, count):
     rows = [list(range(total))[Shard(k, count).rows(total)] for k in range(count)]
-    assert sum(rows, []) == list(range(total))
+    assert list(chain.from_iterable(rows)) == list(range(total))
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 
@@ -131,24 +132,24 @@ def sweep(x):
 
 @pytest.mark.parametrize(("chains", "count"), [(12, 3), (7, 3), (5, 5)])
 def test_shards_move_every_chain_once(chains, count):
-    chain = Chain(Start("real", (2,)), persistent=True, chains=chains)
-    before = chain.state_0.clone()
+    module = Chain(Start("real", (2,)), persistent=True, chains=chains)
+    before = module.state_0.clone()
     moved = []
     for k in range(count):
-        chain.shard = Shard(k, count)
-        moved.append(chain(sweep, torch.zeros(4, 2))[0])
-    assert torch.equal(torch.cat(moved), chain.state_0)
-    assert (chain.state_0 - before).mean().item() == pytest.approx(1, abs=0.2)
+        module.shard = Shard(k, count)
+        moved.append(module(sweep, torch.zeros(4, 2))[0])
+    assert torch.equal(torch.cat(moved), module.state_0)
+    assert (module.state_0 - before).mean().item() == pytest.approx(1, abs=0.2)
 
 
 def test_more_shards_than_chains():
-    chain = Chain(Start("real", ()), persistent=True, chains=2)
-    before = chain.state_0.clone()
+    module = Chain(Start("real", ()), persistent=True, chains=2)
+    before = module.state_0.clone()
     for k in range(5):
-        chain.shard = Shard(k, 5)
-        (found,) = chain(sweep, torch.zeros(4))
+        module.shard = Shard(k, 5)
+        (found,) = module(sweep, torch.zeros(4))
         assert len(found) == 1
-    assert (chain.state_0 - before).tolist() == pytest.approx([1, 1], abs=0.5)
+    assert (module.state_0 - before).tolist() == pytest.approx([1, 1], abs=0.5)
 
 
 # --- two processes -------------------------------------------------------------------------------
