@@ -4,7 +4,7 @@
 
 Both fit the same model to the same data, with one thread a process: the ratio would be 0.5 if nothing but the model's
 arithmetic took time. Each is a run of `dgmppl train`, in turns; an epoch's seconds are those in its metrics.jsonl, the
-medians over all epochs but the first. The losses of both are compared, too: they are the same up to rounding.
+medians over all epochs but the first.
 """
 
 from __future__ import annotations

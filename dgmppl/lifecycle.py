@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,10 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from dgmppl import pipeline
+from dgmppl.closing import Listener, close_run, missing
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.pipeline import Checked
-from dgmppl.report.page import write_report
 from dgmppl.runtime import GenerativeModel
 from dgmppl.syntax.format import format_spec
 from dgmppl.train import failures
@@ -25,6 +27,7 @@ from dgmppl.train.batches import open_examples
 from dgmppl.train.checkpoint import damaged, read_checkpoint, write_atomically, write_checkpoint
 from dgmppl.train.compilation import compile_networks
 from dgmppl.train.contents import (
+    Figures,
     digest,
     end_record,
     metrics_line,
@@ -32,16 +35,15 @@ from dgmppl.train.contents import (
     settings_as_data,
     start_record,
     write_arrays,
-    write_picture,
     write_start,
 )
 from dgmppl.train.course import Epoch, Fit, State, Watch
 from dgmppl.train.device import open_device, seeded
 from dgmppl.train.engine import Fitting
 from dgmppl.train.events import Events
-from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import (
     BATCH,
+    EVENTS,
     METRICS,
     RECORD,
     SPEC,
@@ -59,12 +61,11 @@ from dgmppl.train.folder import (
 )
 from dgmppl.train.how import How, how_as_data, recorded_how
 from dgmppl.train.rank import is_first_process
-from dgmppl.train.runs import Run, draw, fingerprint_of, load_data, load_run, located, open_spec
+from dgmppl.train.runs import Run, fingerprint_of, load_data, load_run, located, open_spec
 from dgmppl.train.sides import trainable_groups
-from dgmppl.train.signals import Request, requests_to_end
+from dgmppl.train.signals import Interrupted, Request, interruptible, requests_to_end
 from dgmppl.train.spans import term_spans
 
-_PICTURED = 64
 # What may differ from the run's own when it is gone on with: they change when a fit ends, and nothing before that.
 _EXTENSIONS = ("train.epochs", "train.patience")
 
@@ -72,7 +73,8 @@ _EXTENSIONS = ("train.epochs", "train.patience")
 @dataclass(frozen=True)
 class Hooks:
     """Who is told of a fit's course: `epoch` after each epoch, `step` as `Watch.step` is, `warn` of what was odd,
-    `goes_on` of the epoch and the number of steps behind it where a run goes on.
+    `goes_on` of the epoch and the number of steps behind it where a run goes on, the epoch being 0 where only its
+    closing is left, and `closing` of what is done in the closing, and how much of how much of it.
 
     `every` is the number of seconds between checkpoints. `ended` is asked after each step whether to end, as a signal
     would have it.
@@ -82,6 +84,7 @@ class Hooks:
     step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
     warn: Callable[[Diagnostic], None] = lambda diagnostic: None
     goes_on: Callable[[int, int], None] = lambda epoch, step: None
+    closing: Callable[[str, int, int], None] = lambda what, done, total: None
     every: float = 30.0
     ended: Callable[[], bool] = lambda: False
 
@@ -100,7 +103,7 @@ def train_spec(
         SpecError: when the data does not fit, the device is not there, `out` is taken or cannot be written (all said
             before anything is written), or the fit fails.
     """
-    how, hooks = how or How(), hooks or Hooks()
+    how, hooks, started = how or How(), hooks or Hooks(), time.perf_counter()
     parts(checked)
     # `a/../b` is a place even where there is no `a`.
     out = Path(os.path.normpath(out))
@@ -116,8 +119,11 @@ def train_spec(
         record = start_record(checked, model, splits, base, how_as_data(how, fabric))
         if is_first_process():
             with new_folder(out, overwrite) as folder:
-                write_start(folder, checked, record)
-        work = _Work(Run(out, checked, record), model, splits, fabric, hooks)
+                undrawn = write_start(folder, checked, record)
+            if undrawn is not None:
+                command = f"`dgmppl graph {out / SPEC} -o {out / 'graph.svg'}` draws it"
+                hooks.warn(missing(out / "graph.svg", undrawn, command))
+        work = _Work(Run(out, checked, record), model, splits, fabric, hooks, started)
         try:
             return model, work.go_on(None)
         except BaseException:
@@ -147,7 +153,7 @@ def resume_run(
         SpecError: when it is no run, or not of the spec that is expected; its spec, settings or data changed since;
             none of its checkpoints is whole; or another process works on it.
     """
-    path, hooks = Path(path), hooks or Hooks()
+    path, hooks, started = Path(path), hooks or Hooks(), time.perf_counter()
     record = read_record(path)
     checked = read_run_spec(path, overrides)
     if expected is not None:
@@ -180,7 +186,9 @@ def resume_run(
         record = {**record, **how_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
         record["settings"] = settings_as_data(plan.settings)
         run = Run(path, checked, record)
-        work = _Work(run, model, splits, fabric, hooks)
+        # What passed until the checkpoint is known; of a process that was killed, no more is.
+        before = max(_seconds(state or {}), _seconds(record))
+        work = _Work(run, model, splits, fabric, hooks, started - before)
         return model, work.go_on(state["fit"] if state else None, lengthened=bool(overrides))
 
 
@@ -242,9 +250,16 @@ def _model(checked: Checked, fabric: Fabric, how: How) -> Iterator[GenerativeMod
 
 
 class _Work:
-    """A run while its fit goes on."""
+    """A run while its fit goes on.
 
-    def __init__(self, run: Run, model: GenerativeModel, splits: Splits, fabric: Fabric, hooks: Hooks) -> None:
+    Args:
+        started: when it began by `time.perf_counter`, as if no time had passed between the processes that worked on it.
+    """
+
+    def __init__(
+        self, run: Run, model: GenerativeModel, splits: Splits, fabric: Fabric, hooks: Hooks, started: float
+    ) -> None:
+        self.started = started
         self.run, self.model, self.splits = run, model, splits
         self.graph, self.plan = parts(run.checked)
         self.first = is_first_process()
@@ -275,7 +290,7 @@ class _Work:
                 stack.enter_context(hold(path))
                 self._write(lambda: self._begin(self.run.record))
             following = len(self.fitting.epochs) + 1 if state else None
-            events = stack.enter_context(Events(path, following)) if self.first else None
+            events = stack.enter_context(Events(path, following, self._no_events)) if self.first else None
 
             def told(epoch: Epoch) -> None:
                 if events is not None:
@@ -284,24 +299,45 @@ class _Work:
                 self.hooks.epoch(epoch)
 
             if state is not None:
-                self.hooks.goes_on(len(self.fitting.epochs) + 1, self.fitting.steps)
+                self.hooks.goes_on(0 if self.fitting.stopped else len(self.fitting.epochs) + 1, self.fitting.steps)
             with requests_to_end() as request:
-                watch = Watch(
-                    told, self.hooks.step, self._keep, self.hooks.every, lambda: request() or self.hooks.ended()
-                )
-                try:
-                    result = self.fitting.run(watch)
-                except failures.NotFinite as error:
-                    raise self._failed(error) from None
-                except Exception:
-                    if not self.left_nothing:
-                        self._end("failed")
-                    raise
-            # Before the interpreter takes the connections down in an order of its own, which may abort a process.
-            self.fitting.processes.part()
-            if result.stopped == "interrupted":
-                return self._end("interrupted", result, request)
-            return self._finish(result)
+                result = self._fit(told, request)
+                # Before the interpreter takes the connections down in an order of its own, which may abort a process.
+                self.fitting.processes.part()
+                if result.stopped == "interrupted":
+                    return self._end("interrupted", result, request)
+                if not self.first:
+                    return replace(self.run, record=self._record("finished", result, {}))
+                return self._close(result, request)
+
+    def _fit(self, told: Callable[[Epoch], None], request: Request) -> Fit:
+        """Runs the epochs that are left, or those until a signal comes."""
+        watch = Watch(told, self.hooks.step, self._keep, self.hooks.every, lambda: request() or self.hooks.ended())
+        try:
+            return self.fitting.run(watch)
+        except failures.NotFinite as error:
+            raise self._failed(error) from None
+        except Exception:
+            if not self.left_nothing:
+                self._end("failed")
+            raise
+
+    def _close(self, result: Fit, request: Request) -> Run:
+        """Writes what a finished run has besides; where that is interrupted, resuming the run does it again."""
+
+        def finished(figures: Figures) -> dict[str, Any]:
+            return self._record("finished", result, figures)
+
+        listener = Listener(self.hooks.closing, self.hooks.warn)
+        try:
+            with interruptible(request):
+                return close_run(self.run, self.model, self.splits, self.rows, listener, self._write, finished)
+        except Interrupted:
+            return self._end("interrupted", result, request)
+        except Exception:
+            with suppress(SpecError):
+                self._end("failed", result)
+            raise
 
     @property
     def left_nothing(self) -> bool:
@@ -315,7 +351,8 @@ class _Work:
         write_json(path / RECORD, record)
 
     def _keep(self, state: State) -> None:
-        whole = {"fit": state, "overrides": self.run.record["overrides"]}
+        seconds = time.perf_counter() - self.started
+        whole = {"fit": state, "overrides": self.run.record["overrides"], "seconds": seconds}
         self._write(lambda: write_checkpoint(self.run.path, whole))
 
     def _failed(self, error: failures.NotFinite) -> SpecError:
@@ -336,33 +373,21 @@ class _Work:
     def _end(self, state: str, result: Fit | None = None, request: Request | None = None) -> Run:
         """Leaves a run that has not finished, with the weights that are best so far."""
         result = result or Fit(tuple(self.fitting.epochs), self.fitting.steps, self.fitting.best_epoch, state)
-        record = end_record(self.run.record, state, result, {})
+        record = self._record(state, result, {})
         if self.first:
             if state == "interrupted":
                 self._write(lambda: write_weights(self.model.state_dict(), self.run.path / WEIGHTS))
             self._write(lambda: write_json(self.run.path / RECORD, record))
         return replace(self.run, record=record, signal=request.signal if request else 0)
 
-    def _finish(self, result: Fit) -> Run:
-        """What a finished run has besides: weights, figures, samples, report."""
-        path = self.run.path
-        if not self.first:
-            return replace(self.run, record=end_record(self.run.record, "finished", result, {}))
-        figures = {name: evaluate_figures(self.model, rows) for name, rows in self.rows.items()}
-        rows = self.splits.validation.read(0, min(_PICTURED, len(self.splits.validation)))
-        samples = draw(self.model, self.graph, _PICTURED, rows)
-        run = replace(self.run, record=end_record(self.run.record, "finished", result, figures))
-        self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))
-        self._write(lambda: write_picture(samples, self.graph, path / "samples.png"))
-        try:
-            write_report(path, self.model, run, self.splits)
-        except SpecError as error:
-            help_ = f"`dgmppl train --resume {path}` writes what is missing; the weights are there"
-            raise SpecError([replace(d, help=d.help or help_) for d in error.diagnostics]) from None
-        self._write(lambda: write_json(path / RECORD, run.record))
-        return run
+    def _record(self, state: str, result: Fit, figures: Figures) -> dict[str, Any]:
+        return end_record(self.run.record, state, result, figures, time.perf_counter() - self.started)
 
-    def _write(self, action: Callable[[], None]) -> None:
+    def _no_events(self, error: Exception) -> None:
+        help_ = f"the run goes on without; {METRICS} has the same, and report.html its curves"
+        self.hooks.warn(missing(f"what is left of {self.run.path / EVENTS}", error, help_))
+
+    def _write(self, action: Callable[[], object]) -> None:
         try:
             action()
         except OSError as error:
@@ -371,6 +396,12 @@ class _Work:
                 help_ = f"make room; {help_}"
             headline = f"cannot write to {self.run.path}: {error.strerror or error}"
             raise _error("E607", headline, help_) from None
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    """How long processes had worked on a run; 0 where its record or checkpoint does not say."""
+    found = record.get("seconds")
+    return float(found) if isinstance(found, (int, float)) and 0 <= found < math.inf else 0.0
 
 
 def _changed(path: Path, why: str) -> SpecError:

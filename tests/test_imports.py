@@ -30,6 +30,7 @@ STAGES = (
     ("dgmppl.data",),
     ("dgmppl.train",),
     ("dgmppl.report",),
+    ("dgmppl.closing",),
     ("dgmppl.lifecycle",),
     ("dgmppl.sweep",),
     ("dgmppl.notebook",),

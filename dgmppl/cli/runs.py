@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import FINE, SIGNALLED, Add, add_device, add_set, count, path, positive, seconds
@@ -70,7 +70,14 @@ def _train(options: argparse.Namespace) -> int:
         hooks = Hooks(every=options.checkpoint_every)
         if is_first_process():
             progress = stack.enter_context(show_progress(plan.settings.epochs if plan else 0))
-            hooks = Hooks(progress.on_epoch, progress.on_step, print_warning, _say_where, options.checkpoint_every)
+            hooks = Hooks(
+                progress.on_epoch,
+                progress.on_step,
+                print_warning,
+                _say_where,
+                progress.on_closing,
+                options.checkpoint_every,
+            )
         if begun:
             _, run = resume_run(out, how, hooks, set_anew, checked)
         elif checked is not None:
@@ -83,7 +90,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _say_where(epoch: int, steps: int) -> None:
-    print(f"going on in epoch {epoch}, after {steps} steps", file=sys.stderr)
+    where = f"resumed in epoch {epoch}, after {steps} steps" if epoch else "resumed after the last epoch"
+    with suppress(OSError):
+        print(where, file=sys.stderr)
 
 
 def _verify_train(options: argparse.Namespace) -> None:
@@ -100,16 +109,23 @@ def _misused(headline: str, help_: str) -> SpecError:
 
 def _tell(run: Run) -> int:
     """What became of a run, in a few lines; the exit status."""
+    from dgmppl.report.told import duration
+
     record, out = run.record, run.path
     kept = f"weights of epoch {record['best_epoch']} of {record['epochs']}"
     if record["state"] == "interrupted":
-        print(f"{record['model']}: interrupted after {record['steps']} steps, in epoch {record['epochs'] + 1}")
-        print(f"`dgmppl train --resume {out}` goes on; until then {out} has the {kept}")
+        if record["stopped"] == "interrupted":
+            print(f"{record['model']}: interrupted after {record['steps']} steps, in epoch {record['epochs'] + 1}")
+            print(f"`dgmppl train --resume {out}` resumes it; until then {out} has the {kept}")
+        else:
+            print(f"{record['model']}: interrupted after the last epoch, while its results were written")
+            print(f"`dgmppl train --resume {out}` writes them; {out} has the {kept}")
         # Where the signal came to another process of the run, this one knows only that it came.
         return SIGNALLED + (run.signal or signal.SIGTERM)
-    print(f"{record['model']}: {kept}, {record['seconds']:.0f} s on {record['device']}")
+    print(f"{record['model']}: {kept}, {duration(record['seconds'])} on {record['device']}")
     _print_figures(record["figures"])
-    print(f"results in {out}, samples in {out / 'samples.png'}")
+    samples = f", samples in {out / 'samples.png'}" if (out / "samples.png").exists() else ""
+    print(f"results in {out}{samples}")
     return FINE
 
 

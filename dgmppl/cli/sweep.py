@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dgmppl.cli.arguments import FINE, SIGNALLED, WRONG, Add, add_device, add_spec, argument, count, path, positive
 
 if TYPE_CHECKING:
+    from dgmppl.diagnostics import Diagnostic
     from dgmppl.sweep.run import Summary
     from dgmppl.sweep.study import Row, Trial
     from dgmppl.sweep.worker import Watch
@@ -104,8 +105,12 @@ def _watching(trials: int) -> Iterator[Watch]:
             parts.insert(2, _number(value))
         console.print(_plain("  ".join(part for part in parts if part)), markup=False, soft_wrap=True)
 
+    def warns(trial: Trial, found: Diagnostic) -> None:
+        line = f"trial {trial.number:4d}  {found.severity}[{found.code}]: {found.headline}"
+        console.print(_plain(line), markup=False, soft_wrap=True)
+
     with bar or nullcontext():
-        yield Watch(begins, epoch, ends)
+        yield Watch(begins, epoch, ends, warns)
 
 
 def _print_summary(summary: Summary, figure: str) -> None:

@@ -176,6 +176,14 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "W627": Code(
+        "part of a run that could not be made",
+        "A picture, the page or the events of a run could not be written. The fit, its weights and its figures are "
+        "not touched by that.",
+        "Where it can be had again, the message has the command for it.",
+        "",
+        "",
+    ),
     "E628": Code(
         "missing compiler",
         "Networks for the CPU are compiled with a C++ compiler, and there is none.",

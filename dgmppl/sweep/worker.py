@@ -27,11 +27,14 @@ _TO_BEGIN = ("E602", "E621")
 
 @dataclass(frozen=True)
 class Watch:
-    """What is told while a sweep runs: a trial begins, an epoch of it is over, it ends in a state with a value."""
+    """What is told while a sweep runs: a trial begins, an epoch of it is over, it ends in a state with a value, and
+    something is odd about its run.
+    """
 
     begins: Callable[[Trial], None] = lambda trial: None
     epoch: Callable[[Trial, Epoch], None] = lambda trial, epoch: None
     ends: Callable[[Trial, str, float | None, str], None] = lambda trial, state, value, why: None
+    warns: Callable[[Trial, Diagnostic], None] = lambda trial, diagnostic: None
 
 
 class Interrupted(Exception):
@@ -92,7 +95,9 @@ def _run_trial(study: Study, trial: Trial, spec: Path, device: str, watch: Watch
 
     try:
         checked = pipeline.read(spec, (*study.folder.search.overrides, *trial.overrides))
-        run = _train(checked, out, device, Hooks(report, ended=lambda: pruned))
+        run = _train(
+            checked, out, device, Hooks(report, warn=lambda found: watch.warns(trial, found), ended=lambda: pruned)
+        )
         if run.signal:
             raise Interrupted(run.signal)
         if run.record["state"] != "finished":

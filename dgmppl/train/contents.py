@@ -72,8 +72,12 @@ def start_record(
     }
 
 
-def end_record(record: Mapping[str, Any], state: str, result: Fit, figures: Figures) -> Record:
-    """`run.json` once a fit has ended or was interrupted."""
+def end_record(record: Mapping[str, Any], state: str, result: Fit, figures: Figures, seconds: float) -> Record:
+    """`run.json` once a fit has ended or was interrupted.
+
+    Args:
+        seconds: that passed while a process worked on the run, the closing included.
+    """
     return {
         **record,
         "state": state,
@@ -81,7 +85,7 @@ def end_record(record: Mapping[str, Any], state: str, result: Fit, figures: Figu
         "steps": result.steps,
         "stopped": result.stopped,
         "best_epoch": result.best_epoch,
-        "seconds": round(sum(e.seconds for e in result.epochs), 3),
+        "seconds": round(seconds, 3),
         "figures": figures_as_data(figures),
     }
 
@@ -115,8 +119,12 @@ def figures_as_data(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
     return {split: {name: asdict(e) for name, e in found.items()} for split, found in figures.items()}
 
 
-def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> None:
-    """Writes what is known before the fit; plan and source are those of the canonical spec beside them."""
+def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> SpecError | None:
+    """Writes what is known before the fit; plan and source are those of the canonical spec beside them.
+
+    Returns:
+        Why the graph could not be drawn, where it could not: nothing of a fit depends on it.
+    """
     spec = Source(SPEC, format_spec(checked.source.text))
     copy = pipeline.check(spec, overrides=checked.overrides)
     graph, plan = parts(copy)
@@ -124,8 +132,12 @@ def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> No
     (folder / "model.py").write_text(pipeline.emit(copy).text, encoding="utf-8")
     (folder / "plan.json").write_text(explain_plan(plan, "json") + "\n", encoding="utf-8")
     (folder / METRICS).touch()
-    picture.render(graph, folder / "graph.svg")
     write_json(folder / RECORD, record)
+    try:
+        picture.render(graph, folder / "graph.svg")
+    except SpecError as error:
+        return error
+    return None
 
 
 def metrics_line(epoch: Epoch) -> str:

@@ -39,9 +39,10 @@ FORMAT = 2
 STATES = ("running", "finished", "interrupted", "failed")
 SPEC, RECORD, WEIGHTS, METRICS, BATCH = "spec.dgm", "run.json", "weights.safetensors", "metrics.jsonl", "not_finite.npz"
 LOCK = "lock"
+SAMPLES = "samples.png"
 EVENTS = "tensorboard"
-_NAMES = (SPEC, RECORD, WEIGHTS, METRICS, BATCH, LOCK, CHECKPOINT, PREVIOUS)
-_FILES = frozenset((*_NAMES, "model.py", "plan.json", "graph.svg", "samples.png", "report.html"))
+_NAMES = (SPEC, RECORD, WEIGHTS, METRICS, BATCH, LOCK, SAMPLES, CHECKPOINT, PREVIOUS)
+_FILES = frozenset((*_NAMES, "model.py", "plan.json", "graph.svg", "report.html"))
 _EVENT_FILES = "events.out.tfevents."
 # A draft is renamed within seconds; one that is older was left by a process that was killed.
 _STALE_SECONDS = 600
