@@ -27,11 +27,16 @@ _PICTURED = 64
 
 
 @dataclass(frozen=True)
-class Listener:
-    """Who is told of the closing: `step` of what is done, and how much of how much of it; `warn` of what is missing."""
+class ClosingCallbacks:
+    """Callbacks of the closing.
 
-    step: Callable[[str, int, int], None] = lambda what, done, total: None
-    warn: Callable[[Diagnostic], None] = lambda diagnostic: None
+    Args:
+        on_step: called with what is done, and how much of how much of it; 0 and 0 where its size is not known.
+        on_warning: called with what could not be made.
+    """
+
+    on_step: Callable[[str, int, int], None] = lambda what, done, total: None
+    on_warning: Callable[[Diagnostic], None] = lambda diagnostic: None
 
 
 def close_run(
@@ -39,7 +44,7 @@ def close_run(
     model: GenerativeModel,
     splits: Splits,
     rows: Mapping[str, Examples],
-    listener: Listener,
+    callbacks: ClosingCallbacks,
     write: Callable[[Callable[[], object]], None],
     finished: Callable[[Figures], Record],
 ) -> Run:
@@ -56,7 +61,7 @@ def close_run(
     """
     path = run.path
     write(lambda: write_weights(model.state_dict(), path / WEIGHTS))
-    figures = {name: evaluate_figures(model, _Counted(of, name, listener)) for name, of in rows.items()}
+    figures = {name: evaluate_figures(model, _Counted(of, name, callbacks)) for name, of in rows.items()}
     # From here on they are safe, whatever becomes of the rest.
     write(lambda: write_json(path / RECORD, {**run.record, "figures": figures_as_data(figures)}))
 
@@ -74,13 +79,13 @@ def close_run(
         PAGE: (draw_page, f"dgmppl report {path}"),
     }
     for name, (action, command) in again.items():
-        listener.step(name, 0, 0)
+        callbacks.on_step(name, 0, 0)
         try:
             action()
         except Exception as error:
             if os.environ.get("DGMPPL_DEBUG"):
                 raise
-            listener.warn(missing(path / name, error, f"`{command}` writes it; figures and weights are there"))
+            callbacks.on_warning(missing(path / name, error, f"`{command}` writes it; figures and weights are there"))
     record = finished(figures)
     write(lambda: write_json(path / RECORD, record))
     return replace(run, record=record)
@@ -95,13 +100,13 @@ def missing(what: object, error: Exception, help_: str) -> Diagnostic:
 class _Counted:
     """Rows of a split whose reading is told."""
 
-    def __init__(self, rows: Examples, name: str, listener: Listener) -> None:
-        self.rows, self.name, self.listener = rows, name, listener
+    def __init__(self, rows: Examples, name: str, callbacks: ClosingCallbacks) -> None:
+        self.rows, self.name, self.callbacks = rows, name, callbacks
 
     def chunks(self, size: int) -> Iterator[list[Tensor]]:
         what, done = f"figures on the {self.name} rows", 0
-        self.listener.step(what, done, self.rows.count)
+        self.callbacks.on_step(what, done, self.rows.count)
         for chunk in self.rows.chunks(size):
             yield chunk
             done += len(chunk[0])
-            self.listener.step(what, done, self.rows.count)
+            self.callbacks.on_step(what, done, self.rows.count)

@@ -31,6 +31,7 @@ STAGES = (
     ("dgmppl.train",),
     ("dgmppl.report",),
     ("dgmppl.closing",),
+    ("dgmppl.session",),
     ("dgmppl.lifecycle",),
     ("dgmppl.sweep",),
     ("dgmppl.notebook",),

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def add_commands(add: Add) -> None:
-    sub = add("train", _train, "fit a spec to its data and leave a run folder; go on with one that was stopped")
+    sub = add("train", _train, "fit a spec to its data and leave a run folder; resume one that was stopped")
     sub.add_argument("spec", type=path, nargs="?", metavar="SPEC")
     add_set(sub, "change a setting of the spec, such as train.epochs=5")
     place = sub.add_mutually_exclusive_group(required=True)
     place.add_argument("--out", type=path, metavar="RUN", help="the folder to write")
     place.add_argument(
-        "--resume", type=path, metavar="RUN", help="go on with this run; with SPEC, begin it if it is not there"
+        "--resume", type=path, metavar="RUN", help="resume this run; with SPEC, begin it if it is not there"
     )
     sub.add_argument("--seed", type=count, metavar="N", help="short for --set train.seed=N")
     sub.add_argument("--overwrite", action="store_true", help="replace RUN if it holds a run")
@@ -50,7 +50,7 @@ def _train(options: argparse.Namespace) -> int:
     _verify_train(options)
     begun = options.resume is not None and (options.spec is None or (options.resume / "run.json").exists())
     checked = read_good(options.spec, overrides)[0] if options.spec else None
-    from dgmppl.lifecycle import Hooks, How, extensions, read_run_spec, resume_run, train_spec
+    from dgmppl.lifecycle import ComputeOptions, RunCallbacks, extensions, read_run_spec, resume_run, train_spec
     from dgmppl.train.folder import read_record
     from dgmppl.train.progress import show_progress
     from dgmppl.train.rank import is_first_process
@@ -67,10 +67,10 @@ def _train(options: argparse.Namespace) -> int:
         ended = record["state"] == "finished" and not set_anew
     plan = (checked or read_run_spec(out, set_anew)).plan
     with ExitStack() as stack:
-        hooks = Hooks(every=options.checkpoint_every)
+        callbacks = RunCallbacks(checkpoint_every=options.checkpoint_every)
         if is_first_process():
             progress = stack.enter_context(show_progress(plan.settings.epochs if plan else 0))
-            hooks = Hooks(
+            callbacks = RunCallbacks(
                 progress.on_epoch,
                 progress.on_step,
                 print_warning,
@@ -79,9 +79,9 @@ def _train(options: argparse.Namespace) -> int:
                 options.checkpoint_every,
             )
         if begun:
-            _, run = resume_run(out, how, hooks, set_anew, checked)
+            _, run = resume_run(out, how, callbacks, set_anew, checked)
         elif checked is not None:
-            _, run = train_spec(checked, out, How(**how), hooks, overwrite=options.overwrite)
+            _, run = train_spec(checked, out, ComputeOptions(**how), callbacks, overwrite=options.overwrite)
     if not is_first_process():
         return FINE
     if ended:
@@ -100,7 +100,7 @@ def _verify_train(options: argparse.Namespace) -> None:
     if options.spec is None and options.resume is None:
         raise _misused("there is no spec to train", "dgmppl train SPEC --out RUN, or dgmppl train --resume RUN")
     if options.resume is not None and options.overwrite:
-        raise _misused("--resume goes on with a run and --overwrite replaces it", "give one of them")
+        raise _misused("--resume resumes a run and --overwrite replaces it", "give one of them")
 
 
 def _misused(headline: str, help_: str) -> SpecError:

@@ -6,7 +6,7 @@ import shutil
 
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.runtime import MLP, CausalConv, CausalMLP, GenerativeModel
-from dgmppl.train.sides import trainable_groups
+from dgmppl.train.players import trainable_groups
 
 
 def compile_networks(model: GenerativeModel) -> None:

@@ -27,9 +27,9 @@ from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source
 from dgmppl.syntax.format import format_spec
-from dgmppl.train.course import Epoch, Fit
 from dgmppl.train.figures import Estimate
 from dgmppl.train.folder import FORMAT, KIND, METRICS, RECORD, SPEC, finite_only, write_json
+from dgmppl.train.history import Epoch, FitResult
 from dgmppl.train.pictures import draw_samples
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -42,7 +42,7 @@ _PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
 def start_record(
     checked: Checked, model: GenerativeModel, splits: Splits, base: Path, how: Mapping[str, Any]
 ) -> Record:
-    """`run.json` as a fit begins: what opening the run and going on with it need.
+    """`run.json` as a fit begins: what opening the run and resuming it need.
 
     Args:
         base: the folder that relative data paths start from; kept where the data is a file.
@@ -72,7 +72,7 @@ def start_record(
     }
 
 
-def end_record(record: Mapping[str, Any], state: str, result: Fit, figures: Figures, seconds: float) -> Record:
+def end_record(record: Mapping[str, Any], state: str, result: FitResult, figures: Figures, seconds: float) -> Record:
     """`run.json` once a fit has ended or was interrupted.
 
     Args:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dgmppl.train.folder import EVENTS
 
 if TYPE_CHECKING:
-    from dgmppl.train.course import Epoch
+    from dgmppl.train.history import Epoch
 
 _FLUSH_SECONDS = 1.0
 

@@ -61,7 +61,7 @@ def verify_free(out: Path, overwrite: bool) -> None:
     if not _is_run(out):
         raise _error("E606", f"{out} holds files that are not a run's", "name another folder with --out")
     if not overwrite:
-        help_ = "--resume goes on with it, --overwrite replaces it, --out names another folder"
+        help_ = "--resume resumes it, --overwrite replaces it, --out names another folder"
         raise _error("E606", f"{out} holds a run already", help_)
     others = foreign_files(out)
     if others:
@@ -172,7 +172,7 @@ def hold(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        help_ = "wait until it ends, or end it: Ctrl-C leaves a checkpoint to go on from"
+        help_ = "wait until it ends, or end it: Ctrl-C leaves a checkpoint to resume from"
         raise _error("E623", f"another process is working on {folder}", help_) from None
     except OSError as error:
         raise _error("E607", f"cannot write to {folder}: {error.strerror}") from None
@@ -257,7 +257,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise _error("E603", f"{path} lacks the list of overrides")
     if record.get("state") not in STATES:
         headline = f"{path} has the state {record.get('state')!r}, not one of {', '.join(STATES)}"
-        raise _error("E603", headline, "was it edited since? interrupted is the state of a run that can go on")
+        raise _error("E603", headline, "was it edited since? interrupted is the state of a run that can be resumed")
     if not isinstance(record.get("data_folder", "."), str):
         raise _error("E603", f"the data_folder of {path} is not a text")
     return record
@@ -265,13 +265,13 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def verify_ended(folder: Path, record: Mapping[str, Any]) -> None:
     """Raises a SpecError (E603) when the record of a finished run lacks what is told of one."""
-    for name, kind in _TOLD.items():
+    for name, kind in _FINISHED.items():
         if not isinstance(record.get(name), kind):
             help_ = "was it edited? take it back from a copy"
             raise _error("E603", f"{folder / RECORD} has no {name} as a finished run has it", help_)
 
 
-_TOLD: Mapping[str, Any] = {
+_FINISHED: Mapping[str, Any] = {
     "model": str,
     "device": str,
     "epochs": int,

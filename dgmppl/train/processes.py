@@ -84,7 +84,7 @@ class Processes:
             distributed.broadcast_object_list(found, src=source)
         return found[0]
 
-    def part(self) -> None:
+    def disconnect(self) -> None:
         """Ends what connects the processes, once all of them are here: nothing is to be told any more."""
         if self.count > 1:
             with _lost():
@@ -102,5 +102,5 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        help_ = "it has said why, unless it was killed; with --resume the run goes on from its last checkpoint"
+        help_ = "it has said why, unless it was killed; --resume continues the run from its last checkpoint"
         raise SpecError([Diagnostic("E622", "another process of this run has ended", help=help_)]) from error

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from dgmppl.train.course import Epoch
+    from dgmppl.train.history import Epoch
 
 _REFRESH = 0.1
 _LINE_SECONDS = 30.0

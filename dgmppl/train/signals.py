@@ -11,7 +11,7 @@ from types import FrameType
 
 
 @dataclass
-class Request:
+class StopRequest:
     """The signal that came, 0 for none. Called, it says whether one came."""
 
     signal: int = 0
@@ -29,12 +29,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def requests_to_end() -> Iterator[Request]:
+def stop_requests() -> Iterator[StopRequest]:
     """Notes SIGINT and SIGTERM while the body runs, so that it can end where nothing is lost.
 
     A second Ctrl-C interrupts at once. Python lets only the main thread see signals: elsewhere none is noted.
     """
-    request = Request()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -53,8 +53,8 @@ def requests_to_end() -> Iterator[Request]:
 
 
 @contextmanager
-def interruptible(request: Request) -> Iterator[None]:
-    """SIGINT and SIGTERM end the body at once, and so does one that was noted before. Within `requests_to_end`.
+def interruptible(request: StopRequest) -> Iterator[None]:
+    """SIGINT and SIGTERM end the body at once, and so does one that was noted before. Within `stop_requests`.
 
     Raises:
         Interrupted: in the body, when a signal comes; not again while it is being left.

@@ -20,7 +20,7 @@ from dgmppl.cli import main
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.sweep import worker
 from dgmppl.sweep.study import Study
-from dgmppl.sweep.worker import Watch
+from dgmppl.sweep.worker import SweepCallbacks
 from dgmppl.train.runs import Run, load_run
 
 from .support import GAN, SPEC
@@ -208,7 +208,7 @@ def test_a_signal_ends_the_sweep_after_a_step(
         if len(calls) == 3:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(worker, "Watch", lambda *hooks: Watch(epoch=told))
+    monkeypatch.setattr(worker, "SweepCallbacks", lambda *hooks: SweepCallbacks(on_epoch=told))
     arguments = "small.dgm --over H=2..64 --set train.epochs=5 --trials 1 --out s"
     found, said = sweep(arguments, capsys, status=128 + number)
     assert [t["state"] for t in found["trials"]] == ["running"]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from dgmppl import pipeline
-from dgmppl.lifecycle import How, train_spec
+from dgmppl.lifecycle import ComputeOptions, train_spec
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS
 from dgmppl.train.folder import hold
 
@@ -189,7 +189,7 @@ def a_pickled_checkpoint(folder: Path, patch: pytest.MonkeyPatch) -> None:
 def a_checkpoint_of_another_model(folder: Path, patch: pytest.MonkeyPatch) -> None:
     spec = folder / "other.dgm"
     spec.write_text(VAE.replace("mlp[8](z)", "mlp[9](z)"))
-    train_spec(pipeline.read(spec, ("train.epochs=4",)), folder / "other", How("cpu"))
+    train_spec(pipeline.read(spec, ("train.epochs=4",)), folder / "other", ComputeOptions("cpu"))
     shutil.copyfile(folder / "other" / CHECKPOINT, folder / "stopped" / CHECKPOINT)
     shutil.rmtree(folder / "other")
 
@@ -198,14 +198,14 @@ def a_checkpoint_of_another_model(folder: Path, patch: pytest.MonkeyPatch) -> No
 def a_decay_cannot_be_lengthened(folder: Path, patch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(folder / "ended")
     checked = pipeline.read(folder / "vae.dgm", ("train.decay=cosine",))
-    train_spec(checked, folder / "ended", How("cpu"))
+    train_spec(checked, folder / "ended", ComputeOptions("cpu"))
 
 
 def of_a_file(folder: Path) -> None:
     (folder / "data").mkdir()
     np.savez(folder / "data" / "mine.npz", rows=np.eye(3)[np.arange(60) % 3])
     (folder / "mine.dgm").write_text(FROM_FILE)
-    train_spec(pipeline.read(folder / "mine.dgm"), folder / "mine", How("cpu"))
+    train_spec(pipeline.read(folder / "mine.dgm"), folder / "mine", ComputeOptions("cpu"))
 
 
 @case("train --resume mine --set train.epochs=2")

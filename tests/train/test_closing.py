@@ -11,7 +11,7 @@ import pytest
 from dgmppl import pipeline
 from dgmppl.cli import main
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
+from dgmppl.lifecycle import ComputeOptions, RunCallbacks, resume_run, train_spec
 from dgmppl.report.history import read_history
 from dgmppl.train.progress import show_progress
 from dgmppl.train.runs import load_run
@@ -29,7 +29,9 @@ class Killed(BaseException):
 
 def train(folder, text=VAE, name="run", **hooks):
     (folder / "model.dgm").write_text(text, encoding="utf-8")
-    return train_spec(pipeline.read(folder / "model.dgm"), folder / name, How("cpu"), Hooks(**hooks))[1]
+    return train_spec(pipeline.read(folder / "model.dgm"), folder / name, ComputeOptions("cpu"), RunCallbacks(**hooks))[
+        1
+    ]
 
 
 def record(run):
@@ -52,7 +54,7 @@ def whole(tmp_path_factory):
 
 def test_steps_are_told_with_their_progress(tmp_path):
     told = []
-    train(tmp_path, closing=lambda *step: told.append(step))
+    train(tmp_path, on_closing=lambda *step: told.append(step))
     assert list(dict.fromkeys(what for what, _, _ in told)) == STEPS
     for what in STEPS[:3]:
         done = [(done, total) for name, done, total in told if name == what]
@@ -66,12 +68,14 @@ def test_an_interrupted_closing_is_resumed(step, number, whole, tmp_path):
         if what == step:
             signal.raise_signal(number)
 
-    run = train(tmp_path, closing=closing)
+    run = train(tmp_path, on_closing=closing)
     assert (run.signal, run.record["state"], run.record["stopped"]) == (number, "interrupted", "epochs")
     assert record(run.path) == run.record
     assert load_run(run.path)[1].record["state"] == "interrupted"
     resumed = []
-    resume_run(run.path, hooks=Hooks(goes_on=lambda *where: resumed.append(where), epoch=resumed.append))
+    resume_run(
+        run.path, callbacks=RunCallbacks(on_resume=lambda *where: resumed.append(where), on_epoch=resumed.append)
+    )
     assert resumed == [(0, record(run.path)["steps"])], "no epoch is done again"
     assert content(run.path) == whole
 
@@ -83,7 +87,7 @@ def test_a_killed_closing_is_resumed(step, whole, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        train(tmp_path, closing=closing)
+        train(tmp_path, on_closing=closing)
     run = tmp_path / "run"
     assert read_history(run).state == "killed"
     # Once they are there, figures are safe.
@@ -138,7 +142,7 @@ def test_the_command_for_what_is_missing_works(tmp_path, monkeypatch):
     warned = []
     with monkeypatch.context() as patch:
         patch.setattr("dgmppl.closing.write_picture", lambda *_: 1 / 0)
-        run = train(tmp_path, CONDITIONAL_GAN, warn=warned.append)
+        run = train(tmp_path, CONDITIONAL_GAN, on_warning=warned.append)
     command = warned[0].help.split("`")[1].replace("VALUE", "1").split()
     assert command[0] == "dgmppl"
     assert "--set" in command
@@ -156,7 +160,7 @@ def test_events_and_graph_cost_no_fit(tmp_path, monkeypatch):
     monkeypatch.setattr("dgmppl.train.contents.picture.render", fail)
     monkeypatch.setattr("tensorboardX.event_file_writer.EventsWriter", no_events)
     warned = []
-    run = train(tmp_path, warn=warned.append)
+    run = train(tmp_path, on_warning=warned.append)
     assert run.record["state"] == "finished"
     assert [w.code for w in warned] == ["W627", "W627"]
     assert "graph.svg" in warned[0].headline
@@ -184,7 +188,7 @@ def test_the_time_told_is_the_time_of_all_sessions(tmp_path):
             signal.raise_signal(signal.SIGTERM)
 
     began = time.perf_counter()
-    first = train(tmp_path, step=step)
+    first = train(tmp_path, on_step=step)
     between = time.perf_counter()
     _, last = resume_run(first.path)
     ended = time.perf_counter()

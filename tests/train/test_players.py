@@ -12,10 +12,10 @@ from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from dgmppl.runtime import GenerativeModel, Player
 from dgmppl.train import flat
 from dgmppl.train.batches import MemoryExamples
-from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import Fitting
+from dgmppl.train.history import Callbacks
 from dgmppl.train.optimizers import build_optimizer
+from dgmppl.train.trainer import Trainer
 
 CPU = torch.device("cpu")
 STEPS = 6
@@ -83,9 +83,9 @@ def fitted(setting, grouped):
     model, x = made(grouped)
     settings = TrainSettings(epochs=STEPS, batch=len(x), optimizer=setting, clip=0.5)
     rows = MemoryExamples([x])
-    fitting = Fitting(model, rows, rows, settings, open_device("cpu"))
-    fitting.run(Watch())
-    return model, fitting
+    trainer = Trainer(model, rows, rows, settings, open_device("cpu"))
+    trainer.run(Callbacks())
+    return model, trainer
 
 
 @pytest.mark.parametrize("largest", [0, flat.LARGEST], ids=["apart", "as a vector"])
@@ -94,8 +94,8 @@ def fitted(setting, grouped):
 def test_weights_move_as_by_torch(name, grouped, largest, monkeypatch):
     monkeypatch.setattr(flat, "LARGEST", largest)
     setting = OptimizerSetting(name, 0.05, OPTIONS[name])
-    model, fitting = fitted(setting, grouped)
-    (player,) = fitting.players
+    model, trainer = fitted(setting, grouped)
+    (player,) = trainer.players
     assert len(player.moved) == ((2 if grouped else 1) if largest else 4)
     expected = by_torch(setting, grouped)
     for key, value in model.state_dict().items():
@@ -110,17 +110,17 @@ def test_every_optimiser_says_whether_it_is_elementwise():
 
 
 def test_an_optimiser_that_is_not_elementwise_has_its_weights_apart(monkeypatch):
-    monkeypatch.setattr("dgmppl.train.sides.ELEMENTWISE", frozenset())
-    _, fitting = fitted(OptimizerSetting("adam", 0.05), False)
-    assert len(fitting.players[0].moved) == 4
+    monkeypatch.setattr("dgmppl.train.players.ELEMENTWISE", frozenset())
+    _, trainer = fitted(OptimizerSetting("adam", 0.05), False)
+    assert len(trainer.players[0].moved) == 4
 
 
 def test_weights_of_two_types_stay_apart():
     model, _ = made()
     model.unread = nn.Parameter(torch.ones(3, dtype=torch.float64))
     rows = MemoryExamples([torch.zeros(4, 3)])
-    fitting = Fitting(model, rows, rows, TrainSettings(), open_device("cpu"))
-    assert len(fitting.players[0].moved) == 4
+    trainer = Trainer(model, rows, rows, TrainSettings(), open_device("cpu"))
+    assert len(trainer.players[0].moved) == 4
 
 
 class Shared(GenerativeModel):
@@ -146,7 +146,7 @@ def test_a_weight_of_two_players_is_moved_by_both():
     setting = OptimizerSetting("adam", 0.05)
     rows = MemoryExamples([x])
     settings = TrainSettings(epochs=STEPS, batch=8, optimizer=setting, adversary_optimizer=setting)
-    Fitting(model, rows, rows, settings, open_device("cpu")).run(Watch())
+    Trainer(model, rows, rows, settings, open_device("cpu")).run(Callbacks())
     players = plain.players()
     optimizers = [build_optimizer(setting, player.parameters) for player in players]
     for _ in range(STEPS):
@@ -168,17 +168,17 @@ def test_a_resumed_fit_has_the_same_bits(grouped, largest, monkeypatch):
     model, x = made(grouped)
     rows = MemoryExamples([x])
     settings = TrainSettings(epochs=STEPS, batch=len(x), optimizer=setting, clip=0.5)
-    first = Fitting(model, rows, rows, settings, open_device("cpu"))
+    first = Trainer(model, rows, rows, settings, open_device("cpu"))
     steps = Counter()
 
     def interrupted():
         steps["done"] += 1
         return steps["done"] == 3
 
-    assert first.run(Watch(interrupted=interrupted)).stopped == "interrupted"
+    assert first.run(Callbacks(should_stop=interrupted)).stopped == "interrupted"
     state = copy.deepcopy(first.state())
-    other = Fitting(made(grouped)[0], rows, rows, settings, open_device("cpu"))
+    other = Trainer(made(grouped)[0], rows, rows, settings, open_device("cpu"))
     other.restore(state)
-    other.run(Watch())
+    other.run(Callbacks())
     found = other.model.state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())

@@ -20,9 +20,9 @@ from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from dgmppl.runtime import Chain, GenerativeModel, Start
 from dgmppl.runtime.shards import Shard
 from dgmppl.train.batches import MemoryExamples
-from dgmppl.train.course import Watch
 from dgmppl.train.device import derived_seed, open_device, seeded
-from dgmppl.train.engine import Fitting
+from dgmppl.train.history import Callbacks
+from dgmppl.train.trainer import Trainer
 
 from .models import Gaussian, TinyGan, TinyVae
 from .specs import RBM
@@ -35,7 +35,9 @@ SETTINGS = TrainSettings(epochs=3, batch=50, optimizer=OptimizerSetting("adam", 
 def fit(model, rows, **settings):
     rows = MemoryExamples([rows])
     with seeded(0, CPU):
-        return Fitting(model, rows, rows, dataclasses.replace(SETTINGS, **settings), open_device("cpu")).run(Watch())
+        return Trainer(model, rows, rows, dataclasses.replace(SETTINGS, **settings), open_device("cpu")).run(
+            Callbacks()
+        )
 
 
 def noise(*shape):
@@ -98,7 +100,7 @@ def test_the_noise_of_a_run_does_not_depend_on_what_was_drawn_before():
         rows = MemoryExamples([noise(100)])
         settings = dataclasses.replace(SETTINGS, accumulate=2)
         with seeded(before, CPU):
-            Fitting(model, rows, rows, settings, open_device("cpu")).run(Watch())
+            Trainer(model, rows, rows, settings, open_device("cpu")).run(Callbacks())
         fits.append(torch.cat([drawn for _, drawn, _ in model.seen]))
     assert torch.equal(*fits)
 

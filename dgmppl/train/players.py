@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from dgmppl.catalogue.training import ELEMENTWISE
 from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import Player
-from dgmppl.train.course import State
 from dgmppl.train.flat import can_flatten, flatten
+from dgmppl.train.history import State
 from dgmppl.train.optimizers import build_optimizer
 from dgmppl.train.schedules import build_schedule
 

@@ -22,11 +22,11 @@ from dgmppl.source import Span
 from dgmppl.train import failures
 from dgmppl.train.averaging import averaged_model
 from dgmppl.train.batches import Examples, MemoryExamples, batches_of, with_next
-from dgmppl.train.course import Epoch, Fit, State, Totals, Watch
 from dgmppl.train.device import derived_seed, open_device, random_states, restore_random, seeded
 from dgmppl.train.figures import evaluate_figures
+from dgmppl.train.history import Callbacks, Epoch, FitResult, State, Totals
+from dgmppl.train.players import PlayerState, trainable_groups
 from dgmppl.train.processes import Processes
-from dgmppl.train.sides import PlayerState, trainable_groups
 
 Spans = Mapping[str, Span]
 
@@ -38,20 +38,20 @@ def fit(
     settings: TrainSettings,
     report: Callable[[Epoch], None] = lambda epoch: None,
     spans: Spans | None = None,
-) -> Fit:
-    """Fits a model in place, on the device where it is, and leaves it with its best weights; see `Fitting`.
+) -> FitResult:
+    """Fits a model in place, on the device where it is, and leaves it with its best weights; see `Trainer`.
 
     Args:
         train, validation: the tensors `model.data`, each (rows, ...).
         report: called after each epoch.
     """
     rows = [data if not isinstance(data, Sequence) else MemoryExamples(data) for data in (train, validation)]
-    fitting = Fitting(model, rows[0], rows[1], settings, open_device(model.device.type), spans)
-    return fitting.run(Watch(epoch=report))
+    trainer = Trainer(model, rows[0], rows[1], settings, open_device(model.device.type), spans)
+    return trainer.run(Callbacks(on_epoch=report))
 
 
-class Fitting:
-    """A fit in progress, which can be stopped after any step, kept, and gone on with to the same bits.
+class Trainer:
+    """The trainer of a model: a fit that can be stopped after any step, kept, and resumed to the same bits.
 
     Batches are drawn in an order that `settings.seed` fixes; the noise of the losses comes from torch's
     global generators, which the caller seeds. After each epoch the figure `model.criterion` is averaged over
@@ -109,8 +109,8 @@ class Fitting:
         self.stopped = self._ended()
         self.terms: dict[str, Tensor] = {}
 
-    def run(self, watch: Watch) -> Fit:
-        """Goes on until the fit ends or is interrupted, and leaves the model with its best weights.
+    def run(self, callbacks: Callbacks) -> FitResult:
+        """Trains until the fit ends or is interrupted, and leaves the model with its best weights.
 
         Raises:
             SpecError: when a loss or, throughout, the criterion is not finite; `failures.NotFinite` has the batch.
@@ -122,34 +122,36 @@ class Fitting:
             while not self.stopped:
                 started = time.perf_counter()
                 self.order.set_state(self.order_state)
-                batches = with_next(batches_of(self.train, self.order, self.settings.batch), self._reach())
+                batches = with_next(batches_of(self.train, self.order, self.settings.batch), self._lookahead())
                 for group in islice(batches, self.position, None):
-                    interrupted, due = self._step(group, watch.interrupted(), time.monotonic() - saved >= watch.every)
-                    watch.step(self.position, self.batches, len(self.epochs) + 1)
+                    interrupted, due = self._step(
+                        group, callbacks.should_stop(), time.monotonic() - saved >= callbacks.checkpoint_every
+                    )
+                    callbacks.on_step(self.position, self.batches, len(self.epochs) + 1)
                     if interrupted or due:
                         self.seconds += time.perf_counter() - started
                         started = time.perf_counter()
-                        self._keep(watch)
+                        self._checkpoint(callbacks)
                         saved = time.monotonic()
                     if interrupted:
                         return self._result("interrupted")
                 self.seconds += time.perf_counter() - started
                 self._end_epoch()
-                watch.epoch(self.epochs[-1])
+                callbacks.on_epoch(self.epochs[-1])
             if self.epochs and self.best_epoch == 0:
                 raise failures.never_finite(self.model.criterion or "", self.epochs[-1].validation)
-            self._keep(watch)
+            self._checkpoint(callbacks)
         finally:
             self.model.observer = None
         return self._result(self.stopped)
 
-    def _result(self, stopped: str) -> Fit:
+    def _result(self, stopped: str) -> FitResult:
         if self.best_weights is not None:
             self.model.load_state_dict(self.best_weights)
         self.model.eval()
-        return Fit(tuple(self.epochs), self.steps, self.best_epoch, stopped)
+        return FitResult(tuple(self.epochs), self.steps, self.best_epoch, stopped)
 
-    def _reach(self) -> int:
+    def _lookahead(self) -> int:
         """Batches that a step looks at: where the adversary takes several steps for one of the model's, each is on
         another batch (Goodfellow et al., 2014, Algorithm 1; Arjovsky et al., 2017, Algorithm 1), those that come
         next in the epoch's order.
@@ -161,12 +163,12 @@ class Fitting:
         for number, player in enumerate(self.players):
             for k, index in enumerate(group[: player.steps]):
                 noise = (self.steps, number, k)
-                interrupted, due = self._move(player, index, noise, interrupted, due)
+                interrupted, due = self._step_player(player, index, noise, interrupted, due)
         self.position += 1
         self.steps += 1
         return interrupted, due
 
-    def _move(
+    def _step_player(
         self, state: PlayerState, index: Tensor, noise: tuple[int, ...], interrupted: bool, due: bool
     ) -> tuple[bool, bool]:
         """One step of a player on the rows `index`; `noise` tells the step from all others."""
@@ -259,8 +261,8 @@ class Fitting:
         if self.processes.count > 1 and totals.terms:
             totals.terms, totals.term_rows = self.processes.add_terms(totals.terms, totals.term_rows)
         losses, terms = totals.means()
-        judged = self._judged()
-        validated = {name: e.mean for name, e in evaluate_figures(judged, self.validation).items()}
+        evaluated = self._evaluated()
+        validated = {name: e.mean for name, e in evaluate_figures(evaluated, self.validation).items()}
         validated = self.processes.share(validated, 0)
         criterion = self.model.criterion
         value = validated[criterion] if criterion else 0.0
@@ -270,7 +272,7 @@ class Fitting:
             self.best, self.best_epoch = value, number
             # Without a criterion the last weights are kept, which are there anyway unless they are averaged.
             kept = criterion is not None or self.average is not None
-            self.best_weights = _copy_weights(judged) if kept else None
+            self.best_weights = _copy_weights(evaluated) if kept else None
         # Unless they are averaged, the best weights so far are the present ones, and never changed in place.
         fresh = self.best_weights if better and self.average is None else None
         self.finite_weights = fresh or _copy_weights(self.model)
@@ -288,7 +290,7 @@ class Fitting:
             return "patience"
         return "epochs" if number >= self.settings.epochs else ""
 
-    def _judged(self) -> GenerativeModel:
+    def _evaluated(self) -> GenerativeModel:
         """The model that is validated: the one with averaged weights where they are averaged."""
         if self.average is None:
             return self.model
@@ -300,15 +302,15 @@ class Fitting:
         names = [p.player.name for p in self.players]
         return Totals(dict.fromkeys(names, 0.0), dict.fromkeys(names, 0))
 
-    def _keep(self, watch: Watch) -> None:
+    def _checkpoint(self, callbacks: Callbacks) -> None:
         self.processes.gather_chains(self.chains)
         self.finite_weights = _copy_weights(self.model)
         state = self.state()
         if self.processes.rank == 0:
-            watch.keep(state)
+            callbacks.on_checkpoint(state)
 
     def state(self) -> State:
-        """All that going on depends on, as nested dicts and lists of tensors, numbers and texts.
+        """All that resuming depends on, as nested dicts and lists of tensors, numbers and texts.
 
         The tensors are the fit's own, which moves on: they are to be written down, or copied, at once.
         """
