@@ -128,8 +128,8 @@ CODES: dict[str, Code] = {
     "E622": Code(
         "process that is gone",
         "One of the processes that share a fit has ended, so that the others cannot continue.",
-        "What that process printed says why, unless it was killed. `dgmppl train --resume RUN` resumes the run from its "
-        "last checkpoint.",
+        "What that process printed says why, unless it was killed. `dgmppl train --resume RUN` resumes the run from "
+        "its last checkpoint.",
         "",
         "",
     ),
