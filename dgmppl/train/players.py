@@ -37,7 +37,7 @@ class PlayerState:
         self, player: Player, settings: TrainSettings, batches: int, shared: Collection[int] = frozenset()
     ) -> None:
         self.player = player
-        adversary = player.name == "adversary"
+        adversary = player.adversary
         setting = (settings.adversary_optimizer if adversary else None) or settings.optimizer
         self.steps = settings.adversary_steps if adversary else 1
         groups = trainable_groups(player)

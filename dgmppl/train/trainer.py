@@ -189,7 +189,7 @@ class Trainer:
         self.precision.optimizer_step(state.optimizer)
         if state.schedule is not None:
             state.schedule.step()
-        if self.average is not None and player.name == "model":
+        if self.average is not None and not player.adversary:
             self.average.update_parameters(self.model)
         self.totals.losses[player.name] += value * len(index)
         self.totals.rows[player.name] += len(index)

@@ -134,7 +134,7 @@ class Shared(GenerativeModel):
 
     def players(self):
         return (
-            Player("adversary", lambda x: (self.body * self.one * x - 1).square().mean(), [self.body, self.one]),
+            Player("adversary", lambda x: (self.body * self.one * x - 1).square().mean(), [self.body, self.one], True),
             Player("model", lambda x: (self.body * self.two * x + 2).square().mean(), [self.body, self.two]),
         )
 
