@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgmppl.runtime.parts import current_part, rows_of
+from dgmppl.runtime.shards import Shard
 
 _FLIPPED = 8
 
@@ -64,7 +64,12 @@ class Chain(nn.Module):
         starts: one for each variable of the state.
         steps: sweeps a call.
         chains: how many persistent chains there are.
+
+    ``shard`` says which of the persistent chains a call moves: all of them, unless several processes, or several
+    microbatches, compute a step together.
     """
+
+    shard = Shard()
 
     def __init__(
         self,
@@ -87,10 +92,7 @@ class Chain(nn.Module):
 
     @torch.no_grad()
     def forward(self, sweep: Sweep, *data: Tensor) -> tuple[Tensor, ...]:
-        """The state after ``steps`` sweeps; data, ``(n, ...)`` each, is where it starts if nothing else is.
-
-        For a part of a batch (see ``dgmppl.runtime.parts``) its share of the persistent chains moves.
-        """
+        """The state after ``steps`` sweeps; data, ``(n, ...)`` each, is where it starts if nothing else is."""
         if not self.persistent:
             state = data if self.from_data else tuple(s.draw(len(data[0]), data[0]) for s in self.starts)
             for _ in range(self.steps):
@@ -98,16 +100,20 @@ class Chain(nn.Module):
             self._verify(state, data)
             return state
         kept = self.states()
-        part = current_part()
-        own = slice(None) if part is None else part.of(len(kept[0]))
-        with rows_of(len(kept[0])):
-            state = self._renewed(tuple(value[own] for value in kept))
-            for _ in range(self.steps):
-                state = sweep(*state)
+        rows = self.shard.rows(len(kept[0]))
+        if rows.start == rows.stop:
+            # There are more shards than chains. A negative phase needs one: it looks at another shard's.
+            near = min(rows.start, len(kept[0]) - 1)
+            state = tuple(value[near : near + 1].clone() for value in kept)
+        else:
+            state = tuple(value[rows] for value in kept)
+        state = self._renewed(state)
+        for _ in range(self.steps):
+            state = sweep(*state)
         self._verify(state, data)
-        if self.training:
+        if self.training and rows.start < rows.stop:
             for old, value in zip(kept, state, strict=True):
-                old[own] = value
+                old[rows] = value
         return state
 
     def states(self) -> tuple[Tensor, ...]:

@@ -23,11 +23,15 @@ _OF_ROWS = ("terms", "loss", "figures", "elbo", "log_prob", "infer", "reconstruc
 
 @dataclass(frozen=True)
 class Player:
-    """One side of a fit: a loss to descend and the parameters it moves, with an optimiser of their own."""
+    """A loss to descend and the parameters that it moves, with an optimiser of their own.
+
+    `parameters` are parameters or groups of them with options, as torch's optimisers take them:
+    ``[{"params": weights, "weight_decay": 0.01}, {"params": biases, "weight_decay": 0.0}]``.
+    """
 
     name: str
     loss: Callable[..., Tensor]
-    parameters: list[nn.Parameter]
+    parameters: list[nn.Parameter] | list[dict[str, Any]]
     adversary: bool = False
     """Whether it plays against the model: it has the optimiser and the steps that are set for adversaries."""
 

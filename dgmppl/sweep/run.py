@@ -82,7 +82,7 @@ def check_sweep(
 
 
 def open_sweep(wanted: Wanted, out: Path, storage: str = "") -> Study:
-    """The folder and the study of a sweep, begun or gone on with.
+    """The folder and the study of a sweep, begun or resumed.
 
     Raises:
         SpecError: E727 to E730 when the folder or the database is not this sweep's, E607 when it cannot be written.

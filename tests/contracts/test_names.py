@@ -98,7 +98,6 @@ q(v | x) = Normal(w(x))
 UNUSED = {
     "gibbs",
     "log_mean_exp",
-    "part_of_batch",
     "to_event",
     "ACTIVATIONS",
 }  # of the runtime; emitted source has no use for them
