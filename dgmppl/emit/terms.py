@@ -117,10 +117,6 @@ def _reads(graph: Graph, plan: Plan, term: Term) -> set[str]:
 
 def _write_bound(writer: Writer, graph: Graph, plan: Plan, arguments: str) -> None:
     given = ", ".join(v.ident for v in graph.data)
-    with writer.method(
-        f"elbo(self{arguments}) -> Tensor",
-        f"The importance-weighted bound with {plan.importance} samples (Burda et al., 2016), nats.",
-    ):
-        writer.line(f"return {writer.use('importance_bound')}(self.terms, {plan.importance}, {given})")
-    with writer.method(f"loss(self{arguments}) -> Tensor", "Minus the bound, averaged over the batch."):
-        writer.line(f"return -self.elbo({given}).mean()")
+    doc = f"Minus the importance-weighted bound with {plan.importance} samples (Burda et al., 2016), batch mean, nats."
+    with writer.method(f"loss(self{arguments}) -> Tensor", doc):
+        writer.line(f"return -{writer.use('importance_bound')}(self.terms, {plan.importance}, {given}).mean()")

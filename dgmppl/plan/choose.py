@@ -14,6 +14,7 @@ from dgmppl.graph.values import variables
 from dgmppl.plan import wording
 from dgmppl.plan.eliminate import Elimination, closed_form, eliminate, invert
 from dgmppl.plan.energy import choose_sampler
+from dgmppl.plan.figures import choose_figures, criterion_of
 from dgmppl.plan.games import choose_games
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import (
@@ -99,6 +100,7 @@ def _choose(
     objective = wording.describe_objective(scope, graph, elimination, terms, energy, games, closed, why, importance)
     verify_asked(scope, objective.name, asked, elimination, energy, games, terms)
     generate = choose_generation(scope, graph, energy)
+    figures = choose_figures(graph, elimination, energy, objective.kind, importance)
     return Plan(
         model=graph.name,
         source=graph.source.name,
@@ -110,7 +112,8 @@ def _choose(
         conditions=graph.conditions,
         energy=energy,
         games=games,
-        criterion=_criterion(objective.kind, energy),
+        figures=figures,
+        criterion=criterion_of(figures),
         settings=settings,
         importance=importance,
         derived=derived,
@@ -176,14 +179,3 @@ def _settle(scope: Scope, graph: Graph, elimination: Elimination, energy: Energy
             why = f"{name} is latent in the energy and cannot be summed out: it is drawn with the data held fixed"
             line = scope.source.position(graph.energy.span.start)[0]
             elimination.add(Settle(name, Reason(why, line)))
-
-
-def _criterion(kind: str, energy: EnergyPlan | None) -> str | None:
-    """The figure that says which epoch was best, or None where nothing comparable can be computed."""
-    if energy is None:
-        return kind or None
-    if energy.enumerated is not None:
-        return f"log p({energy.enumerated} | {', '.join(energy.state)})"
-    if kind:
-        return kind
-    return "pseudo-likelihood" if energy.pseudo else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dgmppl.catalogue.figures import Figure
 from dgmppl.graph.polynomial import Polynomial
 from dgmppl.plan.settings import TrainSettings
 from dgmppl.plan.structure import Structure
@@ -235,7 +236,10 @@ class Objective:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compute to fit (`steps`, `terms`, `games`) and to sample (`generate`), and how to fit."""
+    """What to compute to fit (`steps`, `terms`, `games`) and to sample (`generate`), and how to fit.
+
+    `figures` are those that the emitted class gives of each row; `criterion` names the one that chooses the epoch.
+    """
 
     model: str
     source: str
@@ -247,6 +251,7 @@ class Plan:
     conditions: tuple[str, ...]
     energy: EnergyPlan | None
     games: tuple[GamePlan, ...]
+    figures: tuple[Figure, ...]
     criterion: str | None
     settings: TrainSettings
     importance: int = 1

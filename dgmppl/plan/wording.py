@@ -9,6 +9,7 @@ from dgmppl.graph.scope import Scope
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Autoregressive
 from dgmppl.plan.eliminate import Elimination
+from dgmppl.plan.figures import quantity
 from dgmppl.plan.nodes import (
     Dequantise,
     Draw,
@@ -114,13 +115,7 @@ def describe_objective(
     implicit = [d.variable for d in elimination.implicit]
     replaced = [h for h in drawn if any(h in _arguments(graph, g) for g in games)]
     seen = ", ".join(v.name for v in graph.data if v.name not in (*graph.conditions, *implicit))
-    # What a game generates has no density of its own, but others may depend on it.
-    read = [v for v in implicit if any(f.side == "p" and v in graph.roots(f.parents) for f in graph.factors)]
-    given = ", ".join((*graph.conditions, *read))
-    target = f"log p({seen}{' | ' + given if given else ''})"
-    if graph.partial:
-        names = ", ".join(v.name for v in graph.partial)
-        target += f" without {names} where {'it is' if len(graph.partial) == 1 else 'they are'} missing"
+    target = quantity(graph, elimination)
     parts: list[str] = []
     kind = ""
     scored = any(isinstance(t, (LogProb, LogDet, MinusKL, MinusLogProb)) for t in terms)

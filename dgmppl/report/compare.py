@@ -135,12 +135,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _remarks(runs: Mapping[str, History]) -> Iterator[str]:
     """What a reader must know before they compare."""
-    criteria = {run.text("criterion", default="none") for run in runs.values()}
-    if len(criteria) > 1:
-        yield (
-            f"The runs have different criteria ({', '.join(sorted(criteria))}): figures of different names do not "
-            "compare, and an elbo is only a lower bound on what a log_prob is."
-        )
+    yield from _different_figures(runs)
     prints = {run.text("data", "fingerprint") for run in runs.values()} - {""}
     if len(prints) > 1:
         yield "The runs were fitted to different data or splits, so their figures are about different rows."
@@ -151,6 +146,32 @@ def _remarks(runs: Mapping[str, History]) -> Iterator[str]:
             yield f"{key} has no figures: `dgmppl evaluate {run.path}` measures its samples."
         if not run.lines:
             yield f"{key} has no metrics, so it has no curves."
+
+
+def _different_figures(runs: Mapping[str, History]) -> Iterator[str]:
+    """Criteria that are told from each other, and figures of one name that are of two quantities."""
+    names = {key: run.text("criterion", default="none") for key, run in runs.items()}
+    if len(set(names.values())) > 1:
+        yield f"The runs have different criteria ({', '.join(sorted(set(names.values())))}): {_relation(runs, names)}."
+    for name in dict.fromkeys(name for run in runs.values() for name in run.about):
+        of: dict[str, list[str]] = {}
+        for key, run in runs.items():
+            if name in run.about:
+                of.setdefault(run.about[name].quantity, []).append(key)
+        if len(of) > 1:
+            said = "; ".join(f"{quantity} in {', '.join(keys)}" for quantity, keys in of.items())
+            yield f"{name} is not of the same quantity in all runs, and does not compare: {said}."
+
+
+def _relation(runs: Mapping[str, History], names: Mapping[str, str]) -> str:
+    """How criteria of different names stand to each other."""
+    found = {names[key]: run.about[names[key]] for key, run in runs.items() if names[key] in run.about}
+    figures = list(found.values())
+    if len(figures) < 2 or len(found) < len(set(names.values())):
+        return "figures of different names do not compare"
+    if not all(figures[0].comparable(other) for other in figures):
+        return "they are " + ", ".join(f"{f.name} {f.estimates}" for f in figures) + ", which do not compare"
+    return "they compare as " + ", ".join(f"{f.name}, {f.estimates}" for f in figures)
 
 
 def write_comparison(found: Comparison, out: Path) -> None:

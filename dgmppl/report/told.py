@@ -14,13 +14,12 @@ from dgmppl.graph import picture
 from dgmppl.graph.nodes import DataSource
 from dgmppl.graph.supports import number_text
 from dgmppl.plan.explain import reason_text, step_text
-from dgmppl.plan.nodes import Plan
+from dgmppl.plan.figures import likelihood_of
 from dgmppl.report.charts import line_chart, mean_and_error, number
-from dgmppl.report.evaluate import Figure, measure, with_units
+from dgmppl.report.evaluate import Measured, described, measure
 from dgmppl.report.html import Html, escape, figure, image, join, pairs, table, tag
 from dgmppl.report.maths import formula
 from dgmppl.report.source import Report
-from dgmppl.report.units import BITS, likelihood
 from dgmppl.train.batches import open_examples
 from dgmppl.train.figures import Estimate
 
@@ -46,12 +45,11 @@ def head(report: Report) -> Html:
 
 def _tiles(report: Report) -> Iterator[tuple[str, str]]:
     history, plan = report.history, report.plan
-    for name, found in with_units(history.figures.get("test", {}), report.graph, plan).items():
-        if name in (plan.criterion, BITS):
-            yield (
-                f"{name}, test rows" if found.unit == name else f"{name}, test rows ({found.unit})",
-                number(found.estimate.mean),
-            )
+    for name, found in described(history.figures.get("test", {}), report.graph, plan).items():
+        figure = found.figure
+        if name == plan.criterion or figure.kind == "bits":
+            unit = "" if figure.names_unit else f" ({figure.unit})"
+            yield f"{name}, test rows{unit}", number(found.estimate.mean)
     epochs, best = history.text("epochs", default=str(len(history.lines))), history.text("best_epoch")
     yield ("best epoch", f"{best} of {epochs}") if best and plan.criterion else ("epochs", epochs)
     yield "time", duration(history.number("seconds") or sum(e.seconds for e in history.lines if e.seconds > 0))
@@ -64,18 +62,18 @@ def _tiles(report: Report) -> Iterator[tuple[str, str]]:
 def figures(report: Report) -> Html | None:
     """The figures of each split, and what the units are."""
     rows: list[tuple[object, ...]] = []
-    found = report.history.figures
-    for split, of in found.items():
-        rows += [_figure_row(split, name, f) for name, f in with_units(of, report.graph, report.plan).items()]
-    notes = _notes(report.plan, {str(row[1]) for row in rows})
+    notes: dict[str, None] = {}
+    for split, of in report.history.figures.items():
+        for found in described(of, report.graph, report.plan).values():
+            rows.append(_figure_row(split, found))
+            notes |= {found.figure.note: None} if found.figure.note else {}
     measured = _measures(report)
-    rows += [_figure_row("test", name, f) for name, f in measured.items()]
+    for found in measured.values():
+        rows.append(_figure_row("test", found))
+        notes |= {found.figure.note: None}
     if measured:
-        over = next(iter(measured.values())).over
-        notes.append(
-            f"mmd2, precision and recall compare samples of the model with the test rows: means over {over}, with "
-            "the standard error of that mean. Precision and recall are better when larger, mmd2 when closer to 0."
-        )
+        names, over = ", ".join(measured), next(iter(measured.values())).over
+        notes |= {f"{names} are means over {over} with the standard error of that mean, against the test rows.": None}
     if not rows:
         why = "The figures come with the end of the run." if report.history.state in _UNENDED else "There are none."
         return tag("p", why, class_="note")
@@ -83,32 +81,15 @@ def figures(report: Report) -> Html | None:
     return join([table(columns, rows, numbers=(2, 3, 5)), *(tag("p", note, class_="note") for note in notes)])
 
 
-def _figure_row(split: str, name: str, found: Figure) -> tuple[object, ...]:
+def _figure_row(split: str, found: Measured) -> tuple[object, ...]:
     e: Estimate = found.estimate
-    return split, name, *mean_and_error(e.mean, e.standard_error), found.unit, f"{e.rows:,}"
+    return split, found.figure.name, *mean_and_error(e.mean, e.standard_error), found.unit, f"{e.rows:,}"
 
 
-def _notes(plan: Plan, names: set[str]) -> list[str]:
-    known = likelihood(plan)
-    notes: list[str] = []
-    if known == "elbo" and known in names:
-        notes.append(
-            "The elbo is a lower bound on the log-likelihood, in nats an example: more is better, and the "
-            "log-likelihood itself is at least as large."
-        )
-    if known == "log_prob" and known in names:
-        notes.append("log_prob is the exact log-likelihood, in nats an example: more is better.")
-    if BITS in names:
-        notes.append("Bits per dimension are −nats / (D ln 2) for D discrete values an example: less is better.")
-    if "pseudo-likelihood" in names:
-        notes.append("The pseudo-likelihood scores each element given all others; it is no likelihood of the whole.")
-    return notes
-
-
-def _measures(report: Report) -> dict[str, Figure]:
+def _measures(report: Report) -> dict[str, Measured]:
     """Measures where there is no likelihood and samples are cheap: an energy's come from a long chain."""
     model, plan = report.model, report.plan
-    if model is None or report.splits is None or likelihood(plan) is not None or plan.energy is not None:
+    if model is None or report.splits is None or likelihood_of(plan) is not None or plan.energy is not None:
         return {}
     return measure(model, report.graph, open_examples(report.splits.test, model.data, model.device))
 

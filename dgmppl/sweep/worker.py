@@ -11,8 +11,8 @@ from dgmppl import pipeline
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
 from dgmppl.pipeline import Checked
-from dgmppl.sweep.figures import figure_of
 from dgmppl.sweep.study import Study, Trial
+from dgmppl.sweep.values import value_of
 from dgmppl.train.contents import parts
 from dgmppl.train.course import Epoch
 from dgmppl.train.runs import Run
@@ -86,7 +86,7 @@ def _run_trial(study: Study, trial: Trial, spec: Path, device: str, watch: Watch
     def report(epoch: Epoch) -> None:
         nonlocal pruned
         watch.epoch(trial, epoch)
-        found = epoch.validation.get(study.folder.search.figure)
+        found = epoch.validation.get(study.figure.name)
         if found is not None:
             pruned = study.report(trial, epoch.number, found)
 
@@ -99,7 +99,7 @@ def _run_trial(study: Study, trial: Trial, spec: Path, device: str, watch: Watch
             study.prune(trial)
             watch.ends(trial, "pruned", None, "")
             return None
-        value = figure_of(run, study.folder.search.figure)
+        value = value_of(run, study.figure)
     except SpecError as error:
         failed = error.diagnostics[0]
         if not _is_of_values(failed):

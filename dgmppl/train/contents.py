@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl import pipeline
+from dgmppl.catalogue.figures import as_data
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph import picture
@@ -68,6 +69,7 @@ def start_record(
         **how,
         "weights": sum(p.numel() for p in model.parameters()),
         "criterion": model.criterion,
+        "about_figures": as_data(plan.figures),
         "versions": _versions(),
     }
 
