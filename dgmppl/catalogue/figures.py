@@ -24,7 +24,8 @@ class Kind:
         relation: how it stands to its quantity: "exact", a "lower bound", or an "estimate" of it.
         scores: "row": each row has one, and the figure is their mean; "sample": a set of samples has one.
         likelihood: whether it is a log-likelihood of the data, or a bound on it.
-        note: a sentence for those who read it, without its end.
+        note: what it is, for those who read it.
+        called: a name that a figure of the kind has, as docs show it.
     """
 
     unit: str
@@ -33,16 +34,18 @@ class Kind:
     scores: str = "row"
     likelihood: bool = False
     note: str = ""
+    called: str = ""
 
 
 KINDS: Mapping[str, Kind] = {
-    "log_prob": Kind(NATS, "higher", "exact", likelihood=True, note="the exact log-likelihood"),
+    "log_prob": Kind(NATS, "higher", "exact", likelihood=True, note="the exact log-likelihood", called="log_prob"),
     "elbo": Kind(
         NATS,
         "higher",
         "lower bound",
         likelihood=True,
         note="a lower bound on the log-likelihood, which is at least as large",
+        called="elbo",
     ),
     "iwae": Kind(
         NATS,
@@ -50,17 +53,32 @@ KINDS: Mapping[str, Kind] = {
         "lower bound",
         likelihood=True,
         note="the importance-weighted bound (Burda et al., 2016), which rises to the log-likelihood with its samples",
+        called="iwae(10)",
     ),
-    "conditional": Kind(NATS, "higher", "exact", note="the exact log-probability of one variable given the others"),
+    "conditional": Kind(
+        NATS,
+        "higher",
+        "exact",
+        note="the exact log-probability of one variable given the others",
+        called="log p(y | x)",
+    ),
     "pseudo_likelihood": Kind(
         NATS,
         "higher",
         "exact",
         note="the score of each element given all others (Besag, 1975), which is no likelihood of the whole",
+        called="pseudo-likelihood",
     ),
-    "error": Kind("share of rows", "lower", "exact", note="the share of rows whose most probable value is another"),
+    "error": Kind(
+        "share of rows", "lower", "exact", note="the share of rows whose most probable value is another", called="error"
+    ),
     "bits": Kind(
-        BITS, "lower", "exact", likelihood=True, note="−nats / (D ln 2) for the D discrete values of an example"
+        BITS,
+        "lower",
+        "exact",
+        likelihood=True,
+        note="−nats / (D ln 2) for the D discrete values of an example",
+        called="bits per dimension",
     ),
     "mmd2": Kind(
         "squared MMD",
@@ -68,6 +86,7 @@ KINDS: Mapping[str, Kind] = {
         "estimate",
         "sample",
         note="the squared maximum mean discrepancy of samples and rows (Gretton et al., 2012), 0 where they agree",
+        called="mmd2",
     ),
     "precision": Kind(
         "share of samples",
@@ -75,6 +94,7 @@ KINDS: Mapping[str, Kind] = {
         "estimate",
         "sample",
         note="the share of samples that lie where the rows are (Kynkäänniemi et al., 2019)",
+        called="precision",
     ),
     "recall": Kind(
         "share of rows",
@@ -82,6 +102,7 @@ KINDS: Mapping[str, Kind] = {
         "estimate",
         "sample",
         note="the share of rows that lie where the samples are (Kynkäänniemi et al., 2019)",
+        called="recall",
     ),
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, UNBOUNDED_ONLY, Distribution
+from dgmppl.catalogue.figures import KINDS
 from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.catalogue import DATASETS
 
@@ -83,6 +84,14 @@ def formats() -> str:
     return "\n".join(rows) + "\n"
 
 
+def figures() -> str:
+    rows = ["| figure | what it is | unit | better |", "|---|---|---|---|"]
+    for kind in KINDS.values():
+        name = kind.called.replace("|", "\\|")
+        rows.append(f"| `{name}` | {kind.note} | {kind.unit} | {kind.better} |")
+    return "\n".join(rows) + "\n"
+
+
 def modules() -> str:
     rows = ["| module | what it is |", "|---|---|"]
     for path in sorted(PACKAGE.rglob("*.py"), key=lambda p: (p.parent, p.name)):
@@ -92,7 +101,13 @@ def modules() -> str:
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"distributions": distributions, "datasets": datasets, "formats": formats, "modules": modules}
+TABLES = {
+    "distributions": distributions,
+    "datasets": datasets,
+    "formats": formats,
+    "figures": figures,
+    "modules": modules,
+}
 
 
 def updated(page: str) -> str:

@@ -28,7 +28,7 @@ E(x, y) = -mlp[16](x)[y] + sum(x ^ 2) / 2
 train { epochs = 1 }
 """
 WEIGHED = SPECS["vae"].replace("epochs = 2", "epochs = 2, objective = iwae(4)")
-FLOW = SPECS["flow"].replace("real[2] from moons.point", "real[2] from moons.point\nobserved y : categorical(2) from moons.label")
+FLOW = SPECS["flow"].replace("latent", "observed y : categorical(2) from moons.label\nlatent", 1)
 
 
 def plan_of(text):
