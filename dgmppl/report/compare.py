@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.report.charts import Points, legend, line_chart, mean_and_error
+from dgmppl.report.charts import legend, line_chart, mean_and_error
 from dgmppl.report.history import History, read_history
 from dgmppl.report.html import Html, join, table, tag
 from dgmppl.report.told import TITLES, duration, flat, thousands
 from dgmppl.train.figures import Estimate
+from dgmppl.train.plots import Points, draw_lines, literal, render
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".html", ".png")
@@ -248,34 +251,25 @@ def _title(group: str, name: str) -> str:
 
 def _picture(found: Comparison) -> bytes:
     """The curves as a PNG, a panel for each number."""
-    from matplotlib.figure import Figure
-
     series = list(found.series())
     columns = min(3, max(1, len(series)))
     rows = max(1, math.ceil(len(series) / columns))
-    figure = Figure(figsize=(4.2 * columns, 3.0 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    # The series first: the other way round zip takes a panel more than it has series for.
-    for (group, name, courses), axes in zip(series, panels):
-        for k, key in enumerate(found.runs):
-            points = courses.get(key, [])
-            axes.plot([x for x, _ in points], [y for _, y in points], color=f"C{k % 10}", label=_literal(key))
-        axes.set_title(_literal(_title(group, name)), fontsize=9)
-        axes.set_xlabel("epoch", fontsize=8)
-    for axes in panels:
-        axes.set_visible(False)
-    if series:
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=4)
-    else:
-        figure.text(0.5, 0.5, "no run has metrics", ha="center")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=120)
-    return file.getvalue()
 
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(rows, columns, squeeze=False).flat
+        # The series first: the other way round zip takes a panel more than it has series for.
+        for (group, name, courses), axes in zip(series, panels):
+            draw_lines(axes, {key: courses.get(key, []) for key in found.runs})
+            axes.set_title(literal(_title(group, name)))
+            axes.set_xlabel("epoch")
+        for axes in panels:
+            axes.set_visible(False)
+        if series:
+            figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        else:
+            figure.text(0.5, 0.5, "no run has metrics", ha="center")
 
-def _literal(text: str) -> str:
-    """Text that matplotlib neither reads as maths nor hides."""
-    return text.replace("$", r"\$").lstrip("_") or "-"
+    return render(draw, 4.2 * columns, 3.0 * rows)
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:

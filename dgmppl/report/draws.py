@@ -144,18 +144,22 @@ def latent_map(report: Report) -> Html | None:
 
 def plane(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:
     """Points (n, 2) for rows (n, d), and how they were made: two as they are, more by their principal components."""
+    values = np.asarray(values, dtype=np.float64)  # squares of large numbers in single precision are infinite
     if values.shape[1] == 2:
         return values, ""
     if values.shape[1] == 1:
-        spread = np.random.default_rng(0).uniform(-0.5, 0.5, len(values)) * (values.std() or 1.0)
+        found = values[np.isfinite(values)]
+        spread = np.random.default_rng(0).uniform(-0.5, 0.5, len(values)) * ((found.std() if found.size else 0) or 1.0)
         return np.stack([values[:, 0], spread], axis=1), "; up and down means nothing"
     finite = np.isfinite(values).all(axis=1)
-    if finite.sum() < 2:
-        return np.full((len(values), 2), np.nan), ""
+    if finite.sum() < 2 or not np.ptp(values[finite], axis=0).any():
+        # There are no components of a single point.
+        return values[:, :2], "; the first two of its numbers"
     from sklearn.decomposition import PCA
 
     analysis = PCA(2, random_state=0).fit(values[finite])
-    points = analysis.transform(np.where(finite[:, None], values, np.nan_to_num(values)))
+    points = np.full((len(values), 2), np.nan)
+    points[finite] = analysis.transform(values[finite])
     share = float(np.nan_to_num(analysis.explained_variance_ratio_.sum()))
     return points, f"; the first two principal components, with {share:.0%} of the variance"
 
