@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.report.html import Html, image, tag
+from dgmppl.report import html
+from dgmppl.report.html import Html, image
 from dgmppl.train.plots import PALETTE, Points, draw_lines, draw_points, is_shown, plane_of, render
 
 _WIDTH, _HEIGHT = 3.4, 2.0
@@ -65,10 +66,9 @@ def scatter(groups: Mapping[str, NDArray[np.floating]], label: str, beside: NDAr
 
 def nothing_finite() -> Html:
     """What stands in a chart's place where there is nothing to draw."""
-    return tag("p", "no finite values", class_="note")
+    return html.note("no finite values")
 
 
 def legend(names: Sequence[str]) -> Html:
     """The colours of a chart's series by name."""
-    items = (tag("li", tag("span", n), class_=f"s{k % len(PALETTE)}") for k, n in enumerate(names))
-    return tag("ul", *items, class_="legend")
+    return html.legend(names, len(PALETTE))

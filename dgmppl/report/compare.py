@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.report.charts import legend, line_chart, mean_and_error
 from dgmppl.report.history import History, read_history
-from dgmppl.report.html import Html, join, table, tag
-from dgmppl.report.told import TITLES, duration, flat, thousands
+from dgmppl.report.html import Html, page, panel, template
+from dgmppl.report.sections import TITLES, duration, flat, thousands
 from dgmppl.train.figures import Estimate
 from dgmppl.train.plots import Points, draw_lines, literal, render
 
@@ -215,34 +215,30 @@ def _cell(estimate: Estimate | None) -> str:
 
 
 def _page(found: Comparison) -> str:
-    from dgmppl.report.page import page
-
     head = ("", *found.runs)
-    numbers = range(1, len(head))
+    numbers = set(range(1, len(head)))
     facts = [(name, *values.values()) for name, values in found.facts() if any(values.values())]
     differences = [(name, *values.values()) for name, values in found.differences()]
     panels = [_panel(group, name, courses, found) for group, name, courses in found.series()]
-    parts: list[Html | None] = [
-        tag("h1", "Runs side by side"),
-        join(tag("p", remark, class_="note") for remark in found.remarks),
-        tag("h2", "Figures"),
-        table(head, figure_rows(found), numbers) if figure_rows(found) else tag("p", "There are none.", class_="note"),
-        tag("h2", "Runs"),
-        table(head, facts, numbers),
-        tag("h2", "Differences"),
-        table(head, differences, numbers) if differences else tag("p", "The settings are the same.", class_="note"),
-        tag("h2", "Curves") if panels else None,
-        legend(list(found.runs)) if panels else None,
-        tag("div", *panels, class_="panels") if panels else None,
-    ]
-    return page("Runs side by side", [part for part in parts if part is not None])
+    inside = template(
+        "compare.html",
+        head=head,
+        numbers=numbers,
+        remarks=found.remarks,
+        figures=figure_rows(found),
+        facts=facts,
+        differences=differences,
+        legend=legend(list(found.runs)),
+        panels=panels,
+    )
+    return page("Runs side by side", [inside])
 
 
 def _panel(group: str, name: str, courses: Mapping[str, Points], found: Comparison) -> Html:
     title = _title(group, name)
     # A run without this number keeps its colour for the others.
     series = {key: courses.get(key, []) for key in found.runs}
-    return tag("figure", tag("h3", title), line_chart(series, f"{title} by epoch of {', '.join(courses)}"))
+    return panel(title, line_chart(series, f"{title} by epoch of {', '.join(courses)}"))
 
 
 def _title(group: str, name: str) -> str:

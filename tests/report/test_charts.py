@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import math
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+import dgmppl.report
 from dgmppl.report.charts import line_chart, mean_and_error, number, scatter
-from dgmppl.report.html import Html, escape, pairs, table, tag
+from dgmppl.report.html import Html, box, code, figure, image, join, lines, narrow, note, page, pairs, panel, table
 from dgmppl.report.maths import formula
 
 
@@ -86,12 +88,30 @@ def test_numbers_of_any_size_make_a_chart():
 
 
 def test_text_is_escaped_and_html_is_not():
-    assert escape("<b>&\"'") == "&lt;b&gt;&amp;&quot;&#x27;"
-    assert escape(Html("<b>")) == "<b>"
-    assert tag("p", "<", tag("b", ">"), class_='"') == '<p class="&quot;">&lt;<b>&gt;</b></p>'
-    assert tag("meta", name="<", content=None) == '<meta name="&lt;">'
+    assert join(["<b>&\"'", None, Html("<b>")]) == "&lt;b&gt;&amp;&#34;&#39;<b>"
     assert "<td>&lt;x&gt;</td>" in table(["h"], [["<x>"]])
     assert "&lt;k&gt;" in pairs([("<k>", "v")])
+    for made in (note("<"), code("<"), figure("<", "<"), panel("<", "<", "<"), narrow("<"), lines(["<"])):
+        assert "&lt;<" in made
+        assert "<<" not in made.replace("&lt;<", "")
+    assert box('"><script>', ["<"]) == '<div class="&#34;&gt;&lt;script&gt;">&lt;</div>'
+    assert image(b"", "png", '"><b>').endswith('alt="&#34;&gt;&lt;b&gt;">')
+    assert "&lt;title&gt;" in page("<title>", [])
+
+
+def test_no_template_marks_anything_as_safe():
+    """What is HTML already comes from a template, from ElementTree, or is a constant of this package."""
+    report = Path(dgmppl.report.__file__).parent
+    templates = sorted((report / "templates").iterdir())
+    assert {path.name for path in templates} == {"compare.html", "page.html", "parts.html", "run.html", "sweep.html"}
+    for path in templates:
+        text = path.read_text(encoding="utf-8")
+        assert "safe" not in re.sub(r"{#-.*?-#}", "", text, flags=re.DOTALL)
+        assert "autoescape" not in text
+    marking = {path.name for path in report.glob("*.py") if "Markup(" in path.read_text(encoding="utf-8")}
+    assert marking == {"html.py", "maths.py"}
+    assert (report / "html.py").read_text(encoding="utf-8").count("Markup(") == 4
+    assert (report / "maths.py").read_text(encoding="utf-8").count("Markup(") == 1
 
 
 def test_formulas_hold_nothing_but_maths():

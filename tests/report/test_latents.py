@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dgmppl.graph.supports import REAL, Support, Type
-from dgmppl.report.draws import plane
 from dgmppl.report.latents import centre, infer, invert, reconstruct
+from dgmppl.report.model_sections import plane
 from dgmppl.runtime import Bernoulli, Categorical, IntegerCategorical, Normal
 from dgmppl.train.contents import parts
 from dgmppl.train.runs import load_data, load_run

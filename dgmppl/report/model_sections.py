@@ -1,4 +1,4 @@
-"""Sections that run the model: samples, rows given back through their latents, and where the latents lie."""
+"""Sections of a page that run the model: samples, rows given back through their latents, and where the latents lie."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dgmppl.graph.supports import Type
 from dgmppl.report.charts import legend, scatter
-from dgmppl.report.html import Html, figure, join, tag
+from dgmppl.report.html import Html, box, figure, join, narrow, note
 from dgmppl.report.latents import infer, invert, reconstruct
 from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
@@ -29,10 +29,10 @@ _MOST_VALUES = 16
 def samples(report: Report) -> Html | None:
     """Draws from the model; where a category is its condition, some of each."""
     if report.model is None:
-        return tag("p", "There are no weights yet.", class_="note")
-    given, columns, note = _conditions(report)
+        return note("There are no weights yet.")
+    given, columns, said = _conditions(report)
     if given is None:
-        return tag("p", "The model is conditional, and the data that holds its conditions is not there.", class_="note")
+        return note("The model is conditional, and the data that holds its conditions is not there.")
     count = len(next(iter(given.values()))) if given else _count(report)
     drawn = draw(report.model, report.graph, count, given)
     panels = []
@@ -45,8 +45,7 @@ def samples(report: Report) -> Html | None:
         panels.append(figure(shown, f"{name} : {declared.describe()}, samples"))
         if like is not None:
             panels.append(figure(show(name, like, declared, "test rows", beside=values), f"{name}, test rows"))
-    inside = tag("div", *panels, class_="beside") if len(panels) > 1 else _narrow(panels[0])
-    return join([inside, tag("p", note, class_="note") if note else None])
+    return join([_beside(panels), note(said) if said else None])
 
 
 def _count(report: Report) -> int:
@@ -69,8 +68,8 @@ def _conditions(report: Report) -> tuple[dict[str, Array] | None, int | None, st
             values = np.arange(low, low + size, dtype=np.float32)
             images = any(image_shape(v.type.shape) for v in report.graph.observed)
             what = "Each row of images has" if images else f"Each {_EACH} samples have"
-            note = f"{what} one value of {names[0]}, from {low} to {low + size - 1}."
-            return {names[0]: values.repeat(_EACH)}, _EACH, note
+            said = f"{what} one value of {names[0]}, from {low} to {low + size - 1}."
+            return {names[0]: values.repeat(_EACH)}, _EACH, said
     rows = report.rows(_count(report))
     if not rows:
         return None, None, ""
@@ -99,20 +98,20 @@ def reconstructions(report: Report) -> Html | None:
             panels.append(_against(name, known, back, declared))
     if not panels:
         return None
-    note = "Each row goes through the means of its latents to the mean of p; where there is no mean, through a draw."
-    note += " Other variables of the row are as they are." if len(rows) > 1 else ""
-    return join([tag("div", *panels, class_="beside"), tag("p", note, class_="note")])
+    said = "Each row goes through the means of its latents to the mean of p; where there is no mean, through a draw."
+    said += " Other variables of the row are as they are." if len(rows) > 1 else ""
+    return join([box("beside", panels), note(said)])
 
 
 def _against(name: str, known: Array, back: Array, declared: Type) -> Html:
     if declared.shape == (2,):
         groups: Mapping[str, Array] = {"test rows": known, "given back": back}
         chart = scatter(groups, f"{len(known)} test rows of {name}, and what is given back")
-        return _narrow(figure(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
+        return narrow(figure(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
     every = np.stack([known.reshape(-1), back.reshape(-1)], axis=1)
     chosen = every[np.linspace(0, len(every) - 1, min(len(every), _POINTS)).astype(int)]
     chart = scatter({name: chosen}, f"values of {name} against what is given back")
-    return _narrow(figure(chart, f"{name} : {declared.describe()}. Across: the value; up: what is given back."))
+    return narrow(figure(chart, f"{name} : {declared.describe()}. Across: the value; up: what is given back."))
 
 
 def latent_map(report: Report) -> Html | None:
@@ -137,9 +136,8 @@ def latent_map(report: Report) -> Html | None:
         what = "the mean under q" if name in drawn else "the data, inverted"
         shown = show_groups(points, classes, of, alt)
         panels.append(figure(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
-    inside = tag("div", *panels, class_="beside") if len(panels) > 1 else _narrow(panels[0])
     more = f"{len(found) - _MOST_MAPS} further latents are not shown." if len(found) > _MOST_MAPS else None
-    return join([inside, tag("p", more, class_="note") if more else None])
+    return join([_beside(panels), note(more) if more else None])
 
 
 def plane(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:
@@ -164,5 +162,5 @@ def plane(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:
     return points, f"; the first two principal components, with {share:.0%} of the variance"
 
 
-def _narrow(inside: Html) -> Html:
-    return tag("div", inside, style="max-width: 34rem")
+def _beside(panels: list[Html]) -> Html:
+    return box("beside", panels) if len(panels) > 1 else narrow(panels[0])

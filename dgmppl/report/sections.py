@@ -1,4 +1,4 @@
-"""Sections that tell what is known of a run without running its model."""
+"""Sections of a page that say what is known of a run without running its model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dgmppl.plan.explain import reason_text, step_text
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.report.charts import line_chart, mean_and_error, number
 from dgmppl.report.evaluate import Measured, described, measure
-from dgmppl.report.html import Html, escape, figure, image, join, pairs, table, tag
+from dgmppl.report.html import Html, code, image, lines, macro, note, panel
 from dgmppl.report.maths import formula
 from dgmppl.report.source import Report
 from dgmppl.train.batches import open_examples
@@ -33,14 +33,9 @@ def head(report: Report) -> Html:
     history = report.history
     state = history.state
     known = {*_UNENDED, "finished", "failed"}
-    badge = tag("span", state, class_=f"state {state}" if state in known else "state")
     tiles = [(name, value) for name, value in _tiles(report) if value]
-    return tag(
-        "header",
-        tag("h1", report.graph.name, " ", badge),
-        tag("p", _capital(report.plan.objective.name), class_="lead"),
-        tag("ul", *(tag("li", tag("span", name), tag("strong", value)) for name, value in tiles), class_="tiles"),
-    )
+    lead = _capital(report.plan.objective.name)
+    return macro("run.html", "head", report.graph.name, state, state in known, lead, tiles)
 
 
 def _tiles(report: Report) -> Iterator[tuple[str, str]]:
@@ -76,9 +71,9 @@ def figures(report: Report) -> Html | None:
         notes |= {f"{names} are means over {over} with the standard error of that mean, against the test rows.": None}
     if not rows:
         why = "The figures come with the end of the run." if report.history.state in _UNENDED else "There are none."
-        return tag("p", why, class_="note")
+        return note(why)
     columns = ("split", "figure", "mean", "standard error", "unit", "rows")
-    return join([table(columns, rows, numbers=(2, 3, 5)), *(tag("p", note, class_="note") for note in notes)])
+    return macro("run.html", "figures", columns, rows, list(notes))
 
 
 def _figure_row(split: str, found: Measured) -> tuple[object, ...]:
@@ -96,9 +91,8 @@ def _measures(report: Report) -> dict[str, Measured]:
 
 def spec_and_graph(report: Report) -> Html:
     """The text of the spec, and its graph drawn from it."""
-    spec = tag("pre", tag("code", _coloured(report.checked.source.text.strip())))
-    overrides = report.history.texts("overrides")
-    changed = tag("p", "Changed with --set: ", tag("code", ", ".join(overrides)), class_="note") if overrides else None
+    pieces = list(_coloured(report.checked.source.text.strip()))
+    overrides = ", ".join(report.history.texts("overrides"))
     plan = report.plan
     try:
         drawing = image(
@@ -108,8 +102,9 @@ def spec_and_graph(report: Report) -> Html:
             + (f" with {' '.join(plan.structure.q)}" if plan.structure.q else ""),
         )
     except SpecError as error:
-        return join([spec, changed, tag("p", *(d.headline for d in error.diagnostics), class_="note")])
-    return tag("div", tag("div", spec, changed), figure(drawing, class_="paper"), class_="beside")
+        problem = " ".join(d.headline for d in error.diagnostics)
+        return macro("run.html", "spec", pieces, overrides, None, problem)
+    return macro("run.html", "spec", pieces, overrides, drawing, "")
 
 
 _WORDS = re.compile(
@@ -118,36 +113,35 @@ _WORDS = re.compile(
 )
 
 
-def _coloured(text: str) -> Html:
-    """A spec with its keywords and comments set apart."""
-    parts: list[Html] = []
+def _coloured(text: str) -> Iterator[tuple[str, str]]:
+    """The pieces of a spec, each a "word" of the language, a "comment", or "" for what is neither."""
     at = 0
     for match in _WORDS.finditer(text):
-        parts += [escape(text[at : match.start()]), tag("i" if match["comment"] else "b", match[0])]
+        yield "", text[at : match.start()]
+        yield "comment" if match["comment"] else "word", match[0]
         at = match.end()
-    return join([*parts, escape(text[at:])])
+    yield "", text[at:]
 
 
 def objective(report: Report) -> Html:
     """The objective as maths, and why it is that one."""
     plan = report.plan
-    maths = formula(plan.objective.latex)
-    shown = tag("div", maths, class_="maths") if maths else tag("pre", plan.objective.formula)
     weighted = [f"{number_text(t.weight)} on {t.label}" for t in plan.terms if t.weight != 1]
     rows: list[tuple[object, object]] = [("maximised", _capital(plan.objective.name))]
     if plan.games and not plan.terms:
         rows = [("played", _capital(plan.objective.name))]
     rows += [("weights of terms", ", ".join(weighted))] if weighted else []
     rows += [("estimated by", plan.objective.estimator)]
-    rows += [("because", tag("div", *(tag("div", reason_text(r)) for r in plan.objective.reasons)))]
+    rows += [("because", lines(map(reason_text, plan.objective.reasons)))]
     rows += [("steps", "; ".join(map(step_text, plan.steps)))]
     rows += [("sampling", "; ".join(map(step_text, plan.generate)))]
     chosen = f"by {plan.criterion} on the validation rows" if plan.criterion else "the last: nothing compares epochs"
     rows += [("best epoch", chosen)]
-    rows += [("derived", tag("code", text)) for text in plan.derived]
+    rows += [("derived", code(text)) for text in plan.derived]
     networks = [f"{n.of}: {n.sizes}" for n in plan.structure.networks]
-    rows += [("networks", tag("div", *(tag("div", n) for n in networks)))] if networks else []
-    return join([shown, pairs((name, value) for name, value in rows if value)])
+    rows += [("networks", lines(networks))] if networks else []
+    rows = [(name, value) for name, value in rows if value]
+    return macro("run.html", "objective", formula(plan.objective.latex), plan.objective.formula, rows)
 
 
 TITLES = {"losses": "loss", "terms": "term", "validation": "validation", "rates": "learning rate"}
@@ -168,19 +162,15 @@ def curves(report: Report) -> Html | None:
             continue
         label = f"{title} by epoch, from {number(points[0][1])} to {number(last)}"
         caption = f"{number(last)} in epoch {points[-1][0]:g}"
-        panels.append(_panel(title, line_chart({name: points}, label, best), caption))
+        panels.append(panel(title, line_chart({name: points}, label, best), caption))
     if not panels:
         return None
-    note = f"The dashed line is epoch {best:g}, whose weights are kept." if best else ""
-    note += " Losses are means over the epoch"
-    note += ", in nats an example." if report.plan.terms and not report.plan.games else "."
-    note += f" The learning rate was {', '.join(rates)} throughout." if rates else ""
-    note += " Scales follow from what comes after the first twentieth of the epochs; a start beyond them is cut off."
-    return join([tag("div", *panels, class_="panels"), tag("p", note.strip(), class_="note")])
-
-
-def _panel(title: str, chart: Html, caption: str) -> Html:
-    return tag("figure", tag("h3", title), chart, tag("figcaption", caption))
+    said = f"The dashed line is epoch {best:g}, whose weights are kept." if best else ""
+    said += " Losses are means over the epoch"
+    said += ", in nats an example." if report.plan.terms and not report.plan.games else "."
+    said += f" The learning rate was {', '.join(rates)} throughout." if rates else ""
+    said += " Scales follow from what comes after the first twentieth of the epochs; a start beyond them is cut off."
+    return macro("run.html", "panels", panels, said.strip())
 
 
 def data(report: Report) -> Html | None:
@@ -194,13 +184,13 @@ def data(report: Report) -> Html | None:
         for name, texts in report.splits.classes.items():
             rows += [(f"classes of {name}", ", ".join(f"{k} {text}" for k, text in enumerate(texts)))]
     rows += [("split", _rule_text(rule))] if rule else []
-    rows += [("fingerprint", tag("code", f))] if (f := history.text("data", "fingerprint")) else []
-    rows += [("folder", tag("code", f))] if (f := history.text("data_folder")) else []
-    note = None
+    rows += [("fingerprint", code(f))] if (f := history.text("data", "fingerprint")) else []
+    rows += [("folder", code(f))] if (f := history.text("data_folder")) else []
+    changed = ""
     if report.splits is not None and f and f != report.splits.fingerprint:
-        text = "The data is no longer what the run was fitted to. Figures are the run's own; rows are as they are now."
-        note = tag("p", text, class_="note")
-    return join([table(("variable", "type", "from"), sources), pairs(rows), note])
+        changed = "The data is no longer what the run was fitted to. "
+        changed += "Figures are the run's own; rows are as they are now."
+    return macro("run.html", "data", sources, rows, changed)
 
 
 def _source(source: DataSource | None) -> str:
@@ -215,11 +205,9 @@ def _source(source: DataSource | None) -> str:
 
 def settings(report: Report) -> Html:
     """All settings of the run, and the versions of what it ran on."""
-    chosen = pairs(flat(report.history.mapping("settings")))
-    versions = pairs((name, value or DASH) for name, value in flat(report.history.mapping("versions")))
-    return tag(
-        "div", tag("div", tag("h3", "Settings"), chosen), tag("div", tag("h3", "Versions"), versions), class_="beside"
-    )
+    chosen = list(flat(report.history.mapping("settings")))
+    versions = [(name, value or DASH) for name, value in flat(report.history.mapping("versions"))]
+    return macro("run.html", "settings", chosen, versions)
 
 
 def flat(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
