@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from dgmppl.graph.supports import Type
+from dgmppl.plan.nodes import Invert
 from dgmppl.report.charts import legend, scatter
 from dgmppl.report.html import Html, box, figure, join, narrow, note
-from dgmppl.report.latents import infer, invert, reconstruct
+from dgmppl.report.latents import latents_of, rows_back
 from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
 from dgmppl.train.pictures import image_shape
@@ -86,7 +87,7 @@ def reconstructions(report: Report) -> Html | None:
     if not report.whole(_POINTS).any():
         return None
     with torch.no_grad():
-        found = reconstruct(model, report.graph, report.plan, rows)
+        found = rows_back(model, report.graph, report.plan, rows)
     panels: list[Html] = []
     for name, values in found.items():
         declared = report.graph[name].type
@@ -122,9 +123,8 @@ def latent_map(report: Report) -> Html | None:
     if not report.whole(_POINTS).any():
         return None
     with torch.no_grad():
-        drawn = infer(report.model, report.graph, report.plan, rows)
-        inverted = invert(report.model, report.graph, report.plan, rows)
-    found = {**drawn, **inverted}
+        found = latents_of(report.model, report.graph, report.plan, rows)
+    inverted = {step.variable for step in report.plan.steps if isinstance(step, Invert)}
     if not found:
         return None
     labels = report.labels(_POINTS)
@@ -133,7 +133,7 @@ def latent_map(report: Report) -> Html | None:
         points, how = plane(values.cpu().numpy().reshape(len(values), -1))
         of, classes = labels or ("", None)
         alt = f"{len(points)} test rows in the space of {name}{f', coloured by {of}' if of else ''}"
-        what = "the mean under q" if name in drawn else "the data, inverted"
+        what = "the data, inverted" if name in inverted else "the mean under q"
         shown = show_groups(points, classes, of, alt)
         panels.append(figure(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
     more = f"{len(found) - _MOST_MAPS} further latents are not shown." if len(found) > _MOST_MAPS else None
