@@ -64,7 +64,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             splits=options.split,
             importance=options.importance,
             measures=options.measures,
-            told=status.update,
+            progress=status.update,
             warn=print_warning,
         )
     if options.format == "json":

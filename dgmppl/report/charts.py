@@ -43,7 +43,7 @@ def line_chart(series: Mapping[str, Points], label: str, mark: float | None = No
 
     Args:
         series: points by name, in order; those that are not finite break the line.
-        label: what a reader who sees no picture is told.
+        label: what stands in its place for a reader who sees no picture.
         mark: the epoch with a dashed line.
     """
     if not any(is_shown(y) for points in series.values() for _, y in points):

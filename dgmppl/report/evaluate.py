@@ -23,11 +23,11 @@ from dgmppl.runtime import GenerativeModel, importance_bound
 from dgmppl.train.batches import open_examples
 from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.device import seeded
-from dgmppl.train.figures import CHUNK, Estimate, Moments, Rows, chunks_of, evaluate_figures
+from dgmppl.train.figures import CHUNK, ChunkedRows, Estimate, Moments, chunks_of, evaluate_figures
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
 from dgmppl.train.runs import Run, changed_data, draw, load_data, load_run, located, unfinished
 
-Data = Sequence[Tensor] | Rows
+Data = Sequence[Tensor] | ChunkedRows
 
 SETS = 10
 """Over how many sets of samples a measure is averaged."""
@@ -65,7 +65,7 @@ def evaluate(
     splits: Sequence[str] = (),
     importance: int | None = None,
     measures: bool | None = None,
-    told: Callable[[str], None] = lambda what: None,
+    progress: Callable[[str], None] = lambda what: None,
     warn: Callable[[Diagnostic], None] = lambda diagnostic: None,
 ) -> Evaluation:
     """The figures of a run's model by split and name.
@@ -76,8 +76,8 @@ def evaluate(
         splits: their names; all of them when empty.
         importance: also give the importance-weighted bound with so many samples.
         measures: also measure samples against rows; None: where no likelihood or bound of it can be given.
-        told: called with what comes next, in a few words.
-        warn: told when the run has not finished, or its data is no longer what it was fitted to.
+        progress: called with what comes next, in a few words.
+        warn: called when the run has not finished, or its data is no longer what it was fitted to.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -95,20 +95,20 @@ def evaluate(
         for split, table in data:
             if splits and split not in splits:
                 continue
-            told(f"{split}: figures")
+            progress(f"{split}: figures")
             rows = open_examples(table, model.data, model.device)
             found[split] = described(evaluate_figures(model, rows, samples, seed), graph, plan)
             if tighter is not None:
-                told(f"{split}: {tighter.figure.name}")
+                progress(f"{split}: {tighter.figure.name}")
                 bound = evaluate_figures(tighter.model, rows, samples, seed, tighter.give)
                 found[split] |= described(bound, graph, plan, tighter.figure)
             if measures or (measures is None and likelihood_of(plan) is None):
-                found[split] |= measure(model, graph, rows, seed, told=_sets_told(told, split))
+                found[split] |= measure(model, graph, rows, seed, progress=_sets_progress(progress, split))
     return found
 
 
-def _sets_told(told: Callable[[str], None], split: str) -> Callable[[int, int], None]:
-    return lambda done, sets: told(f"{split}: samples, set {done + 1} of {sets}")
+def _sets_progress(progress: Callable[[str], None], split: str) -> Callable[[int, int], None]:
+    return lambda done, sets: progress(f"{split}: samples, set {done + 1} of {sets}")
 
 
 def described(figures: Mapping[str, Estimate], graph: Graph, plan: Plan, *more: Figure) -> dict[str, Measured]:
@@ -142,7 +142,7 @@ def measure(
     rows: Data,
     seed: int = 0,
     sets: int = SETS,
-    told: Callable[[int, int], None] = lambda done, sets: None,
+    progress: Callable[[int, int], None] = lambda done, sets: None,
 ) -> dict[str, Measured]:
     """MMD, precision and recall of a model's samples against rows of a split.
 
@@ -158,7 +158,7 @@ def measure(
     # Samples of some models take long and much room: one set at a time.
     with seeded(seed, model.device):
         for k in range(sets):
-            told(k, sets)
+            progress(k, sets)
             drawn = draw(model, graph, count, known)
             for name, value in _compare(drawn, known, graph).items():
                 values[name].append(value)

@@ -53,7 +53,7 @@ def pairs(rows: Iterable[tuple[object, object]]) -> Html:
     return macro("parts.html", "pairs", list(rows))
 
 
-def figure(inside: object, caption: object = None) -> Html:
+def captioned(inside: object, caption: object = None) -> Html:
     """A picture with what stands below it."""
     return macro("parts.html", "figure", inside, caption)
 

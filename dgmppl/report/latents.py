@@ -28,18 +28,19 @@ def latents_of(model: GenerativeModel, graph: Graph, plan: Plan, rows: Mapping[s
     Args:
         rows: the observed variables by name, (n, *shape).
     """
-    if hasattr(model, "infer"):
-        found: Values = model.infer(*(rows[name] for name in model.data), mean=True)
+    give: Any = getattr(model, "infer", None)
+    if give is not None:
+        found: Values = give(*(rows[name] for name in model.data), mean=True)
         return {name: value for name, value in found.items() if graph[name].role == "latent"}
     return {**infer(model, graph, plan, rows), **invert(model, graph, plan, rows)}
 
 
 def rows_back(model: GenerativeModel, graph: Graph, plan: Plan, rows: Mapping[str, Tensor]) -> Values:
     """Rows as the model gives them back through the means of their latents; empty where it gives none."""
-    if hasattr(model, "infer"):
+    if getattr(model, "infer", None) is not None:
         # A class has the method where there is something to give back.
         give: Any = getattr(model, "reconstruct", None)
-        return {} if give is None else give(*(rows[name] for name in model.data))
+        return {} if give is None else dict(give(*(rows[name] for name in model.data)))
     return reconstruct(model, graph, plan, rows)
 
 

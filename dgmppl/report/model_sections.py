@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dgmppl.graph.supports import Type
 from dgmppl.plan.nodes import Invert
 from dgmppl.report.charts import legend, scatter
-from dgmppl.report.html import Html, box, figure, join, narrow, note
+from dgmppl.report.html import Html, box, captioned, join, narrow, note
 from dgmppl.report.latents import latents_of, rows_back
 from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
@@ -43,9 +43,9 @@ def samples(report: Report) -> Html | None:
         rows = {} if given else report.rows(count)
         like = rows[name] if name in rows and np.isfinite(rows[name]).all() else None
         shown = show(name, values, declared, "samples", columns, like)
-        panels.append(figure(shown, f"{name} : {declared.describe()}, samples"))
+        panels.append(captioned(shown, f"{name} : {declared.describe()}, samples"))
         if like is not None:
-            panels.append(figure(show(name, like, declared, "test rows", beside=values), f"{name}, test rows"))
+            panels.append(captioned(show(name, like, declared, "test rows", beside=values), f"{name}, test rows"))
     return join([_beside(panels), note(said) if said else None])
 
 
@@ -94,7 +94,7 @@ def reconstructions(report: Report) -> Html | None:
         known, back = rows[name].cpu().numpy(), values.cpu().numpy().astype(np.float32)
         if image_shape(declared.shape):
             for what, shown in (("test rows", known), ("given back", back)):
-                panels.append(figure(show(name, shown, declared, what, _EACH), f"{name}, {what}"))
+                panels.append(captioned(show(name, shown, declared, what, _EACH), f"{name}, {what}"))
         elif declared.support.name != "categorical":
             panels.append(_against(name, known, back, declared))
     if not panels:
@@ -108,11 +108,11 @@ def _against(name: str, known: Array, back: Array, declared: Type) -> Html:
     if declared.shape == (2,):
         groups: Mapping[str, Array] = {"test rows": known, "given back": back}
         chart = scatter(groups, f"{len(known)} test rows of {name}, and what is given back")
-        return narrow(figure(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
+        return narrow(captioned(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
     every = np.stack([known.reshape(-1), back.reshape(-1)], axis=1)
     chosen = every[np.linspace(0, len(every) - 1, min(len(every), _POINTS)).astype(int)]
     chart = scatter({name: chosen}, f"values of {name} against what is given back")
-    return narrow(figure(chart, f"{name} : {declared.describe()}. Across: the value; up: what is given back."))
+    return narrow(captioned(chart, f"{name} : {declared.describe()}. Across: the value; up: what is given back."))
 
 
 def latent_map(report: Report) -> Html | None:
@@ -135,7 +135,7 @@ def latent_map(report: Report) -> Html | None:
         alt = f"{len(points)} test rows in the space of {name}{f', coloured by {of}' if of else ''}"
         what = "the data, inverted" if name in inverted else "the mean under q"
         shown = show_groups(points, classes, of, alt)
-        panels.append(figure(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
+        panels.append(captioned(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
     more = f"{len(found) - _MOST_MAPS} further latents are not shown." if len(found) > _MOST_MAPS else None
     return join([_beside(panels), note(more) if more else None])
 

@@ -27,7 +27,7 @@ _TO_BEGIN = ("E602", "E621")
 
 @dataclass(frozen=True)
 class Watch:
-    """What is told while a sweep runs: a trial begins, an epoch of it is over, it ends in a state with a value."""
+    """Callbacks while a sweep runs: a trial begins, an epoch of it is over, it ends in a state with a value."""
 
     begins: Callable[[Trial], None] = lambda trial: None
     epoch: Callable[[Trial, Epoch], None] = lambda trial, epoch: None

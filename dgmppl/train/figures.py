@@ -17,7 +17,7 @@ from dgmppl.train.device import seeded
 CHUNK = 500
 
 
-class Rows(Protocol):
+class ChunkedRows(Protocol):
     """A split whose rows are read piece by piece: the tensors `model.data` of up to `size` rows at a time."""
 
     def chunks(self, size: int) -> Iterable[Sequence[Tensor]]: ...
@@ -71,7 +71,7 @@ class Moments:
 
 def evaluate_figures(
     model: GenerativeModel,
-    data: Sequence[Tensor] | Rows,
+    data: Sequence[Tensor] | ChunkedRows,
     samples: int = 1,
     seed: int = 0,
     give: Callable[..., Mapping[str, Tensor]] | None = None,
@@ -92,7 +92,7 @@ def evaluate_figures(
 
 def figure_moments(
     model: GenerativeModel,
-    data: Sequence[Tensor] | Rows,
+    data: Sequence[Tensor] | ChunkedRows,
     samples: int = 1,
     seed: int = 0,
     give: Callable[..., Mapping[str, Tensor]] | None = None,
@@ -120,7 +120,7 @@ def _sums(give: Callable[..., Mapping[str, Tensor]], chunk: Sequence[Tensor], sa
     return totals
 
 
-def chunks_of(data: Sequence[Tensor] | Rows, size: int) -> Iterator[Sequence[Tensor]]:
+def chunks_of(data: Sequence[Tensor] | ChunkedRows, size: int) -> Iterator[Sequence[Tensor]]:
     """The rows of a split, up to `size` at a time, whether its tensors are at hand or are read in chunks."""
     if isinstance(data, Sequence):
         yield from zip(*(tensor.split(size) for tensor in data), strict=True)

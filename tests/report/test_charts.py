@@ -13,7 +13,7 @@ import pytest
 
 import dgmppl.report
 from dgmppl.report.charts import line_chart, mean_and_error, number, scatter
-from dgmppl.report.html import Html, box, code, figure, image, join, lines, narrow, note, page, pairs, panel, table
+from dgmppl.report.html import Html, box, captioned, code, image, join, lines, narrow, note, page, pairs, panel, table
 from dgmppl.report.maths import formula
 
 
@@ -91,7 +91,7 @@ def test_text_is_escaped_and_html_is_not():
     assert join(["<b>&\"'", None, Html("<b>")]) == "&lt;b&gt;&amp;&#34;&#39;<b>"
     assert "<td>&lt;x&gt;</td>" in table(["h"], [["<x>"]])
     assert "&lt;k&gt;" in pairs([("<k>", "v")])
-    for made in (note("<"), code("<"), figure("<", "<"), panel("<", "<", "<"), narrow("<"), lines(["<"])):
+    for made in (note("<"), code("<"), captioned("<", "<"), panel("<", "<", "<"), narrow("<"), lines(["<"])):
         assert "&lt;<" in made
         assert "<<" not in made.replace("&lt;<", "")
     assert box('"><script>', ["<"]) == '<div class="&#34;&gt;&lt;script&gt;">&lt;</div>'
