@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from dgmppl.report.history import read_history
 from dgmppl.runtime import importance_bound
 from dgmppl.source import Source
 from dgmppl.train.measures import MEASURES
+from dgmppl.train.runs import sample_run
 
 from .runs import SPECS, train
 
@@ -177,3 +179,21 @@ def test_runs_of_other_quantities_are_told_apart(run_of, tmp_path):
     assert read_history(both).about["log_prob"].quantity == "log p(x, y)"
     bounds = compare([run_of("mean_field"), run_of("flow")]).remarks
     assert any("they compare as elbo, a lower bound on log p(x), log_prob, log p(x)" in remark for remark in bounds)
+
+
+CONSTANT = """\
+model constant
+observed x : real from "x.npy"
+p(x) = Normal(param)
+train { lr = 0.1, epochs = 2 }
+"""
+
+
+def test_a_fit_of_data_that_is_all_the_same_ends_with_figures_and_pictures(tmp_path):
+    np.save(tmp_path / "x.npy", np.full(60, 5.0))
+    run = train(tmp_path, CONSTANT)
+    assert read_history(run).state == "finished"
+    assert read_history(run).figures.keys() == {"train", "validation", "test"}
+    assert (run / "samples.png").read_bytes().startswith(b"\x89PNG")
+    assert "could not be made" not in (run / "report.html").read_text()
+    sample_run(run, 1, tmp_path / "one.png")
