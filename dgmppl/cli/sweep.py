@@ -55,11 +55,11 @@ def _sweep(options: argparse.Namespace) -> int:
         storage=options.storage or "",
     )
     verify_folder(options.out, wanted.search)
-    from dgmppl.sweep.figures import verify_figure
     from dgmppl.sweep.page import write_page
+    from dgmppl.sweep.values import verify_data
     from dgmppl.sweep.worker import SweepInterrupted, work
 
-    verify_figure(wanted.checked, wanted.search.figure)
+    verify_data(wanted.checked)
     study = open_sweep(wanted, options.out, options.storage or "")
     status = FINE
     with _watching(options.trials) as callbacks:

@@ -91,11 +91,6 @@ def _read_by(terms: Sequence[Term], sum_: Step) -> set[str]:
 
 def _write_bound(writer: Writer, graph: Graph, plan: Plan, arguments: str) -> None:
     given = ", ".join(v.ident for v in graph.data)
-    samples = plan.fitted.samples
-    with writer.method(
-        f"elbo(self{arguments}) -> Tensor",
-        f"The importance-weighted bound with {samples} samples (Burda et al., 2016), nats.",
-    ):
-        writer.line(f"return {writer.use('importance_bound')}(self.terms, {samples}, {given})")
-    with writer.method(f"loss(self{arguments}) -> Tensor", "Minus the bound, averaged over the batch."):
-        writer.line(f"return -self.elbo({given}).mean()")
+    doc = f"Minus the bound of {plan.fitted.samples} weighed samples (Burda et al., 2016), batch mean, nats."
+    with writer.method(f"loss(self{arguments}) -> Tensor", doc):
+        writer.line(f"return -{writer.use('importance_bound')}(self.terms, {plan.fitted.samples}, {given}).mean()")

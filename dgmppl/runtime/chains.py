@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from dgmppl.runtime.shards import Shard
 
 _FLIPPED = 8
+_ROWS = 500
+"""Rows that a bound of many draws is computed for at once: as many as evaluation takes of a split."""
 
 # A chain this many times as far out as the data are does not draw from a density that fits them.
 _FAR = 1e3
@@ -192,11 +194,20 @@ def pseudo_log_likelihood(energy: Callable[[Tensor], Tensor], x: Tensor) -> Tens
 def importance_bound(terms: Callable[..., dict[str, Tensor]], samples: int, *data: Tensor) -> Tensor:
     """``log 1/K sum_k p(x, z_k) / q(z_k | x)``, ``(n,)`` nats (Burda et al., 2016, Eq. 8).
 
+    Where no gradient is taken the K draws come in pieces that are summed as they come, so the memory that it takes
+    does not grow with K; a gradient needs them all at once.
+
     Args:
         terms: the terms of log p - log q for one draw an example.
         samples: K.
+        data: what `terms` takes, n rows of each.
     """
-    repeated = [d.repeat_interleave(samples, 0) for d in data]
-    values = list(terms(*repeated).values())
-    weights = sum(values[1:], values[0]).reshape(-1, samples)
-    return torch.logsumexp(weights, -1) - math.log(samples)
+    at_once = samples if torch.is_grad_enabled() else max(1, _ROWS // max(1, len(data[0])))
+    total: Tensor | None = None
+    for first in range(0, samples, at_once):
+        count = min(at_once, samples - first)
+        values = list(terms(*(d.repeat_interleave(count, 0) for d in data)).values())
+        part = sum(values[1:], values[0]).reshape(-1, count).logsumexp(-1)
+        total = part if total is None else torch.logaddexp(total, part)
+    assert total is not None
+    return total - math.log(samples)

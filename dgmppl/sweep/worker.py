@@ -11,8 +11,8 @@ from dgmppl import pipeline
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.lifecycle import ComputeOptions, RunCallbacks, resume_run, train_spec
 from dgmppl.pipeline import Checked
-from dgmppl.sweep.figures import figure_of
 from dgmppl.sweep.study import Study, Trial
+from dgmppl.sweep.values import value_of
 from dgmppl.train.contents import parts
 from dgmppl.train.history import Epoch
 from dgmppl.train.runs import Run
@@ -91,7 +91,7 @@ def _run_trial(study: Study, trial: Trial, spec: Path, device: str, callbacks: S
     def report(epoch: Epoch) -> None:
         nonlocal pruned
         callbacks.on_epoch(trial, epoch)
-        found = epoch.validation.get(study.folder.search.figure)
+        found = epoch.validation.get(study.figure.name)
         if found is not None:
             pruned = study.report(trial, epoch.number, found)
 
@@ -111,7 +111,7 @@ def _run_trial(study: Study, trial: Trial, spec: Path, device: str, callbacks: S
             study.prune(trial)
             callbacks.on_end(trial, "pruned", None, "")
             return None
-        value = figure_of(run, study.folder.search.figure)
+        value = value_of(run, study.figure)
     except SpecError as error:
         failed = error.diagnostics[0]
         if not _is_of_values(failed):

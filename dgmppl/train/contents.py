@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl import pipeline
+from dgmppl.catalogue.figures import as_data
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Graph
@@ -68,6 +69,7 @@ def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: 
         **how,
         "weights": sum(p.numel() for p in model.parameters()),
         "criterion": model.criterion,
+        "about_figures": as_data(plan.figures),
         "versions": _versions(),
     }
 

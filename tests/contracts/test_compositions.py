@@ -56,7 +56,7 @@ OBJECTIVES = {
     "gaussian_rbm": ("persistent contrastive divergence", None),
     "heavy_tails": ("ELBO, a lower bound on log p(x)", "elbo"),
     "hybrid": ("weighted terms of the exact log-likelihood log p(x, y)", "log_prob"),
-    "importance": ("importance-weighted bound of 5 samples, a lower bound on log p(x)", "elbo"),
+    "importance": ("importance-weighted bound of 5 samples, a lower bound on log p(x)", "iwae(5)"),
     "labelled_rbm": ("contrastive divergence", "log_prob"),
     "latent_conditional_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
     "linear_gaussian": ("ELBO, a lower bound on log p(x)", "elbo"),
