@@ -1,7 +1,7 @@
 """Random well-formed specs: a seed gives a text. Every construct of the language is in one of the tables.
 
 `CORES` are what a model is about; `CAUSES` add what its likelihood reads (conditions, partial variables, finite
-latents); `LEAVES` add what reads its data and latents; `OBJECTIVES` ask for another objective. A construct enters by one
+latents); `LEAVES` add what reads its data and latents; `_asked` asks for another objective. A construct enters by one
 function in one table.
 
     python -m tests.contracts.random_specs 7        # prints the spec of seed 7
@@ -138,14 +138,16 @@ def _pseudo_inputs(d: Draft) -> None:
     point = d.name("g")
     other = observed(d, "w", "real") if d.often(0.3) else None
     if other is None:
-        component = d.choose((f"mixture[3](q({z.name} | param))",) * 2 + (f"mixture[{point} in grid(2, 2)](q({z.name} | mlp[4]({point})))",))
+        learned = f"mixture[3](q({z.name} | param))"
+        component = d.choose((learned, learned, f"mixture[{point} in grid(2, 2)](q({z.name} | mlp[4]({point})))"))
     else:
         component = f"mixture[3](q({z.name} | param, param))"
         factor(d, "p", other, (z,))
     d.say(f"p({z.name}) = {component}")
     factor(d, "p", x, (z, *d.causes))
     seen = (x,) if other is None else (x, other)
-    d.say(f"q({z.name} | {names(seen)}) = Normal({network(d, seen)})" + d.choose(("", " >> affine" if z.vector else "")))
+    bent = " >> affine" if z.vector and d.often(0.3) else ""
+    d.say(f"q({z.name} | {names(seen)}) = Normal({network(d, seen)}){bent}")
 
 
 def _family(d: Draft) -> None:
@@ -172,7 +174,7 @@ def _family(d: Draft) -> None:
         d.say(f"q(z[T] | {seen}) = Normal(mlp[4]({seen}))")
         d.say(f"q(z[t] | z[t + 1], {seen}) = Normal(mlp[4](z[t + 1], {seen}))")
     if way == "residual":
-        d.say(f"let up[l in 1..T] : real[3] = mlp[4](up[l - 1])")
+        d.say("let up[l in 1..T] : real[3] = mlp[4](up[l - 1])")
         d.say(f"up[0] = {x.name}")
         d.say(f"q(z[T] | {seen}) = Normal(linear(up[T]))")
         d.say(f"q(z[t] | z[t + 1], {seen}) = residual(p(z[t] | z[t + 1]), linear(up[t]))")
@@ -257,8 +259,8 @@ def _computed_latent(d: Draft) -> None:
 
 def _boltzmann(d: Draft) -> None:
     """A polynomial over binary units, and a class or more units beside it."""
-    x = d.unit("x", "binary", (3,), "observed")
-    h = d.unit("h", "binary", (2,))
+    d.unit("x", "binary", (3,), "observed")
+    d.unit("h", "binary", (2,))
     terms = [f"-x @ {d.param(3, 2)} @ h", f"- {d.param(3)} @ x", f"- {d.param(2)} @ h"]
     arguments = ["x", "h"]
     if d.often(0.4):
@@ -278,7 +280,7 @@ def _boltzmann(d: Draft) -> None:
 
 def _network_energy(d: Draft) -> None:
     support = d.choose(("real", "positive", "unit", "binary", "categorical(3)", "integer(0..2)"))
-    x = d.unit("x", support, d.choose(((2,), (3,))), "observed")
+    d.unit("x", support, d.choose(((2,), (3,))), "observed")
     well = {"real": " + 0.5 * x @ x", "positive": " + sum(x)"}.get(support, "")
     if d.often(0.4):
         role = d.choose(("observed", "partial", "latent"))
@@ -375,7 +377,8 @@ def _condition(d: Draft) -> None:
 
 def _partial_cause(d: Draft) -> None:
     """Something that some rows miss, which the likelihood reads: summed or imputed there."""
-    support, shape = d.choose((("categorical(3)", ()), ("binary", (2,)), ("real", ()), ("unit", (2,)), ("positive", (2,))))
+    kinds = (("categorical(3)", ()), ("binary", (2,)), ("real", ()), ("unit", (2,)), ("positive", (2,)))
+    support, shape = d.choose(kinds)
     y = d.unit("y", support, shape, "partial")
     factor(d, "p", y, (), DENSITIES[:3])
     d.causes.append(y)

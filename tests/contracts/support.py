@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from pyro.infer import ELBO, Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor
 
 from dgmppl import pipeline
@@ -80,6 +81,8 @@ def random_rows(type_: Type, n: int) -> Tensor:
         return torch.rand(size) + 0.1
     if support.name == "simplex":
         return torch.distributions.Dirichlet(torch.ones(type_.shape)).sample((n,))
+    if support.name == "sphere":
+        return torch.nn.functional.normalize(torch.randn(size), dim=-1)
     assert support.name == "real", support
     return torch.randn(size)
 
@@ -127,3 +130,10 @@ def samples_of(found: Checked, model: GenerativeModel, n: int, data: Sequence[Te
     if isinstance(drawn, Tensor):
         drawn = {next(v.name for v in graph.data if v.name not in graph.conditions): drawn}
     return drawn
+
+
+def estimator(found: Checked) -> ELBO:
+    """Pyro's estimator of the loss: the one that the emitted docstring names."""
+    (line,) = [row for row in pipeline.emit(found, "pyro").text.splitlines() if ", for Pyro; fit with " in row][:1]
+    known = {"Trace_ELBO": Trace_ELBO, "TraceMeanField_ELBO": TraceMeanField_ELBO}
+    return known[line.split("fit with ")[1].split(".")[0]]()

@@ -11,8 +11,6 @@ from pyro.infer import (
     SVI,
     Predictive,
     RenyiELBO,
-    Trace_ELBO,
-    TraceMeanField_ELBO,
 )
 from pyro.optim import Adam
 
@@ -24,6 +22,7 @@ from tests.contracts.support import (
     checked,
     conditions_of,
     data_of,
+    estimator,
     graph_of,
     name_of,
     pair,
@@ -36,13 +35,6 @@ def expressible(path) -> bool:
     plan = checked(path).plan
     summed = plan is not None and any(type(s).__name__ in ("Sum", "Impute", "GivenSome") for s in plan.steps)
     return plan is not None and plan.energy is None and not plan.games and not summed
-
-
-def estimator(found):
-    """The one that the emitted docstring names."""
-    (line,) = [row for row in pipeline.emit(found, "pyro").text.splitlines() if ", for Pyro; fit with " in row][:1]
-    known = {"Trace_ELBO": Trace_ELBO, "TraceMeanField_ELBO": TraceMeanField_ELBO}
-    return known[line.split("fit with ")[1].split(".")[0]]()
 
 
 @pytest.fixture(autouse=True)
