@@ -83,10 +83,10 @@ def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] =
     problems += found
     if graph is None:
         return result(spec, None, None, problems + check_train(spec, source))
-    missing = missing_posteriors(graph)
+    missing, through = missing_posteriors(graph)
     derived: tuple[str, ...] = ()
     if missing:
-        completed, derived = derive_posteriors(spec, graph, missing)
+        completed, derived = derive_posteriors(spec, graph, missing, through)
         whole, _ = check_graph(completed, source)
         graph = whole or graph
     plan, found = check_plan(graph, spec, derived)

@@ -220,4 +220,50 @@ observed x : real[64] from standardize(digits.image)
 p(x) = Normal(param, param)
 """,
     ),
+    "W404": Code(
+        "weights that nothing teaches",
+        "A statement has weights that no term of any loss depends on, or a q that nothing reads.",
+        "The gradient ends before it: at `floor`, at a draw that has none, at a latent that is known by inversion, or "
+        "at a likelihood whose place a game has taken. The weights would stay as they start.",
+        """\
+model dequantised
+observed x : integer(0..16)[64] from digits.image
+latent u : real[64]
+flow f = 2 * (coupling[mlp[64]] >> reverse)
+p(u) = Normal(0, 1)
+x = floor(f(u))
+q(u | x) = Normal(mlp[64](x))
+""",
+        """\
+model dequantised
+observed x : integer(0..16)[64] from digits.image
+latent u : real[64]
+flow f = 2 * (coupling[mlp[64]] >> reverse)
+p(u) = Normal(0, 1)
+x = floor(f(u))
+""",
+    ),
+    "W405": Code(
+        "a latent of each row that reads like one of all rows",
+        "A latent has a fixed prior and nothing else to tell rows apart by, as the mean of a group or a coefficient.",
+        "A latent is one a row: each row infers its own, so that nothing is pooled over rows. What all rows share is "
+        "a parameter.",
+        """\
+model schools
+observed y : real from standardize(diabetes.target)
+latent mu : real
+latent theta : real
+p(mu) = Normal(0, 5)
+p(theta | mu) = Normal(mu, 1)
+p(y | theta) = Normal(theta, 0.1)
+""",
+        """\
+model schools
+observed y : real from standardize(diabetes.target)
+param mu : real
+latent theta : real
+p(theta) = Normal(mu, 1)
+p(y | theta) = Normal(theta, 0.1)
+""",
+    ),
 }

@@ -9,15 +9,16 @@ from dgmppl.emit.methods import factor_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.supports import number_text
-from dgmppl.plan.nodes import Sum
+from dgmppl.plan.nodes import Step
+from dgmppl.plan.rules.sum_under_q import Sum
 
 
-def batch_size(graph: Graph, step: Sum | None = None) -> str:
+def batch_size(graph: Graph, step: Step | None = None) -> str:
     """How many rows the data has, or those of the cases of a sum."""
     return f"{cases_of(graph[step.variable])}.weight.numel()" if step else f"len({graph.observed[0].ident})"
 
 
-def write_weights(writer: Writer, graph: Graph, step: Sum, size: str) -> None:
+def write_weights(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     """The q that weighs the values of a sum."""
     factor = by_key(graph, step.factor)
     writer.at = step.because.line
@@ -25,12 +26,13 @@ def write_weights(writer: Writer, graph: Graph, step: Sum, size: str) -> None:
     writer.line(f"{factor.method} = {factor_source(graph, factor)}{expand}", mark=True)
 
 
-def write_cases(writer: Writer, graph: Graph, step: Sum, names: set[str]) -> None:
+def write_cases(writer: Writer, graph: Graph, step: Step, names: set[str]) -> None:
     """Each value of a variable in each row, the rows of `names` repeated for it."""
     variable, q = graph[step.variable], by_key(graph, step.factor).method
     call = f"{q}, {values_source(variable)}"
-    every = writer.use("every_missing_value" if step.partial else "every_value")
-    last = variable.ident if step.partial else "self.device"
+    partial = isinstance(step, Sum) and step.partial
+    every = writer.use("every_missing_value" if partial else "every_value")
+    last = variable.ident if partial else "self.device"
     writer.at = step.because.line
     writer.line(f"{variable.ident}, {cases_of(variable)} = {every}({call}, {last})", mark=True)
     for v in graph.variables:
@@ -48,7 +50,7 @@ def values_source(variable: Variable) -> str:
     return f"{number_text(variable.type.support.low or 0.0)}, {variable.type.support.size}"
 
 
-def mean_source(source: str, graph: Graph, sums: Sequence[Sum]) -> str:
+def mean_source(source: str, graph: Graph, sums: Sequence[Step]) -> str:
     """A number of each case of these sums, outermost first, as one of each row."""
     for step in reversed(sums):
         source = f"{cases_of(graph[step.variable])}.mean({source})"

@@ -20,25 +20,16 @@ from dgmppl.graph.values import (
     Residual,
     Value,
     variables,
-    walk,
 )
 
 
 def factor_reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
-    """The variables (features too) that a factor's method takes, in the order of its parents where they are them."""
-    names = list(variables(factor.density))
-    for term in walk(factor.density):
-        if isinstance(term, (Residual, Quoted)):
-            other = by_key(graph, term.prior if isinstance(term, Residual) else term.factor)
-            if isinstance(term, Residual):
-                names += factor_reads(graph, other)
-    parents = [p for p in factor.parents if p in names]
-    others = [n for n in dict.fromkeys(names) if n not in parents and n != factor.head]
-    return (*parents, *others)
+    """The variables (features too) that a factor's method takes."""
+    return graph.reads(factor)
 
 
 def by_key(graph: Graph, key: str) -> Factor:
-    return next(f for f in graph.factors if f.key == key)
+    return graph.keyed(key)
 
 
 def write_density(density: Density, place: Place) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dgmppl.emit.methods import write_features
 from dgmppl.emit.polynomials import polynomial_source
 from dgmppl.emit.values import Place, shape_source, value_source
 from dgmppl.emit.writer import Writer, tuple_source
@@ -11,17 +12,14 @@ from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.polynomial import Polynomial
 from dgmppl.graph.supports import Support, number_text
 from dgmppl.graph.values import Constant, Element, Operation, Use, Value, variables
-from dgmppl.plan.nodes import EnergyPlan, Plan, Update
-
-
-def energy_arguments(graph: Graph, plan: Plan, names: Iterable[str]) -> list[str]:
-    return [graph[n].ident for n in names]
+from dgmppl.plan.nodes import Plan
+from dgmppl.plan.rules.energy import NegativePhase
+from dgmppl.plan.sampler import Chain, Sampler, Update
 
 
 def chain_source(graph: Graph, plan: Plan) -> str:
     """The chain's state after its steps, as arguments."""
-    assert plan.energy is not None
-    state = ", ".join(energy_arguments(graph, plan, plan.energy.state))
+    state = ", ".join(energy_arguments_of(graph, plan.samplers[0].form.state))
     return f"*self.chain(self.sweep, {state})"
 
 
@@ -51,53 +49,59 @@ def _summed_out(graph: Graph, form: Polynomial, updates: list[Update], writer: W
     return base + " ".join(f"- {s}" for s in sums) if base else "-" + " - ".join(sums)
 
 
-def write_energy(writer: Writer, graph: Graph, plan: Plan) -> None:
+def chain_steps(plan: Plan) -> int:
+    """How many sweeps the negative phase runs."""
+    return next((t.chain.steps for t in plan.terms if isinstance(t, NegativePhase)), 1)
+
+
+def write_energy(writer: Writer, graph: Graph, sampler: Sampler, steps: int) -> None:
     """Every method that an energy needs. What the plan derived is written out; how chains run is the runtime's."""
-    energy, sampler = graph.energy, plan.energy
-    assert energy is not None and sampler is not None
+    energy = graph.energy
+    assert energy is not None
     with writer.place(energy.span):
         _write_value(writer, graph, sampler)
         _write_free_energy(writer, graph, sampler)
         for update in sampler.updates:
-            if update.kind == "block" and update.variable != sampler.enumerated:
+            if update.kind == "block" and update.variable != sampler.form.enumerated:
                 _write_conditional(writer, graph, update)
-        if sampler.enumerated is not None:
+        if sampler.form.enumerated is not None:
             _write_enumerated(writer, graph, sampler)
-        if sampler.partition is not None:
+        if sampler.form.partition is not None:
             _write_partition(writer, graph, sampler)
         _write_sweep(writer, graph, sampler)
-        settled = [n for n in sampler.state if graph[n].role == "latent" and not graph.factor("q", n)]
+        settled = [n for n in sampler.form.state if graph[n].role == "latent" and not graph.factor("q", n)]
         if settled:
-            _write_settle(writer, graph, sampler, settled)
+            _write_settle(writer, graph, sampler, settled, steps)
         _write_draw(writer, graph, sampler)
 
 
-def _write_value(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+def _write_value(writer: Writer, graph: Graph, sampler: Sampler) -> None:
     energy = graph.energy
     assert energy is not None
     names = ", ".join(energy.arguments)
     with writer.method(f"energy(self{_signature(graph, energy.arguments)}) -> Tensor", f"E({names}), shape (n,)."):
-        if sampler.polynomial is not None:
-            source = polynomial_source(sampler.polynomial, graph, writer)
+        if sampler.form.polynomial is not None:
+            source = polynomial_source(sampler.form.polynomial, graph, writer)
         else:
+            write_features(writer, graph, variables(energy.value))
             source = value_source(energy.value, Place(writer, graph))
         writer.line(f"return {source}", mark=True)
 
 
-def _write_free_energy(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+def _write_free_energy(writer: Writer, graph: Graph, sampler: Sampler) -> None:
     energy = graph.energy
     assert energy is not None
-    state = sampler.state
+    state = sampler.form.state
     inside = ", ".join(state)
     signature = f"free_energy(self{_signature(graph, state)}) -> Tensor"
     arguments = ", ".join(energy_arguments_of(graph, state))
-    if sampler.summed and sampler.polynomial is not None:
-        doc = f"F({inside}) = -log sum over {', '.join(sampler.summed)} of exp(-E), shape (n,)."
+    if sampler.form.summed and sampler.form.polynomial is not None:
+        doc = f"F({inside}) = -log sum over {', '.join(sampler.form.summed)} of exp(-E), shape (n,)."
         with writer.method(signature, doc):
-            updates = [u for u in sampler.updates if u.variable in sampler.summed]
-            writer.line(f"return {_summed_out(graph, sampler.polynomial, updates, writer)}", mark=True)
-    elif sampler.enumerated is not None:
-        doc = f"F({inside}) = -log sum over {sampler.enumerated} of exp(-E), shape (n,)."
+            updates = [u for u in sampler.updates if u.variable in sampler.form.summed]
+            writer.line(f"return {_summed_out(graph, sampler.form.polynomial, updates, writer)}", mark=True)
+    elif sampler.form.enumerated is not None:
+        doc = f"F({inside}) = -log sum over {sampler.form.enumerated} of exp(-E), shape (n,)."
         with writer.method(signature, doc):
             writer.line(f"return -torch.logsumexp(-self.energies({arguments}), -1)", mark=True)
     else:
@@ -127,20 +131,23 @@ def _write_conditional(writer: Writer, graph: Graph, update: Update) -> None:
 # --- a variable summed value by value ------------------------------------------------------------
 
 
-def _write_enumerated(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
-    energy, name = graph.energy, sampler.enumerated
+def _write_enumerated(writer: Writer, graph: Graph, sampler: Sampler) -> None:
+    energy, name = graph.energy, sampler.form.enumerated
     assert energy is not None and name is not None
     variable = graph[name]
     size = variable.type.support.size
-    given = ", ".join(sampler.state)
-    arguments = ", ".join(energy_arguments_of(graph, sampler.state))
-    signature = _signature(graph, sampler.state)
+    given = ", ".join(sampler.form.state)
+    arguments = ", ".join(energy_arguments_of(graph, sampler.form.state))
+    signature = _signature(graph, sampler.form.state)
     with writer.method(f"energies(self{signature}) -> Tensor", f"E for every {name}, shape (n, {size})."):
         vector = _over_values(energy.value, name)
+        if vector is not None and name in graph.roots(variables(vector)):
+            vector = None  # a feature depends on it
         if vector is not None and (variable.type.support.low or 0) == 0:
+            write_features(writer, graph, variables(vector))
             writer.line(f"return {value_source(vector, Place(writer, graph))}", mark=True)
         else:
-            first = graph[sampler.state[0]].ident
+            first = graph[sampler.form.state[0]].ident
             start = float(variable.type.support.low or 0.0)
             inner = ", ".join(
                 f"torch.full((len({first}),), {start} + index, device=self.device)" if n == name else graph[n].ident
@@ -178,9 +185,9 @@ def _over_values(value: Value, name: str) -> Value | None:
 # --- the partition function ----------------------------------------------------------------------
 
 
-def _write_partition(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
-    assert sampler.partition is not None and sampler.polynomial is not None
-    names = sampler.partition
+def _write_partition(writer: Writer, graph: Graph, sampler: Sampler) -> None:
+    assert sampler.form.partition is not None and sampler.form.polynomial is not None
+    names = sampler.form.partition
     doc = f"log Z, summed over every value of {', '.join(names)}."
     total = sum(graph[n].type.elements for n in names)
     with writer.method("log_partition(self) -> Tensor", doc):
@@ -196,9 +203,9 @@ def _write_partition(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
             start += size
         rest = [u for u in sampler.updates if u.variable not in names]
         source = (
-            _summed_out(graph, sampler.polynomial, rest, writer)
+            _summed_out(graph, sampler.form.polynomial, rest, writer)
             if rest
-            else polynomial_source(sampler.polynomial, graph, writer)
+            else polynomial_source(sampler.form.polynomial, graph, writer)
         )
         writer.line(f"return torch.logsumexp(-({source}), 0)", mark=True)
 
@@ -206,17 +213,16 @@ def _write_partition(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
 # --- the chain -----------------------------------------------------------------------------------
 
 
-def write_chain(writer: Writer, graph: Graph, plan: Plan) -> None:
+def write_chain(writer: Writer, graph: Graph, sampler: Sampler, chain: Chain) -> None:
     """The constructor's line for the chain."""
-    sampler = plan.energy
-    assert sampler is not None and graph.energy is not None
-    starts = [_start(graph[n], writer) for n in sampler.state]
+    assert graph.energy is not None
+    starts = [_start(graph[n], writer) for n in sampler.form.state]
     with writer.place(graph.energy.span):
-        options = [f"steps={sampler.steps}"]
-        if sampler.persistent:
-            options += ["persistent=True", f"chains={sampler.chains}"]
-            options += [f"restart={number_text(sampler.restart)}"] if sampler.restart else []
-        elif not sampler.from_data:
+        options = [f"steps={chain.steps}"]
+        if chain.persistent:
+            options += ["persistent=True", f"chains={chain.chains}"]
+            options += [f"restart={number_text(chain.restart)}"] if chain.restart else []
+        elif not chain.from_data:
             options += ["from_data=False"]
         writer.line(f"self.chain = {writer.use('Chain')}({', '.join([*starts, *options])})", mark=True)
 
@@ -231,8 +237,8 @@ def _start(variable: Variable, writer: Writer) -> str:
     return f'{writer.use("Start")}("{kind}", {shape_source(variable.type.shape)}{ends})'
 
 
-def _write_sweep(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
-    names = sampler.state
+def _write_sweep(writer: Writer, graph: Graph, sampler: Sampler) -> None:
+    names = sampler.form.state
     result = "tuple[Tensor, ...]"
     doc = f"One step of the chain: each of {', '.join(names)} is renewed given the others."
     with writer.method(f"sweep(self{_signature(graph, names)}) -> {result}", doc):
@@ -241,15 +247,15 @@ def _write_sweep(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
         writer.line(f"return {tuple_source(energy_arguments_of(graph, names))}")
 
 
-def _given(graph: Graph, sampler: EnergyPlan, name: str) -> list[str]:
+def _given(graph: Graph, sampler: Sampler, name: str) -> list[str]:
     """What a variable's conditional reads: all of the state where it is summed value by value."""
     update = sampler.update(name)
-    if name == sampler.enumerated or update is None or update.logits is None:
-        return list(sampler.state)
+    if name == sampler.form.enumerated or update is None or update.logits is None:
+        return list(sampler.form.state)
     return [v.name for v in graph.variables if v.name in update.logits.reads()]
 
 
-def _draw_source(graph: Graph, sampler: EnergyPlan, name: str, size: str) -> str:
+def _draw_source(graph: Graph, sampler: Sampler, name: str, size: str) -> str:
     """`h = self.p_h(x).sample()`; a variable that is independent of the rest is told how many rows there are."""
     given = _given(graph, sampler, name)
     count = "" if given else f"({size},)"
@@ -257,7 +263,7 @@ def _draw_source(graph: Graph, sampler: EnergyPlan, name: str, size: str) -> str
     return f"{ident} = self.p_{ident}({', '.join(energy_arguments_of(graph, given))}).sample({count})"
 
 
-def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) -> None:
+def _write_update(writer: Writer, graph: Graph, sampler: Sampler, name: str) -> None:
     update = sampler.update(name)
     assert update is not None
     variable = graph[name]
@@ -265,11 +271,11 @@ def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) 
     if update.kind == "block" and update.logits is not None:
         reads = [v.name for v in graph.variables if v.name in update.logits.reads()]
         size = f"len({ident})"
-        for s in [r for r in reads if r not in sampler.state]:
+        for s in [r for r in reads if r not in sampler.form.state]:
             writer.line(_draw_source(graph, sampler, s, size), mark=True)
         writer.line(_draw_source(graph, sampler, name, size), mark=True)
         return
-    others = ", ".join(energy_arguments_of(graph, sampler.state))
+    others = ", ".join(energy_arguments_of(graph, sampler.form.state))
     energy = f"lambda {ident}: self.free_energy({others})"
     low, high = variable.type.support.low, variable.type.support.high
     if update.kind == "langevin":
@@ -283,35 +289,36 @@ def _write_update(writer: Writer, graph: Graph, sampler: EnergyPlan, name: str) 
     writer.line(f"{ident} = {writer.use('gibbs_sites')}({energy}, {ident}, {number_text(first)}, {count})", mark=True)
 
 
-def _write_settle(writer: Writer, graph: Graph, sampler: EnergyPlan, settled: list[str]) -> None:
-    known = [n for n in sampler.state if n not in settled]
+def _write_settle(writer: Writer, graph: Graph, sampler: Sampler, settled: list[str], steps: int) -> None:
+    known = [n for n in sampler.form.state if n not in settled]
     names = ", ".join(energy_arguments_of(graph, settled))
-    doc = f"{', '.join(settled)} given {', '.join(known)}: the positive phase, {sampler.steps} sweeps."
+    doc = f"{', '.join(settled)} given {', '.join(known)}: the positive phase, {max(steps, 10)} sweeps."
     result = "Tensor" if len(settled) == 1 else "tuple[Tensor, ...]"
     with writer.method(f"settle(self{_signature(graph, known)}) -> {result}", doc):
         size = f"len({graph[known[0]].ident})" if known else "1"
         for n in settled:
-            writer.line(f"{graph[n].ident} = self.chain.starts[{sampler.state.index(n)}].draw({size}, self.device)")
+            place = sampler.form.state.index(n)
+            writer.line(f"{graph[n].ident} = self.chain.starts[{place}].draw({size}, self.device)")
         with (
             writer.block("with torch.no_grad():"),
-            writer.block(f"for _ in range({max(sampler.steps, 10)}):"),
+            writer.block(f"for _ in range({max(steps, 10)}):"),
         ):
             for n in settled:
                 _write_update(writer, graph, sampler, n)
         writer.line(f"return {names}")
 
 
-def _write_draw(writer: Writer, graph: Graph, sampler: EnergyPlan) -> None:
+def _write_draw(writer: Writer, graph: Graph, sampler: Sampler) -> None:
     energy = graph.energy
     assert energy is not None
     doc = f"n draws of ({', '.join(energy.arguments)}) by running the chain from noise, `steps` sweeps."
     signature = "draw_from_energy(self, n: int, steps: int = 1000) -> tuple[Tensor, ...]"
     with writer.method(signature, doc):
-        state = energy_arguments_of(graph, sampler.state)
+        state = energy_arguments_of(graph, sampler.form.state)
         writer.line(
             f"{', '.join(state)}{',' if len(state) == 1 else ''} = self.chain.run(self.sweep, n, steps, self.device)",
             mark=True,
         )
-        for name in [*sampler.summed, *([sampler.enumerated] if sampler.enumerated else [])]:
+        for name in [*sampler.form.summed, *([sampler.form.enumerated] if sampler.form.enumerated else [])]:
             writer.line(_draw_source(graph, sampler, name, "n"))
         writer.line(f"return {tuple_source(energy_arguments_of(graph, energy.arguments))}")

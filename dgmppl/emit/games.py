@@ -1,4 +1,4 @@
-"""Adversaries: the two sides of each game, and the two players' losses."""
+"""Adversaries: the two sides of each game, and a loss for each player."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from dgmppl.emit.values import Place, inputs_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Adversary, Graph
 from dgmppl.graph.supports import number_text
-from dgmppl.plan.nodes import GamePlan, Plan
+from dgmppl.plan.nodes import Plan
+from dgmppl.plan.rules.game import Score, Tell
 
 
 def write_games(writer: Writer, graph: Graph, plan: Plan) -> None:
-    """`score_D`, `sides_D`, `adversary_loss`, `loss` and `players`."""
-    if not plan.games:
+    """`score_D`, `sides_D` and `loss_D` for each adversary, the model's `loss`, and `players`."""
+    if not plan.played:
         return
     by_name = {a.name: a for a in graph.adversaries}
-    for game in plan.games:
-        adversary = by_name[game.adversary]
+    opponents = [by_name[loss.adversary] for loss in plan.losses if loss.adversary is not None]
+    for adversary in opponents:
         with writer.place(adversary.span):
             _write_score(writer, graph, adversary)
             _write_sides(writer, graph, plan, adversary)
-    _write_losses(writer, graph, plan, by_name)
+    for loss in plan.losses:
+        for term in loss.terms:
+            if isinstance(term, Tell):
+                _write_opponent(writer, graph, by_name[term.owner], term)
+    _write_loss(writer, graph, plan, by_name)
+    _write_players(writer, opponents)
 
 
 def _write_score(writer: Writer, graph: Graph, adversary: Adversary) -> None:
@@ -38,69 +44,70 @@ def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary)
     result = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"
     doc = f"({', '.join(names)}) of the data, and of the model."
     with writer.method(f"sides_{adversary.ident}(self{data}) -> {result}", doc):
-        write_steps(writer, graph, plan, needed_steps(graph, plan.steps, names), names)
+        write_steps(writer, graph, plan, needed_steps(plan.steps, names), names)
         ours = tuple_source([graph[a].ident for a in names])
         writer.line(f"real = {ours}")
-        write_generation(
-            writer, graph, needed_steps(graph, plan.generate, names), batch_size(graph), differentiable=True
-        )
+        write_generation(writer, graph, needed_steps(plan.generate, names), batch_size(graph), differentiable=True)
         writer.line(f"return real, {ours}")
 
 
-def _write_losses(writer: Writer, graph: Graph, plan: Plan, by_name: dict[str, Adversary]) -> None:
+def _write_opponent(writer: Writer, graph: Graph, adversary: Adversary, term: Tell) -> None:
     data = "".join(f", {v.ident}: Tensor" for v in graph.data)
     given = ", ".join(v.ident for v in graph.data)
-    writer.use("GAMES")
-    with writer.method(f"adversary_loss(self{data}) -> Tensor", "What the adversary minimises."):
-        losses = []
-        for k, game in enumerate(plan.games):
-            losses.append(_adversary_loss(writer, graph, by_name[game.adversary], game, given, k))
-        writer.line(f"return {' + '.join(losses)}")
-    with writer.method(f"loss(self{data}) -> Tensor", "What the model minimises."):
-        parts = [f"super().loss({given})"] if plan.terms else []
-        for game in plan.games:
-            parts += _model_loss(writer, by_name[game.adversary], game, given)
-        writer.line(f"return {' + '.join(parts)}")
-    with writer.method(
-        "players(self) -> tuple[Player, ...]", "The adversary moves first, with an optimiser of its own."
-    ):
-        writer.use("Player")
-        nets = " + ".join(f"list(self.{by_name[g.adversary].module.attribute}.parameters())" for g in plan.games)
-        writer.line(f"opponent = {nets}")
-        writer.line("own = {id(p) for p in opponent}")
-        writer.line("rest = [p for p in self.parameters() if id(p) not in own]")
-        writer.line('return Player("adversary", self.adversary_loss, opponent), Player("model", self.loss, rest)')
-
-
-def _adversary_loss(writer: Writer, graph: Graph, adversary: Adversary, game: GamePlan, given: str, k: int) -> str:
     ident = adversary.ident
-    writer.at = game.because.line
-    with writer.block("with torch.no_grad():"):
-        writer.line(f"real, fake = self.sides_{ident}({given})", mark=True)
-    name = "loss" if k == 0 else f"loss_{k + 1}"
-    writer.line(f'{name} = GAMES["{game.game}"].adversary_loss(self.score_{ident}(*real), self.score_{ident}(*fake))')
-    if game.penalty:
+    with writer.method(f"loss_{ident}(self{data}) -> Tensor", f"What {adversary.name} minimises."):
+        writer.at = term.because.line
+        with writer.block("with torch.no_grad():"):
+            writer.line(f"real, fake = self.sides_{ident}({given})", mark=True)
+        game = f'{writer.use("GAMES")}["{term.game}"]'
+        source = f"{game}.adversary_loss(self.score_{ident}(*real), self.score_{ident}(*fake))"
+        if not term.penalty:
+            writer.line(f"return {source}")
+            return
+        writer.line(f"loss = {source}")
         whole = [k for k, a in enumerate(adversary.arguments) if graph[a].type.support.discrete]
         discrete = f", discrete={tuple_source([str(k) for k in whole])}" if whole else ""
         penalty = f"{writer.use('gradient_penalty')}(self.score_{ident}, real, fake{discrete})"
-        writer.line(f"{name} = {name} + {number_text(game.penalty)} * {penalty}")
-    writer.at = None
-    return name
+        writer.line(f"return loss + {number_text(term.penalty)} * {penalty}")
 
 
-def _model_loss(writer: Writer, adversary: Adversary, game: GamePlan, given: str) -> list[str]:
+def _write_loss(writer: Writer, graph: Graph, plan: Plan, by_name: dict[str, Adversary]) -> None:
+    """The model's part: its own terms, and each game's."""
+    data = "".join(f", {v.ident}: Tensor" for v in graph.data)
+    given = ", ".join(v.ident for v in graph.data)
+    with writer.method(f"loss(self{data}) -> Tensor", "What the model minimises."):
+        parts = [f"super().loss({given})"] if plan.terms else []
+        for term in plan.fitted.terms:
+            if isinstance(term, Score):
+                parts.append(_write_game(writer, by_name[term.owner], term, given))
+        writer.line(f"return {' + '.join(parts)}")
+
+
+def _write_game(writer: Writer, adversary: Adversary, term: Score, given: str) -> str:
     ident = adversary.ident
-    writer.at = game.because.line
+    writer.at = term.because.line
     writer.line(f"real, fake = self.sides_{ident}({given})", mark=True)
     writer.at = None
-    parts = []
-    weight = "" if game.weight == 1 else f"{number_text(game.weight)} * "
-    if game.moves_model:
-        parts.append(f'{weight}GAMES["{game.game}"].model_loss_fake(self.score_{ident}(*fake))')
-    if game.moves_data:
-        parts.append(f'{weight}GAMES["{game.game}"].model_loss_real(self.score_{ident}(*real))')
-    if parts:
-        name = f"game_{ident}"
-        writer.line(f"{name} = {' + '.join(parts)}")
-        return [name]
-    return []
+    weight = "" if term.weight == 1 else f"{number_text(term.weight)} * "
+    game = f'{writer.use("GAMES")}["{term.game}"]'
+    parts = [f"{weight}{game}.model_loss_fake(self.score_{ident}(*fake))"] if term.fake else []
+    parts += [f"{weight}{game}.model_loss_real(self.score_{ident}(*real))"] if term.real else []
+    writer.line(f"game_{ident} = {' + '.join(parts)}")
+    return f"game_{ident}"
+
+
+def _write_players(writer: Writer, opponents: list[Adversary]) -> None:
+    with writer.method(
+        "players(self) -> tuple[Player, ...]", "Each adversary moves first, with an optimiser of its own."
+    ):
+        player = writer.use("Player")
+        modules = ", ".join(f"self.{a.module.attribute}" for a in opponents)
+        writer.line(f"rest = self.parameters_without({modules})")
+        writer.line("return (")
+        writer.indent += 1
+        for a in opponents:
+            parameters = f"list(self.{a.module.attribute}.parameters())"
+            writer.line(f'{player}("{a.name}", self.loss_{a.ident}, {parameters}, adversary=True),')
+        writer.line(f'{player}("model", self.loss, rest),')
+        writer.indent -= 1
+        writer.line(")")

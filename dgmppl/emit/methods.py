@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dgmppl.emit.densities import factor_reads, write_density
 from dgmppl.emit.values import Place, batched, batched_or_learned, shape_source, tight_source, value_source
 from dgmppl.emit.writer import Writer
@@ -31,6 +33,23 @@ def write_definition(writer: Writer, graph: Graph, definition: Definition) -> No
         writer.place(definition.span),
     ):
         writer.line(f"return {_shaped_source(definition.value, variable.type.shape, Place(writer, graph))}", mark=True)
+
+
+def write_features(writer: Writer, graph: Graph, names: Iterable[str]) -> None:
+    """Features among `names`, and those that they are computed from, each as a line in the order of need."""
+    done: set[str] = set()
+
+    def write(name: str) -> None:
+        definition = graph.definition(name)
+        if graph[name].role != "let" or name in done or definition is None:
+            return
+        done.add(name)
+        for other in variables(definition.value):
+            write(other)
+        writer.line(f"{graph[name].ident} = {define_source(graph, definition)}")
+
+    for name in names:
+        write(name)
 
 
 def _shaped_source(value: Value, shape: tuple[int, ...], place: Place) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.build import write_held
 from dgmppl.emit.densities import by_key, factor_reads
@@ -14,9 +15,16 @@ from dgmppl.emit.steps import needed_steps, noisy
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph
+from dgmppl.graph.scope import Scope
 from dgmppl.graph.supports import number_text
 from dgmppl.graph.values import Image, Operation, Value
-from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, GivenSome, Impute, Invert, MinusKL, Plan, Sum
+from dgmppl.plan.generate import choose_generation
+from dgmppl.plan.nodes import Plan
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.draw import Draw, MinusKL, family_of
+from dgmppl.plan.rules.impute import Impute
+from dgmppl.plan.rules.invert import Dequantise, Invert
+from dgmppl.plan.rules.observe import Given, GivenSome
 
 
 def verify_pyro(graph: Graph, plan: Plan) -> None:
@@ -35,7 +43,7 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
             ],
             graph.source,
         )
-    if plan.games:
+    if plan.played:
         adversary = graph.adversaries[0]
         raise SpecError(
             [
@@ -55,7 +63,7 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
 def _verify_rows(graph: Graph, plan: Plan) -> None:
     """Raises SpecError (E310) where rows have cases, or not all the same variables."""
     for step in plan.steps:
-        if not isinstance(step, (Sum, Impute, GivenSome)):
+        if not (step.repeats or isinstance(step, (Impute, GivenSome))):
             continue
         variable = graph[step.variable]
         if variable.role == "partial":
@@ -65,7 +73,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
             )
         else:
             why = f"`{variable.name}` is summed row by row, and Pyro sums along an axis of its own"
-            label = f"summed over its {step.values} values" if isinstance(step, Sum) else ""
+            label = step.words()
         raise SpecError(
             [
                 Diagnostic(
@@ -85,9 +93,9 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
     verify_pyro(graph, plan)
     writer = Writer(graph.source)
     writer.use("GenerativeModel")
-    elbo = "TraceMeanField_ELBO" if any(isinstance(t, MinusKL) for t in plan.terms) else "Trace_ELBO"
-    if plan.importance > 1:
-        elbo = f"RenyiELBO(alpha=0, num_particles={plan.importance})"
+    elbo = "TraceMeanField_ELBO" if mean_field(graph, plan) else "Trace_ELBO"
+    if plan.fitted.samples > 1:
+        elbo = f"RenyiELBO(alpha=0, num_particles={plan.fitted.samples})"
     doc = f"{' '.join(f.key for f in graph.factors if f.side == 'p')}, for Pyro; fit with {elbo}."
     with writer.block(f"class {class_name(graph)}(GenerativeModel):"):
         writer.line(f'"""{doc}"""')
@@ -107,6 +115,18 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
     return write_module(writer, graph, "pyro", f"{plan.model}: {doc}")
 
 
+def mean_field(graph: Graph, plan: Plan) -> bool:
+    """Whether Pyro's TraceMeanField_ELBO computes this plan's bound.
+
+    It takes every divergence that has a closed form, also where p reads what is drawn later and the form does not
+    hold: then Trace_ELBO is the one that is right, in expectation.
+    """
+    pairs = [(graph.keyed(s.factor), graph.factor("p", s.variable)) for s in plan.steps if isinstance(s, Draw)]
+    closable = {q.key for q, p in pairs if p and (family_of(q.density), family_of(p.density)) in CLOSED_KL}
+    closed = {t.q for t in plan.terms if isinstance(t, MinusKL)}
+    return bool(closed) and closable == closed
+
+
 def _signature(graph: Graph, plan: Plan) -> str:
     """The data in the order in which the torch model takes it. What is modelled may be None, and is sampled then."""
     needed = [k for k, v in enumerate(graph.observed) if v.name in plan.conditions]
@@ -120,8 +140,7 @@ def _signature(graph: Graph, plan: Plan) -> str:
 @contextmanager
 def _weighing(writer: Writer, plan: Plan, factor: str) -> Iterator[None]:
     """Puts a site under the weight that its term has in the objective, where that is not 1."""
-    keys = [(t.weight, vars(t)) for t in plan.terms]
-    weight = next((w for w, t in keys if factor in (t.get("factor"), t.get("q"), t.get("p"))), 1.0)
+    weight = next((t.weight for t in plan.terms if factor in t.factors()), 1.0)
     if weight == 1:
         yield
         return
@@ -147,7 +166,10 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
     ):
         writer.line(f'pyro.module("{graph.name}", self)')
         with writer.block(f'with pyro.plate("data", {_rows(graph, plan)}):'):
-            pending = [s for s in plan.generate if not isinstance(s, Given)]
+            # A latent that the data does not depend on has a site too: the guide has one.
+            wanted = {v.name for v in graph.data} | {s.variable for s in plan.steps if isinstance(s, Draw)}
+            steps = choose_generation(Scope(graph.source), graph, wanted)
+            pending = [s for s in steps if not isinstance(s, Given)]
             for step in pending:
                 if step.variable in latents:
                     image = next(i for i, s in inverted.items() if s.variable == step.variable)
@@ -221,7 +243,7 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
     wanted: set[str] = {s.variable for s in drawn}
     for s in drawn:
         wanted |= set(factor_reads(graph, by_key(graph, s.factor)))
-    steps = [s for s in needed_steps(graph, plan.steps, wanted) if not isinstance(s, (Given, Dequantise))]
+    steps = [s for s in needed_steps(plan.steps, wanted) if not isinstance(s, (Given, Dequantise))]
     doc = "The posterior of the latents given the data." if drawn else "There is no latent to infer."
     with writer.method(f"guide({_signature(graph, plan)}) -> None", doc):
         writer.line(f'pyro.module("{graph.name}", self)')

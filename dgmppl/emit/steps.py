@@ -7,41 +7,26 @@ from collections.abc import Callable, Iterable, Sequence
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
 from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, write_cases, write_weights
 from dgmppl.emit.densities import by_key, factor_reads
-from dgmppl.emit.energies import chain_source, energy_arguments
+from dgmppl.emit.energies import chain_source
 from dgmppl.emit.methods import define_source, factor_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Graph, Variable
 from dgmppl.graph.supports import number_text
-from dgmppl.graph.values import Family, Image, Operation, variables, walk
-from dgmppl.plan.eliminate import not_reparameterised
-from dgmppl.plan.nodes import (
-    Compute,
-    Dequantise,
-    Draw,
-    Given,
-    GivenSome,
-    Impute,
-    Invert,
-    LogConditional,
-    LogDet,
-    LogProb,
-    LogProbSeen,
-    LogQSeen,
-    MinusEnergy,
-    MinusKL,
-    MinusLogProb,
-    NegativePhase,
-    Plan,
-    RunChain,
-    Settle,
-    Step,
-    Sum,
-    Term,
-)
+from dgmppl.graph.values import Family, Image, Operation, walk
+from dgmppl.plan.nodes import Plan, Step, Term
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.density import LogProb
+from dgmppl.plan.rules.draw import Draw, MinusKL, MinusLogProb, not_reparameterised
+from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
+from dgmppl.plan.rules.impute import Impute, LogQSeen
+from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
+from dgmppl.plan.rules.marginalise import LogSum
+from dgmppl.plan.rules.observe import Given, GivenSome, LogProbSeen
+from dgmppl.plan.rules.sum_under_q import Entropy, Sum
 
 
-def needed_steps(graph: Graph, steps: Sequence[Step], names: Iterable[str]) -> tuple[Step, ...]:
+def needed_steps(steps: Sequence[Step], names: Iterable[str]) -> tuple[Step, ...]:
     """The steps that give values to `names`, and to what those are computed from."""
     wanted = set(names)
     kept: list[Step] = []
@@ -50,26 +35,11 @@ def needed_steps(graph: Graph, steps: Sequence[Step], names: Iterable[str]) -> t
             if any(isinstance(k, Invert) and k.image == step.variable for k in kept):
                 kept.insert(0, step)
             continue
-        gives = step.variables if isinstance(step, RunChain) else (step.variable,)
-        if not wanted & set(gives):
+        if not wanted & set(step.gives):
             continue
         kept.insert(0, step)
-        wanted |= reads_of(graph, step)
+        wanted |= set(step.reads)
     return tuple(kept)
-
-
-def reads_of(graph: Graph, step: Step) -> set[str]:
-    """The variables whose values a step reads."""
-    if isinstance(step, (Draw, Sum)):
-        return set(factor_reads(graph, by_key(graph, step.factor)))
-    if isinstance(step, Compute):
-        return set(variables(_definition(graph, step.variable).value))
-    if isinstance(step, Invert):
-        return set(variables(_definition(graph, step.image).value)) - {step.variable} | {step.image}
-    if isinstance(step, Settle):
-        assert graph.energy is not None
-        return set(graph.energy.arguments) - {step.variable}
-    return set()
 
 
 def _definition(graph: Graph, variable: str) -> Definition:
@@ -95,21 +65,21 @@ def write_steps(
         if isinstance(step, Settle):
             if step is settled[0]:
                 _settle(writer, graph, plan, settled)
-        elif isinstance(step, Sum):
+        elif step.repeats:
             write_weights(writer, graph, step, size)
-            write_cases(writer, graph, step, live(graph, steps[k + 1 :], last))
+            write_cases(writer, graph, step, live(steps[k + 1 :], last))
             size = batch_size(graph, step)
         else:
-            _STEPS[type(step)](writer, graph, step, size)
+            STEPS[type(step)](writer, graph, step, size)
     writer.at = None
 
 
-def live(graph: Graph, steps: Sequence[Step], last: Iterable[str]) -> set[str]:
+def live(steps: Sequence[Step], last: Iterable[str]) -> set[str]:
     """The variables whose values these steps, and what follows them, read from before."""
     wanted = set(last)
     for step in reversed(steps):
         wanted.discard(step.variable)
-        wanted |= reads_of(graph, step)
+        wanted |= set(step.reads)
         if isinstance(step, Impute) or (isinstance(step, Sum) and step.partial):
             wanted.add(step.variable)  # as far as it is seen
     return wanted
@@ -160,7 +130,6 @@ def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
 
 
 def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
-    assert isinstance(step, Draw)
     factor = by_key(graph, step.factor)
     writer.line(f"{factor.method} = {factor_source(graph, factor)}", mark=True)
     count = "" if factor_reads(graph, factor) else f"({size},)"
@@ -172,14 +141,13 @@ def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
 
 
 def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> None:
-    assert plan.energy is not None
     names = ", ".join(graph[s.variable].ident for s in settled)
     drawn = {s.variable for s in settled}
-    known = ", ".join(graph[n].ident for n in plan.energy.state if n not in drawn)
+    known = ", ".join(graph[n].ident for n in plan.samplers[0].form.state if n not in drawn)
     writer.line(f"{names} = self.settle({known})", mark=True)
 
 
-_STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
+STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Given: _given,
     GivenSome: _given,
     Compute: _compute,
@@ -195,56 +163,73 @@ _STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
 
 def term_source(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     """The expression of a term, of as many numbers as there are rows, `size`."""
-    if isinstance(term, NegativePhase):
-        # There may be more or fewer chains than examples: each example gets their mean.
-        return f"self.free_energy({chain_source(graph, plan)}).mean().expand({size})"
-    return _TERMS[type(term)](writer, graph, plan, term)
+    return TERMS[type(term)](writer, graph, plan, term, size)
 
 
-def _log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+def _log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, LogProb)
     factor = by_key(graph, term.factor)
     return f"{factor_source(graph, factor)}.log_prob({graph[factor.head].ident})"
 
 
-def _log_prob_seen(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+def _log_prob_seen(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, (LogProbSeen, LogQSeen))
     factor = by_key(graph, term.factor)
     head = graph[factor.head]
-    made = any(isinstance(s, (Draw, Sum)) and s.factor == factor.key for s in plan.steps)
+    made = any(s.factor == factor.key for s in plan.steps)
     density = factor.method if made else factor_source(graph, factor)
     return f"{writer.use('log_prob_seen')}({density}, {head.ident}, {some_source(head)})"
 
 
-def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, MinusLogProb)
     factor = by_key(graph, term.factor)
     head = graph[factor.head]
-    if any(isinstance(s, Sum) and s.variable == head.name for s in plan.steps):
-        return f"{cases_of(head)}.entropy()"
     source = f"-{factor.method}.log_prob({head.ident})"
     return f"torch.where({missing_of(head)}, {source}, 0.0)" if head.role == "partial" else source
 
 
-def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, MinusKL)
     q, p = by_key(graph, term.q), by_key(graph, term.p)
     return f"-{writer.use('kl_divergence')}({q.method}, {factor_source(graph, p)})"
 
 
-def _log_det(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
+def _log_det(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, LogDet)
     return f"log_det_{graph[term.variable].ident}"
 
 
-def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
-    assert plan.energy is not None
-    return f"-self.free_energy({', '.join(energy_arguments(graph, plan, plan.energy.state))})"
+def _entropy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, Entropy)
+    return f"{cases_of(graph[by_key(graph, term.factor).head])}.entropy()"
 
 
-def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term) -> str:
-    assert isinstance(term, LogConditional) and plan.energy is not None
-    given = ", ".join(energy_arguments(graph, plan, plan.energy.state))
+def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    """The terms of each case added up, then summed over the cases, the innermost variable first."""
+    assert isinstance(term, LogSum)
+    source = " + ".join(term_source(writer, graph, plan, t, size) for t in term.terms) or f"torch.zeros({size})"
+    for name in reversed(term.variables):
+        source = f"{cases_of(graph[name])}.log_sum({source})"
+    return source
+
+
+def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    return f"-self.free_energy({_state(graph, plan)})"
+
+
+def _negative_phase(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    # There may be more or fewer chains than examples: each example gets their mean.
+    return f"self.free_energy({chain_source(graph, plan)}).mean().expand({size})"
+
+
+def _state(graph: Graph, plan: Plan) -> str:
+    return ", ".join(graph[n].ident for n in plan.samplers[0].form.state)
+
+
+def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, LogConditional)
+    given = _state(graph, plan)
     variable = graph[term.variable]
     density = f"self.p_{variable.ident}({given})"
     if variable.role == "partial":
@@ -252,14 +237,17 @@ def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term) -> st
     return f"{density}.log_prob({variable.ident})"
 
 
-_TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term], str]] = {
+TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     LogProb: _log_prob,
     LogProbSeen: _log_prob_seen,
     LogQSeen: _log_prob_seen,
     MinusLogProb: _minus_log_prob,
     MinusKL: _minus_kl,
     LogDet: _log_det,
+    Entropy: _entropy,
+    LogSum: _log_sum,
     MinusEnergy: _minus_energy,
+    NegativePhase: _negative_phase,
     LogConditional: _log_conditional,
 }
 

@@ -6,24 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dgmppl.emit.cases import batch_size, mean_source, write_cases, write_weights
-from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.steps import live, needed_steps, term_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
-from dgmppl.plan.nodes import (
-    LogConditional,
-    LogDet,
-    LogProb,
-    LogQSeen,
-    MinusEnergy,
-    MinusKL,
-    MinusLogProb,
-    NegativePhase,
-    Plan,
-    Step,
-    Sum,
-    Term,
-)
+from dgmppl.plan.nodes import Plan, Step, Term
+from dgmppl.plan.rules.impute import LogQSeen
+from dgmppl.plan.rules.sum_under_q import Entropy, Sum
 
 
 @dataclass(frozen=True)
@@ -36,10 +24,10 @@ class Stretch:
 
 def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
     """`terms`: each term is computed before the rows are repeated for a sum that it does not stand under."""
-    names = set[str]().union(*(_reads(graph, plan, t) for t in plan.terms))
-    steps = needed_steps(graph, plan.steps, names)
-    sums = [s for s in steps if isinstance(s, Sum)]
-    stretches = _stretches(graph, plan, steps, sums)
+    names = {name for t in plan.terms for name in t.reads}
+    steps = needed_steps(plan.steps, names)
+    sums = [s for s in steps if s.repeats]
+    stretches = _stretches(plan, steps, sums)
     doc = f"The terms of the objective for each example, shape (n,), nats: {plan.objective.formula}."
     arguments = "".join(f", {v.ident}: Tensor" for v in graph.data)
     with writer.method(f"terms(self{arguments}) -> dict[str, Tensor]", doc):
@@ -49,7 +37,7 @@ def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
             size = batch_size(graph, sums[k - 1] if k else None)
             if k:
                 after = [s for part in stretches[k:] for s in part.steps]
-                write_cases(writer, graph, sums[k - 1], live(graph, after, _read_by(graph, plan, later, sums[k - 1])))
+                write_cases(writer, graph, sums[k - 1], live(after, _read_by(later, sums[k - 1])))
             write_steps(writer, graph, plan, [s for s in stretch.steps if s not in sums], (), size)
             if k < len(sums):
                 write_weights(writer, graph, sums[k], size)
@@ -57,70 +45,57 @@ def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
                 opening = ("return " if k == len(sums) else "terms = ") + ("terms | {" if begun else "{")
                 _write_dict(writer, graph, plan, stretch, sums, size, opening)
                 begun = True
-    if plan.importance > 1:
+    if plan.fitted.samples > 1:
         _write_bound(writer, graph, plan, arguments)
 
 
 def _write_dict(
-    writer: Writer, graph: Graph, plan: Plan, stretch: Stretch, sums: Sequence[Sum], size: str, opening: str
+    writer: Writer, graph: Graph, plan: Plan, stretch: Stretch, sums: Sequence[Step], size: str, opening: str
 ) -> None:
     with writer.block(opening):
         for term, depth in stretch.terms:
             writer.at = term.because.line
-            source = mean_source(term_source(writer, graph, plan, term, size), graph, sums[:depth])
+            # A logarithm of a sum has taken the cases of the variables that it sums out together already.
+            weighed = [s for s in sums[:depth] if isinstance(s, Sum)]
+            source = mean_source(term_source(writer, graph, plan, term, size), graph, weighed)
             writer.line(f'"{term.label}": {source},', mark=True)
     writer.line("}")
     writer.at = None
 
 
-def _stretches(graph: Graph, plan: Plan, steps: Sequence[Step], sums: Sequence[Sum]) -> list[Stretch]:
+def _stretches(plan: Plan, steps: Sequence[Step], sums: Sequence[Step]) -> list[Stretch]:
     depth: dict[str, int] = {}
     parts: list[list[Step]] = [[]]
     for step in steps:
-        if isinstance(step, Sum):
+        if step.repeats:
             parts.append([])
         parts[-1].append(step)
-        depth[step.variable] = len(parts) - 1
+        depth.update((name, len(parts) - 1) for name in step.gives)
     summed = {s.variable for s in sums}
     placed: list[list[tuple[Term, int]]] = [[] for _ in parts]
     for term in plan.terms:
-        place = max((depth.get(name, 0) for name in _reads(graph, plan, term)), default=0)
+        place = max((depth.get(name, 0) for name in term.reads), default=0)
         under = place
-        if isinstance(term, (MinusLogProb, LogQSeen)) and by_key(graph, term.factor).head in summed:
+        if isinstance(term, (Entropy, LogQSeen)) and term.owner in summed:
             under = place - 1  # it is a number of each row, though the entropy is known once there are cases
             place = under if isinstance(term, LogQSeen) else place
         placed[place].append((term, under))
     return [Stretch(tuple(part), tuple(terms)) for part, terms in zip(parts, placed)]
 
 
-def _read_by(graph: Graph, plan: Plan, terms: Sequence[Term], sum_: Sum) -> set[str]:
+def _read_by(terms: Sequence[Term], sum_: Step) -> set[str]:
     """What terms after a sum read; its entropy needs the weights alone."""
-    entropy = (t for t in terms if not (isinstance(t, MinusLogProb) and t.factor == sum_.factor))
-    return set[str]().union(*(_reads(graph, plan, t) for t in entropy))
-
-
-def _reads(graph: Graph, plan: Plan, term: Term) -> set[str]:
-    """Variables whose values a term reads."""
-    if isinstance(term, LogProb):
-        factor = by_key(graph, term.factor)
-        return {factor.head, *factor_reads(graph, factor)}
-    if isinstance(term, (MinusLogProb, LogQSeen)):
-        return {by_key(graph, term.factor).head}
-    if isinstance(term, MinusKL):
-        return {by_key(graph, term.q).head, *factor_reads(graph, by_key(graph, term.p))}
-    if isinstance(term, LogDet):
-        return {term.variable}
-    if isinstance(term, (MinusEnergy, NegativePhase, LogConditional)) and plan.energy is not None:
-        return {*plan.energy.state, *([term.variable] if isinstance(term, LogConditional) else [])}
-    return set()
+    others = (t for t in terms if not (isinstance(t, Entropy) and t.factor == sum_.factor))
+    return {name for t in others for name in t.reads}
 
 
 def _write_bound(writer: Writer, graph: Graph, plan: Plan, arguments: str) -> None:
     given = ", ".join(v.ident for v in graph.data)
+    samples = plan.fitted.samples
     with writer.method(
         f"elbo(self{arguments}) -> Tensor",
-        f"The importance-weighted bound with {plan.importance} samples (Burda et al., 2016), nats.",
+        f"The importance-weighted bound with {samples} samples (Burda et al., 2016), nats.",
     ):
-        writer.line(f"return {writer.use('importance_bound')}(self.terms, {plan.importance}, {given})")
+        writer.line(f"return {writer.use('importance_bound')}(self.terms, {samples}, {given})")
     with writer.method(f"loss(self{arguments}) -> Tensor", "Minus the bound, averaged over the batch."):
         writer.line(f"return -self.elbo({given}).mean()")

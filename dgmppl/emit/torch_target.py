@@ -5,7 +5,7 @@ from __future__ import annotations
 from dgmppl.emit.build import write_held
 from dgmppl.emit.cases import batch_size, mean_source, some_source, values_source
 from dgmppl.emit.densities import factor_reads
-from dgmppl.emit.energies import write_chain, write_energy
+from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.games import write_games
 from dgmppl.emit.methods import factor_source, write_definition, write_factor
 from dgmppl.emit.module import class_name, write_module
@@ -15,7 +15,8 @@ from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.supports import number_text
-from dgmppl.plan.nodes import LogQSeen, Plan, Sum
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.energy import NegativePhase
 
 
 def emit_torch(graph: Graph, plan: Plan) -> Emitted:
@@ -30,14 +31,15 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
         with writer.block("def __init__(self) -> None:"):
             writer.line("super().__init__()")
             write_held(writer, graph)
-            if plan.energy is not None:
-                write_chain(writer, graph, plan)
+            for term in plan.terms:
+                if isinstance(term, NegativePhase):
+                    write_chain(writer, graph, plan.samplers[0], term.chain)
         for factor in graph.factors:
             write_factor(writer, graph, factor)
         for definition in graph.definitions:
             write_definition(writer, graph, definition)
-        if plan.energy is not None:
-            write_energy(writer, graph, plan)
+        for sampler in plan.samplers:
+            write_energy(writer, graph, sampler, chain_steps(plan))
         if plan.terms:
             write_terms(writer, graph, plan)
         write_games(writer, graph, plan)
@@ -70,7 +72,7 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     writer.line(f"data = ({names}{',' if len(graph.data) == 1 else ''})".replace("'", '"'))
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
-    apart = [f'"{t.label}"' for t in plan.terms if isinstance(t, LogQSeen)]
+    apart = [f'"{t.label}"' for t in plan.terms if t.beside and plan.objective.kind]
     if apart:
         writer.line(f"apart = {tuple_source(apart)}")
     weights = {t.label: t.weight for t in plan.terms if t.weight != 1}
@@ -82,12 +84,13 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
 
 def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
     """What evaluation reports beyond the sum of the terms."""
-    energy = plan.energy
+    sampler = plan.samplers[0] if plan.samplers else None
+    energy = sampler.form if sampler is not None else None
     given = ", ".join(v.ident for v in graph.data)
     figures: list[str] = []
     steps: list[str] = []
     seen = True
-    if plan.importance > 1:
+    if plan.fitted.samples > 1:
         figures.append(f'"elbo": self.elbo({given})')
     if energy is not None:
         state = ", ".join(graph[n].ident for n in energy.state)
@@ -128,8 +131,8 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
     ):
         if steps and not seen and energy is not None:
             before = (*before, *energy.state, *([energy.enumerated] if energy.enumerated else []))
-        needed = needed_steps(graph, plan.steps, before)
-        sums = [s for s in needed if isinstance(s, Sum)]
+        needed = needed_steps(plan.steps, before)
+        sums = [s for s in needed if s.repeats]
         write_steps(writer, graph, plan, needed, before)
         figures = [_under(f, graph, sums) for f in figures]
         for s in steps:
@@ -140,7 +143,7 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
         writer.line("}")
 
 
-def _under(figure: str, graph: Graph, sums: list[Sum]) -> str:
+def _under(figure: str, graph: Graph, sums: list[Step]) -> str:
     """A figure computed from the cases of sums, as one number a row."""
     name, _, source = figure.partition(": ")
     return f"{name}: {mean_source(source, graph, sums)}" if sums and source else figure
@@ -156,7 +159,7 @@ def _errors(writer: Writer, graph: Graph, plan: Plan) -> tuple[list[str], tuple[
         if factor is None:
             continue  # a part of the energy, whose figures say it
         inputs = factor_reads(graph, factor)
-        summed = any(isinstance(s, Sum) for s in needed_steps(graph, plan.steps, inputs))
+        summed = any(s.repeats for s in needed_steps(plan.steps, inputs))
         if joint_values(v) > MAX_CASES or summed:
             continue
         density = factor_source(graph, factor) + ("" if inputs else f".expand(({batch_size(graph)},))")

@@ -76,14 +76,19 @@ def joint_values(variable: Variable) -> float:
     return float(size) ** elements
 
 
-def derive_posteriors(spec: tree.Spec, graph: Graph, missing: tuple[str, ...]) -> tuple[tree.Spec, tuple[str, ...]]:
+def derive_posteriors(
+    spec: tree.Spec, graph: Graph, missing: tuple[str, ...], through: tuple[str, ...] = ()
+) -> tuple[tree.Spec, tuple[str, ...]]:
     """The spec with a q for each of these latents, and those factors as text that can be pasted into it.
 
     Latents are eliminated parents first, so a deeper one is inferred from those above the data: what q(z | .) reads
     are the neighbours of z in the moralised graph that is left. Partial variables go last: in the rows that have one,
-    the latents are inferred from it. Networks are sized like the generative ones.
+    the latents are inferred from it. Networks are sized like the generative ones. `through` are latents that become
+    known only through these, by inversion, computation or a sum: no q reads them.
     """
     moral = _moral(graph)
+    for name in through:
+        _eliminate(moral, name)
     # A partial variable that needs no value where it is missing is read by no q.
     moral.remove_nodes_from(
         [v.name for v in graph.partial if v.name not in missing and graph.factor("q", v.name) is None]

@@ -139,6 +139,7 @@ ATTRIBUTES = frozenset(
         "named_parameters",
         "observer",
         "parameters",
+        "parameters_without",
         "players",
         "register_backward_hook",
         "register_buffer",

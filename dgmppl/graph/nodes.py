@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dgmppl.graph.supports import Type
-from dgmppl.graph.values import Bijection, Density, Module, Value, variables
+from dgmppl.graph.values import Bijection, Density, Module, Residual, Value, variables, walk
 from dgmppl.source import Source, Span
 
 if TYPE_CHECKING:
@@ -167,6 +167,25 @@ class Graph:
     @cached_property
     def _factors(self) -> dict[tuple[str, str], Factor]:
         return {(f.side, f.head): f for f in self.factors}
+
+    def keyed(self, key: str) -> Factor:
+        """The factor with this key, `p(x | z)`."""
+        return self._keyed[key]
+
+    @cached_property
+    def _keyed(self) -> dict[str, Factor]:
+        return {f.key: f for f in reversed(self.factors)}
+
+    def reads(self, factor: Factor) -> tuple[str, ...]:
+        """The variables (features too) that a factor's density is computed from, in the order of its parents where
+        they are them."""
+        names = list(variables(factor.density))
+        for term in walk(factor.density):
+            if isinstance(term, Residual):
+                names += self.reads(self.keyed(term.prior))
+        parents = [p for p in factor.parents if p in names]
+        others = [n for n in dict.fromkeys(names) if n not in parents and n != factor.head]
+        return (*parents, *others)
 
     def definition(self, variable: str) -> Definition | None:
         return self._definitions.get(variable)

@@ -2,284 +2,202 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
-from dgmppl.diagnostics import Note
-from dgmppl.graph.inverse import MAX_CASES, can_derive, joint_values, some_posterior
-from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
-from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import (
-    Autoregressive,
-    Density,
-    Family,
-    Image,
-    Mixture,
-    Operation,
-    Pushforward,
-    Quoted,
-    Residual,
-    Use,
-    Value,
-    variables,
-)
-from dgmppl.plan.nodes import Compute, Dequantise, Draw, Given, GivenSome, Impute, Invert, Reason, Step, Sum
+from dgmppl.graph.inverse import MAX_CASES, can_derive, some_posterior
+from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.values import variables
+from dgmppl.plan.nodes import Reason, Step, Term
+from dgmppl.plan.rules import RULES
+from dgmppl.plan.rules.draw import MinusKL, MinusLogProb
+from dgmppl.plan.rules.impute import LogQSeen
+from dgmppl.plan.rules.invert import invert
+from dgmppl.plan.rules.sum_under_q import Entropy
+from dgmppl.plan.state import Elimination
 
 
-@dataclass
-class Elimination:
-    """What has become known so far. `drawn` are the q that gave values, in order; `summed` the variables whose q
-    weighs all of their values instead."""
-
-    steps: list[Step] = field(default_factory=list)
-    known: set[str] = field(default_factory=set)
-    inverted: dict[str, Invert] = field(default_factory=dict)
-    drawn: list[Factor] = field(default_factory=list)
-    summed: set[str] = field(default_factory=set)
-    implicit: list[Definition] = field(default_factory=list)
-
-    def add(self, step: Step) -> None:
-        self.steps.append(step)
-        self.known.add(step.variable)
-
-    @property
-    def repeated(self) -> frozenset[str]:
-        """What is known only for each value of a sum, the summed variables included."""
-        first = next((k for k, s in enumerate(self.steps) if isinstance(s, Sum)), len(self.steps))
-        return frozenset(s.variable for s in self.steps[first:])
-
-
-@dataclass(frozen=True)
-class Inverse:
-    """A definition read backwards: the latent, and whether rounding stands outside the bijection."""
-
-    latent: str
-    rounded: bool
-
-
-def invert(value: Value) -> Inverse | None:
-    """How a definition is inverted: `f(u)` or `floor(f(u))` with f a bijection. None where it cannot be."""
-    rounded = isinstance(value, Operation) and value.op == "floor"
-    inner = value.operands[0] if isinstance(value, Operation) and rounded else value
-    while isinstance(inner, Image):
-        inner = inner.value
-    outer = value.operands[0] if isinstance(value, Operation) and rounded else value
-    if isinstance(inner, Use) and (isinstance(outer, Image) or rounded):
-        return Inverse(inner.variable, rounded)
-    return None
-
-
-def eliminate(scope: Scope, graph: Graph, needed: Iterable[str], covered: Iterable[str] = ()) -> Elimination:
+def eliminate(state: Elimination) -> None:
     """Gives a value to every variable that the data leaves open and the objective needs one for.
 
-    Latents are inverted through bijections of the data where they can be; else, under their q, summed over their
-    values if these are few, and drawn if not. What an adversary judges, `covered`, is never summed. A partial variable
-    is treated so in the rows that miss it. Reports latents without a q (E306) and a q that can never be drawn from
-    (E308).
+    The first rule that makes something known is followed by all of them anew, so that a dearer one never takes what a
+    cheaper one could, and the order of statements means nothing. Reports latents without a q (E306) and a q that can
+    never be drawn from (E308).
     """
-    result = Elimination()
-    for v in graph.observed:
-        condition = v.name in graph.conditions
-        why = f"{v.name} is {'a condition: nothing models it' if condition else 'observed'}"
-        result.add(Given(v.name, Reason(why, _line(scope, v.span.start))))
-    for v in graph.partial:
-        if v.name not in set(needed):
-            member = graph.energy is not None and v.name in graph.energy.arguments
-            others = "it is summed out of the energy" if member else "nothing depends on it"
-            why = f"{v.name} is seen in some rows, and {others} in the others"
-            result.add(GivenSome(v.name, Reason(why, _line(scope, v.span.start))))
-    _features(scope, graph, result)
-    _inversions(scope, graph, result)
-    pending = [v for v in graph.inferred if v.name in set(needed) and v.name not in result.known]
-    while pending:
-        ready = []
-        for v in pending:
-            q = graph.factor("q", v.name)
-            if q is not None and set(q.parents) <= result.known:
-                ready.append((v, q))
-        if not ready:
-            break
-        # What can be drawn now is drawn before rows are repeated for the values of a sum.
-        v, q = next(((v, q) for v, q in ready if not _summable(v, covered)), ready[0])
-        result.add(_infer(scope, graph, result, v, q, covered))
-        result.drawn.append(q)
-        _features(scope, graph, result)
-        _inversions(scope, graph, result)
-        # What was drawn may be the context of a flow, which can be inverted now.
-        pending = [v for v in pending if v.name not in result.known]
+    exhaust(state)
+    _report_open(state)
+    for rule in RULES:
+        rule.close(state)
+
+
+def exhaust(state: Elimination) -> None:
+    """Applies the rules until none makes anything known."""
+    while any(rule.apply(state) for rule in RULES):
+        pass
+
+
+def choose_terms(state: Elimination) -> tuple[Term, ...]:
+    """The terms of the model's loss: those that stand for the factors of p whose variables are known, the data's
+    first, as the maths is written; then what steps leave by themselves."""
+    graph = state.graph
+    terms: list[Term] = []
+    for factor in sorted(graph.factors, key=lambda f: graph[f.head].role != "observed"):
+        if factor.side == "p" and factor.head in state.known and set(factor.parents) <= state.known:
+            terms += next(found for rule in RULES if (found := rule.stands_for(state, factor)) is not None)
+    for rule in RULES:
+        terms += rule.terms(state)
+    found = tuple(terms)
+    for rule in RULES:
+        found = rule.collect(state, found)
+    return _weighed(state, found)
+
+
+def _weighed(state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """The terms with the weights that `train` asks for; `beta` weighs those of latents, `classify` those that are no
+    part of the bound."""
+    asked = state.asked
+    if asked is None:
+        return terms
+    beta = float(asked.options.get("beta", 1.0))
+    divergences = (MinusKL, MinusLogProb, Entropy)
+    latents = {t.owner for t in terms if isinstance(t, divergences) and state.graph[t.owner].role == "latent"}
+
+    def weight(term: Term) -> float:
+        if isinstance(term, LogQSeen):
+            return float(asked.options["classify"])
+        return asked.weights.get(term.owner, 1.0) * (beta if term.owner in latents else 1.0)
+
+    return tuple(replace(t, weight=weight(t)) for t in terms)
+
+
+def _report_open(state: Elimination) -> None:
+    graph, pending = state.graph, state.open
+    without = [v.name for v in pending if graph.factor("q", v.name) is None]
     for v in pending:
         q = graph.factor("q", v.name)
         if q is None:
-            seen = ", ".join(o.name for o in graph.observed) or "x"
-            help_ = "latents are real, positive, unit or simplex: others have no draw that can be differentiated"
-            if v.type.support.finite and v.name in covered:
-                help_ = "an adversary compares draws, and those of few values cannot be differentiated: leave it out"
-            elif v.type.support.finite and not can_derive(v):
-                help_ = f"at most {MAX_CASES} joint values can be summed out; others are real, or part of an energy"
-            elif can_derive(v):
-                help_ = some_posterior(v, seen, "mlp[256, 256]")
             what = "the latent" if v.role == "latent" else "the partial variable"
-            scope.report("E306", f"{what} `{v.name}` has no posterior", v.span, "needs a q", help=help_)
-        elif not any(p.name in q.parents for p in pending if graph.factor("q", p.name) is None):
-            missing = [p for p in q.parents if p not in result.known]
-            scope.report(
+            help_ = _way_out(state, v)
+            state.scope.report("E306", f"{what} `{v.name}` has no posterior", v.span, "needs a q", help=help_)
+        elif not set(without) & set(q.parents):
+            missing = [p for p in q.parents if p not in state.known]
+            state.scope.report(
                 "E308",
                 f"{q.key} cannot be drawn from: {', '.join(missing)} has no value by then",
                 q.head_span,
                 "reads it",
                 help="make the parents observed, or latents with a q of their own",
             )
-    return result
 
 
-def _summable(variable: Variable, covered: Iterable[str]) -> bool:
-    return variable.name not in covered and joint_values(variable) <= MAX_CASES
+def _way_out(state: Elimination, variable: Variable) -> str:
+    seen = ", ".join(o.name for o in state.graph.observed) or "x"
+    finite = variable.type.support.finite
+    if finite and variable.name in state.judged:
+        return "an adversary compares draws, and those of few values cannot be differentiated: leave it out"
+    if finite and not can_derive(variable):
+        return f"at most {MAX_CASES} joint values can be summed out; others are real, or part of an energy"
+    if can_derive(variable):
+        return some_posterior(variable, seen, "mlp[256, 256]")
+    return "latents are real, positive, unit or simplex: others have no draw that can be differentiated"
 
 
-def _infer(
-    scope: Scope, graph: Graph, result: Elimination, variable: Variable, q: Factor, covered: Iterable[str]
-) -> Step:
-    """How a q gives a variable its value: a sum over few values, else a draw (E308 for one without a gradient)."""
-    name, line = variable.name, _line(scope, q.span.start)
-    partial = variable.role == "partial"
-    open_ = f"{name} is latent and no bijection of the data"
-    if partial:
-        open_ = f"{name} is seen in some rows, and missing in others"
-    before = math.prod(joint_values(graph[s]) for s in result.summed)
-    if _summable(variable, covered) and before * joint_values(variable) <= MAX_CASES:
-        values = int(joint_values(variable))
-        result.summed.add(name)
-        where = "there it is" if partial else "it is"
-        return Sum(
-            name,
-            Reason(f"{open_}: {where} summed over its {values} values under {q.key}", line),
-            q.key,
-            values,
-            partial,
-        )
-    _verify_drawable(scope, graph, q, before)
-    if partial:
-        return Impute(name, Reason(f"{open_}: there it is drawn from {q.key}", line), q.key)
-    return Draw(name, Reason(f"{open_}: it is drawn from {q.key}", line), q.key)
+# --- what needs a value, and a q -----------------------------------------------------------------
 
 
-def _line(scope: Scope, offset: int) -> int:
-    return scope.source.position(offset)[0]
+def needed(graph: Graph) -> frozenset[str]:
+    """Variables that the data leaves open and that need a value on its side.
 
-
-def _features(scope: Scope, graph: Graph, result: Elimination) -> None:
-    """Computes every feature, and every latent that is defined, whose inputs are known."""
-    progress = True
-    while progress:
-        progress = False
-        for d in graph.definitions:
-            role = graph[d.variable].role
-            if role == "observed" or d.variable in result.known:
-                continue
-            if set(variables(d.value)) <= result.known:
-                what = "a feature" if role == "let" else "defined by what is known"
-                result.add(Compute(d.variable, Reason(f"{d.variable} is {what}", _line(scope, d.span.start))))
-                progress = True
-
-
-def _inversions(scope: Scope, graph: Graph, result: Elimination) -> None:
-    """Inverts definitions whose image is known; those without an inverse are implicit."""
-    computed = {s.variable for s in result.steps if isinstance(s, Compute)}
-    for d in graph.definitions:
-        if d.variable in computed or d.variable not in result.known:
-            continue
-        if d in result.implicit or any(i.image == d.variable for i in result.inverted.values()):
-            continue
-        line = _line(scope, d.span.start)
-        inverse = invert(d.value)
-        if inverse is None or graph[inverse.latent].role != "latent" or inverse.latent in result.known:
-            result.implicit.append(d)
-            continue
-        if not set(variables(d.value)) - {inverse.latent} <= result.known:
-            continue
-        if inverse.rounded:
-            why = f"floor makes {d.variable} whole numbers, and uniform noise in [0, 1) makes them a density's again"
-            result.steps.append(Dequantise(d.variable, Reason(why, line)))
-        step = Invert(
-            inverse.latent,
-            Reason(f"{d.variable} is a bijection of {inverse.latent}, so {inverse.latent} is known exactly", line),
-            d.variable,
-            inverse.rounded,
-        )
-        result.inverted[inverse.latent] = step
-        result.add(step)
-
-
-def _verify_drawable(scope: Scope, graph: Graph, q: Factor, cases: float) -> None:
-    """A draw must be differentiable in q's parameters (E308). `cases`: of the sums so far."""
-    blocking = not_reparameterised(q.density)
-    if blocking:
-        head = graph[q.head]
-        values = joint_values(head) * cases
-        many = (
-            f", and {_count(values)} values are too many to sum"
-            if values > MAX_CASES and head.type.support.finite
-            else ""
-        )
-        fit = [name for name in suggestions(head.type.support) if DISTRIBUTIONS[name].reparameterised]
-        scope.fail(
-            "E308",
-            f"a draw from {blocking} cannot be differentiated{many}",
-            q.head_span,
-            "no gradient reaches this q",
-            notes=(Note(q.density.span, blocking),),
-            help=f"use a distribution whose draws are differentiable: {', '.join(fit)}"
-            if fit
-            else f"make `{head.name}` real, or model it by an energy E(...), which needs no q",
-        )
-
-
-def _count(values: float) -> str:
-    return "more than a billion" if values > 1e9 else f"{int(values):,}"
-
-
-def not_reparameterised(density: Density) -> str:
-    """What keeps a density's draws from being differentiable, or "" where nothing does."""
-    if isinstance(density, Family):
-        return "" if DISTRIBUTIONS[density.kind].reparameterised else density.kind
-    if isinstance(density, Pushforward):
-        return not_reparameterised(density.base)
-    if isinstance(density, Mixture):
-        return "a mixture"
-    if isinstance(density, Autoregressive):
-        return "an autoregressive factor"
-    if isinstance(density, Quoted):
-        return "a quoted factor"
-    return ""
-
-
-def family_of(density: Density | None) -> str:
-    """The distribution whose closed forms a density has, or ""."""
-    if isinstance(density, Residual):
-        return "Normal"
-    return density.kind if isinstance(density, Family) else ""
-
-
-def is_drawn(graph: Graph, q: Factor, summed: Iterable[str]) -> bool:
-    """Whether a q gives its variable a value by a draw in every row."""
-    return q.head not in summed and graph[q.head].role == "latent"
-
-
-def closed_form(graph: Graph, drawn: list[Factor], summed: Iterable[str] = ()) -> tuple[bool, str]:
-    """Whether KL(q || p) is used in closed form, and why.
-
-    KL(q(z | .) || p(z | .)) stands in the ELBO only if everything that p(z | .) reads is drawn before z.
+    A latent that only feeds an implicit variable is played by the adversary instead, unless that asks for it too. A
+    partial variable that nothing but an energy depends on, and that has no q, integrates to one in the rows that miss
+    it, or is summed out of the energy there.
     """
-    # A sum is exact without it, and a partial variable has a density to be scored in some rows.
-    pairs = [(q, graph.factor("p", q.head)) for q in drawn if is_drawn(graph, q, summed)]
-    known = [(q, p) for q, p in pairs if p and (family_of(q.density), family_of(p.density)) in CLOSED_KL]
-    order = [q.head for q in drawn]
-    for q, p in known:
-        assert p is not None
-        late = [x for x in graph.roots(p.parents) if x in order and order.index(x) > order.index(q.head)]
-        if late:
-            how = "summed" if late[0] in summed else "drawn"
-            return False, f"no closed KL: {p.key} reads {late[0]}, which is {how} after {q.head}"
-    return True, ""
+    judged = judged_by_adversaries(graph)
+    implicit = {d.variable for d in graph.definitions if graph[d.variable].role != "let" and invert(d.value) is None}
+    readers = _readers(graph)
+    found: set[str] = set()
+    for v in graph.latents:
+        read = any(graph[name].role != "let" for name in readers.get(v.name, ()))
+        played = v.name not in judged and read and _only_feeds(graph, v.name, readers, implicit)
+        # Summed out of the energy, or settled under it: only where nothing else speaks about it.
+        member = graph.energy is not None and v.name in graph.energy.arguments
+        summed = member and not read and not graph.factor("q", v.name)
+        if not played and not summed:
+            found.add(v.name)
+    used = {p for f in graph.factors for p in graph.roots(f.parents)} | judged
+    used |= {name for d in graph.definitions for name in graph.roots(variables(d.value))}
+    return frozenset(found | {v.name for v in graph.partial if v.name in used or graph.factor("q", v.name)})
+
+
+def judged_by_adversaries(graph: Graph) -> frozenset[str]:
+    """The arguments of adversaries."""
+    return frozenset(a for adversary in graph.adversaries for a in adversary.arguments)
+
+
+def _readers(graph: Graph) -> dict[str, set[str]]:
+    """The variables that p and definitions make of each variable, features followed back to their roots."""
+    found: dict[str, set[str]] = {}
+    for f in graph.factors:
+        for parent in graph.roots(f.parents) if f.side == "p" else ():
+            found.setdefault(parent, set()).add(f.head)
+    for d in graph.definitions:
+        for parent in graph.roots(variables(d.value)):
+            found.setdefault(parent, set()).add(d.variable)
+    return found
+
+
+def _only_feeds(graph: Graph, name: str, readers: dict[str, set[str]], implicit: set[str]) -> bool:
+    """Whether every observed variable that depends on a latent, given the others, is implicit."""
+    seen: set[str] = set()
+    pending, reached = [name], set()
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if graph[current].role == "observed":
+            reached.add(current)
+        else:
+            pending.extend(readers.get(current, ()))
+    return bool(reached) and reached <= implicit
+
+
+class Assumed(Step):
+    """Known as if it had a q: where it is asked which latents need one."""
+
+    def words(self) -> str:
+        return f"assume {self.variable}"
+
+
+def missing_posteriors(state: Elimination) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The latents that need a q, have none, and can be given one derived from the graph; and those that become known
+    through them, without a q of their own.
+
+    Latents are taken for known one by one, each followed by what the rules make of it, so that no q is derived for
+    what is then inverted, computed or summed out.
+    """
+    exhaust(state)
+    at_once = set(state.known)
+    while candidates := _candidates(state):
+        chosen = candidates[0]
+        state.assumed.add(chosen.name)
+        state.add(Assumed(chosen.name, Reason("")))
+        exhaust(state)
+    through = {name for name in state.known - at_once - state.assumed if state.graph.factor("q", name) is None}
+    return tuple(sorted(state.assumed)), tuple(sorted(name for name in through if state.graph[name].role == "latent"))
+
+
+def _candidates(state: Elimination) -> list[Variable]:
+    """What a q may be derived for next, the best first: what is not summed out, and is nearest to the data."""
+    graph, pending = state.graph, {v.name for v in state.open}
+    found: list[tuple[bool, bool, Variable]] = []
+    for v in state.open:
+        definition = graph.definition(v.name)
+        finite_judged = v.name in state.judged and v.type.support.finite
+        if graph.factor("q", v.name) is not None or not can_derive(v) or finite_judged:
+            continue
+        if definition is not None and invert(definition.value) is None:
+            continue  # it is computed from what has a q
+        inverses = [(d, invert(d.value)) for d in graph.definitions if d.variable in pending]
+        base = any(i is not None and i.latent == v.name for _, i in inverses)
+        found.append((base, state.few(v), v))
+    return [v for _, _, v in sorted(found, key=lambda c: c[:2])]

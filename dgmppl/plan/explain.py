@@ -7,20 +7,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 
-from dgmppl.plan.nodes import (
-    Compute,
-    Dequantise,
-    Given,
-    GivenSome,
-    Impute,
-    Invert,
-    Plan,
-    Reason,
-    Settle,
-    Step,
-    Sum,
-    Term,
-)
+from dgmppl.plan.nodes import Loss, Plan, Reason, Step, Term
 
 _WIDTH = 100
 _LABEL = 12
@@ -50,8 +37,8 @@ def _text(plan: Plan) -> str:
     rows += _row("estimator", plan.objective.estimator)
     for k, reason in enumerate(plan.objective.reasons):
         rows += _row("because" if k == 0 else "", reason_text(reason))
-    rows += _row("steps", "; ".join(step_text(s) for s in plan.steps))
-    rows += _row("sampling", "; ".join(step_text(s) for s in plan.generate))
+    rows += _row("steps", "; ".join(s.words() for s in plan.steps))
+    rows += _row("sampling", "; ".join(s.words() for s in plan.generate))
     rows += _row(
         "best epoch",
         f"by {plan.criterion} on the validation rows"
@@ -77,34 +64,6 @@ def reason_text(reason: Reason) -> str:
     return reason.text + (f" (line {reason.line})" if reason.line else "")
 
 
-_VERBS: dict[type[Step], str] = {Given: "take", Compute: "compute", Settle: "draw under the energy"}
-
-
-def step_text(step: Step) -> str:
-    """A step in words: `draw z from q(z | x)`."""
-    if isinstance(step, Invert):
-        noisy = " with noise" if step.noisy else ""
-        return f"invert {step.image}{noisy} to {step.variable}"
-    if isinstance(step, Dequantise):
-        return f"add noise to {step.variable}"
-    if isinstance(step, Sum):
-        over = f"over its {step.values} values under {step.factor}"
-        if step.partial:
-            return f"take {step.variable} where it is seen, sum it {over} where it is missing"
-        return f"sum {step.variable} {over}"
-    if isinstance(step, GivenSome):
-        return f"take {step.variable} where it is seen"
-    if isinstance(step, Impute):
-        return f"take {step.variable} where it is seen, draw it from {step.factor} where it is missing"
-    factor = getattr(step, "factor", None)
-    if factor is not None:
-        return f"draw {step.variable} from {factor}"
-    chained = getattr(step, "variables", None)
-    if chained is not None:
-        return f"draw {', '.join(chained)} from the energy's chain"
-    return f"{_VERBS[type(step)]} {step.variable}"
-
-
 def _json(plan: Plan) -> str:
     return json.dumps(_plain(plan), indent=2)
 
@@ -113,7 +72,7 @@ def _plain(value: object) -> object:
     """Dataclasses as objects with their kind, so that steps and terms can be told apart."""
     if is_dataclass(value) and not isinstance(value, type):
         plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.repr}
-        return {"kind": type(value).__name__, **plain} if isinstance(value, (Step, Term)) else plain
+        return {"kind": type(value).__name__, **plain} if isinstance(value, (Step, Term, Loss)) else plain
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, dict):

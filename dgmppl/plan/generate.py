@@ -5,57 +5,65 @@ from __future__ import annotations
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import variables
-from dgmppl.plan.nodes import Compute, Draw, EnergyPlan, Given, Reason, RunChain, Step
+from dgmppl.plan.nodes import Reason, Step
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.draw import Draw
+from dgmppl.plan.rules.energy import RunChain
+from dgmppl.plan.rules.observe import Given
+from dgmppl.source import Span
 
 
-def choose_generation(scope: Scope, graph: Graph, energy: EnergyPlan | None) -> tuple[Step, ...]:
-    """Ancestral sampling through p; variables of an energy come from its Markov chain together."""
+def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None) -> tuple[Step, ...]:
+    """Ancestral sampling through p; variables of an energy come from its Markov chain together.
 
-    def line(offset: int) -> int:
-        return scope.source.position(offset)[0]
+    Args:
+        wanted: what is to be sampled, with all that it depends on; what the data holds where nothing else is said.
+    """
+
+    def why(text: str, span: Span) -> Reason:
+        return Reason(text, scope.source.position(span.start)[0])
 
     steps: list[Step] = []
     known: set[str] = set()
     for name in graph.conditions:
-        steps.append(Given(name, Reason(f"{name} is a condition", line(graph[name].span.start))))
+        steps.append(Given(name, why(f"{name} is a condition", graph[name].span)))
         known.add(name)
-    if energy is not None and graph.energy is not None:
+    if graph.energy is not None:
         members = graph.energy.arguments
-        why = Reason("samples of the energy come from its Markov chain", line(graph.energy.span.start))
-        steps.append(RunChain(members[0], why, tuple(members)))
+        chained = why("samples of the energy come from its Markov chain", graph.energy.span)
+        steps.append(RunChain(members[0], chained, tuple(members)))
         known.update(members)
-    wanted = _ancestors(graph)
-    factors = [f for f in graph.factors if f.side == "p" and f.head in wanted]
-    needed = {f.head: {*f.parents, *variables(f.density)} - {f.head} for f in factors}
+    needed = _ancestors(graph, wanted if wanted is not None else {v.name for v in graph.data})
+    factors = [f for f in graph.factors if f.side == "p" and f.head in needed]
     progress = True
     while progress:
         progress = False
         for factor in factors:
-            if factor.head not in known and needed[factor.head] <= known:
-                why = Reason(f"its parents are known: {factor.key}", line(factor.span.start))
-                steps.append(Draw(factor.head, why, factor.key))
+            reads = graph.reads(factor)
+            if factor.head not in known and {*factor.parents, *reads} <= known:
+                because = why(f"its parents are known: {factor.key}", factor.span)
+                steps.append(Draw(factor.head, because, factor=factor.key, reads=reads))
                 known.add(factor.head)
                 progress = True
         for d in graph.definitions:
-            if d.variable in wanted and d.variable not in known and set(variables(d.value)) <= known:
-                steps.append(Compute(d.variable, Reason(f"{d.variable} is defined", line(d.span.start))))
+            reads = variables(d.value)
+            if d.variable in needed and d.variable not in known and set(reads) <= known:
+                steps.append(Compute(d.variable, why(f"{d.variable} is defined", d.span), reads=reads))
                 known.add(d.variable)
                 progress = True
     return tuple(steps)
 
 
-def _ancestors(graph: Graph) -> set[str]:
-    """Everything that the data depends on through p and definitions: features of q are left out."""
+def _ancestors(graph: Graph, wanted: set[str]) -> set[str]:
+    """Everything that these depend on through p and definitions: features of q are left out."""
     found: set[str] = set()
-    pending = [v.name for v in graph.data]
+    pending = list(wanted)
     while pending:
         name = pending.pop()
         if name in found:
             continue
         found.add(name)
         factor, definition = graph.factor("p", name), graph.definition(name)
-        pending.extend(factor.parents if factor else ())
+        pending.extend((*factor.parents, *graph.reads(factor)) if factor else ())
         pending.extend(variables(definition.value) if definition else ())
-        if factor:
-            pending.extend(variables(factor.density))
     return found

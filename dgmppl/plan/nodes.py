@@ -1,16 +1,20 @@
-"""A plan: the objective of a spec, how it is estimated, and the steps that compute it. Plain data.
+"""A plan: what each player descends, the steps that its terms need, how to sample, and why. Plain data.
 
-Steps and terms name variables and factors of the graph; the emitter turns each kind of step, and each kind of
-term, into source. Every one says why it is there.
+Here are the parts that rules have in common. What a rule adds, its kinds of steps and terms, stands in its module in
+`dgmppl.plan.rules`; the emitter has one function for each kind.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
-from dgmppl.graph.polynomial import Polynomial
 from dgmppl.plan.settings import TrainSettings
 from dgmppl.plan.structure import Structure
+
+if TYPE_CHECKING:
+    from dgmppl.plan.sampler import Sampler
 
 
 @dataclass(frozen=True)
@@ -21,204 +25,74 @@ class Reason:
     line: int | None = None
 
 
-# --- steps: what becomes known, in order ---------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Step:
-    """`variable` becomes known."""
+    """`variable` becomes known, from the values of `reads` and, where one gives it, by the factor with this key."""
 
     variable: str
     because: Reason
+    factor: str = field(default="", kw_only=True)
+    reads: tuple[str, ...] = field(default=(), kw_only=True)
 
+    explains: ClassVar[bool] = False
+    """Whether its reason is one of those for the objective."""
 
-@dataclass(frozen=True)
-class Given(Step):
-    """From the data, or as a condition."""
+    repeats: ClassVar[bool] = False
+    """Whether a row has a case for each value from here on."""
 
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return (self.variable,)
 
-@dataclass(frozen=True)
-class GivenSome(Given):
-    """From the data in the rows that have it. In the others nothing depends on it, and it integrates to one."""
-
-
-@dataclass(frozen=True)
-class Compute(Step):
-    """By its definition. `support` tells whether values are put back into the variable's support."""
-
-
-@dataclass(frozen=True)
-class Dequantise(Step):
-    """Uniform noise in [0, 1) is added, so that a density bounds a probability."""
-
-
-@dataclass(frozen=True)
-class Invert(Step):
-    """`variable` is what the bijection maps to `image`; `noisy`: to its dequantised value."""
-
-    image: str
-    noisy: bool
-
-
-@dataclass(frozen=True)
-class Draw(Step):
-    """From the factor with this key."""
-
-    factor: str
-
-
-@dataclass(frozen=True)
-class Impute(Draw):
-    """From the data in the rows that have it, and drawn from the factor in the others."""
-
-
-@dataclass(frozen=True)
-class Sum(Step):
-    """Takes each of its `values`, which the factor with this key weighs; a `partial` one only in the rows that miss
-    it, and its own value in the others."""
-
-    factor: str
-    values: int
-    partial: bool = False
-
-
-@dataclass(frozen=True)
-class Settle(Step):
-    """From its conditional under the energy, the data held fixed (the positive phase)."""
-
-
-@dataclass(frozen=True)
-class RunChain(Step):
-    """From the energy's Markov chain (`variable` is the first of `variables`)."""
-
-    variables: tuple[str, ...]
-
-
-# --- terms: what is added up ---------------------------------------------------------------------
+    def words(self) -> str:
+        """The step as a person says it: `draw z from q(z | x)`."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Term:
-    """A term of the objective, per example, in nats. `owner` is the variable whose weight scales it."""
+    """A term of a loss, per example, in nats, computed from the values of `reads`.
+
+    `owner` is the variable (or the adversary) whose weight scales it. `estimator` says how it is computed where that
+    is no plain evaluation: "closed form" for a divergence that needs no draw.
+    """
 
     label: str
     owner: str
     because: Reason
+    reads: tuple[str, ...] = field(default=(), kw_only=True)
     weight: float = field(default=1.0, kw_only=True)
     latex: str = field(default="", kw_only=True)
+    estimator: str = field(default="", kw_only=True)
+
+    rowwise: ClassVar[bool] = True
+    """Whether it is a number of each example; a game is scored over the batch."""
+
+    scored: ClassVar[bool] = False
+    """Whether it is a log-density of what is known, a log-determinant, or a divergence: a part of a bound."""
+
+    beside: ClassVar[bool] = False
+    """Whether it stands beside the bound or likelihood that the others make, and so in no figure of it."""
+
+    def factors(self) -> tuple[str, ...]:
+        """Keys of the factors whose densities the term evaluates."""
+        return ()
 
 
 @dataclass(frozen=True)
-class LogProb(Term):
-    factor: str
+class Loss:
+    """What one player descends: minus the weighted sum of its terms.
 
-
-@dataclass(frozen=True)
-class LogProbSeen(LogProb):
-    """log p in the rows that have its variable, and 0 in the others."""
-
-
-@dataclass(frozen=True)
-class LogQSeen(Term):
-    """log q of a partial variable in the rows that have it, and 0 in the others: no part of the bound."""
-
-    factor: str
-
-
-@dataclass(frozen=True)
-class LogDet(Term):
-    """log |det J| of the inverse that step `Invert` computed for `variable`."""
-
-    variable: str
-
-
-@dataclass(frozen=True)
-class MinusLogProb(Term):
-    """-log q of a draw, or of a variable that is summed out; where that is partial, in the rows that miss it."""
-
-    factor: str
-
-
-@dataclass(frozen=True)
-class MinusKL(Term):
-    """-KL(q || p) in closed form."""
-
-    q: str
-    p: str
-
-
-@dataclass(frozen=True)
-class MinusEnergy(Term):
-    """-F(data): the positive phase."""
-
-
-@dataclass(frozen=True)
-class NegativePhase(Term):
-    """+F(sample of the model), whose gradient is that of -log Z."""
-
-
-@dataclass(frozen=True)
-class LogConditional(Term):
-    """log p(variable | rest) by normalising the energy over the variable's few values."""
-
-    variable: str
-
-
-# --- energies and games --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Update:
-    """How one variable of a chain is renewed. `kind`: "block" (Bernoulli with `logits`), "sites" (one element
-    at a time, from energy differences) or "langevin"."""
-
-    variable: str
-    kind: str
-    because: Reason
-    logits: Polynomial | None = None
-
-
-@dataclass(frozen=True)
-class EnergyPlan:
-    """The sampler that an energy's structure gives.
-
-    `summed` are variables summed out of the energy in closed form, `enumerated` the one variable summed by its
-    few values, `state` the chain's variables. `partition` is the variable over whose values log Z is enumerated.
+    Args:
+        adversary: the adversary whose network moves; None for the model, which moves everything else.
+        terms: what is added up.
+        samples: draws of the latents; with more than one the bound is importance-weighted, the logarithm of the mean
+            of exp of the terms that depend on them (Burda et al., 2016).
     """
 
-    polynomial: Polynomial | None
-    summed: tuple[str, ...]
-    enumerated: str | None
-    state: tuple[str, ...]
-    updates: tuple[Update, ...]
-    partition: tuple[str, ...] | None
-    steps: int
-    persistent: bool
-    chains: int
-    step_size: float
-    noise: float
-    restart: float
-    from_data: bool
-    pseudo: str | None = None
-
-    def update(self, variable: str) -> Update | None:
-        return next((u for u in self.updates if u.variable == variable), None)
-
-
-@dataclass(frozen=True)
-class GamePlan:
-    """One adversary: it tells the data's side of its arguments from the model's.
-
-    `moves_model` and `moves_data` say which sides have something to learn.
-    """
-
-    adversary: str
-    game: str
-    penalty: float
-    moves_model: bool
-    moves_data: bool
-    because: Reason
-    weight: float = 1.0
+    adversary: str | None
+    terms: tuple[Term, ...]
+    samples: int = 1
 
 
 @dataclass(frozen=True)
@@ -235,19 +109,36 @@ class Objective:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compute to fit (`steps`, `terms`, `games`) and to sample (`generate`), and how to fit."""
+    """What to compute to fit (`steps`, then `losses` in the order in which players move) and to sample (`generate`),
+    and how to fit.
+
+    `samplers` are the Markov chains that steps and terms draw from.
+    """
 
     model: str
     source: str
     structure: Structure
     objective: Objective
     steps: tuple[Step, ...]
-    terms: tuple[Term, ...]
+    losses: tuple[Loss, ...]
     generate: tuple[Step, ...]
     conditions: tuple[str, ...]
-    energy: EnergyPlan | None
-    games: tuple[GamePlan, ...]
+    samplers: tuple[Sampler, ...]
     criterion: str | None
     settings: TrainSettings
-    importance: int = 1
     derived: tuple[str, ...] = ()
+
+    @cached_property
+    def fitted(self) -> Loss:
+        """The model's own loss."""
+        return next(loss for loss in self.losses if loss.adversary is None)
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms of the model's loss that are numbers of each example."""
+        return tuple(t for t in self.fitted.terms if t.rowwise)
+
+    @property
+    def played(self) -> bool:
+        """Whether an adversary takes part."""
+        return len(self.losses) > 1

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note
-from dgmppl.graph.inverse import can_derive, omissions, some_posterior
-from dgmppl.graph.nodes import Energy, Graph
+from dgmppl.graph.inverse import omissions
+from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.plan.eliminate import Elimination
-from dgmppl.plan.nodes import EnergyPlan, GamePlan, LogQSeen, Term
-from dgmppl.plan.settings import ObjectiveSetting
+from dgmppl.graph.values import Apply, Declared, Learned, Operation, Use, Value, walk
+from dgmppl.plan.nodes import Loss
+from dgmppl.plan.rules.draw import Draw
+from dgmppl.plan.rules.impute import LogQSeen
+from dgmppl.plan.rules.invert import images
+from dgmppl.plan.state import Elimination
 from dgmppl.syntax import tree
 
 
-def verify_fitted(
-    scope: Scope, graph: Graph, spec: tree.Spec, terms: tuple[Term, ...], games: tuple[GamePlan, ...]
-) -> None:
+def verify_fitted(state: Elimination, spec: tree.Spec, fitted: Loss) -> None:
     """Reports a model in which nothing says how the data came about (E309)."""
+    graph = state.graph
     modelled = len(graph.conditions) < len(graph.data)
-    if (modelled and (terms or games)) or any(d.severity == "error" for d in scope.diagnostics):
+    if (modelled and fitted.terms) or state.failed:
         return
     x = graph.observed[0]
-    scope.fail(
+    state.scope.fail(
         "E309",
         "nothing here says how the data came about",
         spec.name_span,
@@ -30,32 +32,29 @@ def verify_fitted(
     )
 
 
-def verify_asked(
-    scope: Scope,
-    derived: str,
-    asked: ObjectiveSetting | None,
-    elimination: Elimination,
-    energy: EnergyPlan | None,
-    games: tuple[GamePlan, ...],
-    terms: tuple[Term, ...],
-) -> None:
+def verify_asked(state: Elimination, derived: str, fitted: Loss) -> None:
     """An objective asked for must be one that the structure allows (E303)."""
-    if asked is None or any(d.severity == "error" for d in scope.diagnostics):
+    asked, scope = state.asked, state.scope
+    if asked is None or state.failed:
         return
-    bound = bool(elimination.drawn)
+    terms = [t for t in fitted.terms if t.rowwise]
+    games = [t for t in fitted.terms if not t.rowwise]
+    summed = sorted(q.head for q in state.posteriors() if q.head in state.summed())
+    bound = bool(state.posteriors())
+    energy = state.sampler is not None
     allowed = {
         "elbo": (bound, "an ELBO needs a latent that is drawn from a q, and none is"),
         "iwae": (
-            bound and not elimination.summed,
+            bound and not summed,
             "an importance-weighted bound weighs draws, and "
-            + (f"{', '.join(sorted(elimination.summed))} is summed" if bound else "no latent is drawn from a q"),
+            + (f"{', '.join(summed)} is summed" if bound else "no latent is drawn from a q"),
         ),
         "likelihood": (
-            not bound and energy is None and bool(terms),
+            not bound and not energy and bool(terms),
             "the likelihood is not exact here: it has "
             + ("latents drawn from q" if bound else "an energy" if energy else "no density"),
         ),
-        "contrastive_divergence": (energy is not None, "contrastive divergence needs an energy E(...)"),
+        "contrastive_divergence": (energy, "contrastive divergence needs an energy E(...)"),
         "adversarial": (bool(games), "a game needs an adversary: adversary D(x) = mlp[256]"),
     }
     fine, why = allowed[asked.name]
@@ -75,7 +74,7 @@ def verify_asked(
             "no partial variable has a q",
             help="leave `classify` out, or declare a variable that is seen in some rows: partial y : ...",
         )
-    owners = {t.owner for t in terms} | {a for g in games for a in [g.adversary]}
+    owners = {t.owner for t in fitted.terms}
     for name in asked.weights:
         if name not in owners:
             scope.fail(
@@ -84,24 +83,6 @@ def verify_asked(
                 asked.span,
                 f"terms belong to {', '.join(sorted(owners))}",
             )
-
-
-def verify_reached(scope: Scope, graph: Graph, energy: Energy, elimination: Elimination) -> None:
-    """Reports an energy of latents alone, none of which the data gives a value (E306): nothing would teach it."""
-    if elimination.known & set(energy.arguments) or any(d.severity == "error" for d in scope.diagnostics):
-        return
-    latent = graph[energy.arguments[0]]
-    seen = ", ".join(v.name for v in graph.observed)
-    scope.fail(
-        "E306",
-        f"nothing teaches this energy: the data gives `{latent.name}` no value",
-        energy.head_span,
-        "only latents",
-        notes=(Note(latent.span, "needs a q"),),
-        help=some_posterior(latent, seen, "mlp[256]")
-        if can_derive(latent)
-        else f"let the energy read the data too: E({seen}, {latent.name}) = ...",
-    )
 
 
 def verify_rows(scope: Scope, graph: Graph) -> None:
@@ -119,31 +100,16 @@ def verify_rows(scope: Scope, graph: Graph) -> None:
                 )
 
 
-def verify_members(scope: Scope, graph: Graph, energy: EnergyPlan) -> None:
-    """A partial variable of an energy must be the one that is summed over its values, in the rows that miss it
-    (E220)."""
-    for member in graph.energy.arguments if graph.energy else ():
-        if graph[member].role == "partial" and member != energy.enumerated and graph.energy:
-            scope.fail(
-                "E220",
-                f"an energy of a partial variable that is not summed out cannot be compiled yet: `{member}`",
-                graph.energy.head_span,
-                "its samples have every variable in every row",
-                notes=(Note(graph[member].span, "declared here"),),
-                help="one element of few values, without a q and beside no other latent, is summed out of an energy",
-            )
-
-
-def warn_omissions(scope: Scope, graph: Graph, elimination: Elimination, covered: set[str]) -> None:
+def warn_omissions(state: Elimination) -> None:
     """Says where a given q leaves out a dependence that the posterior has (W401)."""
-    if any(d.severity == "error" for d in scope.diagnostics):
+    if state.failed:
         return
-    for omission in omissions(graph, tuple(elimination.drawn), elimination.inverted):
+    for omission in omissions(state.graph, tuple(state.posteriors()), {i.variable for i in images(state).values()}):
         q, other = omission.factor, omission.variable
-        if q.head in covered:
+        if q.head in state.judged:
             continue
         given = (*q.parents, other)
-        scope.report(
+        state.scope.report(
             "W401",
             f"the posterior of `{q.head}` depends on `{other}`, and {q.key} does not read it",
             q.head_span,
@@ -151,3 +117,61 @@ def warn_omissions(scope: Scope, graph: Graph, elimination: Elimination, covered
             help=f"a closer posterior reads it too: q({q.head} | {', '.join(given)}) = ...",
             severity="warning",
         )
+
+
+def warn_shared(state: Elimination) -> None:
+    """Says of a latent that it is one a row, where the spec reads as if it were one for all (W405).
+
+    So reads a latent of a fixed prior whose factors have nothing else to learn: the location of a group of latents, or
+    the coefficients of a regression. Every row would have one of its own.
+    """
+    graph = state.graph
+    if state.failed:
+        return
+    for step in state.steps:
+        p = graph.factor("p", step.variable)
+        if type(step) is not Draw or p is None or graph.roots(p.parents) or _learned(p.density):
+            continue
+        readers = [f for f in graph.factors if f.side == "p" and step.variable in graph.roots(f.parents)]
+        if not readers or any(graph.definition(v) for v in _defined_by(graph, step.variable)):
+            continue
+        # Where something is learned, rows differ through it, as in a variational auto-encoder.
+        if any(_learned(f.density) for f in graph.factors if f.side == "p"):
+            continue
+        if all(_agrees(graph, f, step.variable) for f in readers):
+            v = graph[step.variable]
+            state.scope.report(
+                "W405",
+                f"`{v.name}` is a latent of each row, and nothing here lets the rows agree on one",
+                v.span,
+                "one a row",
+                notes=(Note(readers[0].head_span, "read as if it were one for all rows"),),
+                help=f"one value for all rows is a parameter: param {v.name} : {v.type.describe()}",
+                severity="warning",
+            )
+
+
+def _learned(term: object) -> bool:
+    return any(isinstance(t, (Apply, Learned, Declared)) for t in walk(term))
+
+
+def _defined_by(graph: Graph, name: str) -> list[str]:
+    return [d.variable for d in graph.definitions if name in graph.roots([u.variable for u in _uses(d.value)])]
+
+
+def _uses(value: Value) -> list[Use]:
+    return [t for t in walk(value) if isinstance(t, Use)]
+
+
+def _agrees(graph: Graph, factor: Factor, name: str) -> bool:
+    """Whether a factor reads a latent as a hierarchy's or a regression's: it is the location or scale of another
+    latent, or it multiplies what the data gives."""
+    if graph[factor.head].role == "latent":
+        return True
+    for term in walk(factor.density):
+        if isinstance(term, Operation) and term.op in ("*", "@"):
+            sides = [{u.variable for u in _uses(o)} for o in term.operands]
+            for mine, other in (sides, sides[::-1]):
+                if name in mine and any(graph[v].role == "observed" for v in other):
+                    return True
+    return False

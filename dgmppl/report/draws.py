@@ -51,7 +51,7 @@ def samples(report: Report) -> Html | None:
 
 def _count(report: Report) -> int:
     """Images take room; points and histograms need many to be seen as a cloud."""
-    energy = report.plan.energy is not None
+    energy = bool(report.plan.samplers)
     shapes = [image_shape(v.type.shape) for v in report.graph.observed]
     return _SAMPLES if energy or any(shapes) else _POINTS
 

@@ -16,7 +16,11 @@ from torch import Tensor
 from torch import distributions as td
 
 from dgmppl.graph.nodes import Graph, Variable
-from dgmppl.plan.nodes import Compute, Draw, Given, Invert, Plan, Step
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.draw import Draw
+from dgmppl.plan.rules.invert import Invert
+from dgmppl.plan.rules.observe import Given
 from dgmppl.runtime import Distribution, GenerativeModel
 
 Values = dict[str, Tensor]

@@ -13,7 +13,7 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.graph import picture
 from dgmppl.graph.nodes import DataSource
 from dgmppl.graph.supports import number_text
-from dgmppl.plan.explain import reason_text, step_text
+from dgmppl.plan.explain import reason_text
 from dgmppl.plan.nodes import Plan
 from dgmppl.report.charts import line_chart, mean_and_error, number
 from dgmppl.report.evaluate import Figure, measure, with_units
@@ -108,7 +108,7 @@ def _notes(plan: Plan, names: set[str]) -> list[str]:
 def _measures(report: Report) -> dict[str, Figure]:
     """Measures where there is no likelihood and samples are cheap: an energy's come from a long chain."""
     model, plan = report.model, report.plan
-    if model is None or report.splits is None or likelihood(plan) is not None or plan.energy is not None:
+    if model is None or report.splits is None or likelihood(plan) is not None or plan.samplers:
         return {}
     return measure(model, report.graph, open_examples(report.splits.test, model.data, model.device))
 
@@ -154,13 +154,13 @@ def objective(report: Report) -> Html:
     shown = tag("div", maths, class_="maths") if maths else tag("pre", plan.objective.formula)
     weighted = [f"{number_text(t.weight)} on {t.label}" for t in plan.terms if t.weight != 1]
     rows: list[tuple[object, object]] = [("maximised", _capital(plan.objective.name))]
-    if plan.games and not plan.terms:
+    if plan.played and not plan.terms:
         rows = [("played", _capital(plan.objective.name))]
     rows += [("weights of terms", ", ".join(weighted))] if weighted else []
     rows += [("estimated by", plan.objective.estimator)]
     rows += [("because", tag("div", *(tag("div", reason_text(r)) for r in plan.objective.reasons)))]
-    rows += [("steps", "; ".join(map(step_text, plan.steps)))]
-    rows += [("sampling", "; ".join(map(step_text, plan.generate)))]
+    rows += [("steps", "; ".join(s.words() for s in plan.steps))]
+    rows += [("sampling", "; ".join(s.words() for s in plan.generate))]
     chosen = f"by {plan.criterion} on the validation rows" if plan.criterion else "the last: nothing compares epochs"
     rows += [("best epoch", chosen)]
     rows += [("derived", tag("code", text)) for text in plan.derived]
@@ -192,7 +192,7 @@ def curves(report: Report) -> Html | None:
         return None
     note = f"The dashed line is epoch {best:g}, whose weights are kept." if best else ""
     note += " Losses are means over the epoch"
-    note += ", in nats an example." if report.plan.terms and not report.plan.games else "."
+    note += ", in nats an example." if report.plan.terms and not report.plan.played else "."
     note += f" The learning rate was {', '.join(rates)} throughout." if rates else ""
     note += " Scales follow from what comes after the first twentieth of the epochs; a start beyond them is cut off."
     return join([tag("div", *panels, class_="panels"), tag("p", note.strip(), class_="note")])

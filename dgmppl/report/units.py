@@ -23,7 +23,7 @@ def unit_of(figure: str) -> str:
 
 def likelihood(plan: Plan) -> str | None:
     """The figure that is the data's log-likelihood or bounds it from below; None where there is none."""
-    if plan.objective.kind == "elbo" and plan.energy is not None:
+    if plan.objective.kind == "elbo" and plan.samplers:
         return None  # it bounds log p up to log Z
     return plan.objective.kind or None
 

@@ -35,6 +35,11 @@ class Cases:
         """``sum_y weight(y) f(y)`` from a number of each case, ``(n values,)`` to ``(n,)``."""
         return (self.weight * numbers.reshape(self.weight.shape)).sum(-1)
 
+    def log_sum(self, numbers: Tensor) -> Tensor:
+        """``log sum_y exp(log weight(y) + f(y))`` from a number of each case, ``(n values,)`` to ``(n,)``: a variable
+        is summed out under its prior, exactly."""
+        return torch.logsumexp(self.log_q + numbers.reshape(self.log_q.shape), -1)
+
     def entropy(self) -> Tensor:
         """``-sum_y q(y) log q(y)`` of each row where the value is not seen, 0 elsewhere, ``(n,)`` nats."""
         return -(self.weight * self.log_q).sum(-1)

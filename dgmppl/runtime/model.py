@@ -18,6 +18,8 @@ class Player:
     name: str
     loss: Callable[..., Tensor]
     parameters: list[nn.Parameter]
+    adversary: bool = False
+    """Whether it plays against the model: it has the optimiser and the steps that are set for adversaries."""
 
 
 class GenerativeModel(nn.Module):
@@ -83,6 +85,11 @@ class GenerativeModel(nn.Module):
     def players(self) -> tuple[Player, ...]:
         """Who is stepped on each batch, in this order."""
         return (Player("model", self.loss, [p for p in self.parameters() if p.requires_grad]),)
+
+    def parameters_without(self, *modules: nn.Module) -> list[nn.Parameter]:
+        """The parameters that are in none of these modules."""
+        others = {id(p) for module in modules for p in module.parameters()}
+        return [p for p in self.parameters() if id(p) not in others]
 
     def sample(self, n: int, *none: Any, **conditions: Any) -> Tensor | dict[str, Tensor]:
         """n draws of the observed variables: a tensor, or a dict by name when there are several."""

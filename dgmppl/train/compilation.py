@@ -20,7 +20,7 @@ def compile_networks(model: GenerativeModel) -> None:
     if model.device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++", "gcc")):
         headline = "--compile needs a C++ compiler, and there is none on the path"
         raise SpecError([Diagnostic("E628", headline, help="install g++, or leave --compile out")])
-    spared = {id(p) for player in model.players() if player.name == "adversary" for p in player.parameters}
+    spared = {id(p) for player in model.players() if player.adversary for p in player.parameters}
     for module in model.modules():
         if isinstance(module, (MLP, CausalConv, CausalMLP)) and not any(id(p) in spared for p in module.parameters()):
             module.compile()

@@ -202,7 +202,7 @@ class Fitting:
         self.precision.optimizer_step(side.optimizer)
         if side.schedule is not None:
             side.schedule.step()
-        if self.average is not None and player.name == "model":
+        if self.average is not None and not player.adversary:
             self.average.update()
         self.totals.losses[player.name] += value * total
         self.totals.rows[player.name] += total

@@ -17,7 +17,7 @@ class Side:
 
     def __init__(self, player: Player, settings: TrainSettings, batches: int) -> None:
         self.player = player
-        adversary = player.name == "adversary"
+        adversary = player.adversary
         own = settings.adversary_optimizer if adversary else None
         self.steps = settings.adversary_steps if adversary else 1
         self.flat, self.gradient = flatten(player.parameters)

@@ -12,7 +12,7 @@ def term_spans(source: Source, graph: Graph, plan: Plan) -> dict[str, Span]:
     factors = {factor.key: factor.span for factor in graph.factors}
     spans: dict[str, Span] = {}
     for term in plan.terms:
-        span = factors.get(getattr(term, "factor", getattr(term, "p", "")))
+        span = next((factors[key] for key in reversed(term.factors()) if key in factors), None)
         if span is None and term.because.line is not None:
             span = _line_span(source, term.because.line)
         if span is not None:

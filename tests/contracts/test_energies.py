@@ -42,7 +42,7 @@ def log_sum_out(energies: Tensor, values: dict[str, Tensor], kept: list[str]) ->
 
 def verify_derived(found: pipeline.Checked, model: GenerativeModel, energies: Tensor) -> None:
     """Everything that was derived, against enumeration; `energies` are the oracle's, of every configuration."""
-    graph, sampler = graph_of(found), found.plan.energy
+    graph, sampler = graph_of(found), found.plan.samplers[0]
     units = units_of(graph)
     values = configurations(units)
     n = len(energies)
@@ -50,20 +50,21 @@ def verify_derived(found: pipeline.Checked, model: GenerativeModel, energies: Te
 
     assert torch.allclose(spread(call(model.energy, values, [u.name for u in units]), n), energies, **close)
 
-    free = spread(call(model.free_energy, values, sampler.state), n)
-    assert torch.allclose(-free, log_sum_out(energies, values, list(sampler.state)), **close)
+    free = spread(call(model.free_energy, values, sampler.form.state), n)
+    assert torch.allclose(-free, log_sum_out(energies, values, list(sampler.form.state)), **close)
 
-    if sampler.partition is not None:
+    if sampler.form.partition is not None:
         assert torch.allclose(model.log_partition(), torch.logsumexp(-energies, 0), **close)
 
     joint = torch.softmax(-energies, 0)
     position = {tuple(row): k for k, row in enumerate(_rows(values).int().tolist())}
     for unit, update in zip(units, sampler.updates, strict=True):
-        if unit.name == sampler.enumerated:
-            logits = -call(model.energies, values, sampler.state)
+        if unit.name == sampler.form.enumerated:
+            logits = -call(model.energies, values, sampler.form.state)
             logits = torch.log_softmax(logits, -1).gather(-1, values[unit.name].long().unsqueeze(-1)).squeeze(-1)
-            others = log_sum_out(energies, values, list(sampler.state))
-            assert torch.allclose(logits, log_sum_out(energies, values, [*sampler.state, unit.name]) - others, **close)
+            others = log_sum_out(energies, values, list(sampler.form.state))
+            joint = log_sum_out(energies, values, [*sampler.form.state, unit.name])
+            assert torch.allclose(logits, joint - others, **close)
             continue
         if update.kind != "block":
             continue
@@ -117,16 +118,16 @@ def test_random_energies(energy: RandomEnergy) -> None:
 
 def stationary(found: pipeline.Checked, model: GenerativeModel, rows: int = 20_000) -> None:
     """A sweep leaves the model's distribution as it is: exact draws, one sweep, and a chi-square test."""
-    graph, sampler = graph_of(found), found.plan.energy
+    graph, sampler = graph_of(found), found.plan.samplers[0]
     units = units_of(graph)
-    state = tuple(u for u in units if u.name in sampler.state)
+    state = tuple(u for u in units if u.name in sampler.form.state)
     values = configurations(state)
     with torch.no_grad():
-        free = spread(call(model.free_energy, values, sampler.state), len(next(iter(values.values()))))
+        free = spread(call(model.free_energy, values, sampler.form.state), len(next(iter(values.values()))))
         probabilities = torch.softmax(-free, 0)
         index = torch.multinomial(probabilities, rows, replacement=True)
-        moved = model.sweep(*(values[name][index] for name in sampler.state))
-    verify_frequencies(dict(zip(sampler.state, moved)), values, probabilities)
+        moved = model.sweep(*(values[name][index] for name in sampler.form.state))
+    verify_frequencies(dict(zip(sampler.form.state, moved)), values, probabilities)
 
 
 def verify_frequencies(drawn: dict[str, Tensor], values: dict[str, Tensor], probabilities: Tensor) -> None:
@@ -204,7 +205,7 @@ def test_energies_of_the_literature(stem, oracle) -> None:
     with torch.no_grad():
         verify_derived(found, model, oracle(model, values))
         stationary(found, model)
-    assert all(u.kind == "block" for u in found.plan.energy.updates)
+    assert all(u.kind == "block" for u in found.plan.samplers[0].updates)
 
 
 LATERAL = """\
@@ -236,7 +237,7 @@ train { objective = contrastive_divergence(steps = 10) }
 
 def test_units_that_multiply_each_other_are_drawn_one_by_one() -> None:
     found = checked(LATERAL)
-    assert [u.kind for u in found.plan.energy.updates] == ["sites"]
+    assert [u.kind for u in found.plan.samplers[0].updates] == ["sites"]
     model = build(found)
     x = configurations(units_of(graph_of(found)))["x"]
     with torch.no_grad():

@@ -118,11 +118,11 @@ def outcome(text: str) -> tuple[list[float], object] | None:
     given = {v.name: rows for v, rows in zip(graph.data, data, strict=True) if v.name in graph.conditions}
     conditions = {graph[name].ident: rows for name, rows in given.items()}
     with seed(1):
-        drawn = model.sample(4, **conditions) if found.plan.energy is None else model.draw_from_energy(4, steps=3)[0]
+        drawn = model.sample(4, **conditions) if not found.plan.samplers else model.draw_from_energy(4, steps=3)[0]
     if isinstance(drawn, dict):
         drawn = torch.cat([values.reshape(4, -1) for values in drawn.values()], 1)
     assert isinstance(drawn, torch.Tensor)
-    if found.plan.energy is None and not found.plan.games and not graph.partial:
+    if not found.plan.samplers and not found.plan.played and not graph.partial:
         pyro_model = build(found, "pyro")
         pyro_model.load_state_dict(model.state_dict())
         with seed(1):

@@ -2,18 +2,21 @@
 
 For a binary unit x_i that enters the energy linearly, p(x_i = 1 | rest) = sigmoid(-dE/dx_i); units of one
 variable that do not multiply each other are drawn at once (Hinton 2002; Tomczak 2022, Sec. 6.5).
+
+A sampler is apart from what uses it: a loss runs it as a `Chain`, sampling runs it from noise.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Energy, Graph, Variable
 from dgmppl.graph.polynomial import VALUES, Polynomial, polynomial
 from dgmppl.graph.scope import Scope
-from dgmppl.plan.nodes import EnergyPlan, Reason, Update
+from dgmppl.graph.values import variables
+from dgmppl.plan.nodes import Reason
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
 
 MAX_ENUMERATED = 16  # units: 2^16 configurations fit any machine
@@ -23,25 +26,80 @@ MAX_PSEUDO = 4096  # elements whose conditionals a pseudo-likelihood multiplies
 SMOOTH = ("real", "interval", "unit", "positive")
 
 
+@dataclass(frozen=True)
+class Update:
+    """How one variable of a chain is renewed. `kind`: "block" (Bernoulli with `logits`), "sites" (one element
+    at a time, from energy differences) or "langevin"."""
+
+    variable: str
+    kind: str
+    because: Reason
+    logits: Polynomial | None = None
+
+
+@dataclass(frozen=True)
+class FreeEnergy:
+    """An energy with some of its variables summed out.
+
+    Args:
+        polynomial: the energy as a sum of products of tensors, where it is one.
+        summed: variables summed out in closed form; `enumerated`: the one that is summed value by value.
+        state: what is left.
+        partition: the variables over whose values log Z is enumerated.
+        pseudo: the variable whose elements' conditionals make a pseudo-likelihood.
+    """
+
+    polynomial: Polynomial | None
+    summed: tuple[str, ...]
+    enumerated: str | None
+    state: tuple[str, ...]
+    partition: tuple[str, ...] | None
+    pseudo: str | None = None
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A Markov chain over the state of an energy: how a sweep renews each variable. `step_size` and `noise` are those
+    of Langevin dynamics."""
+
+    form: FreeEnergy
+    updates: tuple[Update, ...]
+    step_size: float
+    noise: float
+
+    def update(self, variable: str) -> Update | None:
+        return next((u for u in self.updates if u.variable == variable), None)
+
+    @property
+    def langevin(self) -> bool:
+        return any(u.kind == "langevin" for u in self.updates if u.variable in self.form.state)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How a loss runs a sampler: `steps` sweeps, from the data, from noise, or from where the last batch left
+    `chains` persistent chains, of which a share `restart` begins anew."""
+
+    steps: int
+    persistent: bool
+    chains: int
+    restart: float
+    from_data: bool
+
+
 def choose_sampler(
-    scope: Scope,
-    graph: Graph,
-    energy: Energy,
-    drawn: set[str],
-    asked: ObjectiveSetting | None,
-    settings: TrainSettings,
-    repeated: frozenset[str] = frozenset(),
-) -> EnergyPlan:
-    """How the energy's variables are summed out and sampled. `drawn` are latents that a q gives values to, `repeated`
-    those of which a row has several, for the values of a sum: a chain that starts at them would not start at draws
-    of q.
+    scope: Scope, graph: Graph, energy: Energy, drawn: frozenset[str], asked: ObjectiveSetting | None
+) -> Sampler:
+    """How the energy's variables are summed out and sampled. `drawn` are latents that a q gives values to.
 
     Reports a variable that no sampler fits (E302).
     """
     line = scope.source.position(energy.span.start)[0]
     members = [graph[a] for a in energy.arguments]
     binary = [v.name for v in members if v.type.support.name == "binary"]
-    form = polynomial(energy.value, binary)
+    # A feature depends on members of the energy in ways that its form does not show.
+    plain = all(graph[name].role != "let" for name in variables(energy.value))
+    form = polynomial(energy.value, binary) if plain else None
     updates = tuple(_update(scope, energy, v, form, line) for v in members)
     summed = _summed(members, updates, drawn)
     enumerated = _enumerated(members, updates, summed, drawn)
@@ -56,43 +114,57 @@ def choose_sampler(
             help="a factor says the same: p(y) = Categorical(param)",
         )
     options = asked.options if asked is not None else {}
-    langevin = any(u.kind == "langevin" for u in updates if u.variable in state)
     step_size, noise = _langevin_defaults([graph[n] for n in state])
     if "step_size" in options and "noise" not in options and noise > 0.01:
         noise = math.sqrt(2 * float(options["step_size"]))
-    weighed = bool(repeated & set(state))
+    partition = _partition(members, updates)
+    pseudo = _pseudo(members, partition, enumerated, state)
+    return Sampler(
+        FreeEnergy(form, summed, enumerated, state, partition, pseudo),
+        updates,
+        float(options.get("step_size", step_size)),
+        float(options.get("noise", noise)),
+    )
+
+
+def choose_chain(
+    graph: Graph,
+    sampler: Sampler,
+    asked: ObjectiveSetting | None,
+    settings: TrainSettings,
+    repeated: frozenset[str] = frozenset(),
+) -> Chain:
+    """How the negative phase runs a sampler. `repeated` are variables of which a row has several values, those of a
+    sum: a chain that started at them would not start at draws of q."""
+    options = asked.options if asked is not None else {}
+    langevin = sampler.langevin
+    weighed = bool(repeated & set(sampler.form.state))
     persistent = bool(options.get("persistent", langevin or weighed))
-    if asked is not None:
-        _verify_used(scope, asked, langevin, persistent)
-    plan = EnergyPlan(
-        polynomial=form,
-        summed=summed,
-        enumerated=enumerated,
-        state=state,
-        updates=updates,
-        partition=_partition(members, updates),
+    return Chain(
         steps=int(options.get("steps", 20 if langevin else 1)),
         persistent=persistent,
         chains=int(options.get("chains", settings.batch)),
-        step_size=float(options.get("step_size", step_size)),
-        noise=float(options.get("noise", noise)),
         restart=float(options.get("restart", 0.05 if langevin else 0.0)),
         from_data=not langevin and not persistent and not weighed,
     )
-    return replace(plan, pseudo=_pseudo(graph, members, plan))
 
 
-def _verify_used(scope: Scope, asked: ObjectiveSetting, langevin: bool, persistent: bool) -> None:
+def verify_options(scope: Scope, asked: ObjectiveSetting | None, sampler: Sampler, chain: Chain) -> None:
     """Reports options of a chain that this energy's chain does not have (E305)."""
     for names, used, why in (
         (
             ("chains", "restart"),
-            persistent,
+            chain.persistent,
             "no chain is kept between batches: persistent = true keeps them",
         ),
-        (("step_size", "noise"), langevin, "nothing is drawn by Langevin dynamics: Gibbs sampling has no step size"),
+        (
+            ("step_size", "noise"),
+            sampler.langevin,
+            "nothing is drawn by Langevin dynamics: Gibbs sampling has no step size",
+        ),
     ):
-        for name in (n for n in names if n in asked.options and not used):
+        for name in (n for n in names if asked is not None and n in asked.options and not used):
+            assert asked is not None
             scope.report("E305", f"`{name}` would change nothing", asked.span, why, help=f"leave `{name}` out")
 
 
@@ -133,7 +205,7 @@ def _picks(variable: Variable, form: Polynomial) -> bool:
     return variable.type.support.name == "categorical" and kinds == {"category"}
 
 
-def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: set[str]) -> tuple[str, ...]:
+def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: frozenset[str]) -> tuple[str, ...]:
     """Latents that can be summed out together: each linear in the energy, none reading another."""
     found: list[str] = []
     for v, u in zip(members, updates):
@@ -146,7 +218,7 @@ def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: set[str
 
 
 def _enumerated(
-    members: list[Variable], updates: tuple[Update, ...], summed: tuple[str, ...], drawn: set[str]
+    members: list[Variable], updates: tuple[Update, ...], summed: tuple[str, ...], drawn: frozenset[str]
 ) -> str | None:
     """The variable of a single element and few values that is summed value by value, if it is worth it.
 
@@ -180,10 +252,12 @@ def _partition(members: list[Variable], updates: tuple[Update, ...]) -> tuple[st
     return best[1] if best else None
 
 
-def _pseudo(graph: Graph, members: list[Variable], plan: EnergyPlan) -> str | None:
+def _pseudo(
+    members: list[Variable], partition: tuple[str, ...] | None, enumerated: str | None, state: tuple[str, ...]
+) -> str | None:
     """The one observed binary variable whose elements' conditionals make a pseudo-likelihood (Besag 1975)."""
-    observed = [v for v in members if v.role == "observed" and v.name != plan.enumerated]
-    if plan.partition is not None or len(observed) != 1 or set(plan.state) != {observed[0].name}:
+    observed = [v for v in members if v.role == "observed" and v.name != enumerated]
+    if partition is not None or len(observed) != 1 or set(state) != {observed[0].name}:
         return None
     v = observed[0]
     fits = v.type.support.name == "binary" and v.type.elements <= MAX_PSEUDO

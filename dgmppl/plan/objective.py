@@ -1,0 +1,135 @@
+"""The objective in words and in LaTeX, with its reasons: its name follows from the terms, not the other way round."""
+
+from __future__ import annotations
+
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.supports import number_text
+from dgmppl.graph.values import Autoregressive
+from dgmppl.plan import latex
+from dgmppl.plan.nodes import Loss, Objective, Reason, Term
+from dgmppl.plan.rules import RULES
+from dgmppl.plan.rules.energy import NegativePhase
+from dgmppl.plan.rules.game import Score, described
+from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.state import Elimination
+
+
+def describe_objective(state: Elimination, fitted: Loss) -> Objective:
+    """Names what elimination left, and says it as a formula."""
+    graph = state.graph
+    noisy = [s for s in state.steps if isinstance(s, Dequantise)]
+    posteriors = state.posteriors()
+    replaced = [q.head for q in posteriors if q.head in state.judged]
+    implicit = [d.variable for d in state.implicit]
+    terms = tuple(t for t in fitted.terms if t.rowwise)
+    scored = any(t.scored for t in terms)
+    beside = tuple(t for t in terms if t.beside and not isinstance(t, NegativePhase))
+    terms = tuple(t for t in terms if t not in beside)
+    sampler = state.sampler
+    weighted = "weighted terms of the " if any(t.weight != 1 for t in terms) else ""
+    target = _target(graph, implicit) + (" up to log Z" if sampler is not None else "")
+    parts: list[str] = []
+    kind = ""
+    if scored and replaced:
+        seen = ", ".join(v.name for v in graph.data if v.name not in (*graph.conditions, *implicit))
+        parts.append(f"{weighted}expected log-likelihood of {seen} under q")
+    elif scored and posteriors:
+        many = f"importance-weighted bound of {fitted.samples} samples" if fitted.samples > 1 else "ELBO"
+        parts.append(f"{weighted}{many}, a lower bound on {target}")
+        kind = "elbo"
+    elif scored and noisy:
+        parts.append(f"{weighted}dequantised likelihood, a lower bound on {target}")
+        kind = "elbo"
+    elif scored:
+        parts.append(f"{weighted}exact log-likelihood {target}")
+        kind = "log_prob"
+    if beside:
+        parts.append(_signed(f"log q of the seen {', '.join(t.owner for t in beside)}", 0, beside[0].weight))
+    chain = next((t.chain for t in terms if isinstance(t, NegativePhase)), None)
+    if sampler is not None and chain is not None:
+        parts.append(f"{'persistent ' if chain.persistent else ''}contrastive divergence")
+        whole = all(graph[n].role == "observed" for n in sampler.form.state)
+        kind = "log_prob" if not scored and sampler.form.partition and whole else ""
+    games = [t for t in fitted.terms if isinstance(t, Score)]
+    if games:
+        parts.append(f"adversarial ({games[0].game})")
+        kind = "" if implicit or replaced else kind
+    formula, maths = _formula(state, terms, fitted.samples, scored)
+    formula = " ".join([formula, *(_signed(t.label, 1, t.weight) for t in beside)])
+    maths = " ".join([maths, *(_signed(t.latex, 1, t.weight) for t in beside)])
+    for adversary in graph.adversaries if games else ():
+        shown, typeset = described(state, adversary)
+        call = f"{adversary.name}({', '.join(adversary.arguments)})"
+        formula = f"{formula} + game({call})" if terms else f"{formula}; {shown}" if formula else shown
+        maths = rf"{maths}, \quad {typeset}" if maths else typeset
+    estimates = [text for rule in RULES for text in rule.estimates(state, fitted.terms)]
+    return Objective(
+        " + ".join(parts) or "nothing",
+        kind,
+        formula,
+        maths,
+        "; ".join(estimates) or "every term is exact",
+        _reasons(state, beside, games),
+    )
+
+
+def _target(graph: Graph, implicit: list[str]) -> str:
+    """What the bound or likelihood is of: `log p(x | y)`."""
+    seen = ", ".join(v.name for v in graph.data if v.name not in (*graph.conditions, *implicit))
+    # What a game generates has no density of its own, but others may depend on it.
+    read = [v for v in implicit if any(f.side == "p" and v in graph.roots(f.parents) for f in graph.factors)]
+    given = ", ".join((*graph.conditions, *read))
+    target = f"log p({seen}{' | ' + given if given else ''})"
+    if graph.partial:
+        names = ", ".join(v.name for v in graph.partial)
+        target += f" without {names} where {'it is' if len(graph.partial) == 1 else 'they are'} missing"
+    return target
+
+
+def _formula(state: Elimination, terms: tuple[Term, ...], samples: int, scored: bool) -> tuple[str, str]:
+    """The sum of the terms as text and in LaTeX, under the expectation over what is drawn."""
+    phase = tuple(t for t in terms if t.beside) if samples > 1 else ()
+    inside = tuple(t for t in terms if t not in phase)
+    formula = " ".join(_signed(t.label, k, t.weight) for k, t in enumerate(inside))
+    maths = " ".join(_signed(t.latex or t.label, k, t.weight) for k, t in enumerate(inside))
+    if samples > 1:
+        formula = f"log 1/{samples} sum of {samples} exp( {formula} )"
+        maths = rf"\log \frac{{1}}{{{samples}}} \sum_{{k=1}}^{{{samples}}} \exp\left( {maths} \right)"
+    posteriors = state.posteriors()
+    if posteriors and scored:
+        formula = f"E_{{{', '.join(q.key for q in posteriors)}}}[ {formula} ]"
+        over = ", ".join(latex.factor(q) for q in posteriors)
+        maths = rf"\mathbb{{E}}_{{{over}}}\left[ {maths} \right]"
+    formula = " ".join([formula, *(_signed(t.label, 1, t.weight) for t in phase)])
+    maths = " ".join([maths, *(_signed(t.latex or t.label, 1, t.weight) for t in phase)])
+    return formula, maths
+
+
+def _reasons(state: Elimination, beside: tuple[Term, ...], games: list[Score]) -> tuple[Reason, ...]:
+    graph = state.graph
+    found = [s.because for s in state.steps if s.explains]
+    found += [t.because for t in beside]
+    for q in state.posteriors() if not beside else ():
+        if graph[q.head].role == "partial":
+            why = (
+                f"{q.key} learns from the rows that miss {q.head}: elbo(classify = 1) fits it to those that have it too"
+            )
+            found.append(state.reason(why, q.span))
+    for f in graph.factors:
+        if f.side == "p" and isinstance(f.density, Autoregressive):
+            found.append(state.reason(f"{f.head} is modelled element by element, each given those before it", f.span))
+    found += [t.because for t in games]
+    if state.sampler is not None and graph.energy is not None:
+        form = state.sampler.form
+        found += [u.because for u in state.sampler.updates if u.variable != form.enumerated]
+        if form.enumerated is not None:
+            why = f"{form.enumerated} is one element of few values: it is summed exactly"
+            found.append(state.reason(why, graph.energy.span))
+    return tuple(found)
+
+
+def _signed(label: str, position: int, weight: float) -> str:
+    times = "" if weight == 1 else f"{number_text(weight)} "
+    if label.startswith("-"):
+        return f"- {times}{label[1:]}" if position else f"-{times}{label[1:]}"
+    return f"+ {times}{label}" if position else f"{times}{label}"

@@ -1,0 +1,332 @@
+"""Reachability: whatever a spec has weights for is taught by some term of some loss, or one warning says why not.
+
+A term teaches the density that it evaluates and, through the values that it reads, what those come from: the q of a
+reparameterised draw, the flow of what is inverted, the network of a feature. Gradients end at data, at draws without
+one, at `floor`, and at samples of a chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dgmppl.graph.nodes import Definition, Factor, Graph
+from dgmppl.graph.values import (
+    Apply,
+    Bijection,
+    Block,
+    Chain,
+    Declared,
+    Element,
+    Learned,
+    Module,
+    Operation,
+    Quoted,
+    Residual,
+    Use,
+    children,
+    variables,
+)
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.draw import Draw, not_reparameterised
+from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
+from dgmppl.plan.rules.game import Score
+from dgmppl.plan.rules.invert import Invert, LogDet
+from dgmppl.plan.state import Elimination
+
+# Functions of whole values: no gradient passes.
+STEPS = ("floor",)
+
+
+@dataclass
+class _Reach:
+    """What the gradients of a plan's losses reach: names of what the model holds, and statements."""
+
+    graph: Graph
+    taught: set[str] = field(default_factory=set)
+    statements: set[str] = field(default_factory=set)
+
+    def term(self, term: object) -> Iterator[str]:
+        """Marks what an expression holds as taught, and yields the variables through which gradients go on."""
+        if isinstance(term, Operation) and term.op in STEPS:
+            return
+        if isinstance(term, Apply):
+            self.taught.add(term.module.attribute)
+        elif isinstance(term, (Module, Learned)):
+            self.taught.add(term.attribute)
+        elif isinstance(term, Declared):
+            self.taught.add(term.name)
+        elif isinstance(term, Chain) and term.attribute:
+            self.taught.add(term.attribute)
+        elif isinstance(term, Use):
+            yield term.variable
+        elif isinstance(term, Residual):
+            yield from self.factor(self.graph.keyed(term.prior))
+        elif isinstance(term, Quoted):
+            quoted = self.graph.keyed(term.factor)
+            # What it reads itself is replaced by what is given here.
+            list(self.factor(quoted))
+        if isinstance(term, Element):
+            yield from self.term(term.value)
+            return
+        for child in children(term):
+            yield from self.term(child)
+
+    def factor(self, factor: Factor) -> Iterator[str]:
+        self.statements.add(factor.key)
+        yield from self.term(factor.density)
+
+    def definition(self, definition: Definition) -> Iterator[str]:
+        self.statements.add(definition.variable)
+        yield from self.term(definition.value)
+
+
+def reach(graph: Graph, plan: Plan) -> _Reach:
+    """What the losses of a plan teach."""
+    found = _Reach(graph)
+    given = {name: s for s in plan.steps for name in s.gives}
+    sampled = {name: s for s in plan.generate for name in s.gives}
+    for loss in plan.losses:
+        if loss.adversary is not None:
+            adversary = next(a for a in graph.adversaries if a.name == loss.adversary)
+            found.taught.add(adversary.module.attribute)
+            continue
+        for term in loss.terms:
+            _follow(found, given, _starts(found, plan, term, given))
+            if isinstance(term, Score):
+                arguments = next(a.arguments for a in graph.adversaries if a.name == term.owner)
+                if term.real:
+                    _follow(found, given, arguments)
+                if term.fake:
+                    _follow(found, sampled, arguments)
+    return found
+
+
+def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> Iterator[str]:
+    """The variables that a term's gradient goes to first; what it evaluates itself is marked as taught."""
+    graph = found.graph
+    inner = getattr(term, "terms", ())
+    for t in inner:
+        yield from _starts(found, plan, t, given)
+    for key in term.factors():  # type: ignore[attr-defined]
+        factor = graph.keyed(key)
+        yield factor.head
+        yield from found.factor(factor)
+    if isinstance(term, LogDet):
+        yield term.variable
+    if isinstance(term, (MinusEnergy, NegativePhase, LogConditional)) and graph.energy is not None:
+        yield from found.term(graph.energy.value)
+        found.statements.add("E")
+        if not isinstance(term, NegativePhase):
+            yield from term.reads
+
+
+def _follow(found: _Reach, steps: dict[str, Step], names: Iterable[str]) -> None:
+    """Marks what gives these variables their values as taught, as far as gradients pass."""
+    graph = found.graph
+    pending, seen = list(names), set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        step = steps.get(name)
+        definition = graph.definition(name)
+        if isinstance(step, Invert):
+            image = graph.definition(step.image)
+            assert image is not None
+            found.statements.add(image.variable)
+            # Read backwards, rounding is noise that was added: gradients pass through the flow below it.
+            value = image.value.operands[0] if isinstance(image.value, Operation) else image.value
+            pending += [v for v in found.term(value) if v != name]
+            pending.append(step.image)
+        elif isinstance(step, Compute) and definition is not None:
+            pending += found.definition(definition)
+        elif isinstance(step, (Settle, RunChain)):
+            continue
+        elif step is not None and step.factor and graph.keyed(step.factor).head == name:
+            factor = graph.keyed(step.factor)
+            if step.repeats or not (isinstance(step, Draw) and not_reparameterised(factor.density)):
+                pending += found.factor(factor)
+        elif step is None and definition is not None and graph[name].role == "let":
+            pending += found.definition(definition)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Something with weights, and the statement that it stands in."""
+
+    name: str
+    key: str  # of the statement
+    what: str
+    statement: object
+
+
+def held(graph: Graph) -> Iterator[_Held]:
+    """Everything that has weights, with its statement; what is shared stands once, in the first."""
+    seen: set[str] = set()
+    statements: list[tuple[str, str, object, object]] = []
+    statements += [(d.variable, f"`{d.variable} = ...`", d.value, d) for d in graph.definitions]
+    statements += [(f.key, f.key, f.density, f) for f in graph.factors]
+    if graph.energy is not None:
+        statements.append(("E", f"E({', '.join(graph.energy.arguments)})", graph.energy.value, graph.energy))
+    for key, what, term, statement in statements:
+        for name in _names(term):
+            if name not in seen:
+                seen.add(name)
+                yield _Held(name, key, what, statement)
+
+
+def _names(term: object) -> Iterator[str]:
+    if isinstance(term, Apply):
+        yield term.module.attribute
+    elif isinstance(term, (Module, Learned)):
+        yield term.attribute
+    elif isinstance(term, Declared):
+        yield term.name
+    elif isinstance(term, Chain) and term.attribute and _learns(term):
+        yield term.attribute
+        return
+    elif isinstance(term, (Residual, Quoted)):
+        pass
+    for child in children(term):
+        yield from _names(child)
+
+
+def _learns(bijection: Bijection) -> bool:
+    return any(True for child in children(bijection) for _ in _weights(child))
+
+
+def _weights(term: object) -> Iterator[object]:
+    if isinstance(term, Module) or (isinstance(term, Block) and term.kind in ("affine", "householder")):
+        yield term
+    for child in children(term):
+        yield from _weights(child)
+
+
+def warn_untaught(state: Elimination, plan: Plan) -> None:
+    """Says of each statement with weights that no loss teaches why that is so (W404)."""
+    if state.failed:
+        return
+    graph = state.graph
+    found = reach(graph, plan)
+    told: set[str] = set()
+    for item in held(graph):
+        if item.name in found.taught or item.key in told:
+            continue
+        told.add(item.key)
+        reason, help_ = _why(state, plan, item)
+        statement = item.statement
+        span = getattr(statement, "head_span", None) or statement.span  # type: ignore[attr-defined]
+        state.scope.report(
+            "W404",
+            f"nothing teaches {item.what}: {reason}",
+            span,
+            "its weights stay as they start",
+            help=help_,
+            severity="warning",
+        )
+    for factor in graph.factors:
+        if factor.side == "q" and factor.key not in found.statements | told and not _reads(plan, factor.key):
+            reason, help_ = _why(state, plan, _Held("", factor.key, factor.key, factor))
+            state.scope.report(
+                "W404",
+                f"{factor.key} has no effect: {reason}",
+                factor.head_span,
+                "nothing reads it",
+                help=help_,
+                severity="warning",
+            )
+
+
+def _reads(plan: Plan, key: str) -> bool:
+    return any(s.factor == key for s in plan.steps)
+
+
+def _why(state: Elimination, plan: Plan, item: _Held) -> tuple[str, str]:
+    """Why nothing teaches a statement, and what to do about it."""
+    statement = item.statement
+    if isinstance(statement, Factor):
+        head = statement.head
+        step = state.step_of(head)
+        if statement.side == "q":
+            if isinstance(step, Invert):
+                return f"`{head}` is known by inversion of `{step.image}`", "remove it"
+            if isinstance(step, Compute):
+                return f"`{head}` is computed from what is known", "remove it"
+            if step is not None and step.factor != statement.key:
+                return f"`{head}` has its values from {step.factor or 'elsewhere'}", "remove it"
+            if head not in state.needed:
+                return (
+                    f"`{head}` has no value on the data's side, since a game takes the place of its likelihood",
+                    f"remove it, or let an adversary judge ({', '.join([*_implicit(state), head])}) together",
+                )
+        elif head in state.judged:
+            blocking = not_reparameterised(statement.density)
+            if blocking:
+                return (
+                    f"the game over `{head}` takes the place of its likelihood, and a draw from {blocking} has no "
+                    "gradient",
+                    "make its draws differentiable, or leave it out of the adversary's arguments",
+                )
+    cut = _cut(state, plan, item)
+    if cut is not None:
+        return cut
+    return "no term of the objective depends on it", "remove it, or let something that is fitted depend on it"
+
+
+def _cut(state: Elimination, plan: Plan, item: _Held) -> tuple[str, str] | None:
+    """Where the gradient that would reach a statement ends: at `floor`, or at a draw."""
+    graph = state.graph
+    for text, term in _expressions(graph):
+        inside = [t for t in _under_steps(term) if item.name in _names(t) or _depends(graph, t, item.key)]
+        if inside:
+            return f"no gradient passes through `floor` in {text}", "leave the rounding out where it is to be learned"
+    for step in (*plan.generate, *plan.steps):
+        factor = graph.keyed(step.factor) if step.factor else None
+        if factor is not None and isinstance(step, Draw) and not step.repeats and not_reparameterised(factor.density):
+            read = [Use(graph[r].type, factor.span, r) for r in graph.reads(factor)]
+            own = item.key == factor.key or any(_depends(graph, r, item.key) for r in read)
+            if own:
+                blocking = not_reparameterised(factor.density)
+                return f"a draw from {blocking} in {factor.key} has no gradient", "use a reparameterised draw"
+    return None
+
+
+def _expressions(graph: Graph) -> Sequence[tuple[str, object]]:
+    found: list[tuple[str, object]] = [(f"`{d.variable} = ...`", d.value) for d in graph.definitions]
+    found += [(f.key, f.density) for f in graph.factors]
+    found += [("the energy", graph.energy.value)] if graph.energy is not None else []
+    return found
+
+
+def _under_steps(term: object) -> Iterator[object]:
+    if isinstance(term, Operation) and term.op in STEPS:
+        yield term.operands[0]
+        return
+    for child in children(term):
+        yield from _under_steps(child)
+
+
+def _depends(graph: Graph, term: object, key: str) -> bool:
+    """Whether an expression depends on what a statement models."""
+    pending, seen = list(variables(term)), set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        definition, factor = graph.definition(name), graph.factor("p", name)
+        if key == name or (factor is not None and key == factor.key):
+            return True
+        pending += variables(definition.value) if definition is not None else ()
+        pending += graph.reads(factor) if factor is not None else ()
+    return False
+
+
+def _implicit(state: Elimination) -> list[str]:
+    return [d.variable for d in state.implicit]
+
+
+__all__ = ["held", "reach", "warn_untaught"]

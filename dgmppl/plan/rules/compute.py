@@ -1,0 +1,33 @@
+"""Compute: a feature, or a latent that is defined, has its value once what it is computed from has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgmppl.graph.values import variables
+from dgmppl.plan.nodes import Step
+from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.state import Elimination
+
+
+@dataclass(frozen=True)
+class Compute(Step):
+    """By its definition."""
+
+    def words(self) -> str:
+        return f"compute {self.variable}"
+
+
+class Computing(Rule):
+    """Features and defined latents whose inputs are known."""
+
+    def apply(self, state: Elimination) -> bool:
+        for d in state.graph.definitions:
+            role = state.graph[d.variable].role
+            reads = variables(d.value)
+            if role == "observed" or d.variable in state.known or not set(reads) <= state.known:
+                continue
+            what = "a feature" if role == "let" else "defined by what is known"
+            state.add(Compute(d.variable, state.reason(f"{d.variable} is {what}", d.span), reads=reads))
+            return True
+        return False

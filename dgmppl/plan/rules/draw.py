@@ -1,0 +1,209 @@
+"""Draw: a latent is drawn from its q, and adds log p - log q, or a divergence in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
+from dgmppl.diagnostics import Note
+from dgmppl.graph.inverse import MAX_CASES, joint_values
+from dgmppl.graph.nodes import Factor, Variable
+from dgmppl.graph.values import Autoregressive, Density, Family, Mixture, Pushforward, Quoted, Residual
+from dgmppl.plan import latex
+from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.rules.density import log_prob
+from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.state import Elimination
+
+
+@dataclass(frozen=True)
+class Draw(Step):
+    """A draw from its factor: the step of a latent on the data's side, and of any variable of p when sampling."""
+
+    estimator: str = "reparameterised"
+
+    explains: ClassVar[bool] = True
+
+    def words(self) -> str:
+        return f"draw {self.variable} from {self.factor}"
+
+
+@dataclass(frozen=True)
+class MinusLogProb(Term):
+    """-log q of a draw; of a partial variable, in the rows that miss it."""
+
+    factor: str
+
+    scored: ClassVar[bool] = True
+
+    def factors(self) -> tuple[str, ...]:
+        return (self.factor,)
+
+
+@dataclass(frozen=True)
+class MinusKL(Term):
+    """-KL(q || p) in closed form."""
+
+    q: str
+    p: str
+
+    scored: ClassVar[bool] = True
+
+    def factors(self) -> tuple[str, ...]:
+        return (self.q, self.p)
+
+
+def ready(state: Elimination) -> list[tuple[Variable, Factor]]:
+    """What needs a value and has a q whose parents are known."""
+    found = [(v, state.graph.factor("q", v.name)) for v in state.open]
+    return [(v, q) for v, q in found if q is not None and set(q.parents) <= state.known]
+
+
+class Drawing(Rule):
+    """Latents of many values that have a q whose parents are known are drawn from it."""
+
+    def apply(self, state: Elimination) -> bool:
+        for v, q in ready(state):
+            if v.role == "latent" and not state.few(v):
+                draw(state, v, q)
+                return True
+        return False
+
+    def stands_for(self, state: Elimination, factor: Factor) -> tuple[Term, ...] | None:
+        step = state.step_of(factor.head)
+        if type(step) is not Draw:
+            return None
+        q = state.graph.keyed(step.factor)
+        if not why_open(state, q, factor):
+            pair = (family_of(q.density), family_of(factor.density))
+            why = state.reason(f"KL({q.key} || {factor.key}) has a closed form ({pair[0]}, {pair[1]})", q.span)
+            reads = (q.head, *state.graph.reads(factor))
+            shown = "-" + latex.kl(q, factor)
+            return (
+                MinusKL(
+                    f"-KL({q.key} || {factor.key})",
+                    factor.head,
+                    why,
+                    q.key,
+                    factor.key,
+                    reads=reads,
+                    latex=shown,
+                    estimator="closed form",
+                ),
+            )
+        return log_prob(state, factor, factor.head), minus_log_prob(state, q)
+
+    def terms(self, state: Elimination) -> Iterator[Term]:
+        """The entropy of a q whose variable has no factor of p: the energy speaks of it."""
+        for step in state.steps:
+            apart = state.graph.factor("p", step.variable) is None and step.variable not in state.judged
+            if type(step) is Draw and apart:
+                yield minus_log_prob(state, state.graph.keyed(step.factor))
+
+    def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
+        drawn = [s for s in state.steps if type(s) is Draw]
+        samples = samples_of(state)
+        if drawn:
+            many = f"{samples} reparameterised samples" if samples > 1 else "one reparameterised sample"
+            yield f"{many} of {', '.join(s.variable for s in drawn)}"
+        exact = [t for t in terms if isinstance(t, MinusKL)]
+        if exact:
+            others = [t for t in terms if isinstance(t, MinusLogProb)]
+            yield f"KL in closed form for {', '.join(t.owner for t in exact)}" if others else "KL in closed form"
+        for s in drawn:
+            p = state.graph.factor("p", s.variable)
+            if p is None or any(t.owner == s.variable for t in exact) or s.variable in state.judged:
+                continue
+            why = why_open(state, state.graph.keyed(s.factor), p)
+            if ":" in why:
+                yield why.partition(": ")[2]
+
+
+def draw(state: Elimination, variable: Variable, q: Factor) -> None:
+    """The step that draws a latent. Reports a draw that cannot be differentiated (E308)."""
+    verify_drawable(state, q)
+    text = f"{variable.name} is latent and no bijection of the data: it is drawn from {q.key}"
+    state.add(Draw(variable.name, state.reason(text, q.span), factor=q.key, reads=state.graph.reads(q)))
+
+
+def samples_of(state: Elimination) -> int:
+    """How many draws of the latents the bound weighs: those of `iwae(K)`, where there are draws to weigh."""
+    asked = state.asked
+    weighs = asked is not None and asked.name == "iwae" and any(s.factor[:1] == "q" for s in state.steps)
+    return int(asked.options.get("samples", 50)) if asked is not None and weighs else 1
+
+
+def why_open(state: Elimination, q: Factor, p: Factor) -> str:
+    """Why KL(q || p) is not used in closed form, "" where it is; behind ": " what is worth telling.
+
+    The divergence replaces the expectation of log p - log q over the variable's draw, so nothing that p reads may be
+    known through that draw.
+    """
+    if (family_of(q.density), family_of(p.density)) not in CLOSED_KL:
+        return "no closed form"
+    if samples_of(state) > 1:
+        return "weighed: an importance-weighted bound needs the ratio p / q of every draw"
+    at = state.position(q.head)
+    late = [x for x in state.graph.roots(p.parents) if state.position(x) > at]
+    if not late:
+        return ""
+    step = state.step_of(late[0])
+    how = "summed" if step is not None and step.repeats else "drawn" if type(step) is Draw else "known"
+    return f"late: no closed KL: {p.key} reads {late[0]}, which is {how} after {q.head}"
+
+
+def minus_log_prob(state: Elimination, q: Factor) -> MinusLogProb:
+    why = state.reason(f"{q.head} comes from {q.key}", q.span)
+    return MinusLogProb(f"-log {q.key}", q.head, why, q.key, reads=(q.head,), latex="-" + latex.log(q))
+
+
+def verify_drawable(state: Elimination, q: Factor) -> None:
+    """A draw must be differentiable in q's parameters (E308)."""
+    blocking = not_reparameterised(q.density)
+    if not blocking:
+        return
+    head = state.graph[q.head]
+    values = joint_values(head)
+    for name in state.summed():
+        values *= joint_values(state.graph[name])
+    finite = head.type.support.finite
+    many = f", and {_count(values)} values are too many to sum" if values > MAX_CASES and finite else ""
+    fit = [name for name in suggestions(head.type.support) if DISTRIBUTIONS[name].reparameterised]
+    state.scope.fail(
+        "E308",
+        f"a draw from {blocking} cannot be differentiated{many}",
+        q.head_span,
+        "no gradient reaches this q",
+        notes=(Note(q.density.span, blocking),),
+        help=f"use a distribution whose draws are differentiable: {', '.join(fit)}"
+        if fit
+        else f"make `{head.name}` real, or model it by an energy E(...), which needs no q",
+    )
+
+
+def _count(values: float) -> str:
+    return "more than a billion" if values > 1e9 else f"{int(values):,}"
+
+
+def not_reparameterised(density: Density) -> str:
+    """What keeps a density's draws from being differentiable, or "" where nothing does."""
+    if isinstance(density, Family):
+        return "" if DISTRIBUTIONS[density.kind].reparameterised else density.kind
+    if isinstance(density, Pushforward):
+        return not_reparameterised(density.base)
+    if isinstance(density, Mixture):
+        return "a mixture"
+    if isinstance(density, Autoregressive):
+        return "an autoregressive factor"
+    if isinstance(density, Quoted):
+        return "a quoted factor"
+    return ""
+
+
+def family_of(density: Density | None) -> str:
+    """The distribution whose closed forms a density has, or ""."""
+    if isinstance(density, Residual):
+        return "Normal"
+    return density.kind if isinstance(density, Family) else ""

@@ -1,0 +1,155 @@
+"""Invert: a latent of which known data is a bijection is known exactly, and adds a log-determinant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dgmppl.graph.nodes import Definition, Factor
+from dgmppl.graph.values import Image, Operation, Use, Value, variables
+from dgmppl.plan import latex
+from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.density import log_prob
+from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.state import Elimination
+
+
+@dataclass(frozen=True)
+class Dequantise(Step):
+    """Uniform noise in [0, 1) is added, so that a density bounds a probability (Theis et al., 2016)."""
+
+    explains: ClassVar[bool] = True
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return ()
+
+    def words(self) -> str:
+        return f"add noise to {self.variable}"
+
+
+@dataclass(frozen=True)
+class Invert(Step):
+    """`variable` is what the bijection maps to `image`; `noisy`: to its dequantised value."""
+
+    image: str
+    noisy: bool
+
+    explains: ClassVar[bool] = True
+
+    def words(self) -> str:
+        noisy = " with noise" if self.noisy else ""
+        return f"invert {self.image}{noisy} to {self.variable}"
+
+
+@dataclass(frozen=True)
+class LogDet(Term):
+    """log |det J| of the inverse that gives `variable`."""
+
+    variable: str
+
+    scored: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """A definition read backwards: the latent, and whether rounding stands outside the bijection."""
+
+    latent: str
+    rounded: bool
+    direct: bool  # nothing but the rounding stands between the two
+
+
+def invert(value: Value) -> Inverse | None:
+    """How a definition is inverted: `f(u)` or `floor(f(u))` with f a bijection. None where it cannot be."""
+    rounded = isinstance(value, Operation) and value.op == "floor"
+    outer = value.operands[0] if isinstance(value, Operation) and rounded else value
+    inner = outer
+    while isinstance(inner, Image):
+        inner = inner.value
+    if isinstance(inner, Use) and (isinstance(outer, Image) or rounded):
+        return Inverse(inner.variable, rounded, isinstance(outer, Use))
+    return None
+
+
+class Inverting(Rule):
+    """Definitions whose variable is known are read backwards; those that cannot be are implicit.
+
+    A `q` over the preimage of `x = floor(v)` is used: v is drawn from it, and x follows from v (variational
+    dequantisation, Ho et al., 2019). Else uniform noise fills the bin.
+    """
+
+    def apply(self, state: Elimination) -> bool:
+        for d in state.graph.definitions:
+            inverse = invert(d.value)
+            if inverse is None or not self._can(state, d, inverse):
+                continue
+            why = state.reason
+            others = tuple(name for name in variables(d.value) if name != inverse.latent)
+            if inverse.rounded:
+                noise = f"floor makes {d.variable} whole numbers, and uniform noise in [0, 1) makes them a density's"
+                state.add(Dequantise(d.variable, why(f"{noise} again", d.span), reads=(d.variable,)))
+            text = f"{d.variable} is a bijection of {inverse.latent}, so {inverse.latent} is known exactly"
+            reads = (d.variable, *others)
+            state.add(Invert(inverse.latent, why(text, d.span), d.variable, inverse.rounded, reads=reads))
+            return True
+        return False
+
+    @staticmethod
+    def _can(state: Elimination, d: Definition, inverse: Inverse) -> bool:
+        latent = state.graph[inverse.latent]
+        if d.variable not in state.known or inverse.latent in state.known or latent.role != "latent":
+            return False
+        if isinstance(state.step_of(d.variable), Compute) or images(state).get(d.variable):
+            return False
+        if inverse.rounded and inverse.direct and state.graph.factor("q", inverse.latent) is not None:
+            return False
+        return set(variables(d.value)) - {inverse.latent} <= state.known
+
+    def close(self, state: Elimination) -> None:
+        """What has no inverse has no density: it needs an opponent."""
+        inverted = images(state)
+        for d in state.graph.definitions:
+            computed = isinstance(state.step_of(d.variable), Compute)
+            if d.variable not in state.known or computed or d.variable in inverted or preimage_drawn(state, d):
+                continue
+            state.implicit.append(d)
+
+    def stands_for(self, state: Elimination, factor: Factor) -> tuple[Term, ...] | None:
+        step = state.step_of(factor.head)
+        return (log_prob(state, factor, step.image),) if isinstance(step, Invert) else None
+
+    def terms(self, state: Elimination) -> Iterator[Term]:
+        for step in state.steps:
+            if isinstance(step, Invert):
+                u, x = step.variable, step.image
+                why = state.reason(f"change of variables from {x} to {u}", _definition(state, x).span)
+                shown = rf"\log\left|\det \frac{{\partial {latex.name(u)}}}{{\partial {latex.name(x)}}}\right|"
+                yield LogDet(f"log |d{u}/d{x}|", x, why, u, reads=(u,), latex=shown)
+
+    def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
+        if any(isinstance(s, Dequantise) for s in state.steps):
+            yield "uniform noise in [0, 1) on the integers"
+        if any(isinstance(s, Invert) for s in state.steps):
+            yield "change of variables"
+
+
+def images(state: Elimination) -> dict[str, Invert]:
+    """The steps that invert, by what they invert."""
+    return {s.image: s for s in state.steps if isinstance(s, Invert)}
+
+
+def preimage_drawn(state: Elimination, d: Definition) -> bool:
+    """Whether the preimage of a rounded variable has its value from its q."""
+    inverse = invert(d.value)
+    if inverse is None or not (inverse.rounded and inverse.direct) or inverse.latent not in state.known:
+        return False
+    return (step := state.step_of(inverse.latent)) is not None and step.factor[:1] == "q"
+
+
+def _definition(state: Elimination, variable: str) -> Definition:
+    found = state.graph.definition(variable)
+    assert found is not None
+    return found

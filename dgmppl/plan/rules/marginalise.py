@@ -1,0 +1,109 @@
+"""Marginalise: a latent of few values without a q takes each of them, weighed by its own prior, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dgmppl.graph.inverse import joint_values
+from dgmppl.graph.nodes import Factor, Variable
+from dgmppl.plan import latex
+from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.rules.density import LogProb
+from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.state import Elimination
+
+
+@dataclass(frozen=True)
+class Marginalise(Step):
+    """Takes each of its `values`, which its prior weighs."""
+
+    values: int
+    estimator: str = "summed"
+
+    explains: ClassVar[bool] = True
+    repeats: ClassVar[bool] = True
+
+    def words(self) -> str:
+        return f"sum {self.variable} out over its {self.values} values under {self.factor}"
+
+
+@dataclass(frozen=True)
+class LogSum(Term):
+    """log sum_k p(k) exp(terms), where `terms` depend on k; the sums of several variables are nested, outermost
+    first. `factor_keys` are those of the priors."""
+
+    variables: tuple[str, ...]
+    factor_keys: tuple[str, ...]
+    terms: tuple[Term, ...]
+
+    scored: ClassVar[bool] = True
+
+    def factors(self) -> tuple[str, ...]:
+        return (*self.factor_keys, *(key for t in self.terms for key in t.factors()))
+
+
+class Marginalising(Rule):
+    """Latents of few values that have no q are summed out exactly, once everything else is known.
+
+    log sum_k p(k) p(x | k) is the likelihood itself where nothing is drawn, and a tighter bound than any q of k where
+    something is (Tomczak, 2022, Eq. 1.7, for the mixture).
+    """
+
+    def apply(self, state: Elimination) -> bool:
+        rest = [v for v in state.open if not self.fits(state, v)]
+        if rest:
+            return False
+        for v in state.open:
+            p = state.graph.factor("p", v.name)
+            if p is None or not set(state.graph.reads(p)) <= state.known or not state.can_sum(v):
+                continue
+            values = int(joint_values(v))
+            text = f"{v.name} is latent, of few values and has no q: it is summed out over its {values} values"
+            state.add(Marginalise(v.name, state.reason(text, v.span), values, factor=p.key, reads=state.graph.reads(p)))
+            return True
+        return False
+
+    @staticmethod
+    def fits(state: Elimination, variable: Variable) -> bool:
+        """Whether a variable may be summed out under its prior."""
+        graph = state.graph
+        alone = variable.role == "latent" and graph.factor("q", variable.name) is None
+        modelled = graph.factor("p", variable.name) is not None and variable.name not in state.members()
+        return alone and modelled and state.few(variable) and variable.name not in state.assumed
+
+    def stands_for(self, state: Elimination, factor: Factor) -> tuple[Term, ...] | None:
+        # The prior weighs the values: it is no term of its own.
+        return () if isinstance(state.step_of(factor.head), Marginalise) else None
+
+    def collect(self, state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+        sums = [s for s in state.steps if isinstance(s, Marginalise)]
+        if not sums:
+            return terms
+        graph = state.graph
+        first = next(k for k, s in enumerate(state.steps) if isinstance(s, Marginalise))
+        cases = {name for s in state.steps[first:] for name in s.gives}
+        inside = tuple(t for t in terms if set(t.reads) & cases)
+        outside = tuple(t for t in terms if t not in inside)
+        names = tuple(s.variable for s in sums)
+        priors = tuple(s.factor for s in sums)
+        likelihoods = [key for t in inside for key in t.factors()]
+        label = f"log sum over {', '.join(names)} of {' '.join([*priors, *likelihoods])}"
+        shown = rf"\log \sum_{{{', '.join(map(latex.name, names))}}} " + r" \, ".join(
+            latex.factor(graph.keyed(key)) for key in (*priors, *likelihoods)
+        )
+        others = [t for t in inside if not t.factors()]
+        if others:
+            label += "".join(f" exp({t.label})" for t in others)
+            shown += "".join(rf"\, \exp\left( {t.latex or t.label} \right)" for t in others)
+        reads = tuple(dict.fromkeys(name for t in inside for name in t.reads)) or names
+        owner = next((t.owner for t in inside if isinstance(t, LogProb)), names[0])
+        total = LogSum(label, owner, sums[0].because, names, priors, inside, reads=(*names, *reads), latex=shown)
+        at = next((k for k, t in enumerate(terms) if t in inside), 0)
+        return (*(t for t in terms[:at] if t in outside), total, *(t for t in terms[at:] if t in outside))
+
+    def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
+        for s in state.steps:
+            if isinstance(s, Marginalise):
+                yield f"{s.variable} summed out over its {s.values} values"

@@ -1,0 +1,96 @@
+"""The state of elimination, which the rules share: what is known by now, and through which steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from dgmppl.graph.inverse import MAX_CASES, joint_values
+from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
+from dgmppl.graph.scope import Scope
+from dgmppl.plan.nodes import Reason, Step
+from dgmppl.plan.sampler import Sampler
+from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
+from dgmppl.source import Span
+
+
+@dataclass
+class Elimination:
+    """What has become known so far, and how.
+
+    Args:
+        needed: variables that the data leaves open and that need a value on its side.
+        judged: arguments of adversaries, which are compared by samples.
+        asked, settings: what `train { ... }` says.
+        implicit: definitions of what is known that cannot be read backwards: their variables have no density.
+        assumed: latents that are taken for known, as if they had a q.
+        sampler: that of the energy, once it is known what is left to it.
+    """
+
+    scope: Scope
+    graph: Graph
+    needed: frozenset[str]
+    judged: frozenset[str] = frozenset()
+    asked: ObjectiveSetting | None = None
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    steps: list[Step] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    implicit: list[Definition] = field(default_factory=list)
+    assumed: set[str] = field(default_factory=set)
+    sampler: Sampler | None = None
+
+    def add(self, step: Step) -> None:
+        self.steps.append(step)
+        self.known.update(step.gives)
+
+    def line(self, span: Span) -> int:
+        """The line of the spec at which something stands."""
+        return self.scope.source.position(span.start)[0]
+
+    def reason(self, text: str, span: Span) -> Reason:
+        return Reason(text, self.line(span))
+
+    @property
+    def failed(self) -> bool:
+        return any(d.severity == "error" for d in self.scope.diagnostics)
+
+    def step_of(self, name: str) -> Step | None:
+        """The step that gives a variable its value."""
+        return next((s for s in self.steps if name in s.gives), None)
+
+    def position(self, name: str) -> int:
+        """The place of that step; before all of them where nothing gives it."""
+        return next((k for k, s in enumerate(self.steps) if name in s.gives), -1)
+
+    @property
+    def open(self) -> list[Variable]:
+        """What needs a value and has none yet, in an order that does not depend on that of the statements."""
+        found = [v for v in self.graph.inferred if v.name in self.needed and v.name not in self.known]
+        return sorted(found, key=lambda v: (v.family or v.name, v.index or 0))
+
+    def posteriors(self) -> list[Factor]:
+        """The q that give values or weigh them, in the order of the steps."""
+        found = [self.graph.keyed(s.factor) for s in self.steps if s.factor]
+        return [f for f in found if f.side == "q"]
+
+    def summed(self) -> list[str]:
+        """Variables that take each of their values."""
+        return [s.variable for s in self.steps if s.repeats]
+
+    def can_sum(self, variable: Variable) -> bool:
+        """Whether the values of a variable, in each case of the sums so far, are few enough."""
+        before = math.prod(joint_values(self.graph[name]) for name in self.summed())
+        return self.few(variable) and before * joint_values(variable) <= MAX_CASES
+
+    def few(self, variable: Variable) -> bool:
+        """Whether a variable takes few values. What an adversary judges is drawn, and never summed."""
+        return variable.name not in self.judged and joint_values(variable) <= MAX_CASES
+
+    def repeated(self) -> frozenset[str]:
+        """What is known only for each value of a sum, the summed variables included."""
+        first = next((k for k, s in enumerate(self.steps) if s.repeats), len(self.steps))
+        return frozenset(name for s in self.steps[first:] for name in s.gives)
+
+    def members(self) -> tuple[str, ...]:
+        """The variables of the energy."""
+        return self.graph.energy.arguments if self.graph.energy is not None else ()
