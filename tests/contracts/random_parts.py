@@ -277,7 +277,7 @@ def flow(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
 Right = tuple[str, bool]
 """The text of a right-hand side, and whether it is autoregressive."""
 
-LOCATED = ("Normal", "Laplace", "Logistic", "Cauchy")
+LOCATED = ("Normal", "Laplace", "Logistic")
 ONTO = {
     "positive": ("exp", "softplus"),
     "unit": ("sigmoid",),
@@ -293,7 +293,10 @@ FAMILIES = {
 
 
 def _families(head: Unit) -> tuple[str, ...]:
-    return LOCATED if head.real else FAMILIES.get(head.support, ("Categorical",))
+    if head.real:
+        # Networks make nothing finite of a latent as large as a Cauchy's draws may be.
+        return (*LOCATED, "Cauchy") if head.role == "observed" else LOCATED
+    return FAMILIES.get(head.support, ("Categorical",))
 
 
 def _learned(family: str) -> str:
@@ -322,7 +325,7 @@ def _located(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """Location and scale apart, each by another kind of value."""
     if not head.real:
         return None
-    family, loc = d.choose(LOCATED), value(d, head, of)
+    family, loc = d.choose(_families(head)), value(d, head, of)
     scale = d.choose(("0.5", "param", f"exp({_perceptron(d, of)})" if of else "param"))
     if d.often(0.2):
         return f"StudentT(df = 5, loc = {loc}, scale = {scale})", False
