@@ -36,7 +36,7 @@ def untaught(found: Checked) -> set[int]:
 
 
 def cancelling(found: Checked, model: GenerativeModel) -> set[str]:
-    """Constants that cancel: of an energy that is a network against log Z, of a Wasserstein critic between both sides."""
+    """Constants that cancel: of an energy network against log Z, of a Wasserstein critic between both sides."""
     graph = graph_of(found)
     held = ["energy_net."] if graph.energy else []
     held += [f"{a.ident}_net." for a in graph.adversaries] if "wasserstein" in found.source.text else []

@@ -11,6 +11,7 @@ from pyro.infer import (
     SVI,
     Predictive,
     RenyiELBO,
+    Trace_ELBO,
 )
 from pyro.optim import Adam
 
