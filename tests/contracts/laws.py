@@ -345,7 +345,8 @@ def in_another_order(found: Checked, number: int) -> str:
     return "\n".join([head, *first, *rest]) + "\n"
 
 
-_SPANS = frozenset({"line", "span", "source", "because", "reasons"})
+# Places in the spec; and under which of its uses a network with a name is listed, which is the first.
+_SPANS = frozenset({"line", "span", "source", "because", "reasons", "of"})
 
 
 def normal_plan(found: Checked) -> Any:

@@ -1,0 +1,60 @@
+"""What must hold of every spec, held of those that are written by hand: compositions, the library, bad specs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contracts import laws
+from tests.contracts.support import COMPOSITIONS, LIBRARY, checked, name_of
+from tests.contracts.test_specs import CONTRACTS
+from tests.test_bad_specs import SPECS, checked as checked_bad
+
+composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
+every = pytest.mark.parametrize("path", [*COMPOSITIONS, *LIBRARY], ids=name_of)
+
+
+def small(path):
+    """A spec, with the constants that make one of the library small."""
+    return checked(path, CONTRACTS[name_of(path)][0] if path in LIBRARY else ())
+
+
+@every
+def test_every_parameter_is_taught(path) -> None:
+    assert laws.unreached(small(path)) == []
+
+
+@every
+def test_samples_of_every_factor_follow_its_density(path) -> None:
+    laws.verify_factors(small(path))
+
+
+@composition
+def test_samples_follow_the_likelihood(path) -> None:
+    laws.verify_whole(checked(path))
+
+
+@composition
+def test_samples_are_those_of_the_factors(path) -> None:
+    laws.verify_samples(checked(path))
+
+
+@composition
+def test_a_bound_lies_below_what_it_bounds(path) -> None:
+    laws.verify_bound(checked(path))
+
+
+@composition
+def test_single_precision_is_enough(path) -> None:
+    laws.verify_precision(checked(path))
+
+
+@every
+def test_the_order_of_statements_means_nothing(path) -> None:
+    for k in range(2):
+        laws.verify_order(small(path), k)
+
+
+@pytest.mark.parametrize("path", [p for p in SPECS if checked_bad(p).spec is not None], ids=lambda p: p.stem)
+def test_bad_specs_have_their_codes_in_any_order(path) -> None:
+    for k in range(2):
+        laws.verify_order(checked_bad(path), k)
