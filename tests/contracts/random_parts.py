@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
+from dgmppl import pipeline
+
 T = TypeVar("T")
 
 
@@ -283,11 +285,16 @@ ONTO = {
     "unit": ("sigmoid",),
     "interval(-1, 1)": ("tanh",),
 }
+WHOLE = pipeline.read("model whole\nobserved x : natural from 'r.npz'.x\np(x) = Poisson(param)\n".replace("'", '"')).ok
+COUNTS = "natural" if WHOLE else "integer"
+"""The support of counts, where it has a name of its own."""
+
 FAMILIES = {
     "positive": ("Gamma", "LogNormal", "Exponential"),
     "unit": ("Beta",),
     "binary": ("Bernoulli", "Bernoulli", "Categorical"),
-    "integer": ("Poisson", "Geometric", "NegativeBinomial", "DiscretizedLogistic"),
+    "integer": ("DiscretizedLogistic",),
+    COUNTS: ("Poisson", "Geometric", "NegativeBinomial", "DiscretizedLogistic")[: 3 if WHOLE else 4],
     "simplex": ("Dirichlet",),
 }
 
@@ -333,10 +340,10 @@ def _located(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
 
 
 def _rate_by_arithmetic(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
-    if head.support not in ("integer", "positive") or not of:
+    if head.support not in (COUNTS, "positive") or not of:
         return None
     found = _affine_map(d, head, of)
-    family = "Poisson" if head.support == "integer" else "Exponential"
+    family = "Poisson" if head.support == COUNTS else "Exponential"
     return (f"{family}(exp({found}))", False) if found else None
 
 

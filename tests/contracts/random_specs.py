@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.contracts.random_parts import DENSITIES, DRAWN, Draft, Unit, factor, flow, names, network
+from tests.contracts.random_parts import COUNTS, DENSITIES, DRAWN, Draft, Unit, factor, flow, names, network
 
 SUPPORTS = (
     "real",
@@ -27,6 +27,7 @@ SUPPORTS = (
     "integer(0..2)",
     "integer(2..3)",
     "integer",
+    COUNTS,
     "simplex",
 )
 SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (2,), (3,), (2, 2))

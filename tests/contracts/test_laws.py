@@ -7,7 +7,8 @@ import pytest
 from tests.contracts import laws
 from tests.contracts.support import COMPOSITIONS, LIBRARY, checked, name_of
 from tests.contracts.test_specs import CONTRACTS
-from tests.test_bad_specs import SPECS, checked as checked_bad
+from tests.test_bad_specs import SPECS
+from tests.test_bad_specs import checked as checked_bad
 
 composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 every = pytest.mark.parametrize("path", [*COMPOSITIONS, *LIBRARY], ids=name_of)
