@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import math
@@ -20,6 +21,9 @@ from dgmppl.plan.explain import explain_plan
 from dgmppl.runtime import GenerativeModel
 from tests.contracts.oracles import FAINT, WIDE, Law, Space, verify_law
 from tests.contracts.support import build, data_of, graph_of, random_rows, samples_of, seed
+
+SPREAD = 0.6
+"""Noise on all weights, so that networks, mixtures and flows are far from where they start."""
 
 SMALL = 6
 """A law over more elements is too wide for any of the oracles."""
@@ -160,7 +164,7 @@ def factor_law(found: Checked, model: GenerativeModel, side: str, head: str, num
 
 def verify_factors(found: Checked, number: int = 5) -> dict[str, str]:
     """Every factor's samples follow its density, and this is one."""
-    model = _wide(build(found, scale=0.2))
+    model = _wide(build(found, scale=SPREAD))
     told, wrong = {}, []
     for side, head in factors(found):
         try:
@@ -180,7 +184,7 @@ def verify_whole(found: Checked) -> str:
     modelled = [v for v in graph.data if v.name not in graph.conditions]
     if sum(v.type.elements for v in modelled) > SMALL:
         return "too many elements"
-    model = _wide(build(found, scale=0.2))
+    model = _wide(build(found, scale=SPREAD))
     rows = given_values(found, 1, 5)
 
     def log_prob(values: dict[str, Tensor]) -> Tensor:
@@ -386,12 +390,22 @@ def verify_order(found: Checked, number: int) -> None:
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-4), text
 
 
+# --- the source itself ---
+
+
+def verify_source(found: Checked, target: str = "torch") -> None:
+    """No method of the emitted class is written twice, where the second would take the place of the first."""
+    (cls,) = [n for n in ast.parse(pipeline.emit(found, target).text).body if isinstance(n, ast.ClassDef)]
+    names = [n.name for n in cls.body if isinstance(n, ast.FunctionDef)]
+    assert len(names) == len(set(names)), sorted(n for n in set(names) if names.count(n) > 1)
+
+
 # --- precision -----------------------------------------------------------------------------------
 
 
 def verify_precision(found: Checked) -> None:
     """Densities in float32 and in float64 agree to 1e-3."""
-    narrow, wide = build(found, scale=0.2), _wide(build(found, scale=0.2))
+    narrow, wide = build(found, scale=SPREAD), _wide(build(found, scale=SPREAD))
     rows = given_values(found, 4, 9)
     for side, head in [(f.side, f.head) for f in graph_of(found).factors]:
         results = []

@@ -238,8 +238,10 @@ def _weigh(law: Law, fitted: Values, judged: Values) -> str:
         u, v = space.flat(fitted[name]), space.flat(judged[name])
         if not (u.isfinite().all() and v.isfinite().all()):
             raise AssertionError(f"samples of {name} lie on the bounds of {space.support}")
-        quarters = torch.quantile(u, torch.tensor([0.25, 0.75], dtype=WIDE), dim=0)
-        r = Normal(u[:CENTRES], 0.4 * (quarters[1] - quarters[0]).clamp_min(1e-6) / 1.35)
+        width = u.std(0).clamp_min(1e-9)
+        # As wide as ten neighbours are far, so that a kernel stays inside its mode.
+        near = torch.cdist(u[:CENTRES] / width, u / width).kthvalue(11, dim=1).values.clamp(1e-9, 0.4)
+        r = Normal(u[:CENTRES], near[:, None] * width)
         log_kernel += r.log_prob(v[:, None]).sum(-1) - space.unflat(v)[1][:, None]
         of_r[name] = space.unflat(r.sample((n,))[torch.arange(n), centre])[0]
     log_p = law.density(judged)
