@@ -46,6 +46,7 @@ LAWS: dict[str, Callable[[Checked], object]] = {
     "samples": laws.verify_samples,
     "bound": laws.verify_bound,
     "precision": laws.verify_precision,
+    "source": laws.verify_source,
 }
 
 
