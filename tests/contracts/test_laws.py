@@ -50,12 +50,22 @@ def test_single_precision_is_enough(path) -> None:
 
 
 @every
+def test_no_method_is_written_twice(path) -> None:
+    laws.verify_source(small(path))
+
+
+@every
 def test_the_order_of_statements_means_nothing(path) -> None:
     for k in range(2):
         laws.verify_order(small(path), k)
 
 
-@pytest.mark.parametrize("path", [p for p in SPECS if checked_bad(p).spec is not None], ids=lambda p: p.stem)
+# What is wrong with these is their order: a constant before the one that it reads, a second name before the first.
+ORDERED = {"const_after_use", "net_second_name"}
+BAD = [p for p in SPECS if p.stem not in ORDERED and checked_bad(p).spec is not None]
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda p: p.stem)
 def test_bad_specs_have_their_codes_in_any_order(path) -> None:
     for k in range(2):
         laws.verify_order(checked_bad(path), k)

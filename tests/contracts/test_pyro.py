@@ -16,6 +16,7 @@ from pyro.infer import (
 from pyro.optim import Adam
 
 from dgmppl import pipeline
+from dgmppl.pipeline import Checked
 from dgmppl.emit.pyro_target import mean_field
 from tests.contracts.support import (
     COMPOSITIONS,
@@ -50,15 +51,14 @@ def _fresh_parameters():
 EXPRESSIBLE = [p for p in (*LIBRARY, *COMPOSITIONS) if expressible(p)]
 
 
-def mixed(path) -> bool:
+def mixed(found: Checked) -> bool:
     """Whether some divergences are closed, and Pyro's estimator that closes them would close others wrongly."""
-    found = checked(path)
     closed = any(t.estimator == "closed form" for t in found.plan.terms)
     return closed and not mean_field(graph_of(found), found.plan)
 
 
 SINGLE = [p for p in EXPRESSIBLE if checked(p).plan.fitted.samples == 1]
-MIXED = [p for p in SINGLE if mixed(p)]
+MIXED = [p for p in SINGLE if mixed(checked(p))]
 same_noise = pytest.mark.parametrize("path", [p for p in SINGLE if p not in MIXED], ids=name_of)
 each = pytest.mark.parametrize("path", SINGLE, ids=name_of)
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 import pyro
 import pytest
 import torch
+from pyro.infer import Trace_ELBO
 
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
@@ -19,6 +20,7 @@ from dgmppl.pipeline import Checked
 from tests.contracts import laws
 from tests.contracts.random_specs import random_spec
 from tests.contracts.support import build, data_of, estimator, pair, seed
+from tests.contracts.test_pyro import mixed
 
 REFUSED = 0.4
 """At most this share of random specs is refused."""
@@ -90,7 +92,12 @@ def test_pyro_has_the_same_loss(number: int) -> None:
     pyro.clear_param_store()
     ours, theirs = pair(found, scale=0.05)
     data = data_of(found, 16)
-    ours.weights = {}
+    if mixed(found):  # one divergence is closed and another is drawn, so only the means agree
+        with torch.no_grad(), seed(5):
+            a = torch.stack([ours.loss(*data) for _ in range(60)])
+            b = torch.tensor([Trace_ELBO().loss(theirs.model, theirs.guide, *data) / 16 for _ in range(60)])
+        assert (a.mean() - b.mean()).abs() < 5 * (a.var() / 60 + b.var() / 60).sqrt() + 1e-4
+        return
     with seed(2), torch.no_grad():
         loss = float(ours.loss(*data))
     with seed(2), torch.no_grad():
