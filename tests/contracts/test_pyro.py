@@ -16,8 +16,8 @@ from pyro.infer import (
 from pyro.optim import Adam
 
 from dgmppl import pipeline
-from dgmppl.pipeline import Checked
 from dgmppl.emit.pyro_target import mean_field
+from dgmppl.pipeline import Checked
 from tests.contracts.support import (
     COMPOSITIONS,
     LIBRARY,
