@@ -123,7 +123,7 @@ def _misused(headline: str, help_: str) -> SpecError:
 
 def _tell(run: Run) -> int:
     """What became of a run, in a few lines; the exit status."""
-    from dgmppl.report.told import duration
+    from dgmppl.report.sections import duration
 
     record, out = run.record, run.path
     kept = f"weights of epoch {record['best_epoch']} of {record['epochs']}"

@@ -24,6 +24,13 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # What the structure calls for, in the words of the plan: the start of the objective's name, and the figure by which
 # an epoch is judged.
 OBJECTIVES = {
+    "clusters_of_flows": ("exact log-likelihood log p(x, n) without n where it is missing", "log_prob"),
+    "family_of_flows": ("ELBO, a lower bound on log p(x | y)", "elbo"),
+    "game_of_parts": ("ELBO, a lower bound on log p(x | y) + adversarial", "elbo"),
+    "residual_of_classes": ("ELBO, a lower bound on log p(x, y) without y where it is missing", "elbo"),
+    "scale_mixture": ("ELBO, a lower bound on log p(y | x)", "elbo"),
+    "sequence_of_energies": ("ELBO, a lower bound on log p(x, y) up to log Z + persistent contrastive", None),
+    "vamp_of_flows": ("ELBO, a lower bound on log p(x)", "elbo"),
     "adversarial_autoencoder": ("expected log-likelihood of x under q + adversarial", None),
     "drawn_then_summed": ("ELBO, a lower bound on log p(x)", "elbo"),
     "partial_energy": ("contrastive divergence", "log p(y | x)"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from dgmppl.supports import REAL, Support, Type
+from dgmppl.supports import REAL, Interval, Type
 from dgmppl.train.pictures import draw_samples
 from dgmppl.train.plots import bin_edges, draw_histograms, draw_lines, draw_points, literal, render, thinned
 
@@ -114,7 +114,7 @@ def test_as_many_bars_as_can_be_told_apart(values, discrete, bars):
 @pytest.mark.filterwarnings("error")
 def test_samples_that_are_all_the_same_are_drawn(tmp_path, shape, value, rows):
     values = np.full((rows, *shape), value, dtype=np.float32)
-    for declared in (Type(REAL, shape), Type(Support("interval", -1, 1), shape)):
+    for declared in (Type(REAL, shape), Type(Interval(-1, 1), shape)):
         draw_samples({"x": values}, {"x": declared}, tmp_path / "x.png")
         assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
