@@ -39,21 +39,12 @@ def untaught(found: Checked) -> set[int]:
     return {line for s in spans for line in range(text.count("\n", 0, s.start) + 1, text.count("\n", 0, s.end) + 2)}
 
 
-def cancelling(found: Checked, model: GenerativeModel) -> set[str]:
-    """Constants that cancel: of an energy network against log Z, of a Wasserstein critic between both sides."""
-    graph = graph_of(found)
-    held = ["energy_net."] if graph.energy else []
-    held += [f"{a.ident}_net." for a in graph.adversaries] if "wasserstein" in found.source.text else []
-    last = {h: [n for n, _ in model.named_parameters() if n.startswith(h) and n.endswith("bias")][-1:] for h in held}
-    return {name for names in last.values() for name in names}
-
-
 def unreached(found: Checked, steps: int = 6) -> list[str]:
     """Parameters that no player's loss gives a gradient within a few steps, and no diagnostic names."""
     model, data = build(found, scale=0.02), data_of(found)
     players = [p for p in model.players() if p.parameters]
     optimizers = [torch.optim.Adam(p.parameters, lr=1e-2) for p in players]
-    missing = {name: p for name, p in model.named_parameters() if name not in cancelling(found, model)}
+    missing = dict(model.named_parameters())
     for _ in range(steps):
         for player, optimizer in zip(players, optimizers, strict=True):
             optimizer.zero_grad(set_to_none=True)
