@@ -74,7 +74,9 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     writer.line(f"types = {{{', '.join(kinds)}}}")
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
-    apart = [f'"{t.label}"' for t in plan.terms if t.beside and plan.objective.kind]
+    apart = [f'"{t.label}"' for t in plan.terms if t.beside and (plan.objective.kind or plan.fitted.samples > 1)]
+    if plan.fitted.samples > 1:
+        writer.line(f"samples = {plan.fitted.samples}")
     if apart:
         writer.line(f"apart = {tuple_source(apart)}")
     weights = {t.label: t.weight for t in plan.terms if t.weight != 1}

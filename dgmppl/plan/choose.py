@@ -22,7 +22,7 @@ from dgmppl.plan.sampler import verify_options
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
 from dgmppl.plan.state import Elimination
 from dgmppl.plan.structure import describe_structure
-from dgmppl.plan.verify import verify_asked, verify_fitted, verify_rows, warn_omissions, warn_shared
+from dgmppl.plan.verify import verify_asked, verify_fitted, verify_preimages, verify_rows, warn_omissions, warn_shared
 from dgmppl.syntax import tree
 
 
@@ -73,6 +73,7 @@ def _choose(
     state = Elimination(scope, graph, eliminate.needed(graph), judged, asked, settings)
     eliminate.eliminate(state)
     verify_games(state)
+    verify_preimages(state)
     warn_omissions(state)
     warn_shared(state)
     verify_energy(state)

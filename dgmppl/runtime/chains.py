@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -189,6 +189,18 @@ def pseudo_log_likelihood(energy: Callable[[Tensor], Tensor], x: Tensor) -> Tens
         energies = energy(flipped.reshape(-1, *x.shape[1:])).reshape(len(units), len(x))
         total = total + F.logsigmoid(energies - here).sum(0)
     return total
+
+
+def weighed_terms(
+    terms: Callable[..., dict[str, Tensor]], samples: int, apart: Sequence[str], *data: Tensor
+) -> dict[str, Tensor]:
+    """The importance-weighted bound of `samples` draws (see `importance_bound`), and beside it the mean over the draws
+    of each term that is no part of it, all ``(n,)`` nats."""
+    found = terms(*(d.repeat_interleave(samples, 0) for d in data))
+    inside = [term for name, term in found.items() if name not in apart]
+    bound = sum(inside[1:], inside[0]).reshape(-1, samples).logsumexp(-1) - math.log(samples)
+    beside = {name: term.reshape(-1, samples).mean(-1) for name, term in found.items() if name in apart}
+    return {f"iwae({samples})": bound, **beside}
 
 
 def importance_bound(terms: Callable[..., dict[str, Tensor]], samples: int, *data: Tensor) -> Tensor:

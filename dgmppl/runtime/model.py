@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from dgmppl.runtime.chains import weighed_terms
 from dgmppl.runtime.rows import RowsError, bind, check_rows, check_values, read_types
 
 M = TypeVar("M", bound="GenerativeModel")
@@ -77,6 +78,9 @@ class GenerativeModel(nn.Module):
     weights: ClassVar[dict[str, float]] = {}
     """Factors of the terms, in the loss only; a term that is not named has 1."""
 
+    samples: ClassVar[int] = 1
+    """Draws of the latents in a loss; with more than one its bound is importance-weighted."""
+
     apart: ClassVar[tuple[str, ...]] = ()
     """Terms of the loss that are no part of the bound, and so of no figure."""
 
@@ -107,7 +111,7 @@ class GenerativeModel(nn.Module):
     @_at_the_door
     def loss(self, *data: Any, **named: Any) -> Tensor:
         """Minus the weighted sum of the terms, averaged over the batch."""
-        terms = self.terms(*data)
+        terms = self.terms(*data) if self.samples == 1 else weighed_terms(self.terms, self.samples, self.apart, *data)
         if self.observer is not None:
             self.observer(terms)
         weighted = [self.weights[name] * term if name in self.weights else term for name, term in terms.items()]

@@ -111,6 +111,8 @@ class Values:
 
 
 def _wide(model: GenerativeModel) -> GenerativeModel:
+    """In double precision, in which draws may lie beyond the numbers that data have."""
+    model.check_rows = False
     return model.double()
 
 

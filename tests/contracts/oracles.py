@@ -16,6 +16,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 from torch.distributions import Normal, biject_to, constraints
 
+from dgmppl.graph.scope import LARGEST
 from dgmppl.supports import Type
 
 Values = dict[str, Tensor]
@@ -114,7 +115,8 @@ def verify_law(law: Law, draws: int = 2000) -> str:
     for name, space in spaces.items():
         assert drawn[name].shape == (2 * draws, *space.shape), f"{tuple(drawn[name].shape)} for {name}"
         assert not drawn[name].isnan().any(), name
-    if not all(v.isfinite().all() for v in drawn.values()):
+    # Numbers that data cannot have, and that networks would overflow on.
+    if not all(v.isfinite().all() and (v.abs() < LARGEST).all() for v in drawn.values()):
         return "too wide to be told"
     fitted, judged = ({name: v[half] for name, v in drawn.items()} for half in (slice(draws), slice(draws, None)))
     if all(s.whole for s in spaces.values()):

@@ -24,6 +24,23 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # What the structure calls for, in the words of the plan: the start of the objective's name, and the figure by which
 # an epoch is judged.
 OBJECTIVES = {
+    "leaf": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "bottom_up": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "energy_of_features": ("persistent contrastive divergence", None),
+    "feature_of_a_base": ("exact log-likelihood log p(x, y)", "log_prob"),
+    "two_definitions": ("exact log-likelihood log p(x)", "log_prob"),
+    "inferred_through_a_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "inferred_through_a_function": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "ali": ("adversarial (nonsaturating)", None),
+    "weighed_beside_a_game": (
+        "importance-weighted bound of 3 samples, a lower bound on log p(x) + adversarial",
+        "iwae(3)",
+    ),
+    "weighed_energy_prior": (
+        "importance-weighted bound of 3 samples, a lower bound on log p(x) up to log Z + persistent",
+        None,
+    ),
+    "variational_dequantisation": ("ELBO, a lower bound on log p(x)", "elbo"),
     "clusters_of_flows": ("exact log-likelihood log p(x, n) without n where it is missing", "log_prob"),
     "family_of_flows": ("ELBO, a lower bound on log p(x | y)", "elbo"),
     "game_of_parts": ("ELBO, a lower bound on log p(x | y) + adversarial", "elbo"),

@@ -18,6 +18,7 @@ from pyro.optim import Adam
 from dgmppl import pipeline
 from dgmppl.emit.pyro_target import mean_field
 from dgmppl.pipeline import Checked
+from dgmppl.plan.rules.invert import invert
 from tests.contracts.support import (
     COMPOSITIONS,
     LIBRARY,
@@ -124,7 +125,8 @@ def latents(found) -> set[str]:
 
 
 def rounded(found) -> set[str]:
-    return {s.variable for s in found.plan.steps if type(s).__name__ == "Dequantise"}
+    definitions = [(d, invert(d.value)) for d in graph_of(found).definitions]
+    return {d.variable for d, inverse in definitions if inverse is not None and inverse.rounded}
 
 
 @each
