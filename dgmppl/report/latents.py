@@ -23,7 +23,7 @@ def latents_of(model: GenerativeModel, graph: Graph, rows: Mapping[str, Tensor])
         rows: the variables of the data by name, (n, *shape).
     """
     found = model.infer(*(rows[name] for name in model.data), mean=True)
-    return {name: value for name, value in found.items() if graph[name].role == "latent"}
+    return {name: value.detach() for name, value in found.items() if graph[name].role == "latent"}
 
 
 @torch.no_grad()
@@ -33,4 +33,6 @@ def rows_back(model: GenerativeModel, plan: Plan, rows: Mapping[str, Tensor]) ->
     # A class has the method where there is something to give back.
     give: Any = getattr(model, "reconstruct", None)
     inferred = plan.samplers or any(step.factor[:1] == "q" for step in plan.steps)
-    return dict(give(*(rows[name] for name in model.data))) if give is not None and inferred else {}
+    if give is None or not inferred:
+        return {}
+    return {name: value.detach() for name, value in give(*(rows[name] for name in model.data)).items()}
