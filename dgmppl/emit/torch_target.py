@@ -25,8 +25,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
     """The torch module of a plan."""
     writer = Writer(graph.source)
     doc = f"{_structure(graph)}, fitted by {plan.objective.name}."
-    writer.use("GenerativeModel")
-    with writer.block(f"class {class_name(graph)}(GenerativeModel):"):
+    with writer.block(f"class {class_name(graph)}({writer.use('GenerativeModel')}):"):
         writer.line(f'"""{doc}"""')
         writer.line()
         _write_attributes(writer, graph, plan)
@@ -48,7 +47,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
         _write_figures(writer, graph, plan)
         write_inference(writer, graph, plan)
         _write_sample(writer, graph, plan)
-    return write_module(writer, graph, "torch", f"{plan.model}: {doc}")
+    return write_module(writer, graph, f"{plan.model}: {doc}")
 
 
 def _structure(graph: Graph) -> str:
@@ -104,16 +103,17 @@ def _write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
         known = ""
         if summed is not None and summed.role != "latent":
             y = summed.ident
-            steps.append(f"p_{y} = self.p_{y}({state})")
+            p_y = graph.local(f"p_{y}")
+            steps.append(f"{p_y} = self.p_{y}({state})")
             if summed.role == "partial":
-                known = f"{writer.use('log_prob_seen')}(p_{y}, {y}, {some_source(summed)})"
+                known = f"{writer.use('log_prob_seen')}({p_y}, {y}, {some_source(summed)})"
                 figures.append(f'"{plan.criterion}": {writer.use("rows_seen")}({known}, {y})')
-                figures.append(f'"error": {writer.use("errors_seen")}(p_{y}, {values_source(summed)}, {y})')
+                figures.append(f'"error": {writer.use("errors_seen")}({p_y}, {values_source(summed)}, {y})')
             else:
-                figures.append(f'"{plan.criterion}": p_{y}.log_prob({y})')
+                figures.append(f'"{plan.criterion}": {p_y}.log_prob({y})')
                 low = number_text(summed.type.support.low or 0.0)
                 offset = f" + {low}" if low != "0" else ""
-                figures.append(f'"error": (p_{y}.logits.argmax(-1){offset} != {y}).float()')
+                figures.append(f'"error": ({p_y}.logits.argmax(-1){offset} != {y}).float()')
         if plan.objective.kind == "log_prob" and seen:
             value = f"-self.free_energy({state}){' + ' + known if known else ''} - self.log_partition()"
             if summed is not None and not known:
