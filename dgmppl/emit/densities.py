@@ -147,11 +147,11 @@ def _residual(density: Density, place: Place) -> Expr:
     writer = place.writer
     prior = by_key(place.graph, density.prior)
     given = (Name(place.variable(r)) for r in factor_reads(place.graph, prior))
-    before, shift, ratio = place.local("prior"), place.local("shift"), place.local("ratio")
-    writer.line(f"{before} = {call(f'self.{prior.method}', *given)}")
+    given_prior, shift, ratio = place.local("prior"), place.local("shift"), place.local("ratio")
+    writer.line(f"{given_prior} = {call(f'self.{prior.method}', *given)}")
     writer.line(f"{shift}, {ratio} = {value_expr(density.delta, place).call('chunk', 2, -1)}")
-    loc = Binary("+", Attribute(before, "mean"), shift)
-    scale = Binary("*", Attribute(before, "stddev"), call(writer.use("positive"), ratio))
+    loc = Binary("+", Attribute(given_prior, "mean"), shift)
+    scale = Binary("*", Attribute(given_prior, "stddev"), call(writer.use("positive"), ratio))
     return _event(call(writer.use("Normal"), loc, scale), len(density.type.shape))
 
 

@@ -18,7 +18,10 @@ def write_factor(writer: Writer, graph: Graph, factor: Factor) -> None:
     arguments = "".join(f", {graph[r].ident}: Tensor" for r in reads)
     through = [r for r in reads if graph[r].role == "let"]
     doc = factor.key + (f", through {', '.join(through)}" if through else "") + "."
-    with writer.method(f"{factor.method}(self{arguments}) -> {writer.use('Distribution')}", doc), writer.place(factor.span):
+    with (
+        writer.method(f"{factor.method}(self{arguments}) -> {writer.use('Distribution')}", doc),
+        writer.place(factor.span),
+    ):
         result = write_density(factor.density, Place(writer, graph))
         writer.line(f"return {result}", mark=True)
 

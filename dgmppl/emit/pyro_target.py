@@ -267,7 +267,10 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                     definition = graph.definition(step.image)
                     assert definition is not None
                     image = graph[step.image]
-                    source, flow = noisy(graph, image) if step.noisy else image.ident, _flow(writer, graph, definition.value)
+                    source, flow = (
+                        noisy(graph, image) if step.noisy else image.ident,
+                        _flow(writer, graph, definition.value),
+                    )
                     latent = graph[step.variable].ident
                     writer.line(f"{latent} = {flow}.inverse({source})" if flow else f"{latent} = {source}", mark=True)
                 elif isinstance(step, Draw):
