@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from dgmppl import pipeline
-from dgmppl.lifecycle import Hooks, How, train_spec
+from dgmppl.lifecycle import ComputeOptions, RunCallbacks, train_spec
 from dgmppl.pipeline import Checked
-from dgmppl.train.course import Epoch
+from dgmppl.train.history import Epoch
 from dgmppl.train.runs import load_data
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
@@ -146,7 +146,7 @@ def measure(name: str, threads: int, turns: int, clock: Callable[[], float]) -> 
     checked = pipeline.read(spec, (*overrides, *more))
     taken = _Turns(_other(name, checked), clock)
     with tempfile.TemporaryDirectory() as folder:
-        train_spec(checked, Path(folder) / "run", How("cpu"), Hooks(epoch=taken))
+        train_spec(checked, Path(folder) / "run", ComputeOptions("cpu"), RunCallbacks(on_epoch=taken))
     ours = median(taken.ours[WARMUP:])
     theirs = median(taken.theirs[WARMUP:])
     return {

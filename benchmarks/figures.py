@@ -28,7 +28,7 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 from dgmppl import pipeline
-from dgmppl.lifecycle import How, train_spec
+from dgmppl.lifecycle import ComputeOptions, train_spec
 from dgmppl.report.evaluate import evaluate
 from dgmppl.train import runs
 from dgmppl.train.device import seeded
@@ -173,7 +173,7 @@ def measure(row: Row, seed: int, folder: Path) -> dict[str, object]:
     start = time.perf_counter()
     if not path.exists():
         checked = pipeline.read(SPECS / f"{row.spec}.dgm", (*row.overrides, f"train.seed={seed}"))
-        train_spec(checked, path, How("cpu"))
+        train_spec(checked, path, ComputeOptions("cpu"))
     _, run = runs.load_run(path)
     return {
         "spec": row.name,

@@ -4,7 +4,7 @@
 
 Both fit the same model to the same data, with one thread a process: the ratio would be 0.5 if nothing but the model's
 arithmetic took time. Each is a run of `dgmppl train`, in turns; an epoch's seconds are those in its metrics.jsonl, the
-medians over all epochs but the first. The losses of both are compared, too: they are the same up to rounding.
+medians over all epochs but the first.
 """
 
 from __future__ import annotations
@@ -37,25 +37,21 @@ def train(spec: Path, batch: int, epochs: int, processes: int, out: Path) -> lis
 
 
 def measure(name: str, batch: int, epochs: int, turns: int) -> dict[str, object]:
-    """Milliseconds an epoch with one process and with two, and how far their losses are apart."""
+    """Milliseconds an epoch with one process and with two."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
-    losses: dict[int, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(turns):
             for processes in (1, 2):
                 out = Path(folder) / f"{turn}_{processes}"
                 found = train(SPECS / MODELS[name][0], batch, epochs, processes, out)
                 seconds[processes] += [float(str(epoch["seconds"])) for epoch in found[1:]]
-                losses[processes] = [epoch["losses"]["model"] for epoch in found]  # type: ignore[index]
     one, two = median(seconds[1]), median(seconds[2])
-    apart = max(abs(a - b) / abs(a) for a, b in zip(losses[1], losses[2], strict=True))
     return {
         "model": name,
         "batch": batch,
         "one_ms": round(1000 * one, 1),
         "two_ms": round(1000 * two, 1),
         "ratio": round(two / one, 3),
-        "losses_apart": float(f"{apart:.1e}"),
     }
 
 

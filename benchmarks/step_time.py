@@ -31,8 +31,8 @@ from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import MemoryExamples, batches_of, with_next
 from dgmppl.train.device import open_device
-from dgmppl.train.engine import Fitting
 from dgmppl.train.runs import load_data
+from dgmppl.train.trainer import Trainer
 
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 BATCH = 64
@@ -151,14 +151,14 @@ def compiled_epoch(checked: Checked, model: GenerativeModel, x: Tensor) -> Calla
     """An epoch of the training loop, without validation: what `dgmppl train` does."""
     assert checked.plan is not None
     rows = MemoryExamples([x])
-    fitting = Fitting(model, rows, rows, checked.plan.settings, open_device("cpu"))
-    model.observer = fitting._observe
+    trainer = Trainer(model, rows, rows, checked.plan.settings, open_device("cpu"))
+    model.observer = trainer._observe
 
     def epoch() -> None:
-        fitting.totals = fitting._no_totals()
-        for group in with_next(batches_of(rows, fitting.order, BATCH), fitting._reach()):
-            fitting._step(group, False, False)
-        fitting.totals.means()
+        trainer.totals = trainer._no_totals()
+        for group in with_next(batches_of(rows, trainer.order, BATCH), trainer._lookahead()):
+            trainer._step(group, False, False)
+        trainer.totals.means()
 
     return epoch
 

@@ -1,96 +1,65 @@
-"""The life of a run: begun, killed or interrupted and gone on with, ended. Its folder is on disk all the while."""
+"""The life of a run: begun, killed or interrupted and resumed, ended. Its folder is on disk all the while."""
 
 from __future__ import annotations
 
-import errno
-import io
+import math
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lightning_fabric import Fabric
 
 from dgmppl import pipeline
-from dgmppl.data.table import Splits
-from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.closing import missing
+from dgmppl.diagnostics import Diagnostic
 from dgmppl.pipeline import Checked
-from dgmppl.report.page import write_report
 from dgmppl.runtime import GenerativeModel
+from dgmppl.session import RunCallbacks, Session, changed, error_of
 from dgmppl.syntax.format import format_spec
 from dgmppl.train import failures
-from dgmppl.train.batches import open_examples
-from dgmppl.train.checkpoint import damaged, read_checkpoint, write_atomically, write_checkpoint
+from dgmppl.train.checkpoint import damaged, read_checkpoint
 from dgmppl.train.compilation import compile_networks
+from dgmppl.train.compute import ComputeOptions, compute_as_data, recorded_compute
 from dgmppl.train.contents import (
     data_folders,
     digest,
-    end_record,
-    metrics_line,
     parts,
     settings_as_data,
     start_record,
-    write_arrays,
-    write_picture,
     write_start,
 )
-from dgmppl.train.course import Epoch, Fit, State, Watch
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import Fitting
-from dgmppl.train.events import Events
-from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import (
-    BATCH,
-    METRICS,
     RECORD,
     SPEC,
-    WEIGHTS,
-    append,
-    hold,
     new_folder,
     read_record,
+    remove_run,
     verify_ended,
     verify_free,
     verify_writable,
-    write_json,
-    write_weights,
 )
-from dgmppl.train.how import How, how_as_data, recorded_how
+from dgmppl.train.players import trainable_groups
 from dgmppl.train.rank import is_first_process
-from dgmppl.train.runs import Run, draw, fingerprint_of, load_data, load_run, located, open_spec, run_data
-from dgmppl.train.signals import Request, requests_to_end
-from dgmppl.train.spans import term_spans
+from dgmppl.train.runs import Run, fingerprint_of, load_data, load_run, located, open_spec, run_data
 
-_PICTURED = 64
-# What may differ from the run's own when it is gone on with: they change when a fit ends, and nothing before that.
+# What may differ from the run's own when it is resumed: they change when a fit ends, and nothing before that.
 _EXTENSIONS = ("train.epochs", "train.patience")
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """Who is told of a fit's course: `epoch` after each epoch, `step` as `Watch.step` is, `warn` of what was odd,
-    `goes_on` of the epoch and the number of steps behind it where a run goes on.
-
-    `every` is the number of seconds between checkpoints. `ended` is asked after each step whether to end, as a signal
-    would have it.
-    """
-
-    epoch: Callable[[Epoch], None] = lambda epoch: None
-    step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
-    warn: Callable[[Diagnostic], None] = lambda diagnostic: None
-    goes_on: Callable[[int, int], None] = lambda epoch, step: None
-    every: float = 30.0
-    ended: Callable[[], bool] = lambda: False
-
-
 def train_spec(
-    checked: Checked, out: Path, how: How | None = None, hooks: Hooks | None = None, *, overwrite: bool = False
+    checked: Checked,
+    out: Path,
+    compute: ComputeOptions | None = None,
+    callbacks: RunCallbacks | None = None,
+    *,
+    overwrite: bool = False,
 ) -> tuple[GenerativeModel, Run]:
-    """Fits a checked spec and leaves a run folder, from which a fit that is killed can go on.
+    """Fits a checked spec and leaves a run folder, from which a fit that is killed can be resumed.
 
     Args:
         checked: a spec without errors.
@@ -101,11 +70,11 @@ def train_spec(
         SpecError: when the data does not fit, the device is not there, `out` is taken or cannot be written (all said
             before anything is written), or the fit fails.
     """
-    how, hooks = how or How(), hooks or Hooks()
+    compute, callbacks, started = compute or ComputeOptions(), callbacks or RunCallbacks(), time.perf_counter()
     parts(checked)
     # `a/../b` is a place even where there is no `a`.
     out = Path(os.path.normpath(out))
-    fabric = open_device(how.device, how.devices, how.precision)
+    fabric = open_device(compute.device, compute.devices, compute.precision)
     if is_first_process():
         verify_free(out, overwrite)
         verify_writable(out)
@@ -113,38 +82,41 @@ def train_spec(
     splits = load_data(checked, base)
     if is_first_process():
         for found in splits.warnings:
-            hooks.warn(replace(found, span=None))
-    with _model(checked, fabric, how) as model:
-        if not any(player.parameters for player in model.players()):
+            callbacks.on_warning(replace(found, span=None))
+    with _model(checked, fabric, compute) as model:
+        if not any(map(trainable_groups, model.players())):
             raise failures.nothing_to_fit()
-        record = start_record(checked, model, splits, out, how_as_data(how, fabric))
+        record = start_record(checked, model, splits, out, compute_as_data(compute, fabric))
         if is_first_process():
             with new_folder(out, overwrite) as folder:
-                write_start(folder, checked, record)
-        work = _Work(Run(out, checked, record), model, splits, fabric, hooks)
+                undrawn = write_start(folder, checked, record)
+            if undrawn is not None:
+                command = f"`dgmppl graph {out / SPEC} -o {out / 'graph.svg'}` draws it"
+                callbacks.on_warning(missing(out / "graph.svg", undrawn, command))
+        session = Session(Run(out, checked, record), model, splits, fabric, callbacks, started)
         try:
-            return model, work.go_on(None)
+            return model, session.fit(None)
         except BaseException:
-            if is_first_process() and work.left_nothing:
-                shutil.rmtree(out, ignore_errors=True)
+            if is_first_process() and session.nothing_written:
+                remove_run(out)
             raise
 
 
 def resume_run(
     path: Path,
-    how: Mapping[str, Any] | None = None,
-    hooks: Hooks | None = None,
+    compute: Mapping[str, Any] | None = None,
+    callbacks: RunCallbacks | None = None,
     overrides: Sequence[str] = (),
     expected: Checked | None = None,
     data_folder: Path | None = None,
 ) -> tuple[GenerativeModel, Run]:
-    """Goes on with a run that was killed or interrupted, to the bits of one that was not.
+    """Resumes a run that was killed or interrupted, to the bits of one that was not.
 
     A run that has finished is opened as it is.
 
     Args:
         path: the run folder.
-        how: fields of `How` that are to differ from how the run was computed before.
+        compute: fields of `ComputeOptions` that are to differ from how the run was computed before.
         overrides: new values of `train.epochs` and `train.patience`, to lengthen a run that has finished.
         expected: the spec that the run is thought to be of.
         data_folder: where relative paths of data start from now; None: where they did, as seen from the run or at all.
@@ -153,7 +125,7 @@ def resume_run(
         SpecError: when it is no run, or not of the spec that is expected; its spec, settings or data changed since;
             none of its checkpoints is whole; or another process works on it.
     """
-    path, hooks = Path(path), hooks or Hooks()
+    path, callbacks, started = Path(path), callbacks or RunCallbacks(), time.perf_counter()
     record = read_record(path)
     checked = read_run_spec(path, overrides)
     if expected is not None:
@@ -162,33 +134,35 @@ def resume_run(
     if record["state"] == "finished" and not overrides:
         verify_ended(path, record)
         return load_run(path)
-    now = replace(recorded_how(record), **(how or {}))
-    if now.precision != recorded_how(record).precision:
-        headline = f"{path} was begun with --precision {recorded_how(record).precision}, which changes its results"
-        raise _error("E625", headline, "leave --precision out to go on as it was begun")
+    now = replace(recorded_compute(record), **(compute or {}))
+    if now.precision != recorded_compute(record).precision:
+        headline = f"{path} was begun with --precision {recorded_compute(record).precision}, which changes its results"
+        raise error_of("E625", headline, "leave --precision out to resume it as it was begun")
     fabric = open_device(now.device, now.devices, now.precision)
     splits = run_data(Run(path, checked, record), data_folder)
     if splits.fingerprint != fingerprint_of(record):
         help_ = "put the data back as it was, or train anew with --out"
-        raise _error("E626", f"the data of {path} is not what the run was begun with", help_)
+        raise error_of("E626", f"the data of {path} is not what the run was begun with", help_)
     state, problems = read_checkpoint(path)
     if state is None and problems:
         raise damaged(path, problems)
     if state is None and is_first_process():
         headline = f"{path} has no checkpoint: the run begins again"
-        hooks.warn(Diagnostic("W623", headline, severity="warning", help="it comes to the same end"))
+        callbacks.on_warning(Diagnostic("W623", headline, severity="warning", help="it comes to the same end"))
     for problem in problems if is_first_process() else ():
-        help_ = "the run goes on from the checkpoint before it"
-        hooks.warn(Diagnostic("W620", problem, severity="warning", help=help_))
+        help_ = "the run is resumed from the checkpoint before it"
+        callbacks.on_warning(Diagnostic("W620", problem, severity="warning", help=help_))
     if state is not None and ("fit" not in state or _fixed(state.get("overrides")) != _fixed(record["overrides"])):
-        raise _changed(path, f"{RECORD} does not have the settings of the checkpoint")
+        raise changed(path, f"{RECORD} does not have the settings of the checkpoint")
     with _model(checked, fabric, now) as model:
-        record = {**record, **how_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
+        record = {**record, **compute_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
         record["settings"] = settings_as_data(plan.settings)
         record |= data_folders(splits, path) if "data_folder" in record else {}
         run = Run(path, checked, record)
-        work = _Work(run, model, splits, fabric, hooks)
-        return model, work.go_on(state["fit"] if state else None, lengthened=bool(overrides))
+        # What passed until the checkpoint is known; of a process that was killed, no more is.
+        before = max(_seconds(state or {}), _seconds(record))
+        session = Session(run, model, splits, fabric, callbacks, started - before)
+        return model, session.fit(state["fit"] if state else None, lengthened=bool(overrides))
 
 
 def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
@@ -202,15 +176,15 @@ def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
     for name in names:
         if name not in _EXTENSIONS:
             help_ = f"only {' and '.join(_EXTENSIONS)} may change; train anew with --out for others"
-            raise _error("E625", f"{name} cannot be set anew: the run would not be the one that was begun", help_)
+            raise error_of("E625", f"{name} cannot be set anew: the run would not be the one that was begun", help_)
     old = [o for o in record["overrides"] if o.partition("=")[0].strip() not in names]
     checked = open_spec(path, record, (*old, *overrides))
     if digest(checked.source.text) != record.get("spec_digest"):
-        raise _changed(path, f"{path / SPEC} was edited since")
+        raise changed(path, f"{path / SPEC} was edited since")
     _, plan = parts(checked)
     if names and plan.settings.decay is not None:
         headline = "a run whose learning rate decays cannot be lengthened: it decays over all its epochs"
-        raise _error("E625", headline, "train anew with --out")
+        raise error_of("E625", headline, "train anew with --out")
     return checked
 
 
@@ -230,162 +204,25 @@ def _fixed(overrides: object) -> list[str] | None:
 def _verify_expected(path: Path, record: Mapping[str, Any], expected: Checked) -> None:
     name = expected.source.name
     if digest(format_spec(expected.source.text)) != record.get("spec_digest"):
-        raise _error("E624", f"{path} is not a run of {name} as it is now", "train anew with --out")
+        raise error_of("E624", f"{path} is not a run of {name} as it is now", "train anew with --out")
     if _fixed(list(expected.overrides)) != _fixed(record["overrides"]):
         made = " ".join(f"--set {o}" for o in record["overrides"]) or "no --set"
-        raise _error("E624", f"{path} was begun with {made}, which is not what is set now", "train anew with --out")
+        raise error_of("E624", f"{path} was begun with {made}, which is not what is set now", "train anew with --out")
 
 
 @contextmanager
-def _model(checked: Checked, fabric: Fabric, how: How) -> Iterator[GenerativeModel]:
+def _model(checked: Checked, fabric: Fabric, compute: ComputeOptions) -> Iterator[GenerativeModel]:
     """The model with its initial weights, in whose random numbers the body runs."""
     _, plan = parts(checked)
     with located(checked), seeded(plan.settings.seed, fabric.device):
         fabric.launch()
         model = pipeline.build(checked).to(fabric.device)
-        if how.compiled:
+        if compute.compiled:
             compile_networks(model)
         yield model
 
 
-class _Work:
-    """A run while its fit goes on."""
-
-    def __init__(self, run: Run, model: GenerativeModel, splits: Splits, fabric: Fabric, hooks: Hooks) -> None:
-        self.run, self.model, self.splits = run, model, splits
-        self.graph, self.plan = parts(run.checked)
-        self.first = is_first_process()
-        self.hooks = hooks if self.first else Hooks(every=hooks.every)
-        self.rows = {name: open_examples(table, model.data, model.device) for name, table in splits}
-        spans = term_spans(run.checked.source, self.graph, self.plan)
-        rows = self.rows["train"], self.rows["validation"]
-        self.fitting = Fitting(model, *rows, self.plan.settings, fabric, spans)
-
-    def go_on(self, state: State | None, lengthened: bool = False) -> Run:
-        """Fits from `state`, or from the start, to the end or until a signal comes.
-
-        Raises:
-            SpecError: besides what goes wrong in the fit, when it is said to be lengthened and is not.
-        """
-        path = self.run.path
-        if state is not None:
-            try:
-                self.fitting.restore(state)
-            except (KeyError, ValueError, RuntimeError, TypeError):
-                raise _changed(path, "its checkpoint is of another model") from None
-            if lengthened and self.fitting.stopped:
-                behind = f"{len(self.fitting.epochs)} epochs behind it, the best being {self.fitting.best_epoch}"
-                help_ = "a larger train.epochs or train.patience lengthens it"
-                raise _error("E625", f"{path} has {behind}: with these settings nothing is left to do", help_)
-        with ExitStack() as stack:
-            if self.first:
-                stack.enter_context(hold(path))
-                self._write(lambda: self._begin(self.run.record))
-            following = len(self.fitting.epochs) + 1 if state else None
-            events = stack.enter_context(Events(path, following)) if self.first else None
-
-            def told(epoch: Epoch) -> None:
-                if events is not None:
-                    self._write(lambda: append(path / METRICS, metrics_line(epoch)))
-                    events.write(epoch)
-                self.hooks.epoch(epoch)
-
-            if state is not None:
-                self.hooks.goes_on(len(self.fitting.epochs) + 1, self.fitting.steps)
-            with requests_to_end() as request:
-                watch = Watch(
-                    told, self.hooks.step, self._keep, self.hooks.every, lambda: request() or self.hooks.ended()
-                )
-                try:
-                    result = self.fitting.run(watch)
-                except failures.NotFinite as error:
-                    raise self._failed(error) from None
-                except Exception:
-                    if not self.left_nothing:
-                        self._end("failed")
-                    raise
-            # Before the interpreter takes the connections down in an order of its own, which may abort a process.
-            self.fitting.processes.part()
-            if result.stopped == "interrupted":
-                return self._end("interrupted", result, request)
-            return self._finish(result)
-
-    @property
-    def left_nothing(self) -> bool:
-        """Whether there is nothing in the folder that a process before this one could not write again."""
-        return self.fitting.steps == 0 and not (self.run.path / BATCH).exists()
-
-    def _begin(self, record: Mapping[str, Any]) -> None:
-        path = self.run.path
-        lines = "".join(metrics_line(epoch) for epoch in self.fitting.epochs)
-        write_atomically(path / METRICS, lines.encode())
-        write_json(path / RECORD, record)
-
-    def _keep(self, state: State) -> None:
-        whole = {"fit": state, "overrides": self.run.record["overrides"]}
-        self._write(lambda: write_checkpoint(self.run.path, whole))
-
-    def _failed(self, error: failures.NotFinite) -> SpecError:
-        """Keeps what is needed to look into a loss that was not finite."""
-        path = self.run.path
-        if self.first:
-            names = self.model.data
-            content = io.BytesIO()
-            batch = {n: t.detach().cpu().numpy() for n, t in zip(names, error.batch, strict=True)}
-            if error.numbers:
-                batch["row" if "row" not in names else "row number"] = np.array(error.numbers)
-            write_arrays(batch, self.graph, content)
-            self._write(lambda: write_atomically(path / BATCH, content.getvalue()))
-            self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))
-            self._end("failed")
-        found = error.diagnostics[0]
-        help_ = f"{found.help}. {path / BATCH} has the batch, {path / WEIGHTS} the last finite weights"
-        return SpecError([replace(found, help=help_)])
-
-    def _end(self, state: str, result: Fit | None = None, request: Request | None = None) -> Run:
-        """Leaves a run that has not finished, with the weights that are best so far."""
-        result = result or Fit(tuple(self.fitting.epochs), self.fitting.steps, self.fitting.best_epoch, state)
-        record = end_record(self.run.record, state, result, {})
-        if self.first:
-            if state == "interrupted":
-                self._write(lambda: write_weights(self.model.state_dict(), self.run.path / WEIGHTS))
-            self._write(lambda: write_json(self.run.path / RECORD, record))
-        return replace(self.run, record=record, signal=request.signal if request else 0)
-
-    def _finish(self, result: Fit) -> Run:
-        """What a finished run has besides: weights, figures, samples, report."""
-        path = self.run.path
-        if not self.first:
-            return replace(self.run, record=end_record(self.run.record, "finished", result, {}))
-        figures = {name: evaluate_figures(self.model, rows) for name, rows in self.rows.items()}
-        rows = self.splits.validation.read(0, min(_PICTURED, len(self.splits.validation)))
-        samples = draw(self.model, self.graph, _PICTURED, rows)
-        run = replace(self.run, record=end_record(self.run.record, "finished", result, figures))
-        self._write(lambda: write_weights(self.model.state_dict(), path / WEIGHTS))
-        self._write(lambda: write_picture(samples, self.graph, path / "samples.png"))
-        try:
-            write_report(path, self.model, run, self.splits)
-        except SpecError as error:
-            help_ = f"`dgmppl train --resume {path}` writes what is missing; the weights are there"
-            raise SpecError([replace(d, help=d.help or help_) for d in error.diagnostics]) from None
-        self._write(lambda: write_json(path / RECORD, run.record))
-        return run
-
-    def _write(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except OSError as error:
-            help_ = f"`dgmppl train --resume {self.run.path}` goes on from the last checkpoint"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                help_ = f"make room; {help_}"
-            headline = f"cannot write to {self.run.path}: {error.strerror or error}"
-            raise _error("E607", headline, help_) from None
-
-
-def _changed(path: Path, why: str) -> SpecError:
-    help_ = "put it back as it was, or train anew: `dgmppl train SPEC --out RUN`"
-    return _error("E624", f"{path} is not the run that was begun: {why}", help_)
-
-
-def _error(code: str, headline: str, help_: str = "") -> SpecError:
-    return SpecError([Diagnostic(code, headline, help=help_)])
+def _seconds(record: Mapping[str, Any]) -> float:
+    """How long processes had worked on a run; 0 where its record or checkpoint does not say."""
+    found = record.get("seconds")
+    return float(found) if isinstance(found, (int, float)) and 0 <= found < math.inf else 0.0

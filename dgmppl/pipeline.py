@@ -21,6 +21,7 @@ from dgmppl.emit.writer import Emitted
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.inverse import derive_posteriors
 from dgmppl.graph.nodes import Graph
+from dgmppl.plan.cancel import cancel_constants
 from dgmppl.plan.choose import check_plan, missing_posteriors
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.settings import check_train
@@ -89,6 +90,7 @@ def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] =
         completed, derived = derive_posteriors(spec, graph, missing, through)
         whole, _ = check_graph(completed, source)
         graph = whole or graph
+    graph = cancel_constants(graph, spec)
     plan, found = check_plan(graph, spec, derived)
     return result(spec, graph, plan, problems + found)
 

@@ -16,7 +16,7 @@ import dgmppl
 from dgmppl import pipeline
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
-from dgmppl.lifecycle import How, train_spec
+from dgmppl.lifecycle import ComputeOptions, train_spec
 from dgmppl.report.compare import compare
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.page import report_run
@@ -48,7 +48,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original")
     np.savez(folder / "mine.npz", x=np.random.default_rng(0).normal(size=(40, 2)).astype("float32"))
     (folder / "vae.dgm").write_text(SPEC)
-    train_spec(pipeline.read(folder / "vae.dgm"), folder / "run", How("cpu"))
+    train_spec(pipeline.read(folder / "vae.dgm"), folder / "run", ComputeOptions("cpu"))
     return folder
 
 
@@ -166,7 +166,7 @@ train { epochs = 1 }
 
 
 def test_variables_may_be_called_like_arguments(tmp_path: Path) -> None:
-    train_spec(pipeline.read(CONDITIONAL), tmp_path / "run", How("cpu"))
+    train_spec(pipeline.read(CONDITIONAL), tmp_path / "run", ComputeOptions("cpu"))
     sample_run(tmp_path / "run", 3, tmp_path / "s.npz", conditions=["n=1"])
     assert np.load(tmp_path / "s.npz")["self"].shape == (3, 2)
 

@@ -32,6 +32,8 @@ STAGES = (
     ("dgmppl.data",),
     ("dgmppl.train",),
     ("dgmppl.report",),
+    ("dgmppl.closing",),
+    ("dgmppl.session",),
     ("dgmppl.lifecycle",),
     ("dgmppl.sweep",),
     ("dgmppl.notebook",),

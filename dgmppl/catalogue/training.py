@@ -24,6 +24,9 @@ OPTIMIZERS: dict[str, Signature] = {
     "rmsprop": _optimizer("rmsprop", _MOMENTUM),
 }
 
+# Those whose step of a weight depends on that weight and its gradients alone: weights may then be moved as one vector.
+ELEMENTWISE = frozenset({"adam", "adamw", "adamax", "sgd", "rmsprop"})
+
 GAMES: dict[str, Signature] = {
     name: Signature(name, (Argument("penalty"),), usage=f"{name}(penalty = 10)")
     for name in ("nonsaturating", "wasserstein", "hinge", "least_squares")

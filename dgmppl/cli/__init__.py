@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dgmppl.cli import figures, runs, specs, sweep
 from dgmppl.cli.arguments import FINE, INTERNAL, INTERRUPTED, MISUSED, WRONG, Command
 from dgmppl.cli.files import print_diagnostics
+from dgmppl.cli.streams import prepare_streams
 from dgmppl.diagnostics import SpecError
 from dgmppl.train.rank import is_first_process
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit status."""
+    prepare_streams()
     status = _status(arguments)
     if not is_first_process():
         # A process that has only computed for another has nothing to tidy up; an accident in doing so would look

@@ -12,7 +12,7 @@ from dgmppl.cli.arguments import FINE, Add, add_data_folder, add_device, count, 
 from dgmppl.cli.files import print_warning
 
 if TYPE_CHECKING:
-    from dgmppl.report.evaluate import Evaluation, Figure
+    from dgmppl.report.evaluate import Evaluation, Measured
 
 
 def add_commands(add: Add) -> None:
@@ -66,7 +66,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             splits=options.split,
             importance=options.importance,
             measures=options.measures,
-            told=status.update,
+            progress=status.update,
             warn=print_warning,
             data_folder=options.data_folder,
         )
@@ -85,11 +85,12 @@ def print_figures(found: Evaluation) -> None:
     rows: list[Sequence[str]] = []
     notes: dict[str, None] = {}
     for split, of in found.items():
-        for name, figure in of.items():
-            mean, error = mean_and_error(figure.estimate.mean, figure.estimate.standard_error)
-            unit = "" if name.endswith(figure.unit) else figure.unit
-            rows.append((split, name, _ascii(mean), _ascii(error), unit, f"{figure.estimate.rows} rows"))
-            notes |= dict.fromkeys(_notes(figure))
+        for name, found_one in of.items():
+            estimate, figure = found_one.estimate, found_one.figure
+            mean, error = mean_and_error(estimate.mean, estimate.standard_error)
+            unit = "" if figure.names_unit else figure.unit
+            rows.append((split, name, _ascii(mean), _ascii(error), unit, f"{estimate.rows} rows"))
+            notes |= dict.fromkeys(_notes(found_one))
     if not rows:
         print("no figures: this kind of model gives its samples no probability that could be scored")
         return
@@ -106,10 +107,10 @@ def _ascii(text: str) -> str:
     return text.replace("−", "-")
 
 
-def _notes(figure: Figure) -> list[str]:
-    if figure.over == "rows":
+def _notes(found: Measured) -> list[str]:
+    if found.over == "rows":
         return []
-    return [f"measures: means over {figure.over}, ± the standard error of that mean; the rows are the same throughout"]
+    return [f"measures: means over {found.over}, ± the standard error of that mean; the rows are the same throughout"]
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,5 +61,6 @@ def print_diagnostics(found: Checked | SpecError) -> None:
 
 
 def print_warning(found: Diagnostic) -> None:
-    """Shows a warning that comes up while a command runs."""
-    print_diagnostics(SpecError([found]))
+    """Shows a warning that comes up while a command runs; a terminal that is gone does not end the command."""
+    with suppress(OSError):
+        print_diagnostics(SpecError([found]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import (
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def add_commands(add: Add) -> None:
-    sub = add("train", _train, "fit a spec to its data and leave a run folder; go on with one that was stopped")
+    sub = add("train", _train, "fit a spec to its data and leave a run folder; resume one that was stopped")
     sub.add_argument("spec", type=path, nargs="?", metavar="SPEC")
     add_set(sub, "change a setting of the spec, such as train.epochs=5")
     place = sub.add_mutually_exclusive_group(required=True)
     place.add_argument("--out", type=path, metavar="RUN", help="the folder to write")
     place.add_argument(
-        "--resume", type=path, metavar="RUN", help="go on with this run; with SPEC, begin it if it is not there"
+        "--resume", type=path, metavar="RUN", help="resume this run; with SPEC, begin it if it is not there"
     )
     sub.add_argument("--seed", type=count, metavar="N", help="short for --set train.seed=N")
     sub.add_argument("--overwrite", action="store_true", help="replace RUN if it holds a run")
@@ -64,7 +64,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.data_folder is not None and not begun:
         raise _misused("--data-folder is for a run that was begun", "paths of a spec start from the spec's own folder")
     checked = read_good(options.spec, overrides)[0] if options.spec else None
-    from dgmppl.lifecycle import Hooks, How, extensions, read_run_spec, resume_run, train_spec
+    from dgmppl.lifecycle import ComputeOptions, RunCallbacks, extensions, read_run_spec, resume_run, train_spec
     from dgmppl.train.folder import read_record
     from dgmppl.train.progress import show_progress
     from dgmppl.train.rank import is_first_process
@@ -81,14 +81,21 @@ def _train(options: argparse.Namespace) -> int:
         ended = record["state"] == "finished" and not set_anew
     plan = (checked or read_run_spec(out, set_anew)).plan
     with ExitStack() as stack:
-        hooks = Hooks(every=options.checkpoint_every)
+        callbacks = RunCallbacks(checkpoint_every=options.checkpoint_every)
         if is_first_process():
             progress = stack.enter_context(show_progress(plan.settings.epochs if plan else 0))
-            hooks = Hooks(progress.on_epoch, progress.on_step, print_warning, _say_where, options.checkpoint_every)
+            callbacks = RunCallbacks(
+                progress.on_epoch,
+                progress.on_step,
+                print_warning,
+                _say_where,
+                progress.on_closing,
+                options.checkpoint_every,
+            )
         if begun:
-            _, run = resume_run(out, how, hooks, set_anew, checked, options.data_folder)
+            _, run = resume_run(out, how, callbacks, set_anew, checked, options.data_folder)
         elif checked is not None:
-            _, run = train_spec(checked, out, How(**how), hooks, overwrite=options.overwrite)
+            _, run = train_spec(checked, out, ComputeOptions(**how), callbacks, overwrite=options.overwrite)
     if not is_first_process():
         return FINE
     if ended:
@@ -97,7 +104,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _say_where(epoch: int, steps: int) -> None:
-    print(f"going on in epoch {epoch}, after {steps} steps", file=sys.stderr)
+    where = f"resumed in epoch {epoch}, after {steps} steps" if epoch else "resumed after the last epoch"
+    with suppress(OSError):
+        print(where, file=sys.stderr)
 
 
 def _verify_train(options: argparse.Namespace) -> None:
@@ -105,7 +114,7 @@ def _verify_train(options: argparse.Namespace) -> None:
     if options.spec is None and options.resume is None:
         raise _misused("there is no spec to train", "dgmppl train SPEC --out RUN, or dgmppl train --resume RUN")
     if options.resume is not None and options.overwrite:
-        raise _misused("--resume goes on with a run and --overwrite replaces it", "give one of them")
+        raise _misused("--resume resumes a run and --overwrite replaces it", "give one of them")
 
 
 def _misused(headline: str, help_: str) -> SpecError:
@@ -114,16 +123,23 @@ def _misused(headline: str, help_: str) -> SpecError:
 
 def _tell(run: Run) -> int:
     """What became of a run, in a few lines; the exit status."""
+    from dgmppl.report.sections import duration
+
     record, out = run.record, run.path
     kept = f"weights of epoch {record['best_epoch']} of {record['epochs']}"
     if record["state"] == "interrupted":
-        print(f"{record['model']}: interrupted after {record['steps']} steps, in epoch {record['epochs'] + 1}")
-        print(f"`dgmppl train --resume {out}` goes on; until then {out} has the {kept}")
+        if record["stopped"] == "interrupted":
+            print(f"{record['model']}: interrupted after {record['steps']} steps, in epoch {record['epochs'] + 1}")
+            print(f"`dgmppl train --resume {out}` resumes it; until then {out} has the {kept}")
+        else:
+            print(f"{record['model']}: interrupted after the last epoch, while its results were written")
+            print(f"`dgmppl train --resume {out}` writes them; {out} has the {kept}")
         # Where the signal came to another process of the run, this one knows only that it came.
         return SIGNALLED + (run.signal or signal.SIGTERM)
-    print(f"{record['model']}: {kept}, {record['seconds']:.0f} s on {record['device']}")
+    print(f"{record['model']}: {kept}, {duration(record['seconds'])} on {record['device']}")
     _print_figures(record["figures"])
-    print(f"results in {out}, samples in {out / 'samples.png'}")
+    samples = f", samples in {out / 'samples.png'}" if (out / "samples.png").exists() else ""
+    print(f"results in {out}{samples}")
     return FINE
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from dgmppl.cli.arguments import FINE, SIGNALLED, WRONG, Add, add_device, add_spec, argument, count, path, positive
 
 if TYPE_CHECKING:
+    from dgmppl.diagnostics import Diagnostic
     from dgmppl.sweep.run import Summary
     from dgmppl.sweep.study import Row, Trial
-    from dgmppl.sweep.worker import Watch
-    from dgmppl.train.course import Epoch
+    from dgmppl.sweep.worker import SweepCallbacks
+    from dgmppl.train.history import Epoch
 
 _BEST = 10
 """Trials in the table; the page has them all."""
@@ -28,7 +29,7 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--over", action="append", required=True, metavar="NAME=RANGE", help=help_)
     help_ = "how many, by all processes that share SWEEP (default 20)"
     sub.add_argument("--trials", type=positive, default=20, metavar="N", help=help_)
-    help_ = "the folder to write; the same command again goes on with it, or takes part in it"
+    help_ = "the folder to write; the same command again resumes it, or takes part in it"
     sub.add_argument("--out", type=path, required=True, metavar="SWEEP", help=help_)
     help_ = "the figure on the validation rows that is best; by default the one that chooses the epoch"
     sub.add_argument("--by", type=argument, metavar="FIGURE", help=help_)
@@ -54,17 +55,17 @@ def _sweep(options: argparse.Namespace) -> int:
         storage=options.storage or "",
     )
     verify_folder(options.out, wanted.search)
-    from dgmppl.sweep.figures import verify_figure
     from dgmppl.sweep.page import write_page
-    from dgmppl.sweep.worker import Interrupted, work
+    from dgmppl.sweep.values import verify_data
+    from dgmppl.sweep.worker import SweepInterrupted, work
 
-    verify_figure(wanted.checked, wanted.search.figure)
+    verify_data(wanted.checked)
     study = open_sweep(wanted, options.out, options.storage or "")
     status = FINE
-    with _watching(options.trials) as watch:
+    with _watching(options.trials) as callbacks:
         try:
-            work(study, options.spec, options.trials, device=options.device, watch=watch)
-        except Interrupted as interrupted:
+            work(study, options.spec, options.trials, device=options.device, callbacks=callbacks)
+        except SweepInterrupted as interrupted:
             status = SIGNALLED + interrupted.signal
     summary = sum_up(wanted, study)
     write_page(summary, wanted.search)
@@ -73,7 +74,7 @@ def _sweep(options: argparse.Namespace) -> int:
     else:
         _print_summary(summary, wanted.search.figure)
     if status != FINE:
-        print("interrupted: the same command goes on with the sweep", file=sys.stderr)
+        print("interrupted: the same command resumes the sweep", file=sys.stderr)
     elif summary.rows and all(row.state == "failed" for row in summary.rows):
         print("every trial failed, for the reasons above: are the ranges too wide?", file=sys.stderr)
         return WRONG
@@ -81,11 +82,11 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _watching(trials: int) -> Iterator[Watch]:
+def _watching(trials: int) -> Iterator[SweepCallbacks]:
     """Says how each trial ended, in a line; on a terminal also what the present one is at."""
     from rich.console import Console
 
-    from dgmppl.sweep.worker import Watch
+    from dgmppl.sweep.worker import SweepCallbacks
 
     console = Console(stderr=True, highlight=False)
     bar = console.status("") if console.is_terminal else None
@@ -104,8 +105,12 @@ def _watching(trials: int) -> Iterator[Watch]:
             parts.insert(2, _number(value))
         console.print(_plain("  ".join(part for part in parts if part)), markup=False, soft_wrap=True)
 
+    def warns(trial: Trial, found: Diagnostic) -> None:
+        line = f"trial {trial.number:4d}  {found.severity}[{found.code}]: {found.headline}"
+        console.print(_plain(line), markup=False, soft_wrap=True)
+
     with bar or nullcontext():
-        yield Watch(begins, epoch, ends)
+        yield SweepCallbacks(begins, epoch, ends, warns)
 
 
 def _print_summary(summary: Summary, figure: str) -> None:

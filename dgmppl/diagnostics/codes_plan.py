@@ -167,6 +167,28 @@ q(z | x) = Normal(mlp[64](x))
         "",
         "",
     ),
+    "E311": Code(
+        "a q that leaves the preimage of a rounded variable",
+        "`x = floor(v)` says that v lies from x to x + 1, and draws of q(v | x) lie elsewhere too.",
+        "Given a draw outside the bin the data has probability 0, so log p - log q of such a draw bounds nothing. "
+        "A q that draws inside is a dequantisation that is learned (Ho et al., 2019).",
+        """\
+model dequantised
+observed x : integer(0..16)[64] from digits.image
+latent v : real[64]
+p(v) = Normal(0, 1) >> 2 * (coupling[mlp[64]] >> reverse)
+x = floor(v)
+q(v | x) = Normal(mlp[64](x))
+""",
+        """\
+model dequantised
+observed x : integer(0..16)[64] from digits.image
+latent v : real[64]
+p(v) = Normal(0, 1) >> 2 * (coupling[mlp[64]] >> reverse)
+x = floor(v)
+q(v | x) = x + (Normal(mlp[64](x)) >> sigmoid)
+""",
+    ),
     "W401": Code(
         "a posterior that leaves out a dependence",
         "Given the data, the true posterior of this latent still depends on another variable, and its q "

@@ -46,7 +46,7 @@ CODES: dict[str, Code] = {
         "run folder that is taken",
         "The folder to write a run to holds something already.",
         "Nothing is overwritten unasked. With --overwrite a folder that holds a run is replaced "
-        "as a whole; a folder that holds anything else never is.",
+        "as a whole; a folder that holds anything else, a file of notes beside the run for instance, never is.",
         "",
         "",
     ),
@@ -105,7 +105,7 @@ CODES: dict[str, Code] = {
     ),
     "W620": Code(
         "damaged checkpoint",
-        "The newest checkpoint of a run is not whole, so it goes on from the one before it.",
+        "The newest checkpoint of a run is not whole, so it is resumed from the one before it.",
         "It comes to the same end: what was done since is done again.",
         "",
         "",
@@ -127,15 +127,15 @@ CODES: dict[str, Code] = {
     ),
     "E622": Code(
         "process that is gone",
-        "One of the processes that share a fit has ended, so that the others cannot go on.",
-        "What that process printed says why, unless it was killed. `dgmppl train --resume RUN` goes on from the last "
-        "checkpoint.",
+        "One of the processes that share a fit has ended, so that the others cannot continue.",
+        "What that process printed says why, unless it was killed. `dgmppl train --resume RUN` resumes the run from "
+        "its last checkpoint.",
         "",
         "",
     ),
     "W622": Code(
         "run that has not finished",
-        "The run was interrupted, killed, failed, or goes on; what is shown is about its best weights so far.",
+        "The run was interrupted, killed, failed, or still runs; what is shown is about its best weights so far.",
         "",
         "",
         "",
@@ -157,13 +157,13 @@ CODES: dict[str, Code] = {
     "E624": Code(
         "run that has changed",
         "The run's spec, settings or checkpoint are not those that it was begun with.",
-        "A run goes on to the same bits as one that was never stopped; with another spec there are no such bits.",
+        "A run is resumed to the same bits as one that was never stopped; with another spec there are no such bits.",
         "",
         "",
     ),
     "E625": Code(
         "setting that cannot change",
-        "A run that is gone on with may only be lengthened: train.epochs and train.patience.",
+        "A run that is resumed may only be lengthened: train.epochs and train.patience.",
         "Any other setting would make it a run that nobody could have begun. A rate that decays does so over all "
         "epochs, so their number cannot change either.",
         "",
@@ -173,6 +173,14 @@ CODES: dict[str, Code] = {
         "data that has changed",
         "The data has other values or another split than when the run was begun.",
         "run.json has a digest of all values in their split.",
+        "",
+        "",
+    ),
+    "W627": Code(
+        "part of a run that could not be made",
+        "A picture, the page or the events of a run could not be written. The fit, its weights and its figures are "
+        "not touched by that.",
+        "Where it can be had again, the message has the command for it.",
         "",
         "",
     ),

@@ -169,18 +169,27 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
             wanted = {v.name for v in graph.data} | {s.variable for s in plan.steps if isinstance(s, Draw)}
             steps = choose_generation(Scope(graph.source), graph, wanted)
             pending = [s for s in steps if not isinstance(s, Given)]
+            read = {name for s in pending if s.variable not in inverted for name in s.reads}
             for step in pending:
                 if step.variable in latents:
-                    image = next(i for i, s in inverted.items() if s.variable == step.variable)
-                    _write_image(writer, graph, plan, inverted[image])
+                    chain = [next(s for s in inverted.values() if s.variable == step.variable)]
+                    if chain[0].image in latents:
+                        continue  # what it is a bijection of comes with its own image
+                    while chain[-1].variable in inverted:
+                        chain.append(inverted[chain[-1].variable])
+                    _write_image(writer, graph, plan, chain, read)
                 elif step.variable in inverted:
                     continue
                 elif isinstance(step, Draw):
                     _write_site(writer, graph, plan, step)
                 elif isinstance(step, Compute):
-                    definition = graph.definition(step.variable)
+                    definition, variable = graph.definition(step.variable), graph[step.variable]
                     assert definition is not None
-                    writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
+                    value = define_source(graph, definition)
+                    if variable.role == "observed":
+                        rank = len(variable.type.shape)
+                        value = f'pyro.deterministic("{variable.name}", {value}, event_dim={rank})'
+                    writer.line(f"{variable.ident} = {value}", mark=True)
         writer.line(f"return {returned}")
 
 
@@ -195,34 +204,41 @@ def _write_site(writer: Writer, graph: Graph, plan: Plan, step: Draw) -> None:
         )
 
 
-def _write_image(writer: Writer, graph: Graph, plan: Plan, step: Invert) -> None:
+def _write_image(writer: Writer, graph: Graph, plan: Plan, chain: list[Invert], read: set[str]) -> None:
     """A variable that is a bijection of a latent is the latent's density pushed forward; a rounded one is a
-    dequantised variable that the data pins to its bin."""
-    definition, factor = graph.definition(step.image), graph.factor("p", step.variable)
-    assert definition is not None and factor is not None
-    flow = _flow(writer, graph, definition.value)
+    dequantised variable that the data pins to its bin. `chain` are the steps that invert it, outermost first: a latent
+    between may be a bijection of another. `read` are variables that something else reads."""
+    step, factor = chain[0], graph.factor("p", chain[-1].variable)
+    assert factor is not None
+    flows = []
+    for s in chain:
+        definition = graph.definition(s.image)
+        assert definition is not None
+        flows.append(_flow(writer, graph, definition.value))
     density = factor_source(graph, factor)
-    if flow:
-        density = f"{writer.use('Pushforward')}({density}, {flow})"
-    image = graph[step.image]
-    latent = graph[step.variable].ident
-    reads_latent = any(step.variable in f.parents for f in graph.factors)
-    with writer.place(definition.span):
-        if step.noisy:
-            name = noisy(graph, image)
-            with _weighing(writer, plan, factor.key):
-                writer.line(f'{name} = pyro.sample("{name}", {density})', mark=True)
-            delta = f"{writer.use('Delta')}(torch.floor({name}), event_dim={len(image.type.shape)})"
-            writer.line(f'{image.ident} = pyro.sample("{image.name}", {delta}, obs={image.ident})', mark=True)
-            source = name
-        else:
-            with _weighing(writer, plan, factor.key):
+    for flow in reversed(flows):
+        density = f"{writer.use('Pushforward')}({density}, {flow})" if flow else density
+    image, outer = graph[step.image], graph.definition(step.image)
+    assert outer is not None
+    with writer.place(outer.span):
+        with _weighing(writer, plan, factor.key):
+            if step.noisy:
+                source = noisy(graph, image)
+                writer.line(f'{source} = pyro.sample("{source}", {density})', mark=True)
+            else:
                 # A latent is observed by nobody: its value is the guide's.
-                observed = f", obs={image.ident}" if image.role == "observed" else ""
-                writer.line(f'{image.ident} = pyro.sample("{image.name}", {density}{observed})', mark=True)
-            source = image.ident
-        if reads_latent:
-            writer.line(f"{latent} = {flow}.inverse({source})" if flow else f"{latent} = {source}", mark=True)
+                source = image.ident
+                observed = f", obs={source}" if image.role == "observed" else ""
+                writer.line(f'{source} = pyro.sample("{image.name}", {density}{observed})', mark=True)
+        if step.noisy:
+            delta = f"{writer.use('Delta')}(torch.floor({source}), event_dim={len(image.type.shape)})"
+            writer.line(f'{image.ident} = pyro.sample("{image.name}", {delta}, obs={image.ident})', mark=True)
+        for k, s in enumerate(chain):
+            if any(inner.variable in read for inner in chain[k:]):
+                latent = graph[s.variable].ident
+                value = f"{flows[k]}.inverse({source})" if flows[k] else source
+                writer.line(f"{latent} = {value}", mark=True)
+                source = latent
 
 
 def _flow(writer: Writer, graph: Graph, value: Value) -> str:

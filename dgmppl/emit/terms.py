@@ -45,8 +45,6 @@ def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
                 opening = ("return " if k == len(sums) else f"{before} = ") + (f"{before} | {{" if begun else "{")
                 _write_dict(writer, graph, plan, stretch, sums, size, opening)
                 begun = True
-    if plan.fitted.samples > 1:
-        _write_bound(writer, graph, plan, arguments)
 
 
 def _write_dict(
@@ -87,15 +85,3 @@ def _read_by(terms: Sequence[Term], sum_: Step) -> set[str]:
     """What terms after a sum read; its entropy needs the weights alone."""
     others = (t for t in terms if not (isinstance(t, Entropy) and t.factor == sum_.factor))
     return {name for t in others for name in t.reads}
-
-
-def _write_bound(writer: Writer, graph: Graph, plan: Plan, arguments: str) -> None:
-    given = ", ".join(v.ident for v in graph.data)
-    samples = plan.fitted.samples
-    with writer.method(
-        f"elbo(self{arguments}) -> Tensor",
-        f"The importance-weighted bound with {samples} samples (Burda et al., 2016), nats.",
-    ):
-        writer.line(f"return {writer.use('importance_bound')}(self.terms, {samples}, {given})")
-    with writer.method(f"loss(self{arguments}) -> Tensor", "Minus the bound, averaged over the batch."):
-        writer.line(f"return -self.elbo({given}).mean()")

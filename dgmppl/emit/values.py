@@ -170,12 +170,15 @@ def module_source(module: Module, writer: Writer) -> str:
     """The constructor of a network."""
     entry = NETWORKS[module.spec.kind]
     if entry.runtime == "Linear":
-        return str(call("nn.Linear", module.inputs, module.outputs))
+        unbiased = {} if module.bias else {"bias": Name("False")}
+        return str(call("nn.Linear", module.inputs, module.outputs, **unbiased))
     arguments: list[Expr | int] = [module.length] if entry.needs_length else []
     arguments += [module.inputs, sizes(module.spec.hidden), module.outputs]
     named: dict[str, Expr] = {k: Text(v) if isinstance(v, str) else Number(v) for k, v in module.spec.options}
     if module.context:
         named["context"] = Number(module.context)
+    if not module.bias:
+        named["bias"] = Name("False")
     return str(call(writer.use(entry.runtime), *arguments, **named))
 
 

@@ -78,7 +78,7 @@ MODULE = frozenset(
 # Attributes of GenerativeModel, and of the classes that emitted source derives from it.
 MODEL = frozenset(
     {
-        *("data", "types", "criterion", "weights", "apart", "recipe", "observer", "check_rows", "unchecked"),
+        *("data", "types", "criterion", "weights", "apart", "samples", "recipe", "observer", "check_rows", "unchecked"),
         *("terms", "loss", "figures", "elbo", "log_prob", "infer", "sample", "condition", "like"),
         *("device", "players", "parameters_without"),
     }

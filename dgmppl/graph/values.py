@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.catalogue.networks import NETWORKS, Sizes
@@ -116,6 +117,7 @@ class Module:
     """A network with its sizes, held by the model as `attribute`. Uses that share weights share it.
 
     For a causal network the sizes are those of one position, and `length` counts positions. `named`: declared by `net`.
+    `bias`: whether the last layer has one.
     """
 
     attribute: str
@@ -125,6 +127,7 @@ class Module:
     length: int = 0
     context: int = 0
     named: bool = False
+    bias: bool = True
     span: Span = field(default=Span(0, 0), compare=False, repr=False)
 
     @property
@@ -134,7 +137,7 @@ class Module:
     @property
     def weights(self) -> int:
         """How many weights and biases it has."""
-        return NETWORKS[self.spec.kind].weights(self.sizes)
+        return NETWORKS[self.spec.kind].weights(self.sizes) - (0 if self.bias else self.outputs)
 
 
 def sizes_of(spec: NetworkSpec, inputs: int, outputs: int, length: int = 0, context: int = 0) -> Sizes:
@@ -326,3 +329,15 @@ def variables(term: object) -> tuple[str, ...]:
     """Names of the variables that an expression reads, in order of appearance, each once."""
     found = [t.variable for t in walk(term) if isinstance(t, (Use, Past))]
     return tuple(dict.fromkeys(found))
+
+
+def rewritten(term: Any, old: object, new: object) -> Any:
+    """A typed expression with one part of it replaced wherever it stands."""
+    if term is old or (type(term) is type(old) and term == old):
+        return new
+    if isinstance(term, tuple):
+        return tuple(rewritten(part, old, new) for part in term)
+    if not isinstance(term, (Value, Bijection, Density)):
+        return term
+    changed = {f.name: rewritten(getattr(term, f.name), old, new) for f in fields(term) if f.init}
+    return replace(term, **{name: part for name, part in changed.items() if part is not getattr(term, name)})

@@ -10,6 +10,7 @@ from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.plan import eliminate
+from dgmppl.plan.figures import choose_figures, criterion_of
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Loss, Plan
 from dgmppl.plan.objective import describe_objective
@@ -17,11 +18,11 @@ from dgmppl.plan.reach import warn_untaught
 from dgmppl.plan.rules.draw import samples_of
 from dgmppl.plan.rules.energy import NegativePhase, sampler_of, verify_energy
 from dgmppl.plan.rules.game import opponents, verify_games
-from dgmppl.plan.sampler import Sampler, verify_options
+from dgmppl.plan.sampler import verify_options
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
 from dgmppl.plan.state import Elimination
 from dgmppl.plan.structure import describe_structure
-from dgmppl.plan.verify import verify_asked, verify_fitted, verify_rows, warn_omissions, warn_shared
+from dgmppl.plan.verify import verify_asked, verify_fitted, verify_preimages, verify_rows, warn_omissions, warn_shared
 from dgmppl.syntax import tree
 
 
@@ -72,6 +73,7 @@ def _choose(
     state = Elimination(scope, graph, eliminate.needed(graph), judged, asked, settings)
     eliminate.eliminate(state)
     verify_games(state)
+    verify_preimages(state)
     warn_omissions(state)
     warn_shared(state)
     verify_energy(state)
@@ -84,6 +86,7 @@ def _choose(
     objective = describe_objective(state, fitted)
     verify_asked(state, objective.name, fitted)
     losses = (*opponents(state), fitted)
+    figures = choose_figures(state, objective.kind, fitted.samples)
     plan = Plan(
         model=graph.name,
         source=graph.source.name,
@@ -94,21 +97,10 @@ def _choose(
         generate=choose_generation(scope, graph),
         conditions=graph.conditions,
         samplers=(sampler,) if sampler is not None else (),
-        criterion=_criterion(objective.kind, sampler),
+        figures=figures,
+        criterion=criterion_of(figures),
         settings=settings,
         derived=derived,
     )
     warn_untaught(state, plan)
     return plan
-
-
-def _criterion(kind: str, sampler: Sampler | None) -> str | None:
-    """The figure that says which epoch was best, or None where nothing comparable can be computed."""
-    if sampler is None:
-        return kind or None
-    form = sampler.form
-    if form.enumerated is not None:
-        return f"log p({form.enumerated} | {', '.join(form.state)})"
-    if kind:
-        return kind
-    return "pseudo-likelihood" if form.pseudo else None

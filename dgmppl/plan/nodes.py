@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from dgmppl.catalogue.figures import Figure
 from dgmppl.plan.settings import TrainSettings
 from dgmppl.plan.structure import Structure
 
@@ -112,7 +113,8 @@ class Plan:
     """What to compute to fit (`steps`, then `losses` in the order in which players move) and to sample (`generate`),
     and how to fit.
 
-    `samplers` are the Markov chains that steps and terms draw from.
+    `samplers` are the Markov chains that steps and terms draw from; `figures` what the emitted class reports of each
+    row, of which `criterion` names the one that chooses the epoch.
     """
 
     model: str
@@ -124,6 +126,7 @@ class Plan:
     generate: tuple[Step, ...]
     conditions: tuple[str, ...]
     samplers: tuple[Sampler, ...]
+    figures: tuple[Figure, ...]
     criterion: str | None
     settings: TrainSettings
     derived: tuple[str, ...] = ()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import Autoregressive
 from dgmppl.plan import latex
+from dgmppl.plan.figures import quantity
 from dgmppl.plan.nodes import Loss, Objective, Reason, Term
 from dgmppl.plan.rules import RULES
 from dgmppl.plan.rules.energy import NegativePhase
@@ -27,7 +27,7 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
     terms = tuple(t for t in terms if t not in beside)
     sampler = state.sampler
     weighted = "weighted terms of the " if any(t.weight != 1 for t in terms) else ""
-    target = _target(graph, implicit) + (" up to log Z" if sampler is not None else "")
+    target = quantity(state) + (" up to log Z" if sampler is not None else "")
     parts: list[str] = []
     kind = ""
     if scored and replaced:
@@ -71,19 +71,6 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
         "; ".join(estimates) or "every term is exact",
         _reasons(state, beside, games),
     )
-
-
-def _target(graph: Graph, implicit: list[str]) -> str:
-    """What the bound or likelihood is of: `log p(x | y)`."""
-    seen = ", ".join(v.name for v in graph.data if v.name not in (*graph.conditions, *implicit))
-    # What a game generates has no density of its own, but others may depend on it.
-    read = [v for v in implicit if any(f.side == "p" and v in graph.roots(f.parents) for f in graph.factors)]
-    given = ", ".join((*graph.conditions, *read))
-    target = f"log p({seen}{' | ' + given if given else ''})"
-    if graph.partial:
-        names = ", ".join(v.name for v in graph.partial)
-        target += f" without {names} where {'it is' if len(graph.partial) == 1 else 'they are'} missing"
-    return target
 
 
 def _formula(state: Elimination, terms: tuple[Term, ...], samples: int, scored: bool) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from dgmppl.graph.values import (
     Learned,
     Module,
     Operation,
+    Past,
     Points,
     Quoted,
     Residual,
@@ -59,7 +60,11 @@ class _Reach:
                 yield from self.term(operand)
             return
         if isinstance(term, Apply):
-            self.taught.add(term.module.attribute)
+            if not _past_is_empty(term):
+                self.taught.add(term.module.attribute)
+            for value in term.inputs:
+                yield from self.term(value)
+            return
         elif isinstance(term, (Module, Learned)):
             self.taught.add(term.attribute)
         elif isinstance(term, Declared):
@@ -87,6 +92,11 @@ class _Reach:
     def definition(self, definition: Definition) -> Iterator[str]:
         self.statements.add(definition.variable)
         yield from self.term(definition.value)
+
+
+def _past_is_empty(term: Apply) -> bool:
+    """Whether a causal network reads the past of a single element: nothing of its input comes through."""
+    return any(isinstance(v, Past) and v.type.elements == 1 for v in term.inputs) and len(term.inputs) == 1
 
 
 def reach(graph: Graph, plan: Plan) -> _Reach:
@@ -269,6 +279,11 @@ def _why(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str]:
                     "gradient",
                     "make its draws differentiable, or leave it out of the adversary's arguments",
                 )
+        if any(isinstance(t, Apply) and _past_is_empty(t) for t in walk(statement.density)):
+            return (
+                f"`{statement.head}` has one element, and so no past",
+                f"give it a distribution without a past: p({statement.head})",
+            )
     cut = _cut(state, plan, item)
     if cut is not None:
         return cut

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.bijections import SHIFT
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note
 from dgmppl.graph.inverse import omissions
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Apply, Declared, Learned, Operation, Use, Value, walk
+from dgmppl.graph.values import (
+    Apply,
+    Block,
+    Composition,
+    Declared,
+    Density,
+    Learned,
+    Operation,
+    Pushforward,
+    Use,
+    Value,
+    walk,
+)
 from dgmppl.plan.nodes import Loss
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.impute import LogQSeen
-from dgmppl.plan.rules.invert import images
+from dgmppl.plan.rules.invert import images, invert, preimage_drawn
 from dgmppl.plan.state import Elimination
+from dgmppl.supports import REAL, real
 from dgmppl.syntax import tree
 
 
@@ -100,6 +114,38 @@ def verify_rows(scope: Scope, graph: Graph) -> None:
                 )
 
 
+def verify_preimages(state: Elimination) -> None:
+    """A q over the preimage of `x = floor(v)` must draw inside the bin of x: else its bound is of no model (E311)."""
+    for d in state.graph.definitions:
+        inverse = invert(d.value)
+        if inverse is None or not preimage_drawn(state, d):
+            continue
+        q = state.graph.factor("q", inverse.latent)
+        if q is None or _in_the_bin(q.density, d.variable):
+            continue
+        v, x = inverse.latent, d.variable
+        state.scope.report(
+            "E311",
+            f"draws from {q.key} leave the bin of `{x}`, and `{x} = floor({v})`",
+            q.head_span,
+            f"`{v}` lies from {x} to {x} + 1",
+            notes=(Note(d.span, "rounded here"),),
+            help=f"add a part of one to it: q({v} | {x}) = {x} + (Normal(mlp[64]({x})) >> sigmoid)",
+        )
+
+
+def _in_the_bin(density: Density, image: str) -> bool:
+    """Whether a density is `x + (a density on the unit interval)`."""
+    if not isinstance(density, Pushforward) or not isinstance(density.bijection, Composition):
+        return False
+    parts = density.bijection.parts
+    shift = parts[0] if len(parts) == 1 else None
+    moved = isinstance(shift, Block) and shift.kind == SHIFT
+    values = [v for _, v in shift.context] if isinstance(shift, Block) else []
+    by_image = [isinstance(v, Use) and v.variable == image for v in values] == [True]
+    return moved and by_image and density.base.type.support.within(0.0, 1.0)
+
+
 def warn_omissions(state: Elimination) -> None:
     """Says where a given q leaves out a dependence that the posterior has (W401)."""
     if state.failed:
@@ -146,7 +192,8 @@ def warn_shared(state: Elimination) -> None:
                 v.span,
                 "one a row",
                 notes=(Note(readers[0].head_span, "read as if it were one for all rows"),),
-                help=f"one value for all rows is a parameter: param {v.name} : {v.type.describe()}",
+                help=f"one value for all rows is a parameter: param {v.name} : {real(*v.type.shape).describe()}"
+                + ("" if v.type.support == REAL else f", and a function of it where `{v.name}` is read"),
                 severity="warning",
             )
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.report.charts import Points, legend, line_chart, mean_and_error
+from dgmppl.report.charts import legend, line_chart, mean_and_error
 from dgmppl.report.history import History, read_history
-from dgmppl.report.html import Html, join, table, tag
-from dgmppl.report.told import TITLES, duration, flat, thousands
+from dgmppl.report.html import Html, page, panel, template
+from dgmppl.report.sections import TITLES, duration, flat, thousands
 from dgmppl.train.figures import Estimate
+from dgmppl.train.plots import Points, draw_lines, literal, render
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".html", ".png")
@@ -135,12 +138,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _remarks(runs: Mapping[str, History]) -> Iterator[str]:
     """What a reader must know before they compare."""
-    criteria = {run.text("criterion", default="none") for run in runs.values()}
-    if len(criteria) > 1:
-        yield (
-            f"The runs have different criteria ({', '.join(sorted(criteria))}): figures of different names do not "
-            "compare, and an elbo is only a lower bound on what a log_prob is."
-        )
+    yield from _different_figures(runs)
     prints = {run.text("data", "fingerprint") for run in runs.values()} - {""}
     if len(prints) > 1:
         yield "The runs were fitted to different data or splits, so their figures are about different rows."
@@ -151,6 +149,32 @@ def _remarks(runs: Mapping[str, History]) -> Iterator[str]:
             yield f"{key} has no figures: `dgmppl evaluate {run.path}` measures its samples."
         if not run.lines:
             yield f"{key} has no metrics, so it has no curves."
+
+
+def _different_figures(runs: Mapping[str, History]) -> Iterator[str]:
+    """Criteria that are told from each other, and figures of one name that are of two quantities."""
+    names = {key: run.text("criterion", default="none") for key, run in runs.items()}
+    if len(set(names.values())) > 1:
+        yield f"The runs have different criteria ({', '.join(sorted(set(names.values())))}): {_relation(runs, names)}."
+    for name in dict.fromkeys(name for run in runs.values() for name in run.about):
+        of: dict[str, list[str]] = {}
+        for key, run in runs.items():
+            if name in run.about:
+                of.setdefault(run.about[name].quantity, []).append(key)
+        if len(of) > 1:
+            said = "; ".join(f"{quantity} in {', '.join(keys)}" for quantity, keys in of.items())
+            yield f"{name} is not of the same quantity in all runs, and does not compare: {said}."
+
+
+def _relation(runs: Mapping[str, History], names: Mapping[str, str]) -> str:
+    """How criteria of different names stand to each other."""
+    found = {names[key]: run.about[names[key]] for key, run in runs.items() if names[key] in run.about}
+    figures = list(found.values())
+    if len(figures) < 2 or len(found) < len(set(names.values())):
+        return "figures of different names do not compare"
+    if not all(figures[0].comparable(other) for other in figures):
+        return "they are " + ", ".join(f"{f.name} {f.estimates}" for f in figures) + ", which do not compare"
+    return "they compare as " + ", ".join(f"{f.name}, {f.estimates}" for f in figures)
 
 
 def write_comparison(found: Comparison, out: Path) -> None:
@@ -191,34 +215,30 @@ def _cell(estimate: Estimate | None) -> str:
 
 
 def _page(found: Comparison) -> str:
-    from dgmppl.report.page import page
-
     head = ("", *found.runs)
-    numbers = range(1, len(head))
+    numbers = set(range(1, len(head)))
     facts = [(name, *values.values()) for name, values in found.facts() if any(values.values())]
     differences = [(name, *values.values()) for name, values in found.differences()]
     panels = [_panel(group, name, courses, found) for group, name, courses in found.series()]
-    parts: list[Html | None] = [
-        tag("h1", "Runs side by side"),
-        join(tag("p", remark, class_="note") for remark in found.remarks),
-        tag("h2", "Figures"),
-        table(head, figure_rows(found), numbers) if figure_rows(found) else tag("p", "There are none.", class_="note"),
-        tag("h2", "Runs"),
-        table(head, facts, numbers),
-        tag("h2", "Differences"),
-        table(head, differences, numbers) if differences else tag("p", "The settings are the same.", class_="note"),
-        tag("h2", "Curves") if panels else None,
-        legend(list(found.runs)) if panels else None,
-        tag("div", *panels, class_="panels") if panels else None,
-    ]
-    return page("Runs side by side", [part for part in parts if part is not None])
+    inside = template(
+        "compare.html",
+        head=head,
+        numbers=numbers,
+        remarks=found.remarks,
+        figures=figure_rows(found),
+        facts=facts,
+        differences=differences,
+        legend=legend(list(found.runs)),
+        panels=panels,
+    )
+    return page("Runs side by side", [inside])
 
 
 def _panel(group: str, name: str, courses: Mapping[str, Points], found: Comparison) -> Html:
     title = _title(group, name)
     # A run without this number keeps its colour for the others.
     series = {key: courses.get(key, []) for key in found.runs}
-    return tag("figure", tag("h3", title), line_chart(series, f"{title} by epoch of {', '.join(courses)}"))
+    return panel(title, line_chart(series, f"{title} by epoch of {', '.join(courses)}"))
 
 
 def _title(group: str, name: str) -> str:
@@ -227,34 +247,25 @@ def _title(group: str, name: str) -> str:
 
 def _picture(found: Comparison) -> bytes:
     """The curves as a PNG, a panel for each number."""
-    from matplotlib.figure import Figure
-
     series = list(found.series())
     columns = min(3, max(1, len(series)))
     rows = max(1, math.ceil(len(series) / columns))
-    figure = Figure(figsize=(4.2 * columns, 3.0 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    # The series first: the other way round zip takes a panel more than it has series for.
-    for (group, name, courses), axes in zip(series, panels):
-        for k, key in enumerate(found.runs):
-            points = courses.get(key, [])
-            axes.plot([x for x, _ in points], [y for _, y in points], color=f"C{k % 10}", label=_literal(key))
-        axes.set_title(_literal(_title(group, name)), fontsize=9)
-        axes.set_xlabel("epoch", fontsize=8)
-    for axes in panels:
-        axes.set_visible(False)
-    if series:
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=4)
-    else:
-        figure.text(0.5, 0.5, "no run has metrics", ha="center")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=120)
-    return file.getvalue()
 
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(rows, columns, squeeze=False).flat
+        # The series first: the other way round zip takes a panel more than it has series for.
+        for (group, name, courses), axes in zip(series, panels):
+            draw_lines(axes, {key: courses.get(key, []) for key in found.runs})
+            axes.set_title(literal(_title(group, name)))
+            axes.set_xlabel("epoch")
+        for axes in panels:
+            axes.set_visible(False)
+        if series:
+            figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        else:
+            figure.text(0.5, 0.5, "no run has metrics", ha="center")
 
-def _literal(text: str) -> str:
-    """Text that matplotlib neither reads as maths nor hides."""
-    return text.replace("$", r"\$").lstrip("_") or "-"
+    return render(draw, 4.2 * columns, 3.0 * rows)
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:

@@ -14,19 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl import pipeline
+from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, bits_per_dimension, importance_weighted, unknown
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
+from dgmppl.plan.figures import dimensions, likelihood_of
 from dgmppl.plan.nodes import Plan
-from dgmppl.report.units import BITS, dimensions, in_bits, likelihood, unit_of
-from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime import GenerativeModel, importance_bound
 from dgmppl.train.batches import open_examples
 from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.device import seeded
-from dgmppl.train.figures import CHUNK, Estimate, Moments, Rows, chunks_of, evaluate_figures
+from dgmppl.train.figures import CHUNK, ChunkedRows, Estimate, Moments, chunks_of, evaluate_figures
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
 from dgmppl.train.runs import Run, changed_data, draw, load_run, located, run_data, unfinished
 
-Data = Sequence[Tensor] | Rows
+Data = Sequence[Tensor] | ChunkedRows
 
 SETS = 10
 """Over how many sets of samples a measure is averaged."""
@@ -36,18 +37,23 @@ _MOST_ROWS = 1000
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A number with its standard error. `over` is what that is about: "rows", or the sets of samples."""
+class Measured:
+    """The value of a figure with its standard error. `over` is what that is about: "rows", or sets of samples."""
 
+    figure: Figure
     estimate: Estimate
-    unit: str
     over: str = "rows"
 
+    @property
+    def unit(self) -> str:
+        return self.figure.unit
+
     def as_data(self) -> dict[str, Any]:
-        return {**asdict(self.estimate), "unit": self.unit, "over": self.over}
+        about = {key: getattr(self.figure, key) for key in ("unit", "better", "estimates", "how")}
+        return {**asdict(self.estimate), **about, "over": self.over}
 
 
-Evaluation = dict[str, dict[str, Figure]]
+Evaluation = dict[str, dict[str, Measured]]
 
 
 def evaluate(
@@ -59,7 +65,7 @@ def evaluate(
     splits: Sequence[str] = (),
     importance: int | None = None,
     measures: bool | None = None,
-    told: Callable[[str], None] = lambda what: None,
+    progress: Callable[[str], None] = lambda what: None,
     warn: Callable[[Diagnostic], None] = lambda diagnostic: None,
     data_folder: Path | None = None,
 ) -> Evaluation:
@@ -71,8 +77,8 @@ def evaluate(
         splits: their names; all of them when empty.
         importance: also give the importance-weighted bound with so many samples.
         measures: also measure samples against rows; None: where no likelihood or bound of it can be given.
-        told: called with what comes next, in a few words.
-        warn: told when the run has not finished, or its data is no longer what it was fitted to.
+        progress: called with what comes next, in a few words.
+        warn: called when the run has not finished, or its data is no longer what it was fitted to.
         data_folder: where relative paths of data start from; None: see `dgmppl.train.runs.run_data`.
 
     Raises:
@@ -81,7 +87,7 @@ def evaluate(
     """
     model, run = load_run(path, device)
     graph, plan = parts(run.checked)
-    tighter = _importance_model(model, run, importance) if importance is not None else None
+    tighter = _open_importance(model, run, importance) if importance is not None else None
     data = run_data(run, data_folder)
     for found_odd in (unfinished(run), changed_data(run, data)):
         if found_odd is not None:
@@ -91,30 +97,45 @@ def evaluate(
         for split, table in data:
             if splits and split not in splits:
                 continue
-            told(f"{split}: figures")
+            progress(f"{split}: figures")
             rows = open_examples(table, model.data, model.device)
-            found[split] = with_units(evaluate_figures(model, rows, samples, seed), graph, plan)
+            found[split] = described(evaluate_figures(model, rows, samples, seed), graph, plan)
             if tighter is not None:
-                bound = evaluate_figures(tighter, rows, samples, seed)["elbo"]
-                found[split] |= with_units({f"iwae({importance})": bound}, graph, plan)
-            if measures or (measures is None and likelihood(plan) is None):
-                found[split] |= measure(model, graph, rows, seed, told=_sets_told(told, split))
+                progress(f"{split}: {tighter.figure.name}")
+                bound = evaluate_figures(tighter.model, rows, samples, seed, tighter.give)
+                found[split] |= described(bound, graph, plan, tighter.figure)
+            if measures or (measures is None and likelihood_of(plan) is None):
+                found[split] |= measure(model, graph, rows, seed, progress=_sets_progress(progress, split))
     return found
 
 
-def _sets_told(told: Callable[[str], None], split: str) -> Callable[[int, int], None]:
-    return lambda done, sets: told(f"{split}: samples, set {done + 1} of {sets}")
+def _sets_progress(progress: Callable[[str], None], split: str) -> Callable[[int, int], None]:
+    return lambda done, sets: progress(f"{split}: samples, set {done + 1} of {sets}")
 
 
-def with_units(figures: Mapping[str, Estimate], graph: Graph, plan: Plan) -> dict[str, Figure]:
-    """Figures with their units; the likelihood of discrete data in bits per dimension too."""
-    count, known = dimensions(graph), likelihood(plan)
-    found: dict[str, Figure] = {}
+def described(figures: Mapping[str, Estimate], graph: Graph, plan: Plan, *more: Figure) -> dict[str, Measured]:
+    """Estimates by name with the figures that they are of; likelihoods of discrete data in bits per dimension too.
+
+    Args:
+        more: figures that are none of the plan's.
+    """
+    own = {f.name: f for f in plan.figures}
+    known = {f.name: f for f in more} | own
+    count = dimensions(graph)
+    found: dict[str, Measured] = {}
     for name, estimate in figures.items():
-        found[name] = Figure(estimate, unit_of(name))
-        if count is not None and known is not None and (name == known or name.startswith("iwae")):
-            found[BITS if name == known else f"{name} {BITS}"] = Figure(in_bits(estimate, count), BITS)
+        figure = known.get(name) or unknown(name)
+        found[name] = Measured(figure, estimate)
+        if count is not None and figure.is_likelihood:
+            bits = bits_per_dimension(figure, named=name not in own)
+            found[bits.name] = Measured(bits, in_bits(estimate, count))
     return found
+
+
+def in_bits(nats: Estimate, count: int) -> Estimate:
+    """A log-likelihood in nats an example as bits per dimension, `-nats / (D ln 2)`: fewer are better."""
+    scale = count * math.log(2)
+    return Estimate(-nats.mean / scale, nats.standard_error / scale, nats.rows)
 
 
 def measure(
@@ -123,8 +144,8 @@ def measure(
     rows: Data,
     seed: int = 0,
     sets: int = SETS,
-    told: Callable[[int, int], None] = lambda done, sets: None,
-) -> dict[str, Figure]:
+    progress: Callable[[int, int], None] = lambda done, sets: None,
+) -> dict[str, Measured]:
     """MMD, precision and recall of a model's samples against rows of a split.
 
     Each is the mean over `sets` sets of samples, as many in each as there are rows, with the standard error of that
@@ -135,24 +156,27 @@ def measure(
     count = len(next(iter(known.values())))
     if count <= NEIGHBOURS:
         return {}
-    # Samples of some models take long: set by set, so that it can be told how far it is.
-    with seeded(seed, model.device):
-        several: list[Arrays] = []
-        for k in range(sets):
-            told(k, sets)
-            several.append(draw(model, graph, count, known))
-    # A variable that is not seen in some of the rows is left out.
-    modelled = {name: known[name] for name in several[0] if np.isfinite(known[name]).all()}
-    types = {name: graph[name].type for name in modelled}
     values: dict[str, list[float]] = {name: [] for name in MEASURES}
-    for drawn in several:
-        one: Arrays = {name: drawn[name] for name in modelled}
-        finite = all(np.isfinite(values).all() for values in one.values())
-        compared = features(one, modelled, types) if finite else None
-        for name, one_measure in MEASURES.items():
-            values[name].append(math.nan if compared is None else one_measure.of(*compared))
+    # Samples of some models take long and much room: one set at a time.
+    with seeded(seed, model.device):
+        for k in range(sets):
+            progress(k, sets)
+            drawn = draw(model, graph, count, known)
+            for name, value in _compare(drawn, known, graph).items():
+                values[name].append(value)
     over = f"{sets} sets of samples"
-    return {name: Figure(_over_sets(found, count), unit_of(name), over) for name, found in values.items()}
+    return {name: Measured(SAMPLE_FIGURES[name], _over_sets(of, count), over) for name, of in values.items()}
+
+
+def _compare(drawn: Arrays, known: Arrays, graph: Graph) -> dict[str, float]:
+    """The measures of one set of samples; NaN where a sample is not finite."""
+    # A variable that is not seen in some of the rows is left out.
+    modelled = {name: known[name] for name in drawn if np.isfinite(known[name]).all()}
+    one: Arrays = {name: drawn[name] for name in modelled}
+    if not all(np.isfinite(values).all() for values in one.values()):
+        return dict.fromkeys(MEASURES, math.nan)
+    compared = features(one, modelled, {name: graph[name].type for name in modelled})
+    return {name: measure(*compared) for name, measure in MEASURES.items()}
 
 
 def pick_rows(model: GenerativeModel, data: Data, most: int, seed: int = 0) -> Arrays:
@@ -175,23 +199,42 @@ def _over_sets(values: Sequence[float], rows: int) -> Estimate:
     return Estimate(found.mean, found.standard_error if len(values) > 1 else math.nan, rows)
 
 
-def _importance_model(model: GenerativeModel, run: Run, samples: int) -> GenerativeModel:
-    """The run's model with the importance-weighted bound as its objective (Burda et al., 2016), same weights.
+@dataclass(frozen=True)
+class _Importance:
+    """A run's weights in a model whose terms are the log-weights of its draws, `log p(x, z) - log q(z | x)`."""
+
+    model: GenerativeModel
+    figure: Figure
+    samples: int
+
+    def give(self, *data: Tensor) -> dict[str, Tensor]:
+        return {self.figure.name: importance_bound(self.model.terms, self.samples, *data)}
+
+
+def _open_importance(model: GenerativeModel, run: Run, samples: int) -> _Importance:
+    """The importance-weighted bound of a run (Burda et al., 2016) with so many draws.
+
+    The model that it needs is the same for any number of them but one: a single weight is averaged as it is, so its
+    KL may be in closed form.
 
     Raises:
         SpecError: (E650) where the structure has no such bound.
     """
     kept = [o for o in run.checked.overrides if o.partition("=")[0].strip() != "train.objective"]
-    checked = pipeline.check(run.checked.source, run.checked.path, (*kept, f"train.objective=iwae({samples})"))
-    plan = checked.plan
-    if plan is None or likelihood(plan) != "elbo":
+    asked = f"train.objective=iwae({min(samples, 2)})"
+    checked = pipeline.check(run.checked.source, run.checked.path, (*kept, asked))
+    bound = likelihood_of(checked.plan) if checked.plan is not None else None
+    if bound is None or bound.kind not in ("elbo", "iwae"):
         # The label names the override, which the user has not written.
         why = next(((d.label or d.headline).partition(", from --set")[0] for d in checked.errors), "")
-        why = why or f"its objective is no bound on a likelihood ({plan.objective.name if plan else ''})"
+        why = (
+            why or f"its objective is no bound on a likelihood ({checked.plan.objective.name if checked.plan else ''})"
+        )
         headline = f"{run.path} has no importance-weighted bound: {why}"
         help_ = "leave --importance out; `dgmppl explain` says what its objective is"
         raise SpecError([Diagnostic("E650", headline, help=help_)])
     with located(checked), seeded(0, model.device):
         tighter = pipeline.build(checked)
     tighter.load_state_dict(model.state_dict())
-    return tighter.to(model.device).eval()
+    figure = importance_weighted(samples, bound.quantity, bound.variables)
+    return _Importance(tighter.to(model.device).eval(), figure, samples)

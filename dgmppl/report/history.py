@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgmppl.catalogue.figures import Figure, read_figures
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.train.figures import Estimate
 from dgmppl.train.folder import is_held, read_record
@@ -74,6 +75,11 @@ class History:
             for split, of in self.mapping("figures").items()
             if isinstance(of, dict)
         }
+
+    @property
+    def about(self) -> dict[str, Figure]:
+        """What the figures of the run's model are, by name; none in a record that does not say."""
+        return read_figures(self.record.get("about_figures"))
 
     def series(self) -> Iterator[tuple[str, str, list[tuple[float, float]]]]:
         """Each number that epochs have: its group, its name, and its value by epoch."""

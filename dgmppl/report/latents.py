@@ -26,6 +26,28 @@ from dgmppl.runtime import Distribution, GenerativeModel
 Values = dict[str, Tensor]
 
 
+def latents_of(model: GenerativeModel, graph: Graph, plan: Plan, rows: Mapping[str, Tensor]) -> Values:
+    """The value of every latent, by name in order, (n, *shape): the mean of its q, or what inverting the data gives.
+
+    Args:
+        rows: the observed variables by name, (n, *shape).
+    """
+    give: Any = getattr(model, "infer", None)
+    if give is not None:
+        found: Values = give(*(rows[name] for name in model.data), mean=True)
+        return {name: value for name, value in found.items() if graph[name].role == "latent"}
+    return {**infer(model, graph, plan, rows), **invert(model, graph, plan, rows)}
+
+
+def rows_back(model: GenerativeModel, graph: Graph, plan: Plan, rows: Mapping[str, Tensor]) -> Values:
+    """Rows as the model gives them back through the means of their latents; empty where it gives none."""
+    if getattr(model, "infer", None) is not None:
+        # A class has the method where there is something to give back.
+        give: Any = getattr(model, "reconstruct", None)
+        return {} if give is None else dict(give(*(rows[name] for name in model.data)))
+    return reconstruct(model, graph, plan, rows)
+
+
 def infer(model: GenerativeModel, graph: Graph, plan: Plan, rows: Mapping[str, Tensor]) -> Values:
     """The latents that are drawn from a q, by name, (n, *shape): the mean of each q where it has one, else a draw.
 

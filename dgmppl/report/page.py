@@ -7,16 +7,15 @@ write a function from `Report` to HTML and name it in `SECTIONS`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.report import draws, told
-from dgmppl.report.html import Html, join, tag
+from dgmppl.report import model_sections, sections
+from dgmppl.report.html import Html, macro, note, page
 from dgmppl.report.source import Report
-from dgmppl.report.style import POLICY, STYLE
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.device import seeded
 from dgmppl.train.folder import WEIGHTS, read_record
@@ -35,15 +34,15 @@ class Section:
 
 
 SECTIONS: tuple[Section, ...] = (
-    Section("figures", "Figures", told.figures),
-    Section("model", "Spec and graph", told.spec_and_graph),
-    Section("objective", "Objective", told.objective),
-    Section("curves", "Curves", told.curves),
-    Section("samples", "Samples", draws.samples),
-    Section("reconstructions", "Reconstructions", draws.reconstructions),
-    Section("latents", "Latent map", draws.latent_map),
-    Section("data", "Data", told.data),
-    Section("settings", "Settings and versions", told.settings),
+    Section("figures", "Figures", sections.figures),
+    Section("model", "Spec and graph", sections.spec_and_graph),
+    Section("objective", "Objective", sections.objective),
+    Section("curves", "Curves", sections.curves),
+    Section("samples", "Samples", model_sections.samples),
+    Section("reconstructions", "Reconstructions", model_sections.reconstructions),
+    Section("latents", "Latent map", model_sections.latent_map),
+    Section("data", "Data", sections.data),
+    Section("settings", "Settings and versions", sections.settings),
 )
 
 
@@ -104,9 +103,9 @@ def report_run(path: Path, device: str = "cpu", data_folder: Path | None = None)
 def render(report: Report) -> str:
     """The page's text."""
     made = [(section, inside) for section in SECTIONS if (inside := _make(section, report)) is not None]
-    links = (tag("a", section.title, href=f"#{section.name}") for section, _ in made)
-    parts = [tag("section", tag("h2", s.title), inside, id=s.name) for s, inside in made]
-    return page(report.graph.name, [told.head(report), tag("nav", *links, aria_label="sections"), *parts])
+    links = macro("run.html", "nav", [(section.name, section.title) for section, _ in made])
+    parts = [macro("run.html", "section", s.title, inside, s.name) for s, inside in made]
+    return page(report.graph.name, [sections.head(report), links, *parts])
 
 
 def _make(section: Section, report: Report) -> Html | None:
@@ -122,22 +121,4 @@ def _make(section: Section, report: Report) -> Html | None:
     except Exception as error:
         if os.environ.get("DGMPPL_DEBUG"):
             raise
-        return tag("p", f"This could not be made: {error or type(error).__name__}", class_="note")
-
-
-def page(title: str, parts: Sequence[object]) -> str:
-    """A whole page around its parts."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", Html(STYLE)),
-    )
-    body = tag("body", tag("main", *parts))
-    return "<!DOCTYPE html>\n" + tag("html", head, body, lang="en") + "\n"
-
-
-__all__ = ["PAGE", "SECTIONS", "Section", "join", "page", "render", "report_run", "write_report"]
+        return note(f"This could not be made: {error or type(error).__name__}")

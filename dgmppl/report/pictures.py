@@ -13,7 +13,8 @@ from PIL import Image
 from dgmppl.report.charts import legend, scatter
 from dgmppl.report.html import Html, image, join
 from dgmppl.supports import Type
-from dgmppl.train.pictures import as_bytes, draw_samples, image_shape, shades, tile
+from dgmppl.train.pictures import as_bytes, draw_values, image_shape, shades, tile
+from dgmppl.train.plots import render
 
 Array = NDArray[np.float32]
 
@@ -37,9 +38,8 @@ def show(
         return show_images(values.reshape(-1, *shape), declared, alt, columns)
     if declared.shape == (2,):
         return scatter({name: values}, alt, beside)
-    file = io.BytesIO()
-    draw_samples({name: values}, {name: declared}, file)
-    return image(file.getvalue(), "png", alt, "paper", width=420)
+    svg = render(lambda figure: draw_values(figure.subplots(), values, declared), 4.2, 3.2, "svg")
+    return image(svg, "svg+xml", alt, "chart")
 
 
 def show_images(images: Array, declared: Type, alt: str, columns: int | None = None) -> Html:

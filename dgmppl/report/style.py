@@ -1,9 +1,13 @@
 """The look of a page: one style sheet, light and dark, nothing fetched."""
 
+from __future__ import annotations
+
+from dgmppl.train.plots import PALETTE
+
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Content-Security-Policy: a browser fetches nothing and runs no script, whatever else the page says."""
 
-COLOURS = 10
+COLOURS = len(PALETTE)
 """How many groups of points have a colour of their own (`.s0` and on)."""
 
 STYLE = """
@@ -63,23 +67,16 @@ img { max-width: 100%; height: auto; display: block; }
 .pixels { image-rendering: pixelated; border-radius: .2rem; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1.25rem;
   align-items: start; }
-svg.chart { width: 100%; height: auto; display: block; overflow: visible; }
-svg.chart text { fill: var(--soft); font: 11px system-ui, sans-serif; font-variant-numeric: tabular-nums; }
-svg.chart .grid { stroke: var(--line); stroke-width: 1; }
-svg.chart .mark { stroke: var(--soft); stroke-dasharray: 3 3; }
-svg.chart .line { fill: none; stroke: currentColor; stroke-width: 1.6; stroke-linejoin: round; }
-svg.chart .dot { fill: currentColor; fill-opacity: .7; }
+.chart { width: 100%; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem .9rem; margin: .4rem 0 0; padding: 0; list-style: none;
   font-size: .85rem; }
 .legend li::before { content: ""; display: inline-block; width: .7em; height: .7em; border-radius: 50%;
   background: currentColor; margin-right: .4em; }
 .legend span { color: var(--ink); }
-.s0 { color: #2a78c2; } .s1 { color: #d9611d; } .s2 { color: #1f9d6b; } .s3 { color: #b3479b; } .s4 { color: #a8890c; }
-.s5 { color: #35a8bd; } .s6 { color: #d2415b; } .s7 { color: #7d62cf; } .s8 { color: #7a8a1f; } .s9 { color: #7f7f86; }
 @media print {
   main { max-width: none; padding: 0; }
   h2 { break-after: avoid; }
   figure { break-inside: avoid; }
   nav { display: none; }
 }
-"""
+""" + "".join(f".s{k} {{ color: {colour}; }}\n" for k, colour in enumerate(PALETTE))

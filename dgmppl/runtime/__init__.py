@@ -66,7 +66,6 @@ from dgmppl.runtime.games import GAMES, Game, gradient_penalty
 from dgmppl.runtime.inference import most_probable, reading
 from dgmppl.runtime.model import GenerativeModel, Player
 from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
-from dgmppl.runtime.parts import Part, part_of_batch
 from dgmppl.runtime.positives import Beta, Dirichlet, Exponential, Gamma, LogNormal, StudentT
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import gibbs, langevin
@@ -112,7 +111,6 @@ __all__ = [
     "Normal",
     "OneHotCategorical",
     "OrderedLogistic",
-    "Part",
     "Permute",
     "Player",
     "Poisson",
@@ -144,7 +142,6 @@ __all__ = [
     "log_prob_seen",
     "most_probable",
     "one_hot",
-    "part_of_batch",
     "positive",
     "pseudo_log_likelihood",
     "reading",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgmppl.runtime.parts import current_part, rows_of
+from dgmppl.runtime.shards import Shard
 
 _FLIPPED = 8
+_ROWS = 500
+"""Rows that a bound of many draws is computed for at once: as many as evaluation takes of a split."""
 
 # A chain this many times as far out as the data are does not draw from a density that fits them.
 _FAR = 1e3
@@ -64,7 +66,12 @@ class Chain(nn.Module):
         starts: one for each variable of the state.
         steps: sweeps a call.
         chains: how many persistent chains there are.
+
+    ``shard`` says which of the persistent chains a call moves: all of them, unless several processes, or several
+    microbatches, compute a step together.
     """
+
+    shard = Shard()
 
     def __init__(
         self,
@@ -87,10 +94,7 @@ class Chain(nn.Module):
 
     @torch.no_grad()
     def forward(self, sweep: Sweep, *data: Tensor) -> tuple[Tensor, ...]:
-        """The state after ``steps`` sweeps; data, ``(n, ...)`` each, is where it starts if nothing else is.
-
-        For a part of a batch (see ``dgmppl.runtime.parts``) its share of the persistent chains moves.
-        """
+        """The state after ``steps`` sweeps; data, ``(n, ...)`` each, is where it starts if nothing else is."""
         if not self.persistent:
             state = data if self.from_data else tuple(s.draw(len(data[0]), data[0]) for s in self.starts)
             for _ in range(self.steps):
@@ -98,16 +102,20 @@ class Chain(nn.Module):
             self._verify(state, data)
             return state
         kept = self.states()
-        part = current_part()
-        own = slice(None) if part is None else part.of(len(kept[0]))
-        with rows_of(len(kept[0])):
-            state = self._renewed(tuple(value[own] for value in kept))
-            for _ in range(self.steps):
-                state = sweep(*state)
+        rows = self.shard.rows(len(kept[0]))
+        if rows.start == rows.stop:
+            # There are more shards than chains. A negative phase needs one: it looks at another shard's.
+            near = min(rows.start, len(kept[0]) - 1)
+            state = tuple(value[near : near + 1].clone() for value in kept)
+        else:
+            state = tuple(value[rows] for value in kept)
+        state = self._renewed(state)
+        for _ in range(self.steps):
+            state = sweep(*state)
         self._verify(state, data)
-        if self.training:
+        if self.training and rows.start < rows.stop:
             for old, value in zip(kept, state, strict=True):
-                old[own] = value
+                old[rows] = value
         return state
 
     def states(self) -> tuple[Tensor, ...]:
@@ -183,14 +191,35 @@ def pseudo_log_likelihood(energy: Callable[[Tensor], Tensor], x: Tensor) -> Tens
     return total
 
 
+def weighed_terms(
+    terms: Callable[..., dict[str, Tensor]], samples: int, apart: Sequence[str], *data: Tensor
+) -> dict[str, Tensor]:
+    """The importance-weighted bound of `samples` draws (see `importance_bound`), and beside it the mean over the draws
+    of each term that is no part of it, all ``(n,)`` nats."""
+    found = terms(*(d.repeat_interleave(samples, 0) for d in data))
+    inside = [term for name, term in found.items() if name not in apart]
+    bound = sum(inside[1:], inside[0]).reshape(-1, samples).logsumexp(-1) - math.log(samples)
+    beside = {name: term.reshape(-1, samples).mean(-1) for name, term in found.items() if name in apart}
+    return {f"iwae({samples})": bound, **beside}
+
+
 def importance_bound(terms: Callable[..., dict[str, Tensor]], samples: int, *data: Tensor) -> Tensor:
     """``log 1/K sum_k p(x, z_k) / q(z_k | x)``, ``(n,)`` nats (Burda et al., 2016, Eq. 8).
+
+    Where no gradient is taken the K draws come in pieces that are summed as they come, so the memory that it takes
+    does not grow with K; a gradient needs them all at once.
 
     Args:
         terms: the terms of log p - log q for one draw an example.
         samples: K.
+        data: what `terms` takes, n rows of each.
     """
-    repeated = [d.repeat_interleave(samples, 0) for d in data]
-    values = list(terms(*repeated).values())
-    weights = sum(values[1:], values[0]).reshape(-1, samples)
-    return torch.logsumexp(weights, -1) - math.log(samples)
+    at_once = samples if torch.is_grad_enabled() else max(1, _ROWS // max(1, len(data[0])))
+    total: Tensor | None = None
+    for first in range(0, samples, at_once):
+        count = min(at_once, samples - first)
+        values = list(terms(*(d.repeat_interleave(count, 0) for d in data)).values())
+        part = sum(values[1:], values[0]).reshape(-1, count).logsumexp(-1)
+        total = part if total is None else torch.logaddexp(total, part)
+    assert total is not None
+    return total - math.log(samples)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from dgmppl.runtime.chains import weighed_terms
 from dgmppl.runtime.rows import RowsError, bind, check_rows, check_values, read_types
 
 M = TypeVar("M", bound="GenerativeModel")
@@ -23,11 +24,15 @@ _OF_ROWS = ("terms", "loss", "figures", "elbo", "log_prob", "infer", "reconstruc
 
 @dataclass(frozen=True)
 class Player:
-    """One side of a fit: a loss to descend and the parameters it moves, with an optimiser of their own."""
+    """A loss to descend and the parameters that it moves, with an optimiser of their own.
+
+    `parameters` are parameters or groups of them with options, as torch's optimisers take them:
+    ``[{"params": weights, "weight_decay": 0.01}, {"params": biases, "weight_decay": 0.0}]``.
+    """
 
     name: str
     loss: Callable[..., Tensor]
-    parameters: list[nn.Parameter]
+    parameters: list[nn.Parameter] | list[dict[str, Any]]
     adversary: bool = False
     """Whether it plays against the model: it has the optimiser and the steps that are set for adversaries."""
 
@@ -73,6 +78,9 @@ class GenerativeModel(nn.Module):
     weights: ClassVar[dict[str, float]] = {}
     """Factors of the terms, in the loss only; a term that is not named has 1."""
 
+    samples: ClassVar[int] = 1
+    """Draws of the latents in a loss; with more than one its bound is importance-weighted."""
+
     apart: ClassVar[tuple[str, ...]] = ()
     """Terms of the loss that are no part of the bound, and so of no figure."""
 
@@ -103,7 +111,7 @@ class GenerativeModel(nn.Module):
     @_at_the_door
     def loss(self, *data: Any, **named: Any) -> Tensor:
         """Minus the weighted sum of the terms, averaged over the batch."""
-        terms = self.terms(*data)
+        terms = self.terms(*data) if self.samples == 1 else weighed_terms(self.terms, self.samples, self.apart, *data)
         if self.observer is not None:
             self.observer(terms)
         weighted = [self.weights[name] * term if name in self.weights else term for name, term in terms.items()]

@@ -36,6 +36,7 @@ class MLP(nn.Sequential):
         out_features: size of the last dimension of the output.
         activation: name in ACTIVATIONS, after each hidden layer.
         out: name in ACTIVATIONS, after the last layer; None leaves the output as it is.
+        bias: whether the last layer has one; it cancels where an output only adds to an energy.
 
     Example:
         >>> MLP(2, (8, 8), 3)(torch.zeros(5, 2)).shape
@@ -49,13 +50,14 @@ class MLP(nn.Sequential):
         out_features: int,
         activation: str = "leaky_relu",
         out: str | None = None,
+        bias: bool = True,
     ) -> None:
         layers: list[nn.Module] = []
         width = in_features
         for size in hidden:
             layers += [nn.Linear(width, size), make_activation(activation)]
             width = size
-        layers.append(nn.Linear(width, out_features))
+        layers.append(nn.Linear(width, out_features, bias=bias))
         if out is not None:
             layers.append(make_activation(out))
         super().__init__(*layers)

@@ -175,7 +175,7 @@ def _verify_same(out: Path, there: Search, asked: Search) -> None:
                 headline = f"{out} holds a sweep {'with' if old else 'without'} pruning"
             else:
                 headline += f": {_shown(old)} there, {_shown(new)} here"
-            raise _error("E728", headline, "name another folder with --out; the same command goes on with a sweep")
+            raise _error("E728", headline, "name another folder with --out; the same command resumes a sweep")
 
 
 def _shown(value: object) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.catalogue.figures import Figure
+from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.pipeline import Checked
+from dgmppl.plan.figures import all_figures
 from dgmppl.sweep.folder import JOURNAL, Search, SweepFolder, open_folder, verify_folder
 from dgmppl.sweep.ranges import Range, check_ranges, parse_ranges
 from dgmppl.sweep.study import Row, Study
@@ -23,6 +25,7 @@ class Wanted:
     spec: Path
     checked: Checked
     ranges: tuple[Range, ...]
+    figure: Figure
     search: Search
 
 
@@ -54,15 +57,12 @@ def check_sweep(
     """Checks all that a sweep is told, before anything is written or run.
 
     Raises:
-        SpecError: a bad spec, E720 to E724 for the ranges, E725 when nothing says which trial is better.
+        SpecError: a bad spec, E720 to E724 for the ranges, E725 when nothing says which trial is better, E726 when
+            its runs do not have the figure that is asked for.
     """
     ranges = parse_ranges(over, fixed)
     checked = check_ranges(spec, fixed, ranges)
-    figure = by or (checked.plan.criterion if checked.plan else None)
-    if figure is None:
-        headline = f"`{checked.spec.name if checked.spec else spec}` has no figure that says which trial is better"
-        help_ = "--by mmd2, --by precision or --by recall compares its samples with the validation rows"
-        raise SpecError([Diagnostic("E725", headline, help=help_)])
+    figure = choose_figure(checked, by)
     if storage:
         from dgmppl.sweep.storage import shown_url
 
@@ -73,16 +73,36 @@ def check_sweep(
         spec_digest=hashlib.sha256(text.encode()).hexdigest(),
         overrides=tuple(fixed),
         ranges=tuple(f"{one.name}={one.describe()}" for one in ranges),
-        figure=figure,
+        figure=figure.name,
         seed=seed,
         prune=prune,
         storage=storage,
     )
-    return Wanted(spec, checked, ranges, search)
+    return Wanted(spec, checked, ranges, figure, search)
+
+
+def choose_figure(checked: Checked, by: str | None) -> Figure:
+    """The figure that trials are compared by: the one of this name, or the one that chooses the epoch.
+
+    Raises:
+        SpecError: E725 when none is named and none chooses the epoch, E726 when runs of the spec have none of the name.
+    """
+    graph, plan = checked.graph, checked.plan
+    assert graph is not None and plan is not None
+    name = by or plan.criterion
+    if name is None:
+        headline = f"`{graph.name}` has no figure that says which trial is better"
+        help_ = "--by mmd2, --by precision or --by recall compares its samples with the validation rows"
+        raise SpecError([Diagnostic("E725", headline, help=help_)])
+    known = all_figures(graph, plan)
+    if name not in known:
+        help_ = did_you_mean(name, known, f"one of {', '.join(known)}")
+        raise SpecError([Diagnostic("E726", f"runs of this spec have no figure {name}", help=help_)])
+    return known[name]
 
 
 def open_sweep(wanted: Wanted, out: Path, storage: str = "") -> Study:
-    """The folder and the study of a sweep, begun or gone on with.
+    """The folder and the study of a sweep, begun or resumed.
 
     Raises:
         SpecError: E727 to E730 when the folder or the database is not this sweep's, E607 when it cannot be written.
@@ -94,7 +114,7 @@ def open_sweep(wanted: Wanted, out: Path, storage: str = "") -> Study:
     folder = open_folder(out, wanted.search)
     plan = wanted.checked.plan
     warmup = min(20, plan.settings.epochs // 20) if plan else 0
-    return Study(folder, wanted.ranges, database or open_journal(folder.path / JOURNAL), warmup)
+    return Study(folder, wanted.ranges, database or open_journal(folder.path / JOURNAL), wanted.figure, warmup)
 
 
 def sum_up(wanted: Wanted, study: Study) -> Summary:

@@ -21,6 +21,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from dgmppl.catalogue.figures import Figure
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.sweep.folder import SweepFolder
 from dgmppl.sweep.ranges import Choices, Range
@@ -70,16 +71,20 @@ class Study:
         folder: of the sweep.
         ranges: what is searched.
         storage: where the study is kept.
+        figure: what trials are compared by.
         warmup: epochs of a trial before it may be pruned.
 
     Raises:
         SpecError: E728 when a database has another study of the folder's name; E730 when it fails.
     """
 
-    def __init__(self, folder: SweepFolder, ranges: Sequence[Range], storage: BaseStorage, warmup: int = 1) -> None:
+    def __init__(
+        self, folder: SweepFolder, ranges: Sequence[Range], storage: BaseStorage, figure: Figure, warmup: int = 1
+    ) -> None:
         self.folder = folder
         self.ranges = ranges
-        self.lower = lower_is_better(folder.search.figure)
+        self.figure = figure
+        self.lower = figure.lower_is_better
         search = folder.search
         identity = [search.spec_digest, search.figure, *search.ranges, *search.overrides]
         with self._quiet(), folder.locked():
@@ -203,11 +208,6 @@ class Study:
         except OSError as error:
             headline = f"cannot write to {self.folder.path}: {error.strerror or error}"
             raise SpecError([Diagnostic("E607", headline)]) from None
-
-
-def lower_is_better(figure: str) -> bool:
-    """Whether a figure counts what is wrong; likelihoods, bounds and shares of what is right are better higher."""
-    return figure in ("error", "mmd2") or figure.startswith("error in ") or figure.endswith("bits per dimension")
 
 
 def _suggest(trial: optuna.Trial, one: Range) -> float | str:

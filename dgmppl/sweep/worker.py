@@ -9,12 +9,12 @@ from pathlib import Path
 
 from dgmppl import pipeline
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
+from dgmppl.lifecycle import ComputeOptions, RunCallbacks, resume_run, train_spec
 from dgmppl.pipeline import Checked
-from dgmppl.sweep.figures import figure_of
 from dgmppl.sweep.study import Study, Trial
+from dgmppl.sweep.values import value_of
 from dgmppl.train.contents import parts
-from dgmppl.train.course import Epoch
+from dgmppl.train.history import Epoch
 from dgmppl.train.runs import Run
 
 _HOPELESS = 3
@@ -26,23 +26,28 @@ _TO_BEGIN = ("E602", "E621")
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What is told while a sweep runs: a trial begins, an epoch of it is over, it ends in a state with a value."""
+class SweepCallbacks:
+    """Callbacks of a sweep: when a trial begins, after each of its epochs, when it ends in a state with a value, and
+    where something is odd about its run.
+    """
 
-    begins: Callable[[Trial], None] = lambda trial: None
-    epoch: Callable[[Trial, Epoch], None] = lambda trial, epoch: None
-    ends: Callable[[Trial, str, float | None, str], None] = lambda trial, state, value, why: None
+    on_begin: Callable[[Trial], None] = lambda trial: None
+    on_epoch: Callable[[Trial, Epoch], None] = lambda trial, epoch: None
+    on_end: Callable[[Trial, str, float | None, str], None] = lambda trial, state, value, why: None
+    on_warning: Callable[[Trial, Diagnostic], None] = lambda trial, diagnostic: None
 
 
-class Interrupted(Exception):
-    """A signal, by its number, ended the sweep; its trial is taken up again when it goes on."""
+class SweepInterrupted(Exception):
+    """A signal, by its number, ended the sweep; its trial is taken up again when it is resumed."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(number)
         self.signal = int(number)
 
 
-def work(study: Study, spec: Path, budget: int, *, device: str = "auto", watch: Watch = Watch()) -> None:
+def work(
+    study: Study, spec: Path, budget: int, *, device: str = "auto", callbacks: SweepCallbacks = SweepCallbacks()
+) -> None:
     """Runs trials until the study has `budget` of them.
 
     A trial whose fit fails by its numbers is recorded as failed, with what was said; so is one whose values the
@@ -51,15 +56,15 @@ def work(study: Study, spec: Path, budget: int, *, device: str = "auto", watch: 
 
     Raises:
         SpecError: what is wrong with all trials.
-        Interrupted: at an interrupt from the keyboard or SIGTERM.
+        SweepInterrupted: at an interrupt from the keyboard or SIGTERM.
     """
     failures: list[Diagnostic] = []
     while (trial := study.take(budget)) is not None:
         try:
-            watch.begins(trial)
-            failed = _run_trial(study, trial, spec, device, watch)
+            callbacks.on_begin(trial)
+            failed = _run_trial(study, trial, spec, device, callbacks)
         except KeyboardInterrupt:
-            raise Interrupted from None
+            raise SweepInterrupted from None
         finally:
             trial.lock.release(force=True)
         if failed is None:
@@ -71,56 +76,63 @@ def work(study: Study, spec: Path, budget: int, *, device: str = "auto", watch: 
             raise SpecError([Diagnostic(failures[-1].code, failures[-1].headline, help=help_.strip())])
 
 
-def _run_trial(study: Study, trial: Trial, spec: Path, device: str, watch: Watch) -> Diagnostic | None:
+def _run_trial(study: Study, trial: Trial, spec: Path, device: str, callbacks: SweepCallbacks) -> Diagnostic | None:
     """Runs a trial and tells the study. What its values made fail, if they did."""
     out = study.folder.trial(trial.number)
     same = next((row for row in study.rows() if row.state == "done" and row.values == trial.values), None)
     if same is not None and same.value is not None:
         # Few choices are soon drawn again; the run would end with the same weights.
         study.finish(trial, same.value, f"as trial {same.number}")
-        watch.ends(trial, "done", same.value, f"as trial {same.number}")
+        callbacks.on_end(trial, "done", same.value, f"as trial {same.number}")
         return None
 
     pruned = False
 
     def report(epoch: Epoch) -> None:
         nonlocal pruned
-        watch.epoch(trial, epoch)
-        found = epoch.validation.get(study.folder.search.figure)
+        callbacks.on_epoch(trial, epoch)
+        found = epoch.validation.get(study.figure.name)
         if found is not None:
             pruned = study.report(trial, epoch.number, found)
 
     try:
         checked = pipeline.read(spec, (*study.folder.search.overrides, *trial.overrides))
-        run = _train(checked, out, device, Hooks(report, ended=lambda: pruned))
+        run = _train(
+            checked,
+            out,
+            device,
+            RunCallbacks(
+                report, on_warning=lambda found: callbacks.on_warning(trial, found), should_stop=lambda: pruned
+            ),
+        )
         if run.signal:
-            raise Interrupted(run.signal)
+            raise SweepInterrupted(run.signal)
         if run.record["state"] != "finished":
             study.prune(trial)
-            watch.ends(trial, "pruned", None, "")
+            callbacks.on_end(trial, "pruned", None, "")
             return None
-        value = figure_of(run, study.folder.search.figure)
+        value = value_of(run, study.figure)
     except SpecError as error:
         failed = error.diagnostics[0]
         if not _is_of_values(failed):
             raise
         study.fail(trial, f"{failed.code}: {failed.headline}")
-        watch.ends(trial, "failed", None, failed.headline)
+        callbacks.on_end(trial, "failed", None, failed.headline)
         return failed
     study.finish(trial, value)
-    watch.ends(trial, "done", value, "")
+    callbacks.on_end(trial, "done", value, "")
     return None
 
 
-def _train(checked: Checked, out: Path, device: str, hooks: Hooks) -> Run:
-    """The run of a trial: begun, gone on with where its process was killed, or found finished."""
+def _train(checked: Checked, out: Path, device: str, callbacks: RunCallbacks) -> Run:
+    """The run of a trial: begun, resumed where its process was killed, or found finished."""
     parts(checked)
     try:
-        return resume_run(out, None, hooks, expected=checked)[1]
+        return resume_run(out, None, callbacks, expected=checked)[1]
     except SpecError as error:
         if error.diagnostics[0].code not in _TO_BEGIN:
             raise
-    return train_spec(checked, out, How(device), hooks, overwrite=True)[1]
+    return train_spec(checked, out, ComputeOptions(device), callbacks, overwrite=True)[1]
 
 
 def _is_of_values(found: Diagnostic) -> bool:

@@ -1,58 +1,34 @@
-"""The exponential moving average of the weights, `train { ema = 0.999 }`."""
+"""The exponential moving average of the weights, `train { ema = 0.999 }`, kept by torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from dgmppl.runtime import GenerativeModel
 
 
-class Average:
-    """``a <- decay a + (1 - decay) w`` after each step (Polyak and Juditsky, 1992; as used by Karras et al., 2018).
+def averaged_model(model: GenerativeModel, decay: float) -> AveragedModel:
+    """A copy of the model with ``a <- d a + (1 - d) w`` of its weights, by `update_parameters` after each step
+    (Polyak and Juditsky, 1992; as used by Karras et al., 2018).
 
-    The first steps use the smaller decay ``(1 + t) / (10 + t)``, so that the initial weights are soon forgotten.
+    ``d = min(decay, t / (9 + t))`` in step t, so that the initial weights are soon forgotten. Buffers are not averaged:
+    they are the model's.
 
     Args:
-        model: whose parameters are averaged; buffers are not.
         decay: below 1.
     """
 
-    def __init__(self, model: GenerativeModel, decay: float) -> None:
-        self.decay, self.steps = decay, 0
-        self.weights = list(model.parameters())
-        self.values = [w.detach().clone() for w in self.weights]
+    def update(averages: Sequence[Any], weights: Sequence[Any], _: Tensor | int) -> None:
+        # torch's own count, before it is moved to the device, from which reading it would wait for the device.
+        step = int(average.n_averaged)
+        torch._foreach_lerp_(list(averages), list(weights), 1 - min(decay, step / (9 + step)))
 
-    @torch.no_grad()
-    def update(self) -> None:
-        """To be called after each step of the model's optimiser."""
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.values, list(self.weights), 1 - decay)
-        self.steps += 1
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The model has the averaged weights while the body runs."""
-        own = [w.detach().clone() for w in self.weights]
-        self._fill(self.values)
-        try:
-            yield
-        finally:
-            self._fill(own)
-
-    @torch.no_grad()
-    def _fill(self, values: list[Tensor]) -> None:
-        for weight, value in zip(self.weights, values, strict=True):
-            weight.copy_(value)
-
-    def state(self) -> dict[str, Any]:
-        return {"steps": self.steps, "values": self.values}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.steps = state["steps"]
-        for value, saved in zip(self.values, state["values"], strict=True):
-            value.copy_(saved)
+    average = AveragedModel(model, multi_avg_fn=torch.no_grad()(update))
+    # The initial weights count: torch would let the first step replace them.
+    average.n_averaged.fill_(1)
+    return average

@@ -6,6 +6,7 @@ import shutil
 
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.runtime import MLP, CausalConv, CausalMLP, GenerativeModel
+from dgmppl.train.players import trainable_groups
 
 
 def compile_networks(model: GenerativeModel) -> None:
@@ -20,7 +21,8 @@ def compile_networks(model: GenerativeModel) -> None:
     if model.device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++", "gcc")):
         headline = "--compile needs a C++ compiler, and there is none on the path"
         raise SpecError([Diagnostic("E628", headline, help="install g++, or leave --compile out")])
-    spared = {id(p) for player in model.players() if player.adversary for p in player.parameters}
+    adversaries = [player for player in model.players() if player.adversary]
+    spared = {id(p) for player in adversaries for group in trainable_groups(player) for p in group["params"]}
     for module in model.modules():
         if isinstance(module, (MLP, CausalConv, CausalMLP)) and not any(id(p) in spared for p in module.parameters()):
             module.compile()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl import pipeline
+from dgmppl.catalogue.figures import as_data
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Graph
@@ -29,9 +30,9 @@ from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source
 from dgmppl.syntax.format import format_spec
-from dgmppl.train.course import Epoch, Fit
 from dgmppl.train.figures import Estimate
 from dgmppl.train.folder import FORMAT, KIND, METRICS, RECORD, SPEC, finite_only, write_json
+from dgmppl.train.history import Epoch, FitResult
 from dgmppl.train.pictures import draw_samples
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -42,7 +43,7 @@ _PACKAGES = ("dgmppl", "torch", "numpy", "pyro-ppl", "scikit-learn")
 
 
 def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: Path, how: Mapping[str, Any]) -> Record:
-    """`run.json` as a fit begins: what opening the run and going on with it need.
+    """`run.json` as a fit begins: what opening the run and resuming it need.
 
     Args:
         out: the folder of the run.
@@ -68,6 +69,7 @@ def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: 
         **how,
         "weights": sum(p.numel() for p in model.parameters()),
         "criterion": model.criterion,
+        "about_figures": as_data(plan.figures),
         "versions": _versions(),
     }
 
@@ -83,8 +85,12 @@ def data_folders(splits: Splits, out: Path) -> Record:
     return found
 
 
-def end_record(record: Mapping[str, Any], state: str, result: Fit, figures: Figures) -> Record:
-    """`run.json` once a fit has ended or was interrupted."""
+def end_record(record: Mapping[str, Any], state: str, result: FitResult, figures: Figures, seconds: float) -> Record:
+    """`run.json` once a fit has ended or was interrupted.
+
+    Args:
+        seconds: that passed while a process worked on the run, the closing included.
+    """
     return {
         **record,
         "state": state,
@@ -92,7 +98,7 @@ def end_record(record: Mapping[str, Any], state: str, result: Fit, figures: Figu
         "steps": result.steps,
         "stopped": result.stopped,
         "best_epoch": result.best_epoch,
-        "seconds": round(sum(e.seconds for e in result.epochs), 3),
+        "seconds": round(seconds, 3),
         "figures": figures_as_data(figures),
     }
 
@@ -126,8 +132,12 @@ def figures_as_data(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
     return {split: {name: asdict(e) for name, e in found.items()} for split, found in figures.items()}
 
 
-def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> None:
-    """Writes what is known before the fit; plan and source are those of the canonical spec beside them."""
+def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> SpecError | None:
+    """Writes what is known before the fit; plan and source are those of the canonical spec beside them.
+
+    Returns:
+        Why the graph could not be drawn, where it could not: nothing of a fit depends on it.
+    """
     spec = Source(SPEC, format_spec(checked.source.text))
     copy = pipeline.check(spec, overrides=checked.overrides)
     graph, plan = parts(copy)
@@ -135,8 +145,12 @@ def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> No
     (folder / "model.py").write_text(pipeline.emit(copy).text, encoding="utf-8")
     (folder / "plan.json").write_text(explain_plan(plan, "json") + "\n", encoding="utf-8")
     (folder / METRICS).touch()
-    picture.render(graph, folder / "graph.svg")
     write_json(folder / RECORD, record)
+    try:
+        picture.render(graph, folder / "graph.svg")
+    except SpecError as error:
+        return error
+    return None
 
 
 def metrics_line(epoch: Epoch) -> str:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -56,6 +57,11 @@ def open_device(name: str = "auto", devices: int = 1, precision: str = "32") -> 
             num_nodes=nodes,
             precision=PRECISIONS[precision],  # type: ignore[arg-type]
         )
+
+
+def derived_seed(*numbers: int) -> int:
+    """A seed that depends on all of these numbers, none below 0, as if each set of them had been drawn by itself."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Fits that cannot go on: what is said of them, and what is kept to look into."""
+"""Errors of fits that cannot continue, with what is kept to look into them."""
 
 from __future__ import annotations
 

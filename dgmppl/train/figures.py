@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from dgmppl.train.device import seeded
 CHUNK = 500
 
 
-class Rows(Protocol):
+class ChunkedRows(Protocol):
     """A split whose rows are read piece by piece: the tensors `model.data` of up to `size` rows at a time."""
 
     def chunks(self, size: int) -> Iterable[Sequence[Tensor]]: ...
@@ -70,23 +70,32 @@ class Moments:
 
 
 def evaluate_figures(
-    model: GenerativeModel, data: Sequence[Tensor] | Rows, samples: int = 1, seed: int = 0
+    model: GenerativeModel,
+    data: Sequence[Tensor] | ChunkedRows,
+    samples: int = 1,
+    seed: int = 0,
+    give: Callable[..., Mapping[str, Tensor]] | None = None,
 ) -> dict[str, Estimate]:
-    """The figures of a model on a split, in nats an example where they are likelihoods or bounds.
+    """The figures of a model on a split, each the mean over the rows that have it.
 
     Args:
         model: a model in any mode; it is evaluated in eval mode, without gradients.
         data: the tensors `model.data`, each (rows, ...), or rows to be read in chunks, of which only one is held.
         samples: draws over which a stochastic figure of each example is averaged.
         seed: of these draws; the same seed gives the same figures on the same device.
+        give: what gives the figures of some rows; `model.figures` where it is left out.
     """
-    found = figure_moments(model, data, samples, seed)
+    found = figure_moments(model, data, samples, seed, give)
     # A figure of rows that have a partial variable is none where no row has it; a criterion is missed all the same.
     return {name: m.estimate for name, m in found.items() if m.count or name == model.criterion}
 
 
 def figure_moments(
-    model: GenerativeModel, data: Sequence[Tensor] | Rows, samples: int = 1, seed: int = 0
+    model: GenerativeModel,
+    data: Sequence[Tensor] | ChunkedRows,
+    samples: int = 1,
+    seed: int = 0,
+    give: Callable[..., Mapping[str, Tensor]] | None = None,
 ) -> dict[str, Moments]:
     """What `evaluate_figures` makes its estimates of; those of several processes can be merged first."""
     found: dict[str, Moments] = {}
@@ -95,16 +104,23 @@ def figure_moments(
     try:
         with torch.no_grad(), seeded(seed, model.device), model.unchecked():
             for chunk in chunks_of(data, CHUNK):
-                draws = [model.figures(*chunk) for _ in range(samples)]
-                for name in draws[0]:
-                    values = torch.stack([draw[name].double() for draw in draws]).mean(0)
-                    found[name] = found.get(name, Moments()).merge(Moments.of(values))
+                for name, total in _sums(give or model.figures, chunk, samples).items():
+                    found[name] = found.get(name, Moments()).merge(Moments.of(total / samples))
     finally:
         model.train(training)
     return found
 
 
-def chunks_of(data: Sequence[Tensor] | Rows, size: int) -> Iterator[Sequence[Tensor]]:
+def _sums(give: Callable[..., Mapping[str, Tensor]], chunk: Sequence[Tensor], samples: int) -> dict[str, Tensor]:
+    """The sum of each figure over its draws, in double precision; one draw at a time is held."""
+    totals: dict[str, Tensor] = {}
+    for _ in range(samples):
+        for name, values in give(*chunk).items():
+            totals[name] = totals[name] + values.double() if name in totals else values.double()
+    return totals
+
+
+def chunks_of(data: Sequence[Tensor] | ChunkedRows, size: int) -> Iterator[Sequence[Tensor]]:
     """The rows of a split, up to `size` at a time, whether its tensors are at hand or are read in chunks."""
     if isinstance(data, Sequence):
         yield from zip(*(tensor.split(size) for tensor in data), strict=True)

@@ -32,13 +32,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.train.checkpoint import checksum, write_atomically
+from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, checksum, write_atomically
 
 KIND = "dgmppl run"
 FORMAT = 2
 STATES = ("running", "finished", "interrupted", "failed")
 SPEC, RECORD, WEIGHTS, METRICS, BATCH = "spec.dgm", "run.json", "weights.safetensors", "metrics.jsonl", "not_finite.npz"
 LOCK = "lock"
+SAMPLES = "samples.png"
+EVENTS = "tensorboard"
+_NAMES = (SPEC, RECORD, WEIGHTS, METRICS, BATCH, LOCK, SAMPLES, CHECKPOINT, PREVIOUS)
+_FILES = frozenset((*_NAMES, "model.py", "plan.json", "graph.svg", "report.html"))
+_EVENT_FILES = "events.out.tfevents."
 # A draft is renamed within seconds; one that is older was left by a process that was killed.
 _STALE_SECONDS = 600
 
@@ -56,10 +61,49 @@ def verify_free(out: Path, overwrite: bool) -> None:
     if not _is_run(out):
         raise _error("E606", f"{out} holds files that are not a run's", "name another folder with --out")
     if not overwrite:
-        help_ = "--resume goes on with it, --overwrite replaces it, --out names another folder"
+        help_ = "--resume resumes it, --overwrite replaces it, --out names another folder"
         raise _error("E606", f"{out} holds a run already", help_)
+    others = foreign_files(out)
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        headline = f"{out} holds a run and what is not the run's: {', '.join(others[:3])}{more}"
+        raise _error("E606", headline, "move it elsewhere, or name another folder with --out")
     with hold(out):
         pass
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """What is in a run folder and was not written by dgmppl, as paths below the folder, sorted."""
+    return sorted(str(path.relative_to(folder)) for path in _entries(folder) if not _is_own(path, folder))
+
+
+def remove_run(folder: Path) -> None:
+    """Removes a run: its files, and the folder unless something else is in it."""
+    for path in _entries(folder):
+        if _is_own(path, folder):
+            path.unlink(missing_ok=True)
+    for path in (folder / EVENTS, folder):
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a run folder; of its folder of events, what is in there."""
+    found = list(folder.iterdir())
+    events = folder / EVENTS
+    if events in found and events.is_dir() and not events.is_symlink():
+        found.remove(events)
+        found += events.iterdir()
+    return found
+
+
+def _is_own(path: Path, folder: Path) -> bool:
+    """Whether a fit, or the writing of a page, leaves a file of this name; drafts of killed processes count."""
+    if path.is_dir() and not path.is_symlink():
+        return False
+    if path.parent != folder:
+        return path.name.startswith(_EVENT_FILES)
+    return path.name in _FILES or path.name.removeprefix(".").removesuffix(".new") in _FILES
 
 
 def verify_writable(out: Path) -> None:
@@ -97,7 +141,7 @@ def new_folder(out: Path, overwrite: bool = False) -> Iterator[Path]:
         old = out.rename(draft.with_name(draft.name + ".old")) if out.exists() else None
         draft.rename(out)
         if old is not None:
-            shutil.rmtree(old)
+            remove_run(old)
     except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
         if isinstance(error, OSError):
@@ -111,7 +155,7 @@ def _remove_stale(out: Path) -> None:
         if _DRAFT.fullmatch(draft.name.removeprefix(f".{out.name}")):
             with suppress(OSError):
                 if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
-                    shutil.rmtree(draft)
+                    remove_run(draft)
 
 
 _DRAFT = re.compile(r"\.[0-9a-f]{8}(\.old)?")
@@ -128,7 +172,7 @@ def hold(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        help_ = "wait until it ends, or end it: Ctrl-C leaves a checkpoint to go on from"
+        help_ = "wait until it ends, or end it: Ctrl-C leaves a checkpoint to resume from"
         raise _error("E623", f"another process is working on {folder}", help_) from None
     except OSError as error:
         raise _error("E607", f"cannot write to {folder}: {error.strerror}") from None
@@ -213,7 +257,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise _error("E603", f"{path} lacks the list of overrides")
     if record.get("state") not in STATES:
         headline = f"{path} has the state {record.get('state')!r}, not one of {', '.join(STATES)}"
-        raise _error("E603", headline, "was it edited since? interrupted is the state of a run that can go on")
+        raise _error("E603", headline, "was it edited since? interrupted is the state of a run that can be resumed")
     for name in ("data_folder", "data_folder_relative"):
         if not isinstance(record.get(name, "."), str):
             raise _error("E603", f"the {name} of {path} is not a text")
@@ -222,13 +266,13 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def verify_ended(folder: Path, record: Mapping[str, Any]) -> None:
     """Raises a SpecError (E603) when the record of a finished run lacks what is told of one."""
-    for name, kind in _TOLD.items():
+    for name, kind in _FINISHED.items():
         if not isinstance(record.get(name), kind):
             help_ = "was it edited? take it back from a copy"
             raise _error("E603", f"{folder / RECORD} has no {name} as a finished run has it", help_)
 
 
-_TOLD: Mapping[str, Any] = {
+_FINISHED: Mapping[str, Any] = {
     "model": str,
     "device": str,
     "epochs": int,

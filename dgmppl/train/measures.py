@@ -7,12 +7,12 @@ of the same data: the kernel and the neighbourhoods of the data follow from the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmppl.catalogue.figures import MMD2, PRECISION, RECALL
 from dgmppl.supports import Type
 
 Array = NDArray[np.float64]
@@ -106,16 +106,9 @@ def _squared_distances(a: Array, b: Array) -> Array:
     return np.asarray(pairwise_distances(a, b, metric="sqeuclidean"))
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A number that says how a set of samples compares with a set of rows, and its unit."""
-
-    unit: str
-    of: Callable[[Array, Array], float]
-
-
-MEASURES: Mapping[str, Measure] = {
-    "mmd2": Measure("squared MMD", lambda samples, data: squared_mmd(samples, data, median_distance(data))),
-    "precision": Measure("share of samples", precision),
-    "recall": Measure("share of rows", recall),
+MEASURES: Mapping[str, Callable[[Array, Array], float]] = {
+    MMD2.name: lambda samples, data: squared_mmd(samples, data, median_distance(data)),
+    PRECISION.name: precision,
+    RECALL.name: recall,
 }
+"""How each figure of samples is computed; what it is says `dgmppl.catalogue.figures`."""

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from dgmppl.plan.settings import OptimizerSetting
 
-# The weights of a player are one vector (see dgmppl.train.flat): there is nothing to gather for a joint step.
-_SINGLE: Mapping[str, Any] = {"foreach": False}
 _FUSED: Mapping[str, Any] = {"fused": True}
+_PLAIN: Mapping[str, Any] = {}
 
 OPTIMIZERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "adam": (torch.optim.Adam, _FUSED),
     "adamw": (torch.optim.AdamW, _FUSED),
-    "adamax": (torch.optim.Adamax, _SINGLE),
+    "adamax": (torch.optim.Adamax, _PLAIN),
     "sgd": (torch.optim.SGD, _FUSED),
-    "rmsprop": (torch.optim.RMSprop, _SINGLE),
+    "rmsprop": (torch.optim.RMSprop, _PLAIN),
 }
 
 
-def build_optimizer(setting: OptimizerSetting, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The torch optimiser of a checked setting; `beta1` and `beta2` are torch's `betas`."""
+def build_optimizer(
+    setting: OptimizerSetting, parameters: Iterable[torch.nn.Parameter] | Sequence[dict[str, Any]]
+) -> torch.optim.Optimizer:
+    """The torch optimiser of a checked setting, over parameters or groups of them.
+
+    `beta1` and `beta2` are torch's `betas`.
+    """
     kind, speed = OPTIMIZERS[setting.name]
     options: dict[str, Any] = {**setting.options, **speed}
     if "beta1" in options or "beta2" in options:

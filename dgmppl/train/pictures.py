@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.supports import Type
+from dgmppl.train.plots import draw_histograms, draw_points, literal, render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float32]
 
 # Fewer pixels than this in a vector are more likely measurements than an image.
 _FEWEST_PIXELS = 36
 _MOST_HISTOGRAMS = 16
-_MOST_BARS = 100
 _INCHES = 4.0
 
 
@@ -28,26 +29,38 @@ def draw_samples(samples: Mapping[str, Array], types: Mapping[str, Type], path: 
     """Draws samples to a PNG, one panel a variable.
 
     Args:
-        samples: for each variable an array (n, *shape).
+        samples: for each variable an array (n, *shape); what is not finite is left out.
         types: of these variables; bounds of a support become black and white.
         path: of the file to write, or an open one.
     """
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_INCHES * len(samples), _INCHES), layout="constrained")
-    panels = figure.subplots(1, len(samples), squeeze=False)[0]
-    for axes, (name, values) in zip(panels, samples.items(), strict=True):
-        shape = image_shape(types[name].shape)
-        if shape is not None:
-            _draw_images(axes, values.reshape(-1, *shape), types[name])
-        elif types[name].shape == (2,):
-            axes.scatter(values[:, 0], values[:, 1], s=6, alpha=0.6, linewidths=0)
-            axes.set_aspect("equal", "datalim")
-        else:
-            _draw_histograms(axes, values.reshape(len(values), -1), types[name])
-        axes.set_title(f"{name} : {types[name].describe()}", fontsize=9)
-    # Named here, because the path need not end in .png.
-    figure.savefig(path, format="png", dpi=120)
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, len(samples), squeeze=False)[0]
+        for axes, (name, values) in zip(panels, samples.items(), strict=True):
+            draw_values(axes, values, types[name])
+            axes.set_title(literal(f"{name} : {types[name].describe()}"))
+
+    content = render(draw, _INCHES * len(samples), _INCHES)
+    if isinstance(path, Path):
+        path.write_bytes(content)
+    else:
+        path.write(content)
+
+
+def draw_values(axes: Axes, values: Array, declared: Type) -> None:
+    """Values (n, *shape) of one variable."""
+    shape = image_shape(declared.shape)
+    if shape is not None:
+        _draw_images(axes, values.reshape(-1, *shape), declared)
+    elif declared.shape == (2,):
+        draw_points(axes, {"": values})
+    else:
+        columns = values.reshape(len(values), -1)
+        shown = columns[:, :_MOST_HISTOGRAMS]
+        names = [str(k) for k in range(shown.shape[1])] if columns.shape[1] > 1 else []
+        draw_histograms(axes, shown, declared.support.discrete, names)
+        if names:
+            axes.legend(fontsize=6, ncols=2, title=f"columns, {shown.shape[1]} of {columns.shape[1]}")
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -88,9 +101,11 @@ def shades(images: Array, declared: Type) -> tuple[float, float]:
 
 
 def as_bytes(values: Array, low: float, high: float) -> NDArray[np.uint8]:
-    """Values as brightness: `low` is black, `high` is white; what is not a number is black."""
-    share = (np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-6)
-    return np.asarray(np.clip(share * 255, 0, 255).round(), dtype=np.uint8)
+    """Values as brightness: `low` is black, `high` is white; what is not a number is black, and so is all that is
+    there where the two are one."""
+    with np.errstate(over="ignore"):
+        share = (np.nan_to_num(np.asarray(values, dtype=np.float64), nan=low) - low) / ((high - low) or 1.0)
+        return np.asarray(np.clip(share, 0, 1) * 255, dtype=np.float64).round().astype(np.uint8)
 
 
 def _draw_images(axes: Axes, images: Array, declared: Type) -> None:
@@ -98,22 +113,3 @@ def _draw_images(axes: Axes, images: Array, declared: Type) -> None:
     pixels = as_bytes(tile(images, high), low, high)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_axis_off()
-
-
-def _draw_histograms(axes: Axes, values: Array, declared: Type) -> None:
-    """Outlines of one histogram a column on common bins; of the first columns only when there are many."""
-    shown = values[:, :_MOST_HISTOGRAMS]
-    bins = _bins(shown[np.isfinite(shown)], declared.support.discrete)
-    for column in range(shown.shape[1]):
-        axes.hist(shown[np.isfinite(shown[:, column]), column], bins=bins, histtype="step", label=str(column))
-    if values.shape[1] > 1:
-        axes.legend(fontsize=6, ncols=2, title=f"columns, {shown.shape[1]} of {values.shape[1]}")
-
-
-def _bins(values: Array, discrete: bool) -> list[float]:
-    """Edges of bins: one bin a value where values are whole numbers and not too many."""
-    if discrete and values.size and np.ptp(values) < _MOST_BARS:
-        edges = np.arange(values.min(), values.max() + 2) - 0.5
-    else:
-        edges = np.histogram_bin_edges(values, bins=30)
-    return [float(edge) for edge in edges]

@@ -11,7 +11,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, distributed
 
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.runtime import Chain, Part
+from dgmppl.runtime import Chain
+from dgmppl.runtime.shards import Shard
 
 Value = TypeVar("Value")
 
@@ -55,13 +56,13 @@ class Processes:
         return dict(zip(terms, sums, strict=True)), int(total.item())
 
     def gather_chains(self, chains: Sequence[Chain]) -> None:
-        """Each process has moved its part of the persistent chains; afterwards all have all of them."""
+        """Each process has moved its share of the persistent chains; afterwards all have all of them."""
         if self.count == 1:
             return
         for chain in chains:
             for state in chain.states():
                 own = torch.zeros_like(state)
-                rows = Part(self.rank, self.count).of(len(state))
+                rows = Shard(self.rank, self.count).rows(len(state))
                 own[rows] = state[rows]
                 state.copy_(self._sum(own))
 
@@ -83,7 +84,7 @@ class Processes:
             distributed.broadcast_object_list(found, src=source)
         return found[0]
 
-    def part(self) -> None:
+    def disconnect(self) -> None:
         """Ends what connects the processes, once all of them are here: nothing is to be told any more."""
         if self.count > 1:
             with _lost():
@@ -101,5 +102,5 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        help_ = "it has said why, unless it was killed; with --resume the run goes on from its last checkpoint"
+        help_ = "it has said why, unless it was killed; --resume continues the run from its last checkpoint"
         raise SpecError([Diagnostic("E622", "another process of this run has ended", help=help_)]) from error

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from dgmppl.train.course import Epoch
+    from dgmppl.train.history import Epoch
 
 _REFRESH = 0.1
 _LINE_SECONDS = 30.0
@@ -29,7 +29,10 @@ _LONG_EPOCH = 2.0
 
 
 class Progress:
-    """Told of each step and each epoch. Called as a function it is told of an epoch."""
+    """Told of each step, each epoch and what is done after the last one. Called as a function it is told of an epoch.
+
+    A terminal that is gone takes no more, and keeps no fit from going on: nothing is shown from then on.
+    """
 
     def __init__(self, epochs: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self.epochs = epochs
@@ -39,6 +42,7 @@ class Progress:
         self._steps: deque[tuple[float, int]] = deque(maxlen=50)
         self._done = 0
         self._seconds: deque[float] = deque(maxlen=20)
+        self._gone = False
 
     def __call__(self, epoch: Epoch) -> None:
         self.on_epoch(epoch)
@@ -51,14 +55,25 @@ class Progress:
             return
         self._looked = now
         self._steps.append((now, self._done))
-        self.show_step(step, steps, epoch, now - self.epoch_started)
+        self._show(lambda: self.show_step(step, steps, epoch, now - self.epoch_started))
 
     def on_epoch(self, epoch: Epoch) -> None:
         """After an epoch and its validation."""
         now = self.clock()
         self._seconds.append(epoch.seconds)
         self.epoch_started = now
-        self.show_epoch(epoch)
+        self._show(lambda: self.show_epoch(epoch))
+
+    def on_closing(self, what: str, done: int, total: int) -> None:
+        """While `what` is made after the last epoch; `total` is 0 where its size is not known."""
+        self._show(lambda: self.show_closing(what, done, total))
+
+    def _show(self, action: Callable[[], None]) -> None:
+        if not self._gone:
+            try:
+                action()
+            except OSError:
+                self._gone = True
 
     @property
     def rate(self) -> float:
@@ -78,6 +93,8 @@ class Progress:
 
     def show_epoch(self, epoch: Epoch) -> None: ...
 
+    def show_closing(self, what: str, done: int, total: int) -> None: ...
+
 
 class _Lines(Progress):
     """A line for some of the epochs, and within an epoch that takes long."""
@@ -96,6 +113,12 @@ class _Lines(Progress):
         if n <= 5 or n % 10 == 0 or n == self.epochs or late:
             mark = "  *" if epoch.best and epoch.validation else ""
             self._print(f"epoch {n:4d}  {describe(epoch)}{self._speed(n)}{mark}")
+
+    def show_closing(self, what: str, done: int, total: int) -> None:
+        if done == 0:
+            self._print(f"closing: {what}")
+        elif done < total and self.clock() - self._printed >= _LINE_SECONDS:
+            self._print(f"closing: {what}, {done} of {total}")
 
     def _speed(self, epoch: int, share: float = 0.0) -> str:
         left = self.left(epoch, share)
@@ -136,6 +159,12 @@ class _Bars(Progress):
         self._forecast(epoch.number)
         self._draw()
 
+    def show_closing(self, what: str, done: int, total: int) -> None:
+        """In the place of the bar within an epoch; it moves to and fro where the size is not known."""
+        self._bars.update(self._steps_of, description=what, completed=done, total=total or None, visible=True)
+        self._bars.update(self._epochs, left="")
+        self._draw()
+
     def _forecast(self, epoch: int, share: float = 0.0) -> None:
         left = self.left(epoch, share)
         known = [f"{self.rate:.3g} steps/s"] if self.rate else []
@@ -162,8 +191,14 @@ def show_progress(epochs: int) -> Iterator[Progress]:
         yield _Lines(epochs)
         return
     # Drawing takes a few milliseconds, which the fit is to keep.
-    with Live(console=console, refresh_per_second=4) as live:
+    live = Live(console=console, refresh_per_second=4)
+    with suppress(OSError):
+        live.start()
+    try:
         yield _Bars(epochs, live)
+    finally:
+        with suppress(OSError):
+            live.stop()
 
 
 def numbers(epoch: Epoch) -> Iterator[tuple[str, str, float]]:

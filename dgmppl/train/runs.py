@@ -61,7 +61,7 @@ def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
     with located(checked), seeded(0, where):
         model = pipeline.build(checked)
     weights = (path / WEIGHTS).exists()
-    # A fit that was killed, or goes on, has its latest weights in the checkpoint; what else is there is older.
+    # A fit that was killed, or still runs, has its latest weights in the checkpoint; what else is there is older.
     state, wrong = read_checkpoint(path) if record["state"] == "running" or not weights else (None, [])
     if state is not None:
         fill_weights(model, state["fit"]["best_weights"] or state["fit"]["weights"], path / CHECKPOINT)
@@ -90,7 +90,7 @@ def open_spec(path: Path, record: Mapping[str, Any], overrides: Sequence[str]) -
 
 
 def _no_weights(path: Path, record: Mapping[str, Any]) -> SpecError:
-    help_ = f"`dgmppl train --resume {path}` goes on with it"
+    help_ = f"`dgmppl train --resume {path}` resumes it"
     return SpecError([Diagnostic("E604", f"{path} has no weights yet: its state is {record['state']}", help=help_)])
 
 
@@ -139,7 +139,7 @@ def unfinished(run: Run) -> Diagnostic | None:
     if state == "finished":
         return None
     headline = f"{run.path} has not finished, its state is {state}: this is about its best weights so far"
-    return Diagnostic("W622", headline, severity="warning", help=f"`dgmppl train --resume {run.path}` goes on with it")
+    return Diagnostic("W622", headline, severity="warning", help=f"`dgmppl train --resume {run.path}` resumes it")
 
 
 def changed_data(run: Run, splits: Splits) -> Diagnostic | None:

@@ -8,13 +8,14 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from pyro.infer import ELBO, Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor
 
 from dgmppl import pipeline
 from dgmppl.graph.nodes import Graph
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
-from dgmppl.supports import Type
+from dgmppl.supports import Sphere, Type
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = sorted((ROOT / "specs").glob("*/*.dgm"))
@@ -73,8 +74,9 @@ def random_rows(type_: Type, n: int) -> Tensor:
         return (support.low or 0.0) + torch.randint(support.size, size).float()
     if support.integral:
         return torch.poisson(torch.full(size, 3.0))
+    if support.event_rank and type(support) is Sphere:
+        return torch.nn.functional.normalize(torch.randn(size), dim=-1)
     if support.event_rank:
-        # Only the simplex among them has distributions.
         return torch.distributions.Dirichlet(torch.ones(type_.shape)).sample((n,))
     if support.bounded:
         low, high = support.low or 0.0, support.high or 1.0
@@ -117,3 +119,10 @@ def samples_of(found: Checked, model: GenerativeModel, n: int, data: Sequence[Te
     if isinstance(drawn, Tensor):
         drawn = {next(v.name for v in graph.data if v.name not in graph.conditions): drawn}
     return drawn
+
+
+def estimator(found: Checked) -> ELBO:
+    """Pyro's estimator of the loss: the one that the emitted docstring names."""
+    (line,) = [row for row in pipeline.emit(found, "pyro").text.splitlines() if ", for Pyro; fit with " in row][:1]
+    known = {"Trace_ELBO": Trace_ELBO, "TraceMeanField_ELBO": TraceMeanField_ELBO}
+    return known[line.split("fit with ")[1].split(".")[0]]()

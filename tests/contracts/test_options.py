@@ -8,7 +8,7 @@ import torch
 from dgmppl import pipeline
 from dgmppl.catalogue.training import GAMES, OBJECTIVES
 from dgmppl.train.device import seeded
-from dgmppl.train.engine import fit
+from dgmppl.train.trainer import fit
 
 CPU = torch.device("cpu")
 

@@ -12,12 +12,13 @@ from pyro.infer import (
     Predictive,
     RenyiELBO,
     Trace_ELBO,
-    TraceMeanField_ELBO,
 )
 from pyro.optim import Adam
 
 from dgmppl import pipeline
 from dgmppl.emit.pyro_target import mean_field
+from dgmppl.pipeline import Checked
+from dgmppl.plan.rules.invert import invert
 from tests.contracts.support import (
     COMPOSITIONS,
     LIBRARY,
@@ -25,6 +26,7 @@ from tests.contracts.support import (
     checked,
     conditions_of,
     data_of,
+    estimator,
     graph_of,
     name_of,
     pair,
@@ -40,13 +42,6 @@ def expressible(path) -> bool:
     return plan is not None and not plan.samplers and not plan.played and not summed
 
 
-def estimator(found):
-    """The one that the emitted docstring names."""
-    (line,) = [row for row in pipeline.emit(found, "pyro").text.splitlines() if ", for Pyro; fit with " in row][:1]
-    known = {"Trace_ELBO": Trace_ELBO, "TraceMeanField_ELBO": TraceMeanField_ELBO}
-    return known[line.split("fit with ")[1].split(".")[0]]()
-
-
 @pytest.fixture(autouse=True)
 def _fresh_parameters():
     pyro.clear_param_store()
@@ -57,15 +52,14 @@ def _fresh_parameters():
 EXPRESSIBLE = [p for p in (*LIBRARY, *COMPOSITIONS) if expressible(p)]
 
 
-def mixed(path) -> bool:
+def mixed(found: Checked) -> bool:
     """Whether some divergences are closed, and Pyro's estimator that closes them would close others wrongly."""
-    found = checked(path)
     closed = any(t.estimator == "closed form" for t in found.plan.terms)
     return closed and not mean_field(graph_of(found), found.plan)
 
 
 SINGLE = [p for p in EXPRESSIBLE if checked(p).plan.fitted.samples == 1]
-MIXED = [p for p in SINGLE if mixed(p)]
+MIXED = [p for p in SINGLE if mixed(checked(p))]
 same_noise = pytest.mark.parametrize("path", [p for p in SINGLE if p not in MIXED], ids=name_of)
 each = pytest.mark.parametrize("path", SINGLE, ids=name_of)
 
@@ -131,7 +125,8 @@ def latents(found) -> set[str]:
 
 
 def rounded(found) -> set[str]:
-    return {s.variable for s in found.plan.steps if type(s).__name__ == "Dequantise"}
+    definitions = [(d, invert(d.value)) for d in graph_of(found).definitions]
+    return {d.variable for d, inverse in definitions if inverse is not None and inverse.rounded}
 
 
 @each

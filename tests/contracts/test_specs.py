@@ -8,7 +8,7 @@ import torch
 import dgmppl
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
-from dgmppl.lifecycle import How, train_spec
+from dgmppl.lifecycle import ComputeOptions, train_spec
 from dgmppl.train.batches import open_examples
 from dgmppl.train.runs import load_data
 from tests.contracts.support import (
@@ -105,7 +105,7 @@ def test_fit_save_load_sample(path, tmp_path) -> None:
     overrides, criterion, _ = CONTRACTS[name_of(path)]
     narrow = path.read_text().replace("256", "32")
     found = pipeline.read(narrow, (*overrides, "train.epochs=2", "train.batch=500"))
-    model, run = train_spec(found, tmp_path / "run", How("cpu"))
+    model, run = train_spec(found, tmp_path / "run", ComputeOptions("cpu"))
     assert model.criterion == criterion
     assert {"spec.dgm", "model.py", "weights.safetensors", "metrics.jsonl"} <= {f.name for f in run.path.iterdir()}
 

@@ -356,26 +356,6 @@ def test_vectors_take_all_their_joint_values() -> None:
     assert torch.equal(errors_seen(q, 0, 2, seen), wrong)
 
 
-def test_the_loss_is_the_same_in_parts() -> None:
-    """Rows have as many cases whether they are seen or not, so the noise of a row does not depend on its company."""
-    from dgmppl.runtime import Part, part_of_batch
-
-    text = PARTIAL.format(role="partial", source=' from "rows.npz".y', q=Q).replace("binary[2]", "real[2]")
-    text = text.replace("Bernoulli(mlp[6](y))", "Normal(mlp[6](y))").replace(
-        "= Bernoulli(mlp[6](x, y))", "= Normal(mlp[6](x, y))"
-    )
-    found = pipeline.read(text)
-    model, (x, y) = build(found), data_of(found, 12)
-    with seed(1), torch.no_grad():
-        whole = model.elbo(x, y)
-    parts = []
-    for k in range(3):
-        part = Part(k, 3)
-        with seed(1), torch.no_grad(), part_of_batch(part, 12):
-            parts.append(model.elbo(x[part.of(12)], y[part.of(12)]))
-    assert torch.allclose(whole, torch.cat(parts), atol=1e-5)
-
-
 def test_the_entropy_of_a_certain_q_is_zero() -> None:
     q = Categorical(logits=torch.tensor([[200.0, 0.0, 0.0]], requires_grad=True))
     _, cases = every_value(q, 0, 3, torch.empty(0))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS
+from dgmppl.catalogue.figures import KINDS
 from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.supports import SUPPORTS
@@ -84,6 +85,14 @@ def formats() -> str:
     return "\n".join(rows) + "\n"
 
 
+def figures() -> str:
+    rows = ["| figure | what it is | unit | better |", "|---|---|---|---|"]
+    for kind in KINDS.values():
+        name = kind.called.replace("|", "\\|")
+        rows.append(f"| `{name}` | {kind.note} | {kind.unit} | {kind.better} |")
+    return "\n".join(rows) + "\n"
+
+
 def modules() -> str:
     rows = ["| module | what it is |", "|---|---|"]
     for path in sorted(PACKAGE.rglob("*.py"), key=lambda p: (p.parent, p.name)):
@@ -98,6 +107,7 @@ TABLES = {
     "distributions": distributions,
     "datasets": datasets,
     "formats": formats,
+    "figures": figures,
     "modules": modules,
 }
 

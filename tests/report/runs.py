@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from dgmppl import pipeline
-from dgmppl.lifecycle import How, train_spec
+from dgmppl.lifecycle import ComputeOptions, train_spec
 
 SPECS = {
     "vae": """\
@@ -93,7 +93,7 @@ train { epochs = 1, batch = 500 }
 def train(folder: Path, text: str, name: str = "run", overrides: tuple[str, ...] = ()) -> Path:
     spec = folder / f"{name}.dgm"
     spec.write_text(text)
-    train_spec(pipeline.read(spec, overrides), folder / name, How("cpu"))
+    train_spec(pipeline.read(spec, overrides), folder / name, ComputeOptions("cpu"))
     return folder / name
 
 

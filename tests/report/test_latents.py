@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dgmppl import supports
-from dgmppl.report.draws import plane
-from dgmppl.report.latents import centre, infer, invert, reconstruct
+from dgmppl.report.latents import centre, infer, invert, latents_of, reconstruct, rows_back
+from dgmppl.report.model_sections import plane
 from dgmppl.runtime import Bernoulli, Categorical, IntegerCategorical, Normal
 from dgmppl.supports import REAL, Integers, Type
 from dgmppl.train.contents import parts
@@ -99,3 +99,19 @@ def test_a_plane_of_any_number_of_dimensions():
     one, _ = plane(rows[:, :1])
     assert np.array_equal(one[:, 0], rows[:, 0])
     assert plane(np.full((4, 3), np.nan))[0].shape == (4, 2)
+
+
+def test_what_the_emitted_class_gives_is_what_is_shown(opened, monkeypatch):
+    """A class that infers and gives rows back is asked; the order of the data is its own."""
+    model, graph, plan, rows = opened("partial")
+    asked = []
+
+    def infer(*data, mean=False):
+        asked.append((len(data), mean))
+        return {"z": data[0] * 2, "y": data[1]}
+
+    monkeypatch.setattr(type(model), "infer", staticmethod(infer), raising=False)
+    monkeypatch.setattr(type(model), "reconstruct", staticmethod(lambda x, y: {"x": x + 1}), raising=False)
+    assert latents_of(model, graph, plan, rows).keys() == {"z"}
+    assert asked == [(2, True)]
+    assert torch.equal(rows_back(model, graph, plan, rows)["x"], rows["x"] + 1)

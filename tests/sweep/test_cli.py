@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import signal
-import subprocess
-import sys
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,12 +16,11 @@ from dgmppl.cli import main
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.sweep import worker
 from dgmppl.sweep.study import Study
-from dgmppl.sweep.worker import Watch
+from dgmppl.sweep.worker import SweepCallbacks
 from dgmppl.train.runs import Run, load_run
+from tests.processes import Command
 
 from .support import GAN, SPEC
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -87,7 +82,7 @@ def test_the_page_stands_alone(spec: Path, capsys: pytest.CaptureFixture[str]) -
     text = Path("s/report.html").read_text(encoding="utf-8")
     page = _Page()
     page.feed(text)
-    assert page.fetched == []
+    assert all(source.startswith("data:image/") for source in page.fetched)
     assert "script" not in page.tags
     assert "svg" in page.tags
     assert page.tags.count("tr") == 5
@@ -159,19 +154,16 @@ def test_an_interrupt_loses_nothing(
     monkeypatch.setattr(worker, "_train", interrupted)
     found, said = sweep("small.dgm --over H=2..64 --trials 3 --out s", capsys, status=130)
     assert [t["state"] for t in found["trials"]] == ["done", "running"]
-    assert said.endswith("interrupted: the same command goes on with the sweep\n")
+    assert said.endswith("interrupted: the same command resumes the sweep\n")
     found, _ = sweep("small.dgm --over H=2..64 --trials 3 --out s", capsys)
     assert [(t["values"], t["value"]) for t in found["trials"]] == [(t["values"], t["value"]) for t in whole["trials"]]
 
 
 def test_two_processes_share_a_sweep(spec: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dgmppl.cli", "sweep", str(spec), "--over", "H=2..2000", "--trials", "6"]
-    command += ["--out", str(tmp_path / "s"), "--device", "cpu", "--format", "json"]
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "ab"
-    ]
-    said = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    arguments = ["sweep", spec, "--over", "H=2..2000", "--trials", "6", "--out", "s", "--device", "cpu"]
+    processes = [Command(tmp_path, *arguments, "--format", "json") for _ in "ab"]
+    assert [process.wait() for process in processes] == [0, 0], [process.err for process in processes]
+    said = [(process.out, process.err) for process in processes]
     numbers = sorted(int(line.split()[1]) for _, err in said for line in err.splitlines())
     assert numbers == list(range(6))
     states = [trial["state"] for trial in json.loads(said[0][0])["trials"]]
@@ -184,14 +176,11 @@ def test_a_killed_sweep_goes_on_to_the_same_end(spec: Path, tmp_path: Path, caps
     spec.write_text(SPEC.replace("epochs = 1", "epochs = 20").replace("batch = 500", "batch = 100"), encoding="utf-8")
     arguments = "small.dgm --over H=2..64 --trials 2 --no-prune"
     whole, _ = sweep(f"{arguments} --out whole", capsys)
-    command = [sys.executable, "-m", "dgmppl.cli", "sweep", *shlex.split(arguments), "--out", "s", "--device", "cpu"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        metrics = Path("s/trials/0000/metrics.jsonl")
-        while process.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") > 3):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    command = Command(tmp_path, "sweep", *shlex.split(arguments), "--out", "s", "--device", "cpu")
+    metrics = Path("s/trials/0000/metrics.jsonl")
+    command.wait_until(lambda: metrics.exists() and metrics.read_text(encoding="utf-8").count("\n") > 3)
+    command.kill()
+    assert command.wait() == -signal.SIGKILL
     found, _ = sweep(f"{arguments} --out s", capsys)
     assert [(t["state"], t["value"]) for t in found["trials"]] == [("done", t["value"]) for t in whole["trials"]]
     assert metrics.read_text().count("\n") == 20
@@ -208,7 +197,7 @@ def test_a_signal_ends_the_sweep_after_a_step(
         if len(calls) == 3:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(worker, "Watch", lambda *hooks: Watch(epoch=told))
+    monkeypatch.setattr(worker, "SweepCallbacks", lambda *hooks: SweepCallbacks(on_epoch=told))
     arguments = "small.dgm --over H=2..64 --set train.epochs=5 --trials 1 --out s"
     found, said = sweep(arguments, capsys, status=128 + number)
     assert [t["state"] for t in found["trials"]] == ["running"]

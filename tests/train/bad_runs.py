@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from dgmppl import pipeline
-from dgmppl.lifecycle import How, train_spec
+from dgmppl.lifecycle import ComputeOptions, train_spec
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS
 from dgmppl.train.folder import hold
 
@@ -85,6 +85,17 @@ def a_file_is_there(folder: Path, patch: pytest.MonkeyPatch) -> None:
 def other_files_are_there(folder: Path, patch: pytest.MonkeyPatch) -> None:
     (folder / "thesis").mkdir()
     (folder / "thesis" / "chapter.txt").write_text("mine")
+
+
+@case("train vae.dgm --out ended --overwrite")
+def notes_beside_a_run(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    (folder / "ended" / "notes.md").write_text("mine")
+
+
+@case("sample ended -o folder.png")
+def samples_over_a_folder(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    (folder / "folder.png").mkdir()
+    (folder / "folder.png" / "notes.md").write_text("mine")
 
 
 @case("train vae.dgm --out notes.txt/run")
@@ -178,7 +189,7 @@ def a_pickled_checkpoint(folder: Path, patch: pytest.MonkeyPatch) -> None:
 def a_checkpoint_of_another_model(folder: Path, patch: pytest.MonkeyPatch) -> None:
     spec = folder / "other.dgm"
     spec.write_text(VAE.replace("mlp[8](z)", "mlp[9](z)"))
-    train_spec(pipeline.read(spec, ("train.epochs=4",)), folder / "other", How("cpu"))
+    train_spec(pipeline.read(spec, ("train.epochs=4",)), folder / "other", ComputeOptions("cpu"))
     shutil.copyfile(folder / "other" / CHECKPOINT, folder / "stopped" / CHECKPOINT)
     shutil.rmtree(folder / "other")
 
@@ -187,14 +198,14 @@ def a_checkpoint_of_another_model(folder: Path, patch: pytest.MonkeyPatch) -> No
 def a_decay_cannot_be_lengthened(folder: Path, patch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(folder / "ended")
     checked = pipeline.read(folder / "vae.dgm", ("train.decay=cosine",))
-    train_spec(checked, folder / "ended", How("cpu"))
+    train_spec(checked, folder / "ended", ComputeOptions("cpu"))
 
 
 def of_a_file(folder: Path) -> None:
     (folder / "data").mkdir()
     np.savez(folder / "data" / "mine.npz", rows=np.eye(3)[np.arange(60) % 3])
     (folder / "mine.dgm").write_text(FROM_FILE)
-    train_spec(pipeline.read(folder / "mine.dgm"), folder / "mine", How("cpu"))
+    train_spec(pipeline.read(folder / "mine.dgm"), folder / "mine", ComputeOptions("cpu"))
 
 
 @case("train --resume mine --set train.epochs=2")

@@ -72,7 +72,7 @@ class TinyGan(GenerativeModel):
 
     def players(self):
         return (
-            Player("adversary", self.adversary_loss, list(self.d.parameters())),
+            Player("adversary", self.adversary_loss, list(self.d.parameters()), adversary=True),
             Player("model", self.model_loss, [self.loc]),
         )
 

@@ -49,7 +49,7 @@ def said(name: str, folder: Path) -> str:
                     status = main(shlex.split(command))
                 except SystemExit as stop:
                     status = stop.code
-            assert contents(folder) == before
+            assert contents(folder) == before, name
     assert status in (1, 2)
     text = printed.getvalue().replace(str(folder.resolve()), "FOLDER")
     # How argparse shows usage and choices differs between versions of Python.

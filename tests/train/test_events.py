@@ -8,8 +8,9 @@ import struct
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from dgmppl.train.course import Epoch
-from dgmppl.train.events import FOLDER, Events
+from dgmppl.train.events import Events
+from dgmppl.train.folder import EVENTS as FOLDER
+from dgmppl.train.history import Epoch
 
 
 def epoch(number, **changes):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from dgmppl.train.folder import (
     FORMAT,
     KIND,
     finite_only,
+    foreign_files,
     new_folder,
     read_record,
     read_weights,
+    remove_run,
     verify_free,
     verify_writable,
     write_json,
@@ -76,6 +79,31 @@ def test_only_runs_are_overwritten_and_only_when_asked(tmp_path):
     assert code_of(write_run, other, True) == "E606"
     assert code_of(verify_free, other / "chapter.txt", True) == "E606"
     assert (other / "chapter.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["notes.md", "weights.txt", "sub/notes.md", "tensorboard/notes.md", "run.json.bak"])
+def test_what_is_not_of_the_run_is_never_replaced(name, tmp_path):
+    run = tmp_path / "run"
+    write_run(run, note="first")
+    own = ("lock", ".report.html.new", "weights.safetensors.new", "tensorboard/events.out.tfevents.1.host.0.ab")
+    for other in (*own, name):
+        (run / other).parent.mkdir(exist_ok=True)
+        (run / other).write_text("three weeks of work")
+    assert foreign_files(run) == [name.partition("/")[0] if name.startswith("sub") else name]
+    assert code_of(write_run, run, True) == "E606"
+    remove_run(run)
+    assert [p.relative_to(run) for p in run.rglob("*") if p.is_file()] == [Path(name)]
+    (run / name).unlink()
+
+
+def test_a_link_out_of_a_run_is_not_followed(tmp_path):
+    write_run(tmp_path / "run")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "events.out.tfevents.1").write_text("mine")
+    (tmp_path / "run" / "tensorboard").symlink_to(tmp_path / "mine")
+    assert foreign_files(tmp_path / "run") == ["tensorboard"]
+    remove_run(tmp_path / "run")
+    assert (tmp_path / "mine" / "events.out.tfevents.1").exists()
 
 
 def test_a_place_is_probed_and_left_as_it_was(tmp_path):

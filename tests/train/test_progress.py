@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 
 from dgmppl.train import progress
-from dgmppl.train.course import Epoch
+from dgmppl.train.history import Epoch
 from dgmppl.train.progress import clock_text, show_progress
 
 

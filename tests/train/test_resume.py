@@ -12,18 +12,18 @@ import torch
 from dgmppl import pipeline
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
-from dgmppl.lifecycle import Hooks, How, resume_run, train_spec
+from dgmppl.lifecycle import ComputeOptions, RunCallbacks, resume_run, train_spec
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.history import read_history
 from dgmppl.report.page import report_run
 from dgmppl.train.batches import MemoryExamples
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, read_checkpoint, write_checkpoint
-from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import Fitting
 from dgmppl.train.folder import hold
+from dgmppl.train.history import Callbacks
 from dgmppl.train.runs import load_run
+from dgmppl.train.trainer import Trainer
 
 from .models import TinyGan, TinyVae
 from .specs import FROM_FILE, RBM, VAE
@@ -47,9 +47,9 @@ def data(kind):
     return [torch.randn(shape, generator=torch.Generator().manual_seed(1))]
 
 
-def fitting(kind, settings):
+def trainer(kind, settings):
     rows = MemoryExamples(data(kind))
-    return Fitting(kind(), rows, rows, settings, open_device("cpu"))
+    return Trainer(kind(), rows, rows, settings, open_device("cpu"))
 
 
 def outcome(fit, result):
@@ -60,50 +60,50 @@ def outcome(fit, result):
 
 def interrupted_after(stop, folder):
     steps = iter(range(1, 100))
-    return Watch(keep=lambda s: write_checkpoint(folder, s), interrupted=lambda: next(steps) == stop)
+    return Callbacks(on_checkpoint=lambda s: write_checkpoint(folder, s), should_stop=lambda: next(steps) == stop)
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING], ids=["plain", "everything"])
 @pytest.mark.parametrize("kind", [TinyVae, TinyGan])
 def test_a_fit_can_be_stopped_after_every_step(kind, settings, tmp_path):
     with seeded(0, CPU):
-        whole = fitting(kind, settings)
-        expected = outcome(whole, whole.run(Watch()))
+        whole = trainer(kind, settings)
+        expected = outcome(whole, whole.run(Callbacks()))
     assert expected[4] == 9
     for stop in range(1, 9):
         with seeded(0, CPU):
-            first = fitting(kind, settings)
+            first = trainer(kind, settings)
             stopped = first.run(interrupted_after(stop, tmp_path))
             assert (stopped.stopped, stopped.steps) == ("interrupted", stop)
         state, problems = read_checkpoint(tmp_path)
         assert problems == []
         with seeded(7, CPU):  # other numbers than those that the checkpoint brings
-            second = fitting(kind, settings)
+            second = trainer(kind, settings)
             second.restore(state)
-            assert outcome(second, second.run(Watch())) == expected, f"stopped after step {stop}"
+            assert outcome(second, second.run(Callbacks())) == expected, f"stopped after step {stop}"
 
 
 def test_keeping_the_state_changes_nothing():
     outcomes = []
     for every in (0.0, float("inf")):
         with seeded(0, CPU):
-            fit = fitting(TinyVae, EVERYTHING)
-            outcomes.append(outcome(fit, fit.run(Watch(every=every))))
+            fit = trainer(TinyVae, EVERYTHING)
+            outcomes.append(outcome(fit, fit.run(Callbacks(checkpoint_every=every))))
     assert outcomes[0] == outcomes[1]
 
 
 def test_patience_goes_on_where_it_was(tmp_path):
     settings = dataclasses.replace(SETTINGS, epochs=40, patience=3, optimizer=OptimizerSetting("sgd", 1e-9))
     with seeded(0, CPU):
-        whole = fitting(TinyVae, settings)
-        expected = outcome(whole, whole.run(Watch()))
+        whole = trainer(TinyVae, settings)
+        expected = outcome(whole, whole.run(Callbacks()))
     assert expected[3] == "patience"
     with seeded(0, CPU):
-        fitting(TinyVae, settings).run(interrupted_after(8, tmp_path))
+        trainer(TinyVae, settings).run(interrupted_after(8, tmp_path))
     with seeded(3, CPU):
-        second = fitting(TinyVae, settings)
+        second = trainer(TinyVae, settings)
         second.restore(read_checkpoint(tmp_path)[0])
-        assert outcome(second, second.run(Watch())) == expected
+        assert outcome(second, second.run(Callbacks())) == expected
 
 
 # --- run folders ---------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def begin(folder, text=VAE, overrides=CHANGED, stop=None, name="run", **hooks):
             signal.raise_signal(signal.SIGTERM)
 
     checked = pipeline.read(spec, tuple(overrides))
-    return train_spec(checked, folder / name, How("cpu"), Hooks(step=step, **hooks))
+    return train_spec(checked, folder / name, ComputeOptions("cpu"), RunCallbacks(on_step=step, **hooks))
 
 
 def weights(run):
@@ -236,7 +236,7 @@ def test_a_lengthened_run_can_be_killed_before_its_next_checkpoint(whole, tmp_pa
     run = tmp_path / "run"
     begin(tmp_path, overrides=("train.epochs=2", "train.batch=200"))
     checkpoint = (run / CHECKPOINT).read_bytes()
-    resume_run(run, hooks=Hooks(ended=lambda: True), overrides=["train.epochs=4"])
+    resume_run(run, callbacks=RunCallbacks(should_stop=lambda: True), overrides=["train.epochs=4"])
     (run / CHECKPOINT).write_bytes(checkpoint)
     resume_run(run)
     assert len(course(run)) == 4
@@ -249,7 +249,7 @@ def test_a_run_that_decays_cannot_be_lengthened(tmp_path):
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path):
-    begin(tmp_path, stop=12, every=0.0)
+    begin(tmp_path, stop=12, checkpoint_every=0.0)
     run = tmp_path / "run"
     assert (run / PREVIOUS).exists()
     content = (run / CHECKPOINT).read_bytes()
@@ -258,7 +258,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path):
         shutil.copytree(run, copy)
         (copy / CHECKPOINT).write_bytes(damage)
         warned = []
-        resume_run(copy, hooks=Hooks(warn=warned.append))
+        resume_run(copy, callbacks=RunCallbacks(on_warning=warned.append))
         assert [(w.code, w.severity) for w in warned] == [("W620", "warning")]
         assert weights(copy) == weights(whole)
         shutil.rmtree(copy)
@@ -325,12 +325,12 @@ def test_two_processes_cannot_work_on_a_run(stopped, tmp_path):
     with hold(stopped):
         assert code(resume_run, stopped) == "E623"
         spec = pipeline.read(tmp_path / "model.dgm")
-        assert code(train_spec, spec, stopped, How("cpu"), overwrite=True) == "E623"
+        assert code(train_spec, spec, stopped, ComputeOptions("cpu"), overwrite=True) == "E623"
     resume_run(stopped)
 
 
 def test_a_full_disk_is_said_and_the_last_checkpoint_stays(whole, tmp_path, monkeypatch):
-    begin(tmp_path, stop=12, every=0.0)
+    begin(tmp_path, stop=12, checkpoint_every=0.0)
     run = tmp_path / "run"
     before = (run / CHECKPOINT).read_bytes()
 
@@ -339,7 +339,7 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_stays(whole, tmp_path, monk
 
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", full)
-        assert code(resume_run, run, hooks=Hooks(every=0.0)) == "E607"
+        assert code(resume_run, run, callbacks=RunCallbacks(checkpoint_every=0.0)) == "E607"
     assert (run / CHECKPOINT).read_bytes() == before
     assert not [p for p in run.iterdir() if p.name.endswith(".new")]
     resume_run(run)
@@ -367,7 +367,7 @@ def test_a_fit_that_crashes_in_its_first_step_leaves_nothing(tmp_path, monkeypat
     def crash(*_):
         raise RuntimeError("of dgmppl, not of the spec")
 
-    monkeypatch.setattr("dgmppl.train.engine.Fitting._move", crash)
+    monkeypatch.setattr("dgmppl.train.trainer.Trainer._step_player", crash)
     with pytest.raises(RuntimeError):
         begin(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.dgm"]

@@ -9,7 +9,7 @@ import torch
 
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
-from dgmppl.lifecycle import Hooks, How, train_spec
+from dgmppl.lifecycle import ComputeOptions, RunCallbacks, train_spec
 from dgmppl.report.evaluate import evaluate
 from dgmppl.train.runs import load_run, sample_run
 
@@ -20,7 +20,7 @@ def train(folder, text, name="run", overrides=(), report=lambda epoch: None, **o
     spec = folder / "model.dgm"
     spec.write_text(text)
     checked = pipeline.read(spec, tuple(overrides))
-    return train_spec(checked, folder / name, How("cpu"), Hooks(report), **options)
+    return train_spec(checked, folder / name, ComputeOptions("cpu"), RunCallbacks(report), **options)
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from torch.optim import lr_scheduler
 
 from dgmppl.catalogue.training import DECAYS as CATALOGUE
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
-from dgmppl.train.averaging import Average
+from dgmppl.train.averaging import averaged_model
 from dgmppl.train.batches import MemoryExamples
-from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device
-from dgmppl.train.engine import Fitting
+from dgmppl.train.history import Callbacks
 from dgmppl.train.schedules import DECAYS, build_schedule, rate_factor
+from dgmppl.train.trainer import Trainer
 
 from .models import Gaussian, TinyGan
 
@@ -91,7 +91,7 @@ def test_both_players_end_where_the_decay_does():
     """The adversary takes three steps for one of the model's, and decays over as many."""
     rows = MemoryExamples([torch.randn(60, generator=torch.Generator().manual_seed(0))])
     settings = dataclasses.replace(SETTINGS, batch=20, adversary_steps=3, decay=DecaySetting("linear", {"to": 0.5}))
-    result = Fitting(TinyGan(), rows, rows, settings, open_device("cpu")).run(Watch())
+    result = Trainer(TinyGan(), rows, rows, settings, open_device("cpu")).run(Callbacks())
     # Of the last step: 54 of the adversary's, 18 of the model's, so that after one more both would be at the end.
     assert result.epochs[-1].rates == pytest.approx(
         {"adversary": 0.5 * (1 - 0.5 * 53 / 54), "model": 0.5 * (1 - 0.5 * 17 / 18)}
@@ -100,16 +100,15 @@ def test_both_players_end_where_the_decay_does():
 
 def test_averaged_weights_are_a_mean_of_the_past():
     model = Gaussian()
-    average = Average(model, 0.9)
+    average = averaged_model(model, 0.9)
     expected, past = 0.0, [1.0, -2.0, 5.0, 4.0]
     for k, value in enumerate(past):
         with torch.no_grad():
             model.loc.fill_(value)
-        average.update()
+        average.update_parameters(model)
         decay = min(0.9, (1 + k) / (10 + k))
         expected = decay * expected + (1 - decay) * value
-    with average.applied():
-        assert model.loc.item() == pytest.approx(expected)
+    assert average.module.loc.item() == pytest.approx(expected)
     assert model.loc.item() == 4.0
 
 
@@ -120,12 +119,12 @@ def test_averaged_weights_are_the_ones_that_are_validated_and_kept():
 
     class Seeing(Gaussian):
         def figures(self, x):
-            seen.append(self.loc.item())
+            seen.append(self.loc.item())  # of the model that is validated, whichever it is
             return super().figures(x)
 
     for kind, ema in ((Gaussian, None), (Seeing, 0.99)):
         model = kind()
-        result = Fitting(model, rows, rows, dataclasses.replace(settings, ema=ema), open_device("cpu")).run(Watch())
+        result = Trainer(model, rows, rows, dataclasses.replace(settings, ema=ema), open_device("cpu")).run(Callbacks())
         if ema is None:
             last = model.loc.item()
     assert model.loc.item() == seen[result.best_epoch - 1]

@@ -17,6 +17,7 @@ from dgmppl.plan import latex
 from dgmppl.plan.nodes import Loss, Reason, Term
 from dgmppl.plan.rules.draw import not_reparameterised
 from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.settings import ObjectiveSetting
 from dgmppl.plan.state import Elimination
 from dgmppl.supports import number_text
 
@@ -117,7 +118,11 @@ def _why(state: Elimination, adversary: Adversary) -> Reason:
 
 
 def _asked(state: Elimination) -> tuple[str, float]:
-    asked = state.asked
+    return game_of(state.asked)
+
+
+def game_of(asked: ObjectiveSetting | None) -> tuple[str, float]:
+    """The game that adversaries play, and the weight of its gradient penalty."""
     game = asked.game if asked is not None and asked.game else DEFAULT_GAME
     given = asked.penalty if asked is not None else None
     return game, given if given is not None else DEFAULT_PENALTY.get(game, 0.0)

@@ -1,4 +1,4 @@
-"""Sections that tell what is known of a run without running its model."""
+"""Sections of a page that say what is known of a run without running its model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource
 from dgmppl.picture import graph as picture
 from dgmppl.plan.explain import reason_text
-from dgmppl.plan.nodes import Plan
+from dgmppl.plan.figures import likelihood_of
 from dgmppl.report.charts import line_chart, mean_and_error, number
-from dgmppl.report.evaluate import Figure, measure, with_units
-from dgmppl.report.html import Html, escape, figure, image, join, pairs, table, tag
+from dgmppl.report.evaluate import Measured, described, measure
+from dgmppl.report.html import Html, code, image, lines, macro, note, panel
 from dgmppl.report.maths import formula
 from dgmppl.report.source import Report
-from dgmppl.report.units import BITS, likelihood
 from dgmppl.supports import number_text
 from dgmppl.train.batches import open_examples
 from dgmppl.train.figures import Estimate
@@ -35,24 +34,18 @@ def head(report: Report) -> Html:
     history = report.history
     state = history.state
     known = {*_UNENDED, "finished", "failed"}
-    badge = tag("span", state, class_=f"state {state}" if state in known else "state")
     tiles = [(name, value) for name, value in _tiles(report) if value]
-    return tag(
-        "header",
-        tag("h1", report.graph.name, " ", badge),
-        tag("p", _capital(report.plan.objective.name), class_="lead"),
-        tag("ul", *(tag("li", tag("span", name), tag("strong", value)) for name, value in tiles), class_="tiles"),
-    )
+    lead = _capital(report.plan.objective.name)
+    return macro("run.html", "head", report.graph.name, state, state in known, lead, tiles)
 
 
 def _tiles(report: Report) -> Iterator[tuple[str, str]]:
     history, plan = report.history, report.plan
-    for name, found in with_units(history.figures.get("test", {}), report.graph, plan).items():
-        if name in (plan.criterion, BITS):
-            yield (
-                f"{name}, test rows" if found.unit == name else f"{name}, test rows ({found.unit})",
-                number(found.estimate.mean),
-            )
+    for name, found in described(history.figures.get("test", {}), report.graph, plan).items():
+        figure = found.figure
+        if name == plan.criterion or figure.kind == "bits":
+            unit = "" if figure.names_unit else f" ({figure.unit})"
+            yield f"{name}, test rows{unit}", number(found.estimate.mean)
     epochs, best = history.text("epochs", default=str(len(history.lines))), history.text("best_epoch")
     yield ("best epoch", f"{best} of {epochs}") if best and plan.criterion else ("epochs", epochs)
     yield "time", duration(history.number("seconds") or sum(e.seconds for e in history.lines if e.seconds > 0))
@@ -65,60 +58,42 @@ def _tiles(report: Report) -> Iterator[tuple[str, str]]:
 def figures(report: Report) -> Html | None:
     """The figures of each split, and what the units are."""
     rows: list[tuple[object, ...]] = []
-    found = report.history.figures
-    for split, of in found.items():
-        rows += [_figure_row(split, name, f) for name, f in with_units(of, report.graph, report.plan).items()]
-    notes = _notes(report.plan, {str(row[1]) for row in rows})
+    notes: dict[str, None] = {}
+    for split, of in report.history.figures.items():
+        for found in described(of, report.graph, report.plan).values():
+            rows.append(_figure_row(split, found))
+            notes |= {found.figure.note: None} if found.figure.note else {}
     measured = _measures(report)
-    rows += [_figure_row("test", name, f) for name, f in measured.items()]
+    for found in measured.values():
+        rows.append(_figure_row("test", found))
+        notes |= {found.figure.note: None}
     if measured:
-        over = next(iter(measured.values())).over
-        notes.append(
-            f"mmd2, precision and recall compare samples of the model with the test rows: means over {over}, with "
-            "the standard error of that mean. Precision and recall are better when larger, mmd2 when closer to 0."
-        )
+        names, over = ", ".join(measured), next(iter(measured.values())).over
+        notes |= {f"{names} are means over {over} with the standard error of that mean, against the test rows.": None}
     if not rows:
         why = "The figures come with the end of the run." if report.history.state in _UNENDED else "There are none."
-        return tag("p", why, class_="note")
+        return note(why)
     columns = ("split", "figure", "mean", "standard error", "unit", "rows")
-    return join([table(columns, rows, numbers=(2, 3, 5)), *(tag("p", note, class_="note") for note in notes)])
+    return macro("run.html", "figures", columns, rows, list(notes))
 
 
-def _figure_row(split: str, name: str, found: Figure) -> tuple[object, ...]:
+def _figure_row(split: str, found: Measured) -> tuple[object, ...]:
     e: Estimate = found.estimate
-    return split, name, *mean_and_error(e.mean, e.standard_error), found.unit, f"{e.rows:,}"
+    return split, found.figure.name, *mean_and_error(e.mean, e.standard_error), found.unit, f"{e.rows:,}"
 
 
-def _notes(plan: Plan, names: set[str]) -> list[str]:
-    known = likelihood(plan)
-    notes: list[str] = []
-    if known == "elbo" and known in names:
-        notes.append(
-            "The elbo is a lower bound on the log-likelihood, in nats an example: more is better, and the "
-            "log-likelihood itself is at least as large."
-        )
-    if known == "log_prob" and known in names:
-        notes.append("log_prob is the exact log-likelihood, in nats an example: more is better.")
-    if BITS in names:
-        notes.append("Bits per dimension are −nats / (D ln 2) for D discrete values an example: less is better.")
-    if "pseudo-likelihood" in names:
-        notes.append("The pseudo-likelihood scores each element given all others; it is no likelihood of the whole.")
-    return notes
-
-
-def _measures(report: Report) -> dict[str, Figure]:
+def _measures(report: Report) -> dict[str, Measured]:
     """Measures where there is no likelihood and samples are cheap: an energy's come from a long chain."""
     model, plan = report.model, report.plan
-    if model is None or report.splits is None or likelihood(plan) is not None or plan.samplers:
+    if model is None or report.splits is None or likelihood_of(plan) is not None or plan.samplers:
         return {}
     return measure(model, report.graph, open_examples(report.splits.test, model.data, model.device))
 
 
 def spec_and_graph(report: Report) -> Html:
     """The text of the spec, and its graph drawn from it."""
-    spec = tag("pre", tag("code", _coloured(report.checked.source.text.strip())))
-    overrides = report.history.texts("overrides")
-    changed = tag("p", "Changed with --set: ", tag("code", ", ".join(overrides)), class_="note") if overrides else None
+    pieces = list(_coloured(report.checked.source.text.strip()))
+    overrides = ", ".join(report.history.texts("overrides"))
     plan = report.plan
     try:
         drawing = image(
@@ -128,8 +103,9 @@ def spec_and_graph(report: Report) -> Html:
             + (f" with {' '.join(plan.structure.q)}" if plan.structure.q else ""),
         )
     except SpecError as error:
-        return join([spec, changed, tag("p", *(d.headline for d in error.diagnostics), class_="note")])
-    return tag("div", tag("div", spec, changed), figure(drawing, class_="paper"), class_="beside")
+        problem = " ".join(d.headline for d in error.diagnostics)
+        return macro("run.html", "spec", pieces, overrides, None, problem)
+    return macro("run.html", "spec", pieces, overrides, drawing, "")
 
 
 _WORDS = re.compile(
@@ -138,36 +114,35 @@ _WORDS = re.compile(
 )
 
 
-def _coloured(text: str) -> Html:
-    """A spec with its keywords and comments set apart."""
-    parts: list[Html] = []
+def _coloured(text: str) -> Iterator[tuple[str, str]]:
+    """The pieces of a spec, each a "word" of the language, a "comment", or "" for what is neither."""
     at = 0
     for match in _WORDS.finditer(text):
-        parts += [escape(text[at : match.start()]), tag("i" if match["comment"] else "b", match[0])]
+        yield "", text[at : match.start()]
+        yield "comment" if match["comment"] else "word", match[0]
         at = match.end()
-    return join([*parts, escape(text[at:])])
+    yield "", text[at:]
 
 
 def objective(report: Report) -> Html:
     """The objective as maths, and why it is that one."""
     plan = report.plan
-    maths = formula(plan.objective.latex)
-    shown = tag("div", maths, class_="maths") if maths else tag("pre", plan.objective.formula)
     weighted = [f"{number_text(t.weight)} on {t.label}" for t in plan.terms if t.weight != 1]
     rows: list[tuple[object, object]] = [("maximised", _capital(plan.objective.name))]
     if plan.played and not plan.terms:
         rows = [("played", _capital(plan.objective.name))]
     rows += [("weights of terms", ", ".join(weighted))] if weighted else []
     rows += [("estimated by", plan.objective.estimator)]
-    rows += [("because", tag("div", *(tag("div", reason_text(r)) for r in plan.objective.reasons)))]
+    rows += [("because", lines(map(reason_text, plan.objective.reasons)))]
     rows += [("steps", "; ".join(s.words() for s in plan.steps))]
     rows += [("sampling", "; ".join(s.words() for s in plan.generate))]
     chosen = f"by {plan.criterion} on the validation rows" if plan.criterion else "the last: nothing compares epochs"
     rows += [("best epoch", chosen)]
-    rows += [("derived", tag("code", text)) for text in plan.derived]
+    rows += [("derived", code(text)) for text in plan.derived]
     networks = [f"{n.of}: {n.sizes}" for n in plan.structure.networks]
-    rows += [("networks", tag("div", *(tag("div", n) for n in networks)))] if networks else []
-    return join([shown, pairs((name, value) for name, value in rows if value)])
+    rows += [("networks", lines(networks))] if networks else []
+    rows = [(name, value) for name, value in rows if value]
+    return macro("run.html", "objective", formula(plan.objective.latex), plan.objective.formula, rows)
 
 
 TITLES = {"losses": "loss", "terms": "term", "validation": "validation", "rates": "learning rate"}
@@ -188,19 +163,15 @@ def curves(report: Report) -> Html | None:
             continue
         label = f"{title} by epoch, from {number(points[0][1])} to {number(last)}"
         caption = f"{number(last)} in epoch {points[-1][0]:g}"
-        panels.append(_panel(title, line_chart({name: points}, label, best), caption))
+        panels.append(panel(title, line_chart({name: points}, label, best), caption))
     if not panels:
         return None
-    note = f"The dashed line is epoch {best:g}, whose weights are kept." if best else ""
-    note += " Losses are means over the epoch"
-    note += ", in nats an example." if report.plan.terms and not report.plan.played else "."
-    note += f" The learning rate was {', '.join(rates)} throughout." if rates else ""
-    note += " Scales follow from what comes after the first twentieth of the epochs; a start beyond them is cut off."
-    return join([tag("div", *panels, class_="panels"), tag("p", note.strip(), class_="note")])
-
-
-def _panel(title: str, chart: Html, caption: str) -> Html:
-    return tag("figure", tag("h3", title), chart, tag("figcaption", caption))
+    said = f"The dashed line is epoch {best:g}, whose weights are kept." if best else ""
+    said += " Losses are means over the epoch"
+    said += ", in nats an example." if report.plan.terms and not report.plan.played else "."
+    said += f" The learning rate was {', '.join(rates)} throughout." if rates else ""
+    said += " Scales follow from what comes after the first twentieth of the epochs; a start beyond them is cut off."
+    return macro("run.html", "panels", panels, said.strip())
 
 
 def data(report: Report) -> Html | None:
@@ -214,13 +185,13 @@ def data(report: Report) -> Html | None:
         for name, texts in report.splits.classes.items():
             rows += [(f"classes of {name}", ", ".join(f"{k} {text}" for k, text in enumerate(texts)))]
     rows += [("split", _rule_text(rule))] if rule else []
-    for name, text in (("fingerprint", history.text("data", "fingerprint")), ("folder", history.text("data_folder"))):
-        rows += [(name, tag("code", text))] if text else []
-    note = None
+    rows += [("fingerprint", code(f))] if (f := history.text("data", "fingerprint")) else []
+    rows += [("folder", code(f))] if (f := history.text("data_folder")) else []
+    changed = ""
     if report.splits is not None and fingerprint_of(history.record) not in (None, report.splits.fingerprint):
-        text = "The data is no longer what the run was fitted to. Figures are the run's own; rows are as they are now."
-        note = tag("p", text, class_="note")
-    return join([table(("variable", "type", "from"), sources), pairs(rows), note])
+        changed = "The data is no longer what the run was fitted to. "
+        changed += "Figures are the run's own; rows are as they are now."
+    return macro("run.html", "data", sources, rows, changed)
 
 
 def _source(source: DataSource | None) -> str:
@@ -235,11 +206,9 @@ def _source(source: DataSource | None) -> str:
 
 def settings(report: Report) -> Html:
     """All settings of the run, and the versions of what it ran on."""
-    chosen = pairs(flat(report.history.mapping("settings")))
-    versions = pairs((name, value or DASH) for name, value in flat(report.history.mapping("versions")))
-    return tag(
-        "div", tag("div", tag("h3", "Settings"), chosen), tag("div", tag("h3", "Versions"), versions), class_="beside"
-    )
+    chosen = list(flat(report.history.mapping("settings")))
+    versions = [(name, value or DASH) for name, value in flat(report.history.mapping("versions"))]
+    return macro("run.html", "settings", chosen, versions)
 
 
 def flat(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from dgmppl.plan.settings import TrainSettings
-from dgmppl.runtime import Chain, GenerativeModel, Part, part_of_batch
+from dgmppl.runtime import Chain, GenerativeModel
 from dgmppl.runtime.chains import Diverged
+from dgmppl.runtime.shards import Shard
 from dgmppl.source import Span
 from dgmppl.train import failures
-from dgmppl.train.averaging import Average
+from dgmppl.train.averaging import averaged_model
 from dgmppl.train.batches import Examples, MemoryExamples, batches_of, with_next
-from dgmppl.train.course import Epoch, Fit, State, Totals, Watch
-from dgmppl.train.device import open_device, random_states, restore_random
+from dgmppl.train.device import derived_seed, open_device, random_states, restore_random, seeded
 from dgmppl.train.figures import evaluate_figures
+from dgmppl.train.history import Callbacks, Epoch, FitResult, State, Totals
+from dgmppl.train.players import PlayerState, trainable_groups
 from dgmppl.train.processes import Processes
-from dgmppl.train.sides import Side
 
 Spans = Mapping[str, Span]
 
@@ -36,29 +39,32 @@ def fit(
     settings: TrainSettings,
     report: Callable[[Epoch], None] = lambda epoch: None,
     spans: Spans | None = None,
-) -> Fit:
-    """Fits a model in place, on the device where it is, and leaves it with its best weights; see `Fitting`.
+) -> FitResult:
+    """Fits a model in place, on the device where it is, and leaves it with its best weights; see `Trainer`.
 
     Args:
         train, validation: the tensors `model.data`, each (rows, ...).
         report: called after each epoch.
     """
     rows = [data if not isinstance(data, Sequence) else MemoryExamples(data) for data in (train, validation)]
-    fitting = Fitting(model, rows[0], rows[1], settings, open_device(model.device.type), spans)
-    return fitting.run(Watch(epoch=report))
+    trainer = Trainer(model, rows[0], rows[1], settings, open_device(model.device.type), spans)
+    return trainer.run(Callbacks(on_epoch=report))
 
 
-class Fitting:
-    """A fit in progress, which can be stopped after any step, kept, and gone on with to the same bits.
+class Trainer:
+    """The trainer of a model: a fit that can be stopped after any step, kept, and resumed to the same bits.
 
     Batches are drawn in an order that `settings.seed` fixes; the noise of the losses comes from torch's
-    global generator, which the caller seeds. After each epoch the figure `model.criterion` is averaged over
+    global generators, which the caller seeds. After each epoch the figure `model.criterion` is averaged over
     the validation rows; the weights with its largest value are kept, and `settings.patience` epochs without
     a better one end the fit. A model without a criterion runs all epochs and keeps its last weights. With
     `settings.ema` the averaged weights are the ones that are validated and kept.
 
-    Several processes compute parts of each batch, and so does one process with `settings.accumulate`; the loss and
-    its gradient are those of the whole batch.
+    Several processes share the rows of each batch, and so do the microbatches of `settings.accumulate`; the loss and
+    its gradient are those of the whole batch. Each microbatch has noise of its own, with a seed that follows from
+    `settings.seed`, the step and the microbatch's number among those of all processes. So a loss without noise is the
+    same, up to rounding, however many share the batch. A loss with noise is the same in law, and the same up to
+    rounding where as many microbatches share the batch, be it in one process or in several.
 
     Args:
         model: on the device of the data.
@@ -85,14 +91,14 @@ class Fitting:
         self.processes = Processes(fabric)
         self.precision = fabric.strategy.precision
         self.batches = -(-train.count // settings.batch)
-        self.players = [Side(p, settings, self.batches) for p in model.players() if p.parameters]
+        self.players = _player_states(model, settings, self.batches)
         if not self.players:
             raise failures.nothing_to_fit()
         self.chains = [m for m in model.modules() if isinstance(m, Chain) and m.persistent]
-        self.average = Average(model, settings.ema) if settings.ema else None
+        self.average = averaged_model(model, settings.ema) if settings.ema else None
         count = self.processes.count * settings.accumulate
         first = self.processes.rank * settings.accumulate
-        self.parts = [Part(first + k, count) for k in range(settings.accumulate)]
+        self.shards = [Shard(first + k, count) for k in range(settings.accumulate)]
         self.order = torch.Generator().manual_seed(settings.seed)
         self.order_state = self.order.get_state()
         self.epochs: list[Epoch] = []
@@ -104,8 +110,8 @@ class Fitting:
         self.stopped = self._ended()
         self.terms: dict[str, Tensor] = {}
 
-    def run(self, watch: Watch) -> Fit:
-        """Goes on until the fit ends or is interrupted, and leaves the model with its best weights.
+    def run(self, callbacks: Callbacks) -> FitResult:
+        """Trains until the fit ends or is interrupted, and leaves the model with its best weights.
 
         Raises:
             SpecError: when a loss or, throughout, the criterion is not finite; `failures.NotFinite` has the batch.
@@ -118,84 +124,60 @@ class Fitting:
             while not self.stopped:
                 started = time.perf_counter()
                 self.order.set_state(self.order_state)
-                batches = with_next(batches_of(self.train, self.order, self.settings.batch), self._reach())
+                batches = with_next(batches_of(self.train, self.order, self.settings.batch), self._lookahead())
                 for group in islice(batches, self.position, None):
-                    interrupted, due = self._step(group, watch.interrupted(), time.monotonic() - saved >= watch.every)
-                    watch.step(self.position, self.batches, len(self.epochs) + 1)
+                    interrupted, due = self._step(
+                        group, callbacks.should_stop(), time.monotonic() - saved >= callbacks.checkpoint_every
+                    )
+                    callbacks.on_step(self.position, self.batches, len(self.epochs) + 1)
                     if interrupted or due:
                         self.seconds += time.perf_counter() - started
                         started = time.perf_counter()
-                        self._keep(watch)
+                        self._checkpoint(callbacks)
                         saved = time.monotonic()
                     if interrupted:
                         return self._result("interrupted")
                 self.seconds += time.perf_counter() - started
                 self._end_epoch()
-                watch.epoch(self.epochs[-1])
+                callbacks.on_epoch(self.epochs[-1])
             if self.epochs and self.best_epoch == 0:
                 last = self.epochs[-1].validation
                 raise failures.never_finite(self.model.criterion or "", last, self.model, self.validation)
-            self._keep(watch)
+            self._checkpoint(callbacks)
         finally:
             self.model.observer = None
             self.model.check_rows = True
         return self._result(self.stopped)
 
-    def _result(self, stopped: str) -> Fit:
+    def _result(self, stopped: str) -> FitResult:
         if self.best_weights is not None:
             self.model.load_state_dict(self.best_weights)
         self.model.eval()
-        return Fit(tuple(self.epochs), self.steps, self.best_epoch, stopped)
+        return FitResult(tuple(self.epochs), self.steps, self.best_epoch, stopped)
 
-    def _reach(self) -> int:
+    def _lookahead(self) -> int:
         """Batches that a step looks at: where the adversary takes several steps for one of the model's, each is on
         another batch (Goodfellow et al., 2014, Algorithm 1; Arjovsky et al., 2017, Algorithm 1), those that come
         next in the epoch's order.
         """
-        return max(side.steps for side in self.players)
+        return max(p.steps for p in self.players)
 
     def _step(self, group: Sequence[Tensor], interrupted: bool, due: bool) -> tuple[bool, bool]:
         """A step of each player; whether any process wants to end, and whether the first wants to keep the state."""
-        for side in self.players:
-            for index in group[: side.steps]:
-                interrupted, due = self._move(side, index, interrupted, due)
+        for number, player in enumerate(self.players):
+            for k, index in enumerate(group[: player.steps]):
+                noise = (self.steps, number, k)
+                interrupted, due = self._step_player(player, index, noise, interrupted, due)
         self.position += 1
         self.steps += 1
         return interrupted, due
 
-    def _move(self, side: Side, index: Tensor, interrupted: bool, due: bool) -> tuple[bool, bool]:
-        """One step of a player on the rows `index`."""
-        player, total = side.player, len(index)
-        # Only this player's gradients: the other side of a game must not collect any.
-        inputs = player.parameters if len(self.players) > 1 else None
-        value, bad = 0.0, None
-        noise = random_states(self.model.device) if len(self.parts) > 1 else None
-        side.gradient.zero_()
-        for k, part in enumerate(self.parts):
-            own = part.of(total)
-            rows = own.stop - own.start
-            if not rows:
-                continue
-            if k and noise is not None:
-                restore_random(noise, self.model.device)
-            batch = self.train.take(index[own])
-            try:
-                with part_of_batch(part, total), self.precision.forward_context():
-                    loss = player.loss(*batch)
-            except Diverged as error:
-                bad = failures.Bad(player.name, math.nan, batch, why=str(error))
-                break
-            here = loss.item()
-            if not math.isfinite(here):
-                bad = failures.Bad(player.name, here, batch, self.terms, index[own].tolist())
-                break
-            if not loss.requires_grad:
-                raise failures.nothing_to_fit()
-            # The mean over the batch is that of its parts, each with its share.
-            share = rows / total
-            self.precision.backward(loss if share == 1 else loss * share, None, inputs=inputs)
-            value += here * share
-            self._count_terms(rows)
+    def _step_player(
+        self, state: PlayerState, index: Tensor, noise: tuple[int, ...], interrupted: bool, due: bool
+    ) -> tuple[bool, bool]:
+        """One step of a player on the rows `index`; `noise` tells the step from all others."""
+        player = state.player
+        value, bad = self._differentiate(state, index, noise)
         if self.processes.count > 1:
             value, found, interrupted, due = self.processes.agree(value, bad is not None, interrupted, due)
             if found is not None:
@@ -204,18 +186,68 @@ class Fitting:
             epoch = len(self.epochs) + 1
             raise failures.not_finite(self.model, bad, self.train, epoch, self.spans, self.finite_weights)
         if self.processes.count > 1:
-            self.processes.add(side.gradient)
+            for gradient in state.gradients:
+                self.processes.add(gradient)
         if self.settings.clip is not None:
-            self.precision.unscale_gradients(side.optimizer)
-            torch.nn.utils.clip_grad_norm_(side.flat, self.settings.clip)
-        self.precision.optimizer_step(side.optimizer)
-        if side.schedule is not None:
-            side.schedule.step()
+            self.precision.unscale_gradients(state.optimizer)
+            torch.nn.utils.clip_grad_norm_(state.moved, self.settings.clip)
+        self.precision.optimizer_step(state.optimizer)
+        if state.schedule is not None:
+            state.schedule.step()
         if self.average is not None and not player.adversary:
-            self.average.update()
-        self.totals.losses[player.name] += value * total
-        self.totals.rows[player.name] += total
+            self.average.update_parameters(self.model)
+        self.totals.losses[player.name] += value * len(index)
+        self.totals.rows[player.name] += len(index)
         return interrupted, due
+
+    def _differentiate(
+        self, state: PlayerState, index: Tensor, noise: tuple[int, ...]
+    ) -> tuple[float, failures.Bad | None]:
+        """The share of this process in the mean loss over the rows `index`, whose gradient is left in the weights;
+        the loss that was not finite, if one was not.
+        """
+        player, total, value = state.player, len(index), 0.0
+        # Only this player's gradients: what another player moves must not collect any.
+        inputs = state.parameters if len(self.players) > 1 else None
+        for gradient in state.gradients:
+            gradient.zero_()
+        for shard in self.shards:
+            own = shard.rows(total)
+            rows = own.stop - own.start
+            if not rows:
+                continue
+            batch = self.train.take(index[own])
+            try:
+                with self._computing(shard, noise), self.precision.forward_context():
+                    loss = player.loss(*batch)
+            except Diverged as error:
+                return value, failures.Bad(player.name, math.nan, batch, why=str(error))
+            here = loss.item()
+            if not math.isfinite(here):
+                return value, failures.Bad(player.name, here, batch, self.terms, index[own].tolist())
+            if not loss.requires_grad:
+                raise failures.nothing_to_fit()
+            # The mean over the batch is that of its shards, each with its share.
+            share = rows / total
+            self.precision.backward(loss if share == 1 else loss * share, None, inputs=inputs)
+            value += here * share
+            self._count_terms(rows)
+        return value, None
+
+    @contextmanager
+    def _computing(self, shard: Shard, noise: tuple[int, ...]) -> Iterator[None]:
+        """The body computes the loss of a shard: with noise of its own, and moving its share of persistent chains."""
+        if shard.count == 1:
+            yield
+            return
+        for chain in self.chains:
+            chain.shard = shard
+        try:
+            with seeded(derived_seed(self.settings.seed, *noise, shard.index), self.model.device):
+                yield
+        finally:
+            for chain in self.chains:
+                chain.shard = Shard()
 
     def _observe(self, terms: dict[str, Tensor]) -> None:
         self.terms = {name: term.detach() for name, term in terms.items()}
@@ -237,23 +269,23 @@ class Fitting:
         if self.processes.count > 1 and totals.terms:
             totals.terms, totals.term_rows = self.processes.add_terms(totals.terms, totals.term_rows)
         losses, terms = totals.means()
-        with self._averaged():
-            validated = {name: e.mean for name, e in evaluate_figures(self.model, self.validation).items()}
-            validated = self.processes.share(validated, 0)
-            criterion = self.model.criterion
-            value = validated[criterion] if criterion else 0.0
-            # NaN compares false: an epoch whose criterion is not finite is never the best.
-            better = criterion is None or self.best < value < math.inf
-            if better:
-                self.best, self.best_epoch = value, number
-                # Without a criterion the last weights are kept, which are there anyway unless they are averaged.
-                kept = criterion is not None or self.average is not None
-                self.best_weights = _copy_weights(self.model) if kept else None
+        evaluated = self._evaluated()
+        validated = {name: e.mean for name, e in evaluate_figures(evaluated, self.validation).items()}
+        validated = self.processes.share(validated, 0)
+        criterion = self.model.criterion
+        value = validated[criterion] if criterion else 0.0
+        # NaN compares false: an epoch whose criterion is not finite is never the best.
+        better = criterion is None or self.best < value < math.inf
+        if better:
+            self.best, self.best_epoch = value, number
+            # Without a criterion the last weights are kept, which are there anyway unless they are averaged.
+            kept = criterion is not None or self.average is not None
+            self.best_weights = _copy_weights(evaluated) if kept else None
         # Unless they are averaged, the best weights so far are the present ones, and never changed in place.
         fresh = self.best_weights if better and self.average is None else None
         self.finite_weights = fresh or _copy_weights(self.model)
         seconds = self.seconds + time.perf_counter() - started
-        rates = {side.player.name: side.rate for side in self.players}
+        rates = {p.player.name: p.rate for p in self.players}
         self.epochs.append(Epoch(number, self.steps, seconds, losses, terms, rates, validated, better))
         self.position, self.seconds, self.totals = 0, 0.0, self._no_totals()
         self.order_state = self.order.get_state()
@@ -266,22 +298,27 @@ class Fitting:
             return "patience"
         return "epochs" if number >= self.settings.epochs else ""
 
-    def _averaged(self) -> AbstractContextManager[None]:
-        return self.average.applied() if self.average is not None else nullcontext()
+    def _evaluated(self) -> GenerativeModel:
+        """The model that is validated: the one with averaged weights where they are averaged."""
+        if self.average is None:
+            return self.model
+        for own, buffer in zip(self.average.module.buffers(), self.model.buffers(), strict=True):
+            own.copy_(buffer)
+        return cast(GenerativeModel, self.average.module)
 
     def _no_totals(self) -> Totals:
-        names = [side.player.name for side in self.players]
+        names = [p.player.name for p in self.players]
         return Totals(dict.fromkeys(names, 0.0), dict.fromkeys(names, 0))
 
-    def _keep(self, watch: Watch) -> None:
+    def _checkpoint(self, callbacks: Callbacks) -> None:
         self.processes.gather_chains(self.chains)
         self.finite_weights = _copy_weights(self.model)
         state = self.state()
         if self.processes.rank == 0:
-            watch.keep(state)
+            callbacks.on_checkpoint(state)
 
     def state(self) -> State:
-        """All that going on depends on, as nested dicts and lists of tensors, numbers and texts.
+        """All that resuming depends on, as nested dicts and lists of tensors, numbers and texts.
 
         The tensors are the fit's own, which moves on: they are to be written down, or copied, at once.
         """
@@ -294,8 +331,8 @@ class Fitting:
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
             "weights": self.model.state_dict(),
-            "average": self.average.state() if self.average else None,
-            "players": {side.player.name: side.state() for side in self.players},
+            "average": dict(self.average.state_dict()) if self.average else None,
+            "players": {p.player.name: p.state() for p in self.players},
             "precision": dict(self.precision.state_dict()),
             "order": self.order_state,
             "losses": self.totals.losses,
@@ -325,9 +362,9 @@ class Fitting:
         self.best_weights = None if best is None else {name: value.to(device) for name, value in best.items()}
         self.model.load_state_dict(state["weights"])
         if self.average is not None:
-            self.average.restore(state["average"])
-        for side in self.players:
-            side.restore(state["players"][side.player.name])
+            self.average.load_state_dict(state["average"])
+        for player in self.players:
+            player.restore(state["players"][player.player.name])
         if state["precision"]:
             self.precision.load_state_dict(state["precision"])
         self.order_state = state["order"]
@@ -338,6 +375,14 @@ class Fitting:
         self.totals = Totals(dict(state["losses"]), dict(state["rows"]), terms, own["term_rows"])
         restore_random(own["random"], device)
         self.finite_weights = _copy_weights(self.model)
+
+
+def _player_states(model: GenerativeModel, settings: TrainSettings, batches: int) -> list[PlayerState]:
+    """The players that have something to move."""
+    players = [player for player in model.players() if trainable_groups(player)]
+    owners = Counter(id(p) for player in players for group in trainable_groups(player) for p in group["params"])
+    shared = {number for number, count in owners.items() if count > 1}
+    return [PlayerState(player, settings, batches, shared) for player in players]
 
 
 def _copy_weights(model: GenerativeModel) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""How a fit is computed: what a user asks for, what `run.json` records, and back."""
+"""Options of computing a fit: what a user asks for, what `run.json` records, and back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dgmppl.train.device import DEVICES, PRECISIONS
 
 
 @dataclass(frozen=True)
-class How:
-    """How a fit is computed. Only half precision changes what comes of it by more than rounding.
+class ComputeOptions:
+    """The devices and the precision of a fit. Only half precision changes what comes of it by more than rounding.
 
     Args:
         device: "auto", "cpu" or "cuda".
@@ -28,20 +28,20 @@ class How:
     compiled: bool = False
 
 
-def how_as_data(how: How, fabric: Fabric) -> dict[str, Any]:
+def compute_as_data(options: ComputeOptions, fabric: Fabric) -> dict[str, Any]:
     """The entries of `run.json`, with the device that it turned out to be."""
     return {
         "device": fabric.device.type,
         "devices": fabric.world_size,
-        "precision": how.precision,
-        "compiled": how.compiled,
+        "precision": options.precision,
+        "compiled": options.compiled,
     }
 
 
-def recorded_how(record: Mapping[str, Any]) -> How:
+def recorded_compute(record: Mapping[str, Any]) -> ComputeOptions:
     """As the run was computed before, where that can be: its record may have been edited, or the device be gone."""
     device, devices, precision = (record.get(name) for name in ("device", "devices", "precision"))
-    return How(
+    return ComputeOptions(
         device if device in DEVICES else "auto",
         devices if type(devices) is int and 0 < devices < 1000 else 1,
         precision if precision in PRECISIONS else "32",

@@ -12,12 +12,12 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.plan.settings import OptimizerSetting, TrainSettings
 from dgmppl.source import Span
 from dgmppl.train.batches import MemoryExamples
-from dgmppl.train.course import Watch
 from dgmppl.train.device import open_device, seeded
-from dgmppl.train.engine import Fitting, fit
 from dgmppl.train.figures import evaluate_figures
+from dgmppl.train.history import Callbacks
 from dgmppl.train.optimizers import OPTIMIZERS, build_optimizer
 from dgmppl.train.progress import describe
+from dgmppl.train.trainer import Trainer, fit
 
 from .models import Gaussian, TinyGan, TinyVae
 
@@ -44,9 +44,9 @@ def run(kind, data, settings, seed=0):
     return model, result
 
 
-def fitting(model, data, settings):
+def trainer(model, data, settings):
     rows = MemoryExamples(data)
-    return Fitting(model, rows, rows, settings, open_device("cpu"))
+    return Trainer(model, rows, rows, settings, open_device("cpu"))
 
 
 def test_finds_the_best_normal():
@@ -154,8 +154,8 @@ def test_clipping_bounds_a_step():
 def test_an_interrupt_keeps_what_there_is():
     told, kept = [], []
     model = Gaussian()
-    watch = Watch(told.append, keep=kept.append, interrupted=lambda: len(told) == 4)
-    result = fitting(model, normal_data(), FAST).run(watch)
+    watch = Callbacks(told.append, on_checkpoint=kept.append, should_stop=lambda: len(told) == 4)
+    result = trainer(model, normal_data(), FAST).run(watch)
     assert result.stopped == "interrupted"
     assert len(result.epochs) == 4
     assert result.steps == 17, "the step in which it was interrupted is completed"

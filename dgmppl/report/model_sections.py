@@ -1,4 +1,4 @@
-"""Sections that run the model: samples, rows given back through their latents, and where the latents lie."""
+"""Sections of a page that run the model: samples, rows given back through their latents, and where the latents lie."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dgmppl.plan.rules.invert import Invert
 from dgmppl.report.charts import legend, scatter
-from dgmppl.report.html import Html, figure, join, tag
-from dgmppl.report.latents import infer, invert, reconstruct
+from dgmppl.report.html import Html, box, captioned, join, narrow, note
+from dgmppl.report.latents import latents_of, rows_back
 from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
 from dgmppl.supports import Type
@@ -29,10 +30,10 @@ _MOST_VALUES = 16
 def samples(report: Report) -> Html | None:
     """Draws from the model; where a category is its condition, some of each."""
     if report.model is None:
-        return tag("p", "There are no weights yet.", class_="note")
-    given, columns, note = _conditions(report)
+        return note("There are no weights yet.")
+    given, columns, said = _conditions(report)
     if given is None:
-        return tag("p", "The model is conditional, and the data that holds its conditions is not there.", class_="note")
+        return note("The model is conditional, and the data that holds its conditions is not there.")
     count = len(next(iter(given.values()))) if given else _count(report)
     drawn = draw(report.model, report.graph, count, given)
     panels = []
@@ -42,11 +43,10 @@ def samples(report: Report) -> Html | None:
         rows = {} if given else report.rows(count)
         like = rows[name] if name in rows and np.isfinite(rows[name]).all() else None
         shown = show(name, values, declared, "samples", columns, like)
-        panels.append(figure(shown, f"{name} : {declared.describe()}, samples"))
+        panels.append(captioned(shown, f"{name} : {declared.describe()}, samples"))
         if like is not None:
-            panels.append(figure(show(name, like, declared, "test rows", beside=values), f"{name}, test rows"))
-    inside = tag("div", *panels, class_="beside") if len(panels) > 1 else _narrow(panels[0])
-    return join([inside, tag("p", note, class_="note") if note else None])
+            panels.append(captioned(show(name, like, declared, "test rows", beside=values), f"{name}, test rows"))
+    return join([_beside(panels), note(said) if said else None])
 
 
 def _count(report: Report) -> int:
@@ -67,8 +67,8 @@ def _conditions(report: Report) -> tuple[dict[str, Array] | None, int | None, st
         values = np.array(support.values(), dtype=np.float32)
         images = any(image_shape(v.type.shape) for v in report.graph.observed)
         what = "Each row of images has" if images else f"Each {_EACH} samples have"
-        note = f"{what} one value of {names[0]}, from {values[0]:g} to {values[-1]:g}."
-        return {names[0]: values.repeat(_EACH)}, _EACH, note
+        said = f"{what} one value of {names[0]}, from {values[0]:g} to {values[-1]:g}."
+        return {names[0]: values.repeat(_EACH)}, _EACH, said
     rows = report.rows(_count(report))
     if not rows:
         return None, None, ""
@@ -85,32 +85,32 @@ def reconstructions(report: Report) -> Html | None:
     if not report.whole(_POINTS).any():
         return None
     with torch.no_grad():
-        found = reconstruct(model, report.graph, report.plan, rows)
+        found = rows_back(model, report.graph, report.plan, rows)
     panels: list[Html] = []
     for name, values in found.items():
         declared = report.graph[name].type
         known, back = rows[name].cpu().numpy(), values.cpu().numpy().astype(np.float32)
         if image_shape(declared.shape):
             for what, shown in (("test rows", known), ("given back", back)):
-                panels.append(figure(show(name, shown, declared, what, _EACH), f"{name}, {what}"))
+                panels.append(captioned(show(name, shown, declared, what, _EACH), f"{name}, {what}"))
         elif declared.support.numeric:
             panels.append(_against(name, known, back, declared))
     if not panels:
         return None
-    note = "Each row goes through the means of its latents to the mean of p; where there is no mean, through a draw."
-    note += " Other variables of the row are as they are." if len(rows) > 1 else ""
-    return join([tag("div", *panels, class_="beside"), tag("p", note, class_="note")])
+    said = "Each row goes through the means of its latents to the mean of p; where there is no mean, through a draw."
+    said += " Other variables of the row are as they are." if len(rows) > 1 else ""
+    return join([box("beside", panels), note(said)])
 
 
 def _against(name: str, known: Array, back: Array, declared: Type) -> Html:
     if declared.shape == (2,):
         groups: Mapping[str, Array] = {"test rows": known, "given back": back}
         chart = scatter(groups, f"{len(known)} test rows of {name}, and what is given back")
-        return _narrow(figure(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
+        return narrow(captioned(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
     every = np.stack([known.reshape(-1), back.reshape(-1)], axis=1)
     chosen = every[np.linspace(0, len(every) - 1, min(len(every), _POINTS)).astype(int)]
     chart = scatter({name: chosen}, f"values of {name} against what is given back")
-    return _narrow(figure(chart, f"{name} : {declared.describe()}. Across: the value; up: what is given back."))
+    return narrow(captioned(chart, f"{name} : {declared.describe()}. Across: the value; up: what is given back."))
 
 
 def latent_map(report: Report) -> Html | None:
@@ -121,9 +121,8 @@ def latent_map(report: Report) -> Html | None:
     if not report.whole(_POINTS).any():
         return None
     with torch.no_grad():
-        drawn = infer(report.model, report.graph, report.plan, rows)
-        inverted = invert(report.model, report.graph, report.plan, rows)
-    found = {**drawn, **inverted}
+        found = latents_of(report.model, report.graph, report.plan, rows)
+    inverted = {step.variable for step in report.plan.steps if isinstance(step, Invert)}
     if not found:
         return None
     labels = report.labels(_POINTS)
@@ -132,31 +131,34 @@ def latent_map(report: Report) -> Html | None:
         points, how = plane(values.cpu().numpy().reshape(len(values), -1))
         of, classes = labels or ("", None)
         alt = f"{len(points)} test rows in the space of {name}{f', coloured by {of}' if of else ''}"
-        what = "the mean under q" if name in drawn else "the data, inverted"
+        what = "the data, inverted" if name in inverted else "the mean under q"
         shown = show_groups(points, classes, of, alt)
-        panels.append(figure(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
-    inside = tag("div", *panels, class_="beside") if len(panels) > 1 else _narrow(panels[0])
+        panels.append(captioned(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
     more = f"{len(found) - _MOST_MAPS} further latents are not shown." if len(found) > _MOST_MAPS else None
-    return join([inside, tag("p", more, class_="note") if more else None])
+    return join([_beside(panels), note(more) if more else None])
 
 
 def plane(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:
     """Points (n, 2) for rows (n, d), and how they were made: two as they are, more by their principal components."""
+    values = np.asarray(values, dtype=np.float64)  # squares of large numbers in single precision are infinite
     if values.shape[1] == 2:
         return values, ""
     if values.shape[1] == 1:
-        spread = np.random.default_rng(0).uniform(-0.5, 0.5, len(values)) * (values.std() or 1.0)
+        found = values[np.isfinite(values)]
+        spread = np.random.default_rng(0).uniform(-0.5, 0.5, len(values)) * ((found.std() if found.size else 0) or 1.0)
         return np.stack([values[:, 0], spread], axis=1), "; up and down means nothing"
     finite = np.isfinite(values).all(axis=1)
-    if finite.sum() < 2:
-        return np.full((len(values), 2), np.nan), ""
+    if finite.sum() < 2 or not np.ptp(values[finite], axis=0).any():
+        # There are no components of a single point.
+        return values[:, :2], "; the first two of its numbers"
     from sklearn.decomposition import PCA
 
     analysis = PCA(2, random_state=0).fit(values[finite])
-    points = analysis.transform(np.where(finite[:, None], values, np.nan_to_num(values)))
+    points = np.full((len(values), 2), np.nan)
+    points[finite] = analysis.transform(values[finite])
     share = float(np.nan_to_num(analysis.explained_variance_ratio_.sum()))
     return points, f"; the first two principal components, with {share:.0%} of the variance"
 
 
-def _narrow(inside: Html) -> Html:
-    return tag("div", inside, style="max-width: 34rem")
+def _beside(panels: list[Html]) -> Html:
+    return box("beside", panels) if len(panels) > 1 else narrow(panels[0])

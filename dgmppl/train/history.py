@@ -1,4 +1,4 @@
-"""The course of a fit: what its epochs came to, how it ended, and who looks on."""
+"""The history of a fit: its epochs and how it ended; and the callbacks of a trainer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to.
+    """The results of an epoch.
 
     Losses, of each player, and terms of the objective are means over the rows that were stepped on, in nats where
     they are likelihoods; rates are the learning rates of its last step; `validation` has the figures on the
@@ -32,8 +32,8 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How a fit went. `best_epoch` is the epoch whose weights the model now has; 0: the initial ones.
+class FitResult:
+    """The history and the end of a fit. `best_epoch` is the epoch whose weights the model now has; 0: the initial ones.
 
     `stopped` is "epochs" (all were run), "patience" or "interrupted".
     """
@@ -45,22 +45,22 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Who looks on while a model is fitted, and may end it.
+class Callbacks:
+    """Callbacks of a trainer.
 
     Args:
-        epoch: called after each epoch.
-        step: called after each step with its number in the epoch, how many the epoch has, and the epoch's number.
-        keep: takes the state of the fit, to be given to `Fitting.restore`; called every `every` seconds, when the
-            fit is interrupted, and when it ends.
-        interrupted: asked after each step whether to end.
+        on_epoch: called after each epoch.
+        on_step: called after each step with its number in the epoch, how many the epoch has, and the epoch's number.
+        on_checkpoint: takes the state of the fit, to be given to `Trainer.restore`; called every
+            `checkpoint_every` seconds, when the fit is interrupted, and when it ends.
+        should_stop: asked after each step whether to end.
     """
 
-    epoch: Callable[[Epoch], None] = lambda epoch: None
-    step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
-    keep: Callable[[State], None] = lambda state: None
-    every: float = math.inf
-    interrupted: Callable[[], bool] = lambda: False
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    on_step: Callable[[int, int, int], None] = lambda step, steps, epoch: None
+    on_checkpoint: Callable[[State], None] = lambda state: None
+    checkpoint_every: float = math.inf
+    should_stop: Callable[[], bool] = lambda: False
 
 
 @dataclass

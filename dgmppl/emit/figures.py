@@ -1,0 +1,147 @@
+"""What a model reports of each row: one function a kind of figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dgmppl.catalogue.figures import Figure
+from dgmppl.emit.cases import batch_size, mean_source, some_source, values_source
+from dgmppl.emit.densities import factor_reads
+from dgmppl.emit.methods import factor_source
+from dgmppl.emit.steps import needed_steps, write_steps
+from dgmppl.emit.writer import Writer
+from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.graph.rows import factor_has_rows
+from dgmppl.plan.nodes import Plan
+from dgmppl.plan.sampler import FreeEnergy
+from dgmppl.supports import number_text
+
+
+@dataclass
+class _Place:
+    """Where figures are written: what they read of the data's side, and the statements before they are returned."""
+
+    writer: Writer
+    graph: Graph
+    plan: Plan
+    reads: list[str] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
+
+    @property
+    def given(self) -> str:
+        return ", ".join(v.ident for v in self.graph.data)
+
+
+def write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
+    """`figures`, where the base class's sum of the terms is not all there is to report."""
+    if not plan.figures or (plan.figures[0].kind in _SUMS and not plan.samplers and len(plan.figures) == 1):
+        return
+    place = _Place(writer, graph, plan)
+    entries = [(f, _WRITE[f.kind](place, f)) for f in plan.figures]
+    errors = any(f.kind == "error" and graph[f.variables[0]].role == "partial" for f, _ in entries)
+    arguments = "".join(f", {v.ident}: Tensor" for v in graph.data)
+    with writer.method(
+        f"figures(self{arguments}) -> dict[str, Tensor]",
+        "What is reported of each example, shape (n,); log-probabilities in nats."
+        + (" An error is of the rows that have the value." if errors else ""),
+    ):
+        needed = needed_steps(plan.steps, place.reads)
+        sums = [s for s in needed if s.repeats]
+        write_steps(writer, graph, plan, needed, place.reads)
+        for statement in place.statements:
+            writer.line(statement)
+        with writer.block("return {"):
+            for figure, source in entries:
+                if source is None:
+                    writer.line(f"**super().figures({place.given}),")
+                else:
+                    writer.line(f'"{figure.name}": {mean_source(source, graph, sums)},')
+        writer.line("}")
+
+
+def _energy(place: _Place) -> FreeEnergy | None:
+    return place.plan.samplers[0].form if place.plan.samplers else None
+
+
+def _sum_of_terms(place: _Place, figure: Figure) -> str | None:
+    """None: the base class adds the terms up. An energy's likelihood needs its normaliser."""
+    energy, graph = _energy(place), place.graph
+    if energy is None:
+        return None
+    state = ", ".join(graph[n].ident for n in energy.state)
+    summed = graph[energy.enumerated] if energy.enumerated is not None else None
+    if summed is not None and summed.role == "observed":
+        members = graph.energy.arguments if graph.energy is not None else ()
+        return f"-self.energy({', '.join(graph[n].ident for n in members)}) - self.log_partition()"
+    known = f" + {_log_prob_seen(place, summed)}" if summed is not None and summed.role == "partial" else ""
+    return f"-self.free_energy({state}){known} - self.log_partition()"
+
+
+def _importance_weighted(place: _Place, figure: Figure) -> str:
+    return f"{place.writer.use('importance_bound')}(self.terms, {place.plan.fitted.samples}, {place.given})"
+
+
+def _conditional(place: _Place, figure: Figure) -> str:
+    """log p of the energy's variable that is summed value by value."""
+    variable = place.graph[figure.variables[0]]
+    density = _summed_density(place, variable)
+    if variable.role == "partial":
+        return f"{place.writer.use('rows_seen')}({_log_prob_seen(place, variable)}, {variable.ident})"
+    return f"{density}.log_prob({variable.ident})"
+
+
+def _error(place: _Place, figure: Figure) -> str:
+    """By the variable's q, by its p where it has none, or by the energy."""
+    writer, graph = place.writer, place.graph
+    v = graph[figure.variables[0]]
+    factor = graph.factor("q", v.name) or graph.factor("p", v.name)
+    if factor is None:
+        density = _summed_density(place, v)
+    else:
+        inputs = factor_reads(graph, factor)
+        place.reads += inputs
+        density = factor_source(graph, factor) + (
+            "" if factor_has_rows(graph, factor) else f".expand(({batch_size(graph)},))"
+        )
+    if v.role == "partial":
+        return f"{writer.use('errors_seen')}({density}, {values_source(v)}, {v.ident})"
+    low = number_text(v.type.support.low or 0.0)
+    return f"({density}.logits.argmax(-1){f' + {low}' if low != '0' else ''} != {v.ident}).float()"
+
+
+def _pseudo_likelihood(place: _Place, figure: Figure) -> str:
+    call = place.writer.use("pseudo_log_likelihood")
+    return f"{call}(self.free_energy, {place.graph[figure.variables[0]].ident})"
+
+
+def _summed_density(place: _Place, variable: Variable) -> str:
+    """The name of an energy's p of the variable that is summed value by value, which is computed once."""
+    energy, graph = _energy(place), place.graph
+    assert energy is not None
+    state = ", ".join(graph[n].ident for n in energy.state)
+    name = graph.local(f"p_{variable.ident}")
+    statement = f"{name} = self.p_{variable.ident}({state})"
+    if statement not in place.statements:
+        place.statements.append(statement)
+        if any(graph[n].role != "observed" for n in energy.state):
+            place.reads += [*energy.state, variable.name]
+    return name
+
+
+def _log_prob_seen(place: _Place, variable: Variable) -> str:
+    density = _summed_density(place, variable)
+    return f"{place.writer.use('log_prob_seen')}({density}, {variable.ident}, {some_source(variable)})"
+
+
+_SUMS = ("elbo", "log_prob")
+"""Kinds that are the sum of the terms where there is no energy."""
+
+_WRITE: dict[str, Callable[[_Place, Figure], str | None]] = {
+    "elbo": _sum_of_terms,
+    "log_prob": _sum_of_terms,
+    "iwae": _importance_weighted,
+    "conditional": _conditional,
+    "error": _error,
+    "pseudo_likelihood": _pseudo_likelihood,
+}

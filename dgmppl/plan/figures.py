@@ -1,0 +1,134 @@
+"""The figures that a plan's structure gives: what can be said of how good a fit is, and which of it chooses the epoch.
+
+The emitted class has one method for them; what each means is in its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dgmppl.catalogue import figures as catalogue
+from dgmppl.catalogue.figures import Figure
+from dgmppl.graph.inverse import MAX_CASES, joint_values
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.values import variables
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.sampler import FreeEnergy
+from dgmppl.plan.state import Elimination
+
+
+def choose_figures(state: Elimination, kind: str, samples: int) -> tuple[Figure, ...]:
+    """The figures of each row, the one that chooses the epoch first if there is one.
+
+    Args:
+        kind: of the bound or likelihood that the objective's terms add up to, "" where they are none.
+        samples: how many draws of each row are weighed; 1 where the terms are averaged instead.
+    """
+    whole = quantity(state)
+    summed = state.summed()
+    drawn = [q.head for q in state.posteriors() if q.head not in summed]
+    found: tuple[Figure, ...] = ()
+    if state.sampler is not None:
+        found = _of_energy(state.graph, state.sampler.form, kind, whole)
+    elif kind == "elbo" and samples > 1:
+        found = (catalogue.importance_weighted(samples, whole, drawn),)
+    elif kind == "elbo":
+        noise = any(isinstance(s, Dequantise) for s in state.steps)
+        how = [catalogue.draws_text(1, [*drawn, *(["the noise"] if noise else [])])] if drawn or noise else []
+        how += [f"a sum over the values of {name}" for name in sorted(summed)]
+        found = (catalogue.elbo(whole, ", ".join(how), drawn),)
+    elif kind == "log_prob":
+        found = (catalogue.log_prob(whole),)
+    return (*found, *_errors(state))
+
+
+def criterion_of(figures: Sequence[Figure]) -> str | None:
+    """The name of the figure that says which epoch was best; None where only errors, or nothing, can be compared."""
+    return next((f.name for f in figures if f.kind != "error"), None)
+
+
+def likelihood_of(plan: Plan) -> Figure | None:
+    """The figure that is the data's log-likelihood or bounds it from below; None where there is none."""
+    return next((f for f in plan.figures if f.is_likelihood), None)
+
+
+def bits_of(graph: Graph, plan: Plan) -> Figure | None:
+    """The plan's likelihood in bits per dimension; None where it has none, or some of the data is continuous."""
+    known = likelihood_of(plan)
+    return None if known is None or dimensions(graph) is None else catalogue.bits_per_dimension(known)
+
+
+def all_figures(graph: Graph, plan: Plan) -> dict[str, Figure]:
+    """Every figure that runs of a plan can be compared by, by name: those of rows, in bits, and those of samples."""
+    bits = bits_of(graph, plan)
+    found = (*plan.figures, *([bits] if bits else []), *catalogue.SAMPLE_FIGURES.values())
+    return {f.name: f for f in found}
+
+
+def dimensions(graph: Graph) -> int | None:
+    """How many discrete numbers the model gives a probability; None where some of them are continuous.
+
+    The density of continuous data has no bits: it changes with the units of measurement. Where some variables are
+    seen in some rows only, the number differs from row to row.
+    """
+    modelled = [v.type for v in graph.observed if v.name not in graph.conditions]
+    if graph.partial or not modelled or not all(t.support.discrete for t in modelled):
+        return None
+    return sum(t.elements for t in modelled)
+
+
+def quantity(state: Elimination) -> str:
+    """What the density of the data is: "log p(x | y)"; what a game generates has none, but others may depend on it."""
+    graph, implicit = state.graph, [d.variable for d in state.implicit]
+    seen = ", ".join(v.name for v in graph.data if v.name not in (*graph.conditions, *implicit))
+    read = [v for v in implicit if any(f.side == "p" and v in graph.roots(f.parents) for f in graph.factors)]
+    given = ", ".join((*graph.conditions, *read))
+    target = f"log p({seen}{' | ' + given if given else ''})"
+    if graph.partial:
+        names = ", ".join(v.name for v in graph.partial)
+        target += f" without {names} where {'it is' if len(graph.partial) == 1 else 'they are'} missing"
+    return target
+
+
+def _of_energy(graph: Graph, energy: FreeEnergy, kind: str, whole: str) -> tuple[Figure, ...]:
+    found: list[Figure] = []
+    # A latent that is summed has no value in any row that could be right or wrong.
+    if energy.enumerated is not None and graph[energy.enumerated].role != "latent":
+        found += [catalogue.conditional(energy.enumerated, energy.state), catalogue.error(energy.enumerated)]
+    if kind == "log_prob":
+        found.append(catalogue.log_prob(whole))
+    if energy.pseudo is not None:
+        found.append(catalogue.pseudo_likelihood(energy.pseudo))
+    return tuple(found)
+
+
+def _errors(state: Elimination) -> list[Figure]:
+    """How often a partial variable of few values is predicted wrongly where it is seen: by its q, or by its p where
+    it has none. One of the energy is scored there."""
+    graph = state.graph
+    found: list[Figure] = []
+    for v in graph.partial:
+        factor = graph.factor("q", v.name) or graph.factor("p", v.name)
+        if factor is None or joint_values(v) > MAX_CASES:
+            continue
+        if not _under_a_sum(graph, state.steps, factor.parents):
+            found.append(catalogue.error(v.name, named=len(graph.partial) > 1))
+    return found
+
+
+def _under_a_sum(graph: Graph, steps: Iterable[Step], names: Iterable[str]) -> bool:
+    """Whether some of these variables, or what they are computed from, has several values a row."""
+    made = {step.variable: step for step in steps}
+    pending, seen = list(names), set[str]()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in made and made[name].repeats:
+            return True
+        factor, definition = graph.factor("q", name), graph.definition(name)
+        pending += factor.parents if factor is not None and name in made and graph[name].role != "observed" else ()
+        pending += variables(definition.value) if definition is not None else ()
+    return False

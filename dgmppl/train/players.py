@@ -1,0 +1,100 @@
+"""A player of a fit with what moves its weights: an optimiser and a schedule of its learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from dgmppl.catalogue.training import ELEMENTWISE
+from dgmppl.plan.settings import TrainSettings
+from dgmppl.runtime import Player
+from dgmppl.train.flat import can_flatten, flatten
+from dgmppl.train.history import State
+from dgmppl.train.optimizers import build_optimizer
+from dgmppl.train.schedules import build_schedule
+
+
+class PlayerState:
+    """A player with its optimiser and schedule.
+
+    A gradient stays where it is: it is set to zero between steps, never to None, so a weight that a loss does not
+    depend on has the gradient 0. Where weights are few and the optimiser is elementwise, each group of them is moved
+    as one vector, which changes nothing but the time that it takes.
+
+    Args:
+        player: its parameters may be groups with options of their own, as torch's optimisers take them. Frozen ones
+            (`requires_grad` is False) are left alone, and one that is named twice is moved once.
+        batches: steps an epoch.
+        shared: ids of parameters that other players move too; they stay apart, since one memory cannot be in two
+            vectors.
+    """
+
+    def __init__(
+        self, player: Player, settings: TrainSettings, batches: int, shared: Collection[int] = frozenset()
+    ) -> None:
+        self.player = player
+        adversary = player.adversary
+        setting = (settings.adversary_optimizer if adversary else None) or settings.optimizer
+        self.steps = settings.adversary_steps if adversary else 1
+        groups = trainable_groups(player)
+        self.parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
+        flat = setting.name in ELEMENTWISE and not any(id(p) in shared for p in self.parameters)
+        if flat and all(can_flatten(group["params"]) for group in groups):
+            groups = [{**group, "params": [flatten(group["params"])]} for group in groups]
+        else:
+            for p in self.parameters:
+                p.grad = torch.zeros_like(p)
+        self.optimizer = build_optimizer(setting, groups)
+        self.schedule: LambdaLR | None = build_schedule(self.optimizer, settings, batches * self.steps)
+
+    @property
+    def moved(self) -> list[nn.Parameter]:
+        """What the optimiser moves: the weights, or the vectors that they are in."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The gradients of what the optimiser moves."""
+        return [p.grad for p in self.moved if p.grad is not None]
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step; before the first, that of the first."""
+        if self.schedule is None:
+            return float(self.optimizer.param_groups[0]["lr"])
+        # The schedule is at the step that comes next.
+        return float(self.schedule.base_lrs[0] * self.schedule.lr_lambdas[0](max(0, self.schedule.last_epoch - 1)))
+
+    def state(self) -> State:
+        schedule = None if self.schedule is None else self.schedule.last_epoch
+        return {"optimizer": self.optimizer.state_dict(), "schedule": schedule}
+
+    def restore(self, state: State) -> None:
+        groups = self.optimizer.state_dict()["param_groups"]
+        for group, saved in zip(groups, state["optimizer"]["param_groups"], strict=True):
+            group["lr"] = saved["lr"]
+        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
+        if self.schedule is not None:
+            self.schedule.last_epoch = state["schedule"]
+            self.schedule._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+
+def trainable_groups(player: Player) -> list[dict[str, Any]]:
+    """The groups of a player's weights that an optimiser is to move: each weight once, and none that is frozen."""
+    given: list[Any] = list(player.parameters)
+    groups = given if given and isinstance(given[0], dict) else [{"params": given}]
+    seen: set[int] = set()
+    found = []
+    for group in groups:
+        own = []
+        for p in group["params"]:
+            if p.requires_grad and id(p) not in seen:
+                seen.add(id(p))
+                own.append(p)
+        if own:
+            found.append({**group, "params": own})
+    return found

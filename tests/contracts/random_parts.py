@@ -1,0 +1,457 @@
+"""Right-hand sides of random specs: values, distributions and bijections, a function for each construct.
+
+A construct enters the generator by one function in one of the tables here (or in `random_specs`): `NETWORKS`, `VALUES`,
+`FLOWS`, `DENSITIES`, `POSTERIORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A variable of a random spec: its name, its support and shape as they are written, and its role."""
+
+    name: str
+    support: str
+    shape: tuple[int, ...] = ()
+    role: str = "latent"
+
+    @property
+    def type(self) -> str:
+        return self.support + (f"[{', '.join(map(str, self.shape))}]" if self.shape else "")
+
+    @property
+    def vector(self) -> bool:
+        return len(self.shape) == 1
+
+    @property
+    def real(self) -> bool:
+        return self.support == "real"
+
+
+class Draft:
+    """A spec while it is written: statements so far, and what has a name in it."""
+
+    def __init__(self, number: int) -> None:
+        self.random = Random(number)
+        self.statements: list[str] = []
+        self.shared: dict[tuple[object, ...], str] = {}
+        self.counts: dict[str, int] = {}
+        self.causes: list[Unit] = []  # what the likelihood reads beside its latents
+        self.data: list[Unit] = []  # observed and partial variables that a factor models
+        self.drawn: list[Unit] = []  # latents with a density, those nearest to the data first
+        self.settings: list[str] = []
+
+    def choose(self, options: Sequence[T]) -> T:
+        return self.random.choice(options)
+
+    def often(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def say(self, statement: str) -> None:
+        self.statements.append(statement)
+
+    def name(self, stem: str) -> str:
+        """A name that is not taken: `W`, `W2`, `W3`."""
+        self.counts[stem] = self.counts.get(stem, 0) + 1
+        return stem if self.counts[stem] == 1 else f"{stem}{self.counts[stem]}"
+
+    def unit(self, stem: str, support: str, shape: tuple[int, ...] = (), role: str = "latent") -> Unit:
+        """Declares a variable."""
+        found = Unit(self.name(stem), support, shape, role)
+        source = "" if role == "latent" else f' from "rows.npz".{found.name}'
+        self.say(f"{role} {found.name} : {found.type}{source}")
+        return found
+
+    def param(self, *shape: int) -> str:
+        name = self.name("w")
+        self.say(f"param {name} : real" + (f"[{', '.join(map(str, shape))}]" if shape else "") + " = normal(0.5)")
+        return name
+
+    def head(self, side: str, head: str, given: Sequence[str]) -> str:
+        return f"{side}({head} | {', '.join(given)})" if given else f"{side}({head})"
+
+
+def names(units: Sequence[Unit]) -> str:
+    return ", ".join(u.name for u in units)
+
+
+# --- networks applied to variables ---------------------------------------------------------------
+
+
+def _perceptron(d: Draft, of: Sequence[Unit]) -> str:
+    return f"mlp[{d.choose(('4', '5, 4', '4, activation = tanh'))}]({names(of)})"
+
+
+def _linear(d: Draft, of: Sequence[Unit]) -> str:
+    return f"linear({names(of)})"
+
+
+def _typed_feature(d: Draft, of: Sequence[Unit]) -> str:
+    feature = d.name("r")
+    d.say(f"let {feature} : real[{d.choose((2, 3))}] = {_perceptron(d, of)}")
+    return d.choose((f"linear({feature})", f"mlp[4]({feature})"))
+
+
+def _feature_of_a_feature(d: Draft, of: Sequence[Unit]) -> str:
+    first, second = d.name("r"), d.name("r")
+    d.say(f"let {first} : real[3] = {_perceptron(d, of)}")
+    d.say(f"let {second} : real[2] = mlp[3]({first}, {of[0].name})")
+    return f"linear({second})"
+
+
+def _untyped_feature(d: Draft, of: Sequence[Unit]) -> str:
+    reals = [u for u in of if u.real]
+    if not reals:
+        return _perceptron(d, of)
+    feature, rest = d.name("r"), [u.name for u in of if u is not reals[0]]
+    d.say(f"let {feature} = {d.choose(('tanh', 'sin', 'softplus'))}({reals[0].name}) * 2 - 1")
+    return f"mlp[4]({', '.join([feature, *rest])})"
+
+
+def _beside_a_learned_feature(d: Draft, of: Sequence[Unit]) -> str:
+    """A feature of parameters only, which has no rows."""
+    held, feature = d.param(2), d.name("r")
+    d.say(f"let {feature} : real[2] = softplus({held})")
+    return f"mlp[4]({names(of)}, {feature})"
+
+
+NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
+    _perceptron,
+    _perceptron,
+    _perceptron,
+    _linear,
+    _typed_feature,
+    _feature_of_a_feature,
+    _untyped_feature,
+    _beside_a_learned_feature,
+)
+
+
+def network(d: Draft, of: Sequence[Unit]) -> str:
+    """A network that reads all of these."""
+    return d.choose(NETWORKS)(d, of)
+
+
+def shared_network(d: Draft, head: Unit, of: Sequence[Unit], family: str) -> str:
+    """A network by name; the same name where sizes on both sides are the same."""
+    key = ("net", head.type, family, tuple(u.type for u in of))
+    if key not in d.shared:
+        d.shared[key] = d.name("m")
+        d.say(f"net {d.shared[key]} = mlp[4]")
+    return f"{d.shared[key]}({names(of)})"
+
+
+# --- values in the place of a location -----------------------------------------------------------
+
+
+def _affine_map(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
+    """`W @ z + b` over all parents that are real vectors, for a vector."""
+    if not head.vector or not all(u.real and u.vector for u in of):
+        return None
+    parts = [f"{d.param(*head.shape, *u.shape)} @ {u.name}" for u in of]
+    return " + ".join([*parts, d.param(*head.shape)])
+
+
+def _elementwise(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
+    if not all(u.real and u.shape in (head.shape, ()) for u in of):
+        return None
+    return " + ".join(f"{d.choose(('0.5', '2', d.param()))} * tanh({u.name})" for u in of)
+
+
+def _elements(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
+    """Elements by number and by category, for a single number."""
+    if head.shape:
+        return None
+    parts = []
+    for u in of:
+        if u.vector and (u.real or u.support == "binary"):
+            parts.append(f"{d.param()} * {u.name}[{u.shape[0] - 1}]")
+        elif u.support.startswith("categorical") and not u.shape:
+            parts.append(f"{d.param(3)}[{u.name}]")
+        else:
+            return None
+    return " + ".join(parts)
+
+
+def _index_sum(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
+    """A sum over indices, for a single number."""
+    if head.shape or not all(u.real and u.vector for u in of):
+        return None
+    parts = [f"sum(i, j: {d.param(u.shape[0], u.shape[0])}[i, j] * {u.name}[i] * {u.name}[j])" for u in of]
+    return " + ".join(parts)
+
+
+VALUES: tuple[Callable[[Draft, Unit, Sequence[Unit]], str | None], ...] = (
+    _affine_map,
+    _elementwise,
+    _elements,
+    _index_sum,
+)
+
+
+def value(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
+    """A real value in the shape of `head` that reads all of these: arithmetic where it can be, else a network."""
+    found = d.choose(VALUES)(d, head, of) if of and d.often(0.5) else None
+    return found or (network(d, of) if of else "param")
+
+
+# --- bijections ----------------------------------------------------------------------------------
+
+
+def _couplings(d: Draft, of: Sequence[Unit]) -> str:
+    given = f"({names(of)})" if of else ""
+    mixing = d.choose(("reverse", "permute[seed = 1]", "reverse"))
+    return f"{d.choose((2, 3))} * (coupling[mlp[4]]{given} >> {mixing})"
+
+
+def _couplings_apart(d: Draft, of: Sequence[Unit]) -> str:
+    given = f"({names(of)})" if of else ""
+    return f"2 * (coupling[scale = mlp[4, out = tanh], shift = mlp[4]]{given} >> reverse)"
+
+
+def _couplings_of_two_contexts(d: Draft, of: Sequence[Unit]) -> str:
+    if len(of) < 2:
+        return _couplings(d, of)
+    first, second = f"({of[0].name})", f"({names(of[1:])})"
+    return f"2 * (coupling[mlp[4]]{first} >> reverse >> coupling[mlp[4]]{second} >> reverse)"
+
+
+def _nested_repeats(d: Draft, of: Sequence[Unit]) -> str:
+    given = f"({names(of)})" if of else ""
+    return f"2 * (2 * (coupling[shift = mlp[4]]{given} >> reverse) >> affine)"
+
+
+def _affine(d: Draft, of: Sequence[Unit]) -> str:
+    return f"affine({network(d, of)})" if of else "affine >> coupling[mlp[4]] >> reverse"
+
+
+def _reflections(d: Draft, of: Sequence[Unit]) -> str:
+    return f"affine >> 2 * householder({_perceptron(d, of)})" if of else "affine >> 2 * householder"
+
+
+def _shared_coupling_network(d: Draft, of: Sequence[Unit]) -> str:
+    if of:
+        return _couplings(d, of)
+    name = d.name("m")
+    d.say(f"net {name} = mlp[4]")
+    return f"2 * (coupling[{name}] >> reverse)"
+
+
+FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
+    _couplings,
+    _couplings,
+    _couplings_apart,
+    _couplings_of_two_contexts,
+    _nested_repeats,
+    _affine,
+    _reflections,
+    _shared_coupling_network,
+)
+
+
+def flow(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
+    """A bijection of real vectors conditioned on all of these, in line or by name; a name may be used twice."""
+    if head.shape == (1,) or not head.vector:
+        return f"affine({network(d, of)})" if of else "affine"
+    key = ("flow", head.shape, tuple(u.name for u in of))
+    if key in d.shared and d.often(0.5):
+        return d.shared[key]
+    text = d.choose(FLOWS)(d, of)
+    if d.often(0.4):
+        d.shared[key] = d.name("f")
+        d.say(f"flow {d.shared[key]} = {text}")
+        return d.choose((d.shared[key], f"{d.shared[key]} >> affine"))
+    return text
+
+
+# --- distributions -------------------------------------------------------------------------------
+
+Right = tuple[str, bool]
+"""The text of a right-hand side, and whether it is autoregressive."""
+
+LOCATED = ("Normal", "Laplace", "Logistic")
+ONTO = {
+    "positive": ("exp", "softplus"),
+    "unit": ("sigmoid",),
+    "interval(-1, 1)": ("tanh",),
+}
+"""The support of counts, where it has a name of its own."""
+
+FAMILIES = {
+    "positive": ("Gamma", "LogNormal", "Exponential"),
+    "unit": ("Beta",),
+    "binary": ("Bernoulli", "Bernoulli", "Categorical"),
+    "integer": ("DiscretizedLogistic",),
+    "natural": ("Poisson", "Geometric", "NegativeBinomial"),
+    "simplex": ("Dirichlet",),
+}
+
+
+def _families(head: Unit) -> tuple[str, ...]:
+    if head.real:
+        # Networks make nothing finite of a latent as large as a Cauchy's draws may be.
+        return (*LOCATED, "Cauchy") if head.role == "observed" else LOCATED
+    return FAMILIES.get(head.support, ("Categorical",))
+
+
+def _learned(family: str) -> str:
+    return f"{family}(param)"
+
+
+def _plain(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """A family of the support, all of its parameters by one network or one `param`."""
+    if head.support.startswith("interval"):
+        return None
+    family = d.choose(_families(head))
+    if not of:
+        fixed = {"Normal": "Normal(0, 1)", "Gamma": "Gamma(2, 1)", "Beta": "Beta(2, 2)", "Dirichlet": "Dirichlet(1.5)"}
+        return d.choose((_learned(family), fixed.get(family, _learned(family)))), False
+    return f"{family}({network(d, of)})", False
+
+
+def _shared(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    if not of or head.support.startswith("interval"):
+        return None
+    family = _families(head)[0]
+    return f"{family}({shared_network(d, head, of, family)})", False
+
+
+def _located(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """Location and scale apart, each by another kind of value."""
+    if not head.real:
+        return None
+    family, loc = d.choose(_families(head)), value(d, head, of)
+    scale = d.choose(("0.5", "param", f"exp({_perceptron(d, of)})" if of else "param"))
+    if d.often(0.2):
+        return f"StudentT(df = 5, loc = {loc}, scale = {scale})", False
+    return d.choose((f"{family}({loc}, {scale})", f"{family}(scale = {scale}, loc = {loc})")), False
+
+
+def _rate_by_arithmetic(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    if head.support not in ("natural", "positive") or not of:
+        return None
+    found = _affine_map(d, head, of)
+    family = "Poisson" if head.support == "natural" else "Exponential"
+    return (f"{family}(exp({found}))", False) if found else None
+
+
+def _mixture(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    if head.role != "observed" and head.support not in ("real", "positive", "unit"):
+        return None
+    inner = _plain(d, head, of) if of else (_learned(d.choose(_families(head))), False)
+    if inner is None:
+        return None
+    weights = d.choose(("", "", ", weights = " + (_perceptron(d, of) if of else "param")))
+    return f"mixture[{d.choose((2, 3))}{weights}]({inner[0]})", False
+
+
+def _grid(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    if not head.real:
+        return None
+    point = d.name("g")
+    return f"mixture[{point} in grid(2, 2)](Normal(mlp[4]({', '.join([point, *(u.name for u in of)])})))", False
+
+
+def _mixture_of_flows(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    if not head.real or not head.vector:
+        return None
+    inner = f"Normal({_perceptron(d, of)})" if of else "Normal(param)"
+    return f"mixture[2]({inner} >> affine)", False
+
+
+def _pushed(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """A distribution pushed through a flow; what the base does not read the flow does."""
+    if not (head.real or head.support in ONTO):
+        return None
+    split = d.random.randint(0, len(of))
+    first, second = of[:split], of[split:]
+    located = Unit(head.name, "real", head.shape, head.role)
+    base = d.choose((_plain, _located, _plain))(d, located, first)
+    if head.role == "observed" and d.often(0.2):
+        base = _mixture(d, located, first)
+    assert base is not None
+    onto = "" if head.real else f" >> {d.choose(ONTO[head.support])}"
+    if not second and onto and d.often(0.3):
+        return base[0] + onto, False
+    return f"{base[0]} >> {flow(d, located, second)}{onto}", False
+
+
+def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    if not head.vector or head.support == "simplex":
+        return None
+    kind = d.choose(("causal[4, kernel = 2]", "causal[4, 4, kernel = 3]", "masked[5]", "masked[4, 4]"))
+    net = f"{kind}({', '.join([f'{head.name}[<d]', *(u.name for u in of)])})"
+    if head.support in ONTO and d.often(0.5):
+        return f"Normal({net}) >> {d.choose(ONTO[head.support])}", True
+    if head.support.startswith("interval"):
+        return None
+    if head.real and d.often(0.3):
+        return d.choose((f"Normal(loc = {net}, scale = param)", f"Normal({net}) >> affine")), True
+    return f"{d.choose(_families(head))}({net})", True
+
+
+def _rounded_shifts(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """A flow of whole numbers."""
+    if head.support != "integer" or len(head.shape) != 1 or head.shape[0] < 2:
+        return None
+    base = f"DiscretizedLogistic({network(d, of)})" if of else "DiscretizedLogistic(param, param)"
+    return f"{base} >> 2 * (coupling[shift = mlp[4]] >> reverse)", False
+
+
+DENSITIES: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
+    _plain,
+    _plain,
+    _plain,
+    _shared,
+    _located,
+    _located,
+    _rate_by_arithmetic,
+    _mixture,
+    _grid,
+    _mixture_of_flows,
+    _pushed,
+    _pushed,
+    _autoregressive,
+    _rounded_shifts,
+)
+
+DRAWN: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
+    _plain,
+    _plain,
+    _plain,
+    _shared,
+    _located,
+    _located,
+    _pushed,
+    _pushed,
+    _autoregressive,  # refused as long as no gradient goes through its draws
+)
+"""Densities that a q may have: their draws are differentiable."""
+
+
+def factor(
+    d: Draft,
+    side: str,
+    head: Unit,
+    of: Sequence[Unit],
+    kinds: Sequence[Callable[[Draft, Unit, Sequence[Unit]], Right | None]] = DENSITIES,
+) -> str:
+    """Says a factor of `head` given all of these, by one of these kinds. Returns its left side."""
+    found = None
+    while found is None:  # an interval has no family of its own, only what is pushed forward
+        found = d.choose(kinds if not head.support.startswith("interval") else (*kinds, _pushed))(d, head, of)
+    text, autoregressive = found
+    if autoregressive:
+        left = d.head(side, f"{head.name}[d]", [f"{head.name}[<d]", *(u.name for u in of)])
+    else:
+        left = d.head(side, head.name, [u.name for u in of])
+    d.say(f"{left} = {text}")
+    return left

@@ -1,0 +1,482 @@
+"""Random well-formed specs: a seed gives a text. Every construct of the language is in one of the tables.
+
+`CORES` are what a model is about; `CAUSES` add what its likelihood reads (conditions, partial variables, finite
+latents); `LEAVES` add what reads its data and latents; `_asked` asks for another objective. A construct enters by one
+function in one table.
+
+    python -m tests.contracts.random_specs 7        # prints the spec of seed 7
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from tests.contracts.random_parts import DENSITIES, DRAWN, Draft, Unit, factor, flow, names, network
+
+SUPPORTS = (
+    "real",
+    "real",
+    "real",
+    "positive",
+    "unit",
+    "interval(-1, 1)",
+    "binary",
+    "binary",
+    "categorical(3)",
+    "integer(0..2)",
+    "integer(2..3)",
+    "integer",
+    "natural",
+    "simplex",
+)
+SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (2,), (3,), (2, 2))
+CONTINUOUS = ("real", "real", "real", "positive", "unit", "simplex")
+
+
+def shape_of(d: Draft, support: str, vector: bool = False) -> tuple[int, ...]:
+    if support == "simplex" or vector:
+        return d.choose(((2,), (3,)))
+    return d.choose(SHAPES)
+
+
+def observed(d: Draft, stem: str = "x", support: str = "", vector: bool = False) -> Unit:
+    """A variable of the data that the core models."""
+    support = support or d.choose(SUPPORTS)
+    found = d.unit(stem, support, shape_of(d, support, vector or support.startswith("interval")), "observed")
+    d.data.append(found)
+    return found
+
+
+# --- posteriors ----------------------------------------------------------------------------------
+
+
+def _derived(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
+    pass
+
+
+def _mean_field(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
+    for z in latents:
+        factor(d, "q", z, seen, DRAWN)
+
+
+def _without_data(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
+    for z in latents:
+        factor(d, "q", z, (), DRAWN[:1])
+
+
+def _bottom_up(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
+    below: Sequence[Unit] = seen
+    for z in latents:
+        factor(d, "q", z, below, DRAWN)
+        below = (z,)
+
+
+def _top_down(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
+    above: tuple[Unit, ...] = ()
+    for z in reversed(latents):
+        factor(d, "q", z, (*above, *seen), DRAWN)
+        above = (z,)
+
+
+def _some_given(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
+    factor(d, "q", d.choose(latents), seen, DRAWN)
+
+
+POSTERIORS = (_derived, _mean_field, _mean_field, _without_data, _bottom_up, _top_down, _some_given)
+
+
+def residual_posterior(d: Draft, latents: Sequence[Unit], priors: Sequence[str], seen: Sequence[Unit]) -> None:
+    """Top-down, each relative to its prior, which must be a Normal."""
+    for z, prior in zip(reversed(latents), reversed(priors), strict=True):
+        parents = prior[prior.index("|") + 1 : -1].strip() if "|" in prior else ""
+        given = ", ".join(filter(None, [parents, names(seen)]))
+        d.say(f"q({z.name} | {given}) = residual({prior}, {network(d, seen)})")
+
+
+# --- what a model is about -----------------------------------------------------------------------
+
+
+def _exact(d: Draft) -> None:
+    factor(d, "p", observed(d), d.causes)
+
+
+def _regression(d: Draft) -> None:
+    condition = d.unit("s", d.choose(SUPPORTS), (2,), "observed")
+    factor(d, "p", observed(d, "y"), (condition, *d.causes))
+
+
+def _latents(d: Draft) -> None:
+    """One to three latents with skip connections, and a posterior of any structure."""
+    x = observed(d)
+    count = d.choose((1, 1, 2, 3))
+    latents = [d.unit("z", s := d.choose(CONTINUOUS), shape_of(d, s)) for _ in range(count)]
+    relative = all(z.real for z in latents) and d.often(0.3)
+    priors, above = [], []
+    for z in reversed(latents):
+        parents = [u for u in above if d.often(0.6)] or above[-1:]
+        if relative:
+            left = d.head("p", z.name, [u.name for u in parents])
+            d.say(f"{left} = " + (f"Normal({network(d, parents)})" if parents else "Normal(0, 1)"))
+        else:
+            left = factor(d, "p", z, parents)
+        priors.insert(0, left)
+        above.append(z)
+    others = [z for z in latents[1:] if d.often(0.4)]
+    factor(d, "p", x, (latents[0], *others, *d.causes))
+    d.drawn += latents
+    if relative:
+        residual_posterior(d, latents, priors, (x, *d.causes))
+    else:
+        d.choose(POSTERIORS)(d, latents, (x, *d.causes))
+
+
+def _pseudo_inputs(d: Draft) -> None:
+    """A mixture of posteriors as the prior, learned or on a grid."""
+    x = observed(d, support=d.choose(("real", "binary", "integer(0..2)", "unit")))
+    z = d.unit("z", "real", d.choose(((), (2,), (3,))))
+    d.drawn.append(z)
+    point = d.name("g")
+    other = observed(d, "w", "real") if d.often(0.3) else None
+    if other is None:
+        learned = f"mixture[3](q({z.name} | param))"
+        component = d.choose((learned, learned, f"mixture[{point} in grid(2, 2)](q({z.name} | mlp[4]({point})))"))
+    else:
+        component = f"mixture[3](q({z.name} | param, param))"
+        factor(d, "p", other, (z,))
+    d.say(f"p({z.name}) = {component}")
+    factor(d, "p", x, (z, *d.causes))
+    seen = (x,) if other is None else (x, other)
+    bent = " >> affine" if z.vector and d.often(0.3) else ""
+    d.say(f"q({z.name} | {names(seen)}) = Normal({network(d, seen)}){bent}")
+
+
+def _family(d: Draft) -> None:
+    """A chain with an index: weights of each member, or one network for all."""
+    x = observed(d)
+    d.say(f"const T = {d.choose((1, 2, 3))}")
+    size = d.choose(("2", "3", "t + 1"))
+    d.say(f"latent z[t in 1..T] : real[{size}]")
+    shared = size != "t + 1" and d.often(0.5)
+    given = "z[t + 1], t" if shared else "z[t + 1]"
+    link = f"mlp[4]({given})"
+    if size != "t + 1" and d.often(0.3):
+        d.say("net link = mlp[4]")
+        link = "link(z[t + 1])"
+    d.say("p(z[T]) = " + d.choose(("Normal(0, 1)", "Normal(param)", "mixture[2](Normal(param))")))
+    d.say(f"p(z[t] | z[t + 1]) = Normal({link})")
+    factor(d, "p", x, (Unit("z[1]", "real", (2,)), *d.causes), DENSITIES[:3])
+    seen = names((x, *d.causes))
+    way = d.choose(("none", "up", "down", "residual"))
+    if way == "up":
+        d.say(f"q(z[1] | {seen}) = Normal(mlp[4]({seen}))")
+        d.say("q(z[t] | z[t - 1]) = Normal(mlp[4](z[t - 1]))")
+    if way == "down":
+        d.say(f"q(z[T] | {seen}) = Normal(mlp[4]({seen}))")
+        d.say(f"q(z[t] | z[t + 1], {seen}) = Normal(mlp[4](z[t + 1], {seen}))")
+    if way == "residual":
+        d.say("let up[l in 1..T] : real[3] = mlp[4](up[l - 1])")
+        d.say(f"up[0] = {x.name}")
+        d.say(f"q(z[T] | {seen}) = Normal(linear(up[T]))")
+        d.say(f"q(z[t] | z[t + 1], {seen}) = residual(p(z[t] | z[t + 1]), linear(up[t]))")
+
+
+def _clusters(d: Draft) -> None:
+    """A finite latent, summed, above or beside a drawn one."""
+    support, shape = d.choose((("categorical(3)", ()), ("binary", (2,)), ("integer(1..3)", ())))
+    c = d.unit("c", support, shape)
+    factor(d, "p", c, (), DENSITIES[:1])
+    x = observed(d)
+    if d.often(0.5):
+        z = d.unit("z", "real", (2,))
+        factor(d, "p", z, (c,))
+        factor(d, "p", x, (z, *((c,) if d.often(0.5) else ()), *d.causes))
+        d.drawn.append(z)
+        way = d.choose(("none", "sum last", "sum first"))
+        if way == "sum last":
+            factor(d, "q", z, (x,), DRAWN)
+            factor(d, "q", c, (z,), DENSITIES[:1])
+        if way == "sum first":
+            factor(d, "q", c, (x,), DENSITIES[:1])
+            factor(d, "q", z, (x, c), DRAWN)
+    else:
+        factor(d, "p", x, (c, *d.causes))
+        if d.often(0.6):
+            factor(d, "q", c, (x,), DENSITIES[:1])
+
+
+def _real_base(d: Draft, u: Unit, of: Sequence[Unit] = ()) -> None:
+    if d.often(0.2):
+        d.say(f"E({u.name}) = mlp[4]({u.name}) + 0.5 * sum({u.name}^2)")
+    else:
+        factor(d, "p", u, of, DENSITIES[:10])
+
+
+def _defined_by_a_flow(d: Draft) -> None:
+    """x = f(u), for any support that flows reach, or rounded; the flow may read a latent or a condition."""
+    support = d.choose(("real", "real", "positive", "unit", "interval(-1, 1)", "integer(0..2)", "integer"))
+    x = observed(d, support=support, vector=True)
+    u = d.unit("u", "real", x.shape)
+    z = [d.unit("z", "real", (2,))] if d.often(0.3) else []
+    for latent in z:
+        factor(d, "p", latent, ())
+    inside = bool(z) and d.often(0.5)
+    f = d.name("k")
+    onto = {"positive": " >> exp", "unit": " >> sigmoid", "interval(-1, 1)": " >> tanh"}.get(support, "")
+    d.say(f"flow {f} = {flow(d, u, (*(z if inside else ()), *d.causes))}{onto}")
+    if z and not inside:
+        factor(d, "p", u, z)
+        if d.often(0.5):
+            factor(d, "q", z[0], (u if support == "real" and d.often(0.5) else x,), DRAWN)
+    else:
+        _real_base(d, u)
+    d.say(f"{x.name} = floor({f}({u.name}))" if support.startswith("integer") else f"{x.name} = {f}({u.name})")
+
+
+def _integer_flow(d: Draft) -> None:
+    x = observed(d, support="integer", vector=True)
+    u = d.unit("u", "integer", x.shape)
+    given = f"({names(d.causes)})" if d.causes else ""
+    d.say(f"flow k = 2 * (coupling[shift = mlp[4]]{given} >> reverse)")
+    factor(d, "p", u, (), DENSITIES[:1])
+    d.say(f"{x.name} = k({u.name})")
+
+
+def _computed_latent(d: Draft) -> None:
+    """A latent that is a function of another, by a flow or by a network."""
+    x = observed(d)
+    u, z = d.unit("u", "real", (2,)), d.unit("z", "real", (2,))
+    factor(d, "p", u, ())
+    if d.often(0.7):
+        f = d.name("k")
+        d.say(f"flow {f} = {flow(d, z, ())}")
+        d.say(f"{z.name} = {f}({u.name})")
+    else:
+        d.say(f"{z.name} = mlp[4]({u.name})")
+    factor(d, "p", x, (z, *d.causes))
+    if d.often(0.7):
+        factor(d, "q", d.choose((u, z)), (x,), DRAWN)
+
+
+def _boltzmann(d: Draft) -> None:
+    """A polynomial over binary units, and a class or more units beside it."""
+    d.unit("x", "binary", (3,), "observed")
+    d.unit("h", "binary", (2,))
+    terms = [f"-x @ {d.param(3, 2)} @ h", f"- {d.param(3)} @ x", f"- {d.param(2)} @ h"]
+    arguments = ["x", "h"]
+    if d.often(0.4):
+        y = d.unit("y", "categorical(3)", (), d.choose(("observed", "latent", "partial")))
+        terms.append(f"- sum(j: {d.param(3, 2)}[{y.name}, j] * h[j])")
+        arguments.append(y.name)
+    if d.often(0.4):
+        d.unit("g", "binary", (2,))
+        terms.append(f"- sum(i, j: {d.param(2, 2)}[i, j] * h[i] * g[j])")
+        arguments.append("g")
+    if d.often(0.3):
+        s = d.unit("s", "real", (2,), "observed")
+        terms.append(f"+ 0.5 * sum(({s.name} - {d.param(2)})^2) - {s.name} @ {d.param(2, 3)} @ x")
+        arguments.append(s.name)
+    d.say(f"E({', '.join(arguments)}) = {' '.join(terms)}")
+
+
+def _network_energy(d: Draft) -> None:
+    support = d.choose(("real", "positive", "unit", "binary", "categorical(3)", "integer(0..2)"))
+    d.unit("x", support, d.choose(((2,), (3,))), "observed")
+    well = {"real": " + 0.5 * x @ x", "positive": " + sum(x)"}.get(support, "")
+    if d.often(0.4):
+        role = d.choose(("observed", "partial", "latent"))
+        y = d.unit("y", "categorical(3)", (), role)
+        d.say(f"E(x, y) = -mlp[4](x)[{y.name}]{well}")
+    elif d.often(0.3):
+        d.say("let e : real[3] = mlp[4](x)")
+        d.say(f"E(x) = sum(e^2){well}")
+    else:
+        d.say(f"E(x) = {d.choose(('', '2 * ', '-'))}mlp[4](x){well}")
+
+
+def _energy_prior(d: Draft) -> None:
+    x = observed(d)
+    if d.often(0.5):
+        z = d.unit("z", "real", (2,))
+        if d.often(0.3):
+            d.unit("h", "binary", (2,))
+            d.say(f"E(z, h) = 0.5 * z @ z - z @ {d.param(2, 2)} @ h")
+        else:
+            d.say("E(z) = mlp[4](z) + 0.5 * z @ z")
+        factor(d, "q", z, (x,), DRAWN)
+    else:
+        z = d.unit("z", "binary", (3,))
+        d.say(f"E(z) = -{d.param(3)} @ z - z @ {d.param(3, 3)} @ z")
+    factor(d, "p", x, (z, *d.causes))
+
+
+GAMES = ("", "", "nonsaturating", "wasserstein(penalty = 1)", "hinge", "least_squares")
+
+
+def _generator(d: Draft) -> None:
+    """A generator under an adversary about it, about it and its latent, or about each."""
+    support, out = d.choose((("real", ""), ("interval(-1, 1)", ", out = tanh"), ("unit", ", out = sigmoid")))
+    x = d.unit("x", support, d.choose(((2,), (3,), (2, 2))), "observed")
+    z = d.unit("z", "real", (2,))
+    factor(d, "p", z, (), DENSITIES[:1])
+    conditions = [u for u in d.causes if u.role == "observed"]
+    d.say(f"x = mlp[4{out}]({names((z, *conditions))})")
+    beside = "".join(f", {u.name}" for u in conditions)
+    kind = d.choose(("x", "x", "xz", "x z"))
+    if kind != "x":
+        factor(d, "q", z, (x, *conditions), DRAWN)
+    for arguments in {"x": ("x",), "xz": ("x, z",), "x z": ("x", "z")}[kind]:
+        d.say(f"adversary {d.name('D')}({arguments}{beside if 'x' in arguments else ''}) = mlp[4]")
+    if d.often(0.3):
+        factor(d, "p", d.unit("y", "categorical(3)", (), "observed"), (x,), DENSITIES[:1])
+    game = d.choose(GAMES)
+    d.settings += [f"objective = adversarial({game})"] if game else []
+
+
+def _adversarial_autoencoder(d: Draft) -> None:
+    x = observed(d)
+    z = d.unit("z", "real", (2,))
+    factor(d, "p", z, ())
+    factor(d, "p", x, (z, *d.causes))
+    factor(d, "q", z, (x,), DRAWN)
+    d.say(f"adversary D({d.choose(('z', 'z', 'z', 'x, z'))}) = mlp[4]")
+
+
+CORES: tuple[Callable[[Draft], None], ...] = (
+    _exact,
+    _exact,
+    _regression,
+    _latents,
+    _latents,
+    _latents,
+    _latents,
+    _pseudo_inputs,
+    _family,
+    _clusters,
+    _clusters,
+    _defined_by_a_flow,
+    _defined_by_a_flow,
+    _integer_flow,
+    _computed_latent,
+    _boltzmann,
+    _network_energy,
+    _energy_prior,
+    _generator,
+    _adversarial_autoencoder,
+)
+FORBID_CAUSES = (_boltzmann, _network_energy, _integer_flow)
+
+
+# --- what is added before and after --------------------------------------------------------------
+
+
+def _condition(d: Draft) -> None:
+    support = d.choose((*SUPPORTS, "sphere"))
+    shape = (2,) if support in ("simplex", "sphere") else d.choose(((), (2,)))
+    d.causes.append(d.unit("s", support, shape, "observed"))
+
+
+def _partial_cause(d: Draft) -> None:
+    """Something that some rows miss, which the likelihood reads: summed or imputed there."""
+    kinds = (("categorical(3)", ()), ("binary", (2,)), ("real", ()), ("unit", (2,)), ("positive", (2,)))
+    support, shape = d.choose(kinds)
+    y = d.unit("y", support, shape, "partial")
+    factor(d, "p", y, (), DENSITIES[:3])
+    d.causes.append(y)
+
+
+def _observed_cause(d: Draft) -> None:
+    y = observed(d, "y", d.choose(("real", "categorical(3)", "binary")))
+    factor(d, "p", y, ())
+    d.causes.append(y)
+
+
+CAUSES = (_condition, _condition, _partial_cause, _observed_cause)
+
+
+def _label(d: Draft) -> None:
+    """Another variable of the data that reads the latents or the data; some rows may miss it."""
+    of = d.choose((d.drawn[:1] or d.data[:1], d.data[:1]))
+    if of:
+        support = d.choose(SUPPORTS)
+        role = d.choose(("observed", "partial"))
+        y = d.unit("v", support, (2,) if support in ("simplex", "interval(-1, 1)") else (), role)
+        factor(d, "p", y, of, DENSITIES[:3] if not support.startswith("interval") else DENSITIES)
+
+
+def _opponent(d: Draft) -> None:
+    """A game on top, about data that has a density."""
+    of = [u for u in d.data if u.role == "observed" and u.support in ("real", "positive", "unit")]
+    if of and not any(s.startswith("adversary") for s in d.statements):
+        d.say(f"adversary D({of[0].name}) = mlp[4]")
+
+
+def _latent_leaf(d: Draft) -> None:
+    """A latent that nothing but its own q reads."""
+    if d.drawn:
+        w = d.unit("w", "real", (2,))
+        factor(d, "p", w, d.drawn[:1], DENSITIES[:1])
+        if d.often(0.5):
+            factor(d, "q", w, d.drawn[:1], DRAWN)
+
+
+LEAVES = (_label, _label, _opponent, _latent_leaf)
+
+
+def _beta(d: Draft) -> str:
+    return "objective = elbo(beta = 2)"
+
+
+def _weight(d: Draft) -> str:
+    return f"objective = elbo(weight = {{ {d.choose(d.data).name} = 0.5 }})" if d.data else ""
+
+
+def _importance(d: Draft) -> str:
+    return "objective = iwae(3)"
+
+
+def _likelihood(d: Draft) -> str:
+    return f"objective = likelihood(weight = {{ {d.choose(d.data).name} = 0.5 }})" if d.data else ""
+
+
+def _divergence(d: Draft) -> str:
+    return f"objective = contrastive_divergence(steps = 2, persistent = {d.choose(('true', 'false'))})"
+
+
+def _asked(d: Draft, core: Callable[[Draft], None]) -> None:
+    """An objective by name, one that the core can have."""
+    if core in (_latents, _pseudo_inputs, _family):
+        d.settings.append(d.choose((_beta, _weight, _importance))(d))
+    elif core is _exact:
+        d.settings.append(_likelihood(d))
+    elif core in (_boltzmann, _network_energy):
+        d.settings.append(_divergence(d))
+
+
+def random_spec(number: int) -> str:
+    """The text of a spec, the same for the same number."""
+    d = Draft(number)
+    core = d.choose(CORES)
+    while core not in FORBID_CAUSES and d.often(0.25):
+        d.choose(CAUSES)(d)
+    core(d)
+    while d.often(0.2):
+        d.choose(LEAVES)(d)
+    if d.often(0.2):
+        _asked(d, core)
+    settings = [s for s in d.settings if s]
+    lines = [f"model random_{number}", *d.statements]
+    return "\n".join([*lines, *([f"train {{ {settings[-1]} }}"] if settings else [])]) + "\n"
+
+
+def shuffled(text: str, number: int) -> str:
+    """The statements of a generated spec in another order. A feature without a type stays before its readers."""
+    head, *rest = text.splitlines()
+    d = Draft(number)
+    d.random.shuffle(rest)
+    return "\n".join([head, *rest]) + "\n"
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        print(random_spec(int(argument)))

@@ -1,0 +1,73 @@
+"""What must hold of every spec, held of those that are written by hand: compositions, the library, bad specs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contracts import laws
+from tests.contracts.support import COMPOSITIONS, LIBRARY, checked, name_of
+from tests.contracts.test_specs import CONTRACTS
+from tests.test_bad_specs import SPECS
+from tests.test_bad_specs import checked as checked_bad
+
+composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
+every = pytest.mark.parametrize("path", [*COMPOSITIONS, *LIBRARY], ids=name_of)
+
+
+def small(path):
+    """A spec; one of the library with narrow networks and the constants that make it small."""
+    if path in COMPOSITIONS:
+        return checked(path)
+    return checked(path.read_text().replace("256", "8"), CONTRACTS[name_of(path)][0])
+
+
+@every
+def test_every_parameter_is_taught(path) -> None:
+    assert laws.unreached(small(path)) == []
+
+
+@every
+def test_samples_of_every_factor_follow_its_density(path) -> None:
+    laws.verify_factors(small(path))
+
+
+@composition
+def test_samples_follow_the_likelihood(path) -> None:
+    laws.verify_whole(checked(path))
+
+
+@composition
+def test_samples_are_those_of_the_factors(path) -> None:
+    laws.verify_samples(checked(path))
+
+
+@composition
+def test_a_bound_lies_below_what_it_bounds(path) -> None:
+    laws.verify_bound(checked(path))
+
+
+@composition
+def test_single_precision_is_enough(path) -> None:
+    laws.verify_precision(checked(path))
+
+
+@every
+def test_no_method_is_written_twice(path) -> None:
+    laws.verify_source(small(path))
+
+
+@every
+def test_the_order_of_statements_means_nothing(path) -> None:
+    for k in range(2):
+        laws.verify_order(small(path), k)
+
+
+# What is wrong with these is their order: a constant before the one that it reads, a second name before the first.
+ORDERED = {"const_after_use", "net_second_name"}
+BAD = [p for p in SPECS if p.stem not in ORDERED and checked_bad(p).spec is not None]
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda p: p.stem)
+def test_bad_specs_have_their_codes_in_any_order(path) -> None:
+    for k in range(2):
+        laws.verify_order(checked_bad(path), k)

@@ -1,0 +1,105 @@
+"""Random specs: what compiles is taught as a whole, is one model both ways, and is the same in any order.
+
+`pytest tests/contracts/test_random.py --random 1000` draws more of them; a failing one is printed by
+`python -m tests.contracts.random_specs NUMBER`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import pyro
+import pytest
+import torch
+from pyro.infer import Trace_ELBO
+
+from dgmppl import pipeline
+from dgmppl.diagnostics import SpecError
+from dgmppl.pipeline import Checked
+from tests.contracts import laws
+from tests.contracts.random_specs import random_spec
+from tests.contracts.support import build, data_of, estimator, pair, seed
+from tests.contracts.test_pyro import mixed
+
+REFUSED = 0.4
+"""At most this share of random specs is refused."""
+
+
+@lru_cache(maxsize=8)
+def drawn(number: int) -> Checked:
+    return pipeline.read(random_spec(number))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "number" in metafunc.fixturenames:
+        metafunc.parametrize("number", range(metafunc.config.getoption("--random")), scope="module")
+
+
+def test_few_are_refused_and_all_of_them_with_a_reason() -> None:
+    refused = [f for f in map(pipeline.read, map(random_spec, range(300))) if not f.ok]
+    assert all(f.errors for f in refused)
+    assert len(refused) < REFUSED * 300
+
+
+LAWS: dict[str, Callable[[Checked], object]] = {
+    "factors": laws.verify_factors,
+    "likelihood": laws.verify_whole,
+    "samples": laws.verify_samples,
+    "bound": laws.verify_bound,
+    "precision": laws.verify_precision,
+    "source": laws.verify_source,
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_what_it_computes_is_its_model(number: int, law: str) -> None:
+    if drawn(number).ok:
+        LAWS[law](drawn(number))
+
+
+def test_every_parameter_is_taught(number: int) -> None:
+    if drawn(number).ok:
+        assert laws.unreached(drawn(number)) == []
+
+
+def test_the_order_of_statements_means_nothing(number: int) -> None:
+    for k in (1, 2):
+        laws.verify_order(drawn(number), k)
+
+
+def test_weights_say_what_the_plan_counts(number: int) -> None:
+    found = drawn(number)
+    if found.plan is not None:
+        assert sum(p.numel() for p in build(found).parameters()) == found.plan.structure.weights
+
+
+def refused_by_pyro(found: Checked) -> bool:
+    try:
+        pipeline.emit(found, "pyro")
+    except SpecError as error:
+        return [d.code for d in error.diagnostics] == ["E310"]
+    return False
+
+
+def test_pyro_has_the_same_loss(number: int) -> None:
+    """With the same weights and noise, where Pyro can express it."""
+    found = drawn(number)
+    if not found.ok or found.plan is None or "iwae" in found.source.text:
+        return
+    if refused_by_pyro(found):
+        return
+    pyro.clear_param_store()
+    ours, theirs = pair(found, scale=0.05)
+    data = data_of(found, 16)
+    if mixed(found):  # one divergence is closed and another is drawn, so only the means agree
+        with torch.no_grad(), seed(5):
+            a = torch.stack([ours.loss(*data) for _ in range(60)])
+            b = torch.tensor([Trace_ELBO().loss(theirs.model, theirs.guide, *data) / 16 for _ in range(60)])
+        assert (a.mean() - b.mean()).abs() < 5 * (a.var() / 60 + b.var() / 60).sqrt() + 1e-4
+        return
+    with seed(2), torch.no_grad():
+        loss = float(ours.loss(*data))
+    with seed(2), torch.no_grad():
+        expected = float(estimator(found).differentiable_loss(theirs.model, theirs.guide, *data)) / 16
+    assert loss == pytest.approx(expected, rel=1e-4, abs=1e-4)

@@ -1,0 +1,199 @@
+"""What figures a model has, what they are called everywhere, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dgmppl import pipeline
+from dgmppl.catalogue import figures as catalogue
+from dgmppl.catalogue.figures import KINDS, as_data, read_figures
+from dgmppl.emit.figures import _WRITE
+from dgmppl.report.compare import compare
+from dgmppl.report.history import read_history
+from dgmppl.runtime import importance_bound
+from dgmppl.source import Source
+from dgmppl.train.measures import MEASURES
+from dgmppl.train.runs import sample_run
+
+from .runs import SPECS, train
+
+LATENT_CLASS = """\
+model latent_class
+observed x : real[2] from moons.point
+latent y : categorical(3)
+E(x, y) = -mlp[16](x)[y] + sum(x ^ 2) / 2
+train { epochs = 1 }
+"""
+WEIGHED = SPECS["vae"].replace("epochs = 2", "epochs = 2, objective = iwae(4)")
+FLOW = SPECS["flow"].replace("latent", "observed y : categorical(2) from moons.label\nlatent", 1)
+
+
+def plan_of(text):
+    found = pipeline.check(Source("a.dgm", text))
+    assert not found.errors, found.errors
+    return found.plan
+
+
+def test_every_kind_is_computed_somewhere():
+    assert KINDS.keys() == _WRITE.keys() | MEASURES.keys() | {"bits"}
+    for kind in KINDS.values():
+        assert kind.better in ("higher", "lower")
+        assert kind.relation in ("exact", "lower bound", "estimate")
+        assert kind.unit
+        assert kind.note
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (SPECS["vae"], ["elbo"]),
+        (WEIGHED, ["iwae(4)"]),
+        (SPECS["flow"], ["log_prob"]),
+        (SPECS["gan"], []),
+        (SPECS["rbm"], ["log_prob"]),
+        (SPECS["energy"], []),
+        (SPECS["partial"], ["elbo", "error"]),
+        (LATENT_CLASS, []),
+    ],
+)
+def test_the_plan_says_which_figures_the_emitted_class_gives(text, names):
+    found = pipeline.check(Source("a.dgm", text))
+    model = pipeline.build(found)
+    assert [f.name for f in found.plan.figures] == names
+    assert found.plan.criterion == model.criterion == (names[0] if names else None)
+    given = {v.name: v.type for v in found.graph.data}
+    rows = [torch.zeros(3, *given[name].shape) for name in model.data]
+    assert list(model.figures(*rows)) == names
+    assert all(len(value) == 3 for value in model.figures(*rows).values())
+
+
+def test_a_figure_of_a_latent_class_is_none():
+    """Nothing says which class a row is of, so p(y | x) of a latent y says nothing of the fit."""
+    assert plan_of(LATENT_CLASS).criterion is None
+    seen = LATENT_CLASS.replace("latent y : categorical(3)", "observed y : categorical(3) from iris.label")
+    seen = seen.replace("moons.point", "iris.data").replace("real[2]", "real[4]")
+    assert [f.name for f in plan_of(seen).figures] == ["log p(y | x)", "error"]
+
+
+def test_records_say_what_is_comparable():
+    (bound,) = plan_of(SPECS["vae"]).figures
+    (tighter,) = plan_of(WEIGHED).figures
+    (exact,) = plan_of(SPECS["flow"]).figures
+    assert (bound.estimates, tighter.estimates, exact.estimates) == (
+        "a lower bound on log p(x)",
+        "a lower bound on log p(x)",
+        "log p(x)",
+    )
+    assert (bound.how, tighter.how, exact.how) == ("one draw of z", "4 draws of z", "exactly")
+    assert bound.comparable(tighter)
+    assert bound.comparable(exact)
+    assert bound.is_likelihood
+    bits = catalogue.bits_per_dimension(bound)
+    assert bits.lower_is_better
+    assert bits.estimates.startswith("an upper bound on")
+    assert not bits.comparable(bound)
+    error = plan_of(SPECS["partial"]).figures[1]
+    assert error.lower_is_better
+    assert not error.is_likelihood
+    assert error.variables == ("y",)
+    assert not error.comparable(bound)
+
+
+def test_what_a_run_says_of_its_figures_comes_back_and_is_data_from_a_stranger():
+    figures = plan_of(SPECS["partial"]).figures
+    written = json.loads(json.dumps(as_data(figures)))
+    assert [f.name for f in read_figures(written).values()] == ["elbo", "error"]
+    assert read_figures(written)["error"].lower_is_better
+    for other in (None, [], {"a": 3}, {"elbo": {}}, {"x": written["elbo"]}, {"elbo": {**written["elbo"], "unit": 3}}):
+        assert read_figures(other) == {}
+
+
+def test_the_importance_weighted_figure_has_its_name_everywhere(tmp_path, capsys):
+    run = train(tmp_path, WEIGHED)
+    record = json.loads((run / "run.json").read_text())
+    assert record["criterion"] == "iwae(4)"
+    assert record["about_figures"].keys() == {"iwae(4)"}
+    assert all(of.keys() == {"iwae(4)"} for of in record["figures"].values())
+    for line in (run / "metrics.jsonl").read_text().splitlines():
+        assert json.loads(line)["validation"].keys() == {"iwae(4)"}
+    model = pipeline.build(pipeline.check(Source("a.dgm", WEIGHED)))
+    with pytest.raises(NotImplementedError, match=r"does not give 'elbo'; its figures: iwae\(4\)"):
+        model.elbo(torch.zeros(2, 64))
+    for file in ("model.py", "report.html", "run.json", "metrics.jsonl"):
+        assert "elbo" not in (run / file).read_text().lower().replace("elbow", ""), file
+
+
+def gaussian_terms(rows_at_once):
+    """Log-weights of z ~ N(0, 1) under log p(x | z) = -(x - z)^2 / 2, and how many rows each call takes."""
+
+    def terms(x):
+        rows_at_once.append(len(x))
+        return {"log p(x | z)": -0.5 * (x - torch.randn(len(x))) ** 2}
+
+    return terms
+
+
+@pytest.mark.parametrize("rows", [1, 7, 500, 1200])
+def test_memory_does_not_grow_with_the_number_of_draws(rows):
+    taken = []
+    torch.manual_seed(0)
+    with torch.no_grad():
+        found = importance_bound(gaussian_terms(taken), 1300, torch.zeros(rows))
+    assert max(taken) <= max(500, rows)
+    assert sum(taken) == 1300 * rows
+    # E exp(-z^2 / 2) of a standard normal z is 1 / sqrt(2); its standard deviation is below 0.3.
+    assert found.exp().mean().item() == pytest.approx(1 / math.sqrt(2), abs=5 * 0.3 / math.sqrt(1300 * rows))
+
+
+def test_pieces_of_draws_add_up_to_the_bound_of_all():
+    weights = torch.randn(6, 1001, dtype=torch.float64) * 200
+    at = iter(range(0, 1001, 83))
+
+    def terms(x):
+        first = next(at)
+        return {"w": weights[:, first : first + len(x) // 6].reshape(-1)}
+
+    with torch.no_grad():
+        found = importance_bound(terms, 1001, torch.zeros(6))
+    assert torch.allclose(found, weights.logsumexp(-1) - math.log(1001), rtol=1e-12)
+
+
+def test_a_gradient_is_of_all_draws_at_once():
+    taken = []
+    x = torch.zeros(100, requires_grad=True)
+    importance_bound(gaussian_terms(taken), 20, x).sum().backward()
+    assert taken == [2000]
+
+
+def test_runs_of_other_quantities_are_told_apart(run_of, tmp_path):
+    both = train(tmp_path, FLOW + "p(y | x) = Categorical(mlp[4](x))\n", "both")
+    found = compare([run_of("flow"), both])
+    said = "log_prob is not of the same quantity in all runs, and does not compare: log p(x) in flow; "
+    assert any(remark.startswith(f"{said}log p(x, y) in both") for remark in found.remarks)
+    assert not compare([run_of("flow"), run_of("flow")]).remarks
+    assert read_history(both).about["log_prob"].quantity == "log p(x, y)"
+    bounds = compare([run_of("mean_field"), run_of("flow")]).remarks
+    assert any("they compare as elbo, a lower bound on log p(x), log_prob, log p(x)" in remark for remark in bounds)
+
+
+CONSTANT = """\
+model constant
+observed x : real from "x.npy"
+p(x) = Normal(param)
+train { lr = 0.1, epochs = 2 }
+"""
+
+
+def test_a_fit_of_data_that_is_all_the_same_ends_with_figures_and_pictures(tmp_path):
+    np.save(tmp_path / "x.npy", np.full(60, 5.0))
+    run = train(tmp_path, CONSTANT)
+    assert read_history(run).state == "finished"
+    assert read_history(run).figures.keys() == {"train", "validation", "test"}
+    assert (run / "samples.png").read_bytes().startswith(b"\x89PNG")
+    assert "could not be made" not in (run / "report.html").read_text()
+    sample_run(run, 1, tmp_path / "one.png")
