@@ -5,18 +5,20 @@ from __future__ import annotations
 import ast
 import builtins
 import keyword
+import re
 
 import pytest
 import torch
 
 from dgmppl import runtime
 from dgmppl.diagnostics import SpecError
-from dgmppl.graph.names import ATTRIBUTES, CLASSES, LOCALS, safe_attribute, safe_class
+from dgmppl.graph.names import ATTRIBUTES, LOCALS, safe_class
 from dgmppl.graph.scope import Scope
 from dgmppl.pipeline import Checked, build, check, emit
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source
 from tests.contracts.support import conditions_of, data_of
+from tests.contracts.test_names import NAMES as WORDS
 from tests.harmless import verify_harmless
 from tests.mutations import corpus
 
@@ -81,8 +83,8 @@ NAMES = sorted(
         *runtime.__all__,
         *LOCALS,
         *ATTRIBUTES,
-        *CLASSES,
-        *("x_noisy", "log_det_u", "inner_z", "game_D", "loss_D", "q_z", "p_z", "p_x_net", "z_", "Z_noisy", "define_x"),
+        *WORDS,
+        *("noisy_x", "log_det_u", "inner_1_z", "game_D", "loss_D", "q_z", "p_z", "p_x_net", "z_", "define_x"),
         *("os", "sys", "subprocess", "eval", "exec", "math", "dgmppl", "T", "K", "n_", "self_", "moons", "digits", "b"),
     }
 )
@@ -146,34 +148,46 @@ def _may_be_declared(name: str) -> bool:
 
 # --- names that emitted source uses --------------------------------------------------------------
 
-
-def test_the_base_classes_attributes_are_taken() -> None:
-    for name in dir(GenerativeModel):
-        assert safe_attribute(name) != name, name
+# Locals named after a variable, `cases_y`; what such a name gives way to is tried in tests/contracts/test_names.py.
+_DERIVED = re.compile(r"(p|q|log_det|log_det_\d+|inner_\d+|noisy|cases|missing|game)_")
 
 
-def test_what_emitted_source_binds_is_taken() -> None:
-    """No variable of a spec can be called like anything that the source of any spec imports or binds."""
+def test_what_emitted_source_imports_is_taken_and_what_it_binds_is_tried() -> None:
+    """No variable of a spec is called like anything that the source of any spec imports, is told, or takes from
+    Python; and each local that it binds is among the names that are tried as variables here."""
     for text in corpus():
         found = check(Source("s", text))
         assert found.graph is not None
-        own = {v.ident for v in found.graph.variables} | {a.ident for a in found.graph.adversaries}
+        own = {v.ident for v in found.graph.variables}
         for target in ("torch", "pyro"):
             try:
                 emitted = emit(found, target)
             except SpecError:
                 continue
             module = ast.parse(emitted.text)
-            nodes = [n for f in ast.walk(module) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)]
-            nodes += module.body
-            imports = [n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom))]
+            imports = [n for n in module.body if isinstance(n, (ast.Import, ast.ImportFrom))]
             imported = {alias.asname or alias.name for n in imports for alias in n.names}
+            functions = [f for f in ast.walk(module) if isinstance(f, ast.FunctionDef)]
+            nodes = [n for f in functions if f.name != "__init__" for n in ast.walk(f)]  # which names no variable
+            told = {a.arg for n in nodes if isinstance(n, ast.arguments) for a in (*n.args, *n.kwonlyargs)}
+            names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
             bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            bound |= {n.arg for n in nodes if isinstance(n, ast.arg)}
-            for name in filter(_may_be_declared, imported | bound - own):
+            bound |= {n.name for n in nodes if isinstance(n, ast.FunctionDef) and n not in module.body[-1].body}
+            outside = {n for n in names if hasattr(builtins, n)} - _annotations(nodes)
+            for name in imported | (told - own) | (outside - own - bound):
                 assert Scope(found.source).ident(name) != name, (name, text)
+            assert {n for n in bound - own if not _DERIVED.match(n)} <= {*NAMES, "_"}, text
             for name in imported - {"torch", "nn", "pyro"}:
                 assert safe_class(name) != name, (name, text)
+
+
+def _annotations(nodes: list[ast.AST]) -> set[str]:
+    """Python's names that annotations alone read: they are looked up outside the function."""
+    notes = [n.annotation for n in nodes if isinstance(n, ast.arg) and n.annotation is not None]
+    notes += [n.returns for n in nodes if isinstance(n, ast.FunctionDef) and n.returns is not None]
+    inside = {id(n) for note in notes for n in ast.walk(note)}
+    read = [n for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+    return {n.id for n in read if id(n) in inside} - {n.id for n in read if id(n) not in inside}
 
 
 # --- files, strings, comments, numbers -----------------------------------------------------------

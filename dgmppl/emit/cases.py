@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dgmppl.emit.densities import by_key
-from dgmppl.emit.methods import factor_source
+from dgmppl.emit.methods import density_of, factor_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
@@ -16,7 +16,7 @@ from dgmppl.supports import number_text
 
 def batch_size(graph: Graph, step: Step | None = None) -> str:
     """How many rows the data has, or those of the cases of a sum."""
-    return f"{cases_of(graph[step.variable])}.weight.numel()" if step else f"len({graph.observed[0].ident})"
+    return f"{cases_of(graph, graph[step.variable])}.weight.numel()" if step else f"len({graph.observed[0].ident})"
 
 
 def write_weights(writer: Writer, graph: Graph, step: Step, size: str) -> None:
@@ -24,26 +24,26 @@ def write_weights(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     factor = by_key(graph, step.factor)
     writer.at = step.because.line
     expand = "" if factor_has_rows(graph, factor) else f".expand(({size},))"
-    writer.line(f"{factor.method} = {factor_source(graph, factor)}{expand}", mark=True)
+    writer.line(f"{density_of(graph, factor)} = {factor_source(graph, factor)}{expand}", mark=True)
 
 
 def write_cases(writer: Writer, graph: Graph, step: Step, names: set[str]) -> None:
     """Each value of a variable in each row, the rows of `names` repeated for it."""
-    variable, q = graph[step.variable], by_key(graph, step.factor).method
+    variable, q = graph[step.variable], density_of(graph, by_key(graph, step.factor))
     call = f"{q}, {values_source(variable)}"
     partial = isinstance(step, Sum) and step.partial
     every = writer.use("every_missing_value" if partial else "every_value")
     last = variable.ident if partial else "self.like"
     writer.at = step.because.line
-    writer.line(f"{variable.ident}, {cases_of(variable)} = {every}({call}, {last})", mark=True)
+    writer.line(f"{variable.ident}, {cases_of(graph, variable)} = {every}({call}, {last})", mark=True)
     for v in graph.variables:
         if v.name in names - {step.variable} and v.rows:
-            writer.line(f"{v.ident} = {cases_of(variable)}.repeat({v.ident})")
+            writer.line(f"{v.ident} = {cases_of(graph, variable)}.repeat({v.ident})")
     writer.at = None
 
 
-def cases_of(variable: Variable) -> str:
-    return f"cases_{variable.ident}"
+def cases_of(graph: Graph, variable: Variable) -> str:
+    return graph.local(f"cases_{variable.ident}")
 
 
 def values_source(variable: Variable) -> str:
@@ -54,12 +54,12 @@ def values_source(variable: Variable) -> str:
 def mean_source(source: str, graph: Graph, sums: Sequence[Step]) -> str:
     """A number of each case of these sums, outermost first, as one of each row."""
     for step in reversed(sums):
-        source = f"{cases_of(graph[step.variable])}.mean({source})"
+        source = f"{cases_of(graph, graph[step.variable])}.mean({source})"
     return source
 
 
-def missing_of(variable: Variable) -> str:
-    return f"missing_{variable.ident}"
+def missing_of(graph: Graph, variable: Variable) -> str:
+    return graph.local(f"missing_{variable.ident}")
 
 
 def some_source(variable: Variable) -> str:

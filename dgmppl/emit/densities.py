@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, DistributionParameter
-from dgmppl.emit.expr import Binary, Expr, Name, Number, Tuple, call, sizes
+from dgmppl.emit.expr import Attribute, Binary, Expr, Name, Number, Tuple, call, sizes
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
@@ -43,17 +43,16 @@ def _family(density: Density, place: Place) -> Expr:
     writer, entry = place.writer, DISTRIBUTIONS[density.kind]
     values = dict(density.arguments)
     if density.joint is not None:
-        names = list(values)
+        sources: dict[str, Expr] = {name: place.local(name) for name in values}
         joint = value_expr(density.joint, place)
-        split = joint.call("unbind", -1) if _interleaved(density) else joint.call("chunk", len(names), -1)
-        writer.line(f"{', '.join(names)} = {split}")
-        sources: dict[str, Expr] = {name: Name(name) for name in names}
+        split = joint.call("unbind", -1) if _interleaved(density) else joint.call("chunk", len(values), -1)
+        writer.line(f"{', '.join(map(str, sources.values()))} = {split}")
     else:
         sources = {name: value_expr(v, place) for name, v in values.items()}
         if len(entry.parameters) == 1 and not isinstance(next(iter(values.values())), Constant):
             (name,) = sources
-            writer.line(f"{name} = {sources[name]}")
-            sources[name] = Name(name)
+            writer.line(f"{place.local(name)} = {sources[name]}")
+            sources[name] = place.local(name)
     for name in density.linked:
         parameter = entry.parameter(name)
         assert parameter is not None
@@ -148,10 +147,11 @@ def _residual(density: Density, place: Place) -> Expr:
     writer = place.writer
     prior = by_key(place.graph, density.prior)
     given = (Name(place.variable(r)) for r in factor_reads(place.graph, prior))
-    writer.line(f"prior = {call(f'self.{prior.method}', *given)}")
-    writer.line(f"shift, ratio = {value_expr(density.delta, place).call('chunk', 2, -1)}")
-    loc = Binary("+", Name("prior.mean"), Name("shift"))
-    scale = Binary("*", Name("prior.stddev"), call(writer.use("positive"), Name("ratio")))
+    given_prior, shift, ratio = place.local("prior"), place.local("shift"), place.local("ratio")
+    writer.line(f"{given_prior} = {call(f'self.{prior.method}', *given)}")
+    writer.line(f"{shift}, {ratio} = {value_expr(density.delta, place).call('chunk', 2, -1)}")
+    loc = Binary("+", Attribute(given_prior, "mean"), shift)
+    scale = Binary("*", Attribute(given_prior, "stddev"), call(writer.use("positive"), ratio))
     return _event(call(writer.use("Normal"), loc, scale), len(density.type.shape))
 
 
@@ -174,8 +174,8 @@ def _given(name: str, given: dict[str, Value], place: Place) -> Expr:
 
 def _autoregressive(density: Density, place: Place) -> Expr:
     assert isinstance(density, Autoregressive)
-    writer, head = place.writer, place.graph[density.variable]
-    with writer.block(f"def step({head.ident}: Tensor) -> Distribution:"):
+    writer, head, step = place.writer, place.graph[density.variable], place.local("step")
+    with writer.block(f"def {step}({head.ident}: Tensor) -> {writer.use('Distribution')}:"):
         result = write_density(density.step, place)
         writer.line(f"return {result}", mark=True)
     writer.line()
@@ -184,7 +184,7 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     if others:
         named["batch_shape"] = Tuple((call("len", Name(place.variable(others[0]))),))
     named["like"] = Name("self.like")
-    return call(writer.use("Autoregressive"), Name("step"), sizes(density.type.shape), **named)
+    return call(writer.use("Autoregressive"), step, sizes(density.type.shape), **named)
 
 
 _WRITE = {

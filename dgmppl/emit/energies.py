@@ -122,7 +122,7 @@ def _write_conditional(writer: Writer, graph: Graph, update: Update) -> None:
     doc = f"p({variable.name}{given}), from the energy: the logits are -dE/d{variable.name}."
     rank = len(variable.type.shape)
     family = writer.use(variable.type.support.conditional)
-    with writer.method(f"p_{variable.ident}(self{_signature(graph, reads)}) -> Distribution", doc):
+    with writer.method(f"p_{variable.ident}(self{_signature(graph, reads)}) -> {writer.use('Distribution')}", doc):
         logits = polynomial_source(update.logits, graph, writer)
         event = f".to_event({rank})" if rank else ""
         writer.line(f"return {family}(logits={logits}){event}", mark=True)
@@ -149,13 +149,14 @@ def _write_enumerated(writer: Writer, graph: Graph, sampler: Sampler) -> None:
         else:
             first = graph[sampler.form.state[0]].ident
             start = float(variable.type.support.low or 0.0)
+            index = graph.local("index")
             inner = ", ".join(
-                f"self.like.new_full((len({first}),), {start} + index)" if n == name else graph[n].ident
+                f"self.like.new_full((len({first}),), {start} + {index})" if n == name else graph[n].ident
                 for n in energy.arguments
             )
-            writer.line(f"return torch.stack([self.energy({inner}) for index in range({size})], -1)", mark=True)
+            writer.line(f"return torch.stack([self.energy({inner}) for {index} in range({size})], -1)", mark=True)
     doc = f"p({name} | {given}), the energy normalised over the values of {name}."
-    with writer.method(f"p_{variable.ident}(self{signature}) -> Distribution", doc):
+    with writer.method(f"p_{variable.ident}(self{signature}) -> {writer.use('Distribution')}", doc):
         logits = f"logits=-self.energies({arguments})"
         if variable.type.support.low:
             low = number_text(variable.type.support.low)
@@ -191,11 +192,12 @@ def _write_partition(writer: Writer, graph: Graph, sampler: Sampler) -> None:
     doc = f"log Z, summed over every value of {', '.join(names)}."
     total = sum(graph[n].type.elements for n in names)
     with writer.method("log_partition(self) -> Tensor", doc):
-        writer.line(f"units = {writer.use('enumerate_binary')}({total}).to(self.like)", mark=True)
+        units = graph.local("units")
+        writer.line(f"{units} = {writer.use('enumerate_binary')}({total}).to(self.like)", mark=True)
         start = 0
         for n in names:
             size = graph[n].type.elements
-            piece = "units" if len(names) == 1 else f"units[:, {start}:{start + size}]"
+            piece = units if len(names) == 1 else f"{units}[:, {start}:{start + size}]"
             shape = graph[n].type.shape
             if len(shape) != 1:
                 piece = f"{piece}.reshape(-1{''.join(f', {s}' for s in shape)})"

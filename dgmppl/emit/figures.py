@@ -120,8 +120,8 @@ def _summed_density(place: _Place, variable: Variable) -> str:
     energy, graph = _energy(place), place.graph
     assert energy is not None
     state = ", ".join(graph[n].ident for n in energy.state)
-    name = f"p_{variable.ident}"
-    statement = f"{name} = self.{name}({state})"
+    name = graph.local(f"p_{variable.ident}")
+    statement = f"{name} = self.p_{variable.ident}({state})"
     if statement not in place.statements:
         place.statements.append(statement)
         if any(graph[n].role != "observed" for n in energy.state):

@@ -46,29 +46,30 @@ def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary)
     with writer.method(f"sides_{adversary.ident}(self{data}) -> {result}", doc):
         write_steps(writer, graph, plan, needed_steps(plan.steps, names), names)
         ours = tuple_source([graph[a].ident for a in names])
-        writer.line(f"real = {ours}")
+        real = graph.local("real")
+        writer.line(f"{real} = {ours}")
         write_generation(writer, graph, needed_steps(plan.generate, names), batch_size(graph), differentiable=True)
-        writer.line(f"return real, {ours}")
+        writer.line(f"return {real}, {ours}")
 
 
 def _write_opponent(writer: Writer, graph: Graph, adversary: Adversary, term: Tell) -> None:
     data = "".join(f", {v.ident}: Tensor" for v in graph.data)
     given = ", ".join(v.ident for v in graph.data)
-    ident = adversary.ident
+    ident, real, fake, loss = adversary.ident, graph.local("real"), graph.local("fake"), graph.local("loss")
     with writer.method(f"loss_{ident}(self{data}) -> Tensor", f"What {adversary.name} minimises."):
         writer.at = term.because.line
         with writer.block("with torch.no_grad():"):
-            writer.line(f"real, fake = self.sides_{ident}({given})", mark=True)
+            writer.line(f"{real}, {fake} = self.sides_{ident}({given})", mark=True)
         game = f'{writer.use("GAMES")}["{term.game}"]'
-        source = f"{game}.adversary_loss(self.score_{ident}(*real), self.score_{ident}(*fake))"
+        source = f"{game}.adversary_loss(self.score_{ident}(*{real}), self.score_{ident}(*{fake}))"
         if not term.penalty:
             writer.line(f"return {source}")
             return
-        writer.line(f"loss = {source}")
+        writer.line(f"{loss} = {source}")
         whole = [k for k, a in enumerate(adversary.arguments) if graph[a].type.support.discrete]
         discrete = f", discrete={tuple_source([str(k) for k in whole])}" if whole else ""
-        penalty = f"{writer.use('gradient_penalty')}(self.score_{ident}, real, fake{discrete})"
-        writer.line(f"return loss + {number_text(term.penalty)} * {penalty}")
+        penalty = f"{writer.use('gradient_penalty')}(self.score_{ident}, {real}, {fake}{discrete})"
+        writer.line(f"return {loss} + {number_text(term.penalty)} * {penalty}")
 
 
 def _write_loss(writer: Writer, graph: Graph, plan: Plan, by_name: dict[str, Adversary]) -> None:
@@ -79,28 +80,29 @@ def _write_loss(writer: Writer, graph: Graph, plan: Plan, by_name: dict[str, Adv
         parts = [f"super().loss({given})"] if plan.terms else []
         for term in plan.fitted.terms:
             if isinstance(term, Score):
-                parts.append(_write_game(writer, by_name[term.owner], term, given))
+                parts.append(_write_game(writer, graph, by_name[term.owner], term, given))
         writer.line(f"return {' + '.join(parts)}")
 
 
-def _write_game(writer: Writer, adversary: Adversary, term: Score, given: str) -> str:
-    ident = adversary.ident
+def _write_game(writer: Writer, graph: Graph, adversary: Adversary, term: Score, given: str) -> str:
+    ident, real, fake = adversary.ident, graph.local("real"), graph.local("fake")
     writer.at = term.because.line
-    writer.line(f"real, fake = self.sides_{ident}({given})", mark=True)
+    writer.line(f"{real}, {fake} = self.sides_{ident}({given})", mark=True)
     writer.at = None
     weight = "" if term.weight == 1 else f"{number_text(term.weight)} * "
     game = f'{writer.use("GAMES")}["{term.game}"]'
-    parts = [f"{weight}{game}.model_loss_fake(self.score_{ident}(*fake))"] if term.fake else []
-    parts += [f"{weight}{game}.model_loss_real(self.score_{ident}(*real))"] if term.real else []
-    writer.line(f"game_{ident} = {' + '.join(parts)}")
-    return f"game_{ident}"
+    parts = [f"{weight}{game}.model_loss_fake(self.score_{ident}(*{fake}))"] if term.fake else []
+    parts += [f"{weight}{game}.model_loss_real(self.score_{ident}(*{real}))"] if term.real else []
+    total = graph.local(f"game_{ident}")
+    writer.line(f"{total} = {' + '.join(parts)}")
+    return total
 
 
 def _write_players(writer: Writer, opponents: list[Adversary]) -> None:
+    player = writer.use("Player")
     with writer.method(
-        "players(self) -> tuple[Player, ...]", "Each adversary moves first, with an optimiser of its own."
+        f"players(self) -> tuple[{player}, ...]", "Each adversary moves first, with an optimiser of its own."
     ):
-        player = writer.use("Player")
         modules = ", ".join(f"self.{a.module.attribute}" for a in opponents)
         writer.line(f"rest = self.parameters_without({modules})")
         writer.line("return (")

@@ -72,7 +72,7 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
             elif isinstance(step, Dequantise):
                 image = graph[step.variable]
                 noise = f"(0.5 if mean else torch.rand_like({image.ident}))"
-                writer.line(f"{noisy(image)} = {image.ident} + {noise}", mark=True)
+                writer.line(f"{noisy(graph, image)} = {image.ident} + {noise}", mark=True)
             elif isinstance(step, Settle):
                 if step is settled[0]:
                     write_steps(writer, graph, plan, settled, ())
@@ -96,7 +96,7 @@ def _write_value(writer: Writer, graph: Graph, step: Draw | Impute | Sum) -> Non
     factor, variable = by_key(graph, step.factor), graph[step.variable]
     value = f"{writer.use('reading')}({factor_source(graph, factor)}, mean, {batch_size(graph)})"
     if variable.role == "partial":
-        target = f"{variable.ident}, {missing_of(variable)}"
+        target = f"{variable.ident}, {missing_of(graph, variable)}"
         value = f"{writer.use('impute')}({variable.ident}, {value})"
     else:
         target = variable.ident
@@ -140,9 +140,10 @@ def _write_reconstruct(
     doc = f"{', '.join(heads)} given back through {', '.join(latents)}: {{}}."
     given = ", ".join(v.ident for v in graph.data)
     with _method(writer, graph, "reconstruct", doc):
-        writer.line(f"latents = self.infer({given}, mean=mean)")
+        latent = graph.local("latents")
+        writer.line(f"{latent} = self.infer({given}, mean=mean)")
         for name in latents:
-            writer.line(f'{graph[name].ident} = latents["{name}"]')
+            writer.line(f'{graph[name].ident} = {latent}["{name}"]')
         items = []
         for name in heads:
             factor, definition = graph.factor("p", name), graph.definition(name)

@@ -18,7 +18,10 @@ def write_factor(writer: Writer, graph: Graph, factor: Factor) -> None:
     arguments = "".join(f", {graph[r].ident}: Tensor" for r in reads)
     through = [r for r in reads if graph[r].role == "let"]
     doc = factor.key + (f", through {', '.join(through)}" if through else "") + "."
-    with writer.method(f"{factor.method}(self{arguments}) -> Distribution", doc), writer.place(factor.span):
+    with (
+        writer.method(f"{factor.method}(self{arguments}) -> {writer.use('Distribution')}", doc),
+        writer.place(factor.span),
+    ):
         result = write_density(factor.density, Place(writer, graph))
         writer.line(f"return {result}", mark=True)
 
@@ -66,6 +69,11 @@ def define_source(graph: Graph, definition: Definition) -> str:
     """The call that computes a definition."""
     arguments = ", ".join(graph[r].ident for r in variables(definition.value))
     return f"self.define_{graph[definition.variable].ident}({arguments})"
+
+
+def density_of(graph: Graph, factor: Factor) -> str:
+    """The local name of a factor's distribution: `q_z`."""
+    return graph.local(factor.method)
 
 
 def factor_source(graph: Graph, factor: Factor) -> str:

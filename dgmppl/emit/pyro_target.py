@@ -91,13 +91,12 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
 def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
     """The Pyro module of a plan. Raises SpecError (E310) where Pyro cannot express it."""
     verify_pyro(graph, plan)
-    writer = Writer(graph.source)
-    writer.use("GenerativeModel")
+    writer = Writer(graph.source, "pyro")
     elbo = "TraceMeanField_ELBO" if mean_field(graph, plan) else "Trace_ELBO"
     if plan.fitted.samples > 1:
         elbo = f"RenyiELBO(alpha=0, num_particles={plan.fitted.samples})"
     doc = f"{' '.join(f.key for f in graph.factors if f.side == 'p')}, for Pyro; fit with {elbo}."
-    with writer.block(f"class {class_name(graph)}(GenerativeModel):"):
+    with writer.block(f"class {class_name(graph)}({writer.use('GenerativeModel')}):"):
         writer.line(f'"""{doc}"""')
         writer.line()
         names = ", ".join(f'"{v.name}"' for v in graph.observed)
@@ -112,7 +111,7 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
             write_definition(writer, graph, definition)
         _write_model(writer, graph, plan)
         _write_guide(writer, graph, plan)
-    return write_module(writer, graph, "pyro", f"{plan.model}: {doc}")
+    return write_module(writer, graph, f"{plan.model}: {doc}")
 
 
 def mean_field(graph: Graph, plan: Plan) -> bool:
@@ -224,7 +223,7 @@ def _write_image(writer: Writer, graph: Graph, plan: Plan, chain: list[Invert], 
     with writer.place(outer.span):
         with _weighing(writer, plan, factor.key):
             if step.noisy:
-                source = noisy(image)
+                source = noisy(graph, image)
                 writer.line(f'{source} = pyro.sample("{source}", {density})', mark=True)
             else:
                 # A latent is observed by nobody: its value is the guide's.
@@ -272,8 +271,8 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                 uniform = f"{writer.use('Uniform')}({ident}, {ident} + 1).to_event({rank})"
                 writer.at = noise.because.line
                 read = any(isinstance(s, Invert) and s.image == noise.variable for s in steps)
-                kept = f"{noisy(image)} = " if read else ""
-                writer.line(f'{kept}pyro.sample("{noisy(image)}", {uniform})', mark=True)
+                kept = f"{noisy(graph, image)} = " if read else ""
+                writer.line(f'{kept}pyro.sample("{noisy(graph, image)}", {uniform})', mark=True)
             for step in steps:
                 writer.at = step.because.line
                 if isinstance(step, Compute):
@@ -284,7 +283,10 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                     definition = graph.definition(step.image)
                     assert definition is not None
                     image = graph[step.image]
-                    source, flow = noisy(image) if step.noisy else image.ident, _flow(writer, graph, definition.value)
+                    source, flow = (
+                        noisy(graph, image) if step.noisy else image.ident,
+                        _flow(writer, graph, definition.value),
+                    )
                     latent = graph[step.variable].ident
                     writer.line(f"{latent} = {flow}.inverse({source})" if flow else f"{latent} = {source}", mark=True)
                 elif isinstance(step, Draw):

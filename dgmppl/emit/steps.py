@@ -9,7 +9,7 @@ from dgmppl.catalogue.functions import STRAIGHT_THROUGH
 from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, write_cases, write_weights
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.energies import chain_source
-from dgmppl.emit.methods import define_source, factor_source
+from dgmppl.emit.methods import define_source, density_of, factor_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Graph, Variable
@@ -96,13 +96,19 @@ def _compute(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
 
 
-def noisy(variable: Variable) -> str:
-    return f"{variable.ident}_noisy"
+def noisy(graph: Graph, variable: Variable) -> str:
+    """A rounded variable with its noise back."""
+    return graph.local(f"noisy_{variable.ident}")
 
 
 def _dequantise(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     variable = graph[step.variable]
-    writer.line(f"{noisy(variable)} = {variable.ident} + torch.rand_like({variable.ident})", mark=True)
+    writer.line(f"{noisy(graph, variable)} = {variable.ident} + torch.rand_like({variable.ident})", mark=True)
+
+
+def log_det_of(graph: Graph, variable: Variable) -> str:
+    """The logarithm of the determinant that comes with inverting to a variable."""
+    return graph.local(f"log_det_{variable.ident}")
 
 
 def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
@@ -111,33 +117,36 @@ def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     if isinstance(value, Operation):
         value = value.operands[0]
     image = graph[step.image]
-    current = noisy(image) if step.noisy else image.ident
+    current = noisy(graph, image) if step.noisy else image.ident
     latent = graph[step.variable].ident
+    log_det = log_det_of(graph, graph[step.variable])
     dets: list[str] = []
     while isinstance(value, Mapped):
         inner = value.value
-        target = latent if not isinstance(inner, Mapped) else f"inner_{latent}_{len(dets) + 1}"
-        det = f"log_det_{latent}" if not isinstance(inner, Mapped) and not dets else f"log_det_{latent}_{len(dets)}"
+        more = isinstance(inner, Mapped)
+        target = graph.local(f"inner_{len(dets) + 1}_{latent}") if more else latent
+        det = graph.local(f"log_det_{len(dets) + 1}_{latent}") if more or dets else log_det
         flow = bijection_source(value.bijection, Place(writer, graph))
         writer.line(f"{target}, {det} = {flow}.inverse_and_log_det({current})", mark=True)
         dets.append(det)
         current, value = target, inner
     if not dets:
         writer.line(
-            f"{latent}, log_det_{latent} = {current}, self.like.new_zeros(len({current}))",
+            f"{latent}, {log_det} = {current}, self.like.new_zeros(len({current}))",
             mark=True,
         )
     elif len(dets) > 1:
-        writer.line(f"log_det_{latent} = {' + '.join(dets)}", mark=True)
+        writer.line(f"{log_det} = {' + '.join(dets)}", mark=True)
 
 
 def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     factor = by_key(graph, step.factor)
-    writer.line(f"{factor.method} = {factor_source(graph, factor)}", mark=True)
+    q = density_of(graph, factor)
+    writer.line(f"{q} = {factor_source(graph, factor)}", mark=True)
     count = "" if factor_has_rows(graph, factor) else f"({size},)"
-    ident, draw = graph[step.variable].ident, f"{factor.method}.rsample({count})"
+    ident, draw = graph[step.variable].ident, f"{q}.rsample({count})"
     if isinstance(step, Impute):
-        writer.line(f"{ident}, {missing_of(graph[step.variable])} = {writer.use('impute')}({ident}, {draw})")
+        writer.line(f"{ident}, {missing_of(graph, graph[step.variable])} = {writer.use('impute')}({ident}, {draw})")
     else:
         writer.line(f"{ident} = {draw}")
 
@@ -179,7 +188,7 @@ def _log_prob_seen(writer: Writer, graph: Graph, plan: Plan, term: Term, size: s
     factor = by_key(graph, term.factor)
     head = graph[factor.head]
     made = any(s.factor == factor.key for s in plan.steps)
-    density = factor.method if made else factor_source(graph, factor)
+    density = density_of(graph, factor) if made else factor_source(graph, factor)
     return f"{writer.use('log_prob_seen')}({density}, {head.ident}, {some_source(head)})"
 
 
@@ -187,8 +196,8 @@ def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: 
     assert isinstance(term, MinusLogProb)
     factor = by_key(graph, term.factor)
     head = graph[factor.head]
-    source = f"-{factor.method}.log_prob({head.ident})"
-    return f"torch.where({missing_of(head)}, {source}, 0.0)" if head.role == "partial" else source
+    source = f"-{density_of(graph, factor)}.log_prob({head.ident})"
+    return f"torch.where({missing_of(graph, head)}, {source}, 0.0)" if head.role == "partial" else source
 
 
 def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
@@ -196,17 +205,17 @@ def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -
     q, p = by_key(graph, term.q), by_key(graph, term.p)
     rows = factor_has_rows(graph, q) or factor_has_rows(graph, p)
     expand = "" if rows else f".expand({size})"  # the same for every row
-    return f"-{writer.use('kl_divergence')}({q.method}, {factor_source(graph, p)}){expand}"
+    return f"-{writer.use('kl_divergence')}({density_of(graph, q)}, {factor_source(graph, p)}){expand}"
 
 
 def _log_det(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, LogDet)
-    return f"log_det_{graph[term.variable].ident}"
+    return log_det_of(graph, graph[term.variable])
 
 
 def _entropy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, Entropy)
-    return f"{cases_of(graph[by_key(graph, term.factor).head])}.entropy()"
+    return f"{cases_of(graph, graph[by_key(graph, term.factor).head])}.entropy()"
 
 
 def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
@@ -214,7 +223,7 @@ def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) ->
     assert isinstance(term, LogSum)
     source = " + ".join(term_source(writer, graph, plan, t, size) for t in term.terms) or f"self.like.new_zeros({size})"
     for name in reversed(term.variables):
-        source = f"{cases_of(graph[name])}.log_sum({source})"
+        source = f"{cases_of(graph, graph[name])}.log_sum({source})"
     return source
 
 

@@ -31,7 +31,7 @@ def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
     doc = f"The terms of the objective for each example, shape (n,), nats: {plan.objective.formula}."
     arguments = "".join(f", {v.ident}: Tensor" for v in graph.data)
     with writer.method(f"terms(self{arguments}) -> dict[str, Tensor]", doc):
-        begun = False
+        begun, before = False, graph.local("terms")
         for k, stretch in enumerate(stretches):
             later = [t for s in stretches[k:] for t, _ in s.terms]
             size = batch_size(graph, sums[k - 1] if k else None)
@@ -42,7 +42,7 @@ def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
             if k < len(sums):
                 write_weights(writer, graph, sums[k], size)
             if stretch.terms or k == len(sums):
-                opening = ("return " if k == len(sums) else "terms = ") + ("terms | {" if begun else "{")
+                opening = ("return " if k == len(sums) else f"{before} = ") + (f"{before} | {{" if begun else "{")
                 _write_dict(writer, graph, plan, stretch, sums, size, opening)
                 begun = True
 

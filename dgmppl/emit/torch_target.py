@@ -22,8 +22,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
     """The torch module of a plan."""
     writer = Writer(graph.source)
     doc = f"{_structure(graph)}, fitted by {plan.objective.name}."
-    writer.use("GenerativeModel")
-    with writer.block(f"class {class_name(graph)}(GenerativeModel):"):
+    with writer.block(f"class {class_name(graph)}({writer.use('GenerativeModel')}):"):
         writer.line(f'"""{doc}"""')
         writer.line()
         _write_attributes(writer, graph, plan)
@@ -45,7 +44,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
         write_figures(writer, graph, plan)
         write_inference(writer, graph, plan)
         _write_sample(writer, graph, plan)
-    return write_module(writer, graph, "torch", f"{plan.model}: {doc}")
+    return write_module(writer, graph, f"{plan.model}: {doc}")
 
 
 def _structure(graph: Graph) -> str:

@@ -58,6 +58,10 @@ class Place:
     def variable(self, name: str) -> str:
         return self.rename.get(name, self.graph[name].ident)
 
+    def local(self, name: str) -> Name:
+        """A local of the method, unlike every variable."""
+        return Name(self.graph.local(name))
+
 
 def shape_source(shape: tuple[int, ...]) -> str:
     return str(sizes(shape))

@@ -1,4 +1,4 @@
-"""Lines of source, each with the line of the spec that it comes from, and the names that they import."""
+"""Lines of source, each with the line of the spec that it comes from, and the modules that they import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.source import Source, Span
+
+# What emitted source calls the runtime, Pyro's distributions, and the runtime's own distributions for Pyro.
+RUNTIME, PYRO, PYRO_RUNTIME = "rt", "dist", "rt_dist"
+_PYRO = {d.name: d.name for d in DISTRIBUTIONS.values() if not d.ours} | {
+    "Uniform": "Uniform",
+    "Delta": "Delta",
+    "Distribution": "TorchDistribution",
+}
+_PYRO_RUNTIME = {d.name for d in DISTRIBUTIONS.values() if d.ours} | {
+    "IntegerCategorical",
+    "Mixture",
+    "Pushforward",
+    "Autoregressive",
+}
 
 
 def tuple_source(parts: Sequence[object]) -> str:
@@ -32,9 +47,11 @@ class Emitted:
 
 @dataclass
 class Writer:
-    """Collects lines. `at` is the place in the spec that lines written now come from."""
+    """Collects lines. `at` is the place in the spec that lines written now come from; `imports` the modules that they
+    name, by alias."""
 
     source: Source
+    target: str = "torch"
     indent: int = 0
     rows: list[tuple[str, int | None]] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
@@ -47,9 +64,14 @@ class Writer:
         self.rows.append((("    " * self.indent + text).rstrip(), self.at if text else None))
 
     def use(self, name: str) -> str:
-        """A name that the source imports."""
-        self.imports.add(name)
-        return name
+        """A class or function of the runtime, or of Pyro where that is the target and has it: `rt.MLP`."""
+        alias = RUNTIME
+        if self.target == "pyro" and name in _PYRO:
+            alias, name = PYRO, _PYRO[name]
+        elif self.target == "pyro" and name in _PYRO_RUNTIME:
+            alias = PYRO_RUNTIME
+        self.imports.add(alias)
+        return f"{alias}.{name}"
 
     @contextmanager
     def block(self, opening: str) -> Iterator[None]:

@@ -134,6 +134,14 @@ class Graph:
     def _by_name(self) -> dict[str, Variable]:
         return {v.name: v for v in self.variables}
 
+    def local(self, name: str) -> str:
+        """A local name of emitted source, unlike every variable of the spec: none of those starts with `_`."""
+        return f"_{name}" if name in self._idents else name
+
+    @cached_property
+    def _idents(self) -> frozenset[str]:
+        return frozenset(v.ident for v in self.variables)
+
     @cached_property
     def observed(self) -> tuple[Variable, ...]:
         return tuple(v for v in self.variables if v.role == "observed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -183,7 +182,7 @@ class Scope:
         """A Python identifier for a name, unlike every other one given out."""
         base = "".join(c if c.isalnum() else "_" for c in name).strip("_") or "v"
         ident = safe_local(base)
-        while ident in self.idents or keyword.iskeyword(ident):
+        while ident in self.idents or methods_of(ident) & self.attributes:
             ident += "_"
         self.idents.add(ident)
         self.attributes |= methods_of(ident)

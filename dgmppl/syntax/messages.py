@@ -85,9 +85,10 @@ def _model_line(f: Failure) -> Diagnostic | None:
         return Diagnostic("E102", "a model's name is a plain word", here, f"found {f.word}", help=way_out)
     if f.kind == "MODEL" and not f.broken:
         return Diagnostic("E102", f"`{f.word}` after the model's name", here, "only the name stands here", help=way_out)
-    if f.kind == "NAME" and f.earlier is not None and len(f.statement) == 1 and _same_line(f, f.earlier):
+    word = f.kind == "NAME" or (f.broken and f.words[:1] and f.words[0] in RESERVED)
+    if word and f.earlier is not None and len(f.statement) == 1 and _same_line(f, f.earlier):
         start = f.text.rfind("\n", 0, f.earlier.start_pos or 0) + 1
-        line = f.text[start : f.text.find("\n", f.end) if "\n" in f.text[f.end :] else len(f.text)]
+        line = f.text[start:].split("\n")[0]
         if line.split()[0] == "model":
             name = "_".join(line.split("#")[0].split()[1:])
             place = Span(f.statement[0].start_pos or 0, f.statement[0].end_pos or 0)

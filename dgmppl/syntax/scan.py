@@ -34,6 +34,7 @@ _NO_CODE = re.compile(r'"[^"\n]*"|#.*')
 _CARRIES_ON = ("=", ":", ",", "(", "[", "{", "|", "+", "-", "*", "/", "@", "^", ">>", "..")
 _WORD = re.compile(r"\w+")
 _KEYWORD = re.compile("(?:" + "|".join(STATEMENTS) + r")\b(?!\s*[=,.)\]}])")
+_LINE_END = re.compile(r"[ \t]*(#[^\n]*)?(\n|\Z)")
 _HEAD = re.compile(r"[pqE]\s*\(")
 _WHOLE_HEAD = re.compile(r"[pqE]\s*\([^()\n]*\)\s*=(?!=)")
 _DEFINITION = re.compile(r"[A-Za-z]\w*\s*(?:\[[^\[\]\n]*\]\s*)?=(?!=)")
@@ -212,11 +213,24 @@ def _misplaced(text: str, token: Token, tokens: list[Token], opened: list[Token]
         return True
     if token.type != "NAME":
         return _word_end(text, token) > end  # `modelvae` is not `model vae`
+    if token in RESERVED and last is not None and last.type == "MODEL":
+        return not _names_model(text, last, token)
     if token in RESERVED:
         names_a_setting = bool(opened) and re.compile(r"\s*=(?!=)").match(text, end) is not None
         names_a_field = last == "." and "\n" not in text[last.end_pos : at]
         return not names_a_setting and not names_a_field
     return token in SIDES and last is not None and (last.type in _DECLARES or last == ":")
+
+
+def _names_model(text: str, model: Token, word: Token) -> bool:
+    """Whether a word of the language is a model's name: it stands behind `model` on its line, and ends it or has a
+    statement behind it. In `model observed x : real` the name is missing."""
+    end = word.end_pos or 0
+    if "\n" in text[model.end_pos : word.start_pos]:
+        return False
+    blank = _BLANK.match(text, end)
+    after = blank.end() if blank else end
+    return bool(_LINE_END.match(text, end) or _KEYWORD.match(text, after) or _HEAD.match(text, after))
 
 
 def resume(f: Failure) -> int | None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import builtins
+import itertools
+import keyword
 import re
 
 import pytest
 import torch
+from torch import nn
 
 from dgmppl import pipeline, runtime
-from dgmppl.graph.names import safe_attribute, safe_local
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.diagnostics import SpecError
+from dgmppl.graph.names import EMITTED, LOCALS, MODEL, MODULE, safe_attribute, safe_local
+from dgmppl.graph.scope import KINDS, RESERVED
 from dgmppl.runtime import GenerativeModel
+from dgmppl.syntax import scan as syntax
 from tests.contracts.support import build, data_of, seed
+from tests.mutations import corpus
 
 # Names that emitted source, the base class, or Python have a use for.
 WORDS = """
@@ -18,12 +27,14 @@ self torch nn Tensor Distribution n super sum len float id p pyro data loss loss
 ratio flow noise game real fake rate rows units own rest weights start steps step index classes opponent state energy
 chain
 sweep settle energies free_energy draw_from_energy log_partition terms figures sample players forward parameters train
-type device elbo log_prob criterion model guide condition part parts component x_noisy v_noisy log_det_u log_det_v u_1
-u_2 v_1 z_1 q_z p_x p_v q_v define_x score_D sides_D game_D players Chain Start Player Normal Bernoulli Categorical MLP
+type device elbo log_prob criterion model guide condition part parts component noisy_x noisy_v log_det_u log_det_v u_1
+log_det_1_v log_det_2_v inner_1_v u_2 v_1 z_1 q_z p_x p_v q_v q_w q_r define_x score_D sides_D game_D game_w loss_w
+players Chain Start Player Normal Bernoulli Categorical MLP rt dist rt_dist pyro_distributions runtime latents reading
 Coupling Compose Reverse Mixture Pushforward Autoregressive GenerativeModel GAMES Uniform Delta kl_divergence one_hot
 concat rescale positive unit bounded simplex langevin gibbs_sites as_batch None True class def lambda import is not and
 or if else for while with print exec eval int dict list tuple range zip max min abs_ object property staticmethod
-cases_x cases_w missing_v missing_x terms every_value impute apart
+cases_x cases_v cases_w cases_r missing_v missing_w missing_x terms every_value impute apart mean k j p_r p_w df
+total_count concentration concentration0 concentration1 predictor cutpoints
 """
 NAMES = WORDS.split()
 
@@ -95,16 +106,8 @@ q(v | x) = Normal(w(x))
 }
 
 
-UNUSED = {
-    "gibbs",
-    "log_mean_exp",
-    "to_event",
-    "ACTIVATIONS",
-}  # of the runtime; emitted source has no use for them
-
-
 def outcome(text: str) -> tuple[list[float], object] | None:
-    """Losses and a sample, or None where the language itself does not take the name."""
+    """Losses and a sample, or None for a spec that is refused."""
     found = pipeline.read(text)
     if not found.ok:
         return None
@@ -130,36 +133,90 @@ def outcome(text: str) -> tuple[list[float], object] | None:
     return losses, drawn
 
 
+def named(text: str, names: dict[str, str]) -> str:
+    """A spec with x, v, w and r called otherwise."""
+    return re.sub(r"\b[xvwr]\b(?!\.npz)", lambda found: names[found.group()], text)
+
+
+ALLOWED = [n for n in NAMES if n not in syntax.RESERVED | syntax.SIDES | RESERVED | KINDS]
+
+
 @pytest.mark.parametrize("kind", SPECS)
 def test_a_name_changes_nothing(kind) -> None:
+    """Every name at every place that a spec names, four at once."""
     text = SPECS[kind]
     losses, drawn = outcome(text)
-    taken = 0
-    for k, name in enumerate(NAMES):
-        old = "xvwr"[k % 4]  # every name in one place of each spec
-        renamed = re.sub(rf"\b{old}\b(?!\.npz)", name, text)
-        result = outcome(renamed)
-        if result is not None:
-            taken += 1
-            assert result[0] == pytest.approx(losses, rel=1e-5), (old, name)
-            assert torch.equal(result[1], drawn), (old, name)
-    assert taken > 60
+    for k in range(len(ALLOWED)):
+        names = {old: ALLOWED[(k + 37 * place) % len(ALLOWED)] for place, old in enumerate("xvwr")}
+        result = outcome(named(text, names))
+        assert result is not None, names
+        assert result[0] == pytest.approx(losses, rel=1e-5), names
+        assert torch.equal(result[1], drawn), names
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_locals_named_after_a_variable_give_way_to_others(kind) -> None:
+    """`cases_a` of `a` beside variables that are called `cases_a` and `a_`."""
+    text = SPECS[kind]
+    losses, drawn = outcome(text)
+    for prefix in ("cases_", "missing_", "q_", "p_", "log_det_", "log_det_1_", "inner_1_", "noisy_", "game_", "loss_"):
+        for x, v, w, r in itertools.permutations(("a", f"{prefix}a", "a_", f"{prefix}a_")):
+            names = {"x": x, "v": v, "w": w, "r": r}
+            result = outcome(named(text, names))
+            assert result is not None, names
+            assert result[0] == pytest.approx(losses, rel=1e-5), names
+            assert torch.equal(result[1], drawn), names
+
+
+def test_variables_keep_their_names() -> None:
+    """But for a handful, and Python's own: emitted source has no other word that it will not share."""
+    for name in {*NAMES, *runtime.__all__, *dir(GenerativeModel)}:
+        renamed = name in LOCALS or keyword.iskeyword(name) or name.startswith("_")
+        assert (safe_local(name) != name) == renamed, name
+    assert len(LOCALS) <= 15
 
 
 def test_nothing_hides_an_attribute_of_the_base_class() -> None:
-    public = [name for name in dir(GenerativeModel) if not name.startswith("_")]
-    assert [name for name in public if safe_attribute(name) == name] == []
+    of_torch = {name for name in dir(nn.Module()) if not name.startswith("_")}
+    own = {name for name in {*dir(GenerativeModel), *GenerativeModel.__annotations__} if not name.startswith("_")}
+    assert of_torch <= MODULE
+    assert own - of_torch == MODEL
+    assert [name for name in of_torch | own if safe_attribute(name) == name] == []
 
 
-def test_nothing_hides_a_name_that_emitted_source_imports() -> None:
-    assert [name for name in runtime.__all__ if safe_local(name) == name and name not in UNUSED] == []
+def test_nothing_hides_a_method_that_emitted_source_defines() -> None:
+    found: set[str] = set()
+    for text in corpus():
+        model = pipeline.read(text)
+        for target in ("torch", "pyro"):
+            try:
+                source = pipeline.emit(model, target).text
+            except SpecError:
+                continue
+            found |= set(re.findall(r"^    def (\w+)", source, re.MULTILINE)) - {"__init__"}
+            found |= {"chain"} if "self.chain = " in source else set()
+    free = [name for name in found if safe_attribute(name) == name]
+    assert free == []
+    assert found >= EMITTED
 
 
-MODELS = ["normal", "tensor", "mlp", "compose", "generative_model", "nn", "class", "mixture", "T"]
+MODELS = sorted({*NAMES, *runtime.__all__, *syntax.RESERVED, *syntax.SIDES, *DISTRIBUTIONS, *dir(builtins)})
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_may_have_any_name(name) -> None:
+def test_a_model_may_have_any_name() -> None:
+    text = SPECS["hierarchy"]
+    wanted = pipeline.emit(pipeline.read(text)).text
+    for name in (n for n in MODELS if not n.startswith("_")):
+        found = pipeline.read(text.replace("model m", f"model {name}"))
+        assert found.ok, name
+        emitted = pipeline.emit(found)
+        called = emitted.class_name
+        assert not keyword.iskeyword(called) and not hasattr(builtins, called) and called not in LOCALS
+        assert emitted.text.replace(f"class {called}(", "class M(").replace(f'"""{name}:', '"""m:', 1) == wanted
+
+
+@pytest.mark.parametrize("name", ["flow", "nn", "tensor", "none", "model", "generative_model", "T"])
+def test_a_model_of_any_name_computes_the_same(name) -> None:
     text = SPECS["flow"]
     assert outcome(text.replace("model m", f"model {name}"))[0] == pytest.approx(outcome(text)[0], rel=1e-5)
 

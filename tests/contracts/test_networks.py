@@ -25,7 +25,7 @@ def test_weights_are_those_of_the_class(kind: str, hidden: tuple[int, ...], cont
     options = (("kernel", 4),) if any(o.name == "kernel" for o in entry.options) else ()
     length, further = (7, context) if entry.causal else (0, 0)
     module = Module("net", NetworkSpec(kind, hidden, options), 2, 3, length, further)
-    built = eval(module_source(module, Writer(Source("net.dgm", ""))), {**vars(runtime), "nn": runtime.networks.nn})
+    built = eval(module_source(module, Writer(Source("net.dgm", ""))), {"rt": runtime, "nn": runtime.networks.nn})
     assert sum(p.numel() for p in built.parameters()) == module.weights
 
 

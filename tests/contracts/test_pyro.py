@@ -168,7 +168,7 @@ def test_predictive_draws_the_posterior_from_the_guide(path) -> None:
     assert names <= set(posterior)
     for name in names:
         assert posterior[name].shape == (2, 5, *graph[name].type.shape)
-    assert not set(posterior) - names - {f"{v.ident}_noisy" for v in graph.observed}
+    assert not set(posterior) - names - {f"noisy_{v.ident}" for v in graph.observed}
     for v, rows in zip(graph.observed, data, strict=True):
         if v.name in drawn:  # what is observed stays what it is
             assert torch.equal(drawn[v.name], rows.expand(2, *rows.shape))

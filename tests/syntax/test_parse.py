@@ -13,6 +13,7 @@ from dgmppl.source import Source
 from dgmppl.syntax import tree
 from dgmppl.syntax.format import format_spec
 from dgmppl.syntax.parse import parse_expression, parse_spec
+from dgmppl.syntax.scan import RESERVED, SIDES
 
 SPECS = [
     """model vae
@@ -114,6 +115,20 @@ def test_specs_parse_and_keep_their_statements(text: str) -> None:
     assert lines == list(range(1, len(lines) + 1)), "each statement's span starts on its line"
     formatted, _ = parse_spec(Source("", format_spec(text)))
     assert formatted == spec
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED | SIDES))
+def test_any_word_names_a_model(name: str) -> None:
+    statements = ["flow f = reverse", "p(x) = Normal(0, 1)", "latent x : real", ""]
+    for statement in statements:
+        for between in ("\n", "\n\n", "  # of words\n", " "):
+            text = f"model {name}{between}{statement}"
+            if not statement.startswith("p(") or name not in SIDES or "\n" in between:
+                spec, diagnostics = parse_spec(Source("", text))
+                assert diagnostics == () and spec is not None, text
+                assert (spec.name, len(spec.statements)) == (name, 1 if statement else 0)
+                formatted, _ = parse_spec(Source("", format_spec(text)))
+                assert formatted == spec
 
 
 @pytest.mark.parametrize(
