@@ -17,7 +17,17 @@ from dgmppl.runtime.bijections import (
     Softplus,
     Tanh,
 )
-from dgmppl.runtime.cases import Cases, errors_seen, every_missing_value, every_value, impute, log_prob_seen, rows_seen
+from dgmppl.runtime.cases import (
+    Cases,
+    errors_seen,
+    every_missing_value,
+    every_value,
+    impute,
+    log_prob_seen,
+    of_case,
+    posterior_case,
+    rows_seen,
+)
 from dgmppl.runtime.chains import (
     Chain,
     Start,
@@ -141,8 +151,10 @@ __all__ = [
     "log_mean_exp",
     "log_prob_seen",
     "most_probable",
+    "of_case",
     "one_hot",
     "positive",
+    "posterior_case",
     "pseudo_log_likelihood",
     "reading",
     "rescale",
