@@ -76,7 +76,7 @@ from dgmppl.runtime.games import GAMES, Game, gradient_penalty
 from dgmppl.runtime.inference import most_probable, reading
 from dgmppl.runtime.model import GenerativeModel, Player
 from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
-from dgmppl.runtime.positives import Beta, Dirichlet, Exponential, Gamma, LogNormal, StudentT
+from dgmppl.runtime.positives import Beta, ContinuousBernoulli, Dirichlet, Exponential, Gamma, LogNormal, StudentT
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import gibbs, langevin
 
@@ -97,6 +97,7 @@ __all__ = [
     "Chain",
     "Compose",
     "Conditioned",
+    "ContinuousBernoulli",
     "Coupling",
     "Dirichlet",
     "DiscretizedLogistic",
