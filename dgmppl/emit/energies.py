@@ -13,7 +13,7 @@ from dgmppl.graph.polynomial import Polynomial
 from dgmppl.graph.values import Constant, Element, Operation, Use, Value, variables
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.rules.energy import NegativePhase
-from dgmppl.plan.sampler import Chain, Sampler, Update
+from dgmppl.plan.sampler import ChainSettings, Sampler, Update
 from dgmppl.supports import number_text
 
 
@@ -215,7 +215,7 @@ def _write_partition(writer: Writer, graph: Graph, sampler: Sampler) -> None:
 # --- the chain -----------------------------------------------------------------------------------
 
 
-def write_chain(writer: Writer, graph: Graph, sampler: Sampler, chain: Chain) -> None:
+def write_chain(writer: Writer, graph: Graph, sampler: Sampler, chain: ChainSettings) -> None:
     """The constructor's line for the chain."""
     assert graph.energy is not None
     starts = [_start(graph[n], writer) for n in sampler.form.state]

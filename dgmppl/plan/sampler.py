@@ -3,7 +3,7 @@
 For a binary unit x_i that enters the energy linearly, p(x_i = 1 | rest) = sigmoid(-dE/dx_i); units of one
 variable that do not multiply each other are drawn at once (Hinton 2002; Tomczak 2022, Sec. 6.5).
 
-A sampler is apart from what uses it: a loss runs it as a `Chain`, sampling runs it from noise.
+A sampler is apart from what uses it: a loss runs it as a `ChainSettings`, sampling runs it from noise.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Sampler:
 
 
 @dataclass(frozen=True)
-class Chain:
+class ChainSettings:
     """How a loss runs a sampler: `steps` sweeps, from the data, from noise, or from where the last batch left
     `chains` persistent chains, of which a share `restart` begins anew."""
 
@@ -129,14 +129,14 @@ def choose_chain(
     asked: ObjectiveSetting | None,
     settings: TrainSettings,
     repeated: frozenset[str] = frozenset(),
-) -> Chain:
+) -> ChainSettings:
     """How the negative phase runs a sampler. `repeated` are variables of which a row has several values, those of a
     sum: a chain that started at them would not start at draws of q."""
     options = asked.options if asked is not None else {}
     langevin = sampler.langevin
     weighed = bool(repeated & set(sampler.form.state))
     persistent = bool(options.get("persistent", langevin or weighed))
-    return Chain(
+    return ChainSettings(
         steps=int(options.get("steps", 20 if langevin else 1)),
         persistent=persistent,
         chains=int(options.get("chains", settings.batch)),
@@ -145,7 +145,7 @@ def choose_chain(
     )
 
 
-def verify_options(scope: Scope, asked: ObjectiveSetting | None, sampler: Sampler, chain: Chain) -> None:
+def verify_options(scope: Scope, asked: ObjectiveSetting | None, sampler: Sampler, chain: ChainSettings) -> None:
     """Reports options of a chain that this energy's chain does not have (E305)."""
     for names, used, why in (
         (

@@ -22,7 +22,7 @@ class RowsError(ValueError):
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredType:
     """A variable's declared type. `partial`: NaN stands in the rows that miss it."""
 
     name: str
@@ -40,7 +40,7 @@ class Declared:
 _TYPE = re.compile(r"(partial )?(\w+)(?:\(([^)]*)\))?(?:\[([^\]]*)\])?")
 
 
-def read_types(types: Mapping[str, str]) -> tuple[Declared, ...]:
+def read_types(types: Mapping[str, str]) -> tuple[DeclaredType, ...]:
     """The types that an emitted class declares: `{"x": "integer(0..16)[64]", "y": "partial categorical(3)"}`."""
     found = []
     for name, text in types.items():
@@ -49,7 +49,7 @@ def read_types(types: Mapping[str, str]) -> tuple[Declared, ...]:
         partial, word, numbers, axes = match.groups()
         shape = tuple(int(axis) for axis in (axes or "").split(",") if axis.strip())
         support = SUPPORTS[word].of(*(float(number) for number in re.split(r"\.\.|,", numbers or "") if number.strip()))
-        found.append(Declared(name, Type(support, shape), partial is not None))
+        found.append(DeclaredType(name, Type(support, shape), partial is not None))
     return tuple(found)
 
 
@@ -77,7 +77,7 @@ def bind(names: Sequence[str], rows: Sequence[Any], named: Mapping[str, Any], me
     return [found[name] for name in names]
 
 
-def check_rows(declared: Sequence[Declared], rows: Sequence[Any], like: Tensor) -> list[Tensor]:
+def check_rows(declared: Sequence[DeclaredType], rows: Sequence[Any], like: Tensor) -> list[Tensor]:
     """Rows as tensors of the dtype of `like`, after every one was found to be of its declared type.
 
     Arrays and lists become tensors on its device; a tensor stays on its own.
@@ -98,7 +98,7 @@ def check_rows(declared: Sequence[Declared], rows: Sequence[Any], like: Tensor) 
     return [value.to(like.dtype) for value in tensors]
 
 
-def _tensor(declared: Declared, value: Any, like: Tensor) -> Tensor:
+def _tensor(declared: DeclaredType, value: Any, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         tensor = value
     else:
@@ -111,7 +111,7 @@ def _tensor(declared: Declared, value: Any, like: Tensor) -> Tensor:
     return tensor
 
 
-def _check_shape(declared: Declared, value: Tensor) -> None:
+def _check_shape(declared: DeclaredType, value: Tensor) -> None:
     if value.shape[1:] == declared.shape and value.dim() > 0:
         return
     expected = f"({', '.join(['n', *map(str, declared.shape)])}{'' if declared.shape else ','})"
@@ -123,7 +123,7 @@ def _check_shape(declared: Declared, value: Tensor) -> None:
     raise RowsError(f"{declared}: rows of shape {expected} are expected, not {tuple(value.shape)}{hint}")
 
 
-def check_values(declared: Declared, value: Tensor) -> None:
+def check_values(declared: DeclaredType, value: Tensor) -> None:
     """Raises RowsError for the first value that the variable cannot take. Values are not looked at while torch traces
     or maps over them, where there are none yet."""
     from dgmppl.data.checks import find_problem
@@ -150,4 +150,4 @@ def _mapped(value: Tensor) -> bool:
     return torch._C._functorch.is_functorch_wrapped_tensor(value)
 
 
-__all__ = ["Declared", "RowsError", "bind", "check_rows", "check_values", "read_types"]
+__all__ = ["DeclaredType", "RowsError", "bind", "check_rows", "check_values", "read_types"]

@@ -5,7 +5,7 @@ emitter for each kind of step and term.
 """
 
 from dgmppl.plan.rules.compute import Computing
-from dgmppl.plan.rules.density import Density
+from dgmppl.plan.rules.density import Evaluating
 from dgmppl.plan.rules.draw import Drawing
 from dgmppl.plan.rules.energy import Energies
 from dgmppl.plan.rules.game import Games
@@ -26,5 +26,5 @@ RULES: tuple[Rule, ...] = (
     SummingUnderQ(),
     Marginalising(),
     Energies(),
-    Density(),
+    Evaluating(),
 )

@@ -24,7 +24,7 @@ class LogProb(Term):
         return (self.factor,)
 
 
-class Density(Rule):
+class Evaluating(Rule):
     """log p for each factor that no other rule has a term for."""
 
     def stands_for(self, state: Elimination, factor: Factor) -> tuple[Term, ...] | None:

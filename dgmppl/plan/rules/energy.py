@@ -12,7 +12,7 @@ from dgmppl.graph.nodes import Energy
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.rule import Rule
-from dgmppl.plan.sampler import Chain, Sampler, choose_chain, choose_sampler
+from dgmppl.plan.sampler import ChainSettings, Sampler, choose_chain, choose_sampler
 from dgmppl.plan.state import Elimination
 
 
@@ -50,7 +50,7 @@ class NegativePhase(Term):
     """+F(sample of the model), whose gradient is that of -log Z. `chain` says where samples start and how long the
     sampler runs."""
 
-    chain: Chain
+    chain: ChainSettings
 
     beside: ClassVar[bool] = True
 
