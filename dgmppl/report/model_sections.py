@@ -85,7 +85,7 @@ def reconstructions(report: Report) -> Html | None:
     if not report.whole(_POINTS).any():
         return None
     with torch.no_grad():
-        found = rows_back(model, report.graph, report.plan, rows)
+        found = rows_back(model, report.plan, rows)
     panels: list[Html] = []
     for name, values in found.items():
         declared = report.graph[name].type
@@ -121,7 +121,7 @@ def latent_map(report: Report) -> Html | None:
     if not report.whole(_POINTS).any():
         return None
     with torch.no_grad():
-        found = latents_of(report.model, report.graph, report.plan, rows)
+        found = latents_of(report.model, report.graph, rows)
     inverted = {step.variable for step in report.plan.steps if isinstance(step, Invert)}
     if not found:
         return None

@@ -80,10 +80,13 @@ def verify_folder(out: Path, search: Search) -> None:
         if not out.is_dir():
             raise _error("E727", f"{out} is a file, not a folder for a sweep", "name another folder with --out")
         if not (out / RECORD).exists():
-            # A process that starts at the same time has made its lock, but not its record yet.
-            if any(entry.name != LOCK for entry in out.iterdir()):
+            # A process that starts at the same time has made its lock and the draft of its record, or by now the record.
+            begun = (LOCK, f".{RECORD}.")
+            odd = any(not entry.name.startswith(begun) for entry in out.iterdir())
+            if odd and not (out / RECORD).exists():
                 raise _error("E727", f"{out} holds files that are not a sweep's", "name another folder with --out")
-            return
+            if not odd:
+                return
     except OSError as error:
         raise _error("E607", f"cannot write to {out}: {error.strerror}") from None
     _verify_same(out, read_folder(out).search, search)

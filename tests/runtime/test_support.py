@@ -199,6 +199,6 @@ def test_a_model_is_fitted_by_the_weighted_terms_and_judged_by_their_sum() -> No
     assert player.name == "model"
     assert player.parameters == [model.loc]
     assert player.loss(x) == model.loss(x)
-    assert model.device == torch.empty(0)
-    assert GenerativeModel().device == torch.empty(0)
+    assert model.device == torch.device("cpu")
+    assert GenerativeModel().device == torch.device("cpu")
     assert GenerativeModel().figures(x) == {}
