@@ -106,6 +106,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             reparameterised=True,
             ours=True,
         ),
+        Distribution("ContinuousBernoulli", (_LOGITS,), UNIT, reparameterised=True, ours=True),
         Distribution("Bernoulli", (_LOGITS,), BINARY),
         Distribution("Categorical", (DistributionParameter("logits", size="K"),), AnyFinite()),
         Distribution(
@@ -141,6 +142,7 @@ CLOSED_KL = {
     ("Exponential", "Exponential"),
     ("Beta", "Beta"),
     ("Dirichlet", "Dirichlet"),
+    ("ContinuousBernoulli", "ContinuousBernoulli"),
     ("Bernoulli", "Bernoulli"),
     ("Categorical", "Categorical"),
     ("Poisson", "Poisson"),

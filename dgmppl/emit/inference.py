@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
-from dgmppl.emit.cases import batch_size, missing_of
+from dgmppl.emit.cases import batch_size, cases_of, missing_of
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.methods import define_source, factor_source
-from dgmppl.emit.steps import needed_steps, noisy, write_steps
+from dgmppl.emit.steps import needed_steps, noisy, term_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import variables
@@ -18,6 +18,7 @@ from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.sum_under_q import Sum
 
 
@@ -34,8 +35,7 @@ def write_inference(writer: Writer, graph: Graph, plan: Plan) -> None:
 
 def inferred_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
     """The latents, and the partial variables, whose value given the data the plan knows; in its order."""
-    known = (s for s in plan.steps if graph[s.variable].role == "latent" or isinstance(s, (Impute, Sum)))
-    steps = [s.variable for s in known if isinstance(s, Sum) or not s.repeats]  # one summed under its prior has no q
+    steps = [s.variable for s in plan.steps if graph[s.variable].role == "latent" or isinstance(s, (Impute, Sum))]
     return (*dict.fromkeys(steps), *(n for n in _summed_out(graph, plan) if n not in steps))
 
 
@@ -64,8 +64,9 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
     steps = needed_steps(plan.steps, {*names, *read})
     settled = [s for s in steps if isinstance(s, Settle)]
     told = ", ".join(names)
+    first = next((k for k, s in enumerate(steps) if isinstance(s, Marginalise)), len(steps))
     with _method(writer, graph, "infer", f"{told} of each row, {{}}; see `GenerativeModel.infer`."):
-        for step in steps:
+        for step in steps[:first]:
             writer.at = step.because.line
             if isinstance(step, (Draw, Impute, Sum)):
                 _write_value(writer, graph, step)
@@ -78,6 +79,8 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
                     write_steps(writer, graph, plan, settled, ())
             else:
                 write_steps(writer, graph, plan, [step], ())
+        if steps[first:]:
+            _write_posterior(writer, graph, plan, steps[first:], names)
         for name in _summed_out(graph, plan):
             writer.at = None
             ident = graph[name].ident
@@ -85,6 +88,22 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
             writer.line(f"{ident} = {writer.use('reading')}(self.p_{ident}({given}), mean, {batch_size(graph)})")
         writer.at = None
         writer.line(f"return {{{', '.join(_item(graph, n) for n in names)}}}")
+
+
+def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], names: Sequence[str]) -> None:
+    """What is summed out under its prior has its posterior by Bayes' rule: a row takes one of its cases."""
+    (total,) = (t for t in plan.terms if isinstance(t, LogSum))
+    write_steps(writer, graph, plan, steps, {*names, *(name for t in total.terms for name in t.reads)})
+    sums = [s for s in steps if s.repeats]
+    size = batch_size(graph, sums[-1])
+    numbers = " + ".join(term_source(writer, graph, plan, t, size) for t in total.terms)
+    writer.at = None
+    cases = ", ".join(cases_of(graph, graph[s.variable]) for s in sums)
+    case = graph.local("case")
+    writer.line(f"{case} = {writer.use('posterior_case')}({numbers}, mean, {cases})")
+    for name in names:
+        ident = graph[name].ident
+        writer.line(f"{ident} = {writer.use('of_case')}({ident}, {case})")
 
 
 def _item(graph: Graph, name: str) -> str:

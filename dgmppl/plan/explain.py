@@ -22,6 +22,8 @@ def _text(plan: Plan) -> str:
     rows = [f"{plan.model}{plan.source:>{max(_WIDTH - len(plan.model), len(plan.source) + 1)}}"]
     for role in ("observed", "partial", "condition", "latent"):
         found = [f"{v.name}  {v.type}" for v in plan.structure.variables if v.role == role]
+        # What all rows share is a parameter.
+        found += ["one a row"] if found and role == "latent" else []
         rows += _row(role if role != "condition" else "given", "   ".join(found)) if found else []
     structure = " ".join(plan.structure.p)
     if plan.structure.q:

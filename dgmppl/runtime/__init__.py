@@ -17,7 +17,17 @@ from dgmppl.runtime.bijections import (
     Softplus,
     Tanh,
 )
-from dgmppl.runtime.cases import Cases, errors_seen, every_missing_value, every_value, impute, log_prob_seen, rows_seen
+from dgmppl.runtime.cases import (
+    Cases,
+    errors_seen,
+    every_missing_value,
+    every_value,
+    impute,
+    log_prob_seen,
+    of_case,
+    posterior_case,
+    rows_seen,
+)
 from dgmppl.runtime.chains import (
     Chain,
     Start,
@@ -66,7 +76,7 @@ from dgmppl.runtime.games import GAMES, Game, gradient_penalty
 from dgmppl.runtime.inference import most_probable, reading
 from dgmppl.runtime.model import GenerativeModel, Player
 from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
-from dgmppl.runtime.positives import Beta, Dirichlet, Exponential, Gamma, LogNormal, StudentT
+from dgmppl.runtime.positives import Beta, ContinuousBernoulli, Dirichlet, Exponential, Gamma, LogNormal, StudentT
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import gibbs, langevin
 
@@ -87,6 +97,7 @@ __all__ = [
     "Chain",
     "Compose",
     "Conditioned",
+    "ContinuousBernoulli",
     "Coupling",
     "Dirichlet",
     "DiscretizedLogistic",
@@ -141,8 +152,10 @@ __all__ = [
     "log_mean_exp",
     "log_prob_seen",
     "most_probable",
+    "of_case",
     "one_hot",
     "positive",
+    "posterior_case",
     "pseudo_log_likelihood",
     "reading",
     "rescale",

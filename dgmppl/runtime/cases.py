@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dgmppl.runtime.distributions import Distribution
+from dgmppl.runtime.distributions import Categorical, Distribution
 from dgmppl.runtime.preimages import carry, fill
 
 
@@ -44,6 +44,24 @@ class Cases:
     def entropy(self) -> Tensor:
         """``-sum_y q(y) log q(y)`` of each row where the value is not seen, 0 elsewhere, ``(n,)`` nats."""
         return -(self.weight * self.log_q).sum(-1)
+
+
+def posterior_case(numbers: Tensor, mean: bool, *cases: Cases) -> Tensor:
+    """Which of its cases a row takes, ``(n,)``: the most probable one given the data with ``mean``, else a draw.
+
+    Args:
+        numbers: what the likelihood has of each case besides the weights of the values, log p(x | k).
+        cases: of the variables that are summed out, outermost first.
+    """
+    total = numbers
+    for each in reversed(cases):
+        total = (each.log_q.unsqueeze(-1) + total.reshape(*each.log_q.shape, -1)).flatten(1)
+    return total.argmax(-1) if mean else Categorical(logits=total).sample().long()
+
+
+def of_case(value: Tensor, case: Tensor) -> Tensor:
+    """The value ``(n, ...)`` that each row has in its case, of those ``(n cases, ...)`` of all cases."""
+    return value.reshape(len(case), -1, *value.shape[1:])[torch.arange(len(case), device=case.device), case]
 
 
 def enumerate_values(low: float, size: int, shape: tuple[int, ...], like: Tensor) -> Tensor:

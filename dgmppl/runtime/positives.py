@@ -125,6 +125,54 @@ class Beta(Unchecked, td.Beta):
         return found.masked_fill(wrong, -torch.inf).to(self.concentration1.dtype)
 
 
+class ContinuousBernoulli(Unchecked, td.ContinuousBernoulli):
+    """``p(x) = C exp(l x) / (1 + exp(l))`` for 0 <= x <= 1, with l the logits (Loaiza-Ganem and Cunningham, 2019).
+
+    torch's own works with probabilities, which are 1 beyond logits of 17 in single precision. Here everything is a
+    function of the logits, with ``C = l / tanh(l / 2)``, 2 at l = 0.
+    """
+
+    def __init__(self, probs: Tensor | float | None = None, logits: Tensor | float | None = None) -> None:
+        super().__init__(probs, logits, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        found = self.logits * value + _log_normaliser(self.logits)
+        return found.masked_fill(outside(value, 0.0, 1.0), -torch.inf)
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        """By the inverse of the distribution function, from the end that the mass is at."""
+        logits = self.logits.expand(self._extended_shape(torch.Size(sample_shape)))
+        steep = -_away_from_zero(logits).abs()
+        near = torch.log1p(torch.rand_like(logits) * torch.expm1(steep)) / steep
+        return torch.where(logits > 0, 1 - near, near).clamp(0.0, 1.0)
+
+    @property
+    def mean(self) -> Tensor:
+        safe = _away_from_zero(self.logits)
+        mean = -1 / torch.expm1(-safe) - 1 / safe
+        return torch.where(self.logits.abs() < _FLAT, 0.5 + self.logits / 12, mean)
+
+
+_FLAT = 1e-2
+"""Logits this near 0 have a nearly uniform density, whose formulas would divide 0 by 0."""
+
+
+def _away_from_zero(logits: Tensor) -> Tensor:
+    return torch.where(logits.abs() < _FLAT, _FLAT, logits)
+
+
+def _log_normaliser(logits: Tensor) -> Tensor:
+    """``log C - log(1 + exp(l))``; near 0 by its series, ``log 2 + l^2 / 12``."""
+    safe = _away_from_zero(logits)
+    log_c = torch.where(logits.abs() < _FLAT, math.log(2) + logits.square() / 12, (safe / torch.tanh(safe / 2)).log())
+    return log_c - F.softplus(logits)
+
+
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
+def _kl_continuous_bernoulli(p: ContinuousBernoulli, q: ContinuousBernoulli) -> Tensor:
+    return p.mean * (p.logits - q.logits) + _log_normaliser(p.logits) - _log_normaliser(q.logits)
+
+
 class Dirichlet(Unchecked, td.Dirichlet):
     """``p(x) = Gamma(sum a) prod_k x_k^(a_k - 1) / Gamma(a_k)`` for positive x that sum to 1."""
 
@@ -193,4 +241,4 @@ def in_double(p: td.Distribution, q: td.Distribution, kind: Callable[..., td.Dis
     return kl_divergence(first, second).to(parameters[0][0].dtype)
 
 
-__all__ = ["Beta", "Dirichlet", "Exponential", "Gamma", "LogNormal", "StudentT"]
+__all__ = ["Beta", "ContinuousBernoulli", "Dirichlet", "Exponential", "Gamma", "LogNormal", "StudentT"]

@@ -56,6 +56,10 @@ class Beta(positives.Beta, TorchDistributionMixin):
     to_event = TorchDistributionMixin.to_event
 
 
+class ContinuousBernoulli(positives.ContinuousBernoulli, TorchDistributionMixin):
+    to_event = TorchDistributionMixin.to_event
+
+
 class Dirichlet(positives.Dirichlet, TorchDistributionMixin):
     to_event = TorchDistributionMixin.to_event
 
@@ -75,6 +79,7 @@ class NegativeBinomial(counts.NegativeBinomial, TorchDistributionMixin):
 __all__ = [
     "Autoregressive",
     "Beta",
+    "ContinuousBernoulli",
     "Dirichlet",
     "DiscretizedLogistic",
     "Exponential",

@@ -80,7 +80,7 @@ def verify_folder(out: Path, search: Search) -> None:
         if not out.is_dir():
             raise _error("E727", f"{out} is a file, not a folder for a sweep", "name another folder with --out")
         if not (out / RECORD).exists():
-            # A process that starts at the same time has made its lock and the draft of its record, or by now the record.
+            # A process that starts at the same time has made its lock and a draft of its record, or by now the record.
             begun = (LOCK, f".{RECORD}.")
             odd = any(not entry.name.startswith(begun) for entry in out.iterdir())
             if odd and not (out / RECORD).exists():

@@ -287,7 +287,7 @@ ONTO = {
 
 FAMILIES = {
     "positive": ("Gamma", "LogNormal", "Exponential"),
-    "unit": ("Beta",),
+    "unit": ("Beta", "ContinuousBernoulli"),
     "binary": ("Bernoulli", "Bernoulli", "Categorical"),
     "integer": ("DiscretizedLogistic",),
     "natural": ("Poisson", "Geometric", "NegativeBinomial"),

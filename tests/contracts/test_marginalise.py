@@ -84,3 +84,34 @@ def test_explain_says_that_the_sum_is_exact() -> None:
     text = dgmppl.explain(MIXTURE)
     assert "exact log-likelihood log p(x)" in text
     assert "log sum over k of p(k) p(x | k)" in text
+
+
+def test_what_is_summed_out_has_its_posterior() -> None:
+    """infer gives the most probable class, and draws it by Bayes' rule."""
+    model = build(checked(MIXTURE), scale=0.5)
+    x = torch.randn(6, 2)
+    with seed(0), torch.no_grad():
+        classes = torch.arange(3.0)
+        joint = torch.stack([model.p_k().log_prob(k) + model.p_x(k.expand(6)).log_prob(x) for k in classes], -1)
+        assert torch.equal(model.infer(x, mean=True)["k"], joint.argmax(-1).float())
+        drawn = torch.stack([model.infer(x)["k"] for _ in range(3000)])
+        shares = torch.stack([(drawn == k).float().mean(0) for k in classes], -1)
+    assert torch.allclose(shares, joint.softmax(-1), atol=0.04)
+
+
+def test_nested_sums_have_a_joint_posterior_beside_a_draw() -> None:
+    found = checked(next(p for p in COMPOSITIONS if p.stem == "two_mixtures"))
+    model, data = build(found, scale=0.3), data_of(found, 5)
+    with seed(0), torch.no_grad():
+        inferred = model.infer(*data, mean=True)
+        z = model.q_z(*data).mean
+        cases = list(itertools.product((0.0, 1.0), (1.0, 2.0, 3.0)))
+        joint = []
+        for a, b in cases:
+            a_, b_ = torch.full((5,), a), torch.full((5,), b)
+            prior = model.p_a().log_prob(a_) + model.p_b(a_).log_prob(b_)
+            joint.append(prior + model.p_x(z, b_, a_).log_prob(data[0]))
+        best = torch.stack(joint).argmax(0)
+    assert torch.equal(inferred["z"], z)
+    assert [(a, b) for a, b in zip(inferred["a"].tolist(), inferred["b"].tolist())] == [cases[k] for k in best]
+    assert model.reconstruct(*data)["x"].shape == data[0].shape

@@ -61,6 +61,12 @@ REGISTRY: dict[str, Case] = {
     "Poisson": scipy_case(lambda: rt.Poisson(B), stats.poisson(b), COUNTS),
     "NegativeBinomial": scipy_case(lambda: rt.NegativeBinomial(B, logits=A), stats.nbinom(b, 1 - P), COUNTS),
     "Geometric": scipy_case(lambda: rt.Geometric(logits=A), stats.geom(P, loc=-1), COUNTS),
+    "ContinuousBernoulli": Case(
+        lambda: rt.ContinuousBernoulli(logits=A),
+        lambda x: dist.ContinuousBernoulli(logits=A.double()).log_prob(torch.tensor(x).double()).numpy(),
+        (0.0, 0.2, 0.9, 1.0),
+        lambda: dist.ContinuousBernoulli(logits=A.double()).mean.numpy(),
+    ),
     "Bernoulli": scipy_case(lambda: rt.Bernoulli(logits=A), stats.bernoulli(P), (0.0, 1.0)),
     "Categorical": Case(lambda: rt.Categorical(logits=LOGITS), table(0), (0.0, 1.0, 2.0), lambda: PMF @ np.arange(3)),
     "OrderedLogistic": Case(

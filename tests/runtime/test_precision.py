@@ -74,6 +74,12 @@ LARGE: dict[str, Case] = {
         (((1e6, 1e6), 0.5), ((1e6, 1e6), 0.5005), ((1e6, 1.0), 0.999999), ((1e-3, 1e-3), 1e-20), ((2.0, 3.0), 0.1)),
         td.Beta,
     ),
+    "ContinuousBernoulli": Case(
+        lambda logits: rt.ContinuousBernoulli(logits=logits),
+        lambda logits: stats.truncexpon(-logits, scale=-1 / logits),
+        (((-1e-3,), 0.3), ((-0.5,), 0.9), ((-30.0,), 0.01)),
+        lambda logits: td.ContinuousBernoulli(logits=logits),
+    ),
     "Geometric": Case(
         lambda logits: rt.Geometric(logits=logits),
         lambda logits: stats.geom(sigmoid(logits), loc=-1),
@@ -167,6 +173,7 @@ OUTSIDE: dict[str, tuple[Callable[[], Any], tuple[float, ...]]] = {
     "Exponential": (lambda: rt.Exponential(t(2.0)), (-1.0, INF)),
     "LogNormal": (lambda: rt.LogNormal(t(0.0), t(1.0)), (-1.0, 0.0, INF)),
     "Beta": (lambda: rt.Beta(t(2.0), t(3.0)), (-0.1, 1.1, INF)),
+    "ContinuousBernoulli": (lambda: rt.ContinuousBernoulli(logits=t(0.4)), (-0.1, 1.1, INF)),
     "Uniform": (lambda: rt.Uniform(t(0.0), t(1.0)), (-0.1, 1.1)),
     "sigmoid": (lambda: push(rt.Sigmoid()), (0.0, 1.0, -0.1, 1.1, INF)),
     "tanh": (lambda: push(rt.Tanh()), (-1.0, 1.0, 1.1, INF)),
