@@ -81,7 +81,7 @@ def test_check_reports_every_file(spec, broken, tmp_path, capsys):
 def test_compile_graph_and_explain(spec, broken, tmp_path, capsys):
     assert run("compile", spec) == 0
     source = capsys.readouterr().out
-    assert "class TinyVae(GenerativeModel)" in source
+    assert "class TinyVae(rt.GenerativeModel)" in source
     assert run("compile", spec, "-o", tmp_path / "model.py") == 0
     assert (tmp_path / "model.py").read_text() == source
     assert run("compile", spec, "--target", "pyro") == 0
