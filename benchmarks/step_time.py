@@ -152,6 +152,7 @@ def compiled_epoch(checked: Checked, model: GenerativeModel, x: Tensor) -> Calla
     assert checked.plan is not None
     rows = MemoryExamples([x])
     trainer = Trainer(model, rows, rows, checked.plan.settings, open_device("cpu"))
+    model.check_rows = False  # as in a fit, which the steps are taken out of
     model.observer = trainer._observe
 
     def epoch() -> None:

@@ -33,9 +33,11 @@ class Bijection(nn.Module):
     Attributes:
         rank: how many trailing dimensions the map acts on.
         reads: the values that condition it by name, each with the number of its own (trailing) dimensions.
+        reorders: whether it puts elements in another order and does nothing else, so that a chain need not add its 0.
     """
 
     rank: int = 1
+    reorders: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,14 +130,14 @@ class Compose(Bijection):
         total = self._zero(x)
         for part in self._in_order():
             x, log_det = part.forward_and_log_det(x, context)
-            total = total + log_det
+            total = total if part.reorders else total + log_det
         return x, total
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         total = self._zero(y)
         for part in reversed(self._in_order()):
             y, log_det = part.inverse_and_log_det(y, context)
-            total = total + log_det
+            total = total if part.reorders else total + log_det
         return y, total
 
     @property
@@ -212,15 +214,19 @@ class Coupling(Bijection):
 
     def _coefficients(self, a: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         inputs = concat(a, *self._read(context))
-        nothing = a.new_zeros(self.features - self.features // 2)
         if self.both is not None:
             scale, shift = self.both(inputs).chunk(2, -1)
         else:
-            scale = nothing if self.scale is None else self.scale(inputs)
-            shift = nothing if self.shift is None else self.shift(inputs)
+            scale, shift = (self._of(net, inputs) for net in (self.scale, self.shift))
         if self.integer:
             shift = shift + (shift.round() - shift).detach()
         return SCALE_BOUND * torch.tanh(scale / SCALE_BOUND), shift
+
+    def _of(self, net: nn.Module | None, inputs: Tensor) -> Tensor:
+        if net is None:
+            return inputs.new_zeros(self.features - self.features // 2)
+        found: Tensor = net(inputs)
+        return found
 
     def _in_range(self, b: Tensor) -> Tensor:
         return self.low + torch.remainder(b - self.low, self.size) if self.size else b
@@ -228,6 +234,8 @@ class Coupling(Bijection):
 
 class Reverse(Bijection):
     """The features in reversed order; log-determinant 0."""
+
+    reorders = True
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return x.flip(-1), self._zero(x)
@@ -243,6 +251,7 @@ class Permute(Bijection):
     has another one. It is never one that leaves the halves of a vector as they are.
     """
 
+    reorders = True
     order: Tensor
     back: Tensor
 

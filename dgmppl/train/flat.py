@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-LARGEST = 1 << 20
+LARGEST = 1 << 22
 """So many weights are moved as one vector at most. With 2^12 it saves a third of a step of Adam, with 2^20 a tenth (on
-one thread of a CPU); beyond, torch's optimisers take as long either way."""
+one thread of a CPU); much beyond, torch's optimisers take as long either way."""
 
 
 def can_flatten(parameters: Sequence[nn.Parameter]) -> bool:
