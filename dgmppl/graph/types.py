@@ -83,15 +83,15 @@ _ARGUMENTS: dict[str, tuple[str, str, _Reader]] = {
 
 
 def check_data(
-    scope: Scope, node: tree.Field | tree.Transform, type_: Type, declared: tree.Type, role: str = "observed"
+    scope: Scope, node: tree.Field | tree.Transformed, type_: Type, declared: tree.Type, role: str = "observed"
 ) -> DataSource:
     """Where a variable's values come from; E218 for unknown names, E219 where the types disagree.
 
     No file is opened: what is in one is checked when it is loaded.
     """
     transforms: list[tuple[str, tuple[float, ...]]] = []
-    inner: tree.Field | tree.Transform = node
-    while isinstance(inner, tree.Transform):
+    inner: tree.Field | tree.Transformed = node
+    while isinstance(inner, tree.Transformed):
         if inner.name == "labelled":
             _verify_labelled(scope, inner, inner is node, role)
         transforms.insert(0, _transform(scope, inner))
@@ -113,7 +113,7 @@ def check_data(
     return DataSource(inner.dataset, inner.name or "", inner.file, tuple(transforms), node.span, inner.columns)
 
 
-def _verify_labelled(scope: Scope, node: tree.Transform, outermost: bool, role: str) -> None:
+def _verify_labelled(scope: Scope, node: tree.Transformed, outermost: bool, role: str) -> None:
     if role != "partial":
         headline = f"`labelled` leaves values missing in some rows, and the variable is {role}"
         scope.fail("E219", headline, node.span, "some rows only", help="declare it `partial`, or leave `labelled` out")
@@ -127,7 +127,7 @@ def _verify_labelled(scope: Scope, node: tree.Transform, outermost: bool, role: 
         )
 
 
-def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ...]]:
+def _transform(scope: Scope, node: tree.Transformed) -> tuple[str, tuple[float, ...]]:
     if node.name not in TRANSFORMS:
         help_ = did_you_mean(node.name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
         scope.fail("E218", f"unknown transform `{node.name}`", node.span, help=help_)

@@ -71,7 +71,7 @@ def _setting(spec: tree.Spec, name: str, value: tree.Expr, override: str) -> tre
         changed = replace(block, settings=tuple(new if s is setting else s for s in block.settings))
         return replace(spec, statements=tuple(changed if s is block else s for s in spec.statements))
     place = replace(spec.name_span, override=override)
-    setting = tree.Setting(place, name, moved(value, place), place)
+    setting = tree.Setting(place, name, moved(value, place), name_span=place)
     return replace(spec, statements=(*spec.statements, tree.Train(place, (setting,))))
 
 
