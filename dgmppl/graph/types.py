@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from dgmppl.catalogue.formats import FORMATS, Format, field_text, format_of
 from dgmppl.catalogue.transforms import TRANSFORMS
-from dgmppl.data.catalogue import DATASETS, Field
+from dgmppl.data.catalogue import DATASETS, DataField
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.nodes import DataSource
@@ -147,7 +147,7 @@ def _transform(scope: Scope, node: tree.Transformed) -> tuple[str, tuple[float, 
     return node.name, numbers
 
 
-def _field(scope: Scope, node: tree.Field) -> Field:
+def _field(scope: Scope, node: tree.Field) -> DataField:
     if node.name in FILES:
         file = f'"{node.dataset}.{node.name}"'
         scope.fail("E218", "a file stands in quotes", node.span, "looks like a file", help=f"{file}.x")
@@ -226,7 +226,7 @@ def _verify_file_shape(scope: Scope, node: tree.Field, format: str, type_: Type,
         scope.fail("E219", headline, node.span, "an image", help=f"flatten({here}) makes it a vector")
 
 
-def known_type(field: Field, transforms: list[tuple[str, tuple[float, ...]]]) -> Type:
+def known_type(field: DataField, transforms: list[tuple[str, tuple[float, ...]]]) -> Type:
     """The type of a catalogue field after its transforms."""
     type_ = field.type
     for name, numbers in transforms:

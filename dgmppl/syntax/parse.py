@@ -175,7 +175,10 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
 
 @cache
 def _builder() -> Transformer[Token, Any]:
-    """From Lark's tree to ours: a rule makes the class of its name, a list of the grammar a tuple."""
+    """From Lark's tree to ours: a rule makes the class of its name, a list of the grammar a tuple.
+
+    So no class is called like a method of Lark's: `Transform` would take the place of `transform`.
+    """
     builder = create_transformer(tree, _Builder(visit_tokens=False), _made_by_rule)
     for rule in LISTS:
         setattr(builder, rule, _sequence)

@@ -1,4 +1,4 @@
-"""The syntax tree: one frozen class a grammar rule, which Lark makes it by. Spans are ignored in equality.
+"""The syntax tree: one frozen class a grammar rule, called like it. Spans are ignored in equality.
 
 Reformatting a spec gives an equal tree, so equality is what the formatter is tested by.
 """
