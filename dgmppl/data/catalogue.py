@@ -12,7 +12,7 @@ from dgmppl.supports import BINARY, POSITIVE, REAL, Categorical, Integers, Suppo
 
 
 @dataclass(frozen=True)
-class Field:
+class DataField:
     """One column of a data set: its support, shape of one row, and number of rows."""
 
     support: Support
@@ -34,21 +34,21 @@ class DataSet:
     """
 
     description: str
-    fields: Mapping[str, Field]
+    fields: Mapping[str, DataField]
     splits: tuple[int, int, int]
     shuffled: bool = False
 
 
-def _positive(size: int, rows: int, description: str) -> Field:
-    return Field(POSITIVE, (size,), rows, description)
+def _positive(size: int, rows: int, description: str) -> DataField:
+    return DataField(POSITIVE, (size,), rows, description)
 
 
-def _real(size: int, rows: int, description: str) -> Field:
-    return Field(REAL, (size,), rows, description)
+def _real(size: int, rows: int, description: str) -> DataField:
+    return DataField(REAL, (size,), rows, description)
 
 
-def _classes(size: int, rows: int, description: str) -> Field:
-    return Field(Categorical(size), (), rows, description)
+def _classes(size: int, rows: int, description: str) -> DataField:
+    return DataField(Categorical(size), (), rows, description)
 
 
 TOY_SPLITS = (1000, 350, 450)
@@ -67,7 +67,7 @@ DATASETS: Mapping[str, DataSet] = {
     "digits": DataSet(
         "handwritten digits, 8 x 8 pixels of 17 grey levels (scikit-learn)",
         {
-            "image": Field(Integers(0, 16), (64,), 1797, "pixels, row by row"),
+            "image": DataField(Integers(0, 16), (64,), 1797, "pixels, row by row"),
             "label": _classes(10, 1797, "the digit"),
         },
         (1000, 350, 447),
@@ -88,7 +88,7 @@ DATASETS: Mapping[str, DataSet] = {
         "measurements of cell nuclei, benign or malignant (scikit-learn)",
         {
             "data": _real(30, 569, "the measurements"),
-            "label": Field(BINARY, (), 569, "1: benign"),
+            "label": DataField(BINARY, (), 569, "1: benign"),
         },
         (341, 114, 114),
         shuffled=True,
@@ -97,7 +97,7 @@ DATASETS: Mapping[str, DataSet] = {
         "progression of diabetes against ten measurements, scaled (scikit-learn)",
         {
             "data": _real(10, 442, "the measurements"),
-            "target": Field(REAL, (), 442, "progression after a year"),
+            "target": DataField(REAL, (), 442, "progression after a year"),
         },
         (264, 89, 89),
         shuffled=True,

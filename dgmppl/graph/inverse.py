@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dgmppl.graph.nodes import Factor, Graph, Variable
@@ -100,7 +100,7 @@ def derive_posteriors(
         assert parsed is not None
         # Messages about it, and lines of emitted source, point at the latent's declaration.
         statements.extend(moved(s, graph[name].span) for s in parsed.statements)
-    return tree.Spec(spec.span, spec.name, (*spec.statements, *statements), spec.name_span), tuple(texts)
+    return replace(spec, statements=(*spec.statements, *statements)), tuple(texts)
 
 
 def _eliminate(moral: nx.Graph, name: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from dgmppl.catalogue.formats import FORMATS, Format, field_text, format_of
 from dgmppl.catalogue.transforms import TRANSFORMS
-from dgmppl.data.catalogue import DATASETS, Field
+from dgmppl.data.catalogue import DATASETS, DataField
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.nodes import DataSource
@@ -83,15 +83,15 @@ _ARGUMENTS: dict[str, tuple[str, str, _Reader]] = {
 
 
 def check_data(
-    scope: Scope, node: tree.Field | tree.Transform, type_: Type, declared: tree.Type, role: str = "observed"
+    scope: Scope, node: tree.Field | tree.Transformed, type_: Type, declared: tree.Type, role: str = "observed"
 ) -> DataSource:
     """Where a variable's values come from; E218 for unknown names, E219 where the types disagree.
 
     No file is opened: what is in one is checked when it is loaded.
     """
     transforms: list[tuple[str, tuple[float, ...]]] = []
-    inner: tree.Field | tree.Transform = node
-    while isinstance(inner, tree.Transform):
+    inner: tree.Field | tree.Transformed = node
+    while isinstance(inner, tree.Transformed):
         if inner.name == "labelled":
             _verify_labelled(scope, inner, inner is node, role)
         transforms.insert(0, _transform(scope, inner))
@@ -113,7 +113,7 @@ def check_data(
     return DataSource(inner.dataset, inner.name or "", inner.file, tuple(transforms), node.span, inner.columns)
 
 
-def _verify_labelled(scope: Scope, node: tree.Transform, outermost: bool, role: str) -> None:
+def _verify_labelled(scope: Scope, node: tree.Transformed, outermost: bool, role: str) -> None:
     if role != "partial":
         headline = f"`labelled` leaves values missing in some rows, and the variable is {role}"
         scope.fail("E219", headline, node.span, "some rows only", help="declare it `partial`, or leave `labelled` out")
@@ -127,7 +127,7 @@ def _verify_labelled(scope: Scope, node: tree.Transform, outermost: bool, role: 
         )
 
 
-def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ...]]:
+def _transform(scope: Scope, node: tree.Transformed) -> tuple[str, tuple[float, ...]]:
     if node.name not in TRANSFORMS:
         help_ = did_you_mean(node.name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
         scope.fail("E218", f"unknown transform `{node.name}`", node.span, help=help_)
@@ -147,7 +147,7 @@ def _transform(scope: Scope, node: tree.Transform) -> tuple[str, tuple[float, ..
     return node.name, numbers
 
 
-def _field(scope: Scope, node: tree.Field) -> Field:
+def _field(scope: Scope, node: tree.Field) -> DataField:
     if node.name in FILES:
         file = f'"{node.dataset}.{node.name}"'
         scope.fail("E218", "a file stands in quotes", node.span, "looks like a file", help=f"{file}.x")
@@ -226,7 +226,7 @@ def _verify_file_shape(scope: Scope, node: tree.Field, format: str, type_: Type,
         scope.fail("E219", headline, node.span, "an image", help=f"flatten({here}) makes it a vector")
 
 
-def known_type(field: Field, transforms: list[tuple[str, tuple[float, ...]]]) -> Type:
+def known_type(field: DataField, transforms: list[tuple[str, tuple[float, ...]]]) -> Type:
     """The type of a catalogue field after its transforms."""
     type_ = field.type
     for name, numbers in transforms:

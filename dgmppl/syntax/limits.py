@@ -11,7 +11,11 @@ MAX_SIZE = 1_000_000
 """Characters in a file."""
 MAX_DEPTH = 100
 """Levels of brackets, and of the tree."""
-_LISTS = ("arguments", "items", "type_args", "dims", "heads", "parents", "subscripts", "quoted", "given")
+LISTS = (
+    "arguments", "columns", "dims", "given", "heads", "items", "parents", "settings", "subscripts", "sum_indices",
+    "transform_args", "type_args",
+)  # fmt: skip
+"""The rules of the grammar that are lists: no class of the tree, and no level of it."""
 TOO_DEEP = "name a part of it: `let r : real[16] = ...`, `net f = ...`, `flow f = ...`"
 
 
@@ -31,6 +35,6 @@ def verify_depth(root: Tree[Token]) -> tuple[Diagnostic, ...]:
         if depth > MAX_DEPTH:
             place = Span(node.meta.start_pos, node.meta.end_pos)
             return (Diagnostic("E110", f"more than {MAX_DEPTH} levels of nesting", place, help=TOO_DEEP),)
-        inner = depth + (node.data not in _LISTS)
+        inner = depth + (node.data not in LISTS)
         stack.extend((t, inner) for t in node.children if isinstance(t, Tree))
     return ()

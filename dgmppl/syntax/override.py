@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.source import Source, Span
@@ -41,16 +41,14 @@ Moved = TypeVar("Moved", bound=tree.Node)
 
 def moved(value: Moved, span: Span) -> Moved:
     """A piece of a tree with every place in it moved to `span`."""
+    changed = {k: span if isinstance(v, Span) else _moved_part(v, span) for k, v in vars(value).items()}
+    return replace(value, **changed)
 
-    def move(node: object) -> object:
-        if isinstance(node, tuple):
-            return tuple(move(n) for n in node)
-        if not isinstance(node, tree.Node):
-            return node
-        changed = {k: span if isinstance(v, Span) else move(v) for k, v in vars(node).items()}
-        return type(node)(**changed)  # type: ignore[arg-type]
 
-    return move(value)  # type: ignore[return-value]
+def _moved_part(part: Any, span: Span) -> Any:
+    if isinstance(part, tuple):
+        return tuple(_moved_part(p, span) for p in part)
+    return moved(part, span) if isinstance(part, tree.Node) else part
 
 
 def name_override(found: Diagnostic) -> Diagnostic:
@@ -71,7 +69,7 @@ def _setting(spec: tree.Spec, name: str, value: tree.Expr, override: str) -> tre
         changed = replace(block, settings=tuple(new if s is setting else s for s in block.settings))
         return replace(spec, statements=tuple(changed if s is block else s for s in spec.statements))
     place = replace(spec.name_span, override=override)
-    setting = tree.Setting(place, name, moved(value, place), place)
+    setting = tree.Setting(place, name, moved(value, place), name_span=place)
     return replace(spec, statements=(*spec.statements, tree.Train(place, (setting,))))
 
 

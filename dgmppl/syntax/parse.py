@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, v_args
+from lark.ast_utils import create_transformer
 from lark.exceptions import VisitError
 from lark.tree import Meta
-from lark.visitors import Transformer_NonRecursive
+from lark.visitors import Transformer, Transformer_NonRecursive
 
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
-from dgmppl.syntax.limits import verify_depth, verify_size
+from dgmppl.syntax.limits import LISTS, verify_depth, verify_size
 from dgmppl.syntax.messages import describe_syntax_error
 from dgmppl.syntax.scan import PAIRS, Failure, balance, scan
 
@@ -64,7 +65,7 @@ def _parse(source: Source, start: str) -> tuple[Any, tuple[Diagnostic, ...]]:
     if too_deep:
         return None, too_deep
     try:
-        return _Builder().transform(result[0]), ()
+        return _builder().transform(result[0]), ()
     except VisitError as error:
         raise error.orig_exc from error
 
@@ -95,20 +96,57 @@ def _every_error(source: Source, failure: Failure) -> tuple[Diagnostic, ...]:
     return tuple(found)
 
 
-def _span(meta: Meta) -> Span:
-    return Span(meta.start_pos, meta.end_pos) if not meta.empty else Span(0, 0)
+def _span(place: Meta | Token) -> Span:
+    return Span(place.start_pos or 0, place.end_pos or 0)
 
 
-def _token_span(token: Token) -> Span:
-    return Span(token.start_pos or 0, token.end_pos or 0)
+def _text(child: Any) -> Any:
+    """The text of a token, a string without its quotes; anything else as it is."""
+    if not isinstance(child, Token):
+        return child
+    return str(child)[1:-1] if child.type == "STRING" else str(child)
 
 
-def _unquoted(token: Token) -> str:
-    return str(token)[1:-1] if token.type == "STRING" else str(token)
+def _field(dataset: Token, inside: Token | tuple[str, ...] | None) -> tuple[Any, ...]:
+    columns = inside if isinstance(inside, tuple) else ()
+    return dataset, None if columns else inside, dataset.type == "STRING", columns
 
 
-def _sequence(_: Any, meta: Meta, *children: Any) -> tuple[Any, ...]:
-    return tuple(c for c in children if c is not None)
+def _reference(name: Token, inside: tree.Past | tuple[tree.Expr, ...] | None) -> tuple[Any, ...]:
+    return (name, (), inside.index) if isinstance(inside, tree.Past) else (name, inside or ())
+
+
+# The fields of a class whose rule has other children than these.
+_FIELDS: dict[type[tree.Node], Callable[..., tuple[Any, ...]]] = {
+    tree.Boolean: lambda text: (text == "true",),
+    tree.Field: _field,
+    tree.Number: lambda text: (float(text), text),
+    tree.Reference: _reference,
+}
+
+
+def _made_by_rule(inline: bool, meta: bool) -> Callable[[type[tree.Node]], Any]:
+    """How `create_transformer` calls a class of the tree: with its span and its fields."""
+
+    def decorate(cls: type[tree.Node]) -> Any:
+        make: Callable[..., tree.Node] = cls
+        fields = _FIELDS.get(cls)
+        named = issubclass(cls, tree.Named)
+
+        def build(_: Any, rule: str, children: list[Any], meta: Meta) -> tree.Node:
+            values = map(_text, fields(*children) if fields else children)
+            if not named:
+                return make(_span(meta), *values)
+            name = next(c for c in children if isinstance(c, Token) and c.type == "NAME")
+            return make(_span(meta), *values, name_span=_span(name))
+
+        return v_args(wrapper=build)(cls)
+
+    return decorate
+
+
+def _sequence(children: list[Any]) -> tuple[Any, ...]:
+    return tuple(map(_text, children))
 
 
 def _binary(op: str) -> Callable[..., tree.Binary]:
@@ -120,130 +158,28 @@ def _binary(op: str) -> Callable[..., tree.Binary]:
 
 @v_args(meta=True, inline=True)
 class _Builder(Transformer_NonRecursive[Token, Any]):
+    """The rules that have not the name of their class."""
+
     def start(self, meta: Meta, name: Token, *statements: tree.Statement) -> tree.Spec:
-        return tree.Spec(Span(0, meta.end_pos), str(name), statements, _token_span(name))
+        return tree.Spec(Span(0, meta.end_pos), str(name), statements, name_span=_span(name))
 
     def model(self, meta: Meta, name: Token) -> Token:
         return name
 
-    # declarations
-    def variable(self, meta, role, name, family, type_, data=None):  # type: ignore[no-untyped-def]
-        return tree.Variable(_span(meta), str(role), str(name), family, type_, data, _token_span(name))
-
-    def param(self, meta, name, type_, value):  # type: ignore[no-untyped-def]
-        return tree.Param(_span(meta), str(name), type_, value, _token_span(name))
-
-    def const(self, meta, name, value):  # type: ignore[no-untyped-def]
-        return tree.Const(_span(meta), str(name), value, _token_span(name))
-
-    def let(self, meta, name, family, type_, value):  # type: ignore[no-untyped-def]
-        return tree.Let(_span(meta), str(name), family, type_, value, _token_span(name))
-
-    def net(self, meta, name, value):  # type: ignore[no-untyped-def]
-        return tree.Net(_span(meta), str(name), value, _token_span(name))
-
-    def flow(self, meta, name, value):  # type: ignore[no-untyped-def]
-        return tree.Flow(_span(meta), str(name), value, _token_span(name))
-
-    def schedule(self, meta, name, family, value):  # type: ignore[no-untyped-def]
-        return tree.Schedule(_span(meta), str(name), family, value, _token_span(name))
-
-    def family(self, meta, name, range_):  # type: ignore[no-untyped-def]
-        return tree.Family(_span(meta), str(name), range_)
-
-    def range(self, meta, low, high):  # type: ignore[no-untyped-def]
-        return tree.Range(_span(meta), low, high)
-
-    def type(self, meta, name, arguments, shape):  # type: ignore[no-untyped-def]
-        return tree.Type(_span(meta), str(name), arguments or (), shape or ())
-
-    def field(self, meta, dataset, inside):  # type: ignore[no-untyped-def]
-        columns = inside if isinstance(inside, tuple) else ()
-        name = None if inside is None or columns else _unquoted(inside)
-        return tree.Field(_span(meta), _unquoted(dataset), name, dataset.type == "STRING", columns)
-
-    def columns(self, meta, *names):  # type: ignore[no-untyped-def]
-        return tuple(_unquoted(name) for name in names)
-
-    def transformed(self, meta, name, data, *arguments):  # type: ignore[no-untyped-def]
-        return tree.Transform(_span(meta), str(name), data, tuple(a for a in arguments if a is not None))
-
-    # what the model says
-    def factor(self, meta, side, heads, parents, value):  # type: ignore[no-untyped-def]
-        last = (parents or heads)[-1].span.end
-        head = Span(side.start_pos, last + 1)
-        return tree.Factor(_span(meta), str(side), heads, parents or (), value, head)
-
-    def reference(self, meta, name, inside):  # type: ignore[no-untyped-def]
-        past = inside.index if isinstance(inside, tree.Past) else None
-        subscripts = inside if isinstance(inside, tuple) else ()
-        return tree.Reference(_span(meta), str(name), subscripts, past)
-
-    def past(self, meta, name):  # type: ignore[no-untyped-def]
-        return tree.Past(_span(meta), str(name))
-
-    def definition(self, meta, target, value):  # type: ignore[no-untyped-def]
-        return tree.Definition(_span(meta), target, value)
-
-    def energy(self, meta, arguments, value):  # type: ignore[no-untyped-def]
-        start = meta.start_pos
-        return tree.Energy(_span(meta), arguments, value, Span(start, arguments[-1].span.end + 1))
-
-    def adversary(self, meta, name, arguments, value):  # type: ignore[no-untyped-def]
-        return tree.Adversary(_span(meta), str(name), arguments, value, _token_span(name))
-
-    def train(self, meta, record):  # type: ignore[no-untyped-def]
-        return tree.Train(_span(meta), record.settings)
-
-    def setting(self, meta, name, value):  # type: ignore[no-untyped-def]
-        return tree.Setting(_span(meta), str(name), value, _token_span(name))
-
-    # expressions
-    def negate(self, meta, operand):  # type: ignore[no-untyped-def]
-        return tree.Negate(_span(meta), operand)
-
-    def bracket(self, meta, target, items):  # type: ignore[no-untyped-def]
-        return tree.Bracket(_span(meta), target, items or ())
-
-    def call(self, meta, target, arguments):  # type: ignore[no-untyped-def]
-        return tree.Call(_span(meta), target, arguments or ())
-
-    def keyword(self, meta, name, value):  # type: ignore[no-untyped-def]
-        return tree.Keyword(_span(meta), str(name), value)
-
-    def binding(self, meta, name, values):  # type: ignore[no-untyped-def]
-        return tree.Binding(_span(meta), str(name), values)
-
-    def name(self, meta, name):  # type: ignore[no-untyped-def]
-        return tree.Name(_span(meta), str(name))
-
-    def number(self, meta, text):  # type: ignore[no-untyped-def]
-        return tree.Number(_span(meta), float(text), str(text))
-
-    def string(self, meta, text):  # type: ignore[no-untyped-def]
-        return tree.String(_span(meta), str(text)[1:-1])
-
-    def boolean(self, meta, text):  # type: ignore[no-untyped-def]
-        return tree.Boolean(_span(meta), str(text) == "true")
-
-    def learned(self, meta):  # type: ignore[no-untyped-def]
-        return tree.Learned(_span(meta))
-
-    def summation(self, meta, indices, body):  # type: ignore[no-untyped-def]
-        return tree.Summation(_span(meta), indices, body)
-
-    def total(self, meta, body):  # type: ignore[no-untyped-def]
+    def total(self, meta: Meta, body: tree.Expr) -> tree.Summation:
         return tree.Summation(_span(meta), (), body)
 
-    def quotation(self, meta, side, heads, given):  # type: ignore[no-untyped-def]
-        return tree.Quotation(_span(meta), str(side), heads, given or ())
-
-    def record(self, meta, *settings):  # type: ignore[no-untyped-def]
-        return tree.Record(_span(meta), tuple(s for s in settings if s is not None))
-
-    def sum_indices(self, meta, *names):  # type: ignore[no-untyped-def]
-        return tuple(str(n) for n in names)
-
-    type_args = dims = heads = parents = subscripts = items = arguments = quoted = given = _sequence
     add, subtract, multiply, divide = _binary("+"), _binary("-"), _binary("*"), _binary("/")
     matmul, power, compose = _binary("@"), _binary("^"), _binary(">>")
+
+
+@cache
+def _builder() -> Transformer[Token, Any]:
+    """From Lark's tree to ours: a rule makes the class of its name, a list of the grammar a tuple.
+
+    So no class is called like a method of Lark's: `Transform` would take the place of `transform`.
+    """
+    builder = create_transformer(tree, _Builder(visit_tokens=False), _made_by_rule)
+    for rule in LISTS:
+        setattr(builder, rule, _sequence)
+    return builder

@@ -1,4 +1,4 @@
-"""The syntax tree: one frozen class a grammar rule. Spans are ignored in equality.
+"""The syntax tree: one frozen class a grammar rule, called like it. Spans are ignored in equality.
 
 Reformatting a spec gives an equal tree, so equality is what the formatter is tested by.
 """
@@ -7,14 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lark.ast_utils import Ast
+
 from dgmppl.source import Span
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(Ast):
     """Anything that stands in a spec."""
 
     span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Named(Node):
+    """What gives a name to something; `name_span` is where the name stands."""
+
+    name_span: Span = field(compare=False, repr=False, kw_only=True)
 
 
 # --- expressions ---------------------------------------------------------------------------------
@@ -174,11 +183,11 @@ class Field(Node):
 
 
 @dataclass(frozen=True)
-class Transform(Node):
+class Transformed(Node):
     """`threshold(digits.image, 8)`."""
 
     name: str
-    data: Field | Transform
+    data: Field | Transformed
     arguments: tuple[Expr, ...]
 
 
@@ -186,59 +195,52 @@ class Transform(Node):
 
 
 @dataclass(frozen=True)
-class Variable(Node):
+class Variable(Named):
     role: str
     name: str
     family: Family | None
     type: Type
-    data: Field | Transform | None
-    name_span: Span = field(compare=False, repr=False)
+    data: Field | Transformed | None
 
 
 @dataclass(frozen=True)
-class Param(Node):
+class Param(Named):
     name: str
     type: Type
     value: Expr | None
-    name_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
-class Const(Node):
+class Const(Named):
     name: str
     value: Expr
-    name_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
-class Let(Node):
+class Let(Named):
     name: str
     family: Family | None
     type: Type | None
     value: Expr
-    name_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
-class Net(Node):
+class Net(Named):
     name: str
     value: Expr
-    name_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
-class Flow(Node):
+class Flow(Named):
     name: str
     value: Expr
-    name_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
-class Schedule(Node):
+class Schedule(Named):
     name: str
     family: Family | None
     value: Expr
-    name_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,11 @@ class Factor(Node):
     heads: tuple[Reference, ...]
     parents: tuple[Reference, ...]
     value: Expr
-    head_span: Span = field(compare=False, repr=False)
+
+    @property
+    def head_span(self) -> Span:
+        """`p(heads | parents)`."""
+        return Span(self.span.start, (self.parents or self.heads)[-1].span.end + 1)
 
 
 @dataclass(frozen=True)
@@ -262,24 +268,28 @@ class Definition(Node):
 
 @dataclass(frozen=True)
 class Energy(Node):
+    """`E(arguments) = value`."""
+
     arguments: tuple[Reference, ...]
     value: Expr
-    head_span: Span = field(compare=False, repr=False)
+
+    @property
+    def head_span(self) -> Span:
+        """`E(arguments)`."""
+        return Span(self.span.start, self.arguments[-1].span.end + 1)
 
 
 @dataclass(frozen=True)
-class Adversary(Node):
+class Adversary(Named):
     name: str
     arguments: tuple[Reference, ...]
     value: Expr
-    name_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
-class Setting(Node):
+class Setting(Named):
     name: str
     value: Expr
-    name_span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -291,9 +301,8 @@ Statement = Variable | Param | Const | Let | Net | Flow | Schedule | Factor | De
 
 
 @dataclass(frozen=True)
-class Spec(Node):
+class Spec(Named):
     """A whole file."""
 
     name: str
     statements: tuple[Statement, ...]
-    name_span: Span = field(compare=False, repr=False)

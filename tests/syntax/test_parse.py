@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import random
+import types
+import typing
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -96,6 +100,16 @@ p(c[d] | c[<d]) = Categorical(causal[128, 128, kernel = 4](c[<d]))
 """,
 ]
 
+EVERY_FIELD = """model every_field
+const N = 3
+net f = mlp[skip = true, init = "zeros"]
+observed a : real from "x.npy"
+observed b : real from "table.csv"."blood pressure"
+observed c : real[2] from "table.csv"[age, "blood pressure"]
+let g[t in 1..N] : real = sum(a)
+train {}
+"""
+
 
 def expression(text: str) -> tree.Expr:
     found, diagnostics = parse_expression(Source("", text))
@@ -160,6 +174,40 @@ def test_spans_cover_what_they_name() -> None:
     assert isinstance(likelihood, tree.Factor)
     assert text[likelihood.head_span.start : likelihood.head_span.end] == "p(x | z)"
     assert text[likelihood.value.span.start : likelihood.value.span.end] == "Categorical(mlp[256, 256](z))"
+
+
+def nodes(value: object) -> Iterator[tree.Node]:
+    if isinstance(value, tuple):
+        for part in value:
+            yield from nodes(part)
+    elif isinstance(value, tree.Node):
+        yield value
+        yield from nodes(tuple(vars(value).values()))
+
+
+def holds(value: object, annotation: object) -> bool:
+    """Whether a value is of the annotated type itself: a token of the parser is no plain string."""
+    if isinstance(annotation, types.UnionType):
+        return any(holds(value, kind) for kind in typing.get_args(annotation))
+    if typing.get_origin(annotation) is tuple:
+        return type(value) is tuple and all(holds(part, typing.get_args(annotation)[0]) for part in value)
+    return type(value) is annotation
+
+
+def test_fields_hold_what_they_are_annotated_with() -> None:
+    """Lark makes a class from the rule of its name, which no type checker sees: so every class is looked at here."""
+    made: set[type] = set()
+    for text in [*SPECS, EVERY_FIELD]:
+        spec, diagnostics = parse_spec(Source("", text))
+        assert diagnostics == ()
+        for node in nodes(spec):
+            made.add(type(node))
+            for name, annotation in typing.get_type_hints(type(node)).items():
+                assert holds(getattr(node, name), annotation), (node, name)
+            if isinstance(node, tree.Named):
+                assert text[node.name_span.start : node.name_span.end] == vars(node)["name"]
+    classes = {c for _, c in inspect.getmembers(tree, inspect.isclass) if issubclass(c, tree.Node)}
+    assert made == classes - {tree.Node, tree.Named}
 
 
 # --- no text does harm ---------------------------------------------------------------------------
