@@ -261,7 +261,8 @@ q(c | x) = Categorical(mlp[64](x))
         "a misused element index",
         "`x[d]` and `x[<d]` stand in an autoregressive factor, p(x[d] | x[<d]), and nowhere else.",
         "The index d runs over the elements of the variable that the factor models; on the right side "
-        "only the past may be read. Elements of a simplex or a sphere have no distribution each, but one together.",
+        "only the past may be read. Elements of a simplex or a sphere have no distribution each, but one together; "
+        "so have those of a flow, which cannot be a mixture's component there, and of another factor's distribution.",
         _VAE.replace("mlp[64](z)", "causal[64](x[<d])"),
         _VAE.replace("p(x | z) = Normal(mlp[64](z))", "p(x[d] | x[<d], z) = Normal(causal[64](x[<d], z))"),
     ),

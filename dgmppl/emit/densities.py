@@ -7,7 +7,6 @@ from dataclasses import replace
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, DistributionParameter
 from dgmppl.emit.expr import Attribute, Binary, Expr, Name, Number, Tuple, call, sizes
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
-from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import (
     Autoregressive,
@@ -59,7 +58,7 @@ def _family(density: Density, place: Place) -> Expr:
         sources[name] = linked(sources[name], parameter.constraint, writer)
         sources[name] = _in_range(sources[name], parameter, density.type.support)
     _fill(density, entry, sources, values, place)
-    return _construct(density, entry, sources, writer)
+    return _construct(density, entry, sources, place)
 
 
 def _in_range(source: Expr, parameter: DistributionParameter, support: Support) -> Expr:
@@ -110,9 +109,9 @@ def _fill(
         sources[name] = Binary("+", sources[name], call("self.like.new_zeros", sizes(shape)))
 
 
-def _construct(density: Parametric, entry: Distribution, sources: dict[str, Expr], writer: Writer) -> Expr:
-    support = density.type.support
-    rank = len(density.type.shape) - support.event_rank
+def _construct(density: Parametric, entry: Distribution, sources: dict[str, Expr], place: Place) -> Expr:
+    writer, support = place.writer, density.type.support
+    rank = len(density.type.shape) - support.event_rank - place.each
     if density.kind == "Categorical" and support.low:
         made = call(writer.use("IntegerCategorical"), Number(support.low), sources["logits"])
         return _event(made, rank)
@@ -132,8 +131,12 @@ def _event(distribution: Expr, rank: int) -> Expr:
 def _mixture(density: Density, place: Place) -> Expr:
     assert isinstance(density, Mixture)
     logits = value_expr(density.weights, place)
-    component = write_density(density.component, replace(place, spread=True))
-    return call(place.writer.use("Mixture"), logits, component)
+    # What is modelled element by element has a mixture an element: the axis of the elements stands behind that of
+    # the components, and only then do they become one event.
+    each = 1 if place.past else 0
+    component = write_density(density.component, replace(place, spread=True, each=each))
+    named = {"dim": Number(-1 - each)} if each else {}
+    return _event(call(place.writer.use("Mixture"), logits, component, **named), each)
 
 
 def _pushforward(density: Density, place: Place) -> Expr:
@@ -176,7 +179,7 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     assert isinstance(density, Autoregressive)
     writer, head, step = place.writer, place.graph[density.variable], place.local("step")
     with writer.block(f"def {step}({head.ident}: Tensor) -> {writer.use('Distribution')}:"):
-        result = write_density(density.step, place)
+        result = write_density(density.step, replace(place, past=True))
         writer.line(f"return {result}", mark=True)
     writer.line()
     others = [n for n in variables(density.step) if n != density.variable and place.graph[n].rows]

@@ -48,12 +48,16 @@ from dgmppl.supports import Function, Support
 
 @dataclass(frozen=True)
 class Place:
-    """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it."""
+    """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it.
+    `past`: the variable is modelled element by element. `each`: how many of the variable's first axes are, so far, of
+    the batch and not of the event."""
 
     writer: Writer
     graph: Graph
     rename: Mapping[str, str] = field(default_factory=dict)
     spread: bool = False
+    past: bool = False
+    each: int = 0
 
     def variable(self, name: str) -> str:
         return self.rename.get(name, self.graph[name].ident)

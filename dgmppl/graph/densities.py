@@ -62,9 +62,33 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> De
             help=f"model it as a whole: p({head.name}) = ..., or read other variables that are known",
         )
     density = _density(scope, expr, head, ctx)
-    if ctx.past is not None:
-        return Autoregressive(head.type, expr.span, head.name, density)
-    return density
+    if ctx.past is None:
+        return density
+    _verify_one_each(scope, density, head)
+    return Autoregressive(head.type, expr.span, head.name, density)
+
+
+def _verify_one_each(scope: Scope, density: Density, head: Head) -> None:
+    """What each element is drawn from by itself must be the distribution of one element."""
+    quoted = next((t for t in walk(density) if isinstance(t, Quoted)), None)
+    if quoted is not None:
+        scope.fail(
+            "E223",
+            f"another factor's distribution is of all of `{head.name}` at once",
+            quoted.span,
+            "not of one element",
+            help=f"write a distribution of an element, or model them at once: p({head.name}) = ...",
+        )
+    mixture = next((t for t in walk(density) if isinstance(t, Mixture)), None)
+    moved = next((t for t in walk(mixture) if isinstance(t, Pushforward)), None)
+    if moved is not None:
+        scope.fail(
+            "E223",
+            f"the elements of `{head.name}` have a mixture each, and a flow or a sum moves all of them at once",
+            moved.span,
+            "in a component",
+            help="behind the mixture it moves each: mixture[2](Normal(param)) >> affine",
+        )
 
 
 def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:

@@ -261,7 +261,8 @@ class Parametric(Density):
 
 @dataclass(frozen=True)
 class Mixture(Density):
-    """`count` components with mixing `weights` (logits): one joint mixture over the whole variable."""
+    """`count` components with mixing `weights` (logits): one joint mixture over the whole variable, or, in an
+    autoregressive factor, one for each element."""
 
     count: int
     weights: Value

@@ -393,6 +393,11 @@ def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
         return f"Normal({net}) >> {d.choose(ONTO[head.support])}", True
     if head.support.startswith("interval"):
         return None
+    if head.support in ("binary", "real") and d.often(0.3):
+        point, family = d.name("g"), "Normal" if head.real else "Bernoulli"
+        inner = d.choose(("masked[5]", "causal[4, kernel = 2]"))
+        reads = ", ".join([f"{head.name}[<d]", point, *(u.name for u in of)])
+        return f"mixture[{point} in grid(2)]({family}({inner}({reads})))", True
     if head.real and d.often(0.3):
         return d.choose((f"Normal(loc = {net}, scale = param)", f"Normal({net}) >> affine")), True
     return f"{d.choose(_families(head))}({net})", True

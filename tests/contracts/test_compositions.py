@@ -67,6 +67,8 @@ OBJECTIVES = {
     "two_sums": ("ELBO, a lower bound on log p(x)", "elbo"),
     "arithmetic": ("ELBO, a lower bound on log p(x)", "elbo"),
     "autoregressive_decoder": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "mixture_of_elements": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "mixture_of_pixels": ("exact log-likelihood log p(x)", "log_prob"),
     "autoregressive_prior": ("ELBO, a lower bound on log p(x)", "elbo"),
     "bigan": ("adversarial (nonsaturating)", None),
     "bounded_flows": ("ELBO, a lower bound on log p(x)", "elbo"),
@@ -294,7 +296,7 @@ p(x | h) = Normal(linear(h), 0.5)
 observed x : real[4] from "rows.npz".x
 p(x[d] | x[<d]) = Normal(causal[8](x[<d])) >> coupling[mlp[8]] >> reverse
 """,
-    # A mixture is of whole vectors, and an autoregressive factor is made of elements.
+    # A network of components has no outputs for each element.
     "E217": """\
 observed x : real[4] from "rows.npz".x
 p(x[d] | x[<d]) = mixture[3](Normal(causal[8](x[<d])))
@@ -307,6 +309,22 @@ p(z) = Normal(0, 1)
 x    = mlp[8](z)
 """,
 }
+
+
+@pytest.mark.parametrize(
+    "density",
+    [
+        "mixture[2](Normal(param) >> affine)",
+        "mixture[2](Normal(param) >> affine) >> affine",
+        "q(w | x[<d])",
+    ],
+)
+def test_a_distribution_of_all_elements_is_not_that_of_one(density) -> None:
+    text = (
+        'observed x : real[4] from "rows.npz".x\nlatent w : real[4]\np(w) = Normal(0, 1)\nq(w | x) = Normal(linear(x))'
+    )
+    found = pipeline.read(f"model refused\n{text}\np(x[d] | x[<d]) = {density}")
+    assert [d.code for d in found.errors] == ["E223"]
 
 
 @pytest.mark.parametrize("code", REFUSED)
