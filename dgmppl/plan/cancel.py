@@ -5,11 +5,12 @@ No loss depends on them, so a network whose output only adds to such a function 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from dgmppl.graph.nodes import Adversary, Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Apply, Constant, Module, Operation, Value, rewritten, walk
+from dgmppl.graph.values import Apply, Constant, Module, Operation, Value, rewritten, variables, walk
 from dgmppl.plan.rules.game import game_of
 from dgmppl.plan.settings import check_settings
 from dgmppl.syntax import tree
@@ -53,6 +54,24 @@ def _expressions(graph: Graph) -> list[object]:
     found: list[object] = [d.value for d in graph.definitions] + [f.density for f in graph.factors]
     found += [graph.energy.value] if graph.energy is not None else []
     return found + [a.module for a in graph.adversaries]
+
+
+def cancelling(graph: Graph, energy: Value, anchored: Iterable[str]) -> list[Value]:
+    """The summands of an energy that share no variable with those `anchored` in the data, not by others either: they
+    are distributed alike beside data and samples."""
+    reads = {i: set(graph.roots(variables(t))) for i, t in enumerate(summands(energy))}
+    linked = set(graph.roots(anchored))
+    while found := [i for i, names in reads.items() if names & linked]:
+        for i in found:
+            linked |= reads.pop(i)
+    return [t for i, t in enumerate(summands(energy)) if reads.get(i)]
+
+
+def summands(value: Value) -> list[Value]:
+    """What a value is the sum of, whatever the signs."""
+    if isinstance(value, Operation) and value.op in ("+", "-", "negate"):
+        return [t for o in value.operands for t in summands(o)]
+    return [value]
 
 
 def _added(value: Value) -> list[Module]:

@@ -26,10 +26,12 @@ from dgmppl.graph.values import (
     Quoted,
     Residual,
     Use,
+    Value,
     children,
     variables,
     walk,
 )
+from dgmppl.plan.cancel import cancelling, summands
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, not_reparameterised
@@ -133,10 +135,28 @@ def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> 
     if isinstance(term, LogDet):
         yield term.variable
     if isinstance(term, (MinusEnergy, NegativePhase, LogConditional)) and graph.energy is not None:
-        yield from found.term(graph.energy.value)
+        apart = _cancelling(graph, plan)
+        yield from (name for t in summands(graph.energy.value) if t not in apart for name in found.term(t))
         found.statements.add("E")
         if not isinstance(term, NegativePhase):
             yield from term.reads
+
+
+def _cancelling(graph: Graph, plan: Plan) -> list[Value]:
+    """The summands of the energy that no loss depends on."""
+    if graph.energy is None:
+        return []
+    anchored = {name for loss in plan.losses for term in loss.terms for name in _anchors(term)}
+    return cancelling(graph, graph.energy.value, anchored)
+
+
+def _anchors(term: object) -> Iterator[str]:
+    for t in getattr(term, "terms", ()):
+        yield from _anchors(t)
+    if isinstance(term, MinusEnergy):
+        yield from term.reads
+    if isinstance(term, LogConditional):
+        yield from (*term.reads, term.variable)
 
 
 def _follow(found: _Reach, steps: dict[str, Step], names: Iterable[str]) -> None:
@@ -221,8 +241,18 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
     graph = state.graph
     found = reach(graph, plan)
     told: set[str] = set()
+    apart = [t for t in _cancelling(graph, plan) if any(_holds(t, i.name) for i in _items(graph))]
+    for summand in apart:
+        state.scope.report(
+            "W404",
+            "this part of the energy shares no variable with the data: it cancels between data and samples",
+            summand.span,
+            "its weights stay as they start",
+            help="remove it, or let it depend on what is observed",
+            severity="warning",
+        )
     for item in _items(graph):
-        if item.name in found.taught or item.key in told:
+        if item.name in found.taught or item.key in told or any(_holds(t, item.name) for t in apart):
             continue
         told.add(item.key)
         reason, help_ = _why(state, plan, item)
