@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dgmppl.emit.cases import batch_size, cases_of, missing_of
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.methods import define_source, factor_source
-from dgmppl.emit.steps import needed_steps, noisy, term_source, write_steps
+from dgmppl.emit.steps import likelihood_source, needed_steps, noisy, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import variables
@@ -96,7 +96,7 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
     write_steps(writer, graph, plan, steps, {*names, *(name for t in total.terms for name in t.reads)})
     sums = [s for s in steps if s.repeats]
     size = batch_size(graph, sums[-1])
-    numbers = " + ".join(term_source(writer, graph, plan, t, size) for t in total.terms)
+    numbers = likelihood_source(writer, graph, plan, total, size)
     writer.at = None
     cases = ", ".join(cases_of(graph, graph[s.variable]) for s in sums)
     case = graph.local("case")

@@ -218,10 +218,15 @@ def _entropy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) ->
     return f"{cases_of(graph, graph[by_key(graph, term.factor).head])}.entropy()"
 
 
+def likelihood_source(writer: Writer, graph: Graph, plan: Plan, term: LogSum, size: str) -> str:
+    """The source of what a sum over cases has of each besides its weight: 0 where nothing depends on them."""
+    return " + ".join(term_source(writer, graph, plan, t, size) for t in term.terms) or f"self.like.new_zeros({size})"
+
+
 def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     """The terms of each case added up, then summed over the cases, the innermost variable first."""
     assert isinstance(term, LogSum)
-    source = " + ".join(term_source(writer, graph, plan, t, size) for t in term.terms) or f"self.like.new_zeros({size})"
+    source = likelihood_source(writer, graph, plan, term, size)
     for name in reversed(term.variables):
         source = f"{cases_of(graph, graph[name])}.log_sum({source})"
     return source

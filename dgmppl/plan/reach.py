@@ -38,6 +38,7 @@ from dgmppl.plan.rules.draw import Draw, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
 from dgmppl.plan.rules.game import Score
 from dgmppl.plan.rules.invert import Invert, LogDet
+from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.state import Elimination
 
 # Functions of whole values: no gradient passes.
@@ -126,6 +127,8 @@ def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> 
     """The variables that a term's gradient goes to first; what it evaluates itself is marked as taught."""
     graph = found.graph
     inner = getattr(term, "terms", ())
+    if isinstance(term, LogSum) and not inner:
+        return  # probabilities that sum to 1
     for t in inner:
         yield from _starts(found, plan, t, given)
     for key in term.factors():  # type: ignore[attr-defined]
@@ -301,6 +304,8 @@ def _why(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str]:
                     f"`{head}` has no value on the data's side, since a game takes the place of its likelihood",
                     f"remove it, or let an adversary judge ({', '.join([*_implicit(state), head])}) together",
                 )
+        elif isinstance(step, Marginalise):
+            return f"no likelihood depends on `{head}`, whose probabilities sum to 1", "remove it, or read it"
         elif head in state.judged:
             blocking = not_reparameterised(statement.density)
             if blocking:
