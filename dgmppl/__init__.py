@@ -61,10 +61,17 @@ def compile(spec: str | Path, target: str = "torch", overrides: Sequence[str] = 
 
 
 def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = ()) -> str:
-    """What is derived from a spec, and why: "text", "json" or "latex". Raises SpecError for a wrong spec."""
-    from dgmppl import pipeline
-    from dgmppl.plan.explain import explain_plan
+    """What is derived from a spec, and why: "text", "json" or "latex".
 
+    Raises:
+        SpecError: the spec is wrong.
+        ValueError: an unknown format.
+    """
+    from dgmppl import pipeline
+    from dgmppl.plan.explain import FORMATS, explain_plan
+
+    if format not in FORMATS:
+        raise ValueError(f"format is one of {', '.join(FORMATS)}, not {format!r}")
     checked = pipeline.read(spec, overrides)
     if checked.plan is None:
         raise SpecError(checked.errors, checked.source)

@@ -15,7 +15,7 @@ _LABEL = 12
 
 def explain_plan(plan: Plan, format: str = "text") -> str:
     """The plan as "text", "json" or "latex"."""
-    return _FORMATS[format](plan)
+    return FORMATS[format](plan)
 
 
 def _text(plan: Plan) -> str:
@@ -87,4 +87,4 @@ def _latex(plan: Plan) -> str:
     return "\n".join([rf"% {plan.model}: {words}", r"\begin{equation}", f"  {plan.objective.latex}", r"\end{equation}"])
 
 
-_FORMATS: dict[str, Callable[[Plan], str]] = {"text": _text, "json": _json, "latex": _latex}
+FORMATS: dict[str, Callable[[Plan], str]] = {"text": _text, "json": _json, "latex": _latex}

@@ -102,7 +102,7 @@ class GenerativeModel(nn.Module):
     # Type checkers let a subclass name its own arguments in place of (*Any, **Any), as emitted classes do.
     def terms(self, *data: Any, **named: Any) -> dict[str, Tensor]:
         """The objective's terms by name, each ``(n,)`` in nats; the objective is their sum."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no terms of one objective; its losses are in `players`")
 
     def forward(self, *data: Any, **named: Any) -> dict[str, Tensor]:
         """The objective's terms; see ``terms``."""

@@ -21,7 +21,18 @@ from dgmppl import runtime
 from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.runtime import GenerativeModel, RowsError
 from dgmppl.runtime.rows import read_types
-from tests.contracts.support import COMPOSITIONS, LIBRARY, build, checked, data_of, graph_of, name_of, samples_of, seed
+from tests.contracts.support import (
+    COMPOSITIONS,
+    LIBRARY,
+    ROOT,
+    build,
+    checked,
+    data_of,
+    graph_of,
+    name_of,
+    samples_of,
+    seed,
+)
 
 REGRESSION = """\
 model regression
@@ -315,3 +326,13 @@ def test_an_encoder_is_exported_and_traced() -> None:
     other = build(found, number=1)
     other.load_state_dict(torch.load(io.BytesIO(weights.getvalue()), weights_only=True))
     torch.testing.assert_close(other.q_z(x).mean, right)
+
+
+def test_a_wrong_format_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="format is one of text, json, latex, not 'xml'"):
+        dgmppl.explain((ROOT / "specs/latent/vae.dgm"), format="xml")
+
+
+def test_a_game_says_that_it_has_no_terms() -> None:
+    with pytest.raises(NotImplementedError, match="Gan has no terms of one objective"):
+        dgmppl.compile(ROOT / "specs/adversarial/gan.dgm").terms(torch.rand(2, 64) * 2 - 1)
