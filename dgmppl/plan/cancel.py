@@ -1,6 +1,7 @@
 """Constants that cancel by nature: of an energy against its normaliser, of a Wasserstein critic between its two sides.
 
-No loss depends on them, so a network whose output only adds to such a function has no bias in its last layer.
+No loss depends on them, so a network whose output only adds to such a function has no bias in its last layer. Nor does
+any depend on summands of an energy that share no variable with the data.
 """
 
 from __future__ import annotations
