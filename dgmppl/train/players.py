@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from dgmppl.catalogue.training import ELEMENTWISE
 from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import Player
-from dgmppl.train.flat import can_flatten, flatten
+from dgmppl.train.flat import pack
 from dgmppl.train.history import State
 from dgmppl.train.optimizers import build_optimizer
 from dgmppl.train.schedules import build_schedule
@@ -21,9 +21,9 @@ from dgmppl.train.schedules import build_schedule
 class PlayerState:
     """A player with its optimiser and schedule.
 
-    A gradient stays where it is: it is set to zero between steps, never to None, so a weight that a loss does not
-    depend on has the gradient 0. Where weights are few and the optimiser is elementwise, each group of them is moved
-    as one vector, which changes nothing but the time that it takes.
+    A weight that the loss of a batch does not depend on has the gradient 0, not None: its optimiser moves it as it
+    moves the others. Where the optimiser is elementwise, the small weights of each group are moved as one vector,
+    which changes nothing but the time that it takes.
 
     Args:
         player: its parameters may be groups with options of their own, as torch's optimisers take them. Frozen ones
@@ -42,24 +42,34 @@ class PlayerState:
         self.steps = settings.adversary_steps if adversary else 1
         groups = trainable_groups(player)
         self.parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
-        flat = setting.name in ELEMENTWISE and not any(id(p) in shared for p in self.parameters)
-        if flat and all(can_flatten(group["params"]) for group in groups):
-            groups = [{**group, "params": [flatten(group["params"])]} for group in groups]
-        else:
-            for p in self.parameters:
-                p.grad = torch.zeros_like(p)
+        if setting.name in ELEMENTWISE and not any(id(p) in shared for p in self.parameters):
+            groups = [{**group, "params": pack(group["params"])} for group in groups]
+        self.moved: list[nn.Parameter] = [p for group in groups for p in group["params"]]
+        """What the optimiser moves: weights, and vectors that they are in."""
+        own = {id(p) for p in self.parameters}
+        self._apart = [p for p in self.moved if id(p) in own]
+        self._vectors = [p for p in self.moved if id(p) not in own]
         self.optimizer = build_optimizer(setting, groups)
         self.schedule: LambdaLR | None = build_schedule(self.optimizer, settings, batches * self.steps)
 
-    @property
-    def moved(self) -> list[nn.Parameter]:
-        """What the optimiser moves: the weights, or the vectors that they are in."""
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+    def zero_gradients(self) -> None:
+        """Before a loss is differentiated. The gradient of a vector stays where its weights have theirs; to be given
+        a new one is quicker for any other weight than to have it added to zeros.
+        """
+        for p in self._apart:
+            p.grad = None
+        for vector in self._vectors:
+            assert vector.grad is not None
+            vector.grad.zero_()
 
-    @property
     def gradients(self) -> list[Tensor]:
-        """The gradients of what the optimiser moves."""
-        return [p.grad for p in self.moved if p.grad is not None]
+        """The gradients of what the optimiser moves, once a loss has been differentiated."""
+        found = []
+        for p in self.moved:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+            found.append(p.grad)
+        return found
 
     @property
     def rate(self) -> float:

@@ -185,8 +185,9 @@ class Trainer:
         if bad is not None:
             epoch = len(self.epochs) + 1
             raise failures.not_finite(self.model, bad, self.train, epoch, self.spans, self.finite_weights)
+        gradients = state.gradients()
         if self.processes.count > 1:
-            for gradient in state.gradients:
+            for gradient in gradients:
                 self.processes.add(gradient)
         if self.settings.clip is not None:
             self.precision.unscale_gradients(state.optimizer)
@@ -209,8 +210,7 @@ class Trainer:
         player, total, value = state.player, len(index), 0.0
         # Only this player's gradients: what another player moves must not collect any.
         inputs = state.parameters if len(self.players) > 1 else None
-        for gradient in state.gradients:
-            gradient.zero_()
+        state.zero_gradients()
         for shard in self.shards:
             own = shard.rows(total)
             rows = own.stop - own.start

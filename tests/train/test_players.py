@@ -88,15 +88,15 @@ def fitted(setting, grouped):
     return model, trainer
 
 
-@pytest.mark.parametrize("largest", [0, flat.LARGEST], ids=["apart", "as a vector"])
+@pytest.mark.parametrize("small", [0, 3, 9], ids=["apart", "some as a vector", "as a vector"])
 @pytest.mark.parametrize("grouped", [False, True], ids=["one group", "two groups"])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_weights_move_as_by_torch(name, grouped, largest, monkeypatch):
-    monkeypatch.setattr(flat, "LARGEST", largest)
+def test_weights_move_as_by_torch(name, grouped, small, monkeypatch):
+    monkeypatch.setattr(flat, "SMALL", small)
     setting = OptimizerSetting(name, 0.05, OPTIONS[name])
     model, trainer = fitted(setting, grouped)
     (player,) = trainer.players
-    assert len(player.moved) == ((2 if grouped else 1) if largest else 4)
+    assert len(player.moved) == {0: (4, 4), 3: (2, 3), 9: (1, 2)}[small][grouped]
     expected = by_torch(setting, grouped)
     for key, value in model.state_dict().items():
         assert torch.allclose(value, expected[key], rtol=1e-4, atol=1e-6), key
@@ -159,10 +159,10 @@ def test_a_weight_of_two_players_is_moved_by_both():
         assert torch.allclose(model.state_dict()[name], value, rtol=1e-4), name
 
 
-@pytest.mark.parametrize("largest", [0, flat.LARGEST], ids=["apart", "as a vector"])
+@pytest.mark.parametrize("small", [0, 3, 9], ids=["apart", "some as a vector", "as a vector"])
 @pytest.mark.parametrize("grouped", [False, True], ids=["one group", "two groups"])
-def test_a_resumed_fit_has_the_same_bits(grouped, largest, monkeypatch):
-    monkeypatch.setattr(flat, "LARGEST", largest)
+def test_a_resumed_fit_has_the_same_bits(grouped, small, monkeypatch):
+    monkeypatch.setattr(flat, "SMALL", small)
     setting = OptimizerSetting("adam", 0.05, {"weight_decay": 0.1})
     expected = fitted(setting, grouped)[0].state_dict()
     model, x = made(grouped)
