@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -54,10 +55,11 @@ class Command:
         while self.process.exitcode is None and not reached():
             time.sleep(0.002)
 
-    def kill(self) -> None:
-        """Kills it, and the processes that it has started."""
-        os.killpg(self.pid, signal.SIGKILL)
-        self.process.join()
+    def kill(self) -> bool:
+        """Kills it, and the processes that it has started; whether it had not ended before."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return self.wait() == -signal.SIGKILL
 
 
 def _run(folder: str, words: list[str], files: list[str]) -> None:

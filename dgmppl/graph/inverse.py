@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dgmppl.graph.nodes import Factor, Graph, Variable
-from dgmppl.graph.values import Apply, Module, variables, walk
+from dgmppl.graph.values import Apply, variables, walk
 from dgmppl.source import Source
 from dgmppl.syntax import tree
 from dgmppl.syntax.override import moved
@@ -140,15 +140,11 @@ def _factor_text(graph: Graph, variable: Variable, parents: list[str]) -> str:
 
 
 def _hidden(graph: Graph, variable: Variable) -> tuple[int, ...]:
-    """The hidden sizes of the first network that generates something from this latent."""
+    """The hidden sizes of the widest network that generates something from this latent."""
     terms: list[object] = [f.density for f in graph.factors if f.side == "p" and variable.name in f.parents]
     terms += [d.value for d in graph.definitions if variable.name in variables(d.value)]
-    for term in terms:
-        for t in walk(term):
-            module: Module | None = t.module if isinstance(t, Apply) else None
-            if module is not None and module.spec.hidden:
-                return module.spec.hidden
-    return _DEFAULT_HIDDEN
+    sizes = [t.module.spec.hidden for term in terms for t in walk(term) if isinstance(t, Apply)]
+    return max(sizes, key=lambda hidden: (sum(hidden), hidden), default=()) or _DEFAULT_HIDDEN
 
 
 # --- what a given q leaves out -------------------------------------------------------------------

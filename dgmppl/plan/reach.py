@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dgmppl.catalogue.functions import STRAIGHT_THROUGH
+from dgmppl.diagnostics import Note
 from dgmppl.graph import held
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
 from dgmppl.graph.values import (
@@ -254,10 +255,13 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
             help="remove it, or let it depend on what is observed",
             severity="warning",
         )
-    for item in _items(graph):
-        if item.name in found.taught or item.key in told or any(_holds(t, item.name) for t in apart):
+    places = {p.name: p.span for p in graph.parameters}
+    items = [i for i in _items(graph) if not (i.name in found.taught or any(_holds(t, i.name) for t in apart))]
+    for item in items:
+        if item.key in told:
             continue
         told.add(item.key)
+        declared = [i.name for i in items if i.key == item.key and i.name in places]
         reason, help_ = _why(state, plan, item)
         statement = item.statement
         span = statement.span if isinstance(statement, Definition) else statement.head_span  # type: ignore[union-attr]
@@ -266,6 +270,7 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
             f"nothing teaches {_what(item)}: {reason}",
             span,
             "its weights stay as they start",
+            notes=tuple(Note(places[name], "this parameter is one of them") for name in declared),
             help=help_,
             severity="warning",
         )

@@ -118,6 +118,8 @@ def verify_law(law: Law, draws: int = 2000) -> str:
     # Numbers that data cannot have, and that networks would overflow on.
     if not all(v.isfinite().all() and (v.abs() < LARGEST).all() for v in drawn.values()):
         return "too wide to be told"
+    if any(_near_bounds(space, drawn[name]) for name, space in spaces.items() if not space.whole):
+        return "too wide to be told"
     fitted, judged = ({name: v[half] for name, v in drawn.items()} for half in (slice(draws), slice(draws, None)))
     if all(s.whole for s in spaces.values()):
         if math.prod(s.size for s in spaces.values()) <= MOST:
@@ -133,6 +135,12 @@ def verify_law(law: Law, draws: int = 2000) -> str:
     elif len(spaces) == 1 and next(iter(spaces.values())).freedom <= 2:
         return _integrate(law, fitted, judged)
     return _weigh(law, fitted, judged)
+
+
+def _near_bounds(space: Space, values: Tensor) -> bool:
+    """Whether so many values are near the bounds of their range that their distance to these has few digits."""
+    u = space.flat(values)
+    return bool(u.isfinite().all()) and float((u.abs() > 0.8 * space.bound()).any(-1).to(WIDE).mean()) > 1e-3
 
 
 def _compare(counts: Tensor, expected: Tensor) -> None:
@@ -189,11 +197,18 @@ def _integrate(law: Law, fitted: Values, judged: Values) -> str:
     u = space.flat(fitted[name])
     if not u.isfinite().all():
         raise AssertionError(f"samples of {name} lie on the bounds of {space.support}")
-    if float((u.abs() > 0.8 * space.bound()).any(-1).to(WIDE).mean()) > 1e-3:
-        return "too wide to be told"
     quarters = torch.quantile(u, torch.tensor([0.25, 0.5, 0.75], dtype=WIDE), dim=0)
     middle, width = quarters[1], (quarters[2] - quarters[0]).clamp_min(1e-6) / 1.35
     sides = 3200 if space.freedom == 1 else 220
+    try:
+        return _on_grid(law, fitted, judged, middle, width, sides)
+    except AssertionError:  # a ridge may be narrower than a cell of the grid
+        return _on_grid(law, fitted, judged, middle, width, 4 * sides)
+
+
+def _on_grid(law: Law, fitted: Values, judged: Values, middle: Tensor, width: Tensor, sides: int) -> str:
+    ((name, space),) = law.spaces.items()
+    u = space.flat(fitted[name])
     points, mass, ends = _masses(law, name, middle, width, sides)
     total = float(mass.sum())
     if abs(total - 1) > 0.02 and abs(float(_masses(law, name, middle, width, sides * 3 // 2)[1].sum()) - total) > 0.005:

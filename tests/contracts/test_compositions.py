@@ -104,6 +104,7 @@ OBJECTIVES = {
     "wasserstein": ("adversarial (wasserstein)", None),
     "category_energy": ("contrastive divergence", None),
     "class_mixture": ("exact log-likelihood log p(x)", "log_prob"),
+    "networks_of_two_widths": ("ELBO, a lower bound on log p(x)", "elbo"),
     "ordered_classes": ("exact log-likelihood log p(y | x)", "log_prob"),
     "classification": ("exact log-likelihood log p(y | x)", "log_prob"),
     "computed_latent": ("ELBO, a lower bound on log p(x)", "elbo"),
