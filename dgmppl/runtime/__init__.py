@@ -1,167 +1,46 @@
-"""What emitted torch source imports."""
+"""What emitted torch source imports: the public names of these modules, each in its own `__all__`."""
 
-from dgmppl.runtime.bijections import (
-    Affine,
-    Bijection,
-    Compose,
-    Conditioned,
-    Coupling,
-    Elementwise,
-    Exp,
-    FixedAffine,
-    Householder,
-    Permute,
-    Reverse,
-    Shift,
-    Sigmoid,
-    Softplus,
-    Tanh,
+from dgmppl.runtime import (
+    bijections,
+    cases,
+    chains,
+    counts,
+    densities,
+    distributions,
+    functions,
+    games,
+    inference,
+    model,
+    networks,
+    positives,
+    samplers,
 )
-from dgmppl.runtime.cases import (
-    Cases,
-    errors_seen,
-    every_missing_value,
-    every_value,
-    impute,
-    log_prob_seen,
-    of_case,
-    posterior_case,
-    rows_seen,
-)
-from dgmppl.runtime.chains import (
-    Chain,
-    Start,
-    gibbs_sites,
-    importance_bound,
-    pseudo_log_likelihood,
-)
-from dgmppl.runtime.counts import Geometric, NegativeBinomial, Poisson
-from dgmppl.runtime.densities import (
-    Autoregressive,
-    DiscretizedLogistic,
-    IntegerCategorical,
-    Logistic,
-    Mixture,
-    OrderedLogistic,
-    Pushforward,
-)
-from dgmppl.runtime.distributions import (
-    Bernoulli,
-    Categorical,
-    Cauchy,
-    Distribution,
-    Independent,
-    Laplace,
-    MultivariateNormal,
-    Normal,
-    OneHotCategorical,
-    Uniform,
-    kl_divergence,
-    to_event,
-)
-from dgmppl.runtime.functions import (
-    bounded,
-    concat,
-    enumerate_binary,
-    increasing,
-    log_mean_exp,
-    one_hot,
-    positive,
-    rescale,
-    simplex,
-    straight_through_floor,
-    unit,
-)
-from dgmppl.runtime.games import GAMES, Game, gradient_penalty
-from dgmppl.runtime.inference import most_probable, reading
-from dgmppl.runtime.model import GenerativeModel, Player
-from dgmppl.runtime.networks import ACTIVATIONS, MLP, CausalConv, CausalMLP
-from dgmppl.runtime.positives import Beta, ContinuousBernoulli, Dirichlet, Exponential, Gamma, LogNormal, StudentT
+from dgmppl.runtime.bijections import *
+from dgmppl.runtime.cases import *
+from dgmppl.runtime.chains import *
+from dgmppl.runtime.counts import *
+from dgmppl.runtime.densities import *
+from dgmppl.runtime.distributions import *
+from dgmppl.runtime.functions import *
+from dgmppl.runtime.games import *
+from dgmppl.runtime.inference import *
+from dgmppl.runtime.model import *
+from dgmppl.runtime.networks import *
+from dgmppl.runtime.positives import *
 from dgmppl.runtime.rows import RowsError
-from dgmppl.runtime.samplers import gibbs, langevin
+from dgmppl.runtime.samplers import *
 
-__all__ = [
-    "ACTIVATIONS",
-    "GAMES",
-    "MLP",
-    "Affine",
-    "Autoregressive",
-    "Bernoulli",
-    "Beta",
-    "Bijection",
-    "Cases",
-    "Categorical",
-    "Cauchy",
-    "CausalConv",
-    "CausalMLP",
-    "Chain",
-    "Compose",
-    "Conditioned",
-    "ContinuousBernoulli",
-    "Coupling",
-    "Dirichlet",
-    "DiscretizedLogistic",
-    "Distribution",
-    "Elementwise",
-    "Exp",
-    "Exponential",
-    "FixedAffine",
-    "Game",
-    "Gamma",
-    "GenerativeModel",
-    "Geometric",
-    "Householder",
-    "Independent",
-    "IntegerCategorical",
-    "Laplace",
-    "LogNormal",
-    "Logistic",
-    "Mixture",
-    "MultivariateNormal",
-    "NegativeBinomial",
-    "Normal",
-    "OneHotCategorical",
-    "OrderedLogistic",
-    "Permute",
-    "Player",
-    "Poisson",
-    "Pushforward",
-    "Reverse",
-    "RowsError",
-    "Shift",
-    "Sigmoid",
-    "Softplus",
-    "Start",
-    "StudentT",
-    "Tanh",
-    "Uniform",
-    "bounded",
-    "concat",
-    "enumerate_binary",
-    "errors_seen",
-    "every_missing_value",
-    "every_value",
-    "gibbs",
-    "gibbs_sites",
-    "gradient_penalty",
-    "importance_bound",
-    "impute",
-    "increasing",
-    "kl_divergence",
-    "langevin",
-    "log_mean_exp",
-    "log_prob_seen",
-    "most_probable",
-    "of_case",
-    "one_hot",
-    "positive",
-    "posterior_case",
-    "pseudo_log_likelihood",
-    "reading",
-    "rescale",
-    "rows_seen",
-    "simplex",
-    "straight_through_floor",
-    "to_event",
-    "unit",
-]
+__all__ = ["RowsError"]
+__all__ += bijections.__all__
+__all__ += cases.__all__
+__all__ += chains.__all__
+__all__ += counts.__all__
+__all__ += densities.__all__
+__all__ += distributions.__all__
+__all__ += functions.__all__
+__all__ += games.__all__
+__all__ += inference.__all__
+__all__ += model.__all__
+__all__ += networks.__all__
+__all__ += positives.__all__
+__all__ += samplers.__all__

@@ -134,3 +134,16 @@ def errors_seen(p: Distribution, low: float, size: int, value: Tensor) -> Tensor
 def _over(mask: Tensor, value: Tensor) -> Tensor:
     """A mask of rows with axes for the elements of a row."""
     return mask.reshape(-1, *(1,) * (value.dim() - 1))
+
+
+__all__ = [
+    "Cases",
+    "errors_seen",
+    "every_missing_value",
+    "every_value",
+    "impute",
+    "log_prob_seen",
+    "of_case",
+    "posterior_case",
+    "rows_seen",
+]

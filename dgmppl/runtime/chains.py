@@ -223,3 +223,6 @@ def importance_bound(terms: Callable[..., dict[str, Tensor]], samples: int, *dat
         total = part if total is None else torch.logaddexp(total, part)
     assert total is not None
     return total - math.log(samples)
+
+
+__all__ = ["Chain", "Start", "gibbs_sites", "importance_bound", "pseudo_log_likelihood"]

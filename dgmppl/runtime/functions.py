@@ -79,3 +79,18 @@ def enumerate_binary(n: int) -> Tensor:
 def log_mean_exp(x: Tensor, dim: int = 0) -> Tensor:
     """``log mean exp x`` along one dimension, without overflow."""
     return torch.logsumexp(x, dim) - math.log(x.shape[dim])
+
+
+__all__ = [
+    "bounded",
+    "concat",
+    "enumerate_binary",
+    "increasing",
+    "log_mean_exp",
+    "one_hot",
+    "positive",
+    "rescale",
+    "simplex",
+    "straight_through_floor",
+    "unit",
+]

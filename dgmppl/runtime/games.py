@@ -80,3 +80,6 @@ def gradient_penalty(
     squares = torch.cat([g.reshape(n, -1) for g in gradients], dim=-1).square().sum(-1)
     # The square root has no gradient at 0.
     return ((squares + 1e-12).sqrt() - 1).square().mean()
+
+
+__all__ = ["GAMES", "Game", "gradient_penalty"]

@@ -76,3 +76,6 @@ def _of_mixture(d: Mixture) -> Tensor:
     if isinstance(inner, _OF_FEW_VALUES):
         weights = torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).to(means.dtype)
     return (weights.reshape(*weights.shape, *(1,) * len(d.event_shape)) * means).sum(axis)
+
+
+__all__ = ["most_probable", "reading"]

@@ -217,3 +217,6 @@ class GenerativeModel(nn.Module):
         memo[id(self)] = other
         other.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return other
+
+
+__all__ = ["GenerativeModel", "Player"]

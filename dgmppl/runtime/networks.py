@@ -189,3 +189,6 @@ def _required(context: Tensor | None) -> Tensor:
     if context is None:
         raise ValueError("this network was built with a context and needs one")
     return context
+
+
+__all__ = ["ACTIVATIONS", "MLP", "CausalConv", "CausalMLP"]

@@ -68,3 +68,6 @@ def gibbs(updates: Sequence[Callable[..., Tensor] | None], *state: Tensor, steps
             if update is not None:
                 blocks[index] = update(*blocks)
     return tuple(blocks)
+
+
+__all__ = ["gibbs", "langevin"]
