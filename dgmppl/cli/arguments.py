@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Command = Callable[[argparse.Namespace], int]
 Add = Callable[[str, Command, str], argparse.ArgumentParser]
@@ -22,7 +23,21 @@ def add_spec(sub: argparse.ArgumentParser) -> None:
 
 
 def add_set(sub: argparse.ArgumentParser, help_: str) -> None:
-    sub.add_argument("--set", action="append", default=[], type=assignment, metavar="NAME=VALUE", help=help_)
+    sub.add_argument("--set", action=_Assign, default=[], type=assignment, metavar="NAME=VALUE", help=help_)
+
+
+class _Assign(argparse.Action):
+    """Appends an assignment. Of two to one name neither is chosen in silence."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        name = values.partition("=")[0].strip()
+        for other in before:
+            if other.partition("=")[0].strip() == name:
+                raise argparse.ArgumentError(self, f"{name} is set twice, by {other!r} and {values!r}")
+        setattr(namespace, self.dest, [*before, values])
 
 
 def add_device(sub: argparse.ArgumentParser, default: str | None) -> None:
@@ -31,7 +46,7 @@ def add_device(sub: argparse.ArgumentParser, default: str | None) -> None:
 
 def add_data_folder(sub: argparse.ArgumentParser) -> None:
     help_ = "where the data is that the spec names by relative paths, if it was moved apart from the run"
-    sub.add_argument("--data-folder", type=path, metavar="DIR", help=help_)
+    sub.add_argument("--data-folder", type=folder, metavar="DIR", help=help_)
 
 
 def assignment(text: str) -> str:
@@ -49,6 +64,13 @@ def argument(text: str) -> str:
 
 def path(text: str) -> Path:
     return Path(argument(text))
+
+
+def folder(text: str) -> Path:
+    found = path(text)
+    if not found.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    return found
 
 
 def count(text: str, low: int = 0) -> int:

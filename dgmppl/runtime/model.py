@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,18 @@ def _at_the_door(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _counted(sample: Callable[..., Any]) -> Callable[..., Any]:
+    """`sample`, of a number of draws that is one."""
+
+    @functools.wraps(sample)
+    def call(self: GenerativeModel, n: int, *values: Any, **conditions: Any) -> Any:
+        if not torch.compiler.is_compiling() and not (hasattr(n, "__index__") and operator.index(n) >= 0):
+            raise ValueError(f"sample takes a whole number of draws from 0, not {n!r}")
+        return sample(self, n, *values, **conditions)
+
+    return call
+
+
 class GenerativeModel(nn.Module):
     """A model whose objective is a sum of named terms.
 
@@ -98,6 +111,8 @@ class GenerativeModel(nn.Module):
         for name in _OF_ROWS:
             if name in cls.__dict__:
                 setattr(cls, name, _at_the_door(cls.__dict__[name]))
+        if "sample" in cls.__dict__:
+            cls.sample = _counted(cls.sample)  # type: ignore[method-assign]
 
     # Type checkers let a subclass name its own arguments in place of (*Any, **Any), as emitted classes do.
     def terms(self, *data: Any, **named: Any) -> dict[str, Tensor]:

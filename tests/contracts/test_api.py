@@ -125,6 +125,15 @@ def test_conditions_are_held_against_their_types() -> None:
     assert model.sample(3, y=2).shape == (3, 2)
 
 
+def test_the_number_of_draws_is_one() -> None:
+    model = compiled(BY_CLASS)
+    for n in (-1, 2.5, "2", None):
+        with pytest.raises(ValueError, match="a whole number of draws from 0"):
+            model.sample(n, y=2)
+    assert model.sample(0, y=2).shape == (0, 2)
+    assert model.sample(np.int64(2), y=2).shape == (2, 2)
+
+
 def test_arrays_of_any_numbers_are_taken() -> None:
     model = compiled(BY_CLASS)
     x, y = torch.randn(4, 2), torch.tensor([0, 1, 2, 1])

@@ -169,6 +169,8 @@ def test_wrong_usage_ends_with_2(arguments, capsys):
         (["sample", "r", "-o", "a.png", "-n", "-3"], "whole number from 1"),
         (["sample", "r", "-o", "a.png", "-n", "0"], "whole number from 1"),
         (["check", ""], "empty"),
+        (["check", "a.dgm", "--set", "train.lr=1", "--set", " train.lr=2"], "train.lr is set twice"),
+        (["evaluate", "r", "--data-folder", "nowhere"], "there is no folder nowhere"),
     ],
 )
 def test_wrong_values_are_told_what_is_right(arguments, words, capsys):
