@@ -170,6 +170,8 @@ def _binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context
     if isinstance(left, Constant) and isinstance(right, Constant):
         number = scope.arithmetic(expr, left.number, right.number)
         return Constant(real(), expr.span, scope.representable(number, expr.span))
+    if expr.op == "/" and isinstance(right, Constant) and right.number == 0:
+        scope.fail("E210", "this arithmetic has no result", expr.span, "a division by 0")
     if left.shape and right.shape and left.shape != right.shape:
         _disagree(scope, expr, left, right, f"`{expr.op}` works element by element")
     return Operation(real(*(left.shape or right.shape)), expr.span, expr.op, (left, right))
