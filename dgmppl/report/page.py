@@ -94,7 +94,7 @@ def report_run(path: Path, device: str = "cpu", data_folder: Path | None = None)
     try:
         splits = run_data(run, data_folder)
     except SpecError as error:
-        missing += [d.headline for d in error.diagnostics]
+        missing += [f"{d.headline}; {d.help}" if d.help else d.headline for d in error.diagnostics]
     with located(run.checked):
         out = write_report(path, model, run, splits)
     return out, tuple(missing)
