@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.functions import FUNCTIONS, OF_NUMBERS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
@@ -355,6 +356,9 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
             if isinstance(binding, (Variable, Parameter)) and binding.type.shape
             else "parentheses hold the inputs of networks, flows and functions",
         )
+    if target.name in DISTRIBUTIONS:
+        help_ = "give it to a variable and compute with that: p(z) = Normal(0, 1)"
+        scope.fail("E217", f"`{target.name}` is a distribution, and a value is needed here", target.span, help=help_)
     scope.fail(
         "E208",
         f"unknown function or network `{target.name}`",

@@ -35,7 +35,7 @@ def verify_stacks(scope: Scope, graph: Graph) -> None:
                     f"this flow never transforms {left} of its {features} elements",
                     span,
                     "a coupling leaves the first half as it is",
-                    help="a permutation behind each coupling brings others there: 4 * (coupling[mlp[64]] >> reverse)",
+                    help="a permutation behind each coupling brings others there: 4 * (coupling[...] >> reverse)",
                     severity="warning",
                 )
 

@@ -169,7 +169,7 @@ def log_prob_of_index(logits: Tensor, value: Tensor) -> Tensor:
     if value.requires_grad:
         slope = (logits.roll(-1, -1) - logits.roll(1, -1)).detach() / 2
         found = found + slope.gather(-1, index.unsqueeze(-1)).squeeze(-1) * (value - value.detach())
-    return found + torch.where(index == value, 0.0, -torch.inf).to(found.dtype)
+    return found.masked_fill(index != value, -torch.inf)
 
 
 @register_kl(Bernoulli, Bernoulli)

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from itertools import islice
 from typing import cast
@@ -234,12 +234,12 @@ class Trainer:
             self._count_terms(rows)
         return value, None
 
-    @contextmanager
-    def _computing(self, shard: Shard, noise: tuple[int, ...]) -> Iterator[None]:
+    def _computing(self, shard: Shard, noise: tuple[int, ...]) -> AbstractContextManager[None]:
         """The body computes the loss of a shard: with noise of its own, and moving its share of persistent chains."""
-        if shard.count == 1:
-            yield
-            return
+        return nullcontext() if shard.count == 1 else self._apart(shard, noise)
+
+    @contextmanager
+    def _apart(self, shard: Shard, noise: tuple[int, ...]) -> Iterator[None]:
         for chain in self.chains:
             chain.shard = shard
         try:
