@@ -268,7 +268,8 @@ q(c | x) = Categorical(mlp[64](x))
     ),
     "E224": Code(
         "a parent that is not named",
-        "A factor's right side reads a variable that does not stand behind its bar.",
+        "A factor's right side reads a variable that does not stand behind its bar, or an energy reads other variables "
+        "than its arguments.",
         "The head of a factor is the claim of independence that the model makes; it and the right side must agree.",
         _TWO_LEVELS.replace("p(x | z) = Normal(mlp[64](z))", "p(x | z) = Normal(mlp[64](z, w))"),
         _TWO_LEVELS.replace("p(x | z) = Normal(mlp[64](z))", "p(x | z, w) = Normal(mlp[64](z, w))").replace(

@@ -225,7 +225,7 @@ def _place_of(
 
 
 def _verify_energy(scope: Scope, graph: Graph) -> None:
-    """An energy reads its arguments, all of them and nothing else (E224, W402)."""
+    """An energy reads its arguments, all of them and nothing else (E224)."""
     energy = graph.energy
     if energy is None:
         return
@@ -244,12 +244,11 @@ def _verify_energy(scope: Scope, graph: Graph) -> None:
     for name in energy.arguments:
         if name not in read:
             scope.report(
-                "W402",
+                "E224",
                 f"E({arguments}) does not read `{name}`",
                 energy.head_span,
-                f"every value of `{name}` is as likely as any other",
+                f"every value of `{name}` would be as likely as any other",
                 help="remove it, or read it",
-                severity="warning",
             )
 
 
