@@ -91,7 +91,9 @@ def test_a_folder_that_is_named(project: Path, made: Path, tmp_path: Path, capsy
     (found,) = caught.value.diagnostics
     assert found.code == "E503"
     assert "--data-folder" in found.help
-    assert report_run(run)[1] == ("there is no file data/x.npy",)
+    (left_out,) = report_run(run)[1]
+    assert left_out.startswith("there is no file data/x.npy; ")
+    assert "--data-folder" in left_out
     assert told(run, data_folder=tmp_path) == told(made / "runs" / "a")
     assert main(["evaluate", str(run), "--split", "test", "--data-folder", str(tmp_path)]) == 0
     assert main(["report", str(run), "--data-folder", str(tmp_path)]) == 0
