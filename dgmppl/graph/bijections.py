@@ -17,7 +17,7 @@ from dgmppl.supports import Support, Type
 from dgmppl.syntax import tree
 
 Inputs = Callable[[Scope, tree.Call, Context], tuple[Value, ...]]
-MAX_REPEAT = 10_000
+MAX_IN_A_ROW = 10_000
 
 
 def check_bijection(
@@ -31,12 +31,13 @@ def check_bijection(
         left, middle = check_bijection(scope, expr.left, source, ctx, inputs)
         right, target = check_bijection(scope, expr.right, Type(middle, source.shape), ctx, inputs)
         parts = (*_parts(left), *_parts(right))
+        _verify_length(scope, sum(map(_length, parts)), expr.span)
         return Composition(expr.span, "", parts), target
     if isinstance(expr, tree.Binary) and expr.op == "*":
         count = scope.integer(expr.left, ctx.env, "the number of repeats", low=1)
-        if count > MAX_REPEAT:
-            scope.fail("E216", f"{count:,} bijections in a row", expr.left.span, f"at most {MAX_REPEAT:,}")
+        _verify_length(scope, count, expr.left.span)
         body, target = check_bijection(scope, expr.right, source, ctx, inputs)
+        _verify_length(scope, count * _length(body), expr.left.span)
         if count > 1:
             _verify_fresh(scope, expr, count, body)
         if count > 1 and target != source.support:
@@ -62,6 +63,19 @@ def check_bijection(
             help_ = did_you_mean(name.name, known, f"one of {', '.join(known)}")
             scope.fail("E208", f"unknown bijection `{name.name}`", name.span, "not a bijection", help=help_)
     scope.fail("E217", "a bijection is needed here", expr.span, "not a bijection", help="coupling[mlp[64]]")
+
+
+def _length(bijection: Bijection) -> int:
+    """How many bijections are applied one after another, repeats within repeats included."""
+    if isinstance(bijection, Composition):
+        return bijection.repeat * sum(map(_length, bijection.parts))
+    return 1
+
+
+def _verify_length(scope: Scope, length: int, span: Span) -> None:
+    """Nested repeats multiply: a short line could ask for more than any machine has (E216)."""
+    if length > MAX_IN_A_ROW:
+        scope.fail("E216", f"{length:,} bijections in a row", span, f"at most {MAX_IN_A_ROW:,}")
 
 
 def _verify_fresh(scope: Scope, expr: tree.Binary, count: int, body: Bijection) -> None:
