@@ -57,7 +57,7 @@ def _at_the_door(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _counted(sample: Callable[..., Any]) -> Callable[..., Any]:
-    """`sample`, of a number of draws that is one."""
+    """A `sample` that refuses a number of draws which is no whole number from 0."""
 
     @functools.wraps(sample)
     def call(self: GenerativeModel, n: int, *values: Any, **conditions: Any) -> Any:
@@ -66,6 +66,9 @@ def _counted(sample: Callable[..., Any]) -> Callable[..., Any]:
         return sample(self, n, *values, **conditions)
 
     return call
+
+
+_CHECKED = {**dict.fromkeys(_OF_ROWS, _at_the_door), "sample": _counted}
 
 
 class GenerativeModel(nn.Module):
@@ -108,16 +111,14 @@ class GenerativeModel(nn.Module):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name in _OF_ROWS:
+        for name, checked in _CHECKED.items():
             if name in cls.__dict__:
-                setattr(cls, name, _at_the_door(cls.__dict__[name]))
-        if "sample" in cls.__dict__:
-            cls.sample = _counted(cls.sample)  # type: ignore[method-assign]
+                setattr(cls, name, checked(cls.__dict__[name]))
 
     # Type checkers let a subclass name its own arguments in place of (*Any, **Any), as emitted classes do.
     def terms(self, *data: Any, **named: Any) -> dict[str, Tensor]:
         """The objective's terms by name, each ``(n,)`` in nats; the objective is their sum."""
-        raise NotImplementedError(f"{type(self).__name__} has no terms of one objective; its losses are in `players`")
+        raise NotImplementedError(f"{type(self).__name__} does not give terms; the losses of a game are in `players`")
 
     def forward(self, *data: Any, **named: Any) -> dict[str, Tensor]:
         """The objective's terms; see ``terms``."""

@@ -236,10 +236,10 @@ class Trainer:
 
     def _computing(self, shard: Shard, noise: tuple[int, ...]) -> AbstractContextManager[None]:
         """The body computes the loss of a shard: with noise of its own, and moving its share of persistent chains."""
-        return nullcontext() if shard.count == 1 else self._apart(shard, noise)
+        return nullcontext() if shard.count == 1 else self._as_one_of_several(shard, noise)
 
     @contextmanager
-    def _apart(self, shard: Shard, noise: tuple[int, ...]) -> Iterator[None]:
+    def _as_one_of_several(self, shard: Shard, noise: tuple[int, ...]) -> Iterator[None]:
         for chain in self.chains:
             chain.shard = shard
         try:

@@ -343,5 +343,5 @@ def test_a_wrong_format_is_named_with_those_that_there_are() -> None:
 
 
 def test_a_game_says_that_it_has_no_terms() -> None:
-    with pytest.raises(NotImplementedError, match="Gan has no terms of one objective"):
+    with pytest.raises(NotImplementedError, match="Gan does not give terms; the losses of a game"):
         dgmppl.compile(ROOT / "specs/adversarial/gan.dgm").terms(torch.rand(2, 64) * 2 - 1)

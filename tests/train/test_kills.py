@@ -73,7 +73,8 @@ def test_killed_runs_end_as_if_they_had_been_left_alone(alone, request):
         epochs = moments.randrange(-1, EPOCHS)
         command.wait_until(lambda run=run, epochs=epochs: epochs_of(run) >= epochs)
         time.sleep(moments.uniform(0, 0.05))
-        if not command.kill():  # it was quicker
+        if not command.kill():  # the fit was quicker
+            assert command.wait() == 0, command.err
             continue
         reached.append(epochs_of(run))
         command = start(folder, run, *flags)
