@@ -1,13 +1,23 @@
-"""Models follow their weights: on torch's meta device any tensor made on the CPU would be an error."""
+"""Models follow their weights: on torch's meta device any tensor made on the CPU would be an error, and a GPU takes the
+steps that a CPU takes."""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from dgmppl import pipeline
+from dgmppl.runtime import GenerativeModel
+from dgmppl.train.batches import open_examples
+from dgmppl.train.runs import load_data
+from tests.contracts.support import LIBRARY, build, checked, name_of
 
 # torch has no shape-only version of the sampler of Gamma, which these draw from.
 UNKNOWN_TO_META = (
@@ -46,3 +56,87 @@ def test_nothing_is_left_on_the_cpu(path: Path) -> None:
     drawn = model.sample(3, **given)
     for value in drawn.values() if isinstance(drawn, dict) else [drawn]:
         assert value.device.type == "meta" and len(value) == 3
+
+
+class DrawsOfTheCpu(TorchFunctionMode):
+    """Whatever is drawn is drawn on the CPU and moved to where it is asked for, so that two devices get one noise."""
+
+    NAMES = frozenset(
+        [
+            "normal",
+            "normal_",
+            "rand",
+            "rand_like",
+            "randn",
+            "randn_like",
+            "randint",
+            "randperm",
+            "bernoulli",
+            "bernoulli_",
+            "uniform_",
+            "multinomial",
+            "exponential_",
+            "poisson",
+            "binomial",
+            "_standard_gamma",
+            "_sample_dirichlet",
+        ]
+    )
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if name not in self.NAMES:
+            return func(*args, **kwargs)
+        where = kwargs.pop("device", None) or next((t.device for t in args if isinstance(t, Tensor)), "cpu")
+        here = tree_map(lambda t: t.cpu() if isinstance(t, Tensor) else t, (args, kwargs))
+        drawn = func(*here[0], **here[1])
+        if name.endswith("_") and isinstance(args[0], Tensor):
+            return args[0].copy_(drawn)
+        return drawn.to(where)
+
+
+def losses(model: GenerativeModel, rows: tuple[Tensor, ...], device: str, steps: int = 10) -> Tensor:
+    """The loss of each player at each of its steps from these weights, a batch of a hundred rows a step."""
+    model = copy.deepcopy(model).to(device).train()
+    players = [(p, torch.optim.SGD(list(p.parameters), lr=1e-3)) for p in model.players()]
+    found = []
+    torch.manual_seed(0)
+    with DrawsOfTheCpu():
+        for step in range(steps):
+            batch = [values[100 * step : 100 * (step + 1)].to(device) for values in rows]
+            for player, optimizer in players:
+                optimizer.zero_grad()
+                loss = player.loss(*batch)
+                loss.backward()
+                optimizer.step()
+                found.append(loss.detach().cpu())
+    return torch.stack(found)
+
+
+def verify_devices(path: Path, device: str) -> None:
+    found = checked(path)
+    model = build(found)
+    table = load_data(found, path.parent).train
+    rows = next(open_examples(table, model.data, torch.device("cpu")).chunks(1000))
+    here, there = losses(model, rows, "cpu"), losses(model, rows, device)
+    assert len(here) == 10 * len(model.players())
+    torch.testing.assert_close(there, here, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_a_gpu_takes_the_steps_of_the_cpu(path: Path) -> None:
+    verify_devices(path, "cuda")
+
+
+def test_draws_are_shared_by_devices() -> None:
+    """What the test above rests on, where no GPU is: its noise is that of the CPU, whichever way it is drawn."""
+    assert {n for n in DrawsOfTheCpu.NAMES if not hasattr(torch, n) and not hasattr(Tensor, n)} == set()
+    verify_devices(LIBRARY[0], "cpu")
+    torch.manual_seed(0)
+    expected = torch.randn(3), torch.empty(3).uniform_(), torch.bernoulli(torch.full((3,), 0.5))
+    torch.manual_seed(0)
+    with DrawsOfTheCpu():
+        drawn = torch.randn(3), torch.empty(3).uniform_(), torch.bernoulli(torch.full((3,), 0.5))
+    assert all(torch.equal(a, b) for a, b in zip(drawn, expected))
