@@ -62,25 +62,9 @@ class DrawsOfTheCpu(TorchFunctionMode):
     """Whatever is drawn is drawn on the CPU and moved to where it is asked for, so that two devices get one noise."""
 
     NAMES = frozenset(
-        [
-            "normal",
-            "normal_",
-            "rand",
-            "rand_like",
-            "randn",
-            "randn_like",
-            "randint",
-            "randperm",
-            "bernoulli",
-            "bernoulli_",
-            "uniform_",
-            "multinomial",
-            "exponential_",
-            "poisson",
-            "binomial",
-            "_standard_gamma",
-            "_sample_dirichlet",
-        ]
+        ("normal", "normal_", "rand", "rand_like", "randn", "randn_like", "randint", "randperm", "uniform_")
+        + ("bernoulli", "bernoulli_", "multinomial", "exponential_", "poisson", "binomial")
+        + ("_standard_gamma", "_sample_dirichlet")
     )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
