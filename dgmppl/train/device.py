@@ -45,6 +45,8 @@ def open_device(name: str = "auto", devices: int = 1, precision: str = "32") -> 
     if cuda and devices > available:
         found = f"{available} CUDA device{'' if available == 1 else 's'}"
         raise _error("E612", f"there are {found} on this machine, not {devices}", f"--devices {available}")
+    if cuda:  # torch would round the inputs of convolutions to ten bits by default, and "32" says otherwise
+        torch.backends.cudnn.allow_tf32 = precision != "32"
     several = devices * nodes > 1
     # Its notes on what it found are of no use to somebody who asked for it.
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)

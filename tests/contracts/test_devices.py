@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_map
 from dgmppl import pipeline
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
+from dgmppl.train.device import open_device
 from dgmppl.train.runs import load_data
 from tests.contracts.support import LIBRARY, build, checked, name_of
 
@@ -62,9 +63,11 @@ class DrawsOfTheCpu(TorchFunctionMode):
     """Whatever is drawn is drawn on the CPU and moved to where it is asked for, so that two devices get one noise."""
 
     NAMES = frozenset(
-        ("normal", "normal_", "rand", "rand_like", "randn", "randn_like", "randint", "randperm", "uniform_")
-        + ("bernoulli", "bernoulli_", "multinomial", "exponential_", "poisson", "binomial")
-        + ("_standard_gamma", "_sample_dirichlet")
+        (
+            *("normal", "normal_", "rand", "rand_like", "randn", "randn_like", "randint", "randperm", "uniform_"),
+            *("bernoulli", "bernoulli_", "multinomial", "exponential_", "poisson", "binomial"),
+            *("_standard_gamma", "_sample_dirichlet"),
+        )
     )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -111,7 +114,7 @@ def verify_devices(path: Path, device: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_a_gpu_takes_the_steps_of_the_cpu(path: Path) -> None:
-    verify_devices(path, "cuda")
+    verify_devices(path, open_device("cuda").device.type)
 
 
 def test_draws_are_shared_by_devices() -> None:

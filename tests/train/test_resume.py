@@ -93,7 +93,7 @@ def test_keeping_the_state_changes_nothing():
 
 
 def test_patience_goes_on_where_it_was(tmp_path):
-    settings = dataclasses.replace(SETTINGS, epochs=40, patience=3, optimizer=OptimizerSetting("sgd", 1e-9))
+    settings = dataclasses.replace(SETTINGS, epochs=40, patience=3, optimizer=OptimizerSetting("sgd", 1e-30))
     with seeded(0, CPU):
         whole = trainer(TinyVae, settings)
         expected = outcome(whole, whole.run(Callbacks()))
