@@ -76,14 +76,16 @@ BIJECTIONS: dict[str, BijectionKind] = {
     )
 }
 
-# Bijections that a formula writes: `2 * f(u) + 1` (the numbers `scale` and `shift`), and `x + density` (by a value).
+# Bijections that a formula writes: `2 * f(u) + 1` (the numbers `scale` and `shift`), `x + density` and
+# `s * z` (by a value).
 ARITHMETIC: dict[str, BijectionKind] = {
     b.name: b
     for b in (
         BijectionKind("scale and shift", "FixedAffine", numbers=("scale", "shift"), elementwise=True),
         BijectionKind("shift by a value", "Shift", context="value", elementwise=True),
+        BijectionKind("scale by a value", "Scale", context="value", elementwise=True),
     )
 }
-FIXED_AFFINE, SHIFT = ARITHMETIC
+FIXED_AFFINE, SHIFT, SCALE = ARITHMETIC
 
 ENTRIES: dict[str, BijectionKind] = {**BIJECTIONS, **ARITHMETIC}

@@ -112,7 +112,7 @@ CODES: dict[str, Code] = {
     ),
     "E621": Code(
         "checkpoints that cannot be read",
-        "Neither of the run's two checkpoints is whole.",
+        "None of the run's checkpoints is whole; there are one or two.",
         "A checkpoint is a safetensors file with a checksum. A new one is written beside the old one and takes its "
         "place when it is on the disk, so that a run that is killed keeps a whole one.",
         "",

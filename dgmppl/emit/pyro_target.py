@@ -18,7 +18,7 @@ from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import Mapped, Operation, Value
 from dgmppl.plan.generate import choose_generation
-from dgmppl.plan.nodes import Plan
+from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, MinusKL, family_of
 from dgmppl.plan.rules.impute import Impute
@@ -168,7 +168,7 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
             # A latent that the data does not depend on has a site too: the guide has one.
             wanted = {v.name for v in graph.data} | {s.variable for s in plan.steps if isinstance(s, Draw)}
             steps = choose_generation(Scope(graph.source), graph, wanted)
-            pending = [s for s in steps if not isinstance(s, Given)]
+            pending = _before_images(tuple(s for s in steps if not isinstance(s, Given)), inverted)
             read = {name for s in pending if s.variable not in inverted for name in s.reads}
             for step in pending:
                 if step.variable in latents:
@@ -191,6 +191,33 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
                         value = f'pyro.deterministic("{variable.name}", {value}, event_dim={rank})'
                     writer.line(f"{variable.ident} = {value}", mark=True)
         writer.line(f"return {returned}")
+
+
+def _before_images(steps: tuple[Step, ...], inverted: dict[str, Invert]) -> list[Step]:
+    """The steps of the generative model with all that a bijection of a latent reads before that latent: its site is
+    that of the image, which cannot wait for its own turn."""
+    images = {s.variable: s.image for s in inverted.values()}
+    by_variable = {s.variable: s for s in steps}
+    found: list[Step] = []
+
+    def place(step: Step) -> None:
+        if step in found:
+            return
+        for name in step.reads:
+            if name in by_variable:
+                place(by_variable[name])
+        image, inside = images.get(step.variable), {step.variable}
+        while image is not None:
+            inside.add(image)
+            for name in by_variable[image].reads if image in by_variable else ():
+                if name in by_variable and name not in inside:
+                    place(by_variable[name])
+            image = images.get(image)
+        found.append(step)
+
+    for step in steps:
+        place(step)
+    return found
 
 
 def _write_site(writer: Writer, graph: Graph, plan: Plan, step: Draw) -> None:

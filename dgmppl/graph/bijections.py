@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, BijectionKind, Slot
+from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, SCALE, BijectionKind, Slot
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
@@ -218,6 +218,8 @@ def codomain(bijection: Bijection, support: Support) -> Support:
     if bijection.kind == FIXED_AFFINE:
         numbers = {"scale": 1.0, "shift": 0.0, **dict(bijection.numbers)}
         return support.affine(numbers["scale"], numbers["shift"])
+    if bijection.kind == SCALE:  # by something positive
+        return support
     return support if support.integral else ENTRIES[bijection.kind].codomain
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
 from dgmppl.graph.cycles import verify_cycles
@@ -22,7 +23,7 @@ from dgmppl.graph.values import (
     walk,
 )
 from dgmppl.source import Span
-from dgmppl.supports import UNIT, Interval, Support, number_text
+from dgmppl.supports import SUPPORTS, UNIT, Interval, Support, number_text
 from dgmppl.syntax import tree
 
 # Where a network lands whose last activation is one of these.
@@ -263,12 +264,13 @@ def reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
 
 
 def _verify_range(scope: Scope, variable: Variable, definition: Definition) -> None:
-    """A definition must land in the variable's support (E203)."""
+    """A definition must land in the variable's support, and where it is inverted reach all of it: the density of what
+    it does not reach would be 0 (E203)."""
     support, value = variable.type.support, definition.value
-    if _lands(value, support):
-        return
     found = value.type.support
-    misses = support.integral and found.integral
+    if support.same_values_as(found) if isinstance(value, Mapped) else _lands(value, support):
+        return
+    misses = support.holds(found) and (isinstance(value, Mapped) or support.integral)
     how = "takes only some of its values" if misses else "is not"
     scope.report(
         "E203",
@@ -276,15 +278,26 @@ def _verify_range(scope: Scope, variable: Variable, definition: Definition) -> N
         value.span,
         found.describe(),
         notes=(Note(variable.span, "declared here"),),
-        help=_reaching(variable.name, support, found) if misses else support.landing,
+        help=_reaching(variable.name, support, found)
+        if misses or (isinstance(value, Mapped) and not support.integral)
+        else support.landing,
     )
 
 
 def _reaching(name: str, support: Support, found: Support) -> str:
-    """How a rounded value comes to take all values of a support."""
-    if support.low is None or support.high is None:
-        return f"declare `{name}` {found.describe()}"
-    return f"let what is rounded run from {number_text(support.low)} to {number_text(support.high + 1)}"
+    """How an inverted value comes to take all values of a support."""
+    declared = type(found) in SUPPORTS.values()
+    if support.integral:
+        if support.low is not None and support.high is not None:
+            return f"let what is rounded run from {number_text(support.low)} to {number_text(support.high + 1)}"
+        if support.low is not None:
+            return f"let what is rounded run from {number_text(support.low)} on: floor(exp(...))"
+        return f"declare `{name}` {found.describe()}" if declared else "let what is rounded be any real number"
+    names = [b.name for b in BIJECTIONS.values() if b.codomain == support and b.codomain != b.domain]
+    if support.low is not None and support.high is not None and not names:
+        return f"let it run from {number_text(support.low)} to {number_text(support.high)}: scale and shift a sigmoid"
+    onto = f"let {' or '.join(names)} be the last that is done to it" if names else "let nothing bound it"
+    return f"{onto}, or declare `{name}` {found.describe()}" if declared else onto
 
 
 def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:

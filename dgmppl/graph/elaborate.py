@@ -14,7 +14,7 @@ from dgmppl.graph.declare import declare
 from dgmppl.graph.densities import Head, check_density
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.features import check_features, is_feature, let_variables
-from dgmppl.graph.formulas import as_bijection
+from dgmppl.graph.formulas import with_bijections
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import check_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
@@ -77,7 +77,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         tuple((b.statement.name, b.bijection) for b in used if b.bijection is not None),
         tuple((name, b) for name, b in scope.names.items() if isinstance(b, float)),
     )
-    graph = with_rows(graph)
+    graph = with_rows(with_bijections(scope, graph))
     complete = not any(d.severity == "error" for d in scope.diagnostics)
     verify_graph(scope, graph, spec, complete)
     wrong = any(d.severity == "error" for d in scope.diagnostics)
@@ -214,7 +214,6 @@ def _definition(scope: Scope, statement: tree.Definition) -> Definition:
             notes=(Note(variable.span, "declared here"),),
             help="a function of as many elements: a flow of a vector, or a network, linear(...)",
         )
-    value = as_bijection(scope, variable, value)
     return Definition(variable.name, value, statement.span)
 
 

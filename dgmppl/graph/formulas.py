@@ -1,65 +1,127 @@
-"""Bijections that a formula writes: `2 * f(u) + 1` is a bijection of `f(u)`, and `x + density` a density moved by x."""
+"""Bijections that a formula writes: `exp(2 * z + b)` is a bijection of z, and `x + density` a density moved by x."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from dgmppl.catalogue.bijections import FIXED_AFFINE, SHIFT
+from dgmppl.catalogue.bijections import BIJECTIONS, FIXED_AFFINE, SCALE, SHIFT
 from dgmppl.graph.bijections import codomain
-from dgmppl.graph.nodes import Variable
+from dgmppl.graph.nodes import Definition, Graph, Variable
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Block, Composition, Constant, Mapped, Operation, Use, Value
+from dgmppl.graph.values import Block, Composition, Constant, Mapped, Operation, Use, Value, variables
 from dgmppl.source import Span
-from dgmppl.supports import Type
+from dgmppl.supports import POSITIVE, REAL, Support, Type
 
 
-def as_bijection(scope: Scope, variable: Variable, value: Value) -> Value:
-    """A definition's value with what can be inverted in it as bijections: numbers that scale and shift a flow, or a
-    latent, are an elementwise bijection, also inside `floor`. Any other value is returned as it is."""
+def with_bijections(scope: Scope, graph: Graph) -> Graph:
+    """The graph in which definitions have what can be inverted in them as bijections: `floor(exp(2 * z) + 1)` rounds a
+    chain of three elementwise ones, of the latent z."""
+
+    def changed(definition: Definition) -> Definition:
+        variable = graph[definition.variable]
+        if variable.role == "let":
+            return definition
+        return replace(definition, value=_as_bijection(scope, graph, variable, definition.value))
+
+    return replace(graph, definitions=tuple(map(changed, graph.definitions)))
+
+
+def _as_bijection(scope: Scope, graph: Graph, variable: Variable, value: Value) -> Value:
     if isinstance(value, Operation) and value.op == "floor":
-        return replace(value, operands=(as_bijection(scope, variable, value.operands[0]),))
-    found = _affine(scope, value)
-    if found is None:
+        inner = _as_bijection(scope, graph, variable, value.operands[0])
+        support = inner.type.support.floored()
+        return replace(value, type=Type(support, value.shape), operands=(inner,))
+    found = _chain(scope, graph, value)
+    if found is None or not found.blocks or found.core.shape != value.shape:
         return value
-    scale, shift, inner = found
-    if not scale or (scale, shift) == (1.0, 0.0) or inner.shape != value.shape:
-        return value
-    numbers = (("scale", scale),) if not shift else (("scale", scale), ("shift", shift))
-    block = Block(value.span, FIXED_AFFINE, inner.shape, numbers=numbers)
-    chain = Composition(value.span, scope.attribute(f"{variable.ident}_scale"), (block,))
-    return Mapped(Type(codomain(chain, inner.type.support), inner.shape), value.span, chain, inner)
+    name = "scale" if all(b.kind == FIXED_AFFINE for b in found.blocks) else "map"
+    chain = Composition(value.span, scope.attribute(f"{variable.ident}_{name}"), found.blocks)
+    return Mapped(Type(found.support, value.shape), value.span, chain, found.core)
 
 
-def _affine(scope: Scope, value: Value) -> tuple[float, float, Value] | None:
-    """The a, b and v of `a * v + b` with v a flow's image or a latent of real numbers."""
-    if isinstance(value, Mapped) or (isinstance(value, Use) and _is_latent(scope, value)):
-        return 1.0, 0.0, value
+@dataclass(frozen=True)
+class _Chain:
+    """Elementwise bijections of a flow's image or of a latent, and the support that they map it to."""
+
+    core: Value
+    support: Support
+    blocks: tuple[Block, ...] = ()
+
+    def then(self, block: Block) -> _Chain:
+        return replace(self, blocks=(*self.blocks, block), support=codomain(block, self.support))
+
+    def affine(self, span: Span, scale: float, shift: float) -> _Chain | None:
+        """`scale v + shift`, as one bijection with the one before where that is of this kind."""
+        if not scale:
+            return None
+        chain, last = self, self.blocks[-1] if self.blocks else None
+        if last is not None and last.kind == FIXED_AFFINE:
+            before = {"scale": 1.0, "shift": 0.0, **dict(last.numbers)}
+            scale, shift = scale * before["scale"], shift + scale * before["shift"]
+            chain = _Chain(self.core, self.core.type.support)
+            for block in self.blocks[:-1]:
+                chain = chain.then(block)
+        if (scale, shift) == (1.0, 0.0):
+            return chain
+        numbers = (("scale", scale),) if not shift else (("scale", scale), ("shift", shift))
+        return chain.then(Block(span, FIXED_AFFINE, self.core.shape, numbers=numbers))
+
+
+def _chain(scope: Scope, graph: Graph, value: Value) -> _Chain | None:
+    if isinstance(value, Mapped) or (isinstance(value, Use) and _is_latent(graph, value)):
+        return _Chain(value, value.type.support)
     if not isinstance(value, Operation):
         return None
-    if value.op == "negate":
-        inner = _affine(scope, value.operands[0])
-        return None if inner is None else (-inner[0], -inner[1], inner[2])
+    if len(value.operands) == 1:
+        inner = _chain(scope, graph, value.operands[0])
+        if inner is None:
+            return None
+        if value.op == "negate":
+            return inner.affine(value.span, -1.0, 0.0)
+        entry = BIJECTIONS.get(value.op)
+        if entry is None or not entry.elementwise or inner.support != entry.domain:
+            return None
+        return inner.then(Block(value.span, entry.name, value.shape))
     if value.op not in ("+", "-", "*", "/"):
         return None
-    left, right = value.operands
-    if isinstance(right, Constant) and (inner := _affine(scope, left)) is not None:
-        scale, shift, core = inner
-        if value.op in "+-":
-            return scale, shift + (right.number if value.op == "+" else -right.number), core
-        factor = right.number if value.op == "*" else (1 / right.number if right.number else 0.0)
-        return scale * factor, shift * factor, core
-    if isinstance(left, Constant) and value.op != "/" and (inner := _affine(scope, right)) is not None:
-        scale, shift, core = inner
-        if value.op == "*":
-            return scale * left.number, shift * left.number, core
-        sign = 1.0 if value.op == "+" else -1.0
-        return sign * scale, left.number + sign * shift, core
+    left, right = (_chain(scope, graph, operand) for operand in value.operands)
+    if (left is None) == (right is None):
+        return None
+    if left is not None:
+        return _by(scope, graph, left, value.op, value.operands[1], value.span)
+    assert right is not None
+    if value.op == "/":
+        return None
+    negated = right.affine(value.span, -1.0, 0.0) if value.op == "-" else right
+    op = "+" if value.op == "-" else value.op
+    return None if negated is None else _by(scope, graph, negated, op, value.operands[0], value.span)
+
+
+def _by(scope: Scope, graph: Graph, chain: _Chain, op: str, by: Value, span: Span) -> _Chain | None:
+    """`chain op by`, where that is a bijection: numbers scale and shift, and so do values that are known without it."""
+    if isinstance(by, Constant):
+        if op in "+-":
+            return chain.affine(span, 1.0, by.number if op == "+" else -by.number)
+        factor = by.number if op == "*" else (1 / by.number if by.number else 0.0)
+        return chain.affine(span, factor, 0.0)
+    shape, support = chain.core.shape, by.type.support
+    if by.shape != shape or set(graph.roots(variables(by))) & set(graph.roots(variables(chain.core))):
+        return None
+    if op in "+-" and chain.support == REAL:
+        by = by if op == "+" else Operation(Type(REAL, shape), by.span, "negate", (by,))
+        return chain.then(_by_value(scope, SHIFT, by, shape, span))
+    if op == "*" and chain.support in (REAL, POSITIVE) and support == POSITIVE:
+        return chain.then(_by_value(scope, SCALE, by, shape, span))
     return None
 
 
-def _is_latent(scope: Scope, value: Use) -> bool:
-    variable = scope.variable(value.variable)
-    return variable is not None and variable.role == "latent" and not variable.type.support.discrete
+def _is_latent(graph: Graph, value: Use) -> bool:
+    variable = graph[value.variable]
+    return variable.role == "latent" and not variable.type.support.discrete
+
+
+def _by_value(scope: Scope, kind: str, value: Value, shape: tuple[int, ...], span: Span) -> Block:
+    return Block(span, kind, shape, context=((scope.context_name(value, direct=True), value),))
 
 
 def shift_by(scope: Scope, value: Value, shape: tuple[int, ...], span: Span, hint: str) -> Composition:
@@ -67,5 +129,5 @@ def shift_by(scope: Scope, value: Value, shape: tuple[int, ...], span: Span, hin
     if isinstance(value, Constant):
         block = Block(span, FIXED_AFFINE, shape, numbers=(("shift", value.number),))
     else:
-        block = Block(span, SHIFT, shape, context=((scope.context_name(value, direct=True), value),))
+        block = _by_value(scope, SHIFT, value, shape, span)
     return Composition(span, scope.attribute(f"{hint}_shift"), (block,))

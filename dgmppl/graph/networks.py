@@ -110,9 +110,21 @@ def apply_network(
         sequence = past[0].type
         length, width = sequence.shape[0], sequence.support.width
         if copies:
-            scope.fail("E217", "an autoregressive network cannot stand inside a mixture", expr.span)
+            scope.fail(
+                "E217",
+                "an autoregressive network cannot stand inside a mixture",
+                expr.span,
+                "its components would share it",
+                help=f"what it gives may move the mixture: {spec.kind}[64]({past[0].variable}[<d]) + mixture[3](...)",
+            )
         if not expected or expected[0] != length:
-            scope.fail("E204", f"{spec.kind} gives one output for each position", expr.span)
+            scope.fail(
+                "E204",
+                f"{spec.kind} gives something for each of {length} positions",
+                expr.span,
+                f"shape {list(expected)} is expected here" if expected else "a single number is expected here",
+                help="where all positions share a value, use a network that does not read the past: mlp[64](z)",
+            )
         sizes = (width, math.prod(expected[1:]), length, sum(v.type.features for v in others))
     else:
         sizes = (sum(v.type.features for v in inputs), math.prod(expected) * (copies or 1), 0, 0)
@@ -161,12 +173,16 @@ def _declared_name(scope: Scope, named: NamedNet) -> str:
 
 def _same_size(scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, int, int, int]) -> Module:
     if (module.inputs, module.outputs, module.length, module.context) != sizes:
+        what, help_ = f"`{module.attribute}`", "declare a second network, or give the two places variables of one size"
+        if not module.named:
+            what = "this network reads the index, so that all members share it, and"
+            help_ = "leave the index out of its inputs, so that each member has its own, or give them one size"
         scope.fail(
             "E212",
-            f"`{module.attribute}` is used at two sizes",
+            f"{what} is used at two sizes",
             expr.span,
             f"{sizes[0]} -> {sizes[1]} here",
             notes=(Note(module.span, f"{module.inputs} -> {module.outputs} at its first use"),),
-            help="declare a second network, or give the two places variables of one size",
+            help=help_,
         )
     return module

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgmppl.catalogue.bijections import FIXED_AFFINE, SHIFT
+from dgmppl.catalogue.bijections import FIXED_AFFINE, SCALE, SHIFT
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -56,6 +56,8 @@ def _block_text(block: Block) -> str:
     """A kind, or what a formula does: `times 256 plus 1`, `plus x`."""
     if block.kind == SHIFT:
         return f"plus {value_text(block.context[0][1])}"
+    if block.kind == SCALE:
+        return f"times {value_text(block.context[0][1])}"
     if block.kind == FIXED_AFFINE:
         words = {"scale": "times", "shift": "plus"}
         return " ".join(f"{words[name]} {number_text(number)}" for name, number in block.numbers)

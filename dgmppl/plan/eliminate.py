@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.graph.inverse import MAX_CASES, can_derive, some_posterior
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.values import variables
@@ -98,6 +99,11 @@ def _way_out(state: Elimination, variable: Variable) -> str:
         return f"at most {MAX_CASES} joint values can be summed out; others are real, or part of an energy"
     if can_derive(variable):
         return some_posterior(variable, seen, "mlp[256, 256]")
+    support = variable.type.support
+    if not support.discrete and not support.event_rank:
+        onto = next((b.name for b in BIJECTIONS.values() if b.codomain.same_values_as(support)), "...")
+        end = f"give it a q that ends in a bijection onto {support.describe()}"
+        return f"{end}: q({variable.name} | {seen}) = Normal(mlp[256, 256]({seen})) >> {onto}"
     return "latents are real, positive, unit or simplex: others have no draw that can be differentiated"
 
 

@@ -393,6 +393,23 @@ class Shift(Bijection):
         return x, self._zero(x)
 
 
+class Scale(Bijection):
+    """``y = c x`` for a value c that is given, of the shape of x and nowhere 0."""
+
+    def __init__(self, context: str, rank: int = 1) -> None:
+        super().__init__()
+        self.rank = rank
+        self.reads = {context: rank}
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        (c,) = self._read(context)
+        return x * c, self._summed(c.abs().log(), x)
+
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        (c,) = self._read(context)
+        return y / c, self._summed(-c.abs().log(), y)
+
+
 class Elementwise(Bijection):
     """A scalar map applied to each element of the last `rank` dimensions; subclasses say which.
 
@@ -512,6 +529,7 @@ __all__ = [
     "Householder",
     "Permute",
     "Reverse",
+    "Scale",
     "Shift",
     "Sigmoid",
     "Softplus",

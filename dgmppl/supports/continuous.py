@@ -62,7 +62,9 @@ class Positive(Support):
         return Natural()
 
     def affine(self, scale: float, shift: float) -> Support:
-        return self if scale > 0 and shift == 0 else Real()
+        if scale > 0:
+            return self if shift == 0 else HalfLine(shift, None)
+        return HalfLine(None, shift)
 
     @property
     def link(self) -> Function:
@@ -75,6 +77,28 @@ class Positive(Support):
     @property
     def clamp(self) -> tuple[float | None, float | None]:
         return 1e-6, None  # 0 itself is not positive
+
+
+class HalfLine(Support):
+    """The numbers on one side of one: where a positive value comes to lie that is scaled and shifted. No spec declares
+    it, and no variable has it."""
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        super().__init__(low=low, high=high)
+
+    def describe(self) -> str:
+        return f"above {number_text(self.low)}" if self.low is not None else f"below {number_text(self.high or 0.0)}"
+
+    def floored(self) -> Support:
+        from dgmppl.supports.whole import HalfIntegers
+
+        low, high = self.low, self.high
+        return HalfIntegers(None if low is None else math.floor(low), None if high is None else math.ceil(high) - 1)
+
+    def affine(self, scale: float, shift: float) -> Support:
+        low, high = (None if end is None else scale * end + shift for end in (self.low, self.high))
+        low, high = (low, high) if scale > 0 else (high, low)
+        return Positive() if low == 0 else HalfLine(low, high)
 
 
 class Interval(Support):

@@ -114,6 +114,17 @@ class Natural(_Whole):
         return None
 
 
+class HalfIntegers(_Whole):
+    """The whole numbers on one side of one, that one included. No spec declares it, and no variable has it."""
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        super().__init__(low=low, high=high)
+
+    def describe(self) -> str:
+        side, end = ("from", self.low) if self.low is not None else ("up to", self.high)
+        return f"whole numbers {side} {number_text(end or 0.0)}"
+
+
 class Binary(_Whole):
     """0 and 1."""
 

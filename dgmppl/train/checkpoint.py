@@ -138,5 +138,5 @@ def checksum(tensors: Mapping[str, Tensor]) -> str:
 def damaged(folder: Path, problems: list[str]) -> SpecError:
     """The error for a run none of whose checkpoints is whole."""
     headline = f"no checkpoint of {folder} can be read: {'; '.join(problems)}"
-    help_ = "the run cannot be continued; `dgmppl train SPEC --out RUN --overwrite` starts it again"
+    help_ = f"put a whole one back, or remove them: `dgmppl train --resume {folder}` then begins the run again"
     return SpecError([Diagnostic("E621", headline, help=help_)])

@@ -90,6 +90,9 @@ def open_spec(path: Path, record: Mapping[str, Any], overrides: Sequence[str]) -
 
 
 def _no_weights(path: Path, record: Mapping[str, Any]) -> SpecError:
+    if record["state"] == "finished":
+        headline = f"{path} is finished, and its weights are gone: {WEIGHTS} is not there"
+        return SpecError([Diagnostic("E604", headline, help=f"`dgmppl train --resume {path}` fits it again")])
     help_ = f"`dgmppl train --resume {path}` resumes it"
     return SpecError([Diagnostic("E604", f"{path} has no weights yet: its state is {record['state']}", help=help_)])
 

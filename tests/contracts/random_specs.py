@@ -223,14 +223,20 @@ def _defined_by_a_flow(d: Draft) -> None:
     inside = bool(z) and d.often(0.5)
     f = d.name("k")
     onto = {"positive": " >> exp", "unit": " >> sigmoid", "interval(-1, 1)": " >> tanh"}.get(support, "")
-    d.say(f"flow {f} = {flow(d, u, (*(z if inside else ()), *d.causes))}{onto}")
+    written = d.often(0.4)  # what stands around the flow as a formula, which is a bijection too
+    d.say(f"flow {f} = {flow(d, u, (*(z if inside else ()), *d.causes))}{'' if written else onto}")
     if z and not inside:
         factor(d, "p", u, z)
         if d.often(0.5):
             factor(d, "q", z[0], (u if support == "real" and d.often(0.5) else x,), DRAWN)
     else:
         _real_base(d, u)
-    d.say(f"{x.name} = floor({f}({u.name}))" if support.startswith("integer") else f"{x.name} = {f}({u.name})")
+    image = f"{f}({u.name})"
+    if written:
+        around = d.choose(("{}", "2 * {} - 1", "{} / exp({param})", "{param} - {}"))
+        image = around.format(image, param=d.param(*x.shape) if "param" in around else "")
+        image = f"{onto[4:]}({image})" if onto else image
+    d.say(f"{x.name} = floor({image})" if support.startswith("integer") else f"{x.name} = {image}")
 
 
 def _integer_flow(d: Draft) -> None:

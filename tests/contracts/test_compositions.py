@@ -28,6 +28,7 @@ OBJECTIVES = {
     "bottom_up": ("ELBO, a lower bound on log p(x)", "elbo"),
     "energy_of_features": ("persistent contrastive divergence", None),
     "feature_of_a_base": ("exact log-likelihood log p(x, y)", "log_prob"),
+    "formula_of_a_latent": ("exact log-likelihood log p(x, y | c)", "log_prob"),
     "two_definitions": ("exact log-likelihood log p(x)", "log_prob"),
     "inferred_through_a_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
     "inferred_through_a_function": ("ELBO, a lower bound on log p(x)", "elbo"),

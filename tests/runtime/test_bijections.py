@@ -21,6 +21,7 @@ from dgmppl.runtime.bijections import (
     Householder,
     Permute,
     Reverse,
+    Scale,
     Shift,
     Sigmoid,
     Softplus,
@@ -51,6 +52,7 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int]]] = {
     "affine of the context": (lambda: Affine(D, context="y"), {"y": 2 * D}),
     "fixed affine": (lambda: FixedAffine(-3.0, 0.5), {}),
     "shift": (lambda: Shift("y"), {"y": D}),
+    "scale": (lambda: Scale("y"), {"y": D}),
     "sigmoid": (Sigmoid, {}),
     "tanh": (Tanh, {}),
     "exp": (Exp, {}),
@@ -172,6 +174,7 @@ SHAPES: dict[str, Callable[[tuple[int, ...]], Bijection]] = {
     "affine given": lambda shape: Affine(shape, MLP(K, (8,), 2 * math.prod(shape)), context="y"),
     "fixed affine": lambda shape: FixedAffine(2.0, 1.0, rank=len(shape)),
     "shift": lambda shape: Shift("y", rank=len(shape)),
+    "scale": lambda shape: Scale("y", rank=len(shape)),
     "sigmoid": lambda shape: Sigmoid(rank=len(shape)),
     "tanh": lambda shape: Tanh(rank=len(shape)),
     "exp": lambda shape: Exp(rank=len(shape)),
@@ -187,7 +190,7 @@ def test_elementwise_maps_work_on_any_shape(name: str, shape: tuple[int, ...]) -
     bijection = moved(SHAPES[name](shape).double())
     assert bijection.rank == len(shape)
     x = torch.randn(4, *shape, dtype=torch.double)
-    size = shape if name == "shift" else (K,)
+    size = shape if name in ("shift", "scale") else (K,)
     context = {n: torch.randn(4, *size, dtype=torch.double) for n in bijection.reads}
     fixed = bijection.given(**context)
     assert fixed.batch_shape == ((4,) if context else ())

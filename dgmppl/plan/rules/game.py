@@ -180,13 +180,17 @@ def verify_games(state: Elimination) -> None:
     would have to teach and cannot reach (E308)."""
     for d in state.implicit:
         if d.variable not in state.judged:
+            learned = learns(path(state.graph, (d.variable,), "p", through=False))
+            given = ", ".join(variables(d.value))
             state.scope.report(
                 "E301",
-                f"`{d.variable}` is no invertible function of its latents, so it has no density",
+                f"`{d.variable}` is not inverted to a latent, so it has no density",
                 d.span,
-                "needs an adversary",
+                "needs an adversary" if learned else "no bijection of a latent, element by element or as a flow",
                 notes=(Note(state.graph[d.variable].span, "declared here"),),
-                help=f"adversary D({d.variable}) = mlp[256]",
+                help=f"adversary D({d.variable}) = mlp[256]"
+                if learned
+                else f"give it a distribution, p({d.variable} | {given}) = ..., or let a flow map the latent: f(z)",
             )
     for adversary in state.graph.adversaries:
         _verify_game(state, adversary)
