@@ -254,7 +254,7 @@ def test_a_run_without_its_parts(copy):
     from_checkpoint = load_run(copy)[0].state_dict()
     assert all(torch.equal(whole[name], value) for name, value in from_checkpoint.items())
     (copy / "checkpoint.safetensors").unlink()
-    with pytest.raises(SpecError, match=r"E604: .* has no weights yet"):
+    with pytest.raises(SpecError, match=r"E604: .* is finished, and its weights are gone"):
         load_run(copy)
     (copy / "spec.dgm").unlink()
     assert codes(load_run, copy) == ["E602"]
