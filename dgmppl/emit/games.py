@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dgmppl.emit.cases import batch_size
 from dgmppl.emit.steps import needed_steps, write_generation, write_steps
-from dgmppl.emit.values import Place, inputs_source
+from dgmppl.emit.values import Place, value_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Adversary, Graph
 from dgmppl.plan.nodes import Plan
@@ -34,8 +34,7 @@ def _write_score(writer: Writer, graph: Graph, adversary: Adversary) -> None:
     arguments = "".join(f", {graph[a].ident}: Tensor" for a in adversary.arguments)
     doc = f"{adversary.name}({', '.join(adversary.arguments)}), high for data, shape (n,)."
     with writer.method(f"score_{adversary.ident}(self{arguments}) -> Tensor", doc):
-        inputs = inputs_source(adversary.inputs, Place(writer, graph))
-        writer.line(f"return self.{adversary.module.attribute}({inputs}).squeeze(-1)", mark=True)
+        writer.line(f"return {value_source(adversary.value, Place(writer, graph))}", mark=True)
 
 
 def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary) -> None:

@@ -122,29 +122,23 @@ def _points(value: Value, place: Place) -> Expr:
 # --- networks ------------------------------------------------------------------------------------
 
 
-def embedded(value: Value, place: Place, sequence: bool = False) -> Expr:
-    """How a value enters a network: as its support suggests, one vector (or one a position of a sequence)."""
-    support, rank = value.type.support, len(value.shape)
+def embedded(value: Value, place: Place, rank: int = 0) -> Expr:
+    """How a value enters a network that reads positions along `rank` axes: as its support suggests, with one axis
+    behind those. A value of fewer axes is a vector."""
+    support, axes = value.type.support, len(value.shape)
     if isinstance(value, Constant):
         return Name(f"self.like.new_tensor([{Number(value.number, real=True)}])")
     found = call_function(support.embedding, value_expr(value, place), place.writer)
-    if support.width > 1:  # the embedding added an axis
-        rank += 1
-        if sequence:
-            return found
-    if sequence or rank == 0:
+    rank = rank if axes >= rank else 0
+    axes += support.width > 1  # the embedding added one
+    if axes == rank:
         return found.call("unsqueeze", -1)
-    return found if rank == 1 else found.call("flatten", -rank)
+    return found if axes == rank + 1 else found.call("flatten", rank - axes)
 
 
-def inputs_source(values: tuple[Value, ...], place: Place) -> str:
-    """The source of a network's inputs."""
-    return str(inputs_expr(values, place))
-
-
-def inputs_expr(values: tuple[Value, ...], place: Place) -> Expr:
-    """The inputs of a network as one vector."""
-    parts = [embedded(v, place) for v in values]
+def inputs_expr(values: tuple[Value, ...], place: Place, rank: int = 0) -> Expr:
+    """The inputs of a network side by side: as one vector, or at each position."""
+    parts = [embedded(v, place, rank) for v in values]
     return parts[0] if len(parts) == 1 else call(place.writer.use("concat"), *parts)
 
 
@@ -152,15 +146,19 @@ def _apply(value: Value, place: Place) -> Expr:
     assert isinstance(value, Apply)
     # Several components from one output need no axis for them in the input.
     inner = replace(place, spread=place.spread and not value.copies)
-    network = f"self.{value.module.attribute}"
-    past = next((v for v in value.inputs if isinstance(v, Past)), None)
-    if past is not None:
-        others = tuple(v for v in value.inputs if not isinstance(v, Past))
-        found = call(network, embedded(past, inner, sequence=True), *([inputs_expr(others, inner)] if others else []))
-        return _shaped(found, value.shape[1:])
-    found = call(network, inputs_expr(value.inputs, inner))
-    shape = (value.copies, *value.shape) if value.copies else value.shape
-    return linked(_shaped(found, shape), value.type.support, place.writer)
+    rank = NETWORKS[value.module.spec.kind].rank
+    context = [inputs_expr(value.context, inner)] if value.context else []
+    found = call(f"self.{value.module.attribute}", inputs_expr(value.inputs, inner, rank), *context)
+    positions = len(value.module.outputs.extent)
+    rest = value.shape[positions:]
+    if not value.copies:
+        shaped = _shaped(found, rest)
+    elif positions:  # the components are among the channels of each position
+        split = found.call("unflatten", -1, sizes((value.copies, *rest))) if rest else found
+        shaped = split.call("movedim", -1 - len(rest), -1 - len(value.shape))
+    else:
+        shaped = _shaped(found, (value.copies, *rest))
+    return linked(shaped, value.type.support, place.writer)
 
 
 def _shaped(vector: Expr, shape: tuple[int, ...]) -> Expr:
@@ -172,18 +170,23 @@ def _shaped(vector: Expr, shape: tuple[int, ...]) -> Expr:
 
 def module_source(module: Module, writer: Writer) -> str:
     """The constructor of a network."""
-    entry = NETWORKS[module.spec.kind]
+    entry, reads, gives = NETWORKS[module.spec.kind], module.inputs, module.outputs
     if entry.runtime == "Linear":
         unbiased = {} if module.bias else {"bias": Name("False")}
-        return str(call("nn.Linear", module.inputs, module.outputs, **unbiased))
-    arguments: list[Expr | int] = [module.length] if entry.needs_length else []
-    arguments += [module.inputs, sizes(module.spec.hidden), module.outputs]
+        return str(call("nn.Linear", reads.size, gives.size, **unbiased))
+    hidden = sizes(module.spec.hidden)
+    arguments: dict[str, tuple[Expr | int, ...]] = {
+        "sizes": (reads.size, hidden, gives.size),
+        "channels": (reads.channels, hidden, gives.channels),
+        "length": (*reads.extent, reads.channels, hidden, gives.channels),
+        "shapes": (sizes(reads.shape), hidden, sizes(gives.shape)),
+    }
     named: dict[str, Expr] = {k: Text(v) if isinstance(v, str) else Number(v) for k, v in module.spec.options}
     if module.context:
         named["context"] = Number(module.context)
     if not module.bias:
         named["bias"] = Name("False")
-    return str(call(writer.use(entry.runtime), *arguments, **named))
+    return str(call(writer.use(entry.runtime), *arguments[entry.takes], **named))
 
 
 # --- arithmetic ----------------------------------------------------------------------------------

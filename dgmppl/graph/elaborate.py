@@ -16,7 +16,7 @@ from dgmppl.graph.expressions import check_value
 from dgmppl.graph.features import check_features, is_feature, let_variables
 from dgmppl.graph.formulas import with_bijections
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
-from dgmppl.graph.networks import check_slot
+from dgmppl.graph.networks import apply_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
 from dgmppl.graph.rows import with_rows
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
@@ -237,6 +237,5 @@ def _adversary(scope: Scope, statement: tree.Adversary) -> Adversary:
     arguments = _arguments(scope, statement.arguments)
     inputs: tuple[Value, ...] = tuple(Use(v.type, r.span, v.name) for v, r in zip(arguments, statement.arguments))
     ident = scope.ident(statement.name)
-    size = sum(v.type.features for v in arguments)
-    module = check_slot(scope, statement.value, size, 1, Context(ident))
-    return Adversary(statement.name, ident, tuple(v.name for v in arguments), module, inputs, statement.span)
+    value = apply_slot(scope, statement.value, inputs, Context(ident))
+    return Adversary(statement.name, ident, tuple(v.name for v in arguments), value, statement.span)

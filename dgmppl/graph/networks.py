@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
+from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, Axes, Network
 from dgmppl.diagnostics import Note, did_you_mean
-from dgmppl.graph.binding import bind
+from dgmppl.graph.binding import Bound, bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
 from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, sizes_of, walk
+from dgmppl.source import Span
 from dgmppl.supports import real
 from dgmppl.syntax import tree
 
@@ -51,23 +53,44 @@ def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[o
     entry = NETWORKS[name.name]
     given = bind(scope, entry.signature, items, expr.span)
     hidden = tuple(scope.integer(b.value, ctx.env, "a layer's size", low=1) for b in given.many)
-    options: dict[str, str | int] = {}
-    for option, bound in given.given.items():
-        if bound.argument.kind == "count":
-            options[option] = count = scope.integer(bound.value, ctx.env, f"`{option}`", low=1)
-            if count > MAX_COUNT:
-                scope.fail("E216", f"a {option} this large fits no machine", bound.span)
-        else:
-            options[option] = _activation(scope, bound.value)
-    return NetworkSpec(entry.name, hidden, tuple(options.items()))
+    options = tuple((option, _OPTIONS[b.argument.kind](scope, option, b, ctx)) for option, b in given.given.items())
+    return NetworkSpec(entry.name, hidden, options)
 
 
-def _activation(scope: Scope, expr: tree.Expr) -> str:
-    if isinstance(expr, tree.Name) and expr.name in ACTIVATIONS:
-        return expr.name
-    found = expr.name if isinstance(expr, tree.Name) else ""
-    help_ = did_you_mean(found, ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}")
-    scope.fail("E210", "an activation is expected", expr.span, "not an activation", help=help_)
+def _count(scope: Scope, option: str, bound: Bound, ctx: Context) -> int:
+    count = scope.integer(bound.value, ctx.env, f"`{option}`", low=1)
+    if count > MAX_COUNT:
+        scope.fail("E216", f"a {option} this large fits no machine", bound.span)
+    return count
+
+
+def _share(scope: Scope, option: str, bound: Bound, ctx: Context) -> float:
+    share = scope.number(bound.value, ctx.env, f"`{option}`")
+    if not 0 <= share < 1:
+        scope.fail("E210", f"{option} is a share", bound.value.span, "from 0, and below 1")
+    return share
+
+
+def _one_of(names: Sequence[str], article: str, noun: str) -> Callable[[Scope, str, Bound, Context], str]:
+    """The reader of an option that is one of these names."""
+
+    def read(scope: Scope, option: str, bound: Bound, ctx: Context) -> str:
+        expr = bound.value
+        if isinstance(expr, tree.Name) and expr.name in names:
+            return expr.name
+        help_ = did_you_mean(expr.name if isinstance(expr, tree.Name) else "", names, f"one of {', '.join(names)}")
+        scope.fail("E210", f"{article} {noun} is expected", expr.span, f"not {article} {noun}", help=help_)
+
+    return read
+
+
+# Kind of an option -> how its value is read.
+_OPTIONS: dict[str, Callable[[Scope, str, Bound, Context], str | float]] = {
+    "count": _count,
+    "share": _share,
+    "activation": _one_of(ACTIVATIONS, "an", "activation"),
+    "norm": _one_of(NORMS, "a", "normalisation"),
+}
 
 
 def apply_network(
@@ -78,24 +101,7 @@ def apply_network(
     entry = NETWORKS[spec.kind]
     if not inputs:
         scope.fail("E209", f"{spec.kind} needs inputs", expr.span, help=f"{spec.kind}[...](z)")
-    past = [v for v in inputs if isinstance(v, Past)]
-    if past and not entry.causal:
-        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal)
-        scope.fail(
-            "E214",
-            f"{spec.kind} is not causal, and `{past[0].variable}[<d]` is the past",
-            expr.span,
-            "would read the present and the future too",
-            help=f"use a causal network: {causal}",
-        )
-    if entry.causal and len(past) != 1:
-        scope.fail(
-            "E214",
-            f"{spec.kind} reads the past of one sequence",
-            expr.span,
-            "reads none" if not past else "",
-            help=f"{spec.kind}[...](x[<d])",
-        )
+    _verify_past(scope, expr, entry, inputs)
     if expected is None:
         scope.fail(
             "E211",
@@ -104,40 +110,103 @@ def apply_network(
             "how many outputs?",
             help="bind it with a type: let h : real[64] = ...",
         )
-    others = [v for v in inputs if not isinstance(v, Past)]
     copies = ctx.copies if not any(isinstance(t, Points) for v in inputs for t in walk(v)) else 0
-    if past:
-        sequence = past[0].type
-        length, width = sequence.shape[0], sequence.support.width
-        if copies:
-            scope.fail(
-                "E217",
-                "an autoregressive network cannot stand inside a mixture",
-                expr.span,
-                "its components would share it",
-                help=f"what it gives may move the mixture: {spec.kind}[64]({past[0].variable}[<d]) + mixture[3](...)",
-            )
-        if not expected or expected[0] != length:
-            scope.fail(
-                "E204",
-                f"{spec.kind} gives something for each of {length} positions",
-                expr.span,
-                f"shape {list(expected)} is expected here" if expected else "a single number is expected here",
-                help="where all positions share a value, use a network that does not read the past: mlp[64](z)",
-            )
-        sizes = (width, math.prod(expected[1:]), length, sum(v.type.features for v in others))
+    read, context = _read(entry, inputs, expected)
+    given = axes_of(expected, 1, entry.rank)
+    if entry.causal and given.extent != read[0].shape[:1]:
+        length = read[0].shape[0]
+        scope.fail(
+            "E204",
+            f"{spec.kind} gives something for each of {length} positions",
+            expr.span,
+            f"shape {list(expected)} is expected here" if expected else "a single number is expected here",
+            help="where all positions share a value, use a network that does not read the past: mlp[64](z)",
+        )
+    outputs = replace(given, channels=given.channels * (copies or 1))
+    width = sum(v.type.features for v in context)
+    module = _module(scope, expr, spec, named, _joined(read, entry.rank), outputs, width, inputs, ctx)
+    return Apply(real(*expected), expr.span, module, read, context, copies)
+
+
+def _verify_past(scope: Scope, expr: tree.Call, entry: Network, inputs: tuple[Value, ...]) -> None:
+    """Only a causal network reads a past, and it reads one (E214)."""
+    past = [v for v in inputs if isinstance(v, Past)]
+    if past and not entry.causal:
+        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal)
+        scope.fail(
+            "E214",
+            f"{entry.name} is not causal, and `{past[0].variable}[<d]` is the past",
+            expr.span,
+            "would read the present and the future too",
+            help=f"use a causal network: {causal}",
+        )
+    if entry.causal and len(past) != 1:
+        scope.fail(
+            "E214",
+            f"{entry.name} reads the past of one sequence",
+            expr.span,
+            "reads none" if not past else "",
+            help=f"{entry.name}[...](x[<d])",
+        )
+
+
+def axes_of(shape: tuple[int, ...], width: int, rank: int) -> Axes:
+    """The axes of a value of this shape, an element of which is `width` features, for a network that reads positions
+    along `rank` axes: those come first, and what is behind them is channels. A value of fewer axes is a vector."""
+    if not rank or len(shape) < rank:
+        return Axes(math.prod(shape) * width)
+    return Axes(math.prod(shape[rank:]) * width, shape[:rank])
+
+
+def _axes(value: Value, rank: int) -> Axes:
+    return axes_of(value.shape, value.type.support.width, rank)
+
+
+def _read(
+    entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...]
+) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """What a network reads, position by position, and what conditions it as a vector.
+
+    A causal network reads the past. Another reads the values of one extent, each as channels: that of its output where
+    some have it, else that of the first. Where none has positions, it reads all of them as one vector.
+    """
+    if entry.causal:
+        read = tuple(v for v in inputs if isinstance(v, Past))
     else:
-        sizes = (sum(v.type.features for v in inputs), math.prod(expected) * (copies or 1), 0, 0)
-    module = _module(scope, expr, spec, named, sizes, inputs, ctx)
-    return Apply(real(*expected), expr.span, module, inputs, copies)
+        extents = [extent for v in inputs if (extent := _axes(v, entry.rank).extent)]
+        wanted = axes_of(expected, 1, entry.rank).extent
+        extent = wanted if wanted in extents else (extents or [()])[0]
+        read = tuple(v for v in inputs if _axes(v, entry.rank).extent == extent)
+    return read, tuple(v for v in inputs if not any(v is r for r in read))
+
+
+def _joined(values: tuple[Value, ...], rank: int) -> Axes:
+    """Values of one extent side by side."""
+    found = [_axes(v, rank) for v in values]
+    return Axes(sum(a.channels for a in found), found[0].extent)
 
 
 def check_slot(scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Context) -> Module:
-    """A network given without inputs, in a bijection's brackets or as an adversary."""
+    """A network given without inputs, in a bijection's brackets, between vectors of these sizes."""
     spec, named = check_network(scope, expr, ctx)
+    _verify_no_past(scope, expr, spec)
+    return _module(scope, expr, spec, named, Axes(inputs), Axes(outputs), 0, (), ctx)
+
+
+def apply_slot(scope: Scope, expr: tree.Expr, inputs: tuple[Value, ...], ctx: Context) -> Apply:
+    """A network given without inputs, as an adversary, applied to these: a number."""
+    spec, named = check_network(scope, expr, ctx)
+    _verify_no_past(scope, expr, spec)
+    read, context = _read(NETWORKS[spec.kind], inputs, ())
+    width = sum(v.type.features for v in context)
+    joined = _joined(read, NETWORKS[spec.kind].rank)
+    module = _module(scope, expr, spec, named, joined, Axes(1), width, (), ctx)
+    return Apply(real(), expr.span, module, read, context)
+
+
+def _verify_no_past(scope: Scope, expr: tree.Expr, spec: NetworkSpec) -> None:
     if NETWORKS[spec.kind].causal:
         scope.fail("E214", f"{spec.kind} reads a past, and there is none here", expr.span, help="use mlp[256, 256]")
-    return _module(scope, expr, spec, named, (inputs, outputs, 0, 0), (), ctx)
 
 
 def _module(
@@ -145,34 +214,48 @@ def _module(
     expr: tree.Expr,
     spec: NetworkSpec,
     named: NamedNet | None,
-    sizes: tuple[int, int, int, int],
+    reads: Axes,
+    gives: Axes,
+    context: int,
     inputs: tuple[Value, ...],
     ctx: Context,
 ) -> Module:
     """The module for a use: a named network's own, one shared along an index that it reads, or a new one."""
-    weights = NETWORKS[spec.kind].weights(sizes_of(spec, *sizes))
+    try:
+        weights = NETWORKS[spec.kind].weights(sizes_of(spec, reads, gives, context))
+    except ValueError as error:
+        where = f"reads {reads.describe()} and gives {gives.describe()}"
+        scope.fail("E204", f"{spec.kind} does not fit its place: {error}", expr.span, where, help=_FITS)
     if weights > MAX_ELEMENTS:
         scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
+
+    def made(attribute: str, named: bool, span: Span) -> Module:
+        return Module(attribute, spec, reads, gives, context, named=named, span=span)
+
     if named is not None:
         if named.module is None:
             attribute = scope.attribute(_declared_name(scope, named), own=True)
-            named.module = Module(attribute, spec, *sizes, named=True, span=named.span)
-        return _same_size(scope, expr, named.module, sizes)
+            named.module = made(attribute, True, named.span)
+        return _same_size(scope, expr, named.module, reads, gives, context)
     if any(isinstance(v, Constant) for v in inputs):
         key = (expr.span, ctx.past)
         if key not in scope.shared:
-            attribute = scope.attribute(f"{ctx.hint}_net")
-            scope.shared[key] = Module(attribute, spec, *sizes, span=expr.span)
-        return _same_size(scope, expr, scope.shared[key], sizes)
-    return Module(scope.attribute(f"{ctx.hint}_net"), spec, *sizes, span=expr.span)
+            scope.shared[key] = made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
+        return _same_size(scope, expr, scope.shared[key], reads, gives, context)
+    return made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
+
+
+_FITS = (
+    "a grid has two axes, as [8, 8] and [8, 8, 3] have; each hidden layer divides it by the stride, or multiplies it"
+)
 
 
 def _declared_name(scope: Scope, named: NamedNet) -> str:
     return next(name for name, binding in scope.names.items() if binding is named)
 
 
-def _same_size(scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, int, int, int]) -> Module:
-    if (module.inputs, module.outputs, module.length, module.context) != sizes:
+def _same_size(scope: Scope, expr: tree.Expr, module: Module, reads: Axes, gives: Axes, context: int) -> Module:
+    if (module.inputs, module.outputs, module.context) != (reads, gives, context):
         what, help_ = f"`{module.attribute}`", "declare a second network, or give the two places variables of one size"
         if not module.named:
             what = "this network reads the index, so that all members share it, and"
@@ -181,8 +264,15 @@ def _same_size(scope: Scope, expr: tree.Expr, module: Module, sizes: tuple[int, 
             "E212",
             f"{what} is used at two sizes",
             expr.span,
-            f"{sizes[0]} -> {sizes[1]} here",
-            notes=(Note(module.span, f"{module.inputs} -> {module.outputs} at its first use"),),
+            f"{_sizes_text(reads, gives, context)} here",
+            notes=(
+                Note(module.span, f"{_sizes_text(module.inputs, module.outputs, module.context)} at its first use"),
+            ),
             help=help_,
         )
     return module
+
+
+def _sizes_text(reads: Axes, gives: Axes, context: int) -> str:
+    given = f" given {context}" if context else ""
+    return f"{reads.describe()}{given} -> {gives.describe()}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dgmppl.graph.values import Bijection, Density, Module, Residual, Value, variables, walk
+from dgmppl.graph.values import Apply, Bijection, Density, Module, Residual, Value, variables, walk
 from dgmppl.source import Source, Span
 from dgmppl.supports import Type
 
@@ -102,14 +102,18 @@ class Energy:
 
 @dataclass(frozen=True)
 class Adversary:
-    """A network that tells samples of the model from data, over exactly its arguments."""
+    """A network that tells samples of the model from data, over exactly its arguments; `value` is what it gives."""
 
     name: str
     ident: str
     arguments: tuple[str, ...]
-    module: Module
-    inputs: tuple[Value, ...]
+    value: Apply
     span: Span = dataclasses.field(compare=False, repr=False)
+
+    @property
+    def module(self) -> Module:
+        """Its network."""
+        return self.value.module
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dgmppl.catalogue.bijections import ENTRIES
-from dgmppl.catalogue.networks import NETWORKS, Sizes
+from dgmppl.catalogue.networks import NETWORKS, Axes, Sizes
 from dgmppl.source import Span
 from dgmppl.supports import Type
 
@@ -109,22 +109,20 @@ class NetworkSpec:
 
     kind: str
     hidden: tuple[int, ...] = ()
-    options: tuple[tuple[str, str | int], ...] = ()
+    options: tuple[tuple[str, str | float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Module:
-    """A network with its sizes, held by the model as `attribute`. Uses that share weights share it.
-
-    For a causal network the sizes are those of one position, and `length` counts positions. `named`: declared by `net`.
-    `bias`: whether the last layer has one.
+    """A network with the axes that it reads and gives, held by the model as `attribute`. Uses that share weights share
+    it. `context` is the size of what conditions one that reads positions, `named`: declared by `net`, `bias`: whether
+    the last layer has one.
     """
 
     attribute: str
     spec: NetworkSpec
-    inputs: int
-    outputs: int
-    length: int = 0
+    inputs: Axes
+    outputs: Axes
     context: int = 0
     named: bool = False
     bias: bool = True
@@ -132,26 +130,27 @@ class Module:
 
     @property
     def sizes(self) -> Sizes:
-        return sizes_of(self.spec, self.inputs, self.outputs, self.length, self.context)
+        return sizes_of(self.spec, self.inputs, self.outputs, self.context)
 
     @property
     def weights(self) -> int:
         """How many weights and biases it has."""
-        return NETWORKS[self.spec.kind].weights(self.sizes) - (0 if self.bias else self.outputs)
+        return NETWORKS[self.spec.kind].weights(self.sizes) - (0 if self.bias else self.outputs.channels)
 
 
-def sizes_of(spec: NetworkSpec, inputs: int, outputs: int, length: int = 0, context: int = 0) -> Sizes:
+def sizes_of(spec: NetworkSpec, inputs: Axes, outputs: Axes, context: int = 0) -> Sizes:
     """The sizes of a network with this configuration in its place."""
-    kernel = dict(spec.options).get("kernel", Sizes.kernel)
-    return Sizes(inputs, spec.hidden, outputs, length, context, int(kernel))
+    return Sizes(inputs, spec.hidden, outputs, context, dict(spec.options))
 
 
 @dataclass(frozen=True)
 class Apply(Value):
-    """A network applied to values. `copies`: the output has a leading axis of that size (mixture components)."""
+    """A network applied to values. `context` are those that condition one which reads positions; `copies`: the output
+    has a leading axis of that size (mixture components)."""
 
     module: Module
     inputs: tuple[Value, ...]
+    context: tuple[Value, ...] = ()
     copies: int = 0
 
 

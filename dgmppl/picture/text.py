@@ -113,7 +113,7 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
     if isinstance(value, Points):
         return f"grid({', '.join(map(str, value.sides))})"
     if isinstance(value, Apply):
-        return f"{network_text(value.module.spec)}({', '.join(map(value_text, value.inputs))})"
+        return f"{network_text(value.module.spec)}({', '.join(map(value_text, (*value.inputs, *value.context)))})"
     if isinstance(value, Mapped):
         return f"({bijection_text(value.bijection)})({value_text(value.value)})"
     if isinstance(value, Element):

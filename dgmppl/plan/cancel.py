@@ -91,4 +91,4 @@ def _added(value: Value) -> list[Module]:
 
 def _ends_in_a_bias(module: Module) -> bool:
     plain = "out" not in dict(module.spec.options)
-    return plain and not module.length and module.bias
+    return plain and not module.outputs.extent and module.bias

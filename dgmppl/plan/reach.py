@@ -66,7 +66,7 @@ class _Reach:
         if isinstance(term, Apply):
             if not _past_is_empty(term):
                 self.taught.add(term.module.attribute)
-            for value in term.inputs:
+            for value in (*term.inputs, *term.context):
                 yield from self.term(value)
             return
         elif isinstance(term, (Module, Learned)):
@@ -100,7 +100,7 @@ class _Reach:
 
 def _past_is_empty(term: Apply) -> bool:
     """Whether a causal network reads the past of a single element: nothing of its input comes through."""
-    return any(isinstance(v, Past) and v.type.elements == 1 for v in term.inputs) and len(term.inputs) == 1
+    return any(isinstance(v, Past) and v.type.elements == 1 for v in term.inputs) and not term.context
 
 
 def reach(graph: Graph, plan: Plan) -> _Reach:

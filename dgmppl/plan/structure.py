@@ -50,7 +50,7 @@ def describe_structure(graph: Graph) -> Structure:
     everything = held.held(graph)
     for one in everything:
         for module, times in held.networks(one):
-            sizes = " -> ".join(map(str, NETWORKS[module.spec.kind].widths(module.sizes)))
+            sizes = " -> ".join(NETWORKS[module.spec.kind].widths(module.sizes))
             networks.append(NetworkLine(_label(one.statement), f"{times} x ({sizes})" if times > 1 else sizes))
     return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)))
 
