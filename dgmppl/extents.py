@@ -48,9 +48,8 @@ def conv_layers(inputs: Shape, hidden: tuple[int, ...], outputs: Shape, stride: 
         size = math.prod(extent) * channels
         return [*layers, ConvLayer("linear", outputs, size, outputs[-1])]
     if extent != target:
-        raise ValueError(
-            f"{len(hidden)} layers of stride {stride} take {_text(source)} to {_text(extent)}, and not to {_text(target)}"
-        )
+        layers_text = f"{len(hidden)} layer{'s' if len(hidden) > 1 else ''} of stride {stride}"
+        raise ValueError(f"{layers_text} take {_text(source)} to {_text(extent)}, and not to {_text(target)}")
     return [*layers, ConvLayer("conv", outputs, channels, outputs[-1])]
 
 

@@ -67,7 +67,7 @@ DATASETS: Mapping[str, DataSet] = {
     "digits": DataSet(
         "handwritten digits, 8 x 8 pixels of 17 grey levels (scikit-learn)",
         {
-            "image": DataField(Integers(0, 16), (64,), 1797, "pixels, row by row"),
+            "image": DataField(Integers(0, 16), (8, 8), 1797, "pixels; as one vector, row by row"),
             "label": _classes(10, 1797, "the digit"),
         },
         (1000, 350, 447),

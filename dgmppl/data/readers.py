@@ -24,6 +24,7 @@ def read_dataset(name: str) -> dict[str, Array]:
         return {"point": point[order], "label": label[order]}
     data, target = _BUNDLED[name]()
     names = list(DATASETS[name].fields)
+    data = data.reshape(len(data), *DATASETS[name].fields[names[0]].shape)
     order = np.random.default_rng(0).permutation(len(data)) if DATASETS[name].shuffled else np.arange(len(data))
     return {names[0]: data[order], names[1]: target[order]}
 

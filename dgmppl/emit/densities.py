@@ -135,6 +135,8 @@ def _mixture(density: Density, place: Place) -> Expr:
     # the components, and only then do they become one event.
     each = 1 if place.past else 0
     component = write_density(density.component, replace(place, spread=True, each=each))
+    if each:  # one for all positions, or from a network one at each
+        logits = Attribute(logits, "mT") if len(density.weights.shape) > 1 else logits.call("unsqueeze", -1)
     named = {"dim": Number(-1 - each)} if each else {}
     return _event(call(place.writer.use("Mixture"), logits, component, **named), each)
 

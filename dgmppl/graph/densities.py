@@ -177,7 +177,8 @@ def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, c
     if count > MAX_COMPONENTS:
         scope.fail("E216", f"a mixture of {count:,} components", bracket.span, f"at most {MAX_COMPONENTS:,}")
     where = replace(ctx, hint=f"{ctx.hint}_weights")
-    logits = check_value(scope, weights or tree.Learned(bracket.span), real(count), where)
+    each = head.type.shape[:1] if ctx.past is not None and _reads_past(weights) else ()  # weights for each position
+    logits = check_value(scope, weights or tree.Learned(bracket.span), real(*each, count), where)
     if isinstance(logits, Constant):
         scope.fail(
             "E210",
@@ -188,6 +189,13 @@ def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, c
         )
     component = _density(scope, expr.arguments[0], head, inner)
     return Mixture(head.type, expr.span, count, logits, component, points)
+
+
+def _reads_past(expr: object) -> bool:
+    """Whether `x[<d]` stands in an expression."""
+    if isinstance(expr, tuple):
+        return any(_reads_past(part) for part in expr)
+    return isinstance(expr, tree.Past) or (isinstance(expr, tree.Node) and _reads_past(tuple(vars(expr).values())))
 
 
 def _points(scope: Scope, item: tree.Binding, ctx: Context) -> Points:

@@ -135,7 +135,8 @@ def _joint(
         scope.fail("E209", f"{entry.name} takes {names} one by one", expr.span, "one network for all", help=usage)
     shape = head.type.shape
     count = len(entry.parameters)
-    total = real(*shape[:-1], count * shape[-1]) if shape and ctx.past is None else real(*shape, count)
+    # In a vector they lie one after another; else they have an axis of their own, the last.
+    total = real(count * shape[0]) if len(shape) == 1 and ctx.past is None else real(*shape, count)
     joint = check_value(scope, expr, total, ctx)
     return joint, {p.name: Constant(real(), expr.span, 0.0) for p in entry.parameters}
 

@@ -54,6 +54,9 @@ def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[o
     given = bind(scope, entry.signature, items, expr.span)
     hidden = tuple(scope.integer(b.value, ctx.env, "a layer's size", low=1) for b in given.many)
     options = tuple((option, _OPTIONS[b.argument.kind](scope, option, b, ctx)) for option, b in given.given.items())
+    if dict(options).get("norm") in ("layer", "group") and 1 in hidden:
+        place = given.many[hidden.index(1)].span
+        scope.fail("E210", "a row is normalised over its units, and a layer of one has no spread", place, "always 0")
     return NetworkSpec(entry.name, hidden, options)
 
 
@@ -170,6 +173,7 @@ def _read(
     A causal network reads the past. Another reads the values of one extent, each as channels: that of its output where
     some have it, else that of the first. Where none has positions, it reads all of them as one vector.
     """
+    read: tuple[Value, ...]
     if entry.causal:
         read = tuple(v for v in inputs if isinstance(v, Past))
     else:

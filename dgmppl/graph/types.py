@@ -101,6 +101,9 @@ def check_data(
     known = None if inner.file else _field(scope, inner)
     if known is not None:
         found = known_type(known, transforms)
+        if len(found.shape) > 1 and type_.shape == (found.elements,):  # its flat form, where a vector is declared
+            transforms.insert(0, ("flatten", ()))
+            found = Type(found.support, type_.shape)
         if type_.shape != found.shape or not type_.support.holds(found.support):
             scope.fail(
                 "E219",
@@ -236,6 +239,7 @@ def known_type(field: DataField, transforms: list[tuple[str, tuple[float, ...]]]
 
 def _mend(declared: Type, found: Type) -> str:
     if declared.shape != found.shape:
-        return f"the data has shape {list(found.shape)}"
+        flat = f", or as one vector [{found.elements}]" if len(found.shape) > 1 else ""
+        return f"the data has shape {list(found.shape)}{flat}"
     transform = declared.support.transform(found.support)
     return (f"transform it: {transform}, or " if transform else "") + f"declare it {found.describe()}"

@@ -261,7 +261,7 @@ class Parametric(Density):
 @dataclass(frozen=True)
 class Mixture(Density):
     """`count` components with mixing `weights` (logits): one joint mixture over the whole variable, or, in an
-    autoregressive factor, one for each element."""
+    autoregressive factor, one for each element, with weights for all or `(positions, count)` for each."""
 
     count: int
     weights: Value

@@ -48,13 +48,13 @@ def _without(adversary: Adversary, uses: dict[str, int]) -> Adversary:
     module = adversary.module
     if not _ends_in_a_bias(module) or uses[module.attribute] > 1:
         return adversary
-    return replace(adversary, module=replace(module, bias=False))
+    return replace(adversary, value=replace(adversary.value, module=replace(module, bias=False)))
 
 
 def _expressions(graph: Graph) -> list[object]:
     found: list[object] = [d.value for d in graph.definitions] + [f.density for f in graph.factors]
     found += [graph.energy.value] if graph.energy is not None else []
-    return found + [a.module for a in graph.adversaries]
+    return found + [a.value for a in graph.adversaries]
 
 
 def cancelling(graph: Graph, energy: Value, anchored: Iterable[str]) -> list[Value]:

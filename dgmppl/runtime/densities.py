@@ -171,14 +171,14 @@ class Mixture(_Density):
     """``p(x) = sum_k softmax(logits)_k p_k(x)``, one for each batch element.
 
     Args:
-        logits: unnormalised log-weights ``(K,)`` or ``(..., K)``.
+        logits: unnormalised log-weights ``(K,)`` or ``(..., K)``; with another `dim`, K stands there and what is behind
+            it is that of the components or 1.
         components: a distribution with a batch dimension of size K, which is summed out.
-        dim: which batch dimension that is, from the end. Those behind it have a mixture each, with the same weights.
+        dim: which batch dimension that is, from the end. Those behind it have a mixture each.
     """
 
     def __init__(self, logits: Tensor, components: td.Distribution, dim: int = -1) -> None:
-        logits = F.log_softmax(logits, dim=-1)
-        self.logits, self.dim = logits.reshape(*logits.shape, *(1,) * (-1 - dim)), dim
+        self.logits, self.dim = F.log_softmax(logits, dim=dim), dim
         batch = torch.broadcast_shapes(self.logits.shape, components.batch_shape)
         self.components = components if components.batch_shape == batch else components.expand(batch)
         super().__init__(self._without_components(batch), components.event_shape)

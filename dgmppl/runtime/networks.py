@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import torch
@@ -39,14 +38,14 @@ class Norm(nn.Module):
 
     "batch" normalises a channel over the rows of the batch (Ioffe and Szegedy, 2015), and a single number by the
     running averages; "layer" normalises a row over its channels (Ba et al., 2016), "group" over eight of them at a
-    time, or as many as divide C (Wu and He, 2018). Raises ValueError for a kind that is not in NORMS.
+    time (Wu and He, 2018), or all where eight do not divide C. Raises ValueError for a kind that is not in NORMS.
     """
 
     def __init__(self, kind: str, channels: int) -> None:
         super().__init__()
         if kind not in NORMS:
             raise ValueError(f"unknown normalisation {kind!r}; there are {', '.join(NORMS)}")
-        groups = channels // math.gcd(channels, _GROUP) if kind == "group" else 1
+        groups = channels // _GROUP if kind == "group" and channels % _GROUP == 0 else 1
         self.norm = nn.BatchNorm1d(channels) if kind == "batch" else nn.GroupNorm(groups, channels)
 
     def forward(self, h: Tensor) -> Tensor:

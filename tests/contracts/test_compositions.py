@@ -29,6 +29,8 @@ OBJECTIVES = {
     "energy_of_features": ("persistent contrastive divergence", None),
     "feature_of_a_base": ("exact log-likelihood log p(x, y)", "log_prob"),
     "formula_of_a_latent": ("exact log-likelihood log p(x, y | c)", "log_prob"),
+    "mixture_of_the_past": ("exact log-likelihood log p(x, y | c)", "log_prob"),
+    "images": ("ELBO, a lower bound on log p(y, x)", "elbo"),
     "two_definitions": ("exact log-likelihood log p(x)", "log_prob"),
     "inferred_through_a_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
     "inferred_through_a_function": ("ELBO, a lower bound on log p(x)", "elbo"),
@@ -298,10 +300,10 @@ p(x | h) = Normal(linear(h), 0.5)
 observed x : real[4] from "rows.npz".x
 p(x[d] | x[<d]) = Normal(causal[8](x[<d])) >> coupling[mlp[8]] >> reverse
 """,
-    # A network of components has no outputs for each element.
+    # The components would share the network of a coupling.
     "E217": """\
 observed x : real[4] from "rows.npz".x
-p(x[d] | x[<d]) = mixture[3](Normal(causal[8](x[<d])))
+p(x) = mixture[3](Normal(param) >> coupling[mlp[8]])
 """,
     # A generator has no density.
     "E301": """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.networks import Axes
 from dgmppl.graph.nodes import (
     Adversary,
     DataSource,
@@ -63,7 +64,7 @@ def use(name: str) -> Use:
 
 def net(*inputs: Value | str, kind: str = "mlp", hidden: tuple[int, ...] = (256, 256), out: str = "") -> Apply:
     options = (("out", out),) if out else ()
-    module = Module("net", NetworkSpec(kind, hidden, options), 16, 16)
+    module = Module("net", NetworkSpec(kind, hidden, options), Axes(16), Axes(16))
     return Apply(real(16), S, module, tuple(use(i) if isinstance(i, str) else i for i in inputs))
 
 
@@ -178,7 +179,7 @@ def jem() -> Graph:
 
 
 def conditional_gan() -> Graph:
-    opponent = Adversary("D", "D", ("x", "y"), net("x", "y").module, (use("x"), use("y")), S)
+    opponent = Adversary("D", "D", ("x", "y"), net("x", "y"), S)
     return graph(
         "conditional_gan",
         [observed("x", IMAGE, RESCALED), observed("y", CLASS, LABEL), latent("z")],
