@@ -123,6 +123,15 @@ def _beside_a_learned_feature(d: Draft, of: Sequence[Unit]) -> str:
     return f"mlp[4]({names(of)}, {feature})"
 
 
+def _convolutions(d: Draft, of: Sequence[Unit]) -> str:
+    """From vectors to a grid, and from that grid, with a condition, to a vector."""
+    grid, vector = d.name("r"), d.name("r")
+    shape, options = d.choose(("2, 2", "3, 2, 2")), d.choose(("", ", kernel = 2", ", norm = layer", ", stride = 2"))
+    d.say(f"let {grid} : real[{shape}] = conv[3{options}, activation = tanh]({names(of)})")
+    d.say(f"let {vector} : real[2] = conv[3, stride = {d.choose((1, 2))}, activation = tanh]({grid}, {of[0].name})")
+    return d.choose((f"linear({vector})", f"mlp[3]({vector}, {grid})"))
+
+
 NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _perceptron,
     _perceptron,
@@ -132,6 +141,7 @@ NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _feature_of_a_feature,
     _untyped_feature,
     _beside_a_learned_feature,
+    _convolutions,
 )
 
 
@@ -400,6 +410,9 @@ def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
         return f"mixture[{point} in grid(2)]({family}({inner}({reads})))", True
     if head.real and d.often(0.3):
         return d.choose((f"Normal(loc = {net}, scale = param)", f"Normal({net}) >> affine")), True
+    if d.often(0.25):  # a mixture for each element
+        weights = d.choose(("", f", weights = {net}", ", weights = param"))
+        return f"mixture[2{weights}]({d.choose(_families(head))}({net}))", True
     return f"{d.choose(_families(head))}({net})", True
 
 

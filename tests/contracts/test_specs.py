@@ -26,11 +26,13 @@ from tests.contracts.support import (
 # spec -> overrides that make it small, its objective's figure, whether Pyro can express it.
 CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "adversarial/conditional_gan": ((), None, False),
+    "adversarial/dcgan": (("train.adversary_steps=1",), None, False),
     "adversarial/gan": ((), None, False),
     "autoregressive/causal_cnn": ((), "log_prob", True),
     "energy/jem": ((), "log p(y | x)", False),
     "energy/rbm": (("H=12",), "log_prob", False),
     "flow/realnvp": ((), "elbo", True),
+    "latent/conv_vae": ((), "elbo", True),
     "latent/deep_vae": (("L=2",), "elbo", True),
     "latent/gmvae": ((), "elbo", False),
     "latent/m2": ((), "elbo", False),
