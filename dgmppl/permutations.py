@@ -1,4 +1,4 @@
-"""Random orders that follow from numbers alone: the compiler looks into those that the runtime uses."""
+"""Orders and halves of features that follow from numbers alone: the compiler looks into those that the runtime uses."""
 
 from __future__ import annotations
 
@@ -21,3 +21,14 @@ def permutation(features: int, seed: int, position: int = 0) -> tuple[int, ...]:
             other = int(random() * (k + 1))
             order[k], order[other] = order[other], order[k]
     return tuple(order)
+
+
+MASKS = ("half", "alternate")
+
+
+def halves(features: int, mask: str = "half") -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The features that a coupling keeps, and those that it transforms: the first half (rounded down) and the rest, or
+    in turn."""
+    if mask == "alternate":
+        return tuple(range(1, features, 2)), tuple(range(0, features, 2))
+    return tuple(range(features // 2)), tuple(range(features // 2, features))

@@ -1,19 +1,64 @@
-"""Bijections as data: the networks each is configured with, what conditions it, and where it maps to."""
+"""Bijections as data: a transform of each element and the conditioner of its parameters, or a map of its own.
+
+To add a transform: its entry in `TRANSFORMS` and its class in `dgmppl.runtime.transforms`. To add a bijection: its
+entry in `BIJECTIONS` and its class in `dgmppl.runtime.bijections` or `dgmppl.runtime.conditioners`.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
 
+Options = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TransformKind:
+    """An increasing map of each element. `parameters` says how many numbers an element has, for its options."""
+
+    name: str
+    runtime: str
+    parameters: Callable[[Options], int]
+    options: tuple[Argument, ...] = ()
+
+    @property
+    def signature(self) -> Signature:
+        """What its parentheses hold."""
+        return Signature(self.name, self.options, usage=f"{self.name}(8)")
+
+
+TRANSFORMS: dict[str, TransformKind] = {
+    t.name: t
+    for t in (
+        TransformKind("affine", "AffineTransform", lambda _: 2),
+        TransformKind("shift", "ShiftTransform", lambda _: 1),
+        TransformKind(
+            "spline",
+            "Spline",
+            lambda o: 3 * int(o.get("bins", 8)) - 1,
+            (Argument("bins", "count"), Argument("bound", "positive")),
+        ),
+        TransformKind(
+            "mixture_cdf",
+            "MixtureCDF",
+            lambda o: 3 * int(o.get("components", 8)) + 2,
+            (Argument("components", "count"),),
+        ),
+    )
+}
+
 
 @dataclass(frozen=True)
 class Slot:
-    """A network in a bijection's brackets. Its sizes are in halves: `a` of the split goes in, `b` comes out."""
+    """A network in a bijection's brackets, with the numbers that it gives for each element that is transformed; 0:
+    as many as the transform has."""
 
     name: str
-    outputs: int  # times the size of the half that is transformed
+    outputs: int = 0
 
 
 @dataclass(frozen=True)
@@ -26,12 +71,17 @@ class BijectionKind:
 
     name: str
     runtime: str
+    # What the parameters of a transform follow from: a "half" of the vector, the "past" of each element, or neither
+    # ("given": what stands in parentheses). "" where there is no transform.
+    conditioner: str = ""
     slots: tuple[Slot, ...] = ()
     sole: Slot | None = None  # the slot of one network given without a name
     context: str = ""
     learned: int = 0  # parameters an element, learned where nothing conditions it
+    own: Callable[[tuple[int, ...]], int] | None = None  # ... or as many for a shape
     sized: bool = False  # the runtime class wants the shape of what it maps
     numbers: tuple[str, ...] = ()  # keyword numbers in the brackets
+    masks: bool = False  # takes `mask`, which says what is kept
     domain: Support = REAL
     codomain: Support = REAL
     integers: bool = False  # also maps integers to integers
@@ -43,9 +93,17 @@ class BijectionKind:
     def signature(self) -> Signature:
         """What its brackets hold."""
         sole = (Argument(self.sole.name, "network", by="position"),) if self.sole else ()
+        transform = (Argument("transform", "transform", by="position"),) if self.conditioner else ()
         named = (Argument(s.name, "network", by="name") for s in self.slots)
         numbers = (Argument(n, "seed", by="name") for n in self.numbers)
-        return Signature(self.name, (*sole, *named, *numbers), usage=f"{self.name}[mlp[64]]" if sole else "")
+        mask = (Argument("mask", "mask", by="name"),) if self.masks else ()
+        network = "masked[64]" if self.conditioner == "past" else "mlp[64]"
+        usage = f"{self.name}[{network}]" if sole else f"{self.name}[spline(8)]" if transform else ""
+        return Signature(self.name, (*sole, *transform, *named, *numbers, *mask), usage=usage)
+
+    def learns(self, shape: tuple[int, ...], parameters: int = 0) -> int:
+        """How many numbers it learns itself for a shape, where nothing conditions it."""
+        return self.own(shape) if self.own else (self.learned + parameters) * math.prod(shape)
 
     def slot(self, name: str) -> Slot:
         """The network by this name."""
@@ -58,13 +116,27 @@ BIJECTIONS: dict[str, BijectionKind] = {
         BijectionKind(
             "coupling",
             "Coupling",
+            conditioner="half",
             slots=(Slot("scale", 1), Slot("shift", 1)),
-            sole=Slot("both", 2),
+            sole=Slot("both"),
             context="network",
+            masks=True,
             sized=True,
             integers=True,
             rounds=True,
         ),
+        BijectionKind(
+            "autoregressive",
+            "AutoregressiveFlow",
+            conditioner="past",
+            sole=Slot("network"),
+            context="network",
+            sized=True,
+        ),
+        BijectionKind(
+            "elementwise", "ElementwiseFlow", conditioner="given", context="value", sized=True, elementwise=True
+        ),
+        BijectionKind("lu", "LULinear", own=lambda shape: shape[0] ** 2, sized=True),
         BijectionKind("reverse", "Reverse", integers=True, moves=True),
         BijectionKind("permute", "Permute", sized=True, numbers=("seed",), integers=True, moves=True),
         BijectionKind("householder", "Householder", context="value", learned=1, sized=True),

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dgmppl.catalogue.bijections import ENTRIES
+from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import Held, blocks, held
 from dgmppl.graph.nodes import Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Composition, Learned, Module, Points
+from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Module, Points
 from dgmppl.supports import number_text
 
 
@@ -134,6 +134,8 @@ def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str:
             return f"{writer.use('Compose')}({inner})"
         parts = f"({inner},)" if len(bijection.parts) == 1 else f"({inner})"
         return f"{writer.use('Compose')}(*(part for {counter} in range({bijection.repeat}) for part in {parts}))"
+    if isinstance(bijection, Inverse):
+        return f"{writer.use('Inverse')}({_bijection(bijection.inner, writer, place)})"
     assert isinstance(bijection, Block)
     return f"{writer.use(ENTRIES[bijection.kind].runtime)}({', '.join(_arguments(bijection, writer, place))})"
 
@@ -152,6 +154,13 @@ def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
     if block.context:
         names = [json.dumps(name) for name, _ in block.context]
         arguments.append(f"context={names[0]}" if len(names) == 1 else f"context=({', '.join(names)})")
+    if block.transform is not None:
+        options = ", ".join(f"{name}={number_text(number)}" for name, number in block.transform.options)
+        transform = f"{writer.use(TRANSFORMS[block.transform.kind].runtime)}({options})"
+        if block.transform.inverted:
+            transform = f"{writer.use('InverseTransform')}({transform})"
+        arguments.append(f"transform={transform}")
+    arguments += [f'mask="{block.mask}"'] if block.mask else []
     arguments += [f"copies={block.copies}"] if block.copies else []
     arguments += ["integer=True"] if block.integer else []
     arguments += [f"low={block.range[0]}, size={block.range[1]}"] if block.range else []

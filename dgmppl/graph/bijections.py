@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, SCALE, BijectionKind, Slot
+from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, SCALE, TRANSFORMS, BijectionKind, Slot
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import check_slot, is_network
+from dgmppl.graph.networks import MAX_COUNT, check_past_slot, check_slot, is_network
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
-from dgmppl.graph.values import Apply, Bijection, Block, Composition, Mapped, Module, Points, Value, walk
+from dgmppl.graph.values import (
+    Apply,
+    Bijection,
+    Block,
+    Composition,
+    Inverse,
+    Mapped,
+    Module,
+    Points,
+    Transform,
+    Value,
+    walk,
+)
+from dgmppl.permutations import MASKS, halves
 from dgmppl.source import Span
-from dgmppl.supports import Support, Type
+from dgmppl.supports import REAL, Support, Type
 from dgmppl.syntax import tree
 
 Inputs = Callable[[Scope, tree.Call, Context], tuple[Value, ...]]
@@ -48,6 +61,8 @@ def check_bijection(
                 f"its second repeat would get {target.describe()}",
             )
         return Composition(expr.span, "", _parts(body), count), target
+    if isinstance(expr, tree.Call) and (backwards := _inverted(scope, expr)) is not None:
+        return _inverse(scope, expr, backwards, source, ctx, inputs)
     name, items, call = _pieces(expr)
     if name is not None:
         binding = scope.names.get(name.name)
@@ -65,11 +80,37 @@ def check_bijection(
     scope.fail("E217", "a bijection is needed here", expr.span, "not a bijection", help="coupling[mlp[64]]")
 
 
+def _inverted(scope: Scope, expr: tree.Call) -> tree.Expr | None:
+    """The bijection of `inverse(bijection)`, which may be conditioned behind it: `inverse(bijection)(y)`."""
+    call: tree.Expr = expr
+    given: tuple[tree.Expr | tree.Keyword, ...] | None = None
+    if isinstance(expr.target, tree.Call):
+        call, given = expr.target, expr.arguments
+    if not (isinstance(call, tree.Call) and isinstance(call.target, tree.Name) and call.target.name == "inverse"):
+        return None
+    if len(call.arguments) != 1 or isinstance(call.arguments[0], tree.Keyword):
+        scope.fail("E209", "inverse takes one bijection", call.span, help="inverse(autoregressive[masked[64]])")
+    inner = call.arguments[0]
+    return inner if given is None else tree.Call(expr.span, inner, given)
+
+
+def _inverse(
+    scope: Scope, expr: tree.Call, inner: tree.Expr, source: Type, ctx: Context, inputs: Inputs
+) -> tuple[Bijection, Support]:
+    """`inverse(f)` maps what f gives to what f takes."""
+    taken = source if source.support.integral else Type(REAL, source.shape)
+    bijection, given = check_bijection(scope, inner, taken, ctx, inputs)
+    if not given.same_values_as(source.support):
+        headline = f"its inverse maps {given.describe()} values, these are {source.support.describe()}"
+        scope.fail("E213", headline, expr.span, f"gets {source.describe()}")
+    return Inverse(expr.span, bijection), taken.support
+
+
 def _length(bijection: Bijection) -> int:
     """How many bijections are applied one after another, repeats within repeats included."""
     if isinstance(bijection, Composition):
         return bijection.repeat * sum(map(_length, bijection.parts))
-    return 1
+    return _length(bijection.inner) if isinstance(bijection, Inverse) else 1
 
 
 def _verify_length(scope: Scope, length: int, span: Span) -> None:
@@ -125,18 +166,35 @@ def _block(
     _verify_source(scope, expr, entry, source)
     context: tuple[tuple[str, Value], ...] = ()
     slots: tuple[tuple[str, Module], ...] = ()
+    found = bind(scope, entry.signature, items, expr.span)
+    transform = _transform(scope, found["transform"].value, ctx) if "transform" in found else None
+    if entry.conditioner == "given" and transform is None:
+        scope.fail("E209", f"{entry.name} needs a transform", expr.span, help=entry.signature.usage)
     if call is not None:
         if not entry.context:
             scope.fail("E209", f"{entry.name} is conditioned on nothing", call.span, "takes no parentheses")
-        context, slots = _condition(scope, entry, call, source, ctx, inputs)
+        parameters = transform.parameters if transform and entry.conditioner == "given" else entry.learned
+        context, slots = _condition(scope, entry, call, source, parameters, ctx, inputs)
     numbers: list[tuple[str, float]] = []
+    mask = ""
     width = sum(v.type.features for _, v in context) if entry.context == "network" else 0
-    for name, bound in bind(scope, entry.signature, items, expr.span).given.items():
+    for name, bound in found.given.items():
         if bound.argument.kind == "network":
-            slots = (*slots, (name, _slot(scope, bound.value, entry.slot(name), source.elements, width, ctx)))
-        else:
+            slot = entry.slot(name)
+            if slot == entry.sole and transform in _PLAIN_TRANSFORMS:
+                slot, transform = (
+                    _PLAIN[transform.kind].get(entry.conditioner, slot),
+                    None if entry.slots else transform,
+                )
+            each = slot.outputs or (transform or _AFFINE).parameters
+            slots = (*slots, (slot.name, _slot(scope, bound.value, entry, slot, each, source, width, ctx)))
+        elif bound.argument.kind == "seed":
             numbers.append((name, float(scope.integer(bound.value, ctx.env, f"`{name}`", low=0))))
-    _verify_slots(scope, expr, entry, dict(slots), integer)
+        elif bound.argument.kind == "mask":
+            mask = _mask(scope, bound.value)
+    _verify_slots(scope, expr, entry, dict(slots), transform, integer)
+    if entry.conditioner == "past" and transform is None:
+        transform = _AFFINE
     copies = _copies(scope, expr, entry, slots, context, ctx)
     target = source.support if integer else entry.codomain
     range_ = None
@@ -148,6 +206,8 @@ def _block(
         source.shape,
         slots,
         tuple(numbers),
+        transform,
+        mask,
         context,
         copies,
         integer and entry.rounds,
@@ -193,7 +253,7 @@ def _copies(
     if not components or any(isinstance(t, Points) for _, v in context for t in walk(v)):
         return 0
     if not slots:
-        return components if entry.learned and not context else 0
+        return components if (entry.learned or entry.conditioner == "given") and not context else 0
     scope.fail(
         "E217",
         f"the components of this mixture would share one {entry.name}",
@@ -214,6 +274,8 @@ def codomain(bijection: Bijection, support: Support) -> Support:
         for part in bijection.parts:
             support = codomain(part, support)
         return support
+    if isinstance(bijection, Inverse):
+        return support if support.integral else REAL
     assert isinstance(bijection, Block)
     if bijection.kind == FIXED_AFFINE:
         numbers = {"scale": 1.0, "shift": 0.0, **dict(bijection.numbers)}
@@ -224,12 +286,12 @@ def codomain(bijection: Bijection, support: Support) -> Support:
 
 
 def _condition(
-    scope: Scope, entry: BijectionKind, call: tree.Call, source: Type, ctx: Context, inputs: Inputs
+    scope: Scope, entry: BijectionKind, call: tree.Call, source: Type, parameters: int, ctx: Context, inputs: Inputs
 ) -> tuple[tuple[tuple[str, Value], ...], tuple[tuple[str, Module], ...]]:
     """What parentheses hold: inputs of the slots' networks, or the bijection's parameters themselves."""
     if entry.context == "network":
         return _named(scope, inputs(scope, call, ctx)), ()
-    wanted = entry.learned * source.elements
+    wanted = parameters * source.elements
     if len(call.arguments) != 1:
         scope.fail("E209", f"{entry.name} takes its {wanted} parameters as one value", call.span)
     argument = call.arguments[0]
@@ -251,22 +313,89 @@ def _named(scope: Scope, values: tuple[Value, ...], direct: bool = False) -> tup
     return tuple((scope.context_name(v, direct), v) for v in values)
 
 
-def _slot(scope: Scope, expr: tree.Expr, slot: Slot, features: int, width: int, ctx: Context) -> Module:
-    """The network of a slot: from a half of the features and a context of a `width` to the other half's numbers."""
-    half, rest = features // 2, features - features // 2
+# The transforms that a coupling has slots of its own for.
+_PLAIN = {"affine": {"half": Slot("both", 2)}, "shift": {"half": Slot("shift", 1)}}
+_AFFINE = Transform("affine")
+_PLAIN_TRANSFORMS = [Transform(kind) for kind in _PLAIN]
+
+
+def _transform(scope: Scope, expr: tree.Expr, ctx: Context) -> Transform:
+    """`affine`, `spline(bins = 8)`, or `inverse(mixture_cdf(8))`."""
+    if isinstance(expr, tree.Call) and isinstance(expr.target, tree.Name) and expr.target.name == "inverse":
+        if len(expr.arguments) != 1 or isinstance(expr.arguments[0], tree.Keyword):
+            scope.fail("E209", "inverse takes one transform", expr.span, help="inverse(mixture_cdf(8))")
+        inner = _transform(scope, expr.arguments[0], ctx)
+        return replace(inner, inverted=not inner.inverted)
+    target = expr.target if isinstance(expr, tree.Call) else expr
+    if not isinstance(target, tree.Name) or target.name not in TRANSFORMS:
+        name = target.name if isinstance(target, tree.Name) else ""
+        help_ = did_you_mean(name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
+        scope.fail(
+            "E208", f"unknown transform `{name}`" if name else "a transform is needed here", expr.span, help=help_
+        )
+    signature = TRANSFORMS[target.name].signature
+    given = bind(scope, signature, expr.arguments if isinstance(expr, tree.Call) else (), expr.span).given
+    options: list[tuple[str, float]] = []
+    for name, bound in given.items():
+        if bound.argument.kind == "count":
+            count = scope.integer(bound.value, ctx.env, f"`{name}`", low=1)
+            if count > MAX_COUNT:
+                scope.fail("E216", f"{count:,} {name}", bound.span, f"at most {MAX_COUNT:,}")
+            options.append((name, count))
+            continue
+        number = scope.number(bound.value, ctx.env, f"`{name}`")
+        if number <= 0:
+            scope.fail("E210", f"`{name}` is positive", bound.value.span)
+        options.append((name, number))
+    return Transform(target.name, tuple(options))
+
+
+def _mask(scope: Scope, expr: tree.Expr) -> str:
+    if not isinstance(expr, tree.Name) or expr.name not in MASKS:
+        name = expr.name if isinstance(expr, tree.Name) else ""
+        help_ = did_you_mean(name, MASKS, f"one of {', '.join(MASKS)}")
+        scope.fail("E210", "a mask is expected", expr.span, "not a mask", help=help_)
+    return "" if expr.name == MASKS[0] else expr.name
+
+
+def _slot(
+    scope: Scope,
+    expr: tree.Expr,
+    entry: BijectionKind,
+    slot: Slot,
+    each: int,
+    source: Type,
+    width: int,
+    ctx: Context,
+) -> Module:
+    """The network of a slot, which gives so many numbers for each element that is transformed: from the other half and
+    a context of a `width`, or from the past."""
+    features = source.elements
     hint = replace(ctx, hint=f"{ctx.hint}_{slot.name}")
-    return check_slot(scope, expr, half + width, slot.outputs * rest, hint)
+    if entry.conditioner == "past":
+        return check_past_slot(scope, expr, features, each, width, hint)
+    kept, moved = (len(half) for half in halves(features))
+    return check_slot(scope, expr, kept + width, each * moved, hint)
 
 
-def _verify_slots(scope: Scope, expr: tree.Expr, entry: BijectionKind, slots: dict[str, Module], integer: bool) -> None:
-    if not entry.slots:
+def _verify_slots(
+    scope: Scope,
+    expr: tree.Expr,
+    entry: BijectionKind,
+    slots: dict[str, Module],
+    transform: Transform | None,
+    integer: bool,
+) -> None:
+    if not entry.sole:
         return
     names = [s.name for s in entry.slots]
     if not slots:
-        scope.fail("E209", f"{entry.name} needs a network", expr.span, help=f"{entry.name}[mlp[64]]")
-    sole = entry.sole.name if entry.sole else ""
-    if sole in slots and len(slots) > 1:
+        scope.fail("E209", f"{entry.name} needs a network", expr.span, help=entry.signature.usage)
+    if entry.sole.name in slots and len(slots) > 1:
         scope.fail("E209", f"one network for all, or one each for {' and '.join(names)}", expr.span)
+    if transform is not None and entry.sole.name not in slots:
+        headline = f"{' and '.join(slots)} are those of an affine transform"
+        scope.fail("E209", headline, expr.span, help=f"{entry.name}[mlp[64], {transform.kind}]")
     if integer and set(slots) != {"shift"}:
         scope.fail(
             "E213",

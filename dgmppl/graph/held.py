@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Composition, Learned, Mixture, Module, Points, children, walk
+from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Mixture, Module, Points, children, walk
 
 Statement = Parameter | Definition | Factor | Energy | Adversary
 Holdable = Parameter | Module | Composition | Learned | Points
@@ -93,6 +93,10 @@ def blocks(bijection: Bijection, times: int = 1) -> Iterator[tuple[Block, int]]:
         for part in bijection.parts:
             if not (isinstance(part, Composition) and part.attribute):
                 yield from blocks(part, times * bijection.repeat)
+    elif isinstance(bijection, Inverse) and not (
+        isinstance(bijection.inner, Composition) and bijection.inner.attribute
+    ):
+        yield from blocks(bijection.inner, times)
 
 
 def networks(one: Held) -> Iterator[tuple[Module, int]]:

@@ -9,8 +9,19 @@ from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.graph.held import blocks, statements
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Bijection, Block, Composition, Mapped, Mixture, Points, Pushforward, children, walk
-from dgmppl.permutations import permutation
+from dgmppl.graph.values import (
+    Bijection,
+    Block,
+    Composition,
+    Inverse,
+    Mapped,
+    Mixture,
+    Points,
+    Pushforward,
+    children,
+    walk,
+)
+from dgmppl.permutations import halves, permutation
 
 
 def verify_stacks(scope: Scope, graph: Graph) -> None:
@@ -64,6 +75,8 @@ def blocks_of(bijection: Bijection) -> Iterator[tuple[Block, int]]:
                 yield from ((b, n * bijection.repeat) for b, n in blocks_of(part))
             elif isinstance(part, Composition):
                 yield from ((b, n) for p in part.parts if isinstance(p, Composition) for b, n in blocks_of(p))
+    elif isinstance(bijection, Inverse):
+        yield from blocks_of(bijection.inner)
 
 
 def _stacks(term: object) -> Iterator[list[Bijection]]:
@@ -102,6 +115,11 @@ def _follow(bijection: Bijection, state: _State, position: list[int]) -> None:
     if isinstance(bijection, Block):
         _apply(bijection, state, position)
         return
+    if isinstance(bijection, Inverse):
+        if any(block.kind == "permute" for block, _ in blocks_of(bijection.inner)):
+            state.transformed.update(state.order)  # where it brings them back to is not followed
+        _follow(bijection.inner, state, position)
+        return
     assert isinstance(bijection, Composition)
     inside = [0] if bijection.attribute else position
     quiet = 0
@@ -123,6 +141,7 @@ def _apply(block: Block, state: _State, position: list[int]) -> None:
         state.order = [state.order[k] for k in permutation(len(state.order), seed, position[0])]
         position[0] += 1
     elif block.kind == "coupling":
-        state.transformed.update(state.order[len(state.order) // 2 :])
-    elif ENTRIES[block.kind].learned:
+        _, moved = halves(len(state.order), block.mask)
+        state.transformed.update(state.order[k] for k in moved)
+    elif ENTRIES[block.kind].learned or ENTRIES[block.kind].own or block.transform is not None:
         state.transformed.update(state.order)

@@ -197,6 +197,16 @@ def check_slot(scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Co
     return _module(scope, expr, spec, named, Axes(inputs), Axes(outputs), 0, (), ctx)
 
 
+def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, context: int, ctx: Context) -> Module:
+    """A causal network given without inputs: from the past of each element of a vector to so many numbers."""
+    spec, named = check_network(scope, expr, ctx)
+    if not NETWORKS[spec.kind].causal:
+        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal)
+        headline = f"{spec.kind} is not causal, and an element is transformed by what is before it"
+        scope.fail("E214", headline, expr.span, "would read the element itself", help=f"use a causal network: {causal}")
+    return _module(scope, expr, spec, named, Axes(1, (length,)), Axes(each, (length,)), context, (), ctx)
+
+
 def apply_slot(scope: Scope, expr: tree.Expr, inputs: tuple[Value, ...], ctx: Context) -> Apply:
     """A network given without inputs, as an adversary, applied to these: a number."""
     spec, named = check_network(scope, expr, ctx)

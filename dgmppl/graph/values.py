@@ -5,12 +5,11 @@ Three kinds: values (tensors), bijections, and densities. Shapes are event shape
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from dgmppl.catalogue.bijections import ENTRIES
+from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.catalogue.networks import NETWORKS, Axes, Sizes
 from dgmppl.source import Span
 from dgmppl.supports import Type
@@ -197,18 +196,43 @@ class Bijection:
 
 
 @dataclass(frozen=True)
+class Transform:
+    """A transform of each element, `spline(bins = 8)`, or one read backwards."""
+
+    kind: str
+    options: tuple[tuple[str, float], ...] = ()
+    inverted: bool = False
+
+    @property
+    def parameters(self) -> int:
+        """Numbers of an element."""
+        return TRANSFORMS[self.kind].parameters(dict(self.options))
+
+
+@dataclass(frozen=True)
+class Inverse(Bijection):
+    """A bijection read backwards."""
+
+    inner: Bijection
+
+
+@dataclass(frozen=True)
 class Block(Bijection):
     """One bijection of the catalogue, of values of this `shape`.
 
-    `slots` are its networks; `context` what it is conditioned on, by the names under which the map takes them. Those
-    are the inputs of its networks, or, without a network, its parameters themselves. `copies` counts the components
-    of a mixture that have parameters of their own. On integers, `range` is (lowest, how many) where they are bounded.
+    `slots` are its networks; `transform` is what they condition, where that is not affine; `mask` says which elements a
+    coupling keeps, "" for the first half. `context` is what it is conditioned on, by the names under which the map
+    takes them. Those are the inputs of its networks, or, without a network, its parameters themselves. `copies` counts
+    the components of a mixture that have parameters of their own. On integers, `range` is (lowest, how many) where
+    they are bounded.
     """
 
     kind: str
     shape: tuple[int, ...]
     slots: tuple[tuple[str, Module], ...] = ()
     numbers: tuple[tuple[str, float], ...] = ()
+    transform: Transform | None = None
+    mask: str = ""
     context: tuple[tuple[str, Value], ...] = ()
     copies: int = 0
     integer: bool = False
@@ -224,7 +248,8 @@ class Block(Bijection):
         """How many numbers it learns itself, beside its networks."""
         if self.slots or self.context:
             return 0
-        return ENTRIES[self.kind].learned * math.prod(self.shape) * max(self.copies, 1)
+        parameters = self.transform.parameters if self.transform else 0
+        return ENTRIES[self.kind].learns(self.shape, parameters) * max(self.copies, 1)
 
 
 @dataclass(frozen=True)

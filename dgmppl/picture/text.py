@@ -14,6 +14,7 @@ from dgmppl.graph.values import (
     Density,
     Element,
     IndexSum,
+    Inverse,
     Learned,
     Mapped,
     Mixture,
@@ -43,6 +44,8 @@ def bijection_text(bijection: Bijection) -> str:
     """`8 x (coupling >> reverse)`: kinds in the order they are applied, without their networks."""
     if isinstance(bijection, Block):
         return _block_text(bijection)
+    if isinstance(bijection, Inverse):
+        return f"inverse({bijection_text(bijection.inner)})"
     if not isinstance(bijection, Composition):
         return "bijection"
     inner = [bijection_text(part) for part in bijection.parts]
@@ -61,7 +64,7 @@ def _block_text(block: Block) -> str:
     if block.kind == FIXED_AFFINE:
         words = {"scale": "times", "shift": "plus"}
         return " ".join(f"{words[name]} {number_text(number)}" for name, number in block.numbers)
-    return block.kind
+    return block.kind if block.transform is None else f"{block.kind}[{block.transform.kind}]"
 
 
 def density_text(density: Density) -> str:

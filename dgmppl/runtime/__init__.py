@@ -4,6 +4,7 @@ from dgmppl.runtime import (
     bijections,
     cases,
     chains,
+    conditioners,
     counts,
     densities,
     distributions,
@@ -14,10 +15,12 @@ from dgmppl.runtime import (
     networks,
     positives,
     samplers,
+    transforms,
 )
 from dgmppl.runtime.bijections import *
 from dgmppl.runtime.cases import *
 from dgmppl.runtime.chains import *
+from dgmppl.runtime.conditioners import *
 from dgmppl.runtime.counts import *
 from dgmppl.runtime.densities import *
 from dgmppl.runtime.distributions import *
@@ -29,11 +32,13 @@ from dgmppl.runtime.networks import *
 from dgmppl.runtime.positives import *
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import *
+from dgmppl.runtime.transforms import *
 
 __all__ = ["RowsError"]
 __all__ += bijections.__all__
 __all__ += cases.__all__
 __all__ += chains.__all__
+__all__ += conditioners.__all__
 __all__ += counts.__all__
 __all__ += densities.__all__
 __all__ += distributions.__all__
@@ -44,3 +49,4 @@ __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += positives.__all__
 __all__ += samplers.__all__
+__all__ += transforms.__all__

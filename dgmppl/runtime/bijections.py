@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgmppl.permutations import permutation
+from dgmppl.permutations import halves, permutation
 from dgmppl.runtime import preimages
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.preimages import recall
-
-# |log scale| of a coupling stays below this, so that exp cannot overflow through a chain of couplings.
-SCALE_BOUND = 3.0
+from dgmppl.runtime.transforms import SCALE_BOUND, Transform
 
 # What bijections are conditioned on: values by name, with the batch's axes first.
 Context = Mapping[str, Tensor]
@@ -149,9 +147,11 @@ class Compose(Bijection):
 
 
 class Coupling(Bijection):
-    """An affine coupling: ``y_a = x_a, y_b = exp(s(x_a)) x_b + t(x_a)`` (Dinh et al., 2017, Eqs. 7 and 8).
+    """A coupling, ``y_a = x_a, y_b = T(x_b; net(x_a))``; affine, ``y_b = exp(s(x_a)) x_b + t(x_a)``, where no other
+    transform T is given (Dinh et al., 2017, Eqs. 7 and 8).
 
-    a is the first half of the features (rounded down), b the rest. Without a scale it is the additive
+    a is the first half of the features (rounded down), b the rest, or with the mask "alternate" each second one and
+    those between. Without a scale it is the additive
     coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
     the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). On a range
     of K integers from low the shift goes round it, ``y_b = low + (x_b - low + round(t(x_a))) mod K`` (Tran et al.,
@@ -160,10 +160,13 @@ class Coupling(Bijection):
     Args:
         features: number of features D, at least 2.
         scale, shift: networks ``D // 2 + K -> D - D // 2`` for s and t; None leaves that part out.
-        both: one network with ``2 (D - D // 2)`` outputs for s and t, in place of the two.
+        both: one network with ``2 (D - D // 2)`` outputs for s and t, in place of the two; for a transform with
+            ``n (D - D // 2)`` outputs for its n numbers an element, the first of all elements first.
         context: names of vectors, of K numbers together, that the networks read after x_a.
         integer: round the shift, with a straight-through gradient.
         low, size: the integers are those from low to low + size - 1; size 0: all of them.
+        transform: of b; None is affine.
+        mask: "half" or "alternate".
 
     s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND, and the last layers start at zero, so a coupling
     starts as the identity.
@@ -179,6 +182,8 @@ class Coupling(Bijection):
         integer: bool = False,
         low: int = 0,
         size: int = 0,
+        transform: Transform | None = None,
+        mask: str = "half",
     ) -> None:
         super().__init__()
         if features < 2:
@@ -189,7 +194,9 @@ class Coupling(Bijection):
             raise ValueError("only integers are shifted modulo the size of their range")
         if both is not None and (scale is not None or shift is not None):
             raise ValueError("a coupling has one network for both, or one each for scale and shift")
-        self.features = features
+        if transform is not None and both is None:
+            raise ValueError("a transform has one network for all of its numbers")
+        self.features, self.mask, self.transform = features, mask, transform
         self.scale, self.shift, self.both = scale, shift, both
         self.reads = dict.fromkeys(names_of(context), 1)
         self.integer, self.low, self.size = integer, low, size
@@ -198,19 +205,41 @@ class Coupling(Bijection):
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         a, b = self._split(x)
+        if self.transform is not None:
+            moved, log_slope = self.transform.forward(b, self._numbers(a, context))
+            return self._joined(a, moved), self._summed(log_slope, x)
         log_scale, shift = self._coefficients(a, context)
-        return concat(a, self._in_range(b * log_scale.exp() + shift)), self._summed(log_scale, x)
+        return self._joined(a, self._in_range(b * log_scale.exp() + shift)), self._summed(log_scale, x)
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         a, b = self._split(y)
+        if self.transform is not None:
+            moved, log_slope = self.transform.inverse(b, self._numbers(a, context))
+            return self._joined(a, moved), self._summed(log_slope, y)
         log_scale, shift = self._coefficients(a, context)
         log_scale = -log_scale
-        return concat(a, self._in_range((b - shift) * log_scale.exp())), self._summed(log_scale, y)
+        return self._joined(a, self._in_range((b - shift) * log_scale.exp())), self._summed(log_scale, y)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         half = self.features // 2
+        if self.mask == "alternate":
+            return x[..., 1::2], x[..., ::2]
         a, b = x.split((half, self.features - half), -1)
         return a, b
+
+    def _joined(self, a: Tensor, b: Tensor) -> Tensor:
+        found = concat(a, b)
+        if self.mask != "alternate":
+            return found
+        kept, moved = halves(self.features, self.mask)
+        order = sorted(range(self.features), key=(*kept, *moved).__getitem__)
+        return found[..., order]
+
+    def _numbers(self, a: Tensor, context: Context) -> Tensor:
+        """The numbers of the transform, ``(..., n, D - D // 2)``."""
+        assert self.both is not None and self.transform is not None
+        found: Tensor = self.both(concat(a, *self._read(context)))
+        return found.unflatten(-1, (self.transform.parameters, -1))
 
     def _coefficients(self, a: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         inputs = concat(a, *self._read(context))
@@ -494,11 +523,12 @@ class Softplus(Elementwise):
 
 
 def zero_last_layer(net: nn.Module | None) -> None:
-    """Set the last linear layer of a network to zero, so that what it parameterises starts at 0."""
+    """Set the last layer of a network to zero, so that what it parameterises starts at 0."""
     layers = [] if net is None else [m for m in net.modules() if isinstance(m, nn.Linear)]
-    if layers:
-        nn.init.zeros_(layers[-1].weight)
-        nn.init.zeros_(layers[-1].bias)
+    last = getattr(net, "last", layers[-1] if layers else None)
+    if last is not None:
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
 
 def names_of(context: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -163,6 +163,11 @@ class ConvNet(nn.Module):
         self.out = make_activation(out) if out is not None else nn.Identity()
         self.padding = dilation * (kernel - 1)
 
+    @property
+    def last(self) -> nn.Module:
+        """The layer that gives the output."""
+        return self.layers[-1]
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         rank = len(self.inputs)
         batch = x.shape[: x.dim() - rank]
@@ -241,6 +246,11 @@ class CausalConv(nn.Module):
         self.out = make_activation(out) if out is not None else nn.Identity()
         receivers = (hidden or (out_channels,)) if context else ()
         self.context = nn.ModuleList(nn.Linear(context, size, bias=False) for size in receivers)
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that gives the output."""
+        return self.layers[-1]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         batch = _batch_shape(x, context if self.context else None)

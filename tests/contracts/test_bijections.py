@@ -80,6 +80,33 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "p(x | w) = Normal(0, 1) >> affine(mlp[8](w))",
         1,
     ),
+    "an autoregressive flow of splines": (
+        _XYW + "p(x | y, w) = Normal(0, 1) >> 2 * (autoregressive[masked[8], spline(4)](y, w) >> reverse)",
+        2,
+    ),
+    "inverse autoregressions of one context": (
+        _XYW.replace("observed w", "#")
+        + "p(x | y) = Normal(0, 1) >> 2 * (inverse(autoregressive[causal[8, kernel = 2]])(y) >> permute)",
+        2,
+    ),
+    "an inverse of a named flow": (
+        _XYW.replace("observed w", "#")
+        + "flow f = coupling[mlp[8], spline(3), mask = alternate](y) >> reverse\n"
+        + "p(x | y) = Normal(0, 1) >> f >> lu >> inverse(f >> affine)",
+        1,
+    ),
+    "couplings of every transform": (
+        'observed x : real[4] from "rows.npz".x\n'
+        + "p(x) = Normal(0, 1) >> coupling[mlp[8], spline(bins = 3, bound = 4)] >> reverse >> coupling[mlp[8], "
+        + "mixture_cdf(2)] >> reverse >> coupling[mlp[8], affine] >> reverse >> coupling[mlp[8], shift] >> reverse",
+        4,
+    ),
+    "elements by a class": (
+        'observed x : real[2, 3] from "rows.npz".x\nobserved w : categorical(2) from "rows.npz".w\n'
+        + "p(x | w) = Normal(0, 1) >> elementwise[spline(4)](mlp[8](w)) >> inverse(affine) "
+        + ">> elementwise[inverse(mixture_cdf(2))]",
+        1,
+    ),
 }
 flow = pytest.mark.parametrize("name", FLOWS)
 

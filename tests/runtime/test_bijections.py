@@ -10,7 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from dgmppl.permutations import permutation
-from dgmppl.runtime import MLP, Categorical, Normal, Pushforward, bijections
+from dgmppl.runtime import (
+    MLP,
+    Categorical,
+    CausalConv,
+    CausalMLP,
+    Normal,
+    Pushforward,
+    bijections,
+    conditioners,
+    transforms,
+)
 from dgmppl.runtime.bijections import (
     Affine,
     Bijection,
@@ -27,7 +37,16 @@ from dgmppl.runtime.bijections import (
     Softplus,
     Tanh,
 )
+from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inverse, LULinear
+from dgmppl.runtime.transforms import AffineTransform, InverseTransform, MixtureCDF, ShiftTransform, Spline
 
+TRANSFORMS = {
+    "shift": ShiftTransform(),
+    "affine": AffineTransform(),
+    "spline": Spline(bins=5, bound=3.0),
+    "mixture_cdf": MixtureCDF(components=3),
+    "mixture_cdf read backwards": InverseTransform(MixtureCDF(components=3)),
+}
 D, K = 5, 3
 HALF, REST = D // 2, D - D // 2
 
@@ -42,6 +61,43 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int]]] = {
         lambda: Coupling(D, both=MLP(HALF + K + 1, (8,), 2 * REST), context=("y", "w")),
         {"y": K, "w": 1},
     ),
+    **{
+        f"coupling, {name}": (lambda t=t: Coupling(D, both=MLP(HALF, (8,), t.parameters * REST), transform=t), {})
+        for name, t in TRANSFORMS.items()
+    },
+    **{
+        f"autoregressive, {name}": (lambda t=t: AutoregressiveFlow(D, CausalMLP(D, 1, (16,), t.parameters), t), {})
+        for name, t in TRANSFORMS.items()
+    },
+    **{f"elementwise, {name}": (lambda t=t: ElementwiseFlow(D, t), {}) for name, t in TRANSFORMS.items()},
+    "coupling, alternate": (
+        lambda: Coupling(D, both=MLP(HALF + K, (8,), 2 * REST), context="y", mask="alternate"),
+        {"y": K},
+    ),
+    "coupling, spline, alternate, given": (
+        lambda: Coupling(
+            D, both=MLP(HALF + K, (8,), 11 * REST), context="y", mask="alternate", transform=Spline(bins=4)
+        ),
+        {"y": K},
+    ),
+    "autoregressive given": (
+        lambda: AutoregressiveFlow(D, CausalMLP(D, 1, (16,), 11, context=K), Spline(bins=4), context="y"),
+        {"y": K},
+    ),
+    "autoregressive, convolutions": (
+        lambda: AutoregressiveFlow(D, CausalConv(1, (8,), 2, kernel=3, context=K), AffineTransform(), context="y"),
+        {"y": K},
+    ),
+    "elementwise given": (
+        lambda: ElementwiseFlow(D, Spline(bins=4), MLP(K, (8,), 11 * D), context="y"),
+        {"y": K},
+    ),
+    "elementwise of the context": (lambda: ElementwiseFlow(D, AffineTransform(), context="y"), {"y": 2 * D}),
+    "inverse": (
+        lambda: Inverse(AutoregressiveFlow(D, CausalMLP(D, 1, (16,), 2, context=K), AffineTransform(), context="y")),
+        {"y": K},
+    ),
+    "lu": (lambda: LULinear(D), {}),
     "reverse": (Reverse, {}),
     "permute": (lambda: Permute(D, seed=3), {}),
     "householder": (lambda: Householder(D), {}),
@@ -179,6 +235,10 @@ SHAPES: dict[str, Callable[[tuple[int, ...]], Bijection]] = {
     "tanh": lambda shape: Tanh(rank=len(shape)),
     "exp": lambda shape: Exp(rank=len(shape)),
     "softplus": lambda shape: Softplus(rank=len(shape)),
+    "elementwise": lambda shape: ElementwiseFlow(shape, Spline(bins=4)),
+    "elementwise given": lambda shape: ElementwiseFlow(
+        shape, AffineTransform(), MLP(K, (8,), 2 * math.prod(shape)), context="y"
+    ),
     "compose": lambda shape: Compose(Affine(shape), Tanh(rank=len(shape))),
 }
 
@@ -358,4 +418,5 @@ def test_a_householder_flow_keeps_the_normal() -> None:
 
 def test_every_public_bijection_is_in_the_registry() -> None:
     covered = {type(make()).__name__ for make, _ in REGISTRY.values()}
-    assert set(bijections.__all__) == covered | INDIRECT
+    assert {*bijections.__all__, *conditioners.__all__} == covered | INDIRECT
+    assert set(transforms.__all__) == {"Transform"} | {type(t).__name__ for t in TRANSFORMS.values()}
