@@ -99,6 +99,17 @@ def blocks(bijection: Bijection, times: int = 1) -> Iterator[tuple[Block, int]]:
         yield from blocks(bijection.inner, times)
 
 
+def every_block(bijection: Bijection, times: int = 1) -> Iterator[tuple[Block, int]]:
+    """The bijections that a flow applies, those of flows that it names included, with how many of each."""
+    if isinstance(bijection, Block):
+        yield bijection, times
+    elif isinstance(bijection, Composition):
+        for part in bijection.parts:
+            yield from every_block(part, times * bijection.repeat)
+    elif isinstance(bijection, Inverse):
+        yield from every_block(bijection.inner, times)
+
+
 def networks(one: Held) -> Iterator[tuple[Module, int]]:
     """The networks that one holds, with how many of each."""
     if isinstance(one.term, Module):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dgmppl.catalogue.bijections import ENTRIES
-from dgmppl.graph.held import blocks, statements
+from dgmppl.graph.held import every_block, statements
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
@@ -32,7 +32,7 @@ def verify_stacks(scope: Scope, graph: Graph) -> None:
     """
     for statement, _ in statements(graph):
         for stack in _stacks(statement):
-            coupled = [b for part in stack for b, _ in blocks_of(part) if b.kind == "coupling"]
+            coupled = [b for part in stack for b, _ in every_block(part) if b.kind == "coupling"]
             if not coupled:
                 continue
             (features,) = coupled[0].shape
@@ -64,19 +64,6 @@ def verify_components(scope: Scope, graph: Graph) -> None:
                     help="a component differs by what is learned for each: mixture[16](Normal(param, param))",
                     severity="warning",
                 )
-
-
-def blocks_of(bijection: Bijection) -> Iterator[tuple[Block, int]]:
-    """The bijections that a flow applies, those of flows that it names included, with how many of each."""
-    yield from blocks(bijection)
-    if isinstance(bijection, Composition):
-        for part in bijection.parts:
-            if isinstance(part, Composition) and part.attribute:
-                yield from ((b, n * bijection.repeat) for b, n in blocks_of(part))
-            elif isinstance(part, Composition):
-                yield from ((b, n) for p in part.parts if isinstance(p, Composition) for b, n in blocks_of(p))
-    elif isinstance(bijection, Inverse):
-        yield from blocks_of(bijection.inner)
 
 
 def _stacks(term: object) -> Iterator[list[Bijection]]:
@@ -116,7 +103,7 @@ def _follow(bijection: Bijection, state: _State, position: list[int]) -> None:
         _apply(bijection, state, position)
         return
     if isinstance(bijection, Inverse):
-        if any(block.kind == "permute" for block, _ in blocks_of(bijection.inner)):
+        if any(block.kind == "permute" for block, _ in every_block(bijection.inner)):
             state.transformed.update(state.order)  # where it brings them back to is not followed
         _follow(bijection.inner, state, position)
         return

@@ -52,6 +52,8 @@ def _text(plan: Plan) -> str:
         grouped.setdefault(network.of, []).append(network.sizes)
     for k, (of, sizes) in enumerate(grouped.items()):
         rows += _row("networks" if k == 0 else "", f"{of}   {', '.join(sizes)}")
+    for k, cost in enumerate(plan.structure.costs):
+        rows += _row("cost" if k == 0 else "", cost)
     rows += _row("weights", f"{plan.structure.weights:,}")
     return "\n".join(rows)
 

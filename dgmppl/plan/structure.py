@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph import held
 from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter
+from dgmppl.graph.values import Bijection, Block, Composition, Inverse, walk
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,15 @@ class NetworkLine:
 
 @dataclass(frozen=True)
 class Structure:
-    """`weights` counts what is learned, the adversaries' networks included."""
+    """`weights` counts what is learned, the adversaries' networks included. `costs` are of flows that take many passes
+    of their networks in one direction."""
 
     variables: tuple[VariableLine, ...]
     p: tuple[str, ...]
     q: tuple[str, ...]
     networks: tuple[NetworkLine, ...]
     weights: int
+    costs: tuple[str, ...] = ()
 
 
 def describe_structure(graph: Graph) -> Structure:
@@ -52,7 +56,33 @@ def describe_structure(graph: Graph) -> Structure:
         for module, times in held.networks(one):
             sizes = " -> ".join(NETWORKS[module.spec.kind].widths(module.sizes))
             networks.append(NetworkLine(_label(one.statement), f"{times} x ({sizes})" if times > 1 else sizes))
-    return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)))
+    costs = []
+    for one in everything:
+        if isinstance(one.term, Composition) and one.term.attribute not in _inner(everything):
+            there, back = _passes(one.term)
+            if max(there, back) > sum(len(block.slots) * times for block, times in held.every_block(one.term)):
+                label = _label(one.statement)
+                costs.append(f"{label}   {there:,} passes of networks a draw, {back:,} a density of what is given")
+    return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)), tuple(costs))
+
+
+def _inner(everything: tuple[held.Held, ...]) -> set[str]:
+    """The flows that stand in others."""
+    flows = [one.term for one in everything if isinstance(one.term, Composition)]
+    return {t.attribute for f in flows for part in f.parts for t in walk(part) if isinstance(t, Composition)} - {""}
+
+
+def _passes(bijection: Bijection) -> tuple[int, int]:
+    """How often a flow passes its networks, from its base to what it gives and back."""
+    if isinstance(bijection, Inverse):
+        there, back = _passes(bijection.inner)
+        return back, there
+    if isinstance(bijection, Composition):
+        each = [_passes(part) for part in bijection.parts]
+        return bijection.repeat * sum(a for a, _ in each), bijection.repeat * sum(b for _, b in each)
+    assert isinstance(bijection, Block)
+    count = len(bijection.slots)
+    return count * (bijection.shape[0] if ENTRIES[bijection.kind].conditioner == "past" else 1), count
 
 
 def _label(statement: held.Statement) -> str:

@@ -255,6 +255,27 @@ def _shared_coupling_network(d: Draft, of: Sequence[Unit]) -> str:
     return f"2 * (coupling[{name}] >> reverse)"
 
 
+def _autoregressions(d: Draft, of: Sequence[Unit]) -> str:
+    """By the past of what they give, or of what they take; of each transform."""
+    given = f"({names(of)})" if of else ""
+    network = d.choose(("masked[5]", "causal[4, kernel = 2]"))
+    transform = d.choose(("", ", affine", ", shift", ", spline(3)", ", inverse(spline(bins = 2, bound = 3))"))
+    block = f"autoregressive[{network}{transform}]"
+    return (
+        f"{d.choose((f'{block}{given}', f'inverse({block}){given}'))} >> reverse >> lu >> coupling[mlp[4]] >> reverse"
+    )
+
+
+def _transforms(d: Draft, of: Sequence[Unit]) -> str:
+    given = f"({names(of)})" if of else ""
+    transform, mask = (
+        d.choose(("spline(3)", "mixture_cdf(2)", "inverse(mixture_cdf(2))")),
+        d.choose(("half", "alternate")),
+    )
+    every = f"elementwise[spline(2)]({_perceptron(d, of)})" if of else "elementwise[spline(2)]"
+    return f"2 * (coupling[mlp[4], {transform}, mask = {mask}]{given} >> reverse) >> inverse({every})"
+
+
 FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _couplings,
     _couplings,
@@ -264,6 +285,8 @@ FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _affine,
     _reflections,
     _shared_coupling_network,
+    _autoregressions,
+    _transforms,
 )
 
 

@@ -28,7 +28,7 @@ from dgmppl.supports import (
 )
 from tests.data.support import loaded, whole
 
-PIXELS = Type(Integers(0, 16), (64,))
+PIXELS = Type(Integers(0, 16), (8, 8))
 TENS = Type(Categorical(10))
 
 
@@ -73,9 +73,10 @@ def test_digits_are_split_in_order():
 
     splits = load({"x": named("digits", "image"), "y": named("digits", "label")}, {"x": PIXELS, "y": TENS})
     data, label = load_digits(return_X_y=True)
-    assert np.array_equal(
-        np.concatenate([values(splits.train, "x"), values(splits.validation, "x"), values(splits.test, "x")]), data
-    )
+    found = np.concatenate([values(splits.train, "x"), values(splits.validation, "x"), values(splits.test, "x")])
+    assert np.array_equal(found, data.reshape(-1, 8, 8))
+    flat = load({"x": named("digits", "image", ("flatten", ()))}, {"x": Type(PIXELS.support, (64,))})
+    assert np.array_equal(values(flat.train, "x"), data[:1000])
     assert np.array_equal(values(splits.test, "y"), label[1350:])
 
 
@@ -94,7 +95,7 @@ def test_checkerboard_points_lie_on_dark_squares():
 
 def test_transforms_apply_from_the_inside_out():
     source = named("digits", "image", ("threshold", (8,)), ("rescale", (-1, 1)))
-    splits = load({"x": source}, {"x": Type(Interval(-1, 1), (64,))})
+    splits = load({"x": source}, {"x": Type(Interval(-1, 1), (8, 8))})
     raw = load({"x": named("digits", "image")}, {"x": PIXELS})
     assert np.array_equal(values(splits.train, "x"), np.where(values(raw.train, "x") >= 8, 1, -1))
 
