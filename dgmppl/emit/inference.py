@@ -72,8 +72,9 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
                 _write_value(writer, graph, step)
             elif isinstance(step, Dequantise):
                 image = graph[step.variable]
-                noise = f"(0.5 if mean else torch.rand_like({image.ident}))"
-                writer.line(f"{noisy(graph, image)} = {image.ident} + {noise}", mark=True)
+                ident = image.ident
+                drawn = f"{writer.use('dequantised')}({ident})"
+                writer.line(f"{noisy(graph, image)} = {ident} + 0.5 if mean else {drawn}", mark=True)
             elif isinstance(step, Settle):
                 if step is settled[0]:
                     write_steps(writer, graph, plan, settled, ())

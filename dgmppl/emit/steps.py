@@ -103,7 +103,7 @@ def noisy(graph: Graph, variable: Variable) -> str:
 
 def _dequantise(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     variable = graph[step.variable]
-    writer.line(f"{noisy(graph, variable)} = {variable.ident} + torch.rand_like({variable.ident})", mark=True)
+    writer.line(f"{noisy(graph, variable)} = {writer.use('dequantised')}({variable.ident})", mark=True)
 
 
 def log_det_of(graph: Graph, variable: Variable) -> str:

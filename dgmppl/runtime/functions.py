@@ -46,6 +46,16 @@ def simplex(raw: Tensor) -> Tensor:
     return F.softmax(raw, dim=-1)
 
 
+def dequantised(x: Tensor) -> Tensor:
+    """Uniform in the cell from x to x + 1 of whole numbers x, strictly inside it (Theis et al., 2016).
+
+    In floating point x + u comes to lie on an end of the cell, for u = 0 or where u near 1 is rounded up, and at the end
+    of a range a density is 0. So u keeps off both ends by a few of the steps in which x is represented.
+    """
+    margin = 4 * torch.finfo(x.dtype).eps * x.abs().clamp_min(1.0)
+    return x + torch.minimum(torch.maximum(torch.rand_like(x), margin), 1 - margin)
+
+
 def straight_through_floor(x: Tensor) -> Tensor:
     """``floor(x)`` with the gradient of x itself (Bengio et al., 2013)."""
     return x.detach().floor() + (x - x.detach())
@@ -84,6 +94,7 @@ def log_mean_exp(x: Tensor, dim: int = 0) -> Tensor:
 __all__ = [
     "bounded",
     "concat",
+    "dequantised",
     "enumerate_binary",
     "increasing",
     "log_mean_exp",
