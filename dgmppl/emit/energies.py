@@ -167,7 +167,7 @@ def _write_enumerated(writer: Writer, graph: Graph, sampler: Sampler) -> None:
 
 def _over_values(value: Value, name: str) -> Value | None:
     """The value with an axis for the values of a variable that only picks elements: v[y] becomes v."""
-    if isinstance(value, Element) and len(value.index) == 1:
+    if isinstance(value, Element) and len(value.index) == 1 and not value.shape:
         index = value.index[0]
         if isinstance(index, Use) and index.variable == name and name not in variables(value.value):
             return value.value

@@ -238,15 +238,15 @@ def _element(value: Value, place: Place) -> Expr:
     base = value_expr(value.value, place)
     values = [i for i in value.index if isinstance(i, Value)]
     items = [value_expr(i, place).call("long") if isinstance(i, Value) else Name(str(i)) for i in value.index]
-    if values and not value.value.rows:
+    if not value.value.rows:
         return base[items]
+    rest = [":"] * len(value.shape)
     if not any(i.rows for i in values):
-        spread = ("...", *items)
-        return base[spread]
-    if len(items) == 1:
+        leading = ("...", *items, *rest)
+        return base[leading]
+    if len(items) == 1 and not rest:
         return base.call("gather", -1, items[0].call("unsqueeze", -1)).call("squeeze", -1)
-    rows = call("torch.arange", call("len", base))
-    picked = (rows, *items)
+    picked = (call("torch.arange", call("len", base)), *items)
     return base[picked]
 
 

@@ -280,12 +280,18 @@ def _past(scope: Scope, expr: tree.Bracket, past: tree.Past, ctx: Context) -> Va
 
 
 def _element(scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.Expr, ...], ctx: Context) -> Value:
-    if len(items) != len(value.shape):
+    if not value.shape or len(items) > len(value.shape):
         scope.fail(
             "E204",
-            f"{len(items)} indices for shape {list(value.shape)}",
+            f"{len(items)} ind{'ex' if len(items) == 1 else 'ices'} for {_shape_text(value.shape)}",
             expr.span,
-            f"needs {len(value.shape)}" if value.shape else "has no elements",
+            f"at most {len(value.shape)}" if value.shape else "has no elements",
+        )
+    rest = value.shape[len(items) :]  # fewer indices pick a row
+    if rest and any(isinstance(i, tree.Name) and i.name in ctx.sums for i in items):
+        headline = f"{len(items)} ind{'ex' if len(items) == 1 else 'ices'} of a sum for {_shape_text(value.shape)}"
+        scope.fail(
+            "E204", headline, expr.span, f"needs {len(value.shape)}", help="what is summed over indices is a number"
         )
     index: list[int | str | Value] = []
     for item, size in zip(items, value.shape):
@@ -311,7 +317,12 @@ def _element(scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.E
         else:
             what = f"this is {found.type.describe()}"
             scope.fail("E215", "an index is a number or a variable with values from 0", item.span, what)
-    return Element(real(), expr.span, value, tuple(index))
+    support = value.type.support if value.type.support.event_rank <= len(rest) else REAL
+    return Element(Type(support if rest else REAL, rest), expr.span, value, tuple(index))
+
+
+def _shape_text(shape: Shape) -> str:
+    return f"shape {list(shape)}" if shape else "a number"
 
 
 def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) -> Value:

@@ -135,7 +135,7 @@ def _expand(value: Value, axes: tuple[str, ...], env: dict[str, str], letters: I
     elif isinstance(value, Declared):
         yield Monomial(1.0, (("param", value.name, axes),))
     elif isinstance(value, Element) and isinstance(value.value, (Use, Declared)):
-        yield from _element(value, env, letters)
+        yield from _element(value, axes, env, letters)
     elif isinstance(value, IndexSum):
         sizes = {_fresh(letters): size for _, size in value.indices}
         inner = {**env, **dict(zip((name for name, _ in value.indices), sizes))}
@@ -150,7 +150,7 @@ def _expand(value: Value, axes: tuple[str, ...], env: dict[str, str], letters: I
         raise _NotPolynomial
 
 
-def _element(value: Element, env: dict[str, str], letters: Iterator[str]) -> Iterator[Monomial]:
+def _element(value: Element, axes: tuple[str, ...], env: dict[str, str], letters: Iterator[str]) -> Iterator[Monomial]:
     indices: list[str] = []
     picked: list[tuple[str, str, tuple[str, ...]]] = []
     for i in value.index:
@@ -162,7 +162,7 @@ def _element(value: Element, env: dict[str, str], letters: Iterator[str]) -> Ite
             picked.append(("category", i.variable, (letter,)))
         else:
             raise _NotPolynomial
-    for m in _expand(value.value, tuple(indices), env, letters):
+    for m in _expand(value.value, (*indices, *axes), env, letters):
         yield Monomial(m.coefficient, (*picked, *m.factors))
 
 

@@ -163,7 +163,8 @@ class Operation(Value):
 
 @dataclass(frozen=True)
 class Element(Value):
-    """`value[index]`: an index is a number, a summation's index, or a value (picks by category)."""
+    """`value[index]`: an index is a number, a summation's index, or a value (picks by category). Fewer indices than
+    axes pick what lies behind them, a row."""
 
     value: Value
     index: tuple[int | str | Value, ...]

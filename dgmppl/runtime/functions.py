@@ -49,7 +49,7 @@ def simplex(raw: Tensor) -> Tensor:
 def dequantised(x: Tensor) -> Tensor:
     """Uniform in the cell from x to x + 1 of whole numbers x, strictly inside it (Theis et al., 2016).
 
-    In floating point x + u comes to lie on an end of the cell, for u = 0 or where u near 1 is rounded up, and at the end
+    In floating point x + u comes to lie on an end of the cell, for u = 0 or where u near 1 is rounded up, and at an end
     of a range a density is 0. So u keeps off both ends by a few of the steps in which x is represented.
     """
     margin = 4 * torch.finfo(x.dtype).eps * x.abs().clamp_min(1.0)

@@ -191,6 +191,13 @@ def _elements(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
     return " + ".join(parts)
 
 
+def _rows(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
+    """Rows of matrices by class, and by number, for a vector."""
+    if not head.vector or not all(u.support.startswith("categorical") and not u.shape for u in of):
+        return None
+    return " + ".join([*(f"{d.param(3, *head.shape)}[{u.name}]" for u in of), f"{d.param(2, *head.shape)}[1]"])
+
+
 def _index_sum(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
     """A sum over indices, for a single number."""
     if head.shape or not all(u.real and u.vector for u in of):
@@ -203,6 +210,7 @@ VALUES: tuple[Callable[[Draft, Unit, Sequence[Unit]], str | None], ...] = (
     _affine_map,
     _elementwise,
     _elements,
+    _rows,
     _index_sum,
 )
 

@@ -29,9 +29,14 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "adversarial/dcgan": (("train.adversary_steps=1",), None, False),
     "adversarial/gan": ((), None, False),
     "autoregressive/causal_cnn": ((), "log_prob", True),
+    "autoregressive/made": ((), "log_prob", True),
     "energy/jem": ((), "log p(y | x)", False),
     "energy/rbm": (("H=12",), "log_prob", False),
+    "flow/maf": ((), "elbo", True),
+    "flow/neural_autoregressive": ((), "elbo", True),
+    "flow/nice": ((), "elbo", True),
     "flow/realnvp": ((), "elbo", True),
+    "flow/spline_coupling": ((), "elbo", True),
     "latent/conv_vae": ((), "elbo", True),
     "latent/deep_vae": (("L=2",), "elbo", True),
     "latent/gmvae": ((), "elbo", False),
@@ -41,6 +46,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/vae": ((), "elbo", True),
     "latent/vae_flow_prior": ((), "elbo", True),
     "latent/vae_householder": ((), "elbo", True),
+    "latent/vae_iaf": ((), "elbo", True),
     "latent/vae_vampprior": ((), "elbo", True),
 }
 
