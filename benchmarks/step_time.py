@@ -25,6 +25,7 @@ import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dgmppl import pipeline
 from dgmppl.pipeline import Checked
@@ -119,8 +120,82 @@ class HandRbm(nn.Module):
         return total
 
 
+class HandConvVae(nn.Module):
+    """The VAE with convolutions: two layers that halve the image, two that double it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = nn.Linear(16, 2 * 2 * 128)
+        self.up = nn.Sequential(
+            nn.LeakyReLU(),
+            nn.ConvTranspose2d(128, 64, 3, stride=2, padding=1, output_padding=1),
+            nn.LeakyReLU(),
+            nn.ConvTranspose2d(64, 17, 3, stride=2, padding=1, output_padding=1),
+        )
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 64, 3, stride=2, padding=1),
+            nn.LeakyReLU(),
+            nn.Conv2d(64, 128, 3, stride=2, padding=1),
+            nn.LeakyReLU(),
+        )
+        self.end = nn.Linear(2 * 2 * 128, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.encoder((x / 8 - 1).unsqueeze(1)).permute(0, 2, 3, 1)
+        loc, raw = self.end(h.flatten(1)).chunk(2, -1)
+        scale = F.softplus(raw) + 1e-6
+        z = loc + scale * torch.randn_like(loc)
+        logits = self.up(self.start(z).view(-1, 2, 2, 128).permute(0, 3, 1, 2))
+        reconstruction = F.cross_entropy(logits, x.long(), reduction="sum")
+        kl = 0.5 * (scale.square() + loc.square() - 1).sum() - scale.log().sum()
+        return (reconstruction + kl) / len(x)
+
+
+class HandMasked(nn.Module):
+    """A masked autoencoder of one hidden layer, with two numbers for each of 64 elements (Germain et al., 2015)."""
+
+    first: Tensor
+    last: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(64, 256), nn.Linear(256, 128)
+        degrees, hidden = torch.arange(1, 65), torch.arange(256) % 63 + 1
+        self.register_buffer("first", (hidden[:, None] >= degrees).float())
+        self.register_buffer("last", (degrees.repeat_interleave(2)[:, None] > hidden).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.leaky_relu(F.linear(x, self.inner.weight * self.first, self.inner.bias))
+        return F.linear(h, self.outer.weight * self.last, self.outer.bias).view(-1, 64, 2)
+
+
+class HandMaf(nn.Module):
+    """Papamakarios et al. (2017), from the data to the noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(HandMasked() for _ in range(5))
+        self.ends = nn.ParameterDict({"loc": torch.zeros(64), "log_scale": torch.zeros(64)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = (x + torch.rand_like(x)) / 17
+        log_det = -64 * math.log(17) - (y.log() + (-y).log1p()).sum(-1)
+        u = (torch.logit(y) - self.ends["loc"]) * torch.exp(-self.ends["log_scale"])
+        log_det = log_det - self.ends["log_scale"].sum()
+        for network in reversed(self.networks):
+            u = u.flip(-1)
+            raw, shift = network(u).unbind(-1)
+            scale = 3 * torch.tanh(raw / 3)
+            u = (u - shift) * torch.exp(-scale)
+            log_det = log_det - scale.sum(-1)
+        log_prior = -0.5 * u.square().sum(-1) - 32 * math.log(2 * math.pi)
+        return -(log_prior + log_det).mean()
+
+
 CONTESTS: dict[str, type[nn.Module]] = {
     "latent/vae": HandVae,
+    "latent/conv_vae": HandConvVae,
+    "flow/maf": HandMaf,
     "flow/realnvp": HandRealNvp,
     "energy/rbm": HandRbm,
 }
@@ -167,7 +242,10 @@ def compiled_epoch(checked: Checked, model: GenerativeModel, x: Tensor) -> Calla
 def hand_epoch(checked: Checked, model: nn.Module, x: Tensor) -> Callable[[], object]:
     """The loop that everybody writes, with the mean loss of the epoch."""
     assert checked.plan is not None
-    optimizer = torch.optim.Adamax(model.parameters(), lr=checked.plan.settings.optimizer.lr)
+    settings = checked.plan.settings
+    kind = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax}[settings.optimizer.name]
+    optimizer = kind(model.parameters(), lr=settings.optimizer.lr)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema)) if settings.ema else None
 
     def epoch() -> float:
         total = 0.0
@@ -176,6 +254,8 @@ def hand_epoch(checked: Checked, model: nn.Module, x: Tensor) -> Callable[[], ob
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            if average is not None:
+                average.update_parameters(model)
             total += loss.item() * len(index)
         return total / len(x)
 

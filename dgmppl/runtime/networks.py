@@ -190,24 +190,26 @@ class ConvNet(nn.Module):
 
     def _apply_layer(self, h: Tensor, layer: nn.Module, planned: ConvLayer) -> Tensor:
         extent, channels = planned.shape[:-1], planned.shape[-1]
-        before, after = self.padding // 2, self.padding - self.padding // 2
         if planned.kind == "linear":
-            found: Tensor = layer(h.flatten(1))
-            return found.reshape(-1, channels, *extent)
+            found: Tensor = layer(h.movedim(1, -1).flatten(1) if h.dim() > 2 else h)
+            return found.reshape(-1, *extent, channels).movedim(-1, 1) if extent else found
+        # An even kernel leaves one more row and column to pad, or to cut, at the end than at the beginning.
+        odd = self.padding % 2
         if planned.kind == "conv":
-            convolved: Tensor = layer(F.pad(h, (before, after, before, after)))
+            convolved: Tensor = layer(F.pad(h, (0, odd, 0, odd)) if odd else h)
             return convolved
         assert isinstance(layer, nn.ConvTranspose2d)
         # What the strides leave open of the larger extent is added at its end.
-        size = [e + self.padding for e in extent]
-        return layer(h, output_size=size)[..., before : before + extent[0], before : before + extent[1]]
+        grown: Tensor = layer(h, output_size=[e + odd for e in extent])
+        return grown[..., : extent[0], : extent[1]] if odd else grown
 
 
 def _conv_layer(layer: ConvLayer, kernel: int, dilation: int, bias: bool) -> nn.Module:
     if layer.kind == "linear":
         return nn.Linear(layer.fan_in, layer.fan_out, bias=bias)
     kind = nn.Conv2d if layer.kind == "conv" else nn.ConvTranspose2d
-    return kind(layer.fan_in, layer.fan_out, kernel, stride=layer.stride, dilation=dilation, bias=bias)
+    padding = dilation * (kernel - 1) // 2
+    return kind(layer.fan_in, layer.fan_out, kernel, stride=layer.stride, padding=padding, dilation=dilation, bias=bias)
 
 
 class CausalConv(nn.Module):
