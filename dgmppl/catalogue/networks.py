@@ -82,6 +82,29 @@ def _masked(n: Sizes) -> int:
     return _dense(Sizes(Axes(n.inputs.size + n.context), n.hidden, Axes(n.outputs.size)))
 
 
+def _recurrent(gates: int) -> Callable[[Sizes], int]:
+    """Each gate of a layer has weights for its input and for its state, and a bias for each of the two."""
+
+    def weights(n: Sizes) -> int:
+        widths = (n.inputs.channels, *n.hidden)
+        layers = sum(gates * b * (a + b + 2) for a, b in pairwise(widths))
+        return layers + (n.hidden[-1] + 1) * n.outputs.channels + n.context * sum(n.hidden)
+
+    return weights
+
+
+def _transformer(n: Sizes) -> int:
+    """A layer has four maps of its width, two between it and four times as much, and two normalisations."""
+    width, heads = n.hidden[0], n.count("heads", 4)
+    if set(n.hidden) != {width}:
+        raise ValueError("its layers have one width: transformer[64, 64] has two layers of it")
+    if width % heads:
+        raise ValueError(f"{heads} heads do not divide a width of {width}")
+    layer = 4 * width * (width + 1) + 4 * width * (width + 1) + width * (4 * width + 1) + 4 * width
+    ends = (n.inputs.channels + 1 + n.outputs.extent[0] + n.context) * width + 2 * width
+    return ends + len(n.hidden) * layer + (width + 1) * n.outputs.channels
+
+
 def _layers(n: Sizes) -> list[ConvLayer]:
     return conv_layers(n.inputs.shape, n.hidden, n.outputs.shape, n.count("stride", 1))
 
@@ -184,6 +207,31 @@ NETWORKS: dict[str, Network] = {
             causal=True,
             takes="length",
             weights=_masked,
+        ),
+        *(
+            Network(
+                name,
+                runtime,
+                sizes=True,
+                options=(_OUT,),
+                rank=1,
+                causal=True,
+                takes="channels",
+                weights=_recurrent(gates),
+                widths=_channel_widths,
+            )
+            for name, runtime, gates in (("rnn", "CausalRNN", 1), ("gru", "CausalGRU", 3), ("lstm", "CausalLSTM", 4))
+        ),
+        Network(
+            "transformer",
+            "CausalTransformer",
+            sizes=True,
+            options=(_named("heads", "count"), _ACTIVATION, _OUT, _DROPOUT),
+            rank=1,
+            causal=True,
+            takes="length",
+            weights=_transformer,
+            widths=_channel_widths,
         ),
     )
 }

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dgmppl.runtime.bijections import NOTHING, Bijection, Context, names_of, parameters_of, zero_last_layer
 from dgmppl.runtime.functions import concat
+from dgmppl.runtime.incremental import Incremental
 from dgmppl.runtime.transforms import Transform
 
 
@@ -41,8 +42,20 @@ class AutoregressiveFlow(Bijection):
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         y, log_slope = x, x
-        for _ in range(self.features):  # after d passes the first d elements are right
-            y, log_slope = self.transform.forward(x, self._numbers(y, context))
+        if torch.is_grad_enabled():
+            for _ in range(self.features):  # after d passes the first d elements are right
+                y, log_slope = self.transform.forward(x, self._numbers(y, context))
+            return y, self._summed(log_slope, y)
+        incremental = Incremental()
+        y = torch.zeros_like(x)
+        for d in range(self.features):
+            with incremental.at(d):
+                numbers = self._numbers(y, context)[..., d : d + 1]
+            found, slope = self.transform.forward(x[..., d : d + 1], numbers)
+            if not d:
+                y = x.new_zeros(*found.shape[:-1], self.features)
+                log_slope = torch.zeros_like(y)
+            y[..., d : d + 1], log_slope[..., d : d + 1] = found, slope
         return y, self._summed(log_slope, y)
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:

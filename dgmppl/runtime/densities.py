@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from dgmppl.runtime.bijections import Bijection
 from dgmppl.runtime.distributions import Categorical, Size, Unchecked, log_prob_of_index
+from dgmppl.runtime.incremental import Incremental
 from dgmppl.runtime.preimages import carry
 from dgmppl.runtime.special import outside
 
@@ -302,8 +303,10 @@ class Autoregressive(_Density):
         shape = self._extended_shape(torch.Size(sample_shape))
         x = self.like.new_zeros(shape)
         axis = len(shape) - len(self._event_shape)
+        incremental = Incremental()
         for d in range(self._event_shape[0]):
-            step = self.step(x)
+            with incremental.at(d):
+                step = self.step(x)
             if step.batch_shape != shape[:axis]:  # a step that reads nothing is the same for every row
                 step = step.expand(shape[:axis])
             x.select(axis, d).copy_(step.sample().select(axis, d))

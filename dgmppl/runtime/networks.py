@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgmppl.extents import ConvLayer, conv_layers
+from dgmppl.runtime.incremental import current
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
@@ -256,16 +258,189 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         batch = _batch_shape(x, context if self.context else None)
-        h = x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]).transpose(-1, -2)
+        h = x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
+        added = [layer(_required(context)).expand(*batch, -1).reshape(h.shape[0], -1) for layer in self.context]
+        if (draw := current()) is not None:
+            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, x.shape[-2], -1)
+        h = h.transpose(-1, -2)
         h = F.pad(h, (1, 0))[..., :-1]  # position d now holds input d-1: all that follows is strictly causal
         for index, layer in enumerate(self.layers):
             h = layer(F.pad(h, (self.kernel - 1, 0)))
-            if index < len(self.context):
-                added = self.context[index](_required(context))
-                h = h + added.expand(*batch, -1).reshape(-1, added.shape[-1], 1)
+            if index < len(added):
+                h = h + added[index].unsqueeze(-1)
             if index + 1 < len(self.layers):
                 h = self.activation(h)
         return self.out(h.transpose(-1, -2).reshape(*batch, x.shape[-2], -1))
+
+    def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
+        """The outputs (N, D, C) up to a position, of which the last is new."""
+        rows, length, _ = x.shape
+        if not kept:
+            # What each layer reads, with what is before the first position: zeros. The first reads one earlier.
+            sizes = [cast("nn.Conv1d", module).in_channels for module in self.layers]
+            kept["read"] = [x.new_zeros(rows, length + self.kernel - 1, size) for size in sizes]
+            kept["found"] = x.new_zeros(rows, length, cast("nn.Conv1d", self.layers[-1]).out_channels)
+        h = x[:, position - 1] if position else torch.zeros_like(x[:, 0])
+        for index, module in enumerate(self.layers):
+            layer, read = cast("nn.Conv1d", module), kept["read"][index]
+            read[:, position + self.kernel - 1] = h
+            window = read[:, position : position + self.kernel].transpose(-1, -2)
+            h = F.linear(window.flatten(1), layer.weight.flatten(1), layer.bias)
+            if index < len(added):
+                h = h + added[index]
+            if index + 1 < len(self.layers):
+                h = self.activation(h)
+        kept["found"][:, position] = self.out(h)
+        return cast("Tensor", kept["found"])
+
+
+class _Recurrent(nn.Module):
+    """A recurrent network ``(..., D, in_channels) -> (..., D, out_channels)``.
+
+    The output at position d follows from the state after the inputs before d (Tomczak, 2022, Sec. 2.2.2).
+
+    Args:
+        in_channels, out_channels: sizes at each position.
+        hidden: size of the state of each layer, at least one.
+        out: name in ACTIVATIONS, after the last layer.
+        context: size K of a vector from which the first states follow, by linear maps; 0 for none, and states of zeros.
+    """
+
+    kind: ClassVar[type[nn.RNNBase]]
+
+    def __init__(
+        self, in_channels: int, hidden: tuple[int, ...], out_channels: int, out: str | None = None, context: int = 0
+    ) -> None:
+        super().__init__()
+        sizes = (in_channels, *hidden)
+        self.layers = nn.ModuleList(self.kind(a, b, batch_first=True) for a, b in pairwise(sizes))
+        self.last = nn.Linear(hidden[-1], out_channels)
+        self.context = nn.ModuleList(nn.Linear(context, size, bias=False) for size in hidden if context)
+        self.out = make_activation(out) if out is not None else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        batch = _batch_shape(x, context if self.context else None)
+        h = x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
+        first = [layer(_required(context)).expand(*batch, -1).reshape(h.shape[0], -1) for layer in self.context]
+        states: list[Any] = [self._state(s.unsqueeze(0)) for s in first] or [None] * len(self.layers)
+        draw = current()
+        if draw is None:
+            found = self._pass(F.pad(h, (0, 0, 1, 0))[:, :-1], states)
+            return found.reshape(*batch, x.shape[-2], -1)
+        kept, d = draw.kept(self), draw.position
+        if not kept:
+            kept["states"], kept["found"] = states, h.new_zeros(*h.shape[:2], self.last.out_features)
+        kept["found"][:, d : d + 1] = self._pass(h[:, d - 1 : d] if d else torch.zeros_like(h[:, :1]), kept["states"])
+        return cast("Tensor", kept["found"]).reshape(*batch, x.shape[-2], -1)
+
+    def _state(self, h: Tensor) -> Any:
+        return h
+
+    def _pass(self, h: Tensor, states: list[Any]) -> Tensor:
+        """The outputs for these inputs from these states, which become those after them."""
+        for index, layer in enumerate(self.layers):
+            h, states[index] = layer(h, states[index])
+        return cast("Tensor", self.out(self.last(h)))
+
+
+class CausalRNN(_Recurrent):
+    __doc__ = _Recurrent.__doc__
+    kind = nn.RNN
+
+
+class CausalGRU(_Recurrent):
+    """The same with gated recurrent units (Cho et al., 2014)."""
+
+    kind = nn.GRU
+
+
+class CausalLSTM(_Recurrent):
+    """The same with long short-term memory (Hochreiter and Schmidhuber, 1997)."""
+
+    kind = nn.LSTM
+
+    def _state(self, h: Tensor) -> Any:
+        return h, torch.zeros_like(h)
+
+
+class CausalTransformer(nn.Module):
+    """A transformer ``(..., D, in_channels) -> (..., D, out_channels)`` with causal attention (Vaswani et al., 2017).
+
+    The output at position d depends on the inputs before d only. Layers are normalised before attention and before the
+    perceptron, which is four times as wide; positions are learned.
+
+    Args:
+        length: number of positions D.
+        in_channels, out_channels: sizes at each position.
+        hidden: the width, once for each layer.
+        heads: of attention, which divide the width.
+        activation, out, dropout: as for MLP; dropout is that of both parts of a layer.
+        context: size K of a vector that a linear map adds to each position; 0 for none.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        heads: int = 4,
+        activation: str = "gelu",
+        out: str | None = None,
+        dropout: float = 0.0,
+        context: int = 0,
+    ) -> None:
+        super().__init__()
+        width = hidden[0]
+        self.embed = nn.Linear(in_channels, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(length, width))
+        self.context = nn.Linear(context, width, bias=False) if context else None
+        self.layers = nn.ModuleList(_Attention(width, heads, activation, dropout) for _ in hidden)
+        self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, out_channels)
+        self.out = make_activation(out) if out is not None else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        batch = _batch_shape(x, context if self.context is not None else None)
+        h = x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
+        draw = current()
+        if draw is None:
+            h = self.embed(F.pad(h, (0, 0, 1, 0))[:, :-1]) + self.positions
+        else:
+            d = draw.position
+            h = self.embed(h[:, d - 1 : d] if d else torch.zeros_like(h[:, :1])) + self.positions[d]
+        if self.context is not None:
+            h = h + self.context(_required(context)).expand(*batch, -1).reshape(h.shape[0], 1, -1)
+        kept = None if draw is None else draw.kept(self)
+        for index, layer in enumerate(self.layers):
+            h = layer(h, None if kept is None else kept.setdefault(str(index), {}))
+        found: Tensor = self.out(self.last(self.norm(h)))
+        if draw is not None and kept is not None:
+            if "found" not in kept:
+                kept["found"] = found.new_zeros(found.shape[0], x.shape[-2], found.shape[-1])
+            kept["found"][:, draw.position : draw.position + 1] = found
+            found = kept["found"]
+        return found.reshape(*batch, x.shape[-2], -1)
+
+
+class _Attention(nn.Module):
+    """A layer of a transformer ``(N, D, width)``; with what it keeps, of the position that follows."""
+
+    def __init__(self, width: int, heads: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attend, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.inner, self.outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.activation, self.dropout = make_activation(activation), nn.Dropout(dropout)
+
+    def forward(self, h: Tensor, kept: dict[str, Any] | None = None) -> Tensor:
+        query, key, value = self.attend(self.before(h)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if kept is not None:
+            key = kept["key"] = torch.cat([kept["key"], key], 2) if "key" in kept else key
+            value = kept["value"] = torch.cat([kept["value"], value], 2) if "value" in kept else value
+        found = F.scaled_dot_product_attention(query, key, value, is_causal=kept is None)
+        h = h + self.dropout(self.join(found.transpose(1, 2).flatten(-2)))
+        return h + self.dropout(self.outer(self.activation(self.inner(self.between(h)))))
 
 
 class MaskedLinear(nn.Linear):
@@ -330,7 +505,25 @@ class CausalMLP(nn.Module):
         if self.has_context:
             given = _required(context)
             h = torch.cat([h, given.expand(*batch, given.shape[-1])], dim=-1)
+        if (draw := current()) is not None:
+            return self._next(h, draw.position, draw.kept(self))
         return self.layers(h).unflatten(-1, (self.length, self.out_channels))
+
+    def _next(self, h: Tensor, position: int, kept: dict[str, Any]) -> Tensor:
+        """The outputs up to a position, of which the last is new; of the last layer no other is computed."""
+        layers = list(self.layers)
+        at = max(k for k, layer in enumerate(layers) if isinstance(layer, MaskedLinear))
+        for layer in layers[:at]:
+            h = layer(h)
+        last = cast("MaskedLinear", layers[at])
+        rows = slice(position * self.out_channels, (position + 1) * self.out_channels)
+        h = F.linear(h, last.weight[rows] * last.mask[rows], last.bias[rows])
+        for layer in layers[at + 1 :]:
+            h = layer(h)
+        if not kept:
+            kept["found"] = h.new_zeros(*h.shape[:-1], self.length, self.out_channels)
+        kept["found"][..., position, :] = h
+        return cast("Tensor", kept["found"])
 
 
 def _batch_shape(x: Tensor, context: Tensor | None) -> torch.Size:
@@ -343,4 +536,15 @@ def _required(context: Tensor | None) -> Tensor:
     return context
 
 
-__all__ = ["ACTIVATIONS", "MLP", "NORMS", "CausalConv", "CausalMLP", "ConvNet"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "NORMS",
+    "CausalConv",
+    "CausalGRU",
+    "CausalLSTM",
+    "CausalMLP",
+    "CausalRNN",
+    "CausalTransformer",
+    "ConvNet",
+]

@@ -51,6 +51,14 @@ PLACES: dict[str, tuple[Place, ...]] = {
         strided(Axes(2, (2, 2)), Axes(3, (6, 5))),
     ),
     "causal": (Place(SEQUENCE, Axes(3, (7,)), ()), Place(SEQUENCE, Axes(3, (7,)), options=(("kernel", 4),))),
+    **{
+        kind: (Place(SEQUENCE, Axes(3, (7,)), (8,)), Place(SEQUENCE, Axes(3, (7,)), (8, 5)))
+        for kind in ("rnn", "gru", "lstm")
+    },
+    "transformer": (
+        Place(SEQUENCE, Axes(3, (7,)), (8,)),
+        Place(SEQUENCE, Axes(3, (7,)), (8, 8), (("heads", 2),)),
+    ),
     "masked": (Place(SEQUENCE, Axes(3, (7,)), ()), Place(SEQUENCE, Axes(3, (7,)), (16, 9))),
 }
 CASES = [(kind, place, context) for kind, places in PLACES.items() for place in places for context in (0, 3)]

@@ -1,0 +1,101 @@
+"""Drawing position by position is drawing from the whole: the same values from the same noise, and no pass twice."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.catalogue.networks import NETWORKS
+from dgmppl.runtime import Autoregressive, AutoregressiveFlow, GenerativeModel, Normal, Spline
+from dgmppl.runtime.incremental import Incremental, current
+from dgmppl.runtime.networks import CausalConv
+from tests.contracts.support import build, checked
+
+CAUSAL = [n.name for n in NETWORKS.values() if n.causal]
+_HEAD = 'observed x : {support}[6] from "rows.npz".x\nobserved c : real[2] from "rows.npz".c\n'
+
+# Right sides of p(x[d] | x[<d], c) in which {net} is a causal network; one stands twice in the last.
+FACTORS = {
+    "classes": ("integer(0..3)", "Categorical({net}(x[<d]))"),
+    "a context": ("categorical(3)", "Categorical({net}(x[<d], c))"),
+    "a number of each position": ("real", "Normal({net}(x[<d], c), param)"),
+    "a mixture": ("real", "mixture[3, weights = {net}(x[<d], c)](Normal({net}(x[<d], c), param))"),
+    "a mixture on a grid": ("binary", "mixture[u in grid(3)](Bernoulli({net}(x[<d], u)))"),
+    "pushed forward": ("unit", "Normal({net}(x[<d])) >> affine >> sigmoid"),
+    "a network twice": ("real", "Normal(m(x[<d], c) + m(x[<d], 2 * c), 1)"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    """So that no draw hangs on the last bit of a sum."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.double)
+    yield
+    torch.set_default_dtype(before)
+
+
+def both_ways(model: GenerativeModel, **given: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws position by position, and with each position computed from the whole."""
+    torch.manual_seed(1)
+    quick = model.sample(5, **given)
+    torch.manual_seed(1)
+    with patch.object(Incremental, "at", lambda self, position: nullcontext()):
+        return quick, model.sample(5, **given)
+
+
+@pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize("what", FACTORS)
+def test_draws_are_those_of_recomputing(what: str, kind: str) -> None:
+    support, right = FACTORS[what]
+    tanh = ", activation = tanh" if any(o.name == "activation" for o in NETWORKS[kind].options) else ""
+    net = f"{kind}[8, 8{tanh}]"
+    text = _HEAD.format(support=support) + f"net m = {net}\np(x[d] | x[<d], c) = " + right.format(net=net)
+    if "m(" not in right:
+        text = text.replace(f"net m = {net}\n", "")
+    found = pipeline.read(f"model drawn\n{text}\n")
+    assert found.ok, [str(d) for d in found.errors]
+    given = {"c": torch.randn(5, 2)} if found.plan and "c" in found.plan.conditions else {}
+    quick, slow = both_ways(build(found, scale=0.5).double(), **given)
+    torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-9)
+    assert current() is None
+
+
+@pytest.mark.parametrize("spec", ["flow/maf", "flow/neural_autoregressive", "latent/vae_iaf"])
+def test_flows_too(spec: str) -> None:
+    path = Path("specs") / f"{spec}.dgm"
+    found = checked(path.read_text().replace("[64]", "[6]").replace("digits.image", '"rows.npz".x'))
+    quick, slow = both_ways(build(found, scale=0.1).double())
+    torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("batch", [(), (4,), (2, 4)], ids=str)
+def test_a_flow_has_one_image_with_and_without_gradients(batch: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    flow = AutoregressiveFlow(5, CausalConv(1, (8,), 11, kernel=3, context=2), Spline(bins=4), context="y")
+    with torch.no_grad():
+        for p in flow.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    x, y = torch.randn(*batch, 5), torch.randn(4, 2) if batch else torch.randn(2)
+    with torch.no_grad():
+        quick = flow.forward_and_log_det(x, {"y": y})
+    for a, b in zip(quick, flow.forward_and_log_det(x, {"y": y}), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_each_position_is_computed_once() -> None:
+    """Of a convolution, D positions in all and not D squared."""
+    net = CausalConv(1, (4,), 1, kernel=3)
+    passes = []
+    with patch("torch.nn.functional.conv1d", side_effect=AssertionError("the whole sequence")):
+        law = Autoregressive(
+            lambda x: passes.append(1) or Normal(net(x.unsqueeze(-1)).squeeze(-1), 1).to_event(1), (7,)
+        )
+        assert law.sample((3,)).shape == (3, 7)
+    assert len(passes) == 7
