@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 from torch.distributions import constraints
+from torch.distributions.utils import broadcast_all
 from torch.nn import functional as F
 
 from dgmppl.runtime.bijections import Bijection
@@ -39,7 +40,7 @@ class _LocationScale(_Density):
     scale: Tensor
 
     def __init__(self, loc: Tensor | float, scale: Tensor | float) -> None:
-        self.loc, self.scale = torch.broadcast_tensors(torch.as_tensor(loc), torch.as_tensor(scale))
+        self.loc, self.scale = broadcast_all(loc, scale)
         super().__init__(self.loc.shape)
 
     def _expand_parameters(self) -> None:
@@ -126,7 +127,7 @@ class OrderedLogistic(Categorical):
     """
 
     def __init__(self, predictor: Tensor | float, cutpoints: Tensor) -> None:
-        between = cutpoints - torch.as_tensor(predictor).unsqueeze(-1)
+        between = cutpoints - (predictor.unsqueeze(-1) if isinstance(predictor, Tensor) else predictor)
         upper, lower = F.pad(between, (0, 1), value=torch.inf), F.pad(between, (1, 0), value=-torch.inf)
         super().__init__(logits=F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper)))
 

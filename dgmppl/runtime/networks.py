@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, ClassVar, cast
 
@@ -306,7 +307,7 @@ class _Recurrent(nn.Module):
         context: size K of a vector from which the first states follow, by linear maps; 0 for none, and states of zeros.
     """
 
-    kind: ClassVar[type[nn.RNNBase]]
+    kind: ClassVar[Callable[..., nn.RNNBase]]
 
     def __init__(
         self, in_channels: int, hidden: tuple[int, ...], out_channels: int, out: str | None = None, context: int = 0

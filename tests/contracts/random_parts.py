@@ -428,7 +428,8 @@ def _pushed(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
 def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     if not head.vector or head.support == "simplex":
         return None
-    kind = d.choose(("causal[4, kernel = 2]", "causal[4, 4, kernel = 3]", "masked[5]", "masked[4, 4]"))
+    convolutions, masks = ("causal[4, kernel = 2]", "causal[4, 4, kernel = 3]"), ("masked[5]", "masked[4, 4]")
+    kind = d.choose((*convolutions, *masks, "gru[4]", "lstm[3, 4]", "transformer[4, 4, heads = 2]"))
     net = f"{kind}({', '.join([f'{head.name}[<d]', *(u.name for u in of)])})"
     if head.support in ONTO and d.often(0.5):
         return f"Normal({net}) >> {d.choose(ONTO[head.support])}", True
