@@ -77,6 +77,16 @@ def _causal_convolutions(n: Sizes) -> int:
     return weights + n.context * sum(n.hidden or (n.outputs.channels,))
 
 
+def _masked_convolutions(n: Sizes) -> int:
+    """The weights that a mask takes away count too; the last layer looks at one position."""
+    kernel = n.count("kernel", 5)
+    if kernel % 2 == 0:
+        raise ValueError("its kernel has a middle: an odd number")
+    widths = (n.inputs.channels, *n.hidden)
+    weights = sum((a * kernel**2 + 1) * b for a, b in pairwise(widths))
+    return weights + (n.hidden[-1] + 1) * n.outputs.channels + n.context * sum(n.hidden)
+
+
 def _masked(n: Sizes) -> int:
     """All positions are one vector, with the context beside them in the first layer; masked weights count too."""
     return _dense(Sizes(Axes(n.inputs.size + n.context), n.hidden, Axes(n.outputs.size)))
@@ -207,6 +217,17 @@ NETWORKS: dict[str, Network] = {
             causal=True,
             takes="length",
             weights=_masked,
+        ),
+        Network(
+            "pixelcnn",
+            "PixelCNN",
+            sizes=True,
+            options=(_ACTIVATION, _OUT, _named("kernel", "count")),
+            rank=2,
+            causal=True,
+            takes="channels",
+            weights=_masked_convolutions,
+            widths=_channel_widths,
         ),
         *(
             Network(

@@ -133,10 +133,13 @@ def _mixture(density: Density, place: Place) -> Expr:
     logits = value_expr(density.weights, place)
     # What is modelled element by element has a mixture an element: the axis of the elements stands behind that of
     # the components, and only then do they become one event.
-    each = 1 if place.past else 0
+    each = place.past
     component = write_density(density.component, replace(place, spread=True, each=each))
     if each:  # one for all positions, or from a network one at each
-        logits = Attribute(logits, "mT") if len(density.weights.shape) > 1 else logits.call("unsqueeze", -1)
+        if len(density.weights.shape) > 1:
+            logits = Attribute(logits, "mT") if each == 1 else logits.call("movedim", -1, -1 - each)
+        else:
+            logits = logits.call("unsqueeze", -1) if each == 1 else logits.lifted(each)
     named = {"dim": Number(-1 - each)} if each else {}
     return _event(call(place.writer.use("Mixture"), logits, component, **named), each)
 
@@ -181,7 +184,7 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     assert isinstance(density, Autoregressive)
     writer, head, step = place.writer, place.graph[density.variable], place.local("step")
     with writer.block(f"def {step}({head.ident}: Tensor) -> {writer.use('Distribution')}:"):
-        result = write_density(density.step, replace(place, past=True))
+        result = write_density(density.step, replace(place, past=density.axes))
         writer.line(f"return {result}", mark=True)
     writer.line()
     others = [n for n in variables(density.step) if n != density.variable and place.graph[n].rows]
@@ -189,6 +192,8 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     if others:
         named["batch_shape"] = Tuple((call("len", Name(place.variable(others[0]))),))
     named["like"] = Name("self.like")
+    if density.axes > 1:
+        named["axes"] = Number(density.axes)
     return call(writer.use("Autoregressive"), step, sizes(density.type.shape), **named)
 
 

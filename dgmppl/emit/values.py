@@ -49,14 +49,14 @@ from dgmppl.supports import Function, Support
 @dataclass(frozen=True)
 class Place:
     """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it.
-    `past`: the variable is modelled element by element. `each`: how many of the variable's first axes are, so far, of
-    the batch and not of the event."""
+    `past`: along how many axes the variable is modelled element by element. `each`: how many of its first axes are, so
+    far, of the batch and not of the event."""
 
     writer: Writer
     graph: Graph
     rename: Mapping[str, str] = field(default_factory=dict)
     spread: bool = False
-    past: bool = False
+    past: int = 0
     each: int = 0
 
     def variable(self, name: str) -> str:
@@ -147,9 +147,15 @@ def _apply(value: Value, place: Place) -> Expr:
     # Several components from one output need no axis for them in the input.
     inner = replace(place, spread=place.spread and not value.copies)
     rank = NETWORKS[value.module.spec.kind].rank
+    past = next((v.axes for v in value.inputs if isinstance(v, Past)), 0)
+    positions = past or len(value.module.outputs.extent)
+    read = inputs_expr(value.inputs, inner, past or rank)
+    if past > rank:  # the positions of a grid are a sequence, row by row
+        read = read.call("flatten", -1 - past, -2)
     context = [inputs_expr(value.context, inner)] if value.context else []
-    found = call(f"self.{value.module.attribute}", inputs_expr(value.inputs, inner, rank), *context)
-    positions = len(value.module.outputs.extent)
+    found = call(f"self.{value.module.attribute}", read, *context)
+    if past > rank:
+        found = found.call("unflatten", -2, sizes(value.shape[:past]))
     rest = value.shape[positions:]
     if not value.copies:
         shaped = _shaped(found, rest)

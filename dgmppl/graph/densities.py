@@ -65,7 +65,7 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> De
     if ctx.past is None:
         return density
     _verify_one_each(scope, density, head)
-    return Autoregressive(head.type, expr.span, head.name, density)
+    return Autoregressive(head.type, expr.span, head.name, density, ctx.positions)
 
 
 def _verify_one_each(scope: Scope, density: Density, head: Head) -> None:
@@ -177,7 +177,7 @@ def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, c
     if count > MAX_COMPONENTS:
         scope.fail("E216", f"a mixture of {count:,} components", bracket.span, f"at most {MAX_COMPONENTS:,}")
     where = replace(ctx, hint=f"{ctx.hint}_weights")
-    each = head.type.shape[:1] if ctx.past is not None and _reads_past(weights) else ()  # weights for each position
+    each = head.type.shape[: ctx.positions] if _reads_past(weights) else ()  # weights for each position
     logits = check_value(scope, weights or tree.Learned(bracket.span), real(*each, count), where)
     if isinstance(logits, Constant):
         scope.fail(

@@ -225,7 +225,7 @@ def _bracket(scope: Scope, expr: tree.Bracket, ctx: Context) -> Value:
     target = expr.target
     past = [i for i in expr.items if isinstance(i, tree.Past)]
     if past:
-        return _past(scope, expr, past[0], ctx)
+        return _past(scope, expr, past, ctx)
     for item in expr.items:
         if isinstance(item, (tree.Keyword, tree.Binding)):
             scope.fail("E215", "an index is needed here", item.span)
@@ -264,9 +264,9 @@ def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx:
     return _value(scope, target, None, ctx)
 
 
-def _past(scope: Scope, expr: tree.Bracket, past: tree.Past, ctx: Context) -> Value:
+def _past(scope: Scope, expr: tree.Bracket, past: list[tree.Past], ctx: Context) -> Value:
     name = expr.target.name if isinstance(expr.target, tree.Name) else ""
-    if len(expr.items) != 1 or ctx.past != (name, past.index):
+    if len(expr.items) != len(past) or ctx.past != (name, tuple(p.index for p in past)):
         scope.fail(
             "E223",
             "the past of a variable is read where its elements are modelled one after another",
@@ -276,7 +276,7 @@ def _past(scope: Scope, expr: tree.Bracket, past: tree.Past, ctx: Context) -> Va
         )
     variable = scope.lookup(name, expr.span, "variable")
     assert isinstance(variable, Variable)  # the factor's head was resolved before its body
-    return Past(variable.type, expr.span, variable.name)
+    return Past(variable.type, expr.span, variable.name, ctx.positions)
 
 
 def _element(scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.Expr, ...], ctx: Context) -> Value:
@@ -300,7 +300,7 @@ def _element(scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.E
                 scope.fail("E204", f"`{item.name}` goes to {ctx.sums[item.name]}, this axis to {size}", item.span)
             index.append(item.name)
             continue
-        if ctx.past is not None and isinstance(item, tree.Name) and item.name == ctx.past[1]:
+        if ctx.past is not None and isinstance(item, tree.Name) and item.name in ctx.past[1]:
             scope.fail("E223", f"`{item.name}` may only stand in the past", expr.span, "the present is modelled here")
         found = _value(scope, item, None, ctx)
         if isinstance(found, Constant):

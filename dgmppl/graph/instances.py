@@ -10,7 +10,6 @@ from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import resolve_member
 from dgmppl.source import Span
-from dgmppl.supports import Type
 from dgmppl.syntax import tree
 
 
@@ -21,7 +20,7 @@ class Instance:
     statement: tree.Factor
     head: Variable
     parents: tuple[Variable, ...]
-    past: tuple[str, str] | None
+    past: tuple[str, tuple[str, ...]] | None
     env: Mapping[str, int]
     ranges: Mapping[str, tuple[int, int]]
 
@@ -138,9 +137,9 @@ def instances_of(scope: Scope, statement: tree.Factor) -> list[Instance]:
                 help="write a factor for each: p(x, y | z) = p(x | z) p(y | z, x)",
             )
         head = statement.heads[0]
-        past = next((p for p in statement.parents if p.past is not None), None)
-        parents = tuple(p for p in statement.parents if p.past is None)
-        element: tuple[str, str] | None = None
+        past = next((p for p in statement.parents if p.past), None)
+        parents = tuple(p for p in statement.parents if not p.past)
+        element: tuple[str, tuple[str, ...]] | None = None
         if past is not None:
             element = _element_index(scope, head, past)
             head = tree.Reference(head.span, head.name)
@@ -159,30 +158,30 @@ def instances_of(scope: Scope, statement: tree.Factor) -> list[Instance]:
     return []  # type: ignore[unreachable]  # a failed statement ends here
 
 
-def _element_index(scope: Scope, head: tree.Reference, past: tree.Reference) -> tuple[str, str]:
-    """The variable and index of `x[d] | x[<d]`."""
+def _element_index(scope: Scope, head: tree.Reference, past: tree.Reference) -> tuple[str, tuple[str, ...]]:
+    """The variable and indices of `x[d] | x[<d]`, or `x[i, j] | x[<i, <j]`."""
     binding = scope.lookup(head.name, head.span, "variable")
-    subscript = head.subscripts[0] if len(head.subscripts) == 1 else None
-    named = isinstance(subscript, tree.Name) and subscript.name == past.past
-    if past.name != head.name or not named or isinstance(binding, VariableFamily):
+    names = tuple(s.name if isinstance(s, tree.Name) else "" for s in head.subscripts)
+    distinct = len(set(names)) == len(names)
+    if past.name != head.name or names != past.past or not distinct or isinstance(binding, VariableFamily):
         scope.fail(
             "E223",
             "the past is that of the variable that is modelled, at its index",
             past.span,
             help=f"p({head.name}[d] | {head.name}[<d]) = ...",
         )
-    if isinstance(binding, Variable) and len(binding.type.shape) != 1:
-        scope.fail(
-            "E223",
-            "elements are modelled one after another along one axis",
-            head.span,
-            f"`{head.name}` is {binding.type.describe()}",
-            help=f"give it one axis: {Type(binding.type.support, (binding.type.elements,)).describe()}",
-        )
     if not isinstance(binding, Variable):
         scope.fail("E217", f"`{head.name}` is {describe_binding(binding)}, not a variable", head.span)
-    assert past.past is not None
-    return head.name, past.past
+    if len(binding.type.shape) < len(names):
+        what = "one index" if len(binding.type.shape) == 1 else "no index"
+        scope.fail(
+            "E223",
+            f"`{head.name}` has {what} to go along",
+            head.span,
+            f"`{head.name}` is {binding.type.describe()}",
+            help=f"p({head.name}[d] | {head.name}[<d]) = ..." if binding.type.shape else f"p({head.name}) = ...",
+        )
+    return head.name, names
 
 
 def verify_heads(scope: Scope, instances: list[Instance]) -> None:

@@ -115,19 +115,22 @@ def apply_network(
         )
     copies = ctx.copies if not any(isinstance(t, Points) for v in inputs for t in walk(v)) else 0
     read, context = _read(entry, inputs, expected)
-    given = axes_of(expected, 1, entry.rank)
-    if entry.causal and given.extent != read[0].shape[:1]:
-        length = read[0].shape[0]
+    axes = next((v.axes for v in read if isinstance(v, Past)), entry.rank)
+    given = axes_of(expected, 1, axes)
+    if entry.causal and given.extent != read[0].shape[:axes]:
         scope.fail(
             "E204",
-            f"{spec.kind} gives something for each of {length} positions",
+            f"{spec.kind} gives something for each of {math.prod(read[0].shape[:axes])} positions",
             expr.span,
             f"shape {list(expected)} is expected here" if expected else "a single number is expected here",
             help="where all positions share a value, use a network that does not read the past: mlp[64](z)",
         )
     outputs = replace(given, channels=given.channels * (copies or 1))
+    reads = _joined(read, axes)
+    if entry.rank == 1 and axes > 1:  # positions of a grid are a sequence, row by row
+        reads, outputs = (replace(a, extent=(math.prod(a.extent),)) for a in (reads, outputs))
     width = sum(v.type.features for v in context)
-    module = _module(scope, expr, spec, named, _joined(read, entry.rank), outputs, width, inputs, ctx)
+    module = _module(scope, expr, spec, named, reads, outputs, width, inputs, ctx)
     return Apply(real(*expected), expr.span, module, read, context, copies)
 
 
@@ -135,7 +138,7 @@ def _verify_past(scope: Scope, expr: tree.Call, entry: Network, inputs: tuple[Va
     """Only a causal network reads a past, and it reads one (E214)."""
     past = [v for v in inputs if isinstance(v, Past)]
     if past and not entry.causal:
-        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal)
+        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal and n.rank <= past[0].axes)
         scope.fail(
             "E214",
             f"{entry.name} is not causal, and `{past[0].variable}[<d]` is the past",
@@ -143,14 +146,13 @@ def _verify_past(scope: Scope, expr: tree.Call, entry: Network, inputs: tuple[Va
             "would read the present and the future too",
             help=f"use a causal network: {causal}",
         )
+    usage = f"{entry.name}[...](x[<i, <j])" if entry.rank > 1 else f"{entry.name}[...](x[<d])"
     if entry.causal and len(past) != 1:
-        scope.fail(
-            "E214",
-            f"{entry.name} reads the past of one sequence",
-            expr.span,
-            "reads none" if not past else "",
-            help=f"{entry.name}[...](x[<d])",
-        )
+        what = "grid" if entry.rank > 1 else "sequence"
+        found = "reads none" if not past else ""
+        scope.fail("E214", f"{entry.name} reads the past of one {what}", expr.span, found, help=usage)
+    if entry.causal and past[0].axes < entry.rank:
+        scope.fail("E214", f"{entry.name} reads the past of a grid", expr.span, "of a sequence here", help=usage)
 
 
 def axes_of(shape: tuple[int, ...], width: int, rank: int) -> Axes:
@@ -200,9 +202,11 @@ def check_slot(scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Co
 def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, context: int, ctx: Context) -> Module:
     """A causal network given without inputs: from the past of each element of a vector to so many numbers."""
     spec, named = check_network(scope, expr, ctx)
-    if not NETWORKS[spec.kind].causal:
-        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal)
+    if not (NETWORKS[spec.kind].causal and NETWORKS[spec.kind].rank == 1):
+        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal and n.rank == 1)
         headline = f"{spec.kind} is not causal, and an element is transformed by what is before it"
+        if NETWORKS[spec.kind].causal:
+            headline = f"{spec.kind} reads the past of a grid, and this is a vector"
         scope.fail("E214", headline, expr.span, "would read the element itself", help=f"use a causal network: {causal}")
     return _module(scope, expr, spec, named, Axes(1, (length,)), Axes(each, (length,)), context, (), ctx)
 

@@ -63,9 +63,11 @@ class Use(Value):
 
 @dataclass(frozen=True)
 class Past(Value):
-    """A sequence variable as a causal network reads it: position d sees what is before d."""
+    """A variable as a causal network reads it: each position along its first `axes`, in the order of rows, sees what is
+    before it."""
 
     variable: str
+    axes: int = 1
 
     @property
     def own_rows(self) -> bool:
@@ -319,10 +321,11 @@ class Quoted(Density):
 
 @dataclass(frozen=True)
 class Autoregressive(Density):
-    """`step` read position by position: p(x) = prod_d p(x[d] | x[<d])."""
+    """`step` read position by position, along the first `axes`: p(x) = prod_d p(x[d] | x[<d])."""
 
     variable: str
     step: Density
+    axes: int = 1
 
 
 Expression = Value | Bijection | Density | Module

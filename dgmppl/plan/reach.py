@@ -7,6 +7,7 @@ one, at `floor`, and at samples of a chain.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -99,8 +100,9 @@ class _Reach:
 
 
 def _past_is_empty(term: Apply) -> bool:
-    """Whether a causal network reads the past of a single element: nothing of its input comes through."""
-    return any(isinstance(v, Past) and v.type.elements == 1 for v in term.inputs) and not term.context
+    """Whether a causal network reads the past of a single element: nothing of its input comes through, and what is
+    read beside it would do without."""
+    return any(isinstance(v, Past) and math.prod(v.shape[: v.axes]) == 1 for v in term.inputs)
 
 
 def reach(graph: Graph, plan: Plan) -> _Reach:

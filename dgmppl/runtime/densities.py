@@ -276,9 +276,10 @@ class Autoregressive(_Density):
     Args:
         step: maps x ``(..., *event_shape)`` to a distribution of batch ``(...)`` and the same event, of which
             element d depends on the elements before d of the first event dimension only.
-        event_shape: the shape of x; sampling goes along its first dimension.
+        event_shape: the shape of x; sampling goes along its first dimensions, the last of them fastest.
         batch_shape: the batch shape that step adds by itself, e.g. that of a context.
         like: a tensor of the dtype and on the device in which to sample; None is torch's default.
+        axes: how many dimensions these are.
     """
 
     def __init__(
@@ -287,8 +288,9 @@ class Autoregressive(_Density):
         event_shape: Size,
         batch_shape: Size = (),
         like: torch.Tensor | None = None,
+        axes: int = 1,
     ) -> None:
-        self.step = step
+        self.step, self.axes = step, axes
         self.like = torch.empty(0) if like is None else like
         super().__init__(torch.Size(batch_shape), torch.Size(event_shape))
 
@@ -304,13 +306,15 @@ class Autoregressive(_Density):
         shape = self._extended_shape(torch.Size(sample_shape))
         x = self.like.new_zeros(shape)
         axis = len(shape) - len(self._event_shape)
+        last = axis + self.axes - 1
+        in_order = x.flatten(axis, last)  # the same memory
         incremental = Incremental()
-        for d in range(self._event_shape[0]):
+        for d in range(in_order.shape[axis]):
             with incremental.at(d):
                 step = self.step(x)
             if step.batch_shape != shape[:axis]:  # a step that reads nothing is the same for every row
                 step = step.expand(shape[:axis])
-            x.select(axis, d).copy_(step.sample().select(axis, d))
+            in_order.select(axis, d).copy_(step.sample().flatten(axis, last).select(axis, d))
         return x
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -295,6 +295,97 @@ class CausalConv(nn.Module):
         return cast("Tensor", kept["found"])
 
 
+class MaskedConv(nn.Conv2d):
+    """A convolution that sees, in the order of rows, what is before a position, and with `itself` the position too (van
+    den Oord et al., 2016, Sec. 3.4). Kernels are odd; borders are padded with zeros."""
+
+    mask: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, itself: bool) -> None:
+        if kernel % 2 == 0:
+            raise ValueError(f"a masked convolution has a middle: an odd kernel, and not {kernel}")
+        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2)
+        mask = torch.zeros(kernel, kernel)
+        mask[: kernel // 2] = 1
+        mask[kernel // 2, : kernel // 2 + itself] = 1
+        self.register_buffer("mask", mask)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+
+    def at(self, window: Tensor) -> Tensor:
+        """The output in the middle of the last row of a window (N, C, kernel // 2 + 1, kernel)."""
+        rows = self.kernel_size[0] // 2 + 1
+        return F.linear(window.flatten(1), (self.weight * self.mask)[:, :, :rows].flatten(1), self.bias)
+
+
+class PixelCNN(nn.Module):
+    """Masked convolutions ``(..., H, W, in_channels) -> (..., H, W, out_channels)`` (van den Oord et al., 2016).
+
+    The output at a position depends on the inputs before it in the order of rows only: the first layer does not see the
+    position itself, and the others see what that one has found of it. What lies above to the right, outside of all
+    kernels, is not seen.
+
+    Args:
+        in_channels, out_channels: sizes at each position.
+        hidden: channels of each hidden layer, at least one.
+        kernel: side of the hidden layers' convolutions, odd.
+        activation, out: as for MLP.
+        context: size K of a vector that every position may see, added to each hidden layer by a linear map; 0 for none.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        kernel: int = 5,
+        activation: str = "leaky_relu",
+        out: str | None = None,
+        context: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = enumerate(pairwise((in_channels, *hidden)))
+        self.layers = nn.ModuleList(MaskedConv(a, b, kernel, itself=k > 0) for k, (a, b) in sizes)
+        self.last = nn.Linear(hidden[-1], out_channels)
+        self.context = nn.ModuleList(nn.Linear(context, size, bias=False) for size in hidden if context)
+        self.activation = make_activation(activation)
+        self.out = make_activation(out) if out is not None else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        given = context if self.context else None
+        batch = x.shape[:-3] if given is None else torch.broadcast_shapes(x.shape[:-3], given.shape[:-1])
+        h = x.expand(*batch, *x.shape[-3:]).reshape(-1, *x.shape[-3:]).movedim(-1, 1)
+        added = [layer(_required(context)).expand(*batch, -1).reshape(h.shape[0], -1) for layer in self.context]
+        if (draw := current()) is not None:
+            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, *x.shape[-3:-1], -1)
+        for index, layer in enumerate(self.layers):
+            h = layer(h) + (added[index][..., None, None] if added else 0)
+            h = self.activation(h)
+        return self.out(self.last(h.movedim(1, -1))).reshape(*batch, *x.shape[-3:-1], -1)
+
+    def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
+        """The outputs (N, H, W, C) up to a position, of which the last is new."""
+        rows, _, height, width = x.shape
+        layers = [cast("MaskedConv", layer) for layer in self.layers]
+        side = layers[0].kernel_size[0] // 2
+        if not kept:
+            size = (height + side, width + 2 * side)
+            kept["read"] = [x.new_zeros(rows, layer.in_channels, *size) for layer in layers]
+            kept["found"] = x.new_zeros(rows, height, width, self.last.out_features)
+        i, j = divmod(position, width)
+        if position:  # the first layer reads values, the latest of which was drawn just now
+            a, b = divmod(position - 1, width)
+            kept["read"][0][:, :, side + a, side + b] = x[:, :, a, b]
+        for index, layer in enumerate(layers):
+            window = kept["read"][index][:, :, i : i + side + 1, j : j + 2 * side + 1]
+            h = self.activation(layer.at(window) + (added[index] if added else 0))
+            if index + 1 < len(layers):
+                kept["read"][index + 1][:, :, side + i, side + j] = h
+        kept["found"][:, i, j] = self.out(self.last(h))
+        return cast("Tensor", kept["found"])
+
+
 class _Recurrent(nn.Module):
     """A recurrent network ``(..., D, in_channels) -> (..., D, out_channels)``.
 
@@ -548,4 +639,5 @@ __all__ = [
     "CausalRNN",
     "CausalTransformer",
     "ConvNet",
+    "PixelCNN",
 ]

@@ -12,8 +12,8 @@ MAX_SIZE = 1_000_000
 MAX_DEPTH = 100
 """Levels of brackets, and of the tree."""
 LISTS = (
-    "arguments", "columns", "dims", "given", "heads", "items", "parents", "settings", "subscripts", "sum_indices",
-    "transform_args", "type_args",
+    "arguments", "columns", "dims", "given", "heads", "items", "parents", "pasts", "settings", "subscripts",
+    "sum_indices", "transform_args", "type_args",
 )  # fmt: skip
 """The rules of the grammar that are lists: no class of the tree, and no level of it."""
 TOO_DEEP = "name a part of it: `let r : real[16] = ...`, `net f = ...`, `flow f = ...`"

@@ -112,8 +112,9 @@ def _field(dataset: Token, inside: Token | tuple[str, ...] | None) -> tuple[Any,
     return dataset, None if columns else inside, dataset.type == "STRING", columns
 
 
-def _reference(name: Token, inside: tree.Past | tuple[tree.Expr, ...] | None) -> tuple[Any, ...]:
-    return (name, (), inside.index) if isinstance(inside, tree.Past) else (name, inside or ())
+def _reference(name: Token, inside: tuple[tree.Expr | tree.Past, ...] | None) -> tuple[Any, ...]:
+    past = tuple(item.index for item in inside or () if isinstance(item, tree.Past))
+    return (name, (), past) if past else (name, inside or ())
 
 
 # The fields of a class whose rule has other children than these.

@@ -118,11 +118,11 @@ class Summation(Node):
 
 @dataclass(frozen=True)
 class Reference(Node):
-    """A variable in a factor's head or among its parents: `x`, `z[t - 1]`, `x[<d]`."""
+    """A variable in a factor's head or among its parents: `x`, `z[t - 1]`, `x[<d]`, `x[<i, <j]`."""
 
     name: str
     subscripts: tuple[Expr, ...] = ()
-    past: str | None = None
+    past: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

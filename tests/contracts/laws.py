@@ -372,7 +372,7 @@ def verify_order(found: Checked, number: int) -> None:
         return
     for key in (a := normal_plan(found)).keys() | (b := normal_plan(other)).keys():
         assert a.get(key) == b.get(key), f"another {key}:\n{a.get(key)}\n{b.get(key)}\n{text}"
-    ours, theirs = build(found, scale=0.1), build(other)
+    ours, theirs = build(found, scale=0.1).eval(), build(other).eval()
     shapes = [{n: tuple(p.shape) for n, p in m.state_dict().items()} for m in (ours, theirs)]
     assert shapes[0] == shapes[1], f"other weights:\n{shapes[0]}\n{shapes[1]}\n{text}"
     theirs.load_state_dict(ours.state_dict())

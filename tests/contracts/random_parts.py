@@ -425,9 +425,20 @@ def _pushed(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     return f"{base[0]} >> {flow(d, located, second)}{onto}", False
 
 
+def indices(head: Unit) -> tuple[str, str]:
+    """The element of a variable and its past: `[d]` and `[<d]`, of a grid in the order of rows."""
+    return ("[i, j]", "[<i, <j]") if len(head.shape) == 2 else ("[d]", "[<d]")
+
+
 def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
-    if not head.vector or head.support == "simplex":
+    if len(head.shape) not in (1, 2) or head.support == "simplex":
         return None
+    if len(head.shape) == 2:
+        kind = d.choose(("pixelcnn[4, 3, kernel = 3]", "pixelcnn[4, kernel = 5]", "masked[5]", "gru[4]"))
+        net = f"{kind}({', '.join([f'{head.name}[<i, <j]', *(u.name for u in of)])})"
+        return d.choose(("{0}({1})", "mixture[2, weights = {1}]({0}({1}))")).format(
+            d.choose(_families(head)), net
+        ), True
     convolutions, masks = ("causal[4, kernel = 2]", "causal[4, 4, kernel = 3]"), ("masked[5]", "masked[4, 4]")
     kind = d.choose((*convolutions, *masks, "gru[4]", "lstm[3, 4]", "transformer[4, 4, heads = 2]"))
     net = f"{kind}({', '.join([f'{head.name}[<d]', *(u.name for u in of)])})"
@@ -500,7 +511,8 @@ def factor(
         found = d.choose(kinds if not head.support.startswith("interval") else (*kinds, _pushed))(d, head, of)
     text, autoregressive = found
     if autoregressive:
-        left = d.head(side, f"{head.name}[d]", [f"{head.name}[<d]", *(u.name for u in of)])
+        element, past = indices(head)
+        left = d.head(side, head.name + element, [head.name + past, *(u.name for u in of)])
     else:
         left = d.head(side, head.name, [u.name for u in of])
     d.say(f"{left} = {text}")

@@ -30,6 +30,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "adversarial/gan": ((), None, False),
     "autoregressive/causal_cnn": ((), "log_prob", True),
     "autoregressive/made": ((), "log_prob", True),
+    "autoregressive/pixelcnn": ((), "log_prob", True),
     "autoregressive/rnn": ((), "log_prob", True),
     "autoregressive/transformer": ((), "log_prob", True),
     "energy/jem": ((), "log p(y | x)", False),

@@ -18,6 +18,7 @@ from dgmppl.runtime.networks import CausalConv
 from tests.contracts.support import build, checked
 
 CAUSAL = [n.name for n in NETWORKS.values() if n.causal]
+SEQUENTIAL = [name for name in CAUSAL if NETWORKS[name].rank == 1]
 _HEAD = 'observed x : {support}[6] from "rows.npz".x\nobserved c : real[2] from "rows.npz".c\n'
 
 # Right sides of p(x[d] | x[<d], c) in which {net} is a causal network; one stands twice in the last.
@@ -50,7 +51,28 @@ def both_ways(model: GenerativeModel, **given: Tensor) -> tuple[Tensor, Tensor]:
         return quick, model.sample(5, **given)
 
 
+GRIDS = {
+    "classes": "integer(0..3)[3, 4]; Categorical({net}(x[<i, <j], c))",
+    "colours": "real[3, 4, 2]; Normal({net}(x[<i, <j]), param)",
+    "a mixture": "real[3, 4]; mixture[3, weights = {net}(x[<i, <j], c)](Normal({net}(x[<i, <j]), param))",
+    "a mixture with weights for all": "unit[4, 2]; mixture[2](Normal({net}(x[<i, <j], c))) >> affine >> sigmoid",
+}
+
+
 @pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize("what", GRIDS)
+def test_draws_of_grids_are_those_of_recomputing(what: str, kind: str) -> None:
+    type_, right = GRIDS[what].split("; ")
+    head = _HEAD.format(support="real").replace("real[6]", type_)
+    net = f"{kind}[8, 8" + (", kernel = 3]" if any(o.name == "kernel" for o in NETWORKS[kind].options) else "]")
+    found = pipeline.read(f"model drawn\n{head}p(x[i, j] | x[<i, <j], c) = {right.format(net=net)}\n")
+    assert found.ok, [str(d) for d in found.errors]
+    given = {"c": torch.randn(5, 2)} if found.plan and "c" in found.plan.conditions else {}
+    quick, slow = both_ways(build(found, scale=0.5).double(), **given)
+    torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", SEQUENTIAL)
 @pytest.mark.parametrize("what", FACTORS)
 def test_draws_are_those_of_recomputing(what: str, kind: str) -> None:
     support, right = FACTORS[what]
