@@ -155,7 +155,7 @@ def _apply(value: Value, place: Place) -> Expr:
     context = [inputs_expr(value.context, inner)] if value.context else []
     found = call(f"self.{value.module.attribute}", read, *context)
     if past > rank:
-        found = found.call("unflatten", -2, sizes(value.shape[:past]))
+        found = call(place.writer.use("as_grid"), found, sizes(value.shape[:past]))
     rest = value.shape[positions:]
     if not value.copies:
         shaped = _shaped(found, rest)

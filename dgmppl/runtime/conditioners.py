@@ -50,7 +50,7 @@ class AutoregressiveFlow(Bijection):
         y = torch.zeros_like(x)
         for d in range(self.features):
             with incremental.at(d):
-                numbers = self._numbers(y, context)[..., d : d + 1]
+                numbers = self._numbers(y, context)
             found, slope = self.transform.forward(x[..., d : d + 1], numbers)
             if not d:
                 y = x.new_zeros(*found.shape[:-1], self.features)
@@ -109,7 +109,7 @@ class ElementwiseFlow(Bijection):
 
     def _flat(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """Values as vectors with their numbers, ``(..., n, D)``."""
-        flat = x.reshape(*x.shape[: x.dim() - self.rank], math.prod(self.shape))
+        flat = x.reshape(*x.shape[: x.dim() - self.rank], -1)  # one element of all stands for each
         if not self.reads:
             return flat, self.numbers
         found = parameters_of(self.conditioner, self._read(context))

@@ -308,13 +308,17 @@ class Autoregressive(_Density):
         axis = len(shape) - len(self._event_shape)
         last = axis + self.axes - 1
         in_order = x.flatten(axis, last)  # the same memory
+        # A law of one position has axes of size 1 there; one with a parameter for each has them all.
+        one = (*shape[:axis], *(1,) * self.axes, *shape[last + 1 :])
         incremental = Incremental()
         for d in range(in_order.shape[axis]):
             with incremental.at(d):
                 step = self.step(x)
             if step.batch_shape != shape[:axis]:  # a step that reads nothing is the same for every row
                 step = step.expand(shape[:axis])
-            in_order.select(axis, d).copy_(step.sample().flatten(axis, last).select(axis, d))
+            drawn = step.sample()
+            found = drawn.flatten(axis, last).select(axis, 0 if drawn.shape == one else d)
+            in_order.select(axis, d).copy_(found)
         return x
 
     def log_prob(self, value: Tensor) -> Tensor:

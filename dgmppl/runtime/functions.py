@@ -56,6 +56,11 @@ def dequantised(x: Tensor) -> Tensor:
     return x + torch.minimum(torch.maximum(torch.rand_like(x), margin), 1 - margin)
 
 
+def as_grid(x: Tensor, extent: tuple[int, ...]) -> Tensor:
+    """A sequence ``(..., H * W, C)`` as the grid ``(..., H, W, C)`` of its rows; one position alone as a grid of it."""
+    return x.unflatten(-2, (1,) * len(extent) if x.shape[-2] == 1 else extent)
+
+
 def straight_through_floor(x: Tensor) -> Tensor:
     """``floor(x)`` with the gradient of x itself (Bengio et al., 2013)."""
     return x.detach().floor() + (x - x.detach())
@@ -92,6 +97,7 @@ def log_mean_exp(x: Tensor, dim: int = 0) -> Tensor:
 
 
 __all__ = [
+    "as_grid",
     "bounded",
     "concat",
     "dequantised",

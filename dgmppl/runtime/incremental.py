@@ -2,8 +2,7 @@
 
 An autoregressive sampler evaluates one function of the whole sequence again and again, and of each result needs the
 next position alone. Inside `Incremental.at(d)` every causal network computes its output at d, from what it kept of the
-positions before, and gives the outputs that it has found so far. So nothing but the networks knows of it, and the
-noise that is drawn is the same.
+positions before, and gives that output alone, along axes of size 1. What is done with it goes element by element.
 """
 
 from __future__ import annotations

@@ -262,7 +262,7 @@ class CausalConv(nn.Module):
         h = x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
         added = [layer(_required(context)).expand(*batch, -1).reshape(h.shape[0], -1) for layer in self.context]
         if (draw := current()) is not None:
-            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, x.shape[-2], -1)
+            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, 1, -1)
         h = h.transpose(-1, -2)
         h = F.pad(h, (1, 0))[..., :-1]  # position d now holds input d-1: all that follows is strictly causal
         for index, layer in enumerate(self.layers):
@@ -274,13 +274,12 @@ class CausalConv(nn.Module):
         return self.out(h.transpose(-1, -2).reshape(*batch, x.shape[-2], -1))
 
     def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
-        """The outputs (N, D, C) up to a position, of which the last is new."""
+        """The output (N, C) at a position."""
         rows, length, _ = x.shape
         if not kept:
             # What each layer reads, with what is before the first position: zeros. The first reads one earlier.
             sizes = [cast("nn.Conv1d", module).in_channels for module in self.layers]
             kept["read"] = [x.new_zeros(rows, length + self.kernel - 1, size) for size in sizes]
-            kept["found"] = x.new_zeros(rows, length, cast("nn.Conv1d", self.layers[-1]).out_channels)
         h = x[:, position - 1] if position else torch.zeros_like(x[:, 0])
         for index, module in enumerate(self.layers):
             layer, read = cast("nn.Conv1d", module), kept["read"][index]
@@ -291,8 +290,7 @@ class CausalConv(nn.Module):
                 h = h + added[index]
             if index + 1 < len(self.layers):
                 h = self.activation(h)
-        kept["found"][:, position] = self.out(h)
-        return cast("Tensor", kept["found"])
+        return cast("Tensor", self.out(h))
 
 
 class MaskedConv(nn.Conv2d):
@@ -358,21 +356,20 @@ class PixelCNN(nn.Module):
         h = x.expand(*batch, *x.shape[-3:]).reshape(-1, *x.shape[-3:]).movedim(-1, 1)
         added = [layer(_required(context)).expand(*batch, -1).reshape(h.shape[0], -1) for layer in self.context]
         if (draw := current()) is not None:
-            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, *x.shape[-3:-1], -1)
+            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, 1, 1, -1)
         for index, layer in enumerate(self.layers):
             h = layer(h) + (added[index][..., None, None] if added else 0)
             h = self.activation(h)
         return self.out(self.last(h.movedim(1, -1))).reshape(*batch, *x.shape[-3:-1], -1)
 
     def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
-        """The outputs (N, H, W, C) up to a position, of which the last is new."""
+        """The output (N, C) at a position."""
         rows, _, height, width = x.shape
         layers = [cast("MaskedConv", layer) for layer in self.layers]
         side = layers[0].kernel_size[0] // 2
         if not kept:
             size = (height + side, width + 2 * side)
             kept["read"] = [x.new_zeros(rows, layer.in_channels, *size) for layer in layers]
-            kept["found"] = x.new_zeros(rows, height, width, self.last.out_features)
         i, j = divmod(position, width)
         if position:  # the first layer reads values, the latest of which was drawn just now
             a, b = divmod(position - 1, width)
@@ -382,8 +379,7 @@ class PixelCNN(nn.Module):
             h = self.activation(layer.at(window) + (added[index] if added else 0))
             if index + 1 < len(layers):
                 kept["read"][index + 1][:, :, side + i, side + j] = h
-        kept["found"][:, i, j] = self.out(self.last(h))
-        return cast("Tensor", kept["found"])
+        return cast("Tensor", self.out(self.last(h)))
 
 
 class _Recurrent(nn.Module):
@@ -421,9 +417,9 @@ class _Recurrent(nn.Module):
             return found.reshape(*batch, x.shape[-2], -1)
         kept, d = draw.kept(self), draw.position
         if not kept:
-            kept["states"], kept["found"] = states, h.new_zeros(*h.shape[:2], self.last.out_features)
-        kept["found"][:, d : d + 1] = self._pass(h[:, d - 1 : d] if d else torch.zeros_like(h[:, :1]), kept["states"])
-        return cast("Tensor", kept["found"]).reshape(*batch, x.shape[-2], -1)
+            kept["states"] = states
+        latest = h[:, d - 1 : d] if d else torch.zeros_like(h[:, :1])
+        return self._pass(latest, kept["states"]).reshape(*batch, 1, -1)
 
     def _state(self, h: Tensor) -> Any:
         return h
@@ -506,12 +502,7 @@ class CausalTransformer(nn.Module):
         for index, layer in enumerate(self.layers):
             h = layer(h, None if kept is None else kept.setdefault(str(index), {}))
         found: Tensor = self.out(self.last(self.norm(h)))
-        if draw is not None and kept is not None:
-            if "found" not in kept:
-                kept["found"] = found.new_zeros(found.shape[0], x.shape[-2], found.shape[-1])
-            kept["found"][:, draw.position : draw.position + 1] = found
-            found = kept["found"]
-        return found.reshape(*batch, x.shape[-2], -1)
+        return found.reshape(*batch, *found.shape[1:])
 
 
 class _Attention(nn.Module):
@@ -598,11 +589,11 @@ class CausalMLP(nn.Module):
             given = _required(context)
             h = torch.cat([h, given.expand(*batch, given.shape[-1])], dim=-1)
         if (draw := current()) is not None:
-            return self._next(h, draw.position, draw.kept(self))
+            return self._at(h, draw.position).unsqueeze(-2)
         return self.layers(h).unflatten(-1, (self.length, self.out_channels))
 
-    def _next(self, h: Tensor, position: int, kept: dict[str, Any]) -> Tensor:
-        """The outputs up to a position, of which the last is new; of the last layer no other is computed."""
+    def _at(self, h: Tensor, position: int) -> Tensor:
+        """The output at a position; of the last layer no other is computed."""
         layers = list(self.layers)
         at = max(k for k, layer in enumerate(layers) if isinstance(layer, MaskedLinear))
         for layer in layers[:at]:
@@ -612,10 +603,7 @@ class CausalMLP(nn.Module):
         h = F.linear(h, last.weight[rows] * last.mask[rows], last.bias[rows])
         for layer in layers[at + 1 :]:
             h = layer(h)
-        if not kept:
-            kept["found"] = h.new_zeros(*h.shape[:-1], self.length, self.out_channels)
-        kept["found"][..., position, :] = h
-        return cast("Tensor", kept["found"])
+        return h
 
 
 def _batch_shape(x: Tensor, context: Tensor | None) -> torch.Size:
