@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, SCALE, TRANSFORMS, BijectionKind, Slot
+from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import MAX_COUNT, check_past_slot, check_slot, is_network
+from dgmppl.graph.networks import MAX_COUNT, check_network, check_past_slot, check_slot, is_network
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.values import (
     Apply,
@@ -299,6 +300,7 @@ def _condition(
         values = inputs(scope, argument, ctx)
         if not values:
             scope.fail("E209", "a network needs inputs", argument.span, help=f"{entry.name}(mlp[64](y))")
+        _verify_vector_network(scope, entry, argument, ctx)
         size = sum(v.type.features for v in values)
         hint = replace(ctx, hint=f"{ctx.hint}_{entry.name}")
         return _named(scope, values), (("conditioner", check_slot(scope, argument.target, size, wanted, hint)),)
@@ -306,6 +308,15 @@ def _condition(
     if values[0].shape != (wanted,):
         scope.fail("E204", f"{entry.name} takes {wanted} numbers", call.span, f"shape {list(values[0].shape)}")
     return _named(scope, values, direct=True), ()
+
+
+def _verify_vector_network(scope: Scope, entry: BijectionKind, call: tree.Call, ctx: Context) -> None:
+    """The numbers of a bijection follow from a vector: a network that reads positions stands before it (E217)."""
+    spec, _ = check_network(scope, call.target, ctx)
+    if NETWORKS[spec.kind].rank:
+        headline = f"{entry.name} takes its numbers from a vector, and {spec.kind} reads positions"
+        help_ = f"let h : real[64] = {spec.kind}[...](...), and {entry.name}(mlp[64](h))"
+        scope.fail("E217", headline, call.span, "reads positions", help=help_)
 
 
 def _named(scope: Scope, values: tuple[Value, ...], direct: bool = False) -> tuple[tuple[str, Value], ...]:
