@@ -80,8 +80,8 @@ def _causal_convolutions(n: Sizes) -> int:
 def _masked_convolutions(n: Sizes) -> int:
     """The weights that a mask takes away count too; the last layer looks at one position."""
     kernel = n.count("kernel", 5)
-    if kernel % 2 == 0:
-        raise ValueError("its kernel has a middle: an odd number")
+    if kernel % 2 == 0 or kernel < 3:
+        raise ValueError("its kernel has a middle and something before it: an odd number from 3")
     widths = (n.inputs.channels, *n.hidden)
     weights = sum((a * kernel**2 + 1) * b for a, b in pairwise(widths))
     return weights + (n.hidden[-1] + 1) * n.outputs.channels + n.context * sum(n.hidden)

@@ -345,6 +345,8 @@ def _transform(scope: Scope, expr: tree.Expr, ctx: Context) -> Transform:
             "E208", f"unknown transform `{name}`" if name else "a transform is needed here", expr.span, help=help_
         )
     signature = TRANSFORMS[target.name].signature
+    if isinstance(expr, tree.Call) and not signature.arguments:
+        scope.fail("E209", f"{target.name} takes no options", expr.span, help=target.name)
     given = bind(scope, signature, expr.arguments if isinstance(expr, tree.Call) else (), expr.span).given
     options: list[tuple[str, float]] = []
     for name, bound in given.items():

@@ -225,7 +225,16 @@ def _bracket(scope: Scope, expr: tree.Bracket, ctx: Context) -> Value:
     target = expr.target
     past = [i for i in expr.items if isinstance(i, tree.Past)]
     if past:
-        return _past(scope, expr, past, ctx)
+        found = _past(scope, expr, past, ctx)
+        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal and n.rank <= len(past))
+        text = scope.source.text[expr.span.start : expr.span.end]
+        scope.fail(
+            "E214",
+            f"`{text}` is read by a causal network, and by nothing else",
+            found.span,
+            "would be the present too",
+            help=f"masked[64]({text}) reads it; so do {causal}",
+        )
     for item in expr.items:
         if isinstance(item, (tree.Keyword, tree.Binding)):
             scope.fail("E215", "an index is needed here", item.span)
@@ -328,7 +337,7 @@ def _shape_text(shape: Shape) -> str:
 def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) -> Value:
     target = expr.target
     if is_network(scope, target) or (isinstance(target, tree.Bracket) and _unknown_kind(scope, target)):
-        inputs = check_inputs(scope, expr, ctx)
+        inputs = check_inputs(scope, expr, ctx, past=True)
         return apply_network(scope, expr, inputs, None if expected is None else expected.shape, ctx)
     if not isinstance(target, tree.Name):
         scope.fail("E217", "only networks, flows and functions take parentheses", expr.span)
@@ -413,12 +422,18 @@ def _positional(scope: Scope, expr: tree.Call, count: int) -> tuple[tree.Expr, .
     return arguments
 
 
-def check_inputs(scope: Scope, expr: tree.Call, ctx: Context) -> tuple[Value, ...]:
-    """A network's inputs. A family's index is one too, scaled to [-1, 1] as a bounded value."""
+def check_inputs(scope: Scope, expr: tree.Call, ctx: Context, past: bool = False) -> tuple[Value, ...]:
+    """A network's inputs. A family's index is one too, scaled to [-1, 1] as a bounded value; a `past` may be one where
+    the network is asked whether it is causal."""
     inputs: list[Value] = []
     for argument in expr.arguments:
         if isinstance(argument, tree.Keyword):
             scope.fail("E209", "a network's inputs have no names", argument.span)
+        if past and isinstance(argument, tree.Bracket):
+            items = [i for i in argument.items if isinstance(i, tree.Past)]
+            if items:
+                inputs.append(_past(scope, argument, items, ctx))
+                continue
         if is_open(scope, argument):
             scope.fail("E211", "the size of this input does not follow", argument.span, help="bind it with `let`")
         if isinstance(argument, tree.Name) and argument.name in ctx.env:

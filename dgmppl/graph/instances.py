@@ -168,7 +168,9 @@ def _element_index(scope: Scope, head: tree.Reference, past: tree.Reference) -> 
             "E223",
             "the past is that of the variable that is modelled, at its index",
             past.span,
-            help=f"p({head.name}[d] | {head.name}[<d]) = ...",
+            help=f"p({head.name}[i, j] | {head.name}[<i, <j]) = ..."
+            if max(len(names), len(past.past)) > 1
+            else f"p({head.name}[d] | {head.name}[<d]) = ...",
         )
     if not isinstance(binding, Variable):
         scope.fail("E217", f"`{head.name}` is {describe_binding(binding)}, not a variable", head.span)

@@ -243,7 +243,9 @@ def _module(
         weights = NETWORKS[spec.kind].weights(sizes_of(spec, reads, gives, context))
     except ValueError as error:
         where = f"reads {reads.describe()} and gives {gives.describe()}"
-        scope.fail("E204", f"{spec.kind} does not fit its place: {error}", expr.span, where, help=_FITS)
+        grid = reads.extent or gives.extent
+        fits = _BRACKETS.get(spec.kind) or (_FITS if grid else "between two vectors there are mlp[64] and linear")
+        scope.fail("E204", f"{spec.kind} does not fit its place: {error}", expr.span, where, help=fits)
     if weights > MAX_ELEMENTS:
         scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
 
@@ -263,6 +265,11 @@ def _module(
     return made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
 
 
+# What brackets may hold, of networks that fit any place but for these.
+_BRACKETS = {
+    "transformer": "the width once a layer, and heads that divide it: transformer[64, 64, heads = 4]",
+    "pixelcnn": "hidden channels and an odd kernel: pixelcnn[64, 64, kernel = 5]",
+}
 _FITS = (
     "a grid has two axes, as [8, 8] and [8, 8, 3] have; each hidden layer divides it by the stride, or multiplies it"
 )

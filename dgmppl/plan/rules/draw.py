@@ -16,6 +16,7 @@ from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.supports import REAL
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ def verify_drawable(state: Elimination, q: Factor) -> None:
         q.head_span,
         "no gradient reaches this q",
         notes=(Note(q.density.span, blocking),),
-        help=f"use a distribution whose draws are differentiable: {', '.join(fit)}"
+        help="draw it through a flow: q(...) = Normal(...) >> inverse(autoregressive[masked[64]](...))"
+        if isinstance(q.density, Autoregressive) and head.type.support == REAL and len(head.type.shape) == 1
+        else f"use a distribution whose draws are differentiable: {', '.join(fit)}"
         if fit
         else f"make `{head.name}` real, or model it by an energy E(...), which needs no q",
     )
