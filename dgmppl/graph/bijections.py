@@ -227,11 +227,12 @@ def _verify_source(scope: Scope, expr: tree.Expr, entry: BijectionKind, source: 
             expr.span,
             f"gets {source.describe()}",
         )
-    if not entry.elementwise and (len(source.shape) != 1 or (entry.slots and source.elements < 2)):
+    others = entry.conditioner in ("half", "past")  # elements that it reads beside the one that it transforms
+    if not entry.elementwise and (len(source.shape) != 1 or (others and source.elements < 2)):
         apart = ", ".join(b.name for b in BIJECTIONS.values() if b.elementwise)
         scope.fail(
             "E213",
-            f"{entry.name} acts on a vector{' of two or more' if entry.slots else ''}",
+            f"{entry.name} acts on a vector{' of two or more' if others else ''}",
             expr.span,
             f"this is {source.describe()}",
             help=f"element by element, in any shape, there are: {apart}",
