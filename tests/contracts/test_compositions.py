@@ -323,7 +323,7 @@ x    = mlp[8](z)
     [
         "mixture[2](Normal(param) >> affine)",
         "mixture[2](Normal(param) >> affine) >> affine",
-        "q(w | x[<d])",
+        "q(w | param)",
     ],
 )
 def test_a_distribution_of_all_elements_is_not_that_of_one(density) -> None:
