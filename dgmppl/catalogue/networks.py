@@ -1,6 +1,6 @@
 """Networks as data: what each takes in its brackets, which axes it reads and gives, its size, whether it is causal.
 
-To add one: an entry in `NETWORKS`, its class in `dgmppl.runtime.networks`, and a row of the contract test.
+To add one: an entry in `NETWORKS`, its class in `dgmppl.runtime.networks` or `causal`, and a row of the contract test.
 """
 
 from __future__ import annotations

@@ -136,10 +136,8 @@ def _mixture(density: Density, place: Place) -> Expr:
     each = place.past
     component = write_density(density.component, replace(place, spread=True, each=each))
     if each:  # one for all positions, or from a network one at each
-        if len(density.weights.shape) > 1:
-            logits = Attribute(logits, "mT") if each == 1 else logits.call("movedim", -1, -1 - each)
-        else:
-            logits = logits.call("unsqueeze", -1) if each == 1 else logits.lifted(each)
+        given = len(density.weights.shape) > 1
+        logits = logits.call("movedim", -1, -1 - each) if given else logits.lifted(each)
     named = {"dim": Number(-1 - each)} if each else {}
     return _event(call(place.writer.use("Mixture"), logits, component, **named), each)
 

@@ -10,7 +10,8 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import MAX_COUNT, check_network, check_past_slot, check_slot, is_network
+from dgmppl.graph.networks import check_network, check_past_slot, check_slot, is_network
+from dgmppl.graph.options import read_options
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.values import (
     Apply,
@@ -176,23 +177,14 @@ def _block(
             scope.fail("E209", f"{entry.name} is conditioned on nothing", call.span, "takes no parentheses")
         parameters = transform.parameters if transform and entry.conditioner == "given" else entry.learned
         context, slots = _condition(scope, entry, call, source, parameters, ctx, inputs)
-    numbers: list[tuple[str, float]] = []
-    mask = ""
+    options = dict(read_options(scope, found.given, ctx))
+    mask = str(options.pop("mask", ""))
     width = sum(v.type.features for _, v in context) if entry.context == "network" else 0
     for name, bound in found.given.items():
         if bound.argument.kind == "network":
-            slot = entry.slot(name)
-            if slot == entry.sole and transform in _PLAIN_TRANSFORMS:
-                slot, transform = (
-                    _PLAIN[transform.kind].get(entry.conditioner, slot),
-                    None if entry.slots else transform,
-                )
+            slot, transform = _as_slot(entry, entry.slot(name), transform)
             each = slot.outputs or (transform or _AFFINE).parameters
             slots = (*slots, (slot.name, _slot(scope, bound.value, entry, slot, each, source, width, ctx)))
-        elif bound.argument.kind == "seed":
-            numbers.append((name, float(scope.integer(bound.value, ctx.env, f"`{name}`", low=0))))
-        elif bound.argument.kind == "mask":
-            mask = _mask(scope, bound.value)
     _verify_slots(scope, expr, entry, dict(slots), transform, integer)
     if entry.conditioner == "past" and transform is None:
         transform = _AFFINE
@@ -206,9 +198,9 @@ def _block(
         entry.name,
         source.shape,
         slots,
-        tuple(numbers),
+        tuple((name, float(number)) for name, number in options.items()),
         transform,
-        mask,
+        "" if mask == MASKS[0] else mask,
         context,
         copies,
         integer and entry.rounds,
@@ -325,10 +317,15 @@ def _named(scope: Scope, values: tuple[Value, ...], direct: bool = False) -> tup
     return tuple((scope.context_name(v, direct), v) for v in values)
 
 
-# The transforms that a coupling has slots of its own for.
-_PLAIN = {"affine": {"half": Slot("both", 2)}, "shift": {"half": Slot("shift", 1)}}
-_AFFINE = Transform("affine")
-_PLAIN_TRANSFORMS = [Transform(kind) for kind in _PLAIN]
+_AFFINE, _SHIFT = Transform("affine"), Transform("shift")
+
+
+def _as_slot(entry: BijectionKind, slot: Slot, transform: Transform | None) -> tuple[Slot, Transform | None]:
+    """Of a bijection that has slots of its own for an affine transform: `coupling[net, affine]` is `coupling[net]`, and
+    `coupling[net, shift]` is `coupling[shift = net]`."""
+    if entry.slots and slot == entry.sole and transform in (_AFFINE, _SHIFT):
+        return (slot if transform == _AFFINE else entry.slot("shift")), None
+    return slot, transform
 
 
 def _transform(scope: Scope, expr: tree.Expr, ctx: Context) -> Transform:
@@ -349,27 +346,8 @@ def _transform(scope: Scope, expr: tree.Expr, ctx: Context) -> Transform:
     if isinstance(expr, tree.Call) and not signature.arguments:
         scope.fail("E209", f"{target.name} takes no options", expr.span, help=target.name)
     given = bind(scope, signature, expr.arguments if isinstance(expr, tree.Call) else (), expr.span).given
-    options: list[tuple[str, float]] = []
-    for name, bound in given.items():
-        if bound.argument.kind == "count":
-            count = scope.integer(bound.value, ctx.env, f"`{name}`", low=1)
-            if count > MAX_COUNT:
-                scope.fail("E216", f"{count:,} {name}", bound.span, f"at most {MAX_COUNT:,}")
-            options.append((name, count))
-            continue
-        number = scope.number(bound.value, ctx.env, f"`{name}`")
-        if number <= 0:
-            scope.fail("E210", f"`{name}` is positive", bound.value.span)
-        options.append((name, number))
-    return Transform(target.name, tuple(options))
-
-
-def _mask(scope: Scope, expr: tree.Expr) -> str:
-    if not isinstance(expr, tree.Name) or expr.name not in MASKS:
-        name = expr.name if isinstance(expr, tree.Name) else ""
-        help_ = did_you_mean(name, MASKS, f"one of {', '.join(MASKS)}")
-        scope.fail("E210", "a mask is expected", expr.span, "not a mask", help=help_)
-    return "" if expr.name == MASKS[0] else expr.name
+    options = read_options(scope, given, ctx)
+    return Transform(target.name, tuple((name, float(number)) for name, number in options))
 
 
 def _slot(

@@ -14,7 +14,7 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import image
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import apply_network, is_network
+from dgmppl.graph.networks import apply_network, causal_names, is_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Fail, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
@@ -226,14 +226,13 @@ def _bracket(scope: Scope, expr: tree.Bracket, ctx: Context) -> Value:
     past = [i for i in expr.items if isinstance(i, tree.Past)]
     if past:
         found = _past(scope, expr, past, ctx)
-        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal and n.rank <= len(past))
         text = scope.source.text[expr.span.start : expr.span.end]
         scope.fail(
             "E214",
             f"`{text}` is read by a causal network, and by nothing else",
             found.span,
             "would be the present too",
-            help=f"masked[64]({text}) reads it; so do {causal}",
+            help=f"masked[64]({text}), or another of {causal_names(len(past))}",
         )
     for item in expr.items:
         if isinstance(item, (tree.Keyword, tree.Binding)):

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, Axes, Network
+from dgmppl.catalogue.networks import NETWORKS, Axes, Network
 from dgmppl.diagnostics import Note, did_you_mean
-from dgmppl.graph.binding import Bound, bind
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
+from dgmppl.graph.options import read_options
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
 from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, sizes_of, walk
 from dgmppl.source import Span
 from dgmppl.supports import real
 from dgmppl.syntax import tree
-
-MAX_COUNT = 10_000  # of a network's options
 
 
 def is_network(scope: Scope, expr: object) -> bool:
@@ -25,6 +24,11 @@ def is_network(scope: Scope, expr: object) -> bool:
     if not isinstance(target, tree.Name):
         return False
     return target.name in NETWORKS or isinstance(scope.names.get(target.name), NamedNet)
+
+
+def causal_names(axes: int) -> str:
+    """The networks that read a past along so many axes."""
+    return ", ".join(n.name for n in NETWORKS.values() if n.causal and n.rank <= axes)
 
 
 def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[NetworkSpec, NamedNet | None]:
@@ -53,47 +57,11 @@ def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[o
     entry = NETWORKS[name.name]
     given = bind(scope, entry.signature, items, expr.span)
     hidden = tuple(scope.integer(b.value, ctx.env, "a layer's size", low=1) for b in given.many)
-    options = tuple((option, _OPTIONS[b.argument.kind](scope, option, b, ctx)) for option, b in given.given.items())
+    options = read_options(scope, given.given, ctx)
     if dict(options).get("norm") in ("layer", "group") and 1 in hidden:
         place = given.many[hidden.index(1)].span
         scope.fail("E210", "a row is normalised over its units, and a layer of one has no spread", place, "always 0")
     return NetworkSpec(entry.name, hidden, options)
-
-
-def _count(scope: Scope, option: str, bound: Bound, ctx: Context) -> int:
-    count = scope.integer(bound.value, ctx.env, f"`{option}`", low=1)
-    if count > MAX_COUNT:
-        scope.fail("E216", f"a {option} this large fits no machine", bound.span)
-    return count
-
-
-def _share(scope: Scope, option: str, bound: Bound, ctx: Context) -> float:
-    share = scope.number(bound.value, ctx.env, f"`{option}`")
-    if not 0 <= share < 1:
-        scope.fail("E210", f"{option} is a share", bound.value.span, "from 0, and below 1")
-    return share
-
-
-def _one_of(names: Sequence[str], article: str, noun: str) -> Callable[[Scope, str, Bound, Context], str]:
-    """The reader of an option that is one of these names."""
-
-    def read(scope: Scope, option: str, bound: Bound, ctx: Context) -> str:
-        expr = bound.value
-        if isinstance(expr, tree.Name) and expr.name in names:
-            return expr.name
-        help_ = did_you_mean(expr.name if isinstance(expr, tree.Name) else "", names, f"one of {', '.join(names)}")
-        scope.fail("E210", f"{article} {noun} is expected", expr.span, f"not {article} {noun}", help=help_)
-
-    return read
-
-
-# Kind of an option -> how its value is read.
-_OPTIONS: dict[str, Callable[[Scope, str, Bound, Context], str | float]] = {
-    "count": _count,
-    "share": _share,
-    "activation": _one_of(ACTIVATIONS, "an", "activation"),
-    "norm": _one_of(NORMS, "a", "normalisation"),
-}
 
 
 def apply_network(
@@ -138,13 +106,12 @@ def _verify_past(scope: Scope, expr: tree.Call, entry: Network, inputs: tuple[Va
     """Only a causal network reads a past, and it reads one (E214)."""
     past = [v for v in inputs if isinstance(v, Past)]
     if past and not entry.causal:
-        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal and n.rank <= past[0].axes)
         scope.fail(
             "E214",
             f"{entry.name} is not causal, and `{past[0].variable}[<d]` is the past",
             expr.span,
             "would read the present and the future too",
-            help=f"use a causal network: {causal}",
+            help=f"use a causal network: {causal_names(past[0].axes)}",
         )
     usage = f"{entry.name}[...](x[<i, <j])" if entry.rank > 1 else f"{entry.name}[...](x[<d])"
     if entry.causal and len(past) != 1:
@@ -202,12 +169,11 @@ def check_slot(scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Co
 def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, context: int, ctx: Context) -> Module:
     """A causal network given without inputs: from the past of each element of a vector to so many numbers."""
     spec, named = check_network(scope, expr, ctx)
-    if not (NETWORKS[spec.kind].causal and NETWORKS[spec.kind].rank == 1):
-        causal = " or ".join(n.name for n in NETWORKS.values() if n.causal and n.rank == 1)
-        headline = f"{spec.kind} is not causal, and an element is transformed by what is before it"
-        if NETWORKS[spec.kind].causal:
-            headline = f"{spec.kind} reads the past of a grid, and this is a vector"
-        scope.fail("E214", headline, expr.span, "would read the element itself", help=f"use a causal network: {causal}")
+    entry = NETWORKS[spec.kind]
+    if not entry.causal or entry.rank > 1:
+        what = "reads the past of a grid, and this is a vector" if entry.causal else "is not causal"
+        headline = f"{spec.kind} {what}: an element is transformed by what is before it"
+        scope.fail("E214", headline, expr.span, help=f"use a causal network: {causal_names(1)}")
     return _module(scope, expr, spec, named, Axes(1, (length,)), Axes(each, (length,)), context, (), ctx)
 
 

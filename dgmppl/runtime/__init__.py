@@ -3,6 +3,7 @@
 from dgmppl.runtime import (
     bijections,
     cases,
+    causal,
     chains,
     conditioners,
     counts,
@@ -19,6 +20,7 @@ from dgmppl.runtime import (
 )
 from dgmppl.runtime.bijections import *
 from dgmppl.runtime.cases import *
+from dgmppl.runtime.causal import *
 from dgmppl.runtime.chains import *
 from dgmppl.runtime.conditioners import *
 from dgmppl.runtime.counts import *
@@ -37,6 +39,7 @@ from dgmppl.runtime.transforms import *
 __all__ = ["RowsError"]
 __all__ += bijections.__all__
 __all__ += cases.__all__
+__all__ += causal.__all__
 __all__ += chains.__all__
 __all__ += conditioners.__all__
 __all__ += counts.__all__

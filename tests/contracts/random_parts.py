@@ -405,7 +405,7 @@ def _mixture_of_flows(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     if not head.real or not head.vector:
         return None
     inner = f"Normal({_perceptron(d, of)})" if of else "Normal(param)"
-    return f"mixture[2]({inner} >> affine)", False
+    return f"mixture[2]({inner} >> {d.choose(('affine', 'affine', 'elementwise[spline(2)]'))})", False
 
 
 def _pushed(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:

@@ -13,7 +13,8 @@ import pytest
 import torch
 from scipy import stats
 
-from dgmppl import pipeline
+from dgmppl import pipeline, runtime
+from dgmppl.catalogue.bijections import TRANSFORMS, TransformKind
 from tests.contracts.support import build, checked, data_of, graph_of, seed
 
 _XYW = """\
@@ -109,6 +110,13 @@ FLOWS: dict[str, tuple[str, int]] = {
     ),
 }
 flow = pytest.mark.parametrize("name", FLOWS)
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["by default", "with options"])
+@pytest.mark.parametrize("kind", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_the_catalogue_counts_the_parameters_of_a_transform(kind: TransformKind, given: bool) -> None:
+    options = {o.name: 5 for o in kind.options} if given else {}
+    assert kind.parameters(options) == getattr(runtime, kind.runtime)(**options).parameters
 
 
 def spec_of(name: str) -> str:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from dgmppl import pipeline
 from dgmppl.catalogue.networks import NETWORKS
-from dgmppl.runtime import Autoregressive, AutoregressiveFlow, GenerativeModel, Normal, Spline, networks
+from dgmppl.runtime import Autoregressive, AutoregressiveFlow, GenerativeModel, Normal, Spline, causal
+from dgmppl.runtime.causal import CausalConv
 from dgmppl.runtime.incremental import current
-from dgmppl.runtime.networks import CausalConv
 from tests.contracts.support import build, checked
 
 CAUSAL = [n.name for n in NETWORKS.values() if n.causal]
@@ -44,7 +44,7 @@ def _double():
     torch.set_default_dtype(before)
 
 
-CLASSES = [getattr(networks, NETWORKS[kind].runtime) for kind in CAUSAL]
+CLASSES = [getattr(causal, NETWORKS[kind].runtime) for kind in CAUSAL]
 
 
 def from_the_whole(forward: Any, rank: int) -> Any:
@@ -67,7 +67,7 @@ def both_ways(model: GenerativeModel, **given: Tensor) -> tuple[Tensor, Tensor]:
     quick = model.sample(5, **given)
     torch.manual_seed(1)
     with ExitStack() as stack:
-        stack.enter_context(patch.object(networks, "current", lambda: None))
+        stack.enter_context(patch.object(causal, "current", lambda: None))
         for kind, cls in zip(CAUSAL, CLASSES):
             stack.enter_context(patch.object(cls, "forward", from_the_whole(cls.forward, NETWORKS[kind].rank)))
         return quick, model.sample(5, **given)

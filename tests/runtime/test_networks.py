@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from dgmppl.runtime import ACTIVATIONS, MLP, CausalConv, CausalMLP, networks
+from dgmppl.runtime import ACTIVATIONS, MLP, CausalConv, CausalMLP
+from dgmppl.runtime.causal import MaskedLinear
 
 LENGTH = 7
 CAUSAL: dict[str, Callable[[int], Any]] = {
@@ -84,7 +85,7 @@ def test_an_unknown_activation_names_the_known_ones() -> None:
 
 
 def test_masked_weights_are_left_out() -> None:
-    layer = networks.MaskedLinear(torch.tensor([[1, 0], [1, 1]]))
+    layer = MaskedLinear(torch.tensor([[1, 0], [1, 1]]))
     jacobian = torch.autograd.functional.jacobian(layer, torch.zeros(2))
     torch.testing.assert_close(jacobian, layer.weight * layer.mask)
     assert jacobian[0, 1] == 0

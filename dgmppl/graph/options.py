@@ -1,0 +1,78 @@
+"""Options in brackets and parentheses: the value of each kind, read from a spec.
+
+To add a kind: its reader here, by the name that `dgmppl.catalogue.signature.Argument` gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dgmppl.catalogue.networks import ACTIVATIONS, NORMS
+from dgmppl.diagnostics import did_you_mean
+from dgmppl.graph.binding import Bound
+from dgmppl.graph.context import Context
+from dgmppl.graph.scope import Scope
+from dgmppl.permutations import MASKS
+from dgmppl.syntax import tree
+
+MAX_COUNT = 10_000
+Option = str | float
+_Reader = Callable[[Scope, str, Bound, Context], Option]
+
+
+def read_options(scope: Scope, given: Mapping[str, Bound], ctx: Context) -> tuple[tuple[str, Option], ...]:
+    """The options among these arguments with their values, in the order in which they are written.
+
+    Reports a value that is none of its kind (E210), and one too large (E216).
+    """
+    kinds = ((name, bound, _READERS.get(bound.argument.kind)) for name, bound in given.items())
+    return tuple((name, read(scope, name, bound, ctx)) for name, bound, read in kinds if read is not None)
+
+
+def _count(scope: Scope, name: str, bound: Bound, ctx: Context) -> int:
+    count = scope.integer(bound.value, ctx.env, f"`{name}`", low=1)
+    if count > MAX_COUNT:
+        scope.fail("E216", f"`{name}` of {count:,} fits no machine", bound.span, f"at most {MAX_COUNT:,}")
+    return count
+
+
+def _seed(scope: Scope, name: str, bound: Bound, ctx: Context) -> int:
+    return scope.integer(bound.value, ctx.env, f"`{name}`", low=0)
+
+
+def _share(scope: Scope, name: str, bound: Bound, ctx: Context) -> float:
+    share = scope.number(bound.value, ctx.env, f"`{name}`")
+    if not 0 <= share < 1:
+        scope.fail("E210", f"{name} is a share", bound.value.span, "from 0, and below 1")
+    return share
+
+
+def _positive(scope: Scope, name: str, bound: Bound, ctx: Context) -> float:
+    number = scope.number(bound.value, ctx.env, f"`{name}`")
+    if number <= 0:
+        scope.fail("E210", f"`{name}` is positive", bound.value.span)
+    return number
+
+
+def _one_of(names: Sequence[str], article: str, noun: str) -> _Reader:
+    """The reader of an option that is one of these names."""
+
+    def read(scope: Scope, name: str, bound: Bound, ctx: Context) -> str:
+        expr = bound.value
+        if isinstance(expr, tree.Name) and expr.name in names:
+            return expr.name
+        help_ = did_you_mean(expr.name if isinstance(expr, tree.Name) else "", names, f"one of {', '.join(names)}")
+        scope.fail("E210", f"{article} {noun} is expected", expr.span, f"not {article} {noun}", help=help_)
+
+    return read
+
+
+_READERS: dict[str, _Reader] = {
+    "count": _count,
+    "seed": _seed,
+    "share": _share,
+    "positive": _positive,
+    "activation": _one_of(ACTIVATIONS, "an", "activation"),
+    "norm": _one_of(NORMS, "a", "normalisation"),
+    "mask": _one_of(MASKS, "a", "mask"),
+}

@@ -1,0 +1,402 @@
+"""Causal networks: what they give at a position depends on what is before it alone, in the order of rows of a grid.
+
+While a sequence is drawn they compute one position at a time, from what they kept of the others
+(`dgmppl.runtime.incremental`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dgmppl.runtime.incremental import current
+from dgmppl.runtime.networks import context_maps, make_activation, rows_of
+
+
+class CausalConv(nn.Module):
+    """Causal one-dimensional convolutions ``(..., D, in_channels) -> (..., D, out_channels)``.
+
+    The output at position d depends on the inputs at positions before d only: the first layer sees the input
+    shifted by one, and every layer is padded on the left alone (Tomczak, 2022, Sec. 2.2.3). A position sees
+    ``(len(hidden) + 1) (kernel - 1) + 1`` positions of its past.
+
+    Args:
+        in_channels: size of the last dimension of the input, e.g. 1, or K for one-hot values.
+        hidden: channels of each hidden layer.
+        out_channels: size of the last dimension of the output.
+        kernel: width of each convolution.
+        activation: name in ACTIVATIONS, after each hidden layer.
+        out: name in ACTIVATIONS, after the last layer.
+        context: size K of a vector that every position may see; 0 for none. It is added, through a linear
+            map, to each hidden layer before its activation (to the output when there is no hidden layer).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        kernel: int = 7,
+        activation: str = "leaky_relu",
+        out: str | None = None,
+        context: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = (in_channels, *hidden, out_channels)
+        self.kernel = kernel
+        self.layers = nn.ModuleList(nn.Conv1d(a, b, kernel) for a, b in pairwise(sizes))
+        self.activation = make_activation(activation)
+        self.out = make_activation(out) if out is not None else nn.Identity()
+        self.context = context_maps(context, hidden or (out_channels,))
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that gives the output."""
+        return self.layers[-1]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        batch, h, added = rows_of(x, 1, context, self.context)
+        if (draw := current()) is not None:
+            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, 1, -1)
+        h = h.transpose(-1, -2)
+        h = F.pad(h, (1, 0))[..., :-1]  # position d now holds input d-1: all that follows is strictly causal
+        for index, layer in enumerate(self.layers):
+            h = layer(F.pad(h, (self.kernel - 1, 0)))
+            if index < len(added):
+                h = h + added[index].unsqueeze(-1)
+            if index + 1 < len(self.layers):
+                h = self.activation(h)
+        return self.out(h.transpose(-1, -2).reshape(*batch, x.shape[-2], -1))
+
+    def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
+        """The output (N, C) at a position."""
+        rows, length, _ = x.shape
+        if not kept:
+            # What each layer reads, with what is before the first position: zeros. The first reads one earlier.
+            sizes = [cast("nn.Conv1d", module).in_channels for module in self.layers]
+            kept["read"] = [x.new_zeros(rows, length + self.kernel - 1, size) for size in sizes]
+        h = x[:, position - 1] if position else torch.zeros_like(x[:, 0])
+        for index, module in enumerate(self.layers):
+            layer, read = cast("nn.Conv1d", module), kept["read"][index]
+            read[:, position + self.kernel - 1] = h
+            window = read[:, position : position + self.kernel].transpose(-1, -2)
+            h = F.linear(window.flatten(1), layer.weight.flatten(1), layer.bias)
+            if index < len(added):
+                h = h + added[index]
+            if index + 1 < len(self.layers):
+                h = self.activation(h)
+        return cast("Tensor", self.out(h))
+
+
+class MaskedConv(nn.Conv2d):
+    """A convolution that sees, in the order of rows, what is before a position, and with `itself` the position too (van
+    den Oord et al., 2016, Sec. 3.4). Kernels are odd; borders are padded with zeros."""
+
+    mask: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, itself: bool) -> None:
+        if kernel % 2 == 0:
+            raise ValueError(f"a masked convolution has a middle: an odd kernel, and not {kernel}")
+        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2)
+        mask = torch.zeros(kernel, kernel)
+        mask[: kernel // 2] = 1
+        mask[kernel // 2, : kernel // 2 + itself] = 1
+        self.register_buffer("mask", mask)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+
+    def at(self, window: Tensor) -> Tensor:
+        """The output in the middle of the last row of a window (N, C, kernel // 2 + 1, kernel)."""
+        rows = self.kernel_size[0] // 2 + 1
+        return F.linear(window.flatten(1), (self.weight * self.mask)[:, :, :rows].flatten(1), self.bias)
+
+
+class PixelCNN(nn.Module):
+    """Masked convolutions ``(..., H, W, in_channels) -> (..., H, W, out_channels)`` (van den Oord et al., 2016).
+
+    The output at a position depends on the inputs before it in the order of rows only: the first layer does not see the
+    position itself, and the others see what that one has found of it. What lies above to the right, outside of all
+    kernels, is not seen.
+
+    Args:
+        in_channels, out_channels: sizes at each position.
+        hidden: channels of each hidden layer, at least one.
+        kernel: side of the hidden layers' convolutions, odd.
+        activation, out: as for MLP.
+        context: size K of a vector that every position may see, added to each hidden layer by a linear map; 0 for none.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        kernel: int = 5,
+        activation: str = "leaky_relu",
+        out: str | None = None,
+        context: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = enumerate(pairwise((in_channels, *hidden)))
+        self.layers = nn.ModuleList(MaskedConv(a, b, kernel, itself=k > 0) for k, (a, b) in sizes)
+        self.last = nn.Linear(hidden[-1], out_channels)
+        self.context = context_maps(context, hidden)
+        self.activation = make_activation(activation)
+        self.out = make_activation(out) if out is not None else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        batch, h, added = rows_of(x, 2, context, self.context)
+        h = h.movedim(-1, 1)
+        if (draw := current()) is not None:
+            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, 1, 1, -1)
+        for index, layer in enumerate(self.layers):
+            h = layer(h) + (added[index][..., None, None] if added else 0)
+            h = self.activation(h)
+        return self.out(self.last(h.movedim(1, -1))).reshape(*batch, *x.shape[-3:-1], -1)
+
+    def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
+        """The output (N, C) at a position."""
+        rows, _, height, width = x.shape
+        layers = [cast("MaskedConv", layer) for layer in self.layers]
+        side = layers[0].kernel_size[0] // 2
+        if not kept:
+            size = (height + side, width + 2 * side)
+            kept["read"] = [x.new_zeros(rows, layer.in_channels, *size) for layer in layers]
+        i, j = divmod(position, width)
+        if position:  # the first layer reads values, the latest of which was drawn just now
+            a, b = divmod(position - 1, width)
+            kept["read"][0][:, :, side + a, side + b] = x[:, :, a, b]
+        for index, layer in enumerate(layers):
+            window = kept["read"][index][:, :, i : i + side + 1, j : j + 2 * side + 1]
+            h = self.activation(layer.at(window) + (added[index] if added else 0))
+            if index + 1 < len(layers):
+                kept["read"][index + 1][:, :, side + i, side + j] = h
+        return cast("Tensor", self.out(self.last(h)))
+
+
+class _Recurrent(nn.Module):
+    """A recurrent network ``(..., D, in_channels) -> (..., D, out_channels)``.
+
+    The output at position d follows from the state after the inputs before d (Tomczak, 2022, Sec. 2.2.2).
+
+    Args:
+        in_channels, out_channels: sizes at each position.
+        hidden: size of the state of each layer, at least one.
+        out: name in ACTIVATIONS, after the last layer.
+        context: size K of a vector from which the first states follow, by linear maps; 0 for none, and states of zeros.
+    """
+
+    kind: ClassVar[Callable[..., nn.RNNBase]]
+
+    def __init__(
+        self, in_channels: int, hidden: tuple[int, ...], out_channels: int, out: str | None = None, context: int = 0
+    ) -> None:
+        super().__init__()
+        sizes = (in_channels, *hidden)
+        self.layers = nn.ModuleList(self.kind(a, b, batch_first=True) for a, b in pairwise(sizes))
+        self.last = nn.Linear(hidden[-1], out_channels)
+        self.context = context_maps(context, hidden)
+        self.out = make_activation(out) if out is not None else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        batch, h, first = rows_of(x, 1, context, self.context)
+        states: list[Any] = [self._state(s.unsqueeze(0)) for s in first] or [None] * len(self.layers)
+        draw = current()
+        if draw is None:
+            found = self._pass(F.pad(h, (0, 0, 1, 0))[:, :-1], states)
+            return found.reshape(*batch, x.shape[-2], -1)
+        kept, d = draw.kept(self), draw.position
+        if not kept:
+            kept["states"] = states
+        latest = h[:, d - 1 : d] if d else torch.zeros_like(h[:, :1])
+        return self._pass(latest, kept["states"]).reshape(*batch, 1, -1)
+
+    def _state(self, h: Tensor) -> Any:
+        return h
+
+    def _pass(self, h: Tensor, states: list[Any]) -> Tensor:
+        """The outputs for these inputs from these states, which become those after them."""
+        for index, layer in enumerate(self.layers):
+            h, states[index] = layer(h, states[index])
+        return cast("Tensor", self.out(self.last(h)))
+
+
+class CausalRNN(_Recurrent):
+    __doc__ = _Recurrent.__doc__
+    kind = nn.RNN
+
+
+class CausalGRU(_Recurrent):
+    """The same with gated recurrent units (Cho et al., 2014)."""
+
+    kind = nn.GRU
+
+
+class CausalLSTM(_Recurrent):
+    """The same with long short-term memory (Hochreiter and Schmidhuber, 1997)."""
+
+    kind = nn.LSTM
+
+    def _state(self, h: Tensor) -> Any:
+        return h, torch.zeros_like(h)
+
+
+class CausalTransformer(nn.Module):
+    """A transformer ``(..., D, in_channels) -> (..., D, out_channels)`` with causal attention (Vaswani et al., 2017).
+
+    The output at position d depends on the inputs before d only. Layers are normalised before attention and before the
+    perceptron, which is four times as wide; positions are learned.
+
+    Args:
+        length: number of positions D.
+        in_channels, out_channels: sizes at each position.
+        hidden: the width, once for each layer.
+        heads: of attention, which divide the width.
+        activation, out, dropout: as for MLP; dropout is that of both parts of a layer.
+        context: size K of a vector that a linear map adds to each position; 0 for none.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        heads: int = 4,
+        activation: str = "gelu",
+        out: str | None = None,
+        dropout: float = 0.0,
+        context: int = 0,
+    ) -> None:
+        super().__init__()
+        width = hidden[0]
+        self.embed = nn.Linear(in_channels, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(length, width))
+        self.context = context_maps(context, (width,))
+        self.layers = nn.ModuleList(_Attention(width, heads, activation, dropout) for _ in hidden)
+        self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, out_channels)
+        self.out = make_activation(out) if out is not None else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        batch, h, added = rows_of(x, 1, context, self.context)
+        draw = current()
+        if draw is None:
+            h = self.embed(F.pad(h, (0, 0, 1, 0))[:, :-1]) + self.positions
+        else:
+            d = draw.position
+            h = self.embed(h[:, d - 1 : d] if d else torch.zeros_like(h[:, :1])) + self.positions[d]
+        if added:
+            h = h + added[0].unsqueeze(1)
+        kept = None if draw is None else draw.kept(self)
+        for index, layer in enumerate(self.layers):
+            h = layer(h, None if kept is None else kept.setdefault(str(index), {}))
+        found: Tensor = self.out(self.last(self.norm(h)))
+        return found.reshape(*batch, *found.shape[1:])
+
+
+class _Attention(nn.Module):
+    """A layer of a transformer ``(N, D, width)``; with what it keeps, of the position that follows."""
+
+    def __init__(self, width: int, heads: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attend, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.inner, self.outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.activation, self.dropout = make_activation(activation), nn.Dropout(dropout)
+
+    def forward(self, h: Tensor, kept: dict[str, Any] | None = None) -> Tensor:
+        query, key, value = self.attend(self.before(h)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if kept is not None:
+            key = kept["key"] = torch.cat([kept["key"], key], 2) if "key" in kept else key
+            value = kept["value"] = torch.cat([kept["value"], value], 2) if "value" in kept else value
+        found = F.scaled_dot_product_attention(query, key, value, is_causal=kept is None)
+        h = h + self.dropout(self.join(found.transpose(1, 2).flatten(-2)))
+        return h + self.dropout(self.outer(self.activation(self.inner(self.between(h)))))
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer of which a fixed mask ``(out_features, in_features)`` keeps some weights."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__(mask.shape[1], mask.shape[0])
+        self.register_buffer("mask", mask.to(self.weight.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.mask, self.bias)
+
+
+class CausalMLP(nn.Module):
+    """A masked autoencoder (MADE) ``(..., D, in_channels) -> (..., D, out_channels)``.
+
+    The output at position d depends on the inputs at positions before d only: a unit of degree m sees the
+    units of degree at most m, and an output of degree d the hidden units of degree below d (Germain et al.,
+    2015, Eqs. 12 and 13). A context has degree 0, so every position sees it.
+
+    Args:
+        length: number of positions D.
+        in_channels, out_channels: sizes at each position.
+        hidden: size of each hidden layer.
+        activation, out: names in ACTIVATIONS, as for MLP.
+        context: size K of a vector that every position may see; 0 for none.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        activation: str = "leaky_relu",
+        out: str | None = None,
+        context: int = 0,
+    ) -> None:
+        super().__init__()
+        self.length = length
+        self.out_channels = out_channels
+        self.has_context = context > 0
+        positions = torch.arange(1, length + 1)
+        degrees = torch.cat([positions.repeat_interleave(in_channels), positions.new_zeros(context)])
+        # Degree 0 is of use only with a context: without one, such a unit would be a constant.
+        lowest = 0 if context or length == 1 else 1
+        layers: list[nn.Module] = []
+        for size in hidden:
+            after = torch.arange(size) % (length - lowest) + lowest
+            layers += [MaskedLinear(after.unsqueeze(-1) >= degrees), make_activation(activation)]
+            degrees = after
+        layers.append(MaskedLinear(positions.repeat_interleave(out_channels).unsqueeze(-1) > degrees))
+        if out is not None:
+            layers.append(make_activation(out))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        identity = [nn.Identity()] if self.has_context else []
+        batch, h, given = rows_of(x, 1, context, identity)
+        h = torch.cat([h.flatten(-2), *given], dim=-1).reshape(*batch, -1)
+        if (draw := current()) is not None:
+            return self._at(h, draw.position).unsqueeze(-2)
+        return self.layers(h).unflatten(-1, (self.length, self.out_channels))
+
+    def _at(self, h: Tensor, position: int) -> Tensor:
+        """The output at a position; of the last layer no other is computed."""
+        layers = list(self.layers)
+        at = max(k for k, layer in enumerate(layers) if isinstance(layer, MaskedLinear))
+        for layer in layers[:at]:
+            h = layer(h)
+        last = cast("MaskedLinear", layers[at])
+        rows = slice(position * self.out_channels, (position + 1) * self.out_channels)
+        h = F.linear(h, last.weight[rows] * last.mask[rows], last.bias[rows])
+        for layer in layers[at + 1 :]:
+            h = layer(h)
+        return h
+
+
+__all__ = ["CausalConv", "CausalGRU", "CausalLSTM", "CausalMLP", "CausalRNN", "CausalTransformer", "PixelCNN"]
