@@ -1,7 +1,7 @@
 """Bijections as data: a transform of each element and the conditioner of its parameters, or a map of its own.
 
 To add a transform: its entry in `TRANSFORMS` and its class in `dgmppl.runtime.transforms`. To add a bijection: its
-entry in `BIJECTIONS` and its class in `dgmppl.runtime.bijections` or `dgmppl.runtime.conditioners`.
+entry in `BIJECTIONS` and its class in the runtime, a subclass of `dgmppl.runtime.bijections.Bijection`.
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ from dgmppl.runtime import (
     counts,
     densities,
     distributions,
+    elementwise,
     functions,
     games,
     inference,
+    linear,
     model,
     networks,
     positives,
@@ -26,9 +28,11 @@ from dgmppl.runtime.conditioners import *
 from dgmppl.runtime.counts import *
 from dgmppl.runtime.densities import *
 from dgmppl.runtime.distributions import *
+from dgmppl.runtime.elementwise import *
 from dgmppl.runtime.functions import *
 from dgmppl.runtime.games import *
 from dgmppl.runtime.inference import *
+from dgmppl.runtime.linear import *
 from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.positives import *
@@ -45,9 +49,11 @@ __all__ += conditioners.__all__
 __all__ += counts.__all__
 __all__ += densities.__all__
 __all__ += distributions.__all__
+__all__ += elementwise.__all__
 __all__ += functions.__all__
 __all__ += games.__all__
 __all__ += inference.__all__
+__all__ += linear.__all__
 __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += positives.__all__

@@ -116,36 +116,6 @@ class ElementwiseFlow(Bijection):
         return flat, found.unflatten(-1, (self.transform.parameters, -1))
 
 
-class LULinear(Bijection):
-    """``y = L U x`` with L lower triangular, 1 on its diagonal, and U upper triangular, positive there (Kingma and
-    Dhariwal, 2018, Eq. 10); starts as the identity. One for D features learns D^2 numbers."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.features = features
-        below = features * (features - 1) // 2
-        self.lower, self.upper = nn.Parameter(torch.zeros(below)), nn.Parameter(torch.zeros(below))
-        self.log_diagonal = nn.Parameter(torch.zeros(features))
-
-    def _matrices(self) -> tuple[Tensor, Tensor]:
-        size = self.features
-        rows, columns = torch.tril_indices(size, size, -1, device=self.lower.device)
-        empty = self.lower.new_zeros(size, size)
-        lower = empty.index_put((rows, columns), self.lower)
-        upper = empty.index_put((columns, rows), self.upper)
-        return lower + torch.eye(size, dtype=lower.dtype, device=lower.device), upper + self.log_diagonal.exp().diag()
-
-    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        lower, upper = self._matrices()
-        return x @ (lower @ upper).mT, self._zero(x) + self.log_diagonal.sum()
-
-    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        lower, upper = self._matrices()
-        half = torch.linalg.solve_triangular(lower, y.unsqueeze(-1), upper=False, unitriangular=True)
-        x = torch.linalg.solve_triangular(upper, half, upper=True).squeeze(-1)
-        return x, self._zero(y) - self.log_diagonal.sum()
-
-
 class Inverse(Bijection):
     """A bijection read backwards."""
 
@@ -165,4 +135,4 @@ class Inverse(Bijection):
         return self.bijection.batch_shape
 
 
-__all__ = ["AutoregressiveFlow", "ElementwiseFlow", "Inverse", "LULinear"]
+__all__ = ["AutoregressiveFlow", "ElementwiseFlow", "Inverse"]
