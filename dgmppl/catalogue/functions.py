@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
 
 # name -> (function of torch, or of the runtime, support of the result for an argument of some support)
@@ -21,6 +22,23 @@ FUNCTIONS: dict[str, tuple[str, Callable[[Support], Support]]] = {
     "cos": ("torch.cos", lambda _: REAL),
     "floor": ("torch.floor", lambda s: s.floored()),
     "straight_through": ("straight_through_floor", lambda s: s),
+}
+
+# Functions of the axes of values: what their parentheses hold, numbers and shapes among it.
+_VALUE = Argument("value", "value", required=True, by="position")
+_VALUES = Argument("values", "value", required=True, by="position", many=True)
+_AXIS = Argument("axis", "index", by="name")
+AXES: dict[str, Signature] = {
+    s.name: s
+    for s in (
+        Signature("concat", (_VALUES, _AXIS), usage="concat(a, b)"),
+        Signature("stack", (_VALUES,), usage="stack(a, b)"),
+        Signature("flatten", (_VALUE,), usage="flatten(a)"),
+        Signature("reshape", (_VALUE, Argument("shape", "shape", required=True)), usage="reshape(a, [4, 4, 8])"),
+        Signature("softmax", (_VALUE,), usage="softmax(a)"),
+        Signature("mean", (_VALUE, _AXIS), usage="mean(a, axis = 0)"),
+        Signature("one_hot", (_VALUE,), usage="one_hot(y)"),
+    )
 }
 
 # Of `floor(...)`: the value of what stands inside, with the gradient of what floor rounds (Bengio et al., 2013).

@@ -33,12 +33,18 @@ from dgmppl.graph.values import (
     Declared,
     Element,
     IndexSum,
+    Joined,
     Learned,
     Mapped,
     Module,
+    OneHot,
     Operation,
+    Part,
     Past,
     Points,
+    Reduced,
+    Reshaped,
+    Softmax,
     Use,
     Value,
     walk,
@@ -256,6 +262,57 @@ def _element(value: Value, place: Place) -> Expr:
     return base[picked]
 
 
+def _joined(value: Value, place: Place) -> Expr:
+    assert isinstance(value, Joined)
+    parts = [_as_tensor(p, place) for p in value.parts]
+    lifted = [p if of.shape and not value.stacked else p.call("unsqueeze", -1) for p, of in zip(parts, value.parts)]
+    named = {} if value.axis == -1 else {"axis": Number(value.axis)}
+    return call(place.writer.use("concat"), *lifted, **named)
+
+
+def _as_tensor(value: Value, place: Place) -> Expr:
+    """A value that is a tensor even where it is a number."""
+    found = value_expr(value, place)
+    return call("self.like.new_tensor", found) if value.constant else found
+
+
+def _part(value: Value, place: Place) -> Expr:
+    assert isinstance(value, Part)
+    items = [str(i) if isinstance(i, int) else f"{i[0]}:{i[1] + 1}" for i in value.index]
+    rest = [":"] * (len(value.value.shape) - len(items))
+    index = ("...", *items, *rest)
+    return value_expr(value.value, place)[index]
+
+
+def _reshaped(value: Value, place: Place) -> Expr:
+    """Through one axis, which leaves the batch's alone."""
+    assert isinstance(value, Reshaped)
+    found, rank = value_expr(value.value, place), len(value.value.shape)
+    if value.shape == value.value.shape:
+        return found
+    if rank != 1:
+        found = _as_tensor(value.value, place).call("unsqueeze", -1) if not rank else found.call("flatten", -rank)
+    return found if len(value.shape) == 1 else found.call("unflatten", -1, sizes(value.shape))
+
+
+def _reduced(value: Value, place: Place) -> Expr:
+    assert isinstance(value, Reduced)
+    if not value.axes:
+        return value_expr(value.value, place)
+    axes: Expr = Number(value.axes[0]) if len(value.axes) == 1 else sizes(value.axes)
+    return value_expr(value.value, place).call(value.op, axes)
+
+
+def _softmax(value: Value, place: Place) -> Expr:
+    assert isinstance(value, Softmax)
+    return call("torch.softmax", value_expr(value.value, place), -1)
+
+
+def _one_hot(value: Value, place: Place) -> Expr:
+    assert isinstance(value, OneHot)
+    return call(place.writer.use("one_hot"), value_expr(value.value, place), value.shape[-1])
+
+
 def _index_sum(value: Value, place: Place) -> Expr:
     form = polynomial(value, ())
     assert form is not None  # elaboration lets no other sum over indices pass
@@ -297,5 +354,11 @@ _EMIT: dict[type[Value], Callable[[Value, Place], Expr]] = {
     Operation: _operation,
     Element: _element,
     IndexSum: _index_sum,
+    Joined: _joined,
+    Part: _part,
+    Reshaped: _reshaped,
+    Reduced: _reduced,
+    Softmax: _softmax,
+    OneHot: _one_hot,
     Mapped: _image,
 }

@@ -11,7 +11,7 @@ import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dgmppl.graph.values import Constant, Declared, Element, IndexSum, Operation, Use, Value
+from dgmppl.graph.values import Constant, Declared, Element, IndexSum, OneHot, Operation, Reduced, Use, Value
 
 VALUES = ("variable", "category")  # the kinds of factors that read a variable
 Factors = tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -146,8 +146,20 @@ def _expand(value: Value, axes: tuple[str, ...], env: dict[str, str], letters: I
             yield Monomial(m.coefficient * times, m.factors)
     elif isinstance(value, Operation):
         yield from _operation(value, axes, env, letters)
+    elif isinstance(value, OneHot) and isinstance(value.value, Use) and not value.value.shape:
+        yield Monomial(1.0, (("category", value.value.variable, axes),))
+    elif isinstance(value, Reduced):
+        yield from _reduced(value, axes, env, letters)
     else:
         raise _NotPolynomial
+
+
+def _reduced(value: Reduced, axes: tuple[str, ...], env: dict[str, str], letters: Iterator[str]) -> Iterator[Monomial]:
+    rank, kept = len(value.value.shape), iter(axes)
+    inner = tuple(_fresh(letters) if k - rank in value.axes else next(kept) for k in range(rank))
+    times = math.prod(value.value.shape[k] for k in value.axes) if value.op == "mean" else 1
+    for m in _expand(value.value, inner, env, letters):
+        yield Monomial(m.coefficient / times, m.factors)
 
 
 def _element(value: Element, axes: tuple[str, ...], env: dict[str, str], letters: Iterator[str]) -> Iterator[Monomial]:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
-from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.functions import AXES, FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
@@ -29,7 +29,7 @@ LARGEST = 3.4e38
 SMALLEST = 1.2e-38
 
 RESERVED = frozenset({"p", "q", "E", "sum", "param", "uniform", "mixture", "residual", "grid", "quantize"})
-KINDS = frozenset({*DISTRIBUTIONS, *NETWORKS, *BIJECTIONS, *FUNCTIONS})
+KINDS = frozenset({*DISTRIBUTIONS, *NETWORKS, *BIJECTIONS, *FUNCTIONS, *AXES})
 
 
 class Fail(Exception):

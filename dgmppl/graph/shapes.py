@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.scope import Scope, VariableFamily
+from dgmppl.graph.values import Value
 from dgmppl.source import Span
+from dgmppl.supports import Type
 from dgmppl.syntax import tree
+
+# The typed value of an expression where a type is wanted, or None: what `dgmppl.graph.expressions` does.
+Evaluate = Callable[[Scope, tree.Expr, "Type | None", Context], Value]
 
 
 def resolve_member(scope: Scope, family: VariableFamily, index: int, span: Span) -> Variable:
@@ -35,7 +42,7 @@ def is_open(scope: Scope, expr: tree.Expr) -> bool:
             return True
         return (
             isinstance(expr.target, tree.Name)
-            and expr.target.name in FUNCTIONS
+            and expr.target.name in (*FUNCTIONS, "softmax")
             and all(not isinstance(a, tree.Keyword) and is_open(scope, a) for a in expr.arguments)
         )
     if isinstance(expr, tree.Binary) and expr.op != "@":

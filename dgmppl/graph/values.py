@@ -41,7 +41,7 @@ class Value:
     def constant(self) -> bool:
         """Whether it is computed from constants alone, and so is no tensor but a number."""
         leaves = (Use, Past, Declared, Learned, Points, Apply)
-        return not any(isinstance(t, leaves) for t in walk(self))
+        return not self.shape and not any(isinstance(t, leaves) for t in walk(self))
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,54 @@ class Element(Value):
 
     value: Value
     index: tuple[int | str | Value, ...]
+
+
+@dataclass(frozen=True)
+class Joined(Value):
+    """`concat(a, b)`: values side by side along `axis`, counted from the last, -1; `stack(a, b)`: along a new last
+    axis. Single numbers are vectors of one."""
+
+    parts: tuple[Value, ...]
+    axis: int = -1
+    stacked: bool = False
+
+
+@dataclass(frozen=True)
+class Part(Value):
+    """`value[2, 0..7]`: numbers pick along the first axes, ranges (both ends included) keep a part of them."""
+
+    value: Value
+    index: tuple[int | tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Reshaped(Value):
+    """The elements of a value in order, in another shape."""
+
+    value: Value
+
+
+@dataclass(frozen=True)
+class Reduced(Value):
+    """The "sum" or "mean" over `axes`, each counted from the last, -1."""
+
+    op: str
+    value: Value
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Softmax(Value):
+    """Numbers along the last axis as probabilities: `exp(v) / sum(exp(v))`."""
+
+    value: Value
+
+
+@dataclass(frozen=True)
+class OneHot(Value):
+    """`one_hot(y)`: the indicator of each of a variable's values, along a new last axis."""
+
+    value: Value
 
 
 @dataclass(frozen=True)

@@ -74,15 +74,16 @@ def increasing(raw: Tensor) -> Tensor:
     return torch.cat([raw[..., :1], F.softplus(raw[..., 1:]) + 1e-3], -1).cumsum(-1)
 
 
-def concat(*tensors: Tensor) -> Tensor:
-    """Broadcast the batch shapes (all but the last dimension) and concatenate along the last dimension."""
+def concat(*tensors: Tensor, axis: int = -1) -> Tensor:
+    """Concatenate along an axis, counted from the last (-1), with all other dimensions broadcast."""
     if len(tensors) == 1:
         return tensors[0]
-    shapes = {t.shape[:-1] for t in tensors}
-    if len(shapes) > 1:
-        batch = torch.broadcast_shapes(*shapes)
-        tensors = tuple(t.expand(*batch, t.shape[-1]) for t in tensors)
-    return torch.cat(tensors, dim=-1)
+    shapes = [t.shape[:axis] + t.shape[axis:][1:] for t in tensors]
+    if any(shape != shapes[0] for shape in shapes):
+        others = torch.broadcast_shapes(*shapes)
+        cut = len(others) + axis + 1
+        tensors = tuple(t.expand(*others[:cut], t.shape[axis], *others[cut:]) for t in tensors)
+    return torch.cat(tensors, dim=axis)
 
 
 def enumerate_binary(n: int) -> Tensor:

@@ -191,6 +191,22 @@ class Support(Domain):
 
         return Integers()
 
+    def averaged(self) -> Support:
+        """The support of a mean of its values, of one element each: its convex hull."""
+        from dgmppl.supports.continuous import Interval, Real, Unit
+
+        if not self.discrete:
+            return self
+        if self.low is None or self.high is None:
+            return Real()
+        return Unit() if (self.low, self.high) == (0.0, 1.0) else Interval(self.low, self.high)
+
+    def summed(self) -> Support:
+        """The support of a sum of its values."""
+        from dgmppl.supports.continuous import Real
+
+        return Real()
+
     def affine(self, scale: float, shift: float) -> Support:
         """The support of `scale v + shift`, for a scale that is not 0."""
         from dgmppl.supports.continuous import Real

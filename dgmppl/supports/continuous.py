@@ -61,6 +61,9 @@ class Positive(Support):
 
         return Natural()
 
+    def summed(self) -> Support:
+        return self
+
     def affine(self, scale: float, shift: float) -> Support:
         if scale > 0:
             return self if shift == 0 else HalfLine(shift, None)

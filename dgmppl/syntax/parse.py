@@ -167,8 +167,11 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
     def model(self, meta: Meta, name: Token) -> Token:
         return name
 
-    def total(self, meta: Meta, body: tree.Expr) -> tree.Summation:
-        return tree.Summation(_span(meta), (), body)
+    def total(self, meta: Meta, body: tree.Expr, option: tree.Keyword | None) -> tree.Summation:
+        return tree.Summation(_span(meta), (), body, option)
+
+    def shape(self, meta: Meta, sizes: tuple[tree.Expr, ...]) -> tree.Sizes:
+        return tree.Sizes(_span(meta), sizes)
 
     add, subtract, multiply, divide = _binary("+"), _binary("-"), _binary("*"), _binary("/")
     matmul, power, compose = _binary("@"), _binary("^"), _binary(">>")

@@ -93,6 +93,21 @@ class Binding(Node):
 
 
 @dataclass(frozen=True)
+class Range(Node):
+    """`0..7`: from one whole number to another, both included."""
+
+    low: Expr
+    high: Expr
+
+
+@dataclass(frozen=True)
+class Sizes(Node):
+    """`[4, 4, 8]` among arguments: a shape."""
+
+    sizes: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
 class Bracket(Node):
     """`target[items]`: configuration after a kind, an index after a variable."""
 
@@ -110,10 +125,11 @@ class Call(Node):
 
 @dataclass(frozen=True)
 class Summation(Node):
-    """`sum(i, j: body)`; without indices the sum over every element."""
+    """`sum(i, j: body)`; without indices the sum over every element, or of one `axis = k`."""
 
     indices: tuple[str, ...]
     body: Expr
+    option: Keyword | None = None
 
 
 @dataclass(frozen=True)
@@ -141,15 +157,24 @@ class Record(Node):
     settings: tuple[Setting, ...]
 
 
-Expr = Name | Number | String | Boolean | Learned | Binary | Negate | Bracket | Call | Summation | Quotation | Record
+Expr = (
+    Name
+    | Number
+    | String
+    | Boolean
+    | Learned
+    | Binary
+    | Negate
+    | Bracket
+    | Call
+    | Summation
+    | Quotation
+    | Record
+    | Range
+    | Sizes
+)
 
 # --- types and data ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Range(Node):
-    low: Expr
-    high: Expr
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,29 @@ def _beside_a_learned_feature(d: Draft, of: Sequence[Unit]) -> str:
     return f"mlp[4]({names(of)}, {feature})"
 
 
+def _axes(d: Draft, of: Sequence[Unit]) -> str:
+    """Values joined, cut, reshaped and reduced; every input has a share in what is read."""
+    classes = [u for u in of if not u.shape and u.support.startswith("categorical")]
+    vectors = [u for u in of if u.vector and u.real]
+    parts = [f"one_hot({u.name})" for u in classes]
+    for u in vectors:
+        last = u.shape[0] - 1
+        parts += [f"softmax({u.name} * 2)", d.choose((f"{u.name}[0..{last}]", f"{u.name}[0..0], {u.name}"))]
+        parts.append(f"mean({u.name})")
+    rest = [u.name for u in of if u not in (*classes, *vectors)]
+    if not parts:
+        return _perceptron(d, of)
+    joined, grid = f"concat({', '.join([*parts, d.param(3), '1'])})", d.name("r")
+    d.say(f"let {grid} = reshape(linear({', '.join([joined, *rest])}), [2, 3])")
+    sides = (
+        f"sum({grid}, axis = 1)",
+        f"stack({grid}[0, 0..2], {grid}[1])",
+        f"{grid}[0..1, 2]",
+        f"mean({grid}, axis = 0)",
+    )
+    return f"mlp[4]({d.choose(sides)}, {joined}{''.join(f', {name}' for name in rest)})"
+
+
 def _convolutions(d: Draft, of: Sequence[Unit]) -> str:
     """From vectors to a grid, and from that grid, with a condition, to a vector."""
     grid, vector = d.name("r"), d.name("r")
@@ -142,6 +165,7 @@ NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _untyped_feature,
     _beside_a_learned_feature,
     _convolutions,
+    _axes,
 )
 
 

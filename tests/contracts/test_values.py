@@ -68,7 +68,10 @@ def expressions(draw: st.DrawFn, shape: tuple[int, ...], depth: int) -> Expressi
     def inner(shape: tuple[int, ...]) -> Expression:
         return draw(expressions(shape, depth - 1))
 
-    kind = draw(st.sampled_from(["leaf", "binary", "binary", "scaled", "unary", "square", "product", "sum"]))
+    kinds = ["leaf", "binary", "binary", "scaled", "unary", "square", "product", "sum", "axes", "axes"]
+    kind = draw(st.sampled_from(kinds))
+    if kind == "axes":
+        return axes(draw, shape, inner)
     if kind == "binary":
         return binary(draw(st.sampled_from("+-*")), inner(shape), inner(shape))
     if kind == "scaled":
@@ -94,6 +97,65 @@ def expressions(draw: st.DrawFn, shape: tuple[int, ...], depth: int) -> Expressi
     return draw(st.sampled_from(leaves))
 
 
+def axes(draw: st.DrawFn, shape: tuple[int, ...], inner: Callable[[tuple[int, ...]], Expression]) -> Expression:
+    """A function of axes that gives a shape."""
+
+    def joined(text: str, function: Callable[[list[Tensor]], Tensor], *parts: Expression) -> Expression:
+        value: Callable[[Values], Tensor] = lambda v: function([p.value(v) for p in parts])  # noqa: E731
+        return Expression(text.format(", ".join(p.text for p in parts)), value, shape)
+
+    if not shape:
+        over = draw(st.sampled_from([(3,), (3, 3)]))
+        return draw(
+            st.sampled_from(
+                [
+                    unary("mean({})", torch.mean, inner(over), ()),
+                    unary("reshape({}, [9])[8]", lambda a: a[2, 2], inner((3, 3)), ()),
+                    unary("({})[1..2][0]", lambda a: a[1], inner((3,)), ()),
+                ]
+            )
+        )
+    if len(shape) == 1:
+        numbers = [inner(()) for _ in range(3)]
+        return draw(
+            st.sampled_from(
+                [
+                    joined("concat({})", lambda p: torch.cat([p[0][:2], p[1][None]]), _cut(inner((3,))), inner(())),
+                    joined("stack({})", torch.stack, *numbers),
+                    unary("softmax({})", lambda a: a.softmax(-1), inner((3,)), (3,)),
+                    unary("sum({}, axis = 0)", lambda a: a.sum(0), inner((3, 3)), (3,)),
+                    unary("mean({}, axis = 1)", lambda a: a.mean(1), inner((3, 3)), (3,)),
+                    unary("flatten(({})[1, 0..2])", lambda a: a[1], inner((3, 3)), (3,)),
+                    unary("({})[0..2, 1]", lambda a: a[:, 1], inner((3, 3)), (3,)),
+                ]
+            )
+        )
+    return draw(
+        st.sampled_from(
+            [
+                joined("stack({})", lambda p: torch.stack(p, -1), *(inner((3,)) for _ in range(3))),
+                joined(
+                    "concat({}, axis = 0)",
+                    torch.cat,
+                    _row(inner((3, 3)), 0),
+                    _row(inner((3, 3)), 2),
+                    _row(inner((3, 3)), 1),
+                ),
+                unary("reshape(flatten({}), [3, 3])", lambda a: a, inner((3, 3)), (3, 3)),
+                unary("softmax({})", lambda a: a.softmax(-1), inner((3, 3)), (3, 3)),
+            ]
+        )
+    )
+
+
+def _cut(a: Expression) -> Expression:
+    return Expression(f"({a.text})[0..1]", a.value, (2,))
+
+
+def _row(a: Expression, k: int) -> Expression:
+    return Expression(f"({a.text})[{k}..{k}]", lambda v: a.value(v)[k : k + 1], (1, 3))
+
+
 def spec(expression: Expression) -> str:
     shape = f"[{', '.join(map(str, expression.shape))}]" if expression.shape else ""
     return f"""\
@@ -117,7 +179,7 @@ p(x | z, w, s, t, M) = Normal(mlp[2](result, z, w, s, t, M))
 """
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([(), (3,), (3, 3)]).flatmap(lambda shape: expressions(shape, 3)))
 def test_random_expressions(expression: Expression) -> None:
     found = pipeline.read(spec(expression))
@@ -293,3 +355,66 @@ p(x | {", ".join(given)}) = Normal({arguments})
     expected = torch.distributions.Normal(loc, scale).log_prob(x).sum(-1)
     assert torch.allclose(model.log_prob(x, y, s, t), expected, atol=1e-5)
     assert model.sample(3, y=y, s=s, t=t).shape == (3, 3)
+
+
+def test_supports_of_functions_of_axes() -> None:
+    """What is averaged stays in the convex hull; softmax and one_hot give probabilities; parts keep their support."""
+    text = """\
+model supports
+observed x : integer(0..16)[4, 4] from "rows.npz".x
+observed y : categorical(3) from "rows.npz".y
+observed u : unit[4] from "rows.npz".u
+observed r : positive[3] from "rows.npz".r
+observed k : categorical(3)[2] from "rows.npz".k
+let a = mean(x, axis = 0)
+let b = x[0..1, 3]
+let c = softmax(u)
+let d = mean(u)
+let e = one_hot(k)
+let f = one_hot(y)[0..1]
+let g = sum(r)
+let h = concat(r, g)
+let i = concat(r, u)
+let j = concat(k, k)
+let l = mean(e, axis = 0)
+let m = flatten(e)
+p(x | y, u, r, k) = Categorical(mlp[4](y, u, c, d, e, f, g, h, i, j, l, m))
+let n = mean(one_hot(y))
+"""
+    graph = checked(text).graph
+    assert graph is not None
+    assert {v.name: v.type.describe() for v in graph.variables if v.role == "let"} == {
+        "a": "interval(0, 16)[4]",
+        "b": "integer(0..16)[2]",
+        "c": "simplex[4]",
+        "d": "unit",
+        "e": "simplex[2, 3]",
+        "f": "real[2]",
+        "g": "positive",
+        "h": "positive[4]",
+        "i": "real[7]",
+        "j": "categorical(3)[4]",
+        "l": "simplex[3]",
+        "m": "real[6]",
+        "n": "real",
+    }
+
+
+def test_one_hot_and_means_are_products_for_an_energy() -> None:
+    """An energy written with `one_hot` and `mean` is the one written with elements and sums: drawn in blocks, summed
+    in closed form."""
+    start = """\
+model energy
+observed x : binary[6] from "rows.npz".x
+observed y : categorical(3) from "rows.npz".y
+latent h : binary[2]
+param W : real[6, 2] = normal(0.5)
+param V : real[3, 2] = normal(0.5)
+param c : real[6]
+"""
+    values = ("x @ W @ h - V[y] @ h - sum(c * x) / 6", "x @ W @ h - one_hot(y) @ V @ h - mean(c * x)")
+    models = [build(checked(f"{start}E(x, y, h) = {value}\n"), scale=0.5) for value in values]
+    models[1].load_state_dict(models[0].state_dict())
+    x, y = (torch.rand(5, 6) < 0.5).float(), torch.randint(3, (5,)).float()
+    first, second = (m.free_energy(x, y) for m in models)
+    assert torch.allclose(first, second, atol=1e-5)

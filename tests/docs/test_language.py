@@ -14,7 +14,7 @@ from dgmppl import pipeline
 from dgmppl.catalogue import training
 from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
-from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.functions import AXES, FUNCTIONS
 from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS
 from dgmppl.catalogue.transforms import TRANSFORMS
 from dgmppl.data.catalogue import DATASETS
@@ -70,7 +70,7 @@ def _options() -> Iterator[str]:
             "networks": NETWORKS,
             "activations": ACTIVATIONS,
             "bijections": BIJECTIONS,
-            "functions": FUNCTIONS,
+            "functions": [*FUNCTIONS, *AXES],
             "transforms": TRANSFORMS,
             "supports": SUPPORTS,
             "data": list(_fields()),

@@ -107,6 +107,7 @@ observed a : real from "x.npy"
 observed b : real from "table.csv"."blood pressure"
 observed c : real[2] from "table.csv"[age, "blood pressure"]
 let g[t in 1..N] : real = sum(a)
+let h = reshape(sum(c, axis = 0), [1])
 train {}
 """
 

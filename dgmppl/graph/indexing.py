@@ -1,0 +1,129 @@
+"""Brackets behind a value: elements, rows and parts of it, members of families, the past of a sequence."""
+
+from __future__ import annotations
+
+from dgmppl.catalogue.functions import FUNCTIONS
+from dgmppl.catalogue.networks import NETWORKS
+from dgmppl.graph.axes import part, shape_text
+from dgmppl.graph.context import Context
+from dgmppl.graph.networks import causal_names, is_network
+from dgmppl.graph.nodes import Variable
+from dgmppl.graph.scope import NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
+from dgmppl.graph.shapes import Evaluate, is_open, resolve_member
+from dgmppl.graph.values import Constant, Element, Past, Use, Value
+from dgmppl.supports import REAL, Type, real
+from dgmppl.syntax import tree
+
+
+def check_bracket(scope: Scope, expr: tree.Bracket, ctx: Context, evaluate: Evaluate) -> Value:
+    """What stands before brackets with the indices, numbers, categories and ranges in them."""
+    target = expr.target
+    past = [i for i in expr.items if isinstance(i, tree.Past)]
+    if past:
+        found = check_past(scope, expr, past, ctx)
+        text = scope.source.text[expr.span.start : expr.span.end]
+        scope.fail(
+            "E214",
+            f"`{text}` is read by a causal network, and by nothing else",
+            found.span,
+            "would be the present too",
+            help=f"masked[64]({text}), or another of {causal_names(len(past))}",
+        )
+    for item in expr.items:
+        if isinstance(item, (tree.Keyword, tree.Binding)):
+            scope.fail("E215", "an index is needed here", item.span)
+    items = tuple(i for i in expr.items if not isinstance(i, (tree.Keyword, tree.Binding, tree.Past)))
+    if is_network(scope, expr) or is_network(scope, target):
+        scope.fail("E217", "this network has no inputs", expr.span, "needs its inputs", help="mlp[256](z)")
+    if isinstance(target, tree.Name):
+        if target.name in NETWORKS or target.name in FUNCTIONS:
+            scope.fail("E217", f"`{target.name}` needs its inputs in parentheses", expr.span)
+        binding = scope.lookup(target.name, target.span, "variable")
+        if isinstance(binding, VariableFamily):
+            if not items:
+                scope.fail("E215", "an index is needed here", expr.span)
+            member = resolve_member(scope, binding, scope.integer(items[0], ctx.env, "an index"), expr.span)
+            use = Use(member.type, expr.span, member.name)
+            return use if len(items) == 1 else _element(scope, expr, use, items[1:], ctx, evaluate)
+        if isinstance(binding, (NamedNet, NamedFlow)):
+            scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no index")
+    return _element(scope, expr, _indexed(scope, target, items, ctx, evaluate), items, ctx, evaluate)
+
+
+def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx: Context, evaluate: Evaluate) -> Value:
+    """What is indexed. A network has an output for each category where the index is a categorical variable."""
+    if is_open(scope, target) and len(items) == 1 and not isinstance(items[0], tree.Range):
+        index = evaluate(scope, items[0], None, ctx)
+        size = index.type.support.positions
+        if index.type.shape or size is None:
+            scope.fail(
+                "E211",
+                "the output size of this network does not follow",
+                target.span,
+                "how many outputs?",
+                help="index it by a categorical variable, or bind it with a type: let h : real[10] = ...",
+            )
+        return evaluate(scope, target, real(size), ctx)
+    return evaluate(scope, target, None, ctx)
+
+
+def check_past(scope: Scope, expr: tree.Bracket, past: list[tree.Past], ctx: Context) -> Value:
+    """The past of the variable that is modelled element by element. Reports any other (E223)."""
+    name = expr.target.name if isinstance(expr.target, tree.Name) else ""
+    if len(expr.items) != len(past) or ctx.past != (name, tuple(p.index for p in past)):
+        scope.fail(
+            "E223",
+            "the past of a variable is read where its elements are modelled one after another",
+            expr.span,
+            "not the past of this factor's variable",
+            help=f"p({name or 'x'}[d] | {name or 'x'}[<d]) = ...",
+        )
+    variable = scope.lookup(name, expr.span, "variable")
+    assert isinstance(variable, Variable)  # the factor's head was resolved before its body
+    return Past(variable.type, expr.span, variable.name, ctx.positions)
+
+
+def _element(
+    scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.Expr, ...], ctx: Context, evaluate: Evaluate
+) -> Value:
+    if not value.shape or len(items) > len(value.shape):
+        scope.fail(
+            "E204",
+            f"{len(items)} ind{'ex' if len(items) == 1 else 'ices'} for {shape_text(value.shape)}",
+            expr.span,
+            f"at most {len(value.shape)}" if value.shape else "has no elements",
+        )
+    if any(isinstance(i, tree.Range) for i in items):
+        return part(scope, expr.span, value, items, ctx)
+    rest = value.shape[len(items) :]  # fewer indices pick a row
+    if rest and any(isinstance(i, tree.Name) and i.name in ctx.sums for i in items):
+        headline = f"{len(items)} ind{'ex' if len(items) == 1 else 'ices'} of a sum for {shape_text(value.shape)}"
+        scope.fail(
+            "E204", headline, expr.span, f"needs {len(value.shape)}", help="what is summed over indices is a number"
+        )
+    index: list[int | str | Value] = []
+    for item, size in zip(items, value.shape):
+        if isinstance(item, tree.Name) and item.name in ctx.sums:
+            if ctx.sums[item.name] != size:
+                scope.fail("E204", f"`{item.name}` goes to {ctx.sums[item.name]}, this axis to {size}", item.span)
+            index.append(item.name)
+            continue
+        if ctx.past is not None and isinstance(item, tree.Name) and item.name in ctx.past[1]:
+            scope.fail("E223", f"`{item.name}` may only stand in the past", expr.span, "the present is modelled here")
+        found = evaluate(scope, item, None, ctx)
+        if isinstance(found, Constant):
+            position = scope.integer(item, ctx.env, "an index", low=0)
+            if position >= size:
+                scope.fail("E215", f"index {position} of {size} elements", item.span, f"0 to {size - 1}")
+            index.append(position)
+        elif found.shape == () and found.type.support.positions is not None:
+            if found.type.support.positions > size:
+                last = found.type.support.positions - 1
+                headline = f"{found.type.describe()} picks elements up to {last}, and the last is {size - 1}"
+                scope.fail("E204", headline, item.span, "counted from 0")
+            index.append(found)
+        else:
+            what = f"this is {found.type.describe()}"
+            scope.fail("E215", "an index is a number or a variable with values from 0", item.span, what)
+    support = value.type.support if value.type.support.event_rank <= len(rest) else REAL
+    return Element(Type(support if rest else REAL, rest), expr.span, value, tuple(index))
