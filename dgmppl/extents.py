@@ -1,15 +1,15 @@
-"""The layers of a convolutional network between two shapes: known to the compiler and built by the runtime."""
+"""The layers of a network between two shapes, grids or vectors: known to the compiler and built by the runtime."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class ConvLayer:
+class Layer:
     """One layer. `kind` is "conv", "transposed" or "linear"; `shape` is what it gives, channels last.
 
     A linear layer reads or gives a grid as one vector; its fans are those of vectors, the others' are channels.
@@ -22,44 +22,48 @@ class ConvLayer:
     stride: int = 1
 
 
-def conv_layers(inputs: Shape, hidden: tuple[int, ...], outputs: Shape, stride: int) -> list[ConvLayer]:
+def conv_layers(inputs: Shape, hidden: tuple[int, ...], outputs: Shape | None, stride: int) -> list[Layer]:
     """The layers from one shape `(*extent, channels)` to another; a vector has its channels alone.
 
     From a grid to a vector, each hidden layer divides the extent by the stride, and a linear map ends it. From a vector
     to a grid, a linear map begins it, and each layer multiplies the extent. From a grid to a grid, the hidden layers
-    do either, or with a stride of 1 keep the extent.
+    do either, or with a stride of 1 keep the extent. Between vectors all layers are linear. Without outputs, there are
+    the hidden layers alone, and those of a grid divide the extent.
 
     Raises:
-        ValueError: the two extents are not so many strides apart, or neither shape is a grid.
+        ValueError: the two extents are not so many strides apart.
     """
-    source, target = inputs[:-1], outputs[:-1]
-    if not source and not target:
-        raise ValueError("neither what it reads nor what it gives is a grid")
-    if source and target and _smaller(target, stride, len(hidden)) == source and stride > 1:
-        return _growing(inputs, hidden, outputs, stride)
-    if not source:
+    source = inputs[:-1]
+    target = outputs[:-1] if outputs is not None else ()
+    if outputs is not None and target and (not source or _grows(source, target, stride, len(hidden))):
         return _growing(inputs, hidden, outputs, stride)
     layers, extent, channels = [], source, inputs[-1]
     for width in hidden:
         extent = _smaller(extent, stride, 1)
-        layers.append(ConvLayer("conv", (*extent, width), channels, width, stride))
+        layers.append(Layer("conv" if extent else "linear", (*extent, width), channels, width, stride))
         channels = width
+    if outputs is None:
+        return layers
     if not target:
         size = math.prod(extent) * channels
-        return [*layers, ConvLayer("linear", outputs, size, outputs[-1])]
+        return [*layers, Layer("linear", outputs, size, outputs[-1])]
     if extent != target:
         layers_text = f"{len(hidden)} layer{'s' if len(hidden) > 1 else ''} of stride {stride}"
         raise ValueError(f"{layers_text} take {_text(source)} to {_text(extent)}, and not to {_text(target)}")
-    return [*layers, ConvLayer("conv", outputs, channels, outputs[-1])]
+    return [*layers, Layer("conv", outputs, channels, outputs[-1])]
 
 
-def _growing(inputs: Shape, hidden: tuple[int, ...], outputs: Shape, stride: int) -> list[ConvLayer]:
+def _grows(source: Shape, target: Shape, stride: int, layers: int) -> bool:
+    return stride > 1 and _smaller(target, stride, layers) == source
+
+
+def _growing(inputs: Shape, hidden: tuple[int, ...], outputs: Shape, stride: int) -> list[Layer]:
     """A grid of the first hidden size, and from then on larger ones."""
     target = outputs[:-1]
     extents = [_smaller(target, stride, k) for k in range(len(hidden), -1, -1)]
     if len(inputs) == 1:
         shape = (*extents[0], hidden[0])
-        layers = [ConvLayer("linear", shape, inputs[0], math.prod(shape))]
+        layers = [Layer("linear", shape, inputs[0], math.prod(shape))]
         widths = (*hidden[1:], outputs[-1])
         channels, grown = hidden[0], extents[1:]
     else:
@@ -70,8 +74,26 @@ def _growing(inputs: Shape, hidden: tuple[int, ...], outputs: Shape, stride: int
         # From a grid, every hidden layer enlarges it and the last one only changes its channels.
         last = len(inputs) > 1 and k == len(widths) - 1
         step = 1 if last else stride
-        layers.append(ConvLayer("conv" if last else kind, (*extent, width), channels, width, step))
+        layers.append(Layer("conv" if last else kind, (*extent, width), channels, width, step))
         channels = width
+    return layers
+
+
+def dense_layers(inputs: Shape, hidden: tuple[int, ...], outputs: Shape | None) -> list[Layer]:
+    """The layers of which each reads the input and what all before it give, side by side.
+
+    A vector that becomes a grid is read by the first layer alone.
+
+    Raises:
+        ValueError: two extents that differ.
+    """
+    plain = conv_layers(inputs, hidden, outputs, 1)
+    begins = len(inputs) == 1 and len(plain[0].shape) > 1
+    layers, channels, before = [], inputs[-1], inputs[-1]
+    for k, layer in enumerate(plain):
+        layers.append(replace(layer, fan_in=layer.fan_in // before * channels))
+        before = layer.shape[-1]
+        channels = before if begins and k == 0 else channels + before
     return layers
 
 

@@ -45,6 +45,7 @@ from dgmppl.graph.values import (
     Reduced,
     Reshaped,
     Softmax,
+    Stage,
     Use,
     Value,
     walk,
@@ -152,10 +153,10 @@ def _apply(value: Value, place: Place) -> Expr:
     assert isinstance(value, Apply)
     # Several components from one output need no axis for them in the input.
     inner = replace(place, spread=place.spread and not value.copies)
-    rank = NETWORKS[value.module.spec.kind].rank
+    rank = len(value.module.inputs.extent)
     past = next((v.axes for v in value.inputs if isinstance(v, Past)), 0)
     positions = past or len(value.module.outputs.extent)
-    read = inputs_expr(value.inputs, inner, past or rank)
+    read = inputs_expr(value.inputs, inner, max(past, rank))
     if past > rank:  # the positions of a grid are a sequence, row by row
         read = read.call("flatten", -1 - past, -2)
     context = [inputs_expr(value.context, inner)] if value.context else []
@@ -181,24 +182,34 @@ def _shaped(vector: Expr, shape: tuple[int, ...]) -> Expr:
 
 
 def module_source(module: Module, writer: Writer) -> str:
-    """The constructor of a network."""
-    entry, reads, gives = NETWORKS[module.spec.kind], module.inputs, module.outputs
-    if entry.runtime == "Linear":
-        unbiased = {} if module.bias else {"bias": Name("False")}
-        return str(call("nn.Linear", reads.size, gives.size, **unbiased))
-    hidden = sizes(module.spec.hidden)
-    arguments: dict[str, tuple[Expr | int, ...]] = {
-        "sizes": (reads.size, hidden, gives.size),
-        "channels": (reads.channels, hidden, gives.channels),
-        "length": (*reads.extent, reads.channels, hidden, gives.channels),
-        "shapes": (sizes(reads.shape), hidden, sizes(gives.shape)),
-    }
-    named: dict[str, Expr] = {k: Text(v) if isinstance(v, str) else Number(v) for k, v in module.spec.options}
-    if module.context:
-        named["context"] = Number(module.context)
-    if not module.bias:
+    """The constructor of a network, or of a chain of them."""
+    items: list[Expr] = []
+    for before, stage in zip((None, *module.stages), module.stages):
+        if before is not None and len(before.outputs.extent) > len(stage.inputs.extent):
+            # A vector of all positions, or the positions of a grid as a sequence.
+            axes = (-1 - len(before.outputs.extent), -2 if stage.inputs.extent else -1)
+            items.append(call("nn.Flatten", *axes))
+        items.append(_stage(stage, module.bias or stage is not module.stages[-1], writer))
+    return str(items[0] if len(items) == 1 else call(writer.use("Sequential"), *items))
+
+
+def _stage(stage: Stage, bias: bool, writer: Writer) -> Expr:
+    reads, gives = stage.inputs, stage.outputs
+    named: dict[str, Expr] = {k: Text(v) if isinstance(v, str) else Number(v) for k, v in stage.spec.options}
+    if stage.context:
+        named["context"] = Number(stage.context)
+    if not bias:
         named["bias"] = Name("False")
-    return str(call(writer.use(entry.runtime), *arguments[entry.takes], **named))
+    if not NETWORKS[stage.spec.kind].sizes:
+        return call("nn.Linear", reads.size, gives.size, **named)
+    hidden, nothing = sizes(stage.spec.hidden), Name("None")
+    arguments: dict[str, tuple[Expr | int, ...]] = {
+        "sizes": (reads.size, hidden, gives.size if stage.ends else nothing),
+        "channels": (reads.channels, hidden, gives.channels if stage.ends else nothing),
+        "length": (*reads.extent, reads.channels, hidden, gives.channels if stage.ends else nothing),
+        "shapes": (sizes(reads.shape), hidden, sizes(gives.shape) if stage.ends else nothing),
+    }
+    return call(writer.use(stage.form.runtime), *arguments[stage.form.takes], **named)
 
 
 # --- arithmetic ----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import replace
 from dgmppl.diagnostics import Note
 from dgmppl.graph.axes import reduced
 from dgmppl.graph.context import Context
+from dgmppl.graph.networks import is_network
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.shapes import Evaluate, infer_ranges, is_open
@@ -17,6 +18,9 @@ from dgmppl.syntax import tree
 
 def check_binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context, evaluate: Evaluate) -> Value:
     """An operation on two values, element by element or `@`. Reports shapes that do not go together (E204)."""
+    if is_network(scope, expr):
+        headline, help_ = "these networks have no inputs", "in parentheses, with their inputs: (conv[32] >> mlp[64])(x)"
+        scope.fail("E217", headline, expr.span, "needs its inputs", help=help_)
     if expr.op == ">>":
         scope.fail(
             "E217",

@@ -305,8 +305,9 @@ def _condition(
 
 def _verify_vector_network(scope: Scope, entry: BijectionKind, call: tree.Call, ctx: Context) -> None:
     """The numbers of a bijection follow from a vector: a network that reads positions stands before it (E217)."""
-    spec, _ = check_network(scope, call.target, ctx)
-    if NETWORKS[spec.kind].rank:
+    specs, _ = check_network(scope, call.target, ctx)
+    spec = specs[0]
+    if all(form.rank for form in NETWORKS[spec.kind].forms):
         headline = f"{entry.name} takes its numbers from a vector, and {spec.kind} reads positions"
         help_ = f"let h : real[64] = {spec.kind}[...](...), and {entry.name}(mlp[64](h))"
         scope.fail("E217", headline, call.span, "reads positions", help=help_)

@@ -320,7 +320,7 @@ def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:
 def _lands(value: Value, support: Support) -> bool:
     found = value.type.support
     if isinstance(value, Apply):
-        found = _RANGES.get(str(dict(value.module.spec.options).get("out", "")), found)
+        found = _RANGES.get(value.module.out, found)
     return support.lands(found)
 
 

@@ -42,7 +42,7 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
             elif isinstance(statement, tree.Param):
                 _parameter(scope, statement)
             elif isinstance(statement, tree.Net):
-                net_spec, alias = check_network(scope, statement.value, Context(statement.name))
+                specs, alias = check_network(scope, statement.value, Context(statement.name))
                 if alias is not None:
                     scope.fail(
                         "E217",
@@ -51,7 +51,7 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
                         "names a network already",
                         help="use that name, or configure a second network: net g = mlp[256, 256]",
                     )
-                scope.declare(statement.name, NamedNet(net_spec, statement.name_span), statement.name_span)
+                scope.declare(statement.name, NamedNet(specs, statement.name_span), statement.name_span)
             elif isinstance(statement, tree.Flow):
                 scope.declare(statement.name, NamedFlow(statement), statement.name_span)
     return variables

@@ -124,7 +124,11 @@ def _joint(
                 scope,
                 expr,
                 _size(p, head),
-                ctx if single and not isinstance(expr, tree.Learned) else replace(ctx, hint=hints[p.name]),
+                replace(
+                    ctx,
+                    hint=ctx.hint if single and not isinstance(expr, tree.Learned) else hints[p.name],
+                    each=len(p.axis(head.type.support)),
+                ),
             )
             for p in entry.parameters
         }
@@ -136,8 +140,9 @@ def _joint(
     shape = head.type.shape
     count = len(entry.parameters)
     # In a vector they lie one after another; else they have an axis of their own, the last.
-    total = real(count * shape[0]) if len(shape) == 1 and ctx.past is None else real(*shape, count)
-    joint = check_value(scope, expr, total, ctx)
+    beside = len(shape) == 1 and ctx.past is None
+    total = real(count * shape[0]) if beside else real(*shape, count)
+    joint = check_value(scope, expr, total, replace(ctx, each=0 if beside else 1))
     return joint, {p.name: Constant(real(), expr.span, 0.0) for p in entry.parameters}
 
 
@@ -148,7 +153,8 @@ def _parameter(
     wanted = _size(parameter, head)
     if isinstance(expr, tree.Name) and expr.name == "uniform" and parameter.size == "K":
         return Constant(real(), expr.span, 0.0), False
-    value = check_value(scope, expr, wanted, replace(ctx, hint=f"{ctx.hint}_{parameter.name}"))
+    each = len(parameter.axis(head.type.support))
+    value = check_value(scope, expr, wanted, replace(ctx, hint=f"{ctx.hint}_{parameter.name}", each=each))
     if isinstance(value, Constant):
         _verify_constant(scope, value, entry, parameter)
     elif parameter.size != "1" and value.shape != wanted.shape:

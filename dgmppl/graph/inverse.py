@@ -143,7 +143,7 @@ def _hidden(graph: Graph, variable: Variable) -> tuple[int, ...]:
     """The hidden sizes of the widest network that generates something from this latent."""
     terms: list[object] = [f.density for f in graph.factors if f.side == "p" and variable.name in f.parents]
     terms += [d.value for d in graph.definitions if variable.name in variables(d.value)]
-    sizes = [t.module.spec.hidden for term in terms for t in walk(term) if isinstance(t, Apply)]
+    sizes = [t.module.hidden for term in terms for t in walk(term) if isinstance(t, Apply)]
     return max(sizes, key=lambda hidden: (sum(hidden), hidden), default=()) or _DEFAULT_HIDDEN
 
 

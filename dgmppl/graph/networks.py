@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from dgmppl.catalogue.networks import NETWORKS, Axes, Network
+from dgmppl.catalogue.axes import Axes, axes_of
+from dgmppl.catalogue.networks import NETWORKS, Form, Network
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.options import read_options
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
-from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Value, sizes_of, walk
+from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Stage, Value, walk
 from dgmppl.source import Span
 from dgmppl.supports import real
 from dgmppl.syntax import tree
 
+Specs = tuple[NetworkSpec, ...]
+
 
 def is_network(scope: Scope, expr: object) -> bool:
-    """Whether an expression names a network: `mlp[256]`, `linear`, or the name of a `net`."""
+    """Whether an expression names a network: `mlp[256]`, `linear`, the name of a `net`, or a chain of networks."""
+    if isinstance(expr, tree.Binary) and expr.op == ">>":
+        return is_network(scope, expr.left)
     target = expr.target if isinstance(expr, tree.Bracket) else expr
     if not isinstance(target, tree.Name):
         return False
@@ -28,16 +33,21 @@ def is_network(scope: Scope, expr: object) -> bool:
 
 def causal_names(axes: int) -> str:
     """The networks that read a past along so many axes."""
-    return ", ".join(n.name for n in NETWORKS.values() if n.causal and n.rank <= axes)
+    return ", ".join(n.name for n in NETWORKS.values() if n.causal and n.causal.rank <= axes)
 
 
-def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[NetworkSpec, NamedNet | None]:
-    """The configuration that a network expression writes, and its declaration if it has a name."""
+# --- configuration -------------------------------------------------------------------------------
+
+
+def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[Specs, NamedNet | None]:
+    """The configurations that a network expression writes, one behind another, and its declaration if it has a name."""
+    if isinstance(expr, tree.Binary) and expr.op == ">>":
+        return _chain(scope, expr, ctx), None
     if isinstance(expr, tree.Name):
         binding = scope.names.get(expr.name)
         if isinstance(binding, NamedNet):
-            return binding.spec, binding
-        return _configure(scope, expr, expr, (), ctx), None
+            return binding.specs, binding
+        return (_configure(scope, expr, expr, (), ctx),), None
     if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
         if isinstance(scope.names.get(expr.target.name), NamedNet):
             scope.fail(
@@ -46,8 +56,44 @@ def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[NetworkS
                 expr.span,
                 "takes no brackets",
             )
-        return _configure(scope, expr, expr.target, expr.items, ctx), None
+        return (_configure(scope, expr, expr.target, expr.items, ctx),), None
     scope.fail("E217", "a network is needed here", expr.span, "not a network", help="mlp[256, 256]")
+
+
+def _chain(scope: Scope, expr: tree.Binary, ctx: Context) -> Specs:
+    """`conv[32] >> mlp[64]`. Reports a name in it (E217), whose weights the chain would share, and a network that
+    cannot stand before another (E209)."""
+    found: list[NetworkSpec] = []
+    for side in (expr.left, expr.right):
+        specs, named = check_network(scope, side, ctx)
+        if named is not None:
+            help_ = "name the whole chain, net f = conv[32] >> mlp[64], or what one gives: let h : real[64] = f(z)"
+            scope.fail("E217", "a name stands for one network, whole", side.span, "in a chain", help=help_)
+        found += specs
+    for spec in found[:-1]:
+        _verify_before_another(scope, spec, expr)
+    return tuple(found)
+
+
+def _verify_before_another(scope: Scope, spec: NetworkSpec, expr: tree.Binary) -> None:
+    kept = [form for form in NETWORKS[spec.kind].plain if form.hidden is not None]
+    if not kept:
+        others = ", ".join(n.name for n in NETWORKS.values() if any(f.hidden for f in n.plain))
+        scope.fail(
+            "E209",
+            f"{spec.kind} has no hidden layer that another network could read",
+            expr.left.span,
+            "before another network",
+            help=f"before `>>` there may be {others}",
+        )
+    if "out" in dict(spec.options):
+        scope.fail(
+            "E209",
+            f"`out` is of the last layer, and {spec.kind} has none here",
+            expr.left.span,
+            "gives its last hidden layer to the next network",
+            help="`activation` stands behind each hidden layer",
+        )
 
 
 def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[object], ctx: Context) -> NetworkSpec:
@@ -64,171 +110,249 @@ def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[o
     return NetworkSpec(entry.name, hidden, options)
 
 
+# --- in a place ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network reads, position by position, the axes of it side by side, and what conditions it as a vector."""
+
+    form: Form
+    read: tuple[Value, ...]
+    axes: Axes
+    context: tuple[Value, ...]
+
+    @property
+    def width(self) -> int:
+        """The size of what conditions it."""
+        return sum(v.type.features for v in self.context)
+
+
 def apply_network(
     scope: Scope, expr: tree.Call, inputs: tuple[Value, ...], expected: tuple[int, ...] | None, ctx: Context
 ) -> Apply:
     """`mlp[256](z)` with the sizes that follow from `z` and from the shape that is expected of it."""
-    spec, named = check_network(scope, expr.target, ctx)
-    entry = NETWORKS[spec.kind]
+    specs, named = check_network(scope, expr.target, ctx)
+    entry = NETWORKS[specs[0].kind]
     if not inputs:
-        scope.fail("E209", f"{spec.kind} needs inputs", expr.span, help=f"{spec.kind}[...](z)")
-    _verify_past(scope, expr, entry, inputs)
+        scope.fail("E209", f"{entry.name} needs inputs", expr.span, help=f"{entry.name}[...](z)")
+    _verify_past(scope, expr, specs, inputs)
     if expected is None:
         scope.fail(
             "E211",
-            f"the output size of {spec.kind} does not follow from its place",
+            f"the output size of {specs[-1].kind} does not follow from its place",
             expr.span,
             "how many outputs?",
             help="bind it with a type: let h : real[64] = ...",
         )
     copies = ctx.copies if not any(isinstance(t, Points) for v in inputs for t in walk(v)) else 0
-    read, context = _read(entry, inputs, expected)
-    axes = next((v.axes for v in read if isinstance(v, Past)), entry.rank)
-    given = axes_of(expected, 1, axes)
-    if entry.causal and given.extent != read[0].shape[:axes]:
+    past = next((v for v in inputs if isinstance(v, Past)), None)
+    if past is None:
+        _verify_no_past(scope, expr, specs)
+        reading = _reading(entry, inputs, expected if len(specs) == 1 else (), ctx.each)
+        stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, expected, ctx.each, copies)
+    else:
+        reading, stages = _causal_stage(scope, expr, specs[0], past, inputs, expected, copies)
+    module = _module(scope, expr, stages, named, inputs, ctx)
+    return Apply(real(*expected), expr.span, module, reading.read, reading.context, copies)
+
+
+def _causal_stage(
+    scope: Scope,
+    expr: tree.Call,
+    spec: NetworkSpec,
+    past: Past,
+    inputs: tuple[Value, ...],
+    expected: tuple[int, ...],
+    copies: int,
+) -> tuple[Reading, tuple[Stage, ...]]:
+    """A network that reads a past gives something for each of its positions (E204)."""
+    form = NETWORKS[spec.kind].causal
+    assert form is not None  # `_verify_past` lets no other pass
+    reads = axes_of(past.shape, past.type.support.width, past.axes)
+    given = axes_of(expected, 1, past.axes)
+    if given.extent != reads.extent:
         scope.fail(
             "E204",
-            f"{spec.kind} gives something for each of {math.prod(read[0].shape[:axes])} positions",
+            f"{spec.kind} gives something for each of {math.prod(reads.extent)} positions",
             expr.span,
             f"shape {list(expected)} is expected here" if expected else "a single number is expected here",
             help="where all positions share a value, use a network that does not read the past: mlp[64](z)",
         )
     outputs = replace(given, channels=given.channels * (copies or 1))
-    reads = _joined(read, axes)
-    if entry.rank == 1 and axes > 1:  # positions of a grid are a sequence, row by row
-        reads, outputs = (replace(a, extent=(math.prod(a.extent),)) for a in (reads, outputs))
-    width = sum(v.type.features for v in context)
-    module = _module(scope, expr, spec, named, reads, outputs, width, inputs, ctx)
-    return Apply(real(*expected), expr.span, module, read, context, copies)
+    along = [axes.along(form.rank) for axes in (reads, outputs)]
+    reads, outputs = (axes for axes in along if axes is not None)
+    context = tuple(v for v in inputs if v is not past)
+    reading = Reading(form, (past,), reads, context)
+    return reading, (Stage(spec, form, reads, outputs, reading.width),)
 
 
-def _verify_past(scope: Scope, expr: tree.Call, entry: Network, inputs: tuple[Value, ...]) -> None:
-    """Only a causal network reads a past, and it reads one (E214)."""
+def _stages(
+    scope: Scope,
+    expr: tree.Expr,
+    specs: Specs,
+    form: Form,
+    reads: Axes,
+    context: int,
+    expected: tuple[int, ...],
+    each: int = 0,
+    copies: int = 0,
+) -> tuple[Stage, ...]:
+    """A chain of networks that read no past, from these axes to a place of this shape; `form` is that of the first."""
+    found: list[Stage] = []
+    for k, spec in enumerate(specs):
+        if k:
+            last = k + 1 == len(specs)
+            form = _behind(spec, found[-1].outputs, expected if last else (), each)
+            reads, context = found[-1].outputs.along(form.rank) or Axes(found[-1].outputs.size), 0
+        if k + 1 < len(specs):
+            hidden = Stage(spec, form, reads, reads, context, ends=False)
+            _verify_fits(scope, expr, hidden)
+            assert form.hidden is not None
+            found.append(replace(hidden, outputs=form.hidden(hidden.sizes)))
+        else:
+            given = form.gives(expected, reads, each)
+            outputs = replace(given, channels=given.channels * (copies or 1))
+            found.append(Stage(spec, form, reads, outputs, context))
+    return tuple(found)
+
+
+def _behind(spec: NetworkSpec, reads: Axes, expected: tuple[int, ...], each: int) -> Form:
+    """The form of a network that reads what another gives: the first that finds its positions there or in its place."""
+    forms = NETWORKS[spec.kind].plain
+    found = (f for f in forms if f.axes(expected, 1, each).extent or (f.rank and reads.along(f.rank)))
+    return next(found, forms[-1])
+
+
+def _verify_past(scope: Scope, expr: tree.Call, specs: Specs, inputs: tuple[Value, ...]) -> None:
+    """Only a causal network reads a past, and it reads one, by itself (E214)."""
     past = [v for v in inputs if isinstance(v, Past)]
-    if past and not entry.causal:
+    entry = NETWORKS[specs[0].kind]
+    form = entry.causal
+    if past and (form is None or len(specs) > 1):
+        other = next((s.kind for s in specs if NETWORKS[s.kind].causal is None), "a chain")
         scope.fail(
             "E214",
-            f"{entry.name} is not causal, and `{past[0].variable}[<d]` is the past",
+            f"{other} is not causal, and `{past[0].variable}[<d]` is the past",
             expr.span,
             "would read the present and the future too",
             help=f"use a causal network: {causal_names(past[0].axes)}",
         )
-    usage = f"{entry.name}[...](x[<i, <j])" if entry.rank > 1 else f"{entry.name}[...](x[<d])"
-    if entry.causal and len(past) != 1:
-        what = "grid" if entry.rank > 1 else "sequence"
+    if form is None or (not past and entry.plain):
+        return
+    usage = f"{entry.name}[...](x[<i, <j])" if form.rank > 1 else f"{entry.name}[...](x[<d])"
+    if len(past) != 1:
+        what = "grid" if form.rank > 1 else "sequence"
         found = "reads none" if not past else ""
         scope.fail("E214", f"{entry.name} reads the past of one {what}", expr.span, found, help=usage)
-    if entry.causal and past[0].axes < entry.rank:
+    if past[0].axes < form.rank:
         scope.fail("E214", f"{entry.name} reads the past of a grid", expr.span, "of a sequence here", help=usage)
 
 
-def axes_of(shape: tuple[int, ...], width: int, rank: int) -> Axes:
-    """The axes of a value of this shape, an element of which is `width` features, for a network that reads positions
-    along `rank` axes: those come first, and what is behind them is channels. A value of fewer axes is a vector."""
-    if not rank or len(shape) < rank:
-        return Axes(math.prod(shape) * width)
-    return Axes(math.prod(shape[rank:]) * width, shape[:rank])
+def _reading(entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...], each: int = 0) -> Reading:
+    """What a network that reads no past reads of its inputs, in its first form that finds its positions in one of them
+    or in its place.
 
-
-def _axes(value: Value, rank: int) -> Axes:
-    return axes_of(value.shape, value.type.support.width, rank)
-
-
-def _read(
-    entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...]
-) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """What a network reads, position by position, and what conditions it as a vector.
-
-    A causal network reads the past. Another reads the values of one extent, each as channels: that of its output where
-    some have it, else that of the first. Where none has positions, it reads all of them as one vector.
+    It reads the values of one extent, each as channels: that of its output where some have it, else that of the first.
+    Where none has positions, it reads all of them as one vector.
     """
-    read: tuple[Value, ...]
-    if entry.causal:
-        read = tuple(v for v in inputs if isinstance(v, Past))
-    else:
-        extents = [extent for v in inputs if (extent := _axes(v, entry.rank).extent)]
-        wanted = axes_of(expected, 1, entry.rank).extent
-        extent = wanted if wanted in extents else (extents or [()])[0]
-        read = tuple(v for v in inputs if _axes(v, entry.rank).extent == extent)
-    return read, tuple(v for v in inputs if not any(v is r for r in read))
+
+    def extent(form: Form, value: Value) -> tuple[int, ...]:
+        return form.axes(value.shape, value.type.support.width).extent
+
+    forms = entry.plain
+    met = (f for f in forms if f.axes(expected, 1, each).extent or any(extent(f, v) for v in inputs))
+    form = next(met, forms[-1])
+    extents = [found for v in inputs if (found := extent(form, v))]
+    wanted = form.axes(expected, 1, each).extent
+    chosen = wanted if wanted in extents else (extents or [()])[0]
+    read = tuple(v for v in inputs if extent(form, v) == chosen)
+    channels = sum(form.axes(v.shape, v.type.support.width).channels for v in read)
+    return Reading(form, read, Axes(channels, chosen), tuple(v for v in inputs if not any(v is r for r in read)))
 
 
-def _joined(values: tuple[Value, ...], rank: int) -> Axes:
-    """Values of one extent side by side."""
-    found = [_axes(v, rank) for v in values]
-    return Axes(sum(a.channels for a in found), found[0].extent)
+# --- in brackets ---------------------------------------------------------------------------------
 
 
 def check_slot(scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Context) -> Module:
     """A network given without inputs, in a bijection's brackets, between vectors of these sizes."""
-    spec, named = check_network(scope, expr, ctx)
-    _verify_no_past(scope, expr, spec)
-    return _module(scope, expr, spec, named, Axes(inputs), Axes(outputs), 0, (), ctx)
+    specs, named = check_network(scope, expr, ctx)
+    _verify_no_past(scope, expr, specs)
+    form = NETWORKS[specs[0].kind].plain[-1]
+    return _module(scope, expr, _stages(scope, expr, specs, form, Axes(inputs), 0, (outputs,)), named, (), ctx)
 
 
 def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, context: int, ctx: Context) -> Module:
     """A causal network given without inputs: from the past of each element of a vector to so many numbers."""
-    spec, named = check_network(scope, expr, ctx)
-    entry = NETWORKS[spec.kind]
-    if not entry.causal or entry.rank > 1:
-        what = "reads the past of a grid, and this is a vector" if entry.causal else "is not causal"
-        headline = f"{spec.kind} {what}: an element is transformed by what is before it"
+    specs, named = check_network(scope, expr, ctx)
+    form = NETWORKS[specs[0].kind].causal
+    if form is None or form.rank > 1 or len(specs) > 1:
+        what = "reads the past of a grid, and this is a vector" if form and form.rank > 1 else "is not causal"
+        headline = f"{specs[-1].kind} {what}: an element is transformed by what is before it"
         scope.fail("E214", headline, expr.span, help=f"use a causal network: {causal_names(1)}")
-    return _module(scope, expr, spec, named, Axes(1, (length,)), Axes(each, (length,)), context, (), ctx)
+    stage = Stage(specs[0], form, Axes(1, (length,)), Axes(each, (length,)), context)
+    return _module(scope, expr, (stage,), named, (), ctx)
 
 
 def apply_slot(scope: Scope, expr: tree.Expr, inputs: tuple[Value, ...], ctx: Context) -> Apply:
     """A network given without inputs, as an adversary, applied to these: a number."""
-    spec, named = check_network(scope, expr, ctx)
-    _verify_no_past(scope, expr, spec)
-    read, context = _read(NETWORKS[spec.kind], inputs, ())
-    width = sum(v.type.features for v in context)
-    joined = _joined(read, NETWORKS[spec.kind].rank)
-    module = _module(scope, expr, spec, named, joined, Axes(1), width, (), ctx)
-    return Apply(real(), expr.span, module, read, context)
+    specs, named = check_network(scope, expr, ctx)
+    _verify_no_past(scope, expr, specs)
+    reading = _reading(NETWORKS[specs[0].kind], inputs, ())
+    stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, ())
+    return Apply(real(), expr.span, _module(scope, expr, stages, named, (), ctx), reading.read, reading.context)
 
 
-def _verify_no_past(scope: Scope, expr: tree.Expr, spec: NetworkSpec) -> None:
-    if NETWORKS[spec.kind].causal:
-        scope.fail("E214", f"{spec.kind} reads a past, and there is none here", expr.span, help="use mlp[256, 256]")
+def _verify_no_past(scope: Scope, expr: tree.Expr, specs: Specs) -> None:
+    for spec in specs:
+        if not NETWORKS[spec.kind].plain:
+            help_ = "use mlp[256, 256]"
+            scope.fail("E214", f"{spec.kind} reads a past, and there is none here", expr.span, help=help_)
+
+
+# --- modules -------------------------------------------------------------------------------------
 
 
 def _module(
     scope: Scope,
     expr: tree.Expr,
-    spec: NetworkSpec,
+    stages: tuple[Stage, ...],
     named: NamedNet | None,
-    reads: Axes,
-    gives: Axes,
-    context: int,
     inputs: tuple[Value, ...],
     ctx: Context,
 ) -> Module:
     """The module for a use: a named network's own, one shared along an index that it reads, or a new one."""
-    try:
-        weights = NETWORKS[spec.kind].weights(sizes_of(spec, reads, gives, context))
-    except ValueError as error:
-        where = f"reads {reads.describe()} and gives {gives.describe()}"
-        grid = reads.extent or gives.extent
-        fits = _BRACKETS.get(spec.kind) or (_FITS if grid else "between two vectors there are mlp[64] and linear")
-        scope.fail("E204", f"{spec.kind} does not fit its place: {error}", expr.span, where, help=fits)
+    weights = sum(_verify_fits(scope, expr, stage) for stage in stages)
     if weights > MAX_ELEMENTS:
         scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
 
     def made(attribute: str, named: bool, span: Span) -> Module:
-        return Module(attribute, spec, reads, gives, context, named=named, span=span)
+        return Module(attribute, stages, named=named, span=span)
 
     if named is not None:
         if named.module is None:
             attribute = scope.attribute(_declared_name(scope, named), own=True)
             named.module = made(attribute, True, named.span)
-        return _same_size(scope, expr, named.module, reads, gives, context)
+        return _same_size(scope, expr, named.module, stages)
     if any(isinstance(v, Constant) for v in inputs):
         key = (expr.span, ctx.past)
         if key not in scope.shared:
             scope.shared[key] = made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
-        return _same_size(scope, expr, scope.shared[key], reads, gives, context)
+        return _same_size(scope, expr, scope.shared[key], stages)
     return made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
+
+
+def _verify_fits(scope: Scope, expr: tree.Expr, stage: Stage) -> int:
+    """How many weights it has. Reports a network that does not fit its place (E204)."""
+    kind = stage.spec.kind
+    try:
+        return stage.form.weights(stage.sizes)
+    except ValueError as error:
+        where = f"reads {stage.inputs.describe()}"
+        where += f" and gives {stage.outputs.describe()}" if stage.ends else ""
+        grid = stage.inputs.extent or stage.outputs.extent
+        fits = _BRACKETS.get(kind) or (_FITS if grid else "between two vectors there are mlp[64] and linear")
+        scope.fail("E204", f"{kind} does not fit its place: {error}", expr.span, where, help=fits)
 
 
 # What brackets may hold, of networks that fit any place but for these.
@@ -245,8 +369,8 @@ def _declared_name(scope: Scope, named: NamedNet) -> str:
     return next(name for name, binding in scope.names.items() if binding is named)
 
 
-def _same_size(scope: Scope, expr: tree.Expr, module: Module, reads: Axes, gives: Axes, context: int) -> Module:
-    if (module.inputs, module.outputs, module.context) != (reads, gives, context):
+def _same_size(scope: Scope, expr: tree.Expr, module: Module, stages: tuple[Stage, ...]) -> Module:
+    if module.stages != stages:
         what, help_ = f"`{module.attribute}`", "declare a second network, or give the two places variables of one size"
         if not module.named:
             what = "this network reads the index, so that all members share it, and"
@@ -255,15 +379,13 @@ def _same_size(scope: Scope, expr: tree.Expr, module: Module, reads: Axes, gives
             "E212",
             f"{what} is used at two sizes",
             expr.span,
-            f"{_sizes_text(reads, gives, context)} here",
-            notes=(
-                Note(module.span, f"{_sizes_text(module.inputs, module.outputs, module.context)} at its first use"),
-            ),
+            f"{_sizes_text(stages)} here",
+            notes=(Note(module.span, f"{_sizes_text(module.stages)} at its first use"),),
             help=help_,
         )
     return module
 
 
-def _sizes_text(reads: Axes, gives: Axes, context: int) -> str:
-    given = f" given {context}" if context else ""
-    return f"{reads.describe()}{given} -> {gives.describe()}"
+def _sizes_text(stages: tuple[Stage, ...]) -> str:
+    given = f" given {stages[0].context}" if stages[0].context else ""
+    return f"{stages[0].inputs.describe()}{given} -> {stages[-1].outputs.describe()}"

@@ -47,7 +47,7 @@ class VariableFamily:
 
 @dataclass
 class NamedNet:
-    spec: NetworkSpec
+    specs: tuple[NetworkSpec, ...]
     span: Span
     module: Module | None = None
 

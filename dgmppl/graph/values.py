@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from dgmppl.catalogue.axes import Axes, Sizes
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
-from dgmppl.catalogue.networks import NETWORKS, Axes, Sizes
+from dgmppl.catalogue.networks import Form
 from dgmppl.source import Span
 from dgmppl.supports import Type
 
@@ -114,34 +115,70 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
-class Module:
-    """A network with the axes that it reads and gives, held by the model as `attribute`. Uses that share weights share
-    it. `context` is the size of what conditions one that reads positions, `named`: declared by `net`, `bias`: whether
-    the last layer has one.
+class Stage:
+    """One network of a chain, in the form in which it stands there, with the axes that it reads and gives.
+
+    `context` is the size of what conditions one that reads positions. `ends`: whether it has a last layer; one that
+    another follows has none, and gives its last hidden layer.
     """
 
-    attribute: str
     spec: NetworkSpec
+    form: Form
     inputs: Axes
     outputs: Axes
     context: int = 0
+    ends: bool = True
+
+    @property
+    def sizes(self) -> Sizes:
+        outputs = self.outputs if self.ends else None
+        return Sizes(self.inputs, self.spec.hidden, outputs, self.context, dict(self.spec.options))
+
+
+@dataclass(frozen=True)
+class Module:
+    """A network with the axes that it reads and gives, held by the model as `attribute`: one, or several in a chain.
+
+    Uses that share weights share it. `named`: declared by `net`, `bias`: whether the last layer has one.
+    """
+
+    attribute: str
+    stages: tuple[Stage, ...]
     named: bool = False
     bias: bool = True
     span: Span = field(default=Span(0, 0), compare=False, repr=False)
 
     @property
-    def sizes(self) -> Sizes:
-        return sizes_of(self.spec, self.inputs, self.outputs, self.context)
+    def inputs(self) -> Axes:
+        return self.stages[0].inputs
+
+    @property
+    def outputs(self) -> Axes:
+        return self.stages[-1].outputs
+
+    @property
+    def context(self) -> int:
+        """The size of a vector that conditions it."""
+        return self.stages[0].context
+
+    @property
+    def out(self) -> str:
+        """The activation of its output, "" where it has none."""
+        return str(dict(self.stages[-1].spec.options).get("out", ""))
+
+    @property
+    def specs(self) -> tuple[NetworkSpec, ...]:
+        return tuple(stage.spec for stage in self.stages)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The sizes of all hidden layers."""
+        return tuple(size for spec in self.specs for size in spec.hidden)
 
     @property
     def weights(self) -> int:
         """How many weights and biases it has."""
-        return NETWORKS[self.spec.kind].weights(self.sizes) - (0 if self.bias else self.outputs.channels)
-
-
-def sizes_of(spec: NetworkSpec, inputs: Axes, outputs: Axes, context: int = 0) -> Sizes:
-    """The sizes of a network with this configuration in its place."""
-    return Sizes(inputs, spec.hidden, outputs, context, dict(spec.options))
+        return sum(s.form.weights(s.sizes) for s in self.stages) - (0 if self.bias else self.outputs.channels)
 
 
 @dataclass(frozen=True)

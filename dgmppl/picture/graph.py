@@ -151,7 +151,7 @@ def _energy_text(energy: Energy) -> str:
 
 def _adversaries(graph: Graph) -> Iterator[tuple[str, dict[str, str]]]:
     for adversary in graph.adversaries:
-        kind = network_text(adversary.module.spec)
+        kind = network_text(adversary.module)
         rows = [
             written(adversary.name, 13, style.ADVERSARY, "B"),
             written(kind, 9, style.QUIET, longest=30),

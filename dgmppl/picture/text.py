@@ -18,6 +18,7 @@ from dgmppl.graph.values import (
     Learned,
     Mapped,
     Mixture,
+    Module,
     NetworkSpec,
     Operation,
     Parametric,
@@ -34,8 +35,12 @@ from dgmppl.supports import number_text
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2, "negate": 3, "^": 4}
 
 
-def network_text(spec: NetworkSpec) -> str:
-    """`mlp[256, out = tanh]`, as in the spec."""
+def network_text(module: Module) -> str:
+    """`conv[32] >> mlp[256, out = tanh]`, as in the spec."""
+    return " >> ".join(map(_spec_text, module.specs))
+
+
+def _spec_text(spec: NetworkSpec) -> str:
     items = [*map(str, spec.hidden), *(f"{name} = {value}" for name, value in spec.options)]
     return f"{spec.kind}[{', '.join(items)}]" if items else spec.kind
 
@@ -90,7 +95,7 @@ def density_text(density: Density) -> str:
 def function_text(value: Value) -> str:
     """What is done to the inputs, if one thing: `mlp[256]`, `floor(8 x coupling)`; else the value."""
     if isinstance(value, Apply):
-        return network_text(value.module.spec)
+        return network_text(value.module)
     if isinstance(value, Mapped):
         before = f"{function_text(value.value)} >> " if isinstance(value.value, Mapped) else ""
         return before + bijection_text(value.bijection)
@@ -116,7 +121,9 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
     if isinstance(value, Points):
         return f"grid({', '.join(map(str, value.sides))})"
     if isinstance(value, Apply):
-        return f"{network_text(value.module.spec)}({', '.join(map(value_text, (*value.inputs, *value.context)))})"
+        network = network_text(value.module)
+        network = f"({network})" if len(value.module.stages) > 1 else network
+        return f"{network}({', '.join(map(value_text, (*value.inputs, *value.context)))})"
     if isinstance(value, Mapped):
         return f"({bijection_text(value.bijection)})({value_text(value.value)})"
     if isinstance(value, Element):

@@ -90,5 +90,4 @@ def _added(value: Value) -> list[Module]:
 
 
 def _ends_in_a_bias(module: Module) -> bool:
-    plain = "out" not in dict(module.spec.options)
-    return plain and not module.outputs.extent and module.bias
+    return not module.out and not module.outputs.extent and module.bias

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dgmppl.catalogue.bijections import ENTRIES
-from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph import held
 from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter
 from dgmppl.graph.values import Bijection, Block, Composition, Inverse, walk
@@ -54,7 +53,8 @@ def describe_structure(graph: Graph) -> Structure:
     everything = held.held(graph)
     for one in everything:
         for module, times in held.networks(one):
-            sizes = " -> ".join(NETWORKS[module.spec.kind].widths(module.sizes))
+            first, *rest = (stage.form.widths(stage.sizes) for stage in module.stages)
+            sizes = " -> ".join([*first, *(size for widths in rest for size in widths[1:])])
             networks.append(NetworkLine(_label(one.statement), f"{times} x ({sizes})" if times > 1 else sizes))
     costs = []
     for one in everything:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgmppl.runtime.incremental import current
-from dgmppl.runtime.networks import context_maps, make_activation, rows_of
+from dgmppl.runtime.layers import context_maps, make_activation, rows_of
 
 
 class CausalConv(nn.Module):

@@ -1,64 +1,30 @@
-"""Networks: perceptrons and convolutions, sized by the compiler. Causal ones are in `dgmppl.runtime.causal`."""
+"""Networks of vectors and grids: perceptrons, convolutions, residual and dense blocks, sized by the compiler.
+
+Causal ones are in `dgmppl.runtime.causal`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from dgmppl.extents import ConvLayer, conv_layers
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "leaky_relu": nn.LeakyReLU,
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "silu": nn.SiLU,
-    "gelu": nn.GELU,
-    "elu": nn.ELU,
-    "sigmoid": nn.Sigmoid,
-    "softplus": nn.Softplus,
-}
-
-
-def make_activation(name: str) -> nn.Module:
-    """The activation of that name. Raises ValueError for a name that is not in ACTIVATIONS."""
-    if name not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {name!r}; there are {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]()
-
-
-NORMS = ("batch", "layer", "group")
-_GROUP = 8  # channels of a group
-
-
-class Norm(nn.Module):
-    """A normalisation of ``(N, C, ...)``, with a scale and a shift for each of the C channels.
-
-    "batch" normalises a channel over the rows of the batch (Ioffe and Szegedy, 2015), and a single number by the
-    running averages; "layer" normalises a row over its channels (Ba et al., 2016), "group" over eight of them at a
-    time (Wu and He, 2018), or all where eight do not divide C. Raises ValueError for a kind that is not in NORMS.
-    """
-
-    def __init__(self, kind: str, channels: int) -> None:
-        super().__init__()
-        if kind not in NORMS:
-            raise ValueError(f"unknown normalisation {kind!r}; there are {', '.join(NORMS)}")
-        groups = channels // _GROUP if kind == "group" and channels % _GROUP == 0 else 1
-        self.norm = nn.BatchNorm1d(channels) if kind == "batch" else nn.GroupNorm(groups, channels)
-
-    def forward(self, h: Tensor) -> Tensor:
-        flat = h.flatten(2) if h.dim() > 2 else h
-        norm = self.norm
-        if isinstance(norm, nn.BatchNorm1d) and flat.numel() == flat.shape[1]:  # one number has no spread
-            return F.batch_norm(flat, norm.running_mean, norm.running_var, norm.weight, norm.bias).view_as(h)
-        normalised: Tensor = norm(flat)
-        return normalised.view_as(h)
+from dgmppl.extents import Layer, Shape, conv_layers, dense_layers
+from dgmppl.runtime.layers import (
+    ACTIVATIONS,
+    NORMS,
+    Norm,
+    channel_dropout,
+    context_maps,
+    like,
+    make_activation,
+    make_layer,
+    make_norm,
+    rows_of,
+)
 
 
 class _OfVectors(Norm):
-    """The same for vectors ``(..., C)``."""
+    """A normalisation of vectors ``(..., C)``."""
 
     def forward(self, h: Tensor) -> Tensor:
         return super().forward(h.reshape(-1, h.shape[-1])).view_as(h)
@@ -70,7 +36,7 @@ class MLP(nn.Sequential):
     Args:
         in_features: size of the last dimension of the input.
         hidden: size of each hidden layer; none of them leaves a linear map.
-        out_features: size of the last dimension of the output.
+        out_features: size of the last dimension of the output; None leaves out the last layer.
         activation: name in ACTIVATIONS, after each hidden layer.
         out: name in ACTIVATIONS, after the last layer; None leaves the output as it is.
         bias: whether the last layer has one; it cancels where an output only adds to an energy.
@@ -86,7 +52,7 @@ class MLP(nn.Sequential):
         self,
         in_features: int,
         hidden: tuple[int, ...],
-        out_features: int,
+        out_features: int | None,
         activation: str = "leaky_relu",
         out: str | None = None,
         bias: bool = True,
@@ -101,7 +67,8 @@ class MLP(nn.Sequential):
             layers.append(make_activation(activation))
             layers += [nn.Dropout(dropout)] if dropout else []
             width = size
-        layers.append(nn.Linear(width, out_features, bias=bias))
+        if out_features is not None:
+            layers.append(nn.Linear(width, out_features, bias=bias))
         if out is not None:
             layers.append(make_activation(out))
         super().__init__(*layers)
@@ -109,7 +76,54 @@ class MLP(nn.Sequential):
         self.out_features = out_features
 
 
-class ConvNet(nn.Module):
+class _Planned(nn.Module):
+    """A network of which `dgmppl.extents` plans the layers: each hidden one is followed by what conditions it, a
+    normalisation, an activation and dropout.
+
+    Args:
+        inputs: shape of the input without the batch, ``(height, width, channels)``, or ``(features,)``.
+        hidden: channels, or units, of each hidden layer, at least one.
+        outputs: shape of the output, likewise; None leaves out the last layer.
+        activation, out, norm, dropout, bias: as for MLP; dropout drops whole channels of a grid.
+        context: size K of a vector that conditions the network: it is added to each hidden layer, at every position,
+            by a linear map of its own; 0 for none.
+    """
+
+    def __init__(
+        self,
+        inputs: Shape,
+        hidden: tuple[int, ...],
+        outputs: Shape | None,
+        activation: str,
+        out: str | None,
+        norm: str | None,
+        dropout: float,
+        context: int,
+    ) -> None:
+        super().__init__()
+        self.rank = len(inputs) - 1
+        self.norms = nn.ModuleList(Norm(norm, size) for size in hidden) if norm else None
+        self.context = context_maps(context, hidden)
+        self.activation = make_activation(activation)
+        self.dropout = channel_dropout(dropout, grid=self.rank > 0 or (outputs is not None and len(outputs) > 1))
+        self.out = make_activation(out)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        batch, h, added = rows_of(x, self.rank, context, self.context)
+        h = self._apply_layers(h.movedim(-1, 1) if self.rank else h, added)
+        h = h.movedim(1, -1) if h.dim() > 2 else h
+        return self.out(h).reshape(*batch, *h.shape[1:])
+
+    def _apply_layers(self, h: Tensor, added: list[Tensor]) -> Tensor:
+        raise NotImplementedError
+
+    def _normed(self, k: int, h: Tensor, added: list[Tensor]) -> Tensor:
+        """What a hidden layer gave, with what conditions it, normalised."""
+        h = h + like(added[k], h) if added else h
+        return self.norms[k](h) if self.norms is not None else h
+
+
+class ConvNet(_Planned):
     """Convolutions between grids, or between a grid and a vector; channels are the last axis of both.
 
     A grid ``(..., height, width, channels)`` keeps its extent under a stride of 1. Under a larger one, each hidden
@@ -119,7 +133,7 @@ class ConvNet(nn.Module):
     Args:
         inputs: shape of the input without the batch, ``(height, width, channels)``, or ``(features,)``.
         hidden: channels of each hidden layer, at least one.
-        outputs: shape of the output, likewise.
+        outputs: shape of the output, likewise; None leaves out the last layer.
         kernel, stride, dilation: of the convolutions between hidden layers; that of the last layer has no stride where
             it only changes the channels.
         activation, out, norm, dropout, bias: as for MLP; dropout drops whole channels.
@@ -138,7 +152,7 @@ class ConvNet(nn.Module):
         self,
         inputs: tuple[int, ...],
         hidden: tuple[int, ...],
-        outputs: tuple[int, ...],
+        outputs: tuple[int, ...] | None,
         kernel: int = 3,
         stride: int = 1,
         dilation: int = 1,
@@ -149,88 +163,154 @@ class ConvNet(nn.Module):
         context: int = 0,
         bias: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(inputs, hidden, outputs, activation, out, norm, dropout, context)
         plan = conv_layers(inputs, hidden, outputs, stride)
-        self.inputs, self.plan = inputs, plan
-        last = len(plan) - 1
+        self.hidden = len(hidden)
         self.layers = nn.ModuleList(
-            _conv_layer(layer, kernel, dilation, bias or k < last) for k, layer in enumerate(plan)
+            make_layer(layer, kernel, dilation, bias or k < self.hidden) for k, layer in enumerate(plan)
         )
-        self.norms = nn.ModuleList(Norm(norm, size) for size in hidden) if norm else None
-        self.context = context_maps(context, hidden)
-        self.activation = make_activation(activation)
-        self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
-        self.out = make_activation(out) if out is not None else nn.Identity()
-        self.padding = dilation * (kernel - 1)
 
     @property
     def last(self) -> nn.Module:
         """The layer that gives the output."""
         return self.layers[-1]
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        rank = len(self.inputs) - 1
-        batch, h, added = rows_of(x, rank, context, self.context)
-        h = h.movedim(-1, 1) if rank else h
-        for k, (layer, planned) in enumerate(zip(self.layers, self.plan)):
-            h = self._apply_layer(h, layer, planned)
-            if k + 1 == len(self.plan):
-                break
-            if added:
-                h = h + added[k][..., None, None]
-            if self.norms is not None:
-                h = self.norms[k](h)
-            h = self.dropout(self.activation(h))
-        h = h.movedim(1, -1) if h.dim() > 2 else h
-        return self.out(h).reshape(*batch, *self.plan[-1].shape)
-
-    def _apply_layer(self, h: Tensor, layer: nn.Module, planned: ConvLayer) -> Tensor:
-        extent, channels = planned.shape[:-1], planned.shape[-1]
-        if planned.kind == "linear":
-            found: Tensor = layer(h.movedim(1, -1).flatten(1) if h.dim() > 2 else h)
-            return found.reshape(-1, *extent, channels).movedim(-1, 1) if extent else found
-        # An even kernel leaves one more row and column to pad, or to cut, at the end than at the beginning.
-        odd = self.padding % 2
-        if planned.kind == "conv":
-            convolved: Tensor = layer(F.pad(h, (0, odd, 0, odd)) if odd else h)
-            return convolved
-        assert isinstance(layer, nn.ConvTranspose2d)
-        # What the strides leave open of the larger extent is added at its end.
-        grown: Tensor = layer(h, output_size=[e + odd for e in extent])
-        return grown[..., : extent[0], : extent[1]] if odd else grown
+    def _apply_layers(self, h: Tensor, added: list[Tensor]) -> Tensor:
+        for k, layer in enumerate(self.layers):
+            h = layer(h)
+            if k < self.hidden:
+                h = self.dropout(self.activation(self._normed(k, h, added)))
+        return h
 
 
-def _conv_layer(layer: ConvLayer, kernel: int, dilation: int, bias: bool) -> nn.Module:
-    if layer.kind == "linear":
-        return nn.Linear(layer.fan_in, layer.fan_out, bias=bias)
-    kind = nn.Conv2d if layer.kind == "conv" else nn.ConvTranspose2d
-    padding = dilation * (kernel - 1) // 2
-    return kind(layer.fan_in, layer.fan_out, kernel, stride=layer.stride, padding=padding, dilation=dilation, bias=bias)
+class ResNet(_Planned):
+    """Residual blocks of vectors or of grids (He et al., 2016): ``h <- a(S h + B a(A h))`` with an activation ``a``.
 
+    A and B are linear maps of vectors, convolutions of grids; S is the identity, or a linear map at each position where
+    the block changes the channels or the extent, which it does as a layer of ConvNet would: with a stride, A divides
+    the extent or multiplies it. A vector that becomes a grid does so by a linear map without a block, and the last
+    layer is a single one.
 
-def rows_of(
-    x: Tensor, rank: int, context: Tensor | None, maps: Sequence[nn.Module] | nn.ModuleList = ()
-) -> tuple[torch.Size, Tensor, list[Tensor]]:
-    """The batch shape of ``x (*batch, *positions, channels)`` with `rank` axes of positions and of its context, x with
-    one axis for the batch, and what each of these maps makes of the context, ``(N, size)``.
+    Args:
+        inputs, hidden, outputs, kernel, stride: as for ConvNet, of a block for each hidden size; or shapes of vectors,
+            which have no stride.
+        activation, out, norm, dropout, bias, context: likewise; the norm is that of A h, with the context, and that of
+            what B gives.
 
     Raises:
-        ValueError: there are maps and no context.
+        ValueError: for shapes that are not so many strides apart.
+
+    Example:
+        >>> ResNet((8, 8, 1), (16, 32), (10,), stride=2)(torch.zeros(5, 8, 8, 1)).shape
+        torch.Size([5, 10])
     """
-    event = x.shape[x.dim() - rank - 1 :]
-    batch = x.shape[: x.dim() - rank - 1]
-    if not len(maps):
-        return batch, x.reshape(-1, *event), []
-    if context is None:
-        raise ValueError("this network was built with a context and needs one")
-    batch = torch.broadcast_shapes(batch, context.shape[:-1])
-    added = [layer(context).expand(*batch, -1).reshape(batch.numel(), -1) for layer in maps]
-    return batch, x.expand(*batch, *event).reshape(-1, *event), added
+
+    def __init__(
+        self,
+        inputs: tuple[int, ...],
+        hidden: tuple[int, ...],
+        outputs: tuple[int, ...] | None,
+        kernel: int = 3,
+        stride: int = 1,
+        activation: str = "leaky_relu",
+        out: str | None = None,
+        norm: str | None = None,
+        dropout: float = 0.0,
+        context: int = 0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(inputs, hidden, outputs, activation, out, norm, dropout, context)
+        plan = conv_layers(inputs, hidden, outputs, stride)
+        before = [inputs, *(layer.shape for layer in plan)]
+        self.layers = nn.ModuleList(make_layer(layer, kernel) for layer in plan[: len(hidden)])
+        self.blocks = nn.ModuleList(
+            _Residual(shape, layer, kernel, norm) if len(shape) == len(layer.shape) else nn.Identity()
+            for shape, layer in zip(before, plan[: len(hidden)])
+        )
+        self.last = make_layer(plan[-1], kernel, bias=bias) if outputs is not None else nn.Identity()
+
+    def _apply_layers(self, h: Tensor, added: list[Tensor]) -> Tensor:
+        for k, (layer, block) in enumerate(zip(self.layers, self.blocks)):
+            inside = self.dropout(self.activation(self._normed(k, layer(h), added)))
+            h = self.activation(block(inside, h)) if isinstance(block, _Residual) else inside
+        found: Tensor = self.last(h)
+        return found
 
 
-def context_maps(context: int, sizes: Sequence[int]) -> nn.ModuleList:
-    """A linear map of the context to each of these sizes; none where there is no context."""
-    return nn.ModuleList(nn.Linear(context, size, bias=False) for size in sizes if context)
+class _Residual(nn.Module):
+    """``S h + B inside`` behind the first layer of a block, from one shape to another."""
+
+    def __init__(self, before: Shape, planned: Layer, kernel: int, norm: str | None) -> None:
+        super().__init__()
+        self.extent, width = planned.shape[:-1], planned.shape[-1]
+        self.grows = planned.kind == "transposed"
+        same = Layer("conv" if self.extent else "linear", planned.shape, width, width)
+        self.second = make_layer(same, kernel)
+        self.norm = make_norm(norm, width)
+        beside = Layer(same.kind, planned.shape, before[-1], width, 1 if self.grows else planned.stride)
+        self.beside = make_layer(beside, 1, bias=False) if before != planned.shape else nn.Identity()
+
+    def forward(self, inside: Tensor, h: Tensor) -> Tensor:
+        if self.grows:
+            h = nn.functional.interpolate(h, list(self.extent))
+        found: Tensor = self.beside(h) + self.norm(self.second(inside))
+        return found
 
 
-__all__ = ["ACTIVATIONS", "MLP", "NORMS", "ConvNet"]
+class DenseNet(_Planned):
+    """Dense blocks of vectors or of grids (Huang et al., 2017, Eq. 2): ``h_k = a(A_k [x, h_1, ..., h_(k - 1)])``.
+
+    Each layer reads, side by side, the input and what all layers before it gave, and so does the last.
+
+    Args:
+        inputs, outputs: shapes as for ConvNet, of one extent where both are grids, or of vectors.
+        hidden: how many channels, or units, each layer adds.
+        kernel, activation, out, norm, dropout, bias, context: as for ConvNet.
+
+    Raises:
+        ValueError: for grids of two extents.
+
+    Example:
+        >>> DenseNet((5,), (16, 16), (3,))(torch.zeros(2, 5)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        inputs: tuple[int, ...],
+        hidden: tuple[int, ...],
+        outputs: tuple[int, ...] | None,
+        kernel: int = 3,
+        activation: str = "leaky_relu",
+        out: str | None = None,
+        norm: str | None = None,
+        dropout: float = 0.0,
+        context: int = 0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(inputs, hidden, outputs, activation, out, norm, dropout, context)
+        plan = dense_layers(inputs, hidden, outputs)
+        self.begins = self.rank == 0 and len(plan[0].shape) > 1  # from a vector to a grid, which has other positions
+        self.layers = nn.ModuleList(make_layer(layer, kernel) for layer in plan[: len(hidden)])
+        self.last = make_layer(plan[-1], kernel, bias=bias) if outputs is not None else nn.Identity()
+
+    def _apply_layers(self, h: Tensor, added: list[Tensor]) -> Tensor:
+        for k, layer in enumerate(self.layers):
+            found = self.dropout(self.activation(self._normed(k, layer(h), added)))
+            h = found if self.begins and k == 0 else torch.cat([h, found], 1)
+        given: Tensor = self.last(h)
+        return given
+
+
+class Sequential(nn.Sequential):
+    """Networks one behind another, of which the first reads the context."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        first, *rest = self
+        h: Tensor = first(x) if context is None else first(x, context)
+        for network in rest:
+            h = network(h)
+        return h
+
+
+__all__ = ["ACTIVATIONS", "MLP", "NORMS", "ConvNet", "DenseNet", "ResNet", "Sequential"]

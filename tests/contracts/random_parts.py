@@ -155,6 +155,23 @@ def _convolutions(d: Draft, of: Sequence[Unit]) -> str:
     return d.choose((f"linear({vector})", f"mlp[3]({vector}, {grid})"))
 
 
+def _blocks(d: Draft, of: Sequence[Unit]) -> str:
+    """Residual and dense blocks, of vectors and of grids."""
+    kind, grid = d.choose(("resnet", "densenet")), d.name("r")
+    options = d.choose(("", ", norm = layer", ", activation = tanh"))
+    if d.often(0.5):
+        return f"{kind}[{d.choose(('4', '4, 4', '3, 5'))}{options}]({names(of)})"
+    d.say(f"let {grid} : real[2, 2] = {kind}[3{options}]({names(of)})")
+    return f"{kind}[3, 2{options}]({grid}, {of[0].name})"
+
+
+def _chain(d: Draft, of: Sequence[Unit]) -> str:
+    """Networks one behind another."""
+    grid = d.name("r")
+    d.say(f"let {grid} : real[3, 2] = (mlp[4] >> {d.choose(('conv', 'resnet', 'mlp'))}[3])({names(of)})")
+    return f"(conv[3, stride = 2] >> {d.choose(('mlp[4]', 'linear', 'densenet[3]'))})({grid}, {of[0].name})"
+
+
 NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _perceptron,
     _perceptron,
@@ -166,6 +183,8 @@ NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _beside_a_learned_feature,
     _convolutions,
     _axes,
+    _blocks,
+    _chain,
 )
 
 

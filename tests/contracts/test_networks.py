@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from dgmppl import pipeline, runtime
-from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, Axes
+from dgmppl.catalogue.axes import Axes
+from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, Form
 from dgmppl.emit.values import module_source
 from dgmppl.emit.writer import Writer
-from dgmppl.graph.values import Module, NetworkSpec
-from dgmppl.runtime import causal, networks
+from dgmppl.graph.values import Module, NetworkSpec, Stage
+from dgmppl.runtime import causal, layers, networks
 from dgmppl.source import Source
-from tests.contracts.support import build, checked
+from tests.contracts.support import build, checked, data_of
 
 VECTOR, SEQUENCE, GRID = Axes(2), Axes(2, (7,)), Axes(2, (6, 5))
 
@@ -31,6 +32,18 @@ class Place:
     gives: Axes
     hidden: tuple[int, ...] = (8, 5)
     options: tuple[tuple[str, str | float], ...] = ()
+    causal: bool = False
+
+    def form(self, kind: str) -> Form:
+        """The form in which a network of a kind stands here."""
+        forms = (NETWORKS[kind].causal,) if self.causal else NETWORKS[kind].plain
+        extent = self.reads.extent or self.gives.extent
+        return next((f for f in forms if f and f.rank == len(extent)), None) or forms[-1]
+
+
+def past(*hidden: int, of: Axes = SEQUENCE, **options: str | float) -> Place:
+    """A place in which a network reads a past."""
+    return Place(of, Axes(3, of.extent), hidden, tuple(options.items()), causal=True)
 
 
 def strided(reads: Axes, gives: Axes) -> Place:
@@ -51,20 +64,31 @@ PLACES: dict[str, tuple[Place, ...]] = {
         strided(GRID, Axes(3, (2, 2))),
         strided(Axes(2, (2, 2)), Axes(3, (6, 5))),
     ),
-    "causal": (Place(SEQUENCE, Axes(3, (7,)), ()), Place(SEQUENCE, Axes(3, (7,)), options=(("kernel", 4),))),
+    "resnet": (
+        Place(VECTOR, Axes(3)),
+        Place(VECTOR, Axes(3), (8, 8)),
+        Place(GRID, Axes(3, (6, 5)), (2, 4)),
+        Place(GRID, Axes(3), (4,), (("kernel", 2),)),
+        Place(VECTOR, Axes(3, (6, 5))),
+        strided(GRID, Axes(3)),
+        strided(VECTOR, Axes(3, (6, 5))),
+        strided(GRID, Axes(3, (2, 2))),
+        strided(Axes(2, (2, 2)), Axes(3, (6, 5))),
+    ),
+    "densenet": (
+        Place(VECTOR, Axes(3)),
+        Place(GRID, Axes(3, (6, 5)), (4, 3, 2)),
+        Place(GRID, Axes(3), (4,), (("kernel", 2),)),
+        Place(VECTOR, Axes(3, (6, 5))),
+    ),
+    "causal": (past(), past(8, 5, kernel=4)),
     "pixelcnn": (
-        Place(GRID, Axes(3, (6, 5)), (4,)),  # with the default of each option, which the catalogue counts with too
-        Place(GRID, Axes(3, (6, 5)), (4, 3), (("kernel", 3),)),
+        past(4, of=GRID),  # with the default of each option, which the catalogue counts with too
+        past(4, 3, of=GRID, kernel=3),
     ),
-    **{
-        kind: (Place(SEQUENCE, Axes(3, (7,)), (8,)), Place(SEQUENCE, Axes(3, (7,)), (8, 5)))
-        for kind in ("rnn", "gru", "lstm")
-    },
-    "transformer": (
-        Place(SEQUENCE, Axes(3, (7,)), (8,)),
-        Place(SEQUENCE, Axes(3, (7,)), (8, 8), (("heads", 2),)),
-    ),
-    "masked": (Place(SEQUENCE, Axes(3, (7,)), ()), Place(SEQUENCE, Axes(3, (7,)), (16, 9))),
+    **{kind: (past(8), past(8, 5)) for kind in ("rnn", "gru", "lstm")},
+    "transformer": (past(8), past(8, 8, heads=2)),
+    "masked": (past(), past(16, 9)),
 }
 CASES = [(kind, place, context) for kind, places in PLACES.items() for place in places for context in (0, 3)]
 
@@ -77,7 +101,7 @@ def options_of(kind: str) -> list[tuple[tuple[str, str | float], ...]]:
 
 
 WITH_OPTIONS = [
-    (kind, Place(place.reads, place.gives, place.hidden, options), context)
+    (kind, replace(place, options=options), context)
     for kind, places in PLACES.items()
     for place, context in itertools.product(places[1:2], (0, 3))
     for options in options_of(kind)
@@ -86,25 +110,29 @@ WITH_OPTIONS = [
 every = pytest.mark.parametrize(("kind", "place", "context"), CASES + WITH_OPTIONS, ids=str)
 
 
-def built(kind: str, place: Place, context: int) -> tuple[Module, nn.Module]:
-    further = context if NETWORKS[kind].rank else 0
-    module = Module("net", NetworkSpec(kind, place.hidden, place.options), place.reads, place.gives, further)
+def built(kind: str, place: Place, context: int, ends: bool = True) -> tuple[Module, nn.Module]:
+    form = place.form(kind)
+    reads, gives = (axes if form.rank else Axes(axes.size) for axes in (place.reads, place.gives))
+    spec = NetworkSpec(kind, place.hidden, place.options)
+    stage = Stage(spec, form, reads, gives, context if form.rank else 0, ends)
+    module = Module("net", (stage,))
     torch.manual_seed(0)
     return module, eval(module_source(module, Writer(Source("net.dgm", ""))), {"rt": runtime, "nn": nn})
 
 
 def given(module: Module, *batch: int) -> tuple[Tensor, ...]:
-    rank = NETWORKS[module.spec.kind].rank
-    x = torch.randn(*batch, *(module.inputs.shape if rank else (module.inputs.size,)))
+    x = torch.randn(*batch, *module.inputs.shape)
     return (x, torch.randn(*batch, module.context)) if module.context else (x,)
 
 
 def test_every_network_is_under_the_contract() -> None:
     assert set(PLACES) == set(NETWORKS)
-    classes = {n.runtime for n in NETWORKS.values()} - {"Linear"}
+    classes = {form.runtime for n in NETWORKS.values() for form in n.forms} - {"Linear"} | {"Sequential"}
     public = [getattr(module, name) for module in (networks, causal) for name in module.__all__]
     assert classes == {c.__name__ for c in public if isinstance(c, type)}
-    assert set(networks.ACTIVATIONS) == set(ACTIVATIONS) and networks.NORMS == NORMS
+    assert set(layers.ACTIVATIONS) == set(ACTIVATIONS) and layers.NORMS == NORMS
+    stood = {(kind, place.form(kind)) for kind, places in PLACES.items() for place in places}
+    assert stood == {(n.name, form) for n in NETWORKS.values() for form in n.forms}
 
 
 @every
@@ -116,10 +144,23 @@ def test_weights_are_those_of_the_class(kind: str, place: Place, context: int) -
 @every
 def test_it_gives_the_axes_of_its_place(kind: str, place: Place, context: int) -> None:
     module, net = built(kind, place, context)
-    shape = module.outputs.shape if NETWORKS[kind].rank else (module.outputs.size,)
+    shape = module.outputs.shape
     for batch in ((4,), (3, 4), ()):
         if batch or not any(o == ("norm", "batch") for o in place.options):
             assert net(*given(module, *batch)).shape == (*batch, *shape)
+
+
+@every
+def test_without_its_last_layer_it_gives_its_last_hidden_one(kind: str, place: Place, context: int) -> None:
+    form = place.form(kind)
+    if form.hidden is None or not (place.reads.extent or not place.gives.extent):
+        return
+    if not place.hidden or place.reads.extent < place.gives.extent:  # only a last layer makes a grid larger
+        return
+    module, net = built(kind, place, context, ends=False)
+    (stage,) = module.stages
+    assert sum(p.numel() for p in net.parameters()) == module.weights
+    assert net(*given(module, 4)).shape == (4, *form.hidden(stage.sizes).shape)
 
 
 @every
@@ -151,9 +192,7 @@ def test_weights_are_saved_and_loaded_and_follow_the_device(kind: str, place: Pl
     assert other.to("meta")(*(v.to("meta") for v in values)).device.type == "meta"
 
 
-@pytest.mark.parametrize(
-    ("kind", "place", "context"), [c for c in CASES + WITH_OPTIONS if NETWORKS[c[0]].causal], ids=str
-)
+@pytest.mark.parametrize(("kind", "place", "context"), [c for c in CASES + WITH_OPTIONS if c[1].causal], ids=str)
 def test_no_position_sees_itself_or_a_later_one(kind: str, place: Place, context: int) -> None:
     module, net = built(kind, place, context)
     values = given(module)
@@ -167,6 +206,28 @@ def test_no_position_sees_itself_or_a_later_one(kind: str, place: Place, context
     assert not seen.triu().any()
     next_to = [k for k in range(1, positions) if k % place.reads.extent[-1]]  # in one row
     assert all(seen[k, k - 1] for k in next_to)
+
+
+CHAINS = {
+    "(conv[4, 3, stride = 2] >> mlp[5])(x, v)": "real[4, 4]",
+    "(conv[4] >> resnet[3, 5, stride = 2])(x, v)": "real[2]",
+    "(densenet[3, 2] >> conv[3])(x, v)": "real[4, 4]",
+    "(mlp[6] >> resnet[4])(v)": "real[3, 2]",
+    "(resnet[6, 6] >> densenet[4] >> linear)(v)": "real[3]",
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_a_chain_goes_through_the_hidden_layers_of_all_but_its_last(chain: str) -> None:
+    text = 'model chained\nobserved x : real[4, 4] from "rows.npz".x\nobserved v : real[3] from "rows.npz".v\n'
+    found = checked(
+        text + f'observed y : {CHAINS[chain]} from "rows.npz".y\np(y | x, v) = Normal({chain} + 0 * x[0, 0], 1)\n'
+    )
+    model = build(found)
+    assert found.plan is not None
+    assert sum(p.numel() for p in model.parameters()) == found.plan.structure.weights
+    model.loss(*data_of(found)).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
 LARGE = 'model large\nobserved x : binary[5] from "rows.npz".x\nobserved y : real[{n}] from "rows.npz".y\n'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dgmppl.catalogue.networks import Axes
+from dgmppl.catalogue.axes import Axes
+from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.nodes import (
     Adversary,
     DataSource,
@@ -33,6 +34,7 @@ from dgmppl.graph.values import (
     Pushforward,
     Quoted,
     Residual,
+    Stage,
     Use,
     Value,
 )
@@ -64,7 +66,8 @@ def use(name: str) -> Use:
 
 def net(*inputs: Value | str, kind: str = "mlp", hidden: tuple[int, ...] = (256, 256), out: str = "") -> Apply:
     options = (("out", out),) if out else ()
-    module = Module("net", NetworkSpec(kind, hidden, options), Axes(16), Axes(16))
+    form = NETWORKS[kind].forms[0]
+    module = Module("net", (Stage(NetworkSpec(kind, hidden, options), form, Axes(16), Axes(16)),))
     return Apply(real(16), S, module, tuple(use(i) if isinstance(i, str) else i for i in inputs))
 
 

@@ -19,7 +19,7 @@ from dgmppl.runtime.incremental import current
 from tests.contracts.support import build, checked
 
 CAUSAL = [n.name for n in NETWORKS.values() if n.causal]
-SEQUENTIAL = [name for name in CAUSAL if NETWORKS[name].rank == 1]
+SEQUENTIAL = [name for name in CAUSAL if NETWORKS[name].causal.rank == 1]
 _HEAD = 'observed x : {support}[6] from "rows.npz".x\nobserved c : real[2] from "rows.npz".c\n'
 
 # Right sides of p(x[d] | x[<d], c) in which {net} is a causal network; one stands twice in the last.
@@ -44,7 +44,7 @@ def _double():
     torch.set_default_dtype(before)
 
 
-CLASSES = [getattr(causal, NETWORKS[kind].runtime) for kind in CAUSAL]
+CLASSES = [getattr(causal, NETWORKS[kind].causal.runtime) for kind in CAUSAL]
 
 
 def from_the_whole(forward: Any, rank: int) -> Any:
@@ -69,7 +69,7 @@ def both_ways(model: GenerativeModel, **given: Tensor) -> tuple[Tensor, Tensor]:
     with ExitStack() as stack:
         stack.enter_context(patch.object(causal, "current", lambda: None))
         for kind, cls in zip(CAUSAL, CLASSES):
-            stack.enter_context(patch.object(cls, "forward", from_the_whole(cls.forward, NETWORKS[kind].rank)))
+            stack.enter_context(patch.object(cls, "forward", from_the_whole(cls.forward, NETWORKS[kind].causal.rank)))
         return quick, model.sample(5, **given)
 
 

@@ -1,0 +1,166 @@
+"""How many weights the networks of the runtime have, what their last hidden layer gives, and their sizes in words.
+
+A contract test holds the counts against the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from dgmppl.catalogue.axes import Axes, Sizes
+from dgmppl.extents import Layer, conv_layers, dense_layers
+
+Count = Callable[[Sizes], int]
+
+
+def _norms(n: Sizes) -> int:
+    """A normalisation has a scale and a shift for each hidden channel."""
+    return 2 * sum(n.hidden) if n.options.get("norm") in ("batch", "layer", "group") else 0
+
+
+def _ends(n: Sizes, fan_in: int) -> int:
+    """A linear map at the end, where there is one."""
+    return sum((fan_in + 1) * outputs.channels for outputs in n.given)
+
+
+# --- vectors -------------------------------------------------------------------------------------
+
+
+def dense(n: Sizes) -> int:
+    """Each layer has a weight for each pair of an input and an output, and a bias for each output."""
+    widths = (n.inputs.size, *n.hidden)
+    return sum((a + 1) * b for a, b in pairwise(widths)) + _norms(n) + sum((widths[-1] + 1) * o.size for o in n.given)
+
+
+def last_of_vector(n: Sizes) -> Axes:
+    """The last hidden layer, as a vector."""
+    return Axes(n.hidden[-1])
+
+
+# --- grids ---------------------------------------------------------------------------------------
+
+
+def _shapes(n: Sizes) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...] | None]:
+    return n.inputs.shape, n.hidden, n.outputs.shape if n.outputs else None
+
+
+def strided(n: Sizes) -> list[Layer]:
+    """Layers with the stride of the options."""
+    return conv_layers(*_shapes(n), n.count("stride", 1))
+
+
+def concatenated(n: Sizes) -> list[Layer]:
+    """Layers of which each reads all before it."""
+    return dense_layers(*_shapes(n))
+
+
+def _of_layers(n: Sizes, layers: Sequence[Layer]) -> int:
+    """A convolution's weights are shared by the positions; between a vector and a grid there is a linear map."""
+    square = n.count("kernel", 3) ** 2
+    weights = sum((layer.fan_in * (1 if layer.kind == "linear" else square) + 1) * layer.fan_out for layer in layers)
+    return weights + n.context * sum(n.hidden) + _norms(n)
+
+
+def convolutions(n: Sizes) -> int:
+    if not n.inputs.extent and not any(outputs.extent for outputs in n.given):
+        what = "neither what it reads nor what it gives is a grid" if n.given else "what it reads is no grid"
+        raise ValueError(what)
+    return _of_layers(n, strided(n))
+
+
+def residual_blocks(n: Sizes) -> int:
+    """A block has a second layer of its width, normalised too, and a map beside both where the shapes differ."""
+    if not n.inputs.extent and n.count("stride", 1) > 1 and not any(outputs.extent for outputs in n.given):
+        raise ValueError("between vectors there is no stride")
+    layers, before = strided(n), n.inputs.shape
+    count = _of_layers(n, layers)
+    for layer, width in zip(layers, n.hidden):
+        if len(before) == len(layer.shape):
+            side = 1 if layer.kind == "linear" else n.count("kernel", 3)
+            count += (width * side**2 + 1) * width + (2 * width if _norms(n) else 0)
+            count += before[-1] * width if before != layer.shape else 0
+        before = layer.shape
+    return count
+
+
+def dense_blocks(n: Sizes) -> int:
+    return _of_layers(n, concatenated(n))
+
+
+def last_of_strided(n: Sizes) -> Axes:
+    shape = strided(n)[-1].shape
+    return Axes(shape[-1], shape[:-1])
+
+
+def last_of_concatenated(n: Sizes) -> Axes:
+    """The input and all hidden layers, side by side."""
+    return Axes(n.inputs.channels + sum(n.hidden), n.inputs.extent)
+
+
+# --- the past ------------------------------------------------------------------------------------
+
+
+def causal_convolutions(n: Sizes) -> int:
+    """The weights of a layer are shared by the positions. Each hidden layer gets the context by a map of its own."""
+    outputs = n.given[0].channels
+    widths = (n.inputs.channels, *n.hidden, outputs)
+    weights = sum((a * n.count("kernel", 7) + 1) * b for a, b in pairwise(widths))
+    return weights + n.context * sum(n.hidden or (outputs,))
+
+
+def masked_convolutions(n: Sizes) -> int:
+    """The weights that a mask takes away count too; the last layer looks at one position."""
+    kernel = n.count("kernel", 5)
+    if kernel % 2 == 0 or kernel < 3:
+        raise ValueError("its kernel has a middle and something before it: an odd number from 3")
+    widths = (n.inputs.channels, *n.hidden)
+    weights = sum((a * kernel**2 + 1) * b for a, b in pairwise(widths))
+    return weights + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden)
+
+
+def masked(n: Sizes) -> int:
+    """All positions are one vector, with the context beside them in the first layer; masked weights count too."""
+    return dense(Sizes(Axes(n.inputs.size + n.context), n.hidden, Axes(n.given[0].size)))
+
+
+# --- sequences -----------------------------------------------------------------------------------
+
+
+def recurrent(gates: int) -> Count:
+    """Each gate of a layer has weights for its input and for its state, and a bias for each of the two."""
+
+    def weights(n: Sizes) -> int:
+        widths = (n.inputs.channels, *n.hidden)
+        layers = sum(gates * b * (a + b + 2) for a, b in pairwise(widths))
+        return layers + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden)
+
+    return weights
+
+
+def transformer(n: Sizes) -> int:
+    """A layer has four maps of its width, two between it and four times as much, and two normalisations."""
+    width, heads = n.hidden[0], n.count("heads", 4)
+    if set(n.hidden) != {width}:
+        raise ValueError("its layers have one width: transformer[64, 64] has two layers of it")
+    if width % heads:
+        raise ValueError(f"{heads} heads do not divide a width of {width}")
+    layer = 4 * width * (width + 1) + 4 * width * (width + 1) + width * (4 * width + 1) + 4 * width
+    ends = (n.inputs.channels + 1 + n.inputs.extent[0] + n.context) * width + 2 * width
+    return ends + len(n.hidden) * layer + _ends(n, width)
+
+
+# --- what `explain` shows ------------------------------------------------------------------------
+
+
+def plain_widths(n: Sizes) -> tuple[str, ...]:
+    return (str(n.inputs.size), *map(str, n.hidden), *(str(o.size) for o in n.given))
+
+
+def channel_widths(n: Sizes) -> tuple[str, ...]:
+    return (str(n.inputs.channels), *map(str, n.hidden), *(str(o.channels) for o in n.given))
+
+
+def grid_widths(n: Sizes) -> tuple[str, ...]:
+    layers = [" x ".join(map(str, layer.shape)) for layer in strided(n)[: len(n.hidden)]]
+    return (n.inputs.describe(), *layers, *(o.describe() for o in n.given))
