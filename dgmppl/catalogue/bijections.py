@@ -149,15 +149,16 @@ BIJECTIONS: dict[str, BijectionKind] = {
 }
 
 # Bijections that a formula writes: `2 * f(u) + 1` (the numbers `scale` and `shift`), `x + density` and
-# `s * z` (by a value).
+# `s * z` (by a value), `W @ s` and `s @ W` (the number `transposed`).
 ARITHMETIC: dict[str, BijectionKind] = {
     b.name: b
     for b in (
         BijectionKind("scale and shift", "FixedAffine", numbers=("scale", "shift"), elementwise=True),
         BijectionKind("shift by a value", "Shift", context="value", elementwise=True),
         BijectionKind("scale by a value", "Scale", context="value", elementwise=True),
+        BijectionKind("product with a matrix", "Matrix", context="value", numbers=("transposed",)),
     )
 }
-FIXED_AFFINE, SHIFT, SCALE = ARITHMETIC
+FIXED_AFFINE, SHIFT, SCALE, MATRIX = ARITHMETIC
 
 ENTRIES: dict[str, BijectionKind] = {**BIJECTIONS, **ARITHMETIC}

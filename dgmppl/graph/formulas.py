@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dgmppl.catalogue.bijections import BIJECTIONS, FIXED_AFFINE, SCALE, SHIFT
+from dgmppl.catalogue.bijections import BIJECTIONS, FIXED_AFFINE, MATRIX, SCALE, SHIFT
 from dgmppl.graph.bijections import codomain
 from dgmppl.graph.nodes import Definition, Graph, Variable
 from dgmppl.graph.scope import Scope
@@ -82,6 +82,8 @@ def _chain(scope: Scope, graph: Graph, value: Value) -> _Chain | None:
         if entry is None or not entry.elementwise or inner.support != entry.domain:
             return None
         return inner.then(Block(value.span, entry.name, value.shape))
+    if value.op == "@":
+        return _matrix(scope, graph, value)
     if value.op not in ("+", "-", "*", "/"):
         return None
     left, right = (_chain(scope, graph, operand) for operand in value.operands)
@@ -105,7 +107,7 @@ def _by(scope: Scope, graph: Graph, chain: _Chain, op: str, by: Value, span: Spa
         factor = by.number if op == "*" else (1 / by.number if by.number else 0.0)
         return chain.affine(span, factor, 0.0)
     shape, support = chain.core.shape, by.type.support
-    if by.shape != shape or set(graph.roots(variables(by))) & set(graph.roots(variables(chain.core))):
+    if by.shape != shape or not _apart(graph, by, chain):
         return None
     if op in "+-" and chain.support == REAL:
         by = by if op == "+" else Operation(Type(REAL, shape), by.span, "negate", (by,))
@@ -113,6 +115,25 @@ def _by(scope: Scope, graph: Graph, chain: _Chain, op: str, by: Value, span: Spa
     if op == "*" and chain.support in (REAL, POSITIVE) and support == POSITIVE:
         return chain.then(_by_value(scope, SCALE, by, shape, span))
     return None
+
+
+def _matrix(scope: Scope, graph: Graph, value: Operation) -> _Chain | None:
+    """`W @ v` and `v @ W` for a square matrix: a bijection wherever its determinant is not 0."""
+    for matrix, vector in (value.operands, value.operands[::-1]):
+        chain = _chain(scope, graph, vector)
+        if chain is None or chain.support != REAL or matrix.shape != (*vector.shape, *vector.shape):
+            continue
+        if not _apart(graph, matrix, chain):
+            continue
+        numbers = (("transposed", 1.0),) if matrix is value.operands[1] else ()
+        context = ((scope.context_name(matrix, direct=True), matrix),)
+        return chain.then(Block(value.span, MATRIX, vector.shape, numbers=numbers, context=context))
+    return None
+
+
+def _apart(graph: Graph, value: Value, chain: _Chain) -> bool:
+    """Whether a value is known without what the chain maps."""
+    return not set(graph.roots(variables(value))) & set(graph.roots(variables(chain.core)))
 
 
 def _is_latent(graph: Graph, value: Use) -> bool:

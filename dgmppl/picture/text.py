@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgmppl.catalogue.bijections import FIXED_AFFINE, SCALE, SHIFT
+from dgmppl.catalogue.bijections import FIXED_AFFINE, MATRIX, SCALE, SHIFT
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -66,6 +66,8 @@ def _block_text(block: Block) -> str:
         return f"plus {value_text(block.context[0][1])}"
     if block.kind == SCALE:
         return f"times {value_text(block.context[0][1])}"
+    if block.kind == MATRIX:
+        return f"times the matrix {value_text(block.context[0][1])}"
     if block.kind == FIXED_AFFINE:
         words = {"scale": "times", "shift": "plus"}
         return " ".join(f"{words[name]} {number_text(number)}" for name, number in block.numbers)

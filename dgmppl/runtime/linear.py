@@ -45,6 +45,40 @@ class Permute(Bijection):
         return y[..., self.back], self._zero(y)
 
 
+class Matrix(Bijection):
+    """``y = W x`` for a square matrix W that is given, ``y = W^T x`` where it is ``transposed``;
+    ``log |det| = log |det W|``. A W of determinant 0 has no inverse: its log-determinant is -inf.
+
+    Args:
+        context: the name of W, ``(..., D, D)``; of more than two axes, the first are the batch's.
+    """
+
+    def __init__(self, context: str, transposed: float = 0) -> None:
+        super().__init__()
+        self.reads = {context: 2}
+        self.transposed = bool(transposed)
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        matrix = self._matrix(context)
+        y = x @ matrix.mT if matrix.dim() == 2 else (matrix @ x.unsqueeze(-1)).squeeze(-1)
+        return y, self._log_det(matrix, y)
+
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        matrix = self._matrix(context)
+        if matrix.dim() == 2:  # one factorisation for all rows
+            x = torch.linalg.solve(matrix, y.reshape(-1, y.shape[-1]).mT).mT.reshape(y.shape)
+        else:
+            x = torch.linalg.solve(matrix, y.unsqueeze(-1)).squeeze(-1)
+        return x, -self._log_det(matrix, x)
+
+    def _matrix(self, context: Context) -> Tensor:
+        (matrix,) = self._read(context)
+        return matrix.mT if self.transposed else matrix
+
+    def _log_det(self, matrix: Tensor, image: Tensor) -> Tensor:
+        return torch.linalg.slogdet(matrix).logabsdet.expand(image.shape[:-1])
+
+
 class Householder(Bijection):
     """The reflection ``y = (I - 2 v v^T / |v|^2) x`` (Tomczak and Welling, 2016, Eq. 7); log-determinant 0.
 
@@ -117,6 +151,7 @@ class LULinear(Bijection):
 __all__ = [
     "Householder",
     "LULinear",
+    "Matrix",
     "Permute",
     "Reverse",
 ]

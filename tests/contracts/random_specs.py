@@ -233,8 +233,9 @@ def _defined_by_a_flow(d: Draft) -> None:
         _real_base(d, u)
     image = f"{f}({u.name})"
     if written:
-        around = d.choose(("{}", "2 * {} - 1", "{} / exp({param})", "{param} - {}"))
-        image = around.format(image, param=d.param(*x.shape) if "param" in around else "")
+        around = d.choose(("{}", "2 * {} - 1", "{} / exp({param})", "{param} - {}", "{matrix} @ {}", "{} @ {matrix}"))
+        param = d.param(*x.shape) if "param" in around else ""
+        image = around.format(image, param=param, matrix=d.param(*x.shape, *x.shape) if "matrix" in around else "")
         image = f"{onto[4:]}({image})" if onto else image
     d.say(f"{x.name} = floor({image})" if support.startswith("integer") else f"{x.name} = {image}")
 

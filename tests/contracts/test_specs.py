@@ -35,6 +35,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "autoregressive/transformer": ((), "log_prob", True),
     "energy/jem": ((), "log p(y | x)", False),
     "energy/rbm": (("H=12",), "log_prob", False),
+    "flow/ica": ((), "log_prob", True),
     "flow/maf": ((), "elbo", True),
     "flow/neural_autoregressive": ((), "elbo", True),
     "flow/nice": ((), "elbo", True),

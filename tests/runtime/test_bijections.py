@@ -26,7 +26,7 @@ from dgmppl.runtime import (
 from dgmppl.runtime.bijections import Bijection, Compose, Coupling
 from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inverse
 from dgmppl.runtime.elementwise import Affine, Exp, FixedAffine, Scale, Shift, Sigmoid, Softplus, Tanh
-from dgmppl.runtime.linear import Householder, LULinear, Permute, Reverse
+from dgmppl.runtime.linear import Householder, LULinear, Matrix, Permute, Reverse
 from dgmppl.runtime.transforms import AffineTransform, InverseTransform, MixtureCDF, ShiftTransform, Spline
 
 TRANSFORMS = {
@@ -40,7 +40,7 @@ D, K = 5, 3
 HALF, REST = D // 2, D - D // 2
 
 # Each entry: how to build it, and the sizes of what it is conditioned on, by name.
-REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int]]] = {
+REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ...]]]] = {
     "coupling": (lambda: Coupling(D, MLP(HALF, (8,), REST, out="tanh"), MLP(HALF, (8,), REST)), {}),
     "coupling of both": (lambda: Coupling(D, both=MLP(HALF, (8,), 2 * REST)), {}),
     "coupling, scale only": (lambda: Coupling(D, scale=MLP(HALF, (8,), REST)), {}),
@@ -98,6 +98,8 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int]]] = {
     "fixed affine": (lambda: FixedAffine(-3.0, 0.5), {}),
     "shift": (lambda: Shift("y"), {"y": D}),
     "scale": (lambda: Scale("y"), {"y": D}),
+    "matrix": (lambda: Matrix("y"), {"y": (D, D)}),
+    "matrix, transposed": (lambda: Matrix("y", transposed=1), {"y": (D, D)}),
     "sigmoid": (Sigmoid, {}),
     "tanh": (Tanh, {}),
     "exp": (Exp, {}),
@@ -133,7 +135,8 @@ def case(request: pytest.FixtureRequest) -> Case:
     torch.manual_seed(0)
     make, sizes = REGISTRY[request.param]
     bijection = moved(make().double())
-    context = {name: torch.randn(4, size, dtype=torch.double) for name, size in sizes.items()}
+    shapes = {name: size if isinstance(size, tuple) else (size,) for name, size in sizes.items()}
+    context = {name: torch.randn(4, *shape, dtype=torch.double) for name, shape in shapes.items()}
     return bijection, torch.randn(4, D, dtype=torch.double), context
 
 
