@@ -1,4 +1,4 @@
-"""The layers of a network between two shapes, grids or vectors: known to the compiler and built by the runtime."""
+"""Shapes that the compiler and the runtime work out alike: channels, and the layers of a network between two shapes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import math
 from dataclasses import dataclass, replace
 
 Shape = tuple[int, ...]
+
+
+def channels_of(shape: Shape) -> int:
+    """How many numbers each position of a shape has: all of a vector, the last axis of a grid `[8, 8, 3]`, and one of a
+    grid `[8, 8]`; 0 for what is neither."""
+    if len(shape) == 1:
+        return shape[0]
+    return 0 if len(shape) not in (2, 3) else 1 if len(shape) == 2 else shape[2]
 
 
 @dataclass(frozen=True)

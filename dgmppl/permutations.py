@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from random import Random
 
 
@@ -23,12 +25,57 @@ def permutation(features: int, seed: int, position: int = 0) -> tuple[int, ...]:
     return tuple(order)
 
 
-MASKS = ("half", "alternate")
+MASKS = ("half", "alternate", "checkerboard", "random")
+BY_CHANNEL = ("half", "alternate")
 
 
-def halves(features: int, mask: str = "half") -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The features that a coupling keeps, and those that it transforms: the first half (rounded down) and the rest, or
-    in turn."""
-    if mask == "alternate":
-        return tuple(range(1, features, 2)), tuple(range(0, features, 2))
-    return tuple(range(features // 2)), tuple(range(features // 2, features))
+@dataclass(frozen=True)
+class Mask:
+    """Which elements a coupling keeps: the first "half" of the channels (rounded down), or each second one
+    ("alternate"); on a grid every second position ("checkerboard"); or a "random" half of the elements, by a seed.
+    As a `complement` it keeps the others."""
+
+    kind: str = "half"
+    seed: int = 0
+    complement: bool = False
+
+    @property
+    def by_channel(self) -> bool:
+        """Whether it treats all positions of a grid alike."""
+        return self.kind in BY_CHANNEL
+
+    def split(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The elements of a vector or grid of this shape that are kept, and those that are transformed: places in the
+        flattened shape, or, by channel, channels."""
+        kept, moved = self._split(shape)
+        return (moved, kept) if self.complement else (kept, moved)
+
+    def _split(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        channels = 1 if len(shape) == 2 else shape[-1]
+        if self.kind == "half":
+            return tuple(range(channels // 2)), tuple(range(channels // 2, channels))
+        if self.kind == "alternate":
+            return tuple(range(1, channels, 2)), tuple(range(0, channels, 2))
+        size = math.prod(shape)
+        if self.kind == "checkerboard":
+            width = shape[1] * channels
+            odd = [(k // width + k % width // channels) % 2 for k in range(size)]
+            return tuple(k for k in range(size) if odd[k]), tuple(k for k in range(size) if not odd[k])
+        order = permutation(size, self.seed)
+        return tuple(sorted(order[: size // 2])), tuple(sorted(order[size // 2 :]))
+
+
+HALF = Mask()
+
+
+def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The places in a flattened grid from which those of the squeezed one come: each square of four positions becomes
+    one, its channels row by row."""
+    rows, columns, channels = (*shape, 1)[:3]
+    order: list[int] = []
+    for i in range(0, rows, 2):
+        for j in range(0, columns, 2):
+            for row, column in ((i, j), (i, j + 1), (i + 1, j), (i + 1, j + 1)):
+                first = (row * columns + column) * channels
+                order += range(first, first + channels)
+    return tuple(order)

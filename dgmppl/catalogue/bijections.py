@@ -11,9 +11,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dgmppl.catalogue.signature import Argument, Signature
+from dgmppl.extents import Shape, channels_of
 from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
 
 Options = Mapping[str, float]
+
+
+def _same(shape: Shape) -> Shape:
+    return shape
+
+
+def _squeezed(shape: Shape) -> Shape:
+    """A quarter of the positions with four times the channels."""
+    if len(shape) not in (2, 3) or shape[0] % 2 or shape[1] % 2:
+        raise ValueError("halves both axes of a grid, and they are even")
+    return (shape[0] // 2, shape[1] // 2, 4 * channels_of(shape))
+
+
+def _unsqueezed(shape: Shape) -> Shape:
+    if len(shape) != 3 or shape[2] % 4:
+        raise ValueError("gives a grid whose channels are a multiple of four")
+    return (2 * shape[0], 2 * shape[1], shape[2] // 4)
 
 
 @dataclass(frozen=True)
@@ -65,8 +83,12 @@ class Slot:
 class BijectionKind:
     """A bijection that a spec may name.
 
+    `acts` says on what: "elements" of any shape, the "channels" of a vector or of each position of a grid, a "grid", a
+    whole "event", which is a vector or a grid, or a "vector" alone.
+
     `context`: "network" (parentheses are inputs of the slots' networks), "value" (parentheses hold the
-    parameters themselves, `learned` numbers an element) or "" (takes none).
+    parameters themselves, `learned` numbers an element), "bijection" (they hold the bijection of each level) or ""
+    (takes none).
     """
 
     name: str
@@ -80,14 +102,21 @@ class BijectionKind:
     learned: int = 0  # parameters an element, learned where nothing conditions it
     own: Callable[[tuple[int, ...]], int] | None = None  # ... or as many for a shape
     sized: bool = False  # the runtime class wants the shape of what it maps
-    numbers: tuple[str, ...] = ()  # keyword numbers in the brackets
+    numbers: tuple[Argument, ...] = ()  # numbers in the brackets
     masks: bool = False  # takes `mask`, which says what is kept
     domain: Support = REAL
     codomain: Support = REAL
     integers: bool = False  # also maps integers to integers
     rounds: bool = False  # ... by rounding, so the runtime class must be told
-    elementwise: bool = False  # each element of the image is a function of that element alone
+    acts: str = "vector"
     moves: bool = False  # only changes the order of the elements
+    after: Callable[[Shape], Shape] = _same  # the shape that it gives; ValueError for one that it does not take
+    before: Callable[[Shape], Shape] = _same  # ... and the one that it takes
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each element of the image is a function of that element alone."""
+        return self.acts == "elements"
 
     @property
     def signature(self) -> Signature:
@@ -95,11 +124,10 @@ class BijectionKind:
         sole = (Argument(self.sole.name, "network", by="position"),) if self.sole else ()
         transform = (Argument("transform", "transform", by="position"),) if self.conditioner else ()
         named = (Argument(s.name, "network", by="name") for s in self.slots)
-        numbers = (Argument(n, "seed", by="name") for n in self.numbers)
         mask = (Argument("mask", "mask", by="name"),) if self.masks else ()
         network = "masked[64]" if self.conditioner == "past" else "mlp[64]"
         usage = f"{self.name}[{network}]" if sole else f"{self.name}[spline(8)]" if transform else ""
-        return Signature(self.name, (*sole, *transform, *named, *numbers, *mask), usage=usage)
+        return Signature(self.name, (*sole, *transform, *named, *self.numbers, *mask), usage=usage)
 
     def learns(self, shape: tuple[int, ...], parameters: int = 0) -> int:
         """How many numbers it learns itself for a shape, where nothing conditions it."""
@@ -109,6 +137,8 @@ class BijectionKind:
         """The network by this name."""
         return next(s for s in (*self.slots, self.sole) if s is not None and s.name == name)
 
+
+_SEED = Argument("seed", "seed", by="name")
 
 BIJECTIONS: dict[str, BijectionKind] = {
     b.name: b
@@ -124,6 +154,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
             sized=True,
             integers=True,
             rounds=True,
+            acts="event",
         ),
         BijectionKind(
             "autoregressive",
@@ -134,17 +165,38 @@ BIJECTIONS: dict[str, BijectionKind] = {
             sized=True,
         ),
         BijectionKind(
-            "elementwise", "ElementwiseFlow", conditioner="given", context="value", sized=True, elementwise=True
+            "elementwise", "ElementwiseFlow", conditioner="given", context="value", sized=True, acts="elements"
         ),
-        BijectionKind("lu", "LULinear", own=lambda shape: shape[0] ** 2, sized=True),
-        BijectionKind("reverse", "Reverse", integers=True, moves=True),
-        BijectionKind("permute", "Permute", sized=True, numbers=("seed",), integers=True, moves=True),
+        BijectionKind("lu", "LULinear", own=lambda shape: channels_of(shape) ** 2, sized=True, acts="channels"),
+        BijectionKind("reverse", "Reverse", integers=True, moves=True, acts="channels"),
+        BijectionKind("permute", "Permute", sized=True, numbers=(_SEED,), integers=True, moves=True, acts="channels"),
+        BijectionKind(
+            "squeeze",
+            "Squeeze",
+            sized=True,
+            integers=True,
+            moves=True,
+            acts="grid",
+            after=_squeezed,
+            before=_unsqueezed,
+        ),
+        BijectionKind(
+            "multiscale",
+            "MultiScale",
+            context="bijection",
+            sized=True,
+            integers=True,
+            numbers=(Argument("levels", "count", by="position"),),
+            acts="grid",
+        ),
+        BijectionKind("actnorm", "ActNorm", own=lambda shape: 2 * channels_of(shape), sized=True, acts="channels"),
+        BijectionKind("conv1x1", "Conv1x1", own=lambda shape: channels_of(shape) ** 2, sized=True, acts="channels"),
         BijectionKind("householder", "Householder", context="value", learned=1, sized=True),
-        BijectionKind("affine", "Affine", context="value", learned=2, sized=True, elementwise=True),
-        BijectionKind("sigmoid", "Sigmoid", codomain=UNIT, elementwise=True),
-        BijectionKind("tanh", "Tanh", codomain=Interval(-1, 1), elementwise=True),
-        BijectionKind("exp", "Exp", codomain=POSITIVE, elementwise=True),
-        BijectionKind("softplus", "Softplus", codomain=POSITIVE, elementwise=True),
+        BijectionKind("affine", "Affine", context="value", learned=2, sized=True, acts="elements"),
+        BijectionKind("sigmoid", "Sigmoid", codomain=UNIT, acts="elements"),
+        BijectionKind("tanh", "Tanh", codomain=Interval(-1, 1), acts="elements"),
+        BijectionKind("exp", "Exp", codomain=POSITIVE, acts="elements"),
+        BijectionKind("softplus", "Softplus", codomain=POSITIVE, acts="elements"),
     )
 }
 
@@ -153,10 +205,10 @@ BIJECTIONS: dict[str, BijectionKind] = {
 ARITHMETIC: dict[str, BijectionKind] = {
     b.name: b
     for b in (
-        BijectionKind("scale and shift", "FixedAffine", numbers=("scale", "shift"), elementwise=True),
-        BijectionKind("shift by a value", "Shift", context="value", elementwise=True),
-        BijectionKind("scale by a value", "Scale", context="value", elementwise=True),
-        BijectionKind("product with a matrix", "Matrix", context="value", numbers=("transposed",)),
+        BijectionKind("scale and shift", "FixedAffine", acts="elements"),
+        BijectionKind("shift by a value", "Shift", context="value", acts="elements"),
+        BijectionKind("scale by a value", "Scale", context="value", acts="elements"),
+        BijectionKind("product with a matrix", "Matrix", context="value"),
     )
 }
 FIXED_AFFINE, SHIFT, SCALE, MATRIX = ARITHMETIC

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.data.rows import Array
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import (
@@ -99,8 +100,6 @@ _OPEN_ENDS: Mapping[str, tuple[tuple[float, ...], str]] = {
     "exp": ((0.0,), _POSITIVE),
     "softplus": ((0.0,), _POSITIVE),
 }
-# Bijections that put elements in another order and leave their values.
-_ORDERS = ("reverse", "permute")
 
 
 def _last(bijection: Bijection) -> str:
@@ -113,7 +112,7 @@ def _last(bijection: Bijection) -> str:
 def _only_orders(bijection: Bijection) -> bool:
     if isinstance(bijection, Composition):
         return all(_only_orders(part) for part in bijection.parts)
-    return isinstance(bijection, Block) and bijection.kind in _ORDERS
+    return isinstance(bijection, Block) and ENTRIES[bijection.kind].moves
 
 
 def _of_family(kind: str, numbers: Mapping[str, float]) -> list[Rule]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
@@ -11,7 +11,8 @@ from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import Held, blocks, held
 from dgmppl.graph.nodes import Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Module, Points
+from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Levels, Module, Points
+from dgmppl.permutations import Mask
 from dgmppl.supports import number_text
 
 
@@ -19,7 +20,7 @@ def write_held(writer: Writer, graph: Graph) -> None:
     """One line for each thing that the model holds, in order of first use."""
     for one in held(graph):
         with writer.place(one.statement.span):
-            _write[type(one.term)](writer, one)
+            _HELD[type(one.term)](writer, one)
 
 
 def _parameter(writer: Writer, one: Held) -> None:
@@ -54,15 +55,12 @@ def _flow(writer: Writer, one: Held) -> None:
         chain, parts = Composition(chain.span, chain.attribute, inner.parts, inner.repeat), inner.parts
     moves = sum(_moves(p) for p in parts)
     place = _Position()
-    items = []
     inside = place.repeated(moves, 0) if chain.repeat > 1 else place
-    for part in parts:
-        items.append(_bijection(part, writer, inside))
-        inside = inside.after(_moves(part))
+    items = _in_a_row(parts, writer, inside)
     counter = inside.counter if moves and chain.repeat > 1 else "_"
     compose = writer.use("Compose")
     if chain.repeat == 1:
-        _write_call(writer, f"self.{chain.attribute} = {compose}(", items, ")")
+        _write(writer, _Nested(f"self.{chain.attribute} = {compose}(", items, ")"))
         return
     loop = f"for {counter} in range({chain.repeat})"
     if len(items) == 1:
@@ -73,7 +71,7 @@ def _flow(writer: Writer, one: Held) -> None:
         writer.indent += 1
         writer.line("part")
         writer.line(loop)
-        _write_call(writer, "for part in (", items, ")")
+        _write(writer, _Nested("for part in (", items, ")"))
         writer.indent -= 1
         writer.line(")")
     writer.line(")")
@@ -107,37 +105,57 @@ def _moves(bijection: Bijection) -> int:
     return sum(times for block, times in blocks(bijection) if block.kind == "permute")
 
 
-def _write_call(writer: Writer, opening: str, items: list[str], closing: str) -> None:
-    flat = f"{opening}{', '.join(items)}{closing}"
-    if len(flat) + 4 * writer.indent <= 100:
-        writer.line(flat, mark=True)
+@dataclass(frozen=True)
+class _Nested:
+    """Source that may be wrapped: what opens it, its items and what closes it."""
+
+    opening: str
+    items: tuple[str | _Nested, ...]
+    closing: str
+
+    def __str__(self) -> str:
+        comma = "," if len(self.items) == 1 and self.opening.endswith(" (") else ""
+        return f"{self.opening}{', '.join(map(str, self.items))}{comma}{self.closing}"
+
+
+def _write(writer: Writer, item: str | _Nested, end: str = "") -> None:
+    flat = f"{item}{end}"
+    if isinstance(item, str) or len(flat) + 4 * writer.indent <= 100:
+        writer.line(flat, mark=not end)
         return
-    with writer.block(opening):
-        for item in items:
-            writer.line(f"{item},")
-    writer.line(closing)
+    with writer.block(item.opening):
+        for inner in item.items:
+            _write(writer, inner, ",")
+    writer.line(f"{item.closing}{end}")
 
 
-def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str:
+def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str | _Nested:
     if isinstance(bijection, Composition):
         if bijection.attribute:
             return f"self.{bijection.attribute}"
         moves = sum(_moves(p) for p in bijection.parts)
         inside = place.repeated(moves, len(place.loops)) if bijection.repeat > 1 else place
         counter = inside.counter if bijection.repeat > 1 and moves else "_"
-        items = []
-        for part in bijection.parts:
-            items.append(_bijection(part, writer, inside))
-            inside = inside.after(_moves(part))
-        inner = ", ".join(items)
+        items = _in_a_row(bijection.parts, writer, inside)
+        compose = writer.use("Compose")
         if bijection.repeat == 1:
-            return f"{writer.use('Compose')}({inner})"
-        parts = f"({inner},)" if len(bijection.parts) == 1 else f"({inner})"
-        return f"{writer.use('Compose')}(*(part for {counter} in range({bijection.repeat}) for part in {parts}))"
+            return _Nested(f"{compose}(", items, ")")
+        return _Nested(f"{compose}(*(part for {counter} in range({bijection.repeat}) for part in (", items, ")))")
     if isinstance(bijection, Inverse):
-        return f"{writer.use('Inverse')}({_bijection(bijection.inner, writer, place)})"
+        return _Nested(f"{writer.use('Inverse')}(", (_bijection(bijection.inner, writer, place),), ")")
+    if isinstance(bijection, Levels):
+        levels = _in_a_row(bijection.levels, writer, place)
+        return _Nested(f"{writer.use(ENTRIES[bijection.kind].runtime)}(", (_shape(bijection.shape), *levels), ")")
     assert isinstance(bijection, Block)
     return f"{writer.use(ENTRIES[bijection.kind].runtime)}({', '.join(_arguments(bijection, writer, place))})"
+
+
+def _in_a_row(parts: Sequence[Bijection], writer: Writer, place: _Position) -> tuple[str | _Nested, ...]:
+    items = []
+    for part in parts:
+        items.append(_bijection(part, writer, place))
+        place = place.after(_moves(part))
+    return tuple(items)
 
 
 def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
@@ -145,31 +163,44 @@ def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
     entry = ENTRIES[block.kind]
     arguments = []
     if entry.sized:
-        arguments.append(str(block.shape[0]) if len(block.shape) == 1 else shape_source(block.shape))
+        arguments.append(_shape(block.shape))
     for name, module in block.slots:
         arguments.append(f"{name}=" + (f"self.{module.attribute}" if module.named else module_source(module, writer)))
     arguments += [f"{name}={number_text(number)}" for name, number in block.numbers]
     if block.kind == "permute" and place.source() != "0":
         arguments.append(f"position={place.source()}")
     if block.context:
-        names = [json.dumps(name) for name, _ in block.context]
-        arguments.append(f"context={names[0]}" if len(names) == 1 else f"context=({', '.join(names)})")
+        arguments.append(f"context={_names([name for name, _ in block.context])}")
     if block.transform is not None:
         options = ", ".join(f"{name}={number_text(number)}" for name, number in block.transform.options)
         transform = f"{writer.use(TRANSFORMS[block.transform.kind].runtime)}({options})"
         if block.transform.inverted:
             transform = f"{writer.use('InverseTransform')}({transform})"
         arguments.append(f"transform={transform}")
-    arguments += [f'mask="{block.mask}"'] if block.mask else []
+    arguments += [f"grids={_names(block.grids)}"] if block.grids else []
+    arguments += [f'mask="{block.mask.kind}"'] if block.mask.kind != Mask().kind else []
+    arguments += [f"seed={block.mask.seed}"] if block.mask.seed else []
+    arguments += ["complement=True"] if block.mask.complement else []
     arguments += [f"copies={block.copies}"] if block.copies else []
     arguments += ["integer=True"] if block.integer else []
     arguments += [f"low={block.range[0]}, size={block.range[1]}"] if block.range else []
-    if entry.elementwise and not entry.sized and len(block.shape) != 1:
+    if entry.acts in ("elements", "channels") and not entry.sized and len(block.shape) != 1:
         arguments.append(f"rank={len(block.shape)}")
     return arguments
 
 
-_write: dict[type, Callable[[Writer, Held], None]] = {
+def _shape(shape: tuple[int, ...]) -> str:
+    """A shape, or the number of features of a vector."""
+    return str(shape[0]) if len(shape) == 1 else shape_source(shape)
+
+
+def _names(names: Sequence[str]) -> str:
+    """One name, or a tuple of several."""
+    quoted = [json.dumps(name) for name in names]
+    return quoted[0] if len(quoted) == 1 else f"({', '.join(quoted)})"
+
+
+_HELD: dict[type, Callable[[Writer, Held], None]] = {
     Parameter: _parameter,
     Learned: _learned,
     Module: _module,

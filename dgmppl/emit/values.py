@@ -349,7 +349,8 @@ def bijection_expr(bijection: Bijection, place: Place) -> Expr:
     given: dict[str, Expr] = {}
     for t in (t for t in walk(bijection) if isinstance(t, Block)):
         for name, value in t.context:
-            given[name] = value_expr(value, place) if t.direct else embedded(value, place)
+            rank = 2 if name in t.grids else 0
+            given[name] = value_expr(value, place) if t.direct else embedded(value, place, rank)
     held = Name(f"self.{bijection.attribute}")
     return held.call("given", **given) if given else held
 

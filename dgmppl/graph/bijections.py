@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES, FIXED_AFFINE, SCALE, TRANSFORMS, BijectionKind, Slot
-from dgmppl.catalogue.networks import NETWORKS
-from dgmppl.diagnostics import Note, did_you_mean
-from dgmppl.graph.binding import bind
+from dgmppl.catalogue.bijections import (
+    BIJECTIONS,
+    ENTRIES,
+    FIXED_AFFINE,
+    SCALE,
+    TRANSFORMS,
+    BijectionKind,
+    Slot,
+)
+from dgmppl.catalogue.networks import NETWORKS, Axes
+from dgmppl.diagnostics import did_you_mean
+from dgmppl.extents import channels_of
+from dgmppl.graph.binding import Arguments, bind
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import check_network, check_past_slot, check_slot, is_network
-from dgmppl.graph.options import read_options
+from dgmppl.graph.networks import check_network, check_past_slot, check_slot, is_network, reads_grids
+from dgmppl.graph.options import read_mask, read_options
+from dgmppl.graph.outlines import Outline, follow, read_outline
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.values import (
     Apply,
@@ -19,6 +30,7 @@ from dgmppl.graph.values import (
     Block,
     Composition,
     Inverse,
+    Levels,
     Mapped,
     Module,
     Points,
@@ -26,102 +38,83 @@ from dgmppl.graph.values import (
     Value,
     walk,
 )
-from dgmppl.permutations import MASKS, halves
+from dgmppl.permutations import Mask
 from dgmppl.source import Span
 from dgmppl.supports import REAL, Support, Type
 from dgmppl.syntax import tree
 
 Inputs = Callable[[Scope, tree.Call, Context], tuple[Value, ...]]
-MAX_IN_A_ROW = 10_000
 
 
 def check_bijection(
-    scope: Scope, expr: tree.Expr, source: Type, ctx: Context, inputs: Inputs
+    scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs
 ) -> tuple[Bijection, Support]:
-    """A bijection of vectors of type `source`, and the support that it maps to.
+    """The bijection of an outline whose shapes are known, of values of this support, and the support that it maps to.
 
-    Reports what is none (E208, E217), a wrong support (E213) and a vector that it cannot act on (E213).
+    Reports a wrong support (E213), and a shape that it cannot act on (E213).
     """
-    if isinstance(expr, tree.Binary) and expr.op == ">>":
-        left, middle = check_bijection(scope, expr.left, source, ctx, inputs)
-        right, target = check_bijection(scope, expr.right, Type(middle, source.shape), ctx, inputs)
-        parts = (*_parts(left), *_parts(right))
-        _verify_length(scope, sum(map(_length, parts)), expr.span)
-        return Composition(expr.span, "", parts), target
-    if isinstance(expr, tree.Binary) and expr.op == "*":
-        count = scope.integer(expr.left, ctx.env, "the number of repeats", low=1)
-        _verify_length(scope, count, expr.left.span)
-        body, target = check_bijection(scope, expr.right, source, ctx, inputs)
-        _verify_length(scope, count * _length(body), expr.left.span)
-        if count > 1:
-            _verify_fresh(scope, expr, count, body)
-        if count > 1 and target != source.support:
-            scope.fail(
-                "E213",
-                f"a bijection from {source.support.describe()} to {target.describe()} cannot be repeated",
-                expr.span,
-                f"its second repeat would get {target.describe()}",
-            )
-        return Composition(expr.span, "", _parts(body), count), target
-    if isinstance(expr, tree.Call) and (backwards := _inverted(scope, expr)) is not None:
-        return _inverse(scope, expr, backwards, source, ctx, inputs)
-    name, items, call = _pieces(expr)
-    if name is not None:
-        binding = scope.names.get(name.name)
-        if isinstance(binding, NamedFlow) and call is None and not items:
-            flow = sized_flow(scope, name, binding, source, inputs)
-            return flow, codomain(flow, source.support)
-        if name.name in BIJECTIONS:
-            return _block(scope, expr, BIJECTIONS[name.name], items, call, source, ctx, inputs)
-        if name.name not in scope.names or name.name in scope.poisoned:
-            if name.name in scope.poisoned:
-                scope.lookup(name.name, name.span)
-            known = [*BIJECTIONS, *(n for n, b in scope.names.items() if isinstance(b, NamedFlow))]
-            help_ = did_you_mean(name.name, known, f"one of {', '.join(known)}")
-            scope.fail("E208", f"unknown bijection `{name.name}`", name.span, "not a bijection", help=help_)
-    scope.fail("E217", "a bijection is needed here", expr.span, "not a bijection", help="coupling[mlp[64]]")
+    if outline.kind == "chain":
+        parts: list[Bijection] = []
+        for part in outline.parts:
+            bijection, support = check_bijection(scope, part, support, ctx, inputs)
+            parts += _parts(bijection)
+        return Composition(outline.span, "", tuple(parts)), support
+    if outline.kind == "repeat":
+        return _repeated(scope, outline, support, ctx, inputs)
+    if outline.kind == "inverse":
+        return _inverse(scope, outline, support, ctx, inputs)
+    if outline.kind == "levels":
+        return _levels(scope, outline, support, ctx, inputs)
+    if outline.flow is not None:
+        flow = _declared_flow(scope, outline.flow, support, inputs)
+        return flow, codomain(flow, support)
+    return _block(scope, outline, Type(support, outline.takes), ctx, inputs)
 
 
-def _inverted(scope: Scope, expr: tree.Call) -> tree.Expr | None:
-    """The bijection of `inverse(bijection)`, which may be conditioned behind it: `inverse(bijection)(y)`."""
-    call: tree.Expr = expr
-    given: tuple[tree.Expr | tree.Keyword, ...] | None = None
-    if isinstance(expr.target, tree.Call):
-        call, given = expr.target, expr.arguments
-    if not (isinstance(call, tree.Call) and isinstance(call.target, tree.Name) and call.target.name == "inverse"):
-        return None
-    if len(call.arguments) != 1 or isinstance(call.arguments[0], tree.Keyword):
-        scope.fail("E209", "inverse takes one bijection", call.span, help="inverse(autoregressive[masked[64]])")
-    inner = call.arguments[0]
-    return inner if given is None else tree.Call(expr.span, inner, given)
+def _repeated(
+    scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs
+) -> tuple[Bijection, Support]:
+    body, target = check_bijection(scope, outline.parts[0], support, ctx, inputs)
+    if outline.count > 1:
+        _verify_fresh(scope, outline, body)
+    if outline.count > 1 and target != support:
+        scope.fail(
+            "E213",
+            f"a bijection from {support.describe()} to {target.describe()} cannot be repeated",
+            outline.span,
+            f"its second repeat would get {target.describe()}",
+        )
+    return Composition(outline.span, "", _parts(body), outline.count), target
 
 
 def _inverse(
-    scope: Scope, expr: tree.Call, inner: tree.Expr, source: Type, ctx: Context, inputs: Inputs
+    scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs
 ) -> tuple[Bijection, Support]:
     """`inverse(f)` maps what f gives to what f takes."""
-    taken = source if source.support.integral else Type(REAL, source.shape)
-    bijection, given = check_bijection(scope, inner, taken, ctx, inputs)
-    if not given.same_values_as(source.support):
-        headline = f"its inverse maps {given.describe()} values, these are {source.support.describe()}"
-        scope.fail("E213", headline, expr.span, f"gets {source.describe()}")
-    return Inverse(expr.span, bijection), taken.support
+    taken = support if support.integral else REAL
+    bijection, given = check_bijection(scope, outline.parts[0], taken, ctx, inputs)
+    if not given.same_values_as(support):
+        headline = f"its inverse maps {given.describe()} values, these are {support.describe()}"
+        scope.fail("E213", headline, outline.span, f"gets {Type(support, outline.takes).describe()}")
+    return Inverse(outline.span, bijection), taken
 
 
-def _length(bijection: Bijection) -> int:
-    """How many bijections are applied one after another, repeats within repeats included."""
-    if isinstance(bijection, Composition):
-        return bijection.repeat * sum(map(_length, bijection.parts))
-    return _length(bijection.inner) if isinstance(bijection, Inverse) else 1
+def _levels(
+    scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs
+) -> tuple[Bijection, Support]:
+    assert outline.entry is not None
+    levels = []
+    for part in outline.parts:
+        level, target = check_bijection(scope, part, support, ctx, inputs)
+        if target != support:
+            headline = f"a level of {outline.entry.name} maps {support.describe()} values to such"
+            scope.fail("E213", headline, part.span, f"gives {target.describe()}")
+        levels.append(level)
+    channels = tuple(channels_of(part.gives) for part in outline.parts)
+    return Levels(outline.span, outline.entry.name, outline.takes, tuple(levels), channels), support
 
 
-def _verify_length(scope: Scope, length: int, span: Span) -> None:
-    """Nested repeats multiply: a short line could ask for more than any machine has (E216)."""
-    if length > MAX_IN_A_ROW:
-        scope.fail("E216", f"{length:,} bijections in a row", span, f"at most {MAX_IN_A_ROW:,}")
-
-
-def _verify_fresh(scope: Scope, expr: tree.Binary, count: int, body: Bijection) -> None:
+def _verify_fresh(scope: Scope, outline: Outline, body: Bijection) -> None:
     """Says that the repeats of a named flow share its weights, as uses of a name do, since `n * b` makes n (W406)."""
     named = body if isinstance(body, Composition) and body.attribute else None
     if named is None and isinstance(body, Composition):
@@ -130,10 +123,10 @@ def _verify_fresh(scope: Scope, expr: tree.Binary, count: int, body: Bijection) 
         return
     scope.report(
         "W406",
-        f"the {count} repeats of `{named.attribute}` share its weights",
-        expr.span,
+        f"the {outline.count} repeats of `{named.attribute}` share its weights",
+        outline.span,
         "a name stands for one flow, however often it is used",
-        help=f"write the bijection itself for fresh weights: {count} * (coupling[mlp[64]] >> reverse)",
+        help=f"write the bijection itself for fresh weights: {outline.count} * (coupling[mlp[64]] >> reverse)",
         severity="warning",
     )
 
@@ -144,31 +137,14 @@ def _parts(bijection: Bijection) -> tuple[Bijection, ...]:
     return (bijection,)
 
 
-def _pieces(expr: tree.Expr) -> tuple[tree.Name | None, tuple[object, ...], tree.Call | None]:
-    """The name, bracket items and call of `name[items](arguments)`."""
-    call = expr if isinstance(expr, tree.Call) else None
-    target = expr.target if isinstance(expr, tree.Call) else expr
-    items: tuple[object, ...] = ()
-    if isinstance(target, tree.Bracket):
-        items, target = target.items, target.target
-    return (target if isinstance(target, tree.Name) else None), items, call
-
-
-def _block(
-    scope: Scope,
-    expr: tree.Expr,
-    entry: BijectionKind,
-    items: tuple[object, ...],
-    call: tree.Call | None,
-    source: Type,
-    ctx: Context,
-    inputs: Inputs,
-) -> tuple[Bijection, Support]:
+def _block(scope: Scope, outline: Outline, source: Type, ctx: Context, inputs: Inputs) -> tuple[Bijection, Support]:
+    expr, entry, call = outline.expr, outline.entry, outline.call
+    assert entry is not None
     integer = source.support.integral
     _verify_source(scope, expr, entry, source)
     context: tuple[tuple[str, Value], ...] = ()
     slots: tuple[tuple[str, Module], ...] = ()
-    found = bind(scope, entry.signature, items, expr.span)
+    found = bind(scope, entry.signature, outline.items, expr.span)
     transform = _transform(scope, found["transform"].value, ctx) if "transform" in found else None
     if entry.conditioner == "given" and transform is None:
         scope.fail("E209", f"{entry.name} needs a transform", expr.span, help=entry.signature.usage)
@@ -178,13 +154,17 @@ def _block(
         parameters = transform.parameters if transform and entry.conditioner == "given" else entry.learned
         context, slots = _condition(scope, entry, call, source, parameters, ctx, inputs)
     options = dict(read_options(scope, found.given, ctx))
-    mask = str(options.pop("mask", ""))
-    width = sum(v.type.features for _, v in context) if entry.context == "network" else 0
+    mask = read_mask(scope, found.value("mask"), ctx)
+    if entry.masks:
+        _verify_mask(scope, expr, found, mask, source)
+    grids: tuple[str, ...] = ()
     for name, bound in found.given.items():
         if bound.argument.kind == "network":
             slot, transform = _as_slot(entry, entry.slot(name), transform)
             each = slot.outputs or (transform or _AFFINE).parameters
-            slots = (*slots, (slot.name, _slot(scope, bound.value, entry, slot, each, source, width, ctx)))
+            place = _Place(entry, source.shape, mask, tuple(context))
+            module, grids = _slot(scope, bound.value, place, each, replace(ctx, hint=f"{ctx.hint}_{slot.name}"))
+            slots = (*slots, (slot.name, module))
     _verify_slots(scope, expr, entry, dict(slots), transform, integer)
     if entry.conditioner == "past" and transform is None:
         transform = _AFFINE
@@ -200,8 +180,9 @@ def _block(
         slots,
         tuple((name, float(number)) for name, number in options.items()),
         transform,
-        "" if mask == MASKS[0] else mask,
+        mask,
         context,
+        grids,
         copies,
         integer and entry.rounds,
         range_,
@@ -219,16 +200,39 @@ def _verify_source(scope: Scope, expr: tree.Expr, entry: BijectionKind, source: 
             expr.span,
             f"gets {source.describe()}",
         )
+    shape, rank = source.shape, len(source.shape)
     others = entry.conditioner in ("half", "past")  # elements that it reads beside the one that it transforms
-    if not entry.elementwise and (len(source.shape) != 1 or (others and source.elements < 2)):
+    fits = {
+        "elements": True,
+        "vector": rank == 1,
+        "channels": rank == 1 or channels_of(shape) > 1,
+        "grid": rank in (2, 3),
+        "event": rank in (1, 2, 3),
+    }
+    if not fits[entry.acts] or (others and source.elements < 2):
         apart = ", ".join(b.name for b in BIJECTIONS.values() if b.elementwise)
+        on = {"channels": "the channels of a vector or a grid", "event": "a vector or a grid", "grid": "a grid"}
+        help_ = f"element by element, in any shape, there are: {apart}"
+        if entry.acts == "channels" and rank == 2:
+            help_ = f"squeeze makes four channels of one: squeeze >> {entry.name} >> inverse(squeeze)"
         scope.fail(
             "E213",
-            f"{entry.name} acts on a vector{' of two or more' if others else ''}",
+            f"{entry.name} acts on {on.get(entry.acts, 'a vector')}{' of two elements or more' if others else ''}",
             expr.span,
-            f"this is {source.describe()}",
-            help=f"element by element, in any shape, there are: {apart}",
+            f"this is {source.describe()}" + (", with one channel" if entry.acts == "channels" and rank == 2 else ""),
+            help=help_,
         )
+
+
+def _verify_mask(scope: Scope, expr: tree.Expr, found: Arguments, mask: Mask, source: Type) -> None:
+    """Reports a mask that parts nothing: channels where there is one, positions where there is no grid (E213)."""
+    if all(mask.split(source.shape)) and (mask.kind != "checkerboard" or len(source.shape) > 1):
+        return
+    span = found["mask"].span if "mask" in found else expr.span
+    what = "positions of a grid" if mask.kind == "checkerboard" else "channels"
+    grid = len(source.shape) > 1
+    help_ = "mask = checkerboard parts positions, and squeeze makes four channels of one" if grid else "mask = half"
+    scope.fail("E213", f"a {mask.kind} mask parts {what}", span, f"this is {source.describe()}", help=help_)
 
 
 def _copies(
@@ -268,6 +272,8 @@ def codomain(bijection: Bijection, support: Support) -> Support:
         for part in bijection.parts:
             support = codomain(part, support)
         return support
+    if isinstance(bijection, Levels):
+        return support
     if isinstance(bijection, Inverse):
         return support if support.integral else REAL
     assert isinstance(bijection, Block)
@@ -296,7 +302,9 @@ def _condition(
         _verify_vector_network(scope, entry, argument, ctx)
         size = sum(v.type.features for v in values)
         hint = replace(ctx, hint=f"{ctx.hint}_{entry.name}")
-        return _named(scope, values), (("conditioner", check_slot(scope, argument.target, size, wanted, hint)),)
+        return _named(scope, values), (
+            ("conditioner", check_slot(scope, argument.target, Axes(size), Axes(wanted), 0, hint)),
+        )
     values = inputs(scope, call, ctx)
     if values[0].shape != (wanted,):
         scope.fail("E204", f"{entry.name} takes {wanted} numbers", call.span, f"shape {list(values[0].shape)}")
@@ -351,24 +359,38 @@ def _transform(scope: Scope, expr: tree.Expr, ctx: Context) -> Transform:
     return Transform(target.name, tuple((name, float(number)) for name, number in options))
 
 
-def _slot(
-    scope: Scope,
-    expr: tree.Expr,
-    entry: BijectionKind,
-    slot: Slot,
-    each: int,
-    source: Type,
-    width: int,
-    ctx: Context,
-) -> Module:
-    """The network of a slot, which gives so many numbers for each element that is transformed: from the other half and
-    a context of a `width`, or from the past."""
-    features = source.elements
-    hint = replace(ctx, hint=f"{ctx.hint}_{slot.name}")
-    if entry.conditioner == "past":
-        return check_past_slot(scope, expr, features, each, width, hint)
-    kept, moved = (len(half) for half in halves(features))
-    return check_slot(scope, expr, kept + width, each * moved, hint)
+@dataclass(frozen=True)
+class _Place:
+    """Where the network of a slot stands: in which bijection of which shape, parted how, and conditioned on what."""
+
+    entry: BijectionKind
+    shape: tuple[int, ...]
+    mask: Mask
+    context: tuple[tuple[str, Value], ...]
+
+
+def _slot(scope: Scope, expr: tree.Expr, place: _Place, each: int, ctx: Context) -> tuple[Module, tuple[str, ...]]:
+    """The network of a slot, which gives so many numbers for each element that is transformed, from those that are kept
+    or from the past, and the names of the context that it reads position by position.
+
+    A network that reads vectors reads what is kept as one. A network of a grid reads and gives a grid: that of the
+    channels that are kept and transformed, or, where the mask parts positions, the whole one, with zeros for what is
+    transformed.
+    """
+    shape, width = place.shape, sum(v.type.features for _, v in place.context)
+    if place.entry.conditioner == "past":
+        return check_past_slot(scope, expr, shape[0], each, width, ctx), ()
+    kept, moved = map(len, place.mask.split(shape))
+    if len(shape) == 1 or not reads_grids(scope, expr, ctx):
+        positions = math.prod(shape[:2]) if place.mask.by_channel and len(shape) > 1 else 1
+        return check_slot(scope, expr, Axes(positions * kept + width), Axes(each * positions * moved), 0, ctx), ()
+    if not place.mask.by_channel:
+        kept = moved = channels_of(shape)
+    grids = {name: v for name, v in place.context if v.shape[:2] == shape[:2] and len(v.shape) in (2, 3)}
+    more = sum(v.type.features // math.prod(shape[:2]) for v in grids.values())
+    width -= more * math.prod(shape[:2])
+    reads, gives = Axes(kept + more, shape[:2]), Axes(each * moved, shape[:2])
+    return check_slot(scope, expr, reads, gives, width, ctx), tuple(grids)
 
 
 def _verify_slots(
@@ -402,55 +424,33 @@ def _verify_slots(
 # --- named flows ---------------------------------------------------------------------------------
 
 
-def sized_flow(scope: Scope, name: tree.Name, flow: NamedFlow, source: Type, inputs: Inputs) -> Bijection:
-    """A declared flow at the size of its first use; every other use must agree (E212)."""
+def _declared_flow(scope: Scope, flow: NamedFlow, support: Support, inputs: Inputs) -> Bijection:
+    """A declared flow, built at its first use."""
     if flow.failed:
         raise Fail
-    if flow.entered:
-        scope.fail(
-            "E205",
-            f"the flow `{name.name}` stands inside itself",
-            name.span,
-            "closes the circle",
-            notes=(Note(flow.statement.name_span, "declared here"),),
-            help="repeat a bijection with a number: 2 * (coupling[mlp[64]] >> reverse)",
-        )
+    assert flow.outline is not None
     if flow.bijection is None:
-        context = Context(hint=name.name)
-        flow.entered = True
+        name = flow.statement.name
         try:
-            bijection, _ = check_bijection(scope, flow.statement.value, source, context, inputs)
+            bijection, _ = check_bijection(scope, flow.outline, support, Context(hint=name), inputs)
         except Fail:
             flow.failed = True
             raise
-        finally:
-            flow.entered = False
         if isinstance(bijection, Composition) and bijection.attribute:
             flow.bijection = bijection  # another name of one flow
         else:
             chain = bijection if isinstance(bijection, Composition) else Composition(bijection.span, "", (bijection,))
-            flow.bijection = replace(chain, attribute=scope.attribute(name.name, own=True))
-        flow.source = source
-    assert flow.source is not None
-    if flow.source.shape != source.shape:
-        scope.fail(
-            "E212",
-            f"`{name.name}` is used at two sizes",
-            name.span,
-            f"{_size_text(source)} here",
-            notes=(Note(flow.statement.name_span, f"{_size_text(flow.source)} where it was first used"),),
-            help="declare a second flow, or give the two variables one size",
-        )
+            flow.bijection = replace(chain, attribute=scope.attribute(name, own=True))
     return flow.bijection
 
 
-def _size_text(source: Type) -> str:
-    return str(source.elements) if len(source.shape) == 1 else str(list(source.shape))
-
-
-def image(scope: Scope, name: tree.Name, flow: NamedFlow, value: Value, span: Span, inputs: Inputs) -> Mapped:
-    """`f(u)`."""
+def image(
+    scope: Scope, name: tree.Name, value: Value, span: Span, inputs: Inputs, wanted: tuple[int, ...] | None = None
+) -> Mapped:
+    """`f(u)`, where this shape is `wanted` of it."""
     if isinstance(value, Apply):
         scope.fail("E211", "the size of a flow's argument must be known", value.span, help="bind it with `let`")
-    bijection = sized_flow(scope, name, flow, value.type, inputs)
-    return Mapped(Type(codomain(bijection, value.type.support), value.shape), span, bijection, value)
+    outline = read_outline(scope, name, Context(hint=name.name))
+    shape = follow(scope, outline, value.shape, wanted=wanted)
+    bijection, support = check_bijection(scope, outline, value.type.support, Context(hint=name.name), inputs)
+    return Mapped(Type(support, shape), span, bijection, value)

@@ -19,6 +19,7 @@ from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
 from dgmppl.graph.formulas import shift_by
 from dgmppl.graph.networks import is_network
+from dgmppl.graph.outlines import follow, read_outline
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
     Apply,
@@ -126,14 +127,7 @@ def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density
     if isinstance(expr, tree.Name) and expr.name in DISTRIBUTIONS:
         needs = ", ".join(p.name for p in DISTRIBUTIONS[expr.name].parameters)
         scope.fail("E209", f"{expr.name} needs {needs}", expr.span, "has no parameters", help=f"{expr.name}({needs})")
-    if isinstance(expr, tree.Name) and expr.name in BIJECTIONS:
-        scope.fail(
-            "E217",
-            "a distribution is needed here",
-            expr.span,
-            "a bijection",
-            help=f"the distribution stands on the left: Normal(0, 1) >> {expr.name}",
-        )
+    _verify_no_bijection(scope, expr)
     fit = suggestions(head.type.support)
     help_ = f"wrap it in a distribution: {fit[0]}(...)" if fit else ""
     scope.fail("E217", "a distribution is needed here", expr.span, "not a distribution", help=help_)
@@ -277,13 +271,15 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anyw
         parts.insert(0, base.right)
         base = base.left
     support = _base_support(base) or head.type.support
-    source = Type(support, head.type.shape)
-    density = _density(scope, base, replace(head, type=source), ctx)
+    _verify_no_bijection(scope, base)
     whole: tree.Expr = parts[0]
     for part in parts[1:]:
         whole = tree.Binary(whole.span.to(part.span), ">>", whole, part)
     where = replace(ctx, hint=f"{ctx.hint}_flow")
-    bijection, target = check_bijection(scope, whole, source, where, check_inputs)
+    outline = read_outline(scope, whole, where)
+    source = Type(support, follow(scope, outline, head.type.shape, onto=True))
+    density = _density(scope, base, replace(head, type=source), ctx)
+    bijection, target = check_bijection(scope, outline, support, where, check_inputs)
     if not head.type.support.same_values_as(target) and not anywhere:
         scope.fail(
             "E213",
@@ -308,6 +304,18 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anyw
         chain = bijection if isinstance(bijection, Composition) else Composition(bijection.span, "", (bijection,))
         bijection = replace(chain, attribute=scope.attribute(f"{ctx.hint}_flow"))
     return Pushforward(Type(target, head.type.shape), expr.span, density, bijection)
+
+
+def _verify_no_bijection(scope: Scope, expr: tree.Expr) -> None:
+    """Reports a bijection where a distribution stands (E217)."""
+    if isinstance(expr, tree.Name) and expr.name in BIJECTIONS:
+        scope.fail(
+            "E217",
+            "a distribution is needed here",
+            expr.span,
+            "a bijection",
+            help=f"the distribution stands on the left: Normal(0, 1) >> {expr.name}",
+        )
 
 
 def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residual:

@@ -166,7 +166,7 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
     if isinstance(binding, NamedFlow):
         (argument,) = _positional(scope, expr, 1)
         value = _value(scope, argument, expected, ctx)
-        return image(scope, target, binding, value, expr.span, check_inputs)
+        return image(scope, target, value, expr.span, check_inputs, None if expected is None else expected.shape)
     if target.name in scope.poisoned:
         raise Fail
     known = [

@@ -10,7 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Mixture, Module, Points, children, walk
+from dgmppl.graph.values import (
+    Bijection,
+    Block,
+    Composition,
+    Inverse,
+    Learned,
+    Levels,
+    Mixture,
+    Module,
+    Points,
+    children,
+    walk,
+)
 
 Statement = Parameter | Definition | Factor | Energy | Adversary
 Holdable = Parameter | Module | Composition | Learned | Points
@@ -97,6 +109,10 @@ def blocks(bijection: Bijection, times: int = 1) -> Iterator[tuple[Block, int]]:
         isinstance(bijection.inner, Composition) and bijection.inner.attribute
     ):
         yield from blocks(bijection.inner, times)
+    elif isinstance(bijection, Levels):
+        for level in bijection.levels:
+            if not (isinstance(level, Composition) and level.attribute):
+                yield from blocks(level, times)
 
 
 def every_block(bijection: Bijection, times: int = 1) -> Iterator[tuple[Block, int]]:
@@ -108,6 +124,9 @@ def every_block(bijection: Bijection, times: int = 1) -> Iterator[tuple[Block, i
             yield from every_block(part, times * bijection.repeat)
     elif isinstance(bijection, Inverse):
         yield from every_block(bijection.inner, times)
+    elif isinstance(bijection, Levels):
+        for level in bijection.levels:
+            yield from every_block(level, times)
 
 
 def networks(one: Held) -> Iterator[tuple[Module, int]]:

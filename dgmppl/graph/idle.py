@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dgmppl.catalogue.bijections import ENTRIES
+from dgmppl.extents import channels_of
 from dgmppl.graph.held import every_block, statements
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
@@ -14,6 +16,7 @@ from dgmppl.graph.values import (
     Block,
     Composition,
     Inverse,
+    Levels,
     Mapped,
     Mixture,
     Points,
@@ -21,7 +24,7 @@ from dgmppl.graph.values import (
     children,
     walk,
 )
-from dgmppl.permutations import halves, permutation
+from dgmppl.permutations import permutation, squeezed
 
 
 def verify_stacks(scope: Scope, graph: Graph) -> None:
@@ -35,7 +38,7 @@ def verify_stacks(scope: Scope, graph: Graph) -> None:
             coupled = [b for part in stack for b, _ in every_block(part) if b.kind == "coupling"]
             if not coupled:
                 continue
-            (features,) = coupled[0].shape
+            features = math.prod(coupled[0].shape)
             left = features - len(_followed(stack, features).transformed)
             if left:
                 span = stack[-1].span
@@ -83,15 +86,20 @@ class _State:
     """The element at each place, and the elements that were transformed so far."""
 
     order: list[int]
+    size: int
     transformed: set[int] = field(default_factory=set)
 
     @property
     def done(self) -> bool:
-        return len(self.transformed) == len(self.order)
+        return len(self.transformed) == self.size
 
 
 def _followed(stack: list[Bijection], features: int) -> _State:
-    state = _State(list(range(features)))
+    state = _State(list(range(features)), features)
+    while len(stack) == 1 and isinstance(stack[0], Composition) and stack[0].repeat == 1:
+        stack = list(stack[0].parts)
+    if len(stack) == 1 and isinstance(stack[0], Inverse):  # alone, it transforms what its inverse does
+        return _followed([stack[0].inner], features)
     for bijection in stack:
         _follow(bijection, state, [0])
     return state
@@ -103,9 +111,13 @@ def _follow(bijection: Bijection, state: _State, position: list[int]) -> None:
         _apply(bijection, state, position)
         return
     if isinstance(bijection, Inverse):
-        if any(block.kind == "permute" for block, _ in every_block(bijection.inner)):
+        moves = (ENTRIES[block.kind].moves and block.kind != "reverse" for block, _ in every_block(bijection.inner))
+        if any(moves) or any(isinstance(t, Levels) for t in walk(bijection.inner)):
             state.transformed.update(state.order)  # where it brings them back to is not followed
         _follow(bijection.inner, state, position)
+        return
+    if isinstance(bijection, Levels):
+        _follow_levels(bijection, state, position)
         return
     assert isinstance(bijection, Composition)
     inside = [0] if bijection.attribute else position
@@ -120,15 +132,39 @@ def _follow(bijection: Bijection, state: _State, position: list[int]) -> None:
             return
 
 
+def _follow_levels(bijection: Levels, state: _State, position: list[int]) -> None:
+    """What is done behind a level stays as it is."""
+    done: list[int] = []
+    for k, level in enumerate(bijection.levels):
+        _follow(level, state, position)
+        if k + 1 < len(bijection.levels):
+            channels = bijection.channels[k]
+            half = channels // 2
+            done += [e for n, e in enumerate(state.order) if n % channels < half]
+            state.order[:] = [e for n, e in enumerate(state.order) if n % channels >= half]
+    state.order[:] = done + state.order
+
+
 def _apply(block: Block, state: _State, position: list[int]) -> None:
+    order, channels = state.order, channels_of(block.shape)
     if block.kind == "reverse":
-        state.order.reverse()
+        order[:] = _by_channel(order, tuple(reversed(range(channels))))
     elif block.kind == "permute":
         seed = int(dict(block.numbers).get("seed", 0))
-        state.order = [state.order[k] for k in permutation(len(state.order), seed, position[0])]
+        order[:] = _by_channel(order, permutation(channels, seed, position[0]))
         position[0] += 1
+    elif block.kind == "squeeze":
+        order[:] = [order[k] for k in squeezed(block.shape)]
     elif block.kind == "coupling":
-        _, moved = halves(len(state.order), block.mask)
-        state.transformed.update(state.order[k] for k in moved)
+        _, moved = block.mask.split(block.shape)
+        if block.mask.by_channel:
+            moved = tuple(k for k in range(len(order)) if k % channels in moved)
+        state.transformed.update(order[k] for k in moved)
     elif ENTRIES[block.kind].learned or ENTRIES[block.kind].own or block.transform is not None:
-        state.transformed.update(state.order)
+        state.transformed.update(order)
+
+
+def _by_channel(order: list[int], channels: tuple[int, ...]) -> list[int]:
+    """Each position's channels in this order."""
+    size = len(channels)
+    return [order[first + k] for first in range(0, len(order), size) for k in channels]

@@ -274,12 +274,27 @@ def _reading(entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...
 # --- in brackets ---------------------------------------------------------------------------------
 
 
-def check_slot(scope: Scope, expr: tree.Expr, inputs: int, outputs: int, ctx: Context) -> Module:
-    """A network given without inputs, in a bijection's brackets, between vectors of these sizes."""
+def check_slot(scope: Scope, expr: tree.Expr, reads: Axes, gives: Axes, context: int, ctx: Context) -> Module:
+    """A network given without inputs, in a bijection's brackets, with what it reads and gives there, and the size of a
+    vector that conditions it beside that."""
     specs, named = check_network(scope, expr, ctx)
     _verify_no_past(scope, expr, specs)
-    form = NETWORKS[specs[0].kind].plain[-1]
-    return _module(scope, expr, _stages(scope, expr, specs, form, Axes(inputs), 0, (outputs,)), named, (), ctx)
+    form = _form_along(specs, len(reads.extent))
+    stages = _stages(scope, expr, specs, form, reads, context, gives.shape)
+    return _module(scope, expr, stages, named, (), ctx)
+
+
+def reads_grids(scope: Scope, expr: tree.Expr, ctx: Context) -> bool:
+    """Whether a network given without inputs reads a grid where there is one."""
+    specs, _ = check_network(scope, expr, ctx)
+    _verify_no_past(scope, expr, specs)
+    return _form_along(specs, 2).rank == 2
+
+
+def _form_along(specs: Specs, rank: int) -> Form:
+    """The form of the first network that reads positions along so many axes, or else the one of vectors."""
+    forms = NETWORKS[specs[0].kind].plain
+    return next((f for f in forms if f.rank == rank), forms[-1])
 
 
 def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, context: int, ctx: Context) -> Module:

@@ -6,13 +6,14 @@ To add a kind: its reader here, by the name that `dgmppl.catalogue.signature.Arg
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from dgmppl.catalogue.networks import ACTIVATIONS, NORMS
 from dgmppl.diagnostics import did_you_mean
 from dgmppl.graph.binding import Bound
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import Scope
-from dgmppl.permutations import MASKS
+from dgmppl.permutations import MASKS, Mask
 from dgmppl.syntax import tree
 
 MAX_COUNT = 10_000
@@ -67,6 +68,24 @@ def _one_of(names: Sequence[str], article: str, noun: str) -> _Reader:
     return read
 
 
+def read_mask(scope: Scope, expr: tree.Expr | None, ctx: Context) -> Mask:
+    """`checkerboard`, `random(seed)`, or the `complement(mask)` of one; by default the first half."""
+    if expr is None:
+        return Mask()
+    if isinstance(expr, tree.Call) and isinstance(expr.target, tree.Name) and len(expr.arguments) == 1:
+        (argument,) = expr.arguments
+        if not isinstance(argument, tree.Keyword) and expr.target.name == "complement":
+            inner = read_mask(scope, argument, ctx)
+            return replace(inner, complement=not inner.complement)
+        if not isinstance(argument, tree.Keyword) and expr.target.name == "random":
+            return Mask("random", scope.integer(argument, ctx.env, "the seed", low=0))
+    name = expr.name if isinstance(expr, tree.Name) else ""
+    if name in MASKS:
+        return Mask(name)
+    help_ = did_you_mean(name, MASKS, f"one of {', '.join(MASKS)}, or the complement(...) of one")
+    scope.fail("E210", "a mask is expected", expr.span, "not a mask", help=help_)
+
+
 _READERS: dict[str, _Reader] = {
     "count": _count,
     "seed": _seed,
@@ -74,5 +93,4 @@ _READERS: dict[str, _Reader] = {
     "positive": _positive,
     "activation": _one_of(ACTIVATIONS, "an", "activation"),
     "norm": _one_of(NORMS, "a", "normalisation"),
-    "mask": _one_of(MASKS, "a", "mask"),
 }

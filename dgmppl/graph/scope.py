@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
@@ -17,8 +17,10 @@ from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_loca
 from dgmppl.graph.nodes import Adversary, Parameter, Variable
 from dgmppl.graph.values import Bijection, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
-from dgmppl.supports import Type
 from dgmppl.syntax import tree
+
+if TYPE_CHECKING:
+    from dgmppl.graph.outlines import Outline
 
 # Largest family and largest tensor that a model may ask for; far above what a machine would hold.
 MAX_MEMBERS = 1000
@@ -55,9 +57,10 @@ class NamedNet:
 @dataclass
 class NamedFlow:
     statement: tree.Flow
-    entered: bool = False  # its size is being worked out
+    entered: bool = False  # it is being read
     failed: bool = False  # ... which came to a message
-    source: Type | None = None
+    outline: Outline | None = None
+    sized: bool = False  # its shapes are known, from its first use
     bijection: Bijection | None = None
 
 

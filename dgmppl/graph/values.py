@@ -12,6 +12,7 @@ from typing import Any
 from dgmppl.catalogue.axes import Axes, Sizes
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.catalogue.networks import Form
+from dgmppl.permutations import HALF, Mask
 from dgmppl.source import Span
 from dgmppl.supports import Type
 
@@ -298,6 +299,16 @@ class Transform:
 
 
 @dataclass(frozen=True)
+class Levels(Bijection):
+    """A multi-scale bijection of values of this `shape`: behind each level but the last, some channels are done."""
+
+    kind: str
+    shape: tuple[int, ...]
+    levels: tuple[Bijection, ...]
+    channels: tuple[int, ...]  # that each level gives
+
+
+@dataclass(frozen=True)
 class Inverse(Bijection):
     """A bijection read backwards."""
 
@@ -309,8 +320,9 @@ class Block(Bijection):
     """One bijection of the catalogue, of values of this `shape`.
 
     `slots` are its networks; `transform` is what they condition, where that is not affine; `mask` says which elements a
-    coupling keeps, "" for the first half. `context` is what it is conditioned on, by the names under which the map
-    takes them. Those are the inputs of its networks, or, without a network, its parameters themselves. `copies` counts
+    coupling keeps. `context` is what it is conditioned on, by the names under which the map takes them. Those are the
+    inputs of its networks, position by position those named in `grids`, or, without a network, its parameters
+    themselves. `copies` counts
     the components of a mixture that have parameters of their own. On integers, `range` is (lowest, how many) where
     they are bounded.
     """
@@ -320,8 +332,9 @@ class Block(Bijection):
     slots: tuple[tuple[str, Module], ...] = ()
     numbers: tuple[tuple[str, float], ...] = ()
     transform: Transform | None = None
-    mask: str = ""
+    mask: Mask = HALF
     context: tuple[tuple[str, Value], ...] = ()
+    grids: tuple[str, ...] = ()
     copies: int = 0
     integer: bool = False
     range: tuple[int, int] | None = None

@@ -16,6 +16,7 @@ from dgmppl.graph.values import (
     IndexSum,
     Inverse,
     Learned,
+    Levels,
     Mapped,
     Mixture,
     Module,
@@ -51,6 +52,8 @@ def bijection_text(bijection: Bijection) -> str:
         return _block_text(bijection)
     if isinstance(bijection, Inverse):
         return f"inverse({bijection_text(bijection.inner)})"
+    if isinstance(bijection, Levels):
+        return f"{bijection.kind}[{len(bijection.levels)}]({bijection_text(bijection.levels[0])})"
     if not isinstance(bijection, Composition):
         return "bijection"
     inner = [bijection_text(part) for part in bijection.parts]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.graph import held
 from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Composition, Inverse, walk
+from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Levels, walk
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,11 @@ def _passes(bijection: Bijection) -> tuple[int, int]:
     if isinstance(bijection, Inverse):
         there, back = _passes(bijection.inner)
         return back, there
-    if isinstance(bijection, Composition):
-        each = [_passes(part) for part in bijection.parts]
-        return bijection.repeat * sum(a for a, _ in each), bijection.repeat * sum(b for _, b in each)
+    if isinstance(bijection, (Composition, Levels)):
+        parts = bijection.parts if isinstance(bijection, Composition) else bijection.levels
+        each = [_passes(part) for part in parts]
+        repeat = bijection.repeat if isinstance(bijection, Composition) else 1
+        return repeat * sum(a for a, _ in each), repeat * sum(b for _, b in each)
     assert isinstance(bijection, Block)
     count = len(bijection.slots)
     return count * (bijection.shape[0] if ENTRIES[bijection.kind].conditioner == "past" else 1), count

@@ -7,11 +7,13 @@ from dgmppl.runtime import (
     chains,
     conditioners,
     counts,
+    couplings,
     densities,
     distributions,
     elementwise,
     functions,
     games,
+    grids,
     inference,
     linear,
     model,
@@ -26,11 +28,13 @@ from dgmppl.runtime.causal import *
 from dgmppl.runtime.chains import *
 from dgmppl.runtime.conditioners import *
 from dgmppl.runtime.counts import *
+from dgmppl.runtime.couplings import *
 from dgmppl.runtime.densities import *
 from dgmppl.runtime.distributions import *
 from dgmppl.runtime.elementwise import *
 from dgmppl.runtime.functions import *
 from dgmppl.runtime.games import *
+from dgmppl.runtime.grids import *
 from dgmppl.runtime.inference import *
 from dgmppl.runtime.linear import *
 from dgmppl.runtime.model import *
@@ -47,12 +51,14 @@ __all__ += causal.__all__
 __all__ += chains.__all__
 __all__ += conditioners.__all__
 __all__ += counts.__all__
+__all__ += couplings.__all__
 __all__ += densities.__all__
 __all__ += distributions.__all__
 __all__ += elementwise.__all__
 __all__ += functions.__all__
 __all__ += games.__all__
 __all__ += inference.__all__
+__all__ += grids.__all__
 __all__ += linear.__all__
 __all__ += model.__all__
 __all__ += networks.__all__

@@ -9,9 +9,8 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from dgmppl.permutations import halves
 from dgmppl.runtime.functions import concat
-from dgmppl.runtime.transforms import SCALE_BOUND, Transform
+from dgmppl.runtime.networks import Sequential
 
 # What bijections are conditioned on: values by name, with the batch's axes first.
 Context = Mapping[str, Tensor]
@@ -25,7 +24,7 @@ class Bijection(nn.Module):
     raise ValueError where a value that conditions the map is missing.
 
     Attributes:
-        rank: how many trailing dimensions the map acts on.
+        rank: how many trailing dimensions the map acts on; `image_rank`: how many those have that it gives.
         reads: the values that condition it by name, each with the number of its own (trailing) dimensions.
         reorders: whether it puts elements in another order and does nothing else, so that a chain need not add its 0.
     """
@@ -51,6 +50,18 @@ class Bijection(nn.Module):
     def inverse(self, y: Tensor, context: Context = NOTHING) -> Tensor:
         """``x = f^-1(y)``."""
         return self.inverse_and_log_det(y, context)[0]
+
+    @property
+    def image_rank(self) -> int:
+        return self.rank
+
+    def image_shape(self, shape: torch.Size) -> torch.Size:
+        """The shape that it gives for what it takes, those of the last `rank` dimensions."""
+        return shape
+
+    def source_shape(self, shape: torch.Size) -> torch.Size:
+        """The shape that it takes for what it gives."""
+        return shape
 
     def given(self, /, **context: Tensor) -> Conditioned:
         """The same map with these values fixed, wherever inside it they are read.
@@ -78,7 +89,7 @@ class Bijection(nn.Module):
 
     def _zero(self, x: Tensor) -> Tensor:
         """The log-determinant of a map that keeps volumes."""
-        return x.new_zeros(x.shape[: x.dim() - self.rank])
+        return zeros_of(x, self.rank)
 
     def _summed(self, log_scale: Tensor, x: Tensor) -> Tensor:
         """Sum of an elementwise log-determinant, with the batch shape of the map's result."""
@@ -102,6 +113,16 @@ class Conditioned(Bijection):
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return self.bijection.inverse_and_log_det(y, {**context, **self.context})
+
+    @property
+    def image_rank(self) -> int:
+        return self.bijection.image_rank
+
+    def image_shape(self, shape: torch.Size) -> torch.Size:
+        return self.bijection.image_shape(shape)
+
+    def source_shape(self, shape: torch.Size) -> torch.Size:
+        return self.bijection.source_shape(shape)
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -128,11 +149,26 @@ class Compose(Bijection):
         return x, total
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        total = self._zero(y)
+        total = zeros_of(y, self.image_rank)
         for part in reversed(self._in_order()):
             y, log_det = part.inverse_and_log_det(y, context)
             total = total if part.reorders else total + log_det
         return y, total
+
+    @property
+    def image_rank(self) -> int:
+        parts = self._in_order()
+        return parts[-1].image_rank if parts else self.rank
+
+    def image_shape(self, shape: torch.Size) -> torch.Size:
+        for part in self._in_order():
+            shape = part.image_shape(shape)
+        return shape
+
+    def source_shape(self, shape: torch.Size) -> torch.Size:
+        for part in reversed(self._in_order()):
+            shape = part.source_shape(shape)
+        return shape
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -142,123 +178,9 @@ class Compose(Bijection):
         return cast("list[Bijection]", list(self.parts))
 
 
-class Coupling(Bijection):
-    """A coupling, ``y_a = x_a, y_b = T(x_b; net(x_a))``; affine, ``y_b = exp(s(x_a)) x_b + t(x_a)``, where no other
-    transform T is given (Dinh et al., 2017, Eqs. 7 and 8).
-
-    a is the first half of the features (rounded down), b the rest, or with the mask "alternate" each second one and
-    those between. Without a scale it is the additive
-    coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
-    the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). On a range
-    of K integers from low the shift goes round it, ``y_b = low + (x_b - low + round(t(x_a))) mod K`` (Tran et al.,
-    2019, Sec. 4.1), which is a bijection of the range.
-
-    Args:
-        features: number of features D, at least 2.
-        scale, shift: networks ``D // 2 + K -> D - D // 2`` for s and t; None leaves that part out.
-        both: one network with ``2 (D - D // 2)`` outputs for s and t, in place of the two; for a transform with
-            ``n (D - D // 2)`` outputs for its n numbers an element, the first of all elements first.
-        context: names of vectors, of K numbers together, that the networks read after x_a.
-        integer: round the shift, with a straight-through gradient.
-        low, size: the integers are those from low to low + size - 1; size 0: all of them.
-        transform: of b; None is affine.
-        mask: "half" or "alternate".
-
-    s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND, and the last layers start at zero, so a coupling
-    starts as the identity.
-    """
-
-    def __init__(
-        self,
-        features: int,
-        scale: nn.Module | None = None,
-        shift: nn.Module | None = None,
-        both: nn.Module | None = None,
-        context: str | tuple[str, ...] = (),
-        integer: bool = False,
-        low: int = 0,
-        size: int = 0,
-        transform: Transform | None = None,
-        mask: str = "half",
-    ) -> None:
-        super().__init__()
-        if features < 2:
-            raise ValueError(f"a coupling needs two features or more, not {features}")
-        if integer and (scale is not None or both is not None):
-            raise ValueError("a coupling of integers has a shift only: a scale would leave the integers")
-        if size and not integer:
-            raise ValueError("only integers are shifted modulo the size of their range")
-        if both is not None and (scale is not None or shift is not None):
-            raise ValueError("a coupling has one network for both, or one each for scale and shift")
-        if transform is not None and both is None:
-            raise ValueError("a transform has one network for all of its numbers")
-        self.features, self.mask, self.transform = features, mask, transform
-        self.scale, self.shift, self.both = scale, shift, both
-        self.reads = dict.fromkeys(names_of(context), 1)
-        self.integer, self.low, self.size = integer, low, size
-        for net in (scale, shift, both):
-            zero_last_layer(net)
-
-    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        a, b = self._split(x)
-        if self.transform is not None:
-            moved, log_slope = self.transform.forward(b, self._numbers(a, context))
-            return self._joined(a, moved), self._summed(log_slope, x)
-        log_scale, shift = self._coefficients(a, context)
-        return self._joined(a, self._in_range(b * log_scale.exp() + shift)), self._summed(log_scale, x)
-
-    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        a, b = self._split(y)
-        if self.transform is not None:
-            moved, log_slope = self.transform.inverse(b, self._numbers(a, context))
-            return self._joined(a, moved), self._summed(log_slope, y)
-        log_scale, shift = self._coefficients(a, context)
-        log_scale = -log_scale
-        return self._joined(a, self._in_range((b - shift) * log_scale.exp())), self._summed(log_scale, y)
-
-    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        half = self.features // 2
-        if self.mask == "alternate":
-            return x[..., 1::2], x[..., ::2]
-        a, b = x.split((half, self.features - half), -1)
-        return a, b
-
-    def _joined(self, a: Tensor, b: Tensor) -> Tensor:
-        found = concat(a, b)
-        if self.mask != "alternate":
-            return found
-        kept, moved = halves(self.features, self.mask)
-        order = sorted(range(self.features), key=(*kept, *moved).__getitem__)
-        return found[..., order]
-
-    def _numbers(self, a: Tensor, context: Context) -> Tensor:
-        """The numbers of the transform, ``(..., n, D - D // 2)``."""
-        assert self.both is not None and self.transform is not None
-        found: Tensor = self.both(concat(a, *self._read(context)))
-        return found.unflatten(-1, (self.transform.parameters, -1))
-
-    def _coefficients(self, a: Tensor, context: Context) -> tuple[Tensor, Tensor]:
-        inputs = concat(a, *self._read(context))
-        if self.both is not None:
-            scale, shift = self.both(inputs).chunk(2, -1)
-        else:
-            scale, shift = (self._of(net, inputs) for net in (self.scale, self.shift))
-        if self.integer:
-            shift = shift + (shift.round() - shift).detach()
-        return SCALE_BOUND * torch.tanh(scale / SCALE_BOUND), shift
-
-    def _of(self, net: nn.Module | None, inputs: Tensor) -> Tensor:
-        if net is None:
-            return inputs.new_zeros(self.features - self.features // 2)
-        found: Tensor = net(inputs)
-        return found
-
-    def _in_range(self, b: Tensor) -> Tensor:
-        return self.low + torch.remainder(b - self.low, self.size) if self.size else b
-
-
 def zero_last_layer(net: nn.Module | None) -> None:
     """Set the last layer of a network to zero, so that what it parameterises starts at 0."""
+    net = net[-1] if isinstance(net, Sequential) else net
     layers = [] if net is None else [m for m in net.modules() if isinstance(m, nn.Linear)]
     last = getattr(net, "last", layers[-1] if layers else None)
     if last is not None:
@@ -277,6 +199,11 @@ def parameters_of(conditioner: nn.Module | None, context: list[Tensor]) -> Tenso
     return joined if conditioner is None else conditioner(joined)
 
 
+def zeros_of(x: Tensor, rank: int) -> Tensor:
+    """Zeros of the batch shape of x, whose last `rank` dimensions are an event."""
+    return x.new_zeros(x.shape[: x.dim() - rank])
+
+
 def sum_last(x: Tensor, rank: int) -> Tensor:
     """Sum over the last `rank` dimensions."""
     return x.sum(tuple(range(-rank, 0))) if rank else x
@@ -286,5 +213,4 @@ __all__ = [
     "Bijection",
     "Compose",
     "Conditioned",
-    "Coupling",
 ]

@@ -122,7 +122,17 @@ class Inverse(Bijection):
     def __init__(self, bijection: Bijection) -> None:
         super().__init__()
         self.bijection = bijection
-        self.rank, self.reads = bijection.rank, dict(bijection.reads)
+        self.rank, self.reads = bijection.image_rank, dict(bijection.reads)
+
+    @property
+    def image_rank(self) -> int:
+        return self.bijection.rank
+
+    def image_shape(self, shape: torch.Size) -> torch.Size:
+        return self.bijection.source_shape(shape)
+
+    def source_shape(self, shape: torch.Size) -> torch.Size:
+        return self.bijection.image_shape(shape)
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return self.bijection.inverse_and_log_det(x, context)

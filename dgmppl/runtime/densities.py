@@ -238,7 +238,8 @@ class Pushforward(_Density):
         self.bijection = bijection
         self.has_rsample = self.base.has_rsample
         self._latest: tuple[Tensor, Tensor, Tensor] | None = None
-        super().__init__(batch, base.event_shape)
+        outer = len(base.event_shape) - bijection.rank
+        super().__init__(batch, base.event_shape[:outer] + bijection.image_shape(base.event_shape[outer:]))
 
     def _expand_parameters(self) -> None:
         self.base = self.base.expand(self._batch_shape)
@@ -266,7 +267,7 @@ class Pushforward(_Density):
         return self.base.log_prob(x) + self._over_event(log_det)
 
     def _over_event(self, log_det: Tensor) -> Tensor:
-        extra = len(self._event_shape) - self.bijection.rank
+        extra = len(self._event_shape) - self.bijection.image_rank
         return log_det.flatten(-extra).sum(-1) if extra else log_det
 
 

@@ -1,6 +1,9 @@
-"""Linear bijections of a vector: orders of its elements, reflections, a matrix by its factors."""
+"""Linear bijections of a vector, or of the channels at each position of a grid: orders, reflections, matrices, a
+normalisation."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +12,32 @@ from dgmppl.permutations import permutation
 from dgmppl.runtime.bijections import NOTHING, Bijection, Context, names_of, parameters_of
 
 
+class _OfChannels(Bijection):
+    """A map of the channels at each position.
+
+    Args:
+        shape: number of features of a vector, or the shape ``(height, width, channels)`` of a grid.
+    """
+
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.rank, self.channels = len(self.shape), self.shape[-1]
+        self.positions = math.prod(self.shape[:-1])
+
+    def _at_all(self, log_det: Tensor, x: Tensor) -> Tensor:
+        """The log-determinant of x, where each position has this one."""
+        return self._zero(x) + self.positions * log_det
+
+
 class Reverse(Bijection):
-    """The features in reversed order; log-determinant 0."""
+    """The features of a vector, or the channels of a grid of `rank` 3, in reversed order; log-determinant 0."""
 
     reorders = True
+
+    def __init__(self, rank: int = 1) -> None:
+        super().__init__()
+        self.rank = rank
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return x.flip(-1), self._zero(x)
@@ -21,8 +46,8 @@ class Reverse(Bijection):
         return y.flip(-1), self._zero(y)
 
 
-class Permute(Bijection):
-    """The features in a fixed random order; log-determinant 0.
+class Permute(_OfChannels):
+    """The features, or the channels of a grid, in a fixed random order; log-determinant 0.
 
     The order follows from the seed and from the position, which counts the permutations of a chain, so that each
     has another one. It is never one that leaves the halves of a vector as they are.
@@ -32,9 +57,9 @@ class Permute(Bijection):
     order: Tensor
     back: Tensor
 
-    def __init__(self, features: int, seed: int = 0, position: int = 0) -> None:
-        super().__init__()
-        order = torch.tensor(permutation(features, seed, position))
+    def __init__(self, shape: int | tuple[int, ...], seed: int = 0, position: int = 0) -> None:
+        super().__init__(shape)
+        order = torch.tensor(permutation(self.channels, seed, position))
         self.register_buffer("order", order)
         self.register_buffer("back", order.argsort())
 
@@ -118,37 +143,124 @@ class Householder(Bijection):
         return self.forward_and_log_det(y, context)  # a reflection undoes itself
 
 
-class LULinear(Bijection):
+class LULinear(_OfChannels):
     """``y = L U x`` with L lower triangular, 1 on its diagonal, and U upper triangular, positive there (Kingma and
-    Dhariwal, 2018, Eq. 10); starts as the identity. One for D features learns D^2 numbers."""
+    Dhariwal, 2018, Eq. 10); starts as the identity. One for D features, or channels, learns D^2 numbers."""
 
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.features = features
-        below = features * (features - 1) // 2
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
+        super().__init__(shape)
+        below = self.channels * (self.channels - 1) // 2
         self.lower, self.upper = nn.Parameter(torch.zeros(below)), nn.Parameter(torch.zeros(below))
-        self.log_diagonal = nn.Parameter(torch.zeros(features))
+        self.log_diagonal = nn.Parameter(torch.zeros(self.channels))
 
     def _matrices(self) -> tuple[Tensor, Tensor]:
-        size = self.features
+        size = self.channels
         rows, columns = torch.tril_indices(size, size, -1, device=self.lower.device)
         empty = self.lower.new_zeros(size, size)
         lower = empty.index_put((rows, columns), self.lower)
         upper = empty.index_put((columns, rows), self.upper)
-        return lower + torch.eye(size, dtype=lower.dtype, device=lower.device), upper + self.log_diagonal.exp().diag()
+        return lower + torch.eye(size, dtype=lower.dtype, device=lower.device), upper + self._diagonal().diag()
+
+    def _diagonal(self) -> Tensor:
+        return self.log_diagonal.exp()
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         lower, upper = self._matrices()
-        return x @ (lower @ upper).mT, self._zero(x) + self.log_diagonal.sum()
+        return x @ (lower @ upper).mT, self._at_all(self.log_diagonal.sum(), x)
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         lower, upper = self._matrices()
         half = torch.linalg.solve_triangular(lower, y.unsqueeze(-1), upper=False, unitriangular=True)
         x = torch.linalg.solve_triangular(upper, half, upper=True).squeeze(-1)
-        return x, self._zero(y) - self.log_diagonal.sum()
+        return x, self._at_all(-self.log_diagonal.sum(), y)
+
+
+class Conv1x1(LULinear):
+    """``y = P L U x``, the channels of each position mixed by one matrix: an invertible convolution of one by one
+    (Kingma and Dhariwal, 2018, Sec. 3.2). The order P and the signs on the diagonal of U are fixed, so that it starts
+    as a random rotation. One for C channels learns C^2 numbers."""
+
+    order: Tensor
+    back: Tensor
+    signs: Tensor
+
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
+        super().__init__(shape)
+        size = self.channels
+        rotation = torch.linalg.qr(torch.randn(size, size, dtype=torch.double))[0]
+        swaps, lower, upper = torch.linalg.lu(rotation)
+        rows, columns = torch.tril_indices(size, size, -1)
+        with torch.no_grad():
+            self.lower.copy_(lower[rows, columns])
+            self.upper.copy_(upper[columns, rows])
+            self.log_diagonal.copy_(upper.diag().abs().log())
+        order = swaps.argmax(-1)
+        self.register_buffer("order", order)
+        self.register_buffer("back", order.argsort())
+        self.register_buffer("signs", upper.diag().sign().to(self.lower.dtype))
+
+    def _diagonal(self) -> Tensor:
+        return self.signs * self.log_diagonal.exp()
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        mixed, log_det = super().forward_and_log_det(x)
+        return mixed[..., self.order], log_det
+
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        return super().inverse_and_log_det(y[..., self.back])
+
+
+class ActNorm(_OfChannels):
+    """``y = loc + exp(log_scale) x`` with two numbers for each feature of a vector, or each channel of a grid (Kingma
+    and Dhariwal, 2018, Sec. 3.1).
+
+    It starts from the first batch of a fit, so that what comes out has mean 0 and variance 1 in each channel, in
+    whichever direction that batch passes; a channel that hardly varies is scaled as if it had a spread of 1e-3. In
+    several processes the batch is that of all of them.
+    """
+
+    started: Tensor
+
+    def __init__(self, shape: int | tuple[int, ...]) -> None:
+        super().__init__(shape)
+        self.loc = nn.Parameter(torch.zeros(self.channels))
+        self.log_scale = nn.Parameter(torch.zeros(self.channels))
+        self.register_buffer("started", torch.tensor(0.0))
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        if (found := self._first(x)) is not None:
+            mean, log_spread = found
+            self._start(-mean * (-log_spread).exp(), -log_spread)
+        return self.loc + self.log_scale.exp() * x, self._at_all(self.log_scale.sum(), x)
+
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        if (found := self._first(y)) is not None:
+            self._start(*found)
+        return (y - self.loc) * (-self.log_scale).exp(), self._at_all(-self.log_scale.sum(), y)
+
+    @torch.no_grad()
+    def _first(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Mean and log-spread of each channel, if this is the first batch of a fit."""
+        if not self.training or self.started:
+            return None
+        rows = x.detach().reshape(-1, self.channels)
+        sums = torch.stack([torch.ones_like(rows[:1].squeeze(0)), rows.mean(0), rows.square().mean(0)])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(sums)
+        count, mean, square = sums
+        mean = mean / count
+        return mean, 0.5 * (square / count - mean.square()).clamp_min(1e-6).log()
+
+    @torch.no_grad()
+    def _start(self, loc: Tensor, log_scale: Tensor) -> None:
+        self.loc.copy_(loc)
+        self.log_scale.copy_(log_scale)
+        self.started.fill_(1.0)
 
 
 __all__ = [
+    "ActNorm",
+    "Conv1x1",
     "Householder",
     "LULinear",
     "Matrix",

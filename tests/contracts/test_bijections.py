@@ -7,6 +7,7 @@ weights are counted as there are.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,7 @@ observed w : categorical(2) from "rows.npz".w
 """
 
 # Flows of a standard normal, with the number of their networks.
+_IMAGE = 'observed x : real[4, 4] from "rows.npz".x\n'
 FLOWS: dict[str, tuple[str, int]] = {
     "a repeat of two contexts": (
         _XYW + "p(x | y, w) = Normal(0, 1) >> 3 * (coupling[mlp[8]](y) >> reverse >> coupling[mlp[8]](w) >> reverse)",
@@ -108,6 +110,29 @@ FLOWS: dict[str, tuple[str, int]] = {
         + ">> elementwise[inverse(mixture_cdf(2))]",
         1,
     ),
+    "a flow of images": (
+        _IMAGE + "p(x) = Normal(0, 1) >> inverse(multiscale[2](squeeze >> 2 * (actnorm >> conv1x1 "
+        ">> coupling[conv[4], affine])))",
+        4,
+    ),
+    "a flow of images by a class and another image": (
+        _IMAGE + 'observed y : real[4, 4, 2] from "rows.npz".y\nobserved w : categorical(2) from "rows.npz".w\n'
+        "p(x | y, w) = Normal(0, 1) >> 2 * (coupling[conv[4], spline(3), mask = checkerboard](y, w) "
+        ">> coupling[mlp[4], mask = complement(checkerboard)](w)) >> squeeze >> actnorm >> inverse(squeeze)",
+        4,
+    ),
+    "couplings of residual and dense networks, one behind another": (
+        'observed x : real[2, 2, 4] from "rows.npz".x\nobserved y : real[3] from "rows.npz".y\n'
+        "p(x | y) = Normal(0, 1) >> coupling[resnet[4], spline(3)](y) >> reverse >> coupling[conv[4] >> resnet[4]](y) "
+        ">> reverse >> coupling[densenet[4], mask = checkerboard](y)",
+        3,
+    ),
+    "channels in other orders": (
+        'observed x : real[2, 2, 4] from "rows.npz".x\n'
+        "p(x) = Normal(0, 1) >> 2 * (coupling[scale = conv[4], shift = conv[4]] >> permute >> lu) "
+        ">> coupling[mlp[4], shift, mask = random(1)] >> reverse",
+        5,
+    ),
 }
 flow = pytest.mark.parametrize("name", FLOWS)
 
@@ -139,7 +164,8 @@ def test_the_density_is_that_of_the_change_of_variables(name: str) -> None:
     data = [d.double() for d in data_of(found, 5)]
     given = data[1:]
     with seed(2):
-        u = torch.randn(5, *graph_of(found)["x"].type.shape)
+        shape = model.p_x(*given).bijection.source_shape(graph_of(found)["x"].type.shape)
+        u = torch.randn(5, *shape)
     with torch.no_grad():
         x = model.p_x(*given).bijection(u)
         log_prob = model.log_prob(x, *given)
@@ -158,7 +184,8 @@ def test_every_weight_is_counted_and_learns(name: str) -> None:
     assert found.plan is not None
     model = build(found, scale=0.3)
     assert sum(p.numel() for p in model.parameters()) == found.plan.structure.weights
-    held = sum(int(line.sizes.split(" x ")[0]) if " x " in line.sizes else 1 for line in found.plan.structure.networks)
+    repeats = (re.match(r"(\d+) x \(", line.sizes) for line in found.plan.structure.networks)
+    held = sum(int(repeat[1]) if repeat else 1 for repeat in repeats)
     assert held == FLOWS[name][1]
     model.loss(*data_of(found)).backward()
     for key, p in model.named_parameters():

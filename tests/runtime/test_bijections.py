@@ -15,18 +15,23 @@ from dgmppl.runtime import (
     Categorical,
     CausalConv,
     CausalMLP,
+    ConvNet,
     Normal,
     Pushforward,
     bijections,
     conditioners,
+    couplings,
     elementwise,
+    grids,
     linear,
     transforms,
 )
-from dgmppl.runtime.bijections import Bijection, Compose, Coupling
+from dgmppl.runtime.bijections import Bijection, Compose
 from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inverse
+from dgmppl.runtime.couplings import Coupling
 from dgmppl.runtime.elementwise import Affine, Exp, FixedAffine, Scale, Shift, Sigmoid, Softplus, Tanh
-from dgmppl.runtime.linear import Householder, LULinear, Matrix, Permute, Reverse
+from dgmppl.runtime.grids import MultiScale, Squeeze
+from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Permute, Reverse
 from dgmppl.runtime.transforms import AffineTransform, InverseTransform, MixtureCDF, ShiftTransform, Spline
 
 TRANSFORMS = {
@@ -116,35 +121,108 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
         {"y": K, "w": 2},
     ),
 }
+# ... and those of grids, with the shape that they act on.
+GRID, COLOUR = (4, 2), (4, 4, 3)
+GRIDS: dict[str, tuple[Callable[[], Bijection], tuple[int, ...], dict[str, tuple[int, ...]]]] = {
+    "squeeze": (lambda: Squeeze(GRID), GRID, {}),
+    "squeeze of colours": (lambda: Squeeze(COLOUR), COLOUR, {}),
+    "reverse of channels": (lambda: Reverse(rank=3), COLOUR, {}),
+    "permute of channels": (lambda: Permute(COLOUR, seed=2), COLOUR, {}),
+    "lu of channels": (lambda: LULinear(COLOUR), COLOUR, {}),
+    "conv1x1": (lambda: Conv1x1(COLOUR), COLOUR, {}),
+    "actnorm": (lambda: ActNorm(COLOUR), COLOUR, {}),
+    "actnorm of a vector": (lambda: ActNorm(D), (D,), {}),
+    "checkerboard": (
+        lambda: Coupling(GRID, both=ConvNet((*GRID, 1), (4,), (*GRID, 2)), mask="checkerboard"),
+        GRID,
+        {},
+    ),
+    "checkerboard, complement, of a vector network": (
+        lambda: Coupling(GRID, both=MLP(4 + K, (8,), 4 * 2), context="y", mask="checkerboard", complement=True),
+        GRID,
+        {"y": (K,)},
+    ),
+    "channels, given a vector and a grid": (
+        lambda: Coupling(
+            COLOUR,
+            both=ConvNet((4, 4, 1 + 2), (4,), (4, 4, 2 * 11), context=K),
+            transform=Spline(bins=4),
+            context=("y", "w"),
+            grids="w",
+        ),
+        COLOUR,
+        {"y": (K,), "w": (4, 4, 2)},
+    ),
+    "random elements, shift and scale apart": (
+        lambda: Coupling(
+            COLOUR,
+            ConvNet(COLOUR, (4,), COLOUR),
+            ConvNet(COLOUR, (4,), COLOUR),
+            mask="random",
+            seed=3,
+        ),
+        COLOUR,
+        {},
+    ),
+    "alternate channels of a vector network": (
+        lambda: Coupling(COLOUR, both=MLP(16 + 32, (8,), 2 * 32), mask="alternate", context="w"),
+        COLOUR,
+        {"w": (32,)},
+    ),
+    "multi-scale": (lambda: glow(), (4, 4), {"y": (K,)}),
+    "inverse of a multi-scale one": (lambda: Inverse(glow()), (16,), {"y": (K,)}),
+}
+
+
+def glow() -> Bijection:
+    """Two levels of a flow of images (Kingma and Dhariwal, 2018, Fig. 2)."""
+
+    def step(shape: tuple[int, ...]) -> list[Bijection]:
+        half = shape[2] // 2
+        net = ConvNet((*shape[:2], half), (4,), (*shape[:2], 2 * (shape[2] - half)), context=K)
+        return [ActNorm(shape), Conv1x1(shape), Coupling(shape, both=net, context="y")]
+
+    first, second = (2, 2, 4), (1, 1, 8)
+    return MultiScale(
+        (4, 4), Compose(Squeeze((4, 4)), *step(first)), Compose(Squeeze((2, 2, 2)), *step(second), *step(second))
+    )
+
+
 # Not in the registry under their own name: the protocol, what `given` returns, what the scalar maps share.
 INDIRECT = {"Bijection", "Conditioned", "Elementwise"}
 Case = tuple[Bijection, Tensor, dict[str, Tensor]]
 
 
-def moved(bijection: Bijection) -> Bijection:
+def moved(bijection: Bijection, by: float = 0.3) -> Bijection:
     """With parameters off their start, which is often the identity."""
     with torch.no_grad():
         for parameter in bijection.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
+            parameter.add_(by * torch.randn_like(parameter))
     return bijection
 
 
-@pytest.fixture(params=REGISTRY)
+@pytest.fixture(params=[*REGISTRY, *GRIDS])
 def case(request: pytest.FixtureRequest) -> Case:
     """A bijection, an input and what it is conditioned on."""
     torch.manual_seed(0)
-    make, sizes = REGISTRY[request.param]
-    bijection = moved(make().double())
-    shapes = {name: size if isinstance(size, tuple) else (size,) for name, size in sizes.items()}
-    context = {name: torch.randn(4, *shape, dtype=torch.double) for name, shape in shapes.items()}
-    return bijection, torch.randn(4, D, dtype=torch.double), context
+    if request.param in GRIDS:
+        make, shape, sizes = GRIDS[request.param]
+    else:
+        make, widths = REGISTRY[request.param]
+        shape, sizes = (D,), {name: size if isinstance(size, tuple) else (size,) for name, size in widths.items()}
+    bijection = moved(make().double(), 0.1 if request.param in GRIDS else 0.3).eval()
+    context = {name: torch.randn(4, *size, dtype=torch.double) for name, size in sizes.items()}
+    return bijection, torch.randn(4, *shape, dtype=torch.double), context
 
 
 def test_the_inverse_undoes_the_map(case: Case) -> None:
     bijection, x, context = case
     y, log_det = bijection.forward_and_log_det(x, context)
     back, log_det_back = bijection.inverse_and_log_det(y, context)
-    assert not torch.allclose(y, x)
+    assert y.shape != x.shape or not torch.allclose(y, x)
+    assert y.shape[1:] == bijection.image_shape(x.shape[1:])
+    assert x.shape[1:] == bijection.source_shape(y.shape[1:])
+    assert (x.dim(), y.dim()) == (1 + bijection.rank, 1 + bijection.image_rank)
     torch.testing.assert_close(back, x, atol=1e-8, rtol=0)
     torch.testing.assert_close(log_det_back, -log_det, atol=1e-8, rtol=0)
     torch.testing.assert_close(bijection(x, context), y)
@@ -165,7 +243,8 @@ def test_the_log_determinant_is_the_jacobians(case: Case) -> None:
     for i in range(4):
         given = {name: c[i] for name, c in context.items()}
         jacobian = torch.autograd.functional.jacobian(lambda v, c=given: bijection(v, c), x[i])
-        torch.testing.assert_close(log_det[i], jacobian.slogdet().logabsdet)
+        size = x[i].numel()
+        torch.testing.assert_close(log_det[i], jacobian.reshape(size, size).slogdet().logabsdet)
 
 
 def test_a_given_context_is_the_same_map(case: Case) -> None:
@@ -211,7 +290,7 @@ def test_batches_broadcast_against_contexts(case: Case) -> None:
     bijection, x, context = case
     y, log_det = bijection.forward_and_log_det(x.unsqueeze(1), context)
     contexts = 4 if context else 1
-    assert y.shape == (4, contexts, D)
+    assert y.shape == (4, contexts, *bijection.image_shape(x.shape[1:]))
     assert log_det.shape == (4, contexts)
     expected = bijection.forward_and_log_det(x[1], {name: c[2] for name, c in context.items()})
     torch.testing.assert_close((y[1, 2 % contexts], log_det[1, 2 % contexts]), expected)
@@ -376,7 +455,7 @@ def test_a_coupling_cannot_overflow() -> None:
         nn.init.constant_(weight, 1e6)
     y, log_det = coupling.forward_and_log_det(torch.full((1, 2), 1e3))
     assert y.isfinite().all()
-    assert (log_det.abs() <= bijections.SCALE_BOUND).all()
+    assert (log_det.abs() <= transforms.SCALE_BOUND).all()
 
 
 def test_composition_order() -> None:
@@ -390,10 +469,10 @@ def test_composition_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"features": 1}, "two features"),
-        ({"features": 4, "scale": MLP(2, (), 2), "integer": True}, "integers"),
-        ({"features": 4, "shift": MLP(2, (), 2), "size": 4}, "modulo"),
-        ({"features": 4, "both": MLP(2, (), 4), "shift": MLP(2, (), 2)}, "one network"),
+        ({"shape": 1}, "two features"),
+        ({"shape": 4, "scale": MLP(2, (), 2), "integer": True}, "integers"),
+        ({"shape": 4, "shift": MLP(2, (), 2), "size": 4}, "modulo"),
+        ({"shape": 4, "both": MLP(2, (), 4), "shift": MLP(2, (), 2)}, "one network"),
     ],
 )
 def test_couplings_that_make_no_sense(arguments: dict, message: str) -> None:
@@ -409,7 +488,7 @@ def test_a_householder_flow_keeps_the_normal() -> None:
 
 
 def test_every_public_bijection_is_in_the_registry() -> None:
-    covered = {type(make()).__name__ for make, _ in REGISTRY.values()}
-    modules = (bijections, conditioners, elementwise, linear)
+    covered = {type(make()).__name__ for make, *_ in (*REGISTRY.values(), *GRIDS.values())}
+    modules = (bijections, conditioners, couplings, elementwise, grids, linear)
     assert {name for module in modules for name in module.__all__} == covered | INDIRECT
     assert set(transforms.__all__) == {"Transform"} | {type(t).__name__ for t in TRANSFORMS.values()}

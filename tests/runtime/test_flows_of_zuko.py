@@ -8,8 +8,9 @@ import zuko
 from torch import Tensor, nn
 
 from dgmppl.runtime import transforms
-from dgmppl.runtime.bijections import Bijection, Coupling
+from dgmppl.runtime.bijections import Bijection
 from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow
+from dgmppl.runtime.couplings import Coupling
 from dgmppl.runtime.transforms import SCALE_BOUND, AffineTransform, InverseTransform, Spline
 
 D, K, BINS = 5, 3, 4
