@@ -35,7 +35,8 @@ def write_inference(writer: Writer, graph: Graph, plan: Plan) -> None:
 
 def inferred_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
     """The latents, and the partial variables, whose value given the data the plan knows; in its order."""
-    steps = [s.variable for s in plan.steps if graph[s.variable].role == "latent" or isinstance(s, (Impute, Sum))]
+    given = [(name, s) for s in plan.steps for name in s.gives or (s.variable,)]
+    steps = [name for name, s in given if graph[name].role == "latent" or isinstance(s, (Impute, Sum))]
     return (*dict.fromkeys(steps), *(n for n in _summed_out(graph, plan) if n not in steps))
 
 

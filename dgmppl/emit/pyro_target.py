@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -14,9 +15,9 @@ from dgmppl.emit.module import class_name, write_module
 from dgmppl.emit.steps import needed_steps, noisy
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
-from dgmppl.graph.nodes import Graph
+from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Mapped, Operation, Value
+from dgmppl.graph.values import Mapped, Operation, Use, Value
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
@@ -63,6 +64,13 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
 def _verify_rows(graph: Graph, plan: Plan) -> None:
     """Raises SpecError (E310) where rows have cases, or not all the same variables."""
     for step in plan.steps:
+        if isinstance(step, Invert) and _taken_apart(graph, step):
+            _refuse(
+                graph,
+                graph[step.image],
+                f"`{step.image}` is made of parts, and Pyro's sites are pushed forward one by one",
+                step.words(),
+            )
         if not (step.repeats or isinstance(step, (Impute, GivenSome))):
             continue
         variable = graph[step.variable]
@@ -74,18 +82,23 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
         else:
             why = f"`{variable.name}` is summed row by row, and Pyro sums along an axis of its own"
             label = step.words()
-        raise SpecError(
-            [
-                Diagnostic(
-                    "E310",
-                    f"Pyro cannot express this model: {why}",
-                    variable.span,
-                    label,
-                    help="compile it with --target torch",
-                )
-            ],
-            graph.source,
-        )
+        _refuse(graph, variable, why, label)
+
+
+def _refuse(graph: Graph, variable: Variable, why: str, label: str) -> NoReturn:
+    headline = f"Pyro cannot express this model: {why}"
+    found = Diagnostic("E310", headline, variable.span, label, help="compile it with --target torch")
+    raise SpecError([found], graph.source)
+
+
+def _taken_apart(graph: Graph, step: Invert) -> bool:
+    """Whether a definition is of several latents side by side, or of one in another shape."""
+    definition = graph.definition(step.image)
+    assert definition is not None
+    value = definition.value
+    while isinstance(value, (Mapped, Operation)):
+        value = value.value if isinstance(value, Mapped) else value.operands[0]
+    return not isinstance(value, Use)
 
 
 def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
@@ -285,24 +298,20 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
     wanted: set[str] = {s.variable for s in drawn}
     for s in drawn:
         wanted |= set(factor_reads(graph, by_key(graph, s.factor)))
-    steps = [s for s in needed_steps(plan.steps, wanted) if not isinstance(s, (Given, Dequantise))]
+    steps = tuple(s for s in needed_steps(plan.steps, wanted) if not isinstance(s, (Given, Dequantise)))
     doc = "The posterior of the latents given the data." if drawn else "There is no latent to infer."
     with writer.method(f"guide({_signature(graph, plan)}) -> None", doc):
         writer.line(f'pyro.module("{graph.name}", self)')
         if not steps and not rounded:
             return
         with writer.block(f'with pyro.plate("data", {_rows(graph, plan)}):'):
-            for noise in rounded:
-                image = graph[noise.variable]
-                ident, rank = image.ident, len(image.type.shape)
-                uniform = f"{writer.use('Uniform')}({ident}, {ident} + 1).to_event({rank})"
-                writer.at = noise.because.line
-                read = any(isinstance(s, Invert) and s.image == noise.variable for s in steps)
-                kept = f"{noisy(graph, image)} = " if read else ""
-                writer.line(f'{kept}pyro.sample("{noisy(graph, image)}", {uniform})', mark=True)
-            for step in steps:
+            for step in plan.steps:  # in its order, and so with the same noise
                 writer.at = step.because.line
-                if isinstance(step, Compute):
+                if isinstance(step, Dequantise):
+                    _write_noise(writer, graph, step, steps)
+                elif step not in steps:
+                    continue
+                elif isinstance(step, Compute):
                     definition = graph.definition(step.variable)
                     assert definition is not None
                     writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
@@ -325,6 +334,16 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                             mark=True,
                         )
             writer.at = None
+
+
+def _write_noise(writer: Writer, graph: Graph, noise: Dequantise, steps: tuple[Step, ...]) -> None:
+    """The site of what a rounded variable was, anywhere in its bin."""
+    image = graph[noise.variable]
+    ident, rank = image.ident, len(image.type.shape)
+    uniform = f"{writer.use('Uniform')}({ident}, {ident} + 1).to_event({rank})"
+    read = any(isinstance(s, Invert) and s.image == noise.variable for s in steps)
+    kept = f"{noisy(graph, image)} = " if read else ""
+    writer.line(f'{kept}pyro.sample("{noisy(graph, image)}", {uniform})', mark=True)
 
 
 __all__ = ["emit_pyro", "verify_pyro"]

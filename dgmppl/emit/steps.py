@@ -9,12 +9,13 @@ from dgmppl.catalogue.functions import STRAIGHT_THROUGH
 from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, write_cases, write_weights
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.energies import chain_source
+from dgmppl.emit.expr import Name
 from dgmppl.emit.methods import define_source, density_of, factor_source
-from dgmppl.emit.values import Place, bijection_source
+from dgmppl.emit.values import Place, bijection_source, reshaped
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
-from dgmppl.graph.values import Mapped, Operation, Parametric, walk
+from dgmppl.graph.values import Joined, Mapped, Operation, Parametric, Reshaped, Use, Value, walk
 from dgmppl.plan.nodes import Plan, Step, Term
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.density import LogProb
@@ -80,7 +81,7 @@ def live(steps: Sequence[Step], last: Iterable[str]) -> set[str]:
     """The variables whose values these steps, and what follows them, read from before."""
     wanted = set(last)
     for step in reversed(steps):
-        wanted.discard(step.variable)
+        wanted -= {step.variable, *step.gives}
         wanted |= set(step.reads)
         if isinstance(step, Impute) or (isinstance(step, Sum) and step.partial):
             wanted.add(step.variable)  # as far as it is seen
@@ -117,26 +118,49 @@ def _invert(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     if isinstance(value, Operation):
         value = value.operands[0]
     image = graph[step.image]
-    current = noisy(graph, image) if step.noisy else image.ident
     latent = graph[step.variable].ident
     log_det = log_det_of(graph, graph[step.variable])
     dets: list[str] = []
-    while isinstance(value, Mapped):
-        inner = value.value
-        more = isinstance(inner, Mapped)
-        target = graph.local(f"inner_{len(dets) + 1}_{latent}") if more else latent
-        det = graph.local(f"log_det_{len(dets) + 1}_{latent}") if more or dets else log_det
-        flow = bijection_source(value.bijection, Place(writer, graph))
-        writer.line(f"{target}, {det} = {flow}.inverse_and_log_det({current})", mark=True)
-        dets.append(det)
-        current, value = target, inner
-    if not dets:
-        writer.line(
-            f"{latent}, {log_det} = {current}, self.like.new_zeros(len({current}))",
-            mark=True,
-        )
-    elif len(dets) > 1:
+    flows = sum(isinstance(t, Mapped) for t in walk(value))
+
+    def undo(value: Value, current: str) -> None:
+        """Writes what of `current`, the value of an expression, are its latents."""
+        if isinstance(value, Mapped):
+            target = _target(graph, value.value, f"inner_{len(dets) + 1}_{latent}")
+            det = graph.local(f"log_det_{len(dets) + 1}_{latent}") if flows > 1 else log_det
+            flow = bijection_source(value.bijection, Place(writer, graph))
+            writer.line(f"{target}, {det} = {flow}.inverse_and_log_det({current})", mark=True)
+            dets.append(det)
+            undo(value.value, target)
+        elif isinstance(value, Joined):
+            targets = [_target(graph, part, f"part_{k}_{current}") for k, part in enumerate(value.parts, 1)]
+            sizes = ", ".join(str((part.shape or (1,))[value.axis]) for part in value.parts)
+            writer.line(f"{', '.join(targets)} = {current}.split(({sizes}), {value.axis})", mark=True)
+            for part, target in zip(value.parts, targets):
+                if not part.shape:
+                    writer.line(f"{target} = {target}.squeeze(-1)")
+                undo(part, target)
+        elif isinstance(value, Reshaped):
+            source = str(reshaped(Name(current), value.shape, value.value.shape))
+            undo(value.value, source)
+        elif isinstance(value, Use) and graph[value.variable].ident != current:
+            writer.line(f"{graph[value.variable].ident} = {current}", mark=True)
+
+    current = noisy(graph, image) if step.noisy else image.ident
+    if flows:
+        undo(value, current)
+    elif isinstance(value, Use):
+        writer.line(f"{latent}, {log_det} = {current}, self.like.new_zeros(len({current}))", mark=True)
+    else:
+        undo(value, current)
+        writer.line(f"{log_det} = self.like.new_zeros(len({current}))", mark=True)
+    if flows > 1:
         writer.line(f"{log_det} = {' + '.join(dets)}", mark=True)
+
+
+def _target(graph: Graph, value: Value, name: str) -> str:
+    """The name of a value that a bijection is undone to: a latent's own."""
+    return graph[value.variable].ident if isinstance(value, Use) else graph.local(name)
 
 
 def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:

@@ -296,14 +296,19 @@ def _part(value: Value, place: Place) -> Expr:
 
 
 def _reshaped(value: Value, place: Place) -> Expr:
-    """Through one axis, which leaves the batch's alone."""
     assert isinstance(value, Reshaped)
-    found, rank = value_expr(value.value, place), len(value.value.shape)
-    if value.shape == value.value.shape:
+    return reshaped(_as_tensor(value.value, place), value.value.shape, value.shape)
+
+
+def reshaped(found: Expr, source: tuple[int, ...], shape: tuple[int, ...]) -> Expr:
+    """A value of one shape in another: through one axis, which leaves the batch's alone."""
+    if shape == source:
         return found
-    if rank != 1:
-        found = _as_tensor(value.value, place).call("unsqueeze", -1) if not rank else found.call("flatten", -rank)
-    return found if len(value.shape) == 1 else found.call("unflatten", -1, sizes(value.shape))
+    if len(source) != 1:
+        found = found.call("flatten", -len(source)) if source else found.call("unsqueeze", -1)
+    if not shape:
+        return found.call("squeeze", -1)
+    return found if len(shape) == 1 else found.call("unflatten", -1, sizes(shape))
 
 
 def _reduced(value: Value, place: Place) -> Expr:

@@ -9,7 +9,7 @@ import math
 from typing import NoReturn
 
 from dgmppl.catalogue.signature import Signature
-from dgmppl.graph.binding import Arguments, bind
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.shapes import Evaluate, is_open
@@ -29,7 +29,9 @@ def check_axes(
     name = signature.name
     if name in ("concat", "stack"):
         parts = tuple(evaluate(scope, b.value, None, ctx) for b in given.many)
-        return _stack(scope, expr.span, parts) if name == "stack" else _concat(scope, expr.span, parts, given, ctx)
+        if name == "stack":
+            return _stack(scope, expr.span, parts)
+        return concat(scope, expr.span, parts, ctx, given.value("axis"))
     wanted = None
     shape: Shape = ()
     if name == "reshape":
@@ -72,11 +74,11 @@ def _axis(scope: Scope, expr: tree.Expr, value: Value, ctx: Context) -> int:
 # --- joining -------------------------------------------------------------------------------------
 
 
-def _concat(scope: Scope, span: Span, parts: tuple[Value, ...], given: Arguments, ctx: Context) -> Value:
-    """Values side by side, along the last axis where no other is named. A number is a vector of one."""
+def concat(scope: Scope, span: Span, parts: tuple[Value, ...], ctx: Context, option: tree.Expr | None = None) -> Value:
+    """Values side by side, along the last axis where no other is named. A number is a vector of one. Reports axes that
+    do not fit (E204), and classes beside numbers (E213)."""
     shapes = [p.shape or (1,) for p in parts]
     first, rank = parts[0], len(shapes[0])
-    option = given.value("axis")
     widest = max(parts, key=lambda p: len(p.shape))
     axis = rank - 1 if option is None else _axis(scope, option, widest, ctx)
     for part, shape in zip(parts, shapes):

@@ -11,7 +11,7 @@ from dgmppl.catalogue.functions import AXES, FUNCTIONS, OF_NUMBERS, STRAIGHT_THR
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.arithmetic import check_binary, check_summation
-from dgmppl.graph.axes import check_axes
+from dgmppl.graph.axes import check_axes, concat
 from dgmppl.graph.bijections import image
 from dgmppl.graph.context import Context
 from dgmppl.graph.indexing import check_bracket, check_past
@@ -164,8 +164,7 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         return Operation(Type(support, operand.shape), expr.span, target.name, (operand,))
     binding = scope.names.get(target.name)
     if isinstance(binding, NamedFlow):
-        (argument,) = _positional(scope, expr, 1)
-        value = _value(scope, argument, expected, ctx)
+        value = _flow_argument(scope, expr, expected, ctx)
         return image(scope, target, value, expr.span, check_inputs, None if expected is None else expected.shape)
     if target.name in scope.poisoned:
         raise Fail
@@ -197,6 +196,15 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         target.span,
         help=did_you_mean(target.name, known, f"one of {', '.join(known)}"),
     )
+
+
+def _flow_argument(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) -> Value:
+    """What a flow maps: one value, or several side by side, `f(z, g(u))`."""
+    if len(expr.arguments) < 2 or any(isinstance(a, tree.Keyword) for a in expr.arguments):
+        (argument,) = _positional(scope, expr, 1)
+        return _value(scope, argument, expected, ctx)
+    parts = tuple(_value(scope, a, None, ctx) for a in expr.arguments if not isinstance(a, tree.Keyword))
+    return concat(scope, expr.span, parts, ctx)
 
 
 def _constant_call(scope: Scope, expr: tree.Call, name: str, operand: Constant) -> Constant:

@@ -1,4 +1,5 @@
-"""Bijections that a formula writes: `exp(2 * z + b)` is a bijection of z, and `x + density` a density moved by x."""
+"""Bijections that a formula writes: `exp(2 * z + b)` is a bijection of z, `W @ s` one of s, `f(z, g(u))` one of z and
+u together, and `x + density` a density moved by x."""
 
 from __future__ import annotations
 
@@ -6,9 +7,20 @@ from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.bijections import BIJECTIONS, FIXED_AFFINE, MATRIX, SCALE, SHIFT
 from dgmppl.graph.bijections import codomain
-from dgmppl.graph.nodes import Definition, Graph, Variable
+from dgmppl.graph.nodes import Definition, Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Block, Composition, Constant, Mapped, Operation, Use, Value, variables
+from dgmppl.graph.values import (
+    Block,
+    Composition,
+    Constant,
+    Joined,
+    Mapped,
+    Operation,
+    Reshaped,
+    Use,
+    Value,
+    variables,
+)
 from dgmppl.source import Span
 from dgmppl.supports import POSITIVE, REAL, Support, Type
 
@@ -21,27 +33,14 @@ def with_bijections(scope: Scope, graph: Graph) -> Graph:
         variable = graph[definition.variable]
         if variable.role == "let":
             return definition
-        return replace(definition, value=_as_bijection(scope, graph, variable, definition.value))
+        return replace(definition, value=_Reader(scope, graph, variable.ident).rounded(definition.value))
 
     return replace(graph, definitions=tuple(map(changed, graph.definitions)))
 
 
-def _as_bijection(scope: Scope, graph: Graph, variable: Variable, value: Value) -> Value:
-    if isinstance(value, Operation) and value.op == "floor":
-        inner = _as_bijection(scope, graph, variable, value.operands[0])
-        support = inner.type.support.floored()
-        return replace(value, type=Type(support, value.shape), operands=(inner,))
-    found = _chain(scope, graph, value)
-    if found is None or not found.blocks or found.core.shape != value.shape:
-        return value
-    name = "scale" if all(b.kind == FIXED_AFFINE for b in found.blocks) else "map"
-    chain = Composition(value.span, scope.attribute(f"{variable.ident}_{name}"), found.blocks)
-    return Mapped(Type(found.support, value.shape), value.span, chain, found.core)
-
-
 @dataclass(frozen=True)
 class _Chain:
-    """Elementwise bijections of a flow's image or of a latent, and the support that they map it to."""
+    """Bijections of a core (a flow's image, a latent, or several side by side), and the support that they map it to."""
 
     core: Value
     support: Support
@@ -67,13 +66,76 @@ class _Chain:
         return chain.then(Block(span, FIXED_AFFINE, self.core.shape, numbers=numbers))
 
 
-def _chain(scope: Scope, graph: Graph, value: Value) -> _Chain | None:
-    if isinstance(value, Mapped) or (isinstance(value, Use) and _is_latent(graph, value)):
-        return _Chain(value, value.type.support)
-    if not isinstance(value, Operation):
+@dataclass(frozen=True)
+class _Reader:
+    """Reads formulas of a graph's latents. What the model holds for them is named after `hint`."""
+
+    scope: Scope
+    graph: Graph
+    hint: str
+
+    def rounded(self, value: Value) -> Value:
+        """A value with what can be inverted in it as bijections, inside `floor(...)` too."""
+        if isinstance(value, Operation) and value.op == "floor":
+            inner = self.rounded(value.operands[0])
+            support = inner.type.support.floored()
+            return replace(value, type=Type(support, value.shape), operands=(inner,))
+        return self.mapped(value) or value
+
+    def mapped(self, value: Value) -> Value | None:
+        """A formula as the image of its core under a bijection; None where it is none."""
+        found = self.chain(value)
+        if found is None or found.core.shape != value.shape:
+            return None
+        if not found.blocks:
+            return found.core
+        name = "scale" if all(b.kind == FIXED_AFFINE for b in found.blocks) else "map"
+        chain = Composition(value.span, self.scope.attribute(f"{self.hint}_{name}"), found.blocks)
+        return Mapped(Type(found.support, value.shape), value.span, chain, found.core)
+
+    def core(self, value: Value) -> Value | None:
+        """What a chain starts from: a flow's image, a latent, or parts side by side that are bijections each."""
+        if isinstance(value, Mapped):
+            return replace(value, value=self.mapped(value.value) or value.value)
+        if isinstance(value, Use):
+            variable = self.graph[value.variable]
+            return value if variable.role == "latent" and not variable.type.support.discrete else None
+        if isinstance(value, Reshaped):
+            inner = self.mapped(value.value)
+            return None if inner is None else replace(value, value=inner)
+        if isinstance(value, Joined) and not value.stacked:
+            parts = [self.mapped(part) for part in value.parts if part.type.support == value.type.support]
+            found = tuple(part for part in parts if part is not None)
+            return replace(value, parts=found) if len(found) == len(value.parts) else None
         return None
-    if len(value.operands) == 1:
-        inner = _chain(scope, graph, value.operands[0])
+
+    def chain(self, value: Value) -> _Chain | None:
+        """The bijections that a value is made of, the first one innermost."""
+        core = self.core(value)
+        if core is not None:
+            return _Chain(core, core.type.support)
+        if not isinstance(value, Operation):
+            return None
+        if len(value.operands) == 1:
+            return self._function(value)
+        if value.op == "@":
+            return self._matrix(value)
+        if value.op not in ("+", "-", "*", "/"):
+            return None
+        left, right = (self.chain(operand) for operand in value.operands)
+        if (left is None) == (right is None):
+            return None
+        if left is not None:
+            return self._by(left, value.op, value.operands[1], value.span)
+        assert right is not None
+        if value.op == "/":
+            return None
+        negated = right.affine(value.span, -1.0, 0.0) if value.op == "-" else right
+        op = "+" if value.op == "-" else value.op
+        return None if negated is None else self._by(negated, op, value.operands[0], value.span)
+
+    def _function(self, value: Operation) -> _Chain | None:
+        inner = self.chain(value.operands[0])
         if inner is None:
             return None
         if value.op == "negate":
@@ -82,63 +144,40 @@ def _chain(scope: Scope, graph: Graph, value: Value) -> _Chain | None:
         if entry is None or not entry.elementwise or inner.support != entry.domain:
             return None
         return inner.then(Block(value.span, entry.name, value.shape))
-    if value.op == "@":
-        return _matrix(scope, graph, value)
-    if value.op not in ("+", "-", "*", "/"):
+
+    def _by(self, chain: _Chain, op: str, by: Value, span: Span) -> _Chain | None:
+        """`chain op by`, where that is a bijection: numbers scale and shift, and so do values that are known without
+        it."""
+        if isinstance(by, Constant):
+            if op in "+-":
+                return chain.affine(span, 1.0, by.number if op == "+" else -by.number)
+            factor = by.number if op == "*" else (1 / by.number if by.number else 0.0)
+            return chain.affine(span, factor, 0.0)
+        shape, support = chain.core.shape, by.type.support
+        if by.shape != shape or not self._apart(by, chain):
+            return None
+        if op in "+-" and chain.support == REAL:
+            by = by if op == "+" else Operation(Type(REAL, shape), by.span, "negate", (by,))
+            return chain.then(_by_value(self.scope, SHIFT, by, shape, span))
+        if op == "*" and chain.support in (REAL, POSITIVE) and support == POSITIVE:
+            return chain.then(_by_value(self.scope, SCALE, by, shape, span))
         return None
-    left, right = (_chain(scope, graph, operand) for operand in value.operands)
-    if (left is None) == (right is None):
+
+    def _matrix(self, value: Operation) -> _Chain | None:
+        """`W @ v` and `v @ W` for a square matrix: a bijection wherever its determinant is not 0."""
+        for matrix, vector in (value.operands, value.operands[::-1]):
+            chain = self.chain(vector)
+            if chain is None or chain.support != REAL or matrix.shape != (*vector.shape, *vector.shape):
+                continue
+            if not self._apart(matrix, chain):
+                continue
+            block = _by_value(self.scope, MATRIX, matrix, vector.shape, value.span)
+            return chain.then(replace(block, numbers=(("transposed", 1.0),)) if matrix is value.operands[1] else block)
         return None
-    if left is not None:
-        return _by(scope, graph, left, value.op, value.operands[1], value.span)
-    assert right is not None
-    if value.op == "/":
-        return None
-    negated = right.affine(value.span, -1.0, 0.0) if value.op == "-" else right
-    op = "+" if value.op == "-" else value.op
-    return None if negated is None else _by(scope, graph, negated, op, value.operands[0], value.span)
 
-
-def _by(scope: Scope, graph: Graph, chain: _Chain, op: str, by: Value, span: Span) -> _Chain | None:
-    """`chain op by`, where that is a bijection: numbers scale and shift, and so do values that are known without it."""
-    if isinstance(by, Constant):
-        if op in "+-":
-            return chain.affine(span, 1.0, by.number if op == "+" else -by.number)
-        factor = by.number if op == "*" else (1 / by.number if by.number else 0.0)
-        return chain.affine(span, factor, 0.0)
-    shape, support = chain.core.shape, by.type.support
-    if by.shape != shape or not _apart(graph, by, chain):
-        return None
-    if op in "+-" and chain.support == REAL:
-        by = by if op == "+" else Operation(Type(REAL, shape), by.span, "negate", (by,))
-        return chain.then(_by_value(scope, SHIFT, by, shape, span))
-    if op == "*" and chain.support in (REAL, POSITIVE) and support == POSITIVE:
-        return chain.then(_by_value(scope, SCALE, by, shape, span))
-    return None
-
-
-def _matrix(scope: Scope, graph: Graph, value: Operation) -> _Chain | None:
-    """`W @ v` and `v @ W` for a square matrix: a bijection wherever its determinant is not 0."""
-    for matrix, vector in (value.operands, value.operands[::-1]):
-        chain = _chain(scope, graph, vector)
-        if chain is None or chain.support != REAL or matrix.shape != (*vector.shape, *vector.shape):
-            continue
-        if not _apart(graph, matrix, chain):
-            continue
-        numbers = (("transposed", 1.0),) if matrix is value.operands[1] else ()
-        context = ((scope.context_name(matrix, direct=True), matrix),)
-        return chain.then(Block(value.span, MATRIX, vector.shape, numbers=numbers, context=context))
-    return None
-
-
-def _apart(graph: Graph, value: Value, chain: _Chain) -> bool:
-    """Whether a value is known without what the chain maps."""
-    return not set(graph.roots(variables(value))) & set(graph.roots(variables(chain.core)))
-
-
-def _is_latent(graph: Graph, value: Use) -> bool:
-    variable = graph[value.variable]
-    return variable.role == "latent" and not variable.type.support.discrete
+    def _apart(self, value: Value, chain: _Chain) -> bool:
+        """Whether a value is known without what the chain maps."""
+        return not set(self.graph.roots(variables(value))) & set(self.graph.roots(variables(chain.core)))
 
 
 def _by_value(scope: Scope, kind: str, value: Value, shape: tuple[int, ...], span: Span) -> Block:

@@ -194,7 +194,7 @@ def missing_posteriors(state: Elimination) -> tuple[tuple[str, ...], tuple[str, 
 
 def _candidates(state: Elimination) -> list[Variable]:
     """What a q may be derived for next, the best first: what is not summed out, and is nearest to the data."""
-    graph, pending = state.graph, {v.name for v in state.open}
+    graph = state.graph
     found: list[tuple[bool, bool, Variable]] = []
     for v in state.open:
         definition = graph.definition(v.name)
@@ -203,7 +203,8 @@ def _candidates(state: Elimination) -> list[Variable]:
             continue
         if definition is not None and invert(definition.value) is None:
             continue  # it is computed from what has a q
-        inverses = [(d, invert(d.value)) for d in graph.definitions if d.variable in pending]
-        base = any(i is not None and i.latent == v.name for _, i in inverses)
+        # What a definition is inverted to comes last, be it that the inversion waits for what conditions it.
+        inverses = [invert(d.value) for d in graph.definitions]
+        base = any(i is not None and v.name in i.latents for i in inverses)
         found.append((base, state.few(v), v))
     return [v for _, _, v in sorted(found, key=lambda c: c[:2])]

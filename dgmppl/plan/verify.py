@@ -120,10 +120,10 @@ def verify_preimages(state: Elimination) -> None:
         inverse = invert(d.value)
         if inverse is None or not preimage_drawn(state, d):
             continue
-        q = state.graph.factor("q", inverse.latent)
+        q = state.graph.factor("q", inverse.latents[0])
         if q is None or _in_the_bin(q.density, d.variable):
             continue
-        v, x = inverse.latent, d.variable
+        v, x = inverse.latents[0], d.variable
         state.scope.report(
             "E311",
             f"draws from {q.key} leave the bin of `{x}`, and `{x} = floor({v})`",
@@ -150,7 +150,8 @@ def warn_omissions(state: Elimination) -> None:
     """Says where a given q leaves out a dependence that the posterior has (W401)."""
     if state.failed:
         return
-    for omission in omissions(state.graph, tuple(state.posteriors()), {i.variable for i in images(state).values()}):
+    inverted = {name for i in images(state).values() for name in i.gives}
+    for omission in omissions(state.graph, tuple(state.posteriors()), inverted):
         q, other = omission.factor, omission.variable
         if q.head in state.judged:
             continue

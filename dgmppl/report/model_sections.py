@@ -122,7 +122,7 @@ def latent_map(report: Report) -> Html | None:
         return None
     with torch.no_grad():
         found = latents_of(report.model, report.graph, rows)
-    inverted = {step.variable for step in report.plan.steps if isinstance(step, Invert)}
+    inverted = {name for step in report.plan.steps if isinstance(step, Invert) for name in step.gives}
     if not found:
         return None
     labels = report.labels(_POINTS)

@@ -240,6 +240,27 @@ def _defined_by_a_flow(d: Draft) -> None:
     d.say(f"{x.name} = floor({image})" if support.startswith("integer") else f"{x.name} = {image}")
 
 
+def _defined_by_parts(d: Draft) -> None:
+    """x = f(z, g(u)): several latents side by side, one of them a number or moved by a formula."""
+    support = d.choose(("real", "positive", "integer"))
+    u = d.unit("u", "real", d.choose(((), (2,), (3,))))
+    z = d.unit("z", "real", d.choose(((1,), (2,))))
+    size = z.shape[0] + (u.shape[0] if u.shape else 1)
+    x = d.unit("x", support, (size,), "observed")
+    d.data.append(x)
+    inner, outer = d.name("k"), d.name("k")
+    d.say(f"flow {inner} = {'affine' if u.shape in ((), (1,)) else flow(d, u, d.causes)}")
+    d.say(f"flow {outer} = {flow(d, Unit('x', 'real', x.shape), ())}")
+    part = d.choose(("{g}({u})", "2 * {u} - {param}", "{u}"))
+    part = part.format(g=inner, u=u.name, param=d.param(*u.shape) if "param" in part and u.shape else "1")
+    order = d.choose((f"{z.name}, {part}", f"{part}, {z.name}"))
+    image = d.choose((f"{outer}({order})", f"{outer}(concat({order}))"))
+    _real_base(d, z)
+    factor(d, "p", u, (z,) if d.often(0.4) else (), DENSITIES[:10])
+    around = {"positive": f"exp({image})", "integer": f"floor({image})"}.get(support, image)
+    d.say(f"{x.name} = {around}")
+
+
 def _integer_flow(d: Draft) -> None:
     x = observed(d, support="integer", vector=True)
     u = d.unit("u", "integer", x.shape)
@@ -361,6 +382,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _family,
     _clusters,
     _clusters,
+    _defined_by_parts,
     _defined_by_a_flow,
     _defined_by_a_flow,
     _integer_flow,

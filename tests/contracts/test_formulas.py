@@ -11,11 +11,16 @@ from sklearn.decomposition import FastICA
 from torch import Tensor
 
 from dgmppl import pipeline
+from dgmppl.diagnostics import SpecError
 from dgmppl.runtime import GenerativeModel
 from tests.contracts.support import build, checked, data_of, estimator, graph_of, pair, seed
 
 _X = 'observed x : real[4] from "rows.npz".x\nlatent s : real[4]\nparam W : real[4, 4] = normal(1)\nparam b : real[4]\n'
 _Y = 'observed y : real[3] from "rows.npz".y\n'
+_XZU = (
+    'observed x : real[5] from "rows.npz".x\nlatent z : real[3]\nlatent u : real[2]\n'
+    "flow f = coupling[mlp[4]] >> reverse >> lu\nflow g = coupling[mlp[4]] >> reverse\n"
+)
 _PS = "p(s) = Logistic(0, 1)\n"
 
 # Definitions of x by a formula: the statements, by what they show.
@@ -25,6 +30,18 @@ FORMULAS = {
     "a matrix of a flow": f"{_X}flow f = coupling[mlp[4]] >> reverse\n{_PS}x = 2 * (W @ f(s) - b)",
     "a matrix of each row": f"{_X}{_Y}{_PS}x = reshape(linear(y), [4, 4]) @ s + W @ b",
     "a matrix and a function": f"{_X.replace('x : real', 'x : positive')}{_PS}x = exp(W @ s + b)",
+    "parts": f"{_XZU}p(z) = Normal(0, 1)\np(u | z) = Normal(mlp[4](z))\nx = f(z, g(u))",
+    "parts of several shapes": f"{_XZU.replace('z : real[3]', 'z : real[1, 1]').replace('u : real[2]', 'u : real')}"
+    "latent w : real[3]\np(z) = Normal(0, 1)\np(u) = Normal(param)\np(w) = Logistic(param)\n"
+    "x = f(2 * u - 1, concat(flatten(z), g(w)))",
+    "a grid in parts": 'observed x : positive[2, 2, 3] from "rows.npz".x\n'
+    "latent z : real[2, 2]\nlatent u : real[2, 2, 2]\n"
+    "param b : real[2, 2]\n"
+    "p(z) = Normal(0, 1)\np(u) = Logistic(param)\nx = exp(concat(reshape(z - b, [2, 2, 1]), u))",
+    "parts under a matrix": 'observed x : real[4] from "rows.npz".x\n'
+    "latent z : real\nlatent u : real\nlatent w : real[2]\n"
+    "param W : real[4, 4] = normal(1)\np(z) = Normal(param)\np(u) = Logistic(param)\np(w | u) = Normal(u, 1)\n"
+    "flow f = coupling[mlp[4]] >> reverse\nx = W @ concat(w, f(u, z))",
 }
 formula = pytest.mark.parametrize("name", FORMULAS)
 
@@ -89,10 +106,29 @@ def test_every_weight_is_counted_and_learns(name: str) -> None:
 @formula
 def test_pyro_has_the_same_density(name: str) -> None:
     found = checked(spec_of(name))
+    if len(graph_of(found).latents) > 1:
+        with pytest.raises(SpecError, match="is made of parts"):
+            pipeline.emit(found, "pyro")
+        return
     model, other = pair(found, scale=0.3)
     data = data_of(found, 4)
     loss = estimator(found).loss(other.model, other.guide, *data) / 4
     assert loss == pytest.approx(model.loss(*data).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "definition", ["f(z, z)", "f(z, h(z))", "f(z, exp(u))", "f(z, k(u))", "f(z, stack(u[0], u[1]))"]
+)
+def test_what_is_no_bijection_of_all_parts_is_none(definition: str) -> None:
+    """A latent twice, one that conditions another part, one that does not reach all numbers, one taken apart."""
+    shape = 6 if definition.count("z") == 2 and "k" not in definition else 5
+    text = (
+        f'model parts\nobserved x : real[{shape}] from "rows.npz".x\nlatent z : real[3]\nlatent u : real[2]\n'
+        "flow f = coupling[mlp[4]] >> reverse\nflow h = affine\nflow k = coupling[mlp[4]](z) >> reverse\n"
+        f"p(z) = Normal(0, 1)\np(u) = Normal(0, 1)\nx = {definition}\n"
+    )
+    codes = {d.code for d in pipeline.read(text).errors}
+    assert codes == {"E301"}
 
 
 def test_a_matrix_that_is_not_square_is_no_bijection() -> None:

@@ -1,4 +1,4 @@
-"""Invert: a latent of which known data is a bijection is known exactly, and adds a log-determinant."""
+"""Invert: latents of which known data is a bijection are known exactly, and add a log-determinant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dgmppl.graph.nodes import Definition, Factor
-from dgmppl.graph.values import Mapped, Operation, Use, Value, variables
+from dgmppl.graph.values import Block, Joined, Mapped, Operation, Reshaped, Use, Value, variables, walk
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.compute import Compute
@@ -32,16 +32,21 @@ class Dequantise(Step):
 
 @dataclass(frozen=True)
 class Invert(Step):
-    """`variable` is what the bijection maps to `image`; `noisy`: to its dequantised value."""
+    """`variable`, and `others` beside it, are what the bijection maps to `image`; `noisy`: to its dequantised value."""
 
     image: str
     noisy: bool
+    others: tuple[str, ...] = ()
 
     explains: ClassVar[bool] = True
 
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return (self.variable, *self.others)
+
     def words(self) -> str:
         noisy = " with noise" if self.noisy else ""
-        return f"invert {self.image}{noisy} to {self.variable}"
+        return f"invert {self.image}{noisy} to {', '.join(self.gives)}"
 
 
 @dataclass(frozen=True)
@@ -55,22 +60,34 @@ class LogDet(Term):
 
 @dataclass(frozen=True)
 class Inverse:
-    """A definition read backwards: the latent, and whether rounding stands outside the bijection."""
+    """A definition read backwards: the latents, and whether rounding stands outside the bijection."""
 
-    latent: str
+    latents: tuple[str, ...]
     rounded: bool
     direct: bool  # nothing but the rounding stands between the two
 
 
 def invert(value: Value) -> Inverse | None:
-    """How a definition is inverted: `f(u)` or `floor(f(u))` with f a bijection. None where it cannot be."""
+    """How a definition is inverted: `f(u)`, `f(z, g(u))` or `floor(f(u))` with bijections. None where it cannot be."""
     rounded = isinstance(value, Operation) and value.op == "floor"
     outer = value.operands[0] if isinstance(value, Operation) and rounded else value
-    inner = outer
-    while isinstance(inner, Mapped):
-        inner = inner.value
-    if isinstance(inner, Use) and (isinstance(outer, Mapped) or rounded):
-        return Inverse(inner.variable, rounded, isinstance(outer, Use))
+    latents = _latents(outer)
+    if latents is None or (isinstance(outer, Use) and not rounded) or len(set(latents)) < len(latents):
+        return None
+    conditions = {name for t in walk(outer) if isinstance(t, Block) for _, v in t.context for name in variables(v)}
+    return None if conditions & set(latents) else Inverse(latents, rounded, isinstance(outer, Use))
+
+
+def _latents(value: Value) -> tuple[str, ...] | None:
+    """What is left of a value when each bijection is undone, and what stands side by side is taken apart."""
+    if isinstance(value, Use):
+        return (value.variable,)
+    if isinstance(value, (Mapped, Reshaped)):
+        return _latents(value.value)
+    if isinstance(value, Joined) and not value.stacked:
+        found = [_latents(part) for part in value.parts if part.type.support == value.type.support]
+        parts = tuple(name for names in found if names is not None for name in names)
+        return parts if len(found) == len(value.parts) and None not in found else None
     return None
 
 
@@ -87,26 +104,30 @@ class Inverting(Rule):
             if inverse is None or not self._can(state, d, inverse):
                 continue
             why = state.reason
-            others = tuple(name for name in variables(d.value) if name != inverse.latent)
+            first, *more = inverse.latents
+            others = tuple(name for name in variables(d.value) if name not in inverse.latents)
             if inverse.rounded:
                 noise = f"floor makes {d.variable} whole numbers, and uniform noise in [0, 1) makes them a density's"
                 state.add(Dequantise(d.variable, why(f"{noise} again", d.span), reads=(d.variable,)))
-            text = f"{d.variable} is a bijection of {inverse.latent}, so {inverse.latent} is known exactly"
+            listed = " and ".join(inverse.latents)
+            text = f"{d.variable} is a bijection of {listed}, so {listed} {'are' if more else 'is'} known exactly"
             reads = (d.variable, *others)
-            state.add(Invert(inverse.latent, why(text, d.span), d.variable, inverse.rounded, reads=reads))
+            state.add(Invert(first, why(text, d.span), d.variable, inverse.rounded, tuple(more), reads=reads))
             return True
         return False
 
     @staticmethod
     def _can(state: Elimination, d: Definition, inverse: Inverse) -> bool:
-        latent = state.graph[inverse.latent]
-        if d.variable not in state.known or inverse.latent in state.known or latent.role != "latent":
+        latents = [state.graph[name] for name in inverse.latents]
+        if d.variable not in state.known or state.known & set(inverse.latents):
+            return False
+        if any(v.role != "latent" for v in latents):
             return False
         if isinstance(state.step_of(d.variable), Compute) or images(state).get(d.variable):
             return False
-        if inverse.rounded and inverse.direct and state.graph.factor("q", inverse.latent) is not None:
+        if inverse.rounded and inverse.direct and state.graph.factor("q", latents[0].name) is not None:
             return False
-        return set(variables(d.value)) - {inverse.latent} <= state.known
+        return set(variables(d.value)) - set(inverse.latents) <= state.known
 
     def close(self, state: Elimination) -> None:
         """What has no inverse has no density: it needs an opponent."""
@@ -125,9 +146,12 @@ class Inverting(Rule):
         for step in state.steps:
             if isinstance(step, Invert):
                 u, x = step.variable, step.image
-                why = state.reason(f"change of variables from {x} to {u}", _definition(state, x).span)
-                shown = rf"\log\left|\det \frac{{\partial {latex.name(u)}}}{{\partial {latex.name(x)}}}\right|"
-                yield LogDet(f"log |d{u}/d{x}|", x, why, u, reads=(u,), latex=shown)
+                text, shown = ", ".join(step.gives), ", ".join(map(latex.name, step.gives))
+                why = state.reason(f"change of variables from {x} to {text}", _definition(state, x).span)
+                if step.others:
+                    text, shown = f"({text})", f"({shown})"
+                shown = rf"\log\left|\det \frac{{\partial {shown}}}{{\partial {latex.name(x)}}}\right|"
+                yield LogDet(f"log |d{text}/d{x}|", x, why, u, reads=step.gives, latex=shown)
 
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         if any(isinstance(s, Dequantise) for s in state.steps):
@@ -144,9 +168,9 @@ def images(state: Elimination) -> dict[str, Invert]:
 def preimage_drawn(state: Elimination, d: Definition) -> bool:
     """Whether the preimage of a rounded variable has its value from its q."""
     inverse = invert(d.value)
-    if inverse is None or not (inverse.rounded and inverse.direct) or inverse.latent not in state.known:
+    if inverse is None or not (inverse.rounded and inverse.direct) or inverse.latents[0] not in state.known:
         return False
-    return (step := state.step_of(inverse.latent)) is not None and step.factor[:1] == "q"
+    return (step := state.step_of(inverse.latents[0])) is not None and step.factor[:1] == "q"
 
 
 def _definition(state: Elimination, variable: str) -> Definition:
