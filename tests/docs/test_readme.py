@@ -48,7 +48,8 @@ def test_every_command_is_shown() -> None:
 
 
 def test_every_spec_stands_in_the_table_with_its_objective() -> None:
-    rows = dict(re.findall(r"^\| \[.*?\]\((specs/.*?)\) \|[^|]*\| (.*) \|$", README, re.MULTILINE))
+    found = re.findall(r"^\| \[.*?\]\((specs/.*?)\) \|[^|]*\| (.*) \|$", README, re.MULTILINE)
+    rows = {path: objective.replace("\\|", "|") for path, objective in found}  # a bar in a cell is written so
     specs = {path.relative_to(ROOT).as_posix(): pipeline.read(path).plan for path in (ROOT / "specs").glob("*/*.dgm")}
     assert rows == {path: plan.objective.name for path, plan in specs.items() if plan is not None}
 
