@@ -151,6 +151,7 @@ ROWS = (
     Row("flow/neural_autoregressive", nats, "nats", -1, 95.0),
     Row("autoregressive/causal_cnn", nats, "nats", -1, 86.4, "86.5"),
     Row("autoregressive/made", nats, "nats", -1),
+    Row("autoregressive/gated_pixelcnn", nats, "nats", -1, 86.0),
     Row("autoregressive/pixelcnn", nats, "nats", -1, 86.0),
     Row("autoregressive/rnn", nats, "nats", -1),
     Row("autoregressive/transformer", nats, "nats", -1, 83.5),

@@ -14,6 +14,7 @@ from dgmppl.catalogue.signature import Argument, Signature
 
 ACTIVATIONS = ("leaky_relu", "relu", "tanh", "silu", "gelu", "elu", "sigmoid", "softplus")
 NORMS = ("batch", "layer", "group")
+WEIGHT_NORMS = ("spectral", "weight")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _named(name: str, kind: str) -> Argument:
 _ACTIVATION, _OUT = _named("activation", "activation"), _named("out", "activation")
 _NORM, _DROPOUT = _named("norm", "norm"), _named("dropout", "share")
 _KERNEL, _STRIDE, _HEADS = _named("kernel", "count"), _named("stride", "count"), _named("heads", "count")
+_POSITION_NORM = _named("norm", "norm of a position")
 _COMMON = (_ACTIVATION, _OUT, _NORM, _DROPOUT)
 
 _VECTOR = Form("MLP", hidden=counted.last_of_vector)
@@ -128,15 +130,26 @@ NETWORKS: dict[str, Network] = {
         ),
         Network("resnet", (replace(_RESIDUAL, rank=2), _RESIDUAL), (_KERNEL, _STRIDE, *_COMMON)),
         Network("densenet", (replace(_DENSE, rank=2), _DENSE), (_KERNEL, *_COMMON)),
-        Network("causal", (_past("CausalConv", counted.causal_convolutions),), (_ACTIVATION, _OUT, _KERNEL)),
+        Network(
+            "causal", (_past("CausalConv", counted.causal_convolutions),), (_ACTIVATION, _OUT, _POSITION_NORM, _KERNEL)
+        ),
         Network(
             "masked",
             (replace(_past("CausalMLP", counted.masked, takes="length"), widths=counted.plain_widths),),
             (_ACTIVATION, _OUT),
         ),
-        Network("pixelcnn", (_past("PixelCNN", counted.masked_convolutions, 2),), (_ACTIVATION, _OUT, _KERNEL)),
+        Network(
+            "pixelcnn",
+            (_past("PixelCNN", counted.masked_convolutions, 2),),
+            (_ACTIVATION, _OUT, _POSITION_NORM, _KERNEL),
+        ),
+        Network(
+            "gated_pixelcnn",
+            (_past("GatedPixelCNN", counted.gated_convolutions, 2),),
+            (_OUT, _POSITION_NORM, _DROPOUT, _KERNEL),
+        ),
         *(
-            Network(name, (_past(runtime, counted.recurrent(gates)),), (_OUT,))
+            Network(name, (_past(runtime, counted.recurrent(gates)),), (_OUT, _POSITION_NORM))
             for name, runtime, gates in (("rnn", "CausalRNN", 1), ("gru", "CausalGRU", 3), ("lstm", "CausalLSTM", 4))
         ),
         Network(

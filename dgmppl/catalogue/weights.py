@@ -5,7 +5,7 @@ A contract test holds the counts against the classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from dgmppl.catalogue.axes import Axes, Sizes
@@ -19,6 +19,11 @@ def _norms(n: Sizes) -> int:
     return 2 * sum(n.hidden) if n.options.get("norm") in ("batch", "layer", "group") else 0
 
 
+def _lengths(n: Sizes, channels: Iterable[int]) -> int:
+    """A weight that is normalised has a length for each channel that it gives."""
+    return sum(channels) if n.options.get("norm") == "weight" else 0
+
+
 def _ends(n: Sizes, fan_in: int) -> int:
     """A linear map at the end, where there is one."""
     return sum((fan_in + 1) * outputs.channels for outputs in n.given)
@@ -29,8 +34,8 @@ def _ends(n: Sizes, fan_in: int) -> int:
 
 def dense(n: Sizes) -> int:
     """Each layer has a weight for each pair of an input and an output, and a bias for each output."""
-    widths = (n.inputs.size, *n.hidden)
-    return sum((a + 1) * b for a, b in pairwise(widths)) + _norms(n) + sum((widths[-1] + 1) * o.size for o in n.given)
+    widths = (n.inputs.size, *n.hidden, *(outputs.size for outputs in n.given))
+    return sum((a + 1) * b for a, b in pairwise(widths)) + _norms(n) + _lengths(n, widths[1:])
 
 
 def last_of_vector(n: Sizes) -> Axes:
@@ -59,6 +64,7 @@ def _of_layers(n: Sizes, layers: Sequence[Layer]) -> int:
     """A convolution's weights are shared by the positions; between a vector and a grid there is a linear map."""
     square = n.count("kernel", 3) ** 2
     weights = sum((layer.fan_in * (1 if layer.kind == "linear" else square) + 1) * layer.fan_out for layer in layers)
+    weights += _lengths(n, (layer.fan_out for layer in layers))
     return weights + n.context * sum(n.hidden) + _norms(n)
 
 
@@ -79,7 +85,8 @@ def residual_blocks(n: Sizes) -> int:
         if len(before) == len(layer.shape):
             side = 1 if layer.kind == "linear" else n.count("kernel", 3)
             count += (width * side**2 + 1) * width + (2 * width if _norms(n) else 0)
-            count += before[-1] * width if before != layer.shape else 0
+            count += _lengths(n, (width,))
+            count += before[-1] * width + _lengths(n, (width,)) if before != layer.shape else 0
         before = layer.shape
     return count
 
@@ -106,17 +113,32 @@ def causal_convolutions(n: Sizes) -> int:
     outputs = n.given[0].channels
     widths = (n.inputs.channels, *n.hidden, outputs)
     weights = sum((a * n.count("kernel", 7) + 1) * b for a, b in pairwise(widths))
-    return weights + n.context * sum(n.hidden or (outputs,))
+    return weights + n.context * sum(n.hidden or (outputs,)) + _norms(n)
+
+
+def _odd_kernel(n: Sizes) -> int:
+    kernel = n.count("kernel", 5)
+    if kernel % 2 == 0 or kernel < 3:
+        raise ValueError("its kernel has a middle and something before it: an odd number from 3")
+    return kernel
 
 
 def masked_convolutions(n: Sizes) -> int:
     """The weights that a mask takes away count too; the last layer looks at one position."""
-    kernel = n.count("kernel", 5)
-    if kernel % 2 == 0 or kernel < 3:
-        raise ValueError("its kernel has a middle and something before it: an odd number from 3")
+    kernel = _odd_kernel(n)
     widths = (n.inputs.channels, *n.hidden)
     weights = sum((a * kernel**2 + 1) * b for a, b in pairwise(widths))
-    return weights + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden)
+    return weights + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden) + _norms(n)
+
+
+def gated_convolutions(n: Sizes) -> int:
+    """Two convolutions to twice the channels, one of rows and one of a row, a map from one to the other, and one
+    behind the gate; the context is added before both gates."""
+    side, weights = _odd_kernel(n) // 2 + 1, 0
+    for a, b in pairwise((n.inputs.channels, *n.hidden)):
+        weights += (a * side * (2 * side - 1) + 1) * 2 * b + (a * side + 1) * 2 * b
+        weights += (2 * b + 1) * 2 * b + (b + 1) * b
+    return weights + _ends(n, n.hidden[-1]) + 4 * n.context * sum(n.hidden) + 4 * _norms(n)
 
 
 def masked(n: Sizes) -> int:
@@ -133,7 +155,7 @@ def recurrent(gates: int) -> Count:
     def weights(n: Sizes) -> int:
         widths = (n.inputs.channels, *n.hidden)
         layers = sum(gates * b * (a + b + 2) for a, b in pairwise(widths))
-        return layers + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden)
+        return layers + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden) + _norms(n)
 
     return weights
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from dgmppl.catalogue.networks import ACTIVATIONS, NORMS
+from dgmppl.catalogue.networks import ACTIVATIONS, NORMS, WEIGHT_NORMS
 from dgmppl.diagnostics import did_you_mean
 from dgmppl.graph.binding import Bound
 from dgmppl.graph.context import Context
@@ -92,5 +92,6 @@ _READERS: dict[str, _Reader] = {
     "share": _share,
     "positive": _positive,
     "activation": _one_of(ACTIVATIONS, "an", "activation"),
-    "norm": _one_of(NORMS, "a", "normalisation"),
+    "norm": _one_of((*NORMS, *WEIGHT_NORMS), "a", "normalisation"),
+    "norm of a position": _one_of(("layer",), "a", "normalisation of each position by itself"),
 }

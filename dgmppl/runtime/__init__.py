@@ -13,6 +13,7 @@ from dgmppl.runtime import (
     elementwise,
     functions,
     games,
+    gated,
     grids,
     inference,
     linear,
@@ -34,6 +35,7 @@ from dgmppl.runtime.distributions import *
 from dgmppl.runtime.elementwise import *
 from dgmppl.runtime.functions import *
 from dgmppl.runtime.games import *
+from dgmppl.runtime.gated import *
 from dgmppl.runtime.grids import *
 from dgmppl.runtime.inference import *
 from dgmppl.runtime.linear import *
@@ -57,6 +59,7 @@ __all__ += distributions.__all__
 __all__ += elementwise.__all__
 __all__ += functions.__all__
 __all__ += games.__all__
+__all__ += gated.__all__
 __all__ += inference.__all__
 __all__ += grids.__all__
 __all__ += linear.__all__

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgmppl.runtime.incremental import current
-from dgmppl.runtime.layers import context_maps, make_activation, rows_of
+from dgmppl.runtime.layers import context_maps, make_activation, position_norms, rows_of
 
 
 class CausalConv(nn.Module):
@@ -32,6 +32,7 @@ class CausalConv(nn.Module):
         kernel: width of each convolution.
         activation: name in ACTIVATIONS, after each hidden layer.
         out: name in ACTIVATIONS, after the last layer.
+        norm: "layer" normalises the channels of each position before each activation.
         context: size K of a vector that every position may see; 0 for none. It is added, through a linear
             map, to each hidden layer before its activation (to the output when there is no hidden layer).
     """
@@ -44,10 +45,12 @@ class CausalConv(nn.Module):
         kernel: int = 7,
         activation: str = "leaky_relu",
         out: str | None = None,
+        norm: str | None = None,
         context: int = 0,
     ) -> None:
         super().__init__()
         sizes = (in_channels, *hidden, out_channels)
+        self.norms = position_norms(norm, hidden)
         self.kernel = kernel
         self.layers = nn.ModuleList(nn.Conv1d(a, b, kernel) for a, b in pairwise(sizes))
         self.activation = make_activation(activation)
@@ -70,7 +73,7 @@ class CausalConv(nn.Module):
             if index < len(added):
                 h = h + added[index].unsqueeze(-1)
             if index + 1 < len(self.layers):
-                h = self.activation(h)
+                h = self.activation(self.norms[index](h))
         return self.out(h.transpose(-1, -2).reshape(*batch, x.shape[-2], -1))
 
     def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
@@ -89,7 +92,7 @@ class CausalConv(nn.Module):
             if index < len(added):
                 h = h + added[index]
             if index + 1 < len(self.layers):
-                h = self.activation(h)
+                h = self.activation(self.norms[index](h))
         return cast("Tensor", self.out(h))
 
 
@@ -129,6 +132,7 @@ class PixelCNN(nn.Module):
         hidden: channels of each hidden layer, at least one.
         kernel: side of the hidden layers' convolutions, odd.
         activation, out: as for MLP.
+        norm: "layer" normalises the channels of each position before each activation.
         context: size K of a vector that every position may see, added to each hidden layer by a linear map; 0 for none.
     """
 
@@ -140,9 +144,11 @@ class PixelCNN(nn.Module):
         kernel: int = 5,
         activation: str = "leaky_relu",
         out: str | None = None,
+        norm: str | None = None,
         context: int = 0,
     ) -> None:
         super().__init__()
+        self.norms = position_norms(norm, hidden)
         sizes = enumerate(pairwise((in_channels, *hidden)))
         self.layers = nn.ModuleList(MaskedConv(a, b, kernel, itself=k > 0) for k, (a, b) in sizes)
         self.last = nn.Linear(hidden[-1], out_channels)
@@ -157,7 +163,7 @@ class PixelCNN(nn.Module):
             return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, 1, 1, -1)
         for index, layer in enumerate(self.layers):
             h = layer(h) + (added[index][..., None, None] if added else 0)
-            h = self.activation(h)
+            h = self.activation(self.norms[index](h))
         return self.out(self.last(h.movedim(1, -1))).reshape(*batch, *x.shape[-3:-1], -1)
 
     def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
@@ -174,7 +180,7 @@ class PixelCNN(nn.Module):
             kept["read"][0][:, :, side + a, side + b] = x[:, :, a, b]
         for index, layer in enumerate(layers):
             window = kept["read"][index][:, :, i : i + side + 1, j : j + 2 * side + 1]
-            h = self.activation(layer.at(window) + (added[index] if added else 0))
+            h = self.activation(self.norms[index](layer.at(window) + (added[index] if added else 0)))
             if index + 1 < len(layers):
                 kept["read"][index + 1][:, :, side + i, side + j] = h
         return cast("Tensor", self.out(self.last(h)))
@@ -189,17 +195,25 @@ class _Recurrent(nn.Module):
         in_channels, out_channels: sizes at each position.
         hidden: size of the state of each layer, at least one.
         out: name in ACTIVATIONS, after the last layer.
+        norm: "layer" normalises what each layer gives at a position.
         context: size K of a vector from which the first states follow, by linear maps; 0 for none, and states of zeros.
     """
 
     kind: ClassVar[Callable[..., nn.RNNBase]]
 
     def __init__(
-        self, in_channels: int, hidden: tuple[int, ...], out_channels: int, out: str | None = None, context: int = 0
+        self,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        out: str | None = None,
+        norm: str | None = None,
+        context: int = 0,
     ) -> None:
         super().__init__()
         sizes = (in_channels, *hidden)
         self.layers = nn.ModuleList(self.kind(a, b, batch_first=True) for a, b in pairwise(sizes))
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in hidden if norm)
         self.last = nn.Linear(hidden[-1], out_channels)
         self.context = context_maps(context, hidden)
         self.out = make_activation(out) if out is not None else nn.Identity()
@@ -224,6 +238,7 @@ class _Recurrent(nn.Module):
         """The outputs for these inputs from these states, which become those after them."""
         for index, layer in enumerate(self.layers):
             h, states[index] = layer(h, states[index])
+            h = self.norms[index](h) if len(self.norms) else h
         return cast("Tensor", self.out(self.last(h)))
 
 

@@ -59,9 +59,52 @@ class Norm(nn.Module):
         return normalised.view_as(h)
 
 
+WEIGHT_NORMS = ("spectral", "weight")
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Normalises the channels of each position of ``(N, C, ...)`` by itself (Ba et al., 2016)."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return super().forward(h.movedim(1, -1)).movedim(-1, 1)
+
+
+def position_norms(kind: str | None, sizes: Sequence[int]) -> nn.ModuleList:
+    """A normalisation of each position for layers of these sizes, where `kind` is "layer"; else none that changes it.
+
+    Raises:
+        ValueError: for another kind, which would tell a position of later ones.
+    """
+    if kind not in (None, "layer"):
+        raise ValueError(f"{kind!r} normalises over positions; of one by itself there is 'layer'")
+    return nn.ModuleList(ChannelNorm(size) if kind else nn.Identity() for size in sizes)
+
+
+def with_weight_norm(layer: nn.Module, kind: str | None) -> nn.Module:
+    """The layer with its weight reparametrised, where `kind` is in WEIGHT_NORMS.
+
+    "spectral": divided by its largest singular value, as a matrix of channels by all else, which a step of power
+    iteration follows at each pass in training (Miyato et al., 2018). "weight": of each channel a direction and a length
+    (Salimans and Kingma, 2016).
+    """
+    if kind == "spectral":
+        return nn.utils.parametrizations.spectral_norm(layer)
+    if kind == "weight":
+        return nn.utils.parametrizations.weight_norm(layer, dim=int(isinstance(layer, nn.ConvTranspose2d)))
+    return layer
+
+
+def make_norms(kind: str | None, sizes: Sequence[int]) -> nn.ModuleList | None:
+    """A normalisation of each hidden layer, where `kind` is in NORMS; one of weights is no layer."""
+    if kind is None or kind in WEIGHT_NORMS:
+        return None
+    return nn.ModuleList(Norm(kind, size) for size in sizes)
+
+
 def make_norm(kind: str | None, channels: int) -> nn.Module:
-    """A normalisation of a hidden layer; none for None."""
-    return nn.Identity() if kind is None else Norm(kind, channels)
+    """A normalisation of one hidden layer."""
+    found = make_norms(kind, (channels,))
+    return found[0] if found is not None else nn.Identity()
 
 
 def channel_dropout(share: float, grid: bool) -> nn.Module:
@@ -128,12 +171,14 @@ class GridLinear(nn.Linear):
         return found.reshape(-1, *self.shape).movedim(-1, 1) if len(self.shape) > 1 else found
 
 
-def make_layer(planned: Layer, kernel: int = 3, dilation: int = 1, bias: bool = True) -> nn.Module:
-    """The map of a planned layer, with the channels behind the rows."""
+def make_layer(
+    planned: Layer, kernel: int = 3, dilation: int = 1, bias: bool = True, norm: str | None = None
+) -> nn.Module:
+    """The map of a planned layer, with the channels behind the rows; a norm of weights reparametrises it."""
     if planned.kind == "linear":
-        return GridLinear(planned, bias)
+        return with_weight_norm(GridLinear(planned, bias), norm)
     kind = GridConv if planned.kind == "conv" else GridTransposed
-    return kind(planned, kernel, dilation, bias)
+    return with_weight_norm(kind(planned, kernel, dilation, bias), norm)
 
 
 # --- rows and context ----------------------------------------------------------------------------

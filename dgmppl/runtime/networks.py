@@ -12,6 +12,7 @@ from dgmppl.extents import Layer, Shape, conv_layers, dense_layers
 from dgmppl.runtime.layers import (
     ACTIVATIONS,
     NORMS,
+    WEIGHT_NORMS,
     Norm,
     channel_dropout,
     context_maps,
@@ -19,7 +20,9 @@ from dgmppl.runtime.layers import (
     make_activation,
     make_layer,
     make_norm,
+    make_norms,
     rows_of,
+    with_weight_norm,
 )
 
 
@@ -40,7 +43,7 @@ class MLP(nn.Sequential):
         activation: name in ACTIVATIONS, after each hidden layer.
         out: name in ACTIVATIONS, after the last layer; None leaves the output as it is.
         bias: whether the last layer has one; it cancels where an output only adds to an energy.
-        norm: name in NORMS, before each activation of a hidden layer.
+        norm: name in NORMS, before each activation of a hidden layer; or in WEIGHT_NORMS, of all weights.
         dropout: share of the hidden units that are dropped in training (Srivastava et al., 2014).
 
     Example:
@@ -62,13 +65,13 @@ class MLP(nn.Sequential):
         layers: list[nn.Module] = []
         width = in_features
         for size in hidden:
-            layers.append(nn.Linear(width, size))
-            layers += [_OfVectors(norm, size)] if norm else []
+            layers.append(with_weight_norm(nn.Linear(width, size), norm))
+            layers += [_OfVectors(norm, size)] if norm in NORMS else []
             layers.append(make_activation(activation))
             layers += [nn.Dropout(dropout)] if dropout else []
             width = size
         if out_features is not None:
-            layers.append(nn.Linear(width, out_features, bias=bias))
+            layers.append(with_weight_norm(nn.Linear(width, out_features, bias=bias), norm))
         if out is not None:
             layers.append(make_activation(out))
         super().__init__(*layers)
@@ -102,7 +105,7 @@ class _Planned(nn.Module):
     ) -> None:
         super().__init__()
         self.rank = len(inputs) - 1
-        self.norms = nn.ModuleList(Norm(norm, size) for size in hidden) if norm else None
+        self.norms = make_norms(norm, hidden)
         self.context = context_maps(context, hidden)
         self.activation = make_activation(activation)
         self.dropout = channel_dropout(dropout, grid=self.rank > 0 or (outputs is not None and len(outputs) > 1))
@@ -167,7 +170,7 @@ class ConvNet(_Planned):
         plan = conv_layers(inputs, hidden, outputs, stride)
         self.hidden = len(hidden)
         self.layers = nn.ModuleList(
-            make_layer(layer, kernel, dilation, bias or k < self.hidden) for k, layer in enumerate(plan)
+            make_layer(layer, kernel, dilation, bias or k < self.hidden, norm) for k, layer in enumerate(plan)
         )
 
     @property
@@ -222,12 +225,12 @@ class ResNet(_Planned):
         super().__init__(inputs, hidden, outputs, activation, out, norm, dropout, context)
         plan = conv_layers(inputs, hidden, outputs, stride)
         before = [inputs, *(layer.shape for layer in plan)]
-        self.layers = nn.ModuleList(make_layer(layer, kernel) for layer in plan[: len(hidden)])
+        self.layers = nn.ModuleList(make_layer(layer, kernel, norm=norm) for layer in plan[: len(hidden)])
         self.blocks = nn.ModuleList(
             _Residual(shape, layer, kernel, norm) if len(shape) == len(layer.shape) else nn.Identity()
             for shape, layer in zip(before, plan[: len(hidden)])
         )
-        self.last = make_layer(plan[-1], kernel, bias=bias) if outputs is not None else nn.Identity()
+        self.last = make_layer(plan[-1], kernel, bias=bias, norm=norm) if outputs is not None else nn.Identity()
 
     def _apply_layers(self, h: Tensor, added: list[Tensor]) -> Tensor:
         for k, (layer, block) in enumerate(zip(self.layers, self.blocks)):
@@ -245,10 +248,10 @@ class _Residual(nn.Module):
         self.extent, width = planned.shape[:-1], planned.shape[-1]
         self.grows = planned.kind == "transposed"
         same = Layer("conv" if self.extent else "linear", planned.shape, width, width)
-        self.second = make_layer(same, kernel)
+        self.second = make_layer(same, kernel, norm=norm)
         self.norm = make_norm(norm, width)
         beside = Layer(same.kind, planned.shape, before[-1], width, 1 if self.grows else planned.stride)
-        self.beside = make_layer(beside, 1, bias=False) if before != planned.shape else nn.Identity()
+        self.beside = make_layer(beside, 1, bias=False, norm=norm) if before != planned.shape else nn.Identity()
 
     def forward(self, inside: Tensor, h: Tensor) -> Tensor:
         if self.grows:
@@ -291,8 +294,8 @@ class DenseNet(_Planned):
         super().__init__(inputs, hidden, outputs, activation, out, norm, dropout, context)
         plan = dense_layers(inputs, hidden, outputs)
         self.begins = self.rank == 0 and len(plan[0].shape) > 1  # from a vector to a grid, which has other positions
-        self.layers = nn.ModuleList(make_layer(layer, kernel) for layer in plan[: len(hidden)])
-        self.last = make_layer(plan[-1], kernel, bias=bias) if outputs is not None else nn.Identity()
+        self.layers = nn.ModuleList(make_layer(layer, kernel, norm=norm) for layer in plan[: len(hidden)])
+        self.last = make_layer(plan[-1], kernel, bias=bias, norm=norm) if outputs is not None else nn.Identity()
 
     def _apply_layers(self, h: Tensor, added: list[Tensor]) -> Tensor:
         for k, layer in enumerate(self.layers):
@@ -313,4 +316,4 @@ class Sequential(nn.Sequential):
         return h
 
 
-__all__ = ["ACTIVATIONS", "MLP", "NORMS", "ConvNet", "DenseNet", "ResNet", "Sequential"]
+__all__ = ["ACTIVATIONS", "MLP", "NORMS", "WEIGHT_NORMS", "ConvNet", "DenseNet", "ResNet", "Sequential"]

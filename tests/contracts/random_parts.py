@@ -149,7 +149,10 @@ def _axes(d: Draft, of: Sequence[Unit]) -> str:
 def _convolutions(d: Draft, of: Sequence[Unit]) -> str:
     """From vectors to a grid, and from that grid, with a condition, to a vector."""
     grid, vector = d.name("r"), d.name("r")
-    shape, options = d.choose(("2, 2", "3, 2, 2")), d.choose(("", ", kernel = 2", ", norm = layer", ", stride = 2"))
+    shape, options = (
+        d.choose(("2, 2", "3, 2, 2")),
+        d.choose(("", ", kernel = 2", ", norm = layer", ", norm = weight", ", stride = 2")),
+    )
     d.say(f"let {grid} : real[{shape}] = conv[3{options}, activation = tanh]({names(of)})")
     d.say(f"let {vector} : real[2] = conv[3, stride = {d.choose((1, 2))}, activation = tanh]({grid}, {of[0].name})")
     return d.choose((f"linear({vector})", f"mlp[3]({vector}, {grid})"))
@@ -158,7 +161,7 @@ def _convolutions(d: Draft, of: Sequence[Unit]) -> str:
 def _blocks(d: Draft, of: Sequence[Unit]) -> str:
     """Residual and dense blocks, of vectors and of grids."""
     kind, grid = d.choose(("resnet", "densenet")), d.name("r")
-    options = d.choose(("", ", norm = layer", ", activation = tanh"))
+    options = d.choose(("", ", norm = layer", ", norm = spectral", ", activation = tanh"))
     if d.often(0.5):
         return f"{kind}[{d.choose(('4', '4, 4', '3, 5'))}{options}]({names(of)})"
     d.say(f"let {grid} : real[2, 2] = {kind}[3{options}]({names(of)})")
@@ -477,13 +480,15 @@ def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     if len(head.shape) not in (1, 2) or head.support == "simplex":
         return None
     if len(head.shape) == 2:
-        kind = d.choose(("pixelcnn[4, 3, kernel = 3]", "pixelcnn[4, kernel = 5]", "masked[5]", "gru[4]"))
+        kind = d.choose(("pixelcnn[4, 3, kernel = 3]", "gated_pixelcnn[4, 4, kernel = 3]", "masked[5]", "gru[4]"))
         net = f"{kind}({', '.join([f'{head.name}[<i, <j]', *(u.name for u in of)])})"
         return d.choose(("{0}({1})", "mixture[2, weights = {1}]({0}({1}))")).format(
             d.choose(_families(head)), net
         ), True
     convolutions, masks = ("causal[4, kernel = 2]", "causal[4, 4, kernel = 3]"), ("masked[5]", "masked[4, 4]")
-    kind = d.choose((*convolutions, *masks, "gru[4]", "lstm[3, 4]", "transformer[4, 4, heads = 2]"))
+    kind = d.choose(
+        (*convolutions, *masks, "gru[4]", "lstm[3, 4]", "gru[4, norm = layer]", "transformer[4, 4, heads = 2]")
+    )
     net = f"{kind}({', '.join([f'{head.name}[<d]', *(u.name for u in of)])})"
     if head.support in ONTO and d.often(0.5):
         return f"Normal({net}) >> {d.choose(ONTO[head.support])}", True

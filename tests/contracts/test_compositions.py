@@ -32,6 +32,7 @@ OBJECTIVES = {
     "mixture_of_the_past": ("exact log-likelihood log p(x, y | c)", "log_prob"),
     "images": ("ELBO, a lower bound on log p(y, x)", "elbo"),
     "grids_in_order": ("ELBO, a lower bound on log p(x, s | y)", "elbo"),
+    "normalised": ("ELBO, a lower bound on log p(s) + adversarial (nonsaturating)", None),
     "rows_of_matrices": ("ELBO, a lower bound on log p(y, x, v)", "elbo"),
     "energy_of_rows": ("contrastive divergence", "log_prob"),
     "two_definitions": ("exact log-likelihood log p(x)", "log_prob"),

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from dgmppl import pipeline, runtime
 from dgmppl.catalogue.axes import Axes
-from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, Form
+from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, WEIGHT_NORMS, Form
 from dgmppl.emit.values import module_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.values import Module, NetworkSpec, Stage
-from dgmppl.runtime import causal, layers, networks
+from dgmppl.runtime import causal, gated, layers, networks
 from dgmppl.source import Source
 from tests.contracts.support import build, checked, data_of
 
@@ -86,6 +86,7 @@ PLACES: dict[str, tuple[Place, ...]] = {
         past(4, of=GRID),  # with the default of each option, which the catalogue counts with too
         past(4, 3, of=GRID, kernel=3),
     ),
+    "gated_pixelcnn": (past(4, of=GRID), past(4, 4, 3, of=GRID, kernel=3)),
     **{kind: (past(8), past(8, 5)) for kind in ("rnn", "gru", "lstm")},
     "transformer": (past(8), past(8, 8, heads=2)),
     "masked": (past(), past(16, 9)),
@@ -95,9 +96,15 @@ CASES = [(kind, place, context) for kind, places in PLACES.items() for place in 
 
 def options_of(kind: str) -> list[tuple[tuple[str, str | float], ...]]:
     """Each option of a kind by itself."""
-    values = {"activation": ("silu",), "norm": NORMS, "share": (0.5,), "count": (2,)}
+    values = {
+        "activation": ("silu",),
+        "norm": (*NORMS, *WEIGHT_NORMS),
+        "norm of a position": ("layer",),
+        "share": (0.5,),
+        "count": (2,),
+    }
     found = [((o.name, value),) for o in NETWORKS[kind].options for value in values[o.kind]]
-    return [o for o in found if (kind, o) != ("pixelcnn", (("kernel", 2),))]  # a middle is needed
+    return [o for o in found if "pixelcnn" not in kind or o != (("kernel", 2),)]  # a middle is needed
 
 
 WITH_OPTIONS = [
@@ -128,9 +135,10 @@ def given(module: Module, *batch: int) -> tuple[Tensor, ...]:
 def test_every_network_is_under_the_contract() -> None:
     assert set(PLACES) == set(NETWORKS)
     classes = {form.runtime for n in NETWORKS.values() for form in n.forms} - {"Linear"} | {"Sequential"}
-    public = [getattr(module, name) for module in (networks, causal) for name in module.__all__]
+    public = [getattr(module, name) for module in (networks, causal, gated) for name in module.__all__]
     assert classes == {c.__name__ for c in public if isinstance(c, type)}
     assert set(layers.ACTIVATIONS) == set(ACTIVATIONS) and layers.NORMS == NORMS
+    assert layers.WEIGHT_NORMS == WEIGHT_NORMS
     stood = {(kind, place.form(kind)) for kind, places in PLACES.items() for place in places}
     assert stood == {(n.name, form) for n in NETWORKS.values() for form in n.forms}
 
@@ -195,6 +203,7 @@ def test_weights_are_saved_and_loaded_and_follow_the_device(kind: str, place: Pl
 @pytest.mark.parametrize(("kind", "place", "context"), [c for c in CASES + WITH_OPTIONS if c[1].causal], ids=str)
 def test_no_position_sees_itself_or_a_later_one(kind: str, place: Place, context: int) -> None:
     module, net = built(kind, place, context)
+    net.eval()
     values = given(module)
     positions = math.prod(place.reads.extent)  # those of a grid in the order of rows
 
@@ -249,3 +258,12 @@ def test_weights_of_causal_networks_with_a_context(network: str) -> None:
     found = checked(text)
     assert found.plan is not None
     assert sum(p.numel() for p in build(found).parameters()) == found.plan.structure.weights
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_gated_pixelcnn_sees_all_that_is_before_within_reach(kernel: int) -> None:
+    """No blind spot: with enough layers, every position before a position is seen, above to the right too."""
+    torch.manual_seed(0)
+    net = runtime.GatedPixelCNN(1, (6,) * 6, 1, kernel=kernel)
+    jacobian = torch.autograd.functional.jacobian(lambda x: net(x).flatten(), torch.randn(5, 5, 1)).flatten(1)
+    assert torch.equal(jacobian != 0, torch.ones(25, 25).tril(-1).bool())

@@ -29,6 +29,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "adversarial/dcgan": (("train.adversary_steps=1",), None, False),
     "adversarial/gan": ((), None, False),
     "autoregressive/causal_cnn": ((), "log_prob", True),
+    "autoregressive/gated_pixelcnn": ((), "log_prob", True),
     "autoregressive/made": ((), "log_prob", True),
     "autoregressive/pixelcnn": ((), "log_prob", True),
     "autoregressive/rnn": ((), "log_prob", True),

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dgmppl import pipeline
+from dgmppl import pipeline, runtime
 from dgmppl.catalogue.networks import NETWORKS
-from dgmppl.runtime import Autoregressive, AutoregressiveFlow, GenerativeModel, Normal, Spline, causal
+from dgmppl.runtime import Autoregressive, AutoregressiveFlow, GenerativeModel, Normal, Spline, causal, gated
 from dgmppl.runtime.causal import CausalConv
 from dgmppl.runtime.incremental import current
 from tests.contracts.support import build, checked
@@ -44,7 +44,7 @@ def _double():
     torch.set_default_dtype(before)
 
 
-CLASSES = [getattr(causal, NETWORKS[kind].causal.runtime) for kind in CAUSAL]
+CLASSES = [getattr(runtime, NETWORKS[kind].causal.runtime) for kind in CAUSAL]
 
 
 def from_the_whole(forward: Any, rank: int) -> Any:
@@ -67,7 +67,8 @@ def both_ways(model: GenerativeModel, **given: Tensor) -> tuple[Tensor, Tensor]:
     quick = model.sample(5, **given)
     torch.manual_seed(1)
     with ExitStack() as stack:
-        stack.enter_context(patch.object(causal, "current", lambda: None))
+        for module in (causal, gated):
+            stack.enter_context(patch.object(module, "current", lambda: None))
         for kind, cls in zip(CAUSAL, CLASSES):
             stack.enter_context(patch.object(cls, "forward", from_the_whole(cls.forward, NETWORKS[kind].causal.rank)))
         return quick, model.sample(5, **given)
