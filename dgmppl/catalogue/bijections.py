@@ -42,6 +42,7 @@ class TransformKind:
     runtime: str
     parameters: Callable[[Options], int]
     options: tuple[Argument, ...] = ()
+    searched: bool = False  # its inverse has no closed form
 
     @property
     def signature(self) -> Signature:
@@ -65,6 +66,7 @@ TRANSFORMS: dict[str, TransformKind] = {
             "MixtureCDF",
             lambda o: 3 * int(o.get("components", 8)) + 2,
             (Argument("components", "count"),),
+            searched=True,
         ),
     )
 }
@@ -87,8 +89,8 @@ class BijectionKind:
     whole "event", which is a vector or a grid, or a "vector" alone.
 
     `context`: "network" (parentheses are inputs of the slots' networks), "value" (parentheses hold the
-    parameters themselves, `learned` numbers an element), "bijection" (they hold the bijection of each level) or ""
-    (takes none).
+    parameters themselves, as many as are learned without them), "bijection" (they hold the bijection of each level) or
+    "" (takes none).
     """
 
     name: str
@@ -100,7 +102,9 @@ class BijectionKind:
     sole: Slot | None = None  # the slot of one network given without a name
     context: str = ""
     learned: int = 0  # parameters an element, learned where nothing conditions it
-    own: Callable[[tuple[int, ...]], int] | None = None  # ... or as many for a shape
+    own: Callable[[Shape, Options], int] | None = (
+        None  # ... or so many for a shape; ValueError(headline, help) for none
+    )
     sized: bool = False  # the runtime class wants the shape of what it maps
     numbers: tuple[Argument, ...] = ()  # numbers in the brackets
     masks: bool = False  # takes `mask`, which says what is kept
@@ -109,6 +113,8 @@ class BijectionKind:
     integers: bool = False  # also maps integers to integers
     rounds: bool = False  # ... by rounding, so the runtime class must be told
     acts: str = "vector"
+    least: int = 1  # elements that it needs
+    searched: bool = False  # its inverse has no closed form
     moves: bool = False  # only changes the order of the elements
     after: Callable[[Shape], Shape] = _same  # the shape that it gives; ValueError for one that it does not take
     before: Callable[[Shape], Shape] = _same  # ... and the one that it takes
@@ -129,13 +135,28 @@ class BijectionKind:
         usage = f"{self.name}[{network}]" if sole else f"{self.name}[spline(8)]" if transform else ""
         return Signature(self.name, (*sole, *transform, *named, *self.numbers, *mask), usage=usage)
 
-    def learns(self, shape: tuple[int, ...], parameters: int = 0) -> int:
-        """How many numbers it learns itself for a shape, where nothing conditions it."""
-        return self.own(shape) if self.own else (self.learned + parameters) * math.prod(shape)
+    def learns(self, shape: Shape, options: Options, parameters: int = 0) -> int:
+        """How many numbers it learns itself for a shape, where nothing conditions it; `parameters` are those of its
+        transform for an element. Raises ValueError, with a way out, for options that do not fit the shape."""
+        return self.own(shape, options) if self.own else (self.learned + parameters) * math.prod(shape)
 
     def slot(self, name: str) -> Slot:
         """The network by this name."""
         return next(s for s in (*self.slots, self.sole) if s is not None and s.name == name)
+
+
+def _sylvester(shape: Shape, options: Options) -> int:
+    """Numbers of Q, of a shift and two diagonals, and of what is above these."""
+    (features,) = shape
+    columns, reflections = int(options.get("orthogonal", 0)), int(options.get("householder", 0))
+    if columns and reflections:
+        headline = "its matrix is either `orthogonal` or a product of `householder` reflections"
+        raise ValueError(headline, "leave one of the two out")
+    if columns > features:
+        headline = f"{columns} orthogonal directions need as many elements"
+        raise ValueError(headline, f"up to {features} here: sylvester[orthogonal = {features}]")
+    m = columns or features
+    return features * (columns or reflections) + 3 * m + m * (m - 1)
 
 
 _SEED = Argument("seed", "seed", by="name")
@@ -147,6 +168,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
             "coupling",
             "Coupling",
             conditioner="half",
+            least=2,
             slots=(Slot("scale", 1), Slot("shift", 1)),
             sole=Slot("both"),
             context="network",
@@ -160,6 +182,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
             "autoregressive",
             "AutoregressiveFlow",
             conditioner="past",
+            least=2,
             sole=Slot("network"),
             context="network",
             sized=True,
@@ -167,7 +190,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
         BijectionKind(
             "elementwise", "ElementwiseFlow", conditioner="given", context="value", sized=True, acts="elements"
         ),
-        BijectionKind("lu", "LULinear", own=lambda shape: channels_of(shape) ** 2, sized=True, acts="channels"),
+        BijectionKind("lu", "LULinear", own=lambda shape, _: channels_of(shape) ** 2, sized=True, acts="channels"),
         BijectionKind("reverse", "Reverse", integers=True, moves=True, acts="channels"),
         BijectionKind("permute", "Permute", sized=True, numbers=(_SEED,), integers=True, moves=True, acts="channels"),
         BijectionKind(
@@ -189,9 +212,30 @@ BIJECTIONS: dict[str, BijectionKind] = {
             numbers=(Argument("levels", "count", by="position"),),
             acts="grid",
         ),
-        BijectionKind("actnorm", "ActNorm", own=lambda shape: 2 * channels_of(shape), sized=True, acts="channels"),
-        BijectionKind("conv1x1", "Conv1x1", own=lambda shape: channels_of(shape) ** 2, sized=True, acts="channels"),
+        BijectionKind("actnorm", "ActNorm", own=lambda shape, _: 2 * channels_of(shape), sized=True, acts="channels"),
+        BijectionKind("conv1x1", "Conv1x1", own=lambda shape, _: channels_of(shape) ** 2, sized=True, acts="channels"),
         BijectionKind("householder", "Householder", context="value", learned=1, sized=True),
+        BijectionKind(
+            "orthogonal",
+            "Orthogonal",
+            context="value",
+            own=lambda shape, _: shape[0] * (shape[0] - 1) // 2,
+            sized=True,
+            least=2,
+        ),
+        BijectionKind(
+            "planar", "Planar", context="value", own=lambda shape, _: 2 * shape[0] + 1, sized=True, searched=True
+        ),
+        BijectionKind("radial", "Radial", context="value", own=lambda shape, _: shape[0] + 2, sized=True),
+        BijectionKind(
+            "sylvester",
+            "Sylvester",
+            context="value",
+            own=_sylvester,
+            searched=True,
+            sized=True,
+            numbers=(Argument("orthogonal", "count", by="name"), Argument("householder", "count", by="name")),
+        ),
         BijectionKind("affine", "Affine", context="value", learned=2, sized=True, acts="elements"),
         BijectionKind("sigmoid", "Sigmoid", codomain=UNIT, acts="elements"),
         BijectionKind("tanh", "Tanh", codomain=Interval(-1, 1), acts="elements"),

@@ -13,6 +13,7 @@ from dgmppl.catalogue.bijections import (
     SCALE,
     TRANSFORMS,
     BijectionKind,
+    Options,
     Slot,
 )
 from dgmppl.catalogue.networks import NETWORKS, Axes
@@ -148,12 +149,13 @@ def _block(scope: Scope, outline: Outline, source: Type, ctx: Context, inputs: I
     transform = _transform(scope, found["transform"].value, ctx) if "transform" in found else None
     if entry.conditioner == "given" and transform is None:
         scope.fail("E209", f"{entry.name} needs a transform", expr.span, help=entry.signature.usage)
+    options = dict(read_options(scope, found.given, ctx))
+    numbers = {name: float(number) for name, number in options.items()}
+    wanted = _own_numbers(scope, expr, entry, source, numbers, transform)
     if call is not None:
         if not entry.context:
             scope.fail("E209", f"{entry.name} is conditioned on nothing", call.span, "takes no parentheses")
-        parameters = transform.parameters if transform and entry.conditioner == "given" else entry.learned
-        context, slots = _condition(scope, entry, call, source, parameters, ctx, inputs)
-    options = dict(read_options(scope, found.given, ctx))
+        context, slots = _condition(scope, entry, call, wanted, ctx, inputs)
     mask = read_mask(scope, found.value("mask"), ctx)
     if entry.masks:
         _verify_mask(scope, expr, found, mask, source)
@@ -178,7 +180,7 @@ def _block(scope: Scope, outline: Outline, source: Type, ctx: Context, inputs: I
         entry.name,
         source.shape,
         slots,
-        tuple((name, float(number)) for name, number in options.items()),
+        tuple(numbers.items()),
         transform,
         mask,
         context,
@@ -188,6 +190,19 @@ def _block(scope: Scope, outline: Outline, source: Type, ctx: Context, inputs: I
         range_,
     )
     return block, target
+
+
+def _own_numbers(
+    scope: Scope, expr: tree.Expr, entry: BijectionKind, source: Type, options: Options, transform: Transform | None
+) -> int:
+    """How many numbers of its own a bijection has, given or learned. Reports options that do not fit (E204)."""
+    each = transform.parameters if transform and entry.conditioner == "given" else 0
+    try:
+        return entry.learns(source.shape, options, each)
+    except ValueError as error:
+        headline, help_ = error.args
+        where = f"gets {source.describe()}"
+        scope.fail("E204", f"{entry.name} does not fit its place: {headline}", expr.span, where, help=help_)
 
 
 def _verify_source(scope: Scope, expr: tree.Expr, entry: BijectionKind, source: Type) -> None:
@@ -201,7 +216,6 @@ def _verify_source(scope: Scope, expr: tree.Expr, entry: BijectionKind, source: 
             f"gets {source.describe()}",
         )
     shape, rank = source.shape, len(source.shape)
-    others = entry.conditioner in ("half", "past")  # elements that it reads beside the one that it transforms
     fits = {
         "elements": True,
         "vector": rank == 1,
@@ -209,15 +223,16 @@ def _verify_source(scope: Scope, expr: tree.Expr, entry: BijectionKind, source: 
         "grid": rank in (2, 3),
         "event": rank in (1, 2, 3),
     }
-    if not fits[entry.acts] or (others and source.elements < 2):
+    if not fits[entry.acts] or source.elements < entry.least:
         apart = ", ".join(b.name for b in BIJECTIONS.values() if b.elementwise)
         on = {"channels": "the channels of a vector or a grid", "event": "a vector or a grid", "grid": "a grid"}
+        many = " of two elements or more" if entry.least > 1 else ""
         help_ = f"element by element, in any shape, there are: {apart}"
         if entry.acts == "channels" and rank == 2:
             help_ = f"squeeze makes four channels of one: squeeze >> {entry.name} >> inverse(squeeze)"
         scope.fail(
             "E213",
-            f"{entry.name} acts on {on.get(entry.acts, 'a vector')}{' of two elements or more' if others else ''}",
+            f"{entry.name} acts on {on.get(entry.acts, 'a vector')}{many}",
             expr.span,
             f"this is {source.describe()}" + (", with one channel" if entry.acts == "channels" and rank == 2 else ""),
             help=help_,
@@ -251,7 +266,7 @@ def _copies(
     if not components or any(isinstance(t, Points) for _, v in context for t in walk(v)):
         return 0
     if not slots:
-        return components if (entry.learned or entry.conditioner == "given") and not context else 0
+        return components if entry.context == "value" and not context else 0
     scope.fail(
         "E217",
         f"the components of this mixture would share one {entry.name}",
@@ -286,12 +301,11 @@ def codomain(bijection: Bijection, support: Support) -> Support:
 
 
 def _condition(
-    scope: Scope, entry: BijectionKind, call: tree.Call, source: Type, parameters: int, ctx: Context, inputs: Inputs
+    scope: Scope, entry: BijectionKind, call: tree.Call, wanted: int, ctx: Context, inputs: Inputs
 ) -> tuple[tuple[tuple[str, Value], ...], tuple[tuple[str, Module], ...]]:
     """What parentheses hold: inputs of the slots' networks, or the bijection's parameters themselves."""
     if entry.context == "network":
         return _named(scope, inputs(scope, call, ctx)), ()
-    wanted = parameters * source.elements
     if len(call.arguments) != 1:
         scope.fail("E209", f"{entry.name} takes its {wanted} parameters as one value", call.span)
     argument = call.arguments[0]
@@ -307,7 +321,8 @@ def _condition(
         )
     values = inputs(scope, call, ctx)
     if values[0].shape != (wanted,):
-        scope.fail("E204", f"{entry.name} takes {wanted} numbers", call.span, f"shape {list(values[0].shape)}")
+        headline, help_ = f"{entry.name} takes {wanted} numbers", f"a network gives them: {entry.name}(mlp[64](...))"
+        scope.fail("E204", headline, call.span, f"shape {list(values[0].shape)}", help=help_)
     return _named(scope, values, direct=True), ()
 
 

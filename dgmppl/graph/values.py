@@ -350,7 +350,7 @@ class Block(Bijection):
         if self.slots or self.context:
             return 0
         parameters = self.transform.parameters if self.transform else 0
-        return ENTRIES[self.kind].learns(self.shape, parameters) * max(self.copies, 1)
+        return ENTRIES[self.kind].learns(self.shape, dict(self.numbers), parameters) * max(self.copies, 1)
 
 
 @dataclass(frozen=True)

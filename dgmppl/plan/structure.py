@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dgmppl.catalogue.bijections import ENTRIES
+from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.graph import held
 from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter
 from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Levels, walk
@@ -28,7 +28,7 @@ class NetworkLine:
 @dataclass(frozen=True)
 class Structure:
     """`weights` counts what is learned, the adversaries' networks included. `costs` are of flows that take many passes
-    of their networks in one direction."""
+    of their networks in one direction, or search for an inverse."""
 
     variables: tuple[VariableLine, ...]
     p: tuple[str, ...]
@@ -63,6 +63,7 @@ def describe_structure(graph: Graph) -> Structure:
             if max(there, back) > sum(len(block.slots) * times for block, times in held.every_block(one.term)):
                 label = _label(one.statement)
                 costs.append(f"{label}   {there:,} passes of networks a draw, {back:,} a density of what is given")
+            costs += [f"{_label(one.statement)}   {text}" for text in _searches(one.term)]
     return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)), tuple(costs))
 
 
@@ -85,6 +86,30 @@ def _passes(bijection: Bijection) -> tuple[int, int]:
     assert isinstance(bijection, Block)
     count = len(bijection.slots)
     return count * (bijection.shape[0] if ENTRIES[bijection.kind].conditioner == "past" else 1), count
+
+
+def _searches(flow: Composition) -> list[str]:
+    """Which inverses without a closed form a draw needs, and a density of what is given."""
+    there, back = (", ".join(dict.fromkeys(names)) for names in _searched(flow))
+    found = [f"a draw searches for the inverse of {there}"] if there else []
+    return found + ([f"a density of what is given searches for the inverse of {back}"] if back else [])
+
+
+def _searched(bijection: Bijection) -> tuple[list[str], list[str]]:
+    """The bijections and transforms of a flow whose inverses are searched for, from its base and back."""
+    if isinstance(bijection, Inverse):
+        there, back = _searched(bijection.inner)
+        return back, there
+    if isinstance(bijection, (Composition, Levels)):
+        parts = bijection.parts if isinstance(bijection, Composition) else bijection.levels
+        each = [_searched(part) for part in parts]
+        return [n for a, _ in each for n in a], [n for _, b in each for n in b]
+    assert isinstance(bijection, Block)
+    transform = bijection.transform
+    own = [bijection.kind] if ENTRIES[bijection.kind].searched else []
+    if transform is None or not TRANSFORMS[transform.kind].searched:
+        return [], own
+    return ([transform.kind], own) if transform.inverted else ([], [*own, transform.kind])
 
 
 def _label(statement: held.Statement) -> str:

@@ -17,6 +17,7 @@ from dgmppl.runtime import (
     grids,
     inference,
     linear,
+    lowrank,
     model,
     networks,
     positives,
@@ -39,6 +40,7 @@ from dgmppl.runtime.gated import *
 from dgmppl.runtime.grids import *
 from dgmppl.runtime.inference import *
 from dgmppl.runtime.linear import *
+from dgmppl.runtime.lowrank import *
 from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.positives import *
@@ -63,6 +65,7 @@ __all__ += gated.__all__
 __all__ += inference.__all__
 __all__ += grids.__all__
 __all__ += linear.__all__
+__all__ += lowrank.__all__
 __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += positives.__all__

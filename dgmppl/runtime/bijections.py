@@ -178,6 +178,42 @@ class Compose(Bijection):
         return cast("list[Bijection]", list(self.parts))
 
 
+class ByNumbers(Bijection):
+    """A bijection of a vector by `count` numbers that are learned, or that a context gives.
+
+    Args:
+        count: how many numbers.
+        conditioner: a network from the context to the numbers; without one, the context is these numbers, and without
+            a context they are learned, from random ones.
+        context: names of what conditions it.
+        copies: how many sets are learned, one for each component of a mixture, along the last axis of the batch.
+        spread: the standard deviation of the numbers that are learned, at first; 0: one over the root of `count`.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        conditioner: nn.Module | None = None,
+        context: str | tuple[str, ...] = (),
+        copies: int = 0,
+        spread: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.conditioner, self.copies = conditioner, copies
+        self.reads = dict.fromkeys(names_of(context), 1)
+        if not self.reads:
+            size = (copies, count) if copies else (count,)
+            self.numbers = nn.Parameter((spread or count**-0.5) * torch.randn(size))
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return torch.Size([self.copies] if self.copies else [])
+
+    def _numbers(self, context: Context) -> Tensor:
+        """The numbers, ``(..., count)``."""
+        return parameters_of(self.conditioner, self._read(context)) if self.reads else self.numbers
+
+
 def zero_last_layer(net: nn.Module | None) -> None:
     """Set the last layer of a network to zero, so that what it parameterises starts at 0."""
     net = net[-1] if isinstance(net, Sequential) else net
@@ -211,6 +247,7 @@ def sum_last(x: Tensor, rank: int) -> Tensor:
 
 __all__ = [
     "Bijection",
+    "ByNumbers",
     "Compose",
     "Conditioned",
 ]

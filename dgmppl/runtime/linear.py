@@ -1,5 +1,5 @@
-"""Linear bijections of a vector, or of the channels at each position of a grid: orders, reflections, matrices, a
-normalisation."""
+"""Linear bijections of a vector, or of the channels at each position of a grid: orders, reflections, rotations,
+matrices, a normalisation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmppl.permutations import permutation
-from dgmppl.runtime.bijections import NOTHING, Bijection, Context, names_of, parameters_of
+from dgmppl.runtime.bijections import NOTHING, Bijection, ByNumbers, Context
 
 
 class _OfChannels(Bijection):
@@ -104,15 +104,12 @@ class Matrix(Bijection):
         return torch.linalg.slogdet(matrix).logabsdet.expand(image.shape[:-1])
 
 
-class Householder(Bijection):
+class Householder(ByNumbers):
     """The reflection ``y = (I - 2 v v^T / |v|^2) x`` (Tomczak and Welling, 2016, Eq. 7); log-determinant 0.
 
     Args:
-        features: number of features D.
-        conditioner: a network from the context to v; without one, the context is v, and without a context v is
-            learned.
-        context: names of what conditions it.
-        copies: how many v are learned, one for each component of a mixture, along the last axis of the batch.
+        features: number of features D; the numbers are v.
+        conditioner, context, copies: as for ByNumbers.
     """
 
     def __init__(
@@ -122,25 +119,56 @@ class Householder(Bijection):
         context: str | tuple[str, ...] = (),
         copies: int = 0,
     ) -> None:
-        super().__init__()
-        self.conditioner = conditioner
-        self.copies = copies
-        self.reads = dict.fromkeys(names_of(context), 1)
-        if not self.reads:
-            self.v = nn.Parameter(torch.randn((copies, features) if copies else (features,)))
-
-    @property
-    def batch_shape(self) -> torch.Size:
-        return torch.Size([self.copies] if self.copies else [])
+        super().__init__(features, conditioner, context, copies, spread=1.0)
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        v = parameters_of(self.conditioner, self._read(context)) if self.reads else self.v
-        norm = v.square().sum(-1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
-        y = x - 2.0 * (x * v).sum(-1, keepdim=True) / norm * v
+        y = reflected(x, self._numbers(context))
         return y, self._zero(y)
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return self.forward_and_log_det(y, context)  # a reflection undoes itself
+
+
+def reflected(x: Tensor, v: Tensor) -> Tensor:
+    """``(I - 2 v v^T / |v|^2) x`` of vectors along the last axis."""
+    norm = v.square().sum(-1, keepdim=True).clamp_min(torch.finfo(v.dtype).tiny)
+    return x - 2.0 * (x * v).sum(-1, keepdim=True) / norm * v
+
+
+class Orthogonal(ByNumbers):
+    """``y = exp(A - A^T) x`` with A strictly upper triangular: a rotation, and near the identity where A is near 0
+    (Golinski et al., 2019); log-determinant 0.
+
+    Args:
+        features: number of features D, at least 2; the numbers are those of A, row by row, D (D - 1) / 2 of them.
+        conditioner, context, copies: as for ByNumbers.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        conditioner: nn.Module | None = None,
+        context: str | tuple[str, ...] = (),
+        copies: int = 0,
+    ) -> None:
+        super().__init__(features * (features - 1) // 2, conditioner, context, copies)
+        self.features = features
+
+    def _matrix(self, context: Context) -> Tensor:
+        numbers = self._numbers(context)
+        rows, columns = torch.triu_indices(self.features, self.features, 1, device=numbers.device)
+        upper = numbers.new_zeros(*numbers.shape[:-1], self.features, self.features)
+        upper[..., rows, columns] = numbers
+        found: Tensor = torch.linalg.matrix_exp(upper - upper.mT)
+        return found
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        y = (self._matrix(context) @ x.unsqueeze(-1)).squeeze(-1)
+        return y, self._zero(y)
+
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        x = (self._matrix(context).mT @ y.unsqueeze(-1)).squeeze(-1)
+        return x, self._zero(x)
 
 
 class LULinear(_OfChannels):
@@ -264,6 +292,7 @@ __all__ = [
     "Householder",
     "LULinear",
     "Matrix",
+    "Orthogonal",
     "Permute",
     "Reverse",
 ]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from zuko.transforms import MonotonicRQSTransform
-from zuko.utils import bisection
+
+from dgmppl.runtime.roots import increasing_root
 
 # |log scale| of an affine transform stays below this, so that exp cannot overflow through a chain of couplings.
 SCALE_BOUND = 3.0
@@ -132,14 +133,15 @@ class MixtureCDF(Transform):
     def inverse(self, y: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         mixture, log_scale, shift = self._split(numbers)
         wanted = (y - shift) * (-log_scale).exp()
-        logits, means, scales = mixture = [p.expand(*wanted.shape, p.shape[-1]) for p in mixture]
+        _, means, scales = mixture
         with torch.no_grad():
             each = means + wanted.unsqueeze(-1) * scales
-        learned = [p for p in mixture if p.requires_grad]
-        halvings = 64 if y.dtype == torch.double else 32
-        x = bisection(
-            lambda v: self._logit(v, logits, means, scales)[0], wanted, each.amin(-1), each.amax(-1), halvings, learned
-        )
+
+        def f(x: Tensor) -> tuple[Tensor, Tensor]:
+            logit, log_slope = self._logit(x, *mixture)
+            return logit, log_slope.exp()
+
+        x = increasing_root(f, wanted, each.amin(-1), each.amax(-1))
         _, log_slope = self._logit(x, *mixture)
         return x, -log_slope - log_scale
 

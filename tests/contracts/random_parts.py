@@ -301,6 +301,14 @@ def _reflections(d: Draft, of: Sequence[Unit]) -> str:
     return f"affine >> 2 * householder({_perceptron(d, of)})" if of else "affine >> 2 * householder"
 
 
+def _few_directions(d: Draft, of: Sequence[Unit]) -> str:
+    """Low-rank maps, and a rotation."""
+    given = f"({_perceptron(d, of)})" if of else ""
+    block = d.choose(("planar", "radial", "sylvester", "sylvester[orthogonal = 1]", "sylvester[householder = 2]"))
+    text = f"2 * ({block}{given} >> {d.choose(('reverse', 'orthogonal', 'affine'))})"
+    return f"inverse({text})" if d.often(0.2) else text
+
+
 def _shared_coupling_network(d: Draft, of: Sequence[Unit]) -> str:
     if of:
         return _couplings(d, of)
@@ -338,6 +346,7 @@ FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _nested_repeats,
     _affine,
     _reflections,
+    _few_directions,
     _shared_coupling_network,
     _autoregressions,
     _transforms,

@@ -104,6 +104,23 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "mixture_cdf(2)] >> reverse >> coupling[mlp[8], affine] >> reverse >> coupling[mlp[8], shift] >> reverse",
         4,
     ),
+    "few directions": (
+        'observed x : real[4] from "rows.npz".x\n'
+        + "p(x) = Normal(0, 1) >> 2 * planar >> radial >> orthogonal >> sylvester >> reverse >> "
+        + "2 * sylvester[orthogonal = 2] >> sylvester[householder = 3]",
+        0,
+    ),
+    "few directions that a context gives": (
+        _XYW
+        + "flow f = 2 * planar(mlp[8](y)) >> sylvester[orthogonal = 3](mlp[8](y, w))\n"
+        + "p(x | y, w) = Normal(0, 1) >> f >> 2 * (sylvester(mlp[8](w)) >> reverse) >> inverse(radial(linear(y)) >> f)",
+        6,
+    ),
+    "parameters of planar flows that are given": (
+        'observed x : real[2] from "rows.npz".x\nobserved y : real[5] from "rows.npz".y\n'
+        + "p(x | y) = Normal(0, 1) >> planar(y) >> orthogonal(mlp[4](y)) >> affine",
+        1,
+    ),
     "elements by a class": (
         'observed x : real[2, 3] from "rows.npz".x\nobserved w : categorical(2) from "rows.npz".w\n'
         + "p(x | w) = Normal(0, 1) >> elementwise[spline(4)](mlp[8](w)) >> inverse(affine) "
@@ -228,6 +245,7 @@ def test_repeats_of_a_named_flow_share_its_weights_and_that_is_said() -> None:
 MIXTURES = {
     "affine": "p(x) = mixture[4](Normal(0, 1) >> affine)",
     "two": "p(x) = mixture[3](Normal(param) >> householder >> affine >> exp)",
+    "few directions": "p(x) = mixture[3](Normal(param) >> planar >> sylvester[orthogonal = 1] >> radial >> orthogonal)",
     "shared": "flow f = coupling[mlp[8]] >> reverse\np(x) = mixture[3](Normal(param) >> f)",
     "points": "p(x) = mixture[u in grid(3)](Normal(0, 1) >> affine(mlp[8](u)))",
 }

@@ -24,6 +24,7 @@ from dgmppl.runtime import (
     elementwise,
     grids,
     linear,
+    lowrank,
     transforms,
 )
 from dgmppl.runtime.bijections import Bijection, Compose
@@ -31,7 +32,8 @@ from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inv
 from dgmppl.runtime.couplings import Coupling
 from dgmppl.runtime.elementwise import Affine, Exp, FixedAffine, Scale, Shift, Sigmoid, Softplus, Tanh
 from dgmppl.runtime.grids import MultiScale, Squeeze
-from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Permute, Reverse
+from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Orthogonal, Permute, Reverse
+from dgmppl.runtime.lowrank import Planar, Radial, Sylvester
 from dgmppl.runtime.transforms import AffineTransform, InverseTransform, MixtureCDF, ShiftTransform, Spline
 
 TRANSFORMS = {
@@ -92,6 +94,25 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
         {"y": K},
     ),
     "lu": (lambda: LULinear(D), {}),
+    "orthogonal": (lambda: Orthogonal(D), {}),
+    "orthogonal given": (lambda: Orthogonal(D, MLP(K, (8,), 10), context="y"), {"y": K}),
+    "planar": (lambda: Planar(D), {}),
+    "planar given": (lambda: Planar(D, MLP(K, (8,), 2 * D + 1), context="y"), {"y": K}),
+    "planar of the context": (lambda: Planar(D, context="y"), {"y": 2 * D + 1}),
+    "radial": (lambda: Radial(D), {}),
+    "radial given": (lambda: Radial(D, MLP(K, (8,), D + 2), context="y"), {"y": K}),
+    "sylvester": (lambda: Sylvester(D), {}),
+    "sylvester given": (lambda: Sylvester(D, conditioner=MLP(K, (8,), 35), context="y"), {"y": K}),
+    "sylvester, orthogonal": (lambda: Sylvester(D, orthogonal=3), {}),
+    "sylvester, orthogonal, given": (
+        lambda: Sylvester(D, orthogonal=3, conditioner=MLP(K, (8,), 30), context="y"),
+        {"y": K},
+    ),
+    "sylvester, householder": (lambda: Sylvester(D, householder=2), {}),
+    "sylvester, householder, given": (
+        lambda: Sylvester(D, householder=2, conditioner=MLP(K, (8,), 45), context="y"),
+        {"y": K},
+    ),
     "reverse": (Reverse, {}),
     "permute": (lambda: Permute(D, seed=3), {}),
     "householder": (lambda: Householder(D), {}),
@@ -189,7 +210,7 @@ def glow() -> Bijection:
 
 
 # Not in the registry under their own name: the protocol, what `given` returns, what the scalar maps share.
-INDIRECT = {"Bijection", "Conditioned", "Elementwise"}
+INDIRECT = {"Bijection", "ByNumbers", "Conditioned", "Elementwise"}
 Case = tuple[Bijection, Tensor, dict[str, Tensor]]
 
 
@@ -338,7 +359,17 @@ def test_elementwise_maps_work_on_any_shape(name: str, shape: tuple[int, ...]) -
         torch.testing.assert_close(log_det[i], jacobian.reshape(n, n).slogdet().logabsdet)
 
 
-@pytest.mark.parametrize("make", [lambda: Affine(D, copies=3), lambda: Householder(D, copies=3)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Affine(D, copies=3),
+        lambda: Householder(D, copies=3),
+        lambda: Orthogonal(D, copies=3),
+        lambda: Planar(D, copies=3),
+        lambda: Radial(D, copies=3),
+        lambda: Sylvester(D, orthogonal=2, copies=3),
+    ],
+)
 def test_copies_are_maps_of_their_own(make: Callable[[], Bijection]) -> None:
     """One for each component of a mixture, along the last axis of the batch."""
     torch.manual_seed(0)
@@ -489,6 +520,6 @@ def test_a_householder_flow_keeps_the_normal() -> None:
 
 def test_every_public_bijection_is_in_the_registry() -> None:
     covered = {type(make()).__name__ for make, *_ in (*REGISTRY.values(), *GRIDS.values())}
-    modules = (bijections, conditioners, couplings, elementwise, grids, linear)
+    modules = (bijections, conditioners, couplings, elementwise, grids, linear, lowrank)
     assert {name for module in modules for name in module.__all__} == covered | INDIRECT
     assert set(transforms.__all__) == {"Transform"} | {type(t).__name__ for t in TRANSFORMS.values()}
