@@ -43,9 +43,12 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "flow/maf": ((), "elbo", True),
     "flow/neural_autoregressive": ((), "elbo", True),
     "flow/nice": ((), "elbo", True),
+    "flow/planar": ((), "log_prob", True),
+    "flow/radial": ((), "log_prob", True),
     "flow/realnvp": ((), "elbo", True),
     "flow/rescaling": ((), "elbo", False),
     "flow/spline_coupling": ((), "elbo", True),
+    "flow/sylvester": ((), "log_prob", True),
     "flow/variational_dequantization": ((), "elbo", True),
     "latent/conv_vae": ((), "elbo", True),
     "latent/deep_vae": (("L=2",), "elbo", True),
@@ -57,6 +60,10 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/vae_flow_prior": ((), "elbo", True),
     "latent/vae_householder": ((), "elbo", True),
     "latent/vae_iaf": ((), "elbo", True),
+    "latent/vae_planar": ((), "elbo", True),
+    "latent/vae_sylvester_householder": ((), "elbo", True),
+    "latent/vae_sylvester_orthogonal": ((), "elbo", True),
+    "latent/vae_sylvester_triangular": ((), "elbo", True),
     "latent/vae_vampprior": ((), "elbo", True),
 }
 
