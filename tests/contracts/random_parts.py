@@ -338,6 +338,33 @@ def _transforms(d: Draft, of: Sequence[Unit]) -> str:
     return f"2 * (coupling[mlp[4], {transform}, mask = {mask}]{given} >> reverse) >> inverse({every})"
 
 
+def _masks(d: Draft, of: Sequence[Unit]) -> str:
+    given = f"({names(of)})" if of else ""
+    mask = d.choose(("half", "alternate", "random", "random(2)"))
+    between = d.choose(("actnorm >> ", "conv1x1 >> ", ""))
+    return f"coupling[mlp[4], mask = {mask}]{given} >> {between}coupling[mlp[4], mask = complement({mask})]"
+
+
+def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
+    """Of a grid of one channel with even axes."""
+    given = f"({names(of)})" if of else ""
+    kind = d.choose(("conv[4]", "resnet[3]", "mlp[4]"))
+    transform = d.choose(("", ", spline(3)", ", shift"))
+    step = f"{d.choose(('actnorm', 'conv1x1', 'permute', 'lu'))} >> coupling[{kind}{transform}]{given} >> reverse"
+    squares = f"{d.choose((1, 2))} * ({step})"
+    boards = (
+        f"coupling[{kind}{transform}, mask = checkerboard]{given} >> coupling[{kind}, mask = complement(checkerboard)]"
+    )
+    return d.choose(
+        (
+            boards,
+            f"squeeze >> {squares} >> inverse(squeeze)",
+            f"inverse(multiscale[1](squeeze >> {squares}))",
+            f"inverse(squeeze >> {squares}) >> affine",
+        )
+    )
+
+
 FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _couplings,
     _couplings,
@@ -350,11 +377,14 @@ FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _shared_coupling_network,
     _autoregressions,
     _transforms,
+    _masks,
 )
 
 
 def flow(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
     """A bijection of real vectors conditioned on all of these, in line or by name; a name may be used twice."""
+    if len(head.shape) == 2 and d.often(0.7):
+        return _grid_flow(d, of)
     if head.shape == (1,) or not head.vector:
         return f"affine({network(d, of)})" if of else "affine"
     key = ("flow", head.shape, tuple(u.name for u in of))
