@@ -133,6 +133,7 @@ class BijectionKind:
         mask = (Argument("mask", "mask", by="name"),) if self.masks else ()
         network = "masked[64]" if self.conditioner == "past" else "mlp[64]"
         usage = f"{self.name}[{network}]" if sole else f"{self.name}[spline(8)]" if transform else ""
+        usage = f"{self.name}[2](squeeze >> coupling[conv[64]])" if self.context == "bijection" else usage
         return Signature(self.name, (*sole, *transform, *named, *self.numbers, *mask), usage=usage)
 
     def learns(self, shape: Shape, options: Options, parameters: int = 0) -> int:

@@ -241,13 +241,15 @@ def _verify_source(scope: Scope, expr: tree.Expr, entry: BijectionKind, source: 
 
 def _verify_mask(scope: Scope, expr: tree.Expr, found: Arguments, mask: Mask, source: Type) -> None:
     """Reports a mask that parts nothing: channels where there is one, positions where there is no grid (E213)."""
-    if all(mask.split(source.shape)) and (mask.kind != "checkerboard" or len(source.shape) > 1):
-        return
     span = found["mask"].span if "mask" in found else expr.span
-    what = "positions of a grid" if mask.kind == "checkerboard" else "channels"
     grid = len(source.shape) > 1
-    help_ = "mask = checkerboard parts positions, and squeeze makes four channels of one" if grid else "mask = half"
-    scope.fail("E213", f"a {mask.kind} mask parts {what}", span, f"this is {source.describe()}", help=help_)
+    if mask.kind == "checkerboard" and not grid:
+        headline = "a checkerboard mask parts the positions of a grid"
+        scope.fail("E213", headline, span, f"this is {source.describe()}", help="mask = alternate, of a vector")
+    if not all(mask.split(source.shape)):
+        headline = f"a mask `{mask.kind}` parts the channels of a grid, and this one has a single channel"
+        help_ = "mask = checkerboard parts positions, and squeeze makes four channels of one"
+        scope.fail("E213", headline, span, f"this is {source.describe()}", help=help_)
 
 
 def _copies(

@@ -234,7 +234,9 @@ def _follow(outline: Outline, shape: Shape, onto: bool) -> Shape:
         try:
             other = outline.entry.before(shape) if onto else outline.entry.after(shape)
         except ValueError as error:
-            raise _Misfit("E213", f"{outline.entry.name} {error}", outline.span, f"this is {list(shape)}") from None
+            name = outline.entry.name
+            help_ = f"turned round: inverse({name})" if onto else ""
+            raise _Misfit("E213", f"{name} {error}", outline.span, f"this is {list(shape)}", help=help_) from None
     outline.takes, outline.gives = (other, shape) if onto else (shape, other)
     return other
 
@@ -256,7 +258,7 @@ def _follow_flow(outline: Outline, shape: Shape, onto: bool) -> Shape:
             outline.span,
             f"{size_text(shape)} here",
             (Note(statement.name_span, f"{size_text(first)} where it was first used"),),
-            "declare a second flow, or give the two variables one size",
+            "declare a second flow, write the bijection itself in each place, or give the two variables one size",
         )
     return flow.outline.takes if onto else flow.outline.gives
 

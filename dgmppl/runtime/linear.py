@@ -243,8 +243,8 @@ class ActNorm(_OfChannels):
     and Dhariwal, 2018, Sec. 3.1).
 
     It starts from the first batch of a fit, so that what comes out has mean 0 and variance 1 in each channel, in
-    whichever direction that batch passes; a channel that hardly varies is scaled as if it had a spread of 1e-3. In
-    several processes the batch is that of all of them.
+    whichever direction that batch passes; a channel that hardly varies is scaled as if it had a spread of 1e-3. Several
+    processes start from what all of them have; of several microbatches the first one counts.
     """
 
     started: Tensor
@@ -271,13 +271,12 @@ class ActNorm(_OfChannels):
         """Mean and log-spread of each channel, if this is the first batch of a fit."""
         if not self.training or self.started:
             return None
-        rows = x.detach().reshape(-1, self.channels)
-        sums = torch.stack([torch.ones_like(rows[:1].squeeze(0)), rows.mean(0), rows.square().mean(0)])
+        rows = x.detach().reshape(-1, self.channels).double()
+        sums = torch.stack([torch.full_like(rows[0], len(rows)), rows.sum(0), rows.square().sum(0)])
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(sums)
-        count, mean, square = sums
-        mean = mean / count
-        return mean, 0.5 * (square / count - mean.square()).clamp_min(1e-6).log()
+        mean, square = (sums[1:] / sums[0]).unbind()
+        return mean, 0.5 * (square - mean.square()).clamp_min(1e-6).log()
 
     @torch.no_grad()
     def _start(self, loc: Tensor, log_scale: Tensor) -> None:

@@ -398,6 +398,35 @@ def test_couplings_start_as_the_identity() -> None:
         assert not log_det.any()
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("shape", [(3,), (4, 2, 3)], ids=["vector", "grid"])
+def test_actnorm_starts_from_the_first_batch_of_a_fit(shape: tuple[int, ...], backwards: bool) -> None:
+    torch.manual_seed(0)
+    scale = torch.tensor([2.0, 0.1, 30.0])
+    x, other = (5 + scale * torch.randn(50, *shape) for _ in range(2))
+    norm = ActNorm(shape)
+
+    def apply(values: Tensor) -> Tensor:
+        return norm.inverse(values) if backwards else norm(values)
+
+    norm.eval()
+    assert torch.equal(apply(x), x)
+    norm.train()
+    y = apply(x).reshape(-1, 3)
+    torch.testing.assert_close(y.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(y.var(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    again = ActNorm(shape)
+    again.load_state_dict(norm.state_dict())
+    assert torch.equal(again.inverse(other) if backwards else again(other), apply(other))
+
+
+def test_actnorm_starts_from_what_does_not_vary() -> None:
+    norm = ActNorm(2)
+    y = norm(torch.full((5, 2), 7.0))
+    assert y.isfinite().all()
+    assert norm.log_scale.exp().max() <= 1.001e3
+
+
 def test_a_coupling_of_integers_stays_on_the_integers_and_learns() -> None:
     torch.manual_seed(0)
     net = MLP(HALF, (16,), REST)
