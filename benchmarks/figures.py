@@ -148,6 +148,8 @@ ROWS = (
     Row("flow/nice", nats, "nats", -1),
     Row("flow/maf", nats, "nats", -1),
     Row("flow/spline_coupling", nats, "nats", -1),
+    Row("flow/glow", nats, "nats", -1, 95.0),
+    Row("flow/realnvp_multiscale", nats, "nats", -1),
     Row("flow/neural_autoregressive", nats, "nats", -1, 95.0),
     Row("autoregressive/causal_cnn", nats, "nats", -1, 86.4, "86.5"),
     Row("autoregressive/made", nats, "nats", -1),
