@@ -59,13 +59,15 @@ class Sizes:
     """The sizes of a network: of its input, of each hidden layer and of its output, with its options.
 
     `outputs` is None for one that has no last layer and gives its last hidden one. `context` is the size of a vector
-    that conditions a network which reads positions.
+    that conditions a network which reads positions, `aligned` that of what a causal one reads at each position itself,
+    beside the past.
     """
 
     inputs: Axes
     hidden: tuple[int, ...]
     outputs: Axes | None
     context: int = 0
+    aligned: int = 0
     options: Mapping[str, str | float] = field(default_factory=dict)
 
     def count(self, option: str, default: int) -> int:

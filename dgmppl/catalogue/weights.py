@@ -5,6 +5,7 @@ A contract test holds the counts against the classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
@@ -111,7 +112,7 @@ def last_of_concatenated(n: Sizes) -> Axes:
 def causal_convolutions(n: Sizes) -> int:
     """The weights of a layer are shared by the positions. Each hidden layer gets the context by a map of its own."""
     outputs = n.given[0].channels
-    widths = (n.inputs.channels, *n.hidden, outputs)
+    widths = (n.inputs.channels + n.aligned, *n.hidden, outputs)
     weights = sum((a * n.count("kernel", 7) + 1) * b for a, b in pairwise(widths))
     return weights + n.context * sum(n.hidden or (outputs,)) + _norms(n)
 
@@ -127,14 +128,14 @@ def masked_convolutions(n: Sizes) -> int:
     """The weights that a mask takes away count too; the last layer looks at one position."""
     kernel = _odd_kernel(n)
     widths = (n.inputs.channels, *n.hidden)
-    weights = sum((a * kernel**2 + 1) * b for a, b in pairwise(widths))
+    weights = sum((a * kernel**2 + 1) * b for a, b in pairwise(widths)) + n.aligned * kernel**2 * n.hidden[0]
     return weights + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden) + _norms(n)
 
 
 def gated_convolutions(n: Sizes) -> int:
     """Two convolutions to twice the channels, one of rows and one of a row, a map from one to the other, and one
-    behind the gate; the context is added before both gates."""
-    side, weights = _odd_kernel(n) // 2 + 1, 0
+    behind the gate; the context is added before both gates, what is aligned in the first layer."""
+    side, weights = _odd_kernel(n) // 2 + 1, 2 * n.aligned * _odd_kernel(n) ** 2 * n.hidden[0]
     for a, b in pairwise((n.inputs.channels, *n.hidden)):
         weights += (a * side * (2 * side - 1) + 1) * 2 * b + (a * side + 1) * 2 * b
         weights += (2 * b + 1) * 2 * b + (b + 1) * b
@@ -143,7 +144,8 @@ def gated_convolutions(n: Sizes) -> int:
 
 def masked(n: Sizes) -> int:
     """All positions are one vector, with the context beside them in the first layer; masked weights count too."""
-    return dense(Sizes(Axes(n.inputs.size + n.context), n.hidden, Axes(n.given[0].size)))
+    inputs = n.inputs.size + n.aligned * math.prod(n.inputs.extent) + n.context
+    return dense(Sizes(Axes(inputs), n.hidden, Axes(n.given[0].size)))
 
 
 # --- sequences -----------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def recurrent(gates: int) -> Count:
     """Each gate of a layer has weights for its input and for its state, and a bias for each of the two."""
 
     def weights(n: Sizes) -> int:
-        widths = (n.inputs.channels, *n.hidden)
+        widths = (n.inputs.channels + n.aligned, *n.hidden)
         layers = sum(gates * b * (a + b + 2) for a, b in pairwise(widths))
         return layers + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden) + _norms(n)
 
@@ -168,7 +170,7 @@ def transformer(n: Sizes) -> int:
     if width % heads:
         raise ValueError(f"{heads} heads do not divide a width of {width}")
     layer = 4 * width * (width + 1) + 4 * width * (width + 1) + width * (4 * width + 1) + 4 * width
-    ends = (n.inputs.channels + 1 + n.inputs.extent[0] + n.context) * width + 2 * width
+    ends = (n.inputs.channels + n.aligned + 1 + n.inputs.extent[0] + n.context) * width + 2 * width
     return ends + len(n.hidden) * layer + _ends(n, width)
 
 

@@ -24,6 +24,7 @@ from dgmppl.graph.values import (
     Density,
     Mixture,
     Parametric,
+    Plate,
     Pushforward,
     Quoted,
 )
@@ -78,6 +79,8 @@ def _rules(density: Density, graph: Graph) -> list[Rule]:
         return _rules(density.component, graph)
     if isinstance(density, Autoregressive):
         return _rules(density.step, graph)
+    if isinstance(density, Plate):
+        return _rules(density.element, graph)
     if isinstance(density, Quoted):
         other = next((f for f in graph.factors if f.key == density.factor), None)
         return _rules(other.density, graph) if other is not None else []

@@ -259,10 +259,10 @@ q(c | x) = Categorical(mlp[64](x))
     ),
     "E223": Code(
         "a misused element index",
-        "`x[d]` and `x[<d]` stand in an autoregressive factor, p(x[d] | x[<d]), and nowhere else.",
-        "The index d runs over the elements of the variable that the factor models; on the right side "
-        "only the past may be read. Elements of a simplex or a sphere have no distribution each, but one together; "
-        "so have those of a flow, which cannot be a mixture's component there, and of another factor's distribution.",
+        "`x[d]` and `x[<d]` stand in a factor of elements, p(x[d] | x[<d]), and nowhere else.",
+        "The index d is a letter of its own that runs over the elements of the variable that the factor models. "
+        "Others are read at that place or so many from it, c[d] and x[d - 1]. Elements of a simplex or a sphere have "
+        "no distribution each, but one together; so have those of another factor's distribution.",
         _VAE.replace("mlp[64](z)", "causal[64](x[<d])"),
         _VAE.replace("p(x | z) = Normal(mlp[64](z))", "p(x[d] | x[<d], z) = Normal(causal[64](x[<d], z))"),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, DistributionParameter
-from dgmppl.emit.expr import Attribute, Binary, Expr, Name, Number, Tuple, call, sizes
+from dgmppl.emit.expr import Attribute, Binary, Call, Expr, Name, Number, Tuple, call, sizes
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import (
@@ -14,6 +14,7 @@ from dgmppl.graph.values import (
     Density,
     Mixture,
     Parametric,
+    Plate,
     Pushforward,
     Quoted,
     Residual,
@@ -91,7 +92,7 @@ def _fill(
         if axis:
             if isinstance(value, Constant):
                 sources[name] = call("self.like.new_zeros", sizes((*shape, *axis)))
-        elif value.rows:
+        elif value.rows or value.positional:
             sources[name] = sources[name].lifted(len(shape) - len(value.shape))
     if shape and any(v.shape == shape for v in values.values()):
         return
@@ -111,7 +112,7 @@ def _fill(
 
 def _construct(density: Parametric, entry: Distribution, sources: dict[str, Expr], place: Place) -> Expr:
     writer, support = place.writer, density.type.support
-    rank = len(density.type.shape) - support.event_rank - place.each
+    rank = len(density.type.shape) - support.event_rank
     if density.kind == "Categorical" and support.low:
         made = call(writer.use("IntegerCategorical"), Number(support.low), sources["logits"])
         return _event(made, rank)
@@ -125,21 +126,19 @@ def _construct(density: Parametric, entry: Distribution, sources: dict[str, Expr
 
 def _event(distribution: Expr, rank: int) -> Expr:
     """With the last axes as one event."""
-    return distribution.call("to_event", rank) if rank > 0 else distribution
+    if rank <= 0:
+        return distribution
+    match distribution:
+        case Call(Attribute(inner, "to_event"), (Number(before),)):  # events merge
+            return inner.call("to_event", int(before) + rank)
+    return distribution.call("to_event", rank)
 
 
 def _mixture(density: Density, place: Place) -> Expr:
     assert isinstance(density, Mixture)
     logits = value_expr(density.weights, place)
-    # What is modelled element by element has a mixture an element: the axis of the elements stands behind that of
-    # the components, and only then do they become one event.
-    each = place.past
-    component = write_density(density.component, replace(place, spread=True, each=each))
-    if each:  # one for all positions, or from a network one at each
-        given = len(density.weights.shape) > 1
-        logits = logits.call("movedim", -1, -1 - each) if given else logits.lifted(each)
-    named = {"dim": Number(-1 - each)} if each else {}
-    return _event(call(place.writer.use("Mixture"), logits, component, **named), each)
+    component = write_density(density.component, replace(place, spread=True))
+    return call(place.writer.use("Mixture"), logits, component)
 
 
 def _pushforward(density: Density, place: Place) -> Expr:
@@ -182,8 +181,8 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     assert isinstance(density, Autoregressive)
     writer, head, step = place.writer, place.graph[density.variable], place.local("step")
     with writer.block(f"def {step}({head.ident}: Tensor) -> {writer.use('Distribution')}:"):
-        result = write_density(density.step, replace(place, past=density.axes))
-        writer.line(f"return {result}", mark=True)
+        result = write_density(density.step, replace(place, axes=density.axes, ordered=True))
+        writer.line(f"return {_event(result, density.axes)}", mark=True)
     writer.line()
     others = [n for n in variables(density.step) if n != density.variable and place.graph[n].rows]
     named: dict[str, Expr] = {}
@@ -195,6 +194,14 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     return call(writer.use("Autoregressive"), step, sizes(density.type.shape), **named)
 
 
+def _plate(density: Density, place: Place) -> Expr:
+    assert isinstance(density, Plate)
+    element = write_density(density.element, replace(place, axes=density.axes))
+    if density.positional:
+        return _event(element, density.axes)
+    return call(place.writer.use("plate"), element, sizes(density.type.shape[: density.axes]))
+
+
 _WRITE = {
     Parametric: _family,
     Mixture: _mixture,
@@ -202,6 +209,7 @@ _WRITE = {
     Residual: _residual,
     Quoted: _quoted,
     Autoregressive: _autoregressive,
+    Plate: _plate,
 }
 
 __all__ = ["by_key", "factor_reads", "write_density"]

@@ -26,6 +26,7 @@ from dgmppl.graph.nodes import Graph
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.values import (
     Apply,
+    At,
     Bijection,
     Block,
     Composition,
@@ -42,6 +43,7 @@ from dgmppl.graph.values import (
     Part,
     Past,
     Points,
+    Position,
     Reduced,
     Reshaped,
     Softmax,
@@ -55,16 +57,16 @@ from dgmppl.supports import Function, Support
 
 @dataclass(frozen=True)
 class Place:
-    """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it.
-    `past`: along how many axes the variable is modelled element by element. `each`: how many of its first axes are, so
-    far, of the batch and not of the event."""
+    """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it. `axes`:
+    how many axes of positions stand behind the batch, where elements are modelled one by one; `ordered`: whether they
+    are drawn one after another."""
 
     writer: Writer
     graph: Graph
     rename: Mapping[str, str] = field(default_factory=dict)
     spread: bool = False
-    past: int = 0
-    each: int = 0
+    axes: int = 0
+    ordered: bool = False
 
     def variable(self, name: str) -> str:
         return self.rename.get(name, self.graph[name].ident)
@@ -84,7 +86,12 @@ def value_source(value: Value, place: Place) -> str:
 
 
 def value_expr(value: Value, place: Place) -> Expr:
-    """The expression of a value."""
+    """The expression of a value: behind the batch, if it has rows, the axes of positions, if it is read at them; then
+    that of a mixture's components, and its own."""
+    if place.axes and value.rows and not value.positional:  # one for all positions
+        found = value_expr(value, replace(place, axes=0))
+        items = (":", *["None"] * place.axes)
+        return found[items]
     return _EMIT[type(value)](value, place)
 
 
@@ -97,6 +104,27 @@ def _use(value: Value, place: Place) -> Expr:
     assert isinstance(value, (Use, Past))
     name = Name(place.variable(value.variable))
     return name.call("unsqueeze", 1) if place.spread and value.rows else name
+
+
+def _at(value: Value, place: Place) -> Expr:
+    assert isinstance(value, At)
+    whole = value_expr(value.value, replace(place, axes=0, spread=False))
+    found = _there(whole, value, place, len(value.shape))
+    return found.call("unsqueeze", -1 - len(value.shape)) if place.spread else found
+
+
+def _there(whole: Expr, value: At, place: Place, behind: int) -> Expr:
+    """What a value with so many axes behind those of positions has there, or so far from there."""
+    if value.here and not place.ordered:
+        return whole
+    offsets = Number(value.offsets[0]) if len(value.offsets) == 1 else Tuple(tuple(map(Number, value.offsets)))
+    return call(place.writer.use("at"), whole, offsets, **({"behind": Number(behind)} if behind else {}))
+
+
+def _position(value: Value, place: Place) -> Expr:
+    assert isinstance(value, Position)
+    found = call(place.writer.use("position"), sizes(value.extent), value.axis, Name("self.like"))
+    return found.call("unsqueeze", -1) if place.spread else found
 
 
 def _declared(value: Value, place: Place) -> Expr:
@@ -133,6 +161,12 @@ def embedded(value: Value, place: Place, rank: int = 0) -> Expr:
     """How a value enters a network that reads positions along `rank` axes: as its support suggests, with one axis
     behind those. A value of fewer axes is a vector."""
     support, axes = value.type.support, len(value.shape)
+    if isinstance(value, At):
+        # The embedding of what is missing before the first element is zero, so that it is embedded before it is read.
+        rank = rank if axes >= rank else 0
+        whole = embedded(value.value, replace(place, axes=0, spread=False), len(value.offsets) + rank)
+        found = _there(whole, value, place, 1 + rank)
+        return found.call("unsqueeze", -2 - rank) if place.spread else found
     if isinstance(value, Constant):
         return Name(f"self.like.new_tensor([{Number(value.number, real=True)}])")
     found = call_function(support.embedding, value_expr(value, place), place.writer)
@@ -155,18 +189,28 @@ def _apply(value: Value, place: Place) -> Expr:
     inner = replace(place, spread=place.spread and not value.copies)
     rank = len(value.module.inputs.extent)
     past = next((v.axes for v in value.inputs if isinstance(v, Past)), 0)
-    positions = past or len(value.module.outputs.extent)
-    read = inputs_expr(value.inputs, inner, max(past, rank))
+    whole = replace(inner, axes=0) if past else inner  # what conditions a past does so at every position
+    read = inputs_expr(value.inputs, whole, max(past, rank))
+    named: dict[str, Expr] = {}
+    if value.aligned:
+        named["aligned"] = inputs_expr(value.aligned, replace(inner, spread=False))
+        if inner.spread:
+            named["aligned"] = named["aligned"].call("unsqueeze", 1)
     if past > rank:  # the positions of a grid are a sequence, row by row
         read = read.call("flatten", -1 - past, -2)
-    context = [inputs_expr(value.context, inner)] if value.context else []
-    found = call(f"self.{value.module.attribute}", read, *context)
+        named = {name: given.call("flatten", -1 - past, -2) for name, given in named.items()}
+    context = [inputs_expr(value.context, whole)] if value.context else []
+    found = call(f"self.{value.module.attribute}", read, *context, **named)
     if past > rank:
-        found = call(place.writer.use("as_grid"), found, sizes(value.shape[:past]))
-    rest = value.shape[positions:]
+        extent = next(v.shape[: v.axes] for v in value.inputs if isinstance(v, Past))
+        found = call(place.writer.use("as_grid"), found, sizes(extent))
+    if past and inner.spread:  # the components stand behind the positions
+        found = found.call("movedim", -2 - past, -2)
+    grid = 0 if past else len(value.module.outputs.extent)
+    rest = value.shape[grid:]
     if not value.copies:
         shaped = _shaped(found, rest)
-    elif positions:  # the components are among the channels of each position
+    elif grid:  # the components are among the channels of each position
         split = found.call("unflatten", -1, sizes((value.copies, *rest))) if rest else found
         shaped = split.call("movedim", -1 - len(rest), -1 - len(value.shape))
     else:
@@ -198,6 +242,8 @@ def _stage(stage: Stage, bias: bool, writer: Writer) -> Expr:
     named: dict[str, Expr] = {k: Text(v) if isinstance(v, str) else Number(v) for k, v in stage.spec.options}
     if stage.context:
         named["context"] = Number(stage.context)
+    if stage.aligned:
+        named["aligned"] = Number(stage.aligned)
     if not bias:
         named["bias"] = Name("False")
     if not NETWORKS[stage.spec.kind].sizes:
@@ -229,7 +275,7 @@ def _operation(value: Value, place: Place) -> Expr:
         assert isinstance(rounded, Operation)
         operands = rounded.operands
     rank = len(value.shape)
-    parts = [value_expr(o, place).lifted(rank - len(o.shape) if o.rows else 0) for o in operands]
+    parts = [value_expr(o, place).lifted(rank - len(o.shape) if _leads(o) else 0) for o in operands]
     if value.op == "negate":
         return Negative(parts[0])
     if value.op in FUNCTIONS:
@@ -239,19 +285,24 @@ def _operation(value: Value, place: Place) -> Expr:
     return Binary("**" if value.op == "^" else value.op, parts[0], parts[1])
 
 
+def _leads(value: Value) -> bool:
+    """Whether axes stand before those of a value: of the batch, or of positions."""
+    return value.rows or value.positional
+
+
 def _matmul(value: Operation, place: Place) -> Expr:
     """The last axis of the left with the first of the right; the batch axes stay in front."""
     left, right = value.operands
     a, b = value_expr(left, place), value_expr(right, place)
     ranks = (len(left.shape), len(right.shape))
-    if left.rows and right.rows and ranks == (1, 1):
+    if _leads(left) and _leads(right) and ranks == (1, 1):
         return Binary("*", a, b).call("sum", -1)
-    if max(ranks) > 2 or (left.rows and right.rows):
+    if max(ranks) > 2 or (_leads(left) and _leads(right)):
         letters = "ijklmopq"
         x = letters[: ranks[0]]
         y = x[-1] + letters[ranks[0] : ranks[0] + ranks[1] - 1]
         return call("torch.einsum", Text(f"...{x},...{y}->...{x[:-1]}{y[1:]}"), a, b)
-    if right.rows and ranks[1] == 1:  # a batch of vectors stands on the left of a matrix
+    if _leads(right) and ranks[1] == 1:  # a batch of vectors stands on the left of a matrix
         return Binary("@", b, Attribute(a, "mT") if ranks[0] == 2 else a)
     return Binary("@", a, b)
 
@@ -261,12 +312,16 @@ def _element(value: Value, place: Place) -> Expr:
     base = value_expr(value.value, place)
     values = [i for i in value.index if isinstance(i, Value)]
     items = [value_expr(i, place).call("long") if isinstance(i, Value) else Name(str(i)) for i in value.index]
-    if not value.value.rows:
+    if not _leads(value.value):
         return base[items]
     rest = [":"] * len(value.shape)
-    if not any(i.rows for i in values):
+    if not any(_leads(i) for i in values):
         leading = ("...", *items, *rest)
         return base[leading]
+    if place.axes:
+        for behind, item in zip(range(len(value.value.shape) - 1, -1, -1), items):
+            base = call(place.writer.use("pick"), base, item, *([behind] if behind else []))
+        return base
     if len(items) == 1 and not rest:
         return base.call("gather", -1, items[0].call("unsqueeze", -1)).call("squeeze", -1)
     picked = (call("torch.arange", call("len", base)), *items)
@@ -364,6 +419,8 @@ _EMIT: dict[type[Value], Callable[[Value, Place], Expr]] = {
     Constant: _constant,
     Use: _use,
     Past: _use,
+    At: _at,
+    Position: _position,
     Declared: _declared,
     Learned: _learned,
     Points: _points,

@@ -76,7 +76,8 @@ def check_summation(scope: Scope, expr: tree.Summation, ctx: Context, evaluate: 
         return reduced(scope, expr.span, "sum", body, expr.option.value, ctx)
     ranges: dict[str, int] = {}
     for name in expr.indices:
-        if name in scope.names or name in ctx.sums or expr.indices.count(name) > 1:
+        element = ctx.elements is not None and name in ctx.elements.indices
+        if name in scope.names or name in ctx.sums or element or expr.indices.count(name) > 1:
             scope.fail("E202", f"the index `{name}` is already taken", expr.span, "choose another letter")
     infer_ranges(scope, expr.body, set(expr.indices), ranges, ctx)
     for name in expr.indices:

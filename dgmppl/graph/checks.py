@@ -6,6 +6,7 @@ from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
 from dgmppl.graph.cycles import verify_cycles
+from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
@@ -15,9 +16,7 @@ from dgmppl.graph.values import (
     Autoregressive,
     Declared,
     Mapped,
-    Past,
     Residual,
-    Use,
     Value,
     variables,
     walk,
@@ -173,27 +172,18 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
     read = set(reads(graph, factor))
     if any(graph[name].role == "let" for name in read):
         return  # a feature whose own statement failed: what it reads is not known
-    itself = _place_of(graph, factor.density, factor.head, (Use,))
+    itself = next((r for r in reads_of(factor.density) if _whole(r) and factor.head in graph.roots([r.variable])), None)
     if itself is not None:
         scope.report(
             "E205",
             f"{factor.key} reads `{factor.head}`, the variable that it models",
-            itself,
+            itself.span,
             f"depends on `{factor.head}`",
             help=f"only its past may be read: {factor.head}[<d]"
             if isinstance(factor.density, Autoregressive)
             else "a factor reads its parents, which stand behind the bar",
         )
         return
-    if isinstance(factor.density, Autoregressive) and not any(isinstance(t, Past) for t in walk(factor.density)):
-        scope.report(
-            "W402",
-            f"the elements of `{factor.head}` do not read their past",
-            factor.head_span,
-            "each is independent of the others",
-            help=f"read it, {factor.head}[<d], or model them at once: {factor.key} = ...",
-            severity="warning",
-        )
     given = set(graph.roots(factor.parents)) | set(factor.parents)
     unnamed = sorted(read - given - {factor.head})
     for name in unnamed:
@@ -217,12 +207,13 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
             )
 
 
-def _place_of(
-    graph: Graph, term: object, name: str, kinds: tuple[type[Use] | type[Past], ...] = (Use, Past)
-) -> Span | None:
+def _whole(read: Read) -> bool:
+    return not read.past and not read.offsets
+
+
+def _place_of(graph: Graph, term: object, name: str) -> Span | None:
     """Where an expression reads a variable, itself or through a feature."""
-    uses = (t for t in walk(term) if isinstance(t, kinds))
-    return next((t.span for t in uses if name in graph.roots([t.variable])), None)
+    return next((r.span for r in reads_of(term) if name in graph.roots([r.variable])), None)
 
 
 def _verify_energy(scope: Scope, graph: Graph) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
-from dgmppl.catalogue.bijections import BIJECTIONS, ENTRIES
+from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import (
     DISTRIBUTIONS,
     suggestions,
@@ -15,6 +15,7 @@ from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import check_bijection
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
+from dgmppl.graph.elements import reads_past
 from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
 from dgmppl.graph.formulas import shift_by
@@ -24,12 +25,12 @@ from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
-    Block,
     Composition,
     Constant,
     Density,
     Learned,
     Mixture,
+    Plate,
     Points,
     Pushforward,
     Quoted,
@@ -51,8 +52,12 @@ MAX_COMPONENTS = 100_000
 
 
 def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
-    """The density that an expression writes for a variable. Reports E203, E204, E208, E209, E210, E213, E217."""
-    if ctx.past is not None and head.type.support.event_rank:
+    """The density that an expression writes for a variable. Reports E203, E204, E208, E209, E210, E213, E217, E223."""
+    elements = ctx.elements
+    if elements is None:
+        return _density(scope, expr, head, ctx)
+    each = Type(head.type.support, head.type.shape[elements.axes :])
+    if head.type.support.event_rank > len(each.shape):
         word = head.type.support.word
         scope.fail(
             "E223",
@@ -62,15 +67,7 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> De
             notes=(Note(head.declared, "declared here"),),
             help=f"model it as a whole: p({head.name}) = ..., or read other variables that are known",
         )
-    density = _density(scope, expr, head, ctx)
-    if ctx.past is None:
-        return density
-    _verify_one_each(scope, density, head)
-    return Autoregressive(head.type, expr.span, head.name, density, ctx.positions)
-
-
-def _verify_one_each(scope: Scope, density: Density, head: Head) -> None:
-    """What each element is drawn from by itself must be the distribution of one element."""
+    density = _density(scope, expr, replace(head, type=each), ctx)
     quoted = next((t for t in walk(density) if isinstance(t, Quoted)), None)
     if quoted is not None:
         scope.fail(
@@ -80,16 +77,9 @@ def _verify_one_each(scope: Scope, density: Density, head: Head) -> None:
             "not of one element",
             help=f"write a distribution of an element, or model them at once: p({head.name}) = ...",
         )
-    mixture = next((t for t in walk(density) if isinstance(t, Mixture)), None)
-    moved = next((t for t in walk(mixture) if isinstance(t, Pushforward)), None)
-    if moved is not None:
-        scope.fail(
-            "E223",
-            f"the elements of `{head.name}` have a mixture each, and a flow or a sum moves all of them at once",
-            moved.span,
-            "in a component",
-            help="behind the mixture it moves each: mixture[2](Normal(param)) >> affine",
-        )
+    if reads_past(density, head.name):
+        return Autoregressive(head.type, expr.span, head.name, density, elements.axes)
+    return Plate(head.type, expr.span, density, elements.axes)
 
 
 def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
@@ -171,8 +161,7 @@ def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, c
     if count > MAX_COMPONENTS:
         scope.fail("E216", f"a mixture of {count:,} components", bracket.span, f"at most {MAX_COMPONENTS:,}")
     where = replace(ctx, hint=f"{ctx.hint}_weights")
-    each = head.type.shape[: ctx.positions] if _reads_past(weights) else ()  # weights for each position
-    logits = check_value(scope, weights or tree.Learned(bracket.span), real(*each, count), where)
+    logits = check_value(scope, weights or tree.Learned(bracket.span), real(count), where)
     if isinstance(logits, Constant):
         scope.fail(
             "E210",
@@ -185,13 +174,6 @@ def _mixture(scope: Scope, expr: tree.Call, bracket: tree.Bracket, head: Head, c
     return Mixture(head.type, expr.span, count, logits, component, points)
 
 
-def _reads_past(expr: object) -> bool:
-    """Whether `x[<d]` stands in an expression."""
-    if isinstance(expr, tuple):
-        return any(_reads_past(part) for part in expr)
-    return isinstance(expr, tree.Past) or (isinstance(expr, tree.Node) and _reads_past(tuple(vars(expr).values())))
-
-
 def _points(scope: Scope, item: tree.Binding, ctx: Context) -> Points:
     values = item.values
     if not (
@@ -201,7 +183,8 @@ def _points(scope: Scope, item: tree.Binding, ctx: Context) -> Points:
         and values.arguments
     ):
         scope.fail("E209", "components are indexed by the points of a grid", values.span, help="u in grid(4, 4)")
-    if item.name in scope.names or item.name in ctx.env:
+    taken = ctx.elements is not None and item.name in ctx.elements.indices
+    if item.name in scope.names or item.name in ctx.env or taken:
         scope.fail("E202", f"`{item.name}` is already declared", item.span, "choose another name")
     given = bind(scope, GRID, values.arguments, values.span)
     sides = tuple(scope.integer(b.value, ctx.env, "a side of the grid", low=1) for b in given.many)
@@ -289,16 +272,6 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anyw
             notes=(Note(head.declared, "declared here"),),
             help=f"declare `{head.name}` {Type(target, head.type.shape).describe()}, or end in a bijection onto "
             f"{head.type.support.describe()}",
-        )
-    mixing = next((t for t in walk(bijection) if isinstance(t, Block) and not ENTRIES[t.kind].elementwise), None)
-    if ctx.past is not None and mixing is not None:
-        apart = ", ".join(b.name for b in BIJECTIONS.values() if b.elementwise)
-        scope.fail(
-            "E223",
-            f"{mixing.kind} mixes elements that are modelled one after another",
-            mixing.span,
-            "reads the present of other elements",
-            help=f"elementwise bijections may follow: {apart}",
         )
     if not (isinstance(bijection, Composition) and bijection.attribute):
         chain = bijection if isinstance(bijection, Composition) else Composition(bijection.span, "", (bijection,))

@@ -12,6 +12,7 @@ from dgmppl.graph.checks import verify_graph
 from dgmppl.graph.context import Context
 from dgmppl.graph.declare import declare
 from dgmppl.graph.densities import Head, check_density
+from dgmppl.graph.elements import verify_element_reads
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.features import check_features, is_feature, let_variables
 from dgmppl.graph.formulas import with_bijections
@@ -111,12 +112,12 @@ def _factor(
 
     def quote(quotation: tree.Quotation) -> tuple[str, tuple[object, ...]]:
         found = find(quotation)
-        if found.past is not None:
+        if found.elements is not None:
             scope.fail(
                 "E217",
-                "an autoregressive factor cannot be quoted",
+                "a factor of elements cannot be quoted",
                 quotation.span,
-                f"{found.key} models one element after another",
+                f"{found.key} models one element at a time",
                 help="quote a factor that models its variable at once, or write the right-hand side again",
             )
         if found.head.type != variable.type:
@@ -162,8 +163,10 @@ def _factor(
 
     ident = variable.ident
     head = Head(variable.name, variable.type, variable.span, quote, prior)  # type: ignore[arg-type]
-    context = Context(f"{statement.side}_{ident}", instance.env, instance.past, ranges=instance.ranges)
+    context = Context(f"{statement.side}_{ident}", instance.env, instance.elements, ranges=instance.ranges)
     density = check_density(scope, statement.value, head, context)
+    if instance.elements is not None:
+        verify_element_reads(scope, statement, instance.elements, instance.given, density)
     parents = tuple(p.name for p in instance.parents)
     method = f"{statement.side}_{ident}"
     return Factor(statement.side, variable.name, parents, density, statement.span, statement.head_span, method)

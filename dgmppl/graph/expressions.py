@@ -14,9 +14,10 @@ from dgmppl.graph.arithmetic import check_binary, check_summation
 from dgmppl.graph.axes import check_axes, concat
 from dgmppl.graph.bijections import image
 from dgmppl.graph.context import Context
-from dgmppl.graph.indexing import check_bracket, check_past
+from dgmppl.graph.indexing import check_bracket
 from dgmppl.graph.networks import apply_network, is_network
 from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.positions import check_past, position
 from dgmppl.graph.scope import Fail, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import is_open
 from dgmppl.graph.values import (
@@ -96,7 +97,7 @@ def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -
     if isinstance(expr, tree.Binary):
         return check_binary(scope, expr, expected, ctx, _value)
     if isinstance(expr, tree.Bracket):
-        return check_bracket(scope, expr, ctx, _value)
+        return check_bracket(scope, expr, expected, ctx, _value)
     if isinstance(expr, tree.Call):
         return _call(scope, expr, expected, ctx)
     if isinstance(expr, tree.Summation):
@@ -124,6 +125,8 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
         return points
     if expr.name in ctx.sums:
         scope.fail("E217", f"`{expr.name}` is an index of the sum", expr.span, "goes in brackets")
+    if ctx.elements is not None and expr.name in ctx.elements.indices:
+        return position(expr, ctx.elements)
     binding = scope.lookup(expr.name, expr.span, "variable")
     if isinstance(binding, float):
         return Constant(real(), expr.span, binding)

@@ -140,7 +140,7 @@ def _joint(
     shape = head.type.shape
     count = len(entry.parameters)
     # In a vector they lie one after another; else they have an axis of their own, the last.
-    beside = len(shape) == 1 and ctx.past is None
+    beside = len(shape) == 1
     total = real(count * shape[0]) if beside else real(*shape, count)
     joint = check_value(scope, expr, total, replace(ctx, each=0 if beside else 1))
     return joint, {p.name: Constant(real(), expr.span, 0.0) for p in entry.parameters}

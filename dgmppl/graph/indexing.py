@@ -7,15 +7,15 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.axes import part, shape_text
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import causal_names, is_network
-from dgmppl.graph.nodes import Variable
+from dgmppl.graph.positions import check_at, check_past, names_in
 from dgmppl.graph.scope import NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open, resolve_member
-from dgmppl.graph.values import Constant, Element, Past, Use, Value
+from dgmppl.graph.values import Constant, Element, Use, Value
 from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
 
 
-def check_bracket(scope: Scope, expr: tree.Bracket, ctx: Context, evaluate: Evaluate) -> Value:
+def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: Context, evaluate: Evaluate) -> Value:
     """What stands before brackets with the indices, numbers, categories and ranges in them."""
     target = expr.target
     past = [i for i in expr.items if isinstance(i, tree.Past)]
@@ -33,6 +33,10 @@ def check_bracket(scope: Scope, expr: tree.Bracket, ctx: Context, evaluate: Eval
         if isinstance(item, (tree.Keyword, tree.Binding)):
             scope.fail("E215", "an index is needed here", item.span)
     items = tuple(i for i in expr.items if not isinstance(i, (tree.Keyword, tree.Binding, tree.Past)))
+    if ctx.elements is not None and set(names_in(items)) & set(ctx.elements.indices):
+        there = check_at(scope, expr, items, ctx.elements, expected, ctx, evaluate)
+        rest = items[ctx.elements.axes :]
+        return _element(scope, expr, there, rest, ctx, evaluate) if rest else there
     if is_network(scope, expr) or is_network(scope, target):
         scope.fail("E217", "this network has no inputs", expr.span, "needs its inputs", help="mlp[256](z)")
     if isinstance(target, tree.Name):
@@ -67,22 +71,6 @@ def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx:
     return evaluate(scope, target, None, ctx)
 
 
-def check_past(scope: Scope, expr: tree.Bracket, past: list[tree.Past], ctx: Context) -> Value:
-    """The past of the variable that is modelled element by element. Reports any other (E223)."""
-    name = expr.target.name if isinstance(expr.target, tree.Name) else ""
-    if len(expr.items) != len(past) or ctx.past != (name, tuple(p.index for p in past)):
-        scope.fail(
-            "E223",
-            "the past of a variable is read where its elements are modelled one after another",
-            expr.span,
-            "not the past of this factor's variable",
-            help=f"p({name or 'x'}[d] | {name or 'x'}[<d]) = ...",
-        )
-    variable = scope.lookup(name, expr.span, "variable")
-    assert isinstance(variable, Variable)  # the factor's head was resolved before its body
-    return Past(variable.type, expr.span, variable.name, ctx.positions)
-
-
 def _element(
     scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.Expr, ...], ctx: Context, evaluate: Evaluate
 ) -> Value:
@@ -108,8 +96,6 @@ def _element(
                 scope.fail("E204", f"`{item.name}` goes to {ctx.sums[item.name]}, this axis to {size}", item.span)
             index.append(item.name)
             continue
-        if ctx.past is not None and isinstance(item, tree.Name) and item.name in ctx.past[1]:
-            scope.fail("E223", f"`{item.name}` may only stand in the past", expr.span, "the present is modelled here")
         found = evaluate(scope, item, None, ctx)
         if isinstance(found, Constant):
             position = scope.integer(item, ctx.env, "an index", low=0)

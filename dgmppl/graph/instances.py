@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dgmppl.diagnostics import Note
+from dgmppl.graph.context import Elements
+from dgmppl.graph.elements import at_position, elements_of
 from dgmppl.graph.nodes import Variable, factor_key
+from dgmppl.graph.positions import names_in
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import resolve_member
 from dgmppl.source import Span
@@ -15,12 +18,14 @@ from dgmppl.syntax import tree
 
 @dataclass(frozen=True)
 class Instance:
-    """A factor statement at one index of its family, with its variables resolved."""
+    """A factor statement at one index of its family, with its variables resolved. `parents` are other variables, each
+    once; `given` are the parents as they stand there, where it is of one of the `elements` of its head."""
 
     statement: tree.Factor
     head: Variable
     parents: tuple[Variable, ...]
-    past: tuple[str, tuple[str, ...]] | None
+    elements: Elements | None
+    given: tuple[tuple[tree.Reference, str], ...]
     env: Mapping[str, int]
     ranges: Mapping[str, tuple[int, int]]
 
@@ -35,21 +40,10 @@ def _free_indices(scope: Scope, references: tuple[tree.Reference, ...]) -> list[
     for reference in references:
         family = scope.names.get(reference.name)
         if isinstance(family, VariableFamily):
-            for name in _names(reference.subscripts):
+            for name in names_in(reference.subscripts):
                 if name not in scope.names:
                     found.setdefault(name, family)
     return list(found.items())
-
-
-def _names(node: object) -> Iterator[str]:
-    if isinstance(node, tree.Name):
-        yield node.name
-    elif isinstance(node, tuple):
-        for part in node:
-            yield from _names(part)
-    elif isinstance(node, tree.Node):
-        for part in vars(node).values():
-            yield from _names(part)
 
 
 def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> Variable:
@@ -78,7 +72,7 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
             "E223",
             f"`{name}` is one variable, and this names an element of it",
             reference.span,
-            "its elements are modelled together, or each given those before it",
+            "its elements are named where they are modelled one by one",
             notes=(Note(scope.places[name], "declared here"),),
             help=f"write {name}, or p({name}[d] | {name}[<d]) = ...",
         )
@@ -136,54 +130,54 @@ def instances_of(scope: Scope, statement: tree.Factor) -> list[Instance]:
                 "a second one",
                 help="write a factor for each: p(x, y | z) = p(x | z) p(y | z, x)",
             )
-        head = statement.heads[0]
-        past = next((p for p in statement.parents if p.past), None)
-        parents = tuple(p for p in statement.parents if not p.past)
-        element: tuple[str, tuple[str, ...]] | None = None
-        if past is not None:
-            element = _element_index(scope, head, past)
+        head, elements = statement.heads[0], elements_of(scope, statement)
+        whole = statement.parents
+        if elements is not None:
             head = tree.Reference(head.span, head.name)
-        environments, ranges = _environments(scope, (head, *parents), statement.head_span)
-        return [
-            Instance(
-                statement,
-                resolve(scope, head, env),
-                tuple(resolve(scope, p, env) for p in parents),
-                element,
-                env,
-                ranges,
-            )
-            for env in environments
-        ]
+            whole = tuple(_whole(scope, p, elements) for p in whole)
+        environments, ranges = _environments(scope, (head, *whole), statement.head_span)
+        return [_instance(scope, statement, head, whole, elements, env, ranges) for env in environments]
     return []  # type: ignore[unreachable]  # a failed statement ends here
 
 
-def _element_index(scope: Scope, head: tree.Reference, past: tree.Reference) -> tuple[str, tuple[str, ...]]:
-    """The variable and indices of `x[d] | x[<d]`, or `x[i, j] | x[<i, <j]`."""
-    binding = scope.lookup(head.name, head.span, "variable")
-    names = tuple(s.name if isinstance(s, tree.Name) else "" for s in head.subscripts)
-    distinct = len(set(names)) == len(names)
-    if past.name != head.name or names != past.past or not distinct or isinstance(binding, VariableFamily):
-        scope.fail(
-            "E223",
-            "the past is that of the variable that is modelled, at its index",
-            past.span,
-            help=f"p({head.name}[i, j] | {head.name}[<i, <j]) = ..."
-            if max(len(names), len(past.past)) > 1
-            else f"p({head.name}[d] | {head.name}[<d]) = ...",
-        )
-    if not isinstance(binding, Variable):
-        scope.fail("E217", f"`{head.name}` is {describe_binding(binding)}, not a variable", head.span)
-    if len(binding.type.shape) < len(names):
-        what = "one index" if len(binding.type.shape) == 1 else "no index"
-        scope.fail(
-            "E223",
-            f"`{head.name}` has {what} to go along",
-            head.span,
-            f"`{head.name}` is {binding.type.describe()}",
-            help=f"p({head.name}[d] | {head.name}[<d]) = ..." if binding.type.shape else f"p({head.name}) = ...",
-        )
-    return head.name, names
+def _whole(scope: Scope, reference: tree.Reference, elements: Elements) -> tree.Reference:
+    """The variable of a parent that stands for elements of one."""
+    return tree.Reference(reference.span, reference.name) if at_position(scope, reference, elements) else reference
+
+
+def _instance(
+    scope: Scope,
+    statement: tree.Factor,
+    head: tree.Reference,
+    whole: tuple[tree.Reference, ...],
+    elements: Elements | None,
+    env: Mapping[str, int],
+    ranges: Mapping[str, tuple[int, int]],
+) -> Instance:
+    variable, parents = resolve(scope, head, env), [resolve(scope, p, env) for p in whole]
+    if elements is None:
+        return Instance(statement, variable, tuple(parents), None, (), env, ranges)
+    given = tuple((reference, p.name) for reference, p in zip(statement.parents, parents))
+    for k, (reference, _) in enumerate(given):
+        if reference in statement.parents[:k]:
+            text = scope.source.text[reference.span.start : reference.span.end]
+            scope.fail("E202", f"`{text}` stands twice among the parents", reference.span, "each parent once")
+    itself = next((r for (r, name), w in zip(given, whole) if name == variable.name and r == w), None)
+    if itself is not None:
+        _of_itself(scope, itself, elements)
+    others = {p.name: p for p in parents if p.name != variable.name}
+    return Instance(statement, variable, tuple(others.values()), elements, given, env, ranges)
+
+
+def _of_itself(scope: Scope, reference: tree.Reference, elements: Elements) -> None:
+    past = ", ".join(f"<{i}" for i in elements.indices)
+    scope.fail(
+        "E205",
+        f"the elements of `{reference.name}` depend on all of it",
+        reference.span,
+        "both before and after the bar",
+        help=f"what is before an element may stand there: {reference.name}[{past}]",
+    )
 
 
 def verify_heads(scope: Scope, instances: list[Instance]) -> None:

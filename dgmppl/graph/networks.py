@@ -115,17 +115,24 @@ def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[o
 
 @dataclass(frozen=True)
 class Reading:
-    """What a network reads, position by position, the axes of it side by side, and what conditions it as a vector."""
+    """What a network reads, position by position, the axes of it side by side, what conditions it as a vector, and what
+    a causal one reads at each position itself."""
 
     form: Form
     read: tuple[Value, ...]
     axes: Axes
     context: tuple[Value, ...]
+    aligned: tuple[Value, ...] = ()
 
     @property
     def width(self) -> int:
         """The size of what conditions it."""
         return sum(v.type.features for v in self.context)
+
+    @property
+    def beside(self) -> int:
+        """The size of what it reads at each position itself."""
+        return sum(v.type.features for v in self.aligned)
 
 
 def apply_network(
@@ -152,39 +159,25 @@ def apply_network(
         reading = _reading(entry, inputs, expected if len(specs) == 1 else (), ctx.each)
         stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, expected, ctx.each, copies)
     else:
-        reading, stages = _causal_stage(scope, expr, specs[0], past, inputs, expected, copies)
+        reading, stages = _causal_stage(specs[0], past, inputs, expected, copies)
     module = _module(scope, expr, stages, named, inputs, ctx)
-    return Apply(real(*expected), expr.span, module, reading.read, reading.context, copies)
+    return Apply(real(*expected), expr.span, module, reading.read, reading.context, copies, reading.aligned)
 
 
 def _causal_stage(
-    scope: Scope,
-    expr: tree.Call,
-    spec: NetworkSpec,
-    past: Past,
-    inputs: tuple[Value, ...],
-    expected: tuple[int, ...],
-    copies: int,
+    spec: NetworkSpec, past: Past, inputs: tuple[Value, ...], expected: tuple[int, ...], copies: int
 ) -> tuple[Reading, tuple[Stage, ...]]:
-    """A network that reads a past gives something for each of its positions (E204)."""
+    """A network that reads a past: at each of its positions it gives what is expected there, an element's."""
     form = NETWORKS[spec.kind].causal
     assert form is not None  # `_verify_past` lets no other pass
     reads = axes_of(past.shape, past.type.support.width, past.axes)
-    given = axes_of(expected, 1, past.axes)
-    if given.extent != reads.extent:
-        scope.fail(
-            "E204",
-            f"{spec.kind} gives something for each of {math.prod(reads.extent)} positions",
-            expr.span,
-            f"shape {list(expected)} is expected here" if expected else "a single number is expected here",
-            help="where all positions share a value, use a network that does not read the past: mlp[64](z)",
-        )
-    outputs = replace(given, channels=given.channels * (copies or 1))
+    outputs = Axes(math.prod(expected) * (copies or 1), reads.extent)
     along = [axes.along(form.rank) for axes in (reads, outputs)]
     reads, outputs = (axes for axes in along if axes is not None)
-    context = tuple(v for v in inputs if v is not past)
-    reading = Reading(form, (past,), reads, context)
-    return reading, (Stage(spec, form, reads, outputs, reading.width),)
+    aligned = tuple(v for v in inputs if v.positional and v is not past)
+    context = tuple(v for v in inputs if not v.positional)
+    reading = Reading(form, (past,), reads, context, aligned)
+    return reading, (Stage(spec, form, reads, outputs, reading.width, reading.beside),)
 
 
 def _stages(
@@ -236,7 +229,8 @@ def _verify_past(scope: Scope, expr: tree.Call, specs: Specs, inputs: tuple[Valu
             f"{other} is not causal, and `{past[0].variable}[<d]` is the past",
             expr.span,
             "would read the present and the future too",
-            help=f"use a causal network: {causal_names(past[0].axes)}",
+            help=f"use a causal network: {causal_names(past[0].axes)}; or read some of the elements before it: "
+            f"{past[0].variable}[d - 1]",
         )
     if form is None or (not past and entry.plain):
         return
@@ -350,7 +344,7 @@ def _module(
             named.module = made(attribute, True, named.span)
         return _same_size(scope, expr, named.module, stages)
     if any(isinstance(v, Constant) for v in inputs):
-        key = (expr.span, ctx.past)
+        key = (expr.span, ctx.elements)
         if key not in scope.shared:
             scope.shared[key] = made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
         return _same_size(scope, expr, scope.shared[key], stages)
@@ -403,5 +397,6 @@ def _same_size(scope: Scope, expr: tree.Expr, module: Module, stages: tuple[Stag
 
 
 def _sizes_text(stages: tuple[Stage, ...]) -> str:
-    given = f" given {stages[0].context}" if stages[0].context else ""
+    beside = stages[0].context + stages[0].aligned
+    given = f" given {beside}" if beside else ""
     return f"{stages[0].inputs.describe()}{given} -> {stages[-1].outputs.describe()}"

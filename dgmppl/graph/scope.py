@@ -15,7 +15,7 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
 from dgmppl.graph.nodes import Adversary, Parameter, Variable
-from dgmppl.graph.values import Bijection, Module, NetworkSpec, Use, Value
+from dgmppl.graph.values import At, Bijection, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
 
@@ -203,7 +203,8 @@ class Scope:
     def context_name(self, value: Value, direct: bool) -> str:
         """The name by which bijections take a value, the same wherever it conditions one: a variable's own, else
         `context`. A value that is taken as it is (`direct`) is told apart from one embedded for a network."""
-        variable = self.variable(value.variable) if isinstance(value, Use) else None
+        read = value.value if isinstance(value, At) else value
+        variable = self.variable(read.variable) if isinstance(read, Use) else None
         base = variable.ident if variable is not None else "context"
         candidate, k = base, 2
         while self.contexts.setdefault(candidate, (value, direct)) != (value, direct):

@@ -40,9 +40,20 @@ class Value:
         return any(isinstance(t, Value) and t.own_rows for t in walk(self))
 
     @property
+    def own_positions(self) -> bool:
+        """Whether it is itself read at a position, whatever it is computed from."""
+        return False
+
+    @property
+    def positional(self) -> bool:
+        """Whether it has a value for each position of an element by element factor. Only then has it axes for them,
+        which stand behind the batch and are no part of its shape."""
+        return self.own_positions or any(isinstance(t, Value) and t.positional for t in children(self))
+
+    @property
     def constant(self) -> bool:
         """Whether it is computed from constants alone, and so is no tensor but a number."""
-        leaves = (Use, Past, Declared, Learned, Points, Apply)
+        leaves = (Use, Past, Position, Declared, Learned, Points, Apply)
         return not self.shape and not any(isinstance(t, leaves) for t in walk(self))
 
 
@@ -66,13 +77,47 @@ class Use(Value):
 @dataclass(frozen=True)
 class Past(Value):
     """A variable as a causal network reads it: each position along its first `axes`, in the order of rows, sees what is
-    before it."""
+    before it. Its type is that of the whole variable."""
 
     variable: str
     axes: int = 1
 
     @property
     def own_rows(self) -> bool:
+        return True
+
+    @property
+    def own_positions(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class At(Value):
+    """`value[d - 1]`: of a value whose first axes are those of the positions, what stands `offsets` away from each."""
+
+    value: Value
+    offsets: tuple[int, ...]
+
+    @property
+    def own_positions(self) -> bool:
+        return True
+
+    @property
+    def here(self) -> bool:
+        """Whether it is that of the position itself."""
+        return not any(self.offsets)
+
+
+@dataclass(frozen=True)
+class Position(Value):
+    """An index of an element by element factor as a value, counted from 0: the `axis`-th of those over `extent`."""
+
+    name: str
+    axis: int
+    extent: tuple[int, ...]
+
+    @property
+    def own_positions(self) -> bool:
         return True
 
 
@@ -119,8 +164,9 @@ class NetworkSpec:
 class Stage:
     """One network of a chain, in the form in which it stands there, with the axes that it reads and gives.
 
-    `context` is the size of what conditions one that reads positions. `ends`: whether it has a last layer; one that
-    another follows has none, and gives its last hidden layer.
+    `context` is the size of what conditions one that reads positions, `aligned` of what a causal one reads at each
+    position itself. `ends`: whether it has a last layer; one that another follows has none, and gives its last hidden
+    layer.
     """
 
     spec: NetworkSpec
@@ -128,12 +174,13 @@ class Stage:
     inputs: Axes
     outputs: Axes
     context: int = 0
+    aligned: int = 0
     ends: bool = True
 
     @property
     def sizes(self) -> Sizes:
         outputs = self.outputs if self.ends else None
-        return Sizes(self.inputs, self.spec.hidden, outputs, self.context, dict(self.spec.options))
+        return Sizes(self.inputs, self.spec.hidden, outputs, self.context, self.aligned, dict(self.spec.options))
 
 
 @dataclass(frozen=True)
@@ -184,13 +231,15 @@ class Module:
 
 @dataclass(frozen=True)
 class Apply(Value):
-    """A network applied to values. `context` are those that condition one which reads positions; `copies`: the output
-    has a leading axis of that size (mixture components)."""
+    """A network applied to values. `context` are those that condition one which reads positions, `aligned` those that
+    a causal one reads at the position itself; `copies`: the output has a leading axis of that size (mixture
+    components)."""
 
     module: Module
     inputs: tuple[Value, ...]
     context: tuple[Value, ...] = ()
     copies: int = 0
+    aligned: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -386,8 +435,8 @@ class Parametric(Density):
 
 @dataclass(frozen=True)
 class Mixture(Density):
-    """`count` components with mixing `weights` (logits): one joint mixture over the whole variable, or, in an
-    autoregressive factor, one for each element, with weights for all or `(positions, count)` for each."""
+    """`count` components with mixing `weights` (logits): one joint mixture over the whole variable, or over an element
+    where elements are modelled one by one."""
 
     count: int
     weights: Value
@@ -419,11 +468,26 @@ class Quoted(Density):
 
 @dataclass(frozen=True)
 class Autoregressive(Density):
-    """`step` read position by position, along the first `axes`: p(x) = prod_d p(x[d] | x[<d])."""
+    """`step`, the law of one element, read position by position along the first `axes`:
+    p(x) = prod_d p(x[d] | x[<d])."""
 
     variable: str
     step: Density
     axes: int = 1
+
+
+@dataclass(frozen=True)
+class Plate(Density):
+    """`element`, the law of one element, for each position along the first `axes`, none of which depends on another:
+    p(x) = prod_d p(x[d])."""
+
+    element: Density
+    axes: int = 1
+
+    @property
+    def positional(self) -> bool:
+        """Whether its elements differ in what they read."""
+        return any(isinstance(t, Value) and t.positional for t in walk(self.element))
 
 
 Expression = Value | Bijection | Density | Module

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dgmppl.catalogue.bijections import FIXED_AFFINE, MATRIX, SCALE, SHIFT
 from dgmppl.graph.values import (
     Apply,
+    At,
     Autoregressive,
     Bijection,
     Block,
@@ -24,7 +25,9 @@ from dgmppl.graph.values import (
     Operation,
     Parametric,
     Past,
+    Plate,
     Points,
+    Position,
     Pushforward,
     Quoted,
     Residual,
@@ -94,6 +97,8 @@ def density_text(density: Density) -> str:
         return density.factor
     if isinstance(density, Autoregressive):
         return density_text(density.step)
+    if isinstance(density, Plate):
+        return density_text(density.element)
     return "density"
 
 
@@ -119,6 +124,10 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
         return value.variable
     if isinstance(value, Past):
         return f"{value.variable}[<d]"
+    if isinstance(value, At):
+        return f"{value_text(value.value, 9)}[{_indices_text(value.offsets)}]"
+    if isinstance(value, Position):
+        return value.name
     if isinstance(value, Declared):
         return value.name
     if isinstance(value, Learned):
@@ -138,6 +147,13 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
     if isinstance(value, Operation):
         return _operation_text(value, outer)
     return "value"
+
+
+def _indices_text(offsets: tuple[int, ...]) -> str:
+    """`d - 1`, or `i, j - 1`."""
+    letters = "d" if len(offsets) == 1 else "ijkl"
+    steps = (f" {'-' if k < 0 else '+'} {abs(k)}" if k else "" for k in offsets)
+    return ", ".join(letter + step for letter, step in zip(letters, steps))
 
 
 def _operation_text(value: Operation, outer: int) -> str:

@@ -15,6 +15,7 @@ from dgmppl.runtime import (
     games,
     gated,
     grids,
+    incremental,
     inference,
     linear,
     lowrank,
@@ -38,6 +39,7 @@ from dgmppl.runtime.functions import *
 from dgmppl.runtime.games import *
 from dgmppl.runtime.gated import *
 from dgmppl.runtime.grids import *
+from dgmppl.runtime.incremental import *
 from dgmppl.runtime.inference import *
 from dgmppl.runtime.linear import *
 from dgmppl.runtime.lowrank import *
@@ -62,6 +64,7 @@ __all__ += elementwise.__all__
 __all__ += functions.__all__
 __all__ += games.__all__
 __all__ += gated.__all__
+__all__ += incremental.__all__
 __all__ += inference.__all__
 __all__ += grids.__all__
 __all__ += linear.__all__

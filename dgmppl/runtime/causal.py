@@ -2,6 +2,9 @@
 
 While a sequence is drawn they compute one position at a time, from what they kept of the others
 (`dgmppl.runtime.incremental`).
+
+Beside the past a network may read what is known at each position itself, `aligned`: a position sees what is aligned
+with it and with those before it. While a sequence is drawn, that comes for one position at a time.
 """
 
 from __future__ import annotations
@@ -16,6 +19,21 @@ from torch.nn import functional as F
 
 from dgmppl.runtime.incremental import current
 from dgmppl.runtime.layers import context_maps, make_activation, position_norms, rows_of
+
+
+def rows_with(
+    x: Tensor, rank: int, context: Tensor | None, aligned: Tensor | None, maps: nn.ModuleList | list[nn.Module]
+) -> tuple[torch.Size, Tensor, list[Tensor], list[Tensor]]:
+    """What `rows_of` gives, and what is aligned with the positions, with one axis for the same batch, in a list that is
+    empty where nothing is."""
+    if aligned is None:
+        return *rows_of(x, rank, context, maps), []
+    shapes = [v.shape[: v.dim() - rank - 1] for v in (x, aligned)]
+    batch = torch.broadcast_shapes(*shapes, *([] if context is None else [context.shape[:-1]]))
+    x = x.expand(*batch, *x.shape[x.dim() - rank - 1 :])
+    event = aligned.shape[aligned.dim() - rank - 1 :]
+    beside = aligned.expand(*batch, *event).reshape(-1, *event)
+    return *rows_of(x, rank, context, maps), [beside]
 
 
 class CausalConv(nn.Module):
@@ -35,6 +53,7 @@ class CausalConv(nn.Module):
         norm: "layer" normalises the channels of each position before each activation.
         context: size K of a vector that every position may see; 0 for none. It is added, through a linear
             map, to each hidden layer before its activation (to the output when there is no hidden layer).
+        aligned: channels of what a position sees of itself; 0 for none. They stand beside the past in the first layer.
     """
 
     def __init__(
@@ -47,9 +66,10 @@ class CausalConv(nn.Module):
         out: str | None = None,
         norm: str | None = None,
         context: int = 0,
+        aligned: int = 0,
     ) -> None:
         super().__init__()
-        sizes = (in_channels, *hidden, out_channels)
+        sizes = (in_channels + aligned, *hidden, out_channels)
         self.norms = position_norms(norm, hidden)
         self.kernel = kernel
         self.layers = nn.ModuleList(nn.Conv1d(a, b, kernel) for a, b in pairwise(sizes))
@@ -62,12 +82,12 @@ class CausalConv(nn.Module):
         """The layer that gives the output."""
         return self.layers[-1]
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        batch, h, added = rows_of(x, 1, context, self.context)
+    def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
+        batch, h, added, beside = rows_with(x, 1, context, aligned, self.context)
         if (draw := current()) is not None:
-            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, 1, -1)
-        h = h.transpose(-1, -2)
-        h = F.pad(h, (1, 0))[..., :-1]  # position d now holds input d-1: all that follows is strictly causal
+            return self._next(h, added, beside, draw.position, draw.kept(self)).reshape(*batch, 1, -1)
+        # Position d now holds input d-1: all that follows is strictly causal.
+        h = torch.cat([_shifted(h), *beside], -1).transpose(-1, -2)
         for index, layer in enumerate(self.layers):
             h = layer(F.pad(h, (self.kernel - 1, 0)))
             if index < len(added):
@@ -76,14 +96,16 @@ class CausalConv(nn.Module):
                 h = self.activation(self.norms[index](h))
         return self.out(h.transpose(-1, -2).reshape(*batch, x.shape[-2], -1))
 
-    def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
+    def _next(
+        self, x: Tensor, added: list[Tensor], beside: list[Tensor], position: int, kept: dict[str, Any]
+    ) -> Tensor:
         """The output (N, C) at a position."""
         rows, length, _ = x.shape
         if not kept:
             # What each layer reads, with what is before the first position: zeros. The first reads one earlier.
             sizes = [cast("nn.Conv1d", module).in_channels for module in self.layers]
             kept["read"] = [x.new_zeros(rows, length + self.kernel - 1, size) for size in sizes]
-        h = x[:, position - 1] if position else torch.zeros_like(x[:, 0])
+        h = torch.cat([_latest(x, position), *beside], -1).squeeze(1)
         for index, module in enumerate(self.layers):
             layer, read = cast("nn.Conv1d", module), kept["read"][index]
             read[:, position + self.kernel - 1] = h
@@ -96,16 +118,26 @@ class CausalConv(nn.Module):
         return cast("Tensor", self.out(h))
 
 
+def _shifted(x: Tensor) -> Tensor:
+    """``x (N, D, C)`` with input d-1 at position d, and zeros at the first."""
+    return F.pad(x, (0, 0, 1, -1))
+
+
+def _latest(x: Tensor, position: int) -> Tensor:
+    """The input ``(N, 1, C)`` before a position."""
+    return x[:, position - 1 : position] if position else torch.zeros_like(x[:, :1])
+
+
 class MaskedConv(nn.Conv2d):
     """A convolution that sees, in the order of rows, what is before a position, and with `itself` the position too (van
     den Oord et al., 2016, Sec. 3.4). Kernels are odd; borders are padded with zeros."""
 
     mask: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, itself: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, itself: bool, bias: bool = True) -> None:
         if kernel % 2 == 0:
             raise ValueError(f"a masked convolution has a middle: an odd kernel, and not {kernel}")
-        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2)
+        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
         mask = torch.zeros(kernel, kernel)
         mask[: kernel // 2] = 1
         mask[kernel // 2, : kernel // 2 + itself] = 1
@@ -118,6 +150,17 @@ class MaskedConv(nn.Conv2d):
         """The output in the middle of the last row of a window (N, C, kernel // 2 + 1, kernel)."""
         rows = self.kernel_size[0] // 2 + 1
         return F.linear(window.flatten(1), (self.weight * self.mask)[:, :, :rows].flatten(1), self.bias)
+
+    def room(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Room for what it reads of a grid, with the zeros at its borders."""
+        side = self.kernel_size[0] // 2
+        return x.new_zeros(x.shape[0], self.in_channels, height + side, width + 2 * side)
+
+    def next(self, x: Tensor, i: int, j: int, kept: Tensor) -> Tensor:
+        """The output (N, C) at a position, where x is (N, C, 1, 1), in what it keeps of the positions before."""
+        side = self.kernel_size[0] // 2
+        kept[:, :, side + i, side + j] = x[..., 0, 0]
+        return self.at(kept[:, :, i : i + side + 1, j : j + 2 * side + 1])
 
 
 class PixelCNN(nn.Module):
@@ -134,6 +177,7 @@ class PixelCNN(nn.Module):
         activation, out: as for MLP.
         norm: "layer" normalises the channels of each position before each activation.
         context: size K of a vector that every position may see, added to each hidden layer by a linear map; 0 for none.
+        aligned: channels of what a position sees of itself, and of those around it that it may see; 0 for none.
     """
 
     def __init__(
@@ -146,41 +190,50 @@ class PixelCNN(nn.Module):
         out: str | None = None,
         norm: str | None = None,
         context: int = 0,
+        aligned: int = 0,
     ) -> None:
         super().__init__()
         self.norms = position_norms(norm, hidden)
         sizes = enumerate(pairwise((in_channels, *hidden)))
         self.layers = nn.ModuleList(MaskedConv(a, b, kernel, itself=k > 0) for k, (a, b) in sizes)
+        self.beside = MaskedConv(aligned, hidden[0], kernel, itself=True, bias=False) if aligned else None
         self.last = nn.Linear(hidden[-1], out_channels)
         self.context = context_maps(context, hidden)
         self.activation = make_activation(activation)
         self.out = make_activation(out) if out is not None else nn.Identity()
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        batch, h, added = rows_of(x, 2, context, self.context)
-        h = h.movedim(-1, 1)
+    def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
+        batch, h, added, beside = rows_with(x, 2, context, aligned, self.context)
+        h, beside = h.movedim(-1, 1), [b.movedim(-1, 1) for b in beside]
         if (draw := current()) is not None:
-            return self._next(h, added, draw.position, draw.kept(self)).reshape(*batch, 1, 1, -1)
+            return self._next(h, added, beside, draw.position, draw.kept(self)).reshape(*batch, 1, 1, -1)
         for index, layer in enumerate(self.layers):
             h = layer(h) + (added[index][..., None, None] if added else 0)
+            if self.beside is not None and index == 0:
+                h = h + self.beside(beside[0])
             h = self.activation(self.norms[index](h))
         return self.out(self.last(h.movedim(1, -1))).reshape(*batch, *x.shape[-3:-1], -1)
 
-    def _next(self, x: Tensor, added: list[Tensor], position: int, kept: dict[str, Any]) -> Tensor:
+    def _next(
+        self, x: Tensor, added: list[Tensor], beside: list[Tensor], position: int, kept: dict[str, Any]
+    ) -> Tensor:
         """The output (N, C) at a position."""
-        rows, _, height, width = x.shape
+        height, width = x.shape[2:]
         layers = [cast("MaskedConv", layer) for layer in self.layers]
         side = layers[0].kernel_size[0] // 2
         if not kept:
-            size = (height + side, width + 2 * side)
-            kept["read"] = [x.new_zeros(rows, layer.in_channels, *size) for layer in layers]
+            kept["read"] = [layer.room(x, height, width) for layer in layers]
+            kept["beside"] = self.beside.room(x, height, width) if self.beside is not None else None
         i, j = divmod(position, width)
         if position:  # the first layer reads values, the latest of which was drawn just now
             a, b = divmod(position - 1, width)
             kept["read"][0][:, :, side + a, side + b] = x[:, :, a, b]
+        seen = (..., slice(i, i + side + 1), slice(j, j + 2 * side + 1))
         for index, layer in enumerate(layers):
-            window = kept["read"][index][:, :, i : i + side + 1, j : j + 2 * side + 1]
-            h = self.activation(self.norms[index](layer.at(window) + (added[index] if added else 0)))
+            h = layer.at(kept["read"][index][seen]) + (added[index] if added else 0)
+            if self.beside is not None and index == 0:
+                h = h + self.beside.next(beside[0], i, j, kept["beside"])
+            h = self.activation(self.norms[index](h))
             if index + 1 < len(layers):
                 kept["read"][index + 1][:, :, side + i, side + j] = h
         return cast("Tensor", self.out(self.last(h)))
@@ -197,6 +250,7 @@ class _Recurrent(nn.Module):
         out: name in ACTIVATIONS, after the last layer.
         norm: "layer" normalises what each layer gives at a position.
         context: size K of a vector from which the first states follow, by linear maps; 0 for none, and states of zeros.
+        aligned: channels of what a position sees of itself, beside the input before it; 0 for none.
     """
 
     kind: ClassVar[Callable[..., nn.RNNBase]]
@@ -209,26 +263,27 @@ class _Recurrent(nn.Module):
         out: str | None = None,
         norm: str | None = None,
         context: int = 0,
+        aligned: int = 0,
     ) -> None:
         super().__init__()
-        sizes = (in_channels, *hidden)
+        sizes = (in_channels + aligned, *hidden)
         self.layers = nn.ModuleList(self.kind(a, b, batch_first=True) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in hidden if norm)
         self.last = nn.Linear(hidden[-1], out_channels)
         self.context = context_maps(context, hidden)
         self.out = make_activation(out) if out is not None else nn.Identity()
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        batch, h, first = rows_of(x, 1, context, self.context)
+    def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
+        batch, h, first, beside = rows_with(x, 1, context, aligned, self.context)
         states: list[Any] = [self._state(s.unsqueeze(0)) for s in first] or [None] * len(self.layers)
         draw = current()
         if draw is None:
-            found = self._pass(F.pad(h, (0, 0, 1, 0))[:, :-1], states)
+            found = self._pass(torch.cat([_shifted(h), *beside], -1), states)
             return found.reshape(*batch, x.shape[-2], -1)
-        kept, d = draw.kept(self), draw.position
+        kept = draw.kept(self)
         if not kept:
             kept["states"] = states
-        latest = h[:, d - 1 : d] if d else torch.zeros_like(h[:, :1])
+        latest = torch.cat([_latest(h, draw.position), *beside], -1)
         return self._pass(latest, kept["states"]).reshape(*batch, 1, -1)
 
     def _state(self, h: Tensor) -> Any:
@@ -275,6 +330,7 @@ class CausalTransformer(nn.Module):
         heads: of attention, which divide the width.
         activation, out, dropout: as for MLP; dropout is that of both parts of a layer.
         context: size K of a vector that a linear map adds to each position; 0 for none.
+        aligned: channels of what a position sees of itself, beside the input before it; 0 for none.
     """
 
     def __init__(
@@ -288,24 +344,23 @@ class CausalTransformer(nn.Module):
         out: str | None = None,
         dropout: float = 0.0,
         context: int = 0,
+        aligned: int = 0,
     ) -> None:
         super().__init__()
         width = hidden[0]
-        self.embed = nn.Linear(in_channels, width)
+        self.embed = nn.Linear(in_channels + aligned, width)
         self.positions = nn.Parameter(0.02 * torch.randn(length, width))
         self.context = context_maps(context, (width,))
         self.layers = nn.ModuleList(_Attention(width, heads, activation, dropout) for _ in hidden)
         self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, out_channels)
         self.out = make_activation(out) if out is not None else nn.Identity()
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        batch, h, added = rows_of(x, 1, context, self.context)
+    def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
+        batch, h, added, beside = rows_with(x, 1, context, aligned, self.context)
         draw = current()
-        if draw is None:
-            h = self.embed(F.pad(h, (0, 0, 1, 0))[:, :-1]) + self.positions
-        else:
-            d = draw.position
-            h = self.embed(h[:, d - 1 : d] if d else torch.zeros_like(h[:, :1])) + self.positions[d]
+        before = _shifted(h) if draw is None else _latest(h, draw.position)
+        positions = self.positions if draw is None else self.positions[draw.position]
+        h = self.embed(torch.cat([before, *beside], -1)) + positions
         if added:
             h = h + added[0].unsqueeze(1)
         kept = None if draw is None else draw.kept(self)
@@ -362,6 +417,8 @@ class CausalMLP(nn.Module):
         hidden: size of each hidden layer.
         activation, out: names in ACTIVATIONS, as for MLP.
         context: size K of a vector that every position may see; 0 for none.
+        aligned: channels of what a position sees of itself, whose degree is one lower than that of its input; 0 for
+            none.
     """
 
     def __init__(
@@ -373,15 +430,17 @@ class CausalMLP(nn.Module):
         activation: str = "leaky_relu",
         out: str | None = None,
         context: int = 0,
+        aligned: int = 0,
     ) -> None:
         super().__init__()
         self.length = length
         self.out_channels = out_channels
         self.has_context = context > 0
         positions = torch.arange(1, length + 1)
-        degrees = torch.cat([positions.repeat_interleave(in_channels), positions.new_zeros(context)])
-        # Degree 0 is of use only with a context: without one, such a unit would be a constant.
-        lowest = 0 if context or length == 1 else 1
+        beside = (positions - 1).repeat_interleave(aligned)
+        degrees = torch.cat([positions.repeat_interleave(in_channels), beside, positions.new_zeros(context)])
+        # Degree 0 is of use only where something has it: without that, such a unit would be a constant.
+        lowest = 0 if context or aligned or length == 1 else 1
         layers: list[nn.Module] = []
         for size in hidden:
             after = torch.arange(size) % (length - lowest) + lowest
@@ -392,13 +451,23 @@ class CausalMLP(nn.Module):
             layers.append(make_activation(out))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        identity = [nn.Identity()] if self.has_context else []
-        batch, h, given = rows_of(x, 1, context, identity)
-        h = torch.cat([h.flatten(-2), *given], dim=-1).reshape(*batch, -1)
-        if (draw := current()) is not None:
+    def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
+        identity: list[nn.Module] = [nn.Identity()] if self.has_context else []
+        batch, h, given, beside = rows_with(x, 1, context, aligned, identity)
+        if (draw := current()) is not None and beside:
+            beside = [self._so_far(beside[0], draw.position, draw.kept(self))]
+        h = torch.cat([h.flatten(-2), *(b.flatten(-2) for b in beside), *given], dim=-1).reshape(*batch, -1)
+        if draw is not None:
             return self._at(h, draw.position).unsqueeze(-2)
         return self.layers(h).unflatten(-1, (self.length, self.out_channels))
+
+    def _so_far(self, latest: Tensor, position: int, kept: dict[str, Any]) -> Tensor:
+        """What is aligned with the positions up to this one, of which the latest came just now."""
+        if not kept:
+            kept["aligned"] = latest.new_zeros(len(latest), self.length, latest.shape[-1])
+        kept["aligned"][:, position] = latest.squeeze(1)
+        found: Tensor = kept["aligned"]
+        return found
 
     def _at(self, h: Tensor, position: int) -> Tensor:
         """The output at a position; of the last layer no other is computed."""

@@ -170,29 +170,21 @@ class IntegerCategorical(_Density):
 
 
 class Mixture(_Density):
-    """``p(x) = sum_k softmax(logits)_k p_k(x)``, one for each batch element.
+    """``p(x) = sum_k softmax(logits)_k p_k(x)``.
 
     Args:
-        logits: unnormalised log-weights ``(K,)`` or ``(..., K)``; with another `dim`, K stands there and what is behind
-            it is that of the components or 1.
-        components: a distribution with a batch dimension of size K, which is summed out.
-        dim: which batch dimension that is, from the end. Those behind it have a mixture each.
+        logits: unnormalised log-weights ``(..., K)``.
+        components: a distribution whose last batch dimension has size K; it is summed out.
     """
 
-    def __init__(self, logits: Tensor, components: td.Distribution, dim: int = -1) -> None:
-        self.logits, self.dim = F.log_softmax(logits, dim=dim), dim
+    def __init__(self, logits: Tensor, components: td.Distribution) -> None:
+        self.logits = F.log_softmax(logits, dim=-1)
         batch = torch.broadcast_shapes(self.logits.shape, components.batch_shape)
         self.components = components if components.batch_shape == batch else components.expand(batch)
-        super().__init__(self._without_components(batch), components.event_shape)
-
-    def _without_components(self, batch: Size) -> torch.Size:
-        at = len(batch) + self.dim
-        return torch.Size((*batch[:at], *batch[at + 1 :]))
+        super().__init__(batch[:-1], components.event_shape)
 
     def _expand_parameters(self) -> None:
-        at = len(self._batch_shape) + 1 + self.dim
-        count = self.components.batch_shape[self.dim]
-        self.components = self.components.expand((*self._batch_shape[:at], count, *self._batch_shape[at:]))
+        self.components = self.components.expand((*self._batch_shape, self.logits.shape[-1]))
 
     @property
     def support(self) -> Any:
@@ -201,22 +193,21 @@ class Mixture(_Density):
     @property
     def mean(self) -> Tensor:
         weights = self.logits.exp().reshape(*self.logits.shape, *(1,) * len(self._event_shape))
-        return (weights * self.components.mean).sum(self.dim - len(self._event_shape))
+        return (weights * self.components.mean).sum(-1 - len(self._event_shape))
 
     @torch.no_grad()
     def sample(self, sample_shape: Size = ()) -> Tensor:
         draws = self.components.sample(torch.Size(sample_shape))
-        k_dim = draws.dim() - len(self._event_shape) + self.dim
-        batch = draws.shape[: draws.dim() - len(self._event_shape)]
-        logits = self.logits.expand(batch).movedim(k_dim, -1)
-        index = td.Categorical(logits=logits, validate_args=False).sample().unsqueeze(k_dim)
-        index = index.reshape(*index.shape, *(1,) * len(self._event_shape))
+        k_dim = draws.dim() - len(self._event_shape) - 1
+        logits = self.logits.expand(draws.shape[: k_dim + 1])
+        index = td.Categorical(logits=logits, validate_args=False).sample()
+        index = index.reshape(*index.shape, 1, *(1,) * len(self._event_shape))
         shape = (*draws.shape[:k_dim], 1, *draws.shape[k_dim + 1 :])
         return carry(draws, lambda v: v.gather(k_dim, index.expand(shape)).squeeze(k_dim))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        value = carry(value, lambda v: v.unsqueeze(v.dim() - len(self._event_shape) + self.dim + 1))
-        return torch.logsumexp(self.logits + self.components.log_prob(value), dim=self.dim)
+        value = carry(value, lambda v: v.unsqueeze(v.dim() - len(self._event_shape)))
+        return torch.logsumexp(self.logits + self.components.log_prob(value), dim=-1)
 
 
 class Pushforward(_Density):

@@ -86,6 +86,16 @@ def concat(*tensors: Tensor, axis: int = -1) -> Tensor:
     return torch.cat(tensors, dim=axis)
 
 
+def pick(values: Tensor, index: Tensor, behind: int = 0) -> Tensor:
+    """``values[..., index]`` for each of the batch ``(...)``, to which both are broadcast: an element of the axis that
+    has so many axes `behind` it."""
+    axis = values.dim() - behind - 1
+    batch = torch.broadcast_shapes(values.shape[:axis], index.shape)
+    chosen = index.long().expand(batch).reshape(*batch, *(1,) * (behind + 1))
+    chosen = chosen.expand(*batch, 1, *values.shape[axis + 1 :])
+    return values.expand(*batch, *values.shape[axis:]).gather(len(batch), chosen).squeeze(len(batch))
+
+
 def enumerate_binary(n: int) -> Tensor:
     """All binary vectors of length n in lexicographic order, as floats ``(2**n, n)``."""
     shifts = torch.arange(n - 1, -1, -1)
@@ -106,6 +116,7 @@ __all__ = [
     "increasing",
     "log_mean_exp",
     "one_hot",
+    "pick",
     "positive",
     "rescale",
     "simplex",

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dgmppl.runtime.causal import MaskedConv, rows_with
 from dgmppl.runtime.incremental import current
-from dgmppl.runtime.layers import channel_dropout, context_maps, like, make_activation, position_norms, rows_of
+from dgmppl.runtime.layers import channel_dropout, context_maps, like, make_activation, position_norms
 
 
 class GatedPixelCNN(nn.Module):
@@ -30,6 +31,8 @@ class GatedPixelCNN(nn.Module):
         norm: "layer" normalises the channels of each position before a gate.
         dropout: share of the channels of each layer that are left out in training.
         context: size K of a vector that every position may see; 0 for none.
+        aligned: channels of what a position sees of itself, and of those around it that it may see; 0 for none. A
+            masked convolution of them is added before the first gate of the horizontal stack.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class GatedPixelCNN(nn.Module):
         norm: str | None = None,
         dropout: float = 0.0,
         context: int = 0,
+        aligned: int = 0,
     ) -> None:
         super().__init__()
         if kernel % 2 == 0:
@@ -52,21 +56,25 @@ class GatedPixelCNN(nn.Module):
         )
         self.last = nn.Linear(hidden[-1], out_channels)
         self.context = context_maps(context, [2 * size for size in hidden for _ in ("vertical", "horizontal")])
+        self.beside = MaskedConv(aligned, 2 * hidden[0], kernel, itself=True, bias=False) if aligned else None
         self.out = make_activation(out)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        batch, h, added = rows_of(x, 2, context, self.context)
-        v = h = h.movedim(-1, 1)
+    def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
+        batch, h, added, given = rows_with(x, 2, context, aligned, self.context)
+        v, beside = h.movedim(-1, 1), [b.movedim(-1, 1) for b in given]
+        h = v
         shifts: list[tuple[Tensor | None, Tensor | None]] = [(None, None)] * len(self.layers)
         if added:
             shifts = list(zip(added[::2], added[1::2]))
         if (draw := current()) is not None:
-            found = self._next(h, shifts, draw.position, draw.kept(self))
+            found = self._next(h, shifts, beside, draw.position, draw.kept(self))
             return found.reshape(*batch, 1, 1, -1)
-        for layer, (above, left) in zip(self._stack, shifts):
+        for k, (layer, (above, left)) in enumerate(zip(self._stack, shifts)):
             found = layer.norms[0](_shifted(layer.rows_above(v), above))
             beneath = F.pad(found, (0, 0, 1, 0))[:, :, :-1]  # row i reads what ends in row i - 1
-            h = layer.join(h, layer.norms[1](_shifted(layer.to_the_left(h) + layer.link(beneath), left)))
+            inside = layer.to_the_left(h) + layer.link(beneath)
+            inside = inside + self.beside(beside[0]) if self.beside is not None and k == 0 else inside
+            h = layer.join(h, layer.norms[1](_shifted(inside, left)))
             v = layer.gate(found)
         return self.out(self.last(F.leaky_relu(h).movedim(1, -1))).reshape(*batch, *x.shape[-3:-1], -1)
 
@@ -75,13 +83,19 @@ class GatedPixelCNN(nn.Module):
         return [cast("_Gated", layer) for layer in self.layers]
 
     def _next(
-        self, x: Tensor, shifts: list[tuple[Tensor | None, Tensor | None]], position: int, kept: dict[str, Any]
+        self,
+        x: Tensor,
+        shifts: list[tuple[Tensor | None, Tensor | None]],
+        beside: list[Tensor],
+        position: int,
+        kept: dict[str, Any],
     ) -> Tensor:
         """The output (N, C) at a position."""
         height, width = x.shape[2:]
         layers = self._stack
         i, j = divmod(position, width)
         if not kept:
+            kept["beside"] = self.beside.room(x, height, width) if self.beside is not None else None
             kept["rows"] = [layer.empty_rows(x, height) for layer in layers]
         if j == 0:  # the row above is whole: the vertical stack computes what this row reads of it
             kept["above"] = self._above(x, [above for above, _ in shifts], i, kept["rows"])
@@ -94,7 +108,10 @@ class GatedPixelCNN(nn.Module):
                 kept["left"][k][:, :, layer.reach + j] = h
             window = kept["left"][k][:, :, j : j + layer.reach + 1]
             found = F.linear(window.flatten(1), layer.horizontal.weight.flatten(1), layer.horizontal.bias)
-            found = layer.norms[1](_shifted(found + kept["above"][k][:, :, j], left))
+            found = found + kept["above"][k][:, :, j]
+            if self.beside is not None and k == 0:
+                found = found + self.beside.next(beside[0], i, j, kept["beside"])
+            found = layer.norms[1](_shifted(found, left))
             h = layer.join(h[..., None, None], found[..., None, None])[..., 0, 0]
         return cast("Tensor", self.out(self.last(F.leaky_relu(h))))
 

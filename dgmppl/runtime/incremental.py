@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.nn import functional as F
 
 _CURRENT: ContextVar[Incremental | None] = ContextVar("incremental", default=None)
 
@@ -35,12 +38,60 @@ class Incremental:
         finally:
             _CURRENT.reset(token)
 
-    def kept(self, network: nn.Module) -> dict[str, Any]:
-        """What this use of a network keeps from one position to the next: one that is used twice has two."""
-        use = self._uses[id(network)] = self._uses.get(id(network), -1) + 1
-        return self._kept.setdefault((id(network), use), {})
+    def kept(self, owner: object) -> dict[str, Any]:
+        """What this use of a network, or of a function, keeps from one position to the next: one that is used twice has
+        two."""
+        use = self._uses[id(owner)] = self._uses.get(id(owner), -1) + 1
+        return self._kept.setdefault((id(owner), use), {})
 
 
 def current() -> Incremental | None:
     """The draw that is going on, if any."""
     return _CURRENT.get()
+
+
+def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0) -> Tensor:
+    """``x[d + offset]`` at every position d, zeros where there is none; along axes of size 1 at the one that is drawn.
+
+    Args:
+        x: values with axes of positions, and so many axes `behind` them.
+        offset: how far from each position: a number for each of its axes.
+    """
+    offsets = (offset,) if isinstance(offset, int) else offset
+    first = x.dim() - behind - len(offsets)
+    draw = current()
+    if draw is None:
+        # What is cut off at one end is padded at the other, axis by axis from the last.
+        padding = [0, 0] * behind
+        for by in reversed(offsets):
+            padding += [-by, by]
+        return F.pad(x, padding) if any(offsets) else x
+    index: list[int] = []
+    left = draw.position
+    for size in reversed(x.shape[first : first + len(offsets)]):
+        left, k = divmod(left, size)
+        index.insert(0, k)
+    found = x
+    for axis, (k, by) in enumerate(zip(index, offsets), first):
+        there = 0 <= k + by < x.shape[axis]
+        found = found.narrow(axis, k + by if there else 0, 1)
+        found = found if there else torch.zeros_like(found)
+    return found
+
+
+def position(extent: tuple[int, ...], axis: int, like: Tensor) -> Tensor:
+    """The index of every position along one axis of a grid ``extent``, counted from 0; or of the one that is drawn."""
+    index = torch.arange(extent[axis], device=like.device, dtype=like.dtype)
+    index = index.reshape(-1, *(1,) * (len(extent) - axis - 1)).expand(extent)
+    return at(index, (0,) * len(extent))
+
+
+def plate(element: td.Distribution, extent: tuple[int, ...]) -> td.Distribution:
+    """The distribution of independent elements at each position of a grid ``extent``, from that of one, which has axes
+    of size 1 for them or no batch axes at all."""
+    batch = element.batch_shape[: -len(extent)]
+    found: td.Distribution = element.expand(torch.Size((*batch, *extent))).to_event(len(extent))
+    return found
+
+
+__all__ = ["at", "plate", "position"]

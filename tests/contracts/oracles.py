@@ -61,7 +61,7 @@ class Space:
     @property
     def freedom(self) -> int:
         """Numbers on the line that a value is told by."""
-        return self.elements - 1 if self.support == "simplex" else self.elements
+        return self.elements - math.prod(self.shape[:-1]) if self.support == "simplex" else self.elements
 
     def every(self, low: float, high: float) -> Tensor:
         numbers = torch.arange(low, high + 1, dtype=WIDE)

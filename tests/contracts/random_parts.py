@@ -400,8 +400,8 @@ def flow(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
 
 # --- distributions -------------------------------------------------------------------------------
 
-Right = tuple[str, bool]
-"""The text of a right-hand side, and whether it is autoregressive."""
+Right = tuple[str, bool | tuple[str, ...]]
+"""The text of a right-hand side, and whether it is autoregressive; or the element that it is of, and the parents."""
 
 LOCATED = ("Normal", "Laplace", "Logistic")
 ONTO = {
@@ -546,6 +546,44 @@ def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     return f"{d.choose(_families(head))}({net})", True
 
 
+def _by_elements(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """Each element given some of those before it, or none, and what stands at its place, or at the next."""
+    if not head.shape or head.support == "simplex":
+        return None
+    axes = d.choose((1, 2)) if len(head.shape) == 2 else 1
+    here, before, next_to = (("[d]", "[d - 1]", "[d + 1]"), ("[i, j]", "[i - 1, j]", "[i - 1, j + 1]"))[axes - 1]
+    further = head.name + (next_to if axes == 2 else "[d - 2]")
+    few, least = min(head.shape[:axes]), 3 if axes == 1 else 2
+    own = [head.name + before][: few - 1] + [further][: few >= least]
+    own = own[: d.random.randint(0, len(own))]
+    next_to = next_to if few > 1 else here
+    parents = []
+    for u in of:
+        fits = u.shape[:axes] == head.shape[:axes] and u.support != "simplex"
+        parents.append(u.name + (d.choose((here, here, next_to, "")) if fits else ""))
+    reads = [*own, *parents, *(["d" if axes == 1 else "i, j"] if d.often(0.3) else [])]
+    each = Unit(head.name, head.support, head.shape[axes:], head.role)
+    net = f"mlp[4]({', '.join(reads)})" if reads else "param"
+    past = head.name + ("[<d]" if axes == 1 else "[<i, <j]")
+    if own and d.often(0.4):  # a causal network that reads all of this at the position
+        net, own = (
+            f"{d.choose(('causal[4, kernel = 2]', 'masked[5]', 'gru[3]'))}({', '.join([past, *reads])})",
+            [past, *own],
+        )
+    left = (head.name + here, *own, *parents)
+    if (head.support in ONTO and d.often(0.4)) or head.support.startswith("interval"):
+        return f"Normal({net}) >> {d.choose(ONTO[head.support])}", left
+    if head.real and d.often(0.3):
+        moved = d.choose((" >> affine", f" >> affine({net})" if reads and not each.shape else " >> affine"))
+        moved = " >> 2 * (coupling[mlp[4]] >> reverse)" if each.shape and d.often(0.6) else moved
+        return f"Normal({net}){moved}", left
+    weights = d.choose(("", f", weights = {net}" if reads else ""))
+    kind = d.choose(
+        ("{0}({1})", "{0}({1})", f"mixture[2{weights}]({{0}}({{1}}))" if head.role == "observed" else "{0}({1})")
+    )
+    return kind.format(d.choose(_families(head)), net), left
+
+
 def _rounded_shifts(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """A flow of whole numbers."""
     if head.support != "integer" or len(head.shape) != 1 or head.shape[0] < 2:
@@ -568,6 +606,7 @@ DENSITIES: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _pushed,
     _pushed,
     _autoregressive,
+    _by_elements,
     _rounded_shifts,
 )
 
@@ -580,6 +619,7 @@ DRAWN: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _located,
     _pushed,
     _pushed,
+    _by_elements,
     _autoregressive,  # refused as long as no gradient goes through its draws
 )
 """Densities that a q may have: their draws are differentiable."""
@@ -597,7 +637,9 @@ def factor(
     while found is None:  # an interval has no family of its own, only what is pushed forward
         found = d.choose(kinds if not head.support.startswith("interval") else (*kinds, _pushed))(d, head, of)
     text, autoregressive = found
-    if autoregressive:
+    if isinstance(autoregressive, tuple):
+        left = d.head(side, autoregressive[0], autoregressive[1:])
+    elif autoregressive:
         element, past = indices(head)
         left = d.head(side, head.name + element, [head.name + past, *(u.name for u in of)])
     else:

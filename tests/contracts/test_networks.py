@@ -121,7 +121,7 @@ def built(kind: str, place: Place, context: int, ends: bool = True) -> tuple[Mod
     form = place.form(kind)
     reads, gives = (axes if form.rank else Axes(axes.size) for axes in (place.reads, place.gives))
     spec = NetworkSpec(kind, place.hidden, place.options)
-    stage = Stage(spec, form, reads, gives, context if form.rank else 0, ends)
+    stage = Stage(spec, form, reads, gives, context if form.rank else 0, ends=ends)
     module = Module("net", (stage,))
     torch.manual_seed(0)
     return module, eval(module_source(module, Writer(Source("net.dgm", ""))), {"rt": runtime, "nn": nn})
@@ -237,6 +237,32 @@ def test_a_chain_goes_through_the_hidden_layers_of_all_but_its_last(chain: str) 
     assert sum(p.numel() for p in model.parameters()) == found.plan.structure.weights
     model.loss(*data_of(found)).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize(("kind", "place", "context"), [c for c in CASES if NETWORKS[c[0]].causal], ids=str)
+def test_a_position_sees_what_is_aligned_with_it_and_nothing_later(kind: str, place: Place, context: int) -> None:
+    spec, form = NetworkSpec(kind, place.hidden, place.options), place.form(kind)
+    module = Module("net", (Stage(spec, form, place.reads, place.gives, context, 2),))
+    torch.manual_seed(0)
+    net = eval(module_source(module, Writer(Source("net.dgm", ""))), {"rt": runtime, "nn": nn})
+    assert sum(p.numel() for p in net.parameters()) == module.weights
+    values = given(module)
+    positions = math.prod(place.reads.extent)
+    beside = torch.randn(*place.reads.extent, 2)
+
+    def flat(x: Tensor, c: Tensor) -> Tensor:
+        found = net(x.reshape(values[0].shape), *values[1:], aligned=c.reshape(beside.shape))
+        return found.reshape(positions, -1)
+
+    of_x, of_c = torch.autograd.functional.jacobian(
+        flat, (values[0].reshape(positions, -1), beside.reshape(positions, -1))
+    )
+    assert not (of_x.abs().sum((1, 3)) > 0).triu().any()
+    seen = of_c.abs().sum((1, 3)) > 0
+    assert not seen.triu(1).any()
+    assert seen.diagonal().all()
+    batch = torch.randn(4, *beside.shape)  # a batch of one of the two is that of both
+    assert net(*values, aligned=batch).shape == (4, *place.gives.shape)
 
 
 LARGE = 'model large\nobserved x : binary[5] from "rows.npz".x\nobserved y : real[{n}] from "rows.npz".y\n'

@@ -15,12 +15,18 @@ from dgmppl import pipeline, runtime
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.runtime import Autoregressive, AutoregressiveFlow, GenerativeModel, Normal, Spline, causal, gated
 from dgmppl.runtime.causal import CausalConv
-from dgmppl.runtime.incremental import current
-from tests.contracts.support import build, checked
+from dgmppl.runtime.incremental import Incremental, current
+from tests.contracts.support import build, checked, graph_of, random_rows
 
 CAUSAL = [n.name for n in NETWORKS.values() if n.causal]
 SEQUENTIAL = [name for name in CAUSAL if NETWORKS[name].causal.rank == 1]
-_HEAD = 'observed x : {support}[6] from "rows.npz".x\nobserved c : real[2] from "rows.npz".c\n'
+_HEAD = """\
+observed x : {support}[6] from "rows.npz".x
+observed c : real[2] from "rows.npz".c
+observed e : real[6] from "rows.npz".e
+param b : real[6] = normal(0.5)
+param M : real[2, 2] = normal(0.5)
+"""
 
 # Right sides of p(x[d] | x[<d], c) in which {net} is a causal network; one stands twice in the last.
 FACTORS = {
@@ -31,6 +37,15 @@ FACTORS = {
     "a mixture on a grid": ("binary", "mixture[u in grid(3)](Bernoulli({net}(x[<d], u)))"),
     "pushed forward": ("unit", "Normal({net}(x[<d])) >> affine >> sigmoid"),
     "through splines": ("real", "Normal({net}(x[<d])) >> elementwise[spline(3)] >> affine(mlp[4](c))"),
+    "the element before": ("categorical(3)", "Categorical({net}(x[<d], c) + mlp[4](x[d - 1], x[d - 2], c, d))"),
+    "a number at each position": ("real", "Normal({net}(x[<d]) + b[d], exp(b[d]) + 0.1 * relu(x[d - 1]))"),
+    "a row for the element before": ("binary", "Bernoulli({net}(x[<d]) + M[x[d - 1], 1] + c[1])"),
+    "what stands at the position": ("real", "Normal({net}(x[<d], c, e[d], d)) >> affine(mlp[4](e[d], c))"),
+    "a mixture at the position": ("real", "mixture[3, weights = mlp[4](e[d])](Normal({net}(x[<d], e[d], c), param))"),
+    "a grid at the position": (
+        "binary",
+        "mixture[u in grid(3)](Bernoulli({net}(x[<d], u, e[d]) + mlp[4](u, x[d - 1])))",
+    ),
     "a network twice": ("real", "Normal(m(x[<d], c) + m(x[<d], 2 * c), 1)"),
 }
 
@@ -50,15 +65,47 @@ CLASSES = [getattr(runtime, NETWORKS[kind].causal.runtime) for kind in CAUSAL]
 def from_the_whole(forward: Any, rank: int) -> Any:
     """A network's pass over the whole, of which the position that is drawn is kept."""
 
-    def narrowed(self: nn.Module, x: Tensor, *context: Tensor) -> Tensor:
-        found = forward(self, x, *context)
+    def narrowed(self: nn.Module, x: Tensor, *context: Tensor, aligned: Tensor | None = None) -> Tensor:
         draw = current()
         if draw is None:
-            return found
+            return forward(self, x, *context, **({} if aligned is None else {"aligned": aligned}))
+        if aligned is not None:  # at the position that is drawn: those before it, which it may see, are kept
+            kept = draw.kept(self).setdefault("so far", [])
+            kept.append(aligned.flatten(-1 - rank, -2))
+            whole = torch.cat(kept, -2)
+            positions = x.shape[-1 - rank : -1]
+            missing = positions.numel() - whole.shape[-2]
+            whole = nn.functional.pad(whole, (0, 0, 0, missing)).unflatten(-2, positions)
+            found = forward(self, x, *context, aligned=whole)
+        else:
+            found = forward(self, x, *context)
         flat = found.flatten(-1 - rank, -2)[..., draw.position : draw.position + 1, :]
         return flat.unflatten(-2, (1,) * rank)
 
     return narrowed
+
+
+def given_to(found: pipeline.Checked) -> dict[str, Tensor]:
+    """Conditions for five rows."""
+    return {name: random_rows(graph_of(found)[name].type, 5).double() for name in graph_of(found).conditions}
+
+
+def verify_adds_up(found: pipeline.Checked, model: GenerativeModel, given: dict[str, Tensor]) -> None:
+    """The laws from which elements are drawn, one after another, multiply to the density of all of them."""
+    x = random_rows(graph_of(found)["x"].type, 5).double()
+    graph = graph_of(found)
+    factor = graph.factor("p", "x")
+    assert factor is not None
+    law = model.p_x(*(given[name] for name in graph.reads(factor)))
+    incremental, logs = Incremental(), []
+    flat = x.flatten(1, law.axes)
+    with torch.no_grad():
+        for d in range(flat.shape[1]):
+            with incremental.at(d):
+                step = law.step(x)
+            element = flat[:, d].reshape(5, *(1,) * law.axes, *flat.shape[2:])
+            logs.append(step.log_prob(element))
+        torch.testing.assert_close(sum(logs), law.log_prob(x), rtol=1e-8, atol=1e-8)
 
 
 def both_ways(model: GenerativeModel, **given: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,6 +125,7 @@ GRIDS = {
     "classes": "integer(0..3)[3, 4]; Categorical({net}(x[<i, <j], c))",
     "colours": "real[3, 4, 2]; Normal({net}(x[<i, <j]), param)",
     "a mixture": "real[3, 4]; mixture[3, weights = {net}(x[<i, <j], c)](Normal({net}(x[<i, <j]), param))",
+    "what stands there": "integer(0..2)[3, 4]; Categorical({net}(x[<i, <j], f[i, j], c, j) + mlp[4](f, x[i - 1, j]))",
     "a mixture with weights for all": "unit[4, 2]; mixture[2](Normal({net}(x[<i, <j], c))) >> affine >> sigmoid",
 }
 
@@ -86,13 +134,16 @@ GRIDS = {
 @pytest.mark.parametrize("what", GRIDS)
 def test_draws_of_grids_are_those_of_recomputing(what: str, kind: str) -> None:
     type_, right = GRIDS[what].split("; ")
-    head = _HEAD.format(support="real").replace("real[6]", type_)
+    head = _HEAD.format(support="real").replace("x : real[6]", f"x : {type_}")
+    head += 'observed f : binary[3, 4, 2] from "rows.npz".f\n' if " f" in right or "(f" in right else ""
     net = f"{kind}[8, 8" + (", kernel = 3]" if any(o.name == "kernel" for o in NETWORKS[kind].options) else "]")
-    found = pipeline.read(f"model drawn\n{head}p(x[i, j] | x[<i, <j], c) = {right.format(net=net)}\n")
+    f = ", f" if "observed f" in head else ""
+    found = pipeline.read(f"model drawn\n{head}p(x[i, j] | x[<i, <j], c{f}) = {right.format(net=net)}\n")
     assert found.ok, [str(d) for d in found.errors]
-    given = {"c": torch.randn(5, 2)} if found.plan and "c" in found.plan.conditions else {}
-    quick, slow = both_ways(build(found, scale=0.5).double(), **given)
+    model, given = build(found, scale=0.5).double(), given_to(found)
+    quick, slow = both_ways(model, **given)
     torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-9)
+    verify_adds_up(found, model, given)
 
 
 @pytest.mark.parametrize("kind", SEQUENTIAL)
@@ -101,14 +152,15 @@ def test_draws_are_those_of_recomputing(what: str, kind: str) -> None:
     support, right = FACTORS[what]
     tanh = ", activation = tanh" if any(o.name == "activation" for o in NETWORKS[kind].options) else ""
     net = f"{kind}[8, 8{tanh}]"
-    text = _HEAD.format(support=support) + f"net m = {net}\np(x[d] | x[<d], c) = " + right.format(net=net)
+    text = _HEAD.format(support=support) + f"net m = {net}\np(x[d] | x[<d], c, e) = " + right.format(net=net)
     if "m(" not in right:
         text = text.replace(f"net m = {net}\n", "")
     found = pipeline.read(f"model drawn\n{text}\n")
     assert found.ok, [str(d) for d in found.errors]
-    given = {"c": torch.randn(5, 2)} if found.plan and "c" in found.plan.conditions else {}
-    quick, slow = both_ways(build(found, scale=0.5).double(), **given)
+    model, given = build(found, scale=0.5).double(), given_to(found)
+    quick, slow = both_ways(model, **given)
     torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-9)
+    verify_adds_up(found, model, given)
     assert current() is None
 
 

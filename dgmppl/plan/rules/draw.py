@@ -10,7 +10,7 @@ from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
 from dgmppl.diagnostics import Note
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Factor, Variable
-from dgmppl.graph.values import Autoregressive, Density, Mixture, Parametric, Pushforward, Quoted, Residual
+from dgmppl.graph.values import Autoregressive, Density, Mixture, Parametric, Plate, Pushforward, Quoted, Residual
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
@@ -200,6 +200,8 @@ def not_reparameterised(density: Density) -> str:
         return "a mixture"
     if isinstance(density, Autoregressive):
         return "an autoregressive factor"
+    if isinstance(density, Plate):
+        return not_reparameterised(density.element)
     if isinstance(density, Quoted):
         return "a quoted factor"
     return ""
@@ -209,4 +211,6 @@ def family_of(density: Density | None) -> str:
     """The distribution whose closed forms a density has, or ""."""
     if isinstance(density, Residual):
         return "Normal"
+    if isinstance(density, Plate):
+        return family_of(density.element)
     return density.kind if isinstance(density, Parametric) else ""

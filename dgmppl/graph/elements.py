@@ -1,0 +1,170 @@
+"""Factors of one element at a time, `p(x[d] | x[<d], x[d - 1], c[d])`: what their right sides read at a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dgmppl.diagnostics import Note
+from dgmppl.graph.context import Elements
+from dgmppl.graph.nodes import Variable, factor_key
+from dgmppl.graph.positions import misplaced, names_in, offsets
+from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
+from dgmppl.graph.values import At, Density, Past, Use, children
+from dgmppl.source import Span
+from dgmppl.syntax import tree
+
+
+def elements_of(scope: Scope, statement: tree.Factor) -> Elements | None:
+    """What `x[d]`, the head of a factor, is an element of; None for a whole variable or a member of a family."""
+    head = statement.heads[0]
+    binding = scope.names.get(head.name)
+    past = next((p for p in statement.parents if p.past), None)
+    if isinstance(binding, VariableFamily) or (not head.subscripts and past is None):
+        if past is not None:
+            _misused(scope, past, f"p({head.name}[d] | {head.name}[<d]) = ...")
+        return None
+    binding = scope.lookup(head.name, head.span, "variable")
+    if not isinstance(binding, Variable):
+        scope.fail("E217", f"`{head.name}` is {describe_binding(binding)}, not a variable", head.span)
+    if past is not None and not head.subscripts:
+        _misused(scope, past, f"p({head.name}[d] | {head.name}[<d]) = ...")
+    indices = tuple(s.name if isinstance(s, tree.Name) else "" for s in head.subscripts)
+    taken = next((s for s, n in zip(head.subscripts, indices) if not n or n in scope.names), None)
+    if taken is not None or len(set(indices)) < len(indices):
+        scope.fail(
+            "E223",
+            f"an element of `{head.name}` is named by letters of its own, which go over all of them",
+            (taken or head).span,
+            "no index",
+            notes=(Note(scope.places[head.name], "declared here"),),
+            help=f"write {head.name}, or p({head.name}[d] | {head.name}[<d]) = ...",
+        )
+    shape = binding.type.shape
+    if len(shape) < len(indices):
+        what = "one index" if len(shape) == 1 else "no index" if not shape else f"{len(shape)} indices"
+        scope.fail(
+            "E223",
+            f"`{head.name}` has {what} to go along",
+            head.span,
+            f"`{head.name}` is {binding.type.describe()}",
+            help=f"p({head.name}[d] | {head.name}[<d]) = ..." if shape else f"p({head.name}) = ...",
+        )
+    return Elements(indices, shape[: len(indices)], head.name)
+
+
+def _misused(scope: Scope, past: tree.Reference, usage: str) -> None:
+    scope.fail("E223", "the past is that of the variable that is modelled, at its index", past.span, help=usage)
+
+
+def at_position(scope: Scope, reference: tree.Reference, elements: Elements) -> bool:
+    """Whether a parent stands for elements: `x[<d]`, `x[d - 1]`, `c[d]`. Reports one that does not fit (E223)."""
+    if reference.past:
+        if reference.past != elements.indices:
+            past = ", ".join(f"<{i}" for i in elements.indices)
+            usage = f"{reference.name}[{past}]"
+            scope.fail("E223", "the past goes along the indices of the head", reference.span, help=usage)
+        return True
+    if not set(names_in(reference.subscripts)) & set(elements.indices):
+        return False
+    if len(reference.subscripts) != elements.axes:
+        misplaced(scope, reference.span, reference.name, elements)
+    offsets(scope, reference.subscripts, reference.span, reference.name, elements)
+    return True
+
+
+@dataclass(frozen=True)
+class Read:
+    """What an expression reads of a variable: its `past`, what is `offsets` away, or all of it (neither)."""
+
+    variable: str
+    span: Span
+    past: bool = False
+    offsets: tuple[int, ...] = ()
+
+
+def reads_of(term: object) -> Iterator[Read]:
+    """What a typed expression reads of variables, in the order of appearance."""
+    if isinstance(term, Past):
+        yield Read(term.variable, term.span, past=True)
+    elif isinstance(term, At) and isinstance(term.value, Use):
+        yield Read(term.value.variable, term.span, offsets=term.offsets)
+    elif isinstance(term, Use):
+        yield Read(term.variable, term.span)
+    else:
+        for child in children(term):
+            yield from reads_of(child)
+
+
+def reads_past(density: Density, variable: str) -> bool:
+    """Whether the elements of a variable depend on each other."""
+    return any(r.variable == variable for r in reads_of(density))
+
+
+def verify_element_reads(
+    scope: Scope,
+    statement: tree.Factor,
+    elements: Elements,
+    given: tuple[tuple[tree.Reference, str], ...],
+    density: Density,
+) -> None:
+    """What a factor of elements reads must stand behind its bar, and what stands there must be read (E224, W402).
+
+    `given` are its parents with the names of the variables that they are of. A whole variable gives all of its
+    elements, and a past all that are before.
+    """
+    found = list(reads_of(density))
+    zero = (0,) * elements.axes
+    for read in found:
+        of = [r for r, name in given if name == read.variable]
+        itself = read.variable == elements.variable and not read.past and not read.offsets
+        if itself or not of:
+            continue  # all of itself, or of what is no parent at all: reported with the other factors
+        whole = any(not r.past and not _indexed(r, elements) for r in of)
+        past = any(r.past for r in of)
+        places = {_places(scope, r, elements) for r in of if not r.past and _indexed(r, elements)}
+        before = bool(read.offsets) and read.offsets < zero
+        if whole or (past and (read.past or before)) or read.offsets in places - {()}:
+            continue
+        text = scope.source.text[read.span.start : read.span.end]
+        written = [scope.source.text[r.span.start : r.span.end] for r in statement.parents]
+        scope.fail(
+            "E224",
+            f"this reads `{text}`, which is not among the parents",
+            read.span,
+            f"reads `{text}`",
+            help=f"{factor_key(statement.side, _text(scope, statement.heads[0]), (*written, text))} = ...",
+        )
+    for reference, name in given:
+        reads = [r for r in found if r.variable == name]
+        if _is_read(scope, reference, reads, elements) or not (reads or name == elements.variable):
+            continue  # a variable that is not read at all is reported with the other factors
+        key = scope.source.text[statement.head_span.start : statement.head_span.end]
+        scope.report(
+            "W402",
+            f"{key} does not read `{_text(scope, reference)}`",
+            reference.span,
+            "has no effect",
+            help="remove it, or read it",
+            severity="warning",
+        )
+
+
+def _is_read(scope: Scope, reference: tree.Reference, reads: list[Read], elements: Elements) -> bool:
+    if reference.past:
+        return any(r.past or r.offsets < (0,) * elements.axes for r in reads if r.past or r.offsets)
+    if _indexed(reference, elements):
+        return any(r.offsets == _places(scope, reference, elements) for r in reads)
+    return True
+
+
+def _indexed(reference: tree.Reference, elements: Elements) -> bool:
+    return bool(set(names_in(reference.subscripts)) & set(elements.indices))
+
+
+def _places(scope: Scope, reference: tree.Reference, elements: Elements) -> tuple[int, ...]:
+    return offsets(scope, reference.subscripts, reference.span, reference.name, elements)
+
+
+def _text(scope: Scope, reference: tree.Reference) -> str:
+    return scope.source.text[reference.span.start : reference.span.end]

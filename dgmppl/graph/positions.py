@@ -1,0 +1,158 @@
+"""What is read at the position of an element, `c[d]`, `x[d - 1]`, or before it, `x[<d]`, and the position itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dgmppl.diagnostics import Note
+from dgmppl.graph.axes import shape_text
+from dgmppl.graph.context import Context, Elements
+from dgmppl.graph.nodes import Variable
+from dgmppl.graph.scope import Scope, describe_binding
+from dgmppl.graph.shapes import Evaluate, is_open
+from dgmppl.graph.values import At, Constant, Past, Position, Use, Value
+from dgmppl.source import Span
+from dgmppl.supports import REAL, Type, real
+from dgmppl.supports.whole import Integers
+from dgmppl.syntax import tree
+
+
+def names_in(node: object) -> Iterator[str]:
+    """The names that stand in an expression itself, not those inside of brackets and calls."""
+    if isinstance(node, tree.Name):
+        yield node.name
+    elif isinstance(node, tree.Past):
+        yield node.index
+    elif isinstance(node, tuple):
+        for part in node:
+            yield from names_in(part)
+    elif isinstance(node, tree.Node) and not isinstance(node, (tree.Bracket, tree.Call)):
+        for part in vars(node).values():
+            yield from names_in(part)
+
+
+def check_past(scope: Scope, expr: tree.Bracket, past: list[tree.Past], ctx: Context) -> Past:
+    """`x[<d]`, what is before each position. Reports one of other positions (E204, E223)."""
+    name = expr.target.name if isinstance(expr.target, tree.Name) else ""
+    elements = ctx.elements
+    if elements is None or len(expr.items) != len(past) or tuple(p.index for p in past) != elements.indices:
+        scope.fail(
+            "E223",
+            "the past of a variable is read where its elements are modelled one after another",
+            expr.span,
+            "not the past of this factor's variable",
+            help=f"p({name or 'x'}[d] | {name or 'x'}[<d]) = ...",
+        )
+    binding = scope.lookup(name, expr.span, "variable")
+    if not isinstance(binding, Variable):
+        scope.fail("E223", f"`{name}` is {describe_binding(binding)}: variables have a past", expr.span)
+    _verify_extent(scope, expr, binding.type.shape, elements)
+    return Past(binding.type, expr.span, binding.name, elements.axes)
+
+
+def check_at(
+    scope: Scope,
+    expr: tree.Bracket,
+    items: tuple[tree.Expr, ...],
+    elements: Elements,
+    expected: Type | None,
+    ctx: Context,
+    evaluate: Evaluate,
+) -> Value:
+    """`x[d - 1]`, `c[i, j]`, `conv[8](z)[i, j]`: what a value has at the position, or so far from it."""
+    target, axes = expr.target, elements.axes
+    name = target.name if isinstance(target, tree.Name) else "this"
+    away = offsets(scope, items[:axes], expr.span, name, elements)
+    if set(names_in(items[axes:])) & set(elements.indices):
+        scope.fail("E223", "an index of the element stands at its own axis", expr.span, "a second time")
+    wanted = None
+    if is_open(scope, target):
+        if expected is None:
+            scope.fail("E211", "the size of this does not follow", target.span, help="bind it with a type: `let`")
+        wanted = real(*elements.extent, *expected.shape)
+    value = evaluate(scope, target, wanted, replace(ctx, elements=None))
+    _verify_extent(scope, expr, value.shape, elements)
+    rest = value.shape[axes:]
+    support = value.type.support if value.type.support.event_rank <= len(rest) else REAL
+    found = At(Type(support, rest), expr.span, value, away)
+    if isinstance(value, Use) and value.variable == elements.variable:
+        verify_earlier(scope, found, expr.span, value.variable, elements, ())
+    return found
+
+
+def position(expr: tree.Name, elements: Elements) -> Value:
+    """`d`, the position itself: a number from 0."""
+    axis = elements.indices.index(expr.name)
+    size = elements.extent[axis]
+    if size == 1:
+        return Constant(real(), expr.span, 0.0)
+    return Position(Type(Integers(0, size - 1)), expr.span, expr.name, axis, elements.extent)
+
+
+def _verify_extent(scope: Scope, expr: tree.Bracket, shape: tuple[int, ...], elements: Elements) -> None:
+    """What is read at a position has one for each of the statement's (E204)."""
+    if shape[: elements.axes] != elements.extent:
+        indices, extent = ", ".join(elements.indices), " x ".join(map(str, elements.extent))
+        whose = f" of `{elements.variable}`" if elements.variable else ""
+        headline = f"[{indices}] goes over the {extent} positions{whose}"
+        scope.fail("E204", headline, expr.span, f"this has {shape_text(shape)}")
+
+
+def offsets(scope: Scope, items: tuple[tree.Expr, ...], span: Span, name: str, elements: Elements) -> tuple[int, ...]:
+    """The distances of `[i - 1, j]` from the position. Reports other indices (E223)."""
+    found = [_offset(scope, item, index) for item, index in zip(items, elements.indices)]
+    known = tuple(k for k in found if k is not None)
+    if len(known) != elements.axes:
+        misplaced(scope, span, name, elements)
+    beyond = next((n for k, n in zip(known, elements.extent) if abs(k) >= n), None)
+    if beyond is not None:
+        many = f"{beyond} elements" if beyond > 1 else "one element"
+        text = scope.source.text[span.start : span.end]
+        scope.fail("E215", f"`{text}` exists at no position", span, f"along {many}")
+    return known
+
+
+def _offset(scope: Scope, item: tree.Expr, index: str) -> int | None:
+    """k of `d + k`."""
+    if isinstance(item, tree.Name):
+        return 0 if item.name == index else None
+    if not isinstance(item, tree.Binary) or item.op not in "+-":
+        return None
+    if isinstance(item.left, tree.Name) and item.left.name == index:
+        by = scope.integer(item.right, {}, "a distance")
+        return by if item.op == "+" else -by
+    if item.op == "+" and isinstance(item.right, tree.Name) and item.right.name == index:
+        return scope.integer(item.left, {}, "a distance")
+    return None
+
+
+def misplaced(scope: Scope, span: Span, name: str, elements: Elements) -> None:
+    first, *rest = elements.indices
+    here, before = ", ".join(elements.indices), ", ".join([f"{first} - 1", *rest])
+    scope.fail(
+        "E223",
+        f"`{name}` is read at the position of the element, or so many positions from it",
+        span,
+        "no such place",
+        help=f"{name}[{here}], or {name}[{before}]",
+    )
+
+
+def verify_earlier(scope: Scope, found: At, span: Span, name: str, elements: Elements, notes: tuple[Note, ...]) -> None:
+    """What is modelled may be read before the element alone, in the order of rows (E205)."""
+    if found.offsets < (0,) * elements.axes:
+        return
+    text = scope.source.text[span.start : span.end]
+    element = f"{name}[{', '.join(elements.indices)}]"
+    what = f"depends on `{element}` itself" if found.here else "comes later"
+    first, *rest = elements.indices
+    scope.fail(
+        "E205",
+        f"`{element}` is given what is before it, and this {what}",
+        span,
+        f"`{text}`",
+        notes=notes,
+        help=f"{name}[{', '.join([f'{first} - 1', *rest])}] is before it, and all that is: "
+        f"{name}[{', '.join(f'<{i}' for i in elements.indices)}]",
+    )
