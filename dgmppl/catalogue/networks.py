@@ -31,6 +31,7 @@ class Form:
             the sequence or without it, or whole "shapes".
         weights: counts the weights and biases of the class; raises ValueError for sizes that it cannot have.
         hidden: what it gives without a last layer; None where it cannot be without.
+        pool: the class that makes a vector of that, for a network of vectors behind it; all of it where there is none.
         widths: the sizes of its layers from input to output, as `explain` shows them.
     """
 
@@ -42,6 +43,7 @@ class Form:
     takes: str = "sizes"
     weights: counted.Count = counted.dense
     hidden: Callable[[Sizes], Axes] | None = None
+    pool: str = ""
     widths: Callable[[Sizes], tuple[str, ...]] = counted.plain_widths
 
     def axes(self, shape: tuple[int, ...], width: int = 1, each: int = 0) -> Axes:
@@ -114,6 +116,17 @@ _DENSE = Form(
 )
 
 
+def _sequence(
+    runtime: str,
+    count: counted.Count,
+    hidden: Callable[[Sizes], Axes] = counted.last_of_sequence,
+    pool: str = "Mean",
+) -> Form:
+    """Of [T, C]: a sequence as long as that, or a vector."""
+    widths = counted.sequence_widths
+    return Form(runtime, 1, 1, True, takes="shapes", weights=count, hidden=hidden, pool=pool, widths=widths)
+
+
 def _past(runtime: str, count: counted.Count, rank: int = 1, takes: str = "channels") -> Form:
     return Form(runtime, rank, causal=True, takes=takes, weights=count, widths=counted.channel_widths)
 
@@ -149,13 +162,24 @@ NETWORKS: dict[str, Network] = {
             (_OUT, _POSITION_NORM, _DROPOUT, _KERNEL),
         ),
         *(
-            Network(name, (_past(runtime, counted.recurrent(gates)),), (_OUT, _POSITION_NORM))
-            for name, runtime, gates in (("rnn", "CausalRNN", 1), ("gru", "CausalGRU", 3), ("lstm", "CausalLSTM", 4))
+            Network(
+                runtime.lower(),
+                (
+                    _past(f"Causal{runtime}", counted.recurrent(gates)),
+                    _sequence(runtime, counted.both_ways(gates), counted.last_of_both_ways, "LastStates"),
+                ),
+                (_OUT, _POSITION_NORM),
+            )
+            for runtime, gates in (("RNN", 1), ("GRU", 3), ("LSTM", 4))
         ),
         Network(
             "transformer",
-            (_past("CausalTransformer", counted.transformer, takes="length"),),
+            (
+                _past("CausalTransformer", counted.transformer, takes="length"),
+                _sequence("Transformer", counted.transformer),
+            ),
             (_HEADS, _ACTIVATION, _OUT, _DROPOUT),
         ),
+        Network("set", (_sequence("DeepSet", counted.set_layers),), _COMMON),
     )
 }

@@ -162,8 +162,42 @@ def recurrent(gates: int) -> Count:
     return weights
 
 
+def _verify_sequence(n: Sizes) -> None:
+    if not n.inputs.extent:
+        raise ValueError("it reads positions with several numbers each, [T, C], and nothing that it reads has them")
+
+
+def both_ways(gates: int) -> Count:
+    """A recurrent network for each direction; the next layer reads the states of both."""
+
+    def weights(n: Sizes) -> int:
+        _verify_sequence(n)
+        widths = (n.inputs.channels, *(2 * size for size in n.hidden))
+        layers = sum(2 * gates * b * (a + b + 2) for a, b in zip(widths, n.hidden))
+        return layers + _ends(n, widths[-1]) + 2 * n.context * sum(n.hidden) + 2 * _norms(n)
+
+    return weights
+
+
+def set_layers(n: Sizes) -> int:
+    """A layer has a map of each row and one of their mean."""
+    _verify_sequence(n)
+    layers = sum((2 * a + 1) * b + _lengths(n, (b, b)) for a, b in pairwise((n.inputs.channels, *n.hidden)))
+    ends = _ends(n, n.hidden[-1]) + _lengths(n, (outputs.channels for outputs in n.given))
+    return layers + ends + n.context * sum(n.hidden) + _norms(n)
+
+
+def last_of_sequence(n: Sizes) -> Axes:
+    return Axes(n.hidden[-1], n.inputs.extent)
+
+
+def last_of_both_ways(n: Sizes) -> Axes:
+    return Axes(2 * n.hidden[-1], n.inputs.extent)
+
+
 def transformer(n: Sizes) -> int:
     """A layer has four maps of its width, two between it and four times as much, and two normalisations."""
+    _verify_sequence(n)
     width, heads = n.hidden[0], n.count("heads", 4)
     if set(n.hidden) != {width}:
         raise ValueError("its layers have one width: transformer[64, 64] has two layers of it")
@@ -183,6 +217,11 @@ def plain_widths(n: Sizes) -> tuple[str, ...]:
 
 def channel_widths(n: Sizes) -> tuple[str, ...]:
     return (str(n.inputs.channels), *map(str, n.hidden), *(str(o.channels) for o in n.given))
+
+
+def sequence_widths(n: Sizes) -> tuple[str, ...]:
+    layers = (Axes(size, n.inputs.extent).describe() for size in n.hidden)
+    return (n.inputs.describe(), *layers, *(o.describe() for o in n.given))
 
 
 def grid_widths(n: Sizes) -> tuple[str, ...]:

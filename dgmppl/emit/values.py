@@ -230,11 +230,16 @@ def module_source(module: Module, writer: Writer) -> str:
     items: list[Expr] = []
     for before, stage in zip((None, *module.stages), module.stages):
         if before is not None and len(before.outputs.extent) > len(stage.inputs.extent):
-            # A vector of all positions, or the positions of a grid as a sequence.
-            axes = (-1 - len(before.outputs.extent), -2 if stage.inputs.extent else -1)
-            items.append(call("nn.Flatten", *axes))
+            items.append(_between(before, stage, writer))
         items.append(_stage(stage, module.bias or stage is not module.stages[-1], writer))
     return str(items[0] if len(items) == 1 else call(writer.use("Sequential"), *items))
+
+
+def _between(before: Stage, stage: Stage, writer: Writer) -> Expr:
+    """What makes a vector of positions, or of those of a grid a sequence."""
+    if before.form.pool and not stage.inputs.extent:
+        return call(writer.use(before.form.pool))
+    return call("nn.Flatten", -1 - len(before.outputs.extent), -2 if stage.inputs.extent else -1)
 
 
 def _stage(stage: Stage, bias: bool, writer: Writer) -> Expr:

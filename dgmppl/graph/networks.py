@@ -197,7 +197,7 @@ def _stages(
         if k:
             last = k + 1 == len(specs)
             form = _behind(spec, found[-1].outputs, expected if last else (), each)
-            reads, context = found[-1].outputs.along(form.rank) or Axes(found[-1].outputs.size), 0
+            reads, context = _handed_on(found[-1], form), 0
         if k + 1 < len(specs):
             hidden = Stage(spec, form, reads, reads, context, ends=False)
             _verify_fits(scope, expr, hidden)
@@ -208,6 +208,13 @@ def _stages(
             outputs = replace(given, channels=given.channels * (copies or 1))
             found.append(Stage(spec, form, reads, outputs, context))
     return tuple(found)
+
+
+def _handed_on(before: Stage, form: Form) -> Axes:
+    """What a network reads of the one before it: along its axes, or as a vector."""
+    if not form.rank and before.form.pool:
+        return Axes(before.outputs.channels)
+    return before.outputs.along(form.rank) or Axes(before.outputs.size)
 
 
 def _behind(spec: NetworkSpec, reads: Axes, expected: tuple[int, ...], each: int) -> Form:

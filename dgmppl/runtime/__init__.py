@@ -23,6 +23,7 @@ from dgmppl.runtime import (
     networks,
     positives,
     samplers,
+    sequences,
     transforms,
 )
 from dgmppl.runtime.bijections import *
@@ -48,6 +49,7 @@ from dgmppl.runtime.networks import *
 from dgmppl.runtime.positives import *
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import *
+from dgmppl.runtime.sequences import *
 from dgmppl.runtime.transforms import *
 
 __all__ = ["RowsError"]
@@ -73,4 +75,5 @@ __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += positives.__all__
 __all__ += samplers.__all__
+__all__ += sequences.__all__
 __all__ += transforms.__all__

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dgmppl.runtime.attention import Attention
 from dgmppl.runtime.incremental import current
 from dgmppl.runtime.layers import context_maps, make_activation, position_norms, rows_of
 
@@ -351,7 +352,7 @@ class CausalTransformer(nn.Module):
         self.embed = nn.Linear(in_channels + aligned, width)
         self.positions = nn.Parameter(0.02 * torch.randn(length, width))
         self.context = context_maps(context, (width,))
-        self.layers = nn.ModuleList(_Attention(width, heads, activation, dropout) for _ in hidden)
+        self.layers = nn.ModuleList(Attention(width, heads, activation, dropout) for _ in hidden)
         self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, out_channels)
         self.out = make_activation(out) if out is not None else nn.Identity()
 
@@ -368,27 +369,6 @@ class CausalTransformer(nn.Module):
             h = layer(h, None if kept is None else kept.setdefault(str(index), {}))
         found: Tensor = self.out(self.last(self.norm(h)))
         return found.reshape(*batch, *found.shape[1:])
-
-
-class _Attention(nn.Module):
-    """A layer of a transformer ``(N, D, width)``; with what it keeps, of the position that follows."""
-
-    def __init__(self, width: int, heads: int, activation: str, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attend, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.inner, self.outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.activation, self.dropout = make_activation(activation), nn.Dropout(dropout)
-
-    def forward(self, h: Tensor, kept: dict[str, Any] | None = None) -> Tensor:
-        query, key, value = self.attend(self.before(h)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        if kept is not None:
-            key = kept["key"] = torch.cat([kept["key"], key], 2) if "key" in kept else key
-            value = kept["value"] = torch.cat([kept["value"], value], 2) if "value" in kept else value
-        found = F.scaled_dot_product_attention(query, key, value, is_causal=kept is None)
-        h = h + self.dropout(self.join(found.transpose(1, 2).flatten(-2)))
-        return h + self.dropout(self.outer(self.activation(self.inner(self.between(h)))))
 
 
 class MaskedLinear(nn.Linear):

@@ -1,6 +1,6 @@
 """Networks of vectors and grids: perceptrons, convolutions, residual and dense blocks, sized by the compiler.
 
-Causal ones are in `dgmppl.runtime.causal`.
+Those of sequences are in `dgmppl.runtime.sequences`, causal ones in `dgmppl.runtime.causal`.
 """
 
 from __future__ import annotations

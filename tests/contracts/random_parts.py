@@ -175,6 +175,17 @@ def _chain(d: Draft, of: Sequence[Unit]) -> str:
     return f"(conv[3, stride = 2] >> {d.choose(('mlp[4]', 'linear', 'densenet[3]'))})({grid}, {of[0].name})"
 
 
+def _sequences(d: Draft, of: Sequence[Unit]) -> str:
+    """Networks of a sequence or a set, which give such a one or a vector."""
+    first, second = d.name("r"), d.name("r")
+    kinds = ("set[4, 3]", "set[4, norm = layer]", "gru[3]", "lstm[2, 3]", "rnn[3, norm = layer]", "transformer[4]")
+    d.say(f"let {first} : real[3, 2] = {_perceptron(d, of)}")
+    kind = d.choose(kinds).replace("transformer[4]", "transformer[4, 4, heads = 2]")
+    d.say(f"let {second} : real[3, 2] = {kind}({first}, {of[0].name})")
+    kind = d.choose(kinds[:-1])
+    return f"{d.choose((kind, f'({kind} >> mlp[3])'))}({second}, {first}, {of[0].name})"
+
+
 NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _perceptron,
     _perceptron,
@@ -188,6 +199,7 @@ NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _axes,
     _blocks,
     _chain,
+    _sequences,
 )
 
 

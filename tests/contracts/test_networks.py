@@ -17,7 +17,7 @@ from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, WEIGHT_NORMS
 from dgmppl.emit.values import module_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.values import Module, NetworkSpec, Stage
-from dgmppl.runtime import causal, gated, layers, networks
+from dgmppl.runtime import causal, gated, layers, networks, sequences
 from dgmppl.source import Source
 from tests.contracts.support import build, checked, data_of
 
@@ -48,6 +48,12 @@ def past(*hidden: int, of: Axes = SEQUENCE, **options: str | float) -> Place:
 
 def strided(reads: Axes, gives: Axes) -> Place:
     return Place(reads, gives, options=(("stride", 2), ("kernel", 4)))
+
+
+def whole(*hidden: int, **options: str | float) -> tuple[Place, Place]:
+    """Places in which a network reads a sequence, and gives a vector or a sequence."""
+    given = tuple(options.items())
+    return Place(SEQUENCE, Axes(3), hidden, given), Place(SEQUENCE, Axes(3, (7,)), hidden, given)
 
 
 # Places that a network of each rank can stand in.
@@ -87,8 +93,9 @@ PLACES: dict[str, tuple[Place, ...]] = {
         past(4, 3, of=GRID, kernel=3),
     ),
     "gated_pixelcnn": (past(4, of=GRID), past(4, 4, 3, of=GRID, kernel=3)),
-    **{kind: (past(8), past(8, 5)) for kind in ("rnn", "gru", "lstm")},
-    "transformer": (past(8), past(8, 8, heads=2)),
+    **{kind: (past(8), past(8, 5), *whole(4), *whole(4, 3)) for kind in ("rnn", "gru", "lstm")},
+    "transformer": (past(8), past(8, 8, heads=2), *whole(8), *whole(8, 8, heads=2)),
+    "set": (*whole(4), *whole(8, 5)),
     "masked": (past(), past(16, 9)),
 }
 CASES = [(kind, place, context) for kind, places in PLACES.items() for place in places for context in (0, 3)]
@@ -110,7 +117,7 @@ def options_of(kind: str) -> list[tuple[tuple[str, str | float], ...]]:
 WITH_OPTIONS = [
     (kind, replace(place, options=options), context)
     for kind, places in PLACES.items()
-    for place, context in itertools.product(places[1:2], (0, 3))
+    for place, context in itertools.product([places[1], *places[4:5]], (0, 3))
     for options in options_of(kind)
     if options != (("stride", 2),)  # that of a grid that keeps its extent is 1
 ]
@@ -134,8 +141,9 @@ def given(module: Module, *batch: int) -> tuple[Tensor, ...]:
 
 def test_every_network_is_under_the_contract() -> None:
     assert set(PLACES) == set(NETWORKS)
-    classes = {form.runtime for n in NETWORKS.values() for form in n.forms} - {"Linear"} | {"Sequential"}
-    public = [getattr(module, name) for module in (networks, causal, gated) for name in module.__all__]
+    classes = {form.runtime for n in NETWORKS.values() for form in n.forms} - {"Linear"}
+    classes |= {"Sequential"} | {form.pool for n in NETWORKS.values() for form in n.forms if form.pool}
+    public = [getattr(module, name) for module in (networks, causal, gated, sequences) for name in module.__all__]
     assert classes == {c.__name__ for c in public if isinstance(c, type)}
     assert set(layers.ACTIVATIONS) == set(ACTIVATIONS) and layers.NORMS == NORMS
     assert layers.WEIGHT_NORMS == WEIGHT_NORMS
@@ -223,6 +231,10 @@ CHAINS = {
     "(densenet[3, 2] >> conv[3])(x, v)": "real[4, 4]",
     "(mlp[6] >> resnet[4])(v)": "real[3, 2]",
     "(resnet[6, 6] >> densenet[4] >> linear)(v)": "real[3]",
+    "(set[4, 3] >> mlp[5])(x, v)": "real[2]",
+    "(gru[3] >> mlp[5])(x, v)": "real[2]",
+    "(conv[8] >> transformer[8])(x, v)": "real[2]",
+    "(transformer[8] >> lstm[2])(x, v)": "real[4, 3]",
 }
 
 
@@ -293,3 +305,19 @@ def test_a_gated_pixelcnn_sees_all_that_is_before_within_reach(kernel: int) -> N
     net = runtime.GatedPixelCNN(1, (6,) * 6, 1, kernel=kernel)
     jacobian = torch.autograd.functional.jacobian(lambda x: net(x).flatten(), torch.randn(5, 5, 1)).flatten(1)
     assert torch.equal(jacobian != 0, torch.ones(25, 25).tril(-1).bool())
+
+
+@pytest.mark.parametrize("gives", [Axes(3), Axes(3, (7,))], ids=str)
+def test_a_set_has_no_order(gives: Axes) -> None:
+    _, net = built("set", Place(SEQUENCE, gives), 2)
+    x, y, order = torch.randn(4, 7, 2), torch.randn(4, 2), torch.randperm(7)
+    found = net(x, y)
+    torch.testing.assert_close(net(x[:, order], y), found[:, order] if gives.extent else found)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm", "transformer", "set"])
+@pytest.mark.parametrize("gives", [Axes(3), Axes(3, (7,))], ids=str)
+def test_a_network_of_sequences_sees_all_of_one(kind: str, gives: Axes) -> None:
+    _, net = built(kind, Place(SEQUENCE, gives, (8,)), 0)
+    jacobian = torch.autograd.functional.jacobian(lambda x: net(x).reshape(-1, 3), torch.randn(7, 2))
+    assert (jacobian.abs().sum((1, 3)) > 0).all()
