@@ -65,11 +65,10 @@ def _chain(scope: Scope, expr: tree.Binary, ctx: Context) -> Specs:
     cannot stand before another (E209)."""
     found: list[NetworkSpec] = []
     for side in (expr.left, expr.right):
-        specs, named = check_network(scope, side, ctx)
-        if named is not None:
+        if isinstance(side, tree.Name) and side.name not in NETWORKS:
             help_ = "name the whole chain, net f = conv[32] >> mlp[64], or what one gives: let h : real[64] = f(z)"
             scope.fail("E217", "a name stands for one network, whole", side.span, "in a chain", help=help_)
-        found += specs
+        found += check_network(scope, side, ctx)[0]
     for spec in found[:-1]:
         _verify_before_another(scope, spec, expr)
     return tuple(found)
