@@ -150,6 +150,7 @@ ROWS = (
     Row("flow/spline_coupling", nats, "nats", -1),
     Row("flow/glow", nats, "nats", -1, 95.0),
     Row("flow/realnvp_multiscale", nats, "nats", -1),
+    Row("flow/reversible_flow", nats, "nats", -1),
     Row("flow/neural_autoregressive", nats, "nats", -1, 95.0),
     Row("autoregressive/causal_cnn", nats, "nats", -1, 86.4, "86.5"),
     Row("autoregressive/made", nats, "nats", -1),

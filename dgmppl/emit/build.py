@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.emit.values import module_source, shape_source
@@ -51,14 +51,20 @@ def _flow(writer: Writer, one: Held) -> None:
     assert isinstance(one.term, Composition)
     chain, parts = one.term, one.term.parts
     inner = parts[0]
-    if chain.repeat == 1 and len(parts) == 1 and isinstance(inner, Composition) and not inner.attribute:
-        chain, parts = Composition(chain.span, chain.attribute, inner.parts, inner.repeat), inner.parts
+    if (
+        chain.repeat == 1
+        and not chain.reversible
+        and len(parts) == 1
+        and isinstance(inner, Composition)
+        and not inner.attribute
+    ):
+        chain, parts = replace(inner, attribute=chain.attribute), inner.parts
     moves = sum(_moves(p) for p in parts)
     place = _Position()
     inside = place.repeated(moves, 0) if chain.repeat > 1 else place
     items = _in_a_row(parts, writer, inside)
     counter = inside.counter if moves and chain.repeat > 1 else "_"
-    compose = writer.use("Compose")
+    compose = writer.use(_class_of(chain))
     if chain.repeat == 1:
         _write(writer, _Nested(f"self.{chain.attribute} = {compose}(", items, ")"))
         return
@@ -137,7 +143,7 @@ def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str | 
         inside = place.repeated(moves, len(place.loops)) if bijection.repeat > 1 else place
         counter = inside.counter if bijection.repeat > 1 and moves else "_"
         items = _in_a_row(bijection.parts, writer, inside)
-        compose = writer.use("Compose")
+        compose = writer.use(_class_of(bijection))
         if bijection.repeat == 1:
             return _Nested(f"{compose}(", items, ")")
         return _Nested(f"{compose}(*(part for {counter} in range({bijection.repeat}) for part in (", items, ")))")
@@ -148,6 +154,10 @@ def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str | 
         return _Nested(f"{writer.use(ENTRIES[bijection.kind].runtime)}(", (_shape(bijection.shape), *levels), ")")
     assert isinstance(bijection, Block)
     return f"{writer.use(ENTRIES[bijection.kind].runtime)}({', '.join(_arguments(bijection, writer, place))})"
+
+
+def _class_of(chain: Composition) -> str:
+    return "Reversible" if chain.reversible else "Compose"
 
 
 def _in_a_row(parts: Sequence[Bijection], writer: Writer, place: _Position) -> tuple[str | _Nested, ...]:

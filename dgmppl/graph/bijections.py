@@ -64,6 +64,8 @@ def check_bijection(
         return _repeated(scope, outline, support, ctx, inputs)
     if outline.kind == "inverse":
         return _inverse(scope, outline, support, ctx, inputs)
+    if outline.kind == "reversible":
+        return _reversible(scope, outline, support, ctx, inputs)
     if outline.kind == "levels":
         return _levels(scope, outline, support, ctx, inputs)
     if outline.flow is not None:
@@ -86,6 +88,20 @@ def _repeated(
             f"its second repeat would get {target.describe()}",
         )
     return Composition(outline.span, "", _parts(body), outline.count), target
+
+
+def _reversible(
+    scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs
+) -> tuple[Bijection, Support]:
+    bijection, target = check_bijection(scope, outline.parts[0], support, ctx, inputs)
+    if target != support:
+        headline = f"reversible takes a bijection that stays in {support.describe()}"
+        help_ = "what maps onto another support stands behind it: reversible(...) >> sigmoid"
+        scope.fail("E213", headline, outline.span, f"lands in {target.describe()}", help=help_)
+    named = isinstance(bijection, Composition) and bijection.attribute
+    if isinstance(bijection, Composition) and not named:
+        return replace(bijection, reversible=True), target
+    return Composition(outline.span, "", (bijection,), reversible=True), target
 
 
 def _inverse(
@@ -133,8 +149,8 @@ def _verify_fresh(scope: Scope, outline: Outline, body: Bijection) -> None:
 
 
 def _parts(bijection: Bijection) -> tuple[Bijection, ...]:
-    if isinstance(bijection, Composition) and bijection.repeat == 1 and not bijection.attribute:
-        return bijection.parts
+    if isinstance(bijection, Composition) and (bijection.repeat, bijection.attribute) == (1, ""):
+        return (bijection,) if bijection.reversible else bijection.parts
     return (bijection,)
 
 

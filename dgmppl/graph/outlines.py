@@ -26,8 +26,9 @@ MAX_IN_A_ROW = 10_000
 
 @dataclass
 class Outline:
-    """A bijection of a spec: a "chain" of `parts`, a "repeat" of one part, the "inverse" of one, a named "flow", the
-    "levels" of a multi-scale one, or a "block" of the catalogue with what stands in its brackets and parentheses."""
+    """A bijection of a spec: a "chain" of `parts`, a "repeat" of one part, the "inverse" of one, one made "reversible",
+    a named "flow", the "levels" of a multi-scale one, or a "block" of the catalogue with what stands in its brackets
+    and parentheses."""
 
     expr: tree.Expr
     kind: str
@@ -60,11 +61,14 @@ def read_outline(scope: Scope, expr: tree.Expr, ctx: Context) -> Outline:
     if isinstance(expr, tree.Binary) and expr.op == "*":
         count = scope.integer(expr.left, ctx.env, "the number of repeats", low=1)
         return _verified(scope, Outline(expr, "repeat", (read_outline(scope, expr.right, ctx),), count), expr.left.span)
-    if isinstance(expr, tree.Call) and (backwards := _inverted(scope, expr)) is not None:
-        return Outline(expr, "inverse", (read_outline(scope, backwards, ctx),))
+    if isinstance(expr, tree.Call) and (changed := _changed(scope, expr)) is not None:
+        kind, inner = changed
+        return Outline(expr, kind, (read_outline(scope, inner, ctx),))
     name, items, call = _pieces(expr)
     if name is None:
         scope.fail("E217", "a bijection is needed here", expr.span, "not a bijection", help="coupling[mlp[64]]")
+    if name.name in CHANGES:
+        scope.fail("E209", f"{name.name} takes one bijection, in parentheses", expr.span, help=CHANGES[name.name])
     binding = scope.names.get(name.name)
     if isinstance(binding, NamedFlow) and call is None and not items:
         _read_flow(scope, name, binding)
@@ -135,18 +139,27 @@ def _verified(scope: Scope, outline: Outline, span: Span) -> Outline:
     return outline
 
 
-def _inverted(scope: Scope, expr: tree.Call) -> tree.Expr | None:
-    """The bijection of `inverse(bijection)`, which may be conditioned behind it: `inverse(bijection)(y)`."""
+# What a bijection is made into, by the name before its parentheses, with an example of one.
+CHANGES = {
+    "inverse": "inverse(autoregressive[masked[64]])",
+    "reversible": "reversible(8 * (coupling[mlp[64]] >> reverse))",
+}
+
+
+def _changed(scope: Scope, expr: tree.Call) -> tuple[str, tree.Expr] | None:
+    """`inverse` or `reversible`, and the bijection in its parentheses. That may be conditioned behind them:
+    `inverse(bijection)(y)`."""
     call: tree.Expr = expr
     given: tuple[tree.Expr | tree.Keyword, ...] | None = None
     if isinstance(expr.target, tree.Call):
         call, given = expr.target, expr.arguments
-    if not (isinstance(call, tree.Call) and isinstance(call.target, tree.Name) and call.target.name == "inverse"):
+    if not (isinstance(call, tree.Call) and isinstance(call.target, tree.Name) and call.target.name in CHANGES):
         return None
+    name = call.target.name
     if len(call.arguments) != 1 or isinstance(call.arguments[0], tree.Keyword):
-        scope.fail("E209", "inverse takes one bijection", call.span, help="inverse(autoregressive[masked[64]])")
+        scope.fail("E209", f"{name} takes one bijection", call.span, help=CHANGES[name])
     inner = call.arguments[0]
-    return inner if given is None else tree.Call(expr.span, inner, given)
+    return name, inner if given is None else tree.Call(expr.span, inner, given)
 
 
 def _pieces(expr: tree.Expr) -> tuple[tree.Name | None, tuple[object, ...], tree.Call | None]:
@@ -223,6 +236,8 @@ def _follow(outline: Outline, shape: Shape, onto: bool) -> Shape:
             taken, given = (other, shape) if onto else (shape, other)
             headline = f"a bijection from shape {list(taken)} to {list(given)} cannot be repeated"
             raise _Misfit("E213", headline, outline.span, f"its second repeat would get {list(given)}")
+    elif outline.kind == "reversible":
+        other = _follow(outline.parts[0], shape, onto)
     elif outline.kind == "inverse":
         other = _follow(outline.parts[0], shape, not onto)
     elif outline.kind == "flow":

@@ -30,7 +30,9 @@ MAX_ELEMENTS = 10**9
 LARGEST = 3.4e38
 SMALLEST = 1.2e-38
 
-RESERVED = frozenset({"p", "q", "E", "sum", "param", "uniform", "mixture", "residual", "grid", "quantize"})
+RESERVED = frozenset(
+    {"p", "q", "E", "sum", "param", "uniform", "mixture", "residual", "grid", "quantize", "inverse", "reversible"}
+)
 KINDS = frozenset({*DISTRIBUTIONS, *NETWORKS, *BIJECTIONS, *FUNCTIONS, *AXES})
 
 

@@ -404,11 +404,13 @@ class Block(Bijection):
 
 @dataclass(frozen=True)
 class Composition(Bijection):
-    """`parts` applied left to right, the whole `repeat` times with fresh weights; held as `attribute`."""
+    """`parts` applied left to right, the whole `repeat` times with fresh weights; held as `attribute`. One that is
+    `reversible` keeps nothing of what is between them for its gradient."""
 
     attribute: str
     parts: tuple[Bijection, ...]
     repeat: int = 1
+    reversible: bool = False
 
 
 # --- densities -----------------------------------------------------------------------------------

@@ -61,9 +61,9 @@ def bijection_text(bijection: Bijection) -> str:
         return "bijection"
     inner = [bijection_text(part) for part in bijection.parts]
     text = " >> ".join(inner)
-    if bijection.repeat == 1:
-        return text
-    return f"{bijection.repeat} x ({text})" if len(inner) > 1 or " " in text else f"{bijection.repeat} x {text}"
+    if bijection.repeat > 1:
+        text = f"{bijection.repeat} x ({text})" if len(inner) > 1 or " " in text else f"{bijection.repeat} x {text}"
+    return f"reversible({text})" if bijection.reversible else text
 
 
 def _block_text(block: Block) -> str:

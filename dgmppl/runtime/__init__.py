@@ -22,6 +22,7 @@ from dgmppl.runtime import (
     model,
     networks,
     positives,
+    reversible,
     samplers,
     sequences,
     transforms,
@@ -47,6 +48,7 @@ from dgmppl.runtime.lowrank import *
 from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.positives import *
+from dgmppl.runtime.reversible import *
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import *
 from dgmppl.runtime.sequences import *
@@ -74,6 +76,7 @@ __all__ += lowrank.__all__
 __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += positives.__all__
+__all__ += reversible.__all__
 __all__ += samplers.__all__
 __all__ += sequences.__all__
 __all__ += transforms.__all__

@@ -143,38 +143,39 @@ class Compose(Bijection):
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         total = self._zero(x)
-        for part in self._in_order():
+        for part in self.in_order():
             x, log_det = part.forward_and_log_det(x, context)
             total = total if part.reorders else total + log_det
         return x, total
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         total = zeros_of(y, self.image_rank)
-        for part in reversed(self._in_order()):
+        for part in reversed(self.in_order()):
             y, log_det = part.inverse_and_log_det(y, context)
             total = total if part.reorders else total + log_det
         return y, total
 
     @property
     def image_rank(self) -> int:
-        parts = self._in_order()
+        parts = self.in_order()
         return parts[-1].image_rank if parts else self.rank
 
     def image_shape(self, shape: torch.Size) -> torch.Size:
-        for part in self._in_order():
+        for part in self.in_order():
             shape = part.image_shape(shape)
         return shape
 
     def source_shape(self, shape: torch.Size) -> torch.Size:
-        for part in reversed(self._in_order()):
+        for part in reversed(self.in_order()):
             shape = part.source_shape(shape)
         return shape
 
     @property
     def batch_shape(self) -> torch.Size:
-        return torch.broadcast_shapes((), *(part.batch_shape for part in self._in_order()))
+        return torch.broadcast_shapes((), *(part.batch_shape for part in self.in_order()))
 
-    def _in_order(self) -> list[Bijection]:
+    def in_order(self) -> list[Bijection]:
+        """The parts, the first one first."""
         return cast("list[Bijection]", list(self.parts))
 
 

@@ -357,6 +357,10 @@ def _masks(d: Draft, of: Sequence[Unit]) -> str:
     return f"coupling[mlp[4], mask = {mask}]{given} >> {between}coupling[mlp[4], mask = complement({mask})]"
 
 
+def _reversible(d: Draft, of: Sequence[Unit]) -> str:
+    return f"reversible({_couplings(d, of)})"
+
+
 def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
     """Of a grid of one channel with even axes."""
     given = f"({names(of)})" if of else ""
@@ -372,7 +376,7 @@ def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
             boards,
             f"squeeze >> {squares} >> inverse(squeeze)",
             f"inverse(multiscale[1](squeeze >> {squares}))",
-            f"inverse(squeeze >> {squares}) >> affine",
+            f"reversible(inverse(squeeze >> {squares})) >> affine",
         )
     )
 
@@ -390,6 +394,7 @@ FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _autoregressions,
     _transforms,
     _masks,
+    _reversible,
 )
 
 

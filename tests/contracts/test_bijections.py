@@ -144,6 +144,12 @@ FLOWS: dict[str, tuple[str, int]] = {
         ">> reverse >> coupling[densenet[4], mask = checkerboard](y)",
         3,
     ),
+    "a reversible flow": (
+        _XYW
+        + "flow f = reversible(3 * (coupling[mlp[8]](y) >> permute >> coupling[mlp[8]](w)))\n"
+        + "p(x | y, w) = Normal(0, 1) >> affine >> reversible(lu >> inverse(reversible(f)))",
+        6,
+    ),
     "channels in other orders": (
         'observed x : real[2, 2, 4] from "rows.npz".x\n'
         "p(x) = Normal(0, 1) >> 2 * (coupling[scale = conv[4], shift = conv[4]] >> permute >> lu) "

@@ -48,6 +48,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "flow/radial": ((), "log_prob", True),
     "flow/realnvp": ((), "elbo", True),
     "flow/realnvp_multiscale": ((), "elbo", True),
+    "flow/reversible_flow": ((), "elbo", True),
     "flow/rescaling": ((), "elbo", False),
     "flow/spline_coupling": ((), "elbo", True),
     "flow/sylvester": ((), "log_prob", True),

@@ -25,6 +25,7 @@ from dgmppl.runtime import (
     grids,
     linear,
     lowrank,
+    reversible,
     transforms,
 )
 from dgmppl.runtime.bijections import Bijection, Compose
@@ -34,6 +35,7 @@ from dgmppl.runtime.elementwise import Affine, Exp, FixedAffine, Scale, Shift, S
 from dgmppl.runtime.grids import MultiScale, Squeeze
 from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Orthogonal, Permute, Reverse
 from dgmppl.runtime.lowrank import Planar, Radial, Sylvester
+from dgmppl.runtime.reversible import Reversible
 from dgmppl.runtime.transforms import AffineTransform, InverseTransform, MixtureCDF, ShiftTransform, Spline
 
 TRANSFORMS = {
@@ -191,8 +193,21 @@ GRIDS: dict[str, tuple[Callable[[], Bijection], tuple[int, ...], dict[str, tuple
         {"w": (32,)},
     ),
     "multi-scale": (lambda: glow(), (4, 4), {"y": (K,)}),
+    "reversible": (lambda: reversible_flow(), (D,), {"y": (K,), "w": (2,)}),
+    "reversible, of a grid": (lambda: Reversible(Squeeze((4, 4)), Conv1x1((2, 2, 4))), (4, 4), {}),
     "inverse of a multi-scale one": (lambda: Inverse(glow()), (16,), {"y": (K,)}),
 }
+
+
+def reversible_flow(chain: type[Compose] = Reversible, dropout: float = 0.0) -> Compose:
+    def net(inputs: int) -> MLP:
+        return MLP(inputs, (8,), 2 * REST, activation="tanh", dropout=dropout)
+
+    return chain(
+        Coupling(D, both=net(HALF + K), context="y"),
+        Compose(Reverse(), Coupling(D, both=net(HALF + 2), context="w"), LULinear(D)),
+        Inverse(Coupling(D, both=net(HALF + K + 2), context=("y", "w"), mask="alternate")),
+    )
 
 
 def glow() -> Bijection:
@@ -398,6 +413,49 @@ def test_couplings_start_as_the_identity() -> None:
         assert not log_det.any()
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_reversible_chain_has_the_gradients_of_a_chain(backwards: bool, dropout: float) -> None:
+    found = []
+    for kind in (Compose, Reversible):
+        torch.manual_seed(0)
+        flow = moved(reversible_flow(kind, dropout).double())
+        x, y, w = (torch.randn(4, size, dtype=torch.double, requires_grad=True) for size in (D, K, 2))
+        torch.manual_seed(1)
+        # The batch of w is broadcast against those of x and y.
+        method = flow.inverse_and_log_det if backwards else flow.forward_and_log_det
+        image, log_det = method(x.unsqueeze(1), {"y": y.unsqueeze(1), "w": w})
+        (image.sin().sum() + log_det.square().sum()).backward()
+        found.append([image, log_det, x.grad, y.grad, w.grad, *(p.grad for p in flow.parameters())])
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected)
+
+
+def kept_for_the_gradient(flow: Bijection, x: Tensor) -> int:
+    """Numbers that a pass keeps beside weights."""
+    weights = {p.data_ptr() for p in flow.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(t: Tensor) -> Tensor:
+        if t.data_ptr() not in weights:
+            kept[t.data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        y, log_det = flow.forward_and_log_det(x)
+    (y.sum() + log_det.sum()).backward()
+    return sum(kept.values())
+
+
+def test_the_memory_of_a_reversible_chain_is_flat_in_its_depth() -> None:
+    x = torch.randn(256, 8)
+    shallow, deep = (
+        Reversible(*(Coupling(8, both=MLP(4, (64,), 8), mask="alternate") for _ in range(depth))) for depth in (4, 64)
+    )
+    assert kept_for_the_gradient(deep, x) <= 1.5 * kept_for_the_gradient(shallow, x)
+    assert kept_for_the_gradient(Compose(*deep.parts), x) > 20 * kept_for_the_gradient(deep, x)
+
+
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("shape", [(3,), (4, 2, 3)], ids=["vector", "grid"])
 def test_actnorm_starts_from_the_first_batch_of_a_fit(shape: tuple[int, ...], backwards: bool) -> None:
@@ -549,6 +607,6 @@ def test_a_householder_flow_keeps_the_normal() -> None:
 
 def test_every_public_bijection_is_in_the_registry() -> None:
     covered = {type(make()).__name__ for make, *_ in (*REGISTRY.values(), *GRIDS.values())}
-    modules = (bijections, conditioners, couplings, elementwise, grids, linear, lowrank)
+    modules = (bijections, conditioners, couplings, elementwise, grids, reversible, linear, lowrank)
     assert {name for module in modules for name in module.__all__} == covered | INDIRECT
     assert set(transforms.__all__) == {"Transform"} | {type(t).__name__ for t in TRANSFORMS.values()}

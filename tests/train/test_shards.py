@@ -162,7 +162,7 @@ p(y | x) = Categorical(mlp[8](x))
 train { epochs = 2, batch = 200 }
 """
 
-# Weights that start from the first batch, at a minimum: Adam would make steps of what rounding leaves of their gradients.
+# Weights that start from the first batch, at a minimum, where Adam would make steps of rounding errors.
 STARTED = """\
 model started
 observed x : real[2] from moons.point
