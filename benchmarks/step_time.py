@@ -5,13 +5,15 @@
 Both sides run in one process, in turns (A B A B ...), from the same weights, with the same optimiser and batch size; a
 ratio is that of the medians over the turns. The hand-written side is what one would write for this one model and no
 other: plain tensors, no distribution objects. Before it is timed, its loss is checked against the compiled one's. The
-compiled side is the training loop itself. For the VAE, Pyro's own SVI of the emitted Pyro model takes its turn as well.
+compiled side is the training loop itself. For the VAE, Pyro's own SVI of the emitted Pyro model takes its turn as well, for flows
+zuko, and for couplings of splines normflows, where it is installed.
 `--cpu-time` counts the seconds of the processor, for a machine that has other things to do.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import time
@@ -22,9 +24,21 @@ from unittest.mock import patch
 
 import pyro
 import torch
+from hand_written import (
+    HandConvVae,
+    HandGlow,
+    HandMaf,
+    HandPixelCnn,
+    HandRbm,
+    HandRealNvp,
+    HandSplineCoupling,
+    HandTransformer,
+    HandVae,
+    normflows_flow,
+    zuko_flow,
+)
 from pyro.infer import SVI, TraceMeanField_ELBO
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dgmppl import pipeline
@@ -40,159 +54,11 @@ BATCH = 64
 TARGET = 1.05
 
 
-def mlp(*sizes: int, out: nn.Module | None = None) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:]):
-        layers += [nn.Linear(a, b), nn.LeakyReLU()]
-    return nn.Sequential(*layers[:-1], *([out] if out is not None else []))
-
-
-class HandVae(nn.Module):
-    """Kingma and Welling (2014): one draw, the KL in closed form."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.decoder = mlp(16, 256, 256, 64 * 17)
-        self.encoder = mlp(64, 256, 256, 32)
-
-    def forward(self, x: Tensor) -> Tensor:
-        loc, raw = self.encoder(x / 8 - 1).chunk(2, -1)
-        scale = F.softplus(raw) + 1e-6
-        z = loc + scale * torch.randn_like(loc)
-        logits = self.decoder(z).view(-1, 17)
-        reconstruction = F.cross_entropy(logits, x.long().view(-1), reduction="sum")
-        kl = 0.5 * (scale.square() + loc.square() - 1).sum() - scale.log().sum()
-        return (reconstruction + kl) / len(x)
-
-
-class HandRealNvp(nn.Module):
-    """Dinh et al. (2017), from the data to the noise; the scale's soft bound is part of the model."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        pairs = [(mlp(32, 256, 256, 32, out=nn.Tanh()), mlp(32, 256, 256, 32)) for _ in range(8)]
-        self.couplings = nn.ModuleList(nn.ModuleList(pair) for pair in pairs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        u = x + torch.rand_like(x)
-        log_det = x.new_zeros(len(x))
-        for scale_net, shift_net in reversed(self.couplings):
-            a, b = u.flip(-1).chunk(2, -1)
-            scale = 3 * torch.tanh(scale_net(a) / 3)
-            u = torch.cat([a, (b - shift_net(a)) * torch.exp(-scale)], -1)
-            log_det = log_det - scale.sum(-1)
-        log_prior = -0.5 * u.square().sum(-1) - 32 * math.log(2 * math.pi)
-        return -(log_prior + log_det).mean()
-
-
-class HandRbm(nn.Module):
-    """Persistent contrastive divergence (Tieleman, 2008), five sweeps a batch."""
-
-    particles: Tensor
-
-    def __init__(self, hidden: int = 100, chains: int = 64, steps: int = 5) -> None:
-        super().__init__()
-        self.W = nn.Parameter(0.01 * torch.randn(64, hidden))
-        self.b = nn.Parameter(0.01 * torch.randn(64))
-        self.c = nn.Parameter(0.01 * torch.randn(hidden))
-        self.steps = steps
-        self.register_buffer("particles", torch.randint(2, (chains, 64)).float())
-
-    def free_energy(self, x: Tensor) -> Tensor:
-        return -x @ self.b - F.softplus(x @ self.W + self.c).sum(-1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            v = self.particles
-            for _ in range(self.steps):
-                h = torch.bernoulli(torch.sigmoid(v @ self.W + self.c))
-                v = torch.bernoulli(torch.sigmoid(h @ self.W.T + self.b))
-            self.particles.copy_(v)
-        return self.free_energy(x).mean() - self.free_energy(v).mean()
-
-    def pseudo_likelihood(self, x: Tensor) -> Tensor:
-        """sum_i log p(x_i | rest) (Besag, 1975)."""
-        here, total = self.free_energy(x), torch.zeros(len(x))
-        for i in range(x.shape[1]):
-            flipped = x.clone()
-            flipped[:, i] = 1 - flipped[:, i]
-            total += F.logsigmoid(self.free_energy(flipped) - here)
-        return total
-
-
-class HandConvVae(nn.Module):
-    """The VAE with convolutions: two layers that halve the image, two that double it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.start = nn.Linear(16, 2 * 2 * 128)
-        self.up = nn.Sequential(
-            nn.LeakyReLU(),
-            nn.ConvTranspose2d(128, 64, 3, stride=2, padding=1, output_padding=1),
-            nn.LeakyReLU(),
-            nn.ConvTranspose2d(64, 17, 3, stride=2, padding=1, output_padding=1),
-        )
-        self.encoder = nn.Sequential(
-            nn.Conv2d(1, 64, 3, stride=2, padding=1),
-            nn.LeakyReLU(),
-            nn.Conv2d(64, 128, 3, stride=2, padding=1),
-            nn.LeakyReLU(),
-        )
-        self.end = nn.Linear(2 * 2 * 128, 32)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.encoder((x / 8 - 1).unsqueeze(1)).permute(0, 2, 3, 1)
-        loc, raw = self.end(h.flatten(1)).chunk(2, -1)
-        scale = F.softplus(raw) + 1e-6
-        z = loc + scale * torch.randn_like(loc)
-        logits = self.up(self.start(z).view(-1, 2, 2, 128).permute(0, 3, 1, 2))
-        reconstruction = F.cross_entropy(logits, x.long(), reduction="sum")
-        kl = 0.5 * (scale.square() + loc.square() - 1).sum() - scale.log().sum()
-        return (reconstruction + kl) / len(x)
-
-
-class HandMasked(nn.Module):
-    """A masked autoencoder of one hidden layer, with two numbers for each of 64 elements (Germain et al., 2015)."""
-
-    first: Tensor
-    last: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner, self.outer = nn.Linear(64, 256), nn.Linear(256, 128)
-        degrees, hidden = torch.arange(1, 65), torch.arange(256) % 63 + 1
-        self.register_buffer("first", (hidden[:, None] >= degrees).float())
-        self.register_buffer("last", (degrees.repeat_interleave(2)[:, None] > hidden).float())
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = F.leaky_relu(F.linear(x, self.inner.weight * self.first, self.inner.bias))
-        return F.linear(h, self.outer.weight * self.last, self.outer.bias).view(-1, 64, 2)
-
-
-class HandMaf(nn.Module):
-    """Papamakarios et al. (2017), from the data to the noise."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(HandMasked() for _ in range(5))
-        self.ends = nn.ParameterDict({"loc": torch.zeros(64), "log_scale": torch.zeros(64)})
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = (x + torch.rand_like(x)) / 17
-        log_det = -64 * math.log(17) - (y.log() + (-y).log1p()).sum(-1)
-        u = (torch.logit(y) - self.ends["loc"]) * torch.exp(-self.ends["log_scale"])
-        log_det = log_det - self.ends["log_scale"].sum()
-        for network in reversed(self.networks):
-            u = u.flip(-1)
-            raw, shift = network(u).unbind(-1)
-            scale = 3 * torch.tanh(raw / 3)
-            u = (u - shift) * torch.exp(-scale)
-            log_det = log_det - scale.sum(-1)
-        log_prior = -0.5 * u.square().sum(-1) - 32 * math.log(2 * math.pi)
-        return -(log_prior + log_det).mean()
-
-
 CONTESTS: dict[str, type[nn.Module]] = {
+    "autoregressive/pixelcnn": HandPixelCnn,
+    "autoregressive/transformer": HandTransformer,
+    "flow/glow": HandGlow,
+    "flow/spline_coupling": HandSplineCoupling,
     "latent/vae": HandVae,
     "latent/conv_vae": HandConvVae,
     "flow/maf": HandMaf,
@@ -204,6 +70,7 @@ CONTESTS: dict[str, type[nn.Module]] = {
 def same_start(model: GenerativeModel, hand: nn.Module, batch: Tensor) -> None:
     """Gives the hand-written model the compiled one's weights, and verifies that both have the same loss."""
     with torch.no_grad():
+        model.loss(batch)  # what starts from data does so now
         for theirs, ours in zip(
             [*model.parameters(), *model.buffers()], [*hand.parameters(), *hand.buffers()], strict=True
         ):
@@ -302,6 +169,10 @@ def measure(
     epochs = {"compiled": compiled_epoch(checked, model, x), "hand": hand_epoch(checked, other, x)}
     if spec == "latent/vae":
         epochs["pyro"] = pyro_epoch(checked, x)
+    if spec in ("flow/maf", "flow/spline_coupling"):
+        epochs["zuko"] = hand_epoch(checked, zuko_flow(spec), x)
+    if spec == "flow/spline_coupling" and importlib.util.find_spec("normflows"):
+        epochs["normflows"] = hand_epoch(checked, normflows_flow(), x)
     seconds = in_turns(epochs, blocks, clock)
     steps = math.ceil(len(x) / BATCH)
     return {
