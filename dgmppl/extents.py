@@ -105,6 +105,21 @@ def dense_layers(inputs: Shape, hidden: tuple[int, ...], outputs: Shape | None) 
     return layers
 
 
+def unet_blocks(
+    hidden: tuple[int, ...], blocks: int, attention: int
+) -> tuple[list[list[tuple[int, int, bool]]], list[list[tuple[int, int, bool]]]]:
+    """The residual blocks of a U-Net, level by level, on the way down and on the way back: the channels that each reads
+    and gives, and whether it attends, which those of so many of the coarsest levels do. On the way back the first block
+    of a level reads what came up beside what was found on the way down."""
+
+    def level(k: int, reads: int) -> list[tuple[int, int, bool]]:
+        attends = k >= len(hidden) - attention
+        return [(hidden[k] if m else reads, hidden[k], attends) for m in range(blocks)]
+
+    down = [level(k, hidden[max(k - 1, 0)]) for k in range(len(hidden))]
+    return down, [level(k, 2 * hidden[k]) for k in reversed(range(len(hidden) - 1))]
+
+
 def _smaller(extent: Shape, stride: int, times: int) -> Shape:
     """What is left of an extent after so many layers of a stride: `ceil(size / stride)` each."""
     for _ in range(times):

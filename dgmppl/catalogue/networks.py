@@ -144,6 +144,20 @@ NETWORKS: dict[str, Network] = {
         Network("resnet", (replace(_RESIDUAL, rank=2), _RESIDUAL), (_KERNEL, _STRIDE, *_COMMON)),
         Network("densenet", (replace(_DENSE, rank=2), _DENSE), (_KERNEL, *_COMMON)),
         Network(
+            "unet",
+            (
+                replace(
+                    _RESIDUAL,
+                    runtime="UNet",
+                    rank=2,
+                    weights=counted.unet,
+                    hidden=counted.last_of_unet,
+                    widths=counted.unet_widths,
+                ),
+            ),
+            (_KERNEL, _named("blocks", "count"), _named("attention", "count"), _HEADS, *_COMMON),
+        ),
+        Network(
             "causal", (_past("CausalConv", counted.causal_convolutions),), (_ACTIVATION, _OUT, _POSITION_NORM, _KERNEL)
         ),
         Network(

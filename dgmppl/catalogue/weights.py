@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from dgmppl.catalogue.axes import Axes, Sizes
-from dgmppl.extents import Layer, conv_layers, dense_layers
+from dgmppl.extents import Layer, conv_layers, dense_layers, unet_blocks
 
 Count = Callable[[Sizes], int]
 
@@ -104,6 +104,42 @@ def last_of_strided(n: Sizes) -> Axes:
 def last_of_concatenated(n: Sizes) -> Axes:
     """The input and all hidden layers, side by side."""
     return Axes(n.inputs.channels + sum(n.hidden), n.inputs.extent)
+
+
+def unet(n: Sizes) -> int:
+    """A convolution at each end and between levels, the blocks of each level, and two maps that embed the context."""
+    if not n.inputs.extent or any(outputs.extent != n.inputs.extent for outputs in n.given):
+        raise ValueError("it gives a grid of the extent that it reads")
+    if 1 in n.hidden:
+        raise ValueError("a row is normalised over its channels, and a level of one has no spread")
+    width, kind = n.hidden[0], n.options.get("norm", "group")
+    embedded = 4 * width if n.context else 0
+    norm, length = 2 * (kind in ("batch", "layer", "group")), int(kind == "weight")
+
+    def conv(a: int, b: int) -> int:
+        return (a * n.count("kernel", 3) ** 2 + 1 + length) * b
+
+    weights = conv(n.inputs.channels, width) + norm * width + sum(conv(width, o.channels) for o in n.given)
+    weights += sum(conv(a, a) + conv(b, a) for a, b in pairwise(n.hidden))
+    weights += (n.context + 1 + embedded + 1) * embedded
+    down, up = unet_blocks(n.hidden, n.count("blocks", 1), n.count("attention", 0))
+    for a, b, attends in (block for level in (*down, *up) for block in level):
+        weights += conv(a, b) + conv(b, b) + norm * (a + b) + embedded * b
+        weights += (a + length) * b if a != b else 0
+        weights += _attention(n, b, norm, length) if attends else 0
+    return weights
+
+
+def _attention(n: Sizes, width: int, norm: int, length: int) -> int:
+    heads = n.count("heads", 4)
+    if width % heads:
+        raise ValueError(f"{heads} heads do not divide {width} channels")
+    return norm * width + 4 * (width + 1 + length) * width
+
+
+def last_of_unet(n: Sizes) -> Axes:
+    """Its finest level, of the channels that this has."""
+    return Axes(n.hidden[0], n.inputs.extent)
 
 
 # --- the past ------------------------------------------------------------------------------------
@@ -222,6 +258,15 @@ def channel_widths(n: Sizes) -> tuple[str, ...]:
 def sequence_widths(n: Sizes) -> tuple[str, ...]:
     layers = (Axes(size, n.inputs.extent).describe() for size in n.hidden)
     return (n.inputs.describe(), *layers, *(o.describe() for o in n.given))
+
+
+def unet_widths(n: Sizes) -> tuple[str, ...]:
+    """The levels, from the finest to the coarsest and back."""
+    levels = [(n.inputs.extent, n.hidden[0])]
+    for width in n.hidden[1:]:
+        levels.append((tuple(-(-size // 2) for size in levels[-1][0]), width))
+    there = [Axes(width, extent).describe() for extent, width in levels]
+    return (n.inputs.describe(), *there, *there[-2::-1], *(o.describe() for o in n.given))
 
 
 def grid_widths(n: Sizes) -> tuple[str, ...]:

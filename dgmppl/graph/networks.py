@@ -374,6 +374,7 @@ def _verify_fits(scope: Scope, expr: tree.Expr, stage: Stage) -> int:
 _BRACKETS = {
     "transformer": "the width once a layer, and heads that divide it: transformer[64, 64, heads = 4]",
     "pixelcnn": "hidden channels and an odd kernel: pixelcnn[64, 64, kernel = 5]",
+    "unet": "it reads and gives grids of one extent, and has two channels or more: unet[32, 64]",
     "gated_pixelcnn": "hidden channels and an odd kernel: gated_pixelcnn[64, 64, kernel = 5]",
 }
 _FITS = (

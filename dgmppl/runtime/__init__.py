@@ -26,6 +26,7 @@ from dgmppl.runtime import (
     samplers,
     sequences,
     transforms,
+    unet,
 )
 from dgmppl.runtime.bijections import *
 from dgmppl.runtime.cases import *
@@ -53,6 +54,7 @@ from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import *
 from dgmppl.runtime.sequences import *
 from dgmppl.runtime.transforms import *
+from dgmppl.runtime.unet import *
 
 __all__ = ["RowsError"]
 __all__ += bijections.__all__
@@ -80,3 +82,4 @@ __all__ += reversible.__all__
 __all__ += samplers.__all__
 __all__ += sequences.__all__
 __all__ += transforms.__all__
+__all__ += unet.__all__

@@ -165,6 +165,10 @@ def _blocks(d: Draft, of: Sequence[Unit]) -> str:
     if d.often(0.5):
         return f"{kind}[{d.choose(('4', '4, 4', '3, 5'))}{options}]({names(of)})"
     d.say(f"let {grid} : real[2, 2] = {kind}[3{options}]({names(of)})")
+    if d.often(0.5):
+        levels = d.choose(("4, 4", "4, 8, attention = 1", "4, 4, blocks = 2, norm = spectral"))
+        d.say(f"let {grid}u : real[2, 2] = unet[{levels}]({grid}, {of[0].name})")
+        grid = f"{grid}u"
     return f"{kind}[3, 2{options}]({grid}, {of[0].name})"
 
 

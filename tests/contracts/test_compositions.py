@@ -36,6 +36,7 @@ OBJECTIVES = {
     "images": ("ELBO, a lower bound on log p(y, x)", "elbo"),
     "grids_in_order": ("ELBO, a lower bound on log p(x, s | y)", "elbo"),
     "normalised": ("ELBO, a lower bound on log p(s) + adversarial (nonsaturating)", None),
+    "scales": ("ELBO, a lower bound on log p(x, y)", "elbo"),
     "sequences": ("ELBO, a lower bound on log p(y | s) + adversarial (nonsaturating)", None),
     "rows_of_matrices": ("ELBO, a lower bound on log p(y, x, v)", "elbo"),
     "energy_of_rows": ("contrastive divergence", "log_prob"),

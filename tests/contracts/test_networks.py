@@ -17,7 +17,7 @@ from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, WEIGHT_NORMS
 from dgmppl.emit.values import module_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.values import Module, NetworkSpec, Stage
-from dgmppl.runtime import causal, gated, layers, networks, sequences
+from dgmppl.runtime import causal, gated, layers, networks, sequences, unet
 from dgmppl.source import Source
 from tests.contracts.support import build, checked, data_of
 
@@ -87,6 +87,11 @@ PLACES: dict[str, tuple[Place, ...]] = {
         Place(GRID, Axes(3), (4,), (("kernel", 2),)),
         Place(VECTOR, Axes(3, (6, 5))),
     ),
+    "unet": (
+        Place(GRID, Axes(3, (6, 5)), (8, 12)),
+        Place(GRID, Axes(3, (6, 5)), (4, 8, 4), (("attention", 2), ("heads", 2), ("blocks", 2))),
+        Place(GRID, Axes(3, (6, 5)), (3,)),
+    ),
     "causal": (past(), past(8, 5, kernel=4)),
     "pixelcnn": (
         past(4, of=GRID),  # with the default of each option, which the catalogue counts with too
@@ -143,7 +148,7 @@ def test_every_network_is_under_the_contract() -> None:
     assert set(PLACES) == set(NETWORKS)
     classes = {form.runtime for n in NETWORKS.values() for form in n.forms} - {"Linear"}
     classes |= {"Sequential"} | {form.pool for n in NETWORKS.values() for form in n.forms if form.pool}
-    public = [getattr(module, name) for module in (networks, causal, gated, sequences) for name in module.__all__]
+    public = [getattr(module, name) for module in (networks, causal, gated, sequences, unet) for name in module.__all__]
     assert classes == {c.__name__ for c in public if isinstance(c, type)}
     assert set(layers.ACTIVATIONS) == set(ACTIVATIONS) and layers.NORMS == NORMS
     assert layers.WEIGHT_NORMS == WEIGHT_NORMS
@@ -234,6 +239,7 @@ CHAINS = {
     "(set[4, 3] >> mlp[5])(x, v)": "real[2]",
     "(gru[3] >> mlp[5])(x, v)": "real[2]",
     "(conv[8] >> transformer[8])(x, v)": "real[2]",
+    "(unet[4, 4] >> set[3] >> mlp[4])(x, v)": "real[2]",
     "(transformer[8] >> lstm[2])(x, v)": "real[4, 3]",
 }
 
