@@ -27,7 +27,8 @@ class Form:
         behind: how many axes a value needs behind its positions for them to be positions; with fewer it is a vector.
         keeps: whether it gives the positions that it reads or a vector, and no other positions.
         causal: whether it reads the past `x[<d]`.
-        takes: what its constructor takes for input and output: "sizes", the "channels" of both after the "length" of
+        takes: what its constructor takes for input and output: "sizes", these
+            without hidden ones, "ends", the "channels" of both after the "length" of
             the sequence or without it, or whole "shapes".
         weights: counts the weights and biases of the class; raises ValueError for sizes that it cannot have.
         hidden: what it gives without a last layer; None where it cannot be without.
@@ -135,7 +136,8 @@ NETWORKS: dict[str, Network] = {
     n.name: n
     for n in (
         Network("mlp", (_VECTOR,), _COMMON),
-        Network("linear", (Form("Linear"),), sizes=False),
+        Network("linear", (Form("Linear", takes="ends"),), sizes=False),
+        Network("gru_cell", (Form("GRUCell", takes="ends", weights=counted.gated_unit),), sizes=False),
         Network(
             "conv",
             (replace(_RESIDUAL, runtime="ConvNet", rank=2, weights=counted.convolutions),),

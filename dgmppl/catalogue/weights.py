@@ -231,6 +231,14 @@ def last_of_both_ways(n: Sizes) -> Axes:
     return Axes(2 * n.hidden[-1], n.inputs.extent)
 
 
+def gated_unit(n: Sizes) -> int:
+    """Three gates of as many numbers as the state, which is the last of what it reads, and what it gives."""
+    size = n.given[0].size
+    if n.inputs.size <= size:
+        raise ValueError(f"its state, {size} numbers, is the last of what it reads, and something before it")
+    return 3 * size * (n.inputs.size + 2)
+
+
 def transformer(n: Sizes) -> int:
     """A layer has four maps of its width, two between it and four times as much, and two normalisations."""
     _verify_sequence(n)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, DistributionParameter
 from dgmppl.emit.expr import Attribute, Binary, Call, Expr, Name, Number, Tuple, call, sizes
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
-from dgmppl.graph.nodes import Factor, Graph
+from dgmppl.graph.nodes import Factor, Graph, features_of
 from dgmppl.graph.values import (
     Autoregressive,
     Constant,
     Density,
+    Feature,
     Mixture,
     Parametric,
+    Past,
     Plate,
     Pushforward,
     Quoted,
     Residual,
+    Use,
     Value,
+    children,
     variables,
 )
 from dgmppl.supports import Support
@@ -181,6 +186,7 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     assert isinstance(density, Autoregressive)
     writer, head, step = place.writer, place.graph[density.variable], place.local("step")
     with writer.block(f"def {step}({head.ident}: Tensor) -> {writer.use('Distribution')}:"):
+        _write_features(density.step, place)
         result = write_density(density.step, replace(place, axes=density.axes, ordered=True))
         writer.line(f"return {_event(result, density.axes)}", mark=True)
     writer.line()
@@ -194,8 +200,31 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     return call(writer.use("Autoregressive"), step, sizes(density.type.shape), **named)
 
 
+def feature_reads(graph: Graph, feature: Feature) -> tuple[str, ...]:
+    """The names of the variables and features that a feature is computed from."""
+
+    def found(term: object) -> Iterator[str]:
+        if isinstance(term, Feature):
+            yield term.ident
+        elif isinstance(term, (Use, Past)):
+            yield graph[term.variable].ident
+        else:
+            for child in children(term):
+                yield from found(child)
+
+    return tuple(dict.fromkeys(found(feature.body)))
+
+
+def _write_features(density: Density, place: Place) -> None:
+    """A line for each feature that the law of an element reads at its position."""
+    for feature in features_of(density):
+        arguments = map(Name, feature_reads(place.graph, feature))
+        place.writer.line(f"{feature.ident} = {call(f'self.define_{feature.ident}', *arguments)}")
+
+
 def _plate(density: Density, place: Place) -> Expr:
     assert isinstance(density, Plate)
+    _write_features(density.element, place)
     element = write_density(density.element, replace(place, axes=density.axes))
     if density.positional:
         return _event(element, density.axes)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dgmppl.emit.densities import factor_reads, write_density
+from dgmppl.emit.densities import factor_reads, feature_reads, write_density
 from dgmppl.emit.expr import Binary, call, sizes
-from dgmppl.emit.values import Place, value_expr
+from dgmppl.emit.values import Place, Step, value_expr
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Definition, Factor, Graph
-from dgmppl.graph.values import Value, variables
+from dgmppl.graph.values import Feature, Value, variables
+from dgmppl.picture.text import value_text
 
 
 def write_factor(writer: Writer, graph: Graph, factor: Factor) -> None:
@@ -37,6 +38,31 @@ def write_definition(writer: Writer, graph: Graph, definition: Definition) -> No
         writer.place(definition.span),
     ):
         writer.line(f"return {_shaped_source(definition.value, variable.type.shape, Place(writer, graph))}", mark=True)
+
+
+def write_feature(writer: Writer, graph: Graph, feature: Feature) -> None:
+    """`def define_h(self, x)`: the value of a feature at every position, or at the one that is drawn."""
+    reads = feature_reads(graph, feature)
+    arguments = "".join(f", {name}: Tensor" for name in reads)
+    before = " and of itself before" if feature.recurrent else ""
+    doc = f"{value_text(feature)}, a function of {', '.join(reads)}{before}."
+    with (
+        writer.method(f"define_{feature.ident}(self{arguments}) -> Tensor", doc),
+        writer.place(feature.span),
+    ):
+        place = Place(writer, graph, axes=len(feature.extent), ordered=True)
+        if not feature.recurrent:
+            writer.line(f"return {value_expr(feature.body, place)}", mark=True)
+            return
+        step = Step(place, feature.ident)
+        body = value_expr(feature.body, Place(writer, graph, step=step))
+        given = "".join(f", {name}: Tensor" for name in step.arguments)
+        writer.line()
+        with writer.block(f"def {place.local('step')}({feature.ident}: Tensor{given}) -> Tensor:"):
+            writer.line(f"return {body}", mark=True)
+        writer.line()
+        first = call("self.like.new_zeros", sizes(feature.shape))
+        writer.line(f"return {call(writer.use('recur'), place.local('step'), first, *step.arguments.values())}")
 
 
 def write_features(writer: Writer, graph: Graph, names: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.build import write_held
 from dgmppl.emit.densities import by_key, factor_reads
-from dgmppl.emit.methods import define_source, factor_source, write_definition, write_factor
+from dgmppl.emit.methods import define_source, factor_source, write_definition, write_factor, write_feature
 from dgmppl.emit.module import class_name, write_module
 from dgmppl.emit.steps import needed_steps, noisy
 from dgmppl.emit.values import Place, bijection_source
@@ -120,6 +120,8 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
             write_held(writer, graph)
         for factor in graph.factors:
             write_factor(writer, graph, factor)
+        for feature in graph.features:
+            write_feature(writer, graph, feature)
         for definition in graph.definitions:
             write_definition(writer, graph, definition)
         _write_model(writer, graph, plan)

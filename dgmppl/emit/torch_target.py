@@ -7,7 +7,7 @@ from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.figures import write_figures
 from dgmppl.emit.games import write_games
 from dgmppl.emit.inference import write_inference
-from dgmppl.emit.methods import write_definition, write_factor
+from dgmppl.emit.methods import write_definition, write_factor, write_feature
 from dgmppl.emit.module import class_name, write_module
 from dgmppl.emit.steps import write_generation
 from dgmppl.emit.terms import write_terms
@@ -34,6 +34,8 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
                     write_chain(writer, graph, plan.samplers[0], term.chain)
         for factor in graph.factors:
             write_factor(writer, graph, factor)
+        for feature in graph.features:
+            write_feature(writer, graph, feature)
         for definition in graph.definitions:
             write_definition(writer, graph, definition)
         for sampler in plan.samplers:

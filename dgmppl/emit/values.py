@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dgmppl.catalogue.functions import FUNCTIONS, STRAIGHT_THROUGH
-from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.emit.expr import (
     Attribute,
     Binary,
@@ -33,6 +32,7 @@ from dgmppl.graph.values import (
     Constant,
     Declared,
     Element,
+    Feature,
     IndexSum,
     Joined,
     Learned,
@@ -48,6 +48,7 @@ from dgmppl.graph.values import (
     Reshaped,
     Softmax,
     Stage,
+    State,
     Use,
     Value,
     walk,
@@ -55,11 +56,41 @@ from dgmppl.graph.values import (
 from dgmppl.supports import Function, Support
 
 
+class Step:
+    """One step of a recurrence. What it is given is computed at all positions `outside`, and comes by name and in
+    order: the expression of each, with the positions on its first axis."""
+
+    def __init__(self, outside: Place, state: str) -> None:
+        self.outside, self.names = outside, {state}
+        self.arguments: dict[str, Expr] = {}
+
+    def given(self, value: Value, outside: Expr, behind: int) -> Expr:
+        """The name in the step of a value that has so many axes behind those of positions."""
+        first = outside.call("movedim", -1 - behind, 0)
+        for name, known in self.arguments.items():
+            if known == first:
+                return Name(name)
+        read = value.value if isinstance(value, At) else value
+        stem = read.ident if isinstance(read, Feature) else "given"
+        stem = self.outside.variable(read.variable) if isinstance(read, Use) else stem
+        name, k = stem, 2
+        while name in self.names:
+            name, k = f"{stem}_{k}", k + 1
+        self.names.add(name)
+        self.arguments[name] = first
+        return Name(name)
+
+
+def _of_state(value: Value) -> bool:
+    """Whether a value is computed from the state of a recurrence."""
+    return any(isinstance(t, State) for t in walk(value) if not isinstance(t, Feature))
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it. `axes`:
     how many axes of positions stand behind the batch, where elements are modelled one by one; `ordered`: whether they
-    are drawn one after another."""
+    are drawn one after another. `step`: of a recurrence, one position of which is computed."""
 
     writer: Writer
     graph: Graph
@@ -67,6 +98,7 @@ class Place:
     spread: bool = False
     axes: int = 0
     ordered: bool = False
+    step: Step | None = None
 
     def variable(self, name: str) -> str:
         return self.rename.get(name, self.graph[name].ident)
@@ -88,6 +120,8 @@ def value_source(value: Value, place: Place) -> str:
 def value_expr(value: Value, place: Place) -> Expr:
     """The expression of a value: behind the batch, if it has rows, the axes of positions, if it is read at them; then
     that of a mixture's components, and its own."""
+    if place.step is not None and value.positional and not _of_state(value):
+        return place.step.given(value, value_expr(value, place.step.outside), len(value.shape))
     if place.axes and value.rows and not value.positional:  # one for all positions
         found = value_expr(value, replace(place, axes=0))
         items = (":", *["None"] * place.axes)
@@ -119,6 +153,12 @@ def _there(whole: Expr, value: At, place: Place, behind: int) -> Expr:
         return whole
     offsets = Number(value.offsets[0]) if len(value.offsets) == 1 else Tuple(tuple(map(Number, value.offsets)))
     return call(place.writer.use("at"), whole, offsets, **({"behind": Number(behind)} if behind else {}))
+
+
+def _feature(value: Value, place: Place) -> Expr:
+    assert isinstance(value, (Feature, State))
+    found = Name(value.ident)
+    return found.call("unsqueeze", -1 - len(value.shape)) if place.spread else found
 
 
 def _position(value: Value, place: Place) -> Expr:
@@ -161,6 +201,8 @@ def embedded(value: Value, place: Place, rank: int = 0) -> Expr:
     """How a value enters a network that reads positions along `rank` axes: as its support suggests, with one axis
     behind those. A value of fewer axes is a vector."""
     support, axes = value.type.support, len(value.shape)
+    if place.step is not None and value.positional and not _of_state(value):
+        return place.step.given(value, embedded(value, place.step.outside), 1)
     if isinstance(value, At):
         # The embedding of what is missing before the first element is zero, so that it is embedded before it is read.
         rank = rank if axes >= rank else 0
@@ -251,16 +293,16 @@ def _stage(stage: Stage, bias: bool, writer: Writer) -> Expr:
         named["aligned"] = Number(stage.aligned)
     if not bias:
         named["bias"] = Name("False")
-    if not NETWORKS[stage.spec.kind].sizes:
-        return call("nn.Linear", reads.size, gives.size, **named)
     hidden, nothing = sizes(stage.spec.hidden), Name("None")
     arguments: dict[str, tuple[Expr | int, ...]] = {
+        "ends": (reads.size, gives.size),
         "sizes": (reads.size, hidden, gives.size if stage.ends else nothing),
         "channels": (reads.channels, hidden, gives.channels if stage.ends else nothing),
         "length": (*reads.extent, reads.channels, hidden, gives.channels if stage.ends else nothing),
         "shapes": (sizes(reads.shape), hidden, sizes(gives.shape) if stage.ends else nothing),
     }
-    return call(writer.use(stage.form.runtime), *arguments[stage.form.takes], **named)
+    runtime = "nn.Linear" if stage.form.runtime == "Linear" else writer.use(stage.form.runtime)
+    return call(runtime, *arguments[stage.form.takes], **named)
 
 
 # --- arithmetic ----------------------------------------------------------------------------------
@@ -426,6 +468,8 @@ _EMIT: dict[type[Value], Callable[[Value, Place], Expr]] = {
     Past: _use,
     At: _at,
     Position: _position,
+    Feature: _feature,
+    State: _feature,
     Declared: _declared,
     Learned: _learned,
     Points: _points,

@@ -10,7 +10,7 @@ from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
-from dgmppl.graph.scope import MAX_ELEMENTS, NamedFlow, NamedNet, Scope
+from dgmppl.graph.scope import MAX_ELEMENTS, IndexedFeature, NamedFlow, NamedNet, Scope
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -172,7 +172,10 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
     read = set(reads(graph, factor))
     if any(graph[name].role == "let" for name in read):
         return  # a feature whose own statement failed: what it reads is not known
-    itself = next((r for r in reads_of(factor.density) if _whole(r) and factor.head in graph.roots([r.variable])), None)
+    itself = next(
+        (r for r in reads_of(factor.density, factor.head) if _whole(r) and factor.head in graph.roots([r.variable])),
+        None,
+    )
     if itself is not None:
         scope.report(
             "E205",
@@ -348,6 +351,8 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     for name, binding in scope.names.items():
         if isinstance(binding, NamedFlow) and binding.bijection is None:
             _unused(scope, "flow", name, scope.places[name])
+        if isinstance(binding, IndexedFeature) and name not in {f.name for f in graph.features}:
+            _unused(scope, "feature", name, scope.places[name])
         if isinstance(binding, NamedNet) and binding.module is None:
             _unused(scope, "network", name, scope.places[name])
 

@@ -10,12 +10,13 @@ from dgmppl.graph.values import Points
 
 @dataclass(frozen=True)
 class Elements:
-    """What a statement is about one element of: `indices` that go over `extent`; of a `variable` where it models
-    one."""
+    """What a statement is about one element of: `indices` that go over `extent`; of a `variable` where it models one,
+    of a `feature` where it computes that."""
 
     indices: tuple[str, ...]
     extent: tuple[int, ...]
     variable: str = ""
+    feature: str = ""
 
     @property
     def axes(self) -> int:

@@ -8,7 +8,7 @@ from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import check_network
 from dgmppl.graph.nodes import Parameter, Variable
-from dgmppl.graph.scope import MAX_MEMBERS, NamedFlow, NamedNet, Scope, VariableFamily
+from dgmppl.graph.scope import MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
 from dgmppl.graph.types import check_data, check_type
 from dgmppl.supports import REAL, Type
 from dgmppl.syntax import tree
@@ -156,7 +156,9 @@ def member(
 
 def _feature(scope: Scope, statement: tree.Let) -> None:
     """A let-bound family's members are known from its range; a single feature is declared with its value."""
-    if statement.family is not None:
+    if isinstance(statement.family, tree.Indices):
+        _indexed(scope, statement)
+    elif statement.family is not None:
         if statement.type is None:
             scope.fail(
                 "E211",
@@ -173,6 +175,26 @@ def _feature(scope: Scope, statement: tree.Let) -> None:
         type_ = check_type(scope, statement.type, {})
         variable = Variable(statement.name, scope.ident(statement.name), "let", type_, statement.name_span)
         scope.declare(statement.name, variable, statement.name_span)
+
+
+def _indexed(scope: Scope, statement: tree.Let) -> None:
+    """A feature with a value at each position, which is worked out where it is read."""
+    assert isinstance(statement.family, tree.Indices)
+    indices = statement.family.names
+    if statement.type is None:
+        scope.fail(
+            "E211",
+            "a feature of each position needs a type, that of one of them",
+            statement.name_span,
+            help=f"let {statement.name}[{', '.join(indices)}] : real[64] = ...",
+        )
+    taken = next((i for i in indices if i in scope.names), None)
+    if taken is not None or len(set(indices)) < len(indices):
+        scope.fail(
+            "E202", f"the index `{taken or indices[0]}` is already taken", statement.family.span, "choose another"
+        )
+    feature = IndexedFeature(statement, scope.ident(statement.name), check_type(scope, statement.type, {}))
+    scope.declare(statement.name, feature, statement.name_span)
 
 
 def _parameter(scope: Scope, statement: tree.Param) -> None:

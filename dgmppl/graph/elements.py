@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Elements
 from dgmppl.graph.nodes import Variable, factor_key
-from dgmppl.graph.positions import misplaced, names_in, offsets
+from dgmppl.graph.positions import misplaced, names_in, offsets, verify_earlier
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
-from dgmppl.graph.values import At, Density, Past, Use, children
+from dgmppl.graph.values import At, Density, Feature, Past, Use, children, walk
 from dgmppl.source import Span
 from dgmppl.syntax import tree
 
@@ -83,22 +83,27 @@ class Read:
     offsets: tuple[int, ...] = ()
 
 
-def reads_of(term: object) -> Iterator[Read]:
-    """What a typed expression reads of variables, in the order of appearance."""
+def reads_of(term: object, head: str = "") -> Iterator[Read]:
+    """What a typed expression of an element of `head` reads of variables, in the order of appearance.
+
+    A recurrent feature reads what it reads at all positions so far: the past of the head, all of any other.
+    """
     if isinstance(term, Past):
         yield Read(term.variable, term.span, past=True)
     elif isinstance(term, At) and isinstance(term.value, Use):
         yield Read(term.value.variable, term.span, offsets=term.offsets)
     elif isinstance(term, Use):
         yield Read(term.variable, term.span)
+    elif isinstance(term, Feature) and term.recurrent:
+        yield from (Read(r.variable, r.span, past=r.variable == head) for r in reads_of(term.body, head))
     else:
         for child in children(term):
-            yield from reads_of(child)
+            yield from reads_of(child, head)
 
 
 def reads_past(density: Density, variable: str) -> bool:
     """Whether the elements of a variable depend on each other."""
-    return any(r.variable == variable for r in reads_of(density))
+    return any(r.variable == variable for r in reads_of(density, variable))
 
 
 def verify_element_reads(
@@ -113,8 +118,11 @@ def verify_element_reads(
     `given` are its parents with the names of the variables that they are of. A whole variable gives all of its
     elements, and a past all that are before.
     """
-    found = list(reads_of(density))
+    found = list(reads_of(density, elements.variable))
     zero = (0,) * elements.axes
+    for at in walk(density):  # through features too, which are of no variable
+        if isinstance(at, At) and isinstance(at.value, Use) and at.value.variable == elements.variable:
+            verify_earlier(scope, at, at.span, elements.variable, elements, ())
     for read in found:
         of = [r for r, name in given if name == read.variable]
         itself = read.variable == elements.variable and not read.past and not read.offsets
@@ -126,7 +134,8 @@ def verify_element_reads(
         before = bool(read.offsets) and read.offsets < zero
         if whole or (past and (read.past or before)) or read.offsets in places - {()}:
             continue
-        text = scope.source.text[read.span.start : read.span.end]
+        text = scope.source.text[read.span.start : read.span.end] if read.offsets else read.variable
+        text = f"{read.variable}[{', '.join(f'<{i}' for i in elements.indices)}]" if read.past else text
         written = [scope.source.text[r.span.start : r.span.end] for r in statement.parents]
         scope.fail(
             "E224",

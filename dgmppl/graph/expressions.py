@@ -18,7 +18,7 @@ from dgmppl.graph.indexing import check_bracket
 from dgmppl.graph.networks import apply_network, is_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.positions import check_past, position
-from dgmppl.graph.scope import Fail, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
+from dgmppl.graph.scope import Fail, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import is_open
 from dgmppl.graph.values import (
     Constant,
@@ -33,6 +33,12 @@ from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
 
 Shape = tuple[int, ...]
+
+
+def evaluate(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
+    """The typed value of an expression that takes an expected shape where it has none of its own, and may have
+    another."""
+    return _value(scope, expr, expected, ctx)
 
 
 def check_value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
@@ -137,6 +143,9 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
     if isinstance(binding, VariableFamily):
         help_ = f"name a member: {expr.name}[{next(iter(binding.members))}]"
         scope.fail("E215", f"`{expr.name}` is a family of variables", expr.span, "needs an index", help=help_)
+    if isinstance(binding, IndexedFeature):
+        help_ = f"where elements are modelled one by one: {expr.name}[d]"
+        scope.fail("E215", f"`{expr.name}` has a value at each position", expr.span, "needs an index", help=help_)
     scope.fail(
         "E217",
         f"a value is needed here, `{expr.name}` is {describe_binding(binding)}",

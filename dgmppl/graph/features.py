@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context
-from dgmppl.graph.expressions import check_value
+from dgmppl.graph.expressions import check_value, evaluate
 from dgmppl.graph.nodes import Definition, Variable
-from dgmppl.graph.scope import Fail, Scope, VariableFamily
+from dgmppl.graph.recurrences import feature
+from dgmppl.graph.scope import Fail, IndexedFeature, Scope, VariableFamily
 from dgmppl.syntax import tree
 
 
@@ -58,6 +59,10 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
     binding = scope.names.get(statement.name)
     if statement.name in scope.poisoned:
         raise Fail
+    if isinstance(statement.family, tree.Indices):
+        if isinstance(binding, IndexedFeature) and binding.statement is statement:
+            feature(scope, binding, statement.name_span, "", evaluate)
+        return []  # its value stands where it is read
     if statement.family is None and statement.type is None:
         if binding is not None:
             scope.declare(statement.name, binding, statement.name_span)  # reports that the name is taken

@@ -8,7 +8,7 @@ from dgmppl.graph.axes import part, shape_text
 from dgmppl.graph.context import Context
 from dgmppl.graph.networks import causal_names, is_network
 from dgmppl.graph.positions import check_at, check_past, names_in
-from dgmppl.graph.scope import NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
+from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open, resolve_member
 from dgmppl.graph.values import Constant, Element, Use, Value
 from dgmppl.supports import REAL, Type, real
@@ -49,6 +49,8 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
             member = resolve_member(scope, binding, scope.integer(items[0], ctx.env, "an index"), expr.span)
             use = Use(member.type, expr.span, member.name)
             return use if len(items) == 1 else _element(scope, expr, use, items[1:], ctx, evaluate)
+        if isinstance(binding, IndexedFeature):
+            evaluate(scope, target, None, ctx)  # which says where it may be read
         if isinstance(binding, (NamedNet, NamedFlow)):
             scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no index")
     return _element(scope, expr, _indexed(scope, target, items, ctx, evaluate), items, ctx, evaluate)

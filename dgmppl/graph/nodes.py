@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dgmppl.graph.values import Apply, Bijection, Density, Module, Residual, Value, variables, walk
+from dgmppl.graph.values import Apply, Bijection, Density, Feature, Module, Residual, Value, children, variables, walk
 from dgmppl.source import Source, Span
 from dgmppl.supports import Type
 
@@ -74,6 +74,16 @@ class Factor:
     @property
     def key(self) -> str:
         return factor_key(self.side, self.head, self.parents)
+
+
+def features_of(term: object) -> tuple[Feature, ...]:
+    """The features with a value at each position that an expression reads, each after those that it reads itself."""
+    found: dict[str, Feature] = {}
+    for child in children(term):
+        found.update({f.name: f for f in features_of(child) if f.name not in found})
+    if isinstance(term, Feature):
+        found.setdefault(term.name, term)
+    return tuple(found.values())
 
 
 def factor_key(side: str, head: str, parents: Iterable[str]) -> str:
@@ -144,7 +154,15 @@ class Graph:
 
     @cached_property
     def _idents(self) -> frozenset[str]:
-        return frozenset(v.ident for v in self.variables)
+        return frozenset(v.ident for v in self.variables) | {f.ident for f in self.features}
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """The features with a value at each position, each after those that it reads."""
+        found: dict[str, Feature] = {}
+        for factor in self.factors:
+            found.update({f.name: f for f in features_of(factor.density)})
+        return tuple(found.values())
 
     @cached_property
     def observed(self) -> tuple[Variable, ...]:

@@ -9,7 +9,8 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.axes import shape_text
 from dgmppl.graph.context import Context, Elements
 from dgmppl.graph.nodes import Variable
-from dgmppl.graph.scope import Scope, describe_binding
+from dgmppl.graph.recurrences import read_feature
+from dgmppl.graph.scope import IndexedFeature, Scope, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open
 from dgmppl.graph.values import At, Constant, Past, Position, Use, Value
 from dgmppl.source import Span
@@ -64,6 +65,9 @@ def check_at(
     target, axes = expr.target, elements.axes
     name = target.name if isinstance(target, tree.Name) else "this"
     away = offsets(scope, items[:axes], expr.span, name, elements)
+    binding = scope.names.get(name)
+    if isinstance(binding, IndexedFeature):
+        return read_feature(scope, expr, binding, away, elements, evaluate)
     if set(names_in(items[axes:])) & set(elements.indices):
         scope.fail("E223", "an index of the element stands at its own axis", expr.span, "a second time")
     wanted = None

@@ -15,8 +15,9 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
 from dgmppl.graph.nodes import Adversary, Parameter, Variable
-from dgmppl.graph.values import At, Bijection, Module, NetworkSpec, Use, Value
+from dgmppl.graph.values import At, Bijection, Feature, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
+from dgmppl.supports import Type
 from dgmppl.syntax import tree
 
 if TYPE_CHECKING:
@@ -66,7 +67,19 @@ class NamedFlow:
     bijection: Bijection | None = None
 
 
-Binding = float | Variable | VariableFamily | Parameter | NamedNet | NamedFlow | Adversary
+@dataclass
+class IndexedFeature:
+    """`let h[d] : real[64] = ...`, whose value is worked out where it is first needed."""
+
+    statement: tree.Let
+    ident: str
+    type: Type
+    entered: bool = False  # its value is being worked out
+    failed: bool = False  # ... which came to a message
+    value: Feature | None = None
+
+
+Binding = float | Variable | VariableFamily | Parameter | NamedNet | NamedFlow | IndexedFeature | Adversary
 _WHAT = {
     float: "a constant",
     Variable: "a variable",
@@ -74,6 +87,7 @@ _WHAT = {
     Parameter: "a parameter",
     NamedNet: "a network",
     NamedFlow: "a flow",
+    IndexedFeature: "a feature with a value at each position",
     Adversary: "an adversary",
 }
 

@@ -109,6 +109,37 @@ class At(Value):
 
 
 @dataclass(frozen=True)
+class Feature(Value):
+    """`h[d]`: a feature with a value at each position of an `extent`, computed by `body` from what is read there."""
+
+    name: str
+    ident: str
+    extent: tuple[int, ...]
+    body: Value
+
+    @property
+    def own_positions(self) -> bool:
+        return True
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it is computed from its own value at the position before."""
+        return any(isinstance(t, State) and t.name == self.name for t in walk(self.body))
+
+
+@dataclass(frozen=True)
+class State(Value):
+    """`h[d - 1]` in the feature `h[d]` itself: its value at the position before, zeros at the first."""
+
+    name: str
+    ident: str
+
+    @property
+    def own_positions(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
 class Position(Value):
     """An index of an element by element factor as a value, counted from 0: the `axis`-th of those over `extent`."""
 

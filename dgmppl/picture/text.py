@@ -14,6 +14,7 @@ from dgmppl.graph.values import (
     Declared,
     Density,
     Element,
+    Feature,
     IndexSum,
     Inverse,
     Learned,
@@ -31,6 +32,7 @@ from dgmppl.graph.values import (
     Pushforward,
     Quoted,
     Residual,
+    State,
     Use,
     Value,
 )
@@ -128,6 +130,8 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
         return f"{value_text(value.value, 9)}[{_indices_text(value.offsets)}]"
     if isinstance(value, Position):
         return value.name
+    if isinstance(value, (Feature, State)):
+        return value.name + ("[d]" if isinstance(value, Feature) else "[d - 1]")
     if isinstance(value, Declared):
         return value.name
     if isinstance(value, Learned):

@@ -67,7 +67,7 @@ class _Reach:
         if isinstance(term, Apply):
             if not _past_is_empty(term):
                 self.taught.add(term.module.attribute)
-            for value in (*term.inputs, *term.context):
+            for value in (*term.inputs, *term.context, *term.aligned):
                 yield from self.term(value)
             return
         elif isinstance(term, (Module, Learned)):

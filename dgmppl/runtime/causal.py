@@ -318,6 +318,25 @@ class CausalLSTM(_Recurrent):
         return h, torch.zeros_like(h)
 
 
+class GRUCell(nn.GRUCell):
+    """A gated recurrent unit ``(..., in_features) -> (..., out_features)`` (Cho et al., 2014): the state after a step,
+    from an input and the state before it, which is the last of what it reads.
+
+    Raises:
+        ValueError: there is nothing before the state.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        if in_features <= out_features:
+            raise ValueError(f"a state of {out_features} numbers and an input are more than {in_features}")
+        super().__init__(in_features - out_features, out_features)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        flat = x.reshape(-1, x.shape[-1])
+        given, state = flat.split((self.input_size, self.hidden_size), -1)
+        return super().forward(given, state).reshape(*x.shape[:-1], -1)
+
+
 class CausalTransformer(nn.Module):
     """A transformer ``(..., D, in_channels) -> (..., D, out_channels)`` with causal attention (Vaswani et al., 2017).
 
@@ -463,4 +482,13 @@ class CausalMLP(nn.Module):
         return h
 
 
-__all__ = ["CausalConv", "CausalGRU", "CausalLSTM", "CausalMLP", "CausalRNN", "CausalTransformer", "PixelCNN"]
+__all__ = [
+    "CausalConv",
+    "CausalGRU",
+    "CausalLSTM",
+    "CausalMLP",
+    "CausalRNN",
+    "CausalTransformer",
+    "GRUCell",
+    "PixelCNN",
+]

@@ -7,7 +7,7 @@ positions before, and gives that output alone, along axes of size 1. What is don
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -86,6 +86,27 @@ def position(extent: tuple[int, ...], axis: int, like: Tensor) -> Tensor:
     return at(index, (0,) * len(extent))
 
 
+def recur(step: Callable[..., Tensor], state: Tensor, *given: Tensor) -> Tensor:
+    """``h[d] = step(h[d - 1], given[d], ...)`` at every position d, from a `state` before the first; or at the one that
+    is drawn, from what was kept.
+
+    Args:
+        state: the shape of h without its batch.
+        given: values with the positions on their first axis.
+
+    Returns:
+        h, ``(*batch, D, *state.shape)``.
+    """
+    draw = current()
+    kept = {} if draw is None else draw.kept(step.__code__)
+    h, found = kept.get("state", state), []
+    for values in zip(*given):
+        h = step(h, *values)
+        found.append(h)
+    kept["state"] = h
+    return torch.stack(found, -1 - state.dim())
+
+
 def plate(element: td.Distribution, extent: tuple[int, ...]) -> td.Distribution:
     """The distribution of independent elements at each position of a grid ``extent``, from that of one, which has axes
     of size 1 for them or no batch axes at all."""
@@ -94,4 +115,4 @@ def plate(element: td.Distribution, extent: tuple[int, ...]) -> td.Distribution:
     return found
 
 
-__all__ = ["at", "plate", "position"]
+__all__ = ["at", "plate", "position", "recur"]

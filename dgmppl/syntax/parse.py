@@ -117,10 +117,15 @@ def _reference(name: Token, inside: tuple[tree.Expr | tree.Past, ...] | None) ->
     return (name, (), past) if past else (name, inside or ())
 
 
+def _indices(*names: Token) -> tuple[Any, ...]:
+    return (tuple(map(str, names)),)
+
+
 # The fields of a class whose rule has other children than these.
 _FIELDS: dict[type[tree.Node], Callable[..., tuple[Any, ...]]] = {
     tree.Boolean: lambda text: (text == "true",),
     tree.Field: _field,
+    tree.Indices: _indices,
     tree.Number: lambda text: (float(text), text),
     tree.Reference: _reference,
 }

@@ -186,6 +186,13 @@ class Family(Node):
 
 
 @dataclass(frozen=True)
+class Indices(Node):
+    """`[d]` after the name of a feature: it has a value at each position."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Type(Node):
     """`integer(0..16)[64]`: support, its arguments, shape."""
 
@@ -244,7 +251,7 @@ class Const(Named):
 @dataclass(frozen=True)
 class Let(Named):
     name: str
-    family: Family | None
+    family: Family | Indices | None
     type: Type | None
     value: Expr
 

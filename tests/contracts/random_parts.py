@@ -578,7 +578,7 @@ def _by_elements(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     own = [head.name + before][: few - 1] + [further][: few >= least]
     own = own[: d.random.randint(0, len(own))]
     next_to = next_to if few > 1 else here
-    parents = []
+    parents, of_names = [], [u.name for u in of]
     for u in of:
         fits = u.shape[:axes] == head.shape[:axes] and u.support != "simplex"
         parents.append(u.name + (d.choose((here, here, next_to, "")) if fits else ""))
@@ -592,6 +592,8 @@ def _by_elements(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
             [past, *own],
         )
     left = (head.name + here, *own, *parents)
+    if axes == 1 and (own or any("[d" in p for p in parents)) and d.often(0.4):
+        net, left = _recurrence(d, reads, past if own else ""), (head.name + here, *([past] if own else []), *of_names)
     if (head.support in ONTO and d.often(0.4)) or head.support.startswith("interval"):
         return f"Normal({net}) >> {d.choose(ONTO[head.support])}", left
     if head.real and d.often(0.3):
@@ -603,6 +605,20 @@ def _by_elements(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
         ("{0}({1})", "{0}({1})", f"mixture[2{weights}]({{0}}({{1}}))" if head.role == "observed" else "{0}({1})")
     )
     return kind.format(d.choose(_families(head)), net), left
+
+
+def _recurrence(d: Draft, reads: Sequence[str], past: str) -> str:
+    """A feature of each position that is computed from what is read there and from its value before, maybe through
+    another."""
+    name, of = d.name("a"), ", ".join(r for r in reads if "<" not in r)
+    cell = d.choose((f"gru_cell({of}, {name}[d - 1])", f"mlp[4]({of}, {name}[d - 1])", f"0.5 * {name}[d - 1] + b[d]"))
+    if "b[d]" in cell:
+        below = d.name("b")
+        cell = cell.replace("b[d]", f"{below}[d]")
+        seen = f"causal[3, kernel = 2]({past}, {of})" if past and d.often(0.5) else f"linear({of})"
+        d.say(f"let {below}[d] : real[3] = tanh({seen})")
+    d.say(f"let {name}[d] : real[3] = {cell}")
+    return f"linear({name}[d])"
 
 
 def _rounded_shifts(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:

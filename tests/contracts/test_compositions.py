@@ -31,6 +31,8 @@ OBJECTIVES = {
     "formula_of_a_latent": ("exact log-likelihood log p(x, y | c)", "log_prob"),
     "mixture_of_the_past": ("exact log-likelihood log p(x, y | c)", "log_prob"),
     "finite_memory": ("exact log-likelihood log p(c, x, y, s | g)", "log_prob"),
+    "recurrences": ("ELBO, a lower bound on log p(x, y, s)", "elbo"),
+    "aligned_feature": ("ELBO, a lower bound on log p(x)", "elbo"),
     "aligned": ("ELBO, a lower bound on log p(x, y | c, g)", "elbo"),
     "plates": ("ELBO, a lower bound on log p(x, y, w)", "elbo"),
     "images": ("ELBO, a lower bound on log p(y, x)", "elbo"),

@@ -27,6 +27,12 @@ observed e : real[6] from "rows.npz".e
 param b : real[6] = normal(0.5)
 param M : real[2, 2] = normal(0.5)
 """
+_FEATURES = """
+let h[d] : real[4] = gru_cell(x[d - 1], c, e[d], h[d - 1])
+let s[d] : real = 0.5 * s[d - 1] + x[d - 1] * b[d] + c[0]
+let f[d] : real[3] = tanh({net}(x[<d], e[d]))
+let k[d] : real[2] = mlp[4](f[d], d, k[d - 1])
+"""
 
 # Right sides of p(x[d] | x[<d], c) in which {net} is a causal network; one stands twice in the last.
 FACTORS = {
@@ -46,6 +52,8 @@ FACTORS = {
         "binary",
         "mixture[u in grid(3)](Bernoulli({net}(x[<d], u, e[d]) + mlp[4](u, x[d - 1])))",
     ),
+    "a recurrence": ("categorical(3)", "Categorical({net}(x[<d], h[d]) + linear(h[d]))"),
+    "a recurrence on a causal network": ("real", "Normal(linear(k[d]) + s[d], exp(0.1 * {net}(x[<d])))"),
     "a network twice": ("real", "Normal(m(x[<d], c) + m(x[<d], 2 * c), 1)"),
 }
 
@@ -155,6 +163,7 @@ def test_draws_are_those_of_recomputing(what: str, kind: str) -> None:
     text = _HEAD.format(support=support) + f"net m = {net}\np(x[d] | x[<d], c, e) = " + right.format(net=net)
     if "m(" not in right:
         text = text.replace(f"net m = {net}\n", "")
+    text += _FEATURES.format(net=net) if "[d])" in right or "s[d]" in right else ""
     found = pipeline.read(f"model drawn\n{text}\n")
     assert found.ok, [str(d) for d in found.errors]
     model, given = build(found, scale=0.5).double(), given_to(found)

@@ -1,0 +1,125 @@
+"""Features with a value at each position, `let h[d] : real[64] = cell(x[d - 1], h[d - 1])`, and what may read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dgmppl.diagnostics import Note
+from dgmppl.graph.context import Context, Elements
+from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.scope import Fail, IndexedFeature, Scope
+from dgmppl.graph.shapes import Evaluate
+from dgmppl.graph.values import Feature, State, Value
+from dgmppl.source import Span
+from dgmppl.syntax import tree
+
+
+def read_feature(
+    scope: Scope,
+    expr: tree.Bracket,
+    binding: IndexedFeature,
+    away: tuple[int, ...],
+    elements: Elements,
+    evaluate: Evaluate,
+) -> Value:
+    """`h[d]`, or in the feature itself its value before: `h[d - 1]`. Reports what is none of these (E204, E205)."""
+    name = binding.statement.name
+    index, *others = elements.indices
+    if elements.feature == name:
+        if others:
+            scope.fail("E223", "a recurrence goes along one index", expr.span, f"`{name}` has {len(others) + 1}")
+        if away != (-1,):
+            scope.fail(
+                "E205",
+                f"`{name}[{index}]` is computed from its value at the position before, and from none other of its own",
+                expr.span,
+                "depends on itself" if away == (0,) else "not the one before",
+                help=f"{name}[{index} - 1]",
+            )
+        return State(binding.type, expr.span, name, binding.ident)
+    if any(away):
+        here = f"{name}[{', '.join(elements.indices)}]"
+        scope.fail("E223", f"a feature is read at its own position: {here}", expr.span, "at another", help=here)
+    found = feature(scope, binding, expr.span, elements.feature, evaluate)
+    if found.extent != elements.extent:
+        headline = f"[{', '.join(elements.indices)}] goes over the {_extent(elements.extent)} positions"
+        scope.fail("E204", headline, expr.span, f"`{name}` has {_extent(found.extent)}")
+    return found
+
+
+def feature(scope: Scope, binding: IndexedFeature, span: Span, reader: str, evaluate: Evaluate) -> Feature:
+    """The value of a feature, worked out once. Reports features that read each other (E205)."""
+    statement = binding.statement
+    if binding.failed:
+        raise Fail
+    if binding.entered:
+        scope.fail(
+            "E205",
+            f"`{statement.name}` and `{reader}` are computed from each other",
+            span,
+            "closes the circle",
+            notes=(Note(statement.name_span, f"`{statement.name}` is declared here"),),
+            help="a feature may be computed from its own value at the position before: one with both of them in it",
+        )
+    if binding.value is None:
+        binding.entered = True
+        try:
+            binding.value = _worked_out(scope, binding, evaluate)
+        except Fail:
+            binding.failed = True
+            raise
+        finally:
+            binding.entered = False
+    return binding.value
+
+
+def _worked_out(scope: Scope, binding: IndexedFeature, evaluate: Evaluate) -> Feature:
+    statement = binding.statement
+    assert isinstance(statement.family, tree.Indices)
+    indices = statement.family.names
+    extent = next(_extents(scope, statement.value, indices, statement.name, evaluate), None)
+    if extent is None:
+        scope.fail(
+            "E211",
+            f"how far `{indices[0]}` goes follows from nothing that `{statement.name}` reads",
+            statement.family.span,
+            help=f"a feature of each position reads something there: x[{indices[0]} - 1]",
+        )
+    elements = Elements(indices, extent, feature=statement.name)
+    body = evaluate(scope, statement.value, binding.type, Context(binding.ident, elements=elements))
+    if body.shape != binding.type.shape:
+        shape = list(binding.type.shape) or "one number"
+        scope.fail("E204", f"`{statement.name}` has shape {shape}", statement.value.span, f"shape {list(body.shape)}")
+    return Feature(binding.type, statement.name_span, statement.name, binding.ident, extent, body)
+
+
+def _extents(
+    scope: Scope, expr: object, indices: tuple[str, ...], itself: str, evaluate: Evaluate
+) -> Iterator[tuple[int, ...]]:
+    """How far the indices go at the places where they stand."""
+    if isinstance(expr, tuple):
+        for part in expr:
+            yield from _extents(scope, part, indices, itself, evaluate)
+        return
+    if not isinstance(expr, tree.Node):
+        return
+    if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name) and expr.target.name != itself:
+        binding = scope.names.get(expr.target.name)
+        if any(isinstance(i, tree.Past) or _stands(i, indices) for i in expr.items):
+            if isinstance(binding, (Variable, Parameter)):
+                yield binding.type.shape[: len(indices)]
+            elif isinstance(binding, IndexedFeature) and not binding.entered:
+                yield feature(scope, binding, expr.span, itself, evaluate).extent
+    for part in vars(expr).values():
+        yield from _extents(scope, part, indices, itself, evaluate)
+
+
+def _stands(item: object, indices: tuple[str, ...]) -> bool:
+    """Whether an index stands there: `d`, `d - 1`."""
+    if isinstance(item, tree.Binary):
+        return _stands(item.left, indices) or _stands(item.right, indices)
+    return isinstance(item, tree.Name) and item.name in indices
+
+
+def _extent(extent: tuple[int, ...]) -> str:
+    return " x ".join(map(str, extent))

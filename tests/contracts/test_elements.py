@@ -1,0 +1,86 @@
+"""Factors of elements: what an element depends on, by autograd; sums over all values; what plates and chains are."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.contracts.support import build, checked
+
+HEAD = """\
+observed x : real[5] from "rows.npz".x
+observed c : real[5] from "rows.npz".c
+param V : real[5, 3] = normal(0.5)
+let h[d] : real[4] = gru_cell(x[d - 1], c[d], h[d - 1])
+let a[d] : real[3] = a[d - 1] + x[d - 1] * V[d - 1]
+let f[d] : real[3] = tanh(causal[4, kernel = 2](x[<d]))
+let g[d] : real[2] = mlp[3](f[d], x[d - 2], g[d - 1])
+"""
+# A location, and by how much before the element those are that it depends on.
+READS = {
+    "mlp[4](x[d - 1], x[d - 3])": {1, 3},
+    "x[d - 2] * c[d] + d": {2},
+    "linear(h[d])": {1, 2, 3, 4},
+    "V[d] @ sigmoid(a[d])": {1, 2, 3, 4},
+    "linear(f[d], x[d - 4])": {1, 2, 3, 4},
+    "linear(g[d])": {1, 2, 3, 4},
+    "masked[6](x[<d], h[d], c[d])": {1, 2, 3, 4},
+}
+
+
+@pytest.mark.parametrize("location", READS)
+def test_an_element_depends_on_what_it_reads_before_it(location: str) -> None:
+    used = {name for name in "hafg" if f"{name}[d]" in location}
+    used |= {"f"} if "g" in used else set()
+    lines = [r for r in HEAD.splitlines() if not r.startswith("let ") or r[4] in used]
+    lines = [r for r in lines if not r.startswith("param") or {"a"} & used]
+    text = "\n".join(["model element", *lines, f"p(x[d] | x[<d], c) = Normal({location} + 0 * c[d], 1)\n"])
+    model = build(checked(text), scale=0.3)
+    x, c = torch.randn(5), torch.randn(1, 5)
+
+    def loc(x: Tensor) -> Tensor:
+        return model.p_x(c).step(x.unsqueeze(0)).base_dist.loc[0]
+
+    jacobian = torch.autograd.functional.jacobian(loc, x)
+    seen = jacobian.abs() > 0
+    assert {d - k for d, k in itertools.product(range(5), repeat=2) if seen[d, k]} == READS[location]
+
+
+def test_a_markov_chain_is_its_matrix() -> None:
+    """The probability of a sequence is that of its first element and of its transitions."""
+    text = 'model chain\nobserved x : categorical(3)[4] from "rows.npz".x\nparam M : real[3, 3] = normal(1)\n'
+    model = build(checked(text + "p(x[d] | x[d - 1]) = Categorical(M[x[d - 1]])\n"))
+    every = torch.cartesian_prod(*[torch.arange(3.0)] * 4)
+    found = model.log_prob(every)
+    torch.testing.assert_close(found.logsumexp(0), torch.zeros(()), atol=1e-5, rtol=0)
+    steps = model.M.log_softmax(-1)
+    state = every.long()
+    wanted = steps[0, state[:, 0]] + sum(steps[state[:, k], state[:, k + 1]] for k in range(3))
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_recurrent_network_is_torchs() -> None:
+    """A cell along the elements is the network of these weights over the whole sequence."""
+    text = 'model gated\nobserved x : real[6] from "rows.npz".x\nlet h[d] : real[4] = gru_cell(x[d - 1], h[d - 1])\n'
+    model = build(checked(text + "p(x[d] | x[<d]) = Normal(linear(h[d]), 1)\n"))
+    cell = model.h_net
+    whole = torch.nn.GRU(1, 4, batch_first=True)
+    whole.load_state_dict({f"{name}_l0": weight for name, weight in cell.state_dict().items()})
+    x = torch.randn(3, 6)
+    before = torch.nn.functional.pad(x, (1, -1)).unsqueeze(-1)
+    torch.testing.assert_close(model.define_h(x), whole(before)[0])
+
+
+def test_elements_of_a_plate_have_one_law() -> None:
+    text = 'model plate\nobserved x : real[3, 2] from "rows.npz".x\nobserved z : real[4] from "rows.npz".z\n'
+    model = build(checked(text + "p(x[i] | z) = Normal(0, 1) >> 2 * (coupling[mlp[4]](z) >> reverse)\n"), scale=0.3)
+    x, z = torch.randn(5, 3, 2), torch.randn(5, 4)
+    together = model.p_x(z).log_prob(x)
+    order = torch.randperm(3)
+    torch.testing.assert_close(together, model.p_x(z).log_prob(x[:, order]))
+    one = model.p_x(z).base_dist.log_prob(x)
+    assert one.shape == (5, 3)
+    torch.testing.assert_close(together, one.sum(1))
