@@ -5,8 +5,9 @@
 Both sides run in one process, in turns (A B A B ...), from the same weights, with the same optimiser and batch size; a
 ratio is that of the medians over the turns. The hand-written side is what one would write for this one model and no
 other: plain tensors, no distribution objects. Before it is timed, its loss is checked against the compiled one's. The
-compiled side is the training loop itself. For the VAE, Pyro's own SVI of the emitted Pyro model takes its turn as well, for flows
-zuko, and for couplings of splines normflows, where it is installed.
+compiled side is the training loop itself.
+For the VAE, Pyro's own SVI of the emitted Pyro model takes its turn as well, for flows zuko, and for couplings of
+splines normflows, where it is installed.
 `--cpu-time` counts the seconds of the processor, for a machine that has other things to do.
 """
 
