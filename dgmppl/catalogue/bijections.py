@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.extents import Shape, channels_of
 from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
 
 Options = Mapping[str, float]
+
+
+def _once(options: Options) -> int:
+    return 1
 
 
 def _same(shape: Shape) -> Shape:
@@ -75,10 +79,15 @@ TRANSFORMS: dict[str, TransformKind] = {
 @dataclass(frozen=True)
 class Slot:
     """A network in a bijection's brackets, with the numbers that it gives for each element that is transformed; 0:
-    as many as the transform has."""
+    as many as the transform has.
+
+    `networks`: only these may stand there, "" for any. `without`: options that they may not have there, each with why.
+    """
 
     name: str
     outputs: int = 0
+    networks: tuple[str, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,7 @@ class BijectionKind:
     slots: tuple[Slot, ...] = ()
     sole: Slot | None = None  # the slot of one network given without a name
     context: str = ""
+    beside: int | None = None  # its network reads all elements, and so many numbers beside them; None: only some
     learned: int = 0  # parameters an element, learned where nothing conditions it
     own: Callable[[Shape, Options], int] | None = (
         None  # ... or so many for a shape; ValueError(headline, help) for none
@@ -115,6 +125,8 @@ class BijectionKind:
     acts: str = "vector"
     least: int = 1  # elements that it needs
     searched: bool = False  # its inverse has no closed form
+    jacobian: bool = False  # nor its log-determinant, which is that of a whole Jacobian, or estimated
+    passes: Callable[[Options], int] = _once  # of its network in one direction
     moves: bool = False  # only changes the order of the elements
     after: Callable[[Shape], Shape] = _same  # the shape that it gives; ValueError for one that it does not take
     before: Callable[[Shape], Shape] = _same  # ... and the one that it takes
@@ -159,6 +171,20 @@ def _sylvester(shape: Shape, options: Options) -> int:
     m = columns or features
     return features * (columns or reflections) + 3 * m + m * (m - 1)
 
+
+def _residual(shape: Shape, options: Options) -> int:
+    """Nothing but its network learns."""
+    if options.get("lipschitz") == 0:
+        raise ValueError("a Lipschitz constant of 0 leaves nothing of its network", "lipschitz = 0.9")
+    return 0
+
+
+_ESTIMATED = Argument("estimated", "flag", by="name")
+_RANDOM = {"dropout": "dropout makes another map of it each time"}
+_OVER_ROWS = {
+    "batch": "a normalisation over the rows makes a row's map depend on others",
+    "spectral": "its norm is followed from pass to pass, so that the map changes between them",
+}
 
 _SEED = Argument("seed", "seed", by="name")
 
@@ -236,6 +262,35 @@ BIJECTIONS: dict[str, BijectionKind] = {
             searched=True,
             sized=True,
             numbers=(Argument("orthogonal", "count", by="name"), Argument("householder", "count", by="name")),
+        ),
+        BijectionKind(
+            "residual",
+            "ResidualFlow",
+            sole=Slot(
+                "network",
+                1,
+                networks=("mlp", "linear", "densenet"),
+                without={**_RANDOM, "norm": "its slope is bounded by the norms of its matrices alone"},
+            ),
+            beside=0,
+            own=_residual,
+            context="network",
+            sized=True,
+            searched=True,
+            jacobian=True,
+            numbers=(Argument("lipschitz", "share", by="name"), _ESTIMATED),
+        ),
+        BijectionKind(
+            "ode",
+            "ODEFlow",
+            sole=Slot("network", 1, without={**_RANDOM, **_OVER_ROWS}),
+            beside=1,
+            context="network",
+            sized=True,
+            searched=True,
+            jacobian=True,
+            passes=lambda options: 4 * int(options.get("steps", 8)),
+            numbers=(Argument("steps", "count", by="name"), _ESTIMATED),
         ),
         BijectionKind("affine", "Affine", context="value", learned=2, sized=True, acts="elements"),
         BijectionKind("sigmoid", "Sigmoid", codomain=UNIT, acts="elements"),

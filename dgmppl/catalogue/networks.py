@@ -12,7 +12,7 @@ from dgmppl.catalogue import weights as counted
 from dgmppl.catalogue.axes import Axes, Sizes, axes_of
 from dgmppl.catalogue.signature import Argument, Signature
 
-ACTIVATIONS = ("leaky_relu", "relu", "tanh", "silu", "gelu", "elu", "sigmoid", "softplus")
+ACTIVATIONS = ("leaky_relu", "relu", "tanh", "silu", "gelu", "elu", "sigmoid", "softplus", "lipswish")
 NORMS = ("batch", "layer", "group")
 WEIGHT_NORMS = ("spectral", "weight")
 

@@ -176,7 +176,8 @@ def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
         arguments.append(_shape(block.shape))
     for name, module in block.slots:
         arguments.append(f"{name}=" + (f"self.{module.attribute}" if module.named else module_source(module, writer)))
-    arguments += [f"{name}={number_text(number)}" for name, number in block.numbers]
+    flags = {a.name for a in entry.numbers if a.kind == "flag"}
+    arguments += [f"{n}={bool(value) if n in flags else number_text(value)}" for n, value in block.numbers]
     if block.kind == "permute" and place.source() != "0":
         arguments.append(f"position={place.source()}")
     if block.context:

@@ -180,6 +180,7 @@ def _block(scope: Scope, outline: Outline, source: Type, ctx: Context, inputs: I
         if bound.argument.kind == "network":
             slot, transform = _as_slot(entry, entry.slot(name), transform)
             each = slot.outputs or (transform or _AFFINE).parameters
+            _verify_network(scope, bound.value, entry, slot, ctx)
             place = _Place(entry, source.shape, mask, tuple(context))
             module, grids = _slot(scope, bound.value, place, each, replace(ctx, hint=f"{ctx.hint}_{slot.name}"))
             slots = (*slots, (slot.name, module))
@@ -411,6 +412,8 @@ def _slot(scope: Scope, expr: tree.Expr, place: _Place, each: int, ctx: Context)
     transformed.
     """
     shape, width = place.shape, sum(v.type.features for _, v in place.context)
+    if place.entry.beside is not None:
+        return check_slot(scope, expr, Axes(shape[0] + place.entry.beside + width), Axes(each * shape[0]), 0, ctx), ()
     if place.entry.conditioner == "past":
         return check_past_slot(scope, expr, shape[0], each, width, ctx), ()
     kept, moved = map(len, place.mask.split(shape))
@@ -424,6 +427,23 @@ def _slot(scope: Scope, expr: tree.Expr, place: _Place, each: int, ctx: Context)
     width -= more * math.prod(shape[:2])
     reads, gives = Axes(kept + more, shape[:2]), Axes(each * moved, shape[:2])
     return check_slot(scope, expr, reads, gives, width, ctx), tuple(grids)
+
+
+def _verify_network(scope: Scope, expr: tree.Expr, entry: BijectionKind, slot: Slot, ctx: Context) -> None:
+    """Reports a network that may not stand in a slot (E217)."""
+    specs, _ = check_network(scope, expr, ctx)
+    kinds = [spec.kind for spec in specs]
+    wrong = [kind for kind in kinds if kind not in slot.networks]
+    if slot.networks and (wrong or (len(kinds) > 1 and "densenet" in kinds)):
+        headline = f"{entry.name} needs a network of matrices and activations alone"
+        label = f"{wrong[0]} has more" if wrong else "densenet stands by itself there"
+        scope.fail("E217", headline, expr.span, label, help=f"there are {', '.join(slot.networks)}")
+    for spec in specs:
+        for name, value in spec.options:
+            why = slot.without.get(name, slot.without.get(str(value), "") if name == "norm" else "")
+            if why and value:
+                what = f"{name} = {value}" if name == "norm" else name
+                scope.fail("E217", f"{entry.name} takes no network with {what}", expr.span, why, help="leave it out")
 
 
 def _verify_slots(

@@ -86,9 +86,16 @@ def read_mask(scope: Scope, expr: tree.Expr | None, ctx: Context) -> Mask:
     scope.fail("E210", "a mask is expected", expr.span, "not a mask", help=help_)
 
 
+def _flag(scope: Scope, name: str, bound: Bound, ctx: Context) -> float:
+    if not isinstance(bound.value, tree.Boolean):
+        scope.fail("E210", f"`{name}` is true or false", bound.value.span)
+    return float(bound.value.value)
+
+
 _READERS: dict[str, _Reader] = {
     "count": _count,
     "seed": _seed,
+    "flag": _flag,
     "share": _share,
     "positive": _positive,
     "activation": _one_of(ACTIVATIONS, "an", "activation"),

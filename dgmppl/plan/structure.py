@@ -28,7 +28,7 @@ class NetworkLine:
 @dataclass(frozen=True)
 class Structure:
     """`weights` counts what is learned, the adversaries' networks included. `costs` are of flows that take many passes
-    of their networks in one direction, or search for an inverse."""
+    of their networks in one direction, search for an inverse, or need a Jacobian."""
 
     variables: tuple[VariableLine, ...]
     p: tuple[str, ...]
@@ -85,6 +85,7 @@ def _passes(bijection: Bijection) -> tuple[int, int]:
         return repeat * sum(a for a, _ in each), repeat * sum(b for _, b in each)
     assert isinstance(bijection, Block)
     count = len(bijection.slots)
+    count *= ENTRIES[bijection.kind].passes(dict(bijection.numbers))
     return count * (bijection.shape[0] if ENTRIES[bijection.kind].conditioner == "past" else 1), count
 
 
@@ -92,7 +93,14 @@ def _searches(flow: Composition) -> list[str]:
     """Which inverses without a closed form a draw needs, and a density of what is given."""
     there, back = (", ".join(dict.fromkeys(names)) for names in _searched(flow))
     found = [f"a draw searches for the inverse of {there}"] if there else []
-    return found + ([f"a density of what is given searches for the inverse of {back}"] if back else [])
+    found += [f"a density of what is given searches for the inverse of {back}"] if back else []
+    free = [
+        (b.kind, bool(dict(b.numbers).get("estimated"))) for b, _ in held.every_block(flow) if ENTRIES[b.kind].jacobian
+    ]
+    for kind, estimated in dict.fromkeys(free):
+        how = "estimated without bias in training, exact in figures" if estimated else "exact"
+        found.append(f"the log-determinant of {kind} is that of a whole Jacobian, {how}")
+    return found
 
 
 def _searched(bijection: Bijection) -> tuple[list[str], list[str]]:

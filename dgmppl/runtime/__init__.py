@@ -6,6 +6,7 @@ from dgmppl.runtime import (
     causal,
     chains,
     conditioners,
+    contractions,
     counts,
     couplings,
     densities,
@@ -33,6 +34,7 @@ from dgmppl.runtime.cases import *
 from dgmppl.runtime.causal import *
 from dgmppl.runtime.chains import *
 from dgmppl.runtime.conditioners import *
+from dgmppl.runtime.contractions import *
 from dgmppl.runtime.counts import *
 from dgmppl.runtime.couplings import *
 from dgmppl.runtime.densities import *
@@ -62,6 +64,7 @@ __all__ += cases.__all__
 __all__ += causal.__all__
 __all__ += chains.__all__
 __all__ += conditioners.__all__
+__all__ += contractions.__all__
 __all__ += counts.__all__
 __all__ += couplings.__all__
 __all__ += densities.__all__

@@ -10,6 +10,14 @@ from torch.nn import functional as F
 
 from dgmppl.extents import Layer
 
+
+class LipSwish(nn.Module):
+    """``x sigmoid(x) / 1.1``, of slope at most 1, curved everywhere (Chen et al., 2019, Sec. 3.3, with beta = 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x) / 1.1
+
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
     "relu": nn.ReLU,
@@ -19,6 +27,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
     "sigmoid": nn.Sigmoid,
     "softplus": nn.Softplus,
+    "lipswish": LipSwish,
 }
 
 

@@ -325,6 +325,19 @@ def _few_directions(d: Draft, of: Sequence[Unit]) -> str:
     return f"inverse({text})" if d.often(0.2) else text
 
 
+def _free_networks(d: Draft, of: Sequence[Unit]) -> str:
+    given = f"({names(of)})" if of else ""
+    estimated = d.choose(("", ", estimated = true"))
+    block = d.choose(
+        (
+            f"residual[mlp[4, activation = lipswish], lipschitz = 0.5{estimated}]",
+            f"residual[densenet[3, activation = tanh]{estimated}]",
+            f"ode[mlp[4, activation = tanh], steps = 2{estimated}]",
+        )
+    )
+    return d.choose((f"{block}{given} >> affine", f"inverse({block}{given}) >> affine"))
+
+
 def _shared_coupling_network(d: Draft, of: Sequence[Unit]) -> str:
     if of:
         return _couplings(d, of)
@@ -394,6 +407,7 @@ FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _affine,
     _reflections,
     _few_directions,
+    _free_networks,
     _shared_coupling_network,
     _autoregressions,
     _transforms,

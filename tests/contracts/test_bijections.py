@@ -104,6 +104,24 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "mixture_cdf(2)] >> reverse >> coupling[mlp[8], affine] >> reverse >> coupling[mlp[8], shift] >> reverse",
         4,
     ),
+    "contractions": (
+        'observed x : real[4] from "rows.npz".x\n'
+        + "p(x) = Normal(0, 1) >> inverse(2 * (residual[mlp[8, activation = lipswish]] >> affine)) "
+        + ">> residual[densenet[4, 4, activation = tanh], lipschitz = 0.5]",
+        3,
+    ),
+    "contractions of two contexts": (
+        _XYW
+        + "flow f = residual[mlp[8, activation = tanh], estimated = true](w)\n"
+        + "p(x | y, w) = Normal(0, 1) >> inverse(f >> 2 * residual[mlp[8, activation = silu]](y, w)) >> affine",
+        3,
+    ),
+    "differential equations": (
+        _XYW
+        + "p(x | y, w) = Normal(0, 1) >> 2 * ode[mlp[8, activation = tanh], steps = 2](y) "
+        + ">> inverse(ode[resnet[6, activation = silu], steps = 3](w))",
+        3,
+    ),
     "few directions": (
         'observed x : real[4] from "rows.npz".x\n'
         + "p(x) = Normal(0, 1) >> 2 * planar >> radial >> orthogonal >> sylvester >> reverse >> "
@@ -218,7 +236,7 @@ def test_every_weight_is_counted_and_learns(name: str) -> None:
 @flow
 def test_pyro_has_the_same_flow(name: str) -> None:
     found = checked(spec_of(name))
-    model, other = build(found, scale=0.3), build(found, "pyro")
+    model, other = build(found, scale=0.3).eval(), build(found, "pyro").eval()
     other.load_state_dict(model.state_dict())
     data = data_of(found, 4)
     torch.testing.assert_close(other.p_x(*data[1:]).log_prob(data[0]), model.log_prob(*data))

@@ -16,10 +16,12 @@ from dgmppl.runtime import (
     CausalConv,
     CausalMLP,
     ConvNet,
+    DenseNet,
     Normal,
     Pushforward,
     bijections,
     conditioners,
+    contractions,
     couplings,
     elementwise,
     grids,
@@ -30,6 +32,7 @@ from dgmppl.runtime import (
 )
 from dgmppl.runtime.bijections import Bijection, Compose
 from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inverse
+from dgmppl.runtime.contractions import ODEFlow, ResidualFlow
 from dgmppl.runtime.couplings import Coupling
 from dgmppl.runtime.elementwise import Affine, Exp, FixedAffine, Scale, Shift, Sigmoid, Softplus, Tanh
 from dgmppl.runtime.grids import MultiScale, Squeeze
@@ -115,6 +118,14 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
         lambda: Sylvester(D, householder=2, conditioner=MLP(K, (8,), 45), context="y"),
         {"y": K},
     ),
+    "residual": (lambda: ResidualFlow(D, MLP(D, (8, 8), D, activation="lipswish")), {}),
+    "residual given": (
+        lambda: ResidualFlow(D, MLP(D + K, (8,), D, activation="tanh"), lipschitz=0.7, context="y"),
+        {"y": K},
+    ),
+    "residual, dense": (lambda: ResidualFlow(D, DenseNet((D,), (6, 6), (D,), activation="silu")), {}),
+    "ode": (lambda: ODEFlow(D, MLP(D + 1, (8,), D, activation="tanh"), steps=2), {}),
+    "ode given": (lambda: ODEFlow(D, MLP(D + 1 + K, (8,), D, activation="silu"), steps=3, context="y"), {"y": K}),
     "reverse": (Reverse, {}),
     "permute": (lambda: Permute(D, seed=3), {}),
     "householder": (lambda: Householder(D), {}),
@@ -607,6 +618,6 @@ def test_a_householder_flow_keeps_the_normal() -> None:
 
 def test_every_public_bijection_is_in_the_registry() -> None:
     covered = {type(make()).__name__ for make, *_ in (*REGISTRY.values(), *GRIDS.values())}
-    modules = (bijections, conditioners, couplings, elementwise, grids, reversible, linear, lowrank)
+    modules = (bijections, conditioners, contractions, couplings, elementwise, grids, linear, lowrank, reversible)
     assert {name for module in modules for name in module.__all__} == covered | INDIRECT
     assert set(transforms.__all__) == {"Transform"} | {type(t).__name__ for t in TRANSFORMS.values()}
