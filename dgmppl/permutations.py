@@ -26,18 +26,20 @@ def permutation(features: int, seed: int, position: int = 0) -> tuple[int, ...]:
 
 
 MASKS = ("half", "alternate", "checkerboard", "random")
-BY_CHANNEL = ("half", "alternate")
+BY_CHANNEL = ("half", "alternate", "part")
 
 
 @dataclass(frozen=True)
 class Mask:
     """Which elements a coupling keeps: the first "half" of the channels (rounded down), or each second one
     ("alternate"); on a grid every second position ("checkerboard"); or a "random" half of the elements, by a seed.
-    As a `complement` it keeps the others."""
+    Of a "part" of so many `parts` of the channels, it keeps the other ones. As a `complement` it keeps the others."""
 
     kind: str = "half"
     seed: int = 0
     complement: bool = False
+    part: int = 0
+    parts: int = 2
 
     @property
     def by_channel(self) -> bool:
@@ -56,6 +58,9 @@ class Mask:
             return tuple(range(channels // 2)), tuple(range(channels // 2, channels))
         if self.kind == "alternate":
             return tuple(range(1, channels, 2)), tuple(range(0, channels, 2))
+        if self.kind == "part":
+            moved = range(self.part * channels // self.parts, (self.part + 1) * channels // self.parts)
+            return tuple(k for k in range(channels) if k not in moved), tuple(moved)
         size = math.prod(shape)
         if self.kind == "checkerboard":
             width = shape[1] * channels

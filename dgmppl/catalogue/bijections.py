@@ -179,6 +179,7 @@ def _residual(shape: Shape, options: Options) -> int:
     return 0
 
 
+_REZERO = Argument("rezero", "flag", by="name")
 _ESTIMATED = Argument("estimated", "flag", by="name")
 _RANDOM = {"dropout": "dropout makes another map of it each time"}
 _OVER_ROWS = {
@@ -200,6 +201,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
             sole=Slot("both"),
             context="network",
             masks=True,
+            numbers=(Argument("parts", "count", by="name"), _REZERO),
             sized=True,
             integers=True,
             rounds=True,
@@ -212,6 +214,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
             least=2,
             sole=Slot("network"),
             context="network",
+            numbers=(_REZERO,),
             sized=True,
         ),
         BijectionKind(

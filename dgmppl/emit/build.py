@@ -192,6 +192,7 @@ def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
     arguments += [f'mask="{block.mask.kind}"'] if block.mask.kind != Mask().kind else []
     arguments += [f"seed={block.mask.seed}"] if block.mask.seed else []
     arguments += ["complement=True"] if block.mask.complement else []
+    arguments += [f"part={block.mask.part}, parts={block.mask.parts}"] if block.mask.kind == "part" else []
     arguments += [f"copies={block.copies}"] if block.copies else []
     arguments += ["integer=True"] if block.integer else []
     arguments += [f"low={block.range[0]}, size={block.range[1]}"] if block.range else []

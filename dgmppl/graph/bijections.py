@@ -172,41 +172,69 @@ def _block(scope: Scope, outline: Outline, source: Type, ctx: Context, inputs: I
         if not entry.context:
             scope.fail("E209", f"{entry.name} is conditioned on nothing", call.span, "takes no parentheses")
         context, slots = _condition(scope, entry, call, wanted, ctx, inputs)
-    mask = read_mask(scope, found.value("mask"), ctx)
-    if entry.masks:
-        _verify_mask(scope, expr, found, mask, source)
+    integer_range = None
+    if integer and entry.rounds and source.support.size is not None:
+        integer_range = (int(source.support.low or 0), source.support.size)
+    parts = int(numbers.pop("parts", 1))
+    blocks: list[Bijection] = []
+    for mask in _masks(scope, expr, entry, found, parts, source, ctx):
+        place = _Place(entry, source.shape, mask, tuple(context))
+        modules, grids, of_elements = _networks(scope, found, place, transform, ctx)
+        _verify_slots(scope, expr, entry, dict((*slots, *modules)), of_elements, integer)
+        if entry.conditioner == "past" and of_elements is None:
+            of_elements = _AFFINE
+        block = Block(
+            expr.span,
+            entry.name,
+            source.shape,
+            (*slots, *modules),
+            tuple(numbers.items()),
+            of_elements,
+            mask,
+            context,
+            grids,
+            _copies(scope, expr, entry, (*slots, *modules), context, ctx),
+            integer and entry.rounds,
+            integer_range,
+        )
+        blocks.append(block)
+    bijection = blocks[0] if len(blocks) == 1 else Composition(expr.span, "", tuple(blocks))
+    return bijection, source.support if integer else entry.codomain
+
+
+def _masks(
+    scope: Scope, expr: tree.Expr, entry: BijectionKind, found: Arguments, parts: int, source: Type, ctx: Context
+) -> tuple[Mask, ...]:
+    """What the steps of a coupling keep: one, or `parts` of them. Reports parts that are not there (E213)."""
+    if parts == 1:
+        mask = read_mask(scope, found.value("mask"), ctx)
+        if entry.masks:
+            _verify_mask(scope, expr, found, mask, source)
+        return (mask,)
+    if "mask" in found:
+        scope.fail("E209", "a mask makes two parts", found["mask"].span, help="leave out either `mask` or `parts`")
+    if parts > channels_of(source.shape):
+        many = channels_of(source.shape)
+        help_ = f"up to parts = {many}" if many > 1 else "squeeze makes four channels of one"
+        scope.fail("E213", f"there are no {parts} parts of this", found["parts"].span, source.describe(), help=help_)
+    return tuple(Mask("part", part=k, parts=parts) for k in range(parts))
+
+
+def _networks(
+    scope: Scope, found: Arguments, place: _Place, transform: Transform | None, ctx: Context
+) -> tuple[tuple[tuple[str, Module], ...], tuple[str, ...], Transform | None]:
+    """The networks in a bijection's brackets by their slots, the names of the context that they read position by
+    position, and the transform that they condition."""
+    modules: list[tuple[str, Module]] = []
     grids: tuple[str, ...] = ()
     for name, bound in found.given.items():
         if bound.argument.kind == "network":
-            slot, transform = _as_slot(entry, entry.slot(name), transform)
+            slot, transform = _as_slot(place.entry, place.entry.slot(name), transform)
             each = slot.outputs or (transform or _AFFINE).parameters
-            _verify_network(scope, bound.value, entry, slot, ctx)
-            place = _Place(entry, source.shape, mask, tuple(context))
+            _verify_network(scope, bound.value, place.entry, slot, ctx)
             module, grids = _slot(scope, bound.value, place, each, replace(ctx, hint=f"{ctx.hint}_{slot.name}"))
-            slots = (*slots, (slot.name, module))
-    _verify_slots(scope, expr, entry, dict(slots), transform, integer)
-    if entry.conditioner == "past" and transform is None:
-        transform = _AFFINE
-    copies = _copies(scope, expr, entry, slots, context, ctx)
-    target = source.support if integer else entry.codomain
-    range_ = None
-    if integer and entry.rounds and source.support.size is not None:
-        range_ = (int(source.support.low or 0), source.support.size)
-    block = Block(
-        expr.span,
-        entry.name,
-        source.shape,
-        slots,
-        tuple(numbers.items()),
-        transform,
-        mask,
-        context,
-        grids,
-        copies,
-        integer and entry.rounds,
-        range_,
-    )
-    return block, target
+            modules.append((slot.name, module))
+    return tuple(modules), grids, transform
 
 
 def _own_numbers(

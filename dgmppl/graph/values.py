@@ -428,7 +428,7 @@ class Block(Bijection):
     def own_weights(self) -> int:
         """How many numbers it learns itself, beside its networks."""
         if self.slots or self.context:
-            return 0
+            return int(dict(self.numbers).get("rezero", 0))
         parameters = self.transform.parameters if self.transform else 0
         return ENTRIES[self.kind].learns(self.shape, dict(self.numbers), parameters) * max(self.copies, 1)
 

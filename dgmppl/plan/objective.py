@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dgmppl.graph.values import Autoregressive
+from dgmppl.graph.held import statements
+from dgmppl.graph.values import Autoregressive, Block, walk
 from dgmppl.plan import latex
 from dgmppl.plan.figures import quantity
 from dgmppl.plan.nodes import Loss, Objective, Reason, Term
@@ -63,6 +64,8 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
         formula = f"{formula} + game({call})" if terms else f"{formula}; {shown}" if formula else shown
         maths = rf"{maths}, \quad {typeset}" if maths else typeset
     estimates = [text for rule in RULES for text in rule.estimates(state, fitted.terms)]
+    if any(isinstance(t, Block) and dict(t.numbers).get("estimated") for s, _ in statements(graph) for t in walk(s)):
+        estimates.append("log-determinants without bias from one random direction, and exact in figures")
     return Objective(
         " + ".join(parts) or "nothing",
         kind,

@@ -25,20 +25,28 @@ class AutoregressiveFlow(Bijection):
         network: causal, ``(..., D, 1) -> (..., D, n)`` with the n numbers of the transform, and the context after it.
         transform: of each element.
         context: names of vectors that the network reads as well.
+        rezero: multiply what the network gives by one learned number, at first 0 (Bachlechner et al., 2020).
     """
 
     def __init__(
-        self, features: int, network: nn.Module, transform: Transform, context: str | tuple[str, ...] = ()
+        self,
+        features: int,
+        network: nn.Module,
+        transform: Transform,
+        context: str | tuple[str, ...] = (),
+        rezero: bool = False,
     ) -> None:
         super().__init__()
         self.features, self.network, self.transform = features, network, transform
         self.reads = dict.fromkeys(names_of(context), 1)
-        zero_last_layer(network)
+        self.gate = nn.Parameter(torch.zeros(())) if rezero else None
+        if not rezero:
+            zero_last_layer(network)
 
     def _numbers(self, y: Tensor, context: Context) -> Tensor:
         given = [concat(*read)] if (read := self._read(context)) else []
         found: Tensor = self.network(y.unsqueeze(-1), *given)
-        return found.mT
+        return found.mT if self.gate is None else self.gate * found.mT
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         y, log_slope = x, x

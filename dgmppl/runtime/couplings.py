@@ -39,12 +39,14 @@ class Coupling(Bijection):
         integer: round the shift, with a straight-through gradient.
         low, size: the integers are those from low to low + size - 1; size 0: all of them.
         transform: of b; None is affine.
-        mask: "half", "alternate", "checkerboard" or "random" (see `dgmppl.permutations.Mask`).
+        mask: "half", "alternate", "checkerboard", "random" or "part" (see `dgmppl.permutations.Mask`).
         seed: of a random mask.
         complement: keep b instead.
+        part, parts: the number of the part that is transformed, and how many there are.
+        rezero: multiply what the networks give by one learned number, at first 0 (Bachlechner et al., 2020).
 
-    s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND, and the last layers start at zero, so a coupling
-    starts as the identity.
+    s is bounded softly, ``c tanh(s / c)`` with c = SCALE_BOUND, and the last layers start at zero, or the number
+    that multiplies them, so a coupling starts as the identity.
     """
 
     order: Tensor
@@ -65,6 +67,9 @@ class Coupling(Bijection):
         mask: str = "half",
         seed: int = 0,
         complement: bool = False,
+        part: int = 0,
+        parts: int = 2,
+        rezero: bool = False,
     ) -> None:
         super().__init__()
         self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -87,8 +92,9 @@ class Coupling(Bijection):
         network = next((net for net in (scale, shift, both) if net is not None), None)
         first = network[0] if isinstance(network, Sequential) else network
         self.on_grids = self.rank > 1 and getattr(first, "rank", 0) == 2
-        self._part(Mask(mask, seed, complement))
-        for net in (scale, shift, both):
+        self._part(Mask(mask, seed, complement, part, parts))
+        self.gate = nn.Parameter(torch.zeros(())) if rezero else None
+        for net in () if rezero else (scale, shift, both):
             zero_last_layer(net)
 
     def _part(self, mask: Mask) -> None:
@@ -163,14 +169,17 @@ class Coupling(Bijection):
         found: Tensor
         if not self.on_grids:
             flat = (v.flatten(-self.reads[name]) for name, v in values.items())
-            found = net(concat(a, *flat))
+            found = self._gated(net(concat(a, *flat)))
             return found.unflatten(-1, (each, self.moves))
         grid = a.unflatten(-1, (*self.shape[:2], -1)) if self.by_channel else self._with_zeros(a)
         vectors = [v for name, v in values.items() if name not in self.grids]
         given = [concat(*vectors)] if vectors else []
-        found = net(concat(grid, *(values[name] for name in self.grids)), *given)
+        found = self._gated(net(concat(grid, *(values[name] for name in self.grids)), *given))
         numbers = found.unflatten(-1, (each, -1)).movedim(-2, -4).flatten(-3)
         return numbers if self.by_channel else numbers[..., self.order[-self.moves :]]
+
+    def _gated(self, numbers: Tensor) -> Tensor:
+        return numbers if self.gate is None else self.gate * numbers
 
     def _with_zeros(self, a: Tensor) -> Tensor:
         """The grid with a in its places and 0 in those of b."""

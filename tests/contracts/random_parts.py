@@ -294,7 +294,8 @@ def _couplings(d: Draft, of: Sequence[Unit]) -> str:
 
 def _couplings_apart(d: Draft, of: Sequence[Unit]) -> str:
     given = f"({names(of)})" if of else ""
-    return f"2 * (coupling[scale = mlp[4, out = tanh], shift = mlp[4]]{given} >> reverse)"
+    options = d.choose(("", "", ", parts = 2", ", rezero = true"))
+    return f"2 * (coupling[scale = mlp[4, out = tanh], shift = mlp[4]{options}]{given} >> reverse)"
 
 
 def _couplings_of_two_contexts(d: Draft, of: Sequence[Unit]) -> str:
@@ -640,7 +641,8 @@ def _rounded_shifts(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     if head.support != "integer" or len(head.shape) != 1 or head.shape[0] < 2:
         return None
     base = f"DiscretizedLogistic({network(d, of)})" if of else "DiscretizedLogistic(param, param)"
-    return f"{base} >> 2 * (coupling[shift = mlp[4]] >> reverse)", False
+    options = d.choose(("", ", parts = 2", ", rezero = true"))
+    return f"{base} >> 2 * (coupling[shift = mlp[4]{options}] >> reverse)", False
 
 
 DENSITIES: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (

@@ -104,6 +104,17 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "mixture_cdf(2)] >> reverse >> coupling[mlp[8], affine] >> reverse >> coupling[mlp[8], shift] >> reverse",
         4,
     ),
+    "couplings of parts": (
+        _XYW
+        + "p(x | y, w) = Normal(0, 1) >> coupling[mlp[8], parts = 3](y) >> 2 * (coupling[scale = mlp[4], "
+        + "shift = mlp[4], parts = 2, rezero = true](w) >> reverse) >> coupling[mlp[8], spline(3), rezero = true]",
+        12,
+    ),
+    "gated autoregressions": (
+        _XYW.replace("observed w", "#")
+        + "p(x | y) = Normal(0, 1) >> 2 * (autoregressive[masked[8], rezero = true](y) >> reverse)",
+        2,
+    ),
     "contractions": (
         'observed x : real[4] from "rows.npz".x\n'
         + "p(x) = Normal(0, 1) >> inverse(2 * (residual[mlp[8, activation = lipswish]] >> affine)) "

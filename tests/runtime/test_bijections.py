@@ -81,6 +81,19 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
         ),
         {"y": K},
     ),
+    "coupling, gated": (lambda: Coupling(D, both=MLP(HALF, (8,), 2 * REST), rezero=True), {}),
+    "coupling of a part": (
+        lambda: Coupling(D, both=MLP(HALF + K, (8,), 2 * REST), context="y", mask="part", part=1, parts=2),
+        {"y": K},
+    ),
+    "coupling of the second of three parts": (
+        lambda: Coupling(D, both=MLP(3, (8,), 4), mask="part", part=2, parts=3, rezero=True),
+        {},
+    ),
+    "autoregressive, gated": (
+        lambda: AutoregressiveFlow(D, CausalMLP(D, 1, (16,), 2), AffineTransform(), rezero=True),
+        {},
+    ),
     "autoregressive given": (
         lambda: AutoregressiveFlow(D, CausalMLP(D, 1, (16,), 11, context=K), Spline(bins=4), context="y"),
         {"y": K},
