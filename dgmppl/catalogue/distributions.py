@@ -55,6 +55,7 @@ class Distribution:
     parameters: tuple[DistributionParameter, ...]
     support: Domain
     reparameterised: bool = False
+    rounded: bool = False  # its distribution function is known, by which it can be rounded to whole numbers
     ours: bool = False  # torch and Pyro lack the class, or its numerics are ours: Pyro's source imports it from us
 
     @property
@@ -74,10 +75,10 @@ _LOGITS = DistributionParameter("logits")
 DISTRIBUTIONS: dict[str, Distribution] = {
     d.name: d
     for d in (
-        Distribution("Normal", (_LOC, _SCALE), REAL, reparameterised=True),
-        Distribution("Laplace", (_LOC, _SCALE), REAL, reparameterised=True),
-        Distribution("Cauchy", (_LOC, _SCALE), REAL, reparameterised=True),
-        Distribution("Logistic", (_LOC, _SCALE), REAL, reparameterised=True, ours=True),
+        Distribution("Normal", (_LOC, _SCALE), REAL, reparameterised=True, rounded=True),
+        Distribution("Laplace", (_LOC, _SCALE), REAL, reparameterised=True, rounded=True),
+        Distribution("Cauchy", (_LOC, _SCALE), REAL, reparameterised=True, rounded=True),
+        Distribution("Logistic", (_LOC, _SCALE), REAL, reparameterised=True, rounded=True, ours=True),
         Distribution(
             "StudentT", (DistributionParameter("df", POSITIVE), _LOC, _SCALE), REAL, reparameterised=True, ours=True
         ),

@@ -21,6 +21,7 @@ from dgmppl.graph.values import (
     Pushforward,
     Quoted,
     Residual,
+    Rounded,
     Use,
     Value,
     children,
@@ -62,18 +63,32 @@ def _family(density: Density, place: Place) -> Expr:
         parameter = entry.parameter(name)
         assert parameter is not None
         sources[name] = linked(sources[name], parameter.constraint, writer)
-        sources[name] = _in_range(sources[name], parameter, density.type.support)
+        sources[name] = _in_range(sources[name], parameter, density.type.support, place.units)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, place)
 
 
-def _in_range(source: Expr, parameter: DistributionParameter, support: Support) -> Expr:
+def _in_range(
+    source: Expr, parameter: DistributionParameter, support: Support, units: tuple[float, float] | None = None
+) -> Expr:
     """A parameter that a network gives in units of half the variable's range, from its middle, where there is one."""
-    if not parameter.range or support.low is None or support.high is None:
+    range_ = parameter.range or (_UNITS.get(parameter.name, "") if units else "")
+    units = units or _units(support)
+    if not range_ or units is None:
         return source
-    half, middle = (support.high - support.low) / 2, (support.high + support.low) / 2
+    middle, half = units
     scaled = Binary("*", Number(half), source)
-    return Binary("+", Number(middle), scaled) if parameter.range == "place" and middle else scaled
+    return Binary("+", Number(middle), scaled) if range_ == "place" and middle else scaled
+
+
+_UNITS = {"loc": "place", "scale": "width"}  # of a distribution that is rounded to a range
+
+
+def _units(support: Support) -> tuple[float, float] | None:
+    """The middle of a range, and half of it."""
+    if support.low is None or support.high is None:
+        return None
+    return (support.high + support.low) / 2, (support.high - support.low) / 2
 
 
 def _interleaved(density: Parametric) -> bool:
@@ -150,6 +165,23 @@ def _pushforward(density: Density, place: Place) -> Expr:
     assert isinstance(density, Pushforward)
     base = write_density(density.base, place)
     return call(place.writer.use("Pushforward"), base, bijection_expr(density.bijection, place))
+
+
+def _rounded(density: Density, place: Place) -> Expr:
+    assert isinstance(density, Rounded)
+    base, support, rank = density.base, density.type.support, len(density.type.shape)
+    named: dict[str, Expr] = {}
+    named |= {} if support.low is None else {"low": Number(support.low)}
+    named |= {} if support.high is None else {"high": Number(support.high)}
+    if isinstance(base, Pushforward):
+        named["bijection"] = bijection_expr(base.bijection, place)
+        inner = write_density(base.base, place)
+    else:
+        inner = write_density(base, replace(place, units=_units(support)))
+    match inner:
+        case Call(Attribute(elements, "to_event"), _):  # the mass is of each element
+            inner = elements
+    return _event(call(place.writer.use("Rounded"), inner, **named), rank)
 
 
 def _residual(density: Density, place: Place) -> Expr:
@@ -235,6 +267,7 @@ _WRITE = {
     Parametric: _family,
     Mixture: _mixture,
     Pushforward: _pushforward,
+    Rounded: _rounded,
     Residual: _residual,
     Quoted: _quoted,
     Autoregressive: _autoregressive,

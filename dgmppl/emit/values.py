@@ -90,7 +90,8 @@ def _of_state(value: Value) -> bool:
 class Place:
     """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it. `axes`:
     how many axes of positions stand behind the batch, where elements are modelled one by one; `ordered`: whether they
-    are drawn one after another. `step`: of a recurrence, one position of which is computed."""
+    are drawn one after another. `step`: of a recurrence, one position of which is computed. `units`: what a network's
+    location and scale count, (middle, half) of a range."""
 
     writer: Writer
     graph: Graph
@@ -99,6 +100,7 @@ class Place:
     axes: int = 0
     ordered: bool = False
     step: Step | None = None
+    units: tuple[float, float] | None = None
 
     def variable(self, name: str) -> str:
         return self.rename.get(name, self.graph[name].ident)

@@ -20,6 +20,7 @@ _PYRO_RUNTIME = {d.name for d in DISTRIBUTIONS.values() if d.ours} | {
     "IntegerCategorical",
     "Mixture",
     "Pushforward",
+    "Rounded",
     "Autoregressive",
 }
 

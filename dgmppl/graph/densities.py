@@ -21,6 +21,7 @@ from dgmppl.graph.families import Head, check_family
 from dgmppl.graph.formulas import shift_by
 from dgmppl.graph.networks import is_network
 from dgmppl.graph.outlines import follow, read_outline
+from dgmppl.graph.rounding import check_rounded, is_rounding
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
     Apply,
@@ -84,6 +85,8 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> De
 
 def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
     if isinstance(expr, tree.Binary) and expr.op == ">>":
+        if is_rounding(expr.right):
+            return check_rounded(scope, expr, head, ctx, _density)
         return _pushforward(scope, expr, head, ctx)
     if isinstance(expr, tree.Binary) and expr.op == "+":
         for value, density in ((expr.left, expr.right), (expr.right, expr.left)):
@@ -253,6 +256,9 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anyw
     while isinstance(base, tree.Binary) and base.op == ">>":
         parts.insert(0, base.right)
         base = base.left
+    early = next((part for part in parts if is_rounding(part)), None)
+    if early is not None:
+        scope.fail("E217", "rounding comes last", early.span, "a bijection follows it")
     support = _base_support(base) or head.type.support
     _verify_no_bijection(scope, base)
     whole: tree.Expr = parts[0]

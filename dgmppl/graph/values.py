@@ -484,6 +484,13 @@ class Pushforward(Density):
 
 
 @dataclass(frozen=True)
+class Rounded(Density):
+    """A density by elements rounded to whole numbers, those of its type: `Logistic(...) >> round(0..255)`."""
+
+    base: Density
+
+
+@dataclass(frozen=True)
 class Residual(Density):
     """A posterior relative to a prior: `q = Normal(loc_p + shift, scale_p * ratio)`, shift and ratio from `delta`."""
 

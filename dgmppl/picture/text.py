@@ -32,6 +32,7 @@ from dgmppl.graph.values import (
     Pushforward,
     Quoted,
     Residual,
+    Rounded,
     State,
     Use,
     Value,
@@ -93,6 +94,8 @@ def density_text(density: Density) -> str:
         return f"mixture[{density.count}] of {density_text(density.component)}"
     if isinstance(density, Pushforward):
         return f"{density_text(density.base)} >> {bijection_text(density.bijection)}"
+    if isinstance(density, Rounded):
+        return f"{density_text(density.base)} >> round"
     if isinstance(density, Residual):
         return f"residual of {density.prior}"
     if isinstance(density, Quoted):

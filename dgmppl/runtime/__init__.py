@@ -24,6 +24,7 @@ from dgmppl.runtime import (
     networks,
     positives,
     reversible,
+    rounding,
     samplers,
     sequences,
     transforms,
@@ -52,6 +53,7 @@ from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.positives import *
 from dgmppl.runtime.reversible import *
+from dgmppl.runtime.rounding import *
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import *
 from dgmppl.runtime.sequences import *
@@ -82,6 +84,7 @@ __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += positives.__all__
 __all__ += reversible.__all__
+__all__ += rounding.__all__
 __all__ += samplers.__all__
 __all__ += sequences.__all__
 __all__ += transforms.__all__

@@ -645,6 +645,18 @@ def _rounded_shifts(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     return f"{base} >> 2 * (coupling[shift = mlp[4]{options}] >> reverse)", False
 
 
+def _rounded(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """A real distribution rounded to whole numbers, as it is, moved, or in a mixture."""
+    if not head.support.startswith(("integer", "natural")):
+        return None
+    counts = head.support == "natural"
+    family = d.choose(("Normal", "Laplace", "Logistic", "Cauchy") if head.role == "observed" else LOCATED)
+    ends = head.support[len("integer") :] if head.support.startswith("integer(") and d.often(0.5) else ""
+    base = f"{family}({network(d, of)})" if of else f"{family}(param)"
+    kinds = ("{}",) if counts else ("{}", "{}", "{} >> affine", "mixture[2]({})", "1 + {}")
+    return f"{d.choose(kinds).format(base)} >> round{ends}", False
+
+
 DENSITIES: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _plain,
     _plain,
@@ -661,6 +673,7 @@ DENSITIES: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _autoregressive,
     _by_elements,
     _rounded_shifts,
+    _rounded,
 )
 
 DRAWN: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (

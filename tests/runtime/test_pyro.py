@@ -11,7 +11,7 @@ import torch
 
 from dgmppl import runtime
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
-from dgmppl.runtime import MLP, Compose, Coupling, Reverse, densities, pyro_distributions
+from dgmppl.runtime import MLP, Compose, Coupling, Reverse, densities, pyro_distributions, rounding
 
 
 def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
@@ -27,6 +27,8 @@ def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
         return package.OrderedLogistic(torch.tensor(0.5), torch.tensor([-1.0, 0.2, 3.0]))
     if name == "Mixture":
         return package.Mixture(torch.randn(3), normal(torch.randn(3, 2), torch.ones(3, 2)).to_event(1))
+    if name == "Rounded":
+        return package.Rounded(normal(torch.tensor([0.5, 2.0]), torch.tensor(2.0)), low=0, high=4)
     if name == "Pushforward":
         flow = Compose(Coupling(2, both=MLP(1, (4,), 2)), Reverse())
         return package.Pushforward(normal(torch.zeros(2), torch.ones(2)).to_event(1), flow)
@@ -38,7 +40,7 @@ def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
     return package.Autoregressive(step, (3,))
 
 
-NAMES = densities.__all__
+NAMES = [*densities.__all__, *rounding.__all__]
 by_name = pytest.mark.parametrize("name", NAMES)
 
 

@@ -10,7 +10,17 @@ from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
 from dgmppl.diagnostics import Note
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Factor, Variable
-from dgmppl.graph.values import Autoregressive, Density, Mixture, Parametric, Plate, Pushforward, Quoted, Residual
+from dgmppl.graph.values import (
+    Autoregressive,
+    Density,
+    Mixture,
+    Parametric,
+    Plate,
+    Pushforward,
+    Quoted,
+    Residual,
+    Rounded,
+)
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
@@ -198,6 +208,8 @@ def not_reparameterised(density: Density) -> str:
         return not_reparameterised(density.base)
     if isinstance(density, Mixture):
         return "a mixture"
+    if isinstance(density, Rounded):
+        return "a rounded distribution"
     if isinstance(density, Autoregressive):
         return "an autoregressive factor"
     if isinstance(density, Plate):
