@@ -28,7 +28,7 @@ def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
     if name == "Mixture":
         return package.Mixture(torch.randn(3), normal(torch.randn(3, 2), torch.ones(3, 2)).to_event(1))
     if name == "Rounded":
-        return package.Rounded(normal(torch.tensor([0.5, 2.0]), torch.tensor(2.0)), low=0, high=4)
+        return package.Rounded(normal(torch.tensor(0.5), torch.tensor(2.0)), low=0, high=4)
     if name == "Pushforward":
         flow = Compose(Coupling(2, both=MLP(1, (4,), 2)), Reverse())
         return package.Pushforward(normal(torch.zeros(2), torch.ones(2)).to_event(1), flow)
