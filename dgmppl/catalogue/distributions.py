@@ -137,6 +137,8 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 CLOSED_KL = {
     ("Normal", "Normal"),
     ("Laplace", "Laplace"),
+    ("Normal", "Laplace"),
+    ("Laplace", "Normal"),
     ("Cauchy", "Cauchy"),
     ("LogNormal", "LogNormal"),
     ("Gamma", "Gamma"),
