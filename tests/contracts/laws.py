@@ -157,7 +157,7 @@ def factor_law(found: Checked, model: GenerativeModel, side: str, head: str, num
 
 def verify_factors(found: Checked, number: int = 5) -> dict[str, str]:
     """Every factor's samples follow its density, and this is one."""
-    model = _wide(build(found, scale=SPREAD))
+    model = _wide(build(found, scale=SPREAD).eval())
     told, wrong = {}, []
     for side, head in factors(found):
         try:
@@ -177,7 +177,7 @@ def verify_whole(found: Checked) -> str:
     modelled = [v for v in graph.data if v.name not in graph.conditions]
     if sum(v.type.elements for v in modelled) > SMALL:
         return "too many elements"
-    model = _wide(build(found, scale=SPREAD))
+    model = _wide(build(found, scale=SPREAD).eval())
     rows = given_values(found, 1, 5)
 
     def log_prob(values: dict[str, Tensor]) -> Tensor:
@@ -398,7 +398,7 @@ def verify_source(found: Checked, target: str = "torch") -> None:
 
 def verify_precision(found: Checked) -> None:
     """Densities in float32 and in float64 agree to 1e-3."""
-    narrow, wide = build(found, scale=SPREAD), _wide(build(found, scale=SPREAD))
+    narrow, wide = build(found, scale=SPREAD).eval(), _wide(build(found, scale=SPREAD).eval())
     rows = given_values(found, 4, 9)
     for side, head in [(f.side, f.head) for f in graph_of(found).factors]:
         results = []

@@ -235,7 +235,7 @@ def _affine_map(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
 def _elementwise(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
     if not all(u.real and u.shape in (head.shape, ()) for u in of):
         return None
-    return " + ".join(f"{d.choose(('0.5', '2', d.param()))} * tanh({u.name})" for u in of)
+    return " + ".join(f"{d.choose(('0.5', '2', '')) or d.param()} * tanh({u.name})" for u in of)
 
 
 def _elements(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
@@ -597,7 +597,7 @@ def _by_elements(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     for u in of:
         fits = u.shape[:axes] == head.shape[:axes] and u.support != "simplex"
         parents.append(u.name + (d.choose((here, here, next_to, "")) if fits else ""))
-    reads = [*own, *parents, *(["d" if axes == 1 else "i, j"] if d.often(0.3) else [])]
+    reads = [*own, *parents, *(["d" if axes == 1 else "i, j"] if few > 1 and d.often(0.3) else [])]
     each = Unit(head.name, head.support, head.shape[axes:], head.role)
     net = f"mlp[4]({', '.join(reads)})" if reads else "param"
     past = head.name + ("[<d]" if axes == 1 else "[<i, <j]")
