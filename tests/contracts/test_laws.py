@@ -18,7 +18,7 @@ def small(path):
     """A spec; one of the library with narrow networks and the constants that make it small."""
     if path in COMPOSITIONS:
         return checked(path)
-    return checked(path.read_text().replace("256", "8"), CONTRACTS[name_of(path)][0])
+    return checked(path.read_text().replace("256", "8").replace("mlp[64", "mlp[8"), CONTRACTS[name_of(path)][0])
 
 
 @every
