@@ -28,6 +28,7 @@ MODELS = {
     "rnn": SEQUENCE.format("gru[128]"),
     "transformer": SEQUENCE.format("transformer[64, 64, 64]"),
     "pixelcnn": GRID.format("pixelcnn[64, 64, 64, 64]"),
+    "gated_pixelcnn": GRID.format("gated_pixelcnn[64, 64, 64]"),
 }
 
 
