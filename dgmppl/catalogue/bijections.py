@@ -54,6 +54,13 @@ class TransformKind:
         return Signature(self.name, self.options, usage=f"{self.name}(8)")
 
 
+def _monotone(options: Options) -> int:
+    """Of each layer two numbers a unit, and the weights between: none from the one number at the beginning."""
+    units, layers = int(options.get("units", 4)), int(options.get("layers", 2))
+    ends = [0] + [units] * (layers - 1) + [1]
+    return sum(units * (before + 2 + after) for before, after in zip(ends, ends[1:])) + 2
+
+
 TRANSFORMS: dict[str, TransformKind] = {
     t.name: t
     for t in (
@@ -70,6 +77,13 @@ TRANSFORMS: dict[str, TransformKind] = {
             "MixtureCDF",
             lambda o: 3 * int(o.get("components", 8)) + 2,
             (Argument("components", "count"),),
+            searched=True,
+        ),
+        TransformKind(
+            "monotone",
+            "Monotone",
+            _monotone,
+            (Argument("units", "count"), Argument("layers", "count")),
             searched=True,
         ),
     )

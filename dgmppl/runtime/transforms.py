@@ -146,6 +146,70 @@ class MixtureCDF(Transform):
         return x, -log_slope - log_scale
 
 
+class Monotone(Transform):
+    """A monotone network, the deep dense sigmoidal flow (Huang et al., 2018, Eq. 12), scaled and shifted.
+
+    A layer is ``h' = logit(W sigmoid(a (U h) + b))`` with positive a and weights in the rows of U and W: from x
+    through `units` numbers between layers to one. One layer is `MixtureCDF`. The inverse is searched for.
+
+    Args:
+        units: of each layer.
+        layers: how many.
+    """
+
+    def __init__(self, units: int = 4, layers: int = 2) -> None:
+        self.units, self.layers = units, layers
+        ends = [1] + [units] * (layers - 1) + [1]
+        self.shapes = list(zip(ends, ends[1:]))
+        self.sizes = [[units * (i if i > 1 else 0), units, units, units * o] for i, o in self.shapes]
+        self.parameters = sum(map(sum, self.sizes)) + 2
+
+    def forward(self, x: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        sizes = [size for layer in self.sizes for size in layer]
+        *parts, rest = numbers.mT.split([*sizes, 2], -1)
+        h = x.unsqueeze(-1)
+        log_slope = torch.zeros_like(h)
+        for k, (inputs, outputs) in enumerate(self.shapes):
+            u, log_a, b, w = parts[4 * k : 4 * k + 4]
+            log_u = F.log_softmax(u.unflatten(-1, (self.units, inputs)), -1) if inputs > 1 else None
+            log_w = F.log_softmax(w.unflatten(-1, (outputs, self.units)), -1)
+            h, log_slope = self._layer(h, log_slope, log_u, log_a, b, log_w)
+        log_scale, shift = rest.unbind(-1)
+        log_scale = SCALE_BOUND * torch.tanh(log_scale / SCALE_BOUND)
+        return h.squeeze(-1) * log_scale.exp() + shift, log_slope.squeeze(-1) + log_scale
+
+    def _layer(
+        self, h: Tensor, log_slope: Tensor, log_u: Tensor | None, log_a: Tensor, b: Tensor, log_w: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What a layer gives, and the logarithm of its slope in x."""
+        if log_u is not None:
+            h = (log_u.exp() @ h.unsqueeze(-1)).squeeze(-1)
+            log_slope = torch.logsumexp(log_u + log_slope.unsqueeze(-2), -1)
+        log_a = SCALE_BOUND * torch.tanh(log_a / SCALE_BOUND)
+        # Units that started alike would get the same gradients, and stay alike.
+        apart = torch.linspace(-1, 1, self.units, dtype=b.dtype, device=b.device) if self.units > 1 else b.new_zeros(1)
+        z = (log_a.exp() * h + b + apart).unsqueeze(-2)
+        below, above = F.logsigmoid(z), F.logsigmoid(-z)
+        log_cdf, log_rest = torch.logsumexp(log_w + below, -1), torch.logsumexp(log_w + above, -1)
+        bent = torch.logsumexp(log_w + below + above + (log_a + log_slope).unsqueeze(-2), -1)
+        return log_cdf - log_rest, bent - log_cdf - log_rest
+
+    def inverse(self, y: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        def f(x: Tensor) -> tuple[Tensor, Tensor]:
+            value, log_slope = self.forward(x, numbers)
+            return value, log_slope.exp()
+
+        with torch.no_grad():
+            low, high = y - 1, y + 1
+            for k in range(1, 40):  # twice as far each time, until both ends are beyond
+                over, under = f(low)[0] > y, f(high)[0] < y
+                low, high = torch.where(over, low - 2**k, low), torch.where(under, high + 2**k, high)
+                if not bool((over | under).any()):
+                    break
+        x = increasing_root(f, y, low, high)
+        return x, -self.forward(x, numbers)[1]
+
+
 class InverseTransform(Transform):
     """A transform read backwards, so that its quick direction is the one that a density needs."""
 
@@ -160,4 +224,4 @@ class InverseTransform(Transform):
         return self.transform.forward(y, numbers)
 
 
-__all__ = ["AffineTransform", "InverseTransform", "MixtureCDF", "ShiftTransform", "Spline", "Transform"]
+__all__ = ["AffineTransform", "InverseTransform", "MixtureCDF", "Monotone", "ShiftTransform", "Spline", "Transform"]

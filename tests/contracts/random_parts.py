@@ -351,7 +351,7 @@ def _autoregressions(d: Draft, of: Sequence[Unit]) -> str:
     """By the past of what they give, or of what they take; of each transform."""
     given = f"({names(of)})" if of else ""
     network = d.choose(("masked[5]", "causal[4, kernel = 2]"))
-    transform = d.choose(("", ", affine", ", shift", ", spline(3)", ", inverse(spline(bins = 2, bound = 3))"))
+    transform = d.choose(("", ", affine", ", shift", ", spline(3)", ", inverse(monotone(2))"))
     block = f"autoregressive[{network}{transform}]"
     return (
         f"{d.choose((f'{block}{given}', f'inverse({block}){given}'))} >> reverse >> lu >> coupling[mlp[4]] >> reverse"
@@ -361,7 +361,7 @@ def _autoregressions(d: Draft, of: Sequence[Unit]) -> str:
 def _transforms(d: Draft, of: Sequence[Unit]) -> str:
     given = f"({names(of)})" if of else ""
     transform, mask = (
-        d.choose(("spline(3)", "mixture_cdf(2)", "inverse(mixture_cdf(2))")),
+        d.choose(("spline(3)", "mixture_cdf(2)", "inverse(mixture_cdf(2))", "inverse(monotone(2, layers = 2))")),
         d.choose(("half", "alternate")),
     )
     every = f"elementwise[spline(2)]({_perceptron(d, of)})" if of else "elementwise[spline(2)]"

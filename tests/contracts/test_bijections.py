@@ -153,7 +153,7 @@ FLOWS: dict[str, tuple[str, int]] = {
     "elements by a class": (
         'observed x : real[2, 3] from "rows.npz".x\nobserved w : categorical(2) from "rows.npz".w\n'
         + "p(x | w) = Normal(0, 1) >> elementwise[spline(4)](mlp[8](w)) >> inverse(affine) "
-        + ">> elementwise[inverse(mixture_cdf(2))]",
+        + ">> elementwise[inverse(mixture_cdf(2))] >> elementwise[monotone(3, layers = 3)]",
         1,
     ),
     "a flow of images": (

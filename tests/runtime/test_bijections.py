@@ -39,13 +39,14 @@ from dgmppl.runtime.grids import MultiScale, Squeeze
 from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Orthogonal, Permute, Reverse
 from dgmppl.runtime.lowrank import Planar, Radial, Sylvester
 from dgmppl.runtime.reversible import Reversible
-from dgmppl.runtime.transforms import AffineTransform, InverseTransform, MixtureCDF, ShiftTransform, Spline
+from dgmppl.runtime.transforms import AffineTransform, InverseTransform, MixtureCDF, Monotone, ShiftTransform, Spline
 
 TRANSFORMS = {
     "shift": ShiftTransform(),
     "affine": AffineTransform(),
     "spline": Spline(bins=5, bound=3.0),
     "mixture_cdf": MixtureCDF(components=3),
+    "monotone": Monotone(units=3, layers=2),
     "mixture_cdf read backwards": InverseTransform(MixtureCDF(components=3)),
 }
 D, K = 5, 3
