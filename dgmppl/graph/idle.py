@@ -160,7 +160,13 @@ def _apply(block: Block, state: _State, position: list[int]) -> None:
         if block.mask.by_channel:
             moved = tuple(k for k in range(len(order)) if k % channels in moved)
         state.transformed.update(order[k] for k in moved)
-    elif block.slots or ENTRIES[block.kind].learned or ENTRIES[block.kind].own or block.transform is not None:
+    elif (
+        block.direct
+        or block.slots
+        or block.transform is not None
+        or ENTRIES[block.kind].learned
+        or ENTRIES[block.kind].own
+    ):
         state.transformed.update(order)
 
 

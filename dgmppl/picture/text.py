@@ -17,22 +17,28 @@ from dgmppl.graph.values import (
     Feature,
     IndexSum,
     Inverse,
+    Joined,
     Learned,
     Levels,
     Mapped,
     Mixture,
     Module,
     NetworkSpec,
+    OneHot,
     Operation,
     Parametric,
+    Part,
     Past,
     Plate,
     Points,
     Position,
     Pushforward,
     Quoted,
+    Reduced,
+    Reshaped,
     Residual,
     Rounded,
+    Softmax,
     State,
     Use,
     Value,
@@ -149,6 +155,8 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
         return f"({bijection_text(value.bijection)})({value_text(value.value)})"
     if isinstance(value, Element):
         return f"{value_text(value.value, 9)}[{', '.join(map(value_text, value.index))}]"
+    if isinstance(value, (Joined, Part, Reshaped, Reduced, Softmax, OneHot)):
+        return _axes_text(value)
     if isinstance(value, IndexSum):
         return f"sum({', '.join(name for name, _ in value.indices)}: {value_text(value.body)})"
     if isinstance(value, Operation):
@@ -161,6 +169,25 @@ def _indices_text(offsets: tuple[int, ...]) -> str:
     letters = "d" if len(offsets) == 1 else "ijkl"
     steps = (f" {'-' if k < 0 else '+'} {abs(k)}" if k else "" for k in offsets)
     return ", ".join(letter + step for letter, step in zip(letters, steps))
+
+
+def _axes_text(value: Joined | Part | Reshaped | Reduced | Softmax | OneHot) -> str:
+    if isinstance(value, Joined):
+        parts = ", ".join(map(value_text, value.parts))
+        if value.stacked:
+            return f"stack({parts})"
+        return f"concat({parts})" if value.axis == -1 else f"concat({parts}, axis = {len(value.shape) + value.axis})"
+    inner = value_text(value.value)
+    if isinstance(value, Part):
+        items = (str(i) if isinstance(i, int) else f"{i[0]}..{i[1]}" for i in value.index)
+        return f"{value_text(value.value, 9)}[{', '.join(items)}]"
+    if isinstance(value, Reshaped):
+        return f"flatten({inner})" if len(value.shape) == 1 else f"reshape({inner}, {list(value.shape)})"
+    if isinstance(value, Reduced):
+        rank = len(value.value.shape)
+        axis = f", axis = {rank + value.axes[0]}" if len(value.axes) < rank else ""
+        return f"{value.op}({inner}{axis})"
+    return f"{'softmax' if isinstance(value, Softmax) else 'one_hot'}({inner})"
 
 
 def _operation_text(value: Operation, outer: int) -> str:

@@ -131,6 +131,12 @@ def test_what_is_no_bijection_of_all_parts_is_none(definition: str) -> None:
     assert codes == {"E301"}
 
 
+def test_a_matrix_brings_every_element_to_be_transformed() -> None:
+    """No warning (W407) that a coupling leaves some as they are."""
+    text = FORMULAS["a matrix of a flow"].replace("coupling[mlp[4]] >> reverse", "coupling[mlp[4]]")
+    assert pipeline.read(f"model mixed\n{text}\n").diagnostics == ()
+
+
 def test_a_matrix_that_is_not_square_is_no_bijection() -> None:
     found = pipeline.read(
         'model wide\nobserved x : real[2] from "rows.npz".x\nlatent s : real[3]\nparam W : real[2, 3]\n'
