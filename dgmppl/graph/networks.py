@@ -366,7 +366,7 @@ def _verify_fits(scope: Scope, expr: tree.Expr, stage: Stage) -> int:
         where = f"reads {stage.inputs.describe()}"
         where += f" and gives {stage.outputs.describe()}" if stage.ends else ""
         grid = stage.inputs.extent or stage.outputs.extent
-        fits = _BRACKETS.get(kind) or (_FITS if grid else "between two vectors there are mlp[64] and linear")
+        fits = _BRACKETS.get(kind) or (_FITS if grid else "between two vectors there are mlp[64], resnet[64], densenet[64] and linear")
         scope.fail("E204", f"{kind} does not fit its place: {error}", expr.span, where, help=fits)
 
 

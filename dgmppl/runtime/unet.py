@@ -55,6 +55,7 @@ class UNet(nn.Module):
         context: int = 0,
     ) -> None:
         super().__init__()
+        self.rank = 2
         down, up = unet_blocks(hidden, blocks, attention)
         embedded = 4 * hidden[0] if context else 0
 
@@ -85,7 +86,7 @@ class UNet(nn.Module):
         self.out = make_activation(out)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        batch, h, given = rows_of(x, 2, context, self.embed)
+        batch, h, given = rows_of(x, self.rank, context, self.embed)
         h = self.first(h.movedim(-1, 1))
         levels: list[Tensor] = []
         for k, blocks in enumerate(self.down):
