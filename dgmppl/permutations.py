@@ -25,6 +25,29 @@ def permutation(features: int, seed: int, position: int = 0) -> tuple[int, ...]:
     return tuple(order)
 
 
+ORDERS = ("reverse", "zigzag", "permute")
+
+
+def order_of(kind: str, extent: tuple[int, ...], seed: int = 0) -> tuple[int, ...]:
+    """The positions of a grid, each by its number row by row, in the order in which they come.
+
+    "reverse" is from the last to the first, "permute" random by a seed. "zigzag" goes along the diagonals from the
+    upper right to the lower left and back, as JPEG does (Wallace, 1992).
+    Raises ValueError for a zigzag along other than two axes.
+    """
+    count = math.prod(extent)
+    if kind == "reverse":
+        return tuple(reversed(range(count)))
+    if kind == "permute":
+        return permutation(count, seed)
+    if len(extent) != 2:
+        raise ValueError("a zigzag goes over a grid of two axes")
+    height, width = extent
+    places = [(i, j) for i in range(height) for j in range(width)]
+    places.sort(key=lambda p: (p[0] + p[1], p[0] if (p[0] + p[1]) % 2 else -p[0]))
+    return tuple(i * width + j for i, j in places)
+
+
 MASKS = ("half", "alternate", "checkerboard", "random")
 BY_CHANNEL = ("half", "alternate", "part")
 

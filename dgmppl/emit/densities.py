@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, DistributionParameter
-from dgmppl.emit.expr import Attribute, Binary, Call, Expr, Name, Number, Tuple, call, sizes
+from dgmppl.emit.expr import Attribute, Binary, Call, Expr, Name, Number, Text, Tuple, call, sizes
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
 from dgmppl.graph.nodes import Factor, Graph, features_of
 from dgmppl.graph.values import (
@@ -229,6 +229,11 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     named["like"] = Name("self.like")
     if density.axes > 1:
         named["axes"] = Number(density.axes)
+    if density.order is not None:
+        kind, seed = density.order
+        options = {"seed": Number(seed)} if seed else {}
+        extent = sizes(density.type.shape[: density.axes])
+        named["order"] = call(writer.use("order"), Text(kind), extent, **options)
     return call(writer.use("Autoregressive"), step, sizes(density.type.shape), **named)
 
 

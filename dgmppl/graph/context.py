@@ -11,12 +11,13 @@ from dgmppl.graph.values import Points
 @dataclass(frozen=True)
 class Elements:
     """What a statement is about one element of: `indices` that go over `extent`; of a `variable` where it models one,
-    of a `feature` where it computes that."""
+    of a `feature` where it computes that. `order`: another than row by row, with its seed."""
 
     indices: tuple[str, ...]
     extent: tuple[int, ...]
     variable: str = ""
     feature: str = ""
+    order: tuple[str, int] | None = None
 
     @property
     def axes(self) -> int:

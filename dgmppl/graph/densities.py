@@ -15,7 +15,7 @@ from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import check_bijection
 from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Context
-from dgmppl.graph.elements import reads_past
+from dgmppl.graph.elements import reads_past, verify_order
 from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
 from dgmppl.graph.formulas import shift_by
@@ -78,8 +78,9 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> De
             "not of one element",
             help=f"write a distribution of an element, or model them at once: p({head.name}) = ...",
         )
+    verify_order(scope, density, elements)
     if reads_past(density, head.name):
-        return Autoregressive(head.type, expr.span, head.name, density, elements.axes)
+        return Autoregressive(head.type, expr.span, head.name, density, elements.axes, elements.order)
     return Plate(head.type, expr.span, density, elements.axes)
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dgmppl.diagnostics import Note
+from dgmppl.catalogue.signature import Argument, Signature
+from dgmppl.diagnostics import Note, did_you_mean
+from dgmppl.graph.binding import bind
 from dgmppl.graph.context import Elements
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import misplaced, names_in, offsets, verify_earlier
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
-from dgmppl.graph.values import At, Density, Feature, Past, Use, children, walk
+from dgmppl.graph.values import Apply, At, Density, Feature, Past, Position, Use, children, walk
+from dgmppl.permutations import ORDERS
 from dgmppl.source import Span
 from dgmppl.syntax import tree
+
+ORDER = Signature(
+    "p", (Argument("order", "order", by="name"),), usage="p(x[d] | x[<d], order = permute(seed = 1)) = ..."
+)
+PERMUTE = Signature("permute", (Argument("seed", "seed"),), usage="permute(seed = 1)")
 
 
 def elements_of(scope: Scope, statement: tree.Factor) -> Elements | None:
@@ -23,6 +31,8 @@ def elements_of(scope: Scope, statement: tree.Factor) -> Elements | None:
     if isinstance(binding, VariableFamily) or (not head.subscripts and past is None):
         if past is not None:
             _misused(scope, past, f"p({head.name}[d] | {head.name}[<d]) = ...")
+        for option in statement.options:
+            scope.fail("E209", "a factor of a whole variable takes no options", option.span, "no elements in order")
         return None
     binding = scope.lookup(head.name, head.span, "variable")
     if not isinstance(binding, Variable):
@@ -50,11 +60,48 @@ def elements_of(scope: Scope, statement: tree.Factor) -> Elements | None:
             f"`{head.name}` is {binding.type.describe()}",
             help=f"p({head.name}[d] | {head.name}[<d]) = ..." if shape else f"p({head.name}) = ...",
         )
-    return Elements(indices, shape[: len(indices)], head.name)
+    extent = shape[: len(indices)]
+    return Elements(indices, extent, head.name, order=_order(scope, statement, extent))
 
 
 def _misused(scope: Scope, past: tree.Reference, usage: str) -> None:
     scope.fail("E223", "the past is that of the variable that is modelled, at its index", past.span, help=usage)
+
+
+def _order(scope: Scope, statement: tree.Factor, extent: tuple[int, ...]) -> tuple[str, int] | None:
+    """`order = zigzag`, `order = permute(seed = 1)`. Reports what is none (E209, E210)."""
+    given = bind(scope, ORDER, statement.options, statement.head_span)
+    if "order" not in given:
+        return None
+    value = given["order"].value
+    name = value.target if isinstance(value, tree.Call) else value
+    if not isinstance(name, tree.Name) or name.name not in ORDERS:
+        known = did_you_mean(name.name, ORDERS) if isinstance(name, tree.Name) else ""
+        scope.fail("E210", f"an order is one of {', '.join(ORDERS)}", value.span, "no order", help=known)
+    arguments = value.arguments if isinstance(value, tree.Call) else ()
+    if name.name != "permute" and isinstance(value, tree.Call):
+        scope.fail("E209", f"{name.name} takes no options", value.span, help=name.name)
+    if name.name == "zigzag" and len(extent) != 2:
+        scope.fail("E210", "a zigzag goes over a grid of two axes", value.span, f"these are {len(extent)}")
+    seed = bind(scope, PERMUTE, arguments, value.span).value("seed")
+    return name.name, 0 if seed is None else scope.integer(seed, {}, "`seed`", low=0)
+
+
+def verify_order(scope: Scope, density: Density, elements: Elements) -> None:
+    """In another order than row by row an element reads its past through a network of a sequence, and what is the same
+    for all (E223)."""
+    if elements.order is None:
+        return
+    for term in (t for t in walk(density) if isinstance(t, (Apply, At, Feature, Position))):
+        grid = isinstance(term, Apply) and len(term.module.inputs.extent) > 1 and term.positional
+        if grid or not isinstance(term, Apply):
+            scope.fail(
+                "E223",
+                f"in the order {elements.order[0]} an element reads its past as a sequence, and what is one for all",
+                term.span,
+                "reads a grid" if grid else "read at a position",
+                help="masked, causal, gru and transformer read a sequence",
+            )
 
 
 def at_position(scope: Scope, reference: tree.Reference, elements: Elements) -> bool:
@@ -144,6 +191,10 @@ def verify_element_reads(
             f"reads `{text}`",
             help=f"{factor_key(statement.side, _text(scope, statement.heads[0]), (*written, text))} = ...",
         )
+    if elements.order is not None and not any(name == elements.variable for _, name in given):
+        headline = f"the elements of `{elements.variable}` do not depend on each other, whatever their order is"
+        place = statement.options[0].span
+        scope.report("W402", headline, place, "has no effect", help="remove it", severity="warning")
     for reference, name in given:
         reads = [r for r in found if r.variable == name]
         if _is_read(scope, reference, reads, elements) or not (reads or name == elements.variable):

@@ -33,7 +33,7 @@ def is_network(scope: Scope, expr: object) -> bool:
 
 def causal_names(axes: int) -> str:
     """The networks that read a past along so many axes."""
-    return ", ".join(n.name for n in NETWORKS.values() if n.causal and n.causal.rank <= axes)
+    return ", ".join(n.name for n in NETWORKS.values() if n.causal and n.causal.rank in (1, axes))
 
 
 # --- configuration -------------------------------------------------------------------------------
@@ -245,8 +245,9 @@ def _verify_past(scope: Scope, expr: tree.Call, specs: Specs, inputs: tuple[Valu
         what = "grid" if form.rank > 1 else "sequence"
         found = "reads none" if not past else ""
         scope.fail("E214", f"{entry.name} reads the past of one {what}", expr.span, found, help=usage)
-    if past[0].axes < form.rank:
-        scope.fail("E214", f"{entry.name} reads the past of a grid", expr.span, "of a sequence here", help=usage)
+    if form.rank not in (1, past[0].axes):
+        what = "of a sequence" if past[0].axes < form.rank else f"along {past[0].axes} axes"
+        scope.fail("E214", f"{entry.name} reads the past of a grid", expr.span, f"{what} here", help=usage)
 
 
 def _reading(entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...], each: int = 0) -> Reading:

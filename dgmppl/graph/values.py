@@ -509,11 +509,12 @@ class Quoted(Density):
 @dataclass(frozen=True)
 class Autoregressive(Density):
     """`step`, the law of one element, read position by position along the first `axes`:
-    p(x) = prod_d p(x[d] | x[<d])."""
+    p(x) = prod_d p(x[d] | x[<d]). `order`: another than row by row, with its seed."""
 
     variable: str
     step: Density
     axes: int = 1
+    order: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -272,6 +272,7 @@ class Autoregressive(_Density):
         batch_shape: the batch shape that step adds by itself, e.g. that of a context.
         like: a tensor of the dtype and on the device in which to sample; None is torch's default.
         axes: how many dimensions these are.
+        order: the positions in another order than row by row; `step` gets x with its positions put into that order.
     """
 
     def __init__(
@@ -281,8 +282,9 @@ class Autoregressive(_Density):
         batch_shape: Size = (),
         like: torch.Tensor | None = None,
         axes: int = 1,
+        order: tuple[int, ...] | None = None,
     ) -> None:
-        self.step, self.axes = step, axes
+        self.step, self.axes, self.order = step, axes, order
         self.like = torch.empty(0) if like is None else like
         super().__init__(torch.Size(batch_shape), torch.Size(event_shape))
 
@@ -311,10 +313,22 @@ class Autoregressive(_Density):
             drawn = step.sample()
             found = drawn.flatten(axis, last).select(axis, 0 if drawn.shape == one else d)
             in_order.select(axis, d).copy_(found)
+        if self.order is not None:
+            back = sorted(range(len(self.order)), key=self.order.__getitem__)
+            return self._reordered(x, back)
         return x
 
     def log_prob(self, value: Tensor) -> Tensor:
+        if self.order is not None:
+            value = self._reordered(value, self.order)
         return self.step(value).log_prob(value)
+
+    def _reordered(self, x: Tensor, order: Sequence[int]) -> Tensor:
+        """x with position ``order[k]`` at place k."""
+        first = x.dim() - len(self._event_shape)
+        flat = x.flatten(first, first + self.axes - 1)
+        index = torch.tensor(order, device=x.device)
+        return flat.index_select(first, index).reshape(x.shape)
 
 
 __all__ = [

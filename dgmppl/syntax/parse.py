@@ -121,9 +121,17 @@ def _indices(*names: Token) -> tuple[Any, ...]:
     return (tuple(map(str, names)),)
 
 
+def _factor(
+    side: Token, heads: tuple[Any, ...], behind: tuple[tree.Reference | tree.Keyword, ...], value: tree.Expr
+) -> tuple[Any, ...]:
+    parents = tuple(p for p in behind if isinstance(p, tree.Reference))
+    return side, heads, parents, value, tuple(p for p in behind if isinstance(p, tree.Keyword))
+
+
 # The fields of a class whose rule has other children than these.
 _FIELDS: dict[type[tree.Node], Callable[..., tuple[Any, ...]]] = {
     tree.Boolean: lambda text: (text == "true",),
+    tree.Factor: _factor,
     tree.Field: _field,
     tree.Indices: _indices,
     tree.Number: lambda text: (float(text), text),

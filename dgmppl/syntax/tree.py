@@ -277,17 +277,18 @@ class Schedule(Named):
 
 @dataclass(frozen=True)
 class Factor(Node):
-    """`p(heads | parents) = value`; `side` is "p" or "q"."""
+    """`p(heads | parents, options) = value`; `side` is "p" or "q"."""
 
     side: str
     heads: tuple[Reference, ...]
     parents: tuple[Reference, ...]
     value: Expr
+    options: tuple[Keyword, ...] = ()
 
     @property
     def head_span(self) -> Span:
         """`p(heads | parents)`."""
-        return Span(self.span.start, (self.parents or self.heads)[-1].span.end + 1)
+        return Span(self.span.start, (self.options or self.parents or self.heads)[-1].span.end + 1)
 
 
 @dataclass(frozen=True)

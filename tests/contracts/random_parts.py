@@ -579,6 +579,10 @@ def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     if d.often(0.25):  # a mixture for each element
         weights = d.choose(("", f", weights = {net}", ", weights = param"))
         return f"mixture[2{weights}]({d.choose(_families(head))}({net}))", True
+    if d.often(0.2):
+        order = d.choose(("reverse", "permute(seed = 1)", "permute"))
+        left = (f"{head.name}[d]", f"{head.name}[<d]", *(u.name for u in of), f"order = {order}")
+        return f"{d.choose(_families(head))}({net})", left
     return f"{d.choose(_families(head))}({net})", True
 
 

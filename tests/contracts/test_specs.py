@@ -37,6 +37,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "autoregressive/pixelcnnpp": ((), "log_prob", True),
     "autoregressive/rnn": ((), "log_prob", True),
     "autoregressive/transformer": ((), "log_prob", True),
+    "autoregressive/zigzag": ((), "log_prob", True),
     "energy/jem": ((), "log p(y | x)", False),
     "energy/rbm": (("H=12",), "log_prob", False),
     "flow/glow": ((), "elbo", True),
