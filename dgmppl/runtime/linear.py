@@ -238,6 +238,12 @@ class Conv1x1(LULinear):
         return super().inverse_and_log_det(y[..., self.back])
 
 
+def _ask_again(norm: nn.Module, _: object) -> None:
+    """What was loaded says whether a normalisation has started."""
+    assert isinstance(norm, ActNorm)
+    norm.known_started = False
+
+
 class ActNorm(_OfChannels):
     """``y = loc + exp(log_scale) x`` with two numbers for each feature of a vector, or each channel of a grid (Kingma
     and Dhariwal, 2018, Sec. 3.1).
@@ -254,6 +260,9 @@ class ActNorm(_OfChannels):
         self.loc = nn.Parameter(torch.zeros(self.channels))
         self.log_scale = nn.Parameter(torch.zeros(self.channels))
         self.register_buffer("started", torch.tensor(0.0))
+        # Reading a number from a device waits for it: once is enough.
+        self.known_started = False
+        self.register_load_state_dict_post_hook(_ask_again)
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         if (found := self._first(x)) is not None:
@@ -269,7 +278,10 @@ class ActNorm(_OfChannels):
     @torch.no_grad()
     def _first(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """Mean and log-spread of each channel, if this is the first batch of a fit."""
-        if not self.training or self.started:
+        if not self.training or self.known_started or self.started.is_meta:
+            return None
+        if self.started:
+            self.known_started = True
             return None
         rows = x.detach().reshape(-1, self.channels).double()
         sums = torch.stack([torch.full_like(rows[0], len(rows)), rows.sum(0), rows.square().sum(0)])
