@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_model, save_model
 from scipy import stats
 
 from dgmppl import pipeline, runtime
@@ -242,6 +244,27 @@ def test_every_weight_is_counted_and_learns(name: str) -> None:
     model.loss(*data_of(found)).backward()
     for key, p in model.named_parameters():
         assert p.grad is not None and p.grad.any(), key
+
+
+@flow
+def test_a_fit_stays_finite_and_its_weights_load(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """From the start on: all gradients are finite, and the density of what was saved is that of the model."""
+    found = checked(spec_of(name))
+    model, data = build(found), data_of(found, 32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    model.train()
+    for _ in range(200 if request.config.getoption("--slow") else 5):
+        optimizer.zero_grad()
+        loss = model.loss(*data)
+        loss.backward()
+        assert loss.isfinite()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+        optimizer.step()
+    model.eval()
+    save_model(model, str(tmp_path / "weights.safetensors"))
+    again = build(found).eval()
+    load_model(again, str(tmp_path / "weights.safetensors"))
+    assert torch.equal(again.log_prob(*data), model.log_prob(*data))
 
 
 @flow
