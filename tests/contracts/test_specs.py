@@ -47,6 +47,8 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "flow/learned_base": ((), "log_prob", True),
     "flow/dense_flow": ((), "log_prob", True),
     "flow/ffjord": ((), "log_prob", True),
+    "flow/integer_flow": ((), "log_prob", True),
+    "flow/integer_flow_quad": ((), "log_prob", True),
     "flow/maf": ((), "elbo", True),
     "flow/neural_autoregressive": ((), "elbo", True),
     "flow/nice": ((), "elbo", True),
