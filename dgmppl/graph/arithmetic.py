@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.axes import reduced
+from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import is_network
 from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.shapes import Evaluate, infer_ranges, is_open

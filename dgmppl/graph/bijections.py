@@ -20,8 +20,9 @@ from dgmppl.catalogue.networks import NETWORKS, Axes
 from dgmppl.diagnostics import did_you_mean
 from dgmppl.extents import channels_of
 from dgmppl.graph.binding import Arguments, bind
+from dgmppl.graph.configuration import check_network, is_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import check_network, check_past_slot, check_slot, is_network, reads_grids
+from dgmppl.graph.networks import check_past_slot, check_slot, reads_grids
 from dgmppl.graph.options import read_mask, read_options
 from dgmppl.graph.outlines import Outline, follow, read_outline
 from dgmppl.graph.scope import Fail, NamedFlow, Scope

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.diagnostics import Note
 from dgmppl.graph.binding import bind
+from dgmppl.graph.configuration import check_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import check_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.scope import MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
 from dgmppl.graph.types import check_data, check_type

@@ -14,12 +14,12 @@ from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.bijections import check_bijection
 from dgmppl.graph.binding import bind
+from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.elements import reads_past, verify_order
 from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
 from dgmppl.graph.formulas import shift_by
-from dgmppl.graph.networks import is_network
 from dgmppl.graph.outlines import follow, read_outline
 from dgmppl.graph.rounding import check_rounded, is_rounding
 from dgmppl.graph.scope import Scope

@@ -13,9 +13,10 @@ from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.arithmetic import check_binary, check_summation
 from dgmppl.graph.axes import check_axes, concat
 from dgmppl.graph.bijections import image
+from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.indexing import check_bracket
-from dgmppl.graph.networks import apply_network, is_network
+from dgmppl.graph.networks import apply_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.positions import check_past, position
 from dgmppl.graph.scope import Fail, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding

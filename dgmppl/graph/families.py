@@ -14,9 +14,9 @@ from dgmppl.catalogue.distributions import (
 )
 from dgmppl.diagnostics import Note
 from dgmppl.graph.binding import bind, verify_whole
+from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_value
-from dgmppl.graph.networks import is_network
 from dgmppl.graph.scope import SMALLEST, Scope
 from dgmppl.graph.values import (
     Apply,

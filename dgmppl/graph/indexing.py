@@ -5,8 +5,8 @@ from __future__ import annotations
 from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.axes import part, shape_text
+from dgmppl.graph.configuration import causal_names, is_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import causal_names, is_network
 from dgmppl.graph.positions import check_at, check_past, names_in
 from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open, resolve_member

@@ -1,115 +1,22 @@
-"""Networks: their configuration in brackets, and the sizes that their inputs and their place give them."""
+"""Networks in a place: the sizes that their inputs and what is expected of them give them.
+
+How a spec writes them is in `dgmppl.graph.configuration`, what becomes of them in `dgmppl.graph.modules`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.axes import Axes, axes_of
 from dgmppl.catalogue.networks import NETWORKS, Form, Network
-from dgmppl.diagnostics import Note, did_you_mean
-from dgmppl.graph.binding import bind
+from dgmppl.graph.configuration import Specs, causal_names, check_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.options import read_options
-from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
-from dgmppl.graph.values import Apply, Constant, Module, NetworkSpec, Past, Points, Stage, Value, walk
-from dgmppl.source import Span
+from dgmppl.graph.modules import module_of, verify_fits
+from dgmppl.graph.scope import Scope
+from dgmppl.graph.values import Apply, Module, NetworkSpec, Past, Points, Stage, Value, walk
 from dgmppl.supports import real
 from dgmppl.syntax import tree
-
-Specs = tuple[NetworkSpec, ...]
-
-
-def is_network(scope: Scope, expr: object) -> bool:
-    """Whether an expression names a network: `mlp[256]`, `linear`, the name of a `net`, or a chain of networks."""
-    if isinstance(expr, tree.Binary) and expr.op == ">>":
-        return is_network(scope, expr.left)
-    target = expr.target if isinstance(expr, tree.Bracket) else expr
-    if not isinstance(target, tree.Name):
-        return False
-    return target.name in NETWORKS or isinstance(scope.names.get(target.name), NamedNet)
-
-
-def causal_names(axes: int) -> str:
-    """The networks that read a past along so many axes."""
-    return ", ".join(n.name for n in NETWORKS.values() if n.causal and n.causal.rank in (1, axes))
-
-
-# --- configuration -------------------------------------------------------------------------------
-
-
-def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[Specs, NamedNet | None]:
-    """The configurations that a network expression writes, one behind another, and its declaration if it has a name."""
-    if isinstance(expr, tree.Binary) and expr.op == ">>":
-        return _chain(scope, expr, ctx), None
-    if isinstance(expr, tree.Name):
-        binding = scope.names.get(expr.name)
-        if isinstance(binding, NamedNet):
-            return binding.specs, binding
-        return (_configure(scope, expr, expr, (), ctx),), None
-    if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
-        if isinstance(scope.names.get(expr.target.name), NamedNet):
-            scope.fail(
-                "E209",
-                f"`{expr.target.name}` is configured where it is declared",
-                expr.span,
-                "takes no brackets",
-            )
-        return (_configure(scope, expr, expr.target, expr.items, ctx),), None
-    scope.fail("E217", "a network is needed here", expr.span, "not a network", help="mlp[256, 256]")
-
-
-def _chain(scope: Scope, expr: tree.Binary, ctx: Context) -> Specs:
-    """`conv[32] >> mlp[64]`. Reports a name in it (E217), whose weights the chain would share, and a network that
-    cannot stand before another (E209)."""
-    found: list[NetworkSpec] = []
-    for side in (expr.left, expr.right):
-        if isinstance(side, tree.Name) and side.name not in NETWORKS:
-            help_ = "name the whole chain, net f = conv[32] >> mlp[64], or what one gives: let h : real[64] = f(z)"
-            scope.fail("E217", "a name stands for one network, whole", side.span, "in a chain", help=help_)
-        found += check_network(scope, side, ctx)[0]
-    for spec in found[:-1]:
-        _verify_before_another(scope, spec, expr)
-    return tuple(found)
-
-
-def _verify_before_another(scope: Scope, spec: NetworkSpec, expr: tree.Binary) -> None:
-    kept = [form for form in NETWORKS[spec.kind].plain if form.hidden is not None]
-    if not kept:
-        others = ", ".join(n.name for n in NETWORKS.values() if any(f.hidden for f in n.plain))
-        scope.fail(
-            "E209",
-            f"{spec.kind} has no hidden layer that another network could read",
-            expr.left.span,
-            "before another network",
-            help=f"before `>>` there may be {others}",
-        )
-    if "out" in dict(spec.options):
-        scope.fail(
-            "E209",
-            f"`out` is of the last layer, and {spec.kind} has none here",
-            expr.left.span,
-            "gives its last hidden layer to the next network",
-            help="`activation` stands behind each hidden layer",
-        )
-
-
-def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[object], ctx: Context) -> NetworkSpec:
-    if name.name not in NETWORKS:
-        help_ = did_you_mean(name.name, NETWORKS, f"one of {', '.join(NETWORKS)}")
-        scope.fail("E208", f"unknown network `{name.name}`", name.span, "not a network", help=help_)
-    entry = NETWORKS[name.name]
-    given = bind(scope, entry.signature, items, expr.span)
-    hidden = tuple(scope.integer(b.value, ctx.env, "a layer's size", low=1) for b in given.many)
-    options = read_options(scope, given.given, ctx)
-    if dict(options).get("norm") in ("layer", "group") and 1 in hidden:
-        place = given.many[hidden.index(1)].span
-        scope.fail("E210", "a row is normalised over its units, and a layer of one has no spread", place, "always 0")
-    return NetworkSpec(entry.name, hidden, options)
-
-
-# --- in a place ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -159,7 +66,7 @@ def apply_network(
         stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, expected, ctx.each, copies)
     else:
         reading, stages = _causal_stage(specs[0], past, inputs, expected, copies)
-    module = _module(scope, expr, stages, named, inputs, ctx)
+    module = module_of(scope, expr, stages, named, inputs, ctx)
     return Apply(real(*expected), expr.span, module, reading.read, reading.context, copies, reading.aligned)
 
 
@@ -199,7 +106,7 @@ def _stages(
             reads, context = _handed_on(found[-1], form), 0
         if k + 1 < len(specs):
             hidden = Stage(spec, form, reads, reads, context, ends=False)
-            _verify_fits(scope, expr, hidden)
+            verify_fits(scope, expr, hidden)
             assert form.hidden is not None
             found.append(replace(hidden, outputs=form.hidden(hidden.sizes)))
         else:
@@ -282,7 +189,7 @@ def check_slot(scope: Scope, expr: tree.Expr, reads: Axes, gives: Axes, context:
     _verify_no_past(scope, expr, specs)
     form = _form_along(specs, len(reads.extent))
     stages = _stages(scope, expr, specs, form, reads, context, gives.shape)
-    return _module(scope, expr, stages, named, (), ctx)
+    return module_of(scope, expr, stages, named, (), ctx)
 
 
 def reads_grids(scope: Scope, expr: tree.Expr, ctx: Context) -> bool:
@@ -307,7 +214,7 @@ def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, conte
         headline = f"{specs[-1].kind} {what}: an element is transformed by what is before it"
         scope.fail("E214", headline, expr.span, help=f"use a causal network: {causal_names(1)}")
     stage = Stage(specs[0], form, Axes(1, (length,)), Axes(each, (length,)), context)
-    return _module(scope, expr, (stage,), named, (), ctx)
+    return module_of(scope, expr, (stage,), named, (), ctx)
 
 
 def apply_slot(scope: Scope, expr: tree.Expr, inputs: tuple[Value, ...], ctx: Context) -> Apply:
@@ -316,7 +223,7 @@ def apply_slot(scope: Scope, expr: tree.Expr, inputs: tuple[Value, ...], ctx: Co
     _verify_no_past(scope, expr, specs)
     reading = _reading(NETWORKS[specs[0].kind], inputs, ())
     stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, ())
-    return Apply(real(), expr.span, _module(scope, expr, stages, named, (), ctx), reading.read, reading.context)
+    return Apply(real(), expr.span, module_of(scope, expr, stages, named, (), ctx), reading.read, reading.context)
 
 
 def _verify_no_past(scope: Scope, expr: tree.Expr, specs: Specs) -> None:
@@ -324,88 +231,3 @@ def _verify_no_past(scope: Scope, expr: tree.Expr, specs: Specs) -> None:
         if not NETWORKS[spec.kind].plain:
             help_ = "use mlp[256, 256]"
             scope.fail("E214", f"{spec.kind} reads a past, and there is none here", expr.span, help=help_)
-
-
-# --- modules -------------------------------------------------------------------------------------
-
-
-def _module(
-    scope: Scope,
-    expr: tree.Expr,
-    stages: tuple[Stage, ...],
-    named: NamedNet | None,
-    inputs: tuple[Value, ...],
-    ctx: Context,
-) -> Module:
-    """The module for a use: a named network's own, one shared along an index that it reads, or a new one."""
-    weights = sum(_verify_fits(scope, expr, stage) for stage in stages)
-    if weights > MAX_ELEMENTS:
-        scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
-
-    def made(attribute: str, named: bool, span: Span) -> Module:
-        return Module(attribute, stages, named=named, span=span)
-
-    if named is not None:
-        if named.module is None:
-            attribute = scope.attribute(_declared_name(scope, named), own=True)
-            named.module = made(attribute, True, named.span)
-        return _same_size(scope, expr, named.module, stages)
-    if any(isinstance(v, Constant) for v in inputs):
-        key = (expr.span, ctx.elements)
-        if key not in scope.shared:
-            scope.shared[key] = made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
-        return _same_size(scope, expr, scope.shared[key], stages)
-    return made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
-
-
-def _verify_fits(scope: Scope, expr: tree.Expr, stage: Stage) -> int:
-    """How many weights it has. Reports a network that does not fit its place (E204)."""
-    kind = stage.spec.kind
-    try:
-        return stage.form.weights(stage.sizes)
-    except ValueError as error:
-        where = f"reads {stage.inputs.describe()}"
-        where += f" and gives {stage.outputs.describe()}" if stage.ends else ""
-        grid = stage.inputs.extent or stage.outputs.extent
-        fits = _BRACKETS.get(kind) or (_FITS if grid else _OF_VECTORS)
-        scope.fail("E204", f"{kind} does not fit its place: {error}", expr.span, where, help=fits)
-
-
-# What brackets may hold, of networks that fit any place but for these.
-_BRACKETS = {
-    "transformer": "the width once a layer, and heads that divide it: transformer[64, 64, heads = 4]",
-    "pixelcnn": "hidden channels and an odd kernel: pixelcnn[64, 64, kernel = 5]",
-    "unet": "it reads and gives grids of one extent, and has two channels or more: unet[32, 64]",
-    "gated_pixelcnn": "hidden channels and an odd kernel: gated_pixelcnn[64, 64, kernel = 5]",
-}
-_OF_VECTORS = "between two vectors there are mlp[64], resnet[64], densenet[64] and linear"
-_FITS = (
-    "a grid has two axes, as [8, 8] and [8, 8, 3] have; each hidden layer divides it by the stride, or multiplies it"
-)
-
-
-def _declared_name(scope: Scope, named: NamedNet) -> str:
-    return next(name for name, binding in scope.names.items() if binding is named)
-
-
-def _same_size(scope: Scope, expr: tree.Expr, module: Module, stages: tuple[Stage, ...]) -> Module:
-    if module.stages != stages:
-        what, help_ = f"`{module.attribute}`", "declare a second network, or give the two places variables of one size"
-        if not module.named:
-            what = "this network reads the index, so that all members share it, and"
-            help_ = "leave the index out of its inputs, so that each member has its own, or give them one size"
-        scope.fail(
-            "E212",
-            f"{what} is used at two sizes",
-            expr.span,
-            f"{_sizes_text(stages)} here",
-            notes=(Note(module.span, f"{_sizes_text(module.stages)} at its first use"),),
-            help=help_,
-        )
-    return module
-
-
-def _sizes_text(stages: tuple[Stage, ...]) -> str:
-    beside = stages[0].context + stages[0].aligned
-    given = f" given {beside}" if beside else ""
-    return f"{stages[0].inputs.describe()}{given} -> {stages[-1].outputs.describe()}"

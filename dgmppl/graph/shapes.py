@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.diagnostics import Note
+from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.networks import is_network
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.graph.values import Value

@@ -20,9 +20,11 @@ from dgmppl.runtime import (
     inference,
     linear,
     lowrank,
+    masked,
     model,
     networks,
     positives,
+    recurrent,
     reversible,
     rounding,
     samplers,
@@ -49,9 +51,11 @@ from dgmppl.runtime.incremental import *
 from dgmppl.runtime.inference import *
 from dgmppl.runtime.linear import *
 from dgmppl.runtime.lowrank import *
+from dgmppl.runtime.masked import *
 from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.positives import *
+from dgmppl.runtime.recurrent import *
 from dgmppl.runtime.reversible import *
 from dgmppl.runtime.rounding import *
 from dgmppl.runtime.rows import RowsError
@@ -82,7 +86,9 @@ __all__ += linear.__all__
 __all__ += lowrank.__all__
 __all__ += model.__all__
 __all__ += networks.__all__
+__all__ += masked.__all__
 __all__ += positives.__all__
+__all__ += recurrent.__all__
 __all__ += reversible.__all__
 __all__ += rounding.__all__
 __all__ += samplers.__all__

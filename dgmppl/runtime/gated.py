@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgmppl.runtime.causal import MaskedConv, rows_with
 from dgmppl.runtime.incremental import current
 from dgmppl.runtime.layers import channel_dropout, context_maps, like, make_activation, position_norms
+from dgmppl.runtime.masked import MaskedConv
+from dgmppl.runtime.past import rows_with
 
 
 class GatedPixelCNN(nn.Module):

@@ -17,7 +17,7 @@ from dgmppl.catalogue.networks import ACTIVATIONS, NETWORKS, NORMS, WEIGHT_NORMS
 from dgmppl.emit.values import module_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.values import Module, NetworkSpec, Stage
-from dgmppl.runtime import causal, gated, layers, networks, sequences, unet
+from dgmppl.runtime import causal, gated, layers, masked, networks, recurrent, sequences, unet
 from dgmppl.source import Source
 from tests.contracts.support import build, checked, data_of
 
@@ -149,7 +149,8 @@ def test_every_network_is_under_the_contract() -> None:
     assert set(PLACES) == set(NETWORKS)
     classes = {form.runtime for n in NETWORKS.values() for form in n.forms} - {"Linear"}
     classes |= {"Sequential"} | {form.pool for n in NETWORKS.values() for form in n.forms if form.pool}
-    public = [getattr(module, name) for module in (networks, causal, gated, sequences, unet) for name in module.__all__]
+    modules = (networks, causal, masked, recurrent, gated, sequences, unet)
+    public = [getattr(module, name) for module in modules for name in module.__all__]
     assert classes == {c.__name__ for c in public if isinstance(c, type)}
     assert set(layers.ACTIVATIONS) == set(ACTIVATIONS) and layers.NORMS == NORMS
     assert layers.WEIGHT_NORMS == WEIGHT_NORMS

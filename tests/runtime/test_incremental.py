@@ -13,7 +13,17 @@ from torch import Tensor, nn
 
 from dgmppl import pipeline, runtime
 from dgmppl.catalogue.networks import NETWORKS
-from dgmppl.runtime import Autoregressive, AutoregressiveFlow, GenerativeModel, Normal, Spline, causal, gated
+from dgmppl.runtime import (
+    Autoregressive,
+    AutoregressiveFlow,
+    GenerativeModel,
+    Normal,
+    Spline,
+    causal,
+    gated,
+    masked,
+    recurrent,
+)
 from dgmppl.runtime.causal import CausalConv
 from dgmppl.runtime.incremental import Incremental, current
 from tests.contracts.support import build, checked, graph_of, random_rows
@@ -122,7 +132,7 @@ def both_ways(model: GenerativeModel, **given: Tensor) -> tuple[Tensor, Tensor]:
     quick = model.sample(5, **given)
     torch.manual_seed(1)
     with ExitStack() as stack:
-        for module in (causal, gated):
+        for module in (causal, gated, masked, recurrent):
             stack.enter_context(patch.object(module, "current", lambda: None))
         for kind, cls in zip(CAUSAL, CLASSES):
             stack.enter_context(patch.object(cls, "forward", from_the_whole(cls.forward, NETWORKS[kind].causal.rank)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dgmppl.runtime import ACTIVATIONS, MLP, CausalConv, CausalMLP
-from dgmppl.runtime.causal import MaskedLinear
+from dgmppl.runtime.masked import MaskedLinear
 
 LENGTH = 7
 CAUSAL: dict[str, Callable[[int], Any]] = {

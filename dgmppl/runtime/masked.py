@@ -1,0 +1,220 @@
+"""Causal networks of grids and sequences by masks: convolutions in the order of rows, and masked autoencoders."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dgmppl.runtime.incremental import current
+from dgmppl.runtime.layers import context_maps, make_activation, position_norms
+from dgmppl.runtime.past import rows_with
+
+
+class MaskedConv(nn.Conv2d):
+    """A convolution that sees, in the order of rows, what is before a position, and with `itself` the position too (van
+    den Oord et al., 2016, Sec. 3.4). Kernels are odd; borders are padded with zeros."""
+
+    mask: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, itself: bool, bias: bool = True) -> None:
+        if kernel % 2 == 0:
+            raise ValueError(f"a masked convolution has a middle: an odd kernel, and not {kernel}")
+        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+        mask = torch.zeros(kernel, kernel)
+        mask[: kernel // 2] = 1
+        mask[kernel // 2, : kernel // 2 + itself] = 1
+        self.register_buffer("mask", mask)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+
+    def at(self, window: Tensor) -> Tensor:
+        """The output in the middle of the last row of a window (N, C, kernel // 2 + 1, kernel)."""
+        rows = self.kernel_size[0] // 2 + 1
+        return F.linear(window.flatten(1), (self.weight * self.mask)[:, :, :rows].flatten(1), self.bias)
+
+    def room(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Room for what it reads of a grid, with the zeros at its borders."""
+        side = self.kernel_size[0] // 2
+        return x.new_zeros(x.shape[0], self.in_channels, height + side, width + 2 * side)
+
+    def next(self, x: Tensor, i: int, j: int, kept: Tensor) -> Tensor:
+        """The output (N, C) at a position, where x is (N, C, 1, 1), in what it keeps of the positions before."""
+        side = self.kernel_size[0] // 2
+        kept[:, :, side + i, side + j] = x[..., 0, 0]
+        return self.at(kept[:, :, i : i + side + 1, j : j + 2 * side + 1])
+
+
+class PixelCNN(nn.Module):
+    """Masked convolutions ``(..., H, W, in_channels) -> (..., H, W, out_channels)`` (van den Oord et al., 2016).
+
+    The output at a position depends on the inputs before it in the order of rows only: the first layer does not see the
+    position itself, and the others see what that one has found of it. What lies above to the right, outside of all
+    kernels, is not seen.
+
+    Args:
+        in_channels, out_channels: sizes at each position.
+        hidden: channels of each hidden layer, at least one.
+        kernel: side of the hidden layers' convolutions, odd.
+        activation, out: as for MLP.
+        norm: "layer" normalises the channels of each position before each activation.
+        context: size K of a vector that every position may see, added to each hidden layer by a linear map; 0 for none.
+        aligned: channels of what a position sees of itself, and of those around it that it may see; 0 for none.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        kernel: int = 5,
+        activation: str = "leaky_relu",
+        out: str | None = None,
+        norm: str | None = None,
+        context: int = 0,
+        aligned: int = 0,
+    ) -> None:
+        super().__init__()
+        self.norms = position_norms(norm, hidden)
+        sizes = enumerate(pairwise((in_channels, *hidden)))
+        self.layers = nn.ModuleList(MaskedConv(a, b, kernel, itself=k > 0) for k, (a, b) in sizes)
+        self.beside = MaskedConv(aligned, hidden[0], kernel, itself=True, bias=False) if aligned else None
+        self.last = nn.Linear(hidden[-1], out_channels)
+        self.context = context_maps(context, hidden)
+        self.activation = make_activation(activation)
+        self.out = make_activation(out) if out is not None else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
+        batch, h, added, beside = rows_with(x, 2, context, aligned, self.context)
+        h, beside = h.movedim(-1, 1), [b.movedim(-1, 1) for b in beside]
+        if (draw := current()) is not None:
+            return self._next(h, added, beside, draw.position, draw.kept(self)).reshape(*batch, 1, 1, -1)
+        for index, layer in enumerate(self.layers):
+            h = layer(h) + (added[index][..., None, None] if added else 0)
+            if self.beside is not None and index == 0:
+                h = h + self.beside(beside[0])
+            h = self.activation(self.norms[index](h))
+        return self.out(self.last(h.movedim(1, -1))).reshape(*batch, *x.shape[-3:-1], -1)
+
+    def _next(
+        self, x: Tensor, added: list[Tensor], beside: list[Tensor], position: int, kept: dict[str, Any]
+    ) -> Tensor:
+        """The output (N, C) at a position."""
+        height, width = x.shape[2:]
+        layers = [cast("MaskedConv", layer) for layer in self.layers]
+        side = layers[0].kernel_size[0] // 2
+        if not kept:
+            kept["read"] = [layer.room(x, height, width) for layer in layers]
+            kept["beside"] = self.beside.room(x, height, width) if self.beside is not None else None
+        i, j = divmod(position, width)
+        if position:  # the first layer reads values, the latest of which was drawn just now
+            a, b = divmod(position - 1, width)
+            kept["read"][0][:, :, side + a, side + b] = x[:, :, a, b]
+        seen = (..., slice(i, i + side + 1), slice(j, j + 2 * side + 1))
+        for index, layer in enumerate(layers):
+            h = layer.at(kept["read"][index][seen]) + (added[index] if added else 0)
+            if self.beside is not None and index == 0:
+                h = h + self.beside.next(beside[0], i, j, kept["beside"])
+            h = self.activation(self.norms[index](h))
+            if index + 1 < len(layers):
+                kept["read"][index + 1][:, :, side + i, side + j] = h
+        return cast("Tensor", self.out(self.last(h)))
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer of which a fixed mask ``(out_features, in_features)`` keeps some weights."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__(mask.shape[1], mask.shape[0])
+        self.register_buffer("mask", mask.to(self.weight.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.mask, self.bias)
+
+
+class CausalMLP(nn.Module):
+    """A masked autoencoder (MADE) ``(..., D, in_channels) -> (..., D, out_channels)``.
+
+    The output at position d depends on the inputs at positions before d only: a unit of degree m sees the
+    units of degree at most m, and an output of degree d the hidden units of degree below d (Germain et al.,
+    2015, Eqs. 12 and 13). A context has degree 0, so every position sees it.
+
+    Args:
+        length: number of positions D.
+        in_channels, out_channels: sizes at each position.
+        hidden: size of each hidden layer.
+        activation, out: names in ACTIVATIONS, as for MLP.
+        context: size K of a vector that every position may see; 0 for none.
+        aligned: channels of what a position sees of itself, whose degree is one lower than that of its input; 0 for
+            none.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        in_channels: int,
+        hidden: tuple[int, ...],
+        out_channels: int,
+        activation: str = "leaky_relu",
+        out: str | None = None,
+        context: int = 0,
+        aligned: int = 0,
+    ) -> None:
+        super().__init__()
+        self.length = length
+        self.out_channels = out_channels
+        self.has_context = context > 0
+        positions = torch.arange(1, length + 1)
+        beside = (positions - 1).repeat_interleave(aligned)
+        degrees = torch.cat([positions.repeat_interleave(in_channels), beside, positions.new_zeros(context)])
+        # Degree 0 is of use only where something has it: without that, such a unit would be a constant.
+        lowest = 0 if context or aligned or length == 1 else 1
+        layers: list[nn.Module] = []
+        for size in hidden:
+            after = torch.arange(size) % (length - lowest) + lowest
+            layers += [MaskedLinear(after.unsqueeze(-1) >= degrees), make_activation(activation)]
+            degrees = after
+        layers.append(MaskedLinear(positions.repeat_interleave(out_channels).unsqueeze(-1) > degrees))
+        if out is not None:
+            layers.append(make_activation(out))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
+        identity: list[nn.Module] = [nn.Identity()] if self.has_context else []
+        batch, h, given, beside = rows_with(x, 1, context, aligned, identity)
+        if (draw := current()) is not None and beside:
+            beside = [self._so_far(beside[0], draw.position, draw.kept(self))]
+        h = torch.cat([h.flatten(-2), *(b.flatten(-2) for b in beside), *given], dim=-1).reshape(*batch, -1)
+        if draw is not None:
+            return self._at(h, draw.position).unsqueeze(-2)
+        return self.layers(h).unflatten(-1, (self.length, self.out_channels))
+
+    def _so_far(self, latest: Tensor, position: int, kept: dict[str, Any]) -> Tensor:
+        """What is aligned with the positions up to this one, of which the latest came just now."""
+        if not kept:
+            kept["aligned"] = latest.new_zeros(len(latest), self.length, latest.shape[-1])
+        kept["aligned"][:, position] = latest.squeeze(1)
+        found: Tensor = kept["aligned"]
+        return found
+
+    def _at(self, h: Tensor, position: int) -> Tensor:
+        """The output at a position; of the last layer no other is computed."""
+        layers = list(self.layers)
+        at = max(k for k, layer in enumerate(layers) if isinstance(layer, MaskedLinear))
+        for layer in layers[:at]:
+            h = layer(h)
+        last = cast("MaskedLinear", layers[at])
+        rows = slice(position * self.out_channels, (position + 1) * self.out_channels)
+        h = F.linear(h, last.weight[rows] * last.mask[rows], last.bias[rows])
+        for layer in layers[at + 1 :]:
+            h = layer(h)
+        return h
+
+
+__all__ = ["CausalMLP", "PixelCNN"]
