@@ -148,6 +148,7 @@ ROWS = (
     Row("flow/nice", nats, "nats", -1),
     Row("flow/maf", nats, "nats", -1),
     Row("flow/spline_coupling", nats, "nats", -1),
+    Row("flow/gin", nats, "nats", -1),
     Row("flow/glow", nats, "nats", -1, 95.0),
     Row("flow/realnvp_multiscale", nats, "nats", -1),
     Row("flow/reversible_flow", nats, "nats", -1),

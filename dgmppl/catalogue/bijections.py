@@ -47,6 +47,7 @@ class TransformKind:
     parameters: Callable[[Options], int]
     options: tuple[Argument, ...] = ()
     searched: bool = False  # its inverse has no closed form
+    joint: bool = False  # what it does with an element depends on the numbers of all
 
     @property
     def signature(self) -> Signature:
@@ -66,6 +67,7 @@ TRANSFORMS: dict[str, TransformKind] = {
     for t in (
         TransformKind("affine", "AffineTransform", lambda _: 2),
         TransformKind("shift", "ShiftTransform", lambda _: 1),
+        TransformKind("volume_preserving", "VolumePreserving", lambda _: 2, joint=True),
         TransformKind(
             "spline",
             "Spline",

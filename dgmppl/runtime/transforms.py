@@ -66,6 +66,15 @@ class AffineTransform(Transform):
         return SCALE_BOUND * torch.tanh(raw / SCALE_BOUND), shift
 
 
+class VolumePreserving(AffineTransform):
+    """An affine transform whose log scales have mean 0 over the elements, so that volumes stay as they are (Sorrenson
+    et al., 2020, Sec. 4.1). Of a single element it is a shift."""
+
+    def _split(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        log_scale, shift = super()._split(numbers)
+        return log_scale - log_scale.mean(-1, keepdim=True), shift
+
+
 class Spline(Transform):
     """A monotone rational-quadratic spline on [-bound, bound], and the identity outside (Durkan et al., 2019, Eq. 4).
 
@@ -224,4 +233,13 @@ class InverseTransform(Transform):
         return self.transform.forward(y, numbers)
 
 
-__all__ = ["AffineTransform", "InverseTransform", "MixtureCDF", "Monotone", "ShiftTransform", "Spline", "Transform"]
+__all__ = [
+    "AffineTransform",
+    "InverseTransform",
+    "MixtureCDF",
+    "Monotone",
+    "ShiftTransform",
+    "Spline",
+    "Transform",
+    "VolumePreserving",
+]

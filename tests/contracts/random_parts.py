@@ -364,7 +364,8 @@ def _transforms(d: Draft, of: Sequence[Unit]) -> str:
         d.choose(("spline(3)", "mixture_cdf(2)", "inverse(mixture_cdf(2))", "inverse(monotone(2, layers = 2))")),
         d.choose(("half", "alternate")),
     )
-    every = f"elementwise[spline(2)]({_perceptron(d, of)})" if of else "elementwise[spline(2)]"
+    each = d.choose(("spline(2)", "volume_preserving"))
+    every = f"elementwise[{each}]({_perceptron(d, of)})" if of else f"elementwise[{each}]"
     return f"2 * (coupling[mlp[4], {transform}, mask = {mask}]{given} >> reverse) >> inverse({every})"
 
 

@@ -40,6 +40,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "autoregressive/zigzag": ((), "log_prob", True),
     "energy/jem": ((), "log p(y | x)", False),
     "energy/rbm": (("H=12",), "log_prob", False),
+    "flow/gin": ((), "elbo", True),
     "flow/glow": ((), "elbo", True),
     "flow/conditional_flow": ((), "log_prob", True),
     "flow/ica": ((), "log_prob", True),

@@ -39,11 +39,20 @@ from dgmppl.runtime.grids import MultiScale, Squeeze
 from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Orthogonal, Permute, Reverse
 from dgmppl.runtime.lowrank import Planar, Radial, Sylvester
 from dgmppl.runtime.reversible import Reversible
-from dgmppl.runtime.transforms import AffineTransform, InverseTransform, MixtureCDF, Monotone, ShiftTransform, Spline
+from dgmppl.runtime.transforms import (
+    AffineTransform,
+    InverseTransform,
+    MixtureCDF,
+    Monotone,
+    ShiftTransform,
+    Spline,
+    VolumePreserving,
+)
 
 TRANSFORMS = {
     "shift": ShiftTransform(),
     "affine": AffineTransform(),
+    "volume_preserving": VolumePreserving(),
     "spline": Spline(bins=5, bound=3.0),
     "mixture_cdf": MixtureCDF(components=3),
     "monotone": Monotone(units=3, layers=2),
@@ -70,6 +79,7 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
     **{
         f"autoregressive, {name}": (lambda t=t: AutoregressiveFlow(D, CausalMLP(D, 1, (16,), t.parameters), t), {})
         for name, t in TRANSFORMS.items()
+        if name != "volume_preserving"  # of which an element depends on all
     },
     **{f"elementwise, {name}": (lambda t=t: ElementwiseFlow(D, t), {}) for name, t in TRANSFORMS.items()},
     "coupling, alternate": (
@@ -436,6 +446,15 @@ def test_couplings_start_as_the_identity() -> None:
         y, log_det = REGISTRY[name][0]().forward_and_log_det(x)
         assert torch.equal(y, x)
         assert not log_det.any()
+
+
+def test_a_volume_preserving_coupling_preserves_volumes() -> None:
+    torch.manual_seed(0)
+    coupling = moved(Coupling(6, both=MLP(3, (8,), 6), transform=VolumePreserving()))
+    x = torch.randn(5, 6)
+    y, log_det = coupling.forward_and_log_det(x)
+    assert (y - x)[:, 3:].std(0).min() > 0.01
+    torch.testing.assert_close(log_det, torch.zeros(5))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
