@@ -158,7 +158,7 @@ def test_what_emitted_source_imports_is_taken_and_what_it_binds_is_tried() -> No
     for text in corpus():
         found = check(Source("s", text))
         assert found.graph is not None
-        own = {v.ident for v in found.graph.variables}
+        own = {v.ident for v in (*found.graph.variables, *found.graph.features)}
         for target in ("torch", "pyro"):
             try:
                 emitted = emit(found, target)
@@ -169,16 +169,21 @@ def test_what_emitted_source_imports_is_taken_and_what_it_binds_is_tried() -> No
             imported = {alias.asname or alias.name for n in imports for alias in n.names}
             functions = [f for f in ast.walk(module) if isinstance(f, ast.FunctionDef)]
             nodes = [n for f in functions if f.name != "__init__" for n in ast.walk(f)]  # which names no variable
-            told = {a.arg for n in nodes if isinstance(n, ast.arguments) for a in (*n.args, *n.kwonlyargs)}
+            inner = [n for n in functions if n not in module.body[-1].body]
+            told = _arguments([f for f in functions if f not in inner and f.name != "__init__"])
             names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
             bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            bound |= {n.name for n in nodes if isinstance(n, ast.FunctionDef) and n not in module.body[-1].body}
+            bound |= {f.name for f in inner} | _arguments(inner)
             outside = {n for n in names if hasattr(builtins, n)} - _annotations(nodes)
             for name in imported | (told - own) | (outside - own - bound):
                 assert Scope(found.source).ident(name) != name, (name, text)
             assert {n for n in bound - own if not _DERIVED.match(n)} <= {*NAMES, "_"}, text
             for name in imported - {"torch", "nn", "pyro"}:
                 assert safe_class(name) != name, (name, text)
+
+
+def _arguments(functions: list[ast.FunctionDef]) -> set[str]:
+    return {a.arg for f in functions for a in (*f.args.args, *f.args.kwonlyargs)}
 
 
 def _annotations(nodes: list[ast.AST]) -> set[str]:

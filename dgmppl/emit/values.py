@@ -71,11 +71,11 @@ class Step:
             if known == first:
                 return Name(name)
         read = value.value if isinstance(value, At) else value
-        stem = read.ident if isinstance(read, Feature) else "given"
-        stem = self.outside.variable(read.variable) if isinstance(read, Use) else stem
-        name, k = stem, 2
+        own = read.ident if isinstance(read, Feature) else None
+        own = self.outside.variable(read.variable) if isinstance(read, Use) else own
+        name, k = own or str(self.outside.local("given")), 2
         while name in self.names:
-            name, k = f"{stem}_{k}", k + 1
+            name, k = str(self.outside.local(f"{own or 'given'}_{k}")), k + 1
         self.names.add(name)
         self.arguments[name] = first
         return Name(name)

@@ -15,8 +15,8 @@ from dgmppl.diagnostics import Diagnostic, Note, nearest
 from dgmppl.source import Span
 from dgmppl.syntax.characters import describe_character, describe_number
 from dgmppl.syntax.limits import MAX_DEPTH, TOO_DEEP
-from dgmppl.syntax.notation import EXAMPLES, FOREIGN, NOTATIONS, SYNONYMS
-from dgmppl.syntax.scan import END, PAIRS, RESERVED, SIDES, STATEMENTS, Failure, resume
+from dgmppl.syntax.notation import EXAMPLES, FOREIGN, NOTATIONS, OPTIONS, SYNONYMS
+from dgmppl.syntax.scan import END, PAIRS, RESERVED, SIDES, STATEMENTS, Failure, resume, unclosed
 from dgmppl.syntax.unfinished import describe_unfinished, describe_wrong_part
 
 _VALUES = ("NAME", "NUMBER", "STRING", "BOOLEAN", "PARAM", "SUM")
@@ -114,7 +114,17 @@ def _bracket(f: Failure) -> Diagnostic | None:
         return None
     if f.abandoned or (f.in_head and f.word == "="):
         headline, label = f"`{last}` is not closed", f"`{PAIRS[last]}` is missing here or before"
-        return Diagnostic("E105", headline, f.place, label, (_opened(last),))
+        return Diagnostic("E105", headline, _right_side(f) or f.place, label, (_opened(last),))
+    return None
+
+
+def _right_side(f: Failure) -> Span | None:
+    """The `=` of a factor whose head is not closed: in `q(z | x = Normal(...)` it reads like that of an option."""
+    if f.kind != "FACTOR" or f.opened[:1] != f.statement[1:2]:
+        return None
+    for i, token in enumerate(f.statement):
+        if token == "=" and f.words[i - 1] not in OPTIONS and len(unclosed(f.statement[:i])) == 1:
+            return Span(token.start_pos or 0, token.end_pos or 0)
     return None
 
 

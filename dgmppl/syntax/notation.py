@@ -50,6 +50,9 @@ NOTATIONS = (
     ("<<", "pushing forward goes from left to right: `Normal(0, 1) >> f`"),
     ("::", "write `:` once before a type, `..` in a range"),
 )
+OPTIONS = ("order",)
+"""What stands with an `=` behind the bar of a factor."""
+
 BLOCKS = {"/*": "*/", '"""': '"""'}
 
 CHARACTERS = {

@@ -34,7 +34,7 @@ Coupling Compose Reverse Mixture Pushforward Autoregressive GenerativeModel GAME
 concat rescale positive unit bounded simplex langevin gibbs_sites as_batch None True class def lambda import is not and
 or if else for while with print exec eval int dict list tuple range zip max min abs_ object property staticmethod
 cases_x cases_v cases_w cases_r missing_v missing_w missing_x terms every_value impute apart mean k j p_r p_w df
-total_count concentration concentration0 concentration1 predictor cutpoints
+total_count concentration concentration0 concentration1 predictor cutpoints given given_2 x_2 r_2
 """
 NAMES = WORDS.split()
 
@@ -102,6 +102,14 @@ net w = mlp[4, 4]
 p(v) = Normal(r, 1)
 p(x[d] | x[<d], v) = Categorical(causal[4, kernel = 2](x[<d], v))
 q(v | x) = Normal(w(x))
+""",
+    "recurrence": """\
+model m
+observed x : real[3] from "r.npz".x
+param v : real[3, 2]
+param w : real[2]
+let r[d] : real[2] = tanh(w * r[d-1] + x[d-1] * v[d-1] + x[d-1] / 2 + x[d-1])
+p(x[d] | x[<d]) = Normal(sum(r[d]), 1)
 """,
 }
 
