@@ -57,7 +57,7 @@ def compile(spec: str | Path, target: str = "torch", overrides: Sequence[str] = 
     if target not in pipeline.TARGETS:
         raise ValueError(f"target is one of {', '.join(pipeline.TARGETS)}, not {target!r}")
     checked = pipeline.read(spec, overrides)
-    return notebook.with_picture(pipeline.build(checked, target), checked)
+    return notebook.with_picture(pipeline.fill(pipeline.build(checked, target), checked), checked)
 
 
 def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = ()) -> str:

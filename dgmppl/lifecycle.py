@@ -27,6 +27,7 @@ from dgmppl.train.compute import ComputeOptions, compute_as_data, recorded_compu
 from dgmppl.train.contents import (
     data_folders,
     digest,
+    fixed_digests,
     parts,
     settings_as_data,
     start_record,
@@ -49,6 +50,8 @@ from dgmppl.train.runs import Run, fingerprint_of, load_data, load_run, located,
 
 # What may differ from the run's own when it is resumed: they change when a fit ends, and nothing before that.
 _EXTENSIONS = ("train.epochs", "train.patience")
+
+_PUT_BACK = "put the data back as it was, or train anew with --out"
 
 
 def train_spec(
@@ -78,12 +81,11 @@ def train_spec(
     if is_first_process():
         verify_free(out, overwrite)
         verify_writable(out)
-    base = checked.path.parent if checked.path else Path()
-    splits = load_data(checked, base)
+    splits = load_data(checked, checked.folder)
     if is_first_process():
         for found in splits.warnings:
             callbacks.on_warning(replace(found, span=None))
-    with _model(checked, fabric, compute) as model:
+    with _model(checked, fabric, compute, checked.folder) as model:
         if not any(map(trainable_groups, model.players())):
             raise failures.nothing_to_fit()
         record = start_record(checked, model, splits, out, compute_as_data(compute, fabric))
@@ -141,8 +143,7 @@ def resume_run(
     fabric = open_device(now.device, now.devices, now.precision)
     splits = run_data(Run(path, checked, record), data_folder)
     if splits.fingerprint != fingerprint_of(record):
-        help_ = "put the data back as it was, or train anew with --out"
-        raise error_of("E626", f"the data of {path} is not what the run was begun with", help_)
+        raise error_of("E626", f"the data of {path} is not what the run was begun with", _PUT_BACK)
     state, problems = read_checkpoint(path)
     if state is None and problems:
         raise damaged(path, problems)
@@ -154,7 +155,10 @@ def resume_run(
         callbacks.on_warning(Diagnostic("W620", problem, severity="warning", help=help_))
     if state is not None and ("fit" not in state or _fixed(state.get("overrides")) != _fixed(record["overrides"])):
         raise changed(path, f"{RECORD} does not have the settings of the checkpoint")
-    with _model(checked, fabric, now) as model:
+    # What a checkpoint has of fixed tensors is what the run was begun with.
+    with _model(checked, fabric, now, splits.folder if state is None else None) as model:
+        if state is None and fixed_digests(checked, model) != record.get("tensors", {}):
+            raise error_of("E626", f"a fixed tensor of {path} is not what the run was begun with", _PUT_BACK)
         record = {**record, **compute_as_data(now, fabric), "state": "running", "overrides": list(checked.overrides)}
         record["settings"] = settings_as_data(plan.settings)
         record |= data_folders(splits, path) if "data_folder" in record else {}
@@ -211,12 +215,14 @@ def _verify_expected(path: Path, record: Mapping[str, Any], expected: Checked) -
 
 
 @contextmanager
-def _model(checked: Checked, fabric: Fabric, compute: ComputeOptions) -> Iterator[GenerativeModel]:
-    """The model with its initial weights, in whose random numbers the body runs."""
+def _model(checked: Checked, fabric: Fabric, compute: ComputeOptions, folder: Path | None) -> Iterator[GenerativeModel]:
+    """The model with its initial weights, in whose random numbers the body runs. Its fixed tensors are read from files
+    as seen from `folder`; None: a checkpoint has them."""
     _, plan = parts(checked)
     with located(checked), seeded(plan.settings.seed, fabric.device):
         fabric.launch()
-        model = pipeline.build(checked).to(fabric.device)
+        model = pipeline.build(checked)
+        model = (model if folder is None else pipeline.fill(model, checked, folder)).to(fabric.device)
         if compute.compiled:
             compile_networks(model)
         yield model

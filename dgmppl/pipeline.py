@@ -53,19 +53,39 @@ class Checked:
         return self.plan is not None
 
     @property
+    def folder(self) -> Path:
+        """Where relative paths of files start from: the folder that the spec lies in."""
+        return self.path.parent if self.path else Path()
+
+    @property
     def errors(self) -> tuple[Diagnostic, ...]:
         return tuple(d for d in self.diagnostics if d.severity == "error")
 
 
-def read(spec: str | Path, overrides: Sequence[str] = ()) -> Checked:
+def read(spec: str | Path, overrides: Sequence[str] = (), *, files: bool = True) -> Checked:
     """Reads and checks a spec, a path or the text itself (which starts with `model`, after comments).
+
+    The headers of the files of fixed tensors are read too, where they are there, unless `files` is false.
 
     A bad spec does not raise: it comes back with its diagnostics. `overrides` are `train.epochs=5` or a
     constant's `T=3`; a single one may stand by itself. Raises SpecError (E701, E705) for a file that cannot be read,
     and for an override that is none.
     """
     source, path = _source(spec)
-    return check(source, path, (overrides,) if isinstance(overrides, str) else tuple(overrides))
+    found = check(source, path, (overrides,) if isinstance(overrides, str) else tuple(overrides))
+    return _with_headers(found) if files else found
+
+
+def _with_headers(found: Checked) -> Checked:
+    """A checked spec, or what is wrong with the files of its fixed tensors as far as their headers say it."""
+    if found.graph is None or not found.graph.fixed:
+        return found
+    from dgmppl.data.tensors import verify_headers
+
+    wrong = tuple(verify_headers(found.graph.fixed, found.folder))
+    if not wrong:
+        return found
+    return replace(found, graph=None, plan=None, diagnostics=(*found.diagnostics, *wrong))
 
 
 def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] = ()) -> Checked:
@@ -126,6 +146,23 @@ def build(checked: Checked, target: str = "torch") -> GenerativeModel:
     made: type[GenerativeModel] = getattr(module, emitted.class_name)
     made.recipe = build_text, (checked.source.name, checked.source.text, checked.overrides, target)
     return made()
+
+
+def fill(model: GenerativeModel, checked: Checked, folder: Path | None = None) -> GenerativeModel:
+    """The model with the values of its fixed tensors, from their files; relative paths start from `folder`, else from
+    that of the spec. Raises SpecError for a file that is not what the spec declares."""
+    if checked.graph is not None and checked.graph.fixed:
+        import torch
+
+        from dgmppl.data.tensors import read_tensors
+
+        try:
+            found = read_tensors(checked.graph.fixed, checked.folder if folder is None else folder)
+        except SpecError as error:
+            raise SpecError(error.diagnostics, checked.source) from None
+        for name, values in found.items():
+            model.get_buffer(name).copy_(torch.from_numpy(values))
+    return model
 
 
 def build_text(name: str, text: str, overrides: tuple[str, ...], target: str) -> GenerativeModel:

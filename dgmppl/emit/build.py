@@ -10,7 +10,7 @@ from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import Held, blocks, held
-from dgmppl.graph.nodes import Graph, Parameter
+from dgmppl.graph.nodes import Fixed, Graph, Parameter
 from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Levels, Module, Points
 from dgmppl.permutations import Mask
 from dgmppl.supports import number_text
@@ -27,6 +27,13 @@ def _parameter(writer: Writer, one: Held) -> None:
     assert isinstance(one.term, Parameter)
     initial = f"{number_text(one.term.scale)} * torch.randn({shape_source(one.shape)})"
     writer.line(f"self.{one.term.ident} = nn.Parameter({initial})", mark=True)
+
+
+def _fixed(writer: Writer, one: Held) -> None:
+    """Values are data: whoever makes the model copies them in, or loads them with its weights."""
+    assert isinstance(one.term, Fixed)
+    empty = f"torch.full({shape_source(one.shape)}, torch.nan)"
+    writer.line(f'self.register_buffer("{one.term.ident}", {empty})', mark=True)
 
 
 def _learned(writer: Writer, one: Held) -> None:
@@ -214,6 +221,7 @@ def _names(names: Sequence[str]) -> str:
 
 _HELD: dict[type, Callable[[Writer, Held], None]] = {
     Parameter: _parameter,
+    Fixed: _fixed,
     Learned: _learned,
     Module: _module,
     Points: _points,

@@ -9,7 +9,7 @@ from dgmppl.graph.cycles import verify_cycles
 from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
-from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, factor_key
+from dgmppl.graph.nodes import Definition, Factor, Fixed, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, IndexedFeature, NamedFlow, NamedNet, Scope
 from dgmppl.graph.values import (
     Apply,
@@ -330,7 +330,8 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     used = {t.name for term in terms for t in walk(term) if isinstance(t, Declared)}
     for parameter in graph.parameters:
         if parameter.name not in used:
-            _unused(scope, "parameter", parameter.name, parameter.span)
+            what = "fixed tensor" if isinstance(parameter, Fixed) else "parameter"
+            _unused(scope, what, parameter.name, parameter.span)
     read = {name for term in terms for name in variables(term)}
     read |= {p for f in graph.factors for p in f.parents} | {a for d in graph.adversaries for a in d.arguments}
     read |= {graph[name].family or name for name in read}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.formats import format_of
 from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.diagnostics import Note
 from dgmppl.graph.binding import bind
 from dgmppl.graph.configuration import check_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.nodes import DataSource, Fixed, Parameter, Variable
 from dgmppl.graph.scope import MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
 from dgmppl.graph.types import check_data, check_type
 from dgmppl.supports import REAL, Type
@@ -41,6 +42,8 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
                 _feature(scope, statement)
             elif isinstance(statement, tree.Param):
                 _parameter(scope, statement)
+            elif isinstance(statement, tree.Tensor):
+                _tensor(scope, statement)
             elif isinstance(statement, tree.Net):
                 specs, alias = check_network(scope, statement.value, Context(statement.name))
                 if alias is not None:
@@ -219,3 +222,18 @@ def _parameter(scope: Scope, statement: tree.Param) -> None:
     attribute = scope.attribute(statement.name, own=True)
     variable = Parameter(statement.name, attribute, type_, scale, statement.name_span)
     scope.declare(statement.name, variable, statement.name_span)
+
+
+def _tensor(scope: Scope, statement: tree.Tensor) -> None:
+    """A tensor of fixed values. Reports what is no .npy file (E218); its values are checked when it is read."""
+    type_ = check_type(scope, statement.type, {})
+    data = statement.data
+    alone = isinstance(data, tree.Field) and data.file and data.name is None and not data.columns
+    if not (alone and isinstance(data, tree.Field) and format_of(data.dataset) == "npy"):
+        headline = "a fixed tensor is the one array of a .npy file"
+        help_ = f'numpy.save writes one: const {statement.name} : ... from "{statement.name}.npy"'
+        scope.fail("E218", headline, data.span, "no .npy file", help=help_)
+    source = DataSource(data.dataset, "", True, (), data.span)
+    attribute = scope.attribute(statement.name, own=True)
+    fixed = Fixed(statement.name, attribute, type_, 0.0, statement.name_span, source)
+    scope.declare(statement.name, fixed, statement.name_span)

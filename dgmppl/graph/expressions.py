@@ -17,7 +17,7 @@ from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.indexing import check_bracket
 from dgmppl.graph.networks import apply_network
-from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.nodes import Fixed, Parameter, Variable
 from dgmppl.graph.positions import check_past, position
 from dgmppl.graph.scope import Fail, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import is_open
@@ -140,7 +140,7 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
     if isinstance(binding, Variable):
         return Use(binding.type, expr.span, binding.name)
     if isinstance(binding, Parameter):
-        return Declared(binding.type, expr.span, binding.name)
+        return Declared(binding.type, expr.span, binding.name, not isinstance(binding, Fixed))
     if isinstance(binding, VariableFamily):
         help_ = f"name a member: {expr.name}[{next(iter(binding.members))}]"
         scope.fail("E215", f"`{expr.name}` is a family of variables", expr.span, "needs an index", help=help_)

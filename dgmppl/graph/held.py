@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
+from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Fixed, Graph, Parameter
 from dgmppl.graph.values import (
     Bijection,
     Block,
@@ -140,9 +140,9 @@ def networks(one: Held) -> Iterator[tuple[Module, int]]:
 
 def weights(one: Held) -> int:
     """How many numbers it learns."""
+    if isinstance(one.term, (Fixed, Points)):
+        return 0
     if isinstance(one.term, (Parameter, Learned)):
         return math.prod(one.shape)
-    if isinstance(one.term, Points):
-        return 0
     own = sum(b.own_weights * times for b, times in blocks(one.term)) if isinstance(one.term, Composition) else 0
     return own + sum(m.weights * times for m, times in networks(one))

@@ -60,6 +60,13 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Fixed(Parameter):
+    """A declared tensor of fixed values, those of the file `data`: a parameter that nothing teaches, of any support."""
+
+    data: DataSource
+
+
+@dataclass(frozen=True)
 class Factor:
     """`side`(`head` | `parents`) = `density`. Its key is its left side as text, `p(x | z)`."""
 
@@ -151,6 +158,11 @@ class Graph:
     def local(self, name: str) -> str:
         """A local name of emitted source, unlike every variable of the spec: none of those starts with `_`."""
         return f"_{name}" if name in self._idents else name
+
+    @cached_property
+    def fixed(self) -> tuple[Fixed, ...]:
+        """The tensors whose values are read from files."""
+        return tuple(p for p in self.parameters if isinstance(p, Fixed))
 
     @cached_property
     def _idents(self) -> frozenset[str]:

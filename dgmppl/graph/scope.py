@@ -14,7 +14,7 @@ from dgmppl.catalogue.functions import AXES, FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
-from dgmppl.graph.nodes import Adversary, Parameter, Variable
+from dgmppl.graph.nodes import Adversary, Fixed, Parameter, Variable
 from dgmppl.graph.values import At, Bijection, Feature, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
 from dgmppl.supports import Type
@@ -86,6 +86,7 @@ _WHAT = {
     Variable: "a variable",
     VariableFamily: "a family of variables",
     Parameter: "a parameter",
+    Fixed: "a fixed tensor",
     NamedNet: "a network",
     NamedFlow: "a flow",
     IndexedFeature: "a feature with a value at each position",

@@ -154,9 +154,10 @@ class Position(Value):
 
 @dataclass(frozen=True)
 class Declared(Value):
-    """A `param` declared by name."""
+    """A `param` declared by name, or a tensor of fixed values, which learns nothing."""
 
     name: str
+    learns: bool = True
 
 
 @dataclass(frozen=True)

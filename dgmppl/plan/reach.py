@@ -72,7 +72,7 @@ class _Reach:
             return
         elif isinstance(term, (Module, Learned)):
             self.taught.add(term.attribute)
-        elif isinstance(term, Declared):
+        elif isinstance(term, Declared) and term.learns:
             self.taught.add(term.name)
         elif isinstance(term, Composition) and term.attribute:
             self.taught.add(term.attribute)

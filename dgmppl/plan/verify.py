@@ -200,7 +200,7 @@ def warn_shared(state: Elimination) -> None:
 
 
 def _learned(term: object) -> bool:
-    return any(isinstance(t, (Apply, Learned, Declared)) for t in walk(term))
+    return any(isinstance(t, (Apply, Learned)) or (isinstance(t, Declared) and t.learns) for t in walk(term))
 
 
 def _defined_by(graph: Graph, name: str) -> list[str]:

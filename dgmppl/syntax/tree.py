@@ -249,6 +249,15 @@ class Const(Named):
 
 
 @dataclass(frozen=True)
+class Tensor(Named):
+    """`const A : real[8, 8] from "a.npy"`: values that stay what they are."""
+
+    name: str
+    type: Type
+    data: Field | Transformed
+
+
+@dataclass(frozen=True)
 class Let(Named):
     name: str
     family: Family | Indices | None
@@ -330,7 +339,9 @@ class Train(Node):
     settings: tuple[Setting, ...]
 
 
-Statement = Variable | Param | Const | Let | Net | Flow | Schedule | Factor | Definition | Energy | Adversary | Train
+Statement = (
+    Variable | Param | Const | Tensor | Let | Net | Flow | Schedule | Factor | Definition | Energy | Adversary | Train
+)
 
 
 @dataclass(frozen=True)

@@ -113,9 +113,11 @@ def _definition(f: Failure, last: str) -> Diagnostic | None:
             return None  # a reserved word
         return _missing(f, f"`{word}` lacks a name", "expected a name", EXAMPLES[f.kind])
     head = _text(f)
+    if f.kind == "CONST" and ":" in f.words:
+        return _tensor(f, last)
     if f.kind == "ADVERSARY" and len(f.words) == 2:
         return _missing(f, "an adversary lacks its arguments", "expected `(`", f"{head}(x) = mlp[256]")
-    if f.kind in ("CONST", "NET", "FLOW", "SCHEDULE") and f.word == ":" and not f.broken:
+    if f.kind in ("NET", "FLOW", "SCHEDULE") and f.word == ":" and not f.broken:
         return Diagnostic("E108", f"a {_WHAT[f.kind]} has no type", f.place, "expected `=`", help=f"{head} = ...")
     if f.kind in ("NET", "FLOW") and f.word == "(":
         way_out = f"its inputs stand where it is used:  {head} = ...   x = {f.words[1]}(z)"
@@ -125,6 +127,17 @@ def _definition(f: Failure, last: str) -> Diagnostic | None:
     if last == ":":
         return _missing(f, f"the type of `{f.words[1]}` is missing", "expected a type", f"{head} real[16] = ...")
     return _missing(f, f"`=` is missing after `{head}`", "expected `=`", f"{head} = ...")
+
+
+def _tensor(f: Failure, last: str) -> Diagnostic | None:
+    """`const NAME : TYPE from FILE`, a tensor of fixed values."""
+    name, head = f.words[1], _text(f)
+    if "from" in f.words:
+        return _data(f, last)
+    if last == ":":
+        return _missing(f, f"the type of `{name}` is missing", "expected a type", f'{head} real[16] from "{name}.npy"')
+    headline = f"`{name}` has a type, so its values are those of a file"
+    return _missing(f, headline, "expected `from`", f'{head} from "{name}.npy"; a number has no type: const {name} = 2')
 
 
 def describe_wrong_part(f: Failure) -> Diagnostic | None:

@@ -50,7 +50,8 @@ def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: 
         how: device, devices, precision and whether the networks are compiled.
     """
     graph, plan = parts(checked)
-    from_files = any(v.data and v.data.is_file for v in graph.data)
+    from_files = any(v.data and v.data.is_file for v in graph.data) or bool(graph.fixed)
+    tensors = fixed_digests(checked, model)
     return {
         "kind": KIND,
         "format": FORMAT,
@@ -65,6 +66,7 @@ def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: 
             "split": dict(splits.rule),
             **({"classes": {name: list(texts) for name, texts in splits.classes.items()}} if splits.classes else {}),
         },
+        **({"tensors": tensors} if tensors else {}),
         "settings": settings_as_data(plan.settings),
         **how,
         "weights": sum(p.numel() for p in model.parameters()),
@@ -72,6 +74,13 @@ def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: 
         "about_figures": as_data(plan.figures),
         "versions": _versions(),
     }
+
+
+def fixed_digests(checked: Checked, model: GenerativeModel) -> dict[str, str]:
+    """By which changed values of fixed tensors are noticed, by their names in the spec."""
+    graph, _ = parts(checked)
+    values = {tensor.name: model.get_buffer(tensor.ident).cpu().numpy() for tensor in graph.fixed}
+    return {name: hashlib.sha256(found.astype("<f4").tobytes()).hexdigest() for name, found in values.items()}
 
 
 def data_folders(splits: Splits, out: Path) -> Record:

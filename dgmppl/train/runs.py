@@ -77,7 +77,7 @@ def open_spec(path: Path, record: Mapping[str, Any], overrides: Sequence[str]) -
     if not (path / SPEC).is_file():
         raise SpecError([Diagnostic("E602", f"{path} is not a run folder: it has no {SPEC}")])
     try:
-        return pipeline.read(path / SPEC, tuple(overrides))
+        return pipeline.read(path / SPEC, tuple(overrides), files=False)
     except SpecError as error:
         if error.diagnostics[0].code == "E701":
             headline = f"{path} is not a run folder: {error.diagnostics[0].headline}"

@@ -41,6 +41,7 @@ class Draft:
 
     def __init__(self, number: int) -> None:
         self.random = Random(number)
+        self.files = Random(number + 10**6)  # apart, so that a file changes nothing else
         self.statements: list[str] = []
         self.shared: dict[tuple[object, ...], str] = {}
         self.counts: dict[str, int] = {}
@@ -71,8 +72,11 @@ class Draft:
         return found
 
     def param(self, *shape: int) -> str:
+        """A learned tensor, now and then one of fixed values."""
         name = self.name("w")
-        self.say(f"param {name} : real" + (f"[{', '.join(map(str, shape))}]" if shape else "") + " = normal(0.5)")
+        type_ = "real" + (f"[{', '.join(map(str, shape))}]" if shape else "")
+        fixed = self.files.random() < 0.15
+        self.say(f'const {name} : {type_} from "{name}.npy"' if fixed else f"param {name} : {type_} = normal(0.5)")
         return name
 
     def head(self, side: str, head: str, given: Sequence[str]) -> str:

@@ -54,6 +54,8 @@ def build(found: Checked, target: str = "torch", number: int = 0, scale: float =
     with seed(number):
         model = pipeline.build(found, target)
         with torch.no_grad():
+            for tensor in graph_of(found).fixed:
+                model.get_buffer(tensor.ident).copy_(random_rows(tensor.type, 1)[0])
             for p in model.parameters():
                 p.add_(scale * torch.randn_like(p))
     return model

@@ -110,7 +110,7 @@ LINES = [
     ('observed x : real from "a.npz".', "E108", "", "field is missing"),
     ("param W = normal(0.01)", "E108", "=", "`W` has no type"),
     ("const T 100", "E108", "100", "`=` is missing"),
-    ("const T : integer = 100", "E108", ":", "no type"),
+    ("const T : integer = 100", "E108", "=", "a number has no type"),
     ("const T =", "E108", "", "no right-hand side"),
     ("net f(x) = mlp[256](x)", "E108", "(", "without its inputs"),
     ("p(z) Normal(0, 1)", "E108", "Normal", "`=` is missing"),

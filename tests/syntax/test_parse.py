@@ -102,6 +102,7 @@ p(c[d] | c[<d]) = Categorical(causal[128, 128, kernel = 4](c[<d]))
 
 EVERY_FIELD = """model every_field
 const N = 3
+const M : real[2] from "m.npy"
 net f = mlp[skip = true, init = "zeros"]
 observed a : real from "x.npy"
 observed b : real from "table.csv"."blood pressure"

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 def open_npy(source: DataSource, base: Path, declared: Type) -> Opened:
     """The one array of a file, as numpy.save writes it."""
     path = base / source.dataset
+    array = map_npy(path)
+    verify_numbers(array, "the array")
+    origin = Origin(source.dataset)
+    if not array.flags.c_contiguous:
+        # A row of an array that is stored column by column lies all over the file.
+        return Opened({"all": ArrayRows(np.load(path, allow_pickle=False), origin, "it is stored column by column")})
+    return Opened({"all": BinaryRows(path, array.dtype, array.offset, len(array), array.shape[1:], origin)})
+
+
+def map_npy(path: Path) -> np.memmap[Any, Any]:
+    """The array of a .npy file, whose values are read when they are used. Raises ValueError for what is none."""
     with path.open("rb") as file:
         start = file.read(6)
     if start[:2] == b"PK":
@@ -32,19 +44,17 @@ def open_npy(source: DataSource, base: Path, declared: Type) -> Opened:
     if start != b"\x93NUMPY":
         raise ValueError("it holds Python objects, not numbers" if start[:1] == b"\x80" else "it is no .npy file")
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        found: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return found
+    except TokenError:
+        raise ValueError("its header is damaged") from None
     except ValueError as error:
+        # numpy's own advice is to allow pickles, which would run what the file says.
         if "object" in str(error).lower():
             raise ValueError("it holds Python objects, not numbers") from None
         if "mmap" in str(error):
             raise ValueError("it is cut off: it holds fewer values than its header announces") from None
         raise
-    verify_numbers(array, "the array")
-    origin = Origin(source.dataset)
-    if not array.flags.c_contiguous:
-        # A row of an array that is stored column by column lies all over the file.
-        return Opened({"all": ArrayRows(np.load(path, allow_pickle=False), origin, "it is stored column by column")})
-    return Opened({"all": BinaryRows(path, array.dtype, array.offset, len(array), array.shape[1:], origin)})
 
 
 def open_npz(source: DataSource, base: Path, declared: Type) -> Opened:

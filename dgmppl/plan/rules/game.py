@@ -272,7 +272,8 @@ def path(graph: Graph, arguments: tuple[str, ...], side: str, through: bool) -> 
 
 def learns(found: list[Factor | Definition]) -> bool:
     terms = [s.density if isinstance(s, Factor) else s.value for s in found]
-    return any(isinstance(t, (Apply, Learned, Declared, Composition)) for term in terms for t in walk(term))
+    holds = (Apply, Learned, Composition)
+    return any(isinstance(t, holds) or (isinstance(t, Declared) and t.learns) for term in terms for t in walk(term))
 
 
 def _unreached(graph: Graph, arguments: tuple[str, ...], known: set[str], reached: bool) -> Factor | None:
