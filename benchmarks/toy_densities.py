@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from dgmppl import pipeline
 
 STEPS, BATCH, TEST = 4000, 256, 20_000
-TRANSFORMS, HIDDEN, BINS, RATE = 4, 64, 8, 1e-3
+TRANSFORMS, HIDDEN, BINS, RATE = 4, (64, 64, 64), 8, 1e-3
 TARGET = 0.03
 
 SPEC = f"""
 model toy
 observed x : real[2] from "points.npz".x
-p(x) = Normal(0, 1) >> {TRANSFORMS} * (autoregressive[masked[{HIDDEN}, {HIDDEN}], spline({BINS})] >> reverse)
+p(x) = Normal(0, 1) >> {TRANSFORMS} * (autoregressive[masked{list(HIDDEN)}, spline({BINS})] >> lu >> reverse)
 """
 
 
@@ -72,16 +72,19 @@ def of_spec() -> Law:
 def of_zuko() -> Law:
     import zuko
 
-    flow = zuko.flows.NSF(features=2, transforms=TRANSFORMS, bins=BINS, hidden_features=(HIDDEN, HIDDEN))
+    flow = zuko.flows.NSF(features=2, transforms=TRANSFORMS, bins=BINS, hidden_features=HIDDEN)
     return flow, lambda x: flow().log_prob(x)
 
 
 def of_normflows() -> Law:
+    """Its networks have a layer and a residual block of two; a matrix stands between its transforms."""
     import normflows
 
     layers = []
     for _ in range(TRANSFORMS):
-        layers.append(normflows.flows.AutoregressiveRationalQuadraticSpline(2, 1, HIDDEN, num_bins=BINS, tail_bound=5))
+        layers.append(
+            normflows.flows.AutoregressiveRationalQuadraticSpline(2, 1, HIDDEN[0], num_bins=BINS, tail_bound=5)
+        )
         layers.append(normflows.flows.LULinearPermute(2))
     flow = normflows.NormalizingFlow(normflows.distributions.DiagGaussian(2, trainable=False), layers)
     return flow, flow.log_prob
