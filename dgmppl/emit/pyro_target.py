@@ -17,7 +17,7 @@ from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Mapped, Operation, Use, Value
+from dgmppl.graph.values import Block, Density, Mapped, Operation, Parametric, Pushforward, Use, Value, walk
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
@@ -58,7 +58,26 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
             ],
             graph.source,
         )
+    _verify_integers(graph, plan)
     _verify_rows(graph, plan)
+
+
+def _verify_integers(graph: Graph, plan: Plan) -> None:
+    """Raises SpecError (E310) where a law that has no slope between whole numbers in Pyro would teach a flow of them."""
+    laws: list[tuple[str, Density, object]] = []
+    for step in plan.steps:
+        factor = graph.factor("p", step.variable)
+        definition = graph.definition(step.image) if isinstance(step, Invert) else None
+        if factor is not None and definition is not None:
+            laws.append((step.variable, factor.density, definition.value))
+    for factor in graph.factors:
+        pushed = (t for t in walk(factor.density) if isinstance(t, Pushforward))
+        laws += [(factor.head, t.base, t.bijection) for t in pushed]
+    for name, density, flow in laws:
+        whole = any(isinstance(t, Block) and t.integer for t in walk(flow))
+        if whole and any(isinstance(t, Parametric) and t.kind == "Categorical" for t in walk(density)):
+            why = f"a Categorical teaches the flow of `{name}` by its slope between whole numbers, and Pyro's has none"
+            _refuse(graph, graph[name], why, "of whole numbers")
 
 
 def _verify_rows(graph: Graph, plan: Plan) -> None:

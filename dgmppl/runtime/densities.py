@@ -242,7 +242,8 @@ class Pushforward(_Density):
 
     @torch.no_grad()
     def sample(self, sample_shape: Size = ()) -> Tensor:
-        return self.bijection(self.base.sample(torch.Size(sample_shape)))
+        drawn = self.base.sample(torch.Size(sample_shape))  # Pyro's whole numbers are integers
+        return self.bijection(drawn if drawn.is_floating_point() else drawn.to(torch.get_default_dtype()))
 
     def rsample(self, sample_shape: Size = ()) -> Tensor:
         x = self.base.rsample(torch.Size(sample_shape))

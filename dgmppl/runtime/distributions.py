@@ -91,8 +91,7 @@ class Normal(Unchecked, td.Normal):
         td.Distribution.__init__(self, self.loc.shape)
 
     def rsample(self, sample_shape: Size = ()) -> Tensor:
-        if not sample_shape:
-            return self.loc + self.scale * torch.randn_like(self.loc)
+        # Not `randn_like`: noise in the order of memory would differ for a grid whose channels are first there.
         shape = self._extended_shape(torch.Size(sample_shape))
         return self.loc + self.scale * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
 
@@ -131,7 +130,7 @@ class Bernoulli(Unchecked, td.Bernoulli):
         if sample_shape:
             probs = probs.expand(self._extended_shape(torch.Size(sample_shape)))
         # torch.bernoulli draws one number at a time, several times slower. A comparison keeps no gradient.
-        return (torch.rand_like(probs) < probs).to(probs.dtype)
+        return (torch.rand(probs.shape, dtype=probs.dtype, device=probs.device) < probs).to(probs.dtype)
 
 
 class Categorical(Unchecked, td.Categorical):
