@@ -1,9 +1,10 @@
-"""The figures of the specs on the digits: each spec is fitted with several seeds and measured on the test rows.
+"""The figures of specs, most of them on the digits: each is fitted with several seeds and measured on the test rows.
 
     python benchmarks/figures.py                        everything, seeds 0, 1 and 2: hours on one core
     python benchmarks/figures.py --only vae,realnvp --seeds 0
 
-Rows 0 to 999 train, 1000 to 1349 choose the epoch, 1350 to 1796 are measured, once, with the weights of that epoch.
+Of the digits, rows 0 to 999 train, 1000 to 1349 choose the epoch, 1350 to 1796 are measured, once, with the weights of
+that epoch; the other data sets have splits of their own.
 A bound is averaged over ten draws of its noise at a fixed seed; an exact likelihood is computed once. Each run
 prints a JSON line; a table follows on stderr. `--out` keeps the run folders, and a run that is there is measured
 again, not fitted again.
@@ -42,7 +43,7 @@ Measure = Callable[[Path], dict[str, float]]
 
 
 def nats(path: Path) -> dict[str, float]:
-    """Minus the test mean of the figure that chose the epoch, a likelihood or a bound on it, in nats an image."""
+    """Minus the test mean of the figure that chose the epoch, a likelihood or a bound on it, in nats a row."""
     name = runs.load_run(path)[0].criterion
     assert name in ("elbo", "log_prob"), f"{path}: {name} is no likelihood"
     test = evaluate(path, samples=1 if name == "log_prob" else DRAWS)["test"][name].estimate
@@ -153,6 +154,9 @@ ROWS = (
     Row("flow/realnvp_multiscale", nats, "nats", -1),
     Row("flow/reversible_flow", nats, "nats", -1),
     Row("flow/neural_autoregressive", nats, "nats", -1, 95.0),
+    Row("flow/iaf", nats, "nats", -1),
+    Row("flow/point_cloud", nats, "nats", -1),
+    Row("flow/simulation_posterior", nats, "nats", -1, None, "-3.8, the posterior's own"),
     Row("autoregressive/causal_cnn", nats, "nats", -1, 86.4, "86.5"),
     Row("autoregressive/made", nats, "nats", -1),
     Row("autoregressive/gated_pixelcnn", nats, "nats", -1, 86.0),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dgmppl.supports import BINARY, POSITIVE, REAL, Categorical, Integers, Support, Type
+from dgmppl.supports import BINARY, POSITIVE, REAL, Categorical, Integers, Interval, Support, Type
 
 
 @dataclass(frozen=True)
@@ -109,4 +109,20 @@ DATASETS: Mapping[str, DataSet] = {
     "checkerboard": _toy(8, "the dark squares of a 4 x 4 board"),
     "pinwheel": _toy(5, "five bent normal distributions"),
     "rings": _toy(4, "four concentric rings"),
+    "shapes": DataSet(
+        "outlines of circles, squares and triangles of random size and turn, 32 points of each",
+        {
+            "points": DataField(REAL, (32, 2), 3000, "the points, in no order"),
+            "label": _classes(3, 3000, "0: a circle, 1: a square, 2: a triangle"),
+        },
+        (2000, 500, 500),
+    ),
+    "two_moons": DataSet(
+        "parameters of a simulator, and 16 of its draws with them (after Greenberg et al., 2019)",
+        {
+            "theta": DataField(Interval(-1, 1), (2,), 12000, "the parameters, uniform"),
+            "observations": DataField(REAL, (16, 2), 12000, "the draws, in no order"),
+        },
+        (10000, 1000, 1000),
+    ),
 }

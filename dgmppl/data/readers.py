@@ -1,4 +1,4 @@
-"""Reads the catalogue's data sets: scikit-learn's bundled ones, and points drawn with a fixed seed."""
+"""Reads the catalogue's data sets: scikit-learn's bundled ones, and those drawn with a fixed seed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def read_dataset(name: str) -> dict[str, Array]:
     if name in _TOYS:
         rows = sum(DATASETS[name].splits)
         generator = np.random.default_rng(zlib.crc32(name.encode()))
-        point, label = _TOYS[name](rows, generator)
+        drawn = _TOYS[name](rows, generator)
         order = generator.permutation(rows)
-        return {"point": point[order], "label": label[order]}
+        return {field: values[order] for field, values in zip(DATASETS[name].fields, drawn, strict=True)}
     data, target = _BUNDLED[name]()
     names = list(DATASETS[name].fields)
     data = data.reshape(len(data), *DATASETS[name].fields[names[0]].shape)
@@ -106,6 +106,35 @@ def _rings(rows: int, generator: np.random.Generator) -> Points:
     return ring + 0.04 * generator.standard_normal((rows, 2)), label
 
 
+def _shapes(rows: int, generator: np.random.Generator) -> Points:
+    """32 points of each outline, uniformly drawn: it is a polygon of random size and turn, with noise. A circle is one of
+    360 corners."""
+    label = _labels(rows, 3)
+    corners = np.array([360, 4, 3])[label.astype(int)][:, None]
+    size, turn = 0.5 + generator.random((rows, 1)), 2 * np.pi * generator.random((rows, 1))
+    side, along = np.divmod(corners * generator.random((rows, 32)), 1)
+    ends = [np.stack([np.cos(a), np.sin(a)], axis=2) for a in (2 * np.pi * (side + k) / corners + turn for k in (0, 1))]
+    outline = ends[0] + along[..., None] * (ends[1] - ends[0])
+    return size[..., None] * outline + 0.04 * generator.standard_normal((rows, 32, 2)), label
+
+
+def _two_moons(rows: int, generator: np.random.Generator) -> Points:
+    """Parameters t, uniform on [-1, 1] each, and 16 draws of the simulator with these,
+
+        x = (r cos a + 1/4 - |t1 + t2| / sqrt 2, r sin a + (t2 - t1) / sqrt 2),
+
+    with a uniform between -pi/2 and pi/2: Greenberg et al. (2019); Lueckmann et al. (2021), T.8. There r is
+    Normal(0.1, 0.01), and here Normal(0.5, 0.1), so that 16 draws leave something to learn about t.
+    """
+    theta = 2 * generator.random((rows, 2)) - 1
+    angle = np.pi * (generator.random((rows, 16)) - 0.5)
+    radius = 0.5 + 0.1 * generator.standard_normal((rows, 16))
+    moon = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=2)
+    first, second = theta.T
+    place = np.stack([0.25 - np.abs(first + second) / np.sqrt(2), (second - first) / np.sqrt(2)], axis=1)
+    return theta, place[:, None] + moon
+
+
 _TOYS: Mapping[str, Callable[[int, np.random.Generator], Points]] = {
     "moons": _moons,
     "circles": _circles,
@@ -114,4 +143,6 @@ _TOYS: Mapping[str, Callable[[int, np.random.Generator], Points]] = {
     "checkerboard": _checkerboard,
     "pinwheel": _pinwheel,
     "rings": _rings,
+    "shapes": _shapes,
+    "two_moons": _two_moons,
 }

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.stats import kstest, norm, uniform
 
 from dgmppl.catalogue.transforms import TRANSFORMS as catalogue_transforms
 from dgmppl.data.catalogue import DATASETS
@@ -80,7 +81,7 @@ def test_digits_are_split_in_order():
     assert np.array_equal(values(splits.test, "y"), label[1350:])
 
 
-@pytest.mark.parametrize("name", ["iris", "moons", "checkerboard"])
+@pytest.mark.parametrize("name", ["iris", "moons", "checkerboard", "shapes", "two_moons"])
 def test_the_same_values_every_time(name):
     first, second = read_dataset(name), read_dataset(name)
     assert all(np.array_equal(first[f], second[f]) for f in first)
@@ -91,6 +92,39 @@ def test_checkerboard_points_lie_on_dark_squares():
     squares = np.floor(point).astype(int)
     assert np.all((squares.sum(axis=1)) % 2 == 0)
     assert np.all(np.abs(point) <= 2)
+
+
+def test_shapes_are_outlines_of_their_class():
+    """Turned back by the angle that suits it best, a polygon's points are as far out as its sides are; uniform on
+    it, the square of their distance from the middle of a side has mean 1 / 3, as a part of it."""
+    rows = read_dataset("shapes")
+    points, label = rows["points"], rows["label"]
+    far = np.hypot(points[..., 0], points[..., 1])
+    circles = far[label == 0]
+    assert np.all(circles.std(1) < 0.08)
+    assert np.all((circles.mean(1) > 0.45) & (circles.mean(1) < 1.55))
+    for kind, corners in ((1, 4), (2, 3)):
+        turned = np.arctan2(points[..., 1], points[..., 0])[label == kind, None] - np.linspace(0, np.pi, 400)[:, None]
+        seen = np.mod(turned, 2 * np.pi / corners) - np.pi / corners  # from the middle of the side
+        sides = far[label == kind, None] * np.cos(seen)
+        best = sides.std(2).argmin(1)
+        assert np.all(sides.std(2).min(1) < 0.08)
+        side = np.take_along_axis(sides.mean(2), best[:, None], 1)[:, 0]
+        along = far[label == kind] * np.sin(np.take_along_axis(seen, best[:, None, None], 1)[:, 0])
+        size = side / np.cos(np.pi / corners)
+        assert np.all((size > 0.45) & (size < 1.55))
+        assert np.mean((along / (size * np.sin(np.pi / corners))[:, None]) ** 2) == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_draws_of_the_simulator_are_moons_at_the_place_that_its_parameters_say():
+    """Greenberg et al. (2019): around that place, distances are Normal and angles uniform on the right half."""
+    rows = read_dataset("two_moons")
+    first, second = rows["theta"].T
+    place = np.stack([0.25 - abs(first + second) / np.sqrt(2), (second - first) / np.sqrt(2)], 1)
+    moon = (rows["observations"] - place[:, None]).reshape(-1, 2)
+    assert kstest(np.hypot(*moon.T), norm(0.5, 0.1).cdf).pvalue > 1e-3
+    assert kstest(np.arctan2(moon[:, 1], moon[:, 0]), uniform(-np.pi / 2, np.pi).cdf).pvalue > 1e-3
+    assert kstest(rows["theta"].ravel(), uniform(-1, 2).cdf).pvalue > 1e-3
 
 
 def test_transforms_apply_from_the_inside_out():
