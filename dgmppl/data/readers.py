@@ -107,7 +107,7 @@ def _rings(rows: int, generator: np.random.Generator) -> Points:
 
 
 def _shapes(rows: int, generator: np.random.Generator) -> Points:
-    """32 points of each outline, uniformly drawn: it is a polygon of random size and turn, with noise. A circle is one of
+    """32 points of each outline, uniformly drawn, with noise. It is a polygon of random size and turn, a circle one of
     360 corners."""
     label = _labels(rows, 3)
     corners = np.array([360, 4, 3])[label.astype(int)][:, None]
