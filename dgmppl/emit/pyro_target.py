@@ -63,7 +63,7 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
 
 
 def _verify_integers(graph: Graph, plan: Plan) -> None:
-    """Raises SpecError (E310) where a law that has no slope between whole numbers in Pyro would teach a flow of them."""
+    """Raises SpecError (E310) where a law without a slope between whole numbers in Pyro would teach a flow of them."""
     laws: list[tuple[str, Density, object]] = []
     for step in plan.steps:
         factor = graph.factor("p", step.variable)

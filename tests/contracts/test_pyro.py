@@ -17,6 +17,7 @@ from pyro.optim import Adam
 
 from dgmppl import pipeline
 from dgmppl.emit.pyro_target import mean_field
+from dgmppl.graph.values import Block, Parametric, Pushforward, walk
 from dgmppl.pipeline import Checked
 from dgmppl.plan.rules.invert import Invert, invert
 from tests.contracts.support import (
@@ -35,12 +36,26 @@ from tests.contracts.support import (
 )
 
 
+# What Pyro cannot express; of anything else it must.
+APART = ("Sum", "Marginalise", "Impute", "GivenSome")
+
+
 def expressible(path) -> bool:
-    plan = checked(path).plan
-    apart = ("Sum", "Marginalise", "Impute", "GivenSome")
-    summed = plan is not None and any(type(s).__name__ in apart for s in plan.steps)
-    parts = plan is not None and any(isinstance(s, Invert) and s.others for s in plan.steps)
-    return plan is not None and not plan.samplers and not plan.played and not summed and not parts
+    found = checked(path)
+    plan, graph = found.plan, found.graph
+    if plan is None or graph is None or plan.samplers or plan.played:
+        return False
+    steps = plan.steps
+    pushed = (t for f in graph.factors for t in walk(f.density) if isinstance(t, Pushforward))
+    inverted = [graph.definition(s.image).value for s in steps if isinstance(s, Invert)]
+    flows = [*inverted, *(t.bijection for t in pushed)]
+    whole = any(isinstance(t, Block) and t.integer for flow in flows for t in walk(flow))
+    laws = (t for f in graph.factors for t in walk(f.density) if isinstance(t, Parametric))
+    return not (
+        any(type(s).__name__ in APART for s in steps)
+        or any(isinstance(s, Invert) and s.others for s in steps)
+        or (whole and any(law.kind == "Categorical" for law in laws))
+    )
 
 
 @pytest.fixture(autouse=True)
