@@ -24,21 +24,23 @@ __version__ = "0.1.0"
 __all__ = ["Diagnostic", "SpecError", "check", "compile", "explain", "load"]
 
 
-def check(spec: str | Path, overrides: Sequence[str] = ()) -> tuple[Diagnostic, ...]:
+def check(spec: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> tuple[Diagnostic, ...]:
     """What is wrong with a spec (a path, or the text itself): errors and warnings, none when it is fine.
 
     Imports no torch. `overrides` are settings and constants as `--set` takes them: `["train.epochs=5", "T=3"]`, or
-    one of them by itself.
+    one of them by itself. With `allow_python` the spec may name Python classes as networks; they are not imported here.
 
     Raises:
         SpecError: the file cannot be read, or an override is none.
     """
     from dgmppl import pipeline
 
-    return pipeline.read(spec, overrides).diagnostics
+    return pipeline.read(spec, overrides, allow_python).diagnostics
 
 
-def compile(spec: str | Path, target: str = "torch", overrides: Sequence[str] = ()) -> GenerativeModel:
+def compile(
+    spec: str | Path, target: str = "torch", overrides: Sequence[str] = (), allow_python: bool = False
+) -> GenerativeModel:
     """A spec (a path, or the text itself) as an `nn.Module`, from the source that `dgmppl compile` prints.
 
     The torch module has `loss`, `elbo` or `log_prob` where they exist, `sample(n, **conditions)`, and a method for
@@ -47,6 +49,7 @@ def compile(spec: str | Path, target: str = "torch", overrides: Sequence[str] = 
     Args:
         target: "torch" or "pyro".
         overrides: settings and constants as `--set` takes them.
+        allow_python: import the classes that the spec names as networks, code that runs as any other.
 
     Raises:
         SpecError: the spec is wrong, or Pyro cannot express the model; its text is the message of the command line.
@@ -56,12 +59,13 @@ def compile(spec: str | Path, target: str = "torch", overrides: Sequence[str] = 
 
     if target not in pipeline.TARGETS:
         raise ValueError(f"target is one of {', '.join(pipeline.TARGETS)}, not {target!r}")
-    checked = pipeline.read(spec, overrides)
+    checked = pipeline.read(spec, overrides, allow_python)
     return notebook.with_picture(pipeline.fill(pipeline.build(checked, target), checked), checked)
 
 
-def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = ()) -> str:
-    """What is derived from a spec, and why: "text", "json" or "latex".
+def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = (), allow_python: bool = False) -> str:
+    """What is derived from a spec, and why: "text", "json" or "latex". With `allow_python` the spec may name Python
+    classes as networks; they are not imported here.
 
     Raises:
         SpecError: the spec is wrong.
@@ -72,14 +76,15 @@ def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = (
 
     if format not in FORMATS:
         raise ValueError(f"format is one of {', '.join(FORMATS)}, not {format!r}")
-    checked = pipeline.read(spec, overrides)
+    checked = pipeline.read(spec, overrides, allow_python)
     if checked.plan is None:
         raise SpecError(checked.errors, checked.source)
     return explain_plan(checked.plan, format)
 
 
-def load(run: str | Path, device: str = "cpu") -> GenerativeModel:
-    """The trained model of a run folder. Its spec is compiled anew: no code of the folder is run.
+def load(run: str | Path, device: str = "cpu", allow_python: bool = False) -> GenerativeModel:
+    """The trained model of a run folder. Its spec is compiled anew: no code of the folder is run. With `allow_python`
+    the classes that the spec names as networks are imported, code that runs as any other.
 
     Raises:
         SpecError: the folder is no run, or its weights do not fit its spec.
@@ -87,5 +92,5 @@ def load(run: str | Path, device: str = "cpu") -> GenerativeModel:
     from dgmppl import notebook
     from dgmppl.train.runs import load_run
 
-    model, opened = load_run(Path(run), device=device)
+    model, opened = load_run(Path(run), device=device, allow_python=allow_python)
     return notebook.with_picture(model, opened.checked)

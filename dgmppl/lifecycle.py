@@ -111,6 +111,7 @@ def resume_run(
     overrides: Sequence[str] = (),
     expected: Checked | None = None,
     data_folder: Path | None = None,
+    allow_python: bool = False,
 ) -> tuple[GenerativeModel, Run]:
     """Resumes a run that was killed or interrupted, to the bits of one that was not.
 
@@ -122,6 +123,7 @@ def resume_run(
         overrides: new values of `train.epochs` and `train.patience`, to lengthen a run that has finished.
         expected: the spec that the run is thought to be of.
         data_folder: where relative paths of data start from now; None: where they did, as seen from the run or at all.
+        allow_python: see `load_run`.
 
     Raises:
         SpecError: when it is no run, or not of the spec that is expected; its spec, settings or data changed since;
@@ -129,13 +131,13 @@ def resume_run(
     """
     path, callbacks, started = Path(path), callbacks or RunCallbacks(), time.perf_counter()
     record = read_record(path)
-    checked = read_run_spec(path, overrides)
+    checked = read_run_spec(path, overrides, allow_python)
     if expected is not None:
         _verify_expected(path, record, expected)
     _, plan = parts(checked)
     if record["state"] == "finished" and not overrides:
         verify_ended(path, record)
-        return load_run(path)
+        return load_run(path, allow_python=allow_python)
     now = replace(recorded_compute(record), **(compute or {}))
     if now.precision != recorded_compute(record).precision:
         headline = f"{path} was begun with --precision {recorded_compute(record).precision}, which changes its results"
@@ -169,7 +171,7 @@ def resume_run(
         return model, session.fit(state["fit"] if state else None, lengthened=bool(overrides))
 
 
-def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
+def read_run_spec(path: Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Checked:
     """The spec of a run, its overrides and the new ones applied.
 
     Raises:
@@ -182,7 +184,7 @@ def read_run_spec(path: Path, overrides: Sequence[str] = ()) -> Checked:
             help_ = f"only {' and '.join(_EXTENSIONS)} may change; train anew with --out for others"
             raise error_of("E625", f"{name} cannot be set anew: the run would not be the one that was begun", help_)
     old = [o for o in record["overrides"] if o.partition("=")[0].strip() not in names]
-    checked = open_spec(path, record, (*old, *overrides))
+    checked = open_spec(path, record, (*old, *overrides), allow_python)
     if digest(checked.source.text) != record.get("spec_digest"):
         raise changed(path, f"{path / SPEC} was edited since")
     _, plan = parts(checked)

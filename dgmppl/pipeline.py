@@ -21,10 +21,12 @@ from dgmppl.emit.writer import Emitted
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.inverse import derive_posteriors
 from dgmppl.graph.nodes import Graph
+from dgmppl.imports import NO_PYTHON, Python, classes_in, import_classes, verify_allowed
 from dgmppl.plan.cancel import cancel_constants
 from dgmppl.plan.choose import check_plan, missing_posteriors
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.settings import check_train
+from dgmppl.protocol import NetworkError
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
 from dgmppl.syntax.override import apply_overrides, name_override
@@ -47,6 +49,7 @@ class Checked:
     graph: Graph | None
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
+    python: Python = NO_PYTHON
 
     @property
     def ok(self) -> bool:
@@ -62,17 +65,26 @@ class Checked:
         return tuple(d for d in self.diagnostics if d.severity == "error")
 
 
-def read(spec: str | Path, overrides: Sequence[str] = (), *, files: bool = True) -> Checked:
+def read(
+    spec: str | Path,
+    overrides: Sequence[str] = (),
+    allow_python: bool = False,
+    folder: Path | None = None,
+    *,
+    files: bool = True,
+) -> Checked:
     """Reads and checks a spec, a path or the text itself (which starts with `model`, after comments).
 
     The headers of the files of fixed tensors are read too, where they are there, unless `files` is false.
 
     A bad spec does not raise: it comes back with its diagnostics. `overrides` are `train.epochs=5` or a
-    constant's `T=3`; a single one may stand by itself. Raises SpecError (E701, E705) for a file that cannot be read,
-    and for an override that is none.
+    constant's `T=3`; a single one may stand by itself. With `allow_python` the classes that the spec names may be
+    imported when a model is built, from `folder` if they are there, by default the spec's. Raises SpecError (E701,
+    E705) for a file that cannot be read, and for an override that is none.
     """
     source, path = _source(spec)
-    found = check(source, path, (overrides,) if isinstance(overrides, str) else tuple(overrides))
+    python = Python(allow_python, folder if folder is not None else path.parent if path else Path())
+    found = check(source, path, (overrides,) if isinstance(overrides, str) else tuple(overrides), python)
     return _with_headers(found) if files else found
 
 
@@ -88,20 +100,25 @@ def _with_headers(found: Checked) -> Checked:
     return replace(found, graph=None, plan=None, diagnostics=(*found.diagnostics, *wrong))
 
 
-def check(source: Source, path: Path | None = None, overrides: tuple[str, ...] = ()) -> Checked:
-    """The stages up to the plan, in order; the first that fails ends it."""
+def check(
+    source: Source, path: Path | None = None, overrides: tuple[str, ...] = (), python: Python = NO_PYTHON
+) -> Checked:
+    """The stages up to the plan, in order; the first that fails ends it. Nothing that a spec names is imported."""
 
     def result(
         spec: tree.Spec | None, graph: Graph | None, plan: Plan | None, found: tuple[Diagnostic, ...]
     ) -> Checked:
-        return Checked(source, path, overrides, spec, graph, plan, tuple(_hinted(d, source) for d in found))
+        return Checked(source, path, overrides, spec, graph, plan, tuple(_hinted(d, source) for d in found), python)
 
     spec, problems = parse_spec(source)
     if spec is None:
         return result(None, None, None, problems)
     spec = apply_overrides(spec, overrides)
+    refused = verify_allowed(spec, python)
     graph, found = check_graph(spec, source)
-    problems += found
+    problems += (*refused, *found)
+    if refused:
+        return result(spec, None, None, problems)
     if graph is None:
         return result(spec, None, None, problems + check_train(spec, source))
     missing, through = missing_posteriors(graph)
@@ -134,8 +151,15 @@ def emit(checked: Checked, target: str = "torch") -> Emitted:
 
 
 def build(checked: Checked, target: str = "torch") -> GenerativeModel:
-    """The model itself: the emitted source, run. Only names and numbers that the checks let through reach it."""
+    """The model itself: the emitted source, run. Only names and numbers that the checks let through reach it, and
+    classes of the user's own where they are allowed.
+
+    Raises:
+        SpecError: a bad spec, and a class that is not allowed (E225) or does not keep to the protocol (E608).
+    """
     emitted = emit(checked, target)
+    if emitted.classes and checked.spec is not None:
+        import_classes(emitted.classes, classes_in(checked.spec), checked.python, checked.source)
     name = f"dgmppl.compiled.{emitted.class_name}_{next(_numbers)}"
     module = types.ModuleType(name)
     file = f"<{name}>"
@@ -144,8 +168,11 @@ def build(checked: Checked, target: str = "torch") -> GenerativeModel:
     sys.modules[name] = module
     exec(compile(emitted.text, file, "exec"), module.__dict__)
     made: type[GenerativeModel] = getattr(module, emitted.class_name)
-    made.recipe = build_text, (checked.source.name, checked.source.text, checked.overrides, target)
-    return made()
+    made.recipe = build_text, (checked.source.name, checked.source.text, checked.overrides, target, checked.python)
+    try:
+        return made()
+    except NetworkError as error:
+        raise _misfit(error, checked) from None
 
 
 def fill(model: GenerativeModel, checked: Checked, folder: Path | None = None) -> GenerativeModel:
@@ -165,10 +192,20 @@ def fill(model: GenerativeModel, checked: Checked, folder: Path | None = None) -
     return model
 
 
-def build_text(name: str, text: str, overrides: tuple[str, ...], target: str) -> GenerativeModel:
+def _misfit(error: NetworkError, checked: Checked) -> SpecError:
+    """What is wrong with a user's own network, at its line."""
+    place = locate(error, checked)
+    span = place.span if place is not None else None
+    help_ = "Class(inputs, outputs, **options), shapes channels last, and forward from (N, *inputs) to (N, *outputs)"
+    return SpecError([Diagnostic("E608", str(error), span, "built here", help=help_)], checked.source)
+
+
+def build_text(
+    name: str, text: str, overrides: tuple[str, ...], target: str, python: Python = NO_PYTHON
+) -> GenerativeModel:
     """The model of a spec's text, what pickle calls for one whose state it has: the class is made in every process
     anew."""
-    return build(check(Source(name, text), None, overrides), target)
+    return build(check(Source(name, text), None, overrides, python), target)
 
 
 _compiled: dict[str, Emitted] = {}

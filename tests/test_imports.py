@@ -17,7 +17,7 @@ PACKAGE = ROOT / "dgmppl"
 
 # The first that a module's name starts with is its stage; a stage imports itself and those above it.
 STAGES = (
-    ("dgmppl.permutations", "dgmppl.extents"),
+    ("dgmppl.permutations", "dgmppl.extents", "dgmppl.protocol"),
     ("dgmppl.source",),
     ("dgmppl.supports",),
     ("dgmppl.diagnostics",),
@@ -27,6 +27,7 @@ STAGES = (
     ("dgmppl.picture",),
     ("dgmppl.plan",),
     ("dgmppl.emit",),
+    ("dgmppl.imports",),
     ("dgmppl.pipeline",),
     ("dgmppl.runtime",),
     ("dgmppl.data",),

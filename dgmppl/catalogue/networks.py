@@ -29,7 +29,8 @@ class Form:
         causal: whether it reads the past `x[<d]`.
         takes: what its constructor takes for input and output: "sizes", these
             without hidden ones, "ends", the "channels" of both after the "length" of
-            the sequence or without it, or whole "shapes".
+            the sequence or without it, whole "shapes", or as a user's "own" class does
+            a class and both shapes.
         weights: counts the weights and biases of the class; raises ValueError for sizes that it cannot have.
         hidden: what it gives without a last layer; None where it cannot be without.
         pool: the class that makes a vector of that, for a network of vectors behind it; all of it where there is none.
@@ -115,6 +116,14 @@ _DENSE = Form(
     hidden=counted.last_of_concatenated,
     widths=counted.grid_widths,
 )
+
+
+def own_network(path: str, rank: int = 0) -> Network:
+    """A user's own class, `module:Class`, which reads and gives positions along so many axes where there are any."""
+    widths = counted.plain_widths if rank == 0 else counted.own_widths
+    weights = counted.of_vectors if rank == 0 else counted.of_positions
+    form = Form("UserNetwork", rank, int(rank == 1), takes="own", weights=weights, widths=widths)
+    return Network(path, (form,), sizes=False)
 
 
 def _sequence(

@@ -30,6 +30,25 @@ def _ends(n: Sizes, fan_in: int) -> int:
     return sum((fan_in + 1) * outputs.channels for outputs in n.given)
 
 
+# --- a user's own --------------------------------------------------------------------------------
+
+
+def of_vectors(n: Sizes) -> int:
+    """None that are known before the network is built."""
+    return 0
+
+
+def of_positions(n: Sizes) -> int:
+    """The same of a network that reads or gives positions. Raises ValueError where there are none."""
+    if not (n.inputs.extent or any(outputs.extent for outputs in n.given)):
+        raise ValueError("its `rank` says that it reads positions, and there are none")
+    return 0
+
+
+def own_widths(n: Sizes) -> tuple[str, ...]:
+    return (n.inputs.describe(), *(o.describe() for o in n.given))
+
+
 # --- vectors -------------------------------------------------------------------------------------
 
 

@@ -20,10 +20,16 @@ SIGNALLED = 128  # and the signal's number, as shells have it
 def add_spec(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("spec", type=path, metavar="SPEC")
     add_set(sub, "change a setting of the spec, such as train.epochs=5")
+    add_allow_python(sub)
 
 
 def add_set(sub: argparse.ArgumentParser, help_: str) -> None:
     sub.add_argument("--set", action=_Assign, default=[], type=assignment, metavar="NAME=VALUE", help=help_)
+
+
+def add_allow_python(sub: argparse.ArgumentParser) -> None:
+    help_ = "import the Python classes that the spec names as networks: code, which does what it likes"
+    sub.add_argument("--allow-python", action="store_true", help=help_)
 
 
 class _Assign(argparse.Action):

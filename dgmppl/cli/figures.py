@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dgmppl.cli.arguments import FINE, Add, add_data_folder, add_device, count, path, positive
+from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path, positive
 from dgmppl.cli.files import print_warning
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--format", choices=("text", "json"), default="text")
     add_data_folder(sub)
     add_device(sub, "cpu")
+    add_allow_python(sub)
 
     sub = add("compare", _compare, "several runs side by side: figures, settings that differ, curves")
     sub.add_argument("runs", nargs="+", type=path, metavar="RUN")
@@ -49,6 +50,7 @@ def add_commands(add: Add) -> None:
     sub.add_argument("run", type=path, metavar="RUN")
     add_data_folder(sub)
     add_device(sub, "cpu")
+    add_allow_python(sub)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -69,6 +71,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             progress=status.update,
             warn=print_warning,
             data_folder=options.data_folder,
+            allow_python=options.allow_python,
         )
     if options.format == "json":
         data = {split: {name: figure.as_data() for name, figure in of.items()} for split, of in found.items()}
@@ -164,7 +167,7 @@ def _print_comparison(found: object) -> None:
 def _report(options: argparse.Namespace) -> int:
     from dgmppl.report.page import report_run
 
-    out, missing = report_run(options.run, options.device, options.data_folder)
+    out, missing = report_run(options.run, options.device, options.data_folder, options.allow_python)
     for what in missing:
         print(f"left out: {what}", file=sys.stderr)
     print(out)

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from dgmppl.plan.nodes import Plan
 
 
-def read(path: Path, overrides: Sequence[str]) -> Checked:
+def read(path: Path, overrides: Sequence[str], allow_python: bool = False) -> Checked:
     from dgmppl import pipeline
 
-    return pipeline.read(path, tuple(overrides))
+    return pipeline.read(path, tuple(overrides), allow_python)
 
 
-def read_good(path: Path, overrides: Sequence[str]) -> tuple[Checked, Graph, Plan]:
+def read_good(path: Path, overrides: Sequence[str], allow_python: bool = False) -> tuple[Checked, Graph, Plan]:
     """The checked spec, its warnings shown; raises a SpecError when it has errors."""
-    checked = read(path, overrides)
+    checked = read(path, overrides, allow_python)
     if checked.graph is None or checked.plan is None:
         raise SpecError(checked.diagnostics, checked.source)
     if checked.diagnostics:

@@ -12,6 +12,7 @@ from dgmppl.cli.arguments import (
     FINE,
     SIGNALLED,
     Add,
+    add_allow_python,
     add_data_folder,
     add_device,
     add_set,
@@ -31,6 +32,7 @@ def add_commands(add: Add) -> None:
     sub = add("train", _train, "fit a spec to its data and leave a run folder; resume one that was stopped")
     sub.add_argument("spec", type=path, nargs="?", metavar="SPEC")
     add_set(sub, "change a setting of the spec, such as train.epochs=5")
+    add_allow_python(sub)
     place = sub.add_mutually_exclusive_group(required=True)
     place.add_argument("--out", type=path, metavar="RUN", help="the folder to write")
     place.add_argument(
@@ -54,6 +56,7 @@ def add_commands(add: Add) -> None:
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".png or .npz")
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_set(sub, "the value of a condition, such as y=3")
+    add_allow_python(sub)
     add_device(sub, "cpu")
 
 
@@ -63,7 +66,7 @@ def _train(options: argparse.Namespace) -> int:
     begun = options.resume is not None and (options.spec is None or (options.resume / "run.json").exists())
     if options.data_folder is not None and not begun:
         raise _misused("--data-folder is for a run that was begun", "paths of a spec start from the spec's own folder")
-    checked = read_good(options.spec, overrides)[0] if options.spec else None
+    checked = read_good(options.spec, overrides, options.allow_python)[0] if options.spec else None
     from dgmppl.lifecycle import ComputeOptions, RunCallbacks, extensions, read_run_spec, resume_run, train_spec
     from dgmppl.train.folder import read_record
     from dgmppl.train.progress import show_progress
@@ -79,7 +82,7 @@ def _train(options: argparse.Namespace) -> int:
             # Of a run that was begun with this spec, only what may change is set anew.
             set_anew = [o for o in extensions(overrides) if o not in record["overrides"]]
         ended = record["state"] == "finished" and not set_anew
-    plan = (checked or read_run_spec(out, set_anew)).plan
+    plan = (checked or read_run_spec(out, set_anew, options.allow_python)).plan
     with ExitStack() as stack:
         callbacks = RunCallbacks(checkpoint_every=options.checkpoint_every)
         if is_first_process():
@@ -93,7 +96,7 @@ def _train(options: argparse.Namespace) -> int:
                 options.checkpoint_every,
             )
         if begun:
-            _, run = resume_run(out, how, callbacks, set_anew, checked, options.data_folder)
+            _, run = resume_run(out, how, callbacks, set_anew, checked, options.data_folder, options.allow_python)
         elif checked is not None:
             _, run = train_spec(checked, out, ComputeOptions(**how), callbacks, overwrite=options.overwrite)
     if not is_first_process():
@@ -153,6 +156,7 @@ def _sample(options: argparse.Namespace) -> int:
         seed=options.seed,
         conditions=options.set,
         device=options.device,
+        allow_python=options.allow_python,
     )
     return FINE
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgmppl.cli.arguments import FINE, MISUSED, WRONG, Add, add_set, add_spec, argument, path
+from dgmppl.cli.arguments import FINE, MISUSED, WRONG, Add, add_allow_python, add_set, add_spec, argument, path
 from dgmppl.cli.files import cannot_write, print_diagnostics, read, read_good, read_text, write_text
 from dgmppl.diagnostics import SpecError
 from dgmppl.source import Source
@@ -22,6 +22,7 @@ def add_commands(add: Add) -> None:
     sub = add("check", _check, "say what is wrong with specs")
     sub.add_argument("specs", nargs="+", type=path, metavar="SPEC")
     add_set(sub, "change a setting of the specs")
+    add_allow_python(sub)
     sub.add_argument("--format", choices=("text", "json"), default="text")
 
     sub = add("fmt", _fmt, "write specs in canonical form, in place")
@@ -31,6 +32,7 @@ def add_commands(add: Add) -> None:
     sub = add("explain", _explain, "say what is derived from a spec and why, or what a code such as E203 means")
     sub.add_argument("what", type=argument, metavar="SPEC|CODE")
     add_set(sub, "change a setting of the spec")
+    add_allow_python(sub)
     sub.add_argument("--format", choices=("text", "json", "latex"), default="text")
 
     sub = add("graph", _graph, "draw a spec's graph")
@@ -44,7 +46,7 @@ def add_commands(add: Add) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    checked = [_read_or_error(path, options.set) for path in options.specs]
+    checked = [_read_or_error(path, options.set, options.allow_python) for path in options.specs]
     if options.format == "json":
         from dgmppl.diagnostics.render import render
 
@@ -61,10 +63,10 @@ def _check(options: argparse.Namespace) -> int:
     return WRONG if any(d.severity == "error" for c in checked for d in c.diagnostics) else FINE
 
 
-def _read_or_error(path: Path, overrides: Sequence[str]) -> Checked | SpecError:
+def _read_or_error(path: Path, overrides: Sequence[str], allow_python: bool) -> Checked | SpecError:
     """A file that cannot be read keeps no other from being checked."""
     try:
-        return read(path, overrides)
+        return read(path, overrides, allow_python)
     except SpecError as error:
         return SpecError(error.diagnostics, error.source or Source(str(path), ""))
 
@@ -95,13 +97,13 @@ def _explain(options: argparse.Namespace) -> int:
         return FINE
     from dgmppl.plan.explain import explain_plan
 
-    _, _, plan = read_good(Path(options.what), options.set)
+    _, _, plan = read_good(Path(options.what), options.set, options.allow_python)
     print(explain_plan(plan, options.format))
     return FINE
 
 
 def _graph(options: argparse.Namespace) -> int:
-    _, graph, _ = read_good(options.spec, options.set)
+    _, graph, _ = read_good(options.spec, options.set, options.allow_python)
     from dgmppl.picture.graph import render
 
     try:
@@ -114,7 +116,7 @@ def _graph(options: argparse.Namespace) -> int:
 def _compile(options: argparse.Namespace) -> int:
     from dgmppl import pipeline
 
-    text = pipeline.emit(read_good(options.spec, options.set)[0], options.target).text
+    text = pipeline.emit(read_good(options.spec, options.set, options.allow_python)[0], options.target).text
     if options.out is None:
         print(text, end="")
     else:

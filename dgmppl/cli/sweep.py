@@ -53,6 +53,7 @@ def _sweep(options: argparse.Namespace) -> int:
         seed=options.seed,
         prune=not options.no_prune,
         storage=options.storage or "",
+        allow_python=options.allow_python,
     )
     verify_folder(options.out, wanted.search)
     from dgmppl.sweep.page import write_page
@@ -64,7 +65,14 @@ def _sweep(options: argparse.Namespace) -> int:
     status = FINE
     with _watching(options.trials) as callbacks:
         try:
-            work(study, options.spec, options.trials, device=options.device, callbacks=callbacks)
+            work(
+                study,
+                options.spec,
+                options.trials,
+                device=options.device,
+                callbacks=callbacks,
+                allow_python=options.allow_python,
+            )
         except SweepInterrupted as interrupted:
             status = SIGNALLED + interrupted.signal
     summary = sum_up(wanted, study)

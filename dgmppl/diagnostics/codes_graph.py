@@ -276,4 +276,12 @@ q(c | x) = Categorical(mlp[64](x))
             "q(w | z) = Normal(mlp[64](z))", "q(w | z, x) = Normal(mlp[64](z, x))"
         ),
     ),
+    "E225": Code(
+        "code that was not allowed",
+        "A network of the spec is a class of Python, and importing it was not allowed.",
+        "A spec and a run folder are data, and opening one that somebody else wrote runs nothing of theirs. A class "
+        "that it names is code: --allow-python imports it, which runs its module. Look at that module first.",
+        _VAE.replace("p(x | z) = Normal(mlp[64](z))", 'p(x | z) = Normal(python("nets:Decoder")[hidden = 64](z))'),
+        _VAE,
+    ),
 }

@@ -57,6 +57,15 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "E608": Code(
+        "Python class that is no network",
+        "A class that the spec names cannot be imported, is no torch.nn.Module, or does not keep to the protocol.",
+        "Class(inputs, outputs, **options) takes shapes with their channels last, and the options in brackets by name; "
+        "forward(x) maps (N, *inputs) to (N, *outputs). One that reads positions is given a context too, of the size "
+        "that its constructor was told as `context`.",
+        "",
+        "",
+    ),
     "E610": Code(
         "loss that is not finite",
         "A term of the objective became infinite or not a number while fitting, so that there "

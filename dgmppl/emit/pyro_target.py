@@ -11,7 +11,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.build import write_held
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.methods import define_source, factor_source, write_definition, write_factor, write_feature
-from dgmppl.emit.module import class_name, write_module
+from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.steps import needed_steps, noisy
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
@@ -123,7 +123,7 @@ def _taken_apart(graph: Graph, step: Invert) -> bool:
 def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
     """The Pyro module of a plan. Raises SpecError (E310) where Pyro cannot express it."""
     verify_pyro(graph, plan)
-    writer = Writer(graph.source, "pyro")
+    writer = Writer(graph.source, "pyro", taken=names_in(graph))
     elbo = "TraceMeanField_ELBO" if mean_field(graph, plan) else "Trace_ELBO"
     if plan.fitted.samples > 1:
         elbo = f"RenyiELBO(alpha=0, num_particles={plan.fitted.samples})"

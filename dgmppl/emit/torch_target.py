@@ -8,7 +8,7 @@ from dgmppl.emit.figures import write_figures
 from dgmppl.emit.games import write_games
 from dgmppl.emit.inference import write_inference
 from dgmppl.emit.methods import write_definition, write_factor, write_feature
-from dgmppl.emit.module import class_name, write_module
+from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.steps import write_generation
 from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
@@ -20,7 +20,7 @@ from dgmppl.supports import number_text
 
 def emit_torch(graph: Graph, plan: Plan) -> Emitted:
     """The torch module of a plan."""
-    writer = Writer(graph.source)
+    writer = Writer(graph.source, taken=names_in(graph))
     doc = f"{_structure(graph)}, fitted by {plan.objective.name}."
     with writer.block(f"class {class_name(graph)}({writer.use('GenerativeModel')}):"):
         writer.line(f'"""{doc}"""')

@@ -288,7 +288,7 @@ def _between(before: Stage, stage: Stage, writer: Writer) -> Expr:
 
 def _stage(stage: Stage, bias: bool, writer: Writer) -> Expr:
     reads, gives = stage.inputs, stage.outputs
-    named: dict[str, Expr] = {k: Text(v) if isinstance(v, str) else Number(v) for k, v in stage.spec.options}
+    named = {name: _option(value) for name, value in stage.spec.options}
     if stage.context:
         named["context"] = Number(stage.context)
     if stage.aligned:
@@ -303,8 +303,17 @@ def _stage(stage: Stage, bias: bool, writer: Writer) -> Expr:
         "length": (*reads.extent, reads.channels, hidden, gives.channels if stage.ends else nothing),
         "shapes": (sizes(reads.shape), hidden, sizes(gives.shape) if stage.ends else nothing),
     }
+    if stage.form.takes == "own":
+        ends = (sizes(axes.shape if stage.form.rank else (axes.size,)) for axes in (reads, gives))
+        return call(writer.use(stage.form.runtime), Name(writer.use_class(stage.spec.kind)), *ends, **named)
     runtime = "nn.Linear" if stage.form.runtime == "Linear" else writer.use(stage.form.runtime)
     return call(runtime, *arguments[stage.form.takes], **named)
+
+
+def _option(value: str | float) -> Expr:
+    if isinstance(value, bool):
+        return Name(str(value))
+    return Text(value) if isinstance(value, str) else Number(value)
 
 
 # --- arithmetic ----------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.graph.names import LOCALS
 from dgmppl.source import Source, Span
 
 # What emitted source calls the runtime, Pyro's distributions, and the runtime's own distributions for Pyro.
@@ -38,18 +40,21 @@ def spec_name(source: Source) -> str:
 
 @dataclass(frozen=True)
 class Emitted:
-    """Emitted source. `lines[k]` is the spec's line for line k + 1 of `text`, or None."""
+    """Emitted source. `lines[k]` is the spec's line for line k + 1 of `text`, or None; `classes` are a user's own that
+    it imports."""
 
     text: str
     lines: tuple[int | None, ...]
     class_name: str
     target: str
+    classes: tuple[str, ...] = ()
 
 
 @dataclass
 class Writer:
     """Collects lines. `at` is the place in the spec that lines written now come from; `imports` the modules that they
-    name, by alias."""
+    name, by alias; `classes` a user's own, `module:Class` each, by the name that they have in the source, and `taken`
+    what they must not be called."""
 
     source: Source
     target: str = "torch"
@@ -57,6 +62,8 @@ class Writer:
     rows: list[tuple[str, int | None]] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
     at: int | None = None
+    classes: dict[str, str] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
 
     def line(self, text: str = "", *, mark: bool = False) -> None:
         """One line; `mark` names the spec's line in a comment."""
@@ -73,6 +80,15 @@ class Writer:
             alias = PYRO_RUNTIME
         self.imports.add(alias)
         return f"{alias}.{name}"
+
+    def use_class(self, path: str) -> str:
+        """A user's own class, `module:Class`, by the name that the source imports it under, which hides nothing."""
+        if path not in self.classes:
+            name = path.partition(":")[2].lstrip("_") or "Network"
+            while name in self.taken | LOCALS | set(self.classes.values()) or hasattr(builtins, name):
+                name += "_"
+            self.classes[path] = name
+        return self.classes[path]
 
     @contextmanager
     def block(self, opening: str) -> Iterator[None]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from dgmppl.catalogue.axes import Axes
 from dgmppl.catalogue.bijections import (
     BIJECTIONS,
     TRANSFORMS,
@@ -13,7 +14,6 @@ from dgmppl.catalogue.bijections import (
     Options,
     Slot,
 )
-from dgmppl.catalogue.networks import NETWORKS, Axes
 from dgmppl.diagnostics import did_you_mean
 from dgmppl.extents import channels_of
 from dgmppl.graph.binding import Arguments, bind
@@ -272,7 +272,7 @@ def _verify_vector_network(scope: Scope, entry: BijectionKind, call: tree.Call, 
     """The numbers of a bijection follow from a vector: a network that reads positions stands before it (E217)."""
     specs, _ = check_network(scope, call.target, ctx)
     spec = specs[0]
-    if all(form.rank for form in NETWORKS[spec.kind].forms):
+    if all(form.rank for form in spec.entry.forms):
         headline = f"{entry.name} takes its numbers from a vector, and {spec.kind} reads positions"
         help_ = f"let h : real[64] = {spec.kind}[...](...), and {entry.name}(mlp[64](h))"
         scope.fail("E217", headline, call.span, "reads positions", help=help_)

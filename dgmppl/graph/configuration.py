@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections.abc import Sequence
 
 from dgmppl.catalogue.networks import NETWORKS
@@ -21,9 +23,32 @@ def is_network(scope: Scope, expr: object) -> bool:
     if isinstance(expr, tree.Binary) and expr.op == ">>":
         return is_network(scope, expr.left)
     target = expr.target if isinstance(expr, tree.Bracket) else expr
+    if is_own(scope, target):
+        return True
     if not isinstance(target, tree.Name):
         return False
     return target.name in NETWORKS or isinstance(scope.names.get(target.name), NamedNet)
+
+
+def is_own(scope: Scope, expr: object) -> bool:
+    """Whether an expression names a user's own class: `python("module:Class")`, whatever stands in the parentheses."""
+    target = expr.target if isinstance(expr, tree.Call) else None
+    return isinstance(target, tree.Name) and target.name == "python" and "python" not in scope.names
+
+
+def class_path(node: tree.Node) -> str:
+    """The `module:Class` that `python("module:Class")` names; "" for anything else, and for what cannot be one."""
+    if not (isinstance(node, tree.Call) and isinstance(node.target, tree.Name) and node.target.name == "python"):
+        return ""
+    if len(node.arguments) != 1 or not isinstance(node.arguments[0], tree.String):
+        return ""
+    text = node.arguments[0].value
+    names = [name for part in text.split(":") for name in part.split(".")]
+    fits = _CLASS.fullmatch(text) and not any(map(keyword.iskeyword, names))
+    return text if fits else ""
+
+
+_CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 def causal_names(axes: int) -> str:
@@ -49,6 +74,9 @@ def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[Specs, N
                 "takes no brackets",
             )
         return (_configure(scope, expr, expr.target, expr.items, ctx),), None
+    target, items = (expr.target, expr.items) if isinstance(expr, tree.Bracket) else (expr, ())
+    if isinstance(target, tree.Call) and is_own(scope, target):
+        return (_configure_own(scope, target, items, ctx),), None
     scope.fail("E217", "a network is needed here", expr.span, "not a network", help="mlp[256, 256]")
 
 
@@ -67,7 +95,7 @@ def _chain(scope: Scope, expr: tree.Binary, ctx: Context) -> Specs:
 
 
 def _verify_before_another(scope: Scope, spec: NetworkSpec, expr: tree.Binary) -> None:
-    kept = [form for form in NETWORKS[spec.kind].plain if form.hidden is not None]
+    kept = [form for form in spec.entry.plain if form.hidden is not None]
     if not kept:
         others = ", ".join(n.name for n in NETWORKS.values() if any(f.hidden for f in n.plain))
         scope.fail(
@@ -99,3 +127,53 @@ def _configure(scope: Scope, expr: tree.Expr, name: tree.Name, items: Sequence[o
         place = given.many[hidden.index(1)].span
         scope.fail("E210", "a row is normalised over its units, and a layer of one has no spread", place, "always 0")
     return NetworkSpec(entry.name, hidden, options)
+
+
+def _configure_own(scope: Scope, call: tree.Call, items: Sequence[object], ctx: Context) -> NetworkSpec:
+    """`python("module:Class")[hidden = 64, rank = 2]`: its options are keyword arguments of the class, but for `rank`.
+
+    Reports what names no class (E210), and options that Python or the protocol cannot take (E209, E210).
+    """
+    path = class_path(call)
+    if not path:
+        help_ = 'the module, as Python imports it, and the class in it: python("nets:Encoder")'
+        scope.fail("E210", 'python takes one text, "module:Class"', call.span, "names no class", help=help_)
+    options: dict[str, str | float] = {}
+    for item in items:
+        if not isinstance(item, tree.Keyword):
+            assert isinstance(item, tree.Node)
+            help_ = f'python("{path}")[hidden = 64]'
+            scope.fail("E209", f"options of `{path}` have names", item.span, "which is this?", help=help_)
+        if item.name in options:
+            scope.fail("E209", f"`{item.name}` is given twice", item.span, "given again")
+        if item.name == "rank":
+            options["rank"] = _rank(scope, item, ctx)
+            continue
+        if item.name in _OF_PROTOCOL or keyword.iskeyword(item.name):
+            why = "follows from the place" if item.name in _OF_PROTOCOL else "is a word of Python"
+            scope.fail("E209", f"`{item.name}` cannot be an option: it {why}", item.span)
+        options[item.name] = _own_option(scope, item, ctx)
+    rank = int(options.pop("rank", 0))
+    return NetworkSpec(path, (), tuple(options.items()), rank)
+
+
+def _rank(scope: Scope, item: tree.Keyword, ctx: Context) -> int:
+    rank = scope.integer(item.value, ctx.env, "`rank`", low=0)
+    if rank > 2:
+        help_ = "0 for vectors, 1 for sequences, 2 for grids"
+        scope.fail("E210", "`rank` is how many axes of positions a network reads", item.span, help=help_)
+    return rank
+
+
+def _own_option(scope: Scope, item: tree.Keyword, ctx: Context) -> str | float:
+    """A number, a constant, true or false, or a name, which is a text."""
+    value = item.value
+    if isinstance(value, tree.Boolean):
+        return value.value
+    if isinstance(value, tree.Name) and value.name not in scope.names and value.name not in ctx.env:
+        return value.name
+    return scope.number(value, ctx.env, f"`{item.name}`")
+
+
+# What the place of a network says of it.
+_OF_PROTOCOL = ("inputs", "outputs", "context", "self")

@@ -13,7 +13,7 @@ from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.arithmetic import check_binary, check_summation
 from dgmppl.graph.axes import check_axes, concat
 from dgmppl.graph.bijections import image
-from dgmppl.graph.configuration import is_network
+from dgmppl.graph.configuration import is_network, is_own
 from dgmppl.graph.context import Context
 from dgmppl.graph.indexing import check_bracket
 from dgmppl.graph.networks import apply_network
@@ -161,6 +161,8 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
     if is_network(scope, target) or (isinstance(target, tree.Bracket) and _unknown_kind(scope, target)):
         inputs = check_inputs(scope, expr, ctx, past=True)
         return apply_network(scope, expr, inputs, None if expected is None else expected.shape, ctx)
+    if is_own(scope, expr):
+        scope.fail("E217", "this network has no inputs", expr.span, "needs its inputs", help='python("nets:Net")(z)')
     if not isinstance(target, tree.Name):
         scope.fail("E217", "only networks, flows and functions take parentheses", expr.span)
     if target.name in AXES:

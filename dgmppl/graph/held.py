@@ -138,8 +138,13 @@ def networks(one: Held) -> Iterator[tuple[Module, int]]:
             yield from ((m, times) for m in _modules_inside(block))
 
 
+def own(one: Held) -> tuple[str, ...]:
+    """The classes of a user's that it holds, whose weights are known once they are built."""
+    return tuple(path for module, _ in networks(one) for path in module.own)
+
+
 def weights(one: Held) -> int:
-    """How many numbers it learns."""
+    """How many numbers it learns, without those of a user's own networks."""
     if isinstance(one.term, (Fixed, Points)):
         return 0
     if isinstance(one.term, (Parameter, Learned)):

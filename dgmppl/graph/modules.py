@@ -48,7 +48,7 @@ def verify_fits(scope: Scope, expr: tree.Expr, stage: Stage) -> int:
         where = f"reads {stage.inputs.describe()}"
         where += f" and gives {stage.outputs.describe()}" if stage.ends else ""
         grid = stage.inputs.extent or stage.outputs.extent
-        fits = _BRACKETS.get(kind) or (_FITS if grid else _OF_VECTORS)
+        fits = _OWN if stage.spec.is_own else _BRACKETS.get(kind) or (_FITS if grid else _OF_VECTORS)
         scope.fail("E204", f"{kind} does not fit its place: {error}", expr.span, where, help=fits)
 
 
@@ -59,6 +59,7 @@ _BRACKETS = {
     "unet": "it reads and gives grids of one extent, and has two channels or more: unet[32, 64]",
     "gated_pixelcnn": "hidden channels and an odd kernel: gated_pixelcnn[64, 64, kernel = 5]",
 }
+_OWN = "positions are the axes of [T, C] for rank = 1, and of [8, 8] or [8, 8, 3] for rank = 2; without it: a vector"
 _OF_VECTORS = "between two vectors there are mlp[64], resnet[64], densenet[64] and linear"
 _FITS = (
     "a grid has two axes, as [8, 8] and [8, 8, 3] have; each hidden layer divides it by the stride, or multiplies it"

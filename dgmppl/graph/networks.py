@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.axes import Axes, axes_of
-from dgmppl.catalogue.networks import NETWORKS, Form, Network
+from dgmppl.catalogue.networks import Form, Network
 from dgmppl.graph.configuration import Specs, causal_names, check_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.modules import module_of, verify_fits
@@ -46,7 +46,7 @@ def apply_network(
 ) -> Apply:
     """`mlp[256](z)` with the sizes that follow from `z` and from the shape that is expected of it."""
     specs, named = check_network(scope, expr.target, ctx)
-    entry = NETWORKS[specs[0].kind]
+    entry = specs[0].entry
     if not inputs:
         scope.fail("E209", f"{entry.name} needs inputs", expr.span, help=f"{entry.name}[...](z)")
     _verify_past(scope, expr, specs, inputs)
@@ -74,7 +74,7 @@ def _causal_stage(
     spec: NetworkSpec, past: Past, inputs: tuple[Value, ...], expected: tuple[int, ...], copies: int
 ) -> tuple[Reading, tuple[Stage, ...]]:
     """A network that reads a past: at each of its positions it gives what is expected there, an element's."""
-    form = NETWORKS[spec.kind].causal
+    form = spec.entry.causal
     assert form is not None  # `_verify_past` lets no other pass
     reads = axes_of(past.shape, past.type.support.width, past.axes)
     outputs = Axes(math.prod(expected) * (copies or 1), reads.extent)
@@ -125,7 +125,7 @@ def _handed_on(before: Stage, form: Form) -> Axes:
 
 def _behind(spec: NetworkSpec, reads: Axes, expected: tuple[int, ...], each: int) -> Form:
     """The form of a network that reads what another gives: the first that finds its positions there or in its place."""
-    forms = NETWORKS[spec.kind].plain
+    forms = spec.entry.plain
     found = (f for f in forms if f.axes(expected, 1, each).extent or (f.rank and reads.along(f.rank)))
     return next(found, forms[-1])
 
@@ -133,10 +133,10 @@ def _behind(spec: NetworkSpec, reads: Axes, expected: tuple[int, ...], each: int
 def _verify_past(scope: Scope, expr: tree.Call, specs: Specs, inputs: tuple[Value, ...]) -> None:
     """Only a causal network reads a past, and it reads one, by itself (E214)."""
     past = [v for v in inputs if isinstance(v, Past)]
-    entry = NETWORKS[specs[0].kind]
+    entry = specs[0].entry
     form = entry.causal
     if past and (form is None or len(specs) > 1):
-        other = next((s.kind for s in specs if NETWORKS[s.kind].causal is None), "a chain")
+        other = next((s.kind for s in specs if s.entry.causal is None), "a chain")
         scope.fail(
             "E214",
             f"{other} is not causal, and `{past[0].variable}[<d]` is the past",
@@ -201,14 +201,14 @@ def reads_grids(scope: Scope, expr: tree.Expr, ctx: Context) -> bool:
 
 def _form_along(specs: Specs, rank: int) -> Form:
     """The form of the first network that reads positions along so many axes, or else the one of vectors."""
-    forms = NETWORKS[specs[0].kind].plain
+    forms = specs[0].entry.plain
     return next((f for f in forms if f.rank == rank), forms[-1])
 
 
 def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, context: int, ctx: Context) -> Module:
     """A causal network given without inputs: from the past of each element of a vector to so many numbers."""
     specs, named = check_network(scope, expr, ctx)
-    form = NETWORKS[specs[0].kind].causal
+    form = specs[0].entry.causal
     if form is None or form.rank > 1 or len(specs) > 1:
         what = "reads the past of a grid, and this is a vector" if form and form.rank > 1 else "is not causal"
         headline = f"{specs[-1].kind} {what}: an element is transformed by what is before it"
@@ -221,13 +221,13 @@ def apply_slot(scope: Scope, expr: tree.Expr, inputs: tuple[Value, ...], ctx: Co
     """A network given without inputs, as an adversary, applied to these: a number."""
     specs, named = check_network(scope, expr, ctx)
     _verify_no_past(scope, expr, specs)
-    reading = _reading(NETWORKS[specs[0].kind], inputs, ())
+    reading = _reading(specs[0].entry, inputs, ())
     stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, ())
     return Apply(real(), expr.span, module_of(scope, expr, stages, named, (), ctx), reading.read, reading.context)
 
 
 def _verify_no_past(scope: Scope, expr: tree.Expr, specs: Specs) -> None:
     for spec in specs:
-        if not NETWORKS[spec.kind].plain:
+        if not spec.entry.plain:
             help_ = "use mlp[256, 256]"
             scope.fail("E214", f"{spec.kind} reads a past, and there is none here", expr.span, help=help_)

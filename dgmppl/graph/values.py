@@ -11,7 +11,7 @@ from typing import Any
 
 from dgmppl.catalogue.axes import Axes, Sizes
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
-from dgmppl.catalogue.networks import Form
+from dgmppl.catalogue.networks import NETWORKS, Form, Network, own_network
 from dgmppl.permutations import HALF, Mask
 from dgmppl.source import Span
 from dgmppl.supports import Type
@@ -185,11 +185,23 @@ class Points(Value):
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """`mlp[256, out = tanh]`: a kind with its configuration, before its sizes are known."""
+    """`mlp[256, out = tanh]`: a kind with its configuration, before its sizes are known. The kind of a user's own is
+    `module:Class`, and `rank` how many axes of positions that reads."""
 
     kind: str
     hidden: tuple[int, ...] = ()
     options: tuple[tuple[str, str | float], ...] = ()
+    rank: int = 0
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a user's own class."""
+        return ":" in self.kind
+
+    @property
+    def entry(self) -> Network:
+        """What the catalogue says of it."""
+        return own_network(self.kind, self.rank) if self.is_own else NETWORKS[self.kind]
 
 
 @dataclass(frozen=True)
@@ -256,8 +268,13 @@ class Module:
         return tuple(size for spec in self.specs for size in spec.hidden)
 
     @property
+    def own(self) -> tuple[str, ...]:
+        """The classes of a user's among them, whose weights are known once they are built."""
+        return tuple(spec.kind for spec in self.specs if spec.is_own)
+
+    @property
     def weights(self) -> int:
-        """How many weights and biases it has."""
+        """How many weights and biases it has, without those of a user's own."""
         return sum(s.form.weights(s.sizes) for s in self.stages) - (0 if self.bias else self.outputs.channels)
 
 

@@ -55,6 +55,7 @@ def network_text(module: Module) -> str:
 
 def _spec_text(spec: NetworkSpec) -> str:
     items = [*map(str, spec.hidden), *(f"{name} = {value}" for name, value in spec.options)]
+    items += [f"rank = {spec.rank}"] if spec.rank else []
     return f"{spec.kind}[{', '.join(items)}]" if items else spec.kind
 
 

@@ -90,4 +90,4 @@ def _added(value: Value) -> list[Module]:
 
 
 def _ends_in_a_bias(module: Module) -> bool:
-    return not module.out and not module.outputs.extent and module.bias
+    return not module.out and not module.outputs.extent and module.bias and not module.specs[-1].is_own

@@ -54,7 +54,8 @@ def _text(plan: Plan) -> str:
         rows += _row("networks" if k == 0 else "", f"{of}   {', '.join(sizes)}")
     for k, cost in enumerate(plan.structure.costs):
         rows += _row("cost" if k == 0 else "", cost)
-    rows += _row("weights", f"{plan.structure.weights:,}")
+    own = (f"those of {path}" for path in plan.structure.own)
+    rows += _row("weights", " and ".join([f"{plan.structure.weights:,}", *own]))
     return "\n".join(rows)
 
 

@@ -24,7 +24,6 @@ from dgmppl.graph.values import (
     Module,
     Operation,
     Past,
-    Points,
     Quoted,
     Residual,
     Use,
@@ -209,7 +208,7 @@ def _items(graph: Graph) -> Iterator[_Item]:
     """Everything that has weights, but for adversaries' networks: each is taught by its own loss."""
     for one in held.held(graph):
         statement = one.statement
-        if isinstance(statement, Adversary) or not held.weights(one) or isinstance(one.term, Points):
+        if isinstance(statement, Adversary) or not (held.weights(one) or held.own(one)):
             continue
         if not isinstance(one.term, Parameter):
             yield _Item(one.term.attribute, _key(statement), statement)

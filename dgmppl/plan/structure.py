@@ -27,7 +27,8 @@ class NetworkLine:
 
 @dataclass(frozen=True)
 class Structure:
-    """`weights` counts what is learned, the adversaries' networks included. `costs` are of flows that take many passes
+    """`weights` counts what is learned, the adversaries' networks included, but for those of the networks `own` of a
+    user, which are known once they are built. `costs` are of flows that take many passes
     of their networks in one direction, search for an inverse, or need a Jacobian."""
 
     variables: tuple[VariableLine, ...]
@@ -36,6 +37,7 @@ class Structure:
     networks: tuple[NetworkLine, ...]
     weights: int
     costs: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 def describe_structure(graph: Graph) -> Structure:
@@ -55,6 +57,7 @@ def describe_structure(graph: Graph) -> Structure:
         for module, times in held.networks(one):
             first, *rest = (stage.form.widths(stage.sizes) for stage in module.stages)
             sizes = " -> ".join([*first, *(size for widths in rest for size in widths[1:])])
+            sizes += f" by {', '.join(module.own)}" if module.own else ""
             networks.append(NetworkLine(_label(one.statement), f"{times} x ({sizes})" if times > 1 else sizes))
     costs = []
     for one in everything:
@@ -64,7 +67,8 @@ def describe_structure(graph: Graph) -> Structure:
                 label = _label(one.statement)
                 costs.append(f"{label}   {there:,} passes of networks a draw, {back:,} a density of what is given")
             costs += [f"{_label(one.statement)}   {text}" for text in _searches(one.term)]
-    return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)), tuple(costs))
+    own = tuple(dict.fromkeys(path for one in everything for path in held.own(one)))
+    return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)), tuple(costs), own)
 
 
 def _inner(everything: tuple[held.Held, ...]) -> set[str]:

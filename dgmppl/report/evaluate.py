@@ -68,6 +68,7 @@ def evaluate(
     progress: Callable[[str], None] = lambda what: None,
     warn: Callable[[Diagnostic], None] = lambda diagnostic: None,
     data_folder: Path | None = None,
+    allow_python: bool = False,
 ) -> Evaluation:
     """The figures of a run's model by split and name.
 
@@ -80,12 +81,13 @@ def evaluate(
         progress: called with what comes next, in a few words.
         warn: called when the run has not finished, or its data is no longer what it was fitted to.
         data_folder: where relative paths of data start from; None: see `dgmppl.train.runs.run_data`.
+        allow_python: see `dgmppl.train.runs.load_run`.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
             does not allow (E650).
     """
-    model, run = load_run(path, device)
+    model, run = load_run(path, device, allow_python)
     graph, plan = parts(run.checked)
     tighter = _open_importance(model, run, importance) if importance is not None else None
     data = run_data(run, data_folder)
@@ -222,7 +224,7 @@ def _open_importance(model: GenerativeModel, run: Run, samples: int) -> _Importa
     """
     kept = [o for o in run.checked.overrides if o.partition("=")[0].strip() != "train.objective"]
     asked = f"train.objective=iwae({min(samples, 2)})"
-    checked = pipeline.check(run.checked.source, run.checked.path, (*kept, asked))
+    checked = pipeline.check(run.checked.source, run.checked.path, (*kept, asked), run.checked.python)
     bound = likelihood_of(checked.plan) if checked.plan is not None else None
     if bound is None or bound.kind not in ("elbo", "iwae"):
         # The label names the override, which the user has not written.

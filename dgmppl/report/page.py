@@ -71,7 +71,9 @@ def write_report(folder: Path, model: GenerativeModel | None, run: Run, splits: 
     return out
 
 
-def report_run(path: Path, device: str = "cpu", data_folder: Path | None = None) -> tuple[Path, tuple[str, ...]]:
+def report_run(
+    path: Path, device: str = "cpu", data_folder: Path | None = None, allow_python: bool = False
+) -> tuple[Path, tuple[str, ...]]:
     """Writes the page of a run anew, whatever state the run is in.
 
     Returns:
@@ -84,12 +86,12 @@ def report_run(path: Path, device: str = "cpu", data_folder: Path | None = None)
     model: GenerativeModel | None = None
     splits: Splits | None = None
     try:
-        model, run = load_run(path, device)
+        model, run = load_run(path, device, allow_python)
     except SpecError as error:
         if (path / WEIGHTS).exists() or {d.code for d in error.diagnostics} != {"E604"}:
             raise
         record = read_record(path)
-        run = Run(path, open_spec(path, record, record["overrides"]), record)
+        run = Run(path, open_spec(path, record, record["overrides"], allow_python), record)
         missing += [d.headline for d in error.diagnostics]
     try:
         splits = run_data(run, data_folder)

@@ -23,6 +23,7 @@ from dgmppl.runtime import (
     masked,
     model,
     networks,
+    own,
     positives,
     recurrent,
     reversible,
@@ -54,6 +55,7 @@ from dgmppl.runtime.lowrank import *
 from dgmppl.runtime.masked import *
 from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
+from dgmppl.runtime.own import *
 from dgmppl.runtime.positives import *
 from dgmppl.runtime.recurrent import *
 from dgmppl.runtime.reversible import *
@@ -87,6 +89,7 @@ __all__ += lowrank.__all__
 __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += masked.__all__
+__all__ += own.__all__
 __all__ += positives.__all__
 __all__ += recurrent.__all__
 __all__ += reversible.__all__

@@ -222,7 +222,8 @@ def zero_last_layer(net: nn.Module | None) -> None:
     last = getattr(net, "last", layers[-1] if layers else None)
     if last is not None:
         nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        if last.bias is not None:
+            nn.init.zeros_(last.bias)
 
 
 def names_of(context: str | tuple[str, ...]) -> tuple[str, ...]:

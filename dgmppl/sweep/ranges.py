@@ -164,19 +164,19 @@ def _options(text: str) -> Iterator[str]:
     yield text[start:].strip()
 
 
-def check_ranges(spec: Path, fixed: Sequence[str], ranges: Sequence[Range]) -> Checked:
+def check_ranges(spec: Path, fixed: Sequence[str], ranges: Sequence[Range], allow_python: bool = False) -> Checked:
     """The spec with every range at its first value, once each range was checked at each end and with each choice.
 
     Raises:
         SpecError: when the spec is wrong by itself, and E724 for a name or value that it does not take.
     """
-    alone = pipeline.read(spec, tuple(fixed))
+    alone = pipeline.read(spec, tuple(fixed), allow_python)
     if not alone.ok:
         raise SpecError(alone.diagnostics, alone.source)
     problems: list[Diagnostic] = []
     sound: list[str] = []
     for one in ranges:
-        problem = _check_ends(spec, (*fixed, *sound), one)
+        problem = _check_ends(spec, (*fixed, *sound), one, allow_python)
         if problem is None:
             sound.append(f"{one.name}={one.ends[0]}")
         else:
@@ -184,18 +184,18 @@ def check_ranges(spec: Path, fixed: Sequence[str], ranges: Sequence[Range]) -> C
     if not problems:
         # Values that are fine one by one may not be so together: all last ones stand for the rest.
         last = [f"{one.name}={one.ends[-1]}" for one in ranges]
-        together = pipeline.read(spec, (*fixed, *last))
+        together = pipeline.read(spec, (*fixed, *last), allow_python)
         if not together.ok:
             headline = f"the spec does not take {', '.join(last)} together: {together.errors[0].headline}"
             problems.append(Diagnostic("E724", headline, help=together.errors[0].help))
     if problems:
         raise SpecError(problems)
-    return pipeline.read(spec, (*fixed, *sound))
+    return pipeline.read(spec, (*fixed, *sound), allow_python)
 
 
-def _check_ends(spec: Path, overrides: tuple[str, ...], one: Range) -> Diagnostic | None:
+def _check_ends(spec: Path, overrides: tuple[str, ...], one: Range, allow_python: bool) -> Diagnostic | None:
     """What is wrong with a range: with its name when all of its values fail alike, else with the first that does."""
-    found = {value: _check_value(spec, (*overrides, f"{one.name}={value}")) for value in one.ends}
+    found = {value: _check_value(spec, (*overrides, f"{one.name}={value}"), allow_python) for value in one.ends}
     failed = {value: error for value, error in found.items() if error is not None}
     if not failed:
         return None
@@ -205,9 +205,9 @@ def _check_ends(spec: Path, overrides: tuple[str, ...], one: Range) -> Diagnosti
     return Diagnostic("E724", f"{headline}: {error.headline}", help=error.help)
 
 
-def _check_value(spec: Path, overrides: tuple[str, ...]) -> Diagnostic | None:
+def _check_value(spec: Path, overrides: tuple[str, ...], allow_python: bool) -> Diagnostic | None:
     try:
-        return next(iter(pipeline.read(spec, overrides).errors), None)
+        return next(iter(pipeline.read(spec, overrides, allow_python).errors), None)
     except SpecError as error:
         # The override itself is none: its message is about --set, which nobody wrote.
         found = error.diagnostics[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dgmppl.catalogue.figures import Figure
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
+from dgmppl.imports import classes_in
 from dgmppl.pipeline import Checked
 from dgmppl.plan.figures import all_figures
 from dgmppl.sweep.folder import JOURNAL, Search, SweepFolder, open_folder, verify_folder
@@ -53,6 +54,7 @@ def check_sweep(
     seed: int = 0,
     prune: bool = True,
     storage: str = "",
+    allow_python: bool = False,
 ) -> Wanted:
     """Checks all that a sweep is told, before anything is written or run.
 
@@ -61,7 +63,7 @@ def check_sweep(
             its runs do not have the figure that is asked for.
     """
     ranges = parse_ranges(over, fixed)
-    checked = check_ranges(spec, fixed, ranges)
+    checked = check_ranges(spec, fixed, ranges, allow_python)
     figure = choose_figure(checked, by)
     if storage:
         from dgmppl.sweep.storage import shown_url
@@ -134,4 +136,6 @@ def ranked(rows: Sequence[Row], lower: bool) -> list[Row]:
 def _command(wanted: Wanted, best: Row) -> str:
     values = [*wanted.search.overrides, *(f"{name}={value}" for name, value in best.values.items())]
     sets = " ".join(f"--set {shlex.quote(value)}" for value in values)
-    return f"dgmppl train {shlex.quote(str(wanted.spec))} {sets} --out runs/best"
+    named = wanted.checked.spec is not None and classes_in(wanted.checked.spec)
+    allow = " --allow-python" if named else ""
+    return f"dgmppl train {shlex.quote(str(wanted.spec))} {sets}{allow} --out runs/best"

@@ -29,7 +29,12 @@ def value_of(run: Run, figure: Figure) -> float:
     finite = [value for value in values if math.isfinite(value)]
     if finite:
         return min(finite) if figure.lower_is_better else max(finite)
-    measured = evaluate(run.path, splits=("validation",), measures=figure.scores_samples or None)["validation"]
+    measured = evaluate(
+        run.path,
+        splits=("validation",),
+        measures=figure.scores_samples or None,
+        allow_python=run.checked.python.allowed,
+    )["validation"]
     value = measured[figure.name].estimate.mean if figure.name in measured else math.nan
     if not math.isfinite(value):
         raise SpecError([Diagnostic("E613", f"{figure.name} is not finite on the validation rows")])

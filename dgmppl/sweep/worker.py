@@ -46,7 +46,13 @@ class SweepInterrupted(Exception):
 
 
 def work(
-    study: Study, spec: Path, budget: int, *, device: str = "auto", callbacks: SweepCallbacks = SweepCallbacks()
+    study: Study,
+    spec: Path,
+    budget: int,
+    *,
+    device: str = "auto",
+    callbacks: SweepCallbacks = SweepCallbacks(),
+    allow_python: bool = False,
 ) -> None:
     """Runs trials until the study has `budget` of them.
 
@@ -62,7 +68,7 @@ def work(
     while (trial := study.take(budget)) is not None:
         try:
             callbacks.on_begin(trial)
-            failed = _run_trial(study, trial, spec, device, callbacks)
+            failed = _run_trial(study, trial, spec, device, callbacks, allow_python)
         except KeyboardInterrupt:
             raise SweepInterrupted from None
         finally:
@@ -76,7 +82,9 @@ def work(
             raise SpecError([Diagnostic(failures[-1].code, failures[-1].headline, help=help_.strip())])
 
 
-def _run_trial(study: Study, trial: Trial, spec: Path, device: str, callbacks: SweepCallbacks) -> Diagnostic | None:
+def _run_trial(
+    study: Study, trial: Trial, spec: Path, device: str, callbacks: SweepCallbacks, allow_python: bool
+) -> Diagnostic | None:
     """Runs a trial and tells the study. What its values made fail, if they did."""
     out = study.folder.trial(trial.number)
     same = next((row for row in study.rows() if row.state == "done" and row.values == trial.values), None)
@@ -96,7 +104,7 @@ def _run_trial(study: Study, trial: Trial, spec: Path, device: str, callbacks: S
             pruned = study.report(trial, epoch.number, found)
 
     try:
-        checked = pipeline.read(spec, (*study.folder.search.overrides, *trial.overrides))
+        checked = pipeline.read(spec, (*study.folder.search.overrides, *trial.overrides), allow_python)
         run = _train(
             checked,
             out,
@@ -128,7 +136,7 @@ def _train(checked: Checked, out: Path, device: str, callbacks: RunCallbacks) ->
     """The run of a trial: begun, resumed where its process was killed, or found finished."""
     parts(checked)
     try:
-        return resume_run(out, None, callbacks, expected=checked)[1]
+        return resume_run(out, None, callbacks, expected=checked, allow_python=checked.python.allowed)[1]
     except SpecError as error:
         if error.diagnostics[0].code not in _TO_BEGIN:
             raise

@@ -22,6 +22,7 @@ from dgmppl.catalogue.figures import as_data
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Graph
+from dgmppl.imports import classes_in
 from dgmppl.picture import graph as picture
 from dgmppl.pipeline import Checked
 from dgmppl.plan.explain import explain_plan
@@ -61,6 +62,7 @@ def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: 
         "spec_digest": digest(format_spec(checked.source.text)),
         "overrides": list(checked.overrides),
         **(data_folders(splits, out) if from_files else {}),
+        **_python(checked, out),
         "data": {
             "fingerprint": splits.fingerprint,
             "split": dict(splits.rule),
@@ -83,14 +85,25 @@ def fixed_digests(checked: Checked, model: GenerativeModel) -> dict[str, str]:
     return {name: hashlib.sha256(found.astype("<f4").tobytes()).hexdigest() for name, found in values.items()}
 
 
+def _python(checked: Checked, out: Path) -> Record:
+    """The classes of the user's own that the spec names, and the folder that they are searched in first."""
+    classes = sorted(classes_in(checked.spec)) if checked.spec is not None else []
+    return {"python": {"classes": classes, **_folder("folder", checked.python.folder, out)}} if classes else {}
+
+
 def data_folders(splits: Splits, out: Path) -> Record:
     """The folder that relative data paths start from, and the way there from the run: what lies beside a run moves
     with it.
     """
-    base = splits.folder.resolve()
-    found = {"data_folder": str(base)}
+    return _folder("data_folder", splits.folder, out)
+
+
+def _folder(name: str, folder: Path, out: Path) -> Record:
+    """A folder under this name, and the way there from the run."""
+    base = folder.resolve()
+    found = {name: str(base)}
     with suppress(ValueError):  # on another drive
-        found["data_folder_relative"] = Path(os.path.relpath(base, out.resolve())).as_posix()
+        found[f"{name}_relative"] = Path(os.path.relpath(base, out.resolve())).as_posix()
     return found
 
 
@@ -148,7 +161,7 @@ def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> Sp
         Why the graph could not be drawn, where it could not: nothing of a fit depends on it.
     """
     spec = Source(SPEC, format_spec(checked.source.text))
-    copy = pipeline.check(spec, overrides=checked.overrides)
+    copy = pipeline.check(spec, overrides=checked.overrides, python=checked.python)
     graph, plan = parts(copy)
     (folder / SPEC).write_text(spec.text, encoding="utf-8")
     (folder / "model.py").write_text(pipeline.emit(copy).text, encoding="utf-8")

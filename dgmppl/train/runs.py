@@ -20,6 +20,7 @@ from dgmppl.data.load import load
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
+from dgmppl.imports import found_in
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.checkpoint import CHECKPOINT, damaged, read_checkpoint
@@ -42,15 +43,18 @@ class Run:
     signal: int = 0
 
 
-def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
+def load_run(path: Path, device: str = "cpu", allow_python: bool = False) -> tuple[GenerativeModel, Run]:
     """Opens a run folder: recompiles its spec and fills in its weights. Nothing in the folder is run.
+
+    Args:
+        allow_python: import the classes that the spec names, if it names any: code that is not in the folder.
 
     Raises:
         SpecError: when it is no run, its spec is wrong, or its weights do not fit the spec.
     """
     path = Path(path)
     record = read_record(path)
-    checked = open_spec(path, record, record["overrides"])
+    checked = open_spec(path, record, record["overrides"], allow_python)
     if record.get("spec_digest") not in (None, digest(checked.source.text)):
         help_ = "put it back as it was: the weights are those of another spec"
         raise SpecError(
@@ -72,12 +76,12 @@ def load_run(path: Path, device: str = "cpu") -> tuple[GenerativeModel, Run]:
     return model.to(where).eval(), Run(path, checked, record)
 
 
-def open_spec(path: Path, record: Mapping[str, Any], overrides: Sequence[str]) -> Checked:
+def open_spec(path: Path, record: Mapping[str, Any], overrides: Sequence[str], allow_python: bool = False) -> Checked:
     """The spec of a run with these overrides."""
     if not (path / SPEC).is_file():
         raise SpecError([Diagnostic("E602", f"{path} is not a run folder: it has no {SPEC}")])
     try:
-        return pipeline.read(path / SPEC, tuple(overrides), files=False)
+        return pipeline.read(path / SPEC, tuple(overrides), allow_python, python_folder(path, record), files=False)
     except SpecError as error:
         if error.diagnostics[0].code == "E701":
             headline = f"{path} is not a run folder: {error.diagnostics[0].headline}"
@@ -87,6 +91,27 @@ def open_spec(path: Path, record: Mapping[str, Any], overrides: Sequence[str]) -
             replace(d, code="E603", headline=f"{path / RECORD}: {d.headline}", help=help_) for d in error.diagnostics
         ]
         raise SpecError(problems) from None
+
+
+def python_folder(path: Path, record: Mapping[str, Any]) -> Path:
+    """The folder that the classes of a run's spec are imported from before the installed packages: as it lies as seen
+    from the run, or where it was, or the present one. What does not fit in a record that was edited counts as
+    missing."""
+    found = record.get("python")
+    kept = found if isinstance(found, dict) else {}
+    paths = [p for p in kept["classes"] if isinstance(p, str)] if isinstance(kept.get("classes"), list) else []
+    relative, whole = kept.get("folder_relative"), kept.get("folder")
+    places = [path / relative] if isinstance(relative, str) else []
+    places += [Path(whole)] if isinstance(whole, str) else []
+    there = (place for place in places if _is_place(place) and found_in(paths, place))
+    return next(there, Path())
+
+
+def _is_place(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _no_weights(path: Path, record: Mapping[str, Any]) -> SpecError:
@@ -105,12 +130,14 @@ def sample_run(
     seed: int = 0,
     conditions: Sequence[str] = (),
     device: str = "cpu",
+    allow_python: bool = False,
 ) -> None:
     """Draws n samples of a run's model to `out`: a picture (.png) or arrays by variable (.npz).
 
     Args:
         conditions: `name=value` for each observed variable that the model is conditional on; values of a
             vector are separated by commas.
+        allow_python: see `load_run`.
 
     Raises:
         SpecError: when the run cannot be opened, or a condition is missing or outside its type.
@@ -118,7 +145,7 @@ def sample_run(
     write = {".png": write_picture, ".npz": write_arrays}.get(out.suffix.lower())
     if write is None:
         raise SpecError([Diagnostic("E703", f"samples are written to .png or .npz, not to {out.name}")])
-    model, run = load_run(path, device)
+    model, run = load_run(path, device, allow_python)
     graph, _ = parts(run.checked)
     given = read_conditions(conditions, graph, _classes(run.record))
     with located(run.checked), seeded(seed, model.device):

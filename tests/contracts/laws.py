@@ -365,7 +365,7 @@ def normal_plan(found: Checked) -> Any:
 def verify_order(found: Checked, number: int) -> None:
     """The statements in another order: the same plan, the same weights, the same loss; or the same codes."""
     text = in_another_order(found, number)
-    other = pipeline.read(text, found.overrides)
+    other = pipeline.read(text, found.overrides, found.python.allowed)
     codes = [sorted({d.code for d in f.diagnostics}) for f in (found, other)]
     assert codes[0] == codes[1], f"{codes[0]} in one order and {codes[1]} in this:\n{text}"
     if not found.ok:

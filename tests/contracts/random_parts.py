@@ -194,6 +194,16 @@ def _sequences(d: Draft, of: Sequence[Unit]) -> str:
     return f"{d.choose((kind, f'({kind} >> mlp[3])'))}({second}, {first}, {of[0].name})"
 
 
+def _own(d: Draft, of: Sequence[Unit]) -> str:
+    """Networks that a user wrote: of vectors, and of grids."""
+    own, positions = 'python("tests.contracts.own:Net")', 'python("tests.contracts.own:Positions")[rank = 2]'
+    if d.often(0.5):
+        return f"{own}[hidden = 3]({names(of)})"
+    grid = d.name("r")
+    d.say(f"let {grid} : real[2, 2] = {positions}({names(of)})")
+    return f"{d.choose((own, positions))}({grid}, {of[0].name})"
+
+
 NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _perceptron,
     _perceptron,
@@ -208,6 +218,7 @@ NETWORKS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _blocks,
     _chain,
     _sequences,
+    _own,
 )
 
 

@@ -17,6 +17,7 @@ from pyro.infer import Trace_ELBO
 from dgmppl import pipeline
 from dgmppl.diagnostics import SpecError
 from dgmppl.pipeline import Checked
+from dgmppl.runtime import UserNetwork
 from tests.contracts import laws
 from tests.contracts.random_specs import random_spec
 from tests.contracts.support import build, data_of, estimator, pair, seed
@@ -28,7 +29,7 @@ REFUSED = 0.4
 
 @lru_cache(maxsize=8)
 def drawn(number: int) -> Checked:
-    return pipeline.read(random_spec(number))
+    return pipeline.read(random_spec(number), allow_python=True)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -37,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_few_are_refused_and_all_of_them_with_a_reason() -> None:
-    refused = [f for f in map(pipeline.read, map(random_spec, range(300))) if not f.ok]
+    refused = [f for f in (pipeline.read(random_spec(k), allow_python=True) for k in range(300)) if not f.ok]
     assert all(f.errors for f in refused)
     assert len(refused) < REFUSED * 300
 
@@ -71,7 +72,10 @@ def test_the_order_of_statements_means_nothing(number: int) -> None:
 def test_weights_say_what_the_plan_counts(number: int) -> None:
     found = drawn(number)
     if found.plan is not None:
-        assert sum(p.numel() for p in build(found).parameters()) == found.plan.structure.weights
+        model = build(found)
+        own = {p for m in model.modules() if isinstance(m, UserNetwork) for p in m.parameters()}
+        assert bool(own) == bool(found.plan.structure.own)
+        assert sum(p.numel() for p in set(model.parameters()) - own) == found.plan.structure.weights
 
 
 def refused_by_pyro(found: Checked) -> bool:
