@@ -35,7 +35,6 @@ from tests.contracts.support import (
     verify_support,
 )
 
-
 # What Pyro cannot express; of anything else it must.
 APART = ("Sum", "Marginalise", "Impute", "GivenSome")
 
