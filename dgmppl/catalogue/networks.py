@@ -27,6 +27,7 @@ class Form:
         behind: how many axes a value needs behind its positions for them to be positions; with fewer it is a vector.
         keeps: whether it gives the positions that it reads or a vector, and no other positions.
         causal: whether it reads the past `x[<d]`.
+        stacks: whether parts of it read the rows above a position alone, or its own row alone.
         takes: what its constructor takes for input and output: "sizes", these
             without hidden ones, "ends", the "channels" of both after the "length" of
             the sequence or without it, whole "shapes", or as a user's "own" class does
@@ -42,6 +43,7 @@ class Form:
     behind: int = 0
     keeps: bool = False
     causal: bool = False
+    stacks: bool = False
     takes: str = "sizes"
     weights: counted.Count = counted.dense
     hidden: Callable[[Sizes], Axes] | None = None
@@ -183,7 +185,7 @@ NETWORKS: dict[str, Network] = {
         ),
         Network(
             "gated_pixelcnn",
-            (_past("GatedPixelCNN", counted.gated_convolutions, 2),),
+            (replace(_past("GatedPixelCNN", counted.gated_convolutions, 2), stacks=True),),
             (_OUT, _POSITION_NORM, _DROPOUT, _KERNEL),
         ),
         *(

@@ -7,7 +7,6 @@ one, at `floor`, and at samples of a chain.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +22,6 @@ from dgmppl.graph.values import (
     Learned,
     Module,
     Operation,
-    Past,
     Quoted,
     Residual,
     Use,
@@ -34,6 +32,7 @@ from dgmppl.graph.values import (
 )
 from dgmppl.plan.cancel import cancelling, summands
 from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.pasts import warn_short_pasts
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
@@ -64,8 +63,7 @@ class _Reach:
                 yield from self.term(operand)
             return
         if isinstance(term, Apply):
-            if not _past_is_empty(term):
-                self.taught.add(term.module.attribute)
+            self.taught.add(term.module.attribute)
             for value in (*term.inputs, *term.context, *term.aligned):
                 yield from self.term(value)
             return
@@ -96,12 +94,6 @@ class _Reach:
     def definition(self, definition: Definition) -> Iterator[str]:
         self.statements.add(definition.variable)
         yield from self.term(definition.value)
-
-
-def _past_is_empty(term: Apply) -> bool:
-    """Whether a causal network reads the past of a single element: nothing of its input comes through, and what is
-    read beside it would do without."""
-    return any(isinstance(v, Past) and math.prod(v.shape[: v.axes]) == 1 for v in term.inputs)
 
 
 def reach(graph: Graph, plan: Plan) -> _Reach:
@@ -275,6 +267,8 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
             help=help_,
             severity="warning",
         )
+    untaught = {item.key for item in items}
+    warn_short_pasts(state, [f for f in graph.factors if f.key not in untaught])
     for factor in graph.factors:
         if factor.side == "q" and factor.key not in found.statements | told and not _reads(plan, factor.key):
             reason, help_ = _why(state, plan, _Item("", factor.key, factor))
@@ -320,11 +314,6 @@ def _why(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str]:
                     "gradient",
                     "make its draws differentiable, or leave it out of the adversary's arguments",
                 )
-        if any(isinstance(t, Apply) and _past_is_empty(t) for t in walk(statement.density)):
-            return (
-                f"`{statement.head}` has one element, and so no past",
-                f"give it a distribution without a past: p({statement.head})",
-            )
     cut = _cut(state, plan, item)
     if cut is not None:
         return cut

@@ -39,8 +39,8 @@ def untaught(found: Checked) -> set[int]:
     return {line for s in spans for line in range(text.count("\n", 0, s.start) + 1, text.count("\n", 0, s.end) + 2)}
 
 
-def unreached(found: Checked, steps: int = 6) -> list[str]:
-    """Parameters that no player's loss gives a gradient within a few steps, and no diagnostic names."""
+def missed(found: Checked, steps: int = 6) -> tuple[str, ...]:
+    """Parameters that no player's loss gives a gradient within a few steps."""
     model, data = build(found, scale=0.02), data_of(found)
     players = [p for p in model.players() if p.parameters]
     optimizers = [torch.optim.Adam(p.parameters, lr=1e-2) for p in players]
@@ -58,9 +58,14 @@ def unreached(found: Checked, steps: int = 6) -> list[str]:
             optimizer.step()
         if not missing:
             break
-    known = untaught(found)
+    return tuple(sorted(missing))
+
+
+def unreached(found: Checked) -> list[str]:
+    """Those of them that no diagnostic names."""
+    missing, known = missed(found), untaught(found)
     if not known:
-        return sorted(missing)
+        return list(missing)
     emitted = pipeline.emit(found)
     lines = emitted.text.splitlines()
 

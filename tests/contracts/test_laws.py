@@ -26,6 +26,13 @@ def test_every_parameter_is_taught(path) -> None:
     assert laws.unreached(small(path)) == []
 
 
+@pytest.mark.parametrize("path", [p for p in SPECS if "_past" in p.stem and "warning" in p.stem], ids=lambda p: p.stem)
+def test_what_a_short_past_does_not_teach_is_named(path) -> None:
+    found = checked_bad(path)
+    assert laws.unreached(found) == [] and laws.untaught(found)
+    assert laws.missed(found), "something is taught by nothing"
+
+
 @every
 def test_samples_of_every_factor_follow_its_density(path) -> None:
     laws.verify_factors(small(path))
