@@ -246,8 +246,8 @@ p(x) = Normal(param, param)
         "weights that nothing teaches",
         "A statement has weights that no term of any loss depends on, or a q that nothing reads.",
         "The gradient ends before it: at `floor`, at a draw that has none, at a latent that is known by inversion, or "
-        "at a likelihood whose place a game has taken; or a past is too short for what reads it. The weights would stay "
-        "as they start.",
+        "at a likelihood whose place a game has taken; or a past is too short for what reads it. The weights would "
+        "stay as they start.",
         """\
 model dequantised
 observed x : integer(0..16)[64] from digits.image
