@@ -10,10 +10,12 @@ from dgmppl.catalogue.bijections import (
     SCALE,
 )
 from dgmppl.extents import channels_of
-from dgmppl.graph.blocks import Inputs, build_block
-from dgmppl.graph.context import Context
-from dgmppl.graph.outlines import Outline, follow, read_outline
+from dgmppl.graph.blocks import build_block
+from dgmppl.graph.context import Context, Inputs
+from dgmppl.graph.flow_shapes import follow
+from dgmppl.graph.outlines import Outline, read_outline
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
+from dgmppl.graph.steps import check_step, joined
 from dgmppl.graph.values import (
     Apply,
     Bijection,
@@ -43,13 +45,16 @@ def check_bijection(
         for part in outline.parts:
             bijection, support = check_bijection(scope, part, support, ctx, inputs)
             parts += _parts(bijection)
-        return Composition(outline.span, "", tuple(parts)), support
+        return Composition(outline.span, "", joined(parts)), support
     if outline.kind == "repeat":
         return _repeated(scope, outline, support, ctx, inputs)
     if outline.kind == "inverse":
         return _inverse(scope, outline, support, ctx, inputs)
     if outline.kind == "reversible":
         return _reversible(scope, outline, support, ctx, inputs)
+    if outline.kind == "step":
+        step = check_step(scope, outline, support, ctx, inputs)
+        return step, codomain(step, support)
     if outline.kind == "levels":
         return _levels(scope, outline, support, ctx, inputs)
     if outline.flow is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.axes import Axes
@@ -18,7 +17,7 @@ from dgmppl.diagnostics import did_you_mean
 from dgmppl.extents import channels_of
 from dgmppl.graph.binding import Arguments, bind
 from dgmppl.graph.configuration import check_network, is_network
-from dgmppl.graph.context import Context
+from dgmppl.graph.context import Context, Inputs
 from dgmppl.graph.networks import check_past_slot, check_slot, reads_grids
 from dgmppl.graph.options import read_mask, read_options
 from dgmppl.graph.outlines import Outline
@@ -39,7 +38,6 @@ from dgmppl.supports import Support, Type
 from dgmppl.syntax import tree
 
 # Reads what stands in parentheses.
-Inputs = Callable[[Scope, tree.Call, Context], tuple[Value, ...]]
 
 
 def build_block(

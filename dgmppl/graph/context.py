@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-from dgmppl.graph.values import Points
+from dgmppl.graph.values import Points, Value
+
+if TYPE_CHECKING:
+    from dgmppl.graph.scope import Scope
+    from dgmppl.supports import Type
+    from dgmppl.syntax import tree
 
 
 @dataclass(frozen=True)
@@ -45,3 +51,12 @@ class Context:
     points: tuple[tuple[str, Points], ...] = ()
     sums: Mapping[str, int] = field(default_factory=dict)
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class Inputs(Protocol):
+    """The values in the parentheses of a call, those of no size of their own as `expected`: what
+    `dgmppl.graph.expressions` does."""
+
+    def __call__(
+        self, scope: Scope, expr: tree.Call, ctx: Context, /, *, expected: Type | None = None
+    ) -> tuple[Value, ...]: ...

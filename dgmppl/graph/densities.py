@@ -19,8 +19,9 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.elements import reads_past, verify_order
 from dgmppl.graph.expressions import check_inputs, check_value
 from dgmppl.graph.families import Head, check_family
+from dgmppl.graph.flow_shapes import follow
 from dgmppl.graph.formulas import shift_by
-from dgmppl.graph.outlines import follow, read_outline
+from dgmppl.graph.outlines import read_outline
 from dgmppl.graph.rounding import check_rounded, is_rounding
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (

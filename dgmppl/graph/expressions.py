@@ -257,9 +257,11 @@ def _positional(scope: Scope, expr: tree.Call, count: int) -> tuple[tree.Expr, .
     return arguments
 
 
-def check_inputs(scope: Scope, expr: tree.Call, ctx: Context, past: bool = False) -> tuple[Value, ...]:
+def check_inputs(
+    scope: Scope, expr: tree.Call, ctx: Context, past: bool = False, *, expected: Type | None = None
+) -> tuple[Value, ...]:
     """A network's inputs. A family's index is one too, scaled to [-1, 1] as a bounded value; a `past` may be one where
-    the network is asked whether it is causal."""
+    the network is asked whether it is causal. What has no size of its own takes that which is `expected`."""
     inputs: list[Value] = []
     for argument in expr.arguments:
         if isinstance(argument, tree.Keyword):
@@ -269,12 +271,12 @@ def check_inputs(scope: Scope, expr: tree.Call, ctx: Context, past: bool = False
             if items:
                 inputs.append(check_past(scope, argument, items, ctx))
                 continue
-        if is_open(scope, argument):
+        if expected is None and is_open(scope, argument):
             scope.fail("E211", "the size of this input does not follow", argument.span, help="bind it with `let`")
         if isinstance(argument, tree.Name) and argument.name in ctx.env:
             low, high = ctx.ranges.get(argument.name, (0, 0))
             position = 2 * (ctx.env[argument.name] - low) / (high - low) - 1 if high > low else 0.0
             inputs.append(Constant(real(), argument.span, position))
             continue
-        inputs.append(_value(scope, argument, None, ctx))
+        inputs.append(_value(scope, argument, expected, ctx))
     return tuple(inputs)

@@ -9,6 +9,7 @@ from dgmppl.catalogue.bijections import BIJECTIONS, FIXED_AFFINE, MATRIX, SCALE,
 from dgmppl.graph.bijections import codomain
 from dgmppl.graph.nodes import Definition, Graph
 from dgmppl.graph.scope import Scope
+from dgmppl.graph.steps import by_value
 from dgmppl.graph.values import (
     Block,
     Composition,
@@ -158,9 +159,9 @@ class _Reader:
             return None
         if op in "+-" and chain.support == REAL:
             by = by if op == "+" else Operation(Type(REAL, shape), by.span, "negate", (by,))
-            return chain.then(_by_value(self.scope, SHIFT, by, shape, span))
+            return chain.then(by_value(self.scope, SHIFT, by, shape, span))
         if op == "*" and chain.support in (REAL, POSITIVE) and support == POSITIVE:
-            return chain.then(_by_value(self.scope, SCALE, by, shape, span))
+            return chain.then(by_value(self.scope, SCALE, by, shape, span))
         return None
 
     def _matrix(self, value: Operation) -> _Chain | None:
@@ -171,7 +172,7 @@ class _Reader:
                 continue
             if not self._apart(matrix, chain):
                 continue
-            block = _by_value(self.scope, MATRIX, matrix, vector.shape, value.span)
+            block = by_value(self.scope, MATRIX, matrix, vector.shape, value.span)
             return chain.then(replace(block, numbers=(("transposed", 1.0),)) if matrix is value.operands[1] else block)
         return None
 
@@ -180,14 +181,10 @@ class _Reader:
         return not set(self.graph.roots(variables(value))) & set(self.graph.roots(variables(chain.core)))
 
 
-def _by_value(scope: Scope, kind: str, value: Value, shape: tuple[int, ...], span: Span) -> Block:
-    return Block(span, kind, shape, context=((scope.context_name(value, direct=True), value),))
-
-
 def shift_by(scope: Scope, value: Value, shape: tuple[int, ...], span: Span, hint: str) -> Composition:
     """The bijection `v + value` of tensors of a shape."""
     if isinstance(value, Constant):
         block = Block(span, FIXED_AFFINE, shape, numbers=(("shift", value.number),))
     else:
-        block = _by_value(scope, SHIFT, value, shape, span)
+        block = by_value(scope, SHIFT, value, shape, span)
     return Composition(span, scope.attribute(f"{hint}_shift"), (block,))

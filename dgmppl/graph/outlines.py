@@ -6,14 +6,15 @@ shapes are followed through a chain from either end, before anything is built.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 from dgmppl.catalogue.bijections import BIJECTIONS, BijectionKind
+from dgmppl.catalogue.functions import AXES, FUNCTIONS
 from dgmppl.diagnostics import Note, did_you_mean
-from dgmppl.extents import channels_of
 from dgmppl.graph.binding import bind
+from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.options import read_options
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
@@ -27,8 +28,8 @@ MAX_IN_A_ROW = 10_000
 @dataclass
 class Outline:
     """A bijection of a spec: a "chain" of `parts`, a "repeat" of one part, the "inverse" of one, one made "reversible",
-    a named "flow", the "levels" of a multi-scale one, or a "block" of the catalogue with what stands in its brackets
-    and parentheses."""
+    a named "flow", the "levels" of a multi-scale one, a "block" of the catalogue with what stands in its brackets
+    and parentheses, or a "step" of a formula, which the value `by` is the other operand of."""
 
     expr: tree.Expr
     kind: str
@@ -38,6 +39,7 @@ class Outline:
     items: tuple[object, ...] = ()
     call: tree.Call | None = None
     flow: NamedFlow | None = None
+    by: tree.Expr | None = None
     takes: Shape = ()
     gives: Shape = ()
 
@@ -116,7 +118,12 @@ def _read_flow(scope: Scope, name: tree.Name, flow: NamedFlow) -> None:
     if flow.outline is None:
         flow.entered = True
         try:
-            flow.outline = read_outline(scope, flow.statement.value, Context(hint=name.name))
+            context = Context(hint=name.name)
+            flow.outline = (
+                read_outline(scope, flow.statement.value, context)
+                if flow.statement.argument is None
+                else _read_formula(scope, flow.statement, context)
+            )
         except Fail:
             flow.failed = True
             raise
@@ -172,136 +179,109 @@ def _pieces(expr: tree.Expr) -> tuple[tree.Name | None, tuple[object, ...], tree
     return (target if isinstance(target, tree.Name) else None), items, call
 
 
-# --- shapes --------------------------------------------------------------------------------------
+# --- formulas ------------------------------------------------------------------------------------
+
+
+def _read_formula(scope: Scope, flow: tree.Flow, ctx: Context) -> Outline:
+    """`flow f(u) = 2 * tanh(u) + b`: the bijections that the formula applies to its argument, innermost first.
+
+    Reports an argument that has another meaning (E202), and a step that is no bijection (E217).
+    """
+    argument = flow.argument or ""
+    if argument in scope.names:
+        scope.fail(
+            "E202",
+            f"`{argument}` is declared, and so cannot be the argument of a flow",
+            flow.name_span,
+            notes=(Note(scope.places[argument], "declared here"),),
+            help="choose another name for it",
+        )
+    if not _reads(flow.value, argument):
+        scope.fail(
+            "E217",
+            f"the flow `{flow.name}` does not read `{argument}`",
+            flow.value.span,
+            "not a bijection",
+            help=_FORMULA,
+        )
+    steps = tuple(_Formula(scope, argument, ctx).steps(flow.value))
+    if not steps:
+        scope.fail(
+            "E217",
+            f"the flow `{flow.name}` leaves `{argument}` as it is",
+            flow.value.span,
+            "no bijection",
+            help=_FORMULA,
+        )
+    return _verified(scope, Outline(flow.value, "chain", steps), flow.value.span)
+
+
+_FORMULA = "flow f(u) = 2 * tanh(u) + 1; without an argument a flow names a bijection: flow f = coupling[mlp[64]]"
 
 
 @dataclass(frozen=True)
-class _Misfit(Exception):
-    """A bijection that cannot act on a shape."""
+class _Formula:
+    """Reads what a formula applies to its argument, one bijection after another."""
 
-    code: str
-    headline: str
-    span: Span
-    label: str = ""
-    notes: tuple[Note, ...] = ()
-    help: str = ""
+    scope: Scope
+    argument: str
+    ctx: Context
 
+    def steps(self, expr: tree.Expr) -> Iterator[Outline]:
+        if isinstance(expr, tree.Name):
+            return
+        if isinstance(expr, tree.Negate):
+            yield from self.steps(expr.operand)
+            yield Outline(expr, "step")
+        elif isinstance(expr, tree.Binary):
+            yield from self._operation(expr)
+        elif isinstance(expr, tree.Call):
+            yield from self._applied(expr)
+        else:
+            self._none(expr, "not a bijection", "a bijection maps all of its argument: exp(u), W @ u, f(u)")
 
-def follow(scope: Scope, outline: Outline, shape: Shape, onto: bool = False, wanted: Shape | None = None) -> Shape:
-    """The shape at the other end of a bijection that takes this one, or that maps `onto` it; sets the shapes of every
-    part.
+    def _operation(self, expr: tree.Binary) -> Iterator[Outline]:
+        left, right = (_reads(side, self.argument) for side in (expr.left, expr.right))
+        if left and right:
+            if expr.op == "+":
+                help_ = "kinds that keep such a sum invertible: planar, radial, sylvester, and residual[mlp[64]]"
+            else:
+                help_ = "what scales or shifts one part by another is a coupling: coupling[mlp[64]]"
+            self._none(expr, f"`{self.argument}` stands on both sides of `{expr.op}`", help_)
+        if expr.op not in "+-*/@" or (expr.op == "/" and right):
+            self._none(expr, f"`{expr.op}` of `{self.argument}` is none here", "+, -, *, /, a square matrix, exp, log")
+        yield from self.steps(expr.left if left else expr.right)
+        if expr.op == "-" and right:  # b - u is b + (-u)
+            yield Outline(tree.Negate(expr.span, expr.right), "step")
+            expr = tree.Binary(expr.span, "+", expr.left, expr.right)
+        yield Outline(expr, "step", by=expr.right if left else expr.left)
 
-    Where a shape is `wanted` at the other end, and the bijection gives it from that end, that holds: a grid of one
-    channel may be declared with its axis of channels or without.
+    def _applied(self, expr: tree.Call) -> Iterator[Outline]:
+        """`bijection(u)`, whatever the bijection is: `exp`, a flow's name, `coupling[mlp[64]](y)`."""
+        scope, target, given = self.scope, expr.target, expr.arguments
+        name = target.name if isinstance(target, tree.Name) else ""
+        if is_network(scope, target):
+            self._none(expr, "a network is none", "a flow made of networks: coupling[mlp[64]], residual[mlp[64]]")
+        if _reads(target, self.argument) or len(given) != 1 or isinstance(given[0], tree.Keyword):
+            self._none(expr, f"`{self.argument}` is not the one thing that is mapped", "f(u), coupling[mlp[64]](y)(u)")
+        if name in (*FUNCTIONS, *AXES) and name not in BIJECTIONS and name != "log":
+            known = ", ".join(n for n in FUNCTIONS if n in BIJECTIONS)
+            self._none(expr, f"`{name}` is none", f"of the functions, {known} and log are")
+        yield from self.steps(given[0])
+        if name == "log":
+            exp = Outline(expr, "block", entry=BIJECTIONS["exp"])
+            yield Outline(expr, "inverse", (exp,))
+        else:
+            yield read_outline(scope, target, self.ctx)
 
-    Reports a shape that a bijection does not act on (E213), and a named flow that is used at two (E212).
-    """
-    try:
-        if wanted is not None and _fits(outline, wanted, not onto, shape):
-            return wanted
-        return _follow(outline, shape, onto)
-    except _Misfit as misfit:
-        scope.fail(misfit.code, misfit.headline, misfit.span, misfit.label, notes=misfit.notes, help=misfit.help)
-
-
-def _fits(outline: Outline, shape: Shape, onto: bool, other: Shape) -> bool:
-    """Whether a bijection has this shape at the other end. Where it has not, the flows in it are of no size yet."""
-    unsized = [f for f in _flows(outline) if not f.sized]
-    try:
-        if _follow(outline, shape, onto) == other:
-            return True
-    except _Misfit:
-        pass
-    for flow in unsized:
-        flow.sized = False
-    return False
-
-
-def _flows(outline: Outline) -> Iterator[NamedFlow]:
-    if outline.flow is not None and outline.flow.outline is not None:
-        yield outline.flow
-        yield from _flows(outline.flow.outline)
-    for part in outline.parts:
-        yield from _flows(part)
-
-
-def _follow(outline: Outline, shape: Shape, onto: bool) -> Shape:
-    other = shape
-    if outline.kind == "chain":
-        for part in reversed(outline.parts) if onto else outline.parts:
-            other = _follow(part, other, onto)
-    elif outline.kind == "repeat":
-        other = _follow(outline.parts[0], shape, onto)
-        if outline.count > 1 and other != shape:
-            taken, given = (other, shape) if onto else (shape, other)
-            headline = f"a bijection from shape {list(taken)} to {list(given)} cannot be repeated"
-            raise _Misfit("E213", headline, outline.span, f"its second repeat would get {list(given)}")
-    elif outline.kind == "reversible":
-        other = _follow(outline.parts[0], shape, onto)
-    elif outline.kind == "inverse":
-        other = _follow(outline.parts[0], shape, not onto)
-    elif outline.kind == "flow":
-        other = _follow_flow(outline, shape, onto)
-    elif outline.kind == "levels":
-        other = _follow_levels(outline, shape, onto)
-    else:
-        assert outline.entry is not None
-        try:
-            other = outline.entry.before(shape) if onto else outline.entry.after(shape)
-        except ValueError as error:
-            name = outline.entry.name
-            help_ = f"turned round: inverse({name})" if onto else ""
-            raise _Misfit("E213", f"{name} {error}", outline.span, f"this is {list(shape)}", help=help_) from None
-    outline.takes, outline.gives = (other, shape) if onto else (shape, other)
-    return other
+    def _none(self, expr: tree.Expr, label: str, help_: str) -> NoReturn:
+        self.scope.fail("E217", "this step of a flow is no bijection", expr.span, label, help=help_)
 
 
-def _follow_flow(outline: Outline, shape: Shape, onto: bool) -> Shape:
-    """The other end of a declared flow, at the size of its first use; every other use must agree."""
-    flow = outline.flow
-    assert flow is not None and flow.outline is not None
-    if not flow.sized:
-        other = _follow(flow.outline, shape, onto)
-        flow.sized = True
-        return other
-    first = flow.outline.gives if onto else flow.outline.takes
-    if first != shape:
-        statement = flow.statement
-        raise _Misfit(
-            "E212",
-            f"`{statement.name}` is used at two sizes",
-            outline.span,
-            f"{size_text(shape)} here",
-            (Note(statement.name_span, f"{size_text(first)} where it was first used"),),
-            "declare a second flow, write the bijection itself in each place, or give the two variables one size",
-        )
-    return flow.outline.takes if onto else flow.outline.gives
-
-
-def _follow_levels(outline: Outline, shape: Shape, onto: bool) -> Shape:
-    """Behind each level but the last, half of the channels are done, and the others go on; what is done at any level
-    becomes one vector."""
-    assert outline.entry is not None
-    name = outline.entry.name
-    if onto:
-        raise _Misfit(
-            "E213",
-            f"what {name} takes does not follow from the vector that it gives",
-            outline.span,
-            f"gives {list(shape)}",
-            help=f"from a vector to a grid: inverse({outline.entry.signature.usage})",
-        )
-    for k, part in enumerate(outline.parts):
-        given = _follow(part, shape, onto)
-        if k + 1 < len(outline.parts):
-            channels = channels_of(given)
-            if channels < 2:
-                headline = f"{name} parts the channels behind each level, and there is one"
-                raise _Misfit("E213", headline, part.span, f"gives {list(given)}", help="squeeze makes four of one")
-            given = (*given[:-1], channels - channels // 2)
-        shape = given
-    return (math.prod(outline.parts[0].takes),)
-
-
-def size_text(shape: Shape) -> str:
-    return str(math.prod(shape)) if len(shape) == 1 else str(list(shape))
+def _reads(term: object, name: str) -> bool:
+    """Whether a name stands in an expression."""
+    if isinstance(term, tuple):
+        return any(_reads(part, name) for part in term)
+    if isinstance(term, tree.Name):
+        return term.name == name
+    return isinstance(term, tree.Node) and any(_reads(part, name) for part in vars(term).values())

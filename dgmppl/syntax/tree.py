@@ -273,7 +273,10 @@ class Net(Named):
 
 @dataclass(frozen=True)
 class Flow(Named):
+    """`flow NAME = bijection`, or a formula of its argument: `flow f(u) = 2 * tanh(u)`."""
+
     name: str
+    argument: str | None
     value: Expr
 
 

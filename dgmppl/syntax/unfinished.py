@@ -21,6 +21,10 @@ _WHAT = {
 def describe_unfinished(f: Failure) -> Diagnostic | None:
     """A statement that breaks off, at the end of its line or at a token that cannot carry on."""
     last = f.words[-1] if f.words else ""
+    if f.kind == "FLOW" and f.word == "," and len(f.words) == 4:
+        name = f.words[1]
+        way_out = f"several values side by side are one: flow {name}(u) = ..., and {name}(a, b) where it is used"
+        return Diagnostic("E101", "a flow maps one argument", f.place, "expected `)`", help=way_out)
     if not last or (not f.whole and not f.broken):
         return None
     if last == "=" and not f.opened and f.abandoned:
@@ -119,7 +123,7 @@ def _definition(f: Failure, last: str) -> Diagnostic | None:
         return _missing(f, "an adversary lacks its arguments", "expected `(`", f"{head}(x) = mlp[256]")
     if f.kind in ("NET", "FLOW", "SCHEDULE") and f.word == ":" and not f.broken:
         return Diagnostic("E108", f"a {_WHAT[f.kind]} has no type", f.place, "expected `=`", help=f"{head} = ...")
-    if f.kind in ("NET", "FLOW") and f.word == "(":
+    if f.kind == "NET" and f.word == "(":
         way_out = f"its inputs stand where it is used:  {head} = ...   x = {f.words[1]}(z)"
         return Diagnostic(
             "E108", f"a {_WHAT[f.kind]} is named without its inputs", f.place, "expected `=`", help=way_out

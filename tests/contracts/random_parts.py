@@ -415,9 +415,26 @@ def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
     )
 
 
+def _formula(d: Draft, of: Sequence[Unit]) -> str:
+    """A formula of an argument, by numbers and by values that follow from all of these."""
+    name, inner = d.name("f"), d.choose(("u", "u", "coupling[mlp[4]](u)", "affine(reverse(u))"))
+    scale, shift = (network(d, of) if of else "param" for _ in range(2))
+    d.say(
+        d.choose(
+            (
+                f"flow {name}(u) = {inner} * exp(tanh({scale})) + {shift}",
+                f"flow {name}(u) = 2 - ({shift} + {inner}) / (1 + softplus({scale}))",
+                f"flow {name}(u) = log(softplus({inner}) * (1 + softplus({scale}))) / 2 - {shift}",
+            )
+        )
+    )
+    return d.choose((f"{name} >> reverse", f"inverse({name})", f"{name} >> affine"))
+
+
 FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _couplings,
     _couplings,
+    _formula,
     _couplings_apart,
     _couplings_of_two_contexts,
     _nested_repeats,

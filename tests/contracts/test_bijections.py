@@ -181,6 +181,25 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "p(x | y, w) = Normal(0, 1) >> affine >> reversible(lu >> inverse(reversible(f)))",
         6,
     ),
+    "formulas of flows, values and numbers": (
+        _XYW
+        + "param W : real[4, 4] = normal(1)\nparam b : real[4]\nflow g = coupling[mlp[4]](w) >> reverse\n"
+        + "flow f(u) = 2 * (g(W @ u + b) * exp(linear(y)) - param) + 1\n"
+        + "flow h(v) = 3 - coupling[mlp[4]](w)(v @ W) / softplus(param) - linear(y)\n"
+        + "p(x | y, w) = Normal(0, 1) >> 2 * h >> f",
+        4,
+    ),
+    "formulas read backwards": (
+        _XYW.replace("observed w", "#")
+        + "flow f(u) = log(softplus(-u) * exp(linear(y))) / 2\nflow s(u) = inverse(f)(coupling[mlp[8]](u))\n"
+        + "p(x | y) = Normal(0, 1) >> inverse(f) >> s >> inverse(s >> affine)",
+        2,
+    ),
+    "a formula of a grid": (
+        'observed x : interval(-1, 3)[2, 3] from "rows.npz".x\nobserved y : real[2, 3] from "rows.npz".y\n'
+        + "flow f(u) = 2 * tanh((u - y) * exp(linear(y)) / 4) + 1\np(x | y) = Normal(0, 1) >> affine >> f",
+        1,
+    ),
     "channels in other orders": (
         'observed x : real[2, 2, 4] from "rows.npz".x\n'
         "p(x) = Normal(0, 1) >> 2 * (coupling[scale = conv[4], shift = conv[4]] >> permute >> lu) "
