@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.extents import Shape, channels_of
-from dgmppl.supports import POSITIVE, REAL, UNIT, Interval, Support
+from dgmppl.supports import POSITIVE, REAL, SIMPLEX, UNIT, Interval, Support
 
 Options = Mapping[str, float]
 
@@ -36,6 +36,21 @@ def _unsqueezed(shape: Shape) -> Shape:
     if len(shape) != 3 or shape[2] % 4:
         raise ValueError("gives a grid whose channels are a multiple of four")
     return (2 * shape[0], 2 * shape[1], shape[2] // 4)
+
+
+def _one_more(shape: Shape) -> Shape:
+    """A number for each but the last of some proportions: these."""
+    if len(shape) != 1:
+        raise ValueError("takes a vector", "for one in each row, a factor of rows: p(w[i]) = Normal(0, 1) >> ...")
+    return (shape[0] + 1,)
+
+
+def _one_less(shape: Shape) -> Shape:
+    if len(shape) != 1:
+        raise ValueError("gives one vector", "for one in each row, a factor of rows: p(w[i]) = Normal(0, 1) >> ...")
+    if shape[0] < 2:
+        raise ValueError("gives two proportions or more", "a single one is always 1")
+    return (shape[0] - 1,)
 
 
 @dataclass(frozen=True)
@@ -316,6 +331,9 @@ BIJECTIONS: dict[str, BijectionKind] = {
         BijectionKind("tanh", "Tanh", codomain=Interval(-1, 1), acts="elements"),
         BijectionKind("exp", "Exp", codomain=POSITIVE, acts="elements"),
         BijectionKind("softplus", "Softplus", codomain=POSITIVE, acts="elements"),
+        BijectionKind(
+            "stick_breaking", "StickBreaking", codomain=SIMPLEX, after=_one_more, before=_one_less, acts="vector"
+        ),
     )
 }
 

@@ -57,6 +57,7 @@ Rule = tuple[Callable[[Array], Mask], str, str]
 
 _INSIDE = "rescale(..., 0.01, 0.99) keeps values away from the ends"
 _POSITIVE = "leave such rows out, or add a small number to all values in the file"
+_PROPORTIONS = "add a small number to every element of a row, and divide by the new sum"
 _COUNTS = "is it the code of a value that is missing? a `partial` variable may be, where the file has nan"
 
 
@@ -102,6 +103,7 @@ _OPEN_ENDS: Mapping[str, tuple[tuple[float, ...], str]] = {
     "tanh": ((-1.0, 1.0), "rescale(..., -0.99, 0.99) keeps values away from the ends"),
     "exp": ((0.0,), _POSITIVE),
     "softplus": ((0.0,), _POSITIVE),
+    "stick_breaking": ((0.0,), _PROPORTIONS),
 }
 
 
@@ -133,8 +135,7 @@ def _of_family(kind: str, numbers: Mapping[str, float]) -> list[Rule]:
         ends = (("concentration1", 0.0), ("concentration0", 1.0))
         return [outside, *(rule for name, end in ends for rule in _end(kind, numbers, name, end, _INSIDE))]
     if kind == "Dirichlet":
-        help_ = "add a small number to every element of a row, and divide by the new sum"
-        return _end(kind, numbers, "concentration", 0.0, help_)
+        return _end(kind, numbers, "concentration", 0.0, _PROPORTIONS)
     if kind == "Uniform" and {"low", "high"} <= numbers.keys():
         low, high = numbers["low"], numbers["high"]
         return [(lambda v: (v < low) | (v > high), f"Uniform is a law of values from {low:g} to {high:g}", "")]

@@ -89,9 +89,9 @@ def _follow(outline: Outline, shape: Shape, onto: bool) -> Shape:
         try:
             other = outline.entry.before(shape) if onto else outline.entry.after(shape)
         except ValueError as error:
-            name = outline.entry.name
-            help_ = f"turned round: inverse({name})" if onto else ""
-            raise _Misfit("E213", f"{name} {error}", outline.span, f"this is {list(shape)}", help=help_) from None
+            name, (headline, *ways_out) = outline.entry.name, error.args
+            help_ = ways_out[0] if ways_out else f"turned round: inverse({name})" if onto else ""
+            raise _Misfit("E213", f"{name} {headline}", outline.span, f"this is {list(shape)}", help=help_) from None
     outline.takes, outline.gives = (other, shape) if onto else (shape, other)
     return other
 

@@ -30,6 +30,7 @@ from dgmppl.runtime import (
     rounding,
     samplers,
     sequences,
+    simplices,
     transforms,
     unet,
 )
@@ -63,6 +64,7 @@ from dgmppl.runtime.rounding import *
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import *
 from dgmppl.runtime.sequences import *
+from dgmppl.runtime.simplices import *
 from dgmppl.runtime.transforms import *
 from dgmppl.runtime.unet import *
 
@@ -96,5 +98,6 @@ __all__ += reversible.__all__
 __all__ += rounding.__all__
 __all__ += samplers.__all__
 __all__ += sequences.__all__
+__all__ += simplices.__all__
 __all__ += transforms.__all__
 __all__ += unet.__all__

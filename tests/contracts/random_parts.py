@@ -477,6 +477,7 @@ ONTO = {
     "positive": ("exp", "softplus"),
     "unit": ("sigmoid",),
     "interval(-1, 1)": ("tanh",),
+    "simplex": ("stick_breaking",),
 }
 """The support of counts, where it has a name of its own."""
 
@@ -568,7 +569,8 @@ def _pushed(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
         return None
     split = d.random.randint(0, len(of))
     first, second = of[:split], of[split:]
-    located = Unit(head.name, "real", head.shape, head.role)
+    shape = (head.shape[0] - 1,) if head.support == "simplex" else head.shape
+    located = Unit(head.name, "real", shape, head.role)
     base = d.choose((_plain, _located, _plain))(d, located, first)
     if head.role == "observed" and d.often(0.2):
         base = _mixture(d, located, first)

@@ -154,6 +154,7 @@ OBJECTIVES = {
     "conditional_vamp": ("ELBO, a lower bound on log p(x | y)", "elbo"),
     "hierarchical_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
     "hierarchical_rounded_flow": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "sticks": ("ELBO, a lower bound on log p(x, w, v)", "elbo"),
     "proportions": ("ELBO, a lower bound on log p(x)", "elbo"),
     "quadratic_likelihood": ("ELBO, a lower bound on log p(x)", "elbo"),
     "shared_coupling": ("exact log-likelihood log p(x)", "log_prob"),

@@ -28,6 +28,7 @@ from dgmppl.runtime import (
     linear,
     lowrank,
     reversible,
+    simplices,
     transforms,
 )
 from dgmppl.runtime.bijections import Bijection, Compose
@@ -39,6 +40,7 @@ from dgmppl.runtime.grids import MultiScale, Squeeze
 from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Orthogonal, Permute, Reverse
 from dgmppl.runtime.lowrank import Planar, Radial, Sylvester
 from dgmppl.runtime.reversible import Reversible
+from dgmppl.runtime.simplices import StickBreaking
 from dgmppl.runtime.transforms import (
     AffineTransform,
     InverseTransform,
@@ -167,6 +169,7 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
     "tanh": (Tanh, {}),
     "exp": (Exp, {}),
     "softplus": (Softplus, {}),
+    "stick_breaking": (StickBreaking, {}),
     "compose": (
         lambda: Compose(
             Coupling(D, both=MLP(HALF + K, (8,), 2 * REST), context="y"),
@@ -315,7 +318,8 @@ def test_the_log_determinant_is_the_jacobians(case: Case) -> None:
         given = {name: c[i] for name, c in context.items()}
         jacobian = torch.autograd.functional.jacobian(lambda v, c=given: bijection(v, c), x[i])
         size = x[i].numel()
-        torch.testing.assert_close(log_det[i], jacobian.reshape(size, size).slogdet().logabsdet)
+        square = jacobian.reshape(-1, size)[:size]  # of proportions the last follows from the others
+        torch.testing.assert_close(log_det[i], square.slogdet().logabsdet)
 
 
 def test_a_given_context_is_the_same_map(case: Case) -> None:
@@ -455,6 +459,36 @@ def test_a_volume_preserving_coupling_preserves_volumes() -> None:
     y, log_det = coupling.forward_and_log_det(x)
     assert (y - x)[:, 3:].std(0).min() > 0.01
     torch.testing.assert_close(log_det, torch.zeros(5))
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_proportions_are_torchs(scale: float) -> None:
+    """Also where nothing is left of the stick in single precision: an image knows its logarithms."""
+    torch.manual_seed(0)
+    x = scale * torch.randn(50, D)
+    theirs, double = torch.distributions.StickBreakingTransform(), x.double()
+    y, log_det = StickBreaking().forward_and_log_det(x)
+    torch.testing.assert_close(y.double(), theirs(double), atol=1e-6, rtol=1e-5)
+    if scale == 1:
+        torch.testing.assert_close(
+            log_det.double(), theirs.log_abs_det_jacobian(double, theirs(double)), atol=1e-5, rtol=1e-6
+        )
+        back, log_det_back = StickBreaking().inverse_and_log_det(y.clone())
+        torch.testing.assert_close(back, x, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(log_det_back, -log_det, atol=1e-4, rtol=1e-4)
+    back, log_det_back = StickBreaking().inverse_and_log_det(y)
+    torch.testing.assert_close(back, x, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(log_det_back, -log_det, atol=1e-3, rtol=1e-5)
+    assert (y > 0).all()
+    torch.testing.assert_close(StickBreaking()(torch.zeros(D)), torch.full((D + 1,), 1 / (D + 1)))
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.5, 0.5), (-0.1, 0.6, 0.5), (0.3, 0.3, 0.3)])
+def test_what_is_no_vector_of_proportions_has_density_0(values: tuple[float, ...]) -> None:
+    y = torch.tensor(values, requires_grad=True)
+    x, log_det = StickBreaking().inverse_and_log_det(y)
+    assert x.isfinite().all()
+    assert log_det == -math.inf
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
@@ -651,6 +685,17 @@ def test_a_householder_flow_keeps_the_normal() -> None:
 
 def test_every_public_bijection_is_in_the_registry() -> None:
     covered = {type(make()).__name__ for make, *_ in (*REGISTRY.values(), *GRIDS.values())}
-    modules = (bijections, conditioners, contractions, couplings, elementwise, grids, linear, lowrank, reversible)
+    modules = (
+        bijections,
+        conditioners,
+        contractions,
+        couplings,
+        elementwise,
+        grids,
+        linear,
+        lowrank,
+        reversible,
+        simplices,
+    )
     assert {name for module in modules for name in module.__all__} == covered | INDIRECT
     assert set(transforms.__all__) == {"Transform"} | {type(t).__name__ for t in TRANSFORMS.values()}
