@@ -186,6 +186,9 @@ def _verify_mask(scope: Scope, expr: tree.Expr, found: Arguments, mask: Mask, so
     if mask.kind == "checkerboard" and not grid:
         headline = "a checkerboard mask parts the positions of a grid"
         scope.fail("E213", headline, span, f"this is {source.describe()}", help="mask = alternate, of a vector")
+    if mask.kind == "checkerboard" and not all(mask.split(source.shape)):
+        headline = "a checkerboard parts the positions of a grid, and this one has a single position"
+        scope.fail("E213", headline, span, f"this is {source.describe()}", help="mask = half parts its channels")
     if not all(mask.split(source.shape)):
         headline = f"a mask `{mask.kind}` parts the channels of a grid, and this one has a single channel"
         help_ = "mask = checkerboard parts positions, and squeeze makes four channels of one"

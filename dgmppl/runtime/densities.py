@@ -322,7 +322,10 @@ class Autoregressive(_Density):
     def log_prob(self, value: Tensor) -> Tensor:
         if self.order is not None:
             value = self._reordered(value, self.order)
-        return self.step(value).log_prob(value)
+        found = self.step(value).log_prob(value)
+        # A step that reads nothing else is the same for every row of a batch.
+        shape = torch.broadcast_shapes(found.shape, self._batch_shape)
+        return found if found.shape == shape else found.expand(shape)
 
     def _reordered(self, x: Tensor, order: Sequence[int]) -> Tensor:
         """x with position ``order[k]`` at place k."""

@@ -25,6 +25,7 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # an epoch is judged.
 OBJECTIVES = {
     "leaf": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "summed_sequence": ("exact log-likelihood log p(x)", "log_prob"),
     "grids_all_through": ("ELBO, a lower bound on log p(x, y) without y where it is missing", "elbo"),
     "bottom_up": ("ELBO, a lower bound on log p(x)", "elbo"),
     "energy_of_features": ("persistent contrastive divergence", None),
