@@ -37,8 +37,6 @@ from dgmppl.source import Span
 from dgmppl.supports import Support, Type
 from dgmppl.syntax import tree
 
-# Reads what stands in parentheses.
-
 
 def build_block(
     scope: Scope, outline: Outline, source: Type, ctx: Context, inputs: Inputs
@@ -222,20 +220,21 @@ def _copies(
 ) -> int:
     """How many sets of its own parameters a bijection has: one for each component of a mixture that it stands in.
 
-    Reports a network there that all components would share (E217), unless it reads which component it is.
+    Reports a network there, or weights, that all components would share (E217), unless they read which one it is.
     """
     components = ctx.copies or (ctx.points[0][1].count if ctx.points else 0)
     if not components or any(isinstance(t, Points) for _, v in context for t in walk(v)):
         return 0
-    if not slots:
+    if not slots and (entry.context == "value" or entry.own is None):
         return components if entry.context == "value" and not context else 0
+    what = "network" if slots else "set of weights"
     scope.fail(
         "E217",
         f"the components of this mixture would share one {entry.name}",
         expr.span,
-        "one network for all of them",
-        help="push the mixture forward: mixture[4](Normal(param)) >> coupling[mlp[64]]; or give the flow a name, which "
-        "says that it is shared: flow f = ...",
+        f"one {what} for all of them",
+        help=f"push the mixture forward: mixture[4](Normal(param)) >> {entry.signature.usage or entry.name}; or give "
+        "the flow a name, which says that it is shared: flow f = ...",
     )
 
 

@@ -1,7 +1,6 @@
-"""Bijections as a spec writes them, with the shapes that each one takes and gives.
+"""Bijections as a spec writes them, read before anything is built: chains, repeats, names and formulas.
 
-A flow of a variable is known by the shape that it ends in, and one of a value by the shape that it begins with, so
-shapes are followed through a chain from either end, before anything is built.
+`dgmppl.graph.flow_shapes` sets what each one takes and gives, and `dgmppl.graph.bijections` builds them.
 """
 
 from __future__ import annotations
@@ -98,8 +97,10 @@ def _levels(
     if call is None or len(call.arguments) != 1 or isinstance(call.arguments[0], tree.Keyword):
         scope.fail("E209", f"{entry.name} takes one bijection", expr.span, help=entry.signature.usage)
     body = call.arguments[0]
-    parts = tuple(read_outline(scope, body, ctx) for _ in range(count))
-    return _verified(scope, Outline(expr, "levels", parts, entry=entry, items=items), expr.span)
+    first = read_outline(scope, body, ctx)
+    _verify_length(scope, count * first.length, expr.span)
+    parts = (first, *(read_outline(scope, body, ctx) for _ in range(count - 1)))
+    return Outline(expr, "levels", parts, entry=entry, items=items)
 
 
 def _read_flow(scope: Scope, name: tree.Name, flow: NamedFlow) -> None:
@@ -140,10 +141,14 @@ def _chained(expr: tree.Expr) -> Iterator[tree.Expr]:
 
 
 def _verified(scope: Scope, outline: Outline, span: Span) -> Outline:
-    """Nested repeats multiply: a short line could ask for more than any machine has (E216)."""
-    if outline.length > MAX_IN_A_ROW:
-        scope.fail("E216", f"{outline.length:,} bijections in a row", span, f"at most {MAX_IN_A_ROW:,}")
+    _verify_length(scope, outline.length, span)
     return outline
+
+
+def _verify_length(scope: Scope, length: int, span: Span) -> None:
+    """Nested repeats multiply: a short line could ask for more than any machine has (E216)."""
+    if length > MAX_IN_A_ROW:
+        scope.fail("E216", f"{length:,} bijections in a row", span, f"at most {MAX_IN_A_ROW:,}")
 
 
 # What a bijection is made into, by the name before its parentheses, with an example of one.

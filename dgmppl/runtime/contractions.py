@@ -8,6 +8,7 @@ reported is an estimate.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -202,7 +203,7 @@ class ODEFlow(_Free):
                 z, more = self._estimated_step(z, k, given, noise)
             else:
                 before, z = z, self._step(z, k, given)
-                more = log_det(jacobian(lambda v, k=k: self._step(v, k, given), before))  # type: ignore[misc]
+                more = log_det(jacobian(partial(self._step, k=k, given=given), before))
             total = total + more
         return z, total
 

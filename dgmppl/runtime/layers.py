@@ -126,22 +126,25 @@ def channel_dropout(share: float, grid: bool) -> nn.Module:
 # --- maps between grids and vectors, as `dgmppl.extents` plans them -------------------------------
 
 
+def _odd(kernel: int, dilation: int) -> int:
+    """How many more rows and columns an even kernel leaves to pad, or to cut, at the end than at the beginning."""
+    return dilation * (kernel - 1) % 2
+
+
 class GridConv(nn.Conv2d):
     """A convolution ``(N, C, H, W)`` that pads borders with zeros, of a kernel that may be even."""
 
     def __init__(self, planned: Layer, kernel: int, dilation: int, bias: bool) -> None:
-        padding = dilation * (kernel - 1)
         super().__init__(
             planned.fan_in,
             planned.fan_out,
             kernel,
             stride=planned.stride,
-            padding=padding // 2,
+            padding=dilation * (kernel - 1) // 2,
             dilation=dilation,
             bias=bias,
         )
-        # An even kernel leaves one more row and column to pad, or to cut, at the end than at the beginning.
-        self.odd = padding % 2
+        self.odd = _odd(kernel, dilation)
 
     def forward(self, h: Tensor) -> Tensor:
         return super().forward(F.pad(h, (0, self.odd, 0, self.odd)) if self.odd else h)
@@ -151,17 +154,16 @@ class GridTransposed(nn.ConvTranspose2d):
     """A transposed convolution ``(N, C, H, W)`` to a grid of a given extent."""
 
     def __init__(self, planned: Layer, kernel: int, dilation: int, bias: bool) -> None:
-        padding = dilation * (kernel - 1)
         super().__init__(
             planned.fan_in,
             planned.fan_out,
             kernel,
             stride=planned.stride,
-            padding=padding // 2,
+            padding=dilation * (kernel - 1) // 2,
             dilation=dilation,
             bias=bias,
         )
-        self.odd, self.extent = padding % 2, planned.shape[:-1]
+        self.odd, self.extent = _odd(kernel, dilation), planned.shape[:-1]
 
     def forward(self, h: Tensor, output_size: list[int] | None = None) -> Tensor:
         grown = super().forward(h, output_size=[e + self.odd for e in self.extent])

@@ -410,6 +410,7 @@ def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
             boards,
             f"squeeze >> {squares} >> inverse(squeeze)",
             f"inverse(multiscale[1](squeeze >> {squares}))",
+            f"inverse(squeeze >> multiscale[2]({squares}))",
             f"reversible(inverse(squeeze >> {squares})) >> affine",
         )
     )
