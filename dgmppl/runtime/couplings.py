@@ -105,7 +105,7 @@ class Coupling(Bijection):
         self.by_channel, self.in_order = mask.by_channel, order == tuple(range(len(order)))
         self.parts = (len(kept), len(moved))
         self.moves = len(moved) * (math.prod(self.shape[:-1]) if mask.by_channel else 1)
-        if not self.in_order:
+        if not (self.in_order and self.by_channel):
             for name, value in (("order", torch.tensor(order)), ("back", torch.tensor(order).argsort())):
                 self.register_buffer(name, value, persistent=False)
 

@@ -203,6 +203,11 @@ GRIDS: dict[str, tuple[Callable[[], Bijection], tuple[int, ...], dict[str, tuple
         GRID,
         {"y": (K,)},
     ),
+    "checkerboard of two, whose order is that of the elements": (
+        lambda: Coupling((1, 2), both=ConvNet((1, 2, 1), (4,), (1, 2, 2)), mask="checkerboard", complement=True),
+        (1, 2),
+        {},
+    ),
     "channels, given a vector and a grid": (
         lambda: Coupling(
             COLOUR,
