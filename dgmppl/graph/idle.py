@@ -44,12 +44,16 @@ def verify_stacks(scope: Scope, graph: Graph) -> None:
                 span = stack[-1].span
                 if any(d.code == "W407" and d.span == span for d in scope.diagnostics):
                     continue
+                halves = all(b.mask.kind == "half" and len(b.shape) == 1 for b in coupled)
+                kind = coupled[0].mask.kind
                 scope.report(
                     "W407",
                     f"this flow never transforms {left} of its {features} elements",
                     span,
-                    "a coupling leaves the first half as it is",
-                    help="a permutation behind each coupling brings others there: 4 * (coupling[...] >> reverse)",
+                    "a coupling leaves the first half as it is" if halves else "a coupling leaves what its mask keeps",
+                    help="a permutation behind each coupling brings others there: 4 * (coupling[...] >> reverse)"
+                    if halves
+                    else f"another one may transform the rest: coupling[..., mask = complement({kind})]",
                     severity="warning",
                 )
 
