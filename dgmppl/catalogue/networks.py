@@ -30,8 +30,8 @@ class Form:
         stacks: whether parts of it read the rows above a position alone, or its own row alone.
         takes: what its constructor takes for input and output: "sizes", these
             without hidden ones, "ends", the "channels" of both after the "length" of
-            the sequence or without it, whole "shapes", or as a user's "own" class does
-            a class and both shapes.
+            the sequence or without it, or of each of the "colours" that a position
+            has, whole "shapes", or as a user's "own" class does a class and both shapes.
         weights: counts the weights and biases of the class; raises ValueError for sizes that it cannot have.
         hidden: what it gives without a last layer; None where it cannot be without.
         pool: the class that makes a vector of that, for a network of vectors behind it; all of it where there is none.
@@ -67,8 +67,8 @@ class Network:
     Attributes:
         sizes: whether numbers without a name in the brackets are hidden sizes (and are needed).
         options: named as the arguments of the runtime class.
-        forms: at most one that reads a past; of the others the first stands where something that it reads or gives has
-            its positions, and the last wherever none does.
+        forms: at most one for a past along so many axes; of the others the first stands where something that it reads
+            or gives has its positions, and the last wherever none does.
     """
 
     name: str
@@ -83,9 +83,13 @@ class Network:
         return Signature(self.name, (*sizes, *self.options), usage=f"{self.name}[256, 256]" if sizes else "")
 
     @property
-    def causal(self) -> Form | None:
-        """The form that reads a past."""
-        return next((f for f in self.forms if f.causal), None)
+    def causal(self) -> tuple[Form, ...]:
+        """The forms that read a past."""
+        return tuple(f for f in self.forms if f.causal)
+
+    def causal_along(self, axes: int) -> Form | None:
+        """The form that reads a past along so many axes: as it is, or as one sequence."""
+        return next((f for rank in (axes, 1) for f in self.causal if f.rank == rank), None)
 
     @property
     def plain(self) -> tuple[Form, ...]:
@@ -143,6 +147,11 @@ def _past(runtime: str, count: counted.Count, rank: int = 1, takes: str = "chann
     return Form(runtime, rank, causal=True, takes=takes, weights=count, widths=counted.channel_widths)
 
 
+def _of_grids(runtime: str, count: counted.Count) -> tuple[Form, ...]:
+    """Of the past of a grid, or of one whose positions have colours, one after another."""
+    return _past(runtime, count, 2), _past(runtime, count, 3, "colours")
+
+
 NETWORKS: dict[str, Network] = {
     n.name: n
     for n in (
@@ -180,12 +189,12 @@ NETWORKS: dict[str, Network] = {
         ),
         Network(
             "pixelcnn",
-            (_past("PixelCNN", counted.masked_convolutions, 2),),
+            _of_grids("PixelCNN", counted.masked_convolutions),
             (_ACTIVATION, _OUT, _POSITION_NORM, _KERNEL),
         ),
         Network(
             "gated_pixelcnn",
-            (replace(_past("GatedPixelCNN", counted.gated_convolutions, 2), stacks=True),),
+            tuple(replace(form, stacks=True) for form in _of_grids("GatedPixelCNN", counted.gated_convolutions)),
             (_OUT, _POSITION_NORM, _DROPOUT, _KERNEL),
         ),
         *(

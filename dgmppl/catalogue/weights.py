@@ -179,22 +179,36 @@ def _odd_kernel(n: Sizes) -> int:
     return kernel
 
 
+def _colours(n: Sizes) -> int:
+    """How many parts the channels of a grid come in, one after another: those of a third axis of its past."""
+    colours = n.inputs.extent[2] if len(n.inputs.extent) > 2 else 1
+    if any(size % colours for size in n.hidden):
+        raise ValueError(f"its hidden channels come in as many for each of {colours} colours")
+    if colours in n.hidden and "norm" in n.options:
+        raise ValueError(
+            f"the channels of a colour are normalised together, and {colours} colours of one have no spread"
+        )
+    return colours
+
+
 def masked_convolutions(n: Sizes) -> int:
     """The weights that a mask takes away count too; the last layer looks at one position."""
-    kernel = _odd_kernel(n)
-    widths = (n.inputs.channels, *n.hidden)
-    weights = sum((a * kernel**2 + 1) * b for a, b in pairwise(widths)) + n.aligned * kernel**2 * n.hidden[0]
-    return weights + _ends(n, n.hidden[-1]) + n.context * sum(n.hidden) + _norms(n)
+    kernel, colours = _odd_kernel(n), _colours(n)
+    widths = (colours * n.inputs.channels, *n.hidden)
+    weights = sum((a * kernel**2 + 1) * b for a, b in pairwise(widths))
+    weights += colours * (n.aligned * kernel**2 * n.hidden[0] + _ends(n, n.hidden[-1]))
+    return weights + n.context * sum(n.hidden) + _norms(n)
 
 
 def gated_convolutions(n: Sizes) -> int:
     """Two convolutions to twice the channels, one of rows and one of a row, a map from one to the other, and one
     behind the gate; the context is added before both gates, what is aligned in the first layer."""
-    side, weights = _odd_kernel(n) // 2 + 1, 2 * n.aligned * _odd_kernel(n) ** 2 * n.hidden[0]
-    for a, b in pairwise((n.inputs.channels, *n.hidden)):
+    side, colours = _odd_kernel(n) // 2 + 1, _colours(n)
+    weights = colours * (2 * n.aligned * _odd_kernel(n) ** 2 * n.hidden[0] + _ends(n, n.hidden[-1]))
+    for a, b in pairwise((colours * n.inputs.channels, *n.hidden)):
         weights += (a * side * (2 * side - 1) + 1) * 2 * b + (a * side + 1) * 2 * b
         weights += (2 * b + 1) * 2 * b + (b + 1) * b
-    return weights + _ends(n, n.hidden[-1]) + 4 * n.context * sum(n.hidden) + 4 * _norms(n)
+    return weights + 4 * n.context * sum(n.hidden) + 4 * _norms(n)
 
 
 def masked(n: Sizes) -> int:

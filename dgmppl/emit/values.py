@@ -293,6 +293,8 @@ def _stage(stage: Stage, bias: bool, writer: Writer) -> Expr:
         named["context"] = Number(stage.context)
     if stage.aligned:
         named["aligned"] = Number(stage.aligned)
+    if stage.form.takes == "colours":
+        named["colours"] = Number(reads.extent[-1])
     if not bias:
         named["bias"] = Name("False")
     hidden, nothing = sizes(stage.spec.hidden), Name("None")
@@ -300,6 +302,7 @@ def _stage(stage: Stage, bias: bool, writer: Writer) -> Expr:
         "ends": (reads.size, gives.size),
         "sizes": (reads.size, hidden, gives.size if stage.ends else nothing),
         "channels": (reads.channels, hidden, gives.channels if stage.ends else nothing),
+        "colours": (reads.channels, hidden, gives.channels),
         "length": (*reads.extent, reads.channels, hidden, gives.channels if stage.ends else nothing),
         "shapes": (sizes(reads.shape), hidden, sizes(gives.shape) if stage.ends else nothing),
     }

@@ -53,7 +53,7 @@ _CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-
 
 def causal_names(axes: int) -> str:
     """The networks that read a past along so many axes."""
-    return ", ".join(n.name for n in NETWORKS.values() if n.causal and n.causal.rank in (1, axes))
+    return ", ".join(n.name for n in NETWORKS.values() if n.causal_along(axes))
 
 
 def check_network(scope: Scope, expr: tree.Expr, ctx: Context) -> tuple[Specs, NamedNet | None]:

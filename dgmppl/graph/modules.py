@@ -52,12 +52,13 @@ def verify_fits(scope: Scope, expr: tree.Expr, stage: Stage) -> int:
         scope.fail("E204", f"{kind} does not fit its place: {error}", expr.span, where, help=fits)
 
 
+_OF_PIXELS = "hidden channels, a multiple of the colours where it reads these one by one, and an odd kernel"
 # What brackets may hold, of networks that fit any place but for these.
 _BRACKETS = {
     "transformer": "the width once a layer, and heads that divide it: transformer[64, 64, heads = 4]",
-    "pixelcnn": "hidden channels and an odd kernel: pixelcnn[64, 64, kernel = 5]",
+    "pixelcnn": f"{_OF_PIXELS}: pixelcnn[63, 63, kernel = 5]",
     "unet": "it reads and gives grids of one extent, and has two channels or more: unet[32, 64]",
-    "gated_pixelcnn": "hidden channels and an odd kernel: gated_pixelcnn[64, 64, kernel = 5]",
+    "gated_pixelcnn": f"{_OF_PIXELS}: gated_pixelcnn[63, 63, kernel = 5]",
 }
 _OWN = "positions are the axes of [T, C] for rank = 1, and of [8, 8] or [8, 8, 3] for rank = 2; without it: a vector"
 _OF_VECTORS = "between two vectors there are mlp[64], resnet[64], densenet[64] and linear"

@@ -74,7 +74,7 @@ def _causal_stage(
     spec: NetworkSpec, past: Past, inputs: tuple[Value, ...], expected: tuple[int, ...], copies: int
 ) -> tuple[Reading, tuple[Stage, ...]]:
     """A network that reads a past: at each of its positions it gives what is expected there, an element's."""
-    form = spec.entry.causal
+    form = spec.entry.causal_along(past.axes)
     assert form is not None  # `_verify_past` lets no other pass
     reads = axes_of(past.shape, past.type.support.width, past.axes)
     outputs = Axes(math.prod(expected) * (copies or 1), reads.extent)
@@ -134,9 +134,8 @@ def _verify_past(scope: Scope, expr: tree.Call, specs: Specs, inputs: tuple[Valu
     """Only a causal network reads a past, and it reads one, by itself (E214)."""
     past = [v for v in inputs if isinstance(v, Past)]
     entry = specs[0].entry
-    form = entry.causal
-    if past and (form is None or len(specs) > 1):
-        other = next((s.kind for s in specs if s.entry.causal is None), "a chain")
+    if past and (not entry.causal or len(specs) > 1):
+        other = next((s.kind for s in specs if not s.entry.causal), "a chain")
         scope.fail(
             "E214",
             f"{other} is not causal, and `{past[0].variable}[<d]` is the past",
@@ -145,15 +144,16 @@ def _verify_past(scope: Scope, expr: tree.Call, specs: Specs, inputs: tuple[Valu
             help=f"use a causal network: {causal_names(past[0].axes)}; or read some of the elements before it: "
             f"{past[0].variable}[d - 1]",
         )
-    if form is None or (not past and entry.plain):
+    if not entry.causal or (not past and entry.plain):
         return
-    usage = f"{entry.name}[...](x[<i, <j])" if form.rank > 1 else f"{entry.name}[...](x[<d])"
+    grid = entry.causal[0].rank > 1
+    usage = f"{entry.name}[...](x[<i, <j])" if grid else f"{entry.name}[...](x[<d])"
     if len(past) != 1:
-        what = "grid" if form.rank > 1 else "sequence"
+        what = "grid" if grid else "sequence"
         found = "reads none" if not past else ""
         scope.fail("E214", f"{entry.name} reads the past of one {what}", expr.span, found, help=usage)
-    if form.rank not in (1, past[0].axes):
-        what = "of a sequence" if past[0].axes < form.rank else f"along {past[0].axes} axes"
+    if entry.causal_along(past[0].axes) is None:
+        what = "of a sequence" if past[0].axes == 1 else f"along {past[0].axes} axes"
         scope.fail("E214", f"{entry.name} reads the past of a grid", expr.span, f"{what} here", help=usage)
 
 
@@ -208,9 +208,11 @@ def _form_along(specs: Specs, rank: int) -> Form:
 def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, context: int, ctx: Context) -> Module:
     """A causal network given without inputs: from the past of each element of a vector to so many numbers."""
     specs, named = check_network(scope, expr, ctx)
-    form = specs[0].entry.causal
-    if form is None or form.rank > 1 or len(specs) > 1:
-        what = "reads the past of a grid, and this is a vector" if form and form.rank > 1 else "is not causal"
+    form = specs[0].entry.causal_along(1)
+    if form is None or len(specs) > 1:
+        what = (
+            "reads the past of a grid, and this is a vector" if specs[0].entry.causal and not form else "is not causal"
+        )
         headline = f"{specs[-1].kind} {what}: an element is transformed by what is before it"
         scope.fail("E214", headline, expr.span, help=f"use a causal network: {causal_names(1)}")
     stage = Stage(specs[0], form, Axes(1, (length,)), Axes(each, (length,)), context)

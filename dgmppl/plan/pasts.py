@@ -44,7 +44,7 @@ def _unread(term: Apply, past: Past) -> tuple[str, str, str] | None:
         rest = "; what else it reads teaches the rest" if stage.context or stage.aligned else ""
         help_ = f"give it a distribution without a past: p({past.variable})"
         return f"what {kind} reads of the past", f"has one element, and so no past{rest}", help_
-    if stage.form.stacks and 1 in extent:
+    if stage.form.stacks and (extent[0] == 1 or math.prod(extent[1:]) == 1):
         rows = extent[0] == 1
         part, size = ("rows above", "row") if rows else ("elements to the left", "column")
         help_ = f"causal[64] and pixelcnn[64] read a {size} as well"

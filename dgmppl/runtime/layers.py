@@ -72,21 +72,32 @@ WEIGHT_NORMS = ("spectral", "weight")
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Normalises the channels of each position of ``(N, C, ...)`` by itself (Ba et al., 2016)."""
+    """Normalises the channels of each position of ``(N, C, ...)`` by itself (Ba et al., 2016), in so many `parts` of
+    one size, each over its own channels alone."""
+
+    def __init__(self, channels: int, parts: int = 1) -> None:
+        super().__init__(channels)
+        self.parts = parts
 
     def forward(self, h: Tensor) -> Tensor:
-        return super().forward(h.movedim(1, -1)).movedim(-1, 1)
+        h = h.movedim(1, -1)
+        if self.parts == 1:
+            return super().forward(h).movedim(-1, 1)
+        each = h.unflatten(-1, (self.parts, -1))
+        h = F.layer_norm(each, each.shape[-1:], eps=self.eps).flatten(-2) * self.weight + self.bias
+        return h.movedim(-1, 1)
 
 
-def position_norms(kind: str | None, sizes: Sequence[int]) -> nn.ModuleList:
+def position_norms(kind: str | None, sizes: Sequence[int], parts: int = 1) -> nn.ModuleList:
     """A normalisation of each position for layers of these sizes, where `kind` is "layer"; else none that changes it.
+    Channels that come in `parts`, one after another, are normalised part by part.
 
     Raises:
         ValueError: for another kind, which would tell a position of later ones.
     """
     if kind not in (None, "layer"):
         raise ValueError(f"{kind!r} normalises over positions; of one by itself there is 'layer'")
-    return nn.ModuleList(ChannelNorm(size) if kind else nn.Identity() for size in sizes)
+    return nn.ModuleList(ChannelNorm(size, parts) if kind else nn.Identity() for size in sizes)
 
 
 def with_weight_norm(layer: nn.Module, kind: str | None) -> nn.Module:

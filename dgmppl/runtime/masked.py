@@ -14,19 +14,38 @@ from dgmppl.runtime.layers import context_maps, make_activation, position_norms
 from dgmppl.runtime.past import rows_with
 
 
+def colour_mask(out_channels: int, in_channels: int, colours: int, itself: bool) -> Tensor:
+    """Which of a position's channels one that is computed there sees, ``(out_channels, in_channels)``: both come in
+    so many parts, one after another, and a part sees those before it, and with `itself` its own (van den Oord et al.,
+    2016, Sec. 3.4).
+
+    Raises:
+        ValueError: channels that are not divided into so many parts.
+    """
+    if out_channels % colours or in_channels % colours:
+        raise ValueError(f"{in_channels} and {out_channels} channels do not come in {colours} parts of one size")
+    sees, seen = (torch.arange(size) * colours // size for size in (out_channels, in_channels))
+    return (sees.unsqueeze(-1) >= seen if itself else sees.unsqueeze(-1) > seen).float()
+
+
 class MaskedConv(nn.Conv2d):
-    """A convolution that sees, in the order of rows, what is before a position, and with `itself` the position too (van
-    den Oord et al., 2016, Sec. 3.4). Kernels are odd; borders are padded with zeros."""
+    """A convolution that sees, in the order of rows, what is before a position, and with `itself` the position too; of
+    channels in as many parts as there are `colours`, there it sees those of earlier ones as well (van den Oord et al.,
+    2016, Sec. 3.4). Kernels are odd; borders are padded with zeros."""
 
     mask: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, itself: bool, bias: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, itself: bool, bias: bool = True, colours: int = 1
+    ) -> None:
         if kernel % 2 == 0:
             raise ValueError(f"a masked convolution has a middle: an odd kernel, and not {kernel}")
         super().__init__(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
-        mask = torch.zeros(kernel, kernel)
-        mask[: kernel // 2] = 1
-        mask[kernel // 2, : kernel // 2 + itself] = 1
+        side = kernel // 2
+        mask = torch.zeros(*((out_channels, in_channels) if colours > 1 else ()), kernel, kernel)
+        mask[..., :side, :] = 1
+        mask[..., side, :side] = 1
+        mask[..., side, side] = colour_mask(out_channels, in_channels, colours, itself) if colours > 1 else itself
         self.register_buffer("mask", mask)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,10 +61,11 @@ class MaskedConv(nn.Conv2d):
         side = self.kernel_size[0] // 2
         return x.new_zeros(x.shape[0], self.in_channels, height + side, width + 2 * side)
 
-    def next(self, x: Tensor, i: int, j: int, kept: Tensor) -> Tensor:
-        """The output (N, C) at a position, where x is (N, C, 1, 1), in what it keeps of the positions before."""
-        side = self.kernel_size[0] // 2
-        kept[:, :, side + i, side + j] = x[..., 0, 0]
+    def next(self, x: Tensor, i: int, j: int, kept: Tensor, colour: int = 0) -> Tensor:
+        """The output (N, C) at a position, where x is (N, C, 1, 1), or what a colour has of C, in what it keeps of the
+        positions before."""
+        side, size = self.kernel_size[0] // 2, x.shape[1]
+        kept[:, colour * size : (colour + 1) * size, side + i, side + j] = x[..., 0, 0]
         return self.at(kept[:, :, i : i + side + 1, j : j + 2 * side + 1])
 
 
@@ -56,9 +76,12 @@ class PixelCNN(nn.Module):
     position itself, and the others see what that one has found of it. What lies above to the right, outside of all
     kernels, is not seen.
 
+    With colours ``(..., H, W, colours, in_channels) -> (..., H, W, colours, out_channels)``: one of them is given what
+    is before its position and the colours before it (Sec. 3.4).
+
     Args:
-        in_channels, out_channels: sizes at each position.
-        hidden: channels of each hidden layer, at least one.
+        in_channels, out_channels: sizes at each position, or of each of its colours.
+        hidden: channels of each hidden layer, at least one; as many for each colour.
         kernel: side of the hidden layers' convolutions, odd.
         activation, out: as for MLP.
         norm: "layer" normalises the channels of each position before each activation.
@@ -77,52 +100,77 @@ class PixelCNN(nn.Module):
         norm: str | None = None,
         context: int = 0,
         aligned: int = 0,
+        colours: int | None = None,
     ) -> None:
         super().__init__()
-        self.norms = position_norms(norm, hidden)
-        sizes = enumerate(pairwise((in_channels, *hidden)))
-        self.layers = nn.ModuleList(MaskedConv(a, b, kernel, itself=k > 0) for k, (a, b) in sizes)
-        self.beside = MaskedConv(aligned, hidden[0], kernel, itself=True, bias=False) if aligned else None
-        self.last = nn.Linear(hidden[-1], out_channels)
+        self.colours, each = colours, colours or 1
+        self.norms = position_norms(norm, hidden, each)
+        sizes = enumerate(pairwise((each * in_channels, *hidden)))
+        self.layers = nn.ModuleList(MaskedConv(a, b, kernel, itself=k > 0, colours=each) for k, (a, b) in sizes)
+        self.beside = (
+            MaskedConv(each * aligned, hidden[0], kernel, itself=True, bias=False, colours=each) if aligned else None
+        )
+        self.last = colour_linear(hidden[-1], each * out_channels, colours)
         self.context = context_maps(context, hidden)
         self.activation = make_activation(activation)
         self.out = make_activation(out) if out is not None else nn.Identity()
 
     def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
-        batch, h, added, beside = rows_with(x, 2, context, aligned, self.context)
-        h, beside = h.movedim(-1, 1), [b.movedim(-1, 1) for b in beside]
+        rank = 2 if self.colours is None else 3
+        batch, h, added, given = rows_with(x, rank, context, aligned, self.context)
+        h, beside = channels_first(h), [channels_first(b) for b in given]
         if (draw := current()) is not None:
-            return self._next(h, added, beside, draw.position, draw.kept(self)).reshape(*batch, 1, 1, -1)
+            found = self._next(h, added, beside, draw.position, draw.kept(self))
+            return found.reshape(*batch, *(1,) * rank, -1)
         for index, layer in enumerate(self.layers):
             h = layer(h) + (added[index][..., None, None] if added else 0)
             if self.beside is not None and index == 0:
                 h = h + self.beside(beside[0])
             h = self.activation(self.norms[index](h))
-        return self.out(self.last(h.movedim(1, -1))).reshape(*batch, *x.shape[-3:-1], -1)
+        return self.out(self.last(h.movedim(1, -1))).reshape(*batch, *x.shape[-1 - rank : -1], -1)
 
     def _next(
         self, x: Tensor, added: list[Tensor], beside: list[Tensor], position: int, kept: dict[str, Any]
     ) -> Tensor:
-        """The output (N, C) at a position."""
+        """The output (N, C) at a position, or of one of its colours."""
         height, width = x.shape[2:]
         layers = [cast("MaskedConv", layer) for layer in self.layers]
         side = layers[0].kernel_size[0] // 2
         if not kept:
             kept["read"] = [layer.room(x, height, width) for layer in layers]
             kept["beside"] = self.beside.room(x, height, width) if self.beside is not None else None
-        i, j = divmod(position, width)
+        i, j, colour = place_of(position, width, self.colours)
         if position:  # the first layer reads values, the latest of which was drawn just now
-            a, b = divmod(position - 1, width)
+            a, b, _ = place_of(position - 1, width, self.colours)
             kept["read"][0][:, :, side + a, side + b] = x[:, :, a, b]
         seen = (..., slice(i, i + side + 1), slice(j, j + 2 * side + 1))
         for index, layer in enumerate(layers):
             h = layer.at(kept["read"][index][seen]) + (added[index] if added else 0)
             if self.beside is not None and index == 0:
-                h = h + self.beside.next(beside[0], i, j, kept["beside"])
+                h = h + self.beside.next(beside[0], i, j, kept["beside"], colour)
             h = self.activation(self.norms[index](h))
             if index + 1 < len(layers):
                 kept["read"][index + 1][:, :, side + i, side + j] = h
-        return cast("Tensor", self.out(self.last(h)))
+        found: Tensor = self.out(self.last(h))
+        return found if self.colours is None else found.unflatten(-1, (self.colours, -1))[:, colour]
+
+
+def channels_first(h: Tensor) -> Tensor:
+    """``(N, H, W, ...)`` with all that a position has as channels, ``(N, C, H, W)``."""
+    return h.flatten(3).movedim(-1, 1)
+
+
+def place_of(position: int, width: int, colours: int | None) -> tuple[int, int, int]:
+    """The row, the column and the colour of a position of a grid, 0 where a position has none."""
+    pixel, colour = divmod(position, colours or 1)
+    return *divmod(pixel, width), colour
+
+
+def colour_linear(in_features: int, out_features: int, colours: int | None) -> nn.Linear:
+    """A linear map of what a position has; of several colours each from its own channels and those before."""
+    if colours is None:
+        return nn.Linear(in_features, out_features)
+    return MaskedLinear(colour_mask(out_features, in_features, colours, itself=True))
 
 
 class MaskedLinear(nn.Linear):

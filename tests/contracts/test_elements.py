@@ -62,6 +62,15 @@ def test_a_markov_chain_is_its_matrix() -> None:
     torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.parametrize("kind", ["pixelcnn", "gated_pixelcnn"])
+def test_laws_of_colours_sum_to_one(kind: str) -> None:
+    text = 'model coloured\nobserved x : binary[2, 2, 3] from "rows.npz".x\n'
+    text += f"p(x[i, j, c] | x[<i, <j, <c]) = Bernoulli({kind}[6, 6, kernel = 3](x[<i, <j, <c]))\n"
+    model = build(checked(text), scale=0.5)
+    every = torch.cartesian_prod(*[torch.arange(2.0)] * 12).unflatten(-1, (2, 2, 3))
+    torch.testing.assert_close(model.log_prob(every).logsumexp(0), torch.zeros(()), atol=1e-5, rtol=0)
+
+
 def test_a_recurrent_network_is_torchs() -> None:
     """A cell along the elements is the network of these weights over the whole sequence."""
     text = 'model gated\nobserved x : real[6] from "rows.npz".x\nlet h[d] : real[4] = gru_cell(x[d - 1], h[d - 1])\n'

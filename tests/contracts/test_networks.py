@@ -21,7 +21,7 @@ from dgmppl.runtime import causal, gated, layers, masked, networks, recurrent, s
 from dgmppl.source import Source
 from tests.contracts.support import build, checked, data_of
 
-VECTOR, SEQUENCE, GRID = Axes(2), Axes(2, (7,)), Axes(2, (6, 5))
+VECTOR, SEQUENCE, GRID, COLOURS = Axes(2), Axes(2, (7,)), Axes(2, (6, 5)), Axes(2, (4, 3, 3))
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Place:
 
     def form(self, kind: str) -> Form:
         """The form in which a network of a kind stands here."""
-        forms = (NETWORKS[kind].causal,) if self.causal else NETWORKS[kind].plain
+        forms = NETWORKS[kind].causal if self.causal else NETWORKS[kind].plain
         extent = self.reads.extent or self.gives.extent
-        return next((f for f in forms if f and f.rank == len(extent)), None) or forms[-1]
+        return next((f for f in forms if f.rank == len(extent)), None) or forms[-1]
 
 
 def past(*hidden: int, of: Axes = SEQUENCE, **options: str | float) -> Place:
@@ -97,8 +97,15 @@ PLACES: dict[str, tuple[Place, ...]] = {
     "pixelcnn": (
         past(4, of=GRID),  # with the default of each option, which the catalogue counts with too
         past(4, 3, of=GRID, kernel=3),
+        past(6, 9, of=COLOURS, kernel=3),
+        past(6, of=COLOURS, norm="layer"),
     ),
-    "gated_pixelcnn": (past(4, of=GRID), past(4, 4, 3, of=GRID, kernel=3)),
+    "gated_pixelcnn": (
+        past(4, of=GRID),
+        past(4, 4, 3, of=GRID, kernel=3),
+        past(6, 6, 3, of=COLOURS, kernel=3),
+        past(6, 6, of=COLOURS, norm="layer"),
+    ),
     **{kind: (past(8), past(8, 5), *whole(4), *whole(4, 3)) for kind in ("rnn", "gru", "lstm")},
     "transformer": (past(8), past(8, 8, heads=2), *whole(8), *whole(8, 8, heads=2)),
     "set": (*whole(4), *whole(8, 5)),
@@ -313,6 +320,13 @@ def test_a_gated_pixelcnn_sees_all_that_is_before_within_reach(kernel: int) -> N
     net = runtime.GatedPixelCNN(1, (6,) * 6, 1, kernel=kernel)
     jacobian = torch.autograd.functional.jacobian(lambda x: net(x).flatten(), torch.randn(5, 5, 1)).flatten(1)
     assert torch.equal(jacobian != 0, torch.ones(25, 25).tril(-1).bool())
+
+
+def test_a_colour_is_given_those_before_it_at_its_position_and_all_colours_of_earlier_positions() -> None:
+    torch.manual_seed(0)
+    net = runtime.GatedPixelCNN(1, (6,) * 4, 1, kernel=3, colours=3)
+    jacobian = torch.autograd.functional.jacobian(lambda x: net(x).flatten(), torch.randn(3, 3, 3, 1)).flatten(1)
+    assert torch.equal(jacobian != 0, torch.ones(27, 27).tril(-1).bool())
 
 
 @pytest.mark.parametrize("gives", [Axes(3), Axes(3, (7,))], ids=str)

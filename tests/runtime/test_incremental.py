@@ -29,7 +29,7 @@ from dgmppl.runtime.incremental import Incremental, current
 from tests.contracts.support import build, checked, graph_of, random_rows
 
 CAUSAL = [n.name for n in NETWORKS.values() if n.causal]
-SEQUENTIAL = [name for name in CAUSAL if NETWORKS[name].causal.rank == 1]
+SEQUENTIAL = [name for name in CAUSAL if NETWORKS[name].causal_along(1)]
 _HEAD = """\
 observed x : {support}[6] from "rows.npz".x
 observed c : real[2] from "rows.npz".c
@@ -77,14 +77,14 @@ def _double():
     torch.set_default_dtype(before)
 
 
-CLASSES = [getattr(runtime, NETWORKS[kind].causal.runtime) for kind in CAUSAL]
+CLASSES = [getattr(runtime, NETWORKS[kind].causal[0].runtime) for kind in CAUSAL]
 
 
-def from_the_whole(forward: Any, rank: int) -> Any:
+def from_the_whole(forward: Any, axes: int) -> Any:
     """A network's pass over the whole, of which the position that is drawn is kept."""
 
     def narrowed(self: nn.Module, x: Tensor, *context: Tensor, aligned: Tensor | None = None) -> Tensor:
-        draw = current()
+        draw, rank = current(), axes if getattr(self, "colours", None) is None else 3
         if draw is None:
             return forward(self, x, *context, **({} if aligned is None else {"aligned": aligned}))
         if aligned is not None:  # at the position that is drawn: those before it, which it may see, are kept
@@ -135,7 +135,9 @@ def both_ways(model: GenerativeModel, **given: Tensor) -> tuple[Tensor, Tensor]:
         for module in (causal, gated, masked, recurrent):
             stack.enter_context(patch.object(module, "current", lambda: None))
         for kind, cls in zip(CAUSAL, CLASSES):
-            stack.enter_context(patch.object(cls, "forward", from_the_whole(cls.forward, NETWORKS[kind].causal.rank)))
+            stack.enter_context(
+                patch.object(cls, "forward", from_the_whole(cls.forward, NETWORKS[kind].causal[0].rank))
+            )
         return quick, model.sample(5, **given)
 
 
@@ -146,6 +148,31 @@ GRIDS = {
     "what stands there": "integer(0..2)[3, 4]; Categorical({net}(x[<i, <j], f[i, j], c, j) + mlp[4](f, x[i - 1, j]))",
     "a mixture with weights for all": "unit[4, 2]; mixture[2](Normal({net}(x[<i, <j], c))) >> affine >> sigmoid",
 }
+
+
+# The same of p(x[i, j, k] | x[<i, <j, <k], c).
+COLOURS = {
+    "classes": "categorical(3)[3, 2, 3]; Categorical({net}(x[<i, <j, <k], c))",
+    "what stands there": "real[2, 3, 2]; Normal({net}(x[<i, <j, <k], f[i, j, k], k), exp(x[i, j, k - 1]))",
+}
+
+
+@pytest.mark.parametrize("kind", ["pixelcnn", "gated_pixelcnn", "masked"])
+@pytest.mark.parametrize("what", COLOURS)
+def test_draws_of_colours_are_those_of_recomputing(what: str, kind: str) -> None:
+    type_, right = COLOURS[what].split("; ")
+    shape = type_[type_.index("[") :]
+    head = f'observed x : {type_} from "rows.npz".x\nobserved c : real[2] from "rows.npz".c\n'
+    beside = "c" if "c)" in right else "f"
+    head = head if beside == "c" else head.replace("c : real[2]", f"f : real{shape}").replace(".c", ".f")
+    net = f"{kind}[6, 6{', kernel = 3, norm = layer' if kind != 'masked' else ''}]"
+    text = f"model drawn\n{head}p(x[i, j, k] | x[<i, <j, <k], {beside}) = {right.format(net=net)}\n"
+    found = pipeline.read(text)
+    assert found.ok, [str(d) for d in found.errors]
+    model, given = build(found, scale=0.5).double(), given_to(found)
+    quick, slow = both_ways(model, **given)
+    torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-9)
+    verify_adds_up(found, model, given)
 
 
 @pytest.mark.parametrize("kind", CAUSAL)
