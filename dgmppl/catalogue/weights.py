@@ -183,11 +183,9 @@ def _colours(n: Sizes) -> int:
     """How many parts the channels of a grid come in, one after another: those of a third axis of its past."""
     colours = n.inputs.extent[2] if len(n.inputs.extent) > 2 else 1
     if any(size % colours for size in n.hidden):
-        raise ValueError(f"its hidden channels come in as many for each of {colours} colours")
+        raise ValueError(f"each of {colours} colours has as many of its hidden channels")
     if colours in n.hidden and "norm" in n.options:
-        raise ValueError(
-            f"the channels of a colour are normalised together, and {colours} colours of one have no spread"
-        )
+        raise ValueError("the channels of a colour are normalised together, and one has no spread")
     return colours
 
 
