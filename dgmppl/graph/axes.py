@@ -6,10 +6,13 @@ Axes are counted from 0, and what a message says of one is what the spec says: `
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
+from dgmppl.catalogue.functions import REDUCTIONS
 from dgmppl.catalogue.signature import Signature
-from dgmppl.graph.binding import bind
+from dgmppl.graph.binding import Arguments, bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.shapes import Evaluate, is_open
@@ -21,34 +24,35 @@ from dgmppl.syntax import tree
 Shape = tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Call:
+    """A function of axes applied, with what it is given."""
+
+    scope: Scope
+    span: Span
+    given: Arguments
+    expected: Type | None
+    ctx: Context
+    evaluate: Evaluate
+
+    def value(self, wanted: Type | None = None) -> Value:
+        """The value that it is of. One that has no shape of its own takes that which is wanted."""
+        return self.evaluate(self.scope, self.given["value"].value, wanted, self.ctx)
+
+    def values(self) -> tuple[Value, ...]:
+        """Several of them."""
+        return tuple(self.evaluate(self.scope, b.value, None, self.ctx) for b in self.given.many)
+
+
 def check_axes(
     scope: Scope, expr: tree.Call, signature: Signature, expected: Type | None, ctx: Context, evaluate: Evaluate
 ) -> Value:
     """A function of `AXES` applied. Reports axes that do not fit (E204), supports that do not (E213)."""
     given = bind(scope, signature, expr.arguments, expr.span)
-    name = signature.name
-    if name in ("concat", "stack"):
-        parts = tuple(evaluate(scope, b.value, None, ctx) for b in given.many)
-        if name == "stack":
-            return _stack(scope, expr.span, parts)
-        return concat(scope, expr.span, parts, ctx, given.value("axis"))
-    wanted = None
-    shape: Shape = ()
-    if name == "reshape":
-        shape = _shape(scope, given["shape"].value, ctx)
-        wanted = real(math.prod(shape)) if is_open(scope, given["value"].value) else None
-    elif name == "softmax":
-        wanted = None if expected is None else real(*expected.shape)
-    value = evaluate(scope, given["value"].value, wanted, ctx)
-    if name == "reshape":
-        return _reshape(scope, expr.span, value, shape)
-    if name == "flatten":
-        return _reshape(scope, expr.span, value, (value.type.elements,))
-    if name == "softmax":
-        return _softmax(scope, expr.span, value)
-    if name == "one_hot":
-        return _one_hot(scope, expr.span, value)
-    return reduced(scope, expr.span, "mean", value, given.value("axis"), ctx)
+    call = _Call(scope, expr.span, given, expected, ctx, evaluate)
+    if signature.name in REDUCTIONS:
+        return reduced(scope, expr.span, signature.name, call.value(), given.value("axis"), ctx)
+    return _CHECKS[signature.name](call)
 
 
 def _text(scope: Scope, value: Value) -> str:
@@ -98,15 +102,20 @@ def concat(scope: Scope, span: Span, parts: tuple[Value, ...], ctx: Context, opt
     return Joined(Type(support, joined), span, parts, axis - rank)
 
 
-def _stack(scope: Scope, span: Span, parts: tuple[Value, ...]) -> Value:
+def _concat(call: _Call) -> Value:
+    return concat(call.scope, call.span, call.values(), call.ctx, call.given.value("axis"))
+
+
+def _stack(call: _Call) -> Value:
     """Values of one shape side by side along a new last axis."""
+    scope, parts = call.scope, call.values()
     first = parts[0]
     for part in parts:
         if part.shape != first.shape:
             headline = f"`stack` joins values of one shape: {_text(scope, first)} has {shape_text(first.shape)}"
             scope.fail("E204", headline, part.span, shape_text(part.shape), help="concat(a, b) joins vectors")
     support = _common(scope, "stack", parts, whole=False)
-    return Joined(Type(support, (*first.shape, len(parts))), span, parts, stacked=True)
+    return Joined(Type(support, (*first.shape, len(parts))), call.span, parts, stacked=True)
 
 
 def _common(scope: Scope, name: str, parts: tuple[Value, ...], whole: bool) -> Support:
@@ -160,10 +169,22 @@ def _shape(scope: Scope, expr: tree.Expr, ctx: Context) -> Shape:
     return tuple(scope.integer(size, ctx.env, "a size", low=1) for size in expr.sizes)
 
 
-def _reshape(scope: Scope, span: Span, value: Value, shape: Shape) -> Value:
-    if math.prod(shape) != value.type.elements:
-        headline = f"{_text(scope, value)} has {value.type.elements} elements, {list(shape)} {math.prod(shape)}"
-        scope.fail("E204", headline, span, shape_text(value.shape))
+def _reshape(call: _Call) -> Value:
+    shape = _shape(call.scope, call.given["shape"].value, call.ctx)
+    size = math.prod(shape)
+    value = call.value(real(size) if is_open(call.scope, call.given["value"].value) else None)
+    if size != value.type.elements:
+        headline = f"{_text(call.scope, value)} has {value.type.elements} elements, {list(shape)} {size}"
+        call.scope.fail("E204", headline, call.span, shape_text(value.shape))
+    return _reshaped(call.span, value, shape)
+
+
+def _flatten(call: _Call) -> Value:
+    value = call.value()
+    return _reshaped(call.span, value, (value.type.elements,))
+
+
+def _reshaped(span: Span, value: Value, shape: Shape) -> Value:
     whole = bool(value.shape) and value.shape[-1] == shape[-1]
     support = value.type.support if whole or not value.type.support.event_rank else REAL
     return Reshaped(Type(support, shape), span, value)
@@ -173,15 +194,15 @@ def _reshape(scope: Scope, span: Span, value: Value, shape: Shape) -> Value:
 
 
 def reduced(scope: Scope, span: Span, op: str, value: Value, axis: tree.Expr | None, ctx: Context) -> Value:
-    """The sum or the mean over all axes, or over one. Reports classes, which have none (E213)."""
+    """A reduction over all axes, or over one. Reports classes, which have none (E213)."""
     if not value.type.support.numeric:
         _of_numbers(scope, op, value)
     rank = len(value.shape)
     over = tuple(range(rank)) if axis is None else (_axis(scope, axis, value, ctx),)
     shape = tuple(size for k, size in enumerate(value.shape) if k not in over)
     vectors = value.type.support.event_rank and rank - 1 in over
-    found = value.type.support.averaged() if op == "mean" else value.type.support.summed()
-    return Reduced(Type(REAL if vectors else found, shape), span, op, value, tuple(k - rank for k in over))
+    support = REAL if vectors else REDUCTIONS[op](value.type.support)
+    return Reduced(Type(support, shape), span, op, value, tuple(k - rank for k in over))
 
 
 def _of_numbers(scope: Scope, op: str, value: Value) -> NoReturn:
@@ -195,22 +216,34 @@ def _of_numbers(scope: Scope, op: str, value: Value) -> NoReturn:
     )
 
 
-def _softmax(scope: Scope, span: Span, value: Value) -> Value:
+def _softmax(call: _Call) -> Value:
+    scope, value = call.scope, call.value(None if call.expected is None else real(*call.expected.shape))
     if not value.shape:
-        scope.fail("E204", "`softmax` is of a vector, along its last axis", span, "a number")
+        scope.fail("E204", "`softmax` is of a vector, along its last axis", call.span, "a number")
     if not value.type.support.numeric:
         scope.fail("E213", "`softmax` is of numbers", value.span, value.type.support.describe())
-    return Softmax(Type(SIMPLEX, value.shape), span, value)
+    return Softmax(Type(SIMPLEX, value.shape), call.span, value)
 
 
-def _one_hot(scope: Scope, span: Span, value: Value) -> Value:
+def _one_hot(call: _Call) -> Value:
+    value = call.value()
     support = value.type.support
     if support.size is None or support.low:
-        scope.fail(
+        call.scope.fail(
             "E213",
             "`one_hot` is of values 0, 1, ..., K - 1",
             value.span,
             f"this is {value.type.describe()}",
             help="declare it categorical(K), or read it as the number that it is",
         )
-    return OneHot(Type(SIMPLEX, (*value.shape, support.size)), span, value)
+    return OneHot(Type(SIMPLEX, (*value.shape, support.size)), call.span, value)
+
+
+_CHECKS: dict[str, Callable[[_Call], Value]] = {
+    "concat": _concat,
+    "stack": _stack,
+    "flatten": _flatten,
+    "reshape": _reshape,
+    "softmax": _softmax,
+    "one_hot": _one_hot,
+}

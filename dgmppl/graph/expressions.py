@@ -7,7 +7,7 @@ shape that is expected of it.
 from __future__ import annotations
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
-from dgmppl.catalogue.functions import AXES, FUNCTIONS, OF_NUMBERS, STRAIGHT_THROUGH
+from dgmppl.catalogue.functions import AXES, FUNCTIONS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.arithmetic import check_binary, check_summation
@@ -175,7 +175,7 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
             return _constant_call(scope, expr, target.name, operand)
         if target.name == STRAIGHT_THROUGH:
             return _straight_through(scope, expr, operand)
-        support = FUNCTIONS[target.name][1](operand.type.support)
+        support = FUNCTIONS[target.name].support(operand.type.support)
         return Operation(Type(support, operand.shape), expr.span, target.name, (operand,))
     binding = scope.names.get(target.name)
     if isinstance(binding, NamedFlow):
@@ -225,7 +225,7 @@ def _flow_argument(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Co
 def _constant_call(scope: Scope, expr: tree.Call, name: str, operand: Constant) -> Constant:
     """A function of a number is a number."""
     try:
-        number = float(OF_NUMBERS[name](operand.number))
+        number = float(FUNCTIONS[name].of_number(operand.number))
     except (ValueError, OverflowError):
         scope.fail("E210", f"{name} has no value here", expr.span, f"{name}({operand.number:g})")
     return Constant(real(), expr.span, scope.representable(number, expr.span))

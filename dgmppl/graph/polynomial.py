@@ -148,7 +148,7 @@ def _expand(value: Value, axes: tuple[str, ...], env: dict[str, str], letters: I
         yield from _operation(value, axes, env, letters)
     elif isinstance(value, OneHot) and isinstance(value.value, Use) and not value.value.shape:
         yield Monomial(1.0, (("category", value.value.variable, axes),))
-    elif isinstance(value, Reduced):
+    elif isinstance(value, Reduced) and value.op in ("sum", "mean"):
         yield from _reduced(value, axes, env, letters)
     else:
         raise _NotPolynomial

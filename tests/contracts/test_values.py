@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dgmppl import pipeline
+from dgmppl.emit.values import emitted
+from dgmppl.graph import values
 from tests.contracts.support import build, checked
 
 Values = dict[str, Tensor]
@@ -31,7 +33,7 @@ def leaf(name: str, shape: tuple[int, ...]) -> Expression:
 
 
 def number(x: float) -> Expression:
-    return Expression(f"{x}", lambda v: torch.tensor(float(x)), ())
+    return Expression(f"{x}", lambda v: torch.tensor(float(x), dtype=torch.float64), ())
 
 
 VECTORS = [leaf("z", (3,)), leaf("w", (3,)), leaf("b", (3,))]
@@ -110,6 +112,7 @@ def axes(draw: st.DrawFn, shape: tuple[int, ...], inner: Callable[[tuple[int, ..
             st.sampled_from(
                 [
                     unary("mean({})", torch.mean, inner(over), ()),
+                    unary("logsumexp({})", lambda a: a.exp().sum().log(), inner(over), ()),
                     unary("reshape({}, [9])[8]", lambda a: a[2, 2], inner((3, 3)), ()),
                     unary("({})[1..2][0]", lambda a: a[1], inner((3,)), ()),
                 ]
@@ -125,6 +128,7 @@ def axes(draw: st.DrawFn, shape: tuple[int, ...], inner: Callable[[tuple[int, ..
                     unary("softmax({})", lambda a: a.softmax(-1), inner((3,)), (3,)),
                     unary("sum({}, axis = 0)", lambda a: a.sum(0), inner((3, 3)), (3,)),
                     unary("mean({}, axis = 1)", lambda a: a.mean(1), inner((3, 3)), (3,)),
+                    unary("logsumexp({}, axis = 1)", lambda a: a.exp().sum(1).log(), inner((3, 3)), (3,)),
                     unary("flatten(({})[1, 0..2])", lambda a: a[1], inner((3, 3)), (3,)),
                     unary("({})[0..2, 1]", lambda a: a[:, 1], inner((3, 3)), (3,)),
                 ]
@@ -201,6 +205,11 @@ def test_random_expressions(expression: Expression) -> None:
             assert torch.allclose(result[row].double(), expected, rtol=1e-4, atol=1e-4), expression.text
         terms = model.loss(torch.randn(n, 2, dtype=torch.float64))
     assert terms.shape == ()
+
+
+def test_something_is_emitted_for_every_kind_of_value() -> None:
+    kinds = {kind for kind in vars(values).values() if isinstance(kind, type) and issubclass(kind, values.Value)}
+    assert {kind for kind in kinds - {values.Value} if emitted.dispatch(kind) is emitted.dispatch(object)} == set()
 
 
 def test_networks_read_what_supports_suggest() -> None:

@@ -1,0 +1,37 @@
+"""What is read at the positions of elements as expressions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dgmppl.emit.expr import Expr, Name, Number, Tuple, call, sizes
+from dgmppl.emit.place import Place, emitted, value_expr
+from dgmppl.graph.values import At, Feature, Position, State
+
+
+@emitted.register(At)
+def _at(value: At, place: Place) -> Expr:
+    whole = value_expr(value.value, replace(place, axes=0, spread=False))
+    found = there(whole, value, place, len(value.shape))
+    return found.call("unsqueeze", -1 - len(value.shape)) if place.spread else found
+
+
+def there(whole: Expr, value: At, place: Place, behind: int) -> Expr:
+    """What a value with so many axes behind those of positions has there, or so far from there."""
+    if value.here and not place.ordered:
+        return whole
+    offsets = Number(value.offsets[0]) if len(value.offsets) == 1 else Tuple(tuple(map(Number, value.offsets)))
+    return call(place.writer.use("at"), whole, offsets, **({"behind": Number(behind)} if behind else {}))
+
+
+@emitted.register(Feature)
+@emitted.register(State)
+def _feature(value: Feature | State, place: Place) -> Expr:
+    found = Name(value.ident)
+    return found.call("unsqueeze", -1 - len(value.shape)) if place.spread else found
+
+
+@emitted.register(Position)
+def _position(value: Position, place: Place) -> Expr:
+    found = call(place.writer.use("position"), sizes(value.extent), value.axis, Name("self.like"))
+    return found.call("unsqueeze", -1) if place.spread else found

@@ -1,0 +1,69 @@
+"""Typed expressions: what the right-hand sides of a spec mean once names, sizes and supports are known.
+
+Values (tensors), bijections and densities, a module for each subject; all of them are imported from here.
+"""
+
+from dgmppl.graph.values.arithmetic import Element, IndexSum, Operation
+from dgmppl.graph.values.axes import Joined, OneHot, Part, Reduced, Reshaped, Softmax
+from dgmppl.graph.values.base import Bijection, Density, Value, children, rewritten, walk
+from dgmppl.graph.values.bijections import Block, Composition, Inverse, Levels, Mapped, Transform
+from dgmppl.graph.values.densities import (
+    Autoregressive,
+    Mixture,
+    Parametric,
+    Plate,
+    Pushforward,
+    Quoted,
+    Residual,
+    Rounded,
+)
+from dgmppl.graph.values.leaves import Constant, Declared, Learned, Past, Points, Use, variables
+from dgmppl.graph.values.networks import Apply, Module, NetworkSpec, Stage
+from dgmppl.graph.values.positions import At, Feature, Position, State
+
+__all__ = [
+    "Apply",
+    "At",
+    "Autoregressive",
+    "Bijection",
+    "Block",
+    "Composition",
+    "Constant",
+    "Declared",
+    "Density",
+    "Element",
+    "Feature",
+    "IndexSum",
+    "Inverse",
+    "Joined",
+    "Learned",
+    "Levels",
+    "Mapped",
+    "Mixture",
+    "Module",
+    "NetworkSpec",
+    "OneHot",
+    "Operation",
+    "Parametric",
+    "Part",
+    "Past",
+    "Plate",
+    "Points",
+    "Position",
+    "Pushforward",
+    "Quoted",
+    "Reduced",
+    "Reshaped",
+    "Residual",
+    "Rounded",
+    "Softmax",
+    "Stage",
+    "State",
+    "Transform",
+    "Use",
+    "Value",
+    "children",
+    "rewritten",
+    "variables",
+    "walk",
+]

@@ -1,0 +1,58 @@
+"""Values whose axes are joined, cut, reshaped or reduced, and one-hot vectors.
+
+How each is checked is in `dgmppl.graph.axes`, what is emitted for it in `dgmppl.emit.axes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgmppl.graph.values.base import Value
+
+
+@dataclass(frozen=True)
+class Joined(Value):
+    """`concat(a, b)`: values side by side along `axis`, counted from the last, -1; `stack(a, b)`: along a new last
+    axis. Single numbers are vectors of one."""
+
+    parts: tuple[Value, ...]
+    axis: int = -1
+    stacked: bool = False
+
+
+@dataclass(frozen=True)
+class Part(Value):
+    """`value[2, 0..7]`: numbers pick along the first axes, ranges (both ends included) keep a part of them."""
+
+    value: Value
+    index: tuple[int | tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Reshaped(Value):
+    """The elements of a value in order, in another shape."""
+
+    value: Value
+
+
+@dataclass(frozen=True)
+class Reduced(Value):
+    """The "sum", "mean" or another of `REDUCTIONS` over `axes`, each counted from the last, -1."""
+
+    op: str
+    value: Value
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Softmax(Value):
+    """Numbers along the last axis as probabilities: `exp(v) / sum(exp(v))`."""
+
+    value: Value
+
+
+@dataclass(frozen=True)
+class OneHot(Value):
+    """`one_hot(y)`: the indicator of each of a variable's values, along a new last axis."""
+
+    value: Value

@@ -1,0 +1,98 @@
+"""Bijections, and the value of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
+from dgmppl.graph.values.base import Bijection, Value
+from dgmppl.graph.values.networks import Module
+from dgmppl.permutations import HALF, Mask
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A transform of each element, `spline(bins = 8)`, or one read backwards."""
+
+    kind: str
+    options: tuple[tuple[str, float], ...] = ()
+    inverted: bool = False
+
+    @property
+    def parameters(self) -> int:
+        """Numbers of an element."""
+        return TRANSFORMS[self.kind].parameters(dict(self.options))
+
+
+@dataclass(frozen=True)
+class Levels(Bijection):
+    """A multi-scale bijection of values of this `shape`: behind each level but the last, some channels are done."""
+
+    kind: str
+    shape: tuple[int, ...]
+    levels: tuple[Bijection, ...]
+    channels: tuple[int, ...]  # that each level gives
+
+
+@dataclass(frozen=True)
+class Inverse(Bijection):
+    """A bijection read backwards."""
+
+    inner: Bijection
+
+
+@dataclass(frozen=True)
+class Block(Bijection):
+    """One bijection of the catalogue, of values of this `shape`.
+
+    `slots` are its networks; `transform` is what they condition, where that is not affine; `mask` says which elements a
+    coupling keeps. `context` is what it is conditioned on, by the names under which the map takes them. Those are the
+    inputs of its networks, position by position those named in `grids`, or, without a network, its parameters
+    themselves. `copies` counts
+    the components of a mixture that have parameters of their own. On integers, `range` is (lowest, how many) where
+    they are bounded.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    slots: tuple[tuple[str, Module], ...] = ()
+    numbers: tuple[tuple[str, float], ...] = ()
+    transform: Transform | None = None
+    mask: Mask = HALF
+    context: tuple[tuple[str, Value], ...] = ()
+    grids: tuple[str, ...] = ()
+    copies: int = 0
+    integer: bool = False
+    range: tuple[int, int] | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether the context is its parameters themselves, with no network between."""
+        return bool(self.context) and not self.slots
+
+    @property
+    def own_weights(self) -> int:
+        """How many numbers it learns itself, beside its networks."""
+        if self.slots or self.context:
+            return int(dict(self.numbers).get("rezero", 0))
+        parameters = self.transform.parameters if self.transform else 0
+        return ENTRIES[self.kind].learns(self.shape, dict(self.numbers), parameters) * max(self.copies, 1)
+
+
+@dataclass(frozen=True)
+class Composition(Bijection):
+    """`parts` applied left to right, the whole `repeat` times with fresh weights; held as `attribute`. One that is
+    `reversible` keeps nothing of what is between them for its gradient."""
+
+    attribute: str
+    parts: tuple[Bijection, ...]
+    repeat: int = 1
+    reversible: bool = False
+
+
+@dataclass(frozen=True)
+class Mapped(Value):
+    """A bijection applied to a value: `f(u)`."""
+
+    bijection: Bijection
+    value: Value

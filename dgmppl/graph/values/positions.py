@@ -1,0 +1,65 @@
+"""What is read at the position of an element, where elements are modelled or computed one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgmppl.graph.values.base import Value, walk
+
+
+@dataclass(frozen=True)
+class _Positional(Value):
+    """What is itself read at a position."""
+
+    @property
+    def own_positions(self) -> bool:
+        return True
+
+    @property
+    def own_tensor(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class At(_Positional):
+    """`value[d - 1]`: of a value whose first axes are those of the positions, what stands `offsets` away from each."""
+
+    value: Value
+    offsets: tuple[int, ...]
+
+    @property
+    def here(self) -> bool:
+        """Whether it is that of the position itself."""
+        return not any(self.offsets)
+
+
+@dataclass(frozen=True)
+class Feature(_Positional):
+    """`h[d]`: a feature with a value at each position of an `extent`, computed by `body` from what is read there."""
+
+    name: str
+    ident: str
+    extent: tuple[int, ...]
+    body: Value
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it is computed from its own value at the position before."""
+        return any(isinstance(t, State) and t.name == self.name for t in walk(self.body))
+
+
+@dataclass(frozen=True)
+class State(_Positional):
+    """`h[d - 1]` in the feature `h[d]` itself: its value at the position before, zeros at the first."""
+
+    name: str
+    ident: str
+
+
+@dataclass(frozen=True)
+class Position(_Positional):
+    """An index of an element by element factor as a value, counted from 0: the `axis`-th of those over `extent`."""
+
+    name: str
+    axis: int
+    extent: tuple[int, ...]
