@@ -247,6 +247,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
             context="network",
             numbers=(_REZERO,),
             sized=True,
+            acts="event",
         ),
         BijectionKind(
             "elementwise", "ElementwiseFlow", conditioner="given", context="value", sized=True, acts="elements"
@@ -338,7 +339,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
 }
 
 # Bijections that a formula writes: `2 * f(u) + 1` (the numbers `scale` and `shift`), `x + density` and
-# `s * z` (by a value), `W @ s` and `s @ W` (the number `transposed`).
+# `s * z` (by a value), `W @ s` and `s @ W` (the number `transposed`), `u[d] * exp(net(u[<d]))`.
 ARITHMETIC: dict[str, BijectionKind] = {
     b.name: b
     for b in (
@@ -346,8 +347,17 @@ ARITHMETIC: dict[str, BijectionKind] = {
         BijectionKind("shift by a value", "Shift", context="value", acts="elements"),
         BijectionKind("scale by a value", "Scale", context="value", acts="elements"),
         BijectionKind("product with a matrix", "Matrix", context="value"),
+        BijectionKind(
+            "map of each element",
+            "TriangularFlow",
+            conditioner="past",
+            least=2,
+            context="value",
+            sized=True,
+            acts="event",
+        ),
     )
 }
-FIXED_AFFINE, SHIFT, SCALE, MATRIX = ARITHMETIC
+FIXED_AFFINE, SHIFT, SCALE, MATRIX, TRIANGULAR = ARITHMETIC
 
 ENTRIES: dict[str, BijectionKind] = {**BIJECTIONS, **ARITHMETIC}

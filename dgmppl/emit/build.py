@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.emit.values import module_source, shape_source
-from dgmppl.emit.writer import Writer
+from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.held import Held, blocks, held
 from dgmppl.graph.nodes import Fixed, Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Levels, Module, Points
+from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Levels, Module, Points, Triangular
 from dgmppl.permutations import Mask
 from dgmppl.supports import number_text
 
@@ -160,6 +160,9 @@ def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str | 
         levels = _in_a_row(bijection.levels, writer, place)
         return _Nested(f"{writer.use(ENTRIES[bijection.kind].runtime)}(", (_shape(bijection.shape), *levels), ")")
     assert isinstance(bijection, Block)
+    if bijection.triangular is not None:
+        items = tuple(_of_elements(bijection, bijection.triangular, writer, place))
+        return _Nested(f"{writer.use(ENTRIES[bijection.kind].runtime)}(", items, ")")
     return f"{writer.use(ENTRIES[bijection.kind].runtime)}({', '.join(_arguments(bijection, writer, place))})"
 
 
@@ -196,6 +199,9 @@ def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
             transform = f"{writer.use('InverseTransform')}({transform})"
         arguments.append(f"transform={transform}")
     arguments += [f"grids={_names(block.grids)}"] if block.grids else []
+    sole = block.slots[0][1] if block.slots else None
+    if entry.conditioner == "past" and sole is not None and len(sole.inputs.extent) > 1:
+        arguments.append("grid=True")
     arguments += [f'mask="{block.mask.kind}"'] if block.mask.kind != Mask().kind else []
     arguments += [f"seed={block.mask.seed}"] if block.mask.seed else []
     arguments += ["complement=True"] if block.mask.complement else []
@@ -206,6 +212,20 @@ def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
     if entry.acts in ("elements", "channels") and not entry.sized and len(block.shape) != 1:
         arguments.append(f"rank={len(block.shape)}")
     return arguments
+
+
+def _of_elements(block: Block, triangular: Triangular, writer: Writer, place: _Position) -> Iterator[str | _Nested]:
+    """The arguments of the constructor of a flow that a formula of one element writes."""
+    yield _shape(block.shape)
+    yield f"self.{triangular.method}"
+    yield _bijection(triangular.bijection, writer, place)
+    sizes = [sum(value.shape) for _, value in triangular.numbers]  # a number, or a vector of them
+    if any(sizes):
+        yield f"sizes={tuple_source(sizes)}"
+    if block.slots:
+        yield f"networks={tuple_source([f'self.{module.attribute}' for _, module in block.slots])}"
+    if block.context:
+        yield f"context={{{', '.join(f'{json.dumps(name)}: {len(v.shape)}' for name, v in block.context)}}}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dgmppl.emit.densities import factor_reads, feature_reads, write_density
-from dgmppl.emit.expr import Binary, call, sizes
+from dgmppl.emit.expr import Binary, Tuple, call, sizes
 from dgmppl.emit.values import Place, Step, value_expr
 from dgmppl.emit.writer import Writer
+from dgmppl.graph.held import statements
+from dgmppl.graph.names import safe_local
 from dgmppl.graph.nodes import Definition, Factor, Graph
-from dgmppl.graph.values import Feature, Value, variables
+from dgmppl.graph.values import Block, Feature, Triangular, Value, variables, walk
 from dgmppl.picture.text import value_text
 
 
@@ -63,6 +65,34 @@ def write_feature(writer: Writer, graph: Graph, feature: Feature) -> None:
         writer.line()
         first = call("self.like.new_zeros", sizes(feature.shape))
         writer.line(f"return {call(writer.use('recur'), place.local('step'), first, *step.arguments.values())}")
+
+
+def write_flow_numbers(writer: Writer, graph: Graph) -> None:
+    """`def f_numbers(self, u, y)`, for each flow that a formula of one element writes: the numbers of every element, by
+    what is before it."""
+    written: set[str] = set()
+    blocks = (t for term, _ in statements(graph) for t in walk(term) if isinstance(t, Block))
+    for block in blocks:
+        if block.triangular is None or block.triangular.method in written:
+            continue
+        written.add(block.triangular.method)
+        _write_numbers(writer, graph, block, block.triangular)
+
+
+def _write_numbers(writer: Writer, graph: Graph, block: Block, triangular: Triangular) -> None:
+    given = {name: name for name, _ in block.context}
+    argument = safe_local(triangular.argument)
+    arguments = ", ".join(f"{name}: Tensor" for name in (argument, *given))
+    doc = f"What {triangular.flow} does with each element, from those of {triangular.argument} before it."
+    with (
+        writer.method(f"{triangular.method}(self, {arguments}) -> tuple[Tensor, ...]", doc),
+        writer.place(block.span),
+    ):
+        place = Place(
+            writer, graph, rename=given | {triangular.argument: argument}, axes=len(block.shape), ordered=True
+        )
+        found = [value_expr(value, place) for _, value in triangular.numbers]
+        writer.line(f"return {Tuple(tuple(found))}", mark=True)
 
 
 def write_features(writer: Writer, graph: Graph, names: Iterable[str]) -> None:

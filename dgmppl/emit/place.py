@@ -63,7 +63,7 @@ class Place:
     units: tuple[float, float] | None = None
 
     def variable(self, name: str) -> str:
-        return self.rename.get(name, self.graph[name].ident)
+        return self.rename[name] if name in self.rename else self.graph[name].ident
 
     def local(self, name: str) -> Name:
         """A local of the method, unlike every variable."""

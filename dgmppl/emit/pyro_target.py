@@ -10,7 +10,14 @@ from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.build import write_held
 from dgmppl.emit.densities import by_key, factor_reads
-from dgmppl.emit.methods import define_source, factor_source, write_definition, write_factor, write_feature
+from dgmppl.emit.methods import (
+    define_source,
+    factor_source,
+    write_definition,
+    write_factor,
+    write_feature,
+    write_flow_numbers,
+)
 from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.steps import needed_steps, noisy
 from dgmppl.emit.values import Place, bijection_source
@@ -143,6 +150,7 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
             write_feature(writer, graph, feature)
         for definition in graph.definitions:
             write_definition(writer, graph, definition)
+        write_flow_numbers(writer, graph)
         _write_model(writer, graph, plan)
         _write_guide(writer, graph, plan)
     return write_module(writer, graph, f"{plan.model}: {doc}")

@@ -16,6 +16,7 @@ from dgmppl.graph.flow_shapes import follow
 from dgmppl.graph.outlines import Outline, read_outline
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.steps import check_step, joined
+from dgmppl.graph.triangular import check_triangular
 from dgmppl.graph.values import (
     Apply,
     Bijection,
@@ -55,6 +56,8 @@ def check_bijection(
     if outline.kind == "step":
         step = check_step(scope, outline, support, ctx, inputs)
         return step, codomain(step, support)
+    if outline.kind == "triangular":
+        return check_triangular(scope, outline, support, ctx, inputs, check_bijection)
     if outline.kind == "levels":
         return _levels(scope, outline, support, ctx, inputs)
     if outline.flow is not None:
@@ -152,6 +155,9 @@ def codomain(bijection: Bijection, support: Support) -> Support:
     if isinstance(bijection, Levels):
         return support
     if isinstance(bijection, Inverse):
+        mapped = bijection.inner if isinstance(bijection.inner, Block) else None
+        if mapped is not None and mapped.triangular is not None:
+            return mapped.triangular.gives
         return support if support.integral else REAL
     assert isinstance(bijection, Block)
     if bijection.kind == FIXED_AFFINE:

@@ -34,7 +34,7 @@ from dgmppl.graph.values import (
 )
 from dgmppl.permutations import Mask
 from dgmppl.source import Span
-from dgmppl.supports import Support, Type
+from dgmppl.supports import Support, Type, real
 from dgmppl.syntax import tree
 
 
@@ -251,7 +251,9 @@ def _condition(
     if len(call.arguments) != 1:
         scope.fail("E209", f"{entry.name} takes its {wanted} parameters as one value", call.span)
     argument = call.arguments[0]
-    if isinstance(argument, tree.Call) and is_network(scope, argument.target):
+    if ctx.elements is not None and ctx.elements.maps:  # the numbers of an element, which its past may give
+        values = inputs(scope, call, ctx, expected=real(wanted))
+    elif isinstance(argument, tree.Call) and is_network(scope, argument.target):
         values = inputs(scope, argument, ctx)
         if not values:
             scope.fail("E209", "a network needs inputs", argument.span, help=f"{entry.name}(mlp[64](y))")
@@ -261,7 +263,8 @@ def _condition(
         return _named(scope, values), (
             ("conditioner", check_slot(scope, argument.target, Axes(size), Axes(wanted), 0, hint)),
         )
-    values = inputs(scope, call, ctx)
+    else:
+        values = inputs(scope, call, ctx)
     if values[0].shape != (wanted,):
         headline, help_ = f"{entry.name} takes {wanted} numbers", f"a network gives them: {entry.name}(mlp[64](...))"
         scope.fail("E204", headline, call.span, f"shape {list(values[0].shape)}", help=help_)
@@ -338,7 +341,7 @@ def _slot(scope: Scope, expr: tree.Expr, place: _Place, each: int, ctx: Context)
     if place.entry.beside is not None:
         return check_slot(scope, expr, Axes(shape[0] + place.entry.beside + width), Axes(each * shape[0]), 0, ctx), ()
     if place.entry.conditioner == "past":
-        return check_past_slot(scope, expr, shape[0], each, width, ctx), ()
+        return check_past_slot(scope, expr, shape, each, width, ctx), ()
     kept, moved = map(len, place.mask.split(shape))
     if len(shape) == 1 or not reads_grids(scope, expr, ctx):
         positions = math.prod(shape[:2]) if place.mask.by_channel and len(shape) > 1 else 1

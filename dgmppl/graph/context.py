@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Elements:
     """What a statement is about one element of: `indices` that go over `extent`; of a `variable` where it models one,
-    of a `feature` where it computes that. `order`: another than row by row, with its seed."""
+    of a `feature` where it computes that; `maps`: the variable is the argument of a flow. `order`: another than row by
+    row, with its seed."""
 
     indices: tuple[str, ...]
     extent: tuple[int, ...]
     variable: str = ""
     feature: str = ""
     order: tuple[str, int] | None = None
+    maps: bool = False
 
     @property
     def axes(self) -> int:

@@ -76,6 +76,8 @@ def _follow(outline: Outline, shape: Shape, onto: bool) -> Shape:
             raise _Misfit("E213", headline, outline.span, f"its second repeat would get {list(given)}")
     elif outline.kind == "step":
         pass
+    elif outline.kind == "triangular":
+        _follow_elements(outline, shape, onto)
     elif outline.kind == "reversible":
         other = _follow(outline.parts[0], shape, onto)
     elif outline.kind == "inverse":
@@ -116,6 +118,17 @@ def _follow_flow(outline: Outline, shape: Shape, onto: bool) -> Shape:
             "declare a second flow, write the bijection itself in each place, or give the two variables one size",
         )
     return flow.outline.takes if onto else flow.outline.gives
+
+
+def _follow_elements(outline: Outline, shape: Shape, onto: bool) -> None:
+    """A formula of one element maps a number, and a value of as many axes as it has indices."""
+    assert outline.formula is not None and outline.formula.indices is not None
+    indices = outline.formula.indices.names
+    if len(shape) != len(indices) or math.prod(shape) < 2:
+        axes = f"{len(indices)} axes" if len(indices) > 1 else "one axis"
+        headline = f"`{outline.formula.name}` maps values of two elements or more along {axes}"
+        raise _Misfit("E213", headline, outline.span, f"this is {list(shape)}")
+    _follow(outline.parts[0], (), onto)
 
 
 def _follow_levels(outline: Outline, shape: Shape, onto: bool) -> Shape:

@@ -205,17 +205,20 @@ def _form_along(specs: Specs, rank: int) -> Form:
     return next((f for f in forms if f.rank == rank), forms[-1])
 
 
-def check_past_slot(scope: Scope, expr: tree.Expr, length: int, each: int, context: int, ctx: Context) -> Module:
-    """A causal network given without inputs: from the past of each element of a vector to so many numbers."""
+def check_past_slot(
+    scope: Scope, expr: tree.Expr, shape: tuple[int, ...], each: int, context: int, ctx: Context
+) -> Module:
+    """A causal network given without inputs: from the past of each element of a vector, or of a grid, to so many
+    numbers. The elements of a grid are a sequence to one that reads such a past."""
     specs, named = check_network(scope, expr, ctx)
-    form = specs[0].entry.causal_along(1)
+    form = specs[0].entry.causal_along(len(shape))
     if form is None or len(specs) > 1:
-        what = (
-            "reads the past of a grid, and this is a vector" if specs[0].entry.causal and not form else "is not causal"
-        )
+        grids = specs[0].entry.causal and not form
+        what = "reads the past of a grid, and this is a vector" if grids else "is not causal"
         headline = f"{specs[-1].kind} {what}: an element is transformed by what is before it"
-        scope.fail("E214", headline, expr.span, help=f"use a causal network: {causal_names(1)}")
-    stage = Stage(specs[0], form, Axes(1, (length,)), Axes(each, (length,)), context)
+        scope.fail("E214", headline, expr.span, help=f"use a causal network: {causal_names(len(shape))}")
+    extent = shape if form.rank > 1 else (math.prod(shape),)
+    stage = Stage(specs[0], form, Axes(1, extent), Axes(each, extent), context)
     return module_of(scope, expr, (stage,), named, (), ctx)
 
 

@@ -28,7 +28,8 @@ MAX_IN_A_ROW = 10_000
 class Outline:
     """A bijection of a spec: a "chain" of `parts`, a "repeat" of one part, the "inverse" of one, one made "reversible",
     a named "flow", the "levels" of a multi-scale one, a "block" of the catalogue with what stands in its brackets
-    and parentheses, or a "step" of a formula, which the value `by` is the other operand of."""
+    and parentheses, a "step" of a formula, which the value `by` is the other operand of, or a "triangular" `formula` of
+    one element, which has one part."""
 
     expr: tree.Expr
     kind: str
@@ -39,6 +40,7 @@ class Outline:
     call: tree.Call | None = None
     flow: NamedFlow | None = None
     by: tree.Expr | None = None
+    formula: tree.Flow | None = None
     takes: Shape = ()
     gives: Shape = ()
 
@@ -188,7 +190,8 @@ def _pieces(expr: tree.Expr) -> tuple[tree.Name | None, tuple[object, ...], tree
 
 
 def _read_formula(scope: Scope, flow: tree.Flow, ctx: Context) -> Outline:
-    """`flow f(u) = 2 * tanh(u) + b`: the bijections that the formula applies to its argument, innermost first.
+    """`flow f(u) = 2 * tanh(u) + b`: the bijections that the formula applies to its argument, innermost first. Of a
+    formula of one element, `f(u[d])`, they are those of a number.
 
     Reports an argument that has another meaning (E202), and a step that is no bijection (E217).
     """
@@ -201,39 +204,56 @@ def _read_formula(scope: Scope, flow: tree.Flow, ctx: Context) -> Outline:
             notes=(Note(scope.places[argument], "declared here"),),
             help="choose another name for it",
         )
-    if not _reads(flow.value, argument):
-        scope.fail(
-            "E217",
-            f"the flow `{flow.name}` does not read `{argument}`",
-            flow.value.span,
-            "not a bijection",
-            help=_FORMULA,
-        )
-    steps = tuple(_Formula(scope, argument, ctx).steps(flow.value))
+    formula = _Formula(scope, argument, ctx, flow.indices.names if flow.indices is not None else ())
+    if not formula.reads(flow.value):
+        headline = f"the flow `{flow.name}` does not read `{formula.text}`"
+        scope.fail("E217", headline, flow.value.span, "not a bijection", help=_usage(flow))
+    steps = tuple(formula.steps(flow.value))
     if not steps:
-        scope.fail(
-            "E217",
-            f"the flow `{flow.name}` leaves `{argument}` as it is",
-            flow.value.span,
-            "no bijection",
-            help=_FORMULA,
-        )
-    return _verified(scope, Outline(flow.value, "chain", steps), flow.value.span)
+        headline = f"the flow `{flow.name}` leaves `{formula.text}` as it is"
+        scope.fail("E217", headline, flow.value.span, "no bijection", help=_usage(flow))
+    chain = _verified(scope, Outline(flow.value, "chain", steps), flow.value.span)
+    return chain if flow.indices is None else Outline(flow.value, "triangular", (chain,), formula=flow)
 
 
+def _usage(flow: tree.Flow) -> str:
+    return _FORMULA if flow.indices is None else TRIANGLE
+
+
+TRIANGLE = "flow f(u[d]) = u[d] * exp(s(u[<d])) + m(u[<d]), with causal networks: net s = masked[64]"
 _FORMULA = "flow f(u) = 2 * tanh(u) + 1; without an argument a flow names a bijection: flow f = coupling[mlp[64]]"
 
 
 @dataclass(frozen=True)
 class _Formula:
-    """Reads what a formula applies to its argument, one bijection after another."""
+    """Reads what a formula applies to its argument, or to an element of it, one bijection after another."""
 
     scope: Scope
     argument: str
     ctx: Context
+    indices: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return f"{self.argument}[{', '.join(self.indices)}]" if self.indices else self.argument
+
+    def reads(self, term: object) -> bool:
+        """Whether what is mapped stands in an expression."""
+        if isinstance(term, tuple):
+            return any(map(self.reads, term))
+        return self._mapped(term) or (isinstance(term, tree.Node) and any(map(self.reads, vars(term).values())))
+
+    def _mapped(self, term: object) -> bool:
+        """Whether an expression is what is mapped: `u`, or `u[d]`."""
+        if self.indices:
+            if not isinstance(term, tree.Bracket):
+                return False
+            names = tuple(item.name if isinstance(item, tree.Name) else "" for item in term.items)
+            term = term.target if names == self.indices else None
+        return isinstance(term, tree.Name) and term.name == self.argument
 
     def steps(self, expr: tree.Expr) -> Iterator[Outline]:
-        if isinstance(expr, tree.Name):
+        if self._mapped(expr):
             return
         if isinstance(expr, tree.Negate):
             yield from self.steps(expr.operand)
@@ -246,15 +266,19 @@ class _Formula:
             self._none(expr, "not a bijection", "a bijection maps all of its argument: exp(u), W @ u, f(u)")
 
     def _operation(self, expr: tree.Binary) -> Iterator[Outline]:
-        left, right = (_reads(side, self.argument) for side in (expr.left, expr.right))
+        left, right = self.reads(expr.left), self.reads(expr.right)
         if left and right:
-            if expr.op == "+":
+            if not self.indices and _has_past(expr):
+                self._none(expr, "reads what is before an element", f"of one element at a time: {TRIANGLE}")
+            if self.indices:
+                help_ = f"what an element is scaled and shifted by follows from those before it: {TRIANGLE}"
+            elif expr.op == "+":
                 help_ = "kinds that keep such a sum invertible: planar, radial, sylvester, and residual[mlp[64]]"
             else:
                 help_ = "what scales or shifts one part by another is a coupling: coupling[mlp[64]]"
-            self._none(expr, f"`{self.argument}` stands on both sides of `{expr.op}`", help_)
+            self._none(expr, f"`{self.text}` stands on both sides of `{expr.op}`", help_)
         if expr.op not in "+-*/@" or (expr.op == "/" and right):
-            self._none(expr, f"`{expr.op}` of `{self.argument}` is none here", "+, -, *, /, a square matrix, exp, log")
+            self._none(expr, f"`{expr.op}` of `{self.text}` is none here", "+, -, *, /, a square matrix, exp, log")
         yield from self.steps(expr.left if left else expr.right)
         if expr.op == "-" and right:  # b - u is b + (-u)
             yield Outline(tree.Negate(expr.span, expr.right), "step")
@@ -267,11 +291,13 @@ class _Formula:
         name = target.name if isinstance(target, tree.Name) else ""
         if is_network(scope, target):
             self._none(expr, "a network is none", "a flow made of networks: coupling[mlp[64]], residual[mlp[64]]")
-        if _reads(target, self.argument) or len(given) != 1 or isinstance(given[0], tree.Keyword):
-            self._none(expr, f"`{self.argument}` is not the one thing that is mapped", "f(u), coupling[mlp[64]](y)(u)")
+        if self.reads(target) or len(given) != 1 or isinstance(given[0], tree.Keyword):
+            self._none(expr, f"`{self.text}` is not the one thing that is mapped", "f(u), coupling[mlp[64]](y)(u)")
         if name in (*FUNCTIONS, *AXES) and name not in BIJECTIONS and name != "log":
             known = ", ".join(n for n in FUNCTIONS if n in BIJECTIONS)
             self._none(expr, f"`{name}` is none", f"of the functions, {known} and log are")
+        if self.indices and isinstance(scope.names.get(name), NamedFlow):
+            self._none(expr, f"`{name}` maps a whole value", f"behind this one: flow g(v) = {name}(f(v))")
         yield from self.steps(given[0])
         if name == "log":
             exp = Outline(expr, "block", entry=BIJECTIONS["exp"])
@@ -283,10 +309,8 @@ class _Formula:
         self.scope.fail("E217", "this step of a flow is no bijection", expr.span, label, help=help_)
 
 
-def _reads(term: object, name: str) -> bool:
-    """Whether a name stands in an expression."""
+def _has_past(term: object) -> bool:
+    """Whether `u[<d]` stands in an expression."""
     if isinstance(term, tuple):
-        return any(_reads(part, name) for part in term)
-    if isinstance(term, tree.Name):
-        return term.name == name
-    return isinstance(term, tree.Node) and any(_reads(part, name) for part in vars(term).values())
+        return any(map(_has_past, term))
+    return isinstance(term, tree.Past) or (isinstance(term, tree.Node) and any(map(_has_past, vars(term).values())))

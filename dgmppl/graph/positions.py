@@ -33,17 +33,18 @@ def names_in(node: object) -> Iterator[str]:
             yield from names_in(part)
 
 
-def check_past(scope: Scope, expr: tree.Bracket, past: list[tree.Past], ctx: Context) -> Past:
+def check_past(scope: Scope, expr: tree.Bracket, read: list[tree.Past], ctx: Context) -> Past:
     """`x[<d]`, what is before each position. Reports one of other positions (E204, E223)."""
     name = expr.target.name if isinstance(expr.target, tree.Name) else ""
     elements = ctx.elements
-    if elements is None or len(expr.items) != len(past) or tuple(p.index for p in past) != elements.indices:
+    past = f"{name or 'x'}[{', '.join(f'<{i}' for i in elements.indices)}]" if elements is not None else ""
+    if elements is None or len(expr.items) != len(read) or tuple(p.index for p in read) != elements.indices:
         scope.fail(
             "E223",
             "the past of a variable is read where its elements are modelled one after another",
             expr.span,
-            "not the past of this factor's variable",
-            help=f"p({name or 'x'}[d] | {name or 'x'}[<d]) = ...",
+            "not the past of what is modelled here",
+            help=past if elements is not None and elements.maps else f"p({name or 'x'}[d] | {name or 'x'}[<d]) = ...",
         )
     binding = scope.lookup(name, expr.span, "variable")
     if not isinstance(binding, Variable):

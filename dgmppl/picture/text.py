@@ -87,6 +87,8 @@ def _block_text(block: Block) -> str:
     if block.kind == FIXED_AFFINE:
         words = {"scale": "times", "shift": "plus"}
         return " ".join(f"{words[name]} {number_text(number)}" for name, number in block.numbers)
+    if block.triangular is not None:
+        return "triangular"
     return block.kind if block.transform is None else f"{block.kind}[{block.transform.kind}]"
 
 

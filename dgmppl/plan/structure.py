@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
@@ -90,7 +91,7 @@ def _passes(bijection: Bijection) -> tuple[int, int]:
     assert isinstance(bijection, Block)
     count = len(bijection.slots)
     count *= ENTRIES[bijection.kind].passes(dict(bijection.numbers))
-    return count * (bijection.shape[0] if ENTRIES[bijection.kind].conditioner == "past" else 1), count
+    return count * (math.prod(bijection.shape) if ENTRIES[bijection.kind].conditioner == "past" else 1), count
 
 
 def _searches(flow: Composition) -> list[str]:

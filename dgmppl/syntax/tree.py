@@ -273,10 +273,12 @@ class Net(Named):
 
 @dataclass(frozen=True)
 class Flow(Named):
-    """`flow NAME = bijection`, or a formula of its argument: `flow f(u) = 2 * tanh(u)`."""
+    """`flow NAME = bijection`, or a formula: of its argument, `flow f(u) = 2 * tanh(u)`, or of one element of that,
+    `f(u[d])`, at `indices`."""
 
     name: str
     argument: str | None
+    indices: Indices | None
     value: Expr
 
 

@@ -412,6 +412,7 @@ def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
             f"inverse(multiscale[1](squeeze >> {squares}))",
             f"inverse(squeeze >> multiscale[2]({squares}))",
             f"reversible(inverse(squeeze >> {squares})) >> affine",
+            f"autoregressive[{d.choose(('pixelcnn[4, kernel = 3]', 'masked[5]'))}{transform}]{given} >> affine",
         )
     )
 
@@ -432,10 +433,27 @@ def _formula(d: Draft, of: Sequence[Unit]) -> str:
     return d.choose((f"{name} >> reverse", f"inverse({name})", f"{name} >> affine"))
 
 
+def _of_each_element(d: Draft, of: Sequence[Unit]) -> str:
+    """A formula of an element by what is before it, and by all of these."""
+    name, given = d.name("f"), f", {names(of)}" if of else ""
+    first, second = (f"{d.choose(('masked[5]', 'causal[4, kernel = 2]', 'gru[3]'))}(u[<d]{given})" for _ in range(2))
+    d.say(
+        d.choose(
+            (
+                f"flow {name}(u[d]) = u[d] * exp(tanh({first})) + {second}",
+                f"flow {name}(u[d]) = log(softplus(u[d]) * (1 + softplus({first}))) / 2 - param",
+                f"flow {name}(u[d]) = elementwise[spline(2)]({first})(u[d]) - tanh(u[d - 1])",
+            )
+        )
+    )
+    return d.choose((f"{name} >> reverse >> affine", f"inverse({name}) >> reverse >> lu"))
+
+
 FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _couplings,
     _couplings,
     _formula,
+    _of_each_element,
     _couplings_apart,
     _couplings_of_two_contexts,
     _nested_repeats,

@@ -200,6 +200,39 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "flow f(u) = 2 * tanh((u - y) * exp(linear(y)) / 4) + 1\np(x | y) = Normal(0, 1) >> affine >> f",
         1,
     ),
+    "formulas of each element and its past": (
+        _XYW
+        + "net s = masked[8]\nnet m = masked[6, activation = tanh]\nparam b : real[4]\nparam a : real = normal(1)\n"
+        + "flow f(u[d]) = u[d] * exp(tanh(s(u[<d], y))) + m(u[<d], w, b[d] * u[d - 1]) - linear(y)[d]\n"
+        + "flow g(v[i]) = 2 * elementwise[spline(3)](causal[4, kernel = 2](v[<i]))(v[i]) + i / 4 * param - a\n"
+        + "p(x | y, w) = Normal(0, 1) >> inverse(f) >> g >> reverse >> f",
+        4,
+    ),
+    "formulas of each element onto another support": (
+        _XYW.replace("real[4]", "positive[4]").replace("observed y", "# ")
+        + "flow f(u[d]) = softplus(affine(gru[3](u[<d], w))(u[d]) + u[d - 2]) * exp(linear(w))\n"
+        + "flow g(u[d]) = affine(stack(u[d - 1], tanh(2 * u[d - 1])))(elementwise[spline(2)](u[d]))\n"
+        + "p(x | w) = Normal(0, 1) >> reversible(g >> inverse(g) >> g) >> f",
+        2,
+    ),
+    "autoregressions of grids": (
+        _IMAGE + 'observed w : categorical(2) from "rows.npz".w\n'
+        "p(x | w) = Normal(0, 1) >> autoregressive[pixelcnn[4, kernel = 3]](w) "
+        ">> inverse(autoregressive[masked[17], spline(3)](w))",
+        2,
+    ),
+    "autoregressions of colours": (
+        'observed x : real[2, 2, 3] from "rows.npz".x\n'
+        "p(x) = Normal(0, 1) >> autoregressive[gru[4], shift] >> reverse >> autoregressive[pixelcnn[6, kernel = 3], spline(2)]",
+        2,
+    ),
+    "formulas of a pixel": (
+        'observed x : real[3, 2] from "rows.npz".x\n'
+        + 'observed w : categorical(2) from "rows.npz".w\n'
+        + "flow f(u[i, j]) = u[i, j] * exp(tanh(pixelcnn[4, kernel = 3](u[<i, <j], w))) + gru[3](u[<i, <j], w) * "
+        + "u[i - 1, j + 1] + linear(w)[i, j]\np(x | w) = Normal(0, 1) >> inverse(f)",
+        3,
+    ),
     "channels in other orders": (
         'observed x : real[2, 2, 4] from "rows.npz".x\n'
         "p(x) = Normal(0, 1) >> 2 * (coupling[scale = conv[4], shift = conv[4]] >> permute >> lu) "

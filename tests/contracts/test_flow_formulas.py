@@ -1,5 +1,7 @@
 """Flows that a formula of an argument writes: `flow f(u) = 2 * tanh(W @ u + b) + 1`."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch.nn.functional import softplus
@@ -7,6 +9,15 @@ from torch.nn.functional import softplus
 from dgmppl import pipeline
 from dgmppl.source import Source
 from tests.contracts.support import build, checked, graph_of
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.double)
+    yield
+    torch.set_default_dtype(before)
+
 
 HEAD = """model formula
 observed x : real[3] from "rows.npz".x
@@ -55,3 +66,56 @@ def test_an_argument_means_nothing_outside_of_its_flow() -> None:
     assert pipeline.check(Source("a.dgm", text)).ok
     (found,) = pipeline.check(Source("a.dgm", text + "let b = u\n")).errors
     assert found.code == "E201"
+
+
+_MAF = """model maf
+observed x : real[3] from "rows.npz".x
+observed y : real[2] from "rows.npz".y
+"""
+
+
+def _copied(one: torch.nn.Module, log_scale: torch.nn.Module, shift: torch.nn.Module) -> None:
+    """The weights of two masked networks in one that gives the numbers of both side by side, element by element."""
+    first, last = one.layers[0], one.layers[2]
+    with torch.no_grad():
+        first.weight.copy_(torch.cat([log_scale.layers[0].weight, shift.layers[0].weight]))
+        first.bias.copy_(torch.cat([log_scale.layers[0].bias, shift.layers[0].bias]))
+        last.weight.zero_()
+        for k, net in enumerate((log_scale, shift)):
+            last.weight[k::2, 3 * k : 3 * (k + 1)] = net.layers[2].weight
+            last.bias[k::2] = net.layers[2].bias
+
+
+@pytest.mark.parametrize("inverted", [False, True], ids=["iaf", "maf"])
+@pytest.mark.usefixtures("double")
+def test_a_formula_of_the_past_is_the_autoregressive_flow(inverted: bool) -> None:
+    """With the scale of the catalogue's transform, density and draws are those of the flow of the catalogue."""
+    formula = (
+        "net s = masked[3]\nnet m = masked[3]\n"
+        "flow f(u[d]) = u[d] * exp(3 * tanh(s(u[<d], y) / 3)) + m(u[<d], y)\np(x | y) = Normal(0, 1) >> "
+    )
+    ours = build(checked(_MAF + formula + ("inverse(f)\n" if inverted else "f\n")), scale=0.3)
+    kind = "autoregressive[masked[6], inverse(affine)](y)"
+    other = build(checked(f"{_MAF}p(x | y) = Normal(0, 1) >> {kind if inverted else f'inverse({kind})'}\n"))
+    (flow,) = other.p_x_flow.parts
+    _copied((flow if inverted else flow.bijection).network, ours.s, ours.m)
+    x, y = torch.randn(5, 3), torch.randn(5, 2)
+    torch.testing.assert_close(ours.log_prob(x, y), other.log_prob(x, y))
+    u = torch.randn(5, 3)
+    drawn = [model.p_x(y).bijection(u) for model in (ours, other)]
+    torch.testing.assert_close(*drawn)
+
+
+@pytest.mark.usefixtures("double")
+def test_elements_are_drawn_one_after_another_as_all_at_once() -> None:
+    """Without a gradient each pass goes over one position, and reads what was kept of those before it."""
+    text = (
+        'observed x : real[3, 2] from "rows.npz".x\nparam b : real[3, 2] = normal(1)\n'
+        "flow f(u[i, j]) = u[i, j] * exp(tanh(pixelcnn[4, kernel = 3](u[<i, <j], i))) + gru[3](u[<i, <j]) * b[i, j] "
+        "- u[i - 1, j + 1]\np(x) = Normal(0, 1) >> inverse(f)\n"
+    )
+    model = build(checked(f"model drawn\n{text}"), scale=0.3)
+    u = torch.randn(4, 3, 2)
+    together = model.p_x().bijection(u)
+    with torch.no_grad():
+        torch.testing.assert_close(model.p_x().bijection(u), together)

@@ -18,6 +18,7 @@ from dgmppl.runtime import (
     ConvNet,
     DenseNet,
     Normal,
+    PixelCNN,
     Pushforward,
     bijections,
     conditioners,
@@ -32,11 +33,12 @@ from dgmppl.runtime import (
     transforms,
 )
 from dgmppl.runtime.bijections import Bijection, Compose
-from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inverse
+from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inverse, TriangularFlow
 from dgmppl.runtime.contractions import ODEFlow, ResidualFlow
 from dgmppl.runtime.couplings import Coupling
 from dgmppl.runtime.elementwise import Affine, Exp, FixedAffine, Scale, Shift, Sigmoid, Softplus, Tanh
 from dgmppl.runtime.grids import MultiScale, Squeeze
+from dgmppl.runtime.incremental import at
 from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Orthogonal, Permute, Reverse
 from dgmppl.runtime.lowrank import Planar, Radial, Sylvester
 from dgmppl.runtime.reversible import Reversible
@@ -114,6 +116,18 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
     "autoregressive, convolutions": (
         lambda: AutoregressiveFlow(D, CausalConv(1, (8,), 2, kernel=3, context=K), AffineTransform(), context="y"),
         {"y": K},
+    ),
+    "triangular": (
+        lambda: TriangularFlow(
+            D,
+            lambda y: (at(y, -1).sin().exp(), at(y, -2).sin() + y.new_ones(D)),
+            Compose(Scale("scale", rank=0), Shift("shift", rank=0)),
+        ),
+        {},
+    ),
+    "triangular given": (
+        lambda: triangular(CausalMLP(D, 1, (16,), 11, context=K)),
+        {"y": K, "w": D},
     ),
     "elementwise given": (
         lambda: ElementwiseFlow(D, Spline(bins=4), MLP(K, (8,), 11 * D), context="y"),
@@ -235,11 +249,40 @@ GRIDS: dict[str, tuple[Callable[[], Bijection], tuple[int, ...], dict[str, tuple
         COLOUR,
         {"w": (32,)},
     ),
+    "autoregressive, of a grid": (
+        lambda: AutoregressiveFlow(GRID, PixelCNN(1, (4,), 2, kernel=3), AffineTransform(), grid=True),
+        GRID,
+        {},
+    ),
+    "autoregressive, of colours": (
+        lambda: AutoregressiveFlow((2, 2, 3), CausalMLP(12, 1, (16,), 8, context=K), Spline(bins=3), context="y"),
+        (2, 2, 3),
+        {"y": (K,)},
+    ),
+    "triangular, of a grid": (
+        lambda: TriangularFlow(
+            GRID,
+            lambda y: (at(y, (-1, 1)).sin().exp(), at(y, (0, -1)).sin()),
+            Compose(Scale("a", rank=0), Shift("b", rank=0)),
+        ),
+        GRID,
+        {},
+    ),
     "multi-scale": (lambda: glow(), (4, 4), {"y": (K,)}),
     "reversible": (lambda: reversible_flow(), (D,), {"y": (K,), "w": (2,)}),
     "reversible, of a grid": (lambda: Reversible(Squeeze((4, 4)), Conv1x1((2, 2, 4))), (4, 4), {}),
     "inverse of a multi-scale one": (lambda: Inverse(glow()), (16,), {"y": (K,)}),
 }
+
+
+def triangular(network: nn.Module) -> Bijection:
+    """Splines of an element and shifts of it, by what is before it."""
+
+    def numbers(x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        return network(x.unsqueeze(-1), y), at(w, 0) * at(x, -1)
+
+    spline = Compose(ElementwiseFlow((), Spline(bins=4), context="numbers"), Shift("shift", rank=0))
+    return TriangularFlow(D, numbers, Inverse(spline), (11, 0), (network,), {"y": 1, "w": 1})
 
 
 def reversible_flow(chain: type[Compose] = Reversible, dropout: float = 0.0) -> Compose:

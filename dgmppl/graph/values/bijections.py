@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
-from dgmppl.graph.values.base import Bijection, Value
+from dgmppl.graph.values.base import Bijection, Value, walk
 from dgmppl.graph.values.networks import Module
 from dgmppl.permutations import HALF, Mask
+from dgmppl.supports import Support
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,20 @@ class Transform:
     def parameters(self) -> int:
         """Numbers of an element."""
         return TRANSFORMS[self.kind].parameters(dict(self.options))
+
+
+@dataclass(frozen=True)
+class Triangular:
+    """What a `flow` `f(u[d])` does with an element: a `bijection` of a single number onto values of the support
+    `gives`, by `numbers` that `method` computes of the elements of the `argument` before it and of the block's
+    context."""
+
+    flow: str
+    method: str
+    argument: str
+    numbers: tuple[tuple[str, Value], ...]
+    bijection: Bijection
+    gives: Support
 
 
 @dataclass(frozen=True)
@@ -48,9 +63,8 @@ class Block(Bijection):
     `slots` are its networks; `transform` is what they condition, where that is not affine; `mask` says which elements a
     coupling keeps. `context` is what it is conditioned on, by the names under which the map takes them. Those are the
     inputs of its networks, position by position those named in `grids`, or, without a network, its parameters
-    themselves. `copies` counts
-    the components of a mixture that have parameters of their own. On integers, `range` is (lowest, how many) where
-    they are bounded.
+    themselves. `triangular`: what it does by a formula of each element. `copies` counts the components of a mixture
+    that have parameters of their own. On integers, `range` is (lowest, how many) where they are bounded.
     """
 
     kind: str
@@ -64,15 +78,18 @@ class Block(Bijection):
     copies: int = 0
     integer: bool = False
     range: tuple[int, int] | None = None
+    triangular: Triangular | None = None
 
     @property
     def direct(self) -> bool:
-        """Whether the context is its parameters themselves, with no network between."""
-        return bool(self.context) and not self.slots
+        """Whether the context is taken as it is, with no network between."""
+        return bool(self.context) and (self.triangular is not None or not self.slots)
 
     @property
     def own_weights(self) -> int:
         """How many numbers it learns itself, beside its networks."""
+        if self.triangular is not None:
+            return sum(t.own_weights for t in walk(self.triangular.bijection) if isinstance(t, Block))
         if self.slots or self.context:
             return int(dict(self.numbers).get("rezero", 0))
         parameters = self.transform.parameters if self.transform else 0

@@ -1,0 +1,156 @@
+"""Flows that a formula of one element writes, `flow f(u[d]) = u[d] * exp(s(u[<d])) + m(u[<d])`: a bijection of each
+element by what is before it, so that the Jacobian is triangular."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from dgmppl.catalogue.bijections import TRIANGULAR
+from dgmppl.graph.context import Context, Elements, Inputs
+from dgmppl.graph.nodes import Variable
+from dgmppl.graph.outlines import TRIANGLE, Outline
+from dgmppl.graph.scope import Scope
+from dgmppl.graph.values import (
+    At,
+    Bijection,
+    Block,
+    Feature,
+    Inverse,
+    Module,
+    Past,
+    State,
+    Triangular,
+    Use,
+    Value,
+    children,
+    walk,
+)
+from dgmppl.supports import REAL, Support, Type
+from dgmppl.syntax import tree
+
+Check = Callable[[Scope, Outline, Support, Context, Inputs], tuple[Bijection, Support]]
+
+
+def check_triangular(
+    scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs, check: Check
+) -> tuple[Bijection, Support]:
+    """The bijection of a vector, or of a grid, that a formula of one element writes.
+
+    It reads the past of what it maps, and so is an autoregressive flow read backwards: one pass for all elements, and
+    backwards one for each (Kingma et al., 2016; Papamakarios et al., 2017).
+
+    Reports values that it does not map (E213), an element that is given itself or a later one (E205), and one that is
+    given nothing of the others (E217).
+    """
+    flow, shape = outline.formula, outline.takes
+    assert flow is not None and flow.argument is not None and flow.indices is not None
+    if support != REAL:
+        headline = f"`{flow.name}` maps real values, these are {support.describe()}"
+        scope.fail("E213", headline, outline.span, f"gets {Type(support, shape).describe()}")
+    _verify_letters(scope, flow)
+    elements = Elements(flow.indices.names, shape, flow.argument, maps=True)
+    with _bound(scope, flow, Type(REAL, shape)):
+        mapped, target = check(scope, outline.parts[0], REAL, replace(ctx, elements=elements), inputs)
+    numbers = {name: value for t in walk(mapped) if isinstance(t, Block) for name, value in t.context}
+    _verify_reads(scope, flow, tuple(numbers.values()))
+    outside = _Outside(scope, flow.argument)
+    inside = tuple((name, outside.given(value)) for name, value in numbers.items())
+    modules = {m.attribute: m for _, value in inside for m in walk(value) if isinstance(m, Module)}
+    method = scope.attribute(f"{flow.name}_numbers")
+    triangular = Triangular(flow.name, method, flow.argument, inside, Inverse(outline.span, mapped), target)
+    block = Block(
+        outline.span,
+        TRIANGULAR,
+        shape,
+        tuple((name, replace(module, named=True)) for name, module in modules.items()),
+        context=tuple(outside.context.items()),
+        triangular=triangular,
+    )
+    return Inverse(outline.span, block), target
+
+
+def _verify_letters(scope: Scope, flow: tree.Flow) -> None:
+    """Reports an index that has another meaning (E202)."""
+    assert flow.indices is not None
+    names = (*flow.indices.names, flow.argument)
+    taken = next((n for k, n in enumerate(names) if n in scope.names or n in names[:k]), None)
+    if taken is not None:
+        headline = f"`{taken}` is already taken, and the index of an element is a letter of its own"
+        scope.fail("E202", headline, flow.indices.span, "choose another letter")
+
+
+@contextmanager
+def _bound(scope: Scope, flow: tree.Flow, type_: Type) -> Iterator[None]:
+    """The argument of a flow has its name inside of the formula."""
+    assert flow.argument is not None
+    scope.names[flow.argument] = Variable(flow.argument, flow.argument, "latent", type_, flow.name_span)
+    scope.places[flow.argument] = flow.name_span
+    try:
+        yield
+    finally:
+        del scope.names[flow.argument], scope.places[flow.argument]
+
+
+def _verify_reads(scope: Scope, flow: tree.Flow, numbers: tuple[Value, ...]) -> None:
+    """An element is given something of what is before it (E217), and nothing else of the argument (E205)."""
+    assert flow.argument is not None and flow.indices is not None
+    first = ", ".join(f"<{i}" for i in flow.indices.names)
+    whole = next((t for value in numbers for t in _whole(value, flow.argument)), None)
+    if whole is not None:
+        headline = f"an element of `{flow.argument}` is given what is before it, and this is all of it"
+        scope.fail("E205", headline, whole.span, f"reads `{flow.argument}`", help=f"{flow.argument}[{first}]")
+    feature = next((t for value in numbers for t in walk(value) if isinstance(t, (Feature, State))), None)
+    if feature is not None:
+        headline = "a feature with a value at each position is read where elements are modelled one by one"
+        scope.fail("E217", headline, feature.span, "not in a flow", help="write its network here")
+    if not any(_reads(value, flow.argument) for value in numbers):
+        headline = f"no element of `{flow.argument}` is given what is before it"
+        help_ = f"{TRIANGLE}; of all elements alike it is a formula without an index: flow f(u) = 2 * u"
+        scope.fail("E217", headline, flow.value.span, f"reads no {flow.argument}[{first}]", help=help_)
+
+
+def _reads(term: object, argument: str) -> bool:
+    return any(isinstance(t, (Use, Past)) and t.variable == argument for t in walk(term))
+
+
+def _whole(term: object, argument: str) -> Iterator[Use]:
+    """Where all of the argument is read."""
+    if isinstance(term, Use) and term.variable == argument:
+        yield term
+    elif not (isinstance(term, At) and isinstance(term.value, Use)):
+        for child in children(term):
+            yield from _whole(child, argument)
+
+
+@dataclass
+class _Outside:
+    """What numbers read that is known without the argument, by the names under which the flow takes it."""
+
+    scope: Scope
+    argument: str
+    context: dict[str, Value] = field(default_factory=dict)
+
+    def given(self, term: Any) -> Any:
+        """A value with what is known outside by its name."""
+        if isinstance(term, tuple):
+            return tuple(map(self.given, term))
+        if not isinstance(term, Value) or term.constant:
+            return term
+        if isinstance(term, Past) and term.variable != self.argument:
+            return replace(term, variable=self._name(Use(term.type, term.span, term.variable)))
+        if not (term.positional or _reads(term, self.argument)):
+            return Use(term.type, term.span, self._name(term), term.rows)
+        changed = {f.name: self.given(getattr(term, f.name)) for f in fields(term) if f.init}
+        return replace(term, **changed)
+
+    def _name(self, value: Value) -> str:
+        name = self.scope.context_name(value, direct=True)
+        name += "_" if name == self.argument else ""
+        self.context[name] = value
+        return name
+
+
+__all__ = ["check_triangular"]
