@@ -223,7 +223,8 @@ FLOWS: dict[str, tuple[str, int]] = {
     ),
     "autoregressions of colours": (
         'observed x : real[2, 2, 3] from "rows.npz".x\n'
-        "p(x) = Normal(0, 1) >> autoregressive[gru[4], shift] >> reverse >> autoregressive[pixelcnn[6, kernel = 3], spline(2)]",
+        "p(x) = Normal(0, 1) >> autoregressive[gru[4], shift] >> reverse "
+        ">> autoregressive[pixelcnn[6, kernel = 3], spline(2)]",
         2,
     ),
     "formulas of a pixel": (
