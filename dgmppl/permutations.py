@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from random import Random
 
 
@@ -46,6 +48,18 @@ def order_of(kind: str, extent: tuple[int, ...], seed: int = 0) -> tuple[int, ..
     places = [(i, j) for i in range(height) for j in range(width)]
     places.sort(key=lambda p: (p[0] + p[1], p[0] if (p[0] + p[1]) % 2 else -p[0]))
     return tuple(i * width + j for i, j in places)
+
+
+@cache
+def all_before(extent: tuple[int, ...], offsets: tuple[int, ...], kind: str, seed: int = 0) -> bool:
+    """Whether, in an order of a grid, what is so far from a position comes before it, wherever there is something."""
+    places = {position: k for k, position in enumerate(order_of(kind, extent, seed))}
+    numbers = {position: k for k, position in enumerate(product(*map(range, extent)))}
+    for position, number in numbers.items():
+        other = numbers.get(tuple(p + by for p, by in zip(position, offsets)))
+        if other is not None and places[other] >= places[number]:
+            return False
+    return True
 
 
 MASKS = ("half", "alternate", "checkerboard", "random")

@@ -217,9 +217,17 @@ def _given(name: str, given: dict[str, Value], place: Place) -> Expr:
 def _autoregressive(density: Density, place: Place) -> Expr:
     assert isinstance(density, Autoregressive)
     writer, head, step = place.writer, place.graph[density.variable], place.local("step")
+    order = None
+    if density.order is not None:
+        kind, seed = density.order
+        options = {"seed": Number(seed)} if seed else {}
+        extent = sizes(density.type.shape[: density.axes])
+        order = place.local("order")
+        writer.line(f"{order} = {call(writer.use('order'), Text(kind), extent, **options)}")
+        writer.line()
     with writer.block(f"def {step}({head.ident}: Tensor) -> {writer.use('Distribution')}:"):
         _write_features(density.step, place)
-        result = write_density(density.step, replace(place, axes=density.axes, ordered=True))
+        result = write_density(density.step, replace(place, axes=density.axes, ordered=True, order=order))
         writer.line(f"return {_event(result, density.axes)}", mark=True)
     writer.line()
     others = [n for n in variables(density.step) if n != density.variable and place.graph[n].rows]
@@ -229,11 +237,8 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     named["like"] = Name("self.like")
     if density.axes > 1:
         named["axes"] = Number(density.axes)
-    if density.order is not None:
-        kind, seed = density.order
-        options = {"seed": Number(seed)} if seed else {}
-        extent = sizes(density.type.shape[: density.axes])
-        named["order"] = call(writer.use("order"), Text(kind), extent, **options)
+    if order is not None:
+        named["order"] = order
     return call(writer.use("Autoregressive"), step, sizes(density.type.shape), **named)
 
 

@@ -56,8 +56,13 @@ def _apply(value: Apply, place: Place) -> Expr:
     if past > rank:  # the positions of a grid are a sequence, row by row
         read = read.call("flatten", -1 - past, -2)
         named = {name: given.call("flatten", -1 - past, -2) for name, given in named.items()}
+    if past and place.order is not None:
+        read = place.order.call("of", read)
+        named = {name: place.order.call("of", given) for name, given in named.items()}
     context = [inputs_expr(value.context, whole)] if value.context else []
     found = call(f"self.{value.module.attribute}", read, *context, **named)
+    if past and place.order is not None:
+        found = place.order.call("back", found)
     if past > rank:
         extent = next(v.shape[: v.axes] for v in value.inputs if isinstance(v, Past))
         found = call(place.writer.use("as_grid"), found, sizes(extent))

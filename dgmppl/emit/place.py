@@ -50,8 +50,8 @@ def of_state(value: Value) -> bool:
 class Place:
     """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it. `axes`:
     how many axes of positions stand behind the batch, where elements are modelled one by one; `ordered`: whether they
-    are drawn one after another. `step`: of a recurrence, one position of which is computed. `units`: what a network's
-    location and scale count, (middle, half) of a range."""
+    are drawn one after another; `order`: the local name of another order than row by row. `step`: of a recurrence, one
+    position of which is computed. `units`: what a network's location and scale count, (middle, half) of a range."""
 
     writer: Writer
     graph: Graph
@@ -59,6 +59,7 @@ class Place:
     spread: bool = False
     axes: int = 0
     ordered: bool = False
+    order: Name | None = None
     step: Step | None = None
     units: tuple[float, float] | None = None
 

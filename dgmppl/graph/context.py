@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from dgmppl.graph.values import Points, Value
+from dgmppl.permutations import all_before
 
 if TYPE_CHECKING:
     from dgmppl.graph.scope import Scope
@@ -31,6 +32,12 @@ class Elements:
     def axes(self) -> int:
         """How many axes the elements lie along."""
         return len(self.indices)
+
+    def before(self, offsets: tuple[int, ...]) -> bool:
+        """Whether what is so far from an element comes before it, wherever there is something."""
+        if self.order is None:
+            return offsets < (0,) * self.axes
+        return all_before(self.extent, offsets, *self.order)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
+from dgmppl.graph.configuration import causal_names
 from dgmppl.graph.context import Elements
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import misplaced, names_in, offsets, verify_earlier
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
-from dgmppl.graph.values import Apply, At, Density, Feature, Past, Position, Use, children, walk
+from dgmppl.graph.values import Apply, At, Density, Feature, Past, State, Use, children, walk
 from dgmppl.permutations import ORDERS
 from dgmppl.source import Span
 from dgmppl.syntax import tree
@@ -82,26 +83,47 @@ def _order(scope: Scope, statement: tree.Factor, extent: tuple[int, ...]) -> tup
     if name.name != "permute" and isinstance(value, tree.Call):
         scope.fail("E209", f"{name.name} takes no options", value.span, help=name.name)
     if name.name == "zigzag" and len(extent) != 2:
-        scope.fail("E210", "a zigzag goes over a grid of two axes", value.span, f"these are {len(extent)}")
+        found = "along one axis here" if len(extent) == 1 else f"along {len(extent)} axes here"
+        help_ = "order = reverse, or order = permute(seed = 1)"
+        scope.fail("E210", "a zigzag goes over a grid of two axes", value.span, found, help=help_)
     seed = bind(scope, PERMUTE, arguments, value.span).value("seed")
     return name.name, 0 if seed is None else scope.integer(seed, {}, "`seed`", low=0)
 
 
 def verify_order(scope: Scope, density: Density, elements: Elements) -> None:
-    """In another order than row by row an element reads its past through a network of a sequence, and what is the same
-    for all (E223)."""
+    """In another order than row by row an element reads its past as a sequence, and no feature that goes along the
+    positions itself (E223)."""
     if elements.order is None:
         return
-    for term in (t for t in walk(density) if isinstance(t, (Apply, At, Feature, Position))):
-        grid = isinstance(term, Apply) and len(term.module.inputs.extent) > 1 and term.positional
-        if grid or not isinstance(term, Apply):
+    order = elements.order[0]
+    for term in walk(density):
+        if isinstance(term, Apply) and len(term.module.inputs.extent) > 1 and _of_a_past(term.inputs):
             scope.fail(
                 "E223",
-                f"in the order {elements.order[0]} an element reads its past as a sequence, and what is one for all",
+                f"in the order {order} an element reads its past as a sequence",
                 term.span,
-                "reads a grid" if grid else "read at a position",
-                help="masked, causal, gru and transformer read a sequence",
+                "reads a grid",
+                help=f"a network of a sequence: {causal_names(1)}",
             )
+        if isinstance(term, Feature) and _of_a_past(term.body):
+            scope.fail(
+                "E223",
+                f"`{term.name}` goes from position to position row by row, and these elements in the order {order}",
+                density.span,
+                f"reads `{term.name}`",
+                notes=(Note(scope.places[term.name], "declared here"),),
+                help=f"a causal network in the factor itself: gru[64]({elements.variable}"
+                f"[{', '.join(f'<{i}' for i in elements.indices)}])",
+            )
+
+
+def _of_a_past(term: object) -> bool:
+    """Whether something is computed from what is before a position, whatever that is."""
+    return (
+        any(isinstance(t, (Past, State)) for t in walk(term))
+        if not isinstance(term, tuple)
+        else any(map(_of_a_past, term))
+    )
 
 
 def at_position(scope: Scope, reference: tree.Reference, elements: Elements) -> bool:
@@ -166,7 +188,6 @@ def verify_element_reads(
     elements, and a past all that are before.
     """
     found = list(reads_of(density, elements.variable))
-    zero = (0,) * elements.axes
     for at in walk(density):  # through features too, which are of no variable
         if isinstance(at, At) and isinstance(at.value, Use) and at.value.variable == elements.variable:
             verify_earlier(scope, at, at.span, elements.variable, elements, ())
@@ -178,7 +199,7 @@ def verify_element_reads(
         whole = any(not r.past and not _indexed(r, elements) for r in of)
         past = any(r.past for r in of)
         places = {_places(scope, r, elements) for r in of if not r.past and _indexed(r, elements)}
-        before = bool(read.offsets) and read.offsets < zero
+        before = bool(read.offsets) and elements.before(read.offsets)
         if whole or (past and (read.past or before)) or read.offsets in places - {()}:
             continue
         text = scope.source.text[read.span.start : read.span.end] if read.offsets else read.variable
@@ -212,7 +233,7 @@ def verify_element_reads(
 
 def _is_read(scope: Scope, reference: tree.Reference, reads: list[Read], elements: Elements) -> bool:
     if reference.past:
-        return any(r.past or r.offsets < (0,) * elements.axes for r in reads if r.past or r.offsets)
+        return any(r.past or elements.before(r.offsets) for r in reads if r.past or r.offsets)
     if _indexed(reference, elements):
         return any(r.offsets == _places(scope, reference, elements) for r in reads)
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.axes import shape_text
@@ -145,19 +146,30 @@ def misplaced(scope: Scope, span: Span, name: str, elements: Elements) -> None:
 
 
 def verify_earlier(scope: Scope, found: At, span: Span, name: str, elements: Elements, notes: tuple[Note, ...]) -> None:
-    """What is modelled may be read before the element alone, in the order of rows (E205)."""
-    if found.offsets < (0,) * elements.axes:
+    """What is modelled may be read before the element alone, in the order of rows or in its own (E205)."""
+    if elements.before(found.offsets):
         return
     text = scope.source.text[span.start : span.end]
     element = f"{name}[{', '.join(elements.indices)}]"
-    what = f"depends on `{element}` itself" if found.here else "comes later"
-    first, *rest = elements.indices
+    later = "comes later" if elements.order is None else f"is not always so in the order {elements.order[0]}"
+    what = f"depends on `{element}` itself" if found.here else later
+    near = _near(elements)
+    one = f"{name}[{near}] is before it, and all that is" if near else "what is before it"
     scope.fail(
         "E205",
         f"`{element}` is given what is before it, and this {what}",
         span,
         f"`{text}`",
         notes=notes,
-        help=f"{name}[{', '.join([f'{first} - 1', *rest])}] is before it, and all that is: "
-        f"{name}[{', '.join(f'<{i}' for i in elements.indices)}]",
+        help=f"{one}: {name}[{', '.join(f'<{i}' for i in elements.indices)}]",
     )
+
+
+def _near(elements: Elements) -> str:
+    """Next to an element, what is before it in its order: `i - 1, j`; "" where nothing always is."""
+    for axis, sign in product(range(elements.axes), (-1, 1)):
+        offsets = tuple(sign if k == axis else 0 for k in range(elements.axes))
+        if elements.extent[axis] > 1 and elements.before(offsets):
+            by = " - 1" if sign < 0 else " + 1"
+            return ", ".join(i + by if k == axis else i for k, i in enumerate(elements.indices))
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from dgmppl.runtime.bijections import Bijection
 from dgmppl.runtime.distributions import Categorical, Size, Unchecked, log_prob_of_index
-from dgmppl.runtime.incremental import Incremental
+from dgmppl.runtime.incremental import Incremental, Order
 from dgmppl.runtime.preimages import carry
 from dgmppl.runtime.special import outside
 
@@ -273,7 +273,7 @@ class Autoregressive(_Density):
         batch_shape: the batch shape that step adds by itself, e.g. that of a context.
         like: a tensor of the dtype and on the device in which to sample; None is torch's default.
         axes: how many dimensions these are.
-        order: the positions in another order than row by row; `step` gets x with its positions put into that order.
+        order: another order of the positions than row by row, in which `step` says that they depend on each other.
     """
 
     def __init__(
@@ -283,7 +283,7 @@ class Autoregressive(_Density):
         batch_shape: Size = (),
         like: torch.Tensor | None = None,
         axes: int = 1,
-        order: tuple[int, ...] | None = None,
+        order: Order | None = None,
     ) -> None:
         self.step, self.axes, self.order = step, axes, order
         self.like = torch.empty(0) if like is None else like
@@ -302,37 +302,26 @@ class Autoregressive(_Density):
         x = self.like.new_zeros(shape)
         axis = len(shape) - len(self._event_shape)
         last = axis + self.axes - 1
-        in_order = x.flatten(axis, last)  # the same memory
+        flat = x.flatten(axis, last)  # the same memory
         # A law of one position has axes of size 1 there; one with a parameter for each has them all.
         one = (*shape[:axis], *(1,) * self.axes, *shape[last + 1 :])
         incremental = Incremental()
-        for d in range(in_order.shape[axis]):
-            with incremental.at(d):
+        for place in range(flat.shape[axis]):
+            d = place if self.order is None else self.order.positions[place]
+            with incremental.at(place, d):
                 step = self.step(x)
             if step.batch_shape != shape[:axis]:  # a step that reads nothing is the same for every row
                 step = step.expand(shape[:axis])
             drawn = step.sample()
             found = drawn.flatten(axis, last).select(axis, 0 if drawn.shape == one else d)
-            in_order.select(axis, d).copy_(found)
-        if self.order is not None:
-            back = sorted(range(len(self.order)), key=self.order.__getitem__)
-            return self._reordered(x, back)
+            flat.select(axis, d).copy_(found)
         return x
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self.order is not None:
-            value = self._reordered(value, self.order)
         found = self.step(value).log_prob(value)
         # A step that reads nothing else is the same for every row of a batch.
         shape = torch.broadcast_shapes(found.shape, self._batch_shape)
         return found if found.shape == shape else found.expand(shape)
-
-    def _reordered(self, x: Tensor, order: Sequence[int]) -> Tensor:
-        """x with position ``order[k]`` at place k."""
-        first = x.dim() - len(self._event_shape)
-        flat = x.flatten(first, first + self.axes - 1)
-        index = torch.tensor(order, device=x.device)
-        return flat.index_select(first, index).reshape(x.shape)
 
 
 __all__ = [

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from dgmppl.permutations import order_of
 
 # Keeps a scale off 0, where softplus underflows, so that 1 / scale^2 and its gradient stay finite.
 _FLOOR = 1e-6
@@ -89,12 +86,6 @@ def concat(*tensors: Tensor, axis: int = -1) -> Tensor:
     return torch.cat(tensors, dim=axis)
 
 
-@cache
-def order(kind: str, extent: tuple[int, ...], seed: int = 0) -> tuple[int, ...]:
-    """The positions of a grid in the order in which they come (see `dgmppl.permutations.order_of`)."""
-    return order_of(kind, extent, seed)
-
-
 def pick(values: Tensor, index: Tensor, behind: int = 0) -> Tensor:
     """``values[..., index]`` for each of the batch ``(...)``, to which both are broadcast: an element of the axis that
     has so many axes `behind` it."""
@@ -125,7 +116,6 @@ __all__ = [
     "increasing",
     "log_mean_exp",
     "one_hot",
-    "order",
     "pick",
     "positive",
     "rescale",

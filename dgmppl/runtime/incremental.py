@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,21 +18,25 @@ from torch import Tensor
 from torch import distributions as td
 from torch.nn import functional as F
 
+from dgmppl.permutations import order_of
+
 _CURRENT: ContextVar[Incremental | None] = ContextVar("incremental", default=None)
 
 
 class Incremental:
-    """The state of one draw: the position that is computed, and what each use of a network keeps."""
+    """The state of one draw: the position that is computed, by its place in the order in which they come, which causal
+    networks count by, and as an `element` by its number row by row; and what each use of a network keeps."""
 
     def __init__(self) -> None:
-        self.position = 0
+        self.position = self.element = 0
         self._kept: dict[tuple[int, int], dict[str, Any]] = {}
         self._uses: dict[int, int] = {}
 
     @contextmanager
-    def at(self, position: int) -> Iterator[None]:
-        """Networks compute this position inside; positions come in order, from 0."""
-        self.position, self._uses = position, {}
+    def at(self, position: int, element: int | None = None) -> Iterator[None]:
+        """Networks compute this position inside; positions come in order, from 0. `element`: its number row by row,
+        where that is another."""
+        self.position, self.element, self._uses = position, position if element is None else element, {}
         token = _CURRENT.set(self)
         try:
             yield
@@ -67,7 +72,7 @@ def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0) -> Tensor:
             padding += [-by, by]
         return F.pad(x, padding) if any(offsets) else x
     index: list[int] = []
-    left = draw.position
+    left = draw.element
     for size in reversed(x.shape[first : first + len(offsets)]):
         left, k = divmod(left, size)
         index.insert(0, k)
@@ -84,6 +89,35 @@ def position(extent: tuple[int, ...], axis: int, like: Tensor) -> Tensor:
     index = torch.arange(extent[axis], device=like.device, dtype=like.dtype)
     index = index.reshape(-1, *(1,) * (len(extent) - axis - 1)).expand(extent)
     return at(index, (0,) * len(extent))
+
+
+class Order:
+    """The positions of a grid in another order than row by row: `positions` are their numbers row by row, in the order
+    in which they come."""
+
+    def __init__(self, positions: tuple[int, ...]) -> None:
+        self.positions = positions
+        self._places = tuple(sorted(range(len(positions)), key=positions.__getitem__))
+
+    def of(self, x: Tensor) -> Tensor:
+        """A sequence ``(..., D, C)`` of all positions row by row in this order; the one that is drawn is left alone."""
+        return self._selected(x, self.positions)
+
+    def back(self, x: Tensor) -> Tensor:
+        """A sequence ``(..., D, C)`` in this order row by row; the one that is drawn is left alone."""
+        return self._selected(x, self._places)
+
+    @staticmethod
+    def _selected(x: Tensor, index: tuple[int, ...]) -> Tensor:
+        if x.shape[-2] == 1:
+            return x
+        return x.index_select(-2, torch.tensor(index, device=x.device))
+
+
+@cache
+def order(kind: str, extent: tuple[int, ...], seed: int = 0) -> Order:
+    """An order of the positions of a grid ``extent`` by its name (see `dgmppl.permutations.order_of`)."""
+    return Order(order_of(kind, extent, seed))
 
 
 def recur(step: Callable[..., Tensor], state: Tensor, *given: Tensor) -> Tensor:
@@ -115,4 +149,4 @@ def plate(element: td.Distribution, extent: tuple[int, ...]) -> td.Distribution:
     return found
 
 
-__all__ = ["at", "plate", "position", "recur"]
+__all__ = ["at", "order", "plate", "position", "recur"]

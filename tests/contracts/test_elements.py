@@ -62,6 +62,40 @@ def test_a_markov_chain_is_its_matrix() -> None:
     torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.parametrize("order", ["zigzag", "reverse", "permute(seed = 4)"])
+def test_laws_in_another_order_sum_to_one_and_read_what_is_at_their_own_position(order: str) -> None:
+    text = 'model ordered\nobserved x : binary[2, 3] from "rows.npz".x\nobserved c : real[2, 3] from "rows.npz".c\n'
+    text += f"p(x[i, j] | x[<i, <j], c, order = {order}) = Bernoulli(masked[6](x[<i, <j], c[i, j]) + 2 * c[i, j] + i)\n"
+    model = build(checked(text), scale=0.5)
+    every = torch.cartesian_prod(*[torch.arange(2.0)] * 6).unflatten(-1, (2, 3))
+    c = torch.randn(2, 3, requires_grad=True)
+    given = c.expand(64, 2, 3)
+    torch.testing.assert_close(model.log_prob(every, given).logsumexp(0), torch.zeros(()), atol=1e-5, rtol=0)
+    for i, j in itertools.product(range(2), range(3)):
+        step = model.p_x(given).step(every).base_dist.logits[0, i, j]
+        assert torch.autograd.grad(step, c)[0][i, j].item() > 1  # its own, 2 and what the network makes of it
+    rows = {"zigzag": (0, 1, 3, 4, 2, 5), "reverse": (5, 4, 3, 2, 1, 0)}
+    if order in rows:
+        x = torch.rand(2, 3)
+        logits = torch.autograd.functional.jacobian(lambda x: model.p_x(c).step(x[None]).base_dist.logits[0], x)
+        seen = logits.reshape(6, 6) != 0
+        place = torch.tensor(rows[order]).argsort()
+        assert not (seen & (place[None] >= place[:, None])).any()
+        assert seen.sum() == 15
+
+
+def test_a_chain_in_reverse_is_that_of_the_reversed_sequence() -> None:
+    text = 'model chain\nobserved x : categorical(3)[4] from "rows.npz".x\nparam M : real[4, 3, 3] = normal(1)\n'
+    model = build(checked(text + "p(x[d] | x[d + 1], order = reverse) = Categorical(M[d, x[d + 1]])\n"))
+    x = torch.randint(3, (20, 4)).float()
+    steps = model.M.log_softmax(-1)
+    state = x.long()
+    wanted = steps[3, 0, state[:, 3]] + sum(steps[k, state[:, k + 1], state[:, k]] for k in range(3))
+    torch.testing.assert_close(model.log_prob(x), wanted)
+    draws = model.sample(4000).long()
+    torch.testing.assert_close(torch.bincount(draws[:, 3], minlength=3) / 4000, steps[3, 0].exp(), atol=0.03, rtol=0)
+
+
 @pytest.mark.parametrize("kind", ["pixelcnn", "gated_pixelcnn"])
 def test_laws_of_colours_sum_to_one(kind: str) -> None:
     text = 'model coloured\nobserved x : binary[2, 2, 3] from "rows.npz".x\n'

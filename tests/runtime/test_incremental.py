@@ -118,8 +118,9 @@ def verify_adds_up(found: pipeline.Checked, model: GenerativeModel, given: dict[
     incremental, logs = Incremental(), []
     flat = x.flatten(1, law.axes)
     with torch.no_grad():
-        for d in range(flat.shape[1]):
-            with incremental.at(d):
+        for place in range(flat.shape[1]):
+            d = place if law.order is None else law.order.positions[place]
+            with incremental.at(place, d):
                 step = law.step(x)
             element = flat[:, d].reshape(5, *(1,) * law.axes, *flat.shape[2:])
             logs.append(step.log_prob(element))
@@ -148,6 +149,33 @@ GRIDS = {
     "what stands there": "integer(0..2)[3, 4]; Categorical({net}(x[<i, <j], f[i, j], c, j) + mlp[4](f, x[i - 1, j]))",
     "a mixture with weights for all": "unit[4, 2]; mixture[2](Normal({net}(x[<i, <j], c))) >> affine >> sigmoid",
 }
+
+
+# The same in another order, with what stands at an element's own position.
+ORDERS = {
+    "zigzag": "real[3, 4]; [i, j]; [<i, <j]; Normal({net}(x[<i, <j], c, e[i, j], i) + linear(f[i, j], j), 1)",
+    "permute(seed = 2)": "binary[2, 3]; [i, j]; [<i, <j]; Bernoulli({net}(x[<i, <j], c) + linear(e[i, j + 1], i))",
+    "reverse": "categorical(3)[6]; [d]; [<d]; Categorical({net}(x[<d], c, e[d]) + mlp[3](x[d + 1], f[d], W[d], d))",
+    "permute": "real[6]; [d]; [<d]; mixture[2, weights = {net}(e[<d])](Normal({net}(x[<d], c, W[d]) + e[d], param))",
+}
+
+
+@pytest.mark.parametrize("kind", SEQUENTIAL)
+@pytest.mark.parametrize("order", ORDERS)
+def test_draws_in_another_order_are_those_of_recomputing(order: str, kind: str) -> None:
+    type_, element, past, right = ORDERS[order].split("; ")
+    shape = type_[type_.index("[") :]
+    head = f'observed x : {type_} from "rows.npz".x\nobserved c : real[2] from "rows.npz".c\n'
+    head += f'observed e : real{shape} from "rows.npz".e\n'
+    head += f"param W : real{shape[:-1]}, 2] = normal(0.5)\n" if "W[d]" in right else ""
+    head += f"let f{element} : real[2] = mlp[3](e{element}, c)\n" if "f[" in right else ""
+    text = f"model drawn\n{head}p(x{element} | x{past}, c, e, order = {order}) = {right.format(net=f'{kind}[8, 8]')}\n"
+    found = pipeline.read(text)
+    assert found.ok, [str(d) for d in found.errors]
+    model, given = build(found, scale=0.5).double(), given_to(found)
+    quick, slow = both_ways(model, **given)
+    torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-9)
+    verify_adds_up(found, model, given)
 
 
 # The same of p(x[i, j, k] | x[<i, <j, <k], c).
