@@ -137,13 +137,14 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
     if isinstance(value, Use):
         return value.variable
     if isinstance(value, Past):
-        return f"{value.variable}[<d]"
+        return f"{value.variable}[{', '.join(f'<{i}' for i in _letters(value.axes))}]"
     if isinstance(value, At):
         return f"{value_text(value.value, 9)}[{_indices_text(value.offsets)}]"
     if isinstance(value, Position):
         return value.name
     if isinstance(value, (Feature, State)):
-        return value.name + ("[d]" if isinstance(value, Feature) else "[d - 1]")
+        offsets = (0,) * len(value.extent) if isinstance(value, Feature) else (-1,)
+        return f"{value.name}[{_indices_text(offsets)}]"
     if isinstance(value, Declared):
         return value.name
     if isinstance(value, Learned):
@@ -169,9 +170,13 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
 
 def _indices_text(offsets: tuple[int, ...]) -> str:
     """`d - 1`, or `i, j - 1`."""
-    letters = "d" if len(offsets) == 1 else "ijkl"
     steps = (f" {'-' if k < 0 else '+'} {abs(k)}" if k else "" for k in offsets)
-    return ", ".join(letter + step for letter, step in zip(letters, steps))
+    return ", ".join(letter + step for letter, step in zip(_letters(len(offsets)), steps))
+
+
+def _letters(axes: int) -> str:
+    """The indices of so many axes."""
+    return "d" if axes == 1 else "ijkl"[:axes]
 
 
 def _axes_text(value: Joined | Part | Reshaped | Reduced | Softmax | OneHot) -> str:

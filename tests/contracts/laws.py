@@ -40,8 +40,16 @@ def untaught(found: Checked) -> set[int]:
 
 
 def missed(found: Checked, steps: int = 6) -> tuple[str, ...]:
-    """Parameters that no player's loss gives a gradient within a few steps."""
-    model, data = build(found, scale=0.02), data_of(found)
+    """Parameters that no player's loss gives a gradient within a few steps, from near where they start or, as a hinge
+    is straight there, far from it."""
+    missing = _missed(found, steps, 0.02)
+    if missing and "hinge" in found.source.text:
+        missing &= _missed(found, steps, 1.0)
+    return tuple(sorted(missing))
+
+
+def _missed(found: Checked, steps: int, scale: float) -> set[str]:
+    model, data = build(found, scale=scale), data_of(found)
     players = [p for p in model.players() if p.parameters]
     optimizers = [torch.optim.Adam(p.parameters, lr=1e-2) for p in players]
     missing = dict(model.named_parameters())
@@ -58,7 +66,7 @@ def missed(found: Checked, steps: int = 6) -> tuple[str, ...]:
             optimizer.step()
         if not missing:
             break
-    return tuple(sorted(missing))
+    return set(missing)
 
 
 def unreached(found: Checked) -> list[str]:

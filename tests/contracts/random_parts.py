@@ -601,8 +601,45 @@ def _pushed(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
 
 
 def indices(head: Unit) -> tuple[str, str]:
-    """The element of a variable and its past: `[d]` and `[<d]`, of a grid in the order of rows."""
-    return ("[i, j]", "[<i, <j]") if len(head.shape) == 2 else ("[d]", "[<d]")
+    """The element of a variable and its past: `[d]` and `[<d]`, of a grid in the order of rows, by its colours too."""
+    of = (("[d]", "[<d]"), ("[i, j]", "[<i, <j]"), ("[i, j, c]", "[<i, <j, <c]"))
+    return of[len(head.shape) - 1]
+
+
+def _in_order(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """Elements in another order, with what stands at their own positions, and what is always before them."""
+    if not 0 < len(head.shape) < 4 or head.support == "simplex" or head.support.startswith("interval"):
+        return None
+    here, past = indices(head)
+    order = d.choose(("reverse", "permute(seed = 1)", "permute", *(("zigzag",) if len(head.shape) == 2 else ())))
+    first = here.strip("[]").split(", ")[0]
+    by = {"reverse": "+ 1", "zigzag": "- 1"}.get(order, "")
+    before = [head.name + here.replace(first, f"{first} {by}", 1)] if by and head.shape[0] > 1 and d.often(0.5) else []
+    parents = [u.name + (here if u.shape == head.shape and u.support != "simplex" else "") for u in of]
+    reads = [*before, *parents, *([first] if head.shape[0] > 1 and d.often(0.5) else [])]
+    reads += [d.param(*head.shape) + here] if d.often(0.5) else []
+    kind = d.choose(("causal[4, kernel = 2]", "masked[5]", "gru[4]", "transformer[4, 4, heads = 2]"))
+    net = f"{kind}({', '.join([head.name + past, *reads])})"
+    weights = f", weights = mlp[3]({', '.join(reads)})" if reads and d.often(0.5) else ""
+    kinds = ("{0}({1})", f"mixture[2{weights}]({{0}}({{1}}))" if head.role == "observed" else "{0}({1})")
+    left = (head.name + here, head.name + past, *before, *parents, f"order = {order}")
+    return d.choose(kinds).format(d.choose(_families(head)), net), left
+
+
+def _of_pixels(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """A grid, pixel by pixel or colour by colour."""
+    colours = head.shape[2] if len(head.shape) > 2 else 1
+    sizes = ", ".join(str(colours * d.choose((2, 3))) for _ in range(d.choose((1, 2))))
+    kind = d.choose(("pixelcnn", "gated_pixelcnn")) + f"[{sizes}, kernel = 3{d.choose(('', ', norm = layer'))}]"
+    here, past = indices(head)
+    parents = [u.name + (here if u.shape == head.shape and u.support != "simplex" else "") for u in of]
+    net = f"{kind}({', '.join([head.name + past, *parents])})"
+    right = d.choose(("{0}({1})", "mixture[2, weights = {1}]({0}({1}))")).format(d.choose(_families(head)), net)
+    return right, (head.name + here, head.name + past, *parents)
+
+
+PIXELS = (_of_pixels, _in_order)
+"""Densities of grids, of colours as well."""
 
 
 def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
@@ -730,6 +767,7 @@ DENSITIES: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _pushed,
     _autoregressive,
     _by_elements,
+    _in_order,
     _rounded_shifts,
     _rounded,
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.contracts.random_parts import DENSITIES, DRAWN, Draft, Unit, factor, flow, names, network
+from tests.contracts.random_parts import DENSITIES, DRAWN, PIXELS, Draft, Unit, factor, flow, names, network
 
 SUPPORTS = (
     "real",
@@ -99,6 +99,16 @@ def residual_posterior(d: Draft, latents: Sequence[Unit], priors: Sequence[str],
 
 def _exact(d: Draft) -> None:
     factor(d, "p", observed(d), d.causes)
+
+
+def _pixels(d: Draft) -> None:
+    """A grid of pixels, of colours as well, given another grid."""
+    support = d.choose(("real", "binary", "categorical(3)", "integer(0..2)", "natural"))
+    shape = d.choose(((2, 2), (3, 2), (2, 2, 2), (2, 1, 3)))
+    beside = [d.unit("g", "real", shape, "observed")] if d.often(0.4) else []
+    x = d.unit("x", support, shape, "observed")
+    d.data.append(x)
+    factor(d, "p", x, (*beside, *d.causes), PIXELS)
 
 
 def _regression(d: Draft) -> None:
@@ -373,6 +383,7 @@ def _adversarial_autoencoder(d: Draft) -> None:
 CORES: tuple[Callable[[Draft], None], ...] = (
     _exact,
     _exact,
+    _pixels,
     _regression,
     _latents,
     _latents,
