@@ -184,6 +184,17 @@ def test_options_that_python_or_the_protocol_cannot_take(option: str) -> None:
     assert {d.code for d in found.errors} <= {"E101", "E103", "E107", "E209", "E210", "E217"}, found.errors
 
 
+def test_before_another_network_it_needs_a_size() -> None:
+    body = PLACES["by name, behind a network"].replace(f"mlp[6] >> {NET}", f"{NET} >> mlp[6]")
+    (error, *_) = check(spec(body), python=ALLOWED).errors
+    assert error.code == "E209" and "no hidden layer" in error.headline
+    sized = body.replace(f"net f = {NET} >> mlp[6]\n", "").replace("Normal(f(z))", "Normal(mlp[6](h))")
+    sized = sized.replace("Normal(f(x))", "Normal(mlp[6](x))") + error.help[error.help.index("let h") :].replace(
+        "...", "z"
+    )
+    assert check(spec(sized), python=ALLOWED).ok
+
+
 @pytest.mark.parametrize("name", ["torch", "rt", "x", "z", "Own", "print", "Tensor", "super"])
 def test_an_imported_class_hides_nothing(name: str) -> None:
     body = PLACES["a factor and a posterior"].replace("own:Net", f"own:{name}")

@@ -185,7 +185,7 @@ NETWORKS: dict[str, Network] = {
         Network(
             "masked",
             (replace(_past("CausalMLP", counted.masked, takes="length"), widths=counted.plain_widths),),
-            (_ACTIVATION, _OUT),
+            (_ACTIVATION, _OUT, _POSITION_NORM),
         ),
         Network(
             "pixelcnn",

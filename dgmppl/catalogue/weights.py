@@ -211,8 +211,13 @@ def gated_convolutions(n: Sizes) -> int:
 
 def masked(n: Sizes) -> int:
     """All positions are one vector, with the context beside them in the first layer; masked weights count too."""
-    inputs = n.inputs.size + n.aligned * math.prod(n.inputs.extent) + n.context
-    return dense(Sizes(Axes(inputs), n.hidden, Axes(n.given[0].size)))
+    length = math.prod(n.inputs.extent)
+    least = 2 * (length if n.context or n.aligned or length == 1 else length - 1)
+    if "norm" in n.options and min(n.hidden) < least:
+        what = "units that see as much are normalised over each other, two at least"
+        raise ValueError(f"{what}, and {length} positions take a layer of {least}")
+    inputs = n.inputs.size + n.aligned * length + n.context
+    return dense(Sizes(Axes(inputs), n.hidden, Axes(n.given[0].size), options=n.options))
 
 
 # --- sequences -----------------------------------------------------------------------------------

@@ -98,12 +98,15 @@ def _verify_before_another(scope: Scope, spec: NetworkSpec, expr: tree.Binary) -
     kept = [form for form in spec.entry.plain if form.hidden is not None]
     if not kept:
         others = ", ".join(n.name for n in NETWORKS.values() if any(f.hidden for f in n.plain))
+        help_ = f"before `>>` there may be {others}"
+        if spec.is_own:
+            help_ = f'give what it makes a name and a size: let h : real[64] = python("{spec.kind}")(...)'
         scope.fail(
             "E209",
             f"{spec.kind} has no hidden layer that another network could read",
             expr.left.span,
             "before another network",
-            help=f"before `>>` there may be {others}",
+            help=help_,
         )
     if "out" in dict(spec.options):
         scope.fail(

@@ -20,7 +20,7 @@ from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import apply_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
 from dgmppl.graph.rows import with_rows
-from dgmppl.graph.scope import Fail, NamedFlow, Scope
+from dgmppl.graph.scope import Fail, NamedFlow, Scope, VariableFamily
 from dgmppl.graph.values import Constant, Use, Value
 from dgmppl.source import Source
 from dgmppl.supports import real
@@ -182,6 +182,7 @@ def _reference_of(scope: Scope, expr: tree.Expr, env: Mapping[str, int]) -> str 
 
 
 def _definition(scope: Scope, statement: tree.Definition) -> Definition:
+    _verify_one_member(scope, statement.target)
     variable = resolve(scope, statement.target, {})
     if variable.role == "let":
         scope.fail(
@@ -218,6 +219,23 @@ def _definition(scope: Scope, statement: tree.Definition) -> Definition:
             help="a function of as many elements: a flow of a vector, or a network, linear(...)",
         )
     return Definition(variable.name, value, statement.span)
+
+
+def _verify_one_member(scope: Scope, target: tree.Reference) -> None:
+    """A definition is of one member of a family, by its number (E215)."""
+    free = [s for s in target.subscripts if isinstance(s, tree.Name) and s.name not in scope.names]
+    family = scope.names.get(target.name)
+    if free and isinstance(family, VariableFamily):
+        low, high = min(family.members), max(family.members)
+        scope.fail(
+            "E215",
+            f"a definition is of one member of `{target.name}`, and `{free[0].name}` is no number",
+            target.span,
+            "of which?",
+            notes=(Note(scope.places[target.name], "declared here"),),
+            help=f"one for each, {target.name}[{low}] = ..., or what is computed along an index as a feature: "
+            f"let r[{free[0].name} in {low}..{high}] : real[64] = ...",
+        )
 
 
 def _arguments(scope: Scope, references: tuple[tree.Reference, ...]) -> tuple[Variable, ...]:

@@ -29,6 +29,16 @@ def elements_of(scope: Scope, statement: tree.Factor) -> Elements | None:
     head = statement.heads[0]
     binding = scope.names.get(head.name)
     past = next((p for p in statement.parents if p.past), None)
+    if isinstance(binding, VariableFamily) and len(head.subscripts) > 1:
+        member = scope.source.text[head.subscripts[0].span.start : head.subscripts[0].span.end]
+        scope.fail(
+            "E223",
+            f"a member of the family `{head.name}` is modelled as a whole, and not element by element",
+            head.span,
+            f"{len(head.subscripts)} indices",
+            notes=(Note(scope.places[head.name], "declared here"),),
+            help=f"p({head.name}[{member}]) = ..., where a distribution of numbers is one of each element",
+        )
     if isinstance(binding, VariableFamily) or (not head.subscripts and past is None):
         if past is not None:
             _misused(scope, past, f"p({head.name}[d] | {head.name}[<d]) = ...")

@@ -56,8 +56,10 @@ _OF_PIXELS = "hidden channels, a multiple of the colours where it reads these on
 # What brackets may hold, of networks that fit any place but for these.
 _BRACKETS = {
     "transformer": "the width once a layer, and heads that divide it: transformer[64, 64, heads = 4]",
+    "masked": "larger layers, or no normalisation: masked[256, 256]",
     "pixelcnn": f"{_OF_PIXELS}: pixelcnn[63, 63, kernel = 5]",
-    "unet": "it reads and gives grids of one extent, and has two channels or more: unet[32, 64]",
+    "unet": "grids of one extent, two channels or more, and heads that divide those of a level with attention: "
+    "unet[32, 64, attention = 1, heads = 4]",
     "gated_pixelcnn": f"{_OF_PIXELS}: gated_pixelcnn[63, 63, kernel = 5]",
 }
 _OWN = "positions are the axes of [T, C] for rank = 1, and of [8, 8] or [8, 8, 3] for rank = 2; without it: a vector"

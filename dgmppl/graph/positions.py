@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
+from typing import NoReturn
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.axes import shape_text
@@ -36,22 +37,37 @@ def names_in(node: object) -> Iterator[str]:
 
 def check_past(scope: Scope, expr: tree.Bracket, read: list[tree.Past], ctx: Context) -> Past:
     """`x[<d]`, what is before each position. Reports one of other positions (E204, E223)."""
-    name = expr.target.name if isinstance(expr.target, tree.Name) else ""
-    elements = ctx.elements
-    past = f"{name or 'x'}[{', '.join(f'<{i}' for i in elements.indices)}]" if elements is not None else ""
+    if not isinstance(expr.target, tree.Name):
+        _of_no_variable(scope, expr, ctx.elements)
+    name, elements = expr.target.name, ctx.elements
+    past = f"{name}[{', '.join(f'<{i}' for i in elements.indices)}]" if elements is not None else ""
     if elements is None or len(expr.items) != len(read) or tuple(p.index for p in read) != elements.indices:
         scope.fail(
             "E223",
             "the past of a variable is read where its elements are modelled one after another",
             expr.span,
             "not the past of what is modelled here",
-            help=past if elements is not None and elements.maps else f"p({name or 'x'}[d] | {name or 'x'}[<d]) = ...",
+            help=past if elements is not None and elements.maps else f"p({name}[d] | {name}[<d]) = ...",
         )
     binding = scope.lookup(name, expr.span, "variable")
     if not isinstance(binding, Variable):
         scope.fail("E223", f"`{name}` is {describe_binding(binding)}: variables have a past", expr.span)
     _verify_extent(scope, expr, binding.type.shape, elements)
     return Past(binding.type, expr.span, binding.name, elements.axes)
+
+
+def _of_no_variable(scope: Scope, expr: tree.Bracket, elements: Elements | None) -> NoReturn:
+    """Reports the past of a value that has no name (E223)."""
+    indices = elements.indices if elements is not None else ("d",)
+    text = scope.source.text[expr.target.span.start : expr.target.span.end]
+    scope.fail(
+        "E223",
+        "a variable has a past, by its name, and what is computed has none",
+        expr.span,
+        "of a value",
+        help=f"x[{', '.join(f'<{i}' for i in indices)}] is that of a variable `x`; "
+        f"a value is read at the position: ({text})[{', '.join(indices)}]",
+    )
 
 
 def check_at(

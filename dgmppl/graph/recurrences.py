@@ -27,7 +27,7 @@ def read_feature(
     index, *others = elements.indices
     if elements.feature == name:
         if others:
-            scope.fail("E223", "a recurrence goes along one index", expr.span, f"`{name}` has {len(others) + 1}")
+            _along_a_grid(scope, expr, name, elements)
         if away != (-1,):
             scope.fail(
                 "E205",
@@ -42,9 +42,24 @@ def read_feature(
         scope.fail("E223", f"a feature is read at its own position: {here}", expr.span, "at another", help=here)
     found = feature(scope, binding, expr.span, elements.feature, evaluate)
     if found.extent != elements.extent:
+        if found.recurrent and others:
+            _along_a_grid(scope, expr, name, elements)
         headline = f"[{', '.join(elements.indices)}] goes over the {_extent(elements.extent)} positions"
         scope.fail("E204", headline, expr.span, f"`{name}` has {_extent(found.extent)}")
     return found
+
+
+def _along_a_grid(scope: Scope, expr: tree.Bracket, name: str, elements: Elements) -> None:
+    """Reports a recurrence where positions lie along several indices (E223)."""
+    past = f"{elements.variable or 'x'}[{', '.join(f'<{i}' for i in elements.indices)}]"
+    what = "of a grid" if elements.axes == 2 else f"along {elements.axes} indices"
+    scope.fail(
+        "E223",
+        "a recurrence goes along a sequence, which has one index",
+        expr.span,
+        f"`{name}` at the positions {what}",
+        help=f"a recurrent network reads them as one sequence, row by row: gru[64]({past})",
+    )
 
 
 def feature(scope: Scope, binding: IndexedFeature, span: Span, reader: str, evaluate: Evaluate) -> Feature:

@@ -186,6 +186,35 @@ class MaskedLinear(nn.Linear):
         return F.linear(x, self.weight * self.mask, self.bias)
 
 
+class _DegreeNorm(nn.Module):
+    """Normalises units ``(..., H)`` of one degree, which see the same inputs, over each other (after Ba et al., 2016),
+    with a scale and a shift for each unit. There are two of each degree, or more.
+
+    Raises:
+        ValueError: for another kind than "layer".
+    """
+
+    degrees: Tensor
+    counts: Tensor
+
+    def __init__(self, degrees: Tensor, kind: str) -> None:
+        super().__init__()
+        if kind != "layer":
+            raise ValueError(f"{kind!r} normalises over other units; of those that see as much there is 'layer'")
+        self.weight, self.bias = nn.Parameter(torch.ones(len(degrees))), nn.Parameter(torch.zeros(len(degrees)))
+        self.register_buffer("degrees", degrees, persistent=False)
+        self.register_buffer("counts", degrees.bincount().clamp(min=1), persistent=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = h - self._mean(h)
+        return h * (self._mean(h.square()) + 1e-5).rsqrt() * self.weight + self.bias
+
+    def _mean(self, h: Tensor) -> Tensor:
+        """For each unit the mean over those of its degree."""
+        sums = h.new_zeros(*h.shape[:-1], len(self.counts)).index_add(-1, self.degrees, h)
+        return (sums / self.counts).index_select(-1, self.degrees)
+
+
 class CausalMLP(nn.Module):
     """A masked autoencoder (MADE) ``(..., D, in_channels) -> (..., D, out_channels)``.
 
@@ -198,6 +227,7 @@ class CausalMLP(nn.Module):
         in_channels, out_channels: sizes at each position.
         hidden: size of each hidden layer.
         activation, out: names in ACTIVATIONS, as for MLP.
+        norm: "layer" normalises the units of one degree over each other before each activation.
         context: size K of a vector that every position may see; 0 for none.
         aligned: channels of what a position sees of itself, whose degree is one lower than that of its input; 0 for
             none.
@@ -211,6 +241,7 @@ class CausalMLP(nn.Module):
         out_channels: int,
         activation: str = "leaky_relu",
         out: str | None = None,
+        norm: str | None = None,
         context: int = 0,
         aligned: int = 0,
     ) -> None:
@@ -226,7 +257,9 @@ class CausalMLP(nn.Module):
         layers: list[nn.Module] = []
         for size in hidden:
             after = torch.arange(size) % (length - lowest) + lowest
-            layers += [MaskedLinear(after.unsqueeze(-1) >= degrees), make_activation(activation)]
+            layers.append(MaskedLinear(after.unsqueeze(-1) >= degrees))
+            layers += [_DegreeNorm(after, norm)] if norm is not None else []
+            layers.append(make_activation(activation))
             degrees = after
         layers.append(MaskedLinear(positions.repeat_interleave(out_channels).unsqueeze(-1) > degrees))
         if out is not None:

@@ -651,7 +651,10 @@ def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
         return d.choose(("{0}({1})", "mixture[2, weights = {1}]({0}({1}))")).format(
             d.choose(_families(head)), net
         ), True
-    convolutions, masks = ("causal[4, kernel = 2]", "causal[4, 4, kernel = 3]"), ("masked[5]", "masked[4, 4]")
+    convolutions, masks = (
+        ("causal[4, kernel = 2]", "causal[4, 4, kernel = 3]"),
+        ("masked[5]", "masked[4, 4]", "masked[8, norm = layer]"),
+    )
     kind = d.choose(
         (*convolutions, *masks, "gru[4]", "lstm[3, 4]", "gru[4, norm = layer]", "transformer[4, 4, heads = 2]")
     )

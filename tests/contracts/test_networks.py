@@ -109,7 +109,7 @@ PLACES: dict[str, tuple[Place, ...]] = {
     **{kind: (past(8), past(8, 5), *whole(4), *whole(4, 3)) for kind in ("rnn", "gru", "lstm")},
     "transformer": (past(8), past(8, 8, heads=2), *whole(8), *whole(8, 8, heads=2)),
     "set": (*whole(4), *whole(8, 5)),
-    "masked": (past(), past(16, 9)),
+    "masked": (past(), past(16, 14)),
 }
 CASES = [(kind, place, context) for kind, places in PLACES.items() for place in places for context in (0, 3)]
 
@@ -290,6 +290,16 @@ def test_a_position_sees_what_is_aligned_with_it_and_nothing_later(kind: str, pl
     assert seen.diagonal().all()
     batch = torch.randn(4, *beside.shape)  # a batch of one of the two is that of both
     assert net(*values, aligned=batch).shape == (4, *place.gives.shape)
+
+
+def test_units_of_a_masked_network_are_normalised_over_those_that_see_as_much() -> None:
+    """As torch's layer norm does for the units of each degree by themselves."""
+    norm = masked._DegreeNorm(torch.arange(9) % 4, "layer")
+    h = torch.randn(5, 9)
+    wanted = torch.empty_like(h)
+    for k in range(4):
+        wanted[:, k::4] = nn.functional.layer_norm(h[:, k::4], (h[:, k::4].shape[1],))
+    torch.testing.assert_close(norm(h), wanted)
 
 
 LARGE = 'model large\nobserved x : binary[5] from "rows.npz".x\nobserved y : real[{n}] from "rows.npz".y\n'
