@@ -27,6 +27,7 @@ from dgmppl.train.runs import load_run, sample_run
 from tests.contracts.support import data_of
 
 NET = 'python("tests.contracts.own:Net")'
+CAUSAL = 'python("tests.contracts.own:Causal")'
 POSITIONS = 'python("tests.contracts.own:Positions")'
 
 VECTORS = "observed x : real[2] from moons.point\nlatent z : real[2]\np(z) = Normal(0, 1)\n"
@@ -48,6 +49,12 @@ PLACES = {
     f"q(z | x, y) = Normal({POSITIONS}[rank = 2](x, y))\n",
     "a sequence": f'observed x : real[5, 2] from "s.npz".x\nobserved c : real[3] from "s.npz".c\n'
     f"p(x | c) = Normal({POSITIONS}[rank = 1](c), 1)\n",
+    "a past": 'observed x : categorical(3)[5] from "s.npz".x\nobserved c : real[5] from "s.npz".c\n'
+    f"p(x[d] | x[<d], c) = Categorical({CAUSAL}[rank = 1, size = 3](x[<d], c[d], d, c))\n",
+    "the past of a grid": f"{GRIDS}p(x[i, j] | x[<i, <j], y, order = zigzag) = "
+    f"Bernoulli({CAUSAL}[rank = 1](x[<i, <j], y))\n",
+    "an autoregressive flow": "observed x : real[2] from moons.point\n"
+    f"p(x) = Normal(0, 1) >> 2 * (autoregressive[{CAUSAL}[rank = 1], affine] >> reverse)\n",
     "a mixture": f"{VECTORS}p(x | z) = mixture[3](Normal({NET}(z)))\nq(z | x) = Normal(mlp[4](x))\n",
 }
 ALLOWED = pipeline.Python(True)
@@ -94,6 +101,40 @@ def verify_taught(found: Checked, model: dgmppl.runtime.GenerativeModel) -> None
         torch.manual_seed(0)
         losses.append([p.loss(*data).item() for p in one.players()])
     assert losses[0] == losses[1] == losses[2]
+
+
+def test_of_a_past_it_is_what_the_same_network_of_the_catalogue_is() -> None:
+    """A `gru`, with the weights of one: densities, and draws from the same noise."""
+    text = 'observed x : categorical(3)[5] from "s.npz".x\nobserved c : real[5] from "s.npz".c\n'
+    text += "p(x[d] | x[<d], c) = Categorical({net}(x[<d], c[d], c))\n"
+    models = []
+    for net in (f"{CAUSAL}[rank = 1, size = 6]", "gru[6]"):
+        found = check(spec(text.format(net=net)), python=ALLOWED)
+        assert found.ok, [str(d) for d in found.errors]
+        models.append(pipeline.build(found))
+    own, theirs = models
+    network, other = own.p_x_net.network, theirs.p_x_net
+    network.cell.load_state_dict(other.layers[0].state_dict())
+    network.last.load_state_dict(other.last.state_dict())
+    network.start.load_state_dict(other.context[0].state_dict())
+    x, c = torch.randint(3, (20, 5)).float(), torch.randn(20, 5)
+    torch.testing.assert_close(own.log_prob(x, c), theirs.log_prob(x, c))
+    draws = []
+    for model in models:
+        torch.manual_seed(0)
+        draws.append(model.sample(20, c=c))
+    assert torch.equal(*draws)
+
+
+def test_one_that_looks_ahead_reads_no_past(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "model own\nobserved x : real[2] from moons.point\np(x[d] | x[<d]) = Normal({net}(x[<d]))\n"
+    (tmp_path / "own.dgm").write_text(text.format(net=f"{POSITIONS}[rank = 1]"))
+    command = ["train", "--allow-python", str(tmp_path / "own.dgm"), "--out", str(tmp_path / "run")]
+    assert main(command) == 1
+    printed = capsys.readouterr().err
+    assert printed.count("error[") == 1 and "error[E608]" in printed and "looks ahead" in printed, printed
+    (error,) = check(spec(text.format(net=NET).removeprefix("model own\n")), python=ALLOWED).errors
+    assert error.code == "E214" and "rank = 1" in error.help
 
 
 def test_constructing_one_uses_up_no_random_number_and_leaves_statistics_as_they_are() -> None:

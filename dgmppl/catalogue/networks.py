@@ -129,7 +129,8 @@ def own_network(path: str, rank: int = 0) -> Network:
     widths = counted.plain_widths if rank == 0 else counted.own_widths
     weights = counted.of_vectors if rank == 0 else counted.of_positions
     form = Form("UserNetwork", rank, int(rank == 1), takes="own", weights=weights, widths=widths)
-    return Network(path, (form,), sizes=False)
+    past = replace(form, runtime="CausalUserNetwork", behind=0, causal=True)
+    return Network(path, (past, form) if rank == 1 else (form,), sizes=False)
 
 
 def _sequence(

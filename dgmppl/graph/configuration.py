@@ -179,4 +179,4 @@ def _own_option(scope: Scope, item: tree.Keyword, ctx: Context) -> str | float:
 
 
 # What the place of a network says of it.
-_OF_PROTOCOL = ("inputs", "outputs", "context", "self")
+_OF_PROTOCOL = ("inputs", "outputs", "context", "aligned", "self")

@@ -136,13 +136,16 @@ def _verify_past(scope: Scope, expr: tree.Call, specs: Specs, inputs: tuple[Valu
     entry = specs[0].entry
     if past and (not entry.causal or len(specs) > 1):
         other = next((s.kind for s in specs if not s.entry.causal), "a chain")
+        help_ = f"use a causal network: {causal_names(past[0].axes)}; or read some of the elements before it: "
+        help_ += f"{past[0].variable}[d - 1]"
+        if specs[0].is_own and len(specs) == 1:
+            help_ = f'a class of sequences may be causal: python("{specs[0].kind}")[rank = 1](...)'
         scope.fail(
             "E214",
             f"{other} is not causal, and `{past[0].variable}[<d]` is the past",
             expr.span,
             "would read the present and the future too",
-            help=f"use a causal network: {causal_names(past[0].axes)}; or read some of the elements before it: "
-            f"{past[0].variable}[d - 1]",
+            help=help_,
         )
     if not entry.causal or (not past and entry.plain):
         return

@@ -37,3 +37,17 @@ class Positions(nn.Module):
         if self.given is not None and context is not None:
             h = h + self.given(context)
         return self.scale * h.reshape(len(x), *self.outputs)
+
+
+class Causal(nn.Module):
+    """Of sequences, from what each position and those before it are given."""
+
+    def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...], context: int = 0, size: int = 4) -> None:
+        super().__init__()
+        self.cell, self.last = nn.GRU(inputs[-1], size, batch_first=True), nn.Linear(size, outputs[-1])
+        self.start = nn.Linear(context, size, bias=False) if context else None
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        state = None if self.start is None or context is None else self.start(context).unsqueeze(0)
+        found: Tensor = self.last(self.cell(x, state)[0])
+        return found

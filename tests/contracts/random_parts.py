@@ -606,6 +606,9 @@ def indices(head: Unit) -> tuple[str, str]:
     return of[len(head.shape) - 1]
 
 
+_CAUSAL = 'python("tests.contracts.own:Causal")[rank = 1]'
+
+
 def _in_order(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """Elements in another order, with what stands at their own positions, and what is always before them."""
     if not 0 < len(head.shape) < 4 or head.support == "simplex" or head.support.startswith("interval"):
@@ -656,7 +659,7 @@ def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
         ("masked[5]", "masked[4, 4]", "masked[8, norm = layer]"),
     )
     kind = d.choose(
-        (*convolutions, *masks, "gru[4]", "lstm[3, 4]", "gru[4, norm = layer]", "transformer[4, 4, heads = 2]")
+        (*convolutions, *masks, _CAUSAL, "gru[4]", "lstm[3, 4]", "gru[4, norm = layer]", "transformer[4, 4, heads = 2]")
     )
     net = f"{kind}({', '.join([f'{head.name}[<d]', *(u.name for u in of)])})"
     if head.support in ONTO and d.often(0.5):
