@@ -33,11 +33,10 @@ def _log_sum(graph: Graph, update: Update, writer: Writer) -> str:
     assert update.logits is not None
     variable = graph[update.variable]
     logits = polynomial_source(update.logits, graph, writer)
-    if not variable.type.support.numeric:
-        return f"torch.logsumexp({logits}, -1)"
     rank = len(variable.type.shape)
     axes = ", ".join(str(-k) for k in range(rank, 0, -1))
-    total = f"nn.functional.softplus({logits})"
+    numeric = variable.type.support.numeric
+    total = f"nn.functional.softplus({logits})" if numeric else f"torch.logsumexp({logits}, -1)"
     return f"{total}.sum({axes if rank == 1 else f'({axes})'})" if rank else total
 
 

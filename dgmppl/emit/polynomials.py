@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from dgmppl.emit.expr import Attribute, Binary, Expr, Name, Number, Text, Tuple, call, negative, sizes
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.polynomial import VALUES, Monomial, Polynomial
+from dgmppl.graph.polynomial import Monomial, Polynomial, Window
 
-_LETTERS = "ijklmopqrstuvwxyzabcdefgh"  # n is the batch
+_LETTERS = "ijklmopqrstuvwxyzabcdefghABCDEFGHIJKLMNOPQRSTUVWXYZ"  # n is the batch
 
 
 def polynomial_source(form: Polynomial, graph: Graph, writer: Writer) -> str:
@@ -39,66 +40,113 @@ def _scaled(number: float, body: Expr | None) -> Expr:
     return Binary("*", Number(number), body)
 
 
+@dataclass(frozen=True)
+class _Tensor:
+    """A factor of a product, with a letter for each of its axes. The batch is before them where it has `rows`."""
+
+    expr: Expr
+    letters: tuple[str, ...]
+    rows: bool = False
+
+    def read(self, window: Window) -> _Tensor:
+        """What of it a window shows: a slice of an axis, or an element."""
+        if window.axis not in self.letters:
+            return self
+        item = _slice(window.start, window.count, window.size) if window.index else str(window.start)
+        items = [item if letter == window.axis else ":" for letter in self.letters]
+        while items[-1] == ":":
+            items.pop()
+        named = (window.index if letter == window.axis else letter for letter in self.letters)
+        letters = tuple(letter for letter in named if letter)
+        return replace(self, expr=self.expr[(":", *items) if self.rows else items], letters=letters)
+
+
+def _slice(start: int, count: int, size: int) -> str:
+    """`1:7`, or `1:` to the end of an axis."""
+    return f"{start or ''}:{start + count if start + count < size else ''}"
+
+
 def _monomial(
     m: Monomial, free: tuple[str, ...], graph: Graph, writer: Writer, names: Mapping[str, str]
 ) -> Expr | None:
     """The product of the tensors; None where there are none."""
-    tensors: Tensors = []
-    for kind, name, indices in m.factors:
-        if kind == "param":
-            tensor: Expr = Name("self." + next(p.ident for p in graph.parameters if p.name == name))
-        elif kind == "ones":
-            tensor = call("self.like.new_ones", sizes(graph[name].type.shape))
+    tensors = [_tensor(factor, graph, writer, names) for factor in m.factors]
+    for window in m.windows:
+        others = {letter for w in m.windows if w != window for letter in (w.axis, w.index)}
+        if window.axis in free or window.axis in others:
+            tensors.append(_indicator(window))
         else:
-            tensor = Name(names.get(name, graph[name].ident))
-        if kind == "category":
-            tensor = call(writer.use("one_hot"), tensor, graph[name].type.support.size or 0)
-        tensors.append(("variable" if kind in VALUES and graph[name].rows else "param", tensor, indices))
+            tensors = [tensor.read(window) for tensor in tensors]
     return (_product(tensors, free) or _einsum(tensors, free)) if tensors else None
 
 
-Tensors = list[tuple[str, Expr, tuple[str, ...]]]
+def _tensor(
+    factor: tuple[str, str, tuple[str, ...]], graph: Graph, writer: Writer, names: Mapping[str, str]
+) -> _Tensor:
+    kind, name, letters = factor
+    if kind == "param":
+        return _Tensor(Name("self." + next(p.ident for p in graph.parameters if p.name == name)), letters)
+    type_ = graph[name].type
+    values = type_.support.positions or 0
+    if kind == "ones":
+        shape = (*type_.shape, values) if len(letters) > len(type_.shape) else type_.shape
+        return _Tensor(call("self.like.new_ones", sizes(shape)), letters)
+    found: Expr = Name(names.get(name, graph[name].ident))
+    if kind == "category":
+        found = call(writer.use("one_hot"), found, values)
+    return _Tensor(found, letters, graph[name].rows)
 
 
-def _product(tensors: Tensors, free: tuple[str, ...]) -> Expr | None:
+def _indicator(window: Window) -> _Tensor:
+    """A window as the tensor that it is in a product: rows of the identity."""
+    identity = call("torch.eye", window.size).call("to", Name("self.like"))
+    if not window.index:
+        return _Tensor(identity[[window.start]], (window.axis,))
+    item = _slice(window.start, window.count, window.size)
+    return _Tensor(identity if item == ":" else identity[[item]], (window.index, window.axis))
+
+
+def _product(tensors: list[_Tensor], free: tuple[str, ...]) -> Expr | None:
     """The cases that a person writes with `@` and `*`: vectors, and one matrix between them."""
-    variables = [t for t in tensors if t[0] == "variable"]
-    params = [t for t in tensors if t[0] == "param"]
-    if any(len(set(t[2])) != len(t[2]) for t in tensors):
+    variables = [t for t in tensors if t.rows]
+    params = [t for t in tensors if not t.rows]
+    if any(len(set(t.letters)) != len(t.letters) for t in tensors):
         return None
     if len(tensors) == 1:
-        name, indices = tensors[0][1:]
-        if indices == free:
-            return name
-        if not free and len(indices) == 1:
-            return name.call("sum", -1)
+        (only,) = tensors
+        if only.letters == free:
+            return only.expr
+        if not free and len(only.letters) == 1:
+            return only.expr.call("sum", -1)
         return None
-    if len(variables) > 2 or len(params) > 1 or any(len(t[2]) != 1 for t in variables):
+    if len(tensors) == 2 and not free and not any(t.letters for t in tensors):
+        return Binary("*", tensors[0].expr, tensors[1].expr)
+    if len(variables) > 2 or len(params) > 1 or any(len(t.letters) != 1 for t in variables):
         return None
-    if len(params) == 1 and len(params[0][2]) == 1 and len(variables) == 1 and not free:
-        return Binary("@", variables[0][1], params[0][1]) if variables[0][2] == params[0][2] else None
-    if len(params) == 1 and len(params[0][2]) == 2:
-        matrix, (row, column) = params[0][1], params[0][2]
+    if len(variables) == 2 and not params and not free and variables[0].letters == variables[1].letters:
+        return Binary("*", variables[0].expr, variables[1].expr).call("sum", -1)
+    if len(params) == 1 and len(params[0].letters) == 1 and len(variables) == 1 and not free:
+        same = variables[0].letters == params[0].letters
+        return Binary("@", variables[0].expr, params[0].expr) if same else None
+    if len(params) == 1 and len(params[0].letters) == 2:
+        matrix, (row, column) = params[0].expr, params[0].letters
         if len(variables) == 1 and len(free) == 1:
-            (index,) = variables[0][2]
+            (index,) = variables[0].letters
             if (index, free[0]) == (row, column):
-                return Binary("@", variables[0][1], matrix)
-            return Binary("@", variables[0][1], Attribute(matrix, "T")) if (index, free[0]) == (column, row) else None
+                return Binary("@", variables[0].expr, matrix)
+            turned = Binary("@", variables[0].expr, Attribute(matrix, "T"))
+            return turned if (index, free[0]) == (column, row) else None
         if len(variables) == 2 and not free:
-            by_index = {t[2][0]: t[1] for t in variables}
+            by_index = {t.letters[0]: t.expr for t in variables}
             if set(by_index) == {row, column}:
                 return Binary("*", Binary("@", by_index[row], matrix), by_index[column]).call("sum", -1)
     return None
 
 
-def _einsum(tensors: Tensors, free: tuple[str, ...]) -> Expr:
+def _einsum(tensors: list[_Tensor], free: tuple[str, ...]) -> Expr:
     used: dict[str, str] = {}
-    for _, _, indices in tensors:
-        for i in indices:
-            used.setdefault(i, _LETTERS[len(used)])
-    for i in free:
-        used.setdefault(i, _LETTERS[len(used)])
-    inputs = ["".join([*(["n"] if kind == "variable" else []), *(used[i] for i in idx)]) for kind, _, idx in tensors]
-    has_batch = any(kind == "variable" for kind, _, _ in tensors)
-    out = ("n" if has_batch else "") + "".join(used[i] for i in free)
-    return call("torch.einsum", Text(f"{','.join(inputs)}->{out}"), *(t[1] for t in tensors))
+    for letter in (letter for letters in (*(t.letters for t in tensors), free) for letter in letters):
+        used.setdefault(letter, _LETTERS[len(used)])
+    inputs = ["n" * t.rows + "".join(used[i] for i in t.letters) for t in tensors]
+    out = "n" * any(t.rows for t in tensors) + "".join(used[i] for i in free)
+    return call("torch.einsum", Text(f"{','.join(inputs)}->{out}"), *(t.expr for t in tensors))

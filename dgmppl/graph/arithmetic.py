@@ -1,17 +1,13 @@
-"""Arithmetic: operations on two values, and sums."""
+"""Arithmetic: operations on two values."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dgmppl.diagnostics import Note
-from dgmppl.graph.axes import reduced
 from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.polynomial import polynomial
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.shapes import Evaluate, infer_ranges, is_open
-from dgmppl.graph.values import Constant, IndexSum, Operation, Value
+from dgmppl.graph.shapes import Evaluate, is_open
+from dgmppl.graph.values import Constant, Operation, Value
 from dgmppl.supports import Type, real
 from dgmppl.syntax import tree
 
@@ -62,37 +58,3 @@ def _disagree(scope: Scope, expr: tree.Binary, left: Value, right: Value, why: s
             Note(expr.right.span, f"shape {list(right.shape)}"),
         ),
     )
-
-
-def check_summation(scope: Scope, expr: tree.Summation, ctx: Context, evaluate: Evaluate) -> Value:
-    """A sum of all elements, over one axis, or over indices."""
-    if not expr.indices:
-        body = evaluate(scope, expr.body, None, ctx)
-        if expr.option is None:
-            return Operation(Type(body.type.support.summed()), expr.span, "sum", (body,))
-        if expr.option.name != "axis":
-            headline = f"sum has no option `{expr.option.name}`"
-            scope.fail("E209", headline, expr.option.span, help="sum(a, axis = 0)")
-        return reduced(scope, expr.span, "sum", body, expr.option.value, ctx)
-    ranges: dict[str, int] = {}
-    for name in expr.indices:
-        element = ctx.elements is not None and name in ctx.elements.indices
-        if name in scope.names or name in ctx.sums or element or expr.indices.count(name) > 1:
-            scope.fail("E202", f"the index `{name}` is already taken", expr.span, "choose another letter")
-    infer_ranges(scope, expr.body, set(expr.indices), ranges, ctx)
-    for name in expr.indices:
-        if name not in ranges:
-            scope.fail("E211", f"the range of the index `{name}` does not follow", expr.span, "never used")
-    body = evaluate(scope, expr.body, None, replace(ctx, sums={**ctx.sums, **ranges}))
-    if body.shape:
-        scope.fail("E204", "what is summed over indices is a number", expr.body.span, f"shape {list(body.shape)}")
-    value = IndexSum(real(), expr.span, tuple(ranges.items()), body)
-    if polynomial(value, ()) is None:
-        scope.fail(
-            "E217",
-            "a sum over indices is of products of variables and parameters",
-            expr.body.span,
-            "no such sum",
-            help="without indices a sum is of any tensor: sum(tanh(x) * b)",
-        )
-    return value

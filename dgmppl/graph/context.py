@@ -58,7 +58,7 @@ class Context:
     copies: int = 0
     each: int = 0
     points: tuple[tuple[str, Points], ...] = ()
-    sums: Mapping[str, int] = field(default_factory=dict)
+    sums: Mapping[str, range] = field(default_factory=dict)
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 

@@ -10,7 +10,7 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.functions import AXES, FUNCTIONS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
-from dgmppl.graph.arithmetic import check_binary, check_summation
+from dgmppl.graph.arithmetic import check_binary
 from dgmppl.graph.axes import check_axes, concat
 from dgmppl.graph.bijections import image
 from dgmppl.graph.configuration import is_network, is_own
@@ -21,6 +21,7 @@ from dgmppl.graph.nodes import Fixed, Parameter, Variable
 from dgmppl.graph.positions import check_past, position
 from dgmppl.graph.scope import Fail, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import is_open
+from dgmppl.graph.sums import check_summation
 from dgmppl.graph.values import (
     Constant,
     Declared,

@@ -7,10 +7,12 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.axes import part, shape_text
 from dgmppl.graph.configuration import causal_names, is_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.positions import check_at, check_past, names_in
+from dgmppl.graph.offsets import names_in
+from dgmppl.graph.positions import check_at, check_past
 from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open, resolve_member
-from dgmppl.graph.values import Constant, Element, Use, Value
+from dgmppl.graph.sums import summed_index
+from dgmppl.graph.values import Constant, Element, Index, Use, Value
 from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
 
@@ -86,17 +88,16 @@ def _element(
     if any(isinstance(i, tree.Range) for i in items):
         return part(scope, expr.span, value, items, ctx)
     rest = value.shape[len(items) :]  # fewer indices pick a row
-    if rest and any(isinstance(i, tree.Name) and i.name in ctx.sums for i in items):
+    if rest and set(names_in(items)) & set(ctx.sums):
         headline = f"{len(items)} ind{'ex' if len(items) == 1 else 'ices'} of a sum for {shape_text(value.shape)}"
         scope.fail(
             "E204", headline, expr.span, f"needs {len(value.shape)}", help="what is summed over indices is a number"
         )
-    index: list[int | str | Value] = []
+    index: list[int | Index | Value] = []
     for item, size in zip(items, value.shape):
-        if isinstance(item, tree.Name) and item.name in ctx.sums:
-            if ctx.sums[item.name] != size:
-                scope.fail("E204", f"`{item.name}` goes to {ctx.sums[item.name]}, this axis to {size}", item.span)
-            index.append(item.name)
+        summed = summed_index(scope, item, size, ctx)
+        if summed is not None:
+            index.append(summed)
             continue
         found = evaluate(scope, item, None, ctx)
         if isinstance(found, Constant):
@@ -114,4 +115,4 @@ def _element(
             what = f"this is {found.type.describe()}"
             scope.fail("E215", "an index is a number or a variable with values from 0", item.span, what)
     support = value.type.support if value.type.support.event_rank <= len(rest) else REAL
-    return Element(Type(support if rest else REAL, rest), expr.span, value, tuple(index))
+    return Element(Type(support, rest), expr.span, value, tuple(index))

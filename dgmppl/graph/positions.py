@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import NoReturn
@@ -11,6 +10,7 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.axes import shape_text
 from dgmppl.graph.context import Context, Elements
 from dgmppl.graph.nodes import Variable
+from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.recurrences import read_feature
 from dgmppl.graph.scope import IndexedFeature, Scope, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open
@@ -19,20 +19,6 @@ from dgmppl.source import Span
 from dgmppl.supports import REAL, Type, real
 from dgmppl.supports.whole import Integers
 from dgmppl.syntax import tree
-
-
-def names_in(node: object) -> Iterator[str]:
-    """The names that stand in an expression itself, not those inside of brackets and calls."""
-    if isinstance(node, tree.Name):
-        yield node.name
-    elif isinstance(node, tree.Past):
-        yield node.index
-    elif isinstance(node, tuple):
-        for part in node:
-            yield from names_in(part)
-    elif isinstance(node, tree.Node) and not isinstance(node, (tree.Bracket, tree.Call)):
-        for part in vars(node).values():
-            yield from names_in(part)
 
 
 def check_past(scope: Scope, expr: tree.Bracket, read: list[tree.Past], ctx: Context) -> Past:
@@ -123,7 +109,7 @@ def _verify_extent(scope: Scope, expr: tree.Bracket, shape: tuple[int, ...], ele
 
 def offsets(scope: Scope, items: tuple[tree.Expr, ...], span: Span, name: str, elements: Elements) -> tuple[int, ...]:
     """The distances of `[i - 1, j]` from the position. Reports other indices (E223)."""
-    found = [_offset(scope, item, index) for item, index in zip(items, elements.indices)]
+    found = [offset_of(scope, item, index) for item, index in zip(items, elements.indices)]
     known = tuple(k for k in found if k is not None)
     if len(known) != elements.axes:
         misplaced(scope, span, name, elements)
@@ -133,20 +119,6 @@ def offsets(scope: Scope, items: tuple[tree.Expr, ...], span: Span, name: str, e
         text = scope.source.text[span.start : span.end]
         scope.fail("E215", f"`{text}` exists at no position", span, f"along {many}")
     return known
-
-
-def _offset(scope: Scope, item: tree.Expr, index: str) -> int | None:
-    """k of `d + k`."""
-    if isinstance(item, tree.Name):
-        return 0 if item.name == index else None
-    if not isinstance(item, tree.Binary) or item.op not in "+-":
-        return None
-    if isinstance(item.left, tree.Name) and item.left.name == index:
-        by = scope.integer(item.right, {}, "a distance")
-        return by if item.op == "+" else -by
-    if item.op == "+" and isinstance(item.right, tree.Name) and item.right.name == index:
-        return scope.integer(item.left, {}, "a distance")
-    return None
 
 
 def misplaced(scope: Scope, span: Span, name: str, elements: Elements) -> None:

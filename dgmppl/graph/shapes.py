@@ -8,7 +8,7 @@ from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.diagnostics import Note
 from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.nodes import Variable
 from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.graph.values import Value
 from dgmppl.source import Span
@@ -48,22 +48,3 @@ def is_open(scope: Scope, expr: tree.Expr) -> bool:
     if isinstance(expr, tree.Binary) and expr.op != "@":
         return is_open(scope, expr.left) and is_open(scope, expr.right)
     return isinstance(expr, tree.Negate) and is_open(scope, expr.operand)
-
-
-def infer_ranges(scope: Scope, expr: object, indices: set[str], ranges: dict[str, int], ctx: Context) -> None:
-    """An index ranges over the axis that it stands at, the same one wherever it stands (E204)."""
-    if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
-        binding = scope.lookup(expr.target.name, expr.target.span, "variable")
-        shape = binding.type.shape if isinstance(binding, (Variable, Parameter)) else ()
-        for axis, item in enumerate(expr.items[: len(shape)]):
-            if not (isinstance(item, tree.Name) and item.name in indices):
-                continue
-            if ranges.setdefault(item.name, shape[axis]) != shape[axis]:
-                scope.fail(
-                    "E204",
-                    f"`{item.name}` ranges over {ranges[item.name]} elsewhere in the sum, and over {shape[axis]} here",
-                    item.span,
-                )
-    for child in vars(expr).values() if isinstance(expr, tree.Node) else ():
-        for part in child if isinstance(child, tuple) else (child,):
-            infer_ranges(scope, part, indices, ranges, ctx)

@@ -15,6 +15,7 @@ from dgmppl.graph.values import (
     Density,
     Element,
     Feature,
+    Index,
     IndexSum,
     Inverse,
     Joined,
@@ -128,10 +129,12 @@ def function_text(value: Value) -> str:
     return value_text(value)
 
 
-def value_text(value: Value | int | str, outer: int = 0) -> str:
+def value_text(value: Value | int | Index, outer: int = 0) -> str:
     """A value as it would stand in a spec; parentheses where an operator of binding `outer` needs them."""
-    if isinstance(value, (int, str)):
+    if isinstance(value, int):
         return str(value)
+    if isinstance(value, Index):
+        return value.name + _step_text(value.offset)
     if isinstance(value, Constant):
         return number_text(value.number)
     if isinstance(value, Use):
@@ -170,13 +173,16 @@ def value_text(value: Value | int | str, outer: int = 0) -> str:
 
 def _indices_text(offsets: tuple[int, ...]) -> str:
     """`d - 1`, or `i, j - 1`."""
-    steps = (f" {'-' if k < 0 else '+'} {abs(k)}" if k else "" for k in offsets)
-    return ", ".join(letter + step for letter, step in zip(_letters(len(offsets)), steps))
+    return ", ".join(letter + _step_text(k) for letter, k in zip(_letters(len(offsets)), offsets))
 
 
 def _letters(axes: int) -> str:
     """The indices of so many axes."""
     return "d" if axes == 1 else "ijkl"[:axes]
+
+
+def _step_text(k: int) -> str:
+    return f" {'-' if k < 0 else '+'} {abs(k)}" if k else ""
 
 
 def _axes_text(value: Joined | Part | Reshaped | Reduced | Softmax | OneHot) -> str:

@@ -113,7 +113,7 @@ def choose_sampler(
         )
     options = asked.options if asked is not None else {}
     step_size = float(options.get("step_size", _default_step([graph[n] for n in state])))
-    partition = _partition(members, updates)
+    partition = _partition(members, updates, form)
     pseudo = _pseudo(members, partition, enumerated, state)
     return Sampler(
         FreeEnergy(form, summed, enumerated, state, partition, pseudo),
@@ -176,7 +176,7 @@ def _update(scope: Scope, energy: Energy, variable: Variable, form: Polynomial |
     support = variable.type.support
     name = variable.name
     linear = form is not None and form.degree(name) <= 1
-    if form is not None and linear and (_is_unit(variable) or _picks(variable, form)):
+    if form is not None and linear and _renewed_at_once(variable, form):
         logits = form.derivative(name).negated()
         what = f"the one-hot vector of {name}" if not support.numeric else name
         return Update(name, "block", Reason(f"the energy is linear in {what} when the rest is fixed", line), logits)
@@ -200,10 +200,11 @@ def _is_unit(variable: Variable) -> bool:
     return variable.type.support.numeric and bool(variable.type.support.conditional)
 
 
-def _picks(variable: Variable, form: Polynomial) -> bool:
-    """Whether a categorical variable enters an energy only by picking elements."""
+def _renewed_at_once(variable: Variable, form: Polynomial) -> bool:
+    """Whether what an energy is linear in are the units of a variable, or the one-hot vectors of one that only picks
+    elements."""
     kinds = {kind for m in form.terms for kind, name, _ in m.factors if kind in VALUES and name == variable.name}
-    return not variable.type.support.numeric and kinds == {"category"}
+    return kinds <= {"variable"} if _is_unit(variable) else not variable.type.support.numeric and kinds == {"category"}
 
 
 def _summed(members: list[Variable], updates: tuple[Update, ...], drawn: frozenset[str]) -> tuple[str, ...]:
@@ -235,14 +236,15 @@ def _enumerated(
     return None
 
 
-def _partition(members: list[Variable], updates: tuple[Update, ...]) -> tuple[str, ...] | None:
+def _partition(members: list[Variable], updates: tuple[Update, ...], form: Polynomial | None) -> tuple[str, ...] | None:
     """The fewest variables whose enumeration gives log Z: once they are fixed, the others are summed in closed
     form. None where that is no small number of configurations."""
-    if any(u.kind != "block" or u.logits is None for u in updates):
+    if form is None:
         return None
     best: tuple[int, tuple[str, ...]] | None = None
     units = [v for v in members if _is_unit(v)]
-    for v in units:
+    blocks = all(u.kind == "block" and u.logits is not None for u in updates)
+    for v in units if blocks else ():
         rest = [w for w in updates if w.variable != v.name]
         independent = all(w.logits is not None and w.logits.reads() <= {v.name} for w in rest)
         smaller = best is None or v.type.elements < best[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import string
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +14,7 @@ MAX_UNITS = 10
 
 @dataclass(frozen=True)
 class Unit:
-    """A variable of the energy: binary of some shape, or one categorical value of `size`."""
+    """A variable of the energy: binary, or classes of `size`."""
 
     name: str
     shape: tuple[int, ...]
@@ -34,41 +33,68 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Pick:
+    """An index as a spec has it: a letter and so many elements on, or a number."""
+
+    letter: str
+    offset: int = 0
+
+    def text(self) -> str:
+        if not self.letter:
+            return str(self.offset)
+        return self.letter + (f" {'-' if self.offset < 0 else '+'} {abs(self.offset)}" if self.offset else "")
+
+    def at(self, env: dict[str, int]) -> int:
+        return env.get(self.letter, 0) + self.offset
+
+
+@dataclass(frozen=True)
 class Product:
-    """`coefficient * sum(letters: param[...] * x[...] * h[...])`. `factors` are (variable, letters of its axes);
-    a categorical variable stands in the parameter's axes instead, as `("y",)`."""
+    """`coefficient * sum(letters: param[...] * x[...] * h[...])`. `factors` are variables with the indices of their
+    axes; classes, `picked`, stand in the parameter's axes instead, as `W[y, x[i]]`. `ranges` are those of the letters.
+    """
 
     coefficient: float
-    factors: tuple[tuple[str, tuple[str, ...]], ...]
+    factors: tuple[tuple[str, tuple[Pick, ...]], ...]
     param: str
     axes: tuple[str, ...]
-    picked: tuple[str, ...]
-    sizes: tuple[tuple[str, int], ...]
+    picked: tuple[tuple[str, tuple[Pick, ...]], ...]
+    ranges: tuple[tuple[str, range], ...]
     extra: str = ""  # a constant added inside the sum
 
     def text(self) -> str:
         parts = []
         if self.param:
-            inside = ", ".join((*self.picked, *self.axes))
+            inside = ", ".join((*map(_indexed, self.picked), *self.axes))
             parts.append(f"{self.param}[{inside}]" if inside else self.param)
-        parts += [f"{name}[{', '.join(axes)}]" if axes else name for name, axes in self.factors]
+        parts += map(_indexed, self.factors)
         body = " * ".join(parts)
         body = f"({body} + {self.extra})" if self.extra else body
-        letters = ", ".join(name for name, _ in self.sizes)
+        letters = ", ".join(name for name, _ in self.ranges)
         return f"{self.coefficient} * " + (f"sum({letters}: {body})" if letters else body)
 
     def value(self, values: dict[str, Tensor], params: dict[str, Tensor]) -> Tensor:
         total = torch.zeros(len(next(iter(values.values()))))
-        for at in itertools.product(*(range(size) for _, size in self.sizes)):
-            env = dict(zip((name for name, _ in self.sizes), at))
+        for at in itertools.product(*(values for _, values in self.ranges)):
+            env = dict(zip((name for name, _ in self.ranges), at))
             product = torch.ones(len(total))
             if self.param:
-                index = [values[name].long() for name in self.picked] + [env[a] for a in self.axes]
+                index = [_read(values, pick, env).long() for pick in self.picked] + [env[a] for a in self.axes]
                 product = product * (params[self.param][tuple(index)] if index else params[self.param])
-            for name, axes in self.factors:
-                product = product * values[name][(slice(None), *(env[a] for a in axes))]
+            for factor in self.factors:
+                product = product * _read(values, factor, env)
             total = total + product + (float(self.extra) if self.extra else 0.0)
         return self.coefficient * total
+
+
+def _indexed(factor: tuple[str, tuple[Pick, ...]]) -> str:
+    name, picks = factor
+    return f"{name}[{', '.join(p.text() for p in picks)}]" if picks else name
+
+
+def _read(values: dict[str, Tensor], factor: tuple[str, tuple[Pick, ...]], env: dict[str, int]) -> Tensor:
+    name, picks = factor
+    return values[name][(slice(None), *(p.at(env) for p in picks))]
 
 
 @dataclass(frozen=True)
@@ -114,7 +140,8 @@ def _units(draw: st.DrawFn) -> tuple[Unit, ...]:
         role = "observed" if k == 0 else draw(st.sampled_from(["latent", "latent", "observed"]))
         found.append(Unit("xhs"[k], shape, role))
     if draw(st.integers(0, 3)) == 0:
-        found.insert(1, Unit("y", (), draw(st.sampled_from(["latent", "observed"])), 3))
+        shape = draw(st.sampled_from([(), (), (2,), (3,)]))
+        found.insert(1, Unit("y", shape, draw(st.sampled_from(["latent", "observed"])), 3))
     while sum(u.elements for u in found) > MAX_UNITS:
         found.pop()
     return tuple(found)
@@ -123,31 +150,34 @@ def _units(draw: st.DrawFn) -> tuple[Unit, ...]:
 @st.composite
 def _product(draw: st.DrawFn, units: tuple[Unit, ...], index: int) -> tuple[Product, tuple[int, ...]]:
     chosen = draw(st.lists(st.sampled_from(units), min_size=1, max_size=3))
-    letters = iter(string.ascii_lowercase[8:])  # i, j, k, ...
+    letters = iter("ijklmnopqrt")
     sizes: dict[str, int] = {}
-    factors: list[tuple[str, tuple[str, ...]]] = []
-    picked: list[str] = []
-    for u in chosen:
-        if u.size > 2:
-            picked.append(u.name)
-            continue
-        axes = []
-        for size in u.shape:
-            known = [a for a, s in sizes.items() if s == size]
-            # An axis may share its index with another one of its size: elementwise products, diagonals, squares.
-            letter = draw(st.sampled_from([*known, ""])) if known else ""
-            if not letter:
-                letter = next(a for a in letters if a not in "xhsy")
-                sizes[letter] = size
-            axes.append(letter)
-        factors.append((u.name, tuple(axes)))
-    axes = tuple(a for a in sizes if draw(st.booleans())) if sizes else ()
+    offsets: dict[str, list[int]] = {}
+
+    def pick(size: int) -> Pick:
+        if draw(st.integers(0, 9)) == 0:
+            return Pick("", draw(st.integers(0, size - 1)))
+        known = [a for a, s in sizes.items() if s == size]
+        # An axis may share its index with another one of its size: elementwise products, diagonals, squares, and what
+        # stands so many elements on.
+        letter = draw(st.sampled_from([*known, ""])) if known else ""
+        letter = letter or next(letters)
+        sizes[letter] = size
+        offset = draw(st.sampled_from((0, 0, 1) if size == 2 else (0, 0, 1, -1))) if size > 1 else 0
+        offsets.setdefault(letter, []).append(offset)
+        return Pick(letter, offset)
+
+    read = [(u, tuple(pick(size) for size in u.shape)) for u in chosen]
+    picked = tuple((u.name, picks) for u, picks in read if u.size > 2)
+    ranges = {a: range(max(-k for k in offsets[a]), min(size - k for k in offsets[a])) for a, size in sizes.items()}
+    axes = tuple(a for a in sizes if ranges[a].start >= 0 and draw(st.booleans()))
     param = f"W{index}" if picked or draw(st.integers(0, 4)) else ""
     axes = axes if param else ()
     extra = "0.5" if sizes and draw(st.integers(0, 4)) == 0 else ""
     coefficient = draw(_NUMBERS) * draw(st.sampled_from([1.0, -1.0]))
-    product = Product(coefficient, tuple(factors), param, axes, tuple(picked), tuple(sizes.items()), extra)
-    return product, tuple(3 for _ in picked) + tuple(sizes[a] for a in axes)
+    factors = tuple((u.name, picks) for u, picks in read if u.size == 2)
+    product = Product(coefficient, factors, param, axes, picked, tuple(ranges.items()), extra)
+    return product, tuple(3 for _ in picked) + tuple(ranges[a].stop for a in axes)
 
 
 @st.composite
@@ -161,7 +191,7 @@ def random_energies(draw: st.DrawFn) -> RandomEnergy:
         products.append(product)
         params += [(product.param, shape)] if product.param else []
     for u in units:
-        if not any(u.name in (*p.picked, *(n for n, _ in p.factors)) for p in products):
+        if not any(u.name in (n for n, _ in (*p.picked, *p.factors)) for p in products):
             product, shape = draw(_product((u,), len(products)))
             products.append(product)
             params += [(product.param, shape)] if product.param else []

@@ -263,6 +263,8 @@ def _elements(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
             parts.append(f"{d.param()} * {u.name}[{u.shape[0] - 1}]")
         elif u.support.startswith("categorical") and not u.shape:
             parts.append(f"{d.param(3)}[{u.name}]")
+        elif u.support.startswith("categorical") and u.vector:
+            parts.append(f"sum(i: {d.param(u.shape[0], 3)}[i, {u.name}[i]])")
         else:
             return None
     return " + ".join(parts)
@@ -280,7 +282,8 @@ def _index_sum(d: Draft, head: Unit, of: Sequence[Unit]) -> str | None:
     if head.shape or not all(u.real and u.vector for u in of):
         return None
     parts = [f"sum(i, j: {d.param(u.shape[0], u.shape[0])}[i, j] * {u.name}[i] * {u.name}[j])" for u in of]
-    return " + ".join(parts)
+    near = [f"sum(i: {d.param(u.shape[0] - 1)}[i] * {u.name}[i] * {u.name}[i + 1])" for u in of if u.shape[0] > 1]
+    return " + ".join([*parts, *near])
 
 
 VALUES: tuple[Callable[[Draft, Unit, Sequence[Unit]], str | None], ...] = (

@@ -317,6 +317,29 @@ def _boltzmann(d: Draft) -> None:
     d.say(f"E({', '.join(arguments)}) = {' '.join(terms)}")
 
 
+def _lattice(d: Draft) -> None:
+    """Neighbours that multiply each other, along a chain or over a grid, of units or of classes."""
+    classes, shape = d.choose((False, True)), d.choose(((4,), (2, 3)))
+    x = d.unit("x", "categorical(3)" if classes else "binary", shape, "observed")
+    here = ("i", "j")[: len(shape)]
+    table, bonds = d.param(3, 3) if classes else d.param(), []
+    for axis in range(len(shape)):
+        there = [f"{k} + 1" if n == axis else k for n, k in enumerate(here)]
+        pair = f"x[{', '.join(here)}]", f"x[{', '.join(there)}]"
+        bonds.append(
+            f"sum({', '.join(here)}: {f'{table}[{pair[0]}, {pair[1]}]' if classes else ' * '.join((table, *pair))})"
+        )
+    if d.often(0.5):
+        h = d.unit("h", "binary", (2,))
+        weights = d.param(*shape, 3, 2) if classes else d.param(*shape, 2)
+        at = ", ".join((*here, *((f"x[{', '.join(here)}]",) if classes else ()), "k"))
+        bonds.append(
+            f"sum({', '.join((*here, 'k'))}: {weights}[{at}]{'' if classes else f' * x[{chr(44).join(here)}]'} * h[k])"
+        )
+    arguments = names((x, h)) if len(bonds) > len(shape) else "x"
+    d.say(f"E({arguments}) = -{' - '.join(bonds)}")
+
+
 def _network_energy(d: Draft) -> None:
     support = d.choose(("real", "positive", "unit", "binary", "categorical(3)", "integer(0..2)"))
     d.unit("x", support, d.choose(((2,), (3,))), "observed")
@@ -399,12 +422,13 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _integer_flow,
     _computed_latent,
     _boltzmann,
+    _lattice,
     _network_energy,
     _energy_prior,
     _generator,
     _adversarial_autoencoder,
 )
-FORBID_CAUSES = (_boltzmann, _network_energy, _integer_flow)
+FORBID_CAUSES = (_boltzmann, _lattice, _network_energy, _integer_flow)
 
 
 # --- what is added before and after --------------------------------------------------------------
@@ -489,7 +513,7 @@ def _asked(d: Draft, core: Callable[[Draft], None]) -> None:
         d.settings.append(d.choose((_beta, _weight, _importance))(d))
     elif core is _exact:
         d.settings.append(_likelihood(d))
-    elif core in (_boltzmann, _network_energy):
+    elif core in (_boltzmann, _lattice, _network_energy):
         d.settings.append(_divergence(d))
 
 

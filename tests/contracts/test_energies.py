@@ -72,14 +72,13 @@ def verify_derived(found: pipeline.Checked, model: GenerativeModel, energies: Te
         density = call(getattr(model, f"p_{graph[unit.name].ident}"), values, reads)
         base = getattr(density, "base_dist", density)
         if unit.size > 2:
-            probabilities = base.probs.expand(n, unit.size)
-            for k in range(unit.size):
-                moved = torch.tensor([position[_moved(values, units, r, unit.name, 0, k)] for r in range(n)])
-                others = sum(
-                    joint[torch.tensor([position[_moved(values, units, r, unit.name, 0, m)] for r in range(n)])]
-                    for m in range(unit.size)
-                )
-                assert torch.allclose(probabilities[:, k], joint[moved] / others, **close)
+            probabilities = base.probs.expand(n, *unit.shape, unit.size).reshape(n, -1, unit.size)
+            for element in range(unit.elements):
+                moved = [
+                    joint[[position[_moved(values, units, r, unit.name, element, k)] for r in range(n)]]
+                    for k in range(unit.size)
+                ]
+                assert torch.allclose(probabilities[:, element], torch.stack(moved, -1) / sum(moved)[:, None], **close)
             continue
         logits = base.logits.expand(n, *unit.shape).reshape(n, -1)
         for element in range(unit.elements):
@@ -243,6 +242,76 @@ def test_units_that_multiply_each_other_are_drawn_one_by_one() -> None:
     with torch.no_grad():
         verify_derived(found, model, -torch.einsum("ni,ij,nj->n", x, model.L, x) - x @ model.b)
         stationary(found, model)
+
+
+LATTICES = {
+    "levels": (
+        "integer(0..2)[3]",
+        "param W : real[3, 3]",
+        "-sum(i: W[x[i], x[i + 1]]) - 0.5 * sum(x)",
+        lambda m, x: -sum(m.W[x[:, i].long(), x[:, i + 1].long()] for i in range(2)) - 0.5 * x.sum(-1),
+    ),
+    "ising": (
+        "binary[2, 3]",
+        "param J : real param b : real[2, 3]",
+        "-J * sum(i, j: x[i, j] * x[i + 1, j]) - J * sum(i, j: x[i, j - 1] * x[i, j]) - sum(b * x)",
+        lambda m, x: (
+            -m.J * ((x[:, 0] * x[:, 1]).sum(-1) + (x[..., 0] * x[..., 1]).sum(-1) + (x[..., 1] * x[..., 2]).sum(-1))
+            - (m.b * x).sum((-1, -2))
+        ),
+    ),
+    "ring": (
+        "binary[5]",
+        "param J : real[4]",
+        "-sum(i: J[i] * x[i] * x[i + 1]) - x[4] * x[0]",
+        lambda m, x: -(m.J * x[:, :4] * x[:, 1:]).sum(-1) - x[:, 4] * x[:, 0],
+    ),
+    "potts": (
+        "categorical(3)[4]",
+        "param W : real[3, 3] param b : real[4, 3]",
+        "-sum(i: W[x[i], x[i + 1]]) - W[x[3], x[0]] - sum(i: b[i, x[i]])",
+        lambda m, x: -sum(m.W[x[:, i].long(), x[:, (i + 1) % 4].long()] + m.b[i, x[:, i].long()] for i in range(4)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LATTICES)
+def test_neighbours_on_a_lattice(name: str) -> None:
+    """The energy, log Z and what a sweep leaves as it is, against every configuration."""
+    type_, params, energy, oracle = LATTICES[name]
+    found = checked(f'model lattice observed x : {type_} from "rows.npz".x {params} E(x) = {energy}')
+    model = build(found, scale=0.7)
+    x = configurations(units_of(graph_of(found)))["x"]
+    with torch.no_grad():
+        verify_derived(found, model, oracle(model, x))
+        stationary(found, model)
+        if found.plan.criterion == "log_prob":
+            assert model.log_prob(x).exp().sum() == pytest.approx(1.0, abs=1e-4)
+    assert (found.plan.criterion == "log_prob") == type_.startswith("binary")
+
+
+SOFTMAX_UNITS = """\
+model softmax_units
+observed x : categorical(3)[3] from "rows.npz".x
+latent   h : binary[2]
+param W : real[3, 3, 2]
+param b : real[3, 3]
+param c : real[2]
+E(x, h) = -sum(i, j: W[i, x[i], j] * h[j]) - sum(i: b[i, x[i]]) - c @ h
+"""
+
+
+def test_visible_units_of_several_classes() -> None:
+    """A restricted Boltzmann machine with softmax units (Salakhutdinov et al., 2007, Eqs. 1 to 5): all are blocks."""
+    found = checked(SOFTMAX_UNITS)
+    model = build(found, scale=0.7)
+    values = configurations(units_of(graph_of(found)))
+    chosen = torch.nn.functional.one_hot(values["x"].long(), 3).float()
+    with torch.no_grad():
+        energies = -torch.einsum("nik,ikj,nj->n", chosen, model.W, values["h"]) - (chosen * model.b).sum((-1, -2))
+        verify_derived(found, model, energies - values["h"] @ model.c)
+        stationary(found, model)
+    assert all(u.kind == "block" for u in found.plan.samplers[0].updates)
 
 
 def test_a_classifier_is_an_energy() -> None:

@@ -16,17 +16,25 @@ class Operation(Value):
 
 
 @dataclass(frozen=True)
+class Index:
+    """`i + 1`: an index of a sum, so many elements on."""
+
+    name: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
 class Element(Value):
-    """`value[index]`: an index is a number, a summation's index, or a value (picks by category). Fewer indices than
-    axes pick what lies behind them, a row."""
+    """`value[index]`: an index is a number, that of a sum, or a value (picks by category). Fewer indices than axes pick
+    what lies behind them, a row."""
 
     value: Value
-    index: tuple[int | str | Value, ...]
+    index: tuple[int | Index | Value, ...]
 
 
 @dataclass(frozen=True)
 class IndexSum(Value):
-    """`sum(i, j: body)` with each index's range."""
+    """`sum(i, j: body)` with the range of each index."""
 
-    indices: tuple[tuple[str, int], ...]
+    indices: tuple[tuple[str, range], ...]
     body: Value
