@@ -63,7 +63,7 @@ class CausalConv(nn.Module):
         self.kernel = kernel
         self.layers = nn.ModuleList(nn.Conv1d(a, b, kernel) for a, b in pairwise(sizes))
         self.activation = make_activation(activation)
-        self.out = make_activation(out) if out is not None else nn.Identity()
+        self.out = make_activation(out)
         self.context = context_maps(context, hidden or (out_channels,))
 
     @property
@@ -143,7 +143,7 @@ class CausalTransformer(nn.Module):
         self.context = context_maps(context, (width,))
         self.layers = nn.ModuleList(Attention(width, heads, activation, dropout) for _ in hidden)
         self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, out_channels)
-        self.out = make_activation(out) if out is not None else nn.Identity()
+        self.out = make_activation(out)
 
     def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
         batch, h, added, beside = rows_with(x, 1, context, aligned, self.context)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from dgmppl.runtime.incremental import current
 from dgmppl.runtime.layers import context_maps, make_activation, position_norms
-from dgmppl.runtime.past import rows_with
+from dgmppl.runtime.past import rows_with, so_far
 
 
 def colour_mask(out_channels: int, in_channels: int, colours: int, itself: bool) -> Tensor:
@@ -113,7 +113,7 @@ class PixelCNN(nn.Module):
         self.last = colour_linear(hidden[-1], each * out_channels, colours)
         self.context = context_maps(context, hidden)
         self.activation = make_activation(activation)
-        self.out = make_activation(out) if out is not None else nn.Identity()
+        self.out = make_activation(out)
 
     def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
         rank = 2 if self.colours is None else 3
@@ -270,19 +270,11 @@ class CausalMLP(nn.Module):
         identity: list[nn.Module] = [nn.Identity()] if self.has_context else []
         batch, h, given, beside = rows_with(x, 1, context, aligned, identity)
         if (draw := current()) is not None and beside:
-            beside = [self._so_far(beside[0], draw.position, draw.kept(self))]
+            beside = [so_far(beside[0], self.length, draw.position, draw.kept(self))]
         h = torch.cat([h.flatten(-2), *(b.flatten(-2) for b in beside), *given], dim=-1).reshape(*batch, -1)
         if draw is not None:
             return self._at(h, draw.position).unsqueeze(-2)
         return self.layers(h).unflatten(-1, (self.length, self.out_channels))
-
-    def _so_far(self, latest: Tensor, position: int, kept: dict[str, Any]) -> Tensor:
-        """What is aligned with the positions up to this one, of which the latest came just now."""
-        if not kept:
-            kept["aligned"] = latest.new_zeros(len(latest), self.length, latest.shape[-1])
-        kept["aligned"][:, position] = latest.squeeze(1)
-        found: Tensor = kept["aligned"]
-        return found
 
     def _at(self, h: Tensor, position: int) -> Tensor:
         """The output at a position; of the last layer no other is computed."""

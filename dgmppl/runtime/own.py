@@ -24,10 +24,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dgmppl.protocol import NetworkError, described
 from dgmppl.runtime.incremental import current
+from dgmppl.runtime.past import shifted, so_far
 
 
 class UserNetwork(nn.Module):
@@ -139,22 +139,14 @@ class CausalUserNetwork(UserNetwork):
         self._verify_causal()
 
     def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
-        draw, before = current(), F.pad(x, (0, 0, 1, -1))
+        draw, before = current(), shifted(x)
         if aligned is not None:
             if draw is not None:
-                aligned = self._so_far(aligned, draw.position, draw.kept(self))
+                aligned = so_far(aligned, self.inputs[0], draw.position, draw.kept(self))
             batch = torch.broadcast_shapes(before.shape[:-2], aligned.shape[:-2])
             before = torch.cat([v.expand(*batch, *v.shape[-2:]) for v in (before, aligned)], -1)
         found = self._given(before, context)
         return found if draw is None else found[..., draw.position : draw.position + 1, :]
-
-    def _so_far(self, latest: Tensor, position: int, kept: dict[str, Any]) -> Tensor:
-        """What is aligned with the positions up to this one, of which the latest came just now."""
-        if not kept:
-            kept["aligned"] = latest.new_zeros(*latest.shape[:-2], self.inputs[0], latest.shape[-1])
-        whole: Tensor = kept["aligned"]
-        whole[..., position, :] = latest[..., 0, :]
-        return whole
 
     def _verify_causal(self) -> None:
         """The gradients of what it gives at some positions, in a copy with other weights, are 0 at all later ones."""

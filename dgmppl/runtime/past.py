@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,10 +27,20 @@ def rows_with(
 
 
 def shifted(x: Tensor) -> Tensor:
-    """``x (N, D, C)`` with input d-1 at position d, and zeros at the first."""
+    """``x (..., D, C)`` with input d-1 at position d, and zeros at the first."""
     return F.pad(x, (0, 0, 1, -1))
 
 
 def latest(x: Tensor, position: int) -> Tensor:
     """The input ``(N, 1, C)`` before a position."""
     return x[:, position - 1 : position] if position else torch.zeros_like(x[:, :1])
+
+
+def so_far(aligned: Tensor, length: int, position: int, kept: dict[str, Any]) -> Tensor:
+    """What is aligned with all of so many positions ``(..., D, C)``, zeros at those to come, where that of a position
+    ``(..., 1, C)`` came just now and what came before is kept."""
+    if "aligned" not in kept:
+        kept["aligned"] = aligned.new_zeros(*aligned.shape[:-2], length, aligned.shape[-1])
+    whole: Tensor = kept["aligned"]
+    whole[..., position, :] = aligned[..., 0, :]
+    return whole

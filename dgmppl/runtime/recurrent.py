@@ -46,7 +46,7 @@ class _Recurrent(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in hidden if norm)
         self.last = nn.Linear(hidden[-1], out_channels)
         self.context = context_maps(context, hidden)
-        self.out = make_activation(out) if out is not None else nn.Identity()
+        self.out = make_activation(out)
 
     def forward(self, x: Tensor, context: Tensor | None = None, aligned: Tensor | None = None) -> Tensor:
         batch, h, first, beside = rows_with(x, 1, context, aligned, self.context)
