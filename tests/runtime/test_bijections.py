@@ -539,14 +539,19 @@ def test_what_is_no_vector_of_proportions_has_density_0(values: tuple[float, ...
     assert log_det == -math.inf
 
 
+GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here"))
+
+
+@pytest.mark.parametrize("device", ["cpu", GPU])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_reversible_chain_has_the_gradients_of_a_chain(backwards: bool, dropout: float) -> None:
+def test_a_reversible_chain_has_the_gradients_of_a_chain(backwards: bool, dropout: float, device: str) -> None:
     found = []
     for kind in (Compose, Reversible):
         torch.manual_seed(0)
-        flow = moved(reversible_flow(kind, dropout).double())
-        x, y, w = (torch.randn(4, size, dtype=torch.double, requires_grad=True) for size in (D, K, 2))
+        flow = moved(reversible_flow(kind, dropout).double()).to(device)
+        drawn = (torch.randn(4, size, dtype=torch.double) for size in (D, K, 2))
+        x, y, w = (values.to(device).requires_grad_() for values in drawn)
         torch.manual_seed(1)
         # The batch of w is broadcast against those of x and y.
         method = flow.inverse_and_log_det if backwards else flow.forward_and_log_det
