@@ -276,7 +276,11 @@ def _integer_flow(d: Draft) -> None:
     u = d.unit("u", "integer", x.shape)
     given = f"({names(d.causes)})" if d.causes else ""
     d.say(f"flow k = 2 * (coupling[shift = mlp[4]]{given} >> reverse)")
-    factor(d, "p", u, (), DENSITIES[:1])
+    # A base that is a mixture has its class as a latent, which is summed out.
+    of = (d.unit("c", "categorical", ()),) if d.often(0.4) else ()
+    for c in of:
+        factor(d, "p", c, ())
+    factor(d, "p", u, of, DENSITIES[:1])
     d.say(f"{x.name} = k({u.name})")
 
 
