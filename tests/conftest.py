@@ -5,6 +5,17 @@ from __future__ import annotations
 import pytest
 
 
+@pytest.fixture
+def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts take most of the time that a page or a short fit takes: where nobody looks at them, they are empty."""
+    from dgmppl.report import charts
+    from dgmppl.report import pictures as shown
+    from dgmppl.train import pictures
+
+    for module in (charts, shown, pictures):
+        monkeypatch.setattr(module, "render", lambda *_: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=3, help="how many runs tests/train/test_kills.py kills")
     parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,17 @@ Array = NDArray[np.float64]
 Points = tuple[Array, Array]
 
 
+@cache  # for each of its fields
 def read_dataset(name: str) -> dict[str, Array]:
-    """All fields of a named data set, rows in the order in which they are split; the same on every call."""
+    """All fields of a named data set, rows in the order in which they are split; the same on every call. Nothing may be
+    written into them."""
+    fields = _read(name)
+    for values in fields.values():
+        values.flags.writeable = False
+    return fields
+
+
+def _read(name: str) -> dict[str, Array]:
     if name in _TOYS:
         rows = sum(DATASETS[name].splits)
         generator = np.random.default_rng(zlib.crc32(name.encode()))

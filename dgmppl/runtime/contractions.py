@@ -123,7 +123,8 @@ class ResidualFlow(_Free):
         x = y
         for k in range(math.ceil(math.log(eps) / math.log(self.lipschitz))):
             before, x = x, y - g(x)
-            if k % 8 == 7 and not x.is_meta and bool(((x - before).abs() <= eps * x.abs().clamp_min(1)).all()):
+            # A tensor of the meta device has no values: one step has the shape of all.
+            if x.is_meta or (k % 8 == 7 and bool(((x - before).abs() <= eps * x.abs().clamp_min(1)).all())):
                 break
         return x
 

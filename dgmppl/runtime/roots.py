@@ -23,7 +23,8 @@ def increasing_root(f: Increasing, y: Tensor, low: Tensor, high: Tensor) -> Tens
     """
     with torch.no_grad():
         low, high = torch.broadcast_tensors(low, high)
-        for _ in range(64 if y.dtype == torch.double else 32):
+        # Tensors of the meta device have shapes and no values, and one step has those of all.
+        for _ in range(1 if y.is_meta else 64 if y.dtype == torch.double else 32):
             middle = (low + high) / 2
             below = f(middle)[0] < y
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from tests.contracts.support import seed
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
@@ -14,6 +16,5 @@ def _one_thread():
 
 @pytest.fixture(autouse=True)
 def _seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seed(0):
         yield

@@ -42,10 +42,14 @@ def graph_of(found: Checked) -> Graph:
 
 @contextmanager
 def seed(number: int) -> Iterator[None]:
-    """Random numbers from this seed inside, and as they were outside."""
-    with torch.random.fork_rng():
-        torch.manual_seed(number)
+    """Random numbers of the CPU from this seed inside, and as they were outside."""
+    # Of the CPU alone: `torch.manual_seed` takes a millisecond to tell devices that may not be there.
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(number)
+    try:
         yield
+    finally:
+        torch.set_rng_state(before)
 
 
 def build(found: Checked, target: str = "torch", number: int = 0, scale: float = 0.0) -> GenerativeModel:

@@ -162,13 +162,20 @@ def test_a_name_changes_nothing(kind) -> None:
         assert torch.equal(result[1], drawn), names
 
 
+def even_permutations(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Half of the orders, in which each two names are once in each two places."""
+    orders = itertools.permutations(range(len(names)))
+    even = [o for o in orders if sum(a > b for a, b in itertools.combinations(o, 2)) % 2 == 0]
+    return [tuple(names[k] for k in order) for order in even]
+
+
 @pytest.mark.parametrize("kind", SPECS)
 def test_locals_named_after_a_variable_give_way_to_others(kind) -> None:
-    """`cases_a` of `a` beside variables that are called `cases_a` and `a_`."""
+    """`cases_a` of `a` beside variables that are called `cases_a` and `a_`: each two names in each two places."""
     text = SPECS[kind]
     losses, drawn = outcome(text)
     for prefix in ("cases_", "missing_", "q_", "p_", "log_det_", "log_det_1_", "inner_1_", "noisy_", "game_", "loss_"):
-        for x, v, w, r in itertools.permutations(("a", f"{prefix}a", "a_", f"{prefix}a_")):
+        for x, v, w, r in even_permutations(("a", f"{prefix}a", "a_", f"{prefix}a_")):
             names = {"x": x, "v": v, "w": w, "r": r}
             result = outcome(named(text, names))
             assert result is not None, names

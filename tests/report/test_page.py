@@ -138,6 +138,7 @@ def test_a_hostile_folder_is_shown_and_does_nothing(copy_of):
 
 @pytest.mark.parametrize("value", [None, 1, "x", [1], {"a": 1}, {"test": {"elbo": 3}}, True, 1e400, 10**400])
 @pytest.mark.parametrize("entry", ["figures", "settings", "versions", "data", "best_epoch", "seconds", "weights"])
+@pytest.mark.usefixtures("unpainted")
 def test_a_record_of_any_content_makes_a_page(copy_of, entry, value):
     run = copy_of("rbm")
     record = json.loads((run / "run.json").read_text())

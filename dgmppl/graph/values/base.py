@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 
 from dgmppl.source import Span
@@ -76,8 +77,14 @@ class Density(Term):
 def children(term: object) -> Iterator[Term]:
     """The typed expressions right below one."""
     if isinstance(term, (Value, Bijection, Density)):  # a network holds none
-        for f in fields(term):
-            yield from _terms(getattr(term, f.name))
+        kind: Any = type(term)
+        for name in _fields(kind):
+            yield from _terms(getattr(term, name))
+
+
+@cache  # expressions are walked often, and `fields` is slow
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
 
 
 def _terms(item: object) -> Iterator[Term]:
