@@ -13,7 +13,8 @@ from dgmppl.extents import channels_of
 from dgmppl.graph.blocks import build_block
 from dgmppl.graph.context import Context, Inputs
 from dgmppl.graph.flow_shapes import follow
-from dgmppl.graph.outlines import Outline, read_outline
+from dgmppl.graph.outline import Outline
+from dgmppl.graph.outlines import read_outline
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.steps import check_step, joined
 from dgmppl.graph.triangular import check_triangular

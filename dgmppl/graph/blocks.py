@@ -20,7 +20,7 @@ from dgmppl.graph.configuration import check_network, is_network
 from dgmppl.graph.context import Context, Inputs
 from dgmppl.graph.networks import check_past_slot, check_slot, reads_grids
 from dgmppl.graph.options import read_mask, read_options
-from dgmppl.graph.outlines import Outline
+from dgmppl.graph.outline import Outline
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
     Bijection,

@@ -116,6 +116,7 @@ def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -
         tree.String: "text",
         tree.Boolean: "true or false",
         tree.Range: "a range",
+        tree.Integral: "an integral",
         tree.Sizes: "a shape",
     }[type(expr)]
     scope.fail("E217", "a value is needed here", expr.span, f"this is {what}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dgmppl.diagnostics import Note
 from dgmppl.extents import channels_of
-from dgmppl.graph.outlines import Outline, Shape
+from dgmppl.graph.outline import Outline, Shape
 from dgmppl.graph.scope import NamedFlow, Scope
 from dgmppl.source import Span
 

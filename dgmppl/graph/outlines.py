@@ -1,59 +1,25 @@
-"""Bijections as a spec writes them, read before anything is built: chains, repeats, names and formulas.
+"""Bijections as a spec writes them, read before anything is built: chains, repeats, names.
 
-`dgmppl.graph.flow_shapes` sets what each one takes and gives, and `dgmppl.graph.bijections` builds them.
+What a formula writes is read in `dgmppl.graph.formula_outlines`. `dgmppl.graph.flow_shapes` sets what each one takes
+and gives, and `dgmppl.graph.bijections` builds them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NoReturn
 
 from dgmppl.catalogue.bijections import BIJECTIONS, BijectionKind
-from dgmppl.catalogue.functions import AXES, FUNCTIONS
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
-from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
+from dgmppl.graph.formula_outlines import read_formula
 from dgmppl.graph.options import read_options
+from dgmppl.graph.outline import Outline
 from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.source import Span
 from dgmppl.syntax import tree
 
-Shape = tuple[int, ...]
 MAX_IN_A_ROW = 10_000
-
-
-@dataclass
-class Outline:
-    """A bijection of a spec: a "chain" of `parts`, a "repeat" of one part, the "inverse" of one, one made "reversible",
-    a named "flow", the "levels" of a multi-scale one, a "block" of the catalogue with what stands in its brackets
-    and parentheses, a "step" of a formula, which the value `by` is the other operand of, or a "triangular" `formula` of
-    one element, which has one part."""
-
-    expr: tree.Expr
-    kind: str
-    parts: tuple[Outline, ...] = ()
-    count: int = 1
-    entry: BijectionKind | None = None
-    items: tuple[object, ...] = ()
-    call: tree.Call | None = None
-    flow: NamedFlow | None = None
-    by: tree.Expr | None = None
-    formula: tree.Flow | None = None
-    takes: Shape = ()
-    gives: Shape = ()
-
-    @property
-    def span(self) -> Span:
-        return self.expr.span
-
-    @property
-    def length(self) -> int:
-        """How many bijections are applied one after another, repeats within repeats included."""
-        if self.flow is not None and self.flow.outline is not None:
-            return self.flow.outline.length
-        return self.count * sum(p.length for p in self.parts) if self.parts else 1
 
 
 def read_outline(scope: Scope, expr: tree.Expr, ctx: Context) -> Outline:
@@ -122,11 +88,10 @@ def _read_flow(scope: Scope, name: tree.Name, flow: NamedFlow) -> None:
         flow.entered = True
         try:
             context = Context(hint=name.name)
-            flow.outline = (
-                read_outline(scope, flow.statement.value, context)
-                if flow.statement.argument is None
-                else _read_formula(scope, flow.statement, context)
-            )
+            if flow.statement.argument is None:
+                flow.outline = read_outline(scope, flow.statement.value, context)
+            else:
+                flow.outline = _verified(scope, read_formula(scope, flow.statement, context, read_outline), name.span)
         except Fail:
             flow.failed = True
             raise
@@ -184,133 +149,3 @@ def _pieces(expr: tree.Expr) -> tuple[tree.Name | None, tuple[object, ...], tree
     if isinstance(target, tree.Bracket):
         items, target = target.items, target.target
     return (target if isinstance(target, tree.Name) else None), items, call
-
-
-# --- formulas ------------------------------------------------------------------------------------
-
-
-def _read_formula(scope: Scope, flow: tree.Flow, ctx: Context) -> Outline:
-    """`flow f(u) = 2 * tanh(u) + b`: the bijections that the formula applies to its argument, innermost first. Of a
-    formula of one element, `f(u[d])`, they are those of a number.
-
-    Reports an argument that has another meaning (E202), and a step that is no bijection (E217).
-    """
-    argument = flow.argument or ""
-    if argument in scope.names:
-        scope.fail(
-            "E202",
-            f"`{argument}` is declared, and so cannot be the argument of a flow",
-            flow.name_span,
-            notes=(Note(scope.places[argument], "declared here"),),
-            help="choose another name for it",
-        )
-    formula = _Formula(scope, argument, ctx, flow.indices.names if flow.indices is not None else ())
-    if not formula.reads(flow.value):
-        headline = f"the flow `{flow.name}` does not read `{formula.text}`"
-        scope.fail("E217", headline, flow.value.span, "not a bijection", help=_usage(flow))
-    steps = tuple(formula.steps(flow.value))
-    if not steps:
-        headline = f"the flow `{flow.name}` leaves `{formula.text}` as it is"
-        scope.fail("E217", headline, flow.value.span, "no bijection", help=_usage(flow))
-    chain = _verified(scope, Outline(flow.value, "chain", steps), flow.value.span)
-    return chain if flow.indices is None else Outline(flow.value, "triangular", (chain,), formula=flow)
-
-
-def _usage(flow: tree.Flow) -> str:
-    return _FORMULA if flow.indices is None else TRIANGLE
-
-
-TRIANGLE = "flow f(u[d]) = u[d] * exp(s(u[<d])) + m(u[<d]), with causal networks: net s = masked[64]"
-_FORMULA = "flow f(u) = 2 * tanh(u) + 1; without an argument a flow names a bijection: flow f = coupling[mlp[64]]"
-
-
-@dataclass(frozen=True)
-class _Formula:
-    """Reads what a formula applies to its argument, or to an element of it, one bijection after another."""
-
-    scope: Scope
-    argument: str
-    ctx: Context
-    indices: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        return f"{self.argument}[{', '.join(self.indices)}]" if self.indices else self.argument
-
-    def reads(self, term: object) -> bool:
-        """Whether what is mapped stands in an expression."""
-        if isinstance(term, tuple):
-            return any(map(self.reads, term))
-        return self._mapped(term) or (isinstance(term, tree.Node) and any(map(self.reads, vars(term).values())))
-
-    def _mapped(self, term: object) -> bool:
-        """Whether an expression is what is mapped: `u`, or `u[d]`."""
-        if self.indices:
-            if not isinstance(term, tree.Bracket):
-                return False
-            names = tuple(item.name if isinstance(item, tree.Name) else "" for item in term.items)
-            term = term.target if names == self.indices else None
-        return isinstance(term, tree.Name) and term.name == self.argument
-
-    def steps(self, expr: tree.Expr) -> Iterator[Outline]:
-        if self._mapped(expr):
-            return
-        if isinstance(expr, tree.Negate):
-            yield from self.steps(expr.operand)
-            yield Outline(expr, "step")
-        elif isinstance(expr, tree.Binary):
-            yield from self._operation(expr)
-        elif isinstance(expr, tree.Call):
-            yield from self._applied(expr)
-        else:
-            self._none(expr, "not a bijection", "a bijection maps all of its argument: exp(u), W @ u, f(u)")
-
-    def _operation(self, expr: tree.Binary) -> Iterator[Outline]:
-        left, right = self.reads(expr.left), self.reads(expr.right)
-        if left and right:
-            if not self.indices and _has_past(expr):
-                self._none(expr, "reads what is before an element", f"of one element at a time: {TRIANGLE}")
-            if self.indices:
-                help_ = f"what an element is scaled and shifted by follows from those before it: {TRIANGLE}"
-            elif expr.op == "+":
-                help_ = "kinds that keep such a sum invertible: planar, radial, sylvester, and residual[mlp[64]]"
-            else:
-                help_ = "what scales or shifts one part by another is a coupling: coupling[mlp[64]]"
-            self._none(expr, f"`{self.text}` stands on both sides of `{expr.op}`", help_)
-        if expr.op not in "+-*/@" or (expr.op == "/" and right):
-            self._none(expr, f"`{expr.op}` of `{self.text}` is none here", "+, -, *, /, a square matrix, exp, log")
-        yield from self.steps(expr.left if left else expr.right)
-        if expr.op == "-" and right:  # b - u is b + (-u)
-            yield Outline(tree.Negate(expr.span, expr.right), "step")
-            expr = tree.Binary(expr.span, "+", expr.left, expr.right)
-        yield Outline(expr, "step", by=expr.right if left else expr.left)
-
-    def _applied(self, expr: tree.Call) -> Iterator[Outline]:
-        """`bijection(u)`, whatever the bijection is: `exp`, a flow's name, `coupling[mlp[64]](y)`."""
-        scope, target, given = self.scope, expr.target, expr.arguments
-        name = target.name if isinstance(target, tree.Name) else ""
-        if is_network(scope, target):
-            self._none(expr, "a network is none", "a flow made of networks: coupling[mlp[64]], residual[mlp[64]]")
-        if self.reads(target) or len(given) != 1 or isinstance(given[0], tree.Keyword):
-            self._none(expr, f"`{self.text}` is not the one thing that is mapped", "f(u), coupling[mlp[64]](y)(u)")
-        if name in (*FUNCTIONS, *AXES) and name not in BIJECTIONS and name != "log":
-            known = ", ".join(n for n in FUNCTIONS if n in BIJECTIONS)
-            self._none(expr, f"`{name}` is none", f"of the functions, {known} and log are")
-        if self.indices and isinstance(scope.names.get(name), NamedFlow):
-            self._none(expr, f"`{name}` maps a whole value", f"behind this one: flow g(v) = {name}(f(v))")
-        yield from self.steps(given[0])
-        if name == "log":
-            exp = Outline(expr, "block", entry=BIJECTIONS["exp"])
-            yield Outline(expr, "inverse", (exp,))
-        else:
-            yield read_outline(scope, target, self.ctx)
-
-    def _none(self, expr: tree.Expr, label: str, help_: str) -> NoReturn:
-        self.scope.fail("E217", "this step of a flow is no bijection", expr.span, label, help=help_)
-
-
-def _has_past(term: object) -> bool:
-    """Whether `u[<d]` stands in an expression."""
-    if isinstance(term, tuple):
-        return any(map(_has_past, term))
-    return isinstance(term, tree.Past) or (isinstance(term, tree.Node) and any(map(_has_past, vars(term).values())))

@@ -21,7 +21,7 @@ from dgmppl.supports import Type
 from dgmppl.syntax import tree
 
 if TYPE_CHECKING:
-    from dgmppl.graph.outlines import Outline
+    from dgmppl.graph.outline import Outline
 
 # Largest family and largest tensor that a model may ask for; far above what a machine would hold.
 MAX_MEMBERS = 1000
@@ -33,7 +33,7 @@ SMALLEST = 1.2e-38
 
 RESERVED = frozenset(
     {"p", "q", "E", "sum", "param", "uniform", "mixture", "residual", "grid", "quantize", "inverse", "reversible"}
-    | {"round"}
+    | {"round", "integrate"}
 )
 KINDS = frozenset({*DISTRIBUTIONS, *NETWORKS, *BIJECTIONS, *FUNCTIONS, *AXES})
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from dgmppl.catalogue.bijections import FIXED_AFFINE, MATRIX, SCALE, SHIFT
 from dgmppl.graph.context import Context, Inputs
-from dgmppl.graph.outlines import Outline
+from dgmppl.graph.flow_sums import PLANAR
+from dgmppl.graph.outline import Outline
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Bijection, Block, Constant, Operation, Value
+from dgmppl.graph.values import Bijection, Block, Constant, Joined, Operation, Value
 from dgmppl.source import Span
 from dgmppl.supports import POSITIVE, REAL, Support, Type, real
 from dgmppl.syntax import tree
@@ -27,6 +28,8 @@ def check_step(scope: Scope, outline: Outline, support: Support, ctx: Context, i
     be 0 (E217).
     """
     shape, expr = outline.takes, outline.expr
+    if outline.operands:
+        return _direction(scope, outline, support, ctx, inputs)
     if outline.by is None:
         return _affine(scope, outline, support, -1.0, 0.0)
     assert isinstance(expr, tree.Binary)
@@ -54,6 +57,25 @@ def check_step(scope: Scope, outline: Outline, support: Support, ctx: Context, i
         value = Operation(Type(REAL, shape), value.span, "negate", (value,)) if expr.op == "-" else value
         return by_value(scope, SHIFT, value, shape, expr.span)
     return _scale(scope, outline, support, value)
+
+
+def _direction(scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs) -> Block:
+    """`u + a * tanh(w @ u + b)`: the planar flow of these numbers, whose part of a along w is bent so that nothing
+    folds (Rezende and Mohamed, 2015, Appendix A.1)."""
+    if len(outline.takes) != 1:
+        scope.fail("E213", "a direction is one of a vector", outline.span, f"gets shape {list(outline.takes)}")
+    _verify_real(scope, outline, support, "moves")
+    vector, found = real(*outline.takes), []
+    for operand, expected, name in zip(outline.operands, (vector, vector, real()), ("towards", "along", "shift")):
+        call, hint = tree.Call(operand.span, operand, (operand,)), replace(ctx, hint=f"{ctx.hint}_{name}")
+        (value,) = inputs(scope, call, hint, expected=expected)
+        if value.shape != expected.shape:
+            headline, help_ = f"{expected.describe()} is expected here", f"{PLANAR} of the shape of u, and a number b"
+            scope.fail("E204", headline, operand.span, f"shape {list(value.shape)}", help=help_)
+        found.append(value)
+    found += [Constant(real(), outline.span, 0.0)] if len(found) < 3 else []
+    numbers = Joined(real(2 * outline.takes[0] + 1), outline.span, tuple(found))
+    return by_value(scope, "planar", numbers, outline.takes, outline.span)
 
 
 _NAMES = {"+": "shift", "-": "shift", "*": "scale", "/": "scale", "@": "matrix"}

@@ -10,8 +10,9 @@ from typing import Any
 
 from dgmppl.catalogue.bijections import TRIANGULAR
 from dgmppl.graph.context import Context, Elements, Inputs
+from dgmppl.graph.formula_outlines import TRIANGLE
 from dgmppl.graph.nodes import Variable
-from dgmppl.graph.outlines import TRIANGLE, Outline
+from dgmppl.graph.outline import Outline
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
     At,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 WIDTH = 100
 INDENT = 4
 _OPERATORS = frozenset({"+", "-", "*", "/", "@", ">>"})
-_ENDS_VALUE = frozenset({"NAME", "NUMBER", "STRING", "BOOLEAN", "PARAM", "FACTOR", "E", "SUM"})
+_ENDS_VALUE = frozenset({"NAME", "NUMBER", "STRING", "BOOLEAN", "PARAM", "FACTOR", "E", "SUM", "INTEGRATE"})
 _CLOSERS = frozenset(")]}")
 
 

@@ -19,7 +19,7 @@ from dgmppl.syntax.notation import EXAMPLES, FOREIGN, NOTATIONS, OPTIONS, SYNONY
 from dgmppl.syntax.scan import END, PAIRS, RESERVED, SIDES, STATEMENTS, Failure, resume, unclosed
 from dgmppl.syntax.unfinished import describe_unfinished, describe_wrong_part
 
-_VALUES = ("NAME", "NUMBER", "STRING", "BOOLEAN", "PARAM", "SUM")
+_VALUES = ("NAME", "NUMBER", "STRING", "BOOLEAN", "PARAM", "SUM", "INTEGRATE")
 _CLOSERS = {close: opening for opening, close in PAIRS.items()}
 
 
@@ -159,6 +159,10 @@ def _reserved(f: Failure) -> Diagnostic | None:
         place = Span(last.start_pos or 0, last.end_pos or 0)
         way_out = "`sum(x)` adds up all elements, `sum(i: x[i] * y[i])` runs over an index"
         return Diagnostic("E104", "`sum` has its terms in parentheses", place, help=way_out)
+    if last == "integrate" and last.type == "INTEGRATE":
+        place = Span(last.start_pos or 0, last.end_pos or 0)
+        way_out = "a flow of a differential equation: flow f(u) = u + integrate(t in 0..1: mlp[64](u, t))"
+        return Diagnostic("E104", "`integrate` has its integral in parentheses", place, help=way_out)
     if f.broken or f.found in ("STRING", "NUMBER"):
         return None
     if f.word in SIDES and f.found == "NAME":

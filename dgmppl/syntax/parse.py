@@ -134,6 +134,7 @@ _FIELDS: dict[type[tree.Node], Callable[..., tuple[Any, ...]]] = {
     tree.Factor: _factor,
     tree.Field: _field,
     tree.Indices: _indices,
+    tree.Integral: lambda index, range_, body, *options: (index, range_, body, options),
     tree.Number: lambda text: (float(text), text),
     tree.Reference: _reference,
 }

@@ -133,6 +133,16 @@ class Summation(Node):
 
 
 @dataclass(frozen=True)
+class Integral(Node):
+    """`integrate(t in 0..1: body)`: what a flow moves by, along a time."""
+
+    index: str
+    range: Range
+    body: Expr
+    options: tuple[Keyword, ...] = ()
+
+
+@dataclass(frozen=True)
 class Reference(Node):
     """A variable in a factor's head or among its parents: `x`, `z[t - 1]`, `x[<d]`, `x[<i, <j]`."""
 
@@ -168,6 +178,7 @@ Expr = (
     | Bracket
     | Call
     | Summation
+    | Integral
     | Quotation
     | Record
     | Range

@@ -153,6 +153,9 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
     if f.word == "in" and "sum" in f.words:
         way_out = "an index runs over the axis that it stands at:  sum(i: x[i] * y[i])"
         return Diagnostic("E101", "the index of a sum has no range", f.place, "expected `:`", help=way_out)
+    if "integrate" in f.words and f.accepts == {"IN"}:
+        way_out = "flow f(u) = u + integrate(t in 0..1: mlp[64](u, t))"
+        return Diagnostic("E101", "an integral names its time, and from where to where it goes", f.place, help=way_out)
     if f.word == "in" and f.in_head:
         way_out = "the range stands where the family is declared:  latent z[t in 1..T] : real[16]"
         return Diagnostic("E101", "an index has no range here", f.place, "expected `]`", help=way_out)
@@ -170,7 +173,7 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
         return Diagnostic("E101", "nothing is given after `|`", f.place, help=f"leave it out:  {_text(f, -1)})")
     if f.in_head and f.word == "|":
         return Diagnostic("E101", "there is a second `|`", f.place, help="all that is given: `p(x | y, z)`")
-    if f.in_head and (f.word in tuple("()=+-*/@^{") or f.found in ("NUMBER", "STRING", "PARAM", "SUM")):
+    if f.in_head and (f.word in tuple("()=+-*/@^{") or f.found in ("NUMBER", "STRING", "PARAM", "SUM", "INTEGRATE")):
         way_out = "functions of variables stand on the right of `=`, or get a name with `let`"
         return Diagnostic("E101", "only variables stand here", f.place, "expected a variable", help=way_out)
     if last == "," and (f.word in (",", ")", "]", "}") and f.word):

@@ -452,11 +452,25 @@ def _of_each_element(d: Draft, of: Sequence[Unit]) -> str:
     return d.choose((f"{name} >> reverse >> affine", f"inverse({name}) >> reverse >> lu"))
 
 
+def _sums(d: Draft, of: Sequence[Unit]) -> str:
+    """An argument and a function of it: a contraction, an integral, one direction."""
+    name, given = d.name("f"), f", {names(of)}" if of else ""
+    vector, number = (network(d, of), "0.5") if of else ("param", "param")
+    sums = (
+        f"u + 0.5 * {d.choose(('mlp', 'densenet'))}[4, activation = tanh, norm = spectral](u{given})",
+        f"u + integrate(t in 0..1: mlp[4, activation = tanh](u, t{given}), steps = 2)",
+        f"2 * (u - {vector} * tanh(exp(param) @ u + {number}))",
+    )
+    d.say(f"flow {name}(u) = {d.choose(sums)}")
+    return d.choose((f"{name} >> affine", f"inverse({name}) >> affine"))
+
+
 FLOWS: tuple[Callable[[Draft, Sequence[Unit]], str], ...] = (
     _couplings,
     _couplings,
     _formula,
     _of_each_element,
+    _sums,
     _couplings_apart,
     _couplings_of_two_contexts,
     _nested_repeats,

@@ -215,6 +215,16 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "p(x | w) = Normal(0, 1) >> reversible(g >> inverse(g) >> g) >> f",
         2,
     ),
+    "sums with a contraction, an integral, along a direction": (
+        _XYW.replace("observed w", "# ")
+        + "net v = mlp[8, activation = tanh]\nparam a : real[4] = normal(1)\n"
+        + "flow c(u) = 2 * (u + 0.5 * mlp[8, activation = lipswish, norm = spectral](u, y)) - 1\n"
+        + "flow o(u) = reverse(u) + integrate(t in 0..1: v(reverse(u), t, y), steps = 2)\n"
+        + "flow d(u) = u - 2 * a * tanh(exp(param) @ u + param)\n"
+        + "flow e(u) = linear(y) * tanh(u @ exp(a) - 1) + u\n"
+        + "p(x | y) = Normal(0, 1) >> inverse(c) >> o >> d >> e",
+        3,
+    ),
     "autoregressions of grids": (
         _IMAGE + 'observed w : categorical(2) from "rows.npz".w\n'
         "p(x | w) = Normal(0, 1) >> autoregressive[pixelcnn[4, kernel = 3]](w) "

@@ -119,3 +119,53 @@ def test_elements_are_drawn_one_after_another_as_all_at_once() -> None:
     together = model.p_x().bijection(u)
     with torch.no_grad():
         torch.testing.assert_close(model.p_x().bijection(u), together)
+
+
+SUMS = {
+    "u + 0.7 * mlp[8, norm = spectral, activation = tanh](u, y)": (
+        "residual[mlp[8, activation = tanh], lipschitz = 0.7](y)"
+    ),
+    "0.5 * densenet[3, norm = spectral](u) + u": "residual[densenet[3], lipschitz = 0.5]",
+    "u + integrate(t in 0..1: mlp[8](u, t, y), steps = 3)": "ode[mlp[8], steps = 3](y)",
+    "integrate(t in 0..1: v(u, t), estimated = true) + u": "ode[v, estimated = true]",
+}
+
+
+@pytest.mark.parametrize("text", SUMS)
+def test_a_sum_is_the_bijection_of_the_catalogue(text: str) -> None:
+    """The same source is emitted for both."""
+    net = "net v = mlp[8]\n" if "v" in text else ""
+    left = "p(x | y)" if "y" in text else "p(x)"
+    head = _MAF if "y" in text else _MAF.replace("observed y", "# ")
+    flows = f"flow f(u) = {text}", f"flow f = {SUMS[text]}"
+    sources = [pipeline.emit(checked(f"{head}{net}{f}\n{left} = Normal(0, 1) >> f\n")).text for f in flows]
+    assert sources[0] == sources[1]
+
+
+@pytest.mark.usefixtures("double")
+def test_a_sum_along_a_direction_folds_for_no_weights() -> None:
+    """The part of a along w is bent, so that all slopes are positive: `w @ a` becomes `m(w @ a)`, above -1."""
+    model = build(checked(_PLANAR))
+    for _ in range(50):
+        with torch.no_grad():
+            model.a.normal_(0, 5)
+            model.w.normal_(0, 5)
+            model.b.normal_()
+        u, a, w, b = torch.randn(3), model.a, model.w, model.b
+        along = torch.log1p((torch.e - 1) * torch.exp(w @ a)) - 1
+        bent = a + (along - w @ a) * w / (w @ w)
+        flow = model.p_x().bijection
+        torch.testing.assert_close(flow(u), u + bent * torch.tanh(w @ u + b))
+        jacobian = torch.autograd.functional.jacobian(flow, u)
+        assert torch.linalg.det(jacobian) > 0
+        torch.testing.assert_close(flow.forward_and_log_det(u)[1], jacobian.slogdet().logabsdet)
+
+
+_PLANAR = """model planar
+observed x : real[3] from "rows.npz".x
+param a : real[3]
+param w : real[3]
+param b : real
+flow f(u) = u + a * tanh(w @ u + b)
+p(x) = Normal(0, 1) >> f
+"""

@@ -47,6 +47,9 @@ def _larger(inner: st.SearchStrategy[list[str]]) -> st.SearchStrategy[list[str]]
         st.tuples(names, items, arguments).map(lambda t: [t[0], "[", *t[1], "]", "(", *t[2], ")"]),
         st.tuples(names, arguments).map(lambda t: [t[0], "(", *t[1], ")"]),
         st.tuples(_listed(names.map(lambda n: [n])), inner).map(lambda t: ["sum", "(", *t[0], ":", *t[1], ")"]),
+        st.tuples(names, inner, inner, inner).map(
+            lambda t: ["integrate", "(", t[0], "in", *t[1], "..", *t[2], ":", *t[3], ")"]
+        ),
         quotations,
         records,
     )

@@ -72,6 +72,8 @@ LINES = [
     ("let E = 3", "E104", "E", "the energy"),
     ("x = f(let)", "E104", "let", "cannot be a name"),
     ("x = sum", "E104", "sum", "in parentheses"),
+    ("x = integrate", "E104", "integrate", "in parentheses"),
+    ("x = integrate(mlp[8](u))", "E101", "[", "names its time"),
     # brackets
     ("x = f(3))", "E105", ")", "closes nothing"),
     ("x = mlp[256)(z)", "E105", ")", "expected `]`"),

@@ -111,6 +111,7 @@ let g[t in 1..N] : real = sum(a)
 let h = reshape(sum(c, axis = 0), [1])
 train {}
 let h[i, j] : real[2] = linear(x[i, j - 1])
+flow r(u[d]) = u[d] + integrate(t in 0..1: f(u, t), steps = 2)
 """
 
 
@@ -216,7 +217,7 @@ def test_fields_hold_what_they_are_annotated_with() -> None:
 # --- no text does harm ---------------------------------------------------------------------------
 
 MARKS = "( ) [ ] { } , = : | .. . < >> - * ** ~ ; ' \" # /* //"
-WORDS = "p( q( E( E p model latent train param sum( in from true 1e 0x1 1e999 σ − latnet x[<d]"
+WORDS = "p( q( E( E p model latent train param sum( integrate( in from true 1e 0x1 1e999 σ − latnet x[<d]"
 FRAGMENTS = [*MARKS.split(), *WORDS.split(), "\n", "\t", " ", "\x00", "\ufeff", "\r", "\u2028", "import x"]
 
 

@@ -1,0 +1,187 @@
+"""Sums that are bijections, of an argument and of a function of it: with a contraction, with the integral of a
+differential equation, along one direction of a vector. Each is read as the kind of the catalogue that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.networks import NETWORKS
+from dgmppl.graph.configuration import is_network
+from dgmppl.graph.context import Context
+from dgmppl.graph.outline import Outline
+from dgmppl.graph.scope import Scope
+from dgmppl.syntax import tree
+
+CONTRACTION = "u + 0.9 * mlp[64, norm = spectral](u)"
+INTEGRAL = "u + integrate(t in 0..1: mlp[64](u, t))"
+PLANAR = "u + a * tanh(w @ u + b), with vectors a and w"
+SUMS = f"sums that can be undone are {CONTRACTION}, {INTEGRAL}, and {PLANAR}"
+
+
+def read_sum(
+    scope: Scope, expr: tree.Binary, reads: Callable[[object], bool], ctx: Context
+) -> tuple[tree.Expr, Outline] | None:
+    """What a sum starts from, and the bijection that it is of that: `u + 0.9 * mlp[64, norm = spectral](u)` is a
+    residual flow of u. None where it has no such form.
+
+    Reports a sum that has the form of one and may fold (E217).
+    """
+    if expr.op not in "+-":
+        return None
+    for base, other in ((expr.left, expr.right), (expr.right, expr.left)):
+        negative = expr.op == "-"
+        if negative and base is expr.right:
+            continue
+        found = _Sum(scope, expr, base, negative, reads, ctx).outline(other)
+        if found is not None:
+            return base, found
+    return None
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """`base + other`, or `base - other`, where both read the argument."""
+
+    scope: Scope
+    expr: tree.Binary
+    base: tree.Expr
+    negative: bool
+    reads: Callable[[object], bool]
+    ctx: Context
+
+    def outline(self, other: tree.Expr) -> Outline | None:
+        factors = list(_factors(other))
+        moved = [f for f in factors if self.reads(f)]
+        rest = [f for f in factors if not self.reads(f)]
+        if len(moved) != 1:
+            return None
+        (term,) = moved
+        if isinstance(term, tree.Integral):
+            return self._integral(term, rest)
+        if isinstance(term, tree.Call) and is_network(self.scope, term.target) and self._of_base(term.arguments):
+            return self._contraction(term, term.target, rest)
+        if isinstance(term, tree.Binary) and term.op == "@" and _is_tanh(term.right):
+            self._fail(term, "this folds for some matrices", _SYLVESTER)
+        if _is_tanh(term):
+            return self._direction(term, rest)
+        return None
+
+    def _of_base(self, arguments: tuple[object, ...]) -> bool:
+        """Whether the base stands first among some arguments, and in no other."""
+        return bool(arguments) and arguments[0] == self.base and not self.reads(arguments[1:])
+
+    # --- contractions ----------------------------------------------------------------------------
+
+    def _contraction(self, call: tree.Call, network: tree.Expr, factors: list[tree.Expr]) -> Outline:
+        """`u + 0.9 * mlp[64, norm = spectral](u, y)` is `residual[mlp[64], lipschitz = 0.9](y)`."""
+        bounded = _without_norm(network)
+        if isinstance(network, tree.Name) and network.name not in NETWORKS:
+            headline = "a network by name is normalised for all of its places, and here its norms are bounded"
+            self._fail(call, headline, f"write it in its place: {CONTRACTION}")
+        if bounded is None:
+            self._fail(call, "nothing bounds the slope of this network", f"below 1 it can be undone: {CONTRACTION}")
+        slope = -1.0 if self.negative else 1.0
+        for factor in factors:
+            slope *= self.scope.number(factor, self.ctx.env, "a bound of the slope")
+        if slope <= 0:
+            self._fail(self.expr, "a network is added, whichever sign it has", CONTRACTION)
+        if slope >= 1:
+            found = f"its slope may reach {slope:g}" if factors else "its slope may reach 1"
+            self._fail(call, found, f"below 1 it can be undone: {CONTRACTION}")
+        number = tree.Number(call.span, slope, f"{slope:g}")
+        items = (bounded, tree.Keyword(call.span, "lipschitz", number))
+        return Outline(self.expr, "block", entry=BIJECTIONS["residual"], items=items, call=_given(call))
+
+    # --- differential equations ------------------------------------------------------------------
+
+    def _integral(self, integral: tree.Integral, factors: list[tree.Expr]) -> Outline:
+        """`u + integrate(t in 0..1: mlp[64](u, t, y), steps = 4)` is `ode[mlp[64], steps = 4](y)`."""
+        call, time = integral.body, integral.index
+        if self.negative or factors:
+            self._fail(self.expr, "an integral is added as it is", INTEGRAL)
+        if time in self.scope.names or self.reads(tree.Name(integral.span, time)):
+            self.scope.fail("E202", f"`{time}` is already taken", integral.span, "choose another letter")
+        ends = [self.scope.number(e, self.ctx.env, "a time") for e in (integral.range.low, integral.range.high)]
+        if ends != [0.0, 1.0]:
+            self._fail(integral.range, "time goes from 0 to 1", INTEGRAL)
+        network = isinstance(call, tree.Call) and is_network(self.scope, call.target)
+        if not (isinstance(call, tree.Call) and network and self._of_base(call.arguments)):
+            self._fail(integral.body, "what is integrated is a network of the argument, then of the time", INTEGRAL)
+        if call.arguments[1:2] != (tree.Name(call.span, time),):
+            self._fail(integral.body, f"its network reads `{time}` behind what it moves", INTEGRAL)
+        given = tree.Call(call.span, call.target, call.arguments[1:])
+        items = (call.target, *integral.options)
+        return Outline(self.expr, "block", entry=BIJECTIONS["ode"], items=items, call=_given(given))
+
+    # --- one direction ---------------------------------------------------------------------------
+
+    def _direction(self, bent: tree.Expr, factors: list[tree.Expr]) -> Outline | None:
+        """`u + a * tanh(w @ u + b)` is a planar flow by these a, w and b."""
+        assert isinstance(bent, tree.Call)
+        inner, shift = bent.arguments[0], None
+        if isinstance(inner, tree.Binary) and inner.op in "+-" and self.reads(inner.left) != self.reads(inner.right):
+            read, shift = (inner.left, inner.right) if self.reads(inner.left) else (inner.right, inner.left)
+            if inner.op == "-" and read is inner.right:
+                return None
+            shift = tree.Negate(shift.span, shift) if inner.op == "-" else shift
+            inner = read
+        if not (isinstance(inner, tree.Binary) and inner.op == "@" and factors):
+            return None
+        sides = (inner.left, inner.right)
+        if self.base not in sides or all(map(self.reads, sides)):
+            return None
+        along = sides[0] if sides[1] == self.base else sides[1]
+        towards = factors[0]
+        for factor in factors[1:]:
+            towards = tree.Binary(self.expr.span, "*", towards, factor)
+        towards = tree.Negate(towards.span, towards) if self.negative else towards
+        return Outline(self.expr, "step", operands=(towards, along, *([] if shift is None else [shift])))
+
+    def _fail(self, expr: tree.Node, label: str, help_: str) -> NoReturn:
+        self.scope.fail("E217", "this sum need not be a bijection", expr.span, label, help=help_)
+
+
+_SYLVESTER = (
+    "sylvester keeps to matrices for which it is one: sylvester[orthogonal = 4] is u + Q @ R @ tanh(S @ Q' @ u + b); "
+    f"of one direction, {PLANAR}"
+)
+
+
+def _factors(expr: tree.Expr) -> Iterator[tree.Expr]:
+    """What is multiplied."""
+    if isinstance(expr, tree.Binary) and expr.op == "*":
+        yield from _factors(expr.left)
+        yield from _factors(expr.right)
+    else:
+        yield expr
+
+
+def _is_tanh(expr: object) -> bool:
+    named = isinstance(expr, tree.Call) and isinstance(expr.target, tree.Name) and expr.target.name == "tanh"
+    return named and isinstance(expr, tree.Call) and len(expr.arguments) == 1
+
+
+def _without_norm(network: tree.Expr) -> tree.Expr | None:
+    """A network with `norm = spectral`, without it; None for any other."""
+    if isinstance(network, tree.Binary):
+        left, right = _without_norm(network.left), _without_norm(network.right)
+        return None if left is None or right is None else tree.Binary(network.span, network.op, left, right)
+    if not isinstance(network, tree.Bracket):
+        return None
+    kept = tuple(item for item in network.items if not (isinstance(item, tree.Keyword) and item.name == "norm"))
+    norm = [item.value for item in network.items if isinstance(item, tree.Keyword) and item.name == "norm"]
+    if [v.name if isinstance(v, tree.Name) else "" for v in norm] != ["spectral"]:
+        return None
+    return tree.Bracket(network.span, network.target, kept)
+
+
+def _given(call: tree.Call) -> tree.Call | None:
+    """A network's further inputs, behind the first; None where there are none."""
+    rest = call.arguments[1:]
+    return tree.Call(call.span, call.target, rest) if rest else None
+
+
+__all__ = ["INTEGRAL", "PLANAR", "SUMS", "read_sum"]
