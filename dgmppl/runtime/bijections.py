@@ -180,31 +180,39 @@ class Compose(Bijection):
 
 
 class ByNumbers(Bijection):
-    """A bijection of a vector by `count` numbers that are learned, or that a context gives.
+    """A bijection of a vector by numbers that are learned, or that a context gives.
 
     Args:
-        count: how many numbers.
+        features: number of features D, from which it follows how many numbers there are.
         conditioner: a network from the context to the numbers; without one, the context is these numbers, and without
             a context they are learned, from random ones.
         context: names of what conditions it.
         copies: how many sets are learned, one for each component of a mixture, along the last axis of the batch.
-        spread: the standard deviation of the numbers that are learned, at first; 0: one over the root of `count`.
+
+    Attributes:
+        spread: the standard deviation of the numbers that are learned, at first; 0: one over the root of their number.
     """
+
+    spread: ClassVar[float] = 0.0
 
     def __init__(
         self,
-        count: int,
+        features: int,
         conditioner: nn.Module | None = None,
         context: str | tuple[str, ...] = (),
         copies: int = 0,
-        spread: float = 0.0,
     ) -> None:
         super().__init__()
-        self.conditioner, self.copies = conditioner, copies
+        self.features, self.conditioner, self.copies = features, conditioner, copies
         self.reads = dict.fromkeys(names_of(context), 1)
         if not self.reads:
+            count = self.count()
             size = (copies, count) if copies else (count,)
-            self.numbers = nn.Parameter((spread or count**-0.5) * torch.randn(size))
+            self.numbers = nn.Parameter((self.spread or count**-0.5) * torch.randn(size))
+
+    def count(self) -> int:
+        """How many numbers it has."""
+        raise NotImplementedError
 
     @property
     def batch_shape(self) -> torch.Size:

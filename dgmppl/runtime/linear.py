@@ -112,14 +112,10 @@ class Householder(ByNumbers):
         conditioner, context, copies: as for ByNumbers.
     """
 
-    def __init__(
-        self,
-        features: int,
-        conditioner: nn.Module | None = None,
-        context: str | tuple[str, ...] = (),
-        copies: int = 0,
-    ) -> None:
-        super().__init__(features, conditioner, context, copies, spread=1.0)
+    spread = 1.0
+
+    def count(self) -> int:
+        return self.features
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         y = reflected(x, self._numbers(context))
@@ -144,15 +140,8 @@ class Orthogonal(ByNumbers):
         conditioner, context, copies: as for ByNumbers.
     """
 
-    def __init__(
-        self,
-        features: int,
-        conditioner: nn.Module | None = None,
-        context: str | tuple[str, ...] = (),
-        copies: int = 0,
-    ) -> None:
-        super().__init__(features * (features - 1) // 2, conditioner, context, copies)
-        self.features = features
+    def count(self) -> int:
+        return self.features * (self.features - 1) // 2
 
     def _matrix(self, context: Context) -> Tensor:
         numbers = self._numbers(context)

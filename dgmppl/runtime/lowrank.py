@@ -38,15 +38,8 @@ class Planar(ByNumbers):
         conditioner, context, copies: as for ByNumbers.
     """
 
-    def __init__(
-        self,
-        features: int,
-        conditioner: nn.Module | None = None,
-        context: str | tuple[str, ...] = (),
-        copies: int = 0,
-    ) -> None:
-        super().__init__(2 * features + 1, conditioner, context, copies)
-        self.features = features
+    def count(self) -> int:
+        return 2 * self.features + 1
 
     def _parts(self, context: Context) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """u, w and b, and ``w^T u`` and ``1 + w^T u``, both with an axis of one."""
@@ -91,15 +84,8 @@ class Radial(ByNumbers):
         conditioner, context, copies: as for ByNumbers.
     """
 
-    def __init__(
-        self,
-        features: int,
-        conditioner: nn.Module | None = None,
-        context: str | tuple[str, ...] = (),
-        copies: int = 0,
-    ) -> None:
-        super().__init__(features + 2, conditioner, context, copies)
-        self.features = features
+    def count(self) -> int:
+        return self.features + 2
 
     def _parts(self, context: Context) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """c, alpha, beta and ``alpha + beta``, the numbers with an axis of one."""
@@ -167,10 +153,13 @@ class Sylvester(ByNumbers):
     ) -> None:
         if orthogonal > features or (orthogonal and householder):
             raise ValueError("Q has up to as many columns as there are features, or is made of reflections")
-        self.features, self.orthogonal, self.householder = features, orthogonal, householder
+        self.orthogonal, self.householder = orthogonal, householder
         self.columns = m = orthogonal or features
         self.sizes = [features * (orthogonal or householder), m, m, m, m * (m - 1) // 2, m * (m - 1) // 2]
-        super().__init__(sum(self.sizes), conditioner, context, copies)
+        super().__init__(features, conditioner, context, copies)
+
+    def count(self) -> int:
+        return sum(self.sizes)
 
     def _parts(self, context: Context) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
         """Q, None for the identity; b, R and S."""
