@@ -1,5 +1,7 @@
-"""Sums that are bijections, of an argument and of a function of it: with a contraction, with the integral of a
-differential equation, along one direction of a vector. Each is read as the kind of the catalogue that it writes."""
+"""Sums that are bijections: with a contraction, with an integral over time, along one direction of a vector.
+
+Each is read as the kind of the catalogue that it writes.
+"""
 
 from __future__ import annotations
 

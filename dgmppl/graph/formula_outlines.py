@@ -1,5 +1,4 @@
-"""Formulas of flows, `flow f(u) = 2 * tanh(u) + b`, read before anything is built: the bijections that they apply to
-their argument, one after another."""
+"""Formulas of flows, `flow f(u) = 2 * tanh(u) + b`, as bijections one after another, before anything is built."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Flows that a formula of one element writes, `flow f(u[d]) = u[d] * exp(s(u[<d])) + m(u[<d])`: a bijection of each
-element by what is before it, so that the Jacobian is triangular."""
+"""Flows that a formula of one element writes, by what is before it: `flow f(u[d]) = u[d] * exp(s(u[<d]))`."""
 
 from __future__ import annotations
 
