@@ -253,6 +253,8 @@ def _unexpected(f: Failure) -> Diagnostic:
     way_out = ""
     if f.found in _VALUES and f.before is not None and (f.before.type in _VALUES or f.before in _CLOSERS):
         way_out = "a comma, an operator or parentheses are missing between them"
+    elif f.word == "[" and f.before == "]":
+        way_out = "all indices stand in one pair of brackets: `x[i, j]`"
     elif f.kind in EXAMPLES and len(f.statement) <= 2:
         way_out = f"for example:  {EXAMPLES[f.kind]}"
     return Diagnostic("E101", headline, f.place, _expected(f), help=way_out)

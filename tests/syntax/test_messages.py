@@ -104,6 +104,7 @@ LINES = [
     ("observed x : real from", "E108", "", "lacks its data"),
     ("observed x : real from digits image", "E108", "image", "digits.image"),
     ("observed x : real from mine.npz.x", "E108", ".", "in quotes"),
+    ("p(x[i][j]) = Normal(0, 1)", "E101", "[", "one pair of brackets"),
     ('observed x : real[1] from "a.csv"[1]', "E101", "1", "columns have names"),
     ('observed x : real[1] from "a.csv"[sum]', "E104", "sum", "in quotes"),
     ('observed x : real[1] from "a.csv"[]', "E101", "]", "no column"),
