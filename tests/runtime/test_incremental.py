@@ -182,6 +182,7 @@ def test_draws_in_another_order_are_those_of_recomputing(order: str, kind: str) 
 COLOURS = {
     "classes": "categorical(3)[3, 2, 3]; Categorical({net}(x[<i, <j, <k], c))",
     "what stands there": "real[2, 3, 2]; Normal({net}(x[<i, <j, <k], f[i, j, k], k), exp(x[i, j, k - 1]))",
+    "a mixture on a grid": "binary[2, 2, 3]; mixture[u in grid(3)](Bernoulli({net}(x[<i, <j, <k], u, f[i, j, k])))",
 }
 
 
