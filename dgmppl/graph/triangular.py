@@ -12,6 +12,7 @@ from dgmppl.graph.context import Context, Elements, Inputs
 from dgmppl.graph.formula_outlines import TRIANGLE
 from dgmppl.graph.nodes import Variable
 from dgmppl.graph.outline import Outline
+from dgmppl.graph.positions import verify_earlier
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
     At,
@@ -39,11 +40,12 @@ def check_triangular(
 ) -> tuple[Bijection, Support]:
     """The bijection of a vector, or of a grid, that a formula of one element writes.
 
-    It reads the past of what it maps, and so is an autoregressive flow read backwards: one pass for all elements, and
-    backwards one for each (Kingma et al., 2016; Papamakarios et al., 2017).
+    Where it reads the past of what it gives, it is an autoregressive flow: one pass for each element, and backwards one
+    for all (Papamakarios et al., 2017). Where it reads the past of what it maps, it is one read backwards (Kingma et
+    al., 2016).
 
     Reports values that it does not map (E213), an element that is given itself or a later one (E205), and one that is
-    given nothing of the others (E217).
+    given nothing of the others, or of both ends (E217).
     """
     flow, shape = outline.formula, outline.takes
     assert flow is not None and flow.argument is not None and flow.indices is not None
@@ -55,12 +57,14 @@ def check_triangular(
     with _bound(scope, flow, Type(REAL, shape)):
         mapped, target = check(scope, outline.parts[0], REAL, replace(ctx, elements=elements), inputs)
     numbers = {name: value for t in walk(mapped) if isinstance(t, Block) for name, value in t.context}
-    _verify_reads(scope, flow, tuple(numbers.values()))
-    outside = _Outside(scope, flow.argument)
+    past = _past(scope, flow, elements, target, tuple(numbers.values()))
+    outside = _Outside(scope, past)
     inside = tuple((name, outside.given(value)) for name, value in numbers.items())
     modules = {m.attribute: m for _, value in inside for m in walk(value) if isinstance(m, Module)}
     method = scope.attribute(f"{flow.name}_numbers")
-    triangular = Triangular(flow.name, method, flow.argument, inside, Inverse(outline.span, mapped), target)
+    forward = past == flow.name
+    bijection = mapped if forward else Inverse(outline.span, mapped)
+    triangular = Triangular(flow.name, method, past, inside, bijection, target)
     block = Block(
         outline.span,
         TRIANGULAR,
@@ -69,7 +73,7 @@ def check_triangular(
         context=tuple(outside.context.items()),
         triangular=triangular,
     )
-    return Inverse(outline.span, block), target
+    return block if forward else Inverse(outline.span, block), target
 
 
 def _verify_letters(scope: Scope, flow: tree.Flow) -> None:
@@ -84,32 +88,52 @@ def _verify_letters(scope: Scope, flow: tree.Flow) -> None:
 
 @contextmanager
 def _bound(scope: Scope, flow: tree.Flow, type_: Type) -> Iterator[None]:
-    """The argument of a flow has its name inside of the formula."""
+    """What a flow maps, and what it gives, have the names of its argument and its own inside of the formula."""
     assert flow.argument is not None
-    scope.names[flow.argument] = Variable(flow.argument, flow.argument, "latent", type_, flow.name_span)
-    scope.places[flow.argument] = flow.name_span
+    names, places = dict(scope.names), dict(scope.places)
+    for name in (flow.argument, flow.name):
+        scope.names[name] = Variable(name, name, "latent", type_, flow.name_span)
+        scope.places[name] = flow.name_span
     try:
         yield
     finally:
-        del scope.names[flow.argument], scope.places[flow.argument]
+        scope.names, scope.places = names, places
 
 
-def _verify_reads(scope: Scope, flow: tree.Flow, numbers: tuple[Value, ...]) -> None:
-    """An element is given something of what is before it (E217), and nothing else of the argument (E205)."""
+def _past(scope: Scope, flow: tree.Flow, elements: Elements, target: Support, numbers: tuple[Value, ...]) -> str:
+    """Of what an element is given the past: the argument of a flow, or, by the name of the flow, what that gives.
+
+    Reports an element that is given nothing of it, or of both (E217), or anything else of it (E205).
+    """
     assert flow.argument is not None and flow.indices is not None
     first = ", ".join(f"<{i}" for i in flow.indices.names)
-    whole = next((t for value in numbers for t in _whole(value, flow.argument)), None)
-    if whole is not None:
-        headline = f"an element of `{flow.argument}` is given what is before it, and this is all of it"
-        scope.fail("E205", headline, whole.span, f"reads `{flow.argument}`", help=f"{flow.argument}[{first}]")
+    for name in (flow.argument, flow.name):
+        whole = next((t for value in numbers for t in _whole(value, name)), None)
+        if whole is not None:
+            headline = f"an element of `{name}` is given what is before it, and this is all of it"
+            scope.fail("E205", headline, whole.span, f"reads `{name}`", help=f"{name}[{first}]")
+    of_image = [t for v in numbers for t in walk(v) if isinstance(t, At) and _reads(t.value, flow.name)]
+    for at in of_image:
+        verify_earlier(scope, at, at.span, flow.name, elements, ())
     feature = next((t for value in numbers for t in walk(value) if isinstance(t, (Feature, State))), None)
     if feature is not None:
         headline = "a feature with a value at each position is read where elements are modelled one by one"
         scope.fail("E217", headline, feature.span, "not in a flow", help="write its network here")
+    own = any(_reads(value, flow.name) for value in numbers)
+    if own and any(_reads(value, flow.argument) for value in numbers):
+        headline = f"an element is given the past of `{flow.argument}`, or that of `{flow.name}`, and this reads both"
+        scope.fail("E217", headline, flow.value.span, "both ends", help=f"{flow.argument}[{first}] alone")
+    if own and target != REAL:
+        headline = f"what `{flow.name}` gives is read as real values, and this lands in {target.describe()}"
+        help_ = f"map it behind: flow g(v) = exp({flow.name}(v))"
+        scope.fail("E213", headline, flow.value.span, target.describe(), help=help_)
+    if own:
+        return flow.name
     if not any(_reads(value, flow.argument) for value in numbers):
         headline = f"no element of `{flow.argument}` is given what is before it"
         help_ = f"{TRIANGLE}; of all elements alike it is a formula without an index: flow f(u) = 2 * u"
         scope.fail("E217", headline, flow.value.span, f"reads no {flow.argument}[{first}]", help=help_)
+    return flow.argument
 
 
 def _reads(term: object, argument: str) -> bool:

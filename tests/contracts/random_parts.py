@@ -439,13 +439,15 @@ def _formula(d: Draft, of: Sequence[Unit]) -> str:
 def _of_each_element(d: Draft, of: Sequence[Unit]) -> str:
     """A formula of an element by what is before it, and by all of these."""
     name, given = d.name("f"), f", {names(of)}" if of else ""
-    first, second = (f"{d.choose(('masked[5]', 'causal[4, kernel = 2]', 'gru[3]'))}(u[<d]{given})" for _ in range(2))
+    past = d.choose(("u", name))
+    networks = ("masked[5]", "causal[4, kernel = 2]", "gru[3]")
+    first, second = (f"{d.choose(networks)}({past}[<d]{given})" for _ in range(2))
     d.say(
         d.choose(
             (
                 f"flow {name}(u[d]) = u[d] * exp(tanh({first})) + {second}",
                 f"flow {name}(u[d]) = log(softplus(u[d]) * (1 + softplus({first}))) / 2 - param",
-                f"flow {name}(u[d]) = elementwise[spline(2)]({first})(u[d]) - tanh(u[d - 1])",
+                f"flow {name}(u[d]) = elementwise[spline(2)]({first})(u[d]) - tanh({past}[d - 1])",
             )
         )
     )

@@ -205,8 +205,9 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "net s = masked[8]\nnet m = masked[6, activation = tanh]\nparam b : real[4]\nparam a : real = normal(1)\n"
         + "flow f(u[d]) = u[d] * exp(tanh(s(u[<d], y))) + m(u[<d], w, b[d] * u[d - 1]) - linear(y)[d]\n"
         + "flow g(v[i]) = 2 * elementwise[spline(3)](causal[4, kernel = 2](v[<i]))(v[i]) + i / 4 * param - a\n"
-        + "p(x | y, w) = Normal(0, 1) >> inverse(f) >> g >> reverse >> f",
-        4,
+        + "flow h(u[d]) = u[d] * exp(tanh(masked[4](h[<d], y))) + h[d - 1]\n"
+        + "p(x | y, w) = Normal(0, 1) >> inverse(f) >> g >> h >> reverse >> f",
+        5,
     ),
     "formulas of each element onto another support": (
         _XYW.replace("real[4]", "positive[4]").replace("observed y", "# ")

@@ -86,6 +86,21 @@ def _copied(one: torch.nn.Module, log_scale: torch.nn.Module, shift: torch.nn.Mo
             last.bias[k::2] = net.layers[2].bias
 
 
+@pytest.mark.usefixtures("double")
+def test_a_formula_of_the_past_of_what_it_gives_is_that_of_the_argument_read_backwards() -> None:
+    """``x = u s(x) + m(x)`` is the inverse of ``u = (x - m(x)) / s(x)`` (Papamakarios et al., 2017, Eqs. 3 and 4)."""
+    nets = "net s = masked[4]\nnet m = masked[4]\n"
+    forms = ("u[d] * exp(s(f[<d], y)) + m(f[<d], y)", "(u[d] - m(u[<d], y)) / exp(s(u[<d], y))")
+    one, other = (
+        build(checked(f"{_MAF}{nets}flow f(u[d]) = {form}\np(x | y) = Normal(0, 1) >> {used}\n"), scale=0.3)
+        for form, used in zip(forms, ("f", "inverse(f)"))
+    )
+    other.load_state_dict(one.state_dict(), strict=False)
+    x, y = torch.randn(5, 3), torch.randn(5, 2)
+    torch.testing.assert_close(one.log_prob(x, y), other.log_prob(x, y))
+    torch.testing.assert_close(one.p_x(y).bijection(x), other.p_x(y).bijection(x))
+
+
 @pytest.mark.parametrize("inverted", [False, True], ids=["iaf", "maf"])
 @pytest.mark.usefixtures("double")
 def test_a_formula_of_the_past_is_the_autoregressive_flow(inverted: bool) -> None:

@@ -28,8 +28,8 @@ class Transform:
 @dataclass(frozen=True)
 class Triangular:
     """What a `flow` `f(u[d])` does with an element: a `bijection` of a single number onto values of the support
-    `gives`, by `numbers` that `method` computes of the elements of the `argument` before it and of the block's
-    context."""
+    `gives`, by `numbers` that `method` computes of what is before it and of the block's context. That is of the
+    `argument` of the flow, or by the name of the flow of what it gives."""
 
     flow: str
     method: str
