@@ -8,9 +8,11 @@ import math
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
 
 from dgmppl import pipeline
-from tests.contracts.support import build, checked, data_of, seed
+from dgmppl.runtime.bijections import Bijection
+from tests.contracts.support import LIBRARY, build, checked, data_of, seed
 
 _RANGE = 'observed x : integer(2..5)[2] from "rows.npz".x\n'
 FLOW = "2 * (coupling[shift = mlp[8]] >> reverse)"
@@ -55,6 +57,44 @@ def test_every_weight_learns(name: str) -> None:
     model.loss(*data_of(found)).backward()
     for key, p in model.named_parameters():
         assert p.grad is not None and p.grad.any(), key
+
+
+BIJECTIONS = {
+    "two parts": ("integer(-3..252)[4]", "2 * (coupling[shift = mlp[8]] >> reverse)"),
+    "four parts": ("integer(0..255)[4]", "coupling[shift = mlp[8], parts = 4, rezero = true] >> permute"),
+    "all integers": ("integer[4]", "2 * (coupling[shift = mlp[8], mask = alternate] >> reverse)"),
+}
+
+
+@pytest.mark.parametrize("name", BIJECTIONS)
+def test_a_million_points_return_bit_for_bit(name: str) -> None:
+    kind, flow = BIJECTIONS[name]
+    base = "DiscretizedLogistic(param, param)"
+    text = f'observed x : {kind} from "rows.npz".x\nlatent u : {kind}\nflow f = {flow}\np(u) = {base}\nx = f(u)\n'
+    f = build(checked(f"model law\n{text}"), scale=1.0).f
+    low, high = (-3, 253) if "-3" in kind else (0, 256) if "255" in kind else (-5000, 5000)
+    verify_whole_numbers(f, torch.randint(low, high, (1_000_000, 4)).float(), on_a_range="(" in kind)
+
+
+def verify_whole_numbers(f: Bijection, u: Tensor, on_a_range: bool) -> None:
+    """Both ways round, with a shift of most points, that ends in whole numbers, those of u where there is a range."""
+    with torch.no_grad():
+        x, log_det = f.forward_and_log_det(u)
+        assert torch.equal(f.inverse(x), u)
+        assert torch.equal(f(f.inverse(u)), u)
+    assert torch.equal(x, x.round()) and not log_det.any()
+    assert (x != u).any(-1).float().mean() > 0.9
+    if on_a_range:
+        assert (x.amin(), x.amax()) == (u.amin(), u.amax())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["integer_flow", "integer_flow_quad"])
+def test_a_million_images_return_bit_for_bit(name: str) -> None:
+    """Those of the library, as its flows map them, in batches."""
+    f = build(checked(next(path for path in LIBRARY if path.stem == name)), scale=0.5).f
+    for _ in range(100):
+        verify_whole_numbers(f, torch.randint(17, (10_000, 64)).float(), on_a_range=True)
 
 
 def test_the_ends_of_a_range_have_what_lies_beyond() -> None:
