@@ -15,6 +15,7 @@ from dgmppl.graph.axes import check_axes, concat
 from dgmppl.graph.bijections import image
 from dgmppl.graph.configuration import is_network, is_own
 from dgmppl.graph.context import Context
+from dgmppl.graph.flow_sums import INTEGRAL
 from dgmppl.graph.indexing import check_bracket
 from dgmppl.graph.networks import apply_network
 from dgmppl.graph.nodes import Fixed, Parameter, Variable
@@ -119,7 +120,8 @@ def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -
         tree.Integral: "an integral",
         tree.Sizes: "a shape",
     }[type(expr)]
-    scope.fail("E217", "a value is needed here", expr.span, f"this is {what}")
+    help_ = f"a flow has one: flow f(u) = {INTEGRAL}" if isinstance(expr, tree.Integral) else ""
+    scope.fail("E217", "a value is needed here", expr.span, f"this is {what}", help=help_)
 
 
 def _count(ctx: Context) -> int:

@@ -21,7 +21,7 @@ _WHAT = {
 def describe_unfinished(f: Failure) -> Diagnostic | None:
     """A statement that breaks off, at the end of its line or at a token that cannot carry on."""
     last = f.words[-1] if f.words else ""
-    if f.kind == "FLOW" and f.word == "," and len(f.words) == 4:
+    if f.kind == "FLOW" and f.word == "," and "=" not in f.words and len(f.opened) == 1:
         name = f.words[1]
         way_out = f"several values side by side are one: flow {name}(u) = ..., and {name}(a, b) where it is used"
         return Diagnostic("E101", "a flow maps one argument", f.place, "expected `)`", help=way_out)
@@ -148,6 +148,10 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
     """A token that stands where another kind of thing belongs."""
     last = f.words[-1] if f.words else ""
     opening = str(f.opened[-1]) if f.opened else ""
+    if f.kind == "FLOW" and opening == "[" and "=" not in f.words:
+        way_out = f"flow {f.words[1]}(u[d]) = ..."
+        headline = "the index of an element is a letter of its own"
+        return Diagnostic("E101", headline, f.place, "expected a letter", help=way_out)
     if f.word == "<":
         return Diagnostic("E107", "`<` is not a notation of this language", f.place, help=CHARACTERS["<"])
     if f.word == "in" and "sum" in f.words:

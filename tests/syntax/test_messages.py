@@ -73,6 +73,9 @@ LINES = [
     ("x = f(let)", "E104", "let", "cannot be a name"),
     ("x = sum", "E104", "sum", "in parentheses"),
     ("x = integrate", "E104", "integrate", "in parentheses"),
+    ("flow f(u[1]) = u[1]", "E101", "1", "a letter of its own"),
+    ("flow f(u[<d]) = u[d]", "E101", "<", "a letter of its own"),
+    ("flow f(u[d], v) = u[d]", "E101", ",", "maps one argument"),
     ("x = integrate(mlp[8](u))", "E101", "[", "names its time"),
     # brackets
     ("x = f(3))", "E105", ")", "closes nothing"),
