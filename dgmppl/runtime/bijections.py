@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.networks import Sequential
@@ -224,14 +225,29 @@ class ByNumbers(Bijection):
 
 
 def zero_last_layer(net: nn.Module | None) -> None:
-    """Set the last layer of a network to zero, so that what it parameterises starts at 0."""
+    """Set the last layer of a network to zero, so that what it parameterises starts at 0.
+
+    Of weights with a direction and a length, the lengths are set to zero. Weights divided by their largest singular
+    value are never zero, so that one layer keeps its weights as they are.
+    """
     net = net[-1] if isinstance(net, Sequential) else net
     layers = [] if net is None else [m for m in net.modules() if isinstance(m, nn.Linear)]
     last = getattr(net, "last", layers[-1] if layers else None)
     if last is not None:
-        nn.init.zeros_(last.weight)
+        nn.init.zeros_(_scale_of(last))
         if last.bias is not None:
             nn.init.zeros_(last.bias)
+
+
+def _scale_of(layer: nn.Module) -> nn.Parameter:
+    """The parameter of a layer that makes its weight zero where it is zero."""
+    if not parametrize.is_parametrized(layer, "weight"):
+        return cast(nn.Parameter, layer.weight)
+    lengths = getattr(cast(nn.ModuleDict, layer.parametrizations)["weight"], "original0", None)
+    if lengths is not None:
+        return cast(nn.Parameter, lengths)
+    parametrize.remove_parametrizations(layer, "weight")
+    return cast(nn.Parameter, layer.weight)
 
 
 def names_of(context: str | tuple[str, ...]) -> tuple[str, ...]:

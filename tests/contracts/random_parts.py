@@ -307,7 +307,8 @@ def value(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
 def _couplings(d: Draft, of: Sequence[Unit]) -> str:
     given = f"({names(of)})" if of else ""
     mixing = d.choose(("reverse", "permute[seed = 1]", "reverse"))
-    return f"{d.choose((2, 3))} * (coupling[mlp[4]]{given} >> {mixing})"
+    norm = d.choose(("", "", ", norm = spectral", ", norm = weight"))
+    return f"{d.choose((2, 3))} * (coupling[mlp[4{norm}]]{given} >> {mixing})"
 
 
 def _couplings_apart(d: Draft, of: Sequence[Unit]) -> str:

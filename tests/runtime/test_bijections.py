@@ -500,6 +500,24 @@ def test_couplings_start_as_the_identity() -> None:
         assert not log_det.any()
 
 
+@pytest.mark.parametrize("norm", ["spectral", "weight"])
+def test_couplings_of_normalised_weights_start_as_the_identity_and_leave_it(norm: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, D)
+    coupling = Coupling(D, both=MLP(HALF, (8,), 2 * REST, norm=norm))
+    for training in (True, False):
+        y, log_det = coupling.train(training).forward_and_log_det(x)
+        assert torch.equal(y, x)
+        assert not log_det.any()
+    optimizer = torch.optim.SGD(coupling.train().parameters(), lr=0.1)
+    for _ in range(2):  # the first step moves lengths, or the layer that ends in zero, and the second all
+        optimizer.zero_grad()
+        y, log_det = coupling.forward_and_log_det(x)
+        ((y - 1).square().sum() - log_det.sum()).backward()
+        optimizer.step()
+    assert all(p.grad is not None and p.grad.any() for p in coupling.parameters())
+
+
 def test_a_volume_preserving_coupling_preserves_volumes() -> None:
     torch.manual_seed(0)
     coupling = moved(Coupling(6, both=MLP(3, (8,), 6), transform=VolumePreserving()))
