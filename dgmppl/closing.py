@@ -73,7 +73,7 @@ def close_run(
     def draw_page() -> None:
         write_report(path, model, replace(run, record=finished(figures)), splits)
 
-    conditions = "".join(f" --set {name}=VALUE" for name in parts(run.checked)[0].conditions)
+    conditions = "".join(f" --set {name}=VALUE" for name in parts(run.checked)[0].asked)
     again = {
         SAMPLES: (draw_samples, f"dgmppl sample {path}{conditions} -o {path / SAMPLES}"),
         PAGE: (draw_page, f"dgmppl report {path}"),

@@ -89,7 +89,7 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
 
 
 def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
-    conditions = [graph[c] for c in plan.conditions]
+    conditions = [graph[c] for c in graph.asked]
     results = [v for v in graph.data if v.name not in plan.conditions]
     arguments = "".join(f", {c.ident}: Tensor | float" for c in conditions)
     result = "Tensor" if len(results) == 1 else "dict[str, Tensor]"

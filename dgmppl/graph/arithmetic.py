@@ -28,7 +28,8 @@ def check_binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Co
     if expr.op == "@":
         left, right = evaluate(scope, expr.left, None, ctx), evaluate(scope, expr.right, None, ctx)
         if not left.shape or not right.shape or left.shape[-1] != right.shape[0]:
-            _disagree(scope, expr, left, right, "the last size of the left must be the first of the right")
+            why = "the last size of the left must be the first of the right"
+            _disagree(scope, expr, left, right, why, _turned(scope, expr, left, right))
         shape = left.shape[:-1] + right.shape[1:]
         return Operation(real(*shape), expr.span, "@", (left, right))
     if wanted is None and is_open(scope, expr.left) and not is_open(scope, expr.right):
@@ -47,7 +48,19 @@ def check_binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Co
     return Operation(real(*(left.shape or right.shape)), expr.span, expr.op, (left, right))
 
 
-def _disagree(scope: Scope, expr: tree.Binary, left: Value, right: Value, why: str) -> None:
+def _turned(scope: Scope, expr: tree.Binary, left: Value, right: Value) -> str:
+    """A way out where `a @ b` has no common size."""
+    if not left.shape or not right.shape:
+        return "a number multiplies by `*`"
+    sides = [scope.source.text[side.span.start : side.span.end] for side in (expr.right, expr.left)]
+    plain = all(isinstance(side, (tree.Name, tree.Bracket, tree.Call)) for side in (expr.left, expr.right))
+    if plain and right.shape[-1] == left.shape[0] and {len(left.shape), len(right.shape)} == {1, 2}:
+        return f"the other way round they go together: {' @ '.join(sides)}"
+    needs = [*left.shape[:-1], right.shape[0]], [left.shape[-1], *right.shape[1:]]
+    return f"the left needs the shape {needs[0]}, or the right {needs[1]}"
+
+
+def _disagree(scope: Scope, expr: tree.Binary, left: Value, right: Value, why: str, help_: str = "") -> None:
     scope.fail(
         "E204",
         f"shapes {list(left.shape)} and {list(right.shape)} do not go together",
@@ -57,4 +70,5 @@ def _disagree(scope: Scope, expr: tree.Binary, left: Value, right: Value, why: s
             Note(expr.left.span, f"shape {list(left.shape)}"),
             Note(expr.right.span, f"shape {list(right.shape)}"),
         ),
+        help=help_,
     )

@@ -193,12 +193,21 @@ def _declared_flow(scope: Scope, flow: NamedFlow, support: Support, inputs: Inpu
 
 
 def image(
-    scope: Scope, name: tree.Name, value: Value, span: Span, inputs: Inputs, wanted: tuple[int, ...] | None = None
+    scope: Scope,
+    mapping: tree.Expr,
+    value: Value,
+    span: Span,
+    ctx: Context,
+    inputs: Inputs,
+    wanted: tuple[int, ...] | None = None,
 ) -> Mapped:
-    """`f(u)`, where this shape is `wanted` of it."""
+    """`f(u)` or `inverse(f)(u)`, where this shape is `wanted` of it."""
     if isinstance(value, Apply):
         scope.fail("E211", "the size of a flow's argument must be known", value.span, help="bind it with `let`")
-    outline = read_outline(scope, name, Context(hint=name.name))
+    outline = read_outline(scope, mapping, ctx)
     shape = follow(scope, outline, value.shape, wanted=wanted)
-    bijection, support = check_bijection(scope, outline, value.type.support, Context(hint=name.name), inputs)
+    bijection, support = check_bijection(scope, outline, value.type.support, ctx, inputs)
+    if not (isinstance(bijection, Composition) and bijection.attribute):
+        parts = _parts(bijection)
+        bijection = Composition(bijection.span, scope.attribute(f"{ctx.hint}_map"), parts)
     return Mapped(Type(support, shape), span, bijection, value)

@@ -274,12 +274,12 @@ def _pushforward(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, anyw
     if not head.type.support.same_values_as(target) and not anywhere:
         scope.fail(
             "E213",
-            f"this lands in {target.describe()}, but `{head.name}` is {head.type.support.describe()}",
+            f"this lands in {target.describe()}, but {head.subject} is {head.type.support.describe()}",
             whole.span,
             target.describe(),
             notes=(Note(head.declared, "declared here"),),
-            help=f"declare `{head.name}` {Type(target, head.type.shape).describe()}, or end in a bijection onto "
-            f"{head.type.support.describe()}",
+            help=("" if head.rounded else f"declare `{head.name}` {Type(target, head.type.shape).describe()}, or ")
+            + f"end in a bijection onto {head.type.support.describe()}",
         )
     if not (isinstance(bijection, Composition) and bijection.attribute):
         chain = bijection if isinstance(bijection, Composition) else Composition(bijection.span, "", (bijection,))

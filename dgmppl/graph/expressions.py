@@ -19,6 +19,7 @@ from dgmppl.graph.flow_sums import INTEGRAL
 from dgmppl.graph.indexing import check_bracket
 from dgmppl.graph.networks import apply_network
 from dgmppl.graph.nodes import Fixed, Parameter, Variable
+from dgmppl.graph.outlines import is_changed
 from dgmppl.graph.positions import check_past, position
 from dgmppl.graph.scope import Fail, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import is_open
@@ -72,9 +73,20 @@ def check_value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Conte
             f"shape {list(expected.shape)} is expected, this has {list(value.shape) or 'none'}",
             expr.span,
             f"shape {list(value.shape)}",
-            help="a network in its place takes the expected shape: linear(...)",
+            help=_expected_help(expr, value, expected),
         )
     return value
+
+
+def _expected_help(expr: tree.Expr, value: Value, expected: Type) -> str:
+    """A way out where a value has another shape than its place."""
+    if isinstance(value, Operation) and value.op == "@" and isinstance(expr, tree.Binary):
+        left, right = value.operands
+        if len(left.shape) == 2 and len(right.shape) == 1 and len(expected.shape) == 1:
+            return f"the left of `@` is of shape {[*expected.shape, *right.shape]} here"
+        if len(left.shape) == 1 and len(right.shape) == 2 and len(expected.shape) == 1:
+            return f"the right of `@` is of shape {[*left.shape, *expected.shape]} here"
+    return "a network in its place takes the expected shape: linear(...)"
 
 
 def is_flow(value: Value) -> bool:
@@ -167,6 +179,9 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
         return apply_network(scope, expr, inputs, None if expected is None else expected.shape, ctx)
     if is_own(scope, expr):
         scope.fail("E217", "this network has no inputs", expr.span, "needs its inputs", help='python("nets:Net")(z)')
+    if is_changed(target):
+        value = _flow_argument(scope, expr, expected, ctx)
+        return image(scope, target, value, expr.span, ctx, check_inputs, None if expected is None else expected.shape)
     if not isinstance(target, tree.Name):
         scope.fail("E217", "only networks, flows and functions take parentheses", expr.span)
     if target.name in AXES:
@@ -184,7 +199,8 @@ def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) ->
     binding = scope.names.get(target.name)
     if isinstance(binding, NamedFlow):
         value = _flow_argument(scope, expr, expected, ctx)
-        return image(scope, target, value, expr.span, check_inputs, None if expected is None else expected.shape)
+        shape = None if expected is None else expected.shape
+        return image(scope, target, value, expr.span, Context(hint=target.name), check_inputs, shape)
     if target.name in scope.poisoned:
         raise Fail
     known = [

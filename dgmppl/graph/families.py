@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.distributions import (
+    DISTRIBUTIONS,
     Distribution,
     DistributionParameter,
     fits,
@@ -29,16 +30,25 @@ from dgmppl.source import Span
 from dgmppl.supports import POSITIVE, REAL, Support, Type, number_text, real
 from dgmppl.syntax import tree
 
+ROUNDED = f"round one of {', '.join(d.name for d in DISTRIBUTIONS.values() if d.rounded)}, or a mixture of them"
+
 
 @dataclass(frozen=True)
 class Head:
-    """The variable that a density is for. `quote` finds another factor's key and its parents' types."""
+    """The variable that a density is for, or what is `rounded` to it. `quote` finds another factor's key and its
+    parents' types."""
 
     name: str
     type: Type
     declared: Span
     quote: Callable[[tree.Quotation], tuple[str, tuple[Type, ...]]]
     prior: Callable[[tree.Quotation], str]
+    rounded: bool = False
+
+    @property
+    def subject(self) -> str:
+        """What messages call that which has the type."""
+        return f"what is rounded to `{self.name}`" if self.rounded else f"`{self.name}`"
 
 
 def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head, ctx: Context) -> Parametric:
@@ -86,11 +96,11 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
         return
     scope.fail(
         "E203",
-        f"{entry.name} has {entry.support.domain_text()} support, but `{head.name}` is {support.describe()}",
+        f"{entry.name} has {entry.support.domain_text()} support, but {head.subject} is {support.describe()}",
         expr.target.span,
         entry.support.domain_text(),
         notes=(Note(head.declared, "declared here"),),
-        help=_remedy(entry, support, head.name, suggestions(support)),
+        help=ROUNDED if head.rounded else _remedy(entry, support, head.name, suggestions(support)),
     )
 
 

@@ -14,6 +14,7 @@ from dgmppl.graph.values import (
     Block,
     Composition,
     Constant,
+    Inverse,
     Joined,
     Mapped,
     Operation,
@@ -24,6 +25,8 @@ from dgmppl.graph.values import (
 )
 from dgmppl.source import Span
 from dgmppl.supports import POSITIVE, REAL, Support, Type
+
+INVERSES = {"log": "exp"}  # functions that are inverses of bijections of the catalogue
 
 
 def with_bijections(scope: Scope, graph: Graph) -> Graph:
@@ -45,9 +48,9 @@ class _Chain:
 
     core: Value
     support: Support
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[Block | Inverse, ...] = ()
 
-    def then(self, block: Block) -> _Chain:
+    def then(self, block: Block | Inverse) -> _Chain:
         return replace(self, blocks=(*self.blocks, block), support=codomain(block, self.support))
 
     def affine(self, span: Span, scale: float, shift: float) -> _Chain | None:
@@ -55,7 +58,7 @@ class _Chain:
         if not scale:
             return None
         chain, last = self, self.blocks[-1] if self.blocks else None
-        if last is not None and last.kind == FIXED_AFFINE:
+        if isinstance(last, Block) and last.kind == FIXED_AFFINE:
             before = {"scale": 1.0, "shift": 0.0, **dict(last.numbers)}
             scale, shift = scale * before["scale"], shift + scale * before["shift"]
             chain = _Chain(self.core, self.core.type.support)
@@ -90,7 +93,7 @@ class _Reader:
             return None
         if not found.blocks:
             return found.core
-        name = "scale" if all(b.kind == FIXED_AFFINE for b in found.blocks) else "map"
+        name = "scale" if all(isinstance(b, Block) and b.kind == FIXED_AFFINE for b in found.blocks) else "map"
         chain = Composition(value.span, self.scope.attribute(f"{self.hint}_{name}"), found.blocks)
         return Mapped(Type(found.support, value.shape), value.span, chain, found.core)
 
@@ -141,6 +144,8 @@ class _Reader:
             return None
         if value.op == "negate":
             return inner.affine(value.span, -1.0, 0.0)
+        if value.op in INVERSES and inner.support == BIJECTIONS[INVERSES[value.op]].codomain:
+            return inner.then(Inverse(value.span, Block(value.span, INVERSES[value.op], value.shape)))
         entry = BIJECTIONS.get(value.op)
         if entry is None or not entry.elementwise or inner.support != entry.domain:
             return None

@@ -205,6 +205,28 @@ class Graph:
         modelled |= set(self.energy.arguments) if self.energy else set()
         return tuple(v.name for v in self.observed if v.name not in modelled)
 
+    @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """Conditions that samples depend on, and so those whose values `sample` asks for."""
+        sources = self.sources({v.name for v in self.data if v.name not in self.conditions})
+        return tuple(name for name in self.conditions if name in sources)
+
+    def sources(self, wanted: set[str]) -> set[str]:
+        """These variables, and all that they depend on through p and definitions: features of q are left out."""
+        found: set[str] = set()
+        pending = list(wanted)
+        while pending:
+            name = pending.pop()
+            if name in found:
+                continue
+            found.add(name)
+            factor, definition = self.factor("p", name), self.definition(name)
+            pending.extend((*factor.parents, *self.reads(factor)) if factor else ())
+            pending.extend(variables(definition.value) if definition else ())
+            if self.energy is not None and name in self.energy.arguments:
+                pending.extend(variables(self.energy.value))
+        return found
+
     def factor(self, side: str, head: str) -> Factor | None:
         return self._factors.get((side, head))
 

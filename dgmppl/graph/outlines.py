@@ -125,6 +125,11 @@ CHANGES = {
 }
 
 
+def is_changed(expr: tree.Expr) -> bool:
+    """Whether an expression is `inverse(...)` or `reversible(...)`."""
+    return isinstance(expr, tree.Call) and isinstance(expr.target, tree.Name) and expr.target.name in CHANGES
+
+
 def _changed(scope: Scope, expr: tree.Call) -> tuple[str, tree.Expr] | None:
     """`inverse` or `reversible`, and the bijection in its parentheses. That may be conditioned behind them:
     `inverse(bijection)(y)`."""

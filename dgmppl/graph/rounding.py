@@ -9,7 +9,7 @@ from dgmppl.catalogue.bijections import ENTRIES
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context
-from dgmppl.graph.families import Head
+from dgmppl.graph.families import ROUNDED, Head
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import Block, Density, Mixture, Parametric, Pushforward, Rounded, walk
 from dgmppl.supports import REAL, Integers, Type
@@ -30,7 +30,7 @@ def check_rounded(scope: Scope, expr: tree.Binary, head: Head, ctx: Context, che
     Reports a variable that is not of these whole numbers, and what has no distribution function (E213).
     """
     _verify_range(scope, expr.right, head, ctx)
-    base = check(scope, expr.left, replace(head, type=Type(REAL, head.type.shape)), ctx)
+    base = check(scope, expr.left, replace(head, type=Type(REAL, head.type.shape), rounded=True), ctx)
     return _rounded(scope, base, head.type)
 
 
@@ -61,13 +61,12 @@ def _rounded(scope: Scope, base: Density, type_: Type) -> Density:
         return replace(base.base, type=type_, component=_rounded(scope, moved, type_))
     inner = base.base if isinstance(base, Pushforward) else base
     if not isinstance(inner, Parametric) or not DISTRIBUTIONS[inner.kind].rounded:
-        names = ", ".join(d.name for d in DISTRIBUTIONS.values() if d.rounded)
         scope.fail(
             "E213",
             "the mass of a bin needs the distribution function of what is rounded",
             inner.span,
             "has none that is known here",
-            help=f"round one of {names}, or a mixture of them",
+            help=ROUNDED,
         )
     if isinstance(base, Pushforward):
         mixing = next((t for t in walk(base.bijection) if isinstance(t, Block) and not _by_element(t)), None)

@@ -25,7 +25,7 @@ def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None
 
     steps: list[Step] = []
     known: set[str] = set()
-    for name in graph.conditions:
+    for name in graph.asked if wanted is None else graph.conditions:
         steps.append(Given(name, why(f"{name} is a condition", graph[name].span)))
         known.add(name)
     if graph.energy is not None:
@@ -33,7 +33,7 @@ def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None
         chained = why("samples of the energy come from its Markov chain", graph.energy.span)
         steps.append(RunChain(members[0], chained, tuple(members)))
         known.update(members)
-    needed = _ancestors(graph, wanted if wanted is not None else {v.name for v in graph.data})
+    needed = graph.sources(wanted if wanted is not None else {v.name for v in graph.data})
     factors = [f for f in graph.factors if f.side == "p" and f.head in needed]
     progress = True
     while progress:
@@ -52,18 +52,3 @@ def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None
                 known.add(d.variable)
                 progress = True
     return tuple(steps)
-
-
-def _ancestors(graph: Graph, wanted: set[str]) -> set[str]:
-    """Everything that these depend on through p and definitions: features of q are left out."""
-    found: set[str] = set()
-    pending = list(wanted)
-    while pending:
-        name = pending.pop()
-        if name in found:
-            continue
-        found.add(name)
-        factor, definition = graph.factor("p", name), graph.definition(name)
-        pending.extend((*factor.parents, *graph.reads(factor)) if factor else ())
-        pending.extend(variables(definition.value) if definition else ())
-    return found

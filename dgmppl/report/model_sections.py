@@ -58,7 +58,7 @@ def _count(report: Report) -> int:
 
 def _conditions(report: Report) -> tuple[dict[str, Array] | None, int | None, str]:
     """Values of the conditions, images to a row of the picture, and what to say about them."""
-    names = report.graph.conditions
+    names = report.graph.asked
     if not names:
         return {}, None, ""
     support = report.graph[names[0]].type.support

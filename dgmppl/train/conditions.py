@@ -27,15 +27,17 @@ def read_conditions(
     for text in texts:
         name, _, values = text.partition("=")
         name = name.strip()
-        if name not in graph.conditions:
-            known = ", ".join(graph.conditions) or "it has none"
-            help_ = did_you_mean(name, graph.conditions, f"conditions of the model: {known}")
+        if name not in graph.asked:
+            known = ", ".join(graph.asked) or "it has none"
+            help_ = did_you_mean(name, graph.asked, f"conditions of the model: {known}")
+            if name in graph.conditions:
+                raise _error("E706", f"samples of {graph.name} do not depend on `{name}`", help_)
             raise _error("E706", f"`{name}` is not a condition of {graph.name}", help_)
         known_texts = list((classes or {}).get(name, ()))
         if values.strip() in known_texts:
             values = str(known_texts.index(values.strip()))
         given[name] = _read_values(name, values, graph, known_texts)
-    missing = [name for name in graph.conditions if name not in given]
+    missing = [name for name in graph.asked if name not in given]
     if missing:
         types = ", ".join(f"{name} : {graph[name].type.describe()}" for name in missing)
         help_ = f"give a value with {' '.join(f'--set {name}=...' for name in missing)}"

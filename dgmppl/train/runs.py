@@ -280,7 +280,7 @@ def draw(model: GenerativeModel, graph: Graph, n: int, rows: Mapping[str, NDArra
     """n samples as arrays by variable, given values of the conditions in `rows`, repeated to n."""
     given = {
         graph[name].ident: torch.from_numpy(np.resize(rows[name], (n, *rows[name].shape[1:]))).to(model.device)
-        for name in graph.conditions
+        for name in graph.asked
     }
     with torch.no_grad():
         drawn = model.sample(n, **given)

@@ -241,7 +241,8 @@ def _defined_by_a_flow(d: Draft) -> None:
             factor(d, "q", z[0], (u if support == "real" and d.often(0.5) else x,), DRAWN)
     else:
         _real_base(d, u)
-    image = f"{f}({u.name})"
+    backwards = (written or not onto) and d.often(0.3)
+    image = f"inverse({f})({u.name})" if backwards else f"{f}({u.name})"
     if written:
         around = d.choose(("{}", "2 * {} - 1", "{} / exp({param})", "{param} - {}", "{matrix} @ {}", "{} @ {matrix}"))
         param = d.param(*x.shape) if "param" in around else ""

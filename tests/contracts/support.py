@@ -103,7 +103,7 @@ def data_of(found: Checked, n: int = 32, number: int = 1) -> list[Tensor]:
 
 def conditions_of(found: Checked, data: Sequence[Tensor]) -> dict[str, Tensor]:
     graph = graph_of(found)
-    return {v.ident: rows for v, rows in zip(graph.data, data, strict=True) if v.name in graph.conditions}
+    return {v.ident: rows for v, rows in zip(graph.data, data, strict=True) if v.name in graph.asked}
 
 
 def verify_support(type_: Type, values: Tensor, n: int) -> None:

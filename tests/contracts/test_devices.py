@@ -50,7 +50,7 @@ def test_nothing_is_left_on_the_cpu(path: Path) -> None:
     # Which rows an error is of depends on values, and there are none.
     for figure in model.figures(*data).values() if not checked.graph.partial else ():
         assert figure.device.type == "meta" and figure.shape == (5,)
-    given = {v.ident: torch.zeros(v.type.shape) for v in checked.graph.observed if v.name in checked.plan.conditions}
+    given = {v.ident: torch.zeros(v.type.shape) for v in checked.graph.observed if v.name in checked.graph.asked}
     if checked.plan.samplers:  # fewer sweeps than sample() takes
         drawn = model.draw_from_energy(3, steps=2)
         assert all(value.device.type == "meta" and len(value) == 3 for value in drawn)

@@ -30,6 +30,10 @@ FORMULAS = {
     "a matrix of a flow": f"{_X}flow f = coupling[mlp[4]] >> reverse\n{_PS}x = 2 * (W @ f(s) - b)",
     "a matrix of each row": f"{_X}{_Y}{_PS}x = reshape(linear(y), [4, 4]) @ s + W @ b",
     "a matrix and a function": f"{_X.replace('x : real', 'x : positive')}{_PS}x = exp(W @ s + b)",
+    "a flow read backwards": f"{_X.replace('param W', '#')}flow f = coupling[mlp[4]] >> reverse >> lu\n{_PS}"
+    "x = 2 * inverse(f)(s) + b",
+    "a logarithm": f"{_X.replace('s : real', 's : positive').replace('param W', '#')}p(s) = Gamma(2, exp(param))\n"
+    "x = log(3 * s) + b",
     "parts": f"{_XZU}p(z) = Normal(0, 1)\np(u | z) = Normal(mlp[4](z))\nx = f(z, g(u))",
     "parts of several shapes": f"{_XZU.replace('z : real[3]', 'z : real[1, 1]').replace('u : real[2]', 'u : real')}"
     "latent w : real[3]\np(z) = Normal(0, 1)\np(u) = Normal(param)\np(w) = Logistic(param)\n"

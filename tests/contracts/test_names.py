@@ -125,7 +125,7 @@ def outcome(text: str) -> tuple[list[float], object] | None:
         with seed(1):
             losses.append(float(player.loss(*data).detach()))
     graph = found.graph
-    given = {v.name: rows for v, rows in zip(graph.data, data, strict=True) if v.name in graph.conditions}
+    given = {v.name: rows for v, rows in zip(graph.data, data, strict=True) if v.name in graph.asked}
     conditions = {graph[name].ident: rows for name, rows in given.items()}
     with seed(1):
         drawn = model.sample(4, **conditions) if not found.plan.samplers else model.draw_from_energy(4, steps=3)[0]

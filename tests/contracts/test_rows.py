@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from dgmppl import pipeline
+from dgmppl.diagnostics import SpecError
 from dgmppl.graph.rows import factor_has_rows
+from dgmppl.train.conditions import read_conditions
 from tests.contracts.support import build, checked, conditions_of, data_of, graph_of, samples_of, seed, verify_support
 
 SHARED = "param s : real[2]\nlet g : real[2] = exp(s)\n"
@@ -131,3 +134,26 @@ def test_a_sequence_is_drawn_as_often_as_there_are_rows_of_its_condition() -> No
     data = data_of(spec, 6)
     drawn: Tensor = samples_of(spec, build(spec), 6, data)["x"]
     assert list(conditions_of(spec, data)) == ["y"] and drawn.shape == (6, 4)
+
+
+def test_what_samples_do_not_depend_on_is_not_asked_for() -> None:
+    """A condition that only q reads, one that nothing reads, and one that the likelihood reads through a feature."""
+    text = """model asked
+observed x : real[2] from "rows.npz".x
+observed y : real[2] from "rows.npz".y
+observed w : real from "rows.npz".w
+observed s : real from "rows.npz".s
+latent z : real[2]
+let h = tanh(s)
+p(z) = Normal(0, 1)
+p(x | z, s) = Normal(mlp[4](z, h))
+q(z | x, y) = Normal(mlp[4](x, y))
+"""
+    found = pipeline.read(text)
+    assert found.ok
+    assert (graph_of(found).conditions, graph_of(found).asked) == (("y", "w", "s"), ("s",))
+    model = build(found)
+    assert model.sample(3, s=0.5).shape == (3, 2)
+    assert model.elbo(*data_of(found, 4)).shape == (4,)
+    with pytest.raises(SpecError, match="samples of asked do not depend on `y`"):
+        read_conditions(["s=1", "y=1,2"], graph_of(found))

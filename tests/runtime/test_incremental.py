@@ -105,7 +105,7 @@ def from_the_whole(forward: Any, axes: int) -> Any:
 
 def given_to(found: pipeline.Checked) -> dict[str, Tensor]:
     """Conditions for five rows."""
-    return {name: random_rows(graph_of(found)[name].type, 5).double() for name in graph_of(found).conditions}
+    return {name: random_rows(graph_of(found)[name].type, 5).double() for name in graph_of(found).asked}
 
 
 def verify_adds_up(found: pipeline.Checked, model: GenerativeModel, given: dict[str, Tensor]) -> None:

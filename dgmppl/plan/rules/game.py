@@ -175,11 +175,27 @@ def sides(state: Elimination, adversary: Adversary) -> tuple[bool, bool]:
     return real, fake
 
 
+def _of_latents(graph: Graph, definition: Definition) -> bool:
+    """Whether a definition depends on anything that is random once the data is known."""
+    sources = graph.sources({definition.variable})
+    return any(graph[name].role != "observed" for name in sources - {definition.variable} if graph[name].role != "let")
+
+
 def verify_games(state: Elimination) -> None:
     """Reports an implicit variable without an adversary (E301), arguments that make no game (E307), and what a game
     would have to teach and cannot reach (E308)."""
     for d in state.implicit:
-        if d.variable not in state.judged:
+        if d.variable not in state.judged and not _of_latents(state.graph, d):
+            state.scope.report(
+                "E301",
+                f"`{d.variable}` is a function of what the data holds, so it has no density",
+                d.span,
+                "no latent in it",
+                notes=(Note(state.graph[d.variable].span, "declared here"),),
+                help=f"p({d.variable} | {', '.join(variables(d.value))}) = ... gives it a distribution; "
+                "a value with a name of its own is a feature: let h = ...",
+            )
+        elif d.variable not in state.judged:
             learned = learns(path(state.graph, (d.variable,), "p", through=False))
             given = ", ".join(variables(d.value))
             state.scope.report(
