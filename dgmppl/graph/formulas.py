@@ -9,7 +9,7 @@ from dgmppl.catalogue.bijections import BIJECTIONS, FIXED_AFFINE, MATRIX, SCALE,
 from dgmppl.graph.bijections import codomain
 from dgmppl.graph.nodes import Definition, Graph
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.steps import by_value
+from dgmppl.graph.steps import by_value, is_positive
 from dgmppl.graph.values import (
     Block,
     Composition,
@@ -159,13 +159,13 @@ class _Reader:
                 return chain.affine(span, 1.0, by.number if op == "+" else -by.number)
             factor = by.number if op == "*" else (1 / by.number if by.number else 0.0)
             return chain.affine(span, factor, 0.0)
-        shape, support = chain.core.shape, by.type.support
+        shape = chain.core.shape
         if by.shape != shape or not self._apart(by, chain):
             return None
         if op in "+-" and chain.support == REAL:
             by = by if op == "+" else Operation(Type(REAL, shape), by.span, "negate", (by,))
             return chain.then(by_value(self.scope, SHIFT, by, shape, span))
-        if op == "*" and chain.support in (REAL, POSITIVE) and support == POSITIVE:
+        if op == "*" and chain.support in (REAL, POSITIVE) and is_positive(by):
             return chain.then(by_value(self.scope, SCALE, by, shape, span))
         return None
 

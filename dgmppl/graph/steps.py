@@ -20,6 +20,19 @@ def by_value(scope: Scope, kind: str, value: Value, shape: tuple[int, ...], span
     return Block(span, kind, shape, context=((scope.context_name(value, direct=True), value),))
 
 
+def is_positive(value: Value) -> bool:
+    """Whether a value is above 0 by its form: a function onto the positive numbers, or sums and products of such."""
+    if isinstance(value, Constant):
+        return value.number > 0
+    if value.type.support == POSITIVE:
+        return True
+    if not isinstance(value, Operation):
+        return False
+    if value.op == "^":
+        return is_positive(value.operands[0])
+    return value.op == "sigmoid" or (value.op in ("+", "*", "/") and all(map(is_positive, value.operands)))
+
+
 def check_step(scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs) -> Block:
     """One operation of a formula on values of this support: by a number, by a value as large as they are, or by a
     square matrix.
@@ -106,8 +119,9 @@ def _scale(scope: Scope, outline: Outline, support: Support, value: Value) -> Bl
     """Values scaled by others, which are positive: nothing else is known not to be 0."""
     if support not in (REAL, POSITIVE):
         _verify_real(scope, outline, support, "scales")
-    if value.type.support != POSITIVE:
-        headline, help_ = "a value scales where it is never 0: a positive one", "exp(...), softplus(...)"
+    if not is_positive(value):
+        headline = "a value scales where it is never 0: a positive one"
+        help_ = "exp(...), softplus(...), sigmoid(...), and sums and products of such"
         scope.fail("E217", headline, value.span, f"this is {value.type.describe()}", help=help_)
     assert isinstance(outline.expr, tree.Binary)
     if outline.expr.op == "/":

@@ -423,14 +423,14 @@ def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
 
 def _formula(d: Draft, of: Sequence[Unit]) -> str:
     """A formula of an argument, by numbers and by values that follow from all of these."""
-    name, inner = d.name("f"), d.choose(("u", "u", "coupling[mlp[4]](u)", "affine(reverse(u))"))
+    name, inner = d.name("f"), d.choose(("o", "o", "coupling[mlp[4]](o)", "affine(reverse(o))"))
     scale, shift = (network(d, of) if of else "param" for _ in range(2))
     d.say(
         d.choose(
             (
-                f"flow {name}(u) = {inner} * exp(tanh({scale})) + {shift}",
-                f"flow {name}(u) = 2 - ({shift} + {inner}) / (1 + softplus({scale}))",
-                f"flow {name}(u) = log(softplus({inner}) * (1 + softplus({scale}))) / 2 - {shift}",
+                f"flow {name}(o) = {inner} * exp(tanh({scale})) + {shift}",
+                f"flow {name}(o) = 2 - ({shift} + {inner}) / (1 + softplus({scale}))",
+                f"flow {name}(o) = log(softplus({inner}) * (1 + softplus({scale}))) / 2 - {shift}",
             )
         )
     )
@@ -440,15 +440,15 @@ def _formula(d: Draft, of: Sequence[Unit]) -> str:
 def _of_each_element(d: Draft, of: Sequence[Unit]) -> str:
     """A formula of an element by what is before it, and by all of these."""
     name, given = d.name("f"), f", {names(of)}" if of else ""
-    past = d.choose(("u", name))
+    past = d.choose(("o", name))
     networks = ("masked[5]", "causal[4, kernel = 2]", "gru[3]")
     first, second = (f"{d.choose(networks)}({past}[<d]{given})" for _ in range(2))
     d.say(
         d.choose(
             (
-                f"flow {name}(u[d]) = u[d] * exp(tanh({first})) + {second}",
-                f"flow {name}(u[d]) = log(softplus(u[d]) * (1 + softplus({first}))) / 2 - param",
-                f"flow {name}(u[d]) = elementwise[spline(2)]({first})(u[d]) - tanh({past}[d - 1])",
+                f"flow {name}(o[d]) = o[d] * exp(tanh({first})) + {second}",
+                f"flow {name}(o[d]) = log(softplus(o[d]) * (1 + softplus({first}))) / 2 - param",
+                f"flow {name}(o[d]) = elementwise[spline(2)]({first})(o[d]) - tanh({past}[d - 1])",
             )
         )
     )
@@ -460,11 +460,11 @@ def _sums(d: Draft, of: Sequence[Unit]) -> str:
     name, given = d.name("f"), f", {names(of)}" if of else ""
     vector, number = (network(d, of), "0.5") if of else ("param", "param")
     sums = (
-        f"u + 0.5 * {d.choose(('mlp', 'densenet'))}[4, activation = tanh, norm = spectral](u{given})",
-        f"u + integrate(t in 0..1: mlp[4, activation = tanh](u, t{given}), steps = 2)",
-        f"2 * (u - {vector} * tanh(exp(param) @ u + {number}))",
+        f"o + 0.5 * {d.choose(('mlp', 'densenet'))}[4, activation = tanh, norm = spectral](o{given})",
+        f"o + integrate(e in 0..1: mlp[4, activation = tanh](o, e{given}), steps = 2)",
+        f"2 * (o - {vector} * tanh(exp(param) @ o + {number}))",
     )
-    d.say(f"flow {name}(u) = {d.choose(sums)}")
+    d.say(f"flow {name}(o) = {d.choose(sums)}")
     return d.choose((f"{name} >> affine", f"inverse({name}) >> affine"))
 
 

@@ -33,6 +33,7 @@ FORMULAS = {
     "a - (a + u)": lambda u, W, a: -u,
     "(u - a) * exp(a)": lambda u, W, a: (u - a) * a.exp(),
     "exp(a) * u / softplus(a)": lambda u, W, a: a.exp() * u / softplus(a),
+    "u * (1 + 2 * sigmoid(a)) / exp(a) ^ 2": lambda u, W, a: u * (1 + 2 * a.sigmoid()) / a.exp() ** 2,
     "W @ u - a": lambda u, W, a: u @ W.T - a,
     "u @ W": lambda u, W, a: u @ W,
     "log(softplus(W @ u))": lambda u, W, a: softplus(u @ W.T).log(),
