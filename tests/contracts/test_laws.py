@@ -17,7 +17,9 @@ every = pytest.mark.parametrize("path", [*COMPOSITIONS, *LIBRARY], ids=name_of)
 # What is wide, long or slow to converge in the library, and what it is here.
 SMALLER = {
     "256": "8",
+    "mlp[64, 64": "mlp[8, 8",
     "mlp[64": "mlp[8",
+    "steps = 4": "steps = 2",
     "16 * residual": "3 * residual",
     "8 * residual": "3 * residual",
     "0.98": "0.8",
