@@ -15,6 +15,7 @@ from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inv
 from dgmppl.runtime.elementwise import Affine, Exp, Sigmoid, Softplus, Tanh
 from dgmppl.runtime.linear import Conv1x1, Householder
 from dgmppl.runtime.lowrank import DIAGONAL_BOUND, Planar, Radial, Sylvester
+from dgmppl.runtime.simplices import StickBreaking
 from dgmppl.runtime.transforms import InverseTransform, MixtureCDF, Monotone
 from tests.runtime.support import Network, Theirs, compare, of_torch, randomise, within_bound
 
@@ -30,20 +31,21 @@ def softplus_inverse(x: Tensor) -> Tensor:
     return x + torch.log(-torch.expm1(-x))
 
 
-# --- maps of each element ------------------------------------------------------------------------
+# --- maps without parameters ---------------------------------------------------------------------
 
-ELEMENTWISE: dict[str, tuple[Bijection, torch.distributions.Transform]] = {
+MAPS: dict[str, tuple[Bijection, torch.distributions.Transform]] = {
     "sigmoid": (Sigmoid(), transforms.SigmoidTransform()),
     "tanh": (Tanh(), transforms.TanhTransform()),
     "exp": (Exp(), transforms.ExpTransform()),
     "softplus": (Softplus(), transforms.SoftplusTransform()),
+    "stick_breaking": (StickBreaking(), transforms.StickBreakingTransform()),
 }
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_maps_of_each_element(name: str) -> None:
+@pytest.mark.parametrize("name", MAPS)
+def test_maps_without_parameters(name: str) -> None:
     torch.manual_seed(0)
-    ours, theirs = ELEMENTWISE[name]
+    ours, theirs = MAPS[name]
     compare(ours, of_torch(theirs), rows())
 
 
