@@ -48,7 +48,9 @@ def check_summation(scope: Scope, expr: tree.Summation, ctx: Context, evaluate: 
             "a sum over indices is of products of variables and parameters",
             expr.body.span,
             "no such sum",
-            help="without indices a sum is of any tensor: sum(tanh(x) * b), sum(abs(x[0..6] - x[1..7]))",
+            help="at a position products are `@`: W[d] @ y"
+            if body.positional
+            else "without indices a sum is of any tensor: sum(tanh(x) * b), sum(abs(x[0..6] - x[1..7]))",
         )
     return value
 

@@ -250,6 +250,9 @@ def ancestral(found: Checked, model: GenerativeModel, n: int, given: dict[str, T
             values[name]
         else:
             return None
+        space = Space.of(graph[name].type)
+        if math.isfinite(space.low) and math.isfinite(space.high):  # what reaches beyond a bound is put back on it
+            values.known[name] = values.known[name].clamp(space.low, space.high)
     return values
 
 
@@ -273,8 +276,6 @@ def verify_samples(found: Checked, n: int = 1500) -> str:
         assert values.shape == (n, *graph[name].type.shape), f"{tuple(values.shape)} for {n} rows of {name}"
         a, b = values.reshape(n, -1).double(), expected[name].reshape(n, -1).double()
         space = Space.of(graph[name].type)
-        if math.isfinite(space.low) and math.isfinite(space.high):  # what reaches beyond a bound is put back on it
-            b = b.clamp(space.low, space.high)
         mixed = torch.linspace(1, 2, a.shape[1], dtype=torch.float64)
         for x, y in [*zip(a.T, b.T, strict=True), (a @ mixed, b @ mixed)]:
             found_p = _same(x, y, space.whole)

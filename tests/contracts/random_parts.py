@@ -757,6 +757,17 @@ def _recurrence(d: Draft, reads: Sequence[str], past: str) -> str:
     return f"linear({name}[d])"
 
 
+def _markov_chain(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """Classes given the class before: rows of one table, or of one for each position, and what else is known."""
+    if not head.support.startswith("categorical") or not head.vector or head.shape[0] < 2:
+        return None
+    classes, before = int(head.support[len("categorical(") : -1]), f"{head.name}[d - 1]"
+    one, each = (classes, classes), (*head.shape, classes, classes)
+    table = f"{d.param(*one)}[{before}]" if d.often(0.5) else f"{d.param(*each)}[d, {before}]"
+    beside = f" + {_perceptron(d, of)}" if of else ""
+    return f"Categorical({table}{beside})", (f"{head.name}[d]", before, *(u.name for u in of))
+
+
 def _rounded_shifts(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """A flow of whole numbers."""
     if head.support != "integer" or len(head.shape) != 1 or head.shape[0] < 2:
@@ -793,6 +804,7 @@ DENSITIES: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _pushed,
     _autoregressive,
     _by_elements,
+    _markov_chain,
     _in_order,
     _rounded_shifts,
     _rounded,
