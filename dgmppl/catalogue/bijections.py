@@ -339,7 +339,8 @@ BIJECTIONS: dict[str, BijectionKind] = {
 }
 
 # Bijections that a formula writes: `2 * f(u) + 1` (the numbers `scale` and `shift`), `x + density` and
-# `s * z` (by a value), `W @ s` and `s @ W` (the number `transposed`), `u[d] * exp(net(u[<d]))`.
+# `s * z` (by a value), `W @ s` and `s @ W` (the number `transposed`), `u + W @ tanh(u @ W)`,
+# `u[d] * exp(net(u[<d]))`.
 ARITHMETIC: dict[str, BijectionKind] = {
     b.name: b
     for b in (
@@ -347,6 +348,7 @@ ARITHMETIC: dict[str, BijectionKind] = {
         BijectionKind("shift by a value", "Shift", context="value", acts="elements"),
         BijectionKind("scale by a value", "Scale", context="value", acts="elements"),
         BijectionKind("product with a matrix", "Matrix", context="value"),
+        BijectionKind("gradient of a convex potential", "ConvexPotential", context="value", searched=True),
         BijectionKind(
             "map of each element",
             "TriangularFlow",
@@ -358,6 +360,6 @@ ARITHMETIC: dict[str, BijectionKind] = {
         ),
     )
 }
-FIXED_AFFINE, SHIFT, SCALE, MATRIX, TRIANGULAR = ARITHMETIC
+FIXED_AFFINE, SHIFT, SCALE, MATRIX, CONVEX, TRIANGULAR = ARITHMETIC
 
 ENTRIES: dict[str, BijectionKind] = {**BIJECTIONS, **ARITHMETIC}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.catalogue.bijections import ARITHMETIC, BIJECTIONS, CONVEX
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
@@ -20,7 +20,8 @@ from dgmppl.syntax import tree
 CONTRACTION = "u + 0.9 * mlp[64, norm = spectral](u)"
 INTEGRAL = "u + integrate(t in 0..1: mlp[64](u, t))"
 PLANAR = "u + a * tanh(w @ u + b), with vectors a and w"
-SUMS = f"sums that can be undone are {CONTRACTION}, {INTEGRAL}, and {PLANAR}"
+POTENTIAL = "u + W @ tanh(u @ W + b)"
+SUMS = f"sums that can be undone are {CONTRACTION}, {INTEGRAL}, {POTENTIAL}, and {PLANAR}"
 
 
 def read_sum(
@@ -39,6 +40,10 @@ def read_sum(
             continue
         found = _Sum(scope, expr, base, negative, reads, ctx).outline(other)
         if found is not None:
+            if (several := _several(base)) is not None:
+                label = "each of the two places of this has weights of its own"
+                help_ = "a name stands for one: flow g = coupling[mlp[64]], and g(u)"
+                scope.fail("E217", "this sum need not be a bijection", several.span, label, help=help_)
             return base, found
     return None
 
@@ -66,7 +71,7 @@ class _Sum:
         if isinstance(term, tree.Call) and is_network(self.scope, term.target) and self._of_base(term.arguments):
             return self._contraction(term, term.target, rest)
         if isinstance(term, tree.Binary) and term.op == "@" and _is_tanh(term.right):
-            self._fail(term, "this folds for some matrices", _SYLVESTER)
+            return self._potential(term, rest)
         if _is_tanh(term):
             return self._direction(term, rest)
         return None
@@ -123,13 +128,7 @@ class _Sum:
     def _direction(self, bent: tree.Expr, factors: list[tree.Expr]) -> Outline | None:
         """`u + a * tanh(w @ u + b)` is a planar flow by these a, w and b."""
         assert isinstance(bent, tree.Call)
-        inner, shift = bent.arguments[0], None
-        if isinstance(inner, tree.Binary) and inner.op in "+-" and self.reads(inner.left) != self.reads(inner.right):
-            read, shift = (inner.left, inner.right) if self.reads(inner.left) else (inner.right, inner.left)
-            if inner.op == "-" and read is inner.right:
-                return None
-            shift = tree.Negate(shift.span, shift) if inner.op == "-" else shift
-            inner = read
+        inner, shift = self._shifted(bent.arguments[0])
         if not (isinstance(inner, tree.Binary) and inner.op == "@" and factors):
             return None
         sides = (inner.left, inner.right)
@@ -140,16 +139,50 @@ class _Sum:
         for factor in factors[1:]:
             towards = tree.Binary(self.expr.span, "*", towards, factor)
         towards = tree.Negate(towards.span, towards) if self.negative else towards
-        return Outline(self.expr, "step", operands=(towards, along, *([] if shift is None else [shift])))
+        return Outline(self.expr, "step", entry=BIJECTIONS["planar"], operands=(towards, along, *shift))
+
+    # --- matrices --------------------------------------------------------------------------------
+
+    def _potential(self, term: tree.Binary, factors: list[tree.Expr]) -> Outline:
+        """`u + W @ tanh(u @ W + b)`, the same matrix on both sides, is the gradient of a convex function."""
+        assert isinstance(term.right, tree.Call)
+        read, shift = self._shifted(term.right.arguments[0])
+        same = isinstance(read, tree.Binary) and read == tree.Binary(read.span, "@", self.base, term.left)
+        if not same or factors or self.negative or self.reads(term.left):
+            self._fail(term, "this folds for some matrices", _MATRICES)
+        if (several := _several(term.left)) is not None:
+            label = "each of the two places of this has weights of its own"
+            self._fail(several, label, f"a name stands for one: let W = ..., and {POTENTIAL}")
+        return Outline(self.expr, "step", entry=ARITHMETIC[CONVEX], operands=(term.left, *shift))
+
+    def _shifted(self, inner: object) -> tuple[object, tuple[tree.Expr, ...]]:
+        """What of `w @ u + b` reads the argument, and b where there is one."""
+        if not (isinstance(inner, tree.Binary) and inner.op in "+-"):
+            return inner, ()
+        left, right = self.reads(inner.left), self.reads(inner.right)
+        if left and not right:
+            shift = inner.right
+            return inner.left, (tree.Negate(shift.span, shift) if inner.op == "-" else shift,)
+        return (inner.right, (inner.left,)) if right and not left and inner.op == "+" else (inner, ())
 
     def _fail(self, expr: tree.Node, label: str, help_: str) -> NoReturn:
         self.scope.fail("E217", "this sum need not be a bijection", expr.span, label, help=help_)
 
 
-_SYLVESTER = (
-    "sylvester keeps to matrices for which it is one: sylvester[orthogonal = 4] is u + Q @ R @ tanh(S @ Q' @ u + b); "
-    f"of one direction, {PLANAR}"
-)
+_MATRICES = f"by one matrix on both sides it never does: {POTENTIAL}; of two there is sylvester[orthogonal = 4]"
+
+
+def _several(term: object) -> tree.Node | None:
+    """What is another thing in each place where it is written: a `param`, a network, a bijection with weights."""
+    if isinstance(term, tuple):
+        return next((found for part in term if (found := _several(part)) is not None), None)
+    if isinstance(term, tree.Learned):
+        return term
+    if isinstance(term, tree.Name):
+        entry = BIJECTIONS.get(term.name)
+        plain = entry is None or (not entry.context and (entry.elementwise or entry.name == "reverse"))
+        return None if plain and term.name not in (*NETWORKS, "python") else term
+    return _several(tuple(vars(term).values())) if isinstance(term, tree.Node) else None
 
 
 def _factors(expr: tree.Expr) -> Iterator[tree.Expr]:
@@ -186,4 +219,4 @@ def _given(call: tree.Call) -> tree.Call | None:
     return tree.Call(call.span, call.target, rest) if rest else None
 
 
-__all__ = ["INTEGRAL", "PLANAR", "SUMS", "read_sum"]
+__all__ = ["INTEGRAL", "PLANAR", "POTENTIAL", "SUMS", "read_sum"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dgmppl.catalogue.bijections import FIXED_AFFINE, MATRIX, SCALE, SHIFT
+from dgmppl.catalogue.bijections import CONVEX, FIXED_AFFINE, MATRIX, SCALE, SHIFT
 from dgmppl.graph.context import Context, Inputs
-from dgmppl.graph.flow_sums import PLANAR
+from dgmppl.graph.flow_sums import PLANAR, POTENTIAL
 from dgmppl.graph.outline import Outline
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import Bijection, Block, Constant, Joined, Operation, Value
@@ -41,8 +41,8 @@ def check_step(scope: Scope, outline: Outline, support: Support, ctx: Context, i
     be 0 (E217).
     """
     shape, expr = outline.takes, outline.expr
-    if outline.operands:
-        return _direction(scope, outline, support, ctx, inputs)
+    if outline.entry is not None:
+        return (_potential if outline.entry.name == CONVEX else _direction)(scope, outline, support, ctx, inputs)
     if outline.by is None:
         return _affine(scope, outline, support, -1.0, 0.0)
     assert isinstance(expr, tree.Binary)
@@ -89,6 +89,27 @@ def _direction(scope: Scope, outline: Outline, support: Support, ctx: Context, i
     found += [Constant(real(), outline.span, 0.0)] if len(found) < 3 else []
     numbers = Joined(real(2 * outline.takes[0] + 1), outline.span, tuple(found))
     return by_value(scope, "planar", numbers, outline.takes, outline.span)
+
+
+def _potential(scope: Scope, outline: Outline, support: Support, ctx: Context, inputs: Inputs) -> Block:
+    """`u + W @ tanh(u @ W + b)`: a matrix of as many rows as u has elements, and a number for each of its columns."""
+    if len(outline.takes) != 1:
+        scope.fail("E213", "a matrix multiplies a vector", outline.span, f"gets shape {list(outline.takes)}")
+    _verify_real(scope, outline, support, "moves")
+    found: list[Value] = []
+    for operand, name in zip(outline.operands, ("matrix", "shift")):
+        call, hint = tree.Call(operand.span, operand, (operand,)), replace(ctx, hint=f"{ctx.hint}_{name}")
+        expected = real(*found[0].shape[1:]) if found else None
+        (value,) = inputs(scope, call, hint, expected=expected)
+        if found and not value.shape:  # a number goes with every column
+            value, expected = Joined(real(1), operand.span, (value,)), real(1)
+        fits = value.shape == expected.shape if expected else len(value.shape) == 2 and value.shape[:1] == outline.takes
+        if not fits:
+            wanted = expected.describe() if expected else f"a matrix of {outline.takes[0]} rows"
+            scope.fail("E204", f"{wanted} is expected here", operand.span, f"shape {list(value.shape)}", help=POTENTIAL)
+        found.append(value)
+    context = tuple((scope.context_name(v, direct=True), v) for v in found)
+    return Block(outline.span, CONVEX, outline.takes, context=context)
 
 
 _NAMES = {"+": "shift", "-": "shift", "*": "scale", "/": "scale", "@": "matrix"}

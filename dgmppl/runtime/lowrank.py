@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgmppl.runtime.bijections import NOTHING, ByNumbers, Context
+from dgmppl.runtime.bijections import NOTHING, Bijection, ByNumbers, Context, names_of
+from dgmppl.runtime.jacobians import Map, log_det, polished
 from dgmppl.runtime.linear import reflected
 from dgmppl.runtime.roots import increasing_root
 
@@ -221,6 +222,74 @@ class Sylvester(ByNumbers):
         return increasing_root(f, y + torch.zeros_like(shift), y - r.abs(), y + r.abs())
 
 
+class ConvexPotential(Bijection):
+    """``y = x + W tanh(W^T x + b)``, the gradient of the convex function ``|x|^2 / 2 + sum_i log cosh(w_i^T x + b_i)``
+    (Huang et al., 2021, Sec. 3): it is invertible whatever W and b are.
+
+    By the matrix determinant lemma ``det = det(I + W^T W diag(tanh'))``, of as many rows as W has columns. The inverse
+    is searched for in the values ``t = W^T x``, of which ``t + W^T W tanh(t + b) = W^T y``, by Newton's method with
+    steps that bring what is left of this equation down. No other point than the root keeps them from it, since the
+    Jacobian is regular everywhere.
+
+    Args:
+        context: the names of W, ``(..., D, M)``, and, where there is one, of b, ``(..., M)``.
+    """
+
+    def __init__(self, context: str | tuple[str, ...]) -> None:
+        super().__init__()
+        self.reads = dict(zip(names_of(context), (2, 1)))
+
+    def _parts(self, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """W, ``W^T W`` and b."""
+        matrix, *shift = self._read(context)
+        return matrix, matrix.mT @ matrix, shift[0] if shift else matrix.new_zeros(matrix.shape[-1])
+
+    def _log_det(self, gram: Tensor, bent: Tensor) -> Tensor:
+        return log_det(_regular(gram, bent))
+
+    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        matrix, gram, shift = self._parts(context)
+        bent = torch.tanh(_times(matrix.mT, x) + shift)
+        return x + _times(matrix, bent), self._log_det(gram, bent)
+
+    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
+        matrix, gram, shift = self._parts(context)
+
+        def f(t: Tensor) -> Tensor:
+            return t + _times(gram, torch.tanh(t + shift))
+
+        wanted = _times(matrix.mT, y) + torch.zeros_like(shift)
+        t = polished(f, wanted, self._root(f, gram, shift, wanted), 0)
+        bent = torch.tanh(t + shift)
+        return y - _times(matrix, bent), -self._log_det(gram, bent)
+
+    @torch.no_grad()
+    def _root(self, f: Map, gram: Tensor, shift: Tensor, wanted: Tensor) -> Tensor:
+        """t with ``f(t)`` as wanted, to the precision of that."""
+        t, share = wanted, wanted.new_ones(*wanted.shape[:-1], 1)
+        left = wanted - f(t)
+        for _ in range(1 if wanted.is_meta else _MOST_STEPS):
+            step = torch.linalg.solve(_regular(gram, torch.tanh(t + shift)), left.unsqueeze(-1)).squeeze(-1)
+            nearer = t + share * step
+            rest = wanted - f(nearer)
+            better = rest.norm(dim=-1, keepdim=True) < left.norm(dim=-1, keepdim=True)
+            t, left = torch.where(better, nearer, t), torch.where(better, rest, left)
+            share = torch.where(better, (2 * share).clamp_max(1), share / 2)
+            near = torch.finfo(t.dtype).eps * (1 + wanted.abs().amax(-1, keepdim=True))
+            if not t.is_meta and bool((left.norm(dim=-1, keepdim=True) <= near).all()):
+                break
+        return t
+
+
+_MOST_STEPS = 60
+
+
+def _regular(gram: Tensor, bent: Tensor) -> Tensor:
+    """``I + G diag(1 - tanh^2)``, a matrix of positive determinant."""
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    return eye + gram * (1 - bent.square()).unsqueeze(-2)
+
+
 def _times(matrix: Tensor, x: Tensor) -> Tensor:
     return (matrix @ x.unsqueeze(-1)).squeeze(-1)
 
@@ -232,4 +301,4 @@ def _dot(row: Tensor, values: list[Tensor]) -> Tensor:
     return (row * torch.stack(values, -1)).sum(-1)
 
 
-__all__ = ["Planar", "Radial", "Sylvester"]
+__all__ = ["ConvexPotential", "Planar", "Radial", "Sylvester"]

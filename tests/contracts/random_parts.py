@@ -49,6 +49,7 @@ class Draft:
         self.data: list[Unit] = []  # observed and partial variables that a factor models
         self.drawn: list[Unit] = []  # latents with a density, those nearest to the data first
         self.settings: list[str] = []
+        self.features = 0  # of the vector that a flow maps
 
     def choose(self, options: Sequence[T]) -> T:
         return self.random.choice(options)
@@ -456,15 +457,18 @@ def _of_each_element(d: Draft, of: Sequence[Unit]) -> str:
 
 
 def _sums(d: Draft, of: Sequence[Unit]) -> str:
-    """An argument and a function of it: a contraction, an integral, one direction."""
+    """An argument and a function of it: a contraction, an integral, a convex potential, one direction."""
     name, given = d.name("f"), f", {names(of)}" if of else ""
     vector, number = (network(d, of), "0.5") if of else ("param", "param")
+    form = d.choose(range(4))
+    matrix = d.param(d.features, 2) if form == 2 else ""
     sums = (
         f"o + 0.5 * {d.choose(('mlp', 'densenet'))}[4, activation = tanh, norm = spectral](o{given})",
         f"o + integrate(e in 0..1: mlp[4, activation = tanh](o, e{given}), steps = 2)",
+        f"(o + {matrix} @ tanh(o @ {matrix} + {number})) / 2",
         f"2 * (o - {vector} * tanh(exp(param) @ o + {number}))",
     )
-    d.say(f"flow {name}(o) = {d.choose(sums)}")
+    d.say(f"flow {name}(o) = {sums[form]}")
     return d.choose((f"{name} >> affine", f"inverse({name}) >> affine"))
 
 
@@ -498,6 +502,7 @@ def flow(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
     key = ("flow", head.shape, tuple(u.name for u in of))
     if key in d.shared and d.often(0.5):
         return d.shared[key]
+    d.features = head.shape[0]
     text = d.choose(FLOWS)(d, of)
     if d.often(0.4):
         d.shared[key] = d.name("f")

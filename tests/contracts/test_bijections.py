@@ -223,8 +223,10 @@ FLOWS: dict[str, tuple[str, int]] = {
         + "flow o(u) = reverse(u) + integrate(t in 0..1: v(reverse(u), t, y), steps = 2)\n"
         + "flow d(u) = u - 2 * a * tanh(exp(param) @ u + param)\n"
         + "flow e(u) = linear(y) * tanh(u @ exp(a) - 1) + u\n"
-        + "p(x | y) = Normal(0, 1) >> inverse(c) >> o >> d >> e",
-        3,
+        + "param W : real[4, 2] = normal(1)\n"
+        + "flow l(u) = 3 - (W @ tanh(linear(y) + u @ W) + u)\nflow k(u) = u + W @ tanh(u @ W - 0.5)\n"
+        + "p(x | y) = Normal(0, 1) >> inverse(c) >> o >> d >> e >> inverse(l) >> k >> l",
+        4,
     ),
     "autoregressions of grids": (
         _IMAGE + 'observed w : categorical(2) from "rows.npz".w\n'

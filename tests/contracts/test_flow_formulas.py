@@ -185,3 +185,23 @@ param b : real
 flow f(u) = u + a * tanh(w @ u + b)
 p(x) = Normal(0, 1) >> f
 """
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 10.0])
+@pytest.mark.usefixtures("double")
+def test_the_gradient_of_a_convex_potential_is_undone_whatever_its_matrix(size: float) -> None:
+    text = _PLANAR.replace("real[3]\nparam w : real[3]\nparam b : real\n", "real[3, 2]\nparam b : real[2]\n")
+    model = build(checked(text.replace("a * tanh(w @ u + b)", "a @ tanh(u @ a + b)")))
+    with torch.no_grad():
+        model.a.normal_(0, size)
+        model.b.normal_(0, size)
+    u, a, b = 3 * torch.randn(20, 3), model.a, model.b
+    flow = model.p_x().bijection
+    x, log_det = flow.forward_and_log_det(u)
+    torch.testing.assert_close(x, u + torch.tanh(u @ a + b) @ a.T)
+    back, log_det_back = flow.inverse_and_log_det(x)
+    torch.testing.assert_close(back, u)
+    torch.testing.assert_close(log_det_back, -log_det)
+    for k in range(20):
+        jacobian = torch.autograd.functional.jacobian(flow, u[k])
+        torch.testing.assert_close(log_det[k], torch.linalg.det(jacobian).log())

@@ -40,7 +40,7 @@ from dgmppl.runtime.elementwise import Affine, Exp, FixedAffine, Scale, Shift, S
 from dgmppl.runtime.grids import MultiScale, Squeeze
 from dgmppl.runtime.incremental import at
 from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Orthogonal, Permute, Reverse
-from dgmppl.runtime.lowrank import Planar, Radial, Sylvester
+from dgmppl.runtime.lowrank import ConvexPotential, Planar, Radial, Sylvester
 from dgmppl.runtime.reversible import Reversible
 from dgmppl.runtime.simplices import StickBreaking
 from dgmppl.runtime.transforms import (
@@ -144,6 +144,8 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
     "planar": (lambda: Planar(D), {}),
     "planar given": (lambda: Planar(D, MLP(K, (8,), 2 * D + 1), context="y"), {"y": K}),
     "planar of the context": (lambda: Planar(D, context="y"), {"y": 2 * D + 1}),
+    "convex potential": (lambda: ConvexPotential("w"), {"w": (D, 3)}),
+    "convex potential of a shift": (lambda: ConvexPotential(("w", "b")), {"w": (D, 2), "b": 2}),
     "radial": (lambda: Radial(D), {}),
     "radial given": (lambda: Radial(D, MLP(K, (8,), D + 2), context="y"), {"y": K}),
     "sylvester": (lambda: Sylvester(D), {}),
