@@ -363,7 +363,8 @@ p(x | {", ".join(given)}) = Normal({arguments})
     loc, scale = SCALARS_BESIDE[arguments](y, s[:, None], t[:, None])
     expected = torch.distributions.Normal(loc, scale).log_prob(x).sum(-1)
     assert torch.allclose(model.log_prob(x, y, s, t), expected, atol=1e-5)
-    assert model.sample(3, y=y, s=s, t=t).shape == (3, 3)
+    asked = {"y": y, "s": s, "t": t}
+    assert model.sample(3, **{name: asked[name] for name in given}).shape == (3, 3)
 
 
 def test_supports_of_functions_of_axes() -> None:
