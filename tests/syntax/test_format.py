@@ -98,6 +98,7 @@ statements = st.one_of(
     _statement("const", name, values),
     _statement("let", name, families, st.none() | types.map(lambda t: [":", *t]), values),
     _statement(st.sampled_from([["net"], ["flow"]]), name, values),
+    _statement("flow", name, "(", name, st.sampled_from([[], ["[", "d", "]"], ["[", "d", ",", "j", "]"]]), ")", values),
     _statement("schedule", name, families, values),
     _statement(st.sampled_from([["p("], ["q("]]), heads, values),
     _statement(name, values),
