@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 from dgmppl.emit.cases import batch_size, cases_of, missing_of
 from dgmppl.emit.densities import by_key, factor_reads
+from dgmppl.emit.integrals import write_reading
 from dgmppl.emit.methods import define_source, factor_source
 from dgmppl.emit.steps import likelihood_source, needed_steps, noisy, write_steps
 from dgmppl.emit.writer import Writer
@@ -17,6 +18,7 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
 from dgmppl.plan.rules.impute import Impute
+from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.sum_under_q import Sum
@@ -81,6 +83,8 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
                     write_steps(writer, graph, plan, settled, ())
             else:
                 write_steps(writer, graph, plan, [step], ())
+            if isinstance(step, Integrate):
+                write_reading(writer, graph, step)
         if steps[first:]:
             _write_posterior(writer, graph, plan, steps[first:], names)
         for name in _summed_out(graph, plan):
@@ -96,6 +100,9 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
     """What is summed out under its prior has its posterior by Bayes' rule: a row takes one of its cases."""
     (total,) = (t for t in plan.terms if isinstance(t, LogSum))
     write_steps(writer, graph, plan, steps, {*names, *(name for t in total.terms for name in t.reads)})
+    for step in steps:
+        if isinstance(step, Integrate):
+            write_reading(writer, graph, step)
     sums = [s for s in steps if s.repeats]
     size = batch_size(graph, sums[-1])
     numbers = likelihood_source(writer, graph, plan, total, size)

@@ -10,6 +10,7 @@ from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, wri
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.energies import chain_source
 from dgmppl.emit.expr import Name
+from dgmppl.emit.integrals import integral_of, write_integral
 from dgmppl.emit.methods import define_source, density_of, factor_source
 from dgmppl.emit.values import Place, bijection_source, reshaped
 from dgmppl.emit.writer import Writer
@@ -22,6 +23,7 @@ from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import Draw, MinusKL, MinusLogProb, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
 from dgmppl.plan.rules.impute import Impute, LogQSeen
+from dgmppl.plan.rules.integrate import Integrate, LogIntegral
 from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum
 from dgmppl.plan.rules.observe import Given, GivenSome, LogProbSeen
@@ -190,6 +192,7 @@ STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Invert: _invert,
     Draw: _draw_q,
     Impute: _draw_q,
+    Integrate: write_integral,
 }
 
 
@@ -256,6 +259,11 @@ def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) ->
     return source
 
 
+def _log_integral(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, LogIntegral)
+    return f"{integral_of(graph, graph[term.variables[0]])}.log_density()"
+
+
 def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     return f"-self.free_energy({_state(graph, plan)})"
 
@@ -288,6 +296,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     LogDet: _log_det,
     Entropy: _entropy,
     LogSum: _log_sum,
+    LogIntegral: _log_integral,
     MinusEnergy: _minus_energy,
     NegativePhase: _negative_phase,
     LogConditional: _log_conditional,

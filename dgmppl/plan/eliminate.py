@@ -12,6 +12,7 @@ from dgmppl.plan.nodes import Reason, Step, Term
 from dgmppl.plan.rules import RULES
 from dgmppl.plan.rules.draw import MinusKL, MinusLogProb
 from dgmppl.plan.rules.impute import LogQSeen
+from dgmppl.plan.rules.integrate import integrable
 from dgmppl.plan.rules.invert import invert
 from dgmppl.plan.rules.sum_under_q import Entropy
 from dgmppl.plan.state import Elimination
@@ -71,7 +72,8 @@ def _weighed(state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:
 
 
 def _report_open(state: Elimination) -> None:
-    graph, pending = state.graph, state.open
+    graph, later = state.graph, integrable(state)
+    pending = [v for v in state.open if v.name not in later]
     without = [v.name for v in pending if graph.factor("q", v.name) is None]
     for v in pending:
         q = graph.factor("q", v.name)
@@ -194,12 +196,12 @@ def missing_posteriors(state: Elimination) -> tuple[tuple[str, ...], tuple[str, 
 
 def _candidates(state: Elimination) -> list[Variable]:
     """What a q may be derived for next, the best first: what is not summed out, and is nearest to the data."""
-    graph = state.graph
+    graph, later = state.graph, integrable(state)
     found: list[tuple[bool, bool, Variable]] = []
     for v in state.open:
         definition = graph.definition(v.name)
         finite_judged = v.name in state.judged and v.type.support.finite
-        if graph.factor("q", v.name) is not None or not can_derive(v) or finite_judged:
+        if graph.factor("q", v.name) is not None or not can_derive(v) or finite_judged or v.name in later:
             continue
         if definition is not None and invert(definition.value) is None:
             continue  # it is computed from what has a q

@@ -15,6 +15,7 @@ from dgmppl.runtime import (
     functions,
     games,
     gated,
+    gaussian,
     grids,
     incremental,
     inference,
@@ -48,6 +49,7 @@ from dgmppl.runtime.elementwise import *
 from dgmppl.runtime.functions import *
 from dgmppl.runtime.games import *
 from dgmppl.runtime.gated import *
+from dgmppl.runtime.gaussian import *
 from dgmppl.runtime.grids import *
 from dgmppl.runtime.incremental import *
 from dgmppl.runtime.inference import *

@@ -10,6 +10,7 @@ from dgmppl.plan.rules.draw import Drawing
 from dgmppl.plan.rules.energy import Energies
 from dgmppl.plan.rules.game import Games
 from dgmppl.plan.rules.impute import Imputing
+from dgmppl.plan.rules.integrate import Integrating
 from dgmppl.plan.rules.invert import Inverting
 from dgmppl.plan.rules.marginalise import Marginalising
 from dgmppl.plan.rules.observe import Observe
@@ -25,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     Imputing(),
     SummingUnderQ(),
     Marginalising(),
+    Integrating(),
     Energies(),
     Evaluating(),
 )

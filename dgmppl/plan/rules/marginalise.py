@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dgmppl.graph.inverse import joint_values
-from dgmppl.graph.nodes import Factor, Variable
+from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import LogProb
+from dgmppl.plan.rules.integrate import LogIntegral, integrable
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -45,15 +46,16 @@ class LogSum(Term):
 
 
 class Marginalising(Rule):
-    """Latents of few values that have no q are summed out exactly, once everything else is known.
+    """Latents of few values that have no q are summed out exactly, once everything else is known, but for what is
+    integrated out given them.
 
     log sum_k p(k) p(x | k) is the likelihood itself where nothing is drawn, and a tighter bound than any q of k where
     something is (Tomczak, 2022, Eq. 1.7, for the mixture).
     """
 
     def apply(self, state: Elimination) -> bool:
-        rest = [v for v in state.open if not self.fits(state, v)]
-        if rest:
+        later = integrable(state)
+        if any(not self.fits(state, v) and v.name not in later for v in state.open):
             return False
         for v in state.open:
             p = state.graph.factor("p", v.name)
@@ -88,17 +90,17 @@ class Marginalising(Rule):
         outside = tuple(t for t in terms if t not in inside)
         names = tuple(s.variable for s in sums)
         priors = tuple(s.factor for s in sums)
-        likelihoods = [key for t in inside for key in t.factors()]
-        label = f"log sum over {', '.join(names)} of {' '.join([*priors, *likelihoods])}"
+        scored = [t for t in inside if t.factors()]
+        label = f"log sum over {', '.join(names)} of {' '.join([*priors, *map(_product, scored)])}"
         shown = rf"\log \sum_{{{', '.join(map(latex.name, names))}}} " + r" \, ".join(
-            latex.factor(graph.keyed(key)) for key in (*priors, *likelihoods)
+            [*(latex.factor(graph.keyed(key)) for key in priors), *(_latex(graph, t) for t in scored)]
         )
         others = [t for t in inside if not t.factors()]
         if others:
             label += "".join(f" exp({t.label})" for t in others)
             shown += "".join(rf"\, \exp\left( {t.latex or t.label} \right)" for t in others)
         reads = tuple(dict.fromkeys(name for t in inside for name in t.reads)) or names
-        owner = next((t.owner for t in inside if isinstance(t, LogProb)), names[0])
+        owner = next((t.owner for t in inside if isinstance(t, (LogProb, LogIntegral))), names[0])
         total = LogSum(label, owner, sums[0].because, names, priors, inside, reads=(*names, *reads), latex=shown)
         at = next((k for k, t in enumerate(terms) if t in inside), 0)
         return (*(t for t in terms[:at] if t in outside), total, *(t for t in terms[at:] if t in outside))
@@ -107,3 +109,14 @@ class Marginalising(Rule):
         for s in state.steps:
             if isinstance(s, Marginalise):
                 yield f"{s.variable} summed out over its {s.values} values"
+
+
+def _product(term: Term) -> str:
+    """The densities that a term is the logarithm of."""
+    return term.label.removeprefix("log ") if isinstance(term, LogIntegral) else " ".join(term.factors())
+
+
+def _latex(graph: Graph, term: Term) -> str:
+    if isinstance(term, LogIntegral):
+        return term.latex.removeprefix(r"\log ")
+    return r" \, ".join(latex.factor(graph.keyed(key)) for key in term.factors())

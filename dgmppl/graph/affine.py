@@ -1,0 +1,114 @@
+"""Affine values: those that are a matrix times some variables, plus what does not depend on them."""
+
+from __future__ import annotations
+
+from dgmppl.graph.nodes import Factor, Graph
+from dgmppl.graph.values import (
+    Apply,
+    Element,
+    IndexSum,
+    Joined,
+    Module,
+    Operation,
+    Parametric,
+    Part,
+    Reduced,
+    Reshaped,
+    Use,
+    Value,
+    variables,
+)
+
+_NOT = 2  # the degree of what is no polynomial of degree 1
+
+
+def is_affine(graph: Graph, value: Value, names: frozenset[str]) -> bool:
+    """Whether a value is affine in these variables taken together, through features too."""
+    return _degree(graph, value, names) < _NOT
+
+
+def reads_any(graph: Graph, term: object, names: frozenset[str]) -> bool:
+    """Whether an expression depends on any of these variables, through features too."""
+    return not names.isdisjoint(graph.roots(variables(term)))
+
+
+def normal_in(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
+    """Whether a factor is a normal density of each element whose mean is affine in these variables, and whose standard
+    deviation does not depend on them."""
+    density = factor.density
+    if not isinstance(density, Parametric) or density.kind != "Normal":
+        return False
+    if density.joint is not None:
+        return not reads_any(graph, density.joint, names)
+    arguments = dict(density.arguments)
+    return is_affine(graph, arguments["loc"], names) and not reads_any(graph, arguments["scale"], names)
+
+
+def _degree(graph: Graph, value: Value, names: frozenset[str]) -> int:
+    """0 for a value that does not depend on the variables, 1 for one that is affine in them, 2 for any other."""
+    if not reads_any(graph, value, names):
+        return 0
+    degrees = {type_: rule for type_, rule in _RULES.items() if isinstance(value, type_)}
+    return min(next(iter(degrees.values()))(graph, value, names), _NOT) if degrees else _NOT
+
+
+def _use(graph: Graph, value: Use, names: frozenset[str]) -> int:
+    definition = graph.definition(value.variable)
+    if value.variable in names:
+        return 1
+    assert definition is not None  # a feature: nothing else that is read depends on them
+    return _degree(graph, definition.value, names)
+
+
+def _operation(graph: Graph, value: Operation, names: frozenset[str]) -> int:
+    degrees = [_degree(graph, operand, names) for operand in value.operands]
+    if value.op in ("+", "-", "negate", "sum"):
+        return max(degrees)
+    if value.op in ("*", "@"):
+        return sum(degrees)
+    return degrees[0] if value.op == "/" and not degrees[1] else _NOT
+
+
+def _apply(graph: Graph, value: Apply, names: frozenset[str]) -> int:
+    others = (*value.context, *value.aligned)
+    if not _is_linear(value.module) or any(_degree(graph, v, names) for v in others):
+        return _NOT
+    return max(_degree(graph, v, names) for v in value.inputs)
+
+
+def _is_linear(module: Module) -> bool:
+    return all(spec.kind == "linear" for spec in module.specs)
+
+
+def _element(graph: Graph, value: Element, names: frozenset[str]) -> int:
+    picked = (i for i in value.index if isinstance(i, Value))
+    return _NOT if any(_degree(graph, i, names) for i in picked) else _degree(graph, value.value, names)
+
+
+def _joined(graph: Graph, value: Joined, names: frozenset[str]) -> int:
+    return max(_degree(graph, part, names) for part in value.parts)
+
+
+def _inside(graph: Graph, value: Part | Reshaped, names: frozenset[str]) -> int:
+    return _degree(graph, value.value, names)
+
+
+def _reduced(graph: Graph, value: Reduced, names: frozenset[str]) -> int:
+    return _degree(graph, value.value, names) if value.op in ("sum", "mean") else _NOT
+
+
+def _sum(graph: Graph, value: IndexSum, names: frozenset[str]) -> int:
+    return _degree(graph, value.body, names)
+
+
+_RULES = {
+    Use: _use,
+    Operation: _operation,
+    Apply: _apply,
+    Element: _element,
+    Joined: _joined,
+    Part: _inside,
+    Reshaped: _inside,
+    Reduced: _reduced,
+    IndexSum: _sum,
+}

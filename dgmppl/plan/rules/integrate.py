@@ -1,0 +1,154 @@
+"""Integrate: latents whose densities are normal, with means affine in them, are integrated out exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dgmppl.graph.affine import normal_in, reads_any
+from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.values import variables
+from dgmppl.plan import latex
+from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.state import Elimination
+from dgmppl.supports import REAL
+
+
+@dataclass(frozen=True)
+class Integrate(Step):
+    """`variables` have their exact posterior under the factors with these keys (`variable` is the first of them)."""
+
+    variables: tuple[str, ...]
+    factor_keys: tuple[str, ...]
+
+    explains: ClassVar[bool] = True
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return self.variables
+
+    def words(self) -> str:
+        return f"integrate {', '.join(self.variables)} out of {' '.join(self.factor_keys)}"
+
+
+@dataclass(frozen=True)
+class LogIntegral(Term):
+    """log of the integral of the densities with these keys over `variables`."""
+
+    variables: tuple[str, ...]
+    factor_keys: tuple[str, ...]
+
+    scored: ClassVar[bool] = True
+
+    def factors(self) -> tuple[str, ...]:
+        return self.factor_keys
+
+
+class Integrating(Rule):
+    """Latents without a q that are normal given what they depend on, and on which others depend in the same way, are
+    integrated out once all else is known.
+
+    What is integrated is a Gaussian: log int p(z) p(x | z) dz and p(z | x) are exact (Bishop, 2006, Pattern Recognition
+    and Machine Learning, Eqs. 2.113 to 2.117; Roweis and Ghahramani, 1999, for the models that this makes exact).
+    """
+
+    def apply(self, state: Elimination) -> bool:
+        graph = state.graph
+        for names in components(graph, integrable(state)):
+            found = _factors(graph, names)
+            reads = tuple(dict.fromkeys(n for f in found for n in (f.head, *graph.reads(f))))
+            reads = tuple(n for n in reads if names.isdisjoint(graph.roots((n,))))
+            if not set(reads) <= state.known:
+                continue
+            order = [v.name for v in graph.latents if v.name in names]
+            text = (
+                f"{', '.join(order)}: normal, and all that depends on {'it' if len(order) == 1 else 'them'} is normal "
+                f"with an affine mean: {'it is' if len(order) == 1 else 'they are'} integrated out exactly"
+            )
+            why = state.reason(text, graph[order[0]].span)
+            keys = tuple(f.key for f in found)
+            state.add(Integrate(order[0], why, tuple(order), keys, reads=reads))
+            return True
+        return False
+
+    def stands_for(self, state: Elimination, factor: Factor) -> tuple[Term, ...] | None:
+        steps = [s for s in state.steps if isinstance(s, Integrate)]
+        return () if any(factor.key in s.factor_keys for s in steps) else None
+
+    def terms(self, state: Elimination) -> Iterator[Term]:
+        for step in state.steps:
+            if isinstance(step, Integrate):
+                graph = state.graph
+                found = [graph.keyed(key) for key in step.factor_keys]
+                names = ", ".join(step.variables)
+                owner = next((f.head for f in found if f.head not in step.variables), step.variables[0])
+                measure = " ".join(rf"\mathrm{{d}} {latex.name(n)}" for n in step.variables)
+                shown = rf"\log \int {' '.join(map(latex.factor, found))} \, {measure}"
+                label = f"log integral over {names} of {' '.join(step.factor_keys)}"
+                reads = (*step.variables, *step.reads)
+                yield LogIntegral(
+                    label, owner, step.because, step.variables, step.factor_keys, reads=reads, latex=shown
+                )
+
+    def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
+        for s in state.steps:
+            if isinstance(s, Integrate):
+                yield f"{', '.join(s.variables)} integrated out in closed form"
+
+
+def integrable(state: Elimination) -> frozenset[str]:
+    """The open latents that can be integrated out together once all others are known: each is normal, and so is all
+    that depends on it, with means affine in them.
+
+    Where a density is not, as that of a product of two of them, one of those it depends on is left to other rules.
+    """
+    graph = state.graph
+    names = frozenset(v.name for v in state.open if _is_candidate(state, v))
+    while (culprit := _culprit(graph, names)) is not None:
+        names -= {culprit}
+    anchored = (c for c in components(graph, names) if any(f.head not in c for f in _factors(graph, c)))
+    return frozenset(name for c in anchored for name in c)
+
+
+def _is_candidate(state: Elimination, variable: Variable) -> bool:
+    graph, name = state.graph, variable.name
+    prior = graph.factor("p", name)
+    apart = name not in state.judged and name not in state.members() and name not in state.assumed
+    alone = graph.factor("q", name) is None and graph.definition(name) is None
+    return variable.role == "latent" and variable.type.support == REAL and prior is not None and apart and alone
+
+
+def _culprit(graph: Graph, names: frozenset[str]) -> str | None:
+    """One of these latents that something is not normal in; None where all is well."""
+    for factor in _factors(graph, names):
+        if factor.side == "p" and graph[factor.head].role != "partial" and normal_in(graph, factor, names):
+            continue
+        involved = sorted(names & {factor.head, *graph.roots(graph.reads(factor))})
+        return next((n for n in involved if not normal_in(graph, factor, frozenset({n}))), involved[0])
+    for definition in graph.definitions:
+        if graph[definition.variable].role != "let":
+            found = sorted(names & set(graph.roots(variables(definition.value))))
+            if found:
+                return found[0]
+    return None
+
+
+def _factors(graph: Graph, names: frozenset[str]) -> list[Factor]:
+    """The factors that speak of these latents, their own first; those of q too, which draw others given them."""
+    found = [f for f in graph.factors if f.head in names or reads_any(graph, f.density, names)]
+    return sorted(found, key=lambda f: f.head not in names)
+
+
+def components(graph: Graph, names: frozenset[str]) -> list[frozenset[str]]:
+    """These latents in groups of which no factor reads two."""
+    groups: list[set[str]] = []
+    for factor in _factors(graph, names):
+        joined = set(names & {factor.head, *graph.roots(graph.reads(factor))})
+        for group in [g for g in groups if g & joined]:
+            joined |= group
+            groups.remove(group)
+        groups.append(joined)
+    return sorted(map(frozenset, groups), key=lambda g: sorted(g))
+

@@ -1,0 +1,135 @@
+"""Gaussian integrals: latents that are normal, of which all that depends on them is normal with an affine mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution as TorchDistribution
+
+from dgmppl.runtime.distributions import Distribution, MultivariateNormal
+
+
+@dataclass(frozen=True)
+class NormalGiven:
+    """A normal density of each element, whose mean is affine in the latents of an integral.
+
+    Args:
+        value: what it is a density of: a tensor ``(n, *shape)``, or the name of one of the latents.
+        law: the density, from a value of each latent ``(m, *shape)`` and from `given`, as many rows of each. Its
+            standard deviation does not depend on the latents.
+        given: what it depends on besides, ``(n, ...)`` each.
+    """
+
+    value: Tensor | str
+    law: Callable[..., Distribution]
+    given: tuple[Tensor, ...] = ()
+
+    def __init__(self, value: Tensor | str, law: Callable[..., Distribution], *given: Tensor) -> None:
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "law", law)
+        object.__setattr__(self, "given", given)
+
+
+class LinearGaussian:
+    """The integral of normal densities over latents z in which their means are affine.
+
+    Each density is that of ``t - H z`` for a row: their product is ``exp(c + eta z - z Lambda z / 2)`` with
+    ``Lambda = sum H' S^-1 H`` and ``eta = sum H' S^-1 t``, S the variances, so that the posterior of z is
+    ``Normal(Lambda^-1 eta, Lambda^-1)`` (Bishop, 2006, Pattern Recognition and Machine Learning, Eqs. 2.113 to 2.117).
+    H and t are read off the densities themselves at 0 and at the unit vectors. All of it is in double precision.
+
+    Args:
+        latents: the shape of each latent.
+        densities: of the latents, one each, and of what depends on them.
+
+    Raises:
+        torch.linalg.LinAlgError: where the posterior's precision is not positive definite in double precision.
+    """
+
+    def __init__(self, latents: Mapping[str, tuple[int, ...]], *densities: NormalGiven) -> None:
+        self.latents = dict(latents)
+        self.like = next(d.value for d in densities if isinstance(d.value, Tensor))
+        sizes = [math.prod(shape) for shape in self.latents.values()]
+        ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+        self.places = {name: slice(end - size, end) for name, size, end in zip(self.latents, sizes, ends)}
+        self.size = ends[-1]
+        precision, linear, self.constant = (self.like.new_zeros((), dtype=torch.double) for _ in range(3))
+        for density in densities:
+            matrix, target, scale = self._standardised(density)
+            precision = precision + matrix.mT @ matrix
+            linear = linear + (matrix.mT @ target.unsqueeze(-1)).squeeze(-1)
+            logs = scale.log() + 0.5 * math.log(2 * math.pi)
+            self.constant = self.constant - (0.5 * target.square() + logs).sum(-1)
+        self.cholesky = torch.linalg.cholesky(precision)
+        # L^-1 eta, of each row: one solution with a column for each where the precision is that of all rows.
+        self.whitened = self._solved(linear)
+
+    def log_density(self) -> Tensor:
+        """The logarithm of the integral for each row, ``(n,)``, nats."""
+        logs = self.cholesky.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        found = self.constant + 0.5 * self.whitened.square().sum(-1) - logs + 0.5 * self.size * math.log(2 * math.pi)
+        return found.to(self.like.dtype)
+
+    def read(self, mean: bool) -> tuple[Tensor, ...]:
+        """A value of each latent ``(n, *shape)``: the mean of its posterior, or a joint draw."""
+        noise = 0.0 if mean else torch.randn_like(self.whitened)
+        found = self._solved(self.whitened + noise, transposed=True)
+        return tuple(self._part(found, name) for name in self.latents)
+
+    def posterior(self, name: str, **before: Tensor) -> TorchDistribution:
+        """The posterior of a latent given values of all those before it, as a distribution of ``(n, *shape)``."""
+        kept = list(self.latents)[: len(before)]
+        mean = self._solved(self.whitened, transposed=True)
+        covariance = torch.cholesky_inverse(self.cholesky)
+        place = self.places[name]
+        loc, cov = mean[..., place], covariance[..., place, place]
+        if kept:
+            values = torch.cat([before[k].double().reshape(len(before[k]), -1) for k in kept], -1)
+            known = slice(0, self.places[kept[-1]].stop)
+            gain = torch.linalg.solve(covariance[..., known, known], covariance[..., known, place]).mT
+            loc = loc + (gain @ (values - mean[..., known]).unsqueeze(-1)).squeeze(-1)
+            cov = cov - gain @ covariance[..., known, place]
+        root = torch.linalg.cholesky(0.5 * (cov + cov.mT))
+        dtype, shape = self.like.dtype, self.latents[name]
+        flat = MultivariateNormal(loc.to(dtype), scale_tril=root.to(dtype).expand(*loc.shape, -1))
+        if shape == (loc.shape[-1],):
+            return flat
+        return torch.distributions.TransformedDistribution(
+            flat, torch.distributions.transforms.ReshapeTransform(loc.shape[-1:], shape)
+        )
+
+    def _standardised(self, density: NormalGiven) -> tuple[Tensor, Tensor, Tensor]:
+        """H and t of a density, over its standard deviation, ``(n or 1, size of its value, latents)`` and ``(n or 1,
+        size)``; and the deviation itself."""
+        rows = len(density.given[0]) if density.given else 1
+        points = torch.cat([self.like.new_zeros(1, self.size), torch.eye(self.size).to(self.like)])
+        values = [self._part(points.repeat_interleave(rows, 0), name) for name in self.latents]
+        law = density.law(*values, *(g.repeat(len(points), *[1] * (g.dim() - 1)) for g in density.given))
+        batch = (len(points), rows) if law.batch_shape else (1, 1)
+        means = law.mean.double().reshape(*batch, -1).expand(len(points), *batch[1:], -1)
+        scale = law.stddev.double().reshape(*batch, -1)[0]
+        offset, matrix = means[0], (means[1:] - means[0]).movedim(0, -1)
+        if isinstance(density.value, str):
+            unit = torch.eye(self.size).to(means)[self.places[density.value]]
+            return (unit - matrix) / scale.unsqueeze(-1), offset / scale, scale
+        target = density.value.double().reshape(len(density.value), -1) - offset
+        return matrix / scale.unsqueeze(-1), target / scale, scale
+
+    def _part(self, rows: Tensor, name: str) -> Tensor:
+        """The part ``(n, *shape)`` of rows of all latents that is one of them."""
+        return rows[..., self.places[name]].to(self.like.dtype).reshape(len(rows), *self.latents[name])
+
+    def _solved(self, rows: Tensor, transposed: bool = False) -> Tensor:
+        """L^-1 of each row, or its transpose."""
+        root = self.cholesky.mT if transposed else self.cholesky
+        if root.dim() == 2 or len(root) == 1:
+            root = root.reshape(self.size, self.size)
+            return torch.linalg.solve_triangular(root, rows.mT, upper=transposed).mT
+        return torch.linalg.solve_triangular(root, rows.unsqueeze(-1), upper=transposed).squeeze(-1)
+
+
+__all__ = ["LinearGaussian", "NormalGiven"]
