@@ -22,8 +22,8 @@ def write_integral(writer: Writer, graph: Graph, step: Step, size: str) -> None:
         writer.line(f"{{{shapes}}},")
         for key in step.factor_keys:
             factor = graph.keyed(key)
-            writer.at = step.because.line
-            writer.line(f"{_density(writer, graph, step, factor)},", mark=True)
+            with writer.place(factor.span):
+                writer.line(f"{_density(writer, graph, step, factor)},", mark=True)
     writer.line(")")
 
 
@@ -32,6 +32,16 @@ def write_reading(writer: Writer, graph: Graph, step: Integrate) -> None:
     names = ", ".join(graph[n].ident for n in step.variables)
     comma = "," if len(step.variables) == 1 else ""
     writer.line(f"{names}{comma} = {integral_of(graph, graph[step.variable])}.read(mean)")
+
+
+def write_posterior(writer: Writer, graph: Graph, step: Integrate) -> None:
+    """A site of Pyro for each latent, in order, from the exact posterior given those before it."""
+    before: list[str] = []
+    for variable in (graph[n] for n in step.variables):
+        given = "".join(f", {ident}={ident}" for ident in before)
+        law = f'{integral_of(graph, graph[step.variable])}.posterior("{variable.ident}"{given})'
+        writer.line(f'{variable.ident} = pyro.sample("{variable.name}", {law})')
+        before.append(variable.ident)
 
 
 def _density(writer: Writer, graph: Graph, step: Integrate, factor: Factor) -> str:
@@ -55,4 +65,4 @@ def _density(writer: Writer, graph: Graph, step: Integrate, factor: Factor) -> s
     return f"{writer.use('NormalGiven')}({', '.join([head, f'lambda {arguments}: {law}', *given])})"
 
 
-__all__ = ["integral_of", "write_integral", "write_reading"]
+__all__ = ["integral_of", "write_integral", "write_posterior", "write_reading"]

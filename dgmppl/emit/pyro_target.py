@@ -9,7 +9,8 @@ from typing import NoReturn
 from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.build import write_held
-from dgmppl.emit.densities import by_key, factor_reads
+from dgmppl.emit.densities import by_key
+from dgmppl.emit.integrals import write_integral, write_posterior
 from dgmppl.emit.methods import (
     define_source,
     factor_source,
@@ -30,6 +31,7 @@ from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, MinusKL, family_of
 from dgmppl.plan.rules.impute import Impute
+from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.observe import Given, GivenSome
 from dgmppl.supports import number_text
@@ -322,11 +324,9 @@ def _flow(writer: Writer, graph: Graph, value: Value) -> str:
 
 
 def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
-    drawn = [s for s in plan.steps if isinstance(s, Draw)]
+    drawn = [s for s in plan.steps if isinstance(s, (Draw, Integrate))]
     rounded = [s for s in plan.steps if isinstance(s, Dequantise)]
-    wanted: set[str] = {s.variable for s in drawn}
-    for s in drawn:
-        wanted |= set(factor_reads(graph, by_key(graph, s.factor)))
+    wanted = {name for s in drawn for name in (*s.gives, *s.reads)}
     steps = tuple(s for s in needed_steps(plan.steps, wanted) if not isinstance(s, (Given, Dequantise)))
     doc = "The posterior of the latents given the data." if drawn else "There is no latent to infer."
     with writer.method(f"guide({_signature(graph, plan)}) -> None", doc):
@@ -354,6 +354,9 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                     )
                     latent = graph[step.variable].ident
                     writer.line(f"{latent} = {flow}.inverse({source})" if flow else f"{latent} = {source}", mark=True)
+                elif isinstance(step, Integrate):
+                    write_integral(writer, graph, step, "")
+                    write_posterior(writer, graph, step)
                 elif isinstance(step, Draw):
                     factor = by_key(graph, step.factor)
                     name = graph[step.variable]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import (
     Apply,
@@ -48,8 +51,8 @@ def _degree(graph: Graph, value: Value, names: frozenset[str]) -> int:
     """0 for a value that does not depend on the variables, 1 for one that is affine in them, 2 for any other."""
     if not reads_any(graph, value, names):
         return 0
-    degrees = {type_: rule for type_, rule in _RULES.items() if isinstance(value, type_)}
-    return min(next(iter(degrees.values()))(graph, value, names), _NOT) if degrees else _NOT
+    rule = _RULES.get(type(value))
+    return min(rule(graph, value, names), _NOT) if rule is not None else _NOT
 
 
 def _use(graph: Graph, value: Use, names: frozenset[str]) -> int:
@@ -101,7 +104,7 @@ def _sum(graph: Graph, value: IndexSum, names: frozenset[str]) -> int:
     return _degree(graph, value.body, names)
 
 
-_RULES = {
+_RULES: dict[type[Value], Callable[[Graph, Any, frozenset[str]], int]] = {
     Use: _use,
     Operation: _operation,
     Apply: _apply,

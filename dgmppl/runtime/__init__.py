@@ -85,6 +85,7 @@ __all__ += elementwise.__all__
 __all__ += functions.__all__
 __all__ += games.__all__
 __all__ += gated.__all__
+__all__ += gaussian.__all__
 __all__ += incremental.__all__
 __all__ += inference.__all__
 __all__ += grids.__all__

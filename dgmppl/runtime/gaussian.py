@@ -99,7 +99,7 @@ class LinearGaussian:
         if shape == (loc.shape[-1],):
             return flat
         return torch.distributions.TransformedDistribution(
-            flat, torch.distributions.transforms.ReshapeTransform(loc.shape[-1:], shape)
+            flat, torch.distributions.transforms.ReshapeTransform(loc.shape[-1:], torch.Size(shape))
         )
 
     def _standardised(self, density: NormalGiven) -> tuple[Tensor, Tensor, Tensor]:
