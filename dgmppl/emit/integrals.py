@@ -39,7 +39,8 @@ def write_posterior(writer: Writer, graph: Graph, step: Integrate) -> None:
     before: list[str] = []
     for variable in (graph[n] for n in step.variables):
         given = "".join(f", {ident}={ident}" for ident in before)
-        law = f'{integral_of(graph, graph[step.variable])}.posterior("{variable.ident}"{given})'
+        posterior = f'{integral_of(graph, graph[step.variable])}.posterior("{variable.ident}"{given})'
+        law = f"{writer.use('JointNormal')}(*{posterior})"
         writer.line(f'{variable.ident} = pyro.sample("{variable.name}", {law})')
         before.append(variable.ident)
 

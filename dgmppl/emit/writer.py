@@ -23,6 +23,7 @@ _PYRO_RUNTIME = {d.name for d in DISTRIBUTIONS.values() if d.ours} | {
     "Mixture",
     "Pushforward",
     "Rounded",
+    "JointNormal",
     "Autoregressive",
 }
 

@@ -41,16 +41,18 @@ def choose_terms(state: Elimination) -> tuple[Term, ...]:
     """The terms of the model's loss: those that stand for the factors of p whose variables are known, the data's
     first, as the maths is written; then what steps leave by themselves."""
     graph = state.graph
+    absorbed = {key for step in state.steps for key in step.absorbs}
     terms: list[Term] = []
     for factor in sorted(graph.factors, key=lambda f: graph[f.head].role != "observed"):
         if factor.side == "p" and factor.head in state.known and set(factor.parents) <= state.known:
-            terms += next(found for rule in RULES if (found := rule.stands_for(state, factor)) is not None)
+            found = next(found for rule in RULES if (found := rule.stands_for(state, factor)) is not None)
+            terms += [t for t in found if not (factor.key in absorbed and factor.key in t.factors())]
     for rule in RULES:
         terms += rule.terms(state)
-    found = tuple(terms)
+    whole = tuple(terms)
     for rule in RULES:
-        found = rule.collect(state, found)
-    return _weighed(state, found)
+        whole = rule.collect(state, whole)
+    return _weighed(state, whole)
 
 
 def _weighed(state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:

@@ -45,6 +45,11 @@ class Step:
     def gives(self) -> tuple[str, ...]:
         return (self.variable,)
 
+    @property
+    def absorbs(self) -> tuple[str, ...]:
+        """Keys of the factors of p whose densities stand in the step's own term, and in no other."""
+        return ()
+
     def words(self) -> str:
         """The step as a person says it: `draw z from q(z | x)`."""
         raise NotImplementedError

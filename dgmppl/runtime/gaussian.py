@@ -8,9 +8,43 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution as TorchDistribution
+from torch.distributions import constraints
 
-from dgmppl.runtime.distributions import Distribution, MultivariateNormal
+from dgmppl.runtime.densities import _Density
+from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
+
+
+class JointNormal(_Density):
+    """The normal distribution of a tensor whose elements depend on each other.
+
+    Args:
+        loc: the mean of its elements in a row, ``(..., elements)``.
+        scale_tril: the lower triangular root of their covariance, ``(..., elements, elements)``.
+        shape: the shape of the tensor.
+    """
+
+    has_rsample = True
+    support = constraints.real
+
+    def __init__(self, loc: Tensor, scale_tril: Tensor, shape: tuple[int, ...]) -> None:
+        self.flat = MultivariateNormal(loc, scale_tril=scale_tril)
+        super().__init__(self.flat.batch_shape, torch.Size(shape))
+
+    def _expand_parameters(self) -> None:
+        self.flat = self.flat.expand(self._batch_shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.flat.mean.reshape(self._batch_shape + self._event_shape)
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        drawn = self.flat.rsample(torch.Size(sample_shape))
+        return drawn.reshape(drawn.shape[:-1] + self._event_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The density of a value, nats."""
+        batch = value.shape[: value.dim() - len(self._event_shape)]
+        return self.flat.log_prob(value.reshape(*batch, -1))
 
 
 @dataclass(frozen=True)
@@ -80,8 +114,8 @@ class LinearGaussian:
         found = self._solved(self.whitened + noise, transposed=True)
         return tuple(self._part(found, name) for name in self.latents)
 
-    def posterior(self, name: str, **before: Tensor) -> TorchDistribution:
-        """The posterior of a latent given values of all those before it, as a distribution of ``(n, *shape)``."""
+    def posterior(self, name: str, **before: Tensor) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+        """The posterior of a latent given values of all those before it: the arguments of a `JointNormal`."""
         kept = list(self.latents)[: len(before)]
         mean = self._solved(self.whitened, transposed=True)
         covariance = torch.cholesky_inverse(self.cholesky)
@@ -94,13 +128,8 @@ class LinearGaussian:
             loc = loc + (gain @ (values - mean[..., known]).unsqueeze(-1)).squeeze(-1)
             cov = cov - gain @ covariance[..., known, place]
         root = torch.linalg.cholesky(0.5 * (cov + cov.mT))
-        dtype, shape = self.like.dtype, self.latents[name]
-        flat = MultivariateNormal(loc.to(dtype), scale_tril=root.to(dtype).expand(*loc.shape, -1))
-        if shape == (loc.shape[-1],):
-            return flat
-        return torch.distributions.TransformedDistribution(
-            flat, torch.distributions.transforms.ReshapeTransform(loc.shape[-1:], torch.Size(shape))
-        )
+        dtype = self.like.dtype
+        return loc.to(dtype), root.to(dtype).expand(*loc.shape, -1), self.latents[name]
 
     def _standardised(self, density: NormalGiven) -> tuple[Tensor, Tensor, Tensor]:
         """H and t of a density, over its standard deviation, ``(n or 1, size of its value, latents)`` and ``(n or 1,
@@ -132,4 +161,4 @@ class LinearGaussian:
         return torch.linalg.solve_triangular(root, rows.unsqueeze(-1), upper=transposed).squeeze(-1)
 
 
-__all__ = ["LinearGaussian", "NormalGiven"]
+__all__ = ["JointNormal", "LinearGaussian", "NormalGiven"]

@@ -285,6 +285,52 @@ def _integer_flow(d: Draft) -> None:
     d.say(f"{x.name} = k({u.name})")
 
 
+def _normal_hierarchy(d: Draft) -> None:
+    """Latents that are integrated out: normal, with means affine in each other, beside a class, or below one that is
+    drawn."""
+    x = d.unit("x", "real", (3,), "observed")
+    d.data.append(x)
+    above = [d.unit("k", "categorical(2)")] if d.often(0.3) else []
+    for k in above:
+        factor(d, "p", k, ())
+    if d.often(0.3):
+        t = d.unit("t", "real", (2,))
+        factor(d, "p", t, (), DENSITIES[:1])
+        factor(d, "q", t, (x,), DRAWN[:1])
+        above.append(t)
+    latents: list[Unit] = []
+    for _ in range(d.choose((1, 2, 2, 3))):
+        z = d.unit("z", "real", d.choose(((), (2,), (2,))))
+        parents = [u for u in latents if d.often(0.6)]
+        others = [u for u in (*above, *d.causes) if d.often(0.4)]
+        loc = _affine(d, parents, others) if parents or others else d.choose(("0", "1", "param"))
+        d.say(f"{d.head('p', z.name, [u.name for u in (*parents, *others)])} = Normal({loc}, {_deviation(d, others)})")
+        latents.append(z)
+    others = [u for u in (*above, *d.causes) if d.often(0.7)]
+    loc = _affine(d, latents, others)
+    d.say(f"{d.head('p', x.name, [u.name for u in (*latents, *others)])} = Normal({loc}, {_deviation(d, others)})")
+
+
+def _affine(d: Draft, latents: Sequence[Unit], others: Sequence[Unit]) -> str:
+    """A mean that is affine in the latents, whatever it makes of the others."""
+    parts = []
+    if latents:
+        inside = names(latents)
+        if d.often(0.3):
+            feature = d.name("r")
+            d.say(f"let {feature} : real[2] = linear({inside})")
+            inside = d.choose((feature, f"2 * {feature}", f"concat({feature}, {inside})"))
+        parts.append(f"linear({inside})")
+    if others:
+        parts.append(f"mlp[4]({names(others)})")
+    return d.choose((" + ", " - ")).join(parts)
+
+
+def _deviation(d: Draft, others: Sequence[Unit]) -> str:
+    options = ["1", "0.5", "param", "exp(param)"]
+    return d.choose([*options, f"softplus(linear({names(others)}))"] if others else options)
+
+
 def _computed_latent(d: Draft) -> None:
     """A latent that is a function of another, by a flow or by a network."""
     x = observed(d)
@@ -425,6 +471,8 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _defined_by_a_flow,
     _defined_by_a_flow,
     _integer_flow,
+    _normal_hierarchy,
+    _normal_hierarchy,
     _computed_latent,
     _boltzmann,
     _lattice,

@@ -24,6 +24,9 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # What the structure calls for, in the words of the plan: the start of the objective's name, and the figure by which
 # an epoch is judged.
 OBJECTIVES = {
+    "integrated_tree": ("exact log-likelihood log p(x, w | c)", "log_prob"),
+    "factor_analysers": ("exact log-likelihood log p(x)", "log_prob"),
+    "integrated_below": ("ELBO, a lower bound on log p(x)", "elbo"),
     "leaf": ("ELBO, a lower bound on log p(x)", "elbo"),
     "summed_sequence": ("exact log-likelihood log p(x)", "log_prob"),
     "grids_all_through": ("ELBO, a lower bound on log p(x, y) without y where it is missing", "elbo"),

@@ -135,8 +135,8 @@ def test_the_importance_weighted_bound_is_renyis() -> None:
 
 
 def latents(found) -> set[str]:
-    """Those that are drawn from a q."""
-    return {s.variable for s in found.plan.steps if type(s).__name__ == "Draw"}
+    """Those that are drawn from a q, or from their exact posterior."""
+    return {name for s in found.plan.steps if type(s).__name__ in ("Draw", "Integrate") for name in s.gives}
 
 
 def rounded(found) -> set[str]:

@@ -29,6 +29,10 @@ class Integrate(Step):
     def gives(self) -> tuple[str, ...]:
         return self.variables
 
+    @property
+    def absorbs(self) -> tuple[str, ...]:
+        return self.factor_keys
+
     def words(self) -> str:
         return f"integrate {', '.join(self.variables)} out of {' '.join(self.factor_keys)}"
 
@@ -62,7 +66,7 @@ class Integrating(Rule):
             reads = tuple(n for n in reads if names.isdisjoint(graph.roots((n,))))
             if not set(reads) <= state.known:
                 continue
-            order = [v.name for v in graph.latents if v.name in names]
+            order = [f.head for f in found if f.head in names]
             text = (
                 f"{', '.join(order)}: normal, and all that depends on {'it' if len(order) == 1 else 'them'} is normal "
                 f"with an affine mean: {'it is' if len(order) == 1 else 'they are'} integrated out exactly"
@@ -72,10 +76,6 @@ class Integrating(Rule):
             state.add(Integrate(order[0], why, tuple(order), keys, reads=reads))
             return True
         return False
-
-    def stands_for(self, state: Elimination, factor: Factor) -> tuple[Term, ...] | None:
-        steps = [s for s in state.steps if isinstance(s, Integrate)]
-        return () if any(factor.key in s.factor_keys for s in steps) else None
 
     def terms(self, state: Elimination) -> Iterator[Term]:
         for step in state.steps:
@@ -136,9 +136,15 @@ def _culprit(graph: Graph, names: frozenset[str]) -> str | None:
 
 
 def _factors(graph: Graph, names: frozenset[str]) -> list[Factor]:
-    """The factors that speak of these latents, their own first; those of q too, which draw others given them."""
+    """The factors that speak of these latents, their own first, whichever order they are written in; those of q too,
+    which draw others given them."""
     found = [f for f in graph.factors if f.head in names or reads_any(graph, f.density, names)]
-    return sorted(found, key=lambda f: f.head not in names)
+    return sorted(found, key=lambda f: (f.head not in names, *_place(graph[f.head])))
+
+
+def _place(variable: Variable) -> tuple[str, int]:
+    """Members of a family one after another, whichever way they are written."""
+    return variable.family or variable.name, variable.index or 0
 
 
 def components(graph: Graph, names: frozenset[str]) -> list[frozenset[str]]:
@@ -151,4 +157,3 @@ def components(graph: Graph, names: frozenset[str]) -> list[frozenset[str]]:
             groups.remove(group)
         groups.append(joined)
     return sorted(map(frozenset, groups), key=lambda g: sorted(g))
-
