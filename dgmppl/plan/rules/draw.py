@@ -24,7 +24,7 @@ from dgmppl.graph.values import (
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
-from dgmppl.plan.rules.integrate import Integrate
+from dgmppl.plan.rules.integrate import Integrate, integrable
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 from dgmppl.supports import REAL
@@ -137,6 +137,8 @@ def draw(state: Elimination, variable: Variable, q: Factor) -> None:
     """The step that draws a latent. Reports a draw that cannot be differentiated (E308)."""
     verify_drawable(state, q)
     text = f"{variable.name} is latent and no bijection of the data: it is drawn from {q.key}"
+    if variable.name in integrable(state, beside=variable.name):
+        text += ", without which it would be integrated out exactly"
     state.add(Draw(variable.name, state.reason(text, q.span), factor=q.key, reads=state.graph.reads(q)))
 
 

@@ -98,25 +98,25 @@ class Integrating(Rule):
                 yield f"{', '.join(s.variables)} integrated out in closed form"
 
 
-def integrable(state: Elimination) -> frozenset[str]:
+def integrable(state: Elimination, beside: str = "") -> frozenset[str]:
     """The open latents that can be integrated out together once all others are known: each is normal, and so is all
-    that depends on it, with means affine in them.
+    that depends on it, with means affine in them. None of them has a q, but for one that is asked about `beside` them.
 
     Where a density is not, as that of a product of two of them, one of those it depends on is left to other rules.
     """
     graph = state.graph
-    names = frozenset(v.name for v in state.open if _is_candidate(state, v))
+    names = frozenset(v.name for v in state.open if _is_candidate(state, v, beside))
     while (culprit := _culprit(graph, names)) is not None:
         names -= {culprit}
     anchored = (c for c in components(graph, names) if any(f.head not in c for f in _factors(graph, c)))
     return frozenset(name for c in anchored for name in c)
 
 
-def _is_candidate(state: Elimination, variable: Variable) -> bool:
+def _is_candidate(state: Elimination, variable: Variable, beside: str) -> bool:
     graph, name = state.graph, variable.name
     prior = graph.factor("p", name)
     apart = name not in state.judged and name not in state.members() and name not in state.assumed
-    alone = graph.factor("q", name) is None and graph.definition(name) is None
+    alone = (name == beside or graph.factor("q", name) is None) and graph.definition(name) is None
     return variable.role == "latent" and variable.type.support == REAL and prior is not None and apart and alone
 
 
@@ -138,7 +138,7 @@ def _culprit(graph: Graph, names: frozenset[str]) -> str | None:
 def _factors(graph: Graph, names: frozenset[str]) -> list[Factor]:
     """The factors that speak of these latents, their own first, whichever order they are written in; those of q too,
     which draw others given them."""
-    found = [f for f in graph.factors if f.head in names or reads_any(graph, f.density, names)]
+    found = [f for f in graph.factors if (f.side == "p" and f.head in names) or reads_any(graph, f.density, names)]
     return sorted(found, key=lambda f: (f.head not in names, *_place(graph[f.head])))
 
 
