@@ -275,12 +275,13 @@ def _defined_by_parts(d: Draft) -> None:
 def _integer_flow(d: Draft) -> None:
     x = observed(d, support="integer", vector=True)
     u = d.unit("u", "integer", x.shape)
-    given = f"({names(d.causes)})" if d.causes else ""
-    d.say(f"flow k = 2 * (coupling[shift = mlp[4]]{given} >> reverse)")
-    # A base that is a mixture has its class as a latent, which is summed out.
+    # A base that is a mixture has its class as a latent, which is summed out; the flow may read it too.
     of = (d.unit("c", "categorical", ()),) if d.often(0.4) else ()
     for c in of:
         factor(d, "p", c, ())
+    read = (*d.causes, *(c for c in of if d.often(0.5)))
+    given = f"({names(read)})" if read else ""
+    d.say(f"flow k = 2 * (coupling[shift = mlp[4]]{given} >> reverse)")
     factor(d, "p", u, of, DENSITIES[:1])
     d.say(f"{x.name} = k({u.name})")
 

@@ -1,4 +1,4 @@
-"""Latents that are integrated out: the likelihood and the posterior are those of scikit-learn's models."""
+"""Latents that are integrated or summed out: the likelihood and the posterior are those of scikit-learn's models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from dgmppl.runtime import GenerativeModel
@@ -89,3 +90,29 @@ def test_a_fit_comes_to_the_optimum_of_scikit_learn(name: str) -> None:
     optimizer.step(loss)
     oracle = ORACLES[name][0].fit(rows.numpy())
     assert float(model.log_prob(rows).mean().detach()) == pytest.approx(oracle.score(rows.numpy()), abs=1e-3)
+
+
+DIAGONAL = """model diagonal
+observed x : real[4] from standardize(iris.data)
+latent   k : categorical(3)
+param    m : real[3, 4]
+param    s : real[3, 4]
+p(k)     = Categorical(param)
+p(x | k) = Normal(m[k], exp(s[k]))
+"""
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_mixtures_of_normal_distributions(kind: str) -> None:
+    model, rows = fitted_to("gaussian_mixture")
+    oracle = GaussianMixture(3, covariance_type=kind, random_state=0).fit(rows.numpy())
+    if kind == "full":
+        model.L.data.copy_(torch.as_tensor(np.linalg.cholesky(oracle.covariances_)))
+    else:
+        model = build(checked(DIAGONAL)).double()
+        model.s.data.copy_(torch.as_tensor(np.log(oracle.covariances_) / 2))
+    model.m.data.copy_(torch.as_tensor(oracle.means_))
+    model.p_k_logits.data.copy_(torch.as_tensor(np.log(oracle.weights_)))
+    with torch.no_grad():
+        torch.testing.assert_close(model.log_prob(rows), torch.as_tensor(oracle.score_samples(rows.numpy())))
+        assert model.infer(rows, mean=True)["k"].tolist() == oracle.predict(rows.numpy()).tolist()

@@ -101,7 +101,7 @@ class Inverting(Rule):
     def apply(self, state: Elimination) -> bool:
         for d in state.graph.definitions:
             inverse = invert(d.value)
-            if inverse is None or not self._can(state, d, inverse):
+            if inverse is None or not self.can(state, d, inverse):
                 continue
             why = state.reason
             first, *more = inverse.latents
@@ -117,9 +117,11 @@ class Inverting(Rule):
         return False
 
     @staticmethod
-    def _can(state: Elimination, d: Definition, inverse: Inverse) -> bool:
+    def can(state: Elimination, d: Definition, inverse: Inverse, given: frozenset[str] = frozenset()) -> bool:
+        """Whether a definition can be read backwards, if what is `given` is known as well."""
+        known = state.known | given
         latents = [state.graph[name] for name in inverse.latents]
-        if d.variable not in state.known or state.known & set(inverse.latents):
+        if d.variable not in known or known & set(inverse.latents):
             return False
         if any(v.role != "latent" for v in latents):
             return False
@@ -127,7 +129,7 @@ class Inverting(Rule):
             return False
         if inverse.rounded and inverse.direct and state.graph.factor("q", latents[0].name) is not None:
             return False
-        return set(variables(d.value)) - set(inverse.latents) <= state.known
+        return set(variables(d.value)) - set(inverse.latents) <= known
 
     def close(self, state: Elimination) -> None:
         """What has no inverse has no density: it needs an opponent."""
@@ -158,6 +160,22 @@ class Inverting(Rule):
             yield "uniform noise in [0, 1) on the integers"
         if any(isinstance(s, Invert) for s in state.steps):
             yield "change of variables"
+
+
+def follows(state: Elimination, given: Iterable[str]) -> frozenset[str]:
+    """What definitions give, read forwards or backwards, once these variables are known."""
+    known = frozenset(given)
+    while True:
+        found = set(known)
+        for d in state.graph.definitions:
+            inverse = invert(d.value)
+            if inverse is not None and Inverting.can(state, d, inverse, known):
+                found |= set(inverse.latents)
+            if set(variables(d.value)) <= state.known | known:
+                found.add(d.variable)
+        if found - state.known <= known:
+            return known - frozenset(given)
+        known = frozenset(found - state.known)
 
 
 def images(state: Elimination) -> dict[str, Invert]:

@@ -12,6 +12,7 @@ from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.integrate import LogIntegral, integrable
+from dgmppl.plan.rules.invert import follows
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -46,16 +47,17 @@ class LogSum(Term):
 
 
 class Marginalising(Rule):
-    """Latents of few values that have no q are summed out exactly, once everything else is known, but for what is
-    integrated out given them.
+    """Latents of few values that have no q are summed out exactly, once everything else is known, but for what follows
+    from the data given them, or is integrated out given them.
 
     log sum_k p(k) p(x | k) is the likelihood itself where nothing is drawn, and a tighter bound than any q of k where
     something is (Tomczak, 2022, Eq. 1.7, for the mixture).
     """
 
     def apply(self, state: Elimination) -> bool:
-        later = integrable(state)
-        if any(not self.fits(state, v) and v.name not in later for v in state.open):
+        fitting = {v.name for v in state.open if self.fits(state, v)}
+        later = fitting | integrable(state) | follows(state, fitting)
+        if any(v.name not in later for v in state.open):
             return False
         for v in state.open:
             p = state.graph.factor("p", v.name)
