@@ -80,13 +80,13 @@ def derive_posteriors(
     the latents are inferred from it. Networks are sized like the generative ones. `through` are latents that become
     known only through these, by inversion, computation or a sum: no q reads them.
     """
-    moral = _moral(graph)
+    moral = {name: set(near) for name, near in _moral(graph).adjacency()}
     for name in through:
         _eliminate(moral, name)
     # A partial variable that needs no value where it is missing is read by no q.
-    moral.remove_nodes_from(
-        [v.name for v in graph.partial if v.name not in missing and graph.factor("q", v.name) is None]
-    )
+    for v in graph.partial:
+        if v.name not in missing and graph.factor("q", v.name) is None:
+            _remove(moral, v.name)
     depth = _topological_order(graph)
     statements: list[tree.Statement] = []
     texts: list[str] = []
@@ -103,11 +103,19 @@ def derive_posteriors(
     return replace(spec, statements=(*spec.statements, *statements)), tuple(texts)
 
 
-def _eliminate(moral: nx.Graph, name: str) -> list[str]:
-    """Removes a node from a moralised graph, and returns the neighbours that this connects."""
-    neighbours = list(moral.neighbors(name)) if name in moral else []
-    moral.add_edges_from((a, b) for a in neighbours for b in neighbours if a != b)
-    moral.remove_nodes_from([name])
+def _eliminate(moral: dict[str, set[str]], name: str) -> set[str]:
+    """Removes a variable from a moralised graph, and returns the neighbours that this connects."""
+    neighbours = _remove(moral, name)
+    for neighbour in neighbours:
+        moral[neighbour] |= neighbours - {neighbour}
+    return neighbours
+
+
+def _remove(moral: dict[str, set[str]], name: str) -> set[str]:
+    """Removes a variable, and returns its neighbours."""
+    neighbours = moral.pop(name, set())
+    for neighbour in neighbours:
+        moral[neighbour].discard(name)
     return neighbours
 
 

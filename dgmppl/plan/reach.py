@@ -101,19 +101,20 @@ def reach(graph: Graph, plan: Plan) -> _Reach:
     found = _Reach(graph)
     given = {name: s for s in plan.steps for name in s.gives}
     sampled = {name: s for s in plan.generate for name in s.gives}
+    through: dict[str, set[str]] = {"given": set(), "sampled": set()}
     for loss in plan.losses:
         if loss.adversary is not None:
             adversary = next(a for a in graph.adversaries if a.name == loss.adversary)
             found.taught.add(adversary.module.attribute)
             continue
         for term in loss.terms:
-            _follow(found, given, _starts(found, plan, term, given))
+            _follow(found, given, _starts(found, plan, term, given), through["given"])
             if isinstance(term, Score):
                 arguments = next(a.arguments for a in graph.adversaries if a.name == term.owner)
                 if term.real:
-                    _follow(found, given, arguments)
+                    _follow(found, given, arguments, through["given"])
                 if term.fake:
-                    _follow(found, sampled, arguments)
+                    _follow(found, sampled, arguments, through["sampled"])
     return found
 
 
@@ -156,10 +157,10 @@ def _anchors(term: object) -> Iterator[str]:
         yield from (*term.reads, term.variable)
 
 
-def _follow(found: _Reach, steps: dict[str, Step], names: Iterable[str]) -> None:
-    """Marks what gives these variables their values as taught, as far as gradients pass."""
+def _follow(found: _Reach, steps: dict[str, Step], names: Iterable[str], seen: set[str]) -> None:
+    """Marks what gives these variables their values as taught, as far as gradients pass; those `seen` are."""
     graph = found.graph
-    pending, seen = list(names), set()
+    pending = list(names)
     while pending:
         name = pending.pop()
         if name in seen:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from dgmppl.graph.affine import normal_in
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
 from dgmppl.graph.scope import Scope
+from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Reason, Step
 from dgmppl.plan.sampler import Sampler
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
 from dgmppl.source import Span
+from dgmppl.supports import REAL
 
 
 @dataclass
@@ -67,6 +71,28 @@ class Elimination:
         """What needs a value and has none yet, in an order that does not depend on that of the statements."""
         found = [v for v in self.graph.inferred if v.name in self.needed and v.name not in self.known]
         return sorted(found, key=lambda v: (v.family or v.name, v.index or 0))
+
+    @cached_property
+    def readings(self) -> tuple[tuple[Factor, frozenset[str]], ...]:
+        """The factors, each with all that it speaks of: its variable and, through features, what its density reads."""
+        graph = self.graph
+        return tuple((f, frozenset((f.head, *graph.roots(graph.reads(f))))) for f in graph.factors)
+
+    @cached_property
+    def normal(self) -> frozenset[str]:
+        """The real latents that are normal, and on which all that depends on them depends by a normal density with an
+        affine mean, if all other variables are known."""
+        graph = self.graph
+        wrong = {name for f, read in self.readings for name in read if not self._is_normal(f, name)}
+        defined = (d for d in graph.definitions if graph[d.variable].role != "let")
+        wrong |= {name for d in defined for name in (d.variable, *graph.roots(variables(d.value)))}
+        modelled = {f.head for f in graph.factors if f.side == "p"}
+        return frozenset(v.name for v in graph.latents if v.type.support == REAL and v.name in modelled - wrong)
+
+    def _is_normal(self, factor: Factor, name: str) -> bool:
+        if factor.side == "q":
+            return factor.head == name  # which can be left out
+        return self.graph[factor.head].role != "partial" and normal_in(self.graph, factor, frozenset({name}))
 
     def posteriors(self) -> list[Factor]:
         """The q that give values or weigh them, in the order of the steps."""

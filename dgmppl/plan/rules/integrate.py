@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dgmppl.graph.affine import normal_in, reads_any
-from dgmppl.graph.nodes import Factor, Graph, Variable
-from dgmppl.graph.values import variables
+from dgmppl.graph.affine import normal_in
+from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
-from dgmppl.supports import REAL
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ class Integrating(Rule):
 
     def apply(self, state: Elimination) -> bool:
         graph = state.graph
-        for names in components(graph, integrable(state)):
-            found = _factors(graph, names)
+        for names in components(state, integrable(state)):
+            found = _factors(state, names)
             reads = tuple(dict.fromkeys(n for f in found for n in (f.head, *graph.reads(f))))
             reads = tuple(n for n in reads if names.isdisjoint(graph.roots((n,))))
             if not set(reads) <= state.known:
@@ -104,42 +102,33 @@ def integrable(state: Elimination, beside: str = "") -> frozenset[str]:
 
     Where a density is not, as that of a product of two of them, one of those it depends on is left to other rules.
     """
-    graph = state.graph
-    names = frozenset(v.name for v in state.open if _is_candidate(state, v, beside))
-    while (culprit := _culprit(graph, names)) is not None:
+    names = frozenset(v.name for v in state.open if v.name in state.normal and _is_free(state, v, beside))
+    while (culprit := _culprit(state, names)) is not None:
         names -= {culprit}
-    anchored = (c for c in components(graph, names) if any(f.head not in c for f in _factors(graph, c)))
+    anchored = (c for c in components(state, names) if any(f.head not in c for f in _factors(state, c)))
     return frozenset(name for c in anchored for name in c)
 
 
-def _is_candidate(state: Elimination, variable: Variable, beside: str) -> bool:
-    graph, name = state.graph, variable.name
-    prior = graph.factor("p", name)
+def _is_free(state: Elimination, variable: Variable, beside: str) -> bool:
+    """Whether nothing but its prior and what depends on it says where a latent's values come from."""
+    name = variable.name
     apart = name not in state.judged and name not in state.members() and name not in state.assumed
-    alone = (name == beside or graph.factor("q", name) is None) and graph.definition(name) is None
-    return variable.role == "latent" and variable.type.support == REAL and prior is not None and apart and alone
+    return apart and (name == beside or state.graph.factor("q", name) is None)
 
 
-def _culprit(graph: Graph, names: frozenset[str]) -> str | None:
-    """One of these latents that something is not normal in; None where all is well."""
-    for factor in _factors(graph, names):
-        if factor.side == "p" and graph[factor.head].role != "partial" and normal_in(graph, factor, names):
-            continue
-        involved = sorted(names & {factor.head, *graph.roots(graph.reads(factor))})
-        return next((n for n in involved if not normal_in(graph, factor, frozenset({n}))), involved[0])
-    for definition in graph.definitions:
-        if graph[definition.variable].role != "let":
-            found = sorted(names & set(graph.roots(variables(definition.value))))
-            if found:
-                return found[0]
+def _culprit(state: Elimination, names: frozenset[str]) -> str | None:
+    """One of these latents of which a density is not normal in several; None where all is well."""
+    for factor, read in state.readings:
+        together = names & read
+        if len(together) > 1 and factor.side == "p" and not normal_in(state.graph, factor, names):
+            return min(together)
     return None
 
 
-def _factors(graph: Graph, names: frozenset[str]) -> list[Factor]:
-    """The factors that speak of these latents, their own first, whichever order they are written in; those of q too,
-    which draw others given them."""
-    found = [f for f in graph.factors if (f.side == "p" and f.head in names) or reads_any(graph, f.density, names)]
-    return sorted(found, key=lambda f: (f.head not in names, *_place(graph[f.head])))
+def _factors(state: Elimination, names: frozenset[str]) -> list[Factor]:
+    """The factors of p that speak of these latents, their own first, whichever order they are written in."""
+    found = [f for f, read in state.readings if f.side == "p" and names & read]
+    return sorted(found, key=lambda f: (f.head not in names, *_place(state.graph[f.head])))
 
 
 def _place(variable: Variable) -> tuple[str, int]:
@@ -147,13 +136,13 @@ def _place(variable: Variable) -> tuple[str, int]:
     return variable.family or variable.name, variable.index or 0
 
 
-def components(graph: Graph, names: frozenset[str]) -> list[frozenset[str]]:
+def components(state: Elimination, names: frozenset[str]) -> list[frozenset[str]]:
     """These latents in groups of which no factor reads two."""
     groups: list[set[str]] = []
-    for factor in _factors(graph, names):
-        joined = set(names & {factor.head, *graph.roots(graph.reads(factor))})
+    for factor, read in state.readings:
+        joined = set(names & read) if factor.side == "p" else set()
         for group in [g for g in groups if g & joined]:
             joined |= group
             groups.remove(group)
-        groups.append(joined)
-    return sorted(map(frozenset, groups), key=lambda g: sorted(g))
+        groups += [joined] if joined else []
+    return sorted(map(frozenset, groups), key=sorted)
