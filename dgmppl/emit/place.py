@@ -13,7 +13,7 @@ from functools import singledispatch
 from dgmppl.emit.expr import Expr, Name, sizes
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.values import At, Feature, State, Use, Value, walk
+from dgmppl.graph.values import At, Feature, State, Use, Value, children
 
 
 class Step:
@@ -41,9 +41,12 @@ class Step:
         return Name(name)
 
 
-def of_state(value: Value) -> bool:
-    """Whether a value is computed from the state of a recurrence."""
-    return any(isinstance(t, State) for t in walk(value) if not isinstance(t, Feature))
+def of_state(value: object) -> bool:
+    """Whether a value is computed from the state of the recurrence that it stands in. Another feature that it reads has
+    a state of its own, and is known at all positions."""
+    if isinstance(value, Feature):
+        return False
+    return isinstance(value, State) or any(of_state(child) for child in children(value))
 
 
 @dataclass(frozen=True)

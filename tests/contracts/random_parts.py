@@ -759,7 +759,12 @@ def _recurrence(d: Draft, reads: Sequence[str], past: str) -> str:
         seen = f"causal[3, kernel = 2]({past}, {of})" if past and d.often(0.5) else f"linear({of})"
         d.say(f"let {below}[d] : real[3] = tanh({seen})")
     d.say(f"let {name}[d] : real[3] = {cell}")
-    return f"linear({name}[d])"
+    if d.often(0.7):
+        return f"linear({name}[d])"
+    above = d.name("c")  # a second layer, which reads the states of the first
+    cell = d.choose((f"gru_cell({name}[d], {above}[d - 1])", f"tanh({name}[d] - {above}[d - 1])"))
+    d.say(f"let {above}[d] : real[{2 if 'gru' in cell else 3}] = {cell}")
+    return f"linear({above}[d])"
 
 
 def _markov_chain(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:

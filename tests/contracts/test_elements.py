@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.contracts.support import build, checked
+from tests.contracts.support import build, checked, seed
 
 HEAD = """\
 observed x : real[5] from "rows.npz".x
@@ -18,6 +18,8 @@ let h[d] : real[4] = gru_cell(x[d - 1], c[d], h[d - 1])
 let a[d] : real[3] = a[d - 1] + x[d - 1] * V[d - 1]
 let f[d] : real[3] = tanh(causal[4, kernel = 2](x[<d]))
 let g[d] : real[2] = mlp[3](f[d], x[d - 2], g[d - 1])
+let l[d] : real[3] = gru_cell(k[d], x[d - 2], l[d - 1])
+let k[d] : real[2] = 0.5 * k[d - 1] + linear(c[d] * h[d])
 """
 # A location, and by how much before the element those are that it depends on.
 READS = {
@@ -27,14 +29,18 @@ READS = {
     "V[d] @ sigmoid(a[d])": {1, 2, 3, 4},
     "linear(f[d], x[d - 4])": {1, 2, 3, 4},
     "linear(g[d])": {1, 2, 3, 4},
+    "linear(k[d])": {1, 2, 3, 4},
+    "linear(l[d])": {1, 2, 3, 4},
     "masked[6](x[<d], h[d], c[d])": {1, 2, 3, 4},
 }
 
 
 @pytest.mark.parametrize("location", READS)
 def test_an_element_depends_on_what_it_reads_before_it(location: str) -> None:
-    used = {name for name in "hafg" if f"{name}[d]" in location}
+    used = {name for name in "hafgkl" if f"{name}[d]" in location}
     used |= {"f"} if "g" in used else set()
+    used |= {"k"} if "l" in used else set()
+    used |= {"h"} if "k" in used else set()
     lines = [r for r in HEAD.splitlines() if not r.startswith("let ") or r[4] in used]
     lines = [r for r in lines if not r.startswith("param") or {"a"} & used]
     text = "\n".join(["model element", *lines, f"p(x[d] | x[<d], c) = Normal({location} + 0 * c[d], 1)\n"])
@@ -115,6 +121,53 @@ def test_a_recurrent_network_is_torchs() -> None:
     x = torch.randn(3, 6)
     before = torch.nn.functional.pad(x, (1, -1)).unsqueeze(-1)
     torch.testing.assert_close(model.define_h(x), whole(before)[0])
+
+
+LAYERS = """\
+observed c : real[5, 2] from "rows.npz".c
+observed y : real[3] from "rows.npz".y
+observed x : real[5] from "rows.npz".x
+let g[t] : real[2] = gru_cell(y, h[t], x[t - 1], g[t - 1])
+let h[t] : real[4] = mlp[3](c[t], x[t - 1], h[t - 1])
+let k[t] : real[3] = tanh(k[t - 1] * linear(h[t]) + linear(g[t]))
+p(c) = Normal(0, 1)
+p(y) = Normal(0, 1)
+p(x[t] | x[<t], c, y) = Normal(linear(k[t], g[t]), 1)
+"""
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_recurrences_that_read_recurrences_are_one_loop(turned: bool) -> None:
+    """Each state follows from those of the same step: their statements in any order, whatever else they read; the draw,
+    which keeps the states, too."""
+    rows = LAYERS.splitlines()
+    rows[3:6] = rows[5:2:-1] if turned else rows[3:6]
+    model = build(checked("\n".join(["model layers", *rows, ""])), scale=0.5)
+    first, second = [m for n, m in model.named_children() if n.startswith("k_net")]
+    if first.in_features != 4:
+        first, second = second, first
+
+    def locations(x: Tensor, c: Tensor, y: Tensor) -> Tensor:
+        before = torch.nn.functional.pad(x, (1, -1)).unsqueeze(-1)
+        h, g, k = x.new_zeros(len(x), 4), x.new_zeros(len(x), 2), x.new_zeros(len(x), 3)
+        found = []
+        for t in range(5):
+            h = model.h_net(torch.cat([c[:, t], before[:, t], h], -1))
+            g = model.g_net(torch.cat([y, h, before[:, t], g], -1))
+            k = torch.tanh(k * first(h) + second(g))
+            found.append(model.p_x_loc_net(torch.cat([k, g], -1)).squeeze(-1))
+        return torch.stack(found, -1)
+
+    # As many rows as there are positions: an axis in another's place would go unnoticed in the shapes.
+    x, c, y = torch.randn(5, 5), torch.randn(5, 5, 2), torch.randn(5, 3)
+    normal = torch.distributions.Normal(locations(x, c, y), 1)
+    found = model.p_x(c, y)
+    torch.testing.assert_close(found.log_prob(x), normal.log_prob(x).sum(-1))
+    with seed(3):
+        drawn = found.sample()
+    with seed(3):
+        noise = torch.stack([torch.normal(torch.zeros(5, 1), torch.ones(5, 1)).squeeze(-1) for _ in range(5)], -1)
+    torch.testing.assert_close(drawn - locations(drawn, c, y), noise, rtol=0, atol=1e-5)
 
 
 def test_elements_of_a_plate_have_one_law() -> None:

@@ -22,6 +22,7 @@ from dgmppl.graph.scope import RESERVED
 from dgmppl.plan.settings import TrainSettings
 from dgmppl.supports import SUPPORTS
 from dgmppl.syntax import tree
+from tests.contracts.support import build, data_of, graph_of, samples_of, verify_support
 
 from .reference import ARCHITECTURE, PATH, Example, examples, updated
 
@@ -40,6 +41,21 @@ def test_example(example: Example) -> None:
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if not e.codes], ids=lambda e: f"line {e.line}")
 def test_a_good_example_compiles_to_python(example: Example) -> None:
     compile(pipeline.emit(pipeline.read(example.text)).text, "example", "exec")
+
+
+# What has an energy is drawn by a chain of many steps, which tests of energies run.
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if not e.codes and "E(" not in e.text], ids=lambda e: e.line)
+def test_a_good_example_runs(example: Example) -> None:
+    """Losses are numbers that differentiate, and draws have the types that are declared."""
+    found = pipeline.read(example.text)
+    model, data = build(found), data_of(found, 3)
+    for player in model.players():
+        loss = player.loss(*data)
+        assert loss.shape == ()
+        assert loss.isfinite()
+        loss.backward()
+    for name, values in samples_of(found, model, 3, data).items():
+        verify_support(graph_of(found)[name].type, values, 3)
 
 
 @pytest.mark.parametrize("path", [PATH, ARCHITECTURE], ids=lambda p: p.stem)
