@@ -232,7 +232,7 @@ def locate(error: BaseException, checked: Checked) -> Diagnostic | None:
         f"this failed while it ran: {message}",
         Span(start + indent, start + len(text.rstrip())),
         "here",
-        help="check the values that reach this line; `dgmppl compile` prints the source that ran",
+        help="values reach this line that it cannot take, or dgmppl is at fault; `dgmppl compile` prints the source",
     )
 
 

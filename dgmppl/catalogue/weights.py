@@ -131,6 +131,8 @@ def unet(n: Sizes) -> int:
         raise ValueError("it gives a grid of the extent that it reads")
     if 1 in n.hidden:
         raise ValueError("a row is normalised over its channels, and a level of one has no spread")
+    if n.count("attention", 0) > len(n.hidden):
+        raise ValueError(f"attention at {n.count('attention', 0)} levels, and it has {len(n.hidden)}")
     width, kind = n.hidden[0], n.options.get("norm", "group")
     embedded = 4 * width if n.context else 0
     norm, length = 2 * (kind in ("batch", "layer", "group")), int(kind == "weight")

@@ -62,7 +62,8 @@ def _one_of(names: Sequence[str], article: str, noun: str) -> _Reader:
         expr = bound.value
         if isinstance(expr, tree.Name) and expr.name in names:
             return expr.name
-        help_ = did_you_mean(expr.name if isinstance(expr, tree.Name) else "", names, f"one of {', '.join(names)}")
+        meant = did_you_mean(expr.name if isinstance(expr, tree.Name) else "", names).rstrip("?")
+        help_ = f"{meant}, or another of {', '.join(names)}" if meant else f"one of {', '.join(names)}"
         scope.fail("E210", f"{article} {noun} is expected", expr.span, f"not {article} {noun}", help=help_)
 
     return read

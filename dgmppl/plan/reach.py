@@ -40,6 +40,7 @@ from dgmppl.plan.rules.game import Score
 from dgmppl.plan.rules.invert import Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.state import Elimination
+from dgmppl.plan.unread import warn_unread_elements
 
 # Functions of whole values: no gradient passes.
 STEPS = ("floor",)
@@ -268,6 +269,7 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
             help=help_,
             severity="warning",
         )
+    warn_unread_elements(state)
     untaught = {item.key for item in items}
     warn_short_pasts(state, [f for f in graph.factors if f.key not in untaught])
     for factor in graph.factors:

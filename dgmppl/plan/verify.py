@@ -24,6 +24,7 @@ from dgmppl.graph.values import (
 from dgmppl.plan.nodes import Loss
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.impute import LogQSeen
+from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import images, invert, preimage_drawn
 from dgmppl.plan.state import Elimination
 from dgmppl.supports import REAL, real
@@ -175,18 +176,18 @@ def warn_shared(state: Elimination) -> None:
     graph = state.graph
     if state.failed:
         return
-    for step in state.steps:
-        p = graph.factor("p", step.variable)
-        if type(step) is not Draw or p is None or graph.roots(p.parents) or _learned(p.density):
+    for name in (n for s in state.steps if type(s) in (Draw, Integrate) for n in s.gives):
+        p = graph.factor("p", name)
+        if p is None or graph.roots(p.parents) or _learned(p.density):
             continue
-        readers = [f for f in graph.factors if f.side == "p" and step.variable in graph.roots(f.parents)]
-        if not readers or any(graph.definition(v) for v in _defined_by(graph, step.variable)):
+        readers = [f for f in graph.factors if f.side == "p" and name in graph.roots(f.parents)]
+        if not readers or any(graph.definition(v) for v in _defined_by(graph, name)):
             continue
         # Where something is learned, rows differ through it, as in a variational auto-encoder.
         if any(_learned(f.density) for f in graph.factors if f.side == "p"):
             continue
-        if all(_agrees(graph, f, step.variable) for f in readers):
-            v = graph[step.variable]
+        if all(_agrees(graph, f, name) for f in readers):
+            v = graph[name]
             state.scope.report(
                 "W405",
                 f"`{v.name}` is a latent of each row, and nothing here lets the rows agree on one",

@@ -13,7 +13,7 @@ from torch.distributions.utils import broadcast_all
 from torch.nn import functional as F
 
 from dgmppl.runtime.bijections import Bijection
-from dgmppl.runtime.distributions import Categorical, Size, Unchecked, log_prob_of_index
+from dgmppl.runtime.distributions import Categorical, MultivariateNormal, Size, Unchecked, log_prob_of_index
 from dgmppl.runtime.incremental import Incremental, Order
 from dgmppl.runtime.preimages import carry
 from dgmppl.runtime.special import outside
@@ -210,6 +210,39 @@ class Mixture(_Density):
         return torch.logsumexp(self.logits + self.components.log_prob(value), dim=-1)
 
 
+class JointNormal(_Density):
+    """The normal distribution of a tensor whose elements depend on each other.
+
+    Args:
+        loc: the mean of its elements in a row, ``(..., elements)``.
+        scale_tril: the lower triangular root of their covariance, ``(..., elements, elements)``.
+        shape: the shape of the tensor.
+    """
+
+    has_rsample = True
+    support = constraints.real
+
+    def __init__(self, loc: Tensor, scale_tril: Tensor, shape: tuple[int, ...]) -> None:
+        self.flat = MultivariateNormal(loc, scale_tril=scale_tril)
+        super().__init__(self.flat.batch_shape, torch.Size(shape))
+
+    def _expand_parameters(self) -> None:
+        self.flat = self.flat.expand(self._batch_shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.flat.mean.reshape(self._batch_shape + self._event_shape)
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        drawn = self.flat.rsample(torch.Size(sample_shape))
+        return drawn.reshape(drawn.shape[:-1] + self._event_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The density of a value, nats."""
+        batch = value.shape[: value.dim() - len(self._event_shape)]
+        return self.flat.log_prob(value.reshape(*batch, -1))
+
+
 class Pushforward(_Density):
     """The distribution of ``y = f(x)`` for x from a base distribution and a bijection f.
 
@@ -328,6 +361,7 @@ __all__ = [
     "Autoregressive",
     "DiscretizedLogistic",
     "IntegerCategorical",
+    "JointNormal",
     "Logistic",
     "Mixture",
     "OrderedLogistic",

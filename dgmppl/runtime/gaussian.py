@@ -8,43 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import constraints
 
-from dgmppl.runtime.densities import _Density
-from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
-
-
-class JointNormal(_Density):
-    """The normal distribution of a tensor whose elements depend on each other.
-
-    Args:
-        loc: the mean of its elements in a row, ``(..., elements)``.
-        scale_tril: the lower triangular root of their covariance, ``(..., elements, elements)``.
-        shape: the shape of the tensor.
-    """
-
-    has_rsample = True
-    support = constraints.real
-
-    def __init__(self, loc: Tensor, scale_tril: Tensor, shape: tuple[int, ...]) -> None:
-        self.flat = MultivariateNormal(loc, scale_tril=scale_tril)
-        super().__init__(self.flat.batch_shape, torch.Size(shape))
-
-    def _expand_parameters(self) -> None:
-        self.flat = self.flat.expand(self._batch_shape)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.flat.mean.reshape(self._batch_shape + self._event_shape)
-
-    def rsample(self, sample_shape: Size = ()) -> Tensor:
-        drawn = self.flat.rsample(torch.Size(sample_shape))
-        return drawn.reshape(drawn.shape[:-1] + self._event_shape)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The density of a value, nats."""
-        batch = value.shape[: value.dim() - len(self._event_shape)]
-        return self.flat.log_prob(value.reshape(*batch, -1))
+from dgmppl.runtime.distributions import Distribution
 
 
 @dataclass(frozen=True)
@@ -161,4 +126,4 @@ class LinearGaussian:
         return torch.linalg.solve_triangular(root, rows.unsqueeze(-1), upper=transposed).squeeze(-1)
 
 
-__all__ = ["JointNormal", "LinearGaussian", "NormalGiven"]
+__all__ = ["LinearGaussian", "NormalGiven"]

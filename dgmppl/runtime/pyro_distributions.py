@@ -11,14 +11,14 @@ from typing import Any
 
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 
-from dgmppl.runtime import counts, densities, gaussian, positives, rounding
+from dgmppl.runtime import counts, densities, positives, rounding
 
-__all__ = [*counts.__all__, *densities.__all__, *gaussian.__all__, *positives.__all__, *rounding.__all__]
+__all__ = [*counts.__all__, *densities.__all__, *positives.__all__, *rounding.__all__]
 
 
 @functools.cache
 def __getattr__(name: str) -> Any:
-    for module in (counts, densities, gaussian, positives, rounding):
+    for module in (counts, densities, positives, rounding):
         if name in module.__all__:
             # `to_event` is that of Pyro's Independent, not ours.
             body = {"__module__": __name__, "to_event": TorchDistributionMixin.to_event}

@@ -51,6 +51,16 @@ p(x | v) = Categorical(mlp[4](v))
 q(w | x) = Normal(linear(r))
 q(v | w, x) = residual(p(v | w), linear(r))
 """,
+    "integral": """\
+model m
+observed x : real[3] from "r.npz".x
+latent   v : real[2]
+latent   w : real[2]
+let r : real[2] = linear(v)
+p(w)     = Normal(0, 1)
+p(v | w) = Normal(linear(w), 0.5)
+p(x | v) = Normal(linear(r), exp(param))
+""",
     "energy": """\
 model m
 observed x : binary[3] from "r.npz".x
@@ -174,7 +184,19 @@ def test_locals_named_after_a_variable_give_way_to_others(kind) -> None:
     """`cases_a` of `a` beside variables that are called `cases_a` and `a_`: each two names in each two places."""
     text = SPECS[kind]
     losses, drawn = outcome(text)
-    for prefix in ("cases_", "missing_", "q_", "p_", "log_det_", "log_det_1_", "inner_1_", "noisy_", "game_", "loss_"):
+    for prefix in (
+        "cases_",
+        "missing_",
+        "q_",
+        "p_",
+        "log_det_",
+        "log_det_1_",
+        "inner_1_",
+        "noisy_",
+        "game_",
+        "loss_",
+        "integral_",
+    ):
         for x, v, w, r in even_permutations(("a", f"{prefix}a", "a_", f"{prefix}a_")):
             names = {"x": x, "v": v, "w": w, "r": r}
             result = outcome(named(text, names))
