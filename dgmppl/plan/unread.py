@@ -22,7 +22,7 @@ def warn_unread_elements(state: Elimination) -> None:
             place = ", ".join([*":" * axis, str(missing)]) if axis else str(missing)
             state.scope.report(
                 "W404",
-                f"nothing reads {parameter.name}[{place}]: along axis {axis}, {len(read)} of its {size} elements are read",
+                f"nothing reads {parameter.name}[{place}]: along axis {axis} {len(read)} of {size} elements are read",
                 parameter.span,
                 "the others stay as they start",
                 help=f"declare {len(read)} of them",
