@@ -13,7 +13,6 @@ from dgmppl.catalogue.bijections import (
     Options,
     Slot,
 )
-from dgmppl.diagnostics import did_you_mean
 from dgmppl.extents import channels_of
 from dgmppl.graph.binding import Arguments, bind
 from dgmppl.graph.configuration import check_network, is_network
@@ -22,6 +21,7 @@ from dgmppl.graph.networks import check_past_slot, check_slot, reads_grids
 from dgmppl.graph.options import read_mask, read_options
 from dgmppl.graph.outline import Outline
 from dgmppl.graph.scope import Scope
+from dgmppl.graph.transforms import read_transform
 from dgmppl.graph.values import (
     Bijection,
     Block,
@@ -50,10 +50,10 @@ def build_block(
     assert entry is not None
     integer = source.support.integral
     _verify_source(scope, expr, entry, source)
-    context: tuple[tuple[str, Value], ...] = ()
+    context: tuple[Value, ...] = ()
     slots: tuple[tuple[str, Module], ...] = ()
     found = bind(scope, entry.signature, outline.items, expr.span)
-    transform = _transform(scope, found["transform"].value, ctx) if "transform" in found else None
+    transform = read_transform(scope, found["transform"].value, ctx) if "transform" in found else None
     if entry.conditioner == "given" and transform is None:
         scope.fail("E209", f"{entry.name} needs a transform", expr.span, help=entry.signature.usage)
     options = dict(read_options(scope, found.given, ctx))
@@ -69,13 +69,14 @@ def build_block(
     parts = int(numbers.pop("parts", 1))
     blocks: list[Bijection] = []
     for mask in _masks(scope, expr, entry, found, parts, source, ctx):
-        place = _Place(entry, source.shape, mask, tuple(context))
+        place = _Place(entry, source.shape, mask, context)
         modules, grids, of_elements = _networks(scope, found, place, transform, ctx)
         _verify_slots(scope, expr, entry, dict((*slots, *modules)), of_elements, integer)
         if entry.conditioner == "past" and of_elements is None:
             of_elements = _AFFINE
         if of_elements is not None and TRANSFORMS[of_elements.kind].joint:
             _verify_joint(scope, found["transform"].span, entry, of_elements, source, mask)
+        named = _named(scope, context, grids, direct=not slots and not modules)
         block = Block(
             expr.span,
             entry.name,
@@ -84,8 +85,8 @@ def build_block(
             tuple(numbers.items()),
             of_elements,
             mask,
-            context,
-            grids,
+            named,
+            tuple(name for name, value in named if value in grids),
             _copies(scope, expr, entry, (*slots, *modules), context, ctx),
             integer and entry.rounds,
             integer_range,
@@ -115,17 +116,18 @@ def _masks(
 
 def _networks(
     scope: Scope, found: Arguments, place: _Place, transform: Transform | None, ctx: Context
-) -> tuple[tuple[tuple[str, Module], ...], tuple[str, ...], Transform | None]:
-    """The networks in a bijection's brackets by their slots, the names of the context that they read position by
-    position, and the transform that they condition."""
+) -> tuple[tuple[tuple[str, Module], ...], tuple[Value, ...], Transform | None]:
+    """The networks in a bijection's brackets by their slots, what they read of the context position by position, and
+    the transform that they condition."""
     modules: list[tuple[str, Module]] = []
-    grids: tuple[str, ...] = ()
+    grids: tuple[Value, ...] = ()
     for name, bound in found.given.items():
         if bound.argument.kind == "network":
             slot, transform = _as_slot(place.entry, place.entry.slot(name), transform)
             each = slot.outputs or (transform or _AFFINE).parameters
             _verify_network(scope, bound.value, place.entry, slot, ctx)
-            module, grids = _slot(scope, bound.value, place, each, replace(ctx, hint=f"{ctx.hint}_{slot.name}"))
+            module, read = _slot(scope, bound.value, place, each, replace(ctx, hint=f"{ctx.hint}_{slot.name}"))
+            grids = grids or read
             modules.append((slot.name, module))
     return tuple(modules), grids, transform
 
@@ -215,7 +217,7 @@ def _copies(
     expr: tree.Expr,
     entry: BijectionKind,
     slots: tuple[tuple[str, Module], ...],
-    context: tuple[tuple[str, Value], ...],
+    context: tuple[Value, ...],
     ctx: Context,
 ) -> int:
     """How many sets of its own parameters a bijection has: one for each component of a mixture that it stands in.
@@ -223,7 +225,7 @@ def _copies(
     Reports a network there, or weights, that all components would share (E217), unless they read which one it is.
     """
     components = ctx.copies or (ctx.points[0][1].count if ctx.points else 0)
-    if not components or any(isinstance(t, Points) for _, v in context for t in walk(v)):
+    if not components or any(isinstance(t, Points) for v in context for t in walk(v)):
         return 0
     if not slots and (entry.context == "value" or entry.own is None):
         return components if entry.context == "value" and not context else 0
@@ -244,31 +246,34 @@ def _domain(entry: BijectionKind) -> str:
 
 def _condition(
     scope: Scope, entry: BijectionKind, call: tree.Call, wanted: int, ctx: Context, inputs: Inputs
-) -> tuple[tuple[tuple[str, Value], ...], tuple[tuple[str, Module], ...]]:
+) -> tuple[tuple[Value, ...], tuple[tuple[str, Module], ...]]:
     """What parentheses hold: inputs of the slots' networks, or the bijection's parameters themselves."""
     if entry.context == "network":
-        return _named(scope, inputs(scope, call, ctx)), ()
+        return _once(inputs(scope, call, ctx)), ()
     if len(call.arguments) != 1:
         scope.fail("E209", f"{entry.name} takes its {wanted} parameters as one value", call.span)
     argument = call.arguments[0]
     if ctx.elements is not None and ctx.elements.maps:  # the numbers of an element, which its past may give
         values = inputs(scope, call, ctx, expected=real(wanted))
     elif isinstance(argument, tree.Call) and is_network(scope, argument.target):
-        values = inputs(scope, argument, ctx)
+        values = _once(inputs(scope, argument, ctx))
         if not values:
             scope.fail("E209", "a network needs inputs", argument.span, help=f"{entry.name}(mlp[64](y))")
         _verify_vector_network(scope, entry, argument, ctx)
         size = sum(v.type.features for v in values)
         hint = replace(ctx, hint=f"{ctx.hint}_{entry.name}")
-        return _named(scope, values), (
-            ("conditioner", check_slot(scope, argument.target, Axes(size), Axes(wanted), 0, hint)),
-        )
+        return values, (("conditioner", check_slot(scope, argument.target, Axes(size), Axes(wanted), 0, hint)),)
     else:
         values = inputs(scope, call, ctx)
     if values[0].shape != (wanted,):
         headline, help_ = f"{entry.name} takes {wanted} numbers", f"a network gives them: {entry.name}(mlp[64](...))"
         scope.fail("E204", headline, call.span, f"shape {list(values[0].shape)}", help=help_)
-    return _named(scope, values, direct=True), ()
+    return values, ()
+
+
+def _once(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Values without those that stand there again: by its name a bijection takes a value once."""
+    return tuple(v for k, v in enumerate(values) if v not in values[:k])
 
 
 def _verify_vector_network(scope: Scope, entry: BijectionKind, call: tree.Call, ctx: Context) -> None:
@@ -281,9 +286,12 @@ def _verify_vector_network(scope: Scope, entry: BijectionKind, call: tree.Call, 
         scope.fail("E217", headline, call.span, "reads positions", help=help_)
 
 
-def _named(scope: Scope, values: tuple[Value, ...], direct: bool = False) -> tuple[tuple[str, Value], ...]:
-    """Values with the names by which bijections take them; one that stands there twice is read twice by one name."""
-    return tuple((scope.context_name(v, direct), v) for v in values)
+def _named(
+    scope: Scope, values: tuple[Value, ...], grids: tuple[Value, ...], direct: bool
+) -> tuple[tuple[str, Value], ...]:
+    """Values with the names by which bijections take them."""
+    forms = ("value" if direct else "grid" if v in grids else "vector" for v in values)
+    return tuple((scope.context_name(v, form), v) for v, form in zip(values, forms))
 
 
 _AFFINE, _SHIFT = Transform("affine"), Transform("shift")
@@ -297,28 +305,6 @@ def _as_slot(entry: BijectionKind, slot: Slot, transform: Transform | None) -> t
     return slot, transform
 
 
-def _transform(scope: Scope, expr: tree.Expr, ctx: Context) -> Transform:
-    """`affine`, `spline(bins = 8)`, or `inverse(mixture_cdf(8))`."""
-    if isinstance(expr, tree.Call) and isinstance(expr.target, tree.Name) and expr.target.name == "inverse":
-        if len(expr.arguments) != 1 or isinstance(expr.arguments[0], tree.Keyword):
-            scope.fail("E209", "inverse takes one transform", expr.span, help="inverse(mixture_cdf(8))")
-        inner = _transform(scope, expr.arguments[0], ctx)
-        return replace(inner, inverted=not inner.inverted)
-    target = expr.target if isinstance(expr, tree.Call) else expr
-    if not isinstance(target, tree.Name) or target.name not in TRANSFORMS:
-        name = target.name if isinstance(target, tree.Name) else ""
-        help_ = did_you_mean(name, TRANSFORMS, f"one of {', '.join(TRANSFORMS)}")
-        scope.fail(
-            "E208", f"unknown transform `{name}`" if name else "a transform is needed here", expr.span, help=help_
-        )
-    signature = TRANSFORMS[target.name].signature
-    if isinstance(expr, tree.Call) and not signature.arguments:
-        scope.fail("E209", f"{target.name} takes no options", expr.span, help=target.name)
-    given = bind(scope, signature, expr.arguments if isinstance(expr, tree.Call) else (), expr.span).given
-    options = read_options(scope, given, ctx)
-    return Transform(target.name, tuple((name, float(number)) for name, number in options))
-
-
 @dataclass(frozen=True)
 class _Place:
     """Where the network of a slot stands: in which bijection of which shape, parted how, and conditioned on what."""
@@ -326,18 +312,18 @@ class _Place:
     entry: BijectionKind
     shape: tuple[int, ...]
     mask: Mask
-    context: tuple[tuple[str, Value], ...]
+    context: tuple[Value, ...]
 
 
-def _slot(scope: Scope, expr: tree.Expr, place: _Place, each: int, ctx: Context) -> tuple[Module, tuple[str, ...]]:
+def _slot(scope: Scope, expr: tree.Expr, place: _Place, each: int, ctx: Context) -> tuple[Module, tuple[Value, ...]]:
     """The network of a slot, which gives so many numbers for each element that is transformed, from those that are kept
-    or from the past, and the names of the context that it reads position by position.
+    or from the past, and what it reads of the context position by position.
 
     A network that reads vectors reads what is kept as one. A network of a grid reads and gives a grid: that of the
     channels that are kept and transformed, or, where the mask parts positions, the whole one, with zeros for what is
     transformed.
     """
-    shape, width = place.shape, sum(v.type.features for _, v in place.context)
+    shape, width = place.shape, sum(v.type.features for v in place.context)
     if place.entry.beside is not None:
         return check_slot(scope, expr, Axes(shape[0] + place.entry.beside + width), Axes(each * shape[0]), 0, ctx), ()
     if place.entry.conditioner == "past":
@@ -348,11 +334,11 @@ def _slot(scope: Scope, expr: tree.Expr, place: _Place, each: int, ctx: Context)
         return check_slot(scope, expr, Axes(positions * kept + width), Axes(each * positions * moved), 0, ctx), ()
     if not place.mask.by_channel:
         kept = moved = channels_of(shape)
-    grids = {name: v for name, v in place.context if v.shape[:2] == shape[:2] and len(v.shape) in (2, 3)}
-    more = sum(v.type.features // math.prod(shape[:2]) for v in grids.values())
+    grids = tuple(v for v in place.context if v.shape[:2] == shape[:2] and len(v.shape) in (2, 3))
+    more = sum(v.type.features // math.prod(shape[:2]) for v in grids)
     width -= more * math.prod(shape[:2])
     reads, gives = Axes(kept + more, shape[:2]), Axes(each * moved, shape[:2])
-    return check_slot(scope, expr, reads, gives, width, ctx), tuple(grids)
+    return check_slot(scope, expr, reads, gives, width, ctx), grids
 
 
 def _verify_network(scope: Scope, expr: tree.Expr, entry: BijectionKind, slot: Slot, ctx: Context) -> None:

@@ -116,7 +116,7 @@ class Scope:
         self.idents: set[str] = set()
         self.attributes: set[str] = set(ATTRIBUTES)
         self.shared: dict[object, Module] = {}
-        self.contexts: dict[str, tuple[Value, bool]] = {}
+        self.contexts: dict[str, tuple[Value, str]] = {}
 
     # --- mistakes --------------------------------------------------------------------------------
 
@@ -218,14 +218,15 @@ class Scope:
         self.attributes.add(candidate)
         return candidate
 
-    def context_name(self, value: Value, direct: bool) -> str:
-        """The name by which bijections take a value, the same wherever it conditions one: a variable's own, else
-        `context`. A value that is taken as it is (`direct`) is told apart from one embedded for a network."""
+    def context_name(self, value: Value, form: str) -> str:
+        """The name by which bijections take a value in one form, the same wherever it conditions one so: a variable's
+        own, else `context`. A value that is read in several forms has a name for each: as it is ("value"), or embedded
+        for a network, as a "vector" or position by position ("grid")."""
         read = value.value if isinstance(value, At) else value
         variable = self.variable(read.variable) if isinstance(read, Use) else None
         base = variable.ident if variable is not None else "context"
         candidate, k = base, 2
-        while self.contexts.setdefault(candidate, (value, direct)) != (value, direct):
+        while self.contexts.setdefault(candidate, (value, form)) != (value, form):
             candidate, k = f"{base}_{k}", k + 1
         return candidate
 

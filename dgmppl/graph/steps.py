@@ -17,7 +17,7 @@ from dgmppl.syntax import tree
 
 
 def by_value(scope: Scope, kind: str, value: Value, shape: tuple[int, ...], span: Span) -> Block:
-    return Block(span, kind, shape, context=((scope.context_name(value, direct=True), value),))
+    return Block(span, kind, shape, context=((scope.context_name(value, form="value"), value),))
 
 
 def is_positive(value: Value) -> bool:
@@ -108,7 +108,7 @@ def _potential(scope: Scope, outline: Outline, support: Support, ctx: Context, i
             wanted = expected.describe() if expected else f"a matrix of {outline.takes[0]} rows"
             scope.fail("E204", f"{wanted} is expected here", operand.span, f"shape {list(value.shape)}", help=POTENTIAL)
         found.append(value)
-    context = tuple((scope.context_name(v, direct=True), v) for v in found)
+    context = tuple((scope.context_name(v, form="value"), v) for v in found)
     return Block(outline.span, CONVEX, outline.takes, context=context)
 
 

@@ -171,7 +171,7 @@ class _Outside:
         return replace(term, **changed)
 
     def _name(self, value: Value) -> str:
-        name = self.scope.context_name(value, direct=True)
+        name = self.scope.context_name(value, form="value")
         name += "_" if name == self.argument else ""
         self.context[name] = value
         return name

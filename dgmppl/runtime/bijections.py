@@ -133,14 +133,15 @@ class Conditioned(Bijection):
 
 class Compose(Bijection):
     """Bijections one after the other; ``forward`` applies the first one first. Each part reads what it is given of
-    the context by name. A part may stand there more than once: then its weights are shared."""
+    the context by name, all of them one name in as many dimensions. A part may stand there more than once: then its
+    weights are shared."""
 
     def __init__(self, *parts: Bijection) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
         self.rank = parts[0].rank if parts else 1
         for part in parts:
-            self.reads.update(part.reads)
+            add_reads(self.reads, part.reads)
 
     def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         total = self._zero(x)
@@ -253,6 +254,17 @@ def _scale_of(layer: nn.Module) -> nn.Parameter:
 def names_of(context: str | tuple[str, ...]) -> tuple[str, ...]:
     """One name, or several, as a tuple."""
     return (context,) if isinstance(context, str) else tuple(context)
+
+
+def add_reads(reads: dict[str, int], more: dict[str, int]) -> None:
+    """Adds what another part reads.
+
+    Raises:
+        ValueError: where both read one name in another number of dimensions, which no value has at once.
+    """
+    for name, dims in more.items():
+        if reads.setdefault(name, dims) != dims:
+            raise ValueError(f"one part reads {name} in {reads[name]} dimensions, and another in {dims}")
 
 
 def parameters_of(conditioner: nn.Module | None, context: list[Tensor]) -> Tensor:

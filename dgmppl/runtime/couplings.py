@@ -35,7 +35,8 @@ class Coupling(Bijection):
         both: one network with ``2 m`` outputs for s and t, in place of the two; for a transform with k numbers an
             element ``k m`` outputs, the first of all elements first (at each position, of its channels).
         context: names of vectors, of K numbers together, that the networks read after x_a.
-        grids: those of them that are grids of the extent of x, which a network of grids reads as more channels.
+        grids: those of them that are grids ``(height, width, channels)`` of the extent of x, which a network of grids
+            reads as more channels; one of vectors reads them in a row.
         integer: round the shift, with a straight-through gradient.
         low, size: the integers are those from low to low + size - 1; size 0: all of them.
         transform: of b; None is affine.
@@ -87,11 +88,8 @@ class Coupling(Bijection):
         self.transform = transform
         self.scale, self.shift, self.both = scale, shift, both
         self.grids = names_of(grids)
-        self.reads = {name: self.rank if name in self.grids else 1 for name in names_of(context)}
+        self.reads = {name: 3 if name in self.grids else 1 for name in names_of(context)}
         self.integer, self.low, self.size = integer, low, size
-        network = next((net for net in (scale, shift, both) if net is not None), None)
-        first = network[0] if isinstance(network, Sequential) else network
-        self.on_grids = self.rank > 1 and getattr(first, "rank", 0) == 2
         self._part(Mask(mask, seed, complement, part, parts))
         self.gate = nn.Parameter(torch.zeros(())) if rezero else None
         for net in () if rezero else (scale, shift, both):
@@ -167,7 +165,7 @@ class Coupling(Bijection):
         """What a network gives: so many numbers for each element of b, ``(..., each, m)``."""
         values = dict(zip(self.reads, self._read(context)))
         found: Tensor
-        if not self.on_grids:
+        if not self._on_grids(net):
             flat = (v.flatten(-self.reads[name]) for name, v in values.items())
             found = self._gated(net(concat(a, *flat)))
             return found.unflatten(-1, (each, self.moves))
@@ -177,6 +175,11 @@ class Coupling(Bijection):
         found = self._gated(net(concat(grid, *(values[name] for name in self.grids)), *given))
         numbers = found.unflatten(-1, (each, -1)).movedim(-2, -4).flatten(-3)
         return numbers if self.by_channel else numbers[..., self.order[-self.moves :]]
+
+    def _on_grids(self, net: nn.Module) -> bool:
+        """Whether a network reads the grid as one."""
+        first = net[0] if isinstance(net, Sequential) else net
+        return self.rank > 1 and getattr(first, "rank", 0) == 2
 
     def _gated(self, numbers: Tensor) -> Tensor:
         return numbers if self.gate is None else self.gate * numbers

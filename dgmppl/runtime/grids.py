@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmppl.extents import channels_of
-from dgmppl.runtime.bijections import NOTHING, Bijection, Context, zeros_of
+from dgmppl.runtime.bijections import NOTHING, Bijection, Context, add_reads, zeros_of
 from dgmppl.runtime.functions import concat
 
 
@@ -64,7 +64,7 @@ class MultiScale(Bijection):
         self.shape, self.rank = tuple(shape), len(shape)
         self.levels = nn.ModuleList(levels)
         for level in levels:
-            self.reads.update(level.reads)
+            add_reads(self.reads, level.reads)
         self.done: list[tuple[int, ...]] = []  # the shape of what is done behind each level
         inside = torch.Size(shape)
         for level in levels[:-1]:

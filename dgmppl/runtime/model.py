@@ -56,6 +56,13 @@ def _at_the_door(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _verify_terms(terms: dict[str, Tensor], n: int) -> None:
+    """Refuses a term that is not a number for each of n rows: a sum would broadcast it, and a mean would hide it."""
+    for name, term in terms.items():
+        if term.shape != (n,):
+            raise ValueError(f"{name} has the shape {tuple(term.shape)}, and of {n} rows it is ({n},)")
+
+
 def _counted(sample: Callable[..., Any]) -> Callable[..., Any]:
     """A `sample` that refuses a number of draws which is no whole number from 0."""
 
@@ -128,6 +135,7 @@ class GenerativeModel(nn.Module):
     def loss(self, *data: Any, **named: Any) -> Tensor:
         """Minus the weighted sum of the terms, averaged over the batch."""
         terms = self.terms(*data) if self.samples == 1 else weighed_terms(self.terms, self.samples, self.apart, *data)
+        _verify_terms(terms, len(data[0]) if data else 0)
         if self.observer is not None:
             self.observer(terms)
         weighted = [self.weights[name] * term if name in self.weights else term for name, term in terms.items()]
@@ -141,7 +149,9 @@ class GenerativeModel(nn.Module):
         """
         if self.criterion is None:
             return {}
-        terms = [term for name, term in self.terms(*data).items() if name not in self.apart]
+        found = self.terms(*data)
+        _verify_terms(found, len(data[0]) if data else 0)
+        terms = [term for name, term in found.items() if name not in self.apart]
         return {self.criterion: sum(terms[1:], terms[0])}
 
     @_at_the_door

@@ -401,14 +401,17 @@ def _reversible(d: Draft, of: Sequence[Unit]) -> str:
 
 
 def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
-    """Of a grid of one channel with even axes."""
+    """Of a grid of one channel with even axes; what it is conditioned on is read in one form or in several."""
     given = f"({names(of)})" if of else ""
+    second = given if d.often(0.5) else ""
     kind = d.choose(("conv[4]", "resnet[3]", "mlp[4]"))
     transform = d.choose(("", ", spline(3)", ", shift"))
     step = f"{d.choose(('actnorm', 'conv1x1', 'permute', 'lu'))} >> coupling[{kind}{transform}]{given} >> reverse"
     squares = f"{d.choose((1, 2))} * ({step})"
+    other = d.choose((kind, "mlp[4]", "conv[3]"))
+    mask = d.choose(("checkerboard", "checkerboard", "random(2)"))
     boards = (
-        f"coupling[{kind}{transform}, mask = checkerboard]{given} >> coupling[{kind}, mask = complement(checkerboard)]"
+        f"coupling[{kind}{transform}, mask = {mask}]{given} >> coupling[{other}, mask = complement({mask})]{second}"
     )
     return d.choose(
         (
@@ -833,6 +836,10 @@ DRAWN: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _autoregressive,  # refused as long as no gradient goes through its draws
 )
 """Densities that a q may have: their draws are differentiable."""
+
+
+FLOWED = (_pushed,)
+"""Densities that a flow makes."""
 
 
 def factor(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.contracts.random_parts import DENSITIES, DRAWN, PIXELS, Draft, Unit, factor, flow, names, network
+from tests.contracts.random_parts import DENSITIES, DRAWN, FLOWED, PIXELS, Draft, Unit, factor, flow, names, network
 
 SUPPORTS = (
     "real",
@@ -109,6 +109,22 @@ def _pixels(d: Draft) -> None:
     x = d.unit("x", support, shape, "observed")
     d.data.append(x)
     factor(d, "p", x, (*beside, *d.causes), PIXELS)
+
+
+def _grids_by_grids(d: Draft) -> None:
+    """A grid that a flow makes of another grid, which is seen, drawn, or summed out; drawn by a flow of grids too."""
+    role = d.choose(("observed", "observed", "drawn", "summed"))
+    support = {"drawn": "real", "summed": "binary"}.get(role) or d.choose(("real", "categorical(3)", "integer(0..2)"))
+    shape = (2, 2, 2) if role == "observed" and d.often(0.3) else (2, 2)
+    g = d.unit("g", support, shape, "observed" if role == "observed" else "latent")
+    x = d.unit("x", "real", (2, 2), "observed")
+    d.data.append(x)
+    if role != "observed":
+        factor(d, "p", g, (), DENSITIES[:1])
+    factor(d, "p", x, (g, *d.causes), FLOWED)
+    if role == "drawn":
+        d.drawn.append(g)
+        factor(d, "q", g, (x, *d.causes), FLOWED)
 
 
 def _regression(d: Draft) -> None:
@@ -459,6 +475,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _exact,
     _exact,
     _pixels,
+    _grids_by_grids,
     _regression,
     _latents,
     _latents,

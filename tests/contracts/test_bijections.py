@@ -169,6 +169,31 @@ FLOWS: dict[str, tuple[str, int]] = {
         ">> coupling[mlp[4], mask = complement(checkerboard)](w)) >> squeeze >> actnorm >> inverse(squeeze)",
         4,
     ),
+    "a grid without channels by others": (
+        _IMAGE + 'observed y : real[4, 4] from "rows.npz".y\nobserved w : categorical(3)[4, 4] from "rows.npz".w\n'
+        "p(x | y, w) = Normal(0, 1) >> coupling[conv[4], mask = checkerboard](y) "
+        ">> coupling[unet[4], spline(3), mask = random(2)](w, y, w) "
+        ">> reversible(coupling[conv[4], shift, mask = complement(checkerboard)](w))",
+        3,
+    ),
+    "one grid in every form": (
+        'observed x : real[4, 4, 2] from "rows.npz".x\nobserved y : real[4, 4] from "rows.npz".y\n'
+        "p(x | y) = Normal(0, 1) >> coupling[conv[4]](y) >> reverse >> coupling[mlp[4]](y) "
+        ">> coupling[scale = conv[4], shift = mlp[4]](y) >> reverse "
+        ">> coupling[scale = mlp[4], shift = conv[4]](y) >> affine(linear(y))",
+        7,
+    ),
+    "scales of an image by an image": (
+        _IMAGE + 'observed y : real[4, 4] from "rows.npz".y\n'
+        "p(x | y) = Normal(0, 1) >> inverse(multiscale[2](coupling[conv[4], mask = checkerboard](y) >> squeeze "
+        ">> coupling[conv[4]](y)))",
+        4,
+    ),
+    "one context twice": (
+        _XYW + "p(x | y, w) = Normal(0, 1) >> coupling[mlp[4]](y, w, y) >> reverse >> affine(mlp[4](y, y)) "
+        ">> autoregressive[masked[5]](w, w)",
+        3,
+    ),
     "couplings of residual and dense networks, one behind another": (
         'observed x : real[2, 2, 4] from "rows.npz".x\nobserved y : real[3] from "rows.npz".y\n'
         "p(x | y) = Normal(0, 1) >> coupling[resnet[4], spline(3)](y) >> reverse >> coupling[conv[4] >> resnet[4]](y) "

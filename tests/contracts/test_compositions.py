@@ -24,6 +24,8 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # What the structure calls for, in the words of the plan: the start of the objective's name, and the figure by which
 # an epoch is judged.
 OBJECTIVES = {
+    "grids_given_grids": ("ELBO, a lower bound on log p(x | g, y)", "elbo"),
+    "class_of_pixels": ("exact log-likelihood log p(x)", "log_prob"),
     "class_of_a_flow": ("exact log-likelihood log p(x | c)", "log_prob"),
     "integrated_tree": ("exact log-likelihood log p(x, w | c)", "log_prob"),
     "factor_analysers": ("exact log-likelihood log p(x)", "log_prob"),
