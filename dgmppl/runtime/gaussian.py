@@ -40,13 +40,11 @@ class LinearGaussian:
     ``Lambda = sum H' S^-1 H`` and ``eta = sum H' S^-1 t``, S the variances, so that the posterior of z is
     ``Normal(Lambda^-1 eta, Lambda^-1)`` (Bishop, 2006, Pattern Recognition and Machine Learning, Eqs. 2.113 to 2.117).
     H and t are read off the densities themselves at 0 and at the unit vectors. All of it is in double precision.
+    Where Lambda has no root in that, or is not finite, all that follows is NaN, which a fit reports.
 
     Args:
         latents: the shape of each latent.
         densities: of the latents, one each, and of what depends on them.
-
-    Raises:
-        torch.linalg.LinAlgError: where the posterior's precision is not positive definite in double precision.
     """
 
     def __init__(self, latents: Mapping[str, tuple[int, ...]], *densities: NormalGiven) -> None:
@@ -63,7 +61,7 @@ class LinearGaussian:
             linear = linear + (matrix.mT @ target.unsqueeze(-1)).squeeze(-1)
             logs = scale.log() + 0.5 * math.log(2 * math.pi)
             self.constant = self.constant - (0.5 * target.square() + logs).sum(-1)
-        self.cholesky = torch.linalg.cholesky(precision)
+        self.cholesky = _root(precision)
         # L^-1 eta, of each row: one solution with a column for each where the precision is that of all rows.
         self.whitened = self._solved(linear)
 
@@ -92,7 +90,7 @@ class LinearGaussian:
             gain = torch.linalg.solve(covariance[..., known, known], covariance[..., known, place]).mT
             loc = loc + (gain @ (values - mean[..., known]).unsqueeze(-1)).squeeze(-1)
             cov = cov - gain @ covariance[..., known, place]
-        root = torch.linalg.cholesky(0.5 * (cov + cov.mT))
+        root = _root(0.5 * (cov + cov.mT))
         dtype = self.like.dtype
         return loc.to(dtype), root.to(dtype).expand(*loc.shape, -1), self.latents[name]
 
@@ -124,6 +122,12 @@ class LinearGaussian:
             root = root.reshape(self.size, self.size)
             return torch.linalg.solve_triangular(root, rows.mT, upper=transposed).mT
         return torch.linalg.solve_triangular(root, rows.unsqueeze(-1), upper=transposed).squeeze(-1)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """The lower triangular root of a symmetric matrix, NaN where it has none."""
+    root, failed = torch.linalg.cholesky_ex(matrix)
+    return torch.where((failed > 0)[..., None, None], torch.nan, root)
 
 
 __all__ = ["LinearGaussian", "NormalGiven"]
