@@ -28,6 +28,7 @@ class Form:
         keeps: whether it gives the positions that it reads or a vector, and no other positions.
         causal: whether it reads the past `x[<d]`.
         stacks: whether parts of it read the rows above a position alone, or its own row alone.
+        state: whether the last of what it reads is a state as large as what it gives.
         takes: what its constructor takes for input and output: "sizes", these
             without hidden ones, "ends", the "channels" of both after the "length" of
             the sequence or without it, or of each of the "colours" that a position
@@ -44,6 +45,7 @@ class Form:
     keeps: bool = False
     causal: bool = False
     stacks: bool = False
+    state: bool = False
     takes: str = "sizes"
     weights: counted.Count = counted.dense
     hidden: Callable[[Sizes], Axes] | None = None
@@ -158,7 +160,7 @@ NETWORKS: dict[str, Network] = {
     for n in (
         Network("mlp", (_VECTOR,), _COMMON),
         Network("linear", (Form("Linear", takes="ends"),), sizes=False),
-        Network("gru_cell", (Form("GRUCell", takes="ends", weights=counted.gated_unit),), sizes=False),
+        Network("gru_cell", (Form("GRUCell", state=True, takes="ends", weights=counted.gated_unit),), sizes=False),
         Network(
             "conv",
             (replace(_RESIDUAL, runtime="ConvNet", rank=2, weights=counted.convolutions),),

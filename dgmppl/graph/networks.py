@@ -14,7 +14,7 @@ from dgmppl.graph.configuration import Specs, causal_names, check_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.modules import module_of, verify_fits
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Apply, Module, NetworkSpec, Past, Points, Stage, Value, walk
+from dgmppl.graph.values import Apply, Module, NetworkSpec, Past, Points, Stage, State, Value, walk
 from dgmppl.supports import real
 from dgmppl.syntax import tree
 
@@ -62,12 +62,31 @@ def apply_network(
     past = next((v for v in inputs if isinstance(v, Past)), None)
     if past is None:
         _verify_no_past(scope, expr, specs)
+        if len(specs) == 1 and entry.plain[-1].state:
+            inputs = _state_last(scope, expr, entry, inputs, math.prod(expected) * (copies or 1))
         reading = _reading(entry, inputs, expected if len(specs) == 1 else (), ctx.each)
         stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, expected, ctx.each, copies)
     else:
         reading, stages = _causal_stage(specs[0], past, inputs, expected, copies)
     module = module_of(scope, expr, stages, named, inputs, ctx)
     return Apply(real(*expected), expr.span, module, reading.read, reading.context, copies, reading.aligned)
+
+
+def _state_last(
+    scope: Scope, expr: tree.Call, entry: Network, inputs: tuple[Value, ...], size: int
+) -> tuple[Value, ...]:
+    """The inputs of a cell with the state behind the others: of a feature its value before, wherever that is written.
+    Reports a last input of another size, which would be a state in part only (E204)."""
+    *others, last = sorted(inputs, key=lambda v: isinstance(v, State))
+    if others and last.type.features != size:
+        scope.fail(
+            "E204",
+            f"the last input of {entry.name} is its state, as large as what it gives: {size}",
+            last.span,
+            "one number" if last.type.features == 1 else f"{last.type.features} numbers",
+            help=f"{entry.name}(..., h), where h is the state before: of a feature h[d] it is h[d - 1]",
+        )
+    return (*others, last)
 
 
 def _causal_stage(

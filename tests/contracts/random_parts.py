@@ -765,7 +765,7 @@ def _recurrence(d: Draft, reads: Sequence[str], past: str) -> str:
     if d.often(0.7):
         return f"linear({name}[d])"
     above = d.name("c")  # a second layer, which reads the states of the first
-    cell = d.choose((f"gru_cell({name}[d], {above}[d - 1])", f"tanh({name}[d] - {above}[d - 1])"))
+    cell = d.choose((f"gru_cell({above}[d - 1], {name}[d])", f"tanh({name}[d] - {above}[d - 1])"))
     d.say(f"let {above}[d] : real[{2 if 'gru' in cell else 3}] = {cell}")
     return f"linear({above}[d])"
 

@@ -111,9 +111,10 @@ def test_laws_of_colours_sum_to_one(kind: str) -> None:
     torch.testing.assert_close(model.log_prob(every).logsumexp(0), torch.zeros(()), atol=1e-5, rtol=0)
 
 
-def test_a_recurrent_network_is_torchs() -> None:
-    """A cell along the elements is the network of these weights over the whole sequence."""
-    text = 'model gated\nobserved x : real[6] from "rows.npz".x\nlet h[d] : real[4] = gru_cell(x[d - 1], h[d - 1])\n'
+@pytest.mark.parametrize("reads", ["x[d - 1], h[d - 1]", "h[d - 1], x[d - 1]"])
+def test_a_recurrent_network_is_torchs(reads: str) -> None:
+    """A cell along the elements is the network of these weights over the whole sequence, wherever its state stands."""
+    text = f'model gated\nobserved x : real[6] from "rows.npz".x\nlet h[d] : real[4] = gru_cell({reads})\n'
     model = build(checked(text + "p(x[d] | x[<d]) = Normal(linear(h[d]), 1)\n"))
     cell = model.h_net
     whole = torch.nn.GRU(1, 4, batch_first=True)
@@ -127,7 +128,7 @@ LAYERS = """\
 observed c : real[5, 2] from "rows.npz".c
 observed y : real[3] from "rows.npz".y
 observed x : real[5] from "rows.npz".x
-let g[t] : real[2] = gru_cell(y, h[t], x[t - 1], g[t - 1])
+let g[t] : real[2] = gru_cell(y, h[t], g[t - 1], x[t - 1])
 let h[t] : real[4] = mlp[3](c[t], x[t - 1], h[t - 1])
 let k[t] : real[3] = tanh(k[t - 1] * linear(h[t]) + linear(g[t]))
 p(c) = Normal(0, 1)
