@@ -108,7 +108,8 @@ def check(
     def result(
         spec: tree.Spec | None, graph: Graph | None, plan: Plan | None, found: tuple[Diagnostic, ...]
     ) -> Checked:
-        return Checked(source, path, overrides, spec, graph, plan, tuple(_hinted(d, source) for d in found), python)
+        told = tuple(_hinted(d, source) for d in _once(found))
+        return Checked(source, path, overrides, spec, graph, plan, told, python)
 
     spec, problems = parse_spec(source)
     if spec is None:
@@ -130,6 +131,20 @@ def check(
     graph = cancel_constants(graph, spec)
     plan, found = check_plan(graph, spec, derived)
     return result(spec, graph, plan, problems + found)
+
+
+def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """The diagnostics with a warning told once where a statement stands for several members of a family."""
+    kept: dict[object, list[Diagnostic]] = {}
+    for k, d in enumerate(found):
+        of_family = (d.code, d.span, _MEMBER.sub("[]", d.headline))
+        kept.setdefault(of_family if d.severity == "warning" and d.span else k, []).append(d)
+    return [
+        d if not more else replace(d, label=f"{d.label}, and {len(more)} more like it") for d, *more in kept.values()
+    ]
+
+
+_MEMBER = re.compile(r"\[\d+\]")
 
 
 def _hinted(found: Diagnostic, source: Source) -> Diagnostic:
