@@ -116,3 +116,10 @@ def test_mixtures_of_normal_distributions(kind: str) -> None:
     with torch.no_grad():
         torch.testing.assert_close(model.log_prob(rows), torch.as_tensor(oracle.score_samples(rows.numpy())))
         assert model.infer(rows, mean=True)["k"].tolist() == oracle.predict(rows.numpy()).tolist()
+
+
+def test_too_many_latents_are_drawn() -> None:
+    text = DIAGONAL.replace("categorical(3)", "real[{}]").replace("Categorical(param)", "Normal(0, 1)")
+    text = text.replace("Normal(m[k], exp(s[k]))", "Normal(linear(k), 1)")
+    for size, criterion in ((1000, "log_prob"), (1001, "elbo")):
+        assert checked(text.format(size)).plan.criterion == criterion

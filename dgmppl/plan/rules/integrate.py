@@ -13,6 +13,9 @@ from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
+MAX_ELEMENTS = 1000
+"""More are not integrated out together: the time of a step grows with the cube of their number."""
+
 
 @dataclass(frozen=True)
 class Integrate(Step):
@@ -105,7 +108,8 @@ def integrable(state: Elimination, beside: str = "") -> frozenset[str]:
     names = frozenset(v.name for v in state.open if v.name in state.normal and _is_free(state, v, beside))
     while (culprit := _culprit(state, names)) is not None:
         names -= {culprit}
-    anchored = (c for c in components(state, names) if any(f.head not in c for f in _factors(state, c)))
+    groups = [c for c in components(state, names) if sum(state.graph[n].type.elements for n in c) <= MAX_ELEMENTS]
+    anchored = (c for c in groups if any(f.head not in c for f in _factors(state, c)))
     return frozenset(name for c in anchored for name in c)
 
 
