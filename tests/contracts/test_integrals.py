@@ -16,6 +16,8 @@ from dgmppl.train.batches import open_examples
 from dgmppl.train.runs import load_data
 from tests.contracts.support import build, checked
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 LATENT = Path("specs/latent")
 
 
