@@ -23,7 +23,9 @@ class Coupling(Bijection):
     coupling of Dinh et al. (2015); with ``integer=True`` the shift is rounded, which makes it a bijection of
     the integers with log-determinant 0 (Hoogeboom et al., 2019; Tomczak, 2022, Sec. 3.1.3.1 and 3.2). On a range
     of K integers from low the shift goes round it, ``y_b = low + (x_b - low + round(t(x_a))) mod K`` (Tran et al.,
-    2019, Sec. 4.1), which is a bijection of the range.
+    2019, Sec. 4.1), which is a bijection of the range. Of two numbers a step up and a step down give the same, so there
+    it is a flip m, 0 or 1, with ``y_b = low + z + m - 2 z m`` for z = x_b - low, and the gradient of that; m changes
+    towards the nearest t that rounds to the other.
 
     A network that reads vectors gets the n elements of a in a row, with K numbers of the context behind them, and
     gives one number for each of the m elements of b. One that reads grids, known by its `rank`, gets the grid of the
@@ -113,7 +115,8 @@ class Coupling(Bijection):
             moved, log_slope = self.transform.forward(b, self._numbers(a, context))
             return self._joined(a, moved), self._total(log_slope, b)
         log_scale, shift = self._coefficients(a, context)
-        return self._joined(a, self._in_range(b * log_scale.exp() + shift)), self._total(log_scale, b)
+        moved = self._flipped(b, shift) if self.size == 2 else self._in_range(b * log_scale.exp() + shift)
+        return self._joined(a, moved), self._total(log_scale, b)
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         a, b = self._split(y)
@@ -122,7 +125,8 @@ class Coupling(Bijection):
             return self._joined(a, moved), self._total(log_slope, b)
         log_scale, shift = self._coefficients(a, context)
         log_scale = -log_scale
-        return self._joined(a, self._in_range((b - shift) * log_scale.exp())), self._total(log_scale, b)
+        moved = self._flipped(b, shift) if self.size == 2 else self._in_range((b - shift) * log_scale.exp())
+        return self._joined(a, moved), self._total(log_scale, b)
 
     @staticmethod
     def _total(log_slope: Tensor, b: Tensor) -> Tensor:
@@ -154,7 +158,7 @@ class Coupling(Bijection):
             scale, shift = self._read_by(self.both, a, context, 2).unbind(-2)
         else:
             scale, shift = (self._of(net, a, context) for net in (self.scale, self.shift))
-        if self.integer:
+        if self.integer and self.size != 2:
             shift = shift + (shift.round() - shift).detach()
         return SCALE_BOUND * torch.tanh(scale / SCALE_BOUND), shift
 
@@ -188,6 +192,15 @@ class Coupling(Bijection):
         """The grid with a in its places and 0 in those of b."""
         flat = concat(a, a.new_zeros(self.moves).expand(*a.shape[:-1], -1))[..., self.back]
         return flat.unflatten(-1, (*self.shape, 1)[:3])
+
+    def _flipped(self, b: Tensor, shift: Tensor) -> Tensor:
+        """One of two numbers, or the other where the shift rounds to an odd number. It is its own inverse."""
+        whole = shift.detach().round()
+        odd = torch.remainder(whole, 2)
+        towards = torch.where(shift.detach() < whole, -1.0, 1.0)  # the way to the nearest number that flips otherwise
+        flip = odd + (1 - 2 * odd) * towards * (shift - shift.detach())
+        z = b - self.low
+        return self.low + z + flip - 2 * z * flip
 
     def _in_range(self, b: Tensor) -> Tensor:
         return self.low + torch.remainder(b - self.low, self.size) if self.size else b

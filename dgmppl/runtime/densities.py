@@ -16,7 +16,7 @@ from dgmppl.runtime.bijections import Bijection
 from dgmppl.runtime.distributions import Categorical, MultivariateNormal, Size, Unchecked, log_prob_of_index
 from dgmppl.runtime.incremental import Incremental, Order
 from dgmppl.runtime.preimages import carry
-from dgmppl.runtime.special import outside
+from dgmppl.runtime.special import by_difference, outside
 
 
 class _Density(Unchecked):
@@ -103,6 +103,9 @@ class DiscretizedLogistic(_LocationScale):
         return draws if self.low is None else draws.clamp(self.low, self.high)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        return by_difference(self._log_prob, value, self.low, self.high)
+
+    def _log_prob(self, value: Tensor) -> Tensor:
         upper = (value + 0.5 - self.loc) / self.scale
         lower = (value - 0.5 - self.loc) / self.scale
         below, above = F.logsigmoid(upper), F.logsigmoid(-lower)

@@ -158,7 +158,8 @@ def log_prob_of_index(logits: Tensor, value: Tensor) -> Tensor:
     """The log-probabilities ``(..., K)`` at indices ``(...)``, floats; -inf for what is none of 0, ..., K-1.
 
     An index has a gradient only if a bijection of integers made it, which goes round the range: that gradient is half
-    the difference between the neighbours on either side, the first following the last.
+    the difference between the neighbours on either side, the first following the last; of two, the second less the
+    first.
     """
     index = value.long().clamp(0, logits.shape[-1] - 1)
     if value.shape != logits.shape[:-1]:
@@ -166,7 +167,9 @@ def log_prob_of_index(logits: Tensor, value: Tensor) -> Tensor:
         logits, value, index = logits.expand(*batch, -1), value.expand(batch), index.expand(batch)
     found = logits.gather(-1, index.unsqueeze(-1)).squeeze(-1)
     if value.requires_grad:
-        slope = (logits.roll(-1, -1) - logits.roll(1, -1)).detach() / 2
+        given = logits.detach()
+        around = (given.roll(-1, -1) - given.roll(1, -1)) / 2
+        slope = around if logits.shape[-1] != 2 else given.diff(dim=-1).expand_as(given)
         found = found + slope.gather(-1, index.unsqueeze(-1)).squeeze(-1) * (value - value.detach())
     return found.masked_fill(index != value, -torch.inf)
 

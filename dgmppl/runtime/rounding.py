@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from dgmppl.runtime.bijections import Bijection
 from dgmppl.runtime.densities import Logistic, _Density
 from dgmppl.runtime.distributions import Size
-from dgmppl.runtime.special import outside
+from dgmppl.runtime.special import by_difference, outside
 
 # Below this width of a bin, in scales, its mass is the density in its middle times the width: exact to 1e-5.
 _NARROW = 1e-2
@@ -115,6 +115,9 @@ class Rounded(_Density):
         return torch.round(drawn).clamp(self.low, self.high) if self._bounded else torch.round(drawn)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        return by_difference(self._log_prob, value, self.low, self.high)
+
+    def _log_prob(self, value: Tensor) -> Tensor:
         upper, lower = self._standard(value + 0.5), self._standard(value - 0.5)
         found = self._log_mass(lower, upper)
         if self.low is not None:

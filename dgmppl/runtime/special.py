@@ -1,6 +1,9 @@
-"""Numerics that densities share: differences of log-gamma functions, and what lies outside a support."""
+"""Numerics that densities share: differences of log-gamma functions, what lies outside a support, and gradients of
+numbers that are one of two."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -50,3 +53,17 @@ def outside(value: Tensor, low: float | None = None, high: float | None = None, 
         wrong = wrong | (value > high)
     # A NaN is smaller than nothing, and so passes.
     return wrong | (value.floor() < value) if whole else wrong
+
+
+def by_difference(log_prob: Callable[[Tensor], Tensor], value: Tensor, low: float | None, high: float | None) -> Tensor:
+    """The log-probability of a value that is one of two numbers, low and low + 1, with the difference between both as
+    its gradient; of other ranges, what it is.
+
+    A bijection of integers passes a gradient on. That of a formula at the ends of a range points inwards at both, so of
+    two numbers it would always tell to take the other.
+    """
+    if low is None or high != low + 1 or not value.requires_grad:
+        return log_prob(value)
+    here = value.detach()
+    slope = (log_prob(torch.full_like(here, high)) - log_prob(torch.full_like(here, low))).detach()
+    return log_prob(here) + slope * (value - here)

@@ -783,9 +783,10 @@ def _markov_chain(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
 
 def _rounded_shifts(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """A flow of whole numbers."""
-    if head.support != "integer" or len(head.shape) != 1 or head.shape[0] < 2:
+    if not head.support.startswith("integer") or len(head.shape) != 1 or head.shape[0] < 2:
         return None
-    base = f"DiscretizedLogistic({network(d, of)})" if of else "DiscretizedLogistic(param, param)"
+    family = "DiscretizedLogistic" if head.support == "integer" else d.choose(("DiscretizedLogistic", "Categorical"))
+    base = f"{family}({network(d, of)})" if of else f"{family}(param)"
     options = d.choose(("", ", parts = 2", ", rezero = true"))
     return f"{base} >> 2 * (coupling[shift = mlp[4]{options}] >> reverse)", False
 

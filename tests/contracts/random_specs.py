@@ -289,10 +289,10 @@ def _defined_by_parts(d: Draft) -> None:
 
 
 def _integer_flow(d: Draft) -> None:
-    x = observed(d, support="integer", vector=True)
-    u = d.unit("u", "integer", x.shape)
+    x = observed(d, support=d.choose(("integer", "integer(0..1)", "integer(2..3)", "integer(0..2)")), vector=True)
+    u = d.unit("u", x.support, x.shape)
     # A base that is a mixture has its class as a latent, which is summed out; the flow may read it too.
-    of = (d.unit("c", "categorical", ()),) if d.often(0.4) else ()
+    of = (d.unit("c", "categorical(3)", ()),) if d.often(0.4) else ()
     for c in of:
         factor(d, "p", c, ())
     read = (*d.causes, *(c for c in of if d.often(0.5)))
