@@ -18,6 +18,7 @@ from dgmppl.graph.binding import Arguments, bind
 from dgmppl.graph.configuration import check_network, is_network
 from dgmppl.graph.context import Context, Inputs
 from dgmppl.graph.networks import check_past_slot, check_slot, reads_grids
+from dgmppl.graph.offsets import has_past
 from dgmppl.graph.options import read_mask, read_options
 from dgmppl.graph.outline import Outline
 from dgmppl.graph.scope import Scope
@@ -253,7 +254,7 @@ def _condition(
     if len(call.arguments) != 1:
         scope.fail("E209", f"{entry.name} takes its {wanted} parameters as one value", call.span)
     argument = call.arguments[0]
-    if ctx.elements is not None and ctx.elements.maps:  # the numbers of an element, which its past may give
+    if ctx.elements is not None and (ctx.elements.maps or has_past(argument)):  # those of an element
         values = inputs(scope, call, ctx, expected=real(wanted))
     elif isinstance(argument, tree.Call) and is_network(scope, argument.target):
         values = _once(inputs(scope, argument, ctx))

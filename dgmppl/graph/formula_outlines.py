@@ -12,6 +12,7 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.flow_sums import INTEGRAL, SUMS, read_sum
+from dgmppl.graph.offsets import has_past
 from dgmppl.graph.outline import Outline
 from dgmppl.graph.scope import NamedFlow, Scope
 from dgmppl.syntax import tree
@@ -105,7 +106,7 @@ class _Formula:
                 yield from self.steps(base)
                 yield moved
                 return
-            if not self.indices and _has_past(expr):
+            if not self.indices and has_past(expr):
                 self._none(expr, "reads what is before an element", f"of one element at a time: {TRIANGLE}")
             if self.indices:
                 help_ = f"what an element is scaled and shifted by follows from those before it: {TRIANGLE}"
@@ -144,10 +145,3 @@ class _Formula:
 
     def _none(self, expr: tree.Expr, label: str, help_: str) -> NoReturn:
         self.scope.fail("E217", "this step of a flow is no bijection", expr.span, label, help=help_)
-
-
-def _has_past(term: object) -> bool:
-    """Whether `u[<d]` stands in an expression."""
-    if isinstance(term, tuple):
-        return any(map(_has_past, term))
-    return isinstance(term, tree.Past) or (isinstance(term, tree.Node) and any(map(_has_past, vars(term).values())))

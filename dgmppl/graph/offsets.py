@@ -1,4 +1,4 @@
-"""Arithmetic of indices: an index, and so many elements on, `i + 1`."""
+"""Arithmetic of indices: an index, and so many elements on, `i + 1`; and where they stand for a past, `<i`."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ def offset_of(scope: Scope, item: tree.Expr, index: str, env: Mapping[str, int] 
 
 def _is(side: tree.Expr, index: str) -> bool:
     return isinstance(side, tree.Name) and side.name == index
+
+
+def has_past(term: object) -> bool:
+    """Whether `u[<d]` stands in an expression."""
+    if isinstance(term, tuple):
+        return any(map(has_past, term))
+    return isinstance(term, tree.Past) or (isinstance(term, tree.Node) and any(map(has_past, vars(term).values())))

@@ -171,6 +171,28 @@ def test_recurrences_that_read_recurrences_are_one_loop(turned: bool) -> None:
     torch.testing.assert_close(drawn - locations(drawn, c, y), noise, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "law",
+    [
+        "Normal(0, 1) >> affine(causal[6](x[<d]))",
+        "Normal(0, 1) >> elementwise[spline(4)](masked[6](x[<d], d)) >> affine(2 * masked[6](x[<d]))",
+        "mixture[2, weights = gru[3](x[<d])](Normal(param, 1) >> affine(causal[4](x[<d])))",
+    ],
+)
+def test_what_moves_an_element_may_be_the_past(law: str) -> None:
+    """The density of two elements integrates to one, and draws of the first follow its marginal."""
+    text = f'model moved\nobserved x : real[2] from "rows.npz".x\np(x[d] | x[<d]) = {law}\n'
+    model = build(checked(text), scale=0.2)
+    line = torch.linspace(-15, 15, 301)
+    grid = torch.cartesian_prod(line, line)
+    density = model.log_prob(grid).exp().unflatten(0, (301, 301)) * 0.1**2
+    torch.testing.assert_close(density.sum(), torch.ones(()), atol=2e-3, rtol=0)
+    first = density.sum(1) / 0.1
+    draws = model.sample(4000)
+    below = (draws[:, 0] < line[150]).float().mean()
+    torch.testing.assert_close(below, first[:150].sum() * 0.1 + first[150] * 0.05, atol=0.04, rtol=0)
+
+
 def test_elements_of_a_plate_have_one_law() -> None:
     text = 'model plate\nobserved x : real[3, 2] from "rows.npz".x\nobserved z : real[4] from "rows.npz".z\n'
     model = build(checked(text + "p(x[i] | z) = Normal(0, 1) >> 2 * (coupling[mlp[4]](z) >> reverse)\n"), scale=0.3)
