@@ -25,14 +25,21 @@ def _same(shape: Shape) -> Shape:
     return shape
 
 
+_NO_GRID = "a grid is declared as real[4, 4] or real[4, 4, 3]; of a vector there are reverse, permute and lu"
+
+
 def _squeezed(shape: Shape) -> Shape:
     """A quarter of the positions with four times the channels."""
-    if len(shape) not in (2, 3) or shape[0] % 2 or shape[1] % 2:
+    if len(shape) not in (2, 3):
+        raise ValueError("halves both axes of a grid", _NO_GRID)
+    if shape[0] % 2 or shape[1] % 2:
         raise ValueError("halves both axes of a grid, and they are even")
     return (shape[0] // 2, shape[1] // 2, 4 * channels_of(shape))
 
 
 def _unsqueezed(shape: Shape) -> Shape:
+    if len(shape) not in (2, 3):
+        raise ValueError("gives a grid whose channels are a multiple of four", _NO_GRID)
     if len(shape) != 3 or shape[2] % 4:
         raise ValueError("gives a grid whose channels are a multiple of four")
     return (2 * shape[0], 2 * shape[1], shape[2] // 4)

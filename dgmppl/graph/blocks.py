@@ -100,7 +100,11 @@ def build_block(
 def _masks(
     scope: Scope, expr: tree.Expr, entry: BijectionKind, found: Arguments, parts: int, source: Type, ctx: Context
 ) -> tuple[Mask, ...]:
-    """What the steps of a coupling keep: one, or `parts` of them. Reports parts that are not there (E213)."""
+    """What the steps of a coupling keep: one, or `parts` of them. Reports a single part (E210), and parts that are not
+    there (E213)."""
+    if "parts" in found and parts == 1:
+        label, help_ = "one part is the whole, and nothing says how it moves", "parts = 2, or a mask, which makes two"
+        scope.fail("E210", "`parts` is at least 2", found["parts"].span, label, help=help_)
     if parts == 1:
         mask = read_mask(scope, found.value("mask"), ctx)
         if entry.masks:
@@ -169,15 +173,12 @@ def _verify_source(scope: Scope, expr: tree.Expr, entry: BijectionKind, source: 
         on = {"channels": "the channels of a vector or a grid", "event": "a vector or a grid", "grid": "a grid"}
         many = " of two elements or more" if entry.least > 1 else ""
         help_ = f"element by element, in any shape, there are: {apart}"
-        if entry.acts == "channels" and rank == 2:
-            help_ = f"squeeze makes four channels of one: squeeze >> {entry.name} >> inverse(squeeze)"
-        scope.fail(
-            "E213",
-            f"{entry.name} acts on {on.get(entry.acts, 'a vector')}{many}",
-            expr.span,
-            f"this is {source.describe()}" + (", with one channel" if entry.acts == "channels" and rank == 2 else ""),
-            help=help_,
-        )
+        headline, label = f"{entry.name} acts on {on.get(entry.acts, 'a vector')}{many}", f"this is {source.describe()}"
+        if entry.acts == "channels" and rank in (2, 3):
+            headline, label = f"{entry.name} acts on channels, two or more", f"{label}, a grid of one channel"
+            if shape[0] % 2 == shape[1] % 2 == 0:
+                help_ = f"squeeze makes four channels of one: squeeze >> {entry.name} >> inverse(squeeze)"
+        scope.fail("E213", headline, expr.span, label, help=help_)
 
 
 def _verify_mask(scope: Scope, expr: tree.Expr, found: Arguments, mask: Mask, source: Type) -> None:

@@ -266,15 +266,22 @@ def _verify_range(scope: Scope, variable: Variable, definition: Definition) -> N
         return
     misses = support.holds(found) and (isinstance(value, Mapped) or support.integral)
     how = "takes only some of its values" if misses else "is not"
+    ways_out = (
+        _reaching(variable.name, support, found)
+        if misses or (isinstance(value, Mapped) and not support.integral)
+        else support.landing
+    )
+    if isinstance(value, Mapped) and value.value.type.support.integral and found.integral:
+        given = ", ".join(variables(value.value))
+        ways_out = f"a flow of whole numbers stays in their range: declare `{given}` {support.describe()}"
+        ways_out += f", or `{variable.name}` {found.describe()}"
     scope.report(
         "E203",
         f"`{variable.name}` is {support.describe()}, and this {how}",
         value.span,
         found.describe(),
         notes=(Note(variable.span, "declared here"),),
-        help=_reaching(variable.name, support, found)
-        if misses or (isinstance(value, Mapped) and not support.integral)
-        else support.landing,
+        help=ways_out,
     )
 
 

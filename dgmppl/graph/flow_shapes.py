@@ -92,10 +92,20 @@ def _follow(outline: Outline, shape: Shape, onto: bool) -> Shape:
             other = outline.entry.before(shape) if onto else outline.entry.after(shape)
         except ValueError as error:
             name, (headline, *ways_out) = outline.entry.name, error.args
-            help_ = ways_out[0] if ways_out else f"turned round: inverse({name})" if onto else ""
+            help_ = ways_out[0] if ways_out else _turned_round(outline, shape, onto)
             raise _Misfit("E213", f"{name} {headline}", outline.span, f"this is {list(shape)}", help=help_) from None
     outline.takes, outline.gives = (other, shape) if onto else (shape, other)
     return other
+
+
+def _turned_round(outline: Outline, shape: Shape, onto: bool) -> str:
+    """That a bijection acts on a shape from its other end, where it does."""
+    assert outline.entry is not None
+    try:
+        (outline.entry.after if onto else outline.entry.before)(shape)
+    except ValueError:
+        return ""
+    return f"turned round: inverse({outline.entry.name})" if onto else f"turned round: {outline.entry.name}"
 
 
 def _follow_flow(outline: Outline, shape: Shape, onto: bool) -> Shape:

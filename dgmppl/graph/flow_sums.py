@@ -113,12 +113,16 @@ class _Sum:
             self.scope.fail("E202", f"`{time}` is already taken", integral.span, "choose another letter")
         ends = [self.scope.number(e, self.ctx.env, "a time") for e in (integral.range.low, integral.range.high)]
         if ends != [0.0, 1.0]:
-            self._fail(integral.range, "time goes from 0 to 1", INTEGRAL)
+            headline = "the time of an integral goes from 0 to 1"
+            help_ = f"{INTEGRAL}{'; backwards it is inverse(f)' if ends == [1.0, 0.0] else ''}"
+            self.scope.fail("E217", headline, integral.range.span, f"from {ends[0]:g} to {ends[1]:g}", help=help_)
         network = isinstance(call, tree.Call) and is_network(self.scope, call.target)
         if not (isinstance(call, tree.Call) and network and self._of_base(call.arguments)):
             self._fail(integral.body, "what is integrated is a network of the argument, then of the time", INTEGRAL)
         if call.arguments[1:2] != (tree.Name(call.span, time),):
-            self._fail(integral.body, f"its network reads `{time}` behind what it moves", INTEGRAL)
+            headline = f"what is integrated over `{time}` reads `{time}` behind what it moves"
+            where = "elsewhere" if tree.Name(call.span, time) in call.arguments[1:] else "nowhere"
+            self.scope.fail("E217", headline, integral.body.span, f"`{time}` is read {where}", help=INTEGRAL)
         given = tree.Call(call.span, call.target, call.arguments[1:])
         items = (call.target, *integral.options)
         return Outline(self.expr, "block", entry=BIJECTIONS["ode"], items=items, call=_given(given))

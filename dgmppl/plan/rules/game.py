@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Adversary, Definition, Factor, Graph
-from dgmppl.graph.values import Apply, Composition, Declared, Learned, variables, walk
+from dgmppl.graph.values import Apply, Composition, Declared, Learned, Mapped, Use, variables, walk
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Loss, Reason, Term
 from dgmppl.plan.rules.draw import not_reparameterised
@@ -181,6 +181,16 @@ def _of_latents(graph: Graph, definition: Definition) -> bool:
     return any(graph[name].role != "observed" for name in sources - {definition.variable} if graph[name].role != "let")
 
 
+def _mapped_twice(graph: Graph, definition: Definition) -> str:
+    """A latent that stands twice in what a flow maps, if there is one."""
+    for mapped in (t for t in walk(definition.value) if isinstance(t, Mapped)):
+        used = [t.variable for t in walk(mapped.value) if isinstance(t, Use) and graph[t.variable].role == "latent"]
+        twice = next((name for k, name in enumerate(used) if name in used[:k]), "")
+        if twice:
+            return twice
+    return ""
+
+
 def verify_games(state: Elimination) -> None:
     """Reports an implicit variable without an adversary (E301), arguments that make no game (E307), and what a game
     would have to teach and cannot reach (E308)."""
@@ -198,6 +208,17 @@ def verify_games(state: Elimination) -> None:
         elif d.variable not in state.judged:
             learned = learns(path(state.graph, (d.variable,), "p", through=False))
             given = ", ".join(variables(d.value))
+            twice = _mapped_twice(state.graph, d)
+            if twice:
+                state.scope.report(
+                    "E301",
+                    f"a flow maps each latent once, and `{twice}` stands twice in this",
+                    d.span,
+                    f"so `{d.variable}` is not inverted, and has no density",
+                    notes=(Note(state.graph[twice].span, "declared here"),),
+                    help=f"another latent in its second place, or as a condition of the flow: coupling[...]({twice})",
+                )
+                continue
             state.scope.report(
                 "E301",
                 f"`{d.variable}` is not inverted to a latent, so it has no density",
