@@ -97,8 +97,9 @@ def test_a_shape_is_never_stretched() -> None:
         for method in (model.loss, model.log_prob, model.figures, model.terms, model):
             with pytest.raises(RowsError, match=message):
                 method(*data)
-    with model.unchecked():
-        assert model.log_prob(x, y[:, None]).shape == (7, 7)
+    for method in (model.loss, model.log_prob, model.figures):  # nor where rows are not looked at
+        with model.unchecked(), pytest.raises(ValueError, match=r"has the shape \(7, 7\), and of 7 rows it is \(7,\)"):
+            method(x, y[:, None])
 
 
 @pytest.mark.parametrize("word", TYPES)
