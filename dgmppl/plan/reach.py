@@ -271,7 +271,8 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
         )
     warn_unread_elements(state)
     untaught = {item.key for item in items}
-    warn_short_pasts(state, [f for f in graph.factors if f.key not in untaught])
+    statements: list[Factor | Definition] = [*graph.factors, *graph.definitions]
+    warn_short_pasts(state, [s for s in statements if _key(s) not in untaught])
     for factor in graph.factors:
         if factor.side == "q" and factor.key not in found.statements | told and not _reads(plan, factor.key):
             reason, help_ = _why(state, plan, _Item("", factor.key, factor))

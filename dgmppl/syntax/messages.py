@@ -112,6 +112,11 @@ def _bracket(f: Failure) -> Diagnostic | None:
         return None
     if last is None:
         return None
+    if f.kind == "FACTOR" and f.in_head and f.word == "=" and f.words[-1] in OPTIONS and "|" not in f.words:
+        option, head = f.words[-1], f.words[2]
+        headline, place = f"`{option}` stands behind the parents of a factor of elements", f.statement[-1]
+        way_out = f"p({head}[d] | {head}[<d], {option} = reverse) = ..."
+        return Diagnostic("E101", headline, Span(place.start_pos or 0, f.end), "before the bar", help=way_out)
     if f.abandoned or (f.in_head and f.word == "="):
         headline, label = f"`{last}` is not closed", f"`{PAIRS[last]}` is missing here or before"
         return Diagnostic("E105", headline, _right_side(f) or f.place, label, (_opened(last),))

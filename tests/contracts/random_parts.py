@@ -410,6 +410,7 @@ def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
     squares = f"{d.choose((1, 2))} * ({step})"
     other = d.choose((kind, "mlp[4]", "conv[3]"))
     mask = d.choose(("checkerboard", "checkerboard", "random(2)"))
+    past = d.choose(("pixelcnn[4, kernel = 3]", "gated_pixelcnn[4, kernel = 3]", "masked[5]"))
     boards = (
         f"coupling[{kind}{transform}, mask = {mask}]{given} >> coupling[{other}, mask = complement({mask})]{second}"
     )
@@ -420,7 +421,7 @@ def _grid_flow(d: Draft, of: Sequence[Unit]) -> str:
             f"inverse(multiscale[1](squeeze >> {squares}))",
             f"inverse(squeeze >> multiscale[2]({squares}))",
             f"reversible(inverse(squeeze >> {squares})) >> affine",
-            f"autoregressive[{d.choose(('pixelcnn[4, kernel = 3]', 'masked[5]'))}{transform}]{given} >> affine",
+            f"autoregressive[{past}{transform}]{given} >> affine",
         )
     )
 
