@@ -82,6 +82,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/top_down_vae": ((), "elbo", True),
     "latent/two_level_vae": ((), "elbo", True),
     "latent/vae": ((), "elbo", True),
+    "latent/vae_ar_prior": ((), "elbo", True),
     "latent/vae_flow_prior": ((), "elbo", True),
     "latent/vae_gtm": ((), "elbo", True),
     "latent/vae_gtm_vampprior": ((), "elbo", True),
