@@ -107,7 +107,7 @@ def test_a_figure_of_no_row_is_left_out():
 
     class Some(Gaussian):
         def figures(self, x):
-            return {**super().figures(x), "error": x[x[:, 0] > 0, 0].ceil()}
+            return {**super().figures(x[:, 0]), "error": x[x[:, 0] > 0, 0].ceil()}
 
     rows = torch.tensor([[-1.0, 0.0], [0.5, 0.0], [1.5, 0.0]])
     found = evaluate_figures(Some(), [rows])
