@@ -16,6 +16,7 @@ from dgmppl.graph.values import (
     Density,
     Learned,
     Operation,
+    Parametric,
     Pushforward,
     Use,
     Value,
@@ -184,7 +185,7 @@ def warn_shared(state: Elimination) -> None:
         if not readers or any(graph.definition(v) for v in _defined_by(graph, name)):
             continue
         # Where something is learned, rows differ through it, as in a variational auto-encoder.
-        if any(_learned(f.density) for f in graph.factors if f.side == "p"):
+        if any(_learns_more_than_a_scale(f.density) for f in graph.factors if f.side == "p"):
             continue
         if all(_agrees(graph, f, name) for f in readers):
             v = graph[name]
@@ -198,6 +199,13 @@ def warn_shared(state: Elimination) -> None:
                 + ("" if v.type.support == REAL else f", and a function of it where `{v.name}` is read"),
                 severity="warning",
             )
+
+
+def _learns_more_than_a_scale(density: Density) -> bool:
+    """Whether a density learns something besides how far its values lie apart."""
+    if not isinstance(density, Parametric) or density.joint is not None:
+        return _learned(density)
+    return any(_learned(value) for name, value in density.arguments if name != "scale")
 
 
 def _learned(term: object) -> bool:
