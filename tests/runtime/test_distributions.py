@@ -91,6 +91,7 @@ ELSEWHERE = {
     "Dirichlet",
     "OneHotCategorical",
     "MultivariateNormal",
+    "JointNormal",
     "Independent",
     "Mixture",
     "Pushforward",
@@ -233,6 +234,24 @@ def _grad(x: Tensor) -> Tensor:
 def test_every_public_distribution_is_in_a_registry() -> None:
     public = {name for module in (counts, densities, distributions, positives) for name in module.__all__}
     assert public == set(REGISTRY) | ELSEWHERE | NOT_CLASSES
+
+
+def test_a_joint_normal_is_scipys_of_the_elements_in_a_row() -> None:
+    """Of a matrix with independent columns, among others: its density is that of scipy's, and so are its moments."""
+    torch.manual_seed(0)
+    loc, root = torch.randn(2, 6).double(), torch.randn(2, 6, 6).double().tril() + 2 * torch.eye(6)
+    found = rt.JointNormal(loc, root, (3, 2))
+    assert found.batch_shape == (2,)
+    assert found.event_shape == (3, 2)
+    x = torch.randn(2, 3, 2).double()
+    covariances = (root @ root.mT).numpy()
+    expected = [stats.multivariate_normal(m, c).logpdf(v) for m, c, v in zip(loc, covariances, x.flatten(1))]
+    np.testing.assert_allclose(found.log_prob(x).numpy(), expected)
+    assert found.expand((5, 2)).log_prob(x).shape == (5, 2)
+    draws = found.rsample((40_000,)).flatten(2)
+    assert torch.equal(found.mean, loc.reshape(2, 3, 2))
+    for k in range(2):
+        np.testing.assert_allclose(draws[:, k].T.cov(), covariances[k], atol=0.4)
 
 
 def test_a_categorical_is_torchs_however_it_is_asked() -> None:
