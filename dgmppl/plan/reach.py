@@ -17,11 +17,13 @@ from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Par
 from dgmppl.graph.values import (
     Apply,
     Composition,
+    Constant,
     Declared,
     Element,
     Learned,
     Module,
     Operation,
+    Parametric,
     Quoted,
     Residual,
     Use,
@@ -129,9 +131,10 @@ def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> 
         yield from _starts(found, plan, t, given)
     for key in term.factors():  # type: ignore[attr-defined]
         factor = graph.keyed(key)
-        yield factor.head
+        if not _is_flat(factor):
+            yield factor.head
         yield from found.factor(factor)
-    if isinstance(term, LogDet):
+    if isinstance(term, LogDet) and not graph[term.variable].type.support.integral:  # where it is 0
         yield term.variable
     if isinstance(term, (MinusEnergy, NegativePhase, LogConditional)) and graph.energy is not None:
         apart = _cancelling(graph, plan)
@@ -139,6 +142,13 @@ def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> 
         found.statements.add("E")
         if not isinstance(term, NegativePhase):
             yield from term.reads
+
+
+def _is_flat(factor: Factor) -> bool:
+    """Whether all values have one probability, which teaches nothing about where they come from."""
+    density = factor.density
+    flat = isinstance(density, Parametric) and density.kind == "Categorical" and density.joint is None
+    return flat and all(isinstance(value, Constant) for _, value in density.arguments)  # type: ignore[attr-defined]
 
 
 def _cancelling(graph: Graph, plan: Plan) -> list[Value]:
