@@ -178,12 +178,15 @@ def factor_law(found: Checked, model: GenerativeModel, side: str, head: str, num
 
 
 def _spread_law(found: Checked, side: str, head: str, number: int) -> Law:
-    """The law of a factor with weights that are spread, but not so far that all of it lies at the end of a range, where
-    no quadrature would find it."""
+    """The law of a factor with weights that are spread, but not so far that all of it lies at the end of a range, or
+    that a component of it is a needle, where no quadrature would find it."""
     for scale in (SPREAD, SPREAD / 4):
         law = factor_law(found, _wide(build(found, scale=scale).eval()), side, head, number)
-        draws = law.sample(50)[head]
-        if graph_of(found)[head].type.support.discrete or draws.double().std(0).min() > 1e-4:
+        draws = law.sample(50)[head].double().reshape(50, -1).sort(0).values
+        apart = (draws[3:] - draws[:-3]).min(0).values  # of many draws, three that are as close are no coincidence
+        if graph_of(found)[head].type.support.discrete or (
+            (draws.std(0) > 1e-4).all() and (apart > 1e-5 * (draws[37] - draws[12])).all()
+        ):
             break
     return law
 
@@ -276,6 +279,12 @@ def verify_samples(found: Checked, n: int = 1500) -> str:
         assert values.shape == (n, *graph[name].type.shape), f"{tuple(values.shape)} for {n} rows of {name}"
         a, b = values.reshape(n, -1).double(), expected[name].reshape(n, -1).double()
         space = Space.of(graph[name].type)
+        if not space.whole:  # what overflows, in some rows of both, is compared by how often it does
+            kept = [v[v.isfinite().all(1)] for v in (a, b)]
+            assert abs(len(kept[0]) - len(kept[1])) <= 0.05 * n, (
+                f"{name} overflows in {[n - len(k) for k in kept]} rows"
+            )
+            a, b = kept
         mixed = torch.linspace(1, 2, a.shape[1], dtype=torch.float64)
         for x, y in [*zip(a.T, b.T, strict=True), (a @ mixed, b @ mixed)]:
             found_p = _same(x, y, space.whole)
