@@ -111,7 +111,8 @@ def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density
                 _quantize(scope, expr)
             if not is_network(scope, expr.target) and name not in scope.names:
                 fitting = suggestions(head.type.support)
-                otherwise = f"for {head.type.support.describe()}: {', '.join(fitting)}"
+                support = head.type.support.describe()
+                otherwise = f"for {support}: {', '.join(fitting)}" if fitting else f"there is none for {support}"
                 help_ = did_you_mean(name, [*fitting, *WORDS], otherwise)
                 scope.fail("E208", f"unknown distribution `{name}`", expr.target.span, help=help_)
         if isinstance(expr.target, tree.Bracket) and isinstance(expr.target.target, tree.Name):
