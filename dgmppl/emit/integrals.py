@@ -30,8 +30,8 @@ def write_integral(writer: Writer, graph: Graph, step: Step, size: str) -> None:
 def write_reading(writer: Writer, graph: Graph, step: Integrate) -> None:
     """A value of each latent from the exact posterior."""
     names = ", ".join(graph[n].ident for n in step.variables)
-    comma = "," if len(step.variables) == 1 else ""
-    writer.line(f"{names}{comma} = {integral_of(graph, graph[step.variable])}.read(mean)")
+    names = names if len(step.variables) > 1 else f"({names},)"
+    writer.line(f"{names} = {integral_of(graph, graph[step.variable])}.read(mean)")
 
 
 def write_posterior(writer: Writer, graph: Graph, step: Integrate) -> None:

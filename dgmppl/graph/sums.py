@@ -73,11 +73,13 @@ def _places(scope: Scope, expr: object, names: Sequence[str], ctx: Context) -> I
     if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name):
         shape, items = _indexed(scope, expr, expr.target, ctx)
         for item, size in zip(items, shape):
+            if not isinstance(item, (tree.Name, tree.Binary)):
+                continue
             found = set(names_in(item)) & {*names, *ctx.sums}
             for name in found & set(names) if len(found) == 1 else ():
-                offset = offset_of(scope, item, name, ctx.env) if isinstance(item, (tree.Name, tree.Binary)) else None
+                offset = offset_of(scope, item, name, ctx.env)
                 if offset is not None:
-                    yield _Place(name, offset, size, item)  # type: ignore[arg-type]
+                    yield _Place(name, offset, size, item)
     for child in vars(expr).values() if isinstance(expr, tree.Node) else ():
         for part in child if isinstance(child, tuple) else (child,):
             yield from _places(scope, part, names, ctx)
@@ -88,9 +90,11 @@ def _indexed(
 ) -> tuple[tuple[int, ...], tuple[object, ...]]:
     """The shape of what stands before brackets, and the indices of its axes in them."""
     binding = scope.lookup(target.name, target.span, "variable")
-    if isinstance(binding, VariableFamily) and len(expr.items) > 1 and isinstance(expr.items[0], tree.Node):
-        member = resolve_member(scope, binding, scope.integer(expr.items[0], ctx.env, "an index"), expr.span)  # type: ignore[arg-type]
-        return member.type.shape, tuple(expr.items[1:])
+    if isinstance(binding, VariableFamily) and len(expr.items) > 1:
+        first, *rest = expr.items
+        if not isinstance(first, (tree.Keyword, tree.Binding, tree.Past)):
+            member = resolve_member(scope, binding, scope.integer(first, ctx.env, "an index"), expr.span)
+            return member.type.shape, tuple(rest)
     return (binding.type.shape if isinstance(binding, (Variable, Parameter)) else ()), tuple(expr.items)
 
 

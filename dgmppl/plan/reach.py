@@ -147,8 +147,9 @@ def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> 
 def _is_flat(factor: Factor) -> bool:
     """Whether all values have one probability, which teaches nothing about where they come from."""
     density = factor.density
-    flat = isinstance(density, Parametric) and density.kind == "Categorical" and density.joint is None
-    return flat and all(isinstance(value, Constant) for _, value in density.arguments)  # type: ignore[attr-defined]
+    if not isinstance(density, Parametric) or density.kind != "Categorical" or density.joint is not None:
+        return False
+    return all(isinstance(value, Constant) for _, value in density.arguments)
 
 
 def _cancelling(graph: Graph, plan: Plan) -> list[Value]:
