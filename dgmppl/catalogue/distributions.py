@@ -15,6 +15,7 @@ from dgmppl.supports import (
     POSITIVE,
     REAL,
     SIMPLEX,
+    SPHERE,
     UNIT,
     AnyFinite,
     AnyIntegers,
@@ -23,6 +24,7 @@ from dgmppl.supports import (
     Increasing,
     Ordinal,
     Support,
+    Type,
 )
 
 
@@ -31,8 +33,9 @@ class DistributionParameter:
     """A parameter: the link of `constraint`, a support, maps a network's unconstrained output into it.
 
     `size` says how many numbers it has an element of the variable: "1", or on an axis of their own "K" for one for each
-    value, "K-1" for one between each two. `range` says what a network's output counts where the variable has a range:
-    a "place" from its middle, or a "width", in units of half of it.
+    value, "K-1" for one between each two; "vector" is one number for all elements of a vector. `range` says what a
+    network's output counts where the variable has a range: a "place" from its middle, or a "width", in units of half of
+    it. `uniform` is the number for which, with those of the others, all values are equally likely.
     """
 
     name: str
@@ -40,11 +43,16 @@ class DistributionParameter:
     size: str = "1"
     default: float | None = None
     range: str = ""
+    uniform: float | None = None
 
     def axis(self, support: Support) -> tuple[int, ...]:
         """The axis that it has after those of a variable of this support: none for one number an element."""
         values = support.size or 0
-        return {"1": (), "K": (values,), "K-1": (values - 1,)}[self.size]
+        return {"K": (values,), "K-1": (values - 1,)}.get(self.size, ())
+
+    def shape(self, type_: Type) -> tuple[int, ...]:
+        """Its shape, for a variable of this type."""
+        return type_.shape[:-1] if self.size == "vector" else (*type_.shape, *self.axis(type_.support))
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,17 @@ class Distribution:
         usage = f"{self.name}({', '.join(p.name for p in self.parameters)}), or one network for all"
         return Signature(self.name, arguments, "parameter", usage)
 
+    @property
+    def can_be_uniform(self) -> bool:
+        """Whether `uniform` stands for its parameters."""
+        return all(p.uniform is not None for p in self.parameters)
+
     def parameter(self, name: str) -> DistributionParameter | None:
         return next((p for p in self.parameters if p.name == name), None)
 
 
 _LOC, _SCALE = DistributionParameter("loc"), DistributionParameter("scale", POSITIVE)
-_LOGITS = DistributionParameter("logits")
+_LOGITS = DistributionParameter("logits", uniform=0.0)
 
 DISTRIBUTIONS: dict[str, Distribution] = {
     d.name: d
@@ -95,21 +108,34 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         ),
         Distribution(
             "Beta",
-            (DistributionParameter("concentration1", POSITIVE), DistributionParameter("concentration0", POSITIVE)),
+            (
+                DistributionParameter("concentration1", POSITIVE, uniform=1.0),
+                DistributionParameter("concentration0", POSITIVE, uniform=1.0),
+            ),
             UNIT,
             reparameterised=True,
             ours=True,
         ),
         Distribution(
             "Dirichlet",
-            (DistributionParameter("concentration", POSITIVE),),
+            (DistributionParameter("concentration", POSITIVE, uniform=1.0),),
             SIMPLEX,
+            reparameterised=True,
+            ours=True,
+        ),
+        Distribution(
+            "VonMisesFisher",
+            (
+                DistributionParameter("loc", SPHERE, uniform=1.0),
+                DistributionParameter("concentration", POSITIVE, size="vector", uniform=0.0),
+            ),
+            SPHERE,
             reparameterised=True,
             ours=True,
         ),
         Distribution("ContinuousBernoulli", (_LOGITS,), UNIT, reparameterised=True, ours=True),
         Distribution("Bernoulli", (_LOGITS,), BINARY),
-        Distribution("Categorical", (DistributionParameter("logits", size="K"),), AnyFinite()),
+        Distribution("Categorical", (DistributionParameter("logits", size="K", uniform=0.0),), AnyFinite()),
         Distribution(
             "OrderedLogistic",
             (DistributionParameter("predictor"), DistributionParameter("cutpoints", Increasing(), size="K-1")),
@@ -145,6 +171,7 @@ CLOSED_KL = {
     ("Exponential", "Exponential"),
     ("Beta", "Beta"),
     ("Dirichlet", "Dirichlet"),
+    ("VonMisesFisher", "VonMisesFisher"),
     ("ContinuousBernoulli", "ContinuousBernoulli"),
     ("Bernoulli", "Bernoulli"),
     ("Categorical", "Categorical"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -50,9 +51,11 @@ def _family(density: Density, place: Place) -> Expr:
     values = dict(density.arguments)
     if density.joint is not None:
         sources: dict[str, Expr] = {name: place.local(name) for name in values}
-        joint = value_expr(density.joint, place)
-        split = joint.call("unbind", -1) if _interleaved(density) else joint.call("chunk", len(values), -1)
+        split = _split(value_expr(density.joint, place), density, entry)
         writer.line(f"{', '.join(map(str, sources.values()))} = {split}")
+        for p in entry.parameters:
+            if p.size == "vector":
+                writer.line(f"{sources[p.name]} = {sources[p.name].call('squeeze', -1)}")
     else:
         sources = {name: value_expr(v, place) for name, v in values.items()}
         if len(entry.parameters) == 1 and not isinstance(next(iter(values.values())), Constant):
@@ -66,6 +69,15 @@ def _family(density: Density, place: Place) -> Expr:
         sources[name] = _in_range(sources[name], parameter, density.type.support, place.units)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, place)
+
+
+def _split(joint: Expr, density: Parametric, entry: Distribution) -> Expr:
+    """The parameters that a network gives one after another."""
+    if _interleaved(density):
+        return joint.call("unbind", -1)
+    counts = [math.prod(p.shape(density.type)) for p in entry.parameters]
+    even = len(set(counts)) == 1
+    return joint.call("chunk", len(counts), -1) if even else joint.call("split", sizes(tuple(counts)), -1)
 
 
 def _in_range(
@@ -108,26 +120,29 @@ def _fill(
     for name, value in values.items():
         parameter = entry.parameter(name)
         assert parameter is not None
-        axis = parameter.axis(density.type.support)
-        if axis:
+        full = parameter.shape(density.type)
+        if parameter.axis(density.type.support):
             if isinstance(value, Constant):
-                sources[name] = call("self.like.new_zeros", sizes((*shape, *axis)))
+                sources[name] = _filled(value.number, full)
         elif value.rows or value.positional:
-            sources[name] = sources[name].lifted(len(shape) - len(value.shape))
+            sources[name] = sources[name].lifted(len(full) - len(value.shape))
     if shape and any(v.shape == shape for v in values.values()):
         return
-    if any(parameter.size != "1" for parameter in entry.parameters):
+    if any(parameter.axis(density.type.support) for parameter in entry.parameters):
         return
     name, value = next(((n, v) for n, v in values.items() if isinstance(v, Constant)), next(iter(values.items())))
     if isinstance(value, Constant):
-        number = float(value.number)
-        made = {0.0: "zeros", 1.0: "ones"}.get(number)
-        if made:
-            sources[name] = call(f"self.like.new_{made}", sizes(shape))
-        else:
-            sources[name] = call("self.like.new_full", sizes(shape), Number(number, real=True))
+        sources[name] = _filled(value.number, shape)
     elif shape:
         sources[name] = Binary("+", sources[name], call("self.like.new_zeros", sizes(shape)))
+
+
+def _filled(number: float, shape: tuple[int, ...]) -> Expr:
+    """A tensor of one number."""
+    made = {0.0: "zeros", 1.0: "ones"}.get(float(number))
+    if made:
+        return call(f"self.like.new_{made}", sizes(shape))
+    return call("self.like.new_full", sizes(shape), Number(float(number), real=True))
 
 
 def _construct(density: Parametric, entry: Distribution, sources: dict[str, Expr], place: Place) -> Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -58,6 +59,9 @@ def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head,
     linked: list[str] = []
     sole = expr.arguments[0] if len(expr.arguments) == 1 else None
     joint: Value | None = None
+    if entry.can_be_uniform and isinstance(sole, tree.Node) and _is_uniform(sole):
+        numbers = {p.name: Constant(real(), sole.span, p.uniform or 0.0) for p in entry.parameters}
+        return Parametric(head.type, expr.span, entry.name, tuple(numbers.items()))
     if sole is not None and not isinstance(sole, tree.Keyword) and _supplies_all(scope, sole):
         joint, arguments = _joint(scope, sole, entry, head, ctx)
         return Parametric(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
@@ -118,8 +122,12 @@ def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
     return isinstance(expr, tree.Learned) or (isinstance(expr, tree.Call) and is_network(scope, expr.target))
 
 
+def _is_uniform(expr: object) -> bool:
+    return isinstance(expr, tree.Name) and expr.name == "uniform"
+
+
 def _size(parameter: DistributionParameter, head: Head) -> Type:
-    return real(*head.type.shape, *parameter.axis(head.type.support))
+    return real(*parameter.shape(head.type))
 
 
 def _joint(
@@ -147,11 +155,10 @@ def _joint(
         names = ", ".join(p.name for p in entry.parameters)
         usage = f"{entry.name}({', '.join(['mlp[64](x)', *['param'] * (len(entry.parameters) - 1)])})"
         scope.fail("E209", f"{entry.name} takes {names} one by one", expr.span, "one network for all", help=usage)
-    shape = head.type.shape
-    count = len(entry.parameters)
+    shapes = [p.shape(head.type) for p in entry.parameters]
     # In a vector they lie one after another; else they have an axis of their own, the last.
-    beside = len(shape) == 1
-    total = real(count * shape[0]) if beside else real(*shape, count)
+    beside = len(head.type.shape) == 1
+    total = real(sum(math.prod(s) for s in shapes)) if beside else real(*head.type.shape, len(shapes))
     joint = check_value(scope, expr, total, replace(ctx, each=0 if beside else 1))
     return joint, {p.name: Constant(real(), expr.span, 0.0) for p in entry.parameters}
 
@@ -161,13 +168,13 @@ def _parameter(
 ) -> tuple[Value, bool]:
     """A parameter's value, and whether it passes through the parameter's link (bare networks and `param` do)."""
     wanted = _size(parameter, head)
-    if isinstance(expr, tree.Name) and expr.name == "uniform" and parameter.size == "K":
-        return Constant(real(), expr.span, 0.0), False
+    if _is_uniform(expr) and len(entry.parameters) == 1 and parameter.uniform is not None:
+        return Constant(real(), expr.span, parameter.uniform), False
     each = len(parameter.axis(head.type.support))
     value = check_value(scope, expr, wanted, replace(ctx, hint=f"{ctx.hint}_{parameter.name}", each=each))
     if isinstance(value, Constant):
         _verify_constant(scope, value, entry, parameter)
-    elif parameter.size != "1" and value.shape != wanted.shape:
+    elif parameter.axis(head.type.support) and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
     linked = parameter.constraint != REAL or bool(parameter.range)
     return value, linked and isinstance(value, (Apply, Learned))
@@ -175,7 +182,8 @@ def _parameter(
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: DistributionParameter) -> None:
     if parameter.constraint.event_rank:
-        what = f"the {parameter.name} of {entry.name} are {parameter.constraint.condition}"
+        verb = "are" if parameter.name.endswith("s") else "is"
+        what = f"the {parameter.name} of {entry.name} {verb} {parameter.constraint.condition}"
         scope.fail("E210", what, value.span, "one number for all of them", help=f"{parameter.name} = param")
     if parameter.constraint == POSITIVE and value.number < SMALLEST:
         scope.fail(

@@ -25,6 +25,9 @@ def check_type(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Type:
         scope.fail("E216", f"{type_.describe()} has {type_.features:,} numbers a row", node.span, "too large")
     if len(shape) < support.event_rank:
         scope.fail("E204", f"a {support.word} needs a shape", node.span, "a vector", help=f"{support.word}[3]")
+    if support.event_rank and shape[-1] < support.shortest:
+        headline = f"vectors of a {support.word} have {support.shortest} numbers or more"
+        scope.fail("E204", headline, node.span, f"this is of {shape[-1]}", help=f"{support.word}[{support.shortest}]")
     return type_
 
 

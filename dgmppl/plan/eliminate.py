@@ -108,7 +108,7 @@ def _way_out(state: Elimination, variable: Variable) -> str:
         onto = next((b.name for b in BIJECTIONS.values() if b.codomain.same_values_as(support)), "...")
         end = f"give it a q that ends in a bijection onto {support.describe()}"
         return f"{end}: q({variable.name} | {seen}) = Normal(mlp[256, 256]({seen})) >> {onto}"
-    return "latents are real, positive, unit or simplex: others have no draw that can be differentiated"
+    return "latents are real, positive, unit, simplex or sphere: others have no draw that can be differentiated"
 
 
 # --- what needs a value, and a q -----------------------------------------------------------------

@@ -10,6 +10,7 @@ from dgmppl.runtime import (
     counts,
     couplings,
     densities,
+    directions,
     distributions,
     elementwise,
     functions,
@@ -44,6 +45,7 @@ from dgmppl.runtime.contractions import *
 from dgmppl.runtime.counts import *
 from dgmppl.runtime.couplings import *
 from dgmppl.runtime.densities import *
+from dgmppl.runtime.directions import *
 from dgmppl.runtime.distributions import *
 from dgmppl.runtime.elementwise import *
 from dgmppl.runtime.functions import *
@@ -80,6 +82,7 @@ __all__ += contractions.__all__
 __all__ += counts.__all__
 __all__ += couplings.__all__
 __all__ += densities.__all__
+__all__ += directions.__all__
 __all__ += distributions.__all__
 __all__ += elementwise.__all__
 __all__ += functions.__all__

@@ -46,6 +46,11 @@ def simplex(raw: Tensor) -> Tensor:
     return F.softmax(raw, dim=-1)
 
 
+def direction(raw: Tensor) -> Tensor:
+    """A vector of length 1, along the last dimension."""
+    return F.normalize(raw, dim=-1)
+
+
 def dequantised(x: Tensor) -> Tensor:
     """Uniform in the cell from x to x + 1 of whole numbers x, strictly inside it (Theis et al., 2016).
 
@@ -112,6 +117,7 @@ __all__ = [
     "bounded",
     "concat",
     "dequantised",
+    "direction",
     "enumerate_binary",
     "increasing",
     "log_mean_exp",

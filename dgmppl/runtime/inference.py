@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.runtime.densities import Autoregressive, IntegerCategorical, Mixture, Pushforward
+from dgmppl.runtime.directions import VonMisesFisher
 from dgmppl.runtime.distributions import (
     Bernoulli,
     Categorical,
@@ -16,6 +17,7 @@ from dgmppl.runtime.distributions import (
     Independent,
     OneHotCategorical,
 )
+from dgmppl.runtime.functions import direction
 from dgmppl.runtime.positives import StudentT
 
 _OF_FEW_VALUES = (Bernoulli, Categorical, IntegerCategorical, OneHotCategorical)
@@ -60,13 +62,13 @@ def _mean(d: Distribution) -> Tensor:
         return base.bijection(_mean(base.base))
     if isinstance(base, Mixture):
         return _of_mixture(base)
-    if isinstance(base, (Cauchy, StudentT)):
-        return base.mode  # a mean need not exist; this is the median
+    if isinstance(base, (Cauchy, StudentT, VonMisesFisher)):
+        return base.mode  # a mean need not exist, or is no direction; this is the median, and the mean direction
     return base.mean
 
 
 def _of_mixture(d: Mixture) -> Tensor:
-    """``sum_k w_k mean_k``; of components over a few values, that of the heaviest one."""
+    """``sum_k w_k mean_k``, of directions its direction; of components over a few values, that of the heaviest one."""
     means = _mean(d.components)
     axis = means.dim() - len(d.event_shape) - 1
     weights = d.logits.exp().expand(means.shape[: axis + 1])
@@ -75,7 +77,8 @@ def _of_mixture(d: Mixture) -> Tensor:
         inner = inner.base_dist
     if isinstance(inner, _OF_FEW_VALUES):
         weights = torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).to(means.dtype)
-    return (weights.reshape(*weights.shape, *(1,) * len(d.event_shape)) * means).sum(axis)
+    mean = (weights.reshape(*weights.shape, *(1,) * len(d.event_shape)) * means).sum(axis)
+    return direction(mean) if isinstance(inner, VonMisesFisher) else mean
 
 
 __all__ = ["most_probable", "reading"]

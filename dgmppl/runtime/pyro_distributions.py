@@ -11,14 +11,15 @@ from typing import Any
 
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 
-from dgmppl.runtime import counts, densities, positives, rounding
+from dgmppl.runtime import counts, densities, directions, positives, rounding
 
-__all__ = [*counts.__all__, *densities.__all__, *positives.__all__, *rounding.__all__]
+_MODULES = (counts, densities, directions, positives, rounding)
+__all__ = [name for module in _MODULES for name in module.__all__]
 
 
 @functools.cache
 def __getattr__(name: str) -> Any:
-    for module in (counts, densities, positives, rounding):
+    for module in _MODULES:
         if name in module.__all__:
             # `to_event` is that of Pyro's Independent, not ours.
             body = {"__module__": __name__, "to_event": TorchDistributionMixin.to_event}

@@ -98,6 +98,7 @@ class Support(Domain):
 
     # --- what it is ------------------------------------------------------------------------------
     event_rank: ClassVar[int] = 0  # axes that one value has: 1 for vectors, whose elements depend on each other
+    shortest: ClassVar[int] = 1  # how many numbers a vector has at least
     discrete: ClassVar[bool] = False
     integral: ClassVar[bool] = False  # whole numbers that add up, and so more than names of classes
     shiftable: ClassVar[bool] = False  # a rounded shift maps its values to its values, one to one

@@ -44,6 +44,9 @@ class Sphere(Support):
     word = "sphere"
     forms = (Form("sphere", "vectors of length 1"),)
     event_rank, smooth = 1, False
+    posterior = "VonMisesFisher"
+    shortest = 2  # of one number there are two directions, which have no density
+    condition = "of length 1"
     expected = "expected a vector of length 1"
 
     def contains(self, values: Values) -> Mask:
@@ -54,8 +57,8 @@ class Sphere(Support):
         return 1 / math.sqrt(length)
 
     @property
-    def link(self) -> None:
-        return None
+    def link(self) -> Function:
+        return Function("direction")
 
     @property
     def noise(self) -> None:

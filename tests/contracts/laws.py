@@ -132,8 +132,7 @@ def _wide(model: GenerativeModel) -> GenerativeModel:
 def factors(found: Checked) -> list[tuple[str, str]]:
     """The factors that are small enough to be verified, as (side, head)."""
     graph = graph_of(found)
-    small = [f for f in graph.factors if graph[f.head].type.elements <= SMALL]
-    return [(f.side, f.head) for f in small if graph[f.head].type.describe().split("[")[0] != "sphere"]
+    return [(f.side, f.head) for f in graph.factors if graph[f.head].type.elements <= SMALL]
 
 
 def given_values(found: Checked, n: int, number: int) -> dict[str, Tensor]:

@@ -27,6 +27,27 @@ FAINT = 1e-6
 """A sampler whose samples are so unlikely under the density is another model."""
 
 
+VECTORS = ("simplex", "sphere")
+
+
+class Stereographic(torch.distributions.Transform):
+    """The plane of D - 1 dimensions onto the sphere but for its pole, from which it is seen: ``u`` to
+    ``(2 u, |u|^2 - 1) / (|u|^2 + 1)``, by which areas grow ``(2 / (1 + |u|^2))^(D - 1)`` times."""
+
+    domain = codomain = constraints.real_vector
+    bijective = True
+
+    def _call(self, x: Tensor) -> Tensor:
+        square = x.square().sum(-1, keepdim=True)
+        return torch.cat([2 * x, square - 1], -1) / (1 + square)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return y[..., :-1] / (1 - y[..., -1:])
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.shape[-1] * (math.log(2) - torch.log1p(x.square().sum(-1)))
+
+
 @dataclass(frozen=True)
 class Space:
     """The values of a variable, read from its type as it is described: `integer(0..2)[3]`."""
@@ -61,13 +82,15 @@ class Space:
     @property
     def freedom(self) -> int:
         """Numbers on the line that a value is told by."""
-        return self.elements - math.prod(self.shape[:-1]) if self.support == "simplex" else self.elements
+        return self.elements - math.prod(self.shape[:-1]) if self.support in VECTORS else self.elements
 
     def every(self, low: float, high: float) -> Tensor:
         numbers = torch.arange(low, high + 1, dtype=WIDE)
         return torch.cartesian_prod(*[numbers] * self.elements).reshape(-1, *self.shape)
 
     def transform(self) -> torch.distributions.Transform:
+        if self.support == "sphere":
+            return Stereographic()
         known = {
             "real": constraints.real,
             "positive": constraints.positive,
@@ -82,11 +105,11 @@ class Space:
 
     def bound(self) -> float:
         """How far from 0 numbers on the line go before values end in float64."""
-        return {"real": 1e6, "positive": 300.0}.get(self.support, 30.0)
+        return {"real": 1e6, "sphere": 1e6, "positive": 300.0}.get(self.support, 30.0)
 
     def unflat(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Values of numbers on the line, and the log-determinant of that, (n,)."""
-        shape = (*self.shape[:-1], self.shape[-1] - 1) if self.support == "simplex" else self.shape
+        shape = (*self.shape[:-1], self.shape[-1] - 1) if self.support in VECTORS else self.shape
         u = u.reshape(-1, *shape)
         transform = self.transform()
         values = transform(u)

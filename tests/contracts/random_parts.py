@@ -536,7 +536,10 @@ FAMILIES = {
     "integer": ("DiscretizedLogistic",),
     "natural": ("Poisson", "Geometric", "NegativeBinomial"),
     "simplex": ("Dirichlet",),
+    "sphere": ("VonMisesFisher",),
 }
+VECTORS = ("simplex", "sphere")
+"""Supports of which a vector is one value."""
 
 
 def _families(head: Unit) -> tuple[str, ...]:
@@ -557,6 +560,7 @@ def _plain(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     family = d.choose(_families(head))
     if not of:
         fixed = {"Normal": "Normal(0, 1)", "Gamma": "Gamma(2, 1)", "Beta": "Beta(2, 2)", "Dirichlet": "Dirichlet(1.5)"}
+        fixed |= {"VonMisesFisher": "VonMisesFisher(uniform)"}
         return d.choose((_learned(family), fixed.get(family, _learned(family)))), False
     return f"{family}({network(d, of)})", False
 
@@ -640,14 +644,14 @@ _CAUSAL = 'python("tests.contracts.own:Causal")[rank = 1]'
 
 def _in_order(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """Elements in another order, with what stands at their own positions, and what is always before them."""
-    if not 0 < len(head.shape) < 4 or head.support == "simplex" or head.support.startswith("interval"):
+    if not 0 < len(head.shape) < 4 or head.support in VECTORS or head.support.startswith("interval"):
         return None
     here, past = indices(head)
     order = d.choose(("reverse", "permute(seed = 1)", "permute", *(("zigzag",) if len(head.shape) == 2 else ())))
     first = here.strip("[]").split(", ")[0]
     by = {"reverse": "+ 1", "zigzag": "- 1"}.get(order, "")
     before = [head.name + here.replace(first, f"{first} {by}", 1)] if by and head.shape[0] > 1 and d.often(0.5) else []
-    parents = [u.name + (here if u.shape == head.shape and u.support != "simplex" else "") for u in of]
+    parents = [u.name + (here if u.shape == head.shape and u.support not in VECTORS else "") for u in of]
     reads = [*before, *parents, *([first] if head.shape[0] > 1 and d.often(0.5) else [])]
     reads += [d.param(*head.shape) + here] if d.often(0.5) else []
     kind = d.choose(("causal[4, kernel = 2]", "masked[5]", "gru[4]", "transformer[4, 4, heads = 2]"))
@@ -664,7 +668,7 @@ def _of_pixels(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     sizes = ", ".join(str(colours * d.choose((2, 3))) for _ in range(d.choose((1, 2))))
     kind = d.choose(("pixelcnn", "gated_pixelcnn")) + f"[{sizes}, kernel = 3{d.choose(('', ', norm = layer'))}]"
     here, past = indices(head)
-    parents = [u.name + (here if u.shape == head.shape and u.support != "simplex" else "") for u in of]
+    parents = [u.name + (here if u.shape == head.shape and u.support not in VECTORS else "") for u in of]
     net = f"{kind}({', '.join([head.name + past, *parents])})"
     right = d.choose(("{0}({1})", "mixture[2, weights = {1}]({0}({1}))")).format(d.choose(_families(head)), net)
     return right, (head.name + here, head.name + past, *parents)
@@ -675,7 +679,7 @@ PIXELS = (_of_pixels, _in_order)
 
 
 def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
-    if len(head.shape) not in (1, 2) or head.support == "simplex":
+    if len(head.shape) not in (1, 2) or head.support in VECTORS:
         return None
     if len(head.shape) == 2:
         kind = d.choose(("pixelcnn[4, 3, kernel = 3]", "gated_pixelcnn[4, 4, kernel = 3]", "masked[5]", "gru[4]"))
@@ -714,7 +718,7 @@ def _autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
 
 def _by_elements(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """Each element given some of those before it, or none, and what stands at its place, or at the next."""
-    if not head.shape or head.support == "simplex":
+    if not head.shape or head.support in VECTORS:
         return None
     axes = d.choose((1, 2)) if len(head.shape) == 2 else 1
     here, before, next_to = (("[d]", "[d - 1]", "[d + 1]"), ("[i, j]", "[i - 1, j]", "[i - 1, j + 1]"))[axes - 1]
@@ -725,7 +729,7 @@ def _by_elements(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     next_to = next_to if few > 1 else here
     parents, of_names = [], [u.name for u in of]
     for u in of:
-        fits = u.shape[:axes] == head.shape[:axes] and u.support != "simplex"
+        fits = u.shape[:axes] == head.shape[:axes] and u.support not in VECTORS
         parents.append(u.name + (d.choose((here, here, next_to, "")) if fits else ""))
     reads = [*own, *parents, *(["d" if axes == 1 else "i, j"] if few > 1 and d.often(0.3) else [])]
     each = Unit(head.name, head.support, head.shape[axes:], head.role)

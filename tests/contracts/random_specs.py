@@ -12,7 +12,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.contracts.random_parts import DENSITIES, DRAWN, FLOWED, PIXELS, Draft, Unit, factor, flow, names, network
+from tests.contracts.random_parts import (
+    DENSITIES,
+    DRAWN,
+    FLOWED,
+    PIXELS,
+    VECTORS,
+    Draft,
+    Unit,
+    factor,
+    flow,
+    names,
+    network,
+)
 
 SUPPORTS = (
     "real",
@@ -29,13 +41,14 @@ SUPPORTS = (
     "integer",
     "natural",
     "simplex",
+    "sphere",
 )
 SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (2,), (3,), (2, 2))
-CONTINUOUS = ("real", "real", "real", "positive", "unit", "simplex")
+CONTINUOUS = ("real", "real", "real", "positive", "unit", "simplex", "sphere")
 
 
 def shape_of(d: Draft, support: str, vector: bool = False) -> tuple[int, ...]:
-    if support == "simplex" or vector:
+    if support in VECTORS or vector:
         return d.choose(((2,), (3,)))
     return d.choose(SHAPES)
 
@@ -506,8 +519,8 @@ FORBID_CAUSES = (_boltzmann, _lattice, _network_energy, _integer_flow)
 
 
 def _condition(d: Draft) -> None:
-    support = d.choose((*SUPPORTS, "sphere"))
-    shape = (2,) if support in ("simplex", "sphere") else d.choose(((), (2,)))
+    support = d.choose(SUPPORTS)
+    shape = (2,) if support in VECTORS else d.choose(((), (2,)))
     d.causes.append(d.unit("s", support, shape, "observed"))
 
 
@@ -535,7 +548,7 @@ def _label(d: Draft) -> None:
     if of:
         support = d.choose(SUPPORTS)
         role = d.choose(("observed", "partial"))
-        y = d.unit("v", support, (2,) if support in ("simplex", "interval(-1, 1)") else (), role)
+        y = d.unit("v", support, (2,) if support in (*VECTORS, "interval(-1, 1)") else (), role)
         factor(d, "p", y, of, DENSITIES[:3] if not support.startswith("interval") else DENSITIES)
 
 

@@ -114,7 +114,8 @@ def verify_support(type_: Type, values: Tensor, n: int) -> None:
     assert values.isfinite().all()
     assert support.contains(values.numpy()).all()
     if support.event_rank:
-        assert torch.allclose(values.sum(-1), torch.ones(values.shape[:-1]), atol=1e-5)
+        power = 2 if type(support) is Sphere else 1
+        assert torch.allclose((values**power).sum(-1), torch.ones(values.shape[:-1]), atol=1e-5)
 
 
 def samples_of(found: Checked, model: GenerativeModel, n: int, data: Sequence[Tensor] = ()) -> dict[str, Tensor]:

@@ -73,6 +73,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/factor_analysis": ((), "log_prob", True),
     "latent/gaussian_mixture": ((), "log_prob", False),
     "latent/gmvae": ((), "elbo", False),
+    "latent/hyperspherical_vae": ((), "elbo", True),
     "latent/ladder_vae": (("L=2",), "elbo", True),
     "latent/m2": ((), "elbo", False),
     "latent/mixture_of_experts": ((), "log_prob", False),

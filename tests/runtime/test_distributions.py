@@ -15,7 +15,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from dgmppl import runtime as rt
-from dgmppl.runtime import counts, densities, distributions, positives
+from dgmppl.runtime import counts, densities, directions, distributions, positives
 
 A, B = torch.tensor([0.5, 1.5]), torch.tensor([0.7, 2.0])
 LOGITS = torch.tensor([[0.1, -0.4, 1.0], [2.0, 0.0, -1.0]])
@@ -86,9 +86,10 @@ REGISTRY: dict[str, Case] = {
         (-5.0, -1.0, 0.0, 1.0, 4.0),
     ),
 }
-# Vector events and wrappers, which have tests of their own below or in test_structured.
+# Vector events and wrappers, which have tests of their own below, in test_directions or in test_structured.
 ELSEWHERE = {
     "Dirichlet",
+    "VonMisesFisher",
     "OneHotCategorical",
     "MultivariateNormal",
     "JointNormal",
@@ -232,7 +233,7 @@ def _grad(x: Tensor) -> Tensor:
 
 
 def test_every_public_distribution_is_in_a_registry() -> None:
-    public = {name for module in (counts, densities, distributions, positives) for name in module.__all__}
+    public = {name for module in (counts, densities, directions, distributions, positives) for name in module.__all__}
     assert public == set(REGISTRY) | ELSEWHERE | NOT_CLASSES
 
 
