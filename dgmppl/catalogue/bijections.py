@@ -225,6 +225,13 @@ _OVER_ROWS = {
     "spectral": "its norm is followed from pass to pass, so that the map changes between them",
 }
 
+
+def _of_ode(options: Options) -> int:
+    """Of the method of Runge and Kutta: four for each step."""
+    return 4 * int(options.get("steps", 8))
+
+
+_SOLVED = (Argument("steps", "count", by="name"), _ESTIMATED)
 _SEED = Argument("seed", "seed", by="name")
 
 BIJECTIONS: dict[str, BijectionKind] = {
@@ -331,8 +338,8 @@ BIJECTIONS: dict[str, BijectionKind] = {
             sized=True,
             searched=True,
             jacobian=True,
-            passes=lambda options: 4 * int(options.get("steps", 8)),
-            numbers=(Argument("steps", "count", by="name"), _ESTIMATED),
+            passes=_of_ode,
+            numbers=_SOLVED,
         ),
         BijectionKind("affine", "Affine", context="value", learned=2, sized=True, acts="elements"),
         BijectionKind("sigmoid", "Sigmoid", codomain=UNIT, acts="elements"),
@@ -347,7 +354,7 @@ BIJECTIONS: dict[str, BijectionKind] = {
 
 # Bijections that a formula writes: `2 * f(u) + 1` (the numbers `scale` and `shift`), `x + density` and
 # `s * z` (by a value), `W @ s` and `s @ W` (the number `transposed`), `u + W @ tanh(u @ W)`,
-# `u[d] * exp(net(u[<d]))`.
+# `u[d] * exp(net(u[<d]))`, `u + integrate(t in 0..1: ...)`.
 ARITHMETIC: dict[str, BijectionKind] = {
     b.name: b
     for b in (
@@ -365,8 +372,19 @@ ARITHMETIC: dict[str, BijectionKind] = {
             sized=True,
             acts="event",
         ),
+        BijectionKind(
+            "integral over time",
+            "FieldFlow",
+            context="value",
+            sized=True,
+            searched=True,
+            jacobian=True,
+            passes=_of_ode,
+            numbers=_SOLVED,
+            acts="elements",
+        ),
     )
 }
-FIXED_AFFINE, SHIFT, SCALE, MATRIX, CONVEX, TRIANGULAR = ARITHMETIC
+FIXED_AFFINE, SHIFT, SCALE, MATRIX, CONVEX, TRIANGULAR, FIELD = ARITHMETIC
 
 ENTRIES: dict[str, BijectionKind] = {**BIJECTIONS, **ARITHMETIC}

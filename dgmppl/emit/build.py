@@ -11,7 +11,18 @@ from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.held import Held, blocks, held
 from dgmppl.graph.nodes import Fixed, Graph, Parameter
-from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Learned, Levels, Module, Points, Triangular
+from dgmppl.graph.values import (
+    Bijection,
+    Block,
+    Composition,
+    Field,
+    Inverse,
+    Learned,
+    Levels,
+    Module,
+    Points,
+    Triangular,
+)
 from dgmppl.permutations import Mask
 from dgmppl.supports import number_text
 
@@ -163,6 +174,9 @@ def _bijection(bijection: Bijection, writer: Writer, place: _Position) -> str | 
     if bijection.triangular is not None:
         items = tuple(_of_elements(bijection, bijection.triangular, writer, place))
         return _Nested(f"{writer.use(ENTRIES[bijection.kind].runtime)}(", items, ")")
+    if bijection.field is not None:
+        items = tuple(_of_a_field(bijection, bijection.field))
+        return _Nested(f"{writer.use(ENTRIES[bijection.kind].runtime)}(", items, ")")
     return f"{writer.use(ENTRIES[bijection.kind].runtime)}({', '.join(_arguments(bijection, writer, place))})"
 
 
@@ -186,8 +200,7 @@ def _arguments(block: Block, writer: Writer, place: _Position) -> list[str]:
         arguments.append(_shape(block.shape))
     for name, module in block.slots:
         arguments.append(f"{name}=" + (f"self.{module.attribute}" if module.named else module_source(module, writer)))
-    flags = {a.name for a in entry.numbers if a.kind == "flag"}
-    arguments += [f"{n}={bool(value) if n in flags else number_text(value)}" for n, value in block.numbers]
+    arguments += _options(block)
     if block.kind == "permute" and place.source() != "0":
         arguments.append(f"position={place.source()}")
     if block.context:
@@ -222,10 +235,32 @@ def _of_elements(block: Block, triangular: Triangular, writer: Writer, place: _P
     sizes = [sum(value.shape) for _, value in triangular.numbers]  # a number, or a vector of them
     if any(sizes):
         yield f"sizes={tuple_source(sizes)}"
+    yield from _made_of(block)
+
+
+def _of_a_field(block: Block, field: Field) -> Iterator[str]:
+    """The arguments of the constructor of a flow along a field."""
+    yield _shape(block.shape)
+    yield f"self.{field.method}"
+    yield from _options(block)
+    if (field.start, field.end) != (0.0, 1.0):
+        yield f"start={number_text(field.start)}"
+        yield f"end={number_text(field.end)}"
+    yield from _made_of(block)
+
+
+def _made_of(block: Block) -> Iterator[str]:
+    """The networks of a formula, and what it is conditioned on."""
     if block.slots:
         yield f"networks={tuple_source([f'self.{module.attribute}' for _, module in block.slots])}"
     if block.context:
         yield f"context={{{', '.join(f'{json.dumps(name)}: {len(v.shape)}' for name, v in block.context)}}}"
+
+
+def _options(block: Block) -> list[str]:
+    """The numbers and flags of a bijection."""
+    flags = {a.name for a in ENTRIES[block.kind].numbers if a.kind == "flag"}
+    return [f"{n}={bool(value) if n in flags else number_text(value)}" for n, value in block.numbers]
 
 
 def _shape(shape: tuple[int, ...]) -> str:

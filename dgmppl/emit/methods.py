@@ -11,7 +11,7 @@ from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import statements
 from dgmppl.graph.names import safe_local
 from dgmppl.graph.nodes import Definition, Factor, Graph
-from dgmppl.graph.values import Block, Feature, Triangular, Value, variables, walk
+from dgmppl.graph.values import Block, Feature, Field, Triangular, Value, variables, walk
 from dgmppl.picture.text import value_text
 
 
@@ -67,32 +67,47 @@ def write_feature(writer: Writer, graph: Graph, feature: Feature) -> None:
         writer.line(f"return {call(writer.use('recur'), place.local('step'), first, *step.arguments.values())}")
 
 
-def write_flow_numbers(writer: Writer, graph: Graph) -> None:
-    """`def f_numbers(self, u, y)`, for each flow that a formula of one element writes: the numbers of every element, by
-    what is before it."""
+def write_flow_methods(writer: Writer, graph: Graph) -> None:
+    """A method for each flow that a formula writes with networks in it: `def f_numbers(self, u, y)`, the numbers of
+    every element by what is before it, or `def f_field(self, u, t, y)`, how fast an integral moves u at a time."""
     written: set[str] = set()
-    blocks = (t for term, _ in statements(graph) for t in walk(term) if isinstance(t, Block))
-    for block in blocks:
-        if block.triangular is None or block.triangular.method in written:
+    for block in (t for term, _ in statements(graph) for t in walk(term) if isinstance(t, Block)):
+        made = block.triangular or block.field
+        if made is None or made.method in written:
             continue
-        written.add(block.triangular.method)
-        _write_numbers(writer, graph, block, block.triangular)
+        written.add(made.method)
+        if block.triangular is not None:
+            _write_numbers(writer, graph, block, block.triangular)
+        elif block.field is not None:
+            _write_field(writer, graph, block, block.field)
 
 
 def _write_numbers(writer: Writer, graph: Graph, block: Block, triangular: Triangular) -> None:
-    given = {name: name for name, _ in block.context}
-    argument = safe_local(triangular.argument)
-    arguments = ", ".join(f"{name}: Tensor" for name in (argument, *given))
     doc = f"What {triangular.flow} does with each element, from those of {triangular.argument} before it."
+    names, arguments = _arguments_of(block, triangular.argument)
     with (
         writer.method(f"{triangular.method}(self, {arguments}) -> tuple[Tensor, ...]", doc),
         writer.place(block.span),
     ):
-        place = Place(
-            writer, graph, rename=given | {triangular.argument: argument}, axes=len(block.shape), ordered=True
-        )
+        place = Place(writer, graph, rename=names, axes=len(block.shape), ordered=True)
         found = [value_expr(value, place) for _, value in triangular.numbers]
         writer.line(f"return {Tuple(tuple(found))}", mark=True)
+
+
+def _write_field(writer: Writer, graph: Graph, block: Block, field: Field) -> None:
+    doc = f"How fast {field.flow} moves {field.argument} at the time {field.time}."
+    names, arguments = _arguments_of(block, field.argument, field.time)
+    with (
+        writer.method(f"{field.method}(self, {arguments}) -> Tensor", doc),
+        writer.place(block.span),
+    ):
+        writer.line(f"return {value_expr(field.value, Place(writer, graph, rename=names))}", mark=True)
+
+
+def _arguments_of(block: Block, *own: str) -> tuple[dict[str, str], str]:
+    """The names in a flow's method of what it maps, and of what conditions it; and the arguments of the method."""
+    names = {name: safe_local(name) for name in own} | {name: name for name, _ in block.context}
+    return names, ", ".join(f"{name}: Tensor" for name in names.values())
 
 
 def write_features(writer: Writer, graph: Graph, names: Iterable[str]) -> None:

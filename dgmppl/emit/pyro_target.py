@@ -17,7 +17,7 @@ from dgmppl.emit.methods import (
     write_definition,
     write_factor,
     write_feature,
-    write_flow_numbers,
+    write_flow_methods,
 )
 from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.steps import needed_steps, noisy
@@ -152,7 +152,7 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
             write_feature(writer, graph, feature)
         for definition in graph.definitions:
             write_definition(writer, graph, definition)
-        write_flow_numbers(writer, graph)
+        write_flow_methods(writer, graph)
         _write_model(writer, graph, plan)
         _write_guide(writer, graph, plan)
     return write_module(writer, graph, f"{plan.model}: {doc}")

@@ -7,7 +7,7 @@ from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.figures import write_figures
 from dgmppl.emit.games import write_games
 from dgmppl.emit.inference import write_inference
-from dgmppl.emit.methods import write_definition, write_factor, write_feature, write_flow_numbers
+from dgmppl.emit.methods import write_definition, write_factor, write_feature, write_flow_methods
 from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.steps import write_generation
 from dgmppl.emit.terms import write_terms
@@ -38,7 +38,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
             write_feature(writer, graph, feature)
         for definition in graph.definitions:
             write_definition(writer, graph, definition)
-        write_flow_numbers(writer, graph)
+        write_flow_methods(writer, graph)
         for sampler in plan.samplers:
             write_energy(writer, graph, sampler, chain_steps(plan))
         if plan.terms:

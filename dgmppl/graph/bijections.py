@@ -12,6 +12,7 @@ from dgmppl.catalogue.bijections import (
 from dgmppl.extents import channels_of
 from dgmppl.graph.blocks import build_block
 from dgmppl.graph.context import Context, Inputs
+from dgmppl.graph.fields import check_field
 from dgmppl.graph.flow_shapes import follow
 from dgmppl.graph.outline import Outline
 from dgmppl.graph.outlines import read_outline
@@ -59,6 +60,8 @@ def check_bijection(
         return step, codomain(step, support)
     if outline.kind == "triangular":
         return check_triangular(scope, outline, support, ctx, inputs, check_bijection)
+    if outline.kind == "integral":
+        return check_field(scope, outline, support, ctx, inputs)
     if outline.kind == "levels":
         return _levels(scope, outline, support, ctx, inputs)
     if outline.flow is not None:

@@ -15,7 +15,7 @@ from dgmppl.catalogue.bijections import (
 )
 from dgmppl.extents import channels_of
 from dgmppl.graph.binding import Arguments, bind
-from dgmppl.graph.configuration import check_network, is_network
+from dgmppl.graph.configuration import Specs, check_network, is_network
 from dgmppl.graph.context import Context, Inputs
 from dgmppl.graph.networks import check_past_slot, check_slot, reads_grids
 from dgmppl.graph.offsets import has_past
@@ -130,7 +130,8 @@ def _networks(
         if bound.argument.kind == "network":
             slot, transform = _as_slot(place.entry, place.entry.slot(name), transform)
             each = slot.outputs or (transform or _AFFINE).parameters
-            _verify_network(scope, bound.value, place.entry, slot, ctx)
+            specs, _ = check_network(scope, bound.value, ctx)
+            verify_network(scope, bound.value.span, place.entry.name, specs, slot)
             module, read = _slot(scope, bound.value, place, each, replace(ctx, hint=f"{ctx.hint}_{slot.name}"))
             grids = grids or read
             modules.append((slot.name, module))
@@ -343,21 +344,20 @@ def _slot(scope: Scope, expr: tree.Expr, place: _Place, each: int, ctx: Context)
     return check_slot(scope, expr, reads, gives, width, ctx), grids
 
 
-def _verify_network(scope: Scope, expr: tree.Expr, entry: BijectionKind, slot: Slot, ctx: Context) -> None:
-    """Reports a network that may not stand in a slot (E217)."""
-    specs, _ = check_network(scope, expr, ctx)
+def verify_network(scope: Scope, span: Span, where: str, specs: Specs, slot: Slot) -> None:
+    """Reports a network that may not stand in a slot (E217). `where` is what it would be a part of."""
     kinds = [spec.kind for spec in specs]
     wrong = [kind for kind in kinds if kind not in slot.networks]
     if slot.networks and (wrong or (len(kinds) > 1 and "densenet" in kinds)):
-        headline = f"{entry.name} needs a network of matrices and activations alone"
+        headline = f"{where} needs a network of matrices and activations alone"
         label = f"{wrong[0]} has more" if wrong else "densenet stands by itself there"
-        scope.fail("E217", headline, expr.span, label, help=f"there are {', '.join(slot.networks)}")
+        scope.fail("E217", headline, span, label, help=f"there are {', '.join(slot.networks)}")
     for spec in specs:
         for name, value in spec.options:
             why = slot.without.get(name, slot.without.get(str(value), "") if name == "norm" else "")
             if why and value:
                 what = f"{name} = {value}" if name == "norm" else name
-                scope.fail("E217", f"{entry.name} takes no network with {what}", expr.span, why, help="leave it out")
+                scope.fail("E217", f"{where} takes no network with {what}", span, why, help="leave it out")
 
 
 def _verify_slots(

@@ -74,7 +74,7 @@ def _follow(outline: Outline, shape: Shape, onto: bool) -> Shape:
             taken, given = (other, shape) if onto else (shape, other)
             headline = f"a bijection from shape {list(taken)} to {list(given)} cannot be repeated"
             raise _Misfit("E213", headline, outline.span, f"its second repeat would get {list(given)}")
-    elif outline.kind == "step":
+    elif outline.kind in ("step", "integral"):
         pass
     elif outline.kind == "triangular":
         _follow_elements(outline, shape, onto)

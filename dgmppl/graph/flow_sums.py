@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from dgmppl.catalogue.bijections import ARITHMETIC, BIJECTIONS, CONVEX
+from dgmppl.catalogue.bijections import ARITHMETIC, BIJECTIONS, CONVEX, FIELD
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
@@ -105,27 +105,22 @@ class _Sum:
     # --- differential equations ------------------------------------------------------------------
 
     def _integral(self, integral: tree.Integral, factors: list[tree.Expr]) -> Outline:
-        """`u + integrate(t in 0..1: mlp[64](u, t, y), steps = 4)` is `ode[mlp[64], steps = 4](y)`."""
-        call, time = integral.body, integral.index
+        """`u + integrate(t in 0..1: mlp[64](u, t, y))`; `dgmppl.graph.fields` makes a bijection of it."""
         if self.negative or factors:
             self._fail(self.expr, "an integral is added as it is", INTEGRAL)
-        if time in self.scope.names or self.reads(tree.Name(integral.span, time)):
-            self.scope.fail("E202", f"`{time}` is already taken", integral.span, "choose another letter")
+        if integral.index in self.scope.names or self.reads(tree.Name(integral.span, integral.index)):
+            self.scope.fail("E202", f"`{integral.index}` is already taken", integral.span, "choose another letter")
         ends = [self.scope.number(e, self.ctx.env, "a time") for e in (integral.range.low, integral.range.high)]
-        if ends != [0.0, 1.0]:
-            headline = "the time of an integral goes from 0 to 1"
-            help_ = f"{INTEGRAL}{'; backwards it is inverse(f)' if ends == [1.0, 0.0] else ''}"
+        if not 0 <= ends[0] < ends[1] <= 1:
+            headline = "the time of an integral goes from 0 to 1, or over a part of that"
+            help_ = f"{INTEGRAL}{'; backwards it is inverse(f)' if ends[0] > ends[1] else ''}"
             self.scope.fail("E217", headline, integral.range.span, f"from {ends[0]:g} to {ends[1]:g}", help=help_)
-        network = isinstance(call, tree.Call) and is_network(self.scope, call.target)
-        if not (isinstance(call, tree.Call) and network and self._of_base(call.arguments)):
-            self._fail(integral.body, "what is integrated is a network of the argument, then of the time", INTEGRAL)
-        if call.arguments[1:2] != (tree.Name(call.span, time),):
-            headline = f"what is integrated over `{time}` reads `{time}` behind what it moves"
-            where = "elsewhere" if tree.Name(call.span, time) in call.arguments[1:] else "nowhere"
-            self.scope.fail("E217", headline, integral.body.span, f"`{time}` is read {where}", help=INTEGRAL)
-        given = tree.Call(call.span, call.target, call.arguments[1:])
-        items = (call.target, *integral.options)
-        return Outline(self.expr, "block", entry=BIJECTIONS["ode"], items=items, call=_given(given))
+        if not _names(integral.body, integral.index):
+            headline = f"what is integrated over `{integral.index}` reads `{integral.index}`"
+            self.scope.fail("E217", headline, integral.body.span, "it is read nowhere", help=INTEGRAL)
+        return Outline(
+            self.expr, "integral", entry=ARITHMETIC[FIELD], items=integral.options, integral=integral, base=self.base
+        )
 
     # --- one direction ---------------------------------------------------------------------------
 
@@ -187,6 +182,15 @@ def _several(term: object) -> tree.Node | None:
         plain = entry is None or (not entry.context and (entry.elementwise or entry.name == "reverse"))
         return None if plain and term.name not in (*NETWORKS, "python") else term
     return _several(tuple(vars(term).values())) if isinstance(term, tree.Node) else None
+
+
+def _names(term: object, name: str) -> bool:
+    """Whether a name stands in an expression."""
+    if isinstance(term, tuple):
+        return any(_names(part, name) for part in term)
+    if isinstance(term, tree.Name):
+        return term.name == name
+    return isinstance(term, tree.Node) and any(_names(part, name) for part in vars(term).values())
 
 
 def _factors(expr: tree.Expr) -> Iterator[tree.Expr]:

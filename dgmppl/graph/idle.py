@@ -168,7 +168,7 @@ def _apply(block: Block, state: _State, position: list[int]) -> None:
         block.direct
         or block.slots
         or block.transform is not None
-        or block.triangular is not None
+        or block.written
         or ENTRIES[block.kind].learned
         or ENTRIES[block.kind].own
     ):

@@ -16,8 +16,8 @@ Shape = tuple[int, ...]
 class Outline:
     """A bijection of a spec: a "chain" of `parts`, a "repeat" of one part, the "inverse" of one, one made "reversible",
     a named "flow", the "levels" of a multi-scale one, a "block" of the catalogue with what stands in its brackets
-    and parentheses, a "step" of a formula, which the value `by` or some `operands` make, or a "triangular" `formula` of
-    one element, which has one part."""
+    and parentheses, a "step" of a formula, which the value `by` or some `operands` make, an "integral" of what moves
+    `base`, or a "triangular" `formula` of one element, which has one part."""
 
     expr: tree.Expr
     kind: str
@@ -30,6 +30,8 @@ class Outline:
     by: tree.Expr | None = None
     formula: tree.Flow | None = None
     operands: tuple[tree.Expr, ...] = ()
+    integral: tree.Integral | None = None
+    base: tree.Expr | None = None
     takes: Shape = ()
     gives: Shape = ()
 

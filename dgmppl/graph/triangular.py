@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import replace
 
 from dgmppl.catalogue.bijections import TRIANGULAR
 from dgmppl.graph.context import Context, Elements, Inputs
 from dgmppl.graph.formula_outlines import TRIANGLE
-from dgmppl.graph.nodes import Variable
 from dgmppl.graph.outline import Outline
+from dgmppl.graph.outside import Outside, bound, reads
 from dgmppl.graph.positions import verify_earlier
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
@@ -21,7 +19,6 @@ from dgmppl.graph.values import (
     Feature,
     Inverse,
     Module,
-    Past,
     State,
     Triangular,
     Use,
@@ -54,11 +51,11 @@ def check_triangular(
         scope.fail("E213", headline, outline.span, f"gets {Type(support, shape).describe()}")
     _verify_letters(scope, flow)
     elements = Elements(flow.indices.names, shape, flow.argument, maps=True)
-    with _bound(scope, flow, Type(REAL, shape)):
+    with bound(scope, dict.fromkeys((flow.argument, flow.name), Type(REAL, shape)), flow.name_span):
         mapped, target = check(scope, outline.parts[0], REAL, replace(ctx, elements=elements), inputs)
     numbers = {name: value for t in walk(mapped) if isinstance(t, Block) for name, value in t.context}
     past = _past(scope, flow, elements, target, tuple(numbers.values()))
-    outside = _Outside(scope, past)
+    outside = Outside(scope, (past,))
     inside = tuple((name, outside.given(value)) for name, value in numbers.items())
     modules = {m.attribute: m for _, value in inside for m in walk(value) if isinstance(m, Module)}
     method = scope.attribute(f"{flow.name}_numbers")
@@ -86,20 +83,6 @@ def _verify_letters(scope: Scope, flow: tree.Flow) -> None:
         scope.fail("E202", headline, flow.indices.span, "choose another letter")
 
 
-@contextmanager
-def _bound(scope: Scope, flow: tree.Flow, type_: Type) -> Iterator[None]:
-    """What a flow maps, and what it gives, have the names of its argument and its own inside of the formula."""
-    assert flow.argument is not None
-    names, places = dict(scope.names), dict(scope.places)
-    for name in (flow.argument, flow.name):
-        scope.names[name] = Variable(name, name, "latent", type_, flow.name_span)
-        scope.places[name] = flow.name_span
-    try:
-        yield
-    finally:
-        scope.names, scope.places = names, places
-
-
 def _past(scope: Scope, flow: tree.Flow, elements: Elements, target: Support, numbers: tuple[Value, ...]) -> str:
     """Of what an element is given the past: the argument of a flow, or, by the name of the flow, what that gives.
 
@@ -112,15 +95,15 @@ def _past(scope: Scope, flow: tree.Flow, elements: Elements, target: Support, nu
         if whole is not None:
             headline = f"an element of `{name}` is given what is before it, and this is all of it"
             scope.fail("E205", headline, whole.span, f"reads `{name}`", help=f"{name}[{first}]")
-    of_image = [t for v in numbers for t in walk(v) if isinstance(t, At) and _reads(t.value, flow.name)]
+    of_image = [t for v in numbers for t in walk(v) if isinstance(t, At) and reads(t.value, flow.name)]
     for at in of_image:
         verify_earlier(scope, at, at.span, flow.name, elements, ())
     feature = next((t for value in numbers for t in walk(value) if isinstance(t, (Feature, State))), None)
     if feature is not None:
         headline = "a feature with a value at each position is read where elements are modelled one by one"
         scope.fail("E217", headline, feature.span, "not in a flow", help="write its network here")
-    own = any(_reads(value, flow.name) for value in numbers)
-    if own and any(_reads(value, flow.argument) for value in numbers):
+    own = any(reads(value, flow.name) for value in numbers)
+    if own and any(reads(value, flow.argument) for value in numbers):
         headline = f"an element is given the past of `{flow.argument}`, or that of `{flow.name}`, and this reads both"
         scope.fail("E217", headline, flow.value.span, "both ends", help=f"{flow.argument}[{first}] alone")
     if own and target != REAL:
@@ -129,15 +112,11 @@ def _past(scope: Scope, flow: tree.Flow, elements: Elements, target: Support, nu
         scope.fail("E213", headline, flow.value.span, target.describe(), help=help_)
     if own:
         return flow.name
-    if not any(_reads(value, flow.argument) for value in numbers):
+    if not any(reads(value, flow.argument) for value in numbers):
         headline = f"no element of `{flow.argument}` is given what is before it"
         help_ = f"{TRIANGLE}; of all elements alike it is a formula without an index: flow f(u) = 2 * u"
         scope.fail("E217", headline, flow.value.span, f"reads no {flow.argument}[{first}]", help=help_)
     return flow.argument
-
-
-def _reads(term: object, argument: str) -> bool:
-    return any(isinstance(t, (Use, Past)) and t.variable == argument for t in walk(term))
 
 
 def _whole(term: object, argument: str) -> Iterator[Use]:
@@ -147,34 +126,6 @@ def _whole(term: object, argument: str) -> Iterator[Use]:
     elif not (isinstance(term, At) and isinstance(term.value, Use)):
         for child in children(term):
             yield from _whole(child, argument)
-
-
-@dataclass
-class _Outside:
-    """What numbers read that is known without the argument, by the names under which the flow takes it."""
-
-    scope: Scope
-    argument: str
-    context: dict[str, Value] = field(default_factory=dict)
-
-    def given(self, term: Any) -> Any:
-        """A value with what is known outside by its name."""
-        if isinstance(term, tuple):
-            return tuple(map(self.given, term))
-        if not isinstance(term, Value) or term.constant:
-            return term
-        if isinstance(term, Past) and term.variable != self.argument:
-            return replace(term, variable=self._name(Use(term.type, term.span, term.variable)))
-        if not (term.positional or _reads(term, self.argument)):
-            return Use(term.type, term.span, self._name(term), term.rows)
-        changed = {f.name: self.given(getattr(term, f.name)) for f in fields(term) if f.init}
-        return replace(term, **changed)
-
-    def _name(self, value: Value) -> str:
-        name = self.scope.context_name(value, form="value")
-        name += "_" if name == self.argument else ""
-        self.context[name] = value
-        return name
 
 
 __all__ = ["check_triangular"]

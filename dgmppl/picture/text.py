@@ -90,6 +90,8 @@ def _block_text(block: Block) -> str:
         return " ".join(f"{words[name]} {number_text(number)}" for name, number in block.numbers)
     if block.triangular is not None:
         return "triangular"
+    if block.field is not None:
+        return "integral"
     return block.kind if block.transform is None else f"{block.kind}[{block.transform.kind}]"
 
 

@@ -20,6 +20,7 @@ from dgmppl.runtime import (
     grids,
     incremental,
     inference,
+    integrals,
     linear,
     lowrank,
     masked,
@@ -55,6 +56,7 @@ from dgmppl.runtime.gaussian import *
 from dgmppl.runtime.grids import *
 from dgmppl.runtime.incremental import *
 from dgmppl.runtime.inference import *
+from dgmppl.runtime.integrals import *
 from dgmppl.runtime.linear import *
 from dgmppl.runtime.lowrank import *
 from dgmppl.runtime.masked import *
@@ -91,6 +93,7 @@ __all__ += gated.__all__
 __all__ += gaussian.__all__
 __all__ += incremental.__all__
 __all__ += inference.__all__
+__all__ += integrals.__all__
 __all__ += grids.__all__
 __all__ += linear.__all__
 __all__ += lowrank.__all__

@@ -1,4 +1,4 @@
-"""Bijections made of free networks: ``x + g(x)`` for a contraction g, and the flow of a differential equation.
+"""Bijections made of a free network: ``x + g(x)`` for a contraction g.
 
 Their log-determinant has no closed form. It is exact by default, from the whole Jacobian. ``estimated=True`` has it
 estimated without bias while a model trains, at the cost of a few passes, and exact in evaluation: no figure that is
@@ -8,7 +8,6 @@ reported is an estimate.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,35 +22,7 @@ _SLOPES: dict[type[nn.Module], float] = {nn.SiLU: 1.1, nn.GELU: 1.13}
 _SURE_TERMS = 2
 
 
-class _Free(Bijection):
-    """A bijection whose log-determinant is that of a Jacobian.
-
-    Args:
-        features: number of features D.
-        network: of what the map is made; it reads D features, what the map itself adds, and K of a context.
-        context: names of vectors, of K numbers together, that the network reads as well.
-        estimated: estimate the log-determinant in training.
-    """
-
-    def __init__(self, features: int, network: nn.Module, context: str | tuple[str, ...], estimated: bool) -> None:
-        super().__init__()
-        self.features, self.network, self.estimated = features, network, estimated
-        self.reads = dict.fromkeys(names_of(context), 1)
-        zero_last_layer(network)
-
-    @property
-    def estimates(self) -> bool:
-        """Whether log-determinants are estimates now."""
-        return self.estimated and self.training and torch.is_grad_enabled()
-
-    def _beside(self, x: Tensor, context: Context) -> tuple[Tensor, list[Tensor]]:
-        """x and the context, with one batch shape."""
-        given = self._read(context)
-        batch = torch.broadcast_shapes(x.shape[:-1], *(v.shape[:-1] for v in given))
-        return x.expand(*batch, x.shape[-1]).contiguous(), [v.expand(*batch, v.shape[-1]) for v in given]
-
-
-class ResidualFlow(_Free):
+class ResidualFlow(Bijection):
     """``y = x + g(x)`` with a g of Lipschitz constant below 1 (Behrmann et al., 2019; Chen et al., 2019).
 
     The spectral norms of the network's matrices are brought down until g's constant is at most `lipschitz`; of a
@@ -66,7 +37,8 @@ class ResidualFlow(_Free):
         features: number of features D.
         network: an MLP or a DenseNet without normalisation and dropout, ``D + K -> D``.
         lipschitz: bound on the constant of g, above 0 and below 1.
-        context, estimated: as for all of this module.
+        context: names of vectors, of K numbers together, that the network reads as well.
+        estimated: estimate the log-determinant in training.
     """
 
     def __init__(
@@ -79,7 +51,10 @@ class ResidualFlow(_Free):
     ) -> None:
         if not 0 < lipschitz < 1:
             raise ValueError("a Lipschitz constant between 0 and 1 makes a bijection")
-        super().__init__(features, network, context, estimated)
+        super().__init__()
+        self.features, self.network, self.estimated = features, network, estimated
+        self.reads = dict.fromkeys(names_of(context), 1)
+        zero_last_layer(network)
         self.lipschitz = lipschitz
         layers = [name for name, m in network.named_modules() if isinstance(m, nn.Linear)]
         slope = math.prod(_SLOPES.get(type(m), 1.0) for m in network.modules())
@@ -91,6 +66,17 @@ class ResidualFlow(_Free):
             self.bounds = dict.fromkeys(maps, 1 / steep) | {"last": lipschitz * 2 ** (-hidden / 2)}
         else:
             self.bounds = dict.fromkeys(layers, (lipschitz / slope) ** (1 / len(layers)))
+
+    @property
+    def estimates(self) -> bool:
+        """Whether log-determinants are estimates now."""
+        return self.estimated and self.training and torch.is_grad_enabled()
+
+    def _beside(self, x: Tensor, context: Context) -> tuple[Tensor, list[Tensor]]:
+        """x and the context, with one batch shape."""
+        given = self._read(context)
+        batch = torch.broadcast_shapes(x.shape[:-1], *(v.shape[:-1] for v in given))
+        return x.expand(*batch, x.shape[-1]).contiguous(), [v.expand(*batch, v.shape[-1]) for v in given]
 
     def _contraction(self, given: list[Tensor]) -> Map:
         """g, with matrices that keep to their bounds."""
@@ -153,89 +139,4 @@ def spectral_norm(matrix: Tensor) -> Tensor:
     return (left @ matrix @ right).clamp_min(torch.finfo(matrix.dtype).tiny)
 
 
-class ODEFlow(_Free):
-    """``y = z(1)`` with ``z(0) = x`` and ``dz/dt = net(z, t)`` (Chen et al., 2018; Grathwohl et al., 2019).
-
-    The equation is solved by `steps` steps of the classical method of Runge and Kutta. The map is these steps: its
-    log-determinant is the sum of theirs, and its inverse undoes each of them, from a step backwards by Newton's method.
-    So its density is exact whether or not the steps follow the equation closely. They are bijections where they are
-    small against the slopes of the network.
-
-    Estimated, the log-determinant is ``integral of tr dnet/dz``, by the same steps, along one random direction
-    (Grathwohl et al., 2019, Eq. 8): that of the equation, without bias.
-
-    Args:
-        features: number of features D.
-        network: without dropout and without a normalisation over rows, ``D + 1 + K -> D``; t is behind z.
-        steps: how many.
-        context, estimated: as for all of this module.
-    """
-
-    def __init__(
-        self,
-        features: int,
-        network: nn.Module,
-        steps: int = 8,
-        context: str | tuple[str, ...] = (),
-        estimated: bool = False,
-    ) -> None:
-        super().__init__(features, network, context, estimated)
-        self.steps = steps
-
-    def _speed(self, z: Tensor, t: float, given: list[Tensor]) -> Tensor:
-        found: Tensor = self.network(concat(z, torch.full_like(z[..., :1], t), *given))
-        return found
-
-    def _step(self, z: Tensor, k: int, given: list[Tensor], backwards: bool = False) -> Tensor:
-        """From ``k / steps`` to ``(k + 1) / steps``, or back."""
-        h = (-1 if backwards else 1) / self.steps
-        t = (k + backwards) / self.steps
-        first = self._speed(z, t, given)
-        second = self._speed(z + h / 2 * first, t + h / 2, given)
-        third = self._speed(z + h / 2 * second, t + h / 2, given)
-        fourth = self._speed(z + h * third, t + h, given)
-        return z + h / 6 * (first + 2 * second + 2 * third + fourth)
-
-    def forward_and_log_det(self, x: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        z, given = self._beside(x, context)
-        total, noise = self._zero(z), torch.randn_like(z) if self.estimates else None
-        for k in range(self.steps):
-            if noise is not None:
-                z, more = self._estimated_step(z, k, given, noise)
-            else:
-                before, z = z, self._step(z, k, given)
-                more = log_det(jacobian(partial(self._step, k=k, given=given), before))
-            total = total + more
-        return z, total
-
-    def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
-        z, given = self._beside(y, context)
-        total, noise = self._zero(z), torch.randn_like(z) if self.estimates else None
-        for k in reversed(range(self.steps)):
-
-            def step(v: Tensor, k: int = k) -> Tensor:
-                return self._step(v, k, given)
-
-            with torch.no_grad():
-                near = self._step(z, k, given, backwards=True)
-            z = polished(step, z, near, 3)
-            more = self._estimated_step(z, k, given, noise)[1] if noise is not None else log_det(jacobian(step, z))
-            total = total - more
-        return z, total
-
-    def _estimated_step(self, z: Tensor, k: int, given: list[Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
-        """A step of z and of ``integral of v^T (dnet/dz) v``."""
-
-        def speed(z: Tensor, t: float) -> tuple[Tensor, Tensor]:
-            value, slope = torch.func.jvp(lambda v: self._speed(v, t, given), (z,), (noise,))[:2]
-            return value, (noise * slope).sum(-1)
-
-        h, t = 1 / self.steps, k / self.steps
-        first, a = speed(z, t)
-        second, b = speed(z + h / 2 * first, t + h / 2)
-        third, c = speed(z + h / 2 * second, t + h / 2)
-        fourth, d = speed(z + h * third, t + h)
-        return z + h / 6 * (first + 2 * second + 2 * third + fourth), h / 6 * (a + 2 * b + 2 * c + d)
-
-
-__all__ = ["ODEFlow", "ResidualFlow"]
+__all__ = ["ResidualFlow"]

@@ -464,13 +464,14 @@ def _sums(d: Draft, of: Sequence[Unit]) -> str:
     """An argument and a function of it: a contraction, an integral, a convex potential, one direction."""
     name, given = d.name("f"), f", {names(of)}" if of else ""
     vector, number = (network(d, of), "0.5") if of else ("param", "param")
-    form = d.choose(range(4))
+    form = d.choose(range(5))
     matrix = d.param(d.features, 2) if form == 2 else ""
     sums = (
         f"o + 0.5 * {d.choose(('mlp', 'densenet'))}[4, activation = tanh, norm = spectral](o{given})",
         f"o + integrate(e in 0..1: mlp[4, activation = tanh](o, e{given}), steps = 2)",
         f"(o + {matrix} @ tanh(o @ {matrix} + {number})) / 2",
         f"2 * (o - {vector} * tanh(exp(param) @ o + {number}))",
+        f"o + integrate(e in 0.1..1: (1 + e) * tanh(o) - tanh({vector}) * mlp[4](e, o{given}), steps = 2)",
     )
     d.say(f"flow {name}(o) = {sums[form]}")
     return d.choose((f"{name} >> affine", f"inverse({name}) >> affine"))

@@ -200,6 +200,20 @@ FLOWS: dict[str, tuple[str, int]] = {
         ">> reverse >> coupling[densenet[4], mask = checkerboard](y)",
         3,
     ),
+    "integrals of formulas": (
+        _XYW
+        + "param a : real[4] = normal(0.3)\nnet s = mlp[6, activation = tanh]\n"
+        + "flow f(u) = u + integrate(t in 0.01..1: -0.5 * (0.1 + t) * (u + s(sin(t), u, y) * exp(a)), steps = 2)\n"
+        + "flow g(u) = reverse(u) + integrate(t in 0..1: tanh(reverse(u)) * t - linear(w), steps = 2)\n"
+        + "p(x | y, w) = Normal(0, 1) >> f >> inverse(g)",
+        2,
+    ),
+    "an integral of an image": (
+        _IMAGE + 'observed y : real[4, 4] from "rows.npz".y\n'
+        "flow f(u) = u + integrate(t in 0..1: unet[4, 4, attention = 1](u, y, t) - y * t, steps = 2)\n"
+        "p(x | y) = Normal(0, 1) >> inverse(f)",
+        1,
+    ),
     "a reversible flow": (
         _XYW
         + "flow f = reversible(3 * (coupling[mlp[8]](y) >> permute >> coupling[mlp[8]](w)))\n"

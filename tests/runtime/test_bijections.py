@@ -26,6 +26,7 @@ from dgmppl.runtime import (
     couplings,
     elementwise,
     grids,
+    integrals,
     linear,
     lowrank,
     reversible,
@@ -34,11 +35,12 @@ from dgmppl.runtime import (
 )
 from dgmppl.runtime.bijections import Bijection, Compose
 from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inverse, TriangularFlow
-from dgmppl.runtime.contractions import ODEFlow, ResidualFlow
+from dgmppl.runtime.contractions import ResidualFlow
 from dgmppl.runtime.couplings import Coupling
 from dgmppl.runtime.elementwise import Affine, Exp, FixedAffine, Scale, Shift, Sigmoid, Softplus, Tanh
 from dgmppl.runtime.grids import MultiScale, Squeeze
 from dgmppl.runtime.incremental import at
+from dgmppl.runtime.integrals import FieldFlow, ODEFlow
 from dgmppl.runtime.linear import ActNorm, Conv1x1, Householder, LULinear, Matrix, Orthogonal, Permute, Reverse
 from dgmppl.runtime.lowrank import ConvexPotential, Planar, Radial, Sylvester
 from dgmppl.runtime.reversible import Reversible
@@ -168,6 +170,11 @@ REGISTRY: dict[str, tuple[Callable[[], Bijection], dict[str, int | tuple[int, ..
     "residual, dense": (lambda: ResidualFlow(D, DenseNet((D,), (6, 6), (D,), activation="silu")), {}),
     "ode": (lambda: ODEFlow(D, MLP(D + 1, (8,), D, activation="tanh"), steps=2), {}),
     "ode given": (lambda: ODEFlow(D, MLP(D + 1 + K, (8,), D, activation="silu"), steps=3, context="y"), {"y": K}),
+    "field": (lambda: FieldFlow(D, lambda z, t: t[:, None] * z.sin() - 0.3 * z.flip(-1), steps=3, start=0.1), {}),
+    "field given": (
+        lambda: FieldFlow(D, lambda z, t, y: torch.cos(z + t[:, None] + y.sum(-1, keepdim=True)), 3, context={"y": 1}),
+        {"y": K},
+    ),
     "reverse": (Reverse, {}),
     "permute": (lambda: Permute(D, seed=3), {}),
     "householder": (lambda: Householder(D), {}),
@@ -209,6 +216,11 @@ GRIDS: dict[str, tuple[Callable[[], Bijection], tuple[int, ...], dict[str, tuple
     "conv1x1": (lambda: Conv1x1(COLOUR), COLOUR, {}),
     "actnorm": (lambda: ActNorm(COLOUR), COLOUR, {}),
     "actnorm of a vector": (lambda: ActNorm(D), (D,), {}),
+    "field of a grid": (
+        lambda: FieldFlow(GRID, lambda z, t: (z - z.flip(-1, -2)).tanh() + t[:, None, None], steps=2),
+        GRID,
+        {},
+    ),
     "checkerboard": (
         lambda: Coupling(GRID, both=ConvNet((*GRID, 1), (4,), (*GRID, 2)), mask="checkerboard"),
         GRID,
@@ -765,6 +777,7 @@ def test_every_public_bijection_is_in_the_registry() -> None:
         couplings,
         elementwise,
         grids,
+        integrals,
         linear,
         lowrank,
         reversible,

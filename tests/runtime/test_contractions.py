@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 from torch import Tensor, nn
 
-from dgmppl.runtime import ACTIVATIONS, MLP, DenseNet
-from dgmppl.runtime.contractions import ODEFlow, ResidualFlow, spectral_norm
+from dgmppl.runtime import ACTIVATIONS, MLP, DenseNet, integrals, jacobians
+from dgmppl.runtime.contractions import ResidualFlow, spectral_norm
+from dgmppl.runtime.integrals import FieldFlow, ODEFlow
 
 D = 4
 
@@ -102,6 +105,37 @@ def test_the_time_is_read() -> None:
     flow.network[0].weight.data[:, D] = 1
     x = torch.randn(3, D, dtype=torch.double)
     torch.testing.assert_close(flow(x), x + 0.5)
+
+
+def test_a_field_may_be_any_function_over_any_time() -> None:
+    """``dz/dt = -b(t) z / 2``, the drift that forgets the data (Song et al., 2021, Eq. 11), with what b reads without
+    rows, is solved as scipy solves it."""
+    beta = torch.tensor([0.5, 6.0], dtype=torch.double)
+
+    def field(z: Tensor, t: Tensor, beta: Tensor) -> Tensor:
+        return -((beta[0] + beta[1] * t) / 2)[:, None, None] * z.sin()
+
+    flow = FieldFlow((2, 3), field, steps=40, start=0.25, end=0.75, context={"beta": 1})
+    x = torch.randn(4, 2, 3, dtype=torch.double)
+    y, log_det = flow.forward_and_log_det(x, {"beta": beta})
+    found = solve_ivp(
+        lambda t, z: -(0.5 + 6 * t) / 2 * np.sin(z), (0.25, 0.75), x.flatten().numpy(), rtol=1e-10, atol=1e-12
+    )
+    torch.testing.assert_close(y.flatten(), torch.as_tensor(found.y[:, -1]), atol=1e-7, rtol=0)
+    torch.testing.assert_close(flow.inverse(y, {"beta": beta}), x)
+    with torch.no_grad():
+        torch.testing.assert_close(flow.inverse_and_log_det(y, {"beta": beta})[1], -log_det)
+
+
+def test_many_rows_are_undone_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is taught, as many Jacobians are held at once as there is room for."""
+    flow = FieldFlow(D, lambda z, t, y, a: (z + y).tanh() * a, steps=2, context={"y": 1, "a": 1}).double()
+    x, y, a = (torch.randn(*s, dtype=torch.double) for s in ((7, D), (7, D), (D,)))
+    whole = flow.inverse_and_log_det(x, {"y": y, "a": a})
+    monkeypatch.setattr(integrals, "HELD", 2 * D**2)
+    monkeypatch.setattr(jacobians, "PASSES", 4)
+    with torch.no_grad():
+        torch.testing.assert_close(flow.inverse_and_log_det(x, {"y": y, "a": a}), whole)
 
 
 def test_second_derivatives_of_inverses() -> None:

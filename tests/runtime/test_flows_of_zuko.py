@@ -13,8 +13,8 @@ from dgmppl.permutations import Mask
 from dgmppl.runtime import Normal, Pushforward, transforms
 from dgmppl.runtime.bijections import Bijection, Compose
 from dgmppl.runtime.conditioners import AutoregressiveFlow, ElementwiseFlow, Inverse
-from dgmppl.runtime.contractions import ODEFlow
 from dgmppl.runtime.couplings import Coupling
+from dgmppl.runtime.integrals import ODEFlow
 from dgmppl.runtime.linear import LULinear, Orthogonal, Permute, Reverse
 from dgmppl.runtime.transforms import AffineTransform, InverseTransform, ShiftTransform, Spline
 from tests.runtime.support import Network, compare, of_torch, randomise, within_bound

@@ -6,7 +6,7 @@ Values (tensors), bijections and densities, a module for each subject; all of th
 from dgmppl.graph.values.arithmetic import Element, Index, IndexSum, Operation
 from dgmppl.graph.values.axes import Joined, OneHot, Part, Reduced, Reshaped, Softmax
 from dgmppl.graph.values.base import Bijection, Density, Value, children, rewritten, walk
-from dgmppl.graph.values.bijections import Block, Composition, Inverse, Levels, Mapped, Transform, Triangular
+from dgmppl.graph.values.bijections import Block, Composition, Field, Inverse, Levels, Mapped, Transform, Triangular
 from dgmppl.graph.values.densities import (
     Autoregressive,
     Mixture,
@@ -33,6 +33,7 @@ __all__ = [
     "Density",
     "Element",
     "Feature",
+    "Field",
     "Index",
     "IndexSum",
     "Inverse",

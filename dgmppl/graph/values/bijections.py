@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
+from dgmppl.catalogue.bijections import ENTRIES, FIELD, TRANSFORMS
 from dgmppl.graph.values.base import Bijection, Value, walk
 from dgmppl.graph.values.networks import Module
 from dgmppl.permutations import HALF, Mask
@@ -40,6 +40,20 @@ class Triangular:
 
 
 @dataclass(frozen=True)
+class Field:
+    """The field of `integrate(t in 0..1: value)`: what `method` computes of the `argument`, which moves, of the `time`
+    between `start` and `end`, and of the block's context."""
+
+    flow: str
+    method: str
+    argument: str
+    time: str
+    value: Value
+    start: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True)
 class Levels(Bijection):
     """A multi-scale bijection of values of this `shape`: behind each level but the last, some channels are done."""
 
@@ -63,8 +77,9 @@ class Block(Bijection):
     `slots` are its networks; `transform` is what they condition, where that is not affine; `mask` says which elements a
     coupling keeps. `context` is what it is conditioned on, by the names under which the map takes them. Those are the
     inputs of its networks, position by position those named in `grids`, or, without a network, its parameters
-    themselves. `triangular`: what it does by a formula of each element. `copies` counts the components of a mixture
-    that have parameters of their own. On integers, `range` is (lowest, how many) where they are bounded.
+    themselves. `triangular`: what it does by a formula of each element; `field`: what moves it over a time. `copies`
+    counts the components of a mixture that have parameters of their own. On integers, `range` is (lowest, how many)
+    where they are bounded.
     """
 
     kind: str
@@ -79,11 +94,22 @@ class Block(Bijection):
     integer: bool = False
     range: tuple[int, int] | None = None
     triangular: Triangular | None = None
+    field: Field | None = None
 
     @property
     def direct(self) -> bool:
         """Whether the context is taken as it is, with no network between."""
-        return bool(self.context) and (self.triangular is not None or not self.slots)
+        return bool(self.context) and (self.written or not self.slots)
+
+    @property
+    def written(self) -> bool:
+        """Whether a formula writes it, with networks in any place."""
+        return self.triangular is not None or self.field is not None
+
+    @property
+    def solves(self) -> bool:
+        """Whether it follows a differential equation."""
+        return self.kind in ("ode", FIELD)
 
     @property
     def own_weights(self) -> int:
