@@ -13,6 +13,7 @@ from dgmppl.graph.nodes import Factor, Graph, features_of
 from dgmppl.graph.values import (
     Autoregressive,
     Constant,
+    Delta,
     Density,
     Feature,
     Mixture,
@@ -212,6 +213,11 @@ def _residual(density: Density, place: Place) -> Expr:
     return _event(call(writer.use("Normal"), loc, scale), len(density.type.shape))
 
 
+def _delta(density: Density, place: Place) -> Expr:
+    assert isinstance(density, Delta)
+    return _event(call(place.writer.use("Delta"), value_expr(density.value, place)), len(density.type.shape))
+
+
 def _quoted(density: Density, place: Place) -> Expr:
     assert isinstance(density, Quoted)
     factor = by_key(place.graph, density.factor)
@@ -294,6 +300,7 @@ _WRITE = {
     Pushforward: _pushforward,
     Rounded: _rounded,
     Residual: _residual,
+    Delta: _delta,
     Quoted: _quoted,
     Autoregressive: _autoregressive,
     Plate: _plate,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
+from dgmppl.graph.certain import verify_certain
 from dgmppl.graph.cycles import verify_cycles
 from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
@@ -43,6 +44,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     _verify_modelled(scope, graph, spec)
     for factor in graph.factors:
         _verify_factor(scope, graph, factor)
+    verify_certain(scope, graph)
     _verify_energy(scope, graph)
     for definition in graph.definitions:
         if graph[definition.variable].role != "let":
@@ -141,7 +143,7 @@ def _verify_factor(scope: Scope, graph: Graph, factor: Factor) -> None:
             factor.head_span,
             "a second source",
             notes=(Note(head.span, "defined here"),),
-            help="declare it `latent` to give it a distribution, or remove this factor",
+            help=_second_source(head),
         )
     if factor.head in factor.parents:
         others = tuple(p for p in factor.parents if p != factor.head)
@@ -245,6 +247,14 @@ def _verify_energy(scope: Scope, graph: Graph) -> None:
                 f"every value of `{name}` would be as likely as any other",
                 help="remove it, or read it",
             )
+
+
+def _second_source(feature: Variable) -> str:
+    """A way out of a feature that has a factor as well."""
+    if feature.type.support.discrete:
+        usage = f"q({feature.name} | ...) = Delta(...)"
+        return f"declare it `latent`, and this value its posterior: {usage}; or remove this factor"
+    return "declare it `latent` to give it a distribution, or remove this factor"
 
 
 def reads(graph: Graph, factor: Factor) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from dgmppl.graph.values import (
     Autoregressive,
     Composition,
     Constant,
+    Delta,
     Density,
     Learned,
     Mixture,
@@ -43,7 +44,7 @@ from dgmppl.graph.values import (
 from dgmppl.supports import REAL, Support, Type, real
 from dgmppl.syntax import tree
 
-WORDS = ("mixture", "residual")
+WORDS = ("mixture", "residual", "Delta")
 MIXTURE = Signature(
     "mixture",
     (Argument("count", "count", by="position"), Argument("weights", "logits", by="name")),
@@ -101,6 +102,8 @@ def _density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density
             name = expr.target.name
             if name in DISTRIBUTIONS:
                 return check_family(scope, expr, DISTRIBUTIONS[name], head, ctx)
+            if name == "Delta":
+                return _delta(scope, expr, head, ctx)
             if name == "residual":
                 return _residual(scope, expr, head, ctx)
             if name == "mixture":
@@ -298,6 +301,30 @@ def _verify_no_bijection(scope: Scope, expr: tree.Expr) -> None:
             "a bijection",
             help=f"the distribution stands on the left: Normal(0, 1) >> {expr.name}",
         )
+
+
+def _delta(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Delta:
+    """`Delta(value)`; which values it may have, and where it may stand, follows from the whole (`graph.certain`)."""
+    support = head.type.support
+    if not support.discrete:
+        scope.fail(
+            "E203",
+            f"Delta has no density, and `{head.name}` is {support.describe()}",
+            expr.span,
+            "of whole numbers and classes only",
+            notes=(Note(head.declared, "declared here"),),
+            help=f"a value with a probability of one bounds log p(x) by log p(x, {head.name}); of {support.describe()} "
+            f"values none has a probability: round it, or give `{head.name}` a density",
+        )
+    if ctx.elements is not None or len(expr.arguments) != 1 or isinstance(expr.arguments[0], tree.Keyword):
+        usage = f"q({head.name} | x) = Delta(...)"
+        scope.fail("E209", "Delta takes one value, that of the whole variable", expr.span, help=usage)
+    argument = expr.arguments[0]
+    value = check_value(scope, argument, real(*head.type.shape), replace(ctx, hint=f"{ctx.hint}_value"))
+    if value.shape != head.type.shape:
+        headline, notes = f"`{head.name}` has shape {list(head.type.shape)}", (Note(head.declared, "declared here"),)
+        scope.fail("E204", headline, argument.span, f"{list(value.shape)}", notes=notes)
+    return Delta(head.type, expr.span, value)
 
 
 def _residual(scope: Scope, expr: tree.Call, head: Head, ctx: Context) -> Residual:

@@ -33,7 +33,7 @@ SMALLEST = 1.2e-38
 
 RESERVED = frozenset(
     {"p", "q", "E", "sum", "param", "uniform", "mixture", "residual", "grid", "quantize", "inverse", "reversible"}
-    | {"round", "integrate"}
+    | {"round", "integrate", "Delta"}
 )
 KINDS = frozenset({*DISTRIBUTIONS, *NETWORKS, *BIJECTIONS, *FUNCTIONS, *AXES})
 

@@ -12,6 +12,7 @@ from dgmppl.graph.values import (
     Composition,
     Constant,
     Declared,
+    Delta,
     Density,
     Element,
     Feature,
@@ -110,6 +111,8 @@ def density_text(density: Density) -> str:
         return f"{density_text(density.base)} >> round"
     if isinstance(density, Residual):
         return f"residual of {density.prior}"
+    if isinstance(density, Delta):
+        return f"Delta({function_text(density.value)})"
     if isinstance(density, Quoted):
         return density.factor
     if isinstance(density, Autoregressive):

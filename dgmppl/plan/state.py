@@ -10,7 +10,7 @@ from dgmppl.graph.affine import normal_in
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import variables
+from dgmppl.graph.values import Delta, variables
 from dgmppl.plan.nodes import Reason, Step
 from dgmppl.plan.sampler import Sampler
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
@@ -109,8 +109,11 @@ class Elimination:
         return self.few(variable) and before * joint_values(variable) <= MAX_CASES
 
     def few(self, variable: Variable) -> bool:
-        """Whether a variable takes few values. What an adversary judges is drawn, and never summed."""
-        return variable.name not in self.judged and joint_values(variable) <= MAX_CASES
+        """Whether a variable takes few values. What an adversary judges is drawn, and never summed; what a q gives with
+        certainty has one value."""
+        q = self.graph.factor("q", variable.name)
+        open_ = variable.name not in self.judged and not (q is not None and isinstance(q.density, Delta))
+        return open_ and joint_values(variable) <= MAX_CASES
 
     def repeated(self) -> frozenset[str]:
         """What is known only for each value of a sum, the summed variables included."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch import distributions as td
-from torch.distributions import kl_divergence, register_kl
+from torch.distributions import constraints, kl_divergence, register_kl
 from torch.distributions.utils import broadcast_all
 from torch.nn import functional as F
 
@@ -192,6 +192,31 @@ def _expected(probability: Tensor, value: Tensor) -> Tensor:
     return probability * value.masked_fill(probability == 0, 0.0)
 
 
+class Delta(Unchecked):
+    """All of the probability at one value, which a draw gives with its gradient."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    has_rsample = True
+    support = constraints.real
+
+    def __init__(self, v: Tensor) -> None:
+        self.v = v
+        super().__init__(v.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.v
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> Any:
+        return Delta(self.v.expand(torch.Size(batch_shape)))
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        return self.v.expand(self._extended_shape(torch.Size(sample_shape)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return torch.zeros_like(self.v).masked_fill(value != self.v, -torch.inf)
+
+
 class OneHotCategorical(Unchecked, td.OneHotCategorical):
     def log_prob(self, value: Tensor) -> Tensor:
         one_hot = ((value == 0) | (value == 1)).all(-1) & (value.sum(-1) == 1)
@@ -206,6 +231,7 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "Cauchy",
+    "Delta",
     "Distribution",
     "Independent",
     "Laplace",

@@ -377,6 +377,21 @@ def _computed_latent(d: Draft) -> None:
         factor(d, "q", d.choose((u, z)), (x,), DRAWN)
 
 
+def _coarse_first(d: Draft) -> None:
+    """A latent that the data says with certainty, which another latent may explain."""
+    x = d.unit("x", d.choose(("binary", "integer(0..2)", "categorical(3)")), (4,), "observed")
+    d.data.append(x)
+    coarse = f"floor(mean(reshape({x.name}, [2, 2]), axis = 1) + 0.5)"
+    picked = d.choose((f"{x.name}[0..1]", coarse if not x.support.startswith("cat") else f"{x.name}[1..2]"))
+    y = d.unit("y", d.choose((x.support, "natural")) if picked == coarse else x.support, (2,))
+    z = [d.unit("z", "real", (2,))] if d.often(0.6) else []
+    for u in z:
+        factor(d, "p", u, (), DENSITIES[:1])
+    factor(d, "p", y, z)
+    factor(d, "p", x, (y, *d.causes))
+    d.say(f"q({y.name} | {x.name}) = Delta({picked})")
+
+
 def _boltzmann(d: Draft) -> None:
     """A polynomial over binary units, and a class or more units beside it."""
     d.unit("x", "binary", (3,), "observed")
@@ -505,6 +520,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _normal_hierarchy,
     _normal_hierarchy,
     _computed_latent,
+    _coarse_first,
     _boltzmann,
     _lattice,
     _network_energy,

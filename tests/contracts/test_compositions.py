@@ -131,6 +131,7 @@ OBJECTIVES = {
     "networks_of_two_widths": ("ELBO, a lower bound on log p(x)", "elbo"),
     "ordered_classes": ("exact log-likelihood log p(y | x)", "log_prob"),
     "classification": ("exact log-likelihood log p(y | x)", "log_prob"),
+    "coarse_first": ("ELBO, a lower bound on log p(x)", "elbo"),
     "computed_latent": ("ELBO, a lower bound on log p(x)", "elbo"),
     "defined_latent": ("ELBO, a lower bound on log p(x)", "elbo"),
     "derived_posterior": ("ELBO, a lower bound on log p(x | y)", "elbo"),

@@ -71,6 +71,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/conv_vae": ((), "elbo", True),
     "latent/deep_vae": (("L=2",), "elbo", True),
     "latent/factor_analysis": ((), "log_prob", True),
+    "latent/downscaled_vae": ((), "elbo", True),
     "latent/gaussian_mixture": ((), "log_prob", False),
     "latent/gmvae": ((), "elbo", False),
     "latent/hyperspherical_vae": ((), "elbo", True),

@@ -9,6 +9,7 @@ from dgmppl.graph.values.base import Bijection, Density, Value, children, rewrit
 from dgmppl.graph.values.bijections import Block, Composition, Field, Inverse, Levels, Mapped, Transform, Triangular
 from dgmppl.graph.values.densities import (
     Autoregressive,
+    Delta,
     Mixture,
     Parametric,
     Plate,
@@ -30,6 +31,7 @@ __all__ = [
     "Composition",
     "Constant",
     "Declared",
+    "Delta",
     "Density",
     "Element",
     "Feature",

@@ -52,6 +52,13 @@ class Residual(Density):
 
 
 @dataclass(frozen=True)
+class Delta(Density):
+    """All of the probability at one value: the posterior of a variable that is a function of what is known."""
+
+    value: Value
+
+
+@dataclass(frozen=True)
 class Quoted(Density):
     """Another factor's distribution, with these values for its parents."""
 

@@ -12,6 +12,7 @@ from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.values import (
     Autoregressive,
+    Delta,
     Density,
     Mixture,
     Parametric,
@@ -40,6 +41,10 @@ class Draw(Step):
 
     def words(self) -> str:
         return f"draw {self.variable} from {self.factor}"
+
+
+CERTAIN = "certain"
+"""The estimator of a draw that can have one value only."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class Drawing(Rule):
         if type(step) is not Draw:
             return None
         q = state.graph.keyed(step.factor)
+        if isinstance(q.density, Delta):
+            return (log_prob(state, factor, factor.head),)  # log q is 0
         if not why_open(state, q, factor):
             pair = (family_of(q.density), family_of(factor.density))
             why = state.reason(f"KL({q.key} || {factor.key}) has a closed form ({pair[0]}, {pair[1]})", q.span)
@@ -115,11 +122,14 @@ class Drawing(Rule):
                 yield minus_log_prob(state, state.graph.keyed(step.factor))
 
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
-        drawn = [s for s in state.steps if type(s) is Draw]
+        drawn = [s for s in state.steps if type(s) is Draw and s.estimator == Draw.estimator]
+        certain = [s.variable for s in state.steps if type(s) is Draw and s.estimator == CERTAIN]
         samples = samples_of(state)
         if drawn:
             many = f"{samples} reparameterised samples" if samples > 1 else "one reparameterised sample"
             yield f"{many} of {', '.join(s.variable for s in drawn)}"
+        if certain:
+            yield f"{', '.join(certain)} without noise"
         exact = [t for t in terms if isinstance(t, MinusKL)]
         if exact:
             others = [t for t in terms if isinstance(t, MinusLogProb)]
@@ -136,6 +146,11 @@ class Drawing(Rule):
 def draw(state: Elimination, variable: Variable, q: Factor) -> None:
     """The step that draws a latent. Reports a draw that cannot be differentiated (E308)."""
     verify_drawable(state, q)
+    if isinstance(q.density, Delta):
+        text = f"{variable.name} is latent, and {q.key} says with certainty what it is: log q is 0"
+        why = state.reason(text, q.span)
+        state.add(Draw(variable.name, why, factor=q.key, reads=state.graph.reads(q), estimator=CERTAIN))
+        return
     text = f"{variable.name} is latent and no bijection of the data: it is drawn from {q.key}"
     if variable.name in integrable(state, beside=variable.name):
         text += ", without which it would be integrated out exactly"
