@@ -88,6 +88,7 @@ REGISTRY: dict[str, Case] = {
 }
 # Vector events and wrappers, which have tests of their own below, in test_directions or in test_structured.
 ELSEWHERE = {
+    "Delta",
     "Dirichlet",
     "VonMisesFisher",
     "OneHotCategorical",
@@ -173,6 +174,17 @@ def test_vector_distributions() -> None:
 
     found = rt.OneHotCategorical(logits=LOGITS).log_prob(torch.tensor([[0.0, 1.0, 0.0]]))
     np.testing.assert_allclose(found.numpy(), np.log(PMF[:, 1]), rtol=1e-5)
+
+
+def test_a_delta_is_pyros() -> None:
+    v, x = torch.tensor([[0.0, 2.0], [1.0, 3.0]], requires_grad=True), torch.tensor([[0.0, 2.0], [1.0, 2.0]])
+    found, theirs = rt.Delta(v).to_event(1), dist.Delta(v).to_event(1)
+    assert torch.equal(found.log_prob(x), theirs.log_prob(x))
+    assert torch.equal(found.log_prob(x), torch.tensor([0.0, -torch.inf]))
+    assert torch.equal(found.rsample((3,)), v.expand(3, 2, 2))
+    assert torch.equal(rt.Delta(v[0]).expand((3, 2)).mean, v[0].expand(3, 2))
+    (slope,) = torch.autograd.grad(found.rsample((3,)).sum(), v)
+    assert torch.equal(slope, torch.full((2, 2), 3.0))
 
 
 def test_discretized_logistic_sums_to_one_and_keeps_its_tails() -> None:
