@@ -27,6 +27,7 @@ from dgmppl.graph.values import (
     Plate,
     Pushforward,
     Quoted,
+    Sequence,
 )
 from dgmppl.source import Span
 
@@ -82,6 +83,8 @@ def _rules(density: Density, graph: Graph) -> list[Rule]:
         return _rules(density.step, graph)
     if isinstance(density, Plate):
         return _rules(density.element, graph)
+    if isinstance(density, Sequence):
+        return _rules(density.segments[-1].law, graph)
     if isinstance(density, Quoted):
         other = next((f for f in graph.factors if f.key == density.factor), None)
         return _rules(other.density, graph) if other is not None else []

@@ -9,6 +9,7 @@ from dataclasses import replace
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, DistributionParameter
 from dgmppl.emit.expr import Attribute, Binary, Call, Expr, Name, Number, Text, Tuple, call, sizes
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
+from dgmppl.graph.elements import lag_of
 from dgmppl.graph.nodes import Factor, Graph, features_of
 from dgmppl.graph.values import (
     Autoregressive,
@@ -24,6 +25,7 @@ from dgmppl.graph.values import (
     Quoted,
     Residual,
     Rounded,
+    Sequence,
     Use,
     Value,
     children,
@@ -278,11 +280,17 @@ def feature_reads(graph: Graph, feature: Feature) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found(feature.body)))
 
 
-def _write_features(density: Density, place: Place) -> None:
-    """A line for each feature that the law of an element reads at its position."""
+def _write_features(density: Density, place: Place, part: bool = False) -> None:
+    """A line for each feature that the law of an element reads at its position, or only at `part` of them."""
     for feature in features_of(density):
-        arguments = map(Name, feature_reads(place.graph, feature))
-        place.writer.line(f"{feature.ident} = {call(f'self.define_{feature.ident}', *arguments)}")
+        if feature.ident in place.whole:
+            continue
+        define, arguments = f"self.define_{feature.ident}", tuple(map(Name, feature_reads(place.graph, feature)))
+        found = call(define, *arguments)
+        if part:
+            behind = {"behind": Number(len(feature.shape))} if feature.shape else {}
+            found = call(place.writer.use("everywhere"), Name(define), *arguments, **behind)
+        place.writer.line(f"{feature.ident} = {found}")
 
 
 def _plate(density: Density, place: Place) -> Expr:
@@ -292,6 +300,44 @@ def _plate(density: Density, place: Place) -> Expr:
     if density.positional:
         return _event(element, density.axes)
     return call(place.writer.use("plate"), element, sizes(density.type.shape[: density.axes]))
+
+
+def _sequence(density: Density, place: Place) -> Expr:
+    assert isinstance(density, Sequence)
+    writer, head = place.writer, place.graph[density.variable]
+    whole = len(density.segments) == 1
+    segments: list[Expr] = []
+    known = tuple(f for f in features_of(density) if density.variable not in variables(f))
+    for feature in known:
+        arguments = map(Name, feature_reads(place.graph, feature))
+        writer.line(f"{feature.ident} = {call(f'self.define_{feature.ident}', *arguments)}")
+    place = replace(place, axes=1, ordered=True, part=not whole, whole=frozenset(f.ident for f in known))
+    writer.line()
+    for segment in density.segments:
+        first, last = (k + head.members.start for k in (segment.first, segment.last))
+        law = Name(f"from_{first}" if first < last else f"at_{first}") if not whole else Name("step")
+        with (
+            writer.place(segment.span),
+            writer.block(f"def {law}({head.ident}: Tensor) -> {writer.use('Distribution')}:"),
+        ):
+            _write_features(segment.law, place, part=not whole)
+            result = write_density(segment.law, place)
+            writer.line(f"return {result}", mark=True)
+        writer.line()
+        segments.append(call(writer.use("Segment"), segment.first, segment.last, law))
+    named: dict[str, Expr] = {}
+    others = [n for n in variables(density) if n != density.variable and place.graph[n].rows]
+    if others:
+        named["batch_shape"] = Tuple((call("len", Name(place.variable(others[0]))),))
+    named["like"] = Name("self.like")
+    lag = lag_of(density)
+    if lag is not None:
+        named["lag"] = Number(lag)
+    if density.backward:
+        named["backward"] = Name("True")
+    parts = place.local("segments")
+    writer.line(f"{parts} = {Tuple(tuple(segments))}")
+    return call(writer.use("Sequence"), sizes(density.type.shape), parts, **named)
 
 
 _WRITE = {
@@ -304,6 +350,7 @@ _WRITE = {
     Quoted: _quoted,
     Autoregressive: _autoregressive,
     Plate: _plate,
+    Sequence: _sequence,
 }
 
 __all__ = ["by_key", "factor_reads", "write_density"]

@@ -68,6 +68,8 @@ def _apply(value: Apply, place: Place) -> Expr:
         found = call(place.writer.use("as_grid"), found, sizes(extent))
     if past and inner.spread:  # the components stand behind the positions
         found = found.call("movedim", -2 - past, -2)
+    if past and place.part:
+        found = call(place.writer.use("here"), found, 1)
     grid = 0 if past else len(value.module.outputs.extent)
     rest = value.shape[grid:]
     if not value.copies:

@@ -54,7 +54,9 @@ class Place:
     """Where an expression is emitted. `spread`: inside a mixture's component, variables get an axis for it. `axes`:
     how many axes of positions stand behind the batch, where elements are modelled one by one; `ordered`: whether they
     are drawn one after another; `order`: the local name of another order than row by row. `step`: of a recurrence, one
-    position of which is computed. `units`: what a network's location and scale count, (middle, half) of a range."""
+    position of which is computed. `units`: what a network's location and scale count, (middle, half) of a range.
+    `part`: the law of some positions alone, which `at` gives and what is computed at all of them is cut to; `whole`:
+    features that are known at all positions."""
 
     writer: Writer
     graph: Graph
@@ -65,6 +67,8 @@ class Place:
     order: Name | None = None
     step: Step | None = None
     units: tuple[float, float] | None = None
+    part: bool = False
+    whole: frozenset[str] = frozenset()
 
     def variable(self, name: str) -> str:
         return self.rename[name] if name in self.rename else self.graph[name].ident

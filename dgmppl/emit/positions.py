@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.emit.expr import Expr, Name, Number, Tuple, call, sizes
+from dgmppl.emit.expr import Binary, Expr, Name, Number, Tuple, call, sizes
 from dgmppl.emit.place import Place, emitted, value_expr
 from dgmppl.graph.values import At, Feature, Position, State
 
@@ -27,11 +27,16 @@ def there(whole: Expr, value: At, place: Place, behind: int) -> Expr:
 @emitted.register(Feature)
 @emitted.register(State)
 def _feature(value: Feature | State, place: Place) -> Expr:
-    found = Name(value.ident)
+    found: Expr = Name(value.ident)
+    if value.ident in place.whole:
+        behind = {"behind": Number(len(value.shape))} if value.shape else {}
+        found = call(place.writer.use("at"), found, 0, **behind)
     return found.call("unsqueeze", -1 - len(value.shape)) if place.spread else found
 
 
 @emitted.register(Position)
 def _position(value: Position, place: Place) -> Expr:
-    found = call(place.writer.use("position"), sizes(value.extent), value.axis, Name("self.like"))
+    found: Expr = call(place.writer.use("position"), sizes(value.extent), value.axis, Name("self.like"))
+    if value.start:
+        found = Binary("+", found, Number(value.start))
     return found.call("unsqueeze", -1) if place.spread else found

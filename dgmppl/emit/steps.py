@@ -232,6 +232,9 @@ def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -
     q, p = by_key(graph, term.q), by_key(graph, term.p)
     rows = factor_has_rows(graph, q) or factor_has_rows(graph, p)
     expand = "" if rows else f".expand({size})"  # the same for every row
+    if term.along:
+        value = graph[q.head].ident
+        return f"-{writer.use('kl_along')}({density_of(graph, q)}, {factor_source(graph, p)}, {value}){expand}"
     return f"-{writer.use('kl_divergence')}({density_of(graph, q)}, {factor_source(graph, p)}){expand}"
 
 

@@ -25,6 +25,7 @@ _PYRO_RUNTIME = {d.name for d in DISTRIBUTIONS.values() if d.ours} | {
     "Rounded",
     "JointNormal",
     "Autoregressive",
+    "Sequence",
 }
 
 

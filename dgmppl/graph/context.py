@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Elements:
     """What a statement is about one element of: `indices` that go over `extent`; of a `variable` where it models one,
     of a `feature` where it computes that; `maps`: the variable is the argument of a flow. `order`: another than row by
-    row, with its seed."""
+    row, with its seed. `start`: the number of the first position."""
 
     indices: tuple[str, ...]
     extent: tuple[int, ...]
@@ -27,6 +27,7 @@ class Elements:
     feature: str = ""
     order: tuple[str, int] | None = None
     maps: bool = False
+    start: int = 0
 
     @property
     def axes(self) -> int:

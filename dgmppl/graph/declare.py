@@ -8,7 +8,7 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.binding import bind
 from dgmppl.graph.configuration import check_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.nodes import DataSource, Fixed, Parameter, Variable
+from dgmppl.graph.nodes import Along, DataSource, Fixed, Parameter, Variable
 from dgmppl.graph.scope import MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
 from dgmppl.graph.types import check_data, check_type
 from dgmppl.supports import REAL, Type
@@ -90,14 +90,18 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             "where from?",
             help=f"{statement.role} {statement.name} : ... from {field}",
         )
-    if statement.family is None:
+    if statement.family is None or isinstance(statement.family, tree.Axis):
         type_ = check_type(scope, statement.type, {})
-        data = None
+        data, along = None, None
+        if statement.family is not None:
+            members = family_range(scope, statement.family)
+            along = Along(statement.family.index, members.start)
+            type_ = Type(type_.support, (len(members), *type_.shape))
         if statement.data is not None and statement.role != "latent":
             with scope.statement():  # the declared type stands, whatever is wrong with the data
                 data = check_data(scope, statement.data, type_, statement.type, statement.role)
         variable = Variable(
-            statement.name, scope.ident(statement.name), statement.role, type_, statement.name_span, data
+            statement.name, scope.ident(statement.name), statement.role, type_, statement.name_span, data, along=along
         )
         scope.declare(statement.name, variable, statement.name_span)
         variables.append(variable)
@@ -159,8 +163,8 @@ def member(
 
 def _feature(scope: Scope, statement: tree.Let) -> None:
     """A let-bound family's members are known from its range; a single feature is declared with its value."""
-    if isinstance(statement.family, tree.Indices):
-        _indexed(scope, statement)
+    if isinstance(statement.family, (tree.Indices, tree.Axis)):
+        _indexed(scope, statement, statement.family)
     elif statement.family is not None:
         if statement.type is None:
             scope.fail(
@@ -180,10 +184,10 @@ def _feature(scope: Scope, statement: tree.Let) -> None:
         scope.declare(statement.name, variable, statement.name_span)
 
 
-def _indexed(scope: Scope, statement: tree.Let) -> None:
+def _indexed(scope: Scope, statement: tree.Let, family: tree.Indices | tree.Axis) -> None:
     """A feature with a value at each position, which is worked out where it is read."""
-    assert isinstance(statement.family, tree.Indices)
-    indices = statement.family.names
+    indices = family.names if isinstance(family, tree.Indices) else (family.index,)
+    members = family_range(scope, family) if isinstance(family, tree.Axis) else None
     if statement.type is None:
         scope.fail(
             "E211",
@@ -193,10 +197,9 @@ def _indexed(scope: Scope, statement: tree.Let) -> None:
         )
     taken = next((i for i in indices if i in scope.names), None)
     if taken is not None or len(set(indices)) < len(indices):
-        scope.fail(
-            "E202", f"the index `{taken or indices[0]}` is already taken", statement.family.span, "choose another"
-        )
-    feature = IndexedFeature(statement, scope.ident(statement.name), check_type(scope, statement.type, {}))
+        scope.fail("E202", f"the index `{taken or indices[0]}` is already taken", family.span, "choose another")
+    ident, type_ = scope.ident(statement.name), check_type(scope, statement.type, {})
+    feature = IndexedFeature(statement, indices, ident, type_, members)
     scope.declare(statement.name, feature, statement.name_span)
 
 

@@ -24,6 +24,7 @@ from dgmppl.graph.formulas import shift_by
 from dgmppl.graph.outlines import read_outline
 from dgmppl.graph.rounding import check_rounded, is_rounding
 from dgmppl.graph.scope import Scope
+from dgmppl.graph.sequences import Members
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -38,6 +39,7 @@ from dgmppl.graph.values import (
     Pushforward,
     Quoted,
     Residual,
+    Segment,
     Value,
     walk,
 )
@@ -54,8 +56,9 @@ GRID = Signature("grid", (Argument("sides", "count", required=True, by="position
 MAX_COMPONENTS = 100_000
 
 
-def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> Density:
-    """The density that an expression writes for a variable. Reports E203, E204, E208, E209, E210, E213, E217, E223."""
+def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context, members: Members | None = None) -> Density:
+    """The density that an expression writes for a variable, or for some `members` of a folded family. Reports E203,
+    E204, E208, E209, E210, E213, E217, E223."""
     elements = ctx.elements
     if elements is None:
         return _density(scope, expr, head, ctx)
@@ -81,6 +84,8 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context) -> De
             help=f"write a distribution of an element, or model them at once: p({head.name}) = ...",
         )
     verify_order(scope, density, elements)
+    if members is not None:
+        return Segment(each, expr.span, members.first, members.last, density)
     if reads_past(density, head.name):
         return Autoregressive(head.type, expr.span, head.name, density, elements.axes, elements.order)
     return Plate(head.type, expr.span, density, elements.axes)

@@ -15,12 +15,14 @@ from dgmppl.graph.densities import Head, check_density
 from dgmppl.graph.elements import verify_element_reads
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.features import check_features, is_feature, let_variables
+from dgmppl.graph.folding import folded
 from dgmppl.graph.formulas import with_bijections
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import apply_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
 from dgmppl.graph.rows import with_rows
 from dgmppl.graph.scope import Fail, NamedFlow, Scope, VariableFamily
+from dgmppl.graph.sequences import joined
 from dgmppl.graph.values import Constant, Use, Value
 from dgmppl.source import Source
 from dgmppl.supports import real
@@ -29,14 +31,14 @@ from dgmppl.syntax import tree
 
 def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Diagnostic, ...]]:
     """The typed graph of a spec, or None with what is wrong with it. Warnings come with a graph."""
-    scope = Scope(source)
+    scope, spec = Scope(source), folded(spec)
     variables = declare(scope, spec)
     features = check_features(scope, spec)
     instances = [i for s in spec.statements if isinstance(s, tree.Factor) for i in instances_of(scope, s)]
     verify_heads(scope, instances)
     headers = {(i.statement.side, i.head.name): i for i in reversed(instances)}
     attempted = {(s.side, h.name) for s in spec.statements if isinstance(s, tree.Factor) for h in s.heads}
-    factors = []
+    factors: list[Factor] = []
     failed: list[tree.Factor] = []
     for instance in instances:
         # What is wrong with one member of a family is most often wrong with all: said once.
@@ -45,6 +47,8 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
             with scope.statement():
                 factors.append(_factor(scope, instance, headers, attempted))
                 failed.pop()
+    broken = {s.heads[0].name for s in failed}
+    factors = joined(scope, factors, {v.name: v for v in variables}, broken)
     definitions = list(features)
     energy: Energy | None = None
     adversaries: list[Adversary] = []
@@ -164,7 +168,7 @@ def _factor(
     ident = variable.ident
     head = Head(variable.name, variable.type, variable.span, quote, prior)  # type: ignore[arg-type]
     context = Context(f"{statement.side}_{ident}", instance.env, instance.elements, ranges=instance.ranges)
-    density = check_density(scope, statement.value, head, context)
+    density = check_density(scope, statement.value, head, context, instance.members)
     if instance.elements is not None:
         verify_element_reads(scope, statement, instance.elements, instance.given, density)
     parents = tuple(p.name for p in instance.parents)

@@ -13,7 +13,7 @@ from dgmppl.graph.context import Elements
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import misplaced, names_in, offsets, verify_earlier
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
-from dgmppl.graph.values import Apply, At, Density, Feature, Past, State, Use, children, walk
+from dgmppl.graph.values import Apply, At, Density, Feature, Past, Sequence, State, Use, children, walk
 from dgmppl.permutations import ORDERS
 from dgmppl.source import Span
 from dgmppl.syntax import tree
@@ -165,7 +165,7 @@ class Read:
 def reads_of(term: object, head: str = "") -> Iterator[Read]:
     """What a typed expression of an element of `head` reads of variables, in the order of appearance.
 
-    A recurrent feature reads what it reads at all positions so far: the past of the head, all of any other.
+    A recurrent feature reads at all positions so far what it reads at one of them.
     """
     if isinstance(term, Past):
         yield Read(term.variable, term.span, past=True)
@@ -174,7 +174,11 @@ def reads_of(term: object, head: str = "") -> Iterator[Read]:
     elif isinstance(term, Use):
         yield Read(term.variable, term.span)
     elif isinstance(term, Feature) and term.recurrent:
-        yield from (Read(r.variable, r.span, past=r.variable == head) for r in reads_of(term.body, head))
+        for read in reads_of(term.body, head):
+            if read.past or read.offsets:
+                yield Read(read.variable, read.span, past=True)
+            if not read.past and not any(by < 0 for by in read.offsets):
+                yield read
     else:
         for child in children(term):
             yield from reads_of(child, head)
@@ -183,6 +187,29 @@ def reads_of(term: object, head: str = "") -> Iterator[Read]:
 def reads_past(density: Density, variable: str) -> bool:
     """Whether the elements of a variable depend on each other."""
     return any(r.variable == variable for r in reads_of(density, variable))
+
+
+def lag_of(density: Sequence) -> int | None:
+    """How many positions away the members of a folded family look for others, through features too; 0 where they do
+    not depend on each other, None where on all before or after."""
+    away = 0
+    for read in _reads_through(density):
+        if read.variable == density.variable:
+            if read.past or not read.offsets:
+                return None
+            away = max(away, abs(read.offsets[0]))
+    return away
+
+
+def _reads_through(term: object) -> Iterator[Read]:
+    """What is read of variables, by a recurrent feature what it reads at its own position: its state has the rest."""
+    if isinstance(term, Feature):
+        yield from _reads_through(term.body)
+    elif isinstance(term, (Past, At, Use)):
+        yield from reads_of(term)
+    else:
+        for child in children(term):
+            yield from _reads_through(child)
 
 
 def verify_element_reads(

@@ -59,7 +59,7 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
     binding = scope.names.get(statement.name)
     if statement.name in scope.poisoned:
         raise Fail
-    if isinstance(statement.family, tree.Indices):
+    if isinstance(statement.family, (tree.Indices, tree.Axis)):
         if isinstance(binding, IndexedFeature) and binding.statement is statement:
             feature(scope, binding, statement.name_span, "", evaluate)
         return []  # its value stands where it is read

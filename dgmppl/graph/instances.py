@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Elements
@@ -11,6 +11,7 @@ from dgmppl.graph.elements import at_position, elements_of
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import names_in
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
+from dgmppl.graph.sequences import Members, is_along, member_position, members_of
 from dgmppl.graph.shapes import resolve_member
 from dgmppl.source import Span
 from dgmppl.syntax import tree
@@ -19,7 +20,8 @@ from dgmppl.syntax import tree
 @dataclass(frozen=True)
 class Instance:
     """A factor statement at one index of its family, with its variables resolved. `parents` are other variables, each
-    once; `given` are the parents as they stand there, where it is of one of the `elements` of its head."""
+    once; `given` are the parents as they stand there, where it is of one of the `elements` of its head.
+    `members`: those of a folded family that it is about."""
 
     statement: tree.Factor
     head: Variable
@@ -28,6 +30,7 @@ class Instance:
     given: tuple[tuple[tree.Reference, str], ...]
     env: Mapping[str, int]
     ranges: Mapping[str, tuple[int, int]]
+    members: Members | None = None
 
     @property
     def key(self) -> str:
@@ -66,6 +69,9 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
             reference.span,
             notes=(Note(scope.places[reference.name], "declared here"),),
         )
+    if binding.along is not None and len(reference.subscripts) == 1:
+        member_position(scope, binding, reference.subscripts[0], reference.span)
+        return binding
     if reference.subscripts:
         name = reference.name
         scope.fail(
@@ -130,6 +136,8 @@ def instances_of(scope: Scope, statement: tree.Factor) -> list[Instance]:
                 "a second one",
                 help="write a factor for each: p(x, y | z) = p(x | z) p(y | z, x)",
             )
+        if is_along(scope, statement.heads[0]):
+            return _along(scope, statement)
         head, elements = statement.heads[0], elements_of(scope, statement)
         whole = statement.parents
         if elements is not None:
@@ -138,6 +146,18 @@ def instances_of(scope: Scope, statement: tree.Factor) -> list[Instance]:
         environments, ranges = _environments(scope, (head, *whole), statement.head_span)
         return [_instance(scope, statement, head, whole, elements, env, ranges) for env in environments]
     return []  # type: ignore[unreachable]  # a failed statement ends here
+
+
+def _along(scope: Scope, statement: tree.Factor) -> list[Instance]:
+    """What a statement says of a folded family."""
+    members = members_of(scope, statement)
+    if members is None:
+        return []
+    written, elements = members.statement, members.elements
+    head = tree.Reference(written.heads[0].span, written.heads[0].name)
+    whole = tuple(_whole(scope, p, elements) for p in written.parents)
+    found = _instance(scope, written, head, whole, elements, {}, {})
+    return [replace(found, members=members)]
 
 
 def _whole(scope: Scope, reference: tree.Reference, elements: Elements) -> tree.Reference:
@@ -181,11 +201,13 @@ def _of_itself(scope: Scope, reference: tree.Reference, elements: Elements) -> N
 
 
 def verify_heads(scope: Scope, instances: list[Instance]) -> None:
-    seen: dict[tuple[str, str], Instance] = {}
+    seen: dict[tuple[str, str], list[Instance]] = {}
     for instance in instances:
         key = (instance.statement.side, instance.head.name)
-        first = seen.setdefault(key, instance)
-        if first is not instance:
+        others = seen.setdefault(key, [])
+        first = next((other for other in others if _overlap(instance, other)), None)
+        others.append(instance)
+        if first is not None:
             scope.report(
                 "E207",
                 f"`{instance.head.name}` has two factors in {key[0]}",
@@ -194,3 +216,9 @@ def verify_heads(scope: Scope, instances: list[Instance]) -> None:
                 notes=(Note(first.statement.head_span, "the first one"),),
                 help="remove one of the two",
             )
+
+
+def _overlap(instance: Instance, other: Instance) -> bool:
+    """Whether two statements model one variable, or one member of a folded family."""
+    a, b = instance.members, other.members
+    return a is None or b is None or (a.first <= b.last and b.first <= a.last)

@@ -29,11 +29,20 @@ class DataSource:
 
 
 @dataclass(frozen=True)
+class Along:
+    """The index of a folded family: its `letter`, and the number of the first member."""
+
+    letter: str
+    start: int
+
+
+@dataclass(frozen=True)
 class Variable:
     """`role`: "observed", "partial" (seen in some rows), "latent", or "let" (a deterministic feature).
 
     `z[3]` has the `family` "z" and the `index` 3; `counter` is the l of `z[l in 1..4]`. `rows`: each row has a value of
-    its own; a feature computed from parameters alone has one for all of them.
+    its own; a feature computed from parameters alone has one for all of them. `along`: it is a whole
+    family, whose members lie along its first axis.
     """
 
     name: str
@@ -46,6 +55,19 @@ class Variable:
     index: int | None = None
     counter: str | None = None
     rows: bool = True
+    along: Along | None = None
+
+    @property
+    def members(self) -> range:
+        """The numbers of the members of a folded family."""
+        assert self.along is not None
+        return range(self.along.start, self.along.start + self.type.shape[0])
+
+    @property
+    def element(self) -> Type:
+        """The type of a member of a folded family."""
+        assert self.along is not None
+        return Type(self.type.support, self.type.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,9 @@ def position(expr: tree.Name, elements: Elements) -> Value:
     axis = elements.indices.index(expr.name)
     size = elements.extent[axis]
     if size == 1:
-        return Constant(real(), expr.span, 0.0)
-    return Position(Type(Integers(0, size - 1)), expr.span, expr.name, axis, elements.extent)
+        return Constant(real(), expr.span, float(elements.start))
+    last = elements.start + size - 1
+    return Position(Type(Integers(elements.start, last)), expr.span, expr.name, axis, elements.extent, elements.start)
 
 
 def _verify_extent(scope: Scope, expr: tree.Bracket, shape: tuple[int, ...], elements: Elements) -> None:

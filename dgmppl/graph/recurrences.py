@@ -89,18 +89,19 @@ def feature(scope: Scope, binding: IndexedFeature, span: Span, reader: str, eval
 
 
 def _worked_out(scope: Scope, binding: IndexedFeature, evaluate: Evaluate) -> Feature:
-    statement = binding.statement
-    assert isinstance(statement.family, tree.Indices)
-    indices = statement.family.names
-    extent = next(_extents(scope, statement.value, indices, statement.name, evaluate), None)
-    if extent is None:
+    statement, indices = binding.statement, binding.indices
+    assert statement.family is not None
+    extent, start = next(_extents(scope, statement.value, indices, statement.name, evaluate), ((), 0))
+    if binding.members is not None:
+        extent, start = (len(binding.members),), binding.members.start
+    if not extent:
         scope.fail(
             "E211",
             f"how far `{indices[0]}` goes follows from nothing that `{statement.name}` reads",
             statement.family.span,
             help=f"a feature of each position reads something there: x[{indices[0]} - 1]",
         )
-    elements = Elements(indices, extent, feature=statement.name)
+    elements = Elements(indices, extent, feature=statement.name, start=start)
     body = evaluate(scope, statement.value, binding.type, Context(binding.ident, elements=elements))
     if body.shape != binding.type.shape:
         shape = list(binding.type.shape) or "one number"
@@ -110,8 +111,8 @@ def _worked_out(scope: Scope, binding: IndexedFeature, evaluate: Evaluate) -> Fe
 
 def _extents(
     scope: Scope, expr: object, indices: tuple[str, ...], itself: str, evaluate: Evaluate
-) -> Iterator[tuple[int, ...]]:
-    """How far the indices go at the places where they stand."""
+) -> Iterator[tuple[tuple[int, ...], int]]:
+    """How far the indices go at the places where they stand, and where the first starts."""
     if isinstance(expr, tuple):
         for part in expr:
             yield from _extents(scope, part, indices, itself, evaluate)
@@ -121,10 +122,12 @@ def _extents(
     if isinstance(expr, tree.Bracket) and isinstance(expr.target, tree.Name) and expr.target.name != itself:
         binding = scope.names.get(expr.target.name)
         if any(isinstance(i, tree.Past) or _stands(i, indices) for i in expr.items):
+            along = binding.along if isinstance(binding, Variable) else None
             if isinstance(binding, (Variable, Parameter)):
-                yield binding.type.shape[: len(indices)]
+                yield binding.type.shape[: len(indices)], along.start if along is not None else 0
             elif isinstance(binding, IndexedFeature) and not binding.entered:
-                yield feature(scope, binding, expr.span, itself, evaluate).extent
+                start = binding.members.start if binding.members is not None else 0
+                yield feature(scope, binding, expr.span, itself, evaluate).extent, start
     for part in vars(expr).values():
         yield from _extents(scope, part, indices, itself, evaluate)
 

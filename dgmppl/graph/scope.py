@@ -73,8 +73,10 @@ class IndexedFeature:
     """`let h[d] : real[64] = ...`, whose value is worked out where it is first needed."""
 
     statement: tree.Let
+    indices: tuple[str, ...]
     ident: str
     type: Type
+    members: range | None = None  # of `h[t in 1..T]`: how far its index goes
     entered: bool = False  # its value is being worked out
     failed: bool = False  # ... which came to a message
     value: Feature | None = None

@@ -40,6 +40,7 @@ from dgmppl.graph.values import (
     Reshaped,
     Residual,
     Rounded,
+    Sequence,
     Softmax,
     State,
     Use,
@@ -119,6 +120,8 @@ def density_text(density: Density) -> str:
         return density_text(density.step)
     if isinstance(density, Plate):
         return density_text(density.element)
+    if isinstance(density, Sequence):
+        return density_text(density.segments[-1].law)
     return "density"
 
 

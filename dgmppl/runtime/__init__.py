@@ -1,6 +1,7 @@
 """What emitted torch source imports: the public names of these modules, each in its own `__all__`."""
 
 from dgmppl.runtime import (
+    along,
     bijections,
     cases,
     causal,
@@ -37,6 +38,7 @@ from dgmppl.runtime import (
     transforms,
     unet,
 )
+from dgmppl.runtime.along import *
 from dgmppl.runtime.bijections import *
 from dgmppl.runtime.cases import *
 from dgmppl.runtime.causal import *
@@ -91,6 +93,7 @@ __all__ += functions.__all__
 __all__ += games.__all__
 __all__ += gated.__all__
 __all__ += gaussian.__all__
+__all__ += along.__all__
 __all__ += incremental.__all__
 __all__ += inference.__all__
 __all__ += integrals.__all__

@@ -21,14 +21,18 @@ from torch.nn import functional as F
 from dgmppl.permutations import order_of
 
 _CURRENT: ContextVar[Incremental | None] = ContextVar("incremental", default=None)
+_WINDOW: ContextVar[tuple[int, int] | None] = ContextVar("window", default=None)
 
 
 class Incremental:
     """The state of one draw: the position that is computed, by its place in the order in which they come, which causal
     networks count by, and as an `element` by its number row by row; and what each use of a network keeps."""
 
-    def __init__(self) -> None:
+    def __init__(self, lag: int | None = None, backward: bool = False) -> None:
+        """`lag`: of what is drawn, functions are given so many positions before the one that is computed, or after it
+        if `backward`, and perhaps itself, but not all."""
         self.position = self.element = 0
+        self.lag, self.backward = lag, backward
         self._kept: dict[tuple[int, int], dict[str, Any]] = {}
         self._uses: dict[int, int] = {}
 
@@ -65,6 +69,9 @@ def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0) -> Tensor:
     offsets = (offset,) if isinstance(offset, int) else offset
     first = x.dim() - behind - len(offsets)
     draw = current()
+    window = _WINDOW.get()
+    if draw is None and window is not None:
+        return _between(x, first, window[0] + offsets[0], window[1] + offsets[0])
     if draw is None:
         # What is cut off at one end is padded at the other, axis by axis from the last.
         padding = [0, 0] * behind
@@ -76,12 +83,53 @@ def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0) -> Tensor:
     for size in reversed(x.shape[first : first + len(offsets)]):
         left, k = divmod(left, size)
         index.insert(0, k)
+    if draw.lag is not None and x.shape[first] in (draw.lag, draw.lag + 1):  # the last of what is drawn
+        if draw.backward:
+            return x.narrow(first, offsets[0] - (x.shape[first] == draw.lag), 1)
+        return x.narrow(first, offsets[0] + draw.lag, 1)
+    if not any(offsets) and x.shape[first : first + len(offsets)].numel() == 1:
+        return x  # it is that of the position already
     found = x
     for axis, (k, by) in enumerate(zip(index, offsets), first):
         there = 0 <= k + by < x.shape[axis]
         found = found.narrow(axis, k + by if there else 0, 1)
         found = found if there else torch.zeros_like(found)
     return found
+
+
+@contextmanager
+def window(first: int, last: int) -> Iterator[None]:
+    """Inside, `at` gives the positions from `first` to `last` alone, along an axis as long as that."""
+    token = _WINDOW.set((first, last))
+    try:
+        yield
+    finally:
+        _WINDOW.reset(token)
+
+
+def _between(x: Tensor, axis: int, first: int, last: int) -> Tensor:
+    """The positions from `first` to `last`, zeros where there are none."""
+    size, behind = x.shape[axis], x.dim() - 1 - axis
+    found = x.narrow(axis, max(first, 0), max(min(last, size - 1) - max(first, 0) + 1, 0))
+    padding = (max(-first, 0), max(last - size + 1, 0))
+    return F.pad(found, (*[0, 0] * behind, *padding)) if any(padding) else found
+
+
+def here(x: Tensor, behind: int = 0) -> Tensor:
+    """What was computed at all positions, with so many axes `behind` those, at the ones that are asked for."""
+    return x if current() is not None else at(x, 0, behind)
+
+
+def everywhere(function: Callable[..., Tensor], *given: Tensor, behind: int = 0) -> Tensor:
+    """What a function of whole sequences gives, as a recurrence does, at the positions that are asked for."""
+    if _WINDOW.get() is None:
+        return function(*given)
+    token = _WINDOW.set(None)
+    try:
+        found = function(*given)
+    finally:
+        _WINDOW.reset(token)
+    return at(found, 0, behind)
 
 
 def position(extent: tuple[int, ...], axis: int, like: Tensor) -> Tensor:
@@ -149,4 +197,4 @@ def plate(element: td.Distribution, extent: tuple[int, ...]) -> td.Distribution:
     return found
 
 
-__all__ = ["at", "order", "plate", "position", "recur"]
+__all__ = ["at", "everywhere", "here", "order", "plate", "position", "recur"]

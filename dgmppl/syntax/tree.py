@@ -197,6 +197,11 @@ class Family(Node):
 
 
 @dataclass(frozen=True)
+class Axis(Family):
+    """A family whose members lie along an axis of one variable. The parser makes none: see `dgmppl.graph.folding`."""
+
+
+@dataclass(frozen=True)
 class Indices(Node):
     """`[d]` after the name of a feature: it has a value at each position."""
 

@@ -17,6 +17,8 @@ from dgmppl.graph.values.densities import (
     Quoted,
     Residual,
     Rounded,
+    Segment,
+    Sequence,
 )
 from dgmppl.graph.values.leaves import Constant, Declared, Learned, Past, Points, Use, variables
 from dgmppl.graph.values.networks import Apply, Module, NetworkSpec, Stage
@@ -60,6 +62,8 @@ __all__ = [
     "Reshaped",
     "Residual",
     "Rounded",
+    "Segment",
+    "Sequence",
     "Softmax",
     "Stage",
     "State",

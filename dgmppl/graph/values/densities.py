@@ -89,3 +89,22 @@ class Plate(Density):
     def positional(self) -> bool:
         """Whether its elements differ in what they read."""
         return any(isinstance(t, Value) and t.positional for t in walk(self.element))
+
+
+@dataclass(frozen=True)
+class Segment(Density):
+    """`law`, that of each element of a sequence from position `first` to `last`, counted from 0."""
+
+    first: int
+    last: int
+    law: Density
+
+
+@dataclass(frozen=True)
+class Sequence(Density):
+    """A distribution along the index of a folded family: `segments`, in order, are together all of its members.
+    `backward`: members depend on those after them, and not on those before."""
+
+    variable: str
+    segments: tuple[Segment, ...]
+    backward: bool = False

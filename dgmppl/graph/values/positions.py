@@ -58,8 +58,10 @@ class State(_Positional):
 
 @dataclass(frozen=True)
 class Position(_Positional):
-    """An index of an element by element factor as a value, counted from 0: the `axis`-th of those over `extent`."""
+    """An index of an element by element factor as a value, counted from `start`: the `axis`-th of those over
+    `extent`."""
 
     name: str
     axis: int
     extent: tuple[int, ...]
+    start: int = 0

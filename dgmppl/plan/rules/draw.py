@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
 from dgmppl.diagnostics import Note
+from dgmppl.graph.elements import lag_of
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.values import (
@@ -21,6 +22,7 @@ from dgmppl.graph.values import (
     Quoted,
     Residual,
     Rounded,
+    Sequence,
 )
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
@@ -61,10 +63,11 @@ class MinusLogProb(Term):
 
 @dataclass(frozen=True)
 class MinusKL(Term):
-    """-KL(q || p) in closed form."""
+    """-KL(q || p) in closed form; `along` an index it is so member by member, given those drawn before."""
 
     q: str
     p: str
+    along: bool = False
 
     scored: ClassVar[bool] = True
 
@@ -96,8 +99,11 @@ class Drawing(Rule):
         if isinstance(q.density, Delta):
             return (log_prob(state, factor, factor.head),)  # log q is 0
         if not why_open(state, q, factor):
-            pair = (family_of(q.density), family_of(factor.density))
-            why = state.reason(f"KL({q.key} || {factor.key}) has a closed form ({pair[0]}, {pair[1]})", q.span)
+            along = isinstance(factor.density, Sequence)
+            pairs = pairs_of(q.density, factor.density)
+            families = "; ".join(dict.fromkeys(", ".join(pair) for pair in pairs))
+            member = ", each member given those before" if along else ""
+            why = state.reason(f"KL({q.key} || {factor.key}) has a closed form ({families}{member})", q.span)
             reads = (q.head, *state.graph.reads(factor))
             shown = "-" + latex.kl(q, factor)
             return (
@@ -107,6 +113,7 @@ class Drawing(Rule):
                     why,
                     q.key,
                     factor.key,
+                    along,
                     reads=reads,
                     latex=shown,
                     estimator="closed form",
@@ -170,7 +177,7 @@ def why_open(state: Elimination, q: Factor, p: Factor) -> str:
     The divergence replaces the expectation of log p - log q over the variable's draw, so nothing that p reads may be
     known through that draw.
     """
-    if (family_of(q.density), family_of(p.density)) not in CLOSED_KL:
+    if not closes(q.density, p.density):
         return "no closed form"
     if samples_of(state) > 1:
         return "weighed: an importance-weighted bound needs the ratio p / q of every draw"
@@ -234,9 +241,34 @@ def not_reparameterised(density: Density) -> str:
         return "an autoregressive factor"
     if isinstance(density, Plate):
         return not_reparameterised(density.element)
+    if isinstance(density, Sequence):
+        return next(filter(None, (not_reparameterised(s.law) for s in density.segments)), "")
     if isinstance(density, Quoted):
         return "a quoted factor"
     return ""
+
+
+def closes(q: Density, p: Density) -> bool:
+    """Whether KL(q || p) has a closed form: along an index, that of each member."""
+    pairs = pairs_of(q, p)
+    return bool(pairs) and all(pair in CLOSED_KL for pair in pairs)
+
+
+def pairs_of(q: Density, p: Density) -> list[tuple[str, str]]:
+    """The distributions of which a divergence is made: one pair, or one for each part of an index.
+
+    Member by member it is one of laws that know the same: those before, in the order in which q draws them.
+    """
+    if not isinstance(q, Sequence) or not isinstance(p, Sequence):
+        return [(family_of(q), family_of(p))]
+    if p.backward != q.backward and lag_of(p) != 0 and lag_of(q) != 0:
+        return []
+    return [
+        (family_of(a.law), family_of(b.law))
+        for a in q.segments
+        for b in p.segments
+        if a.first <= b.last and b.first <= a.last
+    ]
 
 
 def family_of(density: Density | None) -> str:
