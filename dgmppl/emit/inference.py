@@ -9,7 +9,7 @@ from dgmppl.emit.cases import batch_size, cases_of, missing_of
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.integrals import write_reading
 from dgmppl.emit.methods import define_source, factor_source
-from dgmppl.emit.steps import likelihood_source, needed_steps, noisy, write_steps
+from dgmppl.emit.steps import likelihood_source, needed_steps, noisy, turns_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import variables
@@ -18,6 +18,7 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
 from dgmppl.plan.rules.impute import Impute
+from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
@@ -73,6 +74,9 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
             writer.at = step.because.line
             if isinstance(step, (Draw, Impute, Sum)):
                 _write_value(writer, graph, step)
+            elif isinstance(step, DrawInTurn):
+                how = '"mean" if mean else "rsample"'
+                writer.line(turns_source(writer, graph, step, batch_size(graph), how), mark=True)
             elif isinstance(step, Dequantise):
                 image = graph[step.variable]
                 ident = image.ident

@@ -20,7 +20,7 @@ from dgmppl.emit.methods import (
     write_flow_methods,
 )
 from dgmppl.emit.module import class_name, names_in, write_module
-from dgmppl.emit.steps import needed_steps, noisy
+from dgmppl.emit.steps import needed_steps, noisy, turns_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph, Variable
@@ -31,6 +31,7 @@ from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, MinusKL, family_of
 from dgmppl.plan.rules.impute import Impute
+from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.observe import Given, GivenSome
@@ -67,8 +68,18 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
             ],
             graph.source,
         )
+    _verify_turns(graph, plan)
     _verify_integers(graph, plan)
     _verify_rows(graph, plan)
+
+
+def _verify_turns(graph: Graph, plan: Plan) -> None:
+    """Raises SpecError (E310) where several latents are drawn in turn: each would be a site that waits for another."""
+    for step in (*plan.steps, *plan.generate):
+        latents = [n for n in step.gives if graph[n].role == "latent"] if isinstance(step, DrawInTurn) else []
+        if latents[1:]:
+            why = f"{' and '.join(f'`{n}`' for n in latents)} depend on each other member by member"
+            _refuse(graph, graph[latents[1]], why, step.words())
 
 
 def _verify_integers(graph: Graph, plan: Plan) -> None:
@@ -224,8 +235,10 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
                     _write_image(writer, graph, plan, chain, read)
                 elif step.variable in inverted:
                     continue
+                elif isinstance(step, DrawInTurn):
+                    _write_sites_in_turn(writer, graph, plan, step)
                 elif isinstance(step, Draw):
-                    _write_site(writer, graph, plan, step)
+                    _write_site(writer, graph, plan, step.variable, step.factor)
                 elif isinstance(step, Compute):
                     definition, variable = graph.definition(step.variable), graph[step.variable]
                     assert definition is not None
@@ -264,9 +277,23 @@ def _before_images(steps: tuple[Step, ...], inverted: dict[str, Invert]) -> list
     return found
 
 
-def _write_site(writer: Writer, graph: Graph, plan: Plan, step: Draw) -> None:
-    factor = by_key(graph, step.factor)
-    variable = graph[step.variable]
+def _write_sites_in_turn(writer: Writer, graph: Graph, plan: Plan, step: DrawInTurn) -> None:
+    """A site for each of several families that depend on each other: the data are known where the model is fitted, and
+    drawn with the others where it is sampled from."""
+    variables = [graph[name] for name in step.gives]
+    seen = [v for v in variables if v.role == "observed"]
+    with writer.block(f"if {seen[0].ident} is None:"):
+        writer.line(turns_source(writer, graph, step, _rows(graph, plan)), mark=True)
+        for v in variables:
+            writer.line(f'pyro.deterministic("{v.name}", {v.ident}, event_dim={len(v.type.shape)})')
+    with writer.block("else:"):
+        for name, key in sorted(zip(step.gives, step.factor_keys), key=lambda pair: graph[pair[0]].role == "observed"):
+            _write_site(writer, graph, plan, name, key)
+
+
+def _write_site(writer: Writer, graph: Graph, plan: Plan, name: str, key: str) -> None:
+    factor = by_key(graph, key)
+    variable = graph[name]
     observed = f", obs={variable.ident}" if variable.role == "observed" else ""
     with writer.place(factor.span), _weighing(writer, plan, factor.key):
         writer.line(

@@ -13,7 +13,7 @@ from dgmppl.emit.expr import Name
 from dgmppl.emit.integrals import integral_of, write_integral
 from dgmppl.emit.methods import define_source, density_of, factor_source
 from dgmppl.emit.values import Place, bijection_source, reshaped
-from dgmppl.emit.writer import Writer
+from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Definition, Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.values import Joined, Mapped, Operation, Parametric, Reshaped, Use, Value, walk
@@ -23,6 +23,7 @@ from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import Draw, MinusKL, MinusLogProb, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
 from dgmppl.plan.rules.impute import Impute, LogQSeen
+from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate, LogIntegral
 from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum
@@ -184,6 +185,27 @@ def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> 
     writer.line(f"{names} = self.settle({known})", mark=True)
 
 
+def turns_source(writer: Writer, graph: Graph, step: DrawInTurn, size: str, how: str = "") -> str:
+    """Families that are drawn in turn: the distribution of each as a function of all of them."""
+    variables = [graph[name] for name in step.gives]
+    idents = ", ".join(v.ident for v in variables)
+    laws = ", ".join(f"lambda {idents}: {factor_source(graph, by_key(graph, key))}" for key in step.factor_keys)
+    shapes = ", ".join(tuple_source(v.type.shape) for v in variables)
+    named = [] if step.turns.lag is None else [f"lag={step.turns.lag}"]
+    named += ["backward=True"] if step.turns.backward else []
+    named += [f"how={how}"] if how else []
+    arguments = ", ".join([f"({laws})", f"({shapes})", size, "self.like", *named])
+    return f"{idents} = {writer.use('in_turn')}({arguments})"
+
+
+def _draw_in_turn(writer: Writer, graph: Graph, step: Step, size: str) -> None:
+    assert isinstance(step, DrawInTurn)
+    writer.line(turns_source(writer, graph, step, size, '"rsample"'), mark=True)
+    for key in step.factor_keys:  # whose densities are evaluated at the draws
+        factor = by_key(graph, key)
+        writer.line(f"{density_of(graph, factor)} = {factor_source(graph, factor)}")
+
+
 STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Given: _given,
     GivenSome: _given,
@@ -193,6 +215,7 @@ STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Draw: _draw_q,
     Impute: _draw_q,
     Integrate: write_integral,
+    DrawInTurn: _draw_in_turn,
 }
 
 
@@ -319,6 +342,10 @@ def write_generation(
         if isinstance(step, RunChain):
             names = ", ".join(graph[v].ident for v in step.variables)
             writer.line(f"{names}{',' if len(step.variables) == 1 else ''} = self.draw_from_energy({size})", mark=True)
+        elif isinstance(step, DrawInTurn):
+            factors = [by_key(graph, key) for key in step.factor_keys]
+            graded = differentiable and not any(not_reparameterised(f.density) for f in factors)
+            writer.line(turns_source(writer, graph, step, size, '"rsample"' if graded else ""), mark=True)
         elif isinstance(step, Draw):
             factor = by_key(graph, step.factor)
             rsample = differentiable and not not_reparameterised(factor.density)

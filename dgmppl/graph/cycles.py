@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
+from dgmppl.graph.turns import turns
 from dgmppl.graph.values import (
     Quoted,
     Residual,
@@ -24,12 +25,13 @@ def verify_cycles(scope: Scope, graph: Graph) -> None:
     defined = [(x, d.variable, d.span) for d in graph.definitions for x in variables(d.value)]
     features = [e for e in defined if graph[e[1]].role == "let"]
     for side, shared in (("p", defined), ("q", features)):
+        in_turn = [frozenset(t.variables) for t in turns(graph, side)]
         edges = shared + [
             (x, f.head, f.head_span)
             for f in graph.factors
             if f.side == side and (side == "p" or graph[f.head].role in ("latent", "partial"))
             for x in f.parents
-            if x != f.head
+            if x != f.head and not any({x, f.head} <= group for group in in_turn)
         ]
         _report_cycle(scope, edges)
     quotes = [

@@ -167,7 +167,10 @@ def _factor(
 
     ident = variable.ident
     head = Head(variable.name, variable.type, variable.span, quote, prior)  # type: ignore[arg-type]
-    context = Context(f"{statement.side}_{ident}", instance.env, instance.elements, ranges=instance.ranges)
+    hint = f"{statement.side}_{ident}"
+    if instance.members is not None and instance.members.first == instance.members.last:
+        hint += f"_{variable.members[instance.members.first]}".replace("-", "m")
+    context = Context(hint, instance.env, instance.elements, ranges=instance.ranges)
     density = check_density(scope, statement.value, head, context, instance.members)
     if instance.elements is not None:
         verify_element_reads(scope, statement, instance.elements, instance.given, density)

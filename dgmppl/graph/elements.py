@@ -193,7 +193,7 @@ def lag_of(density: Sequence) -> int | None:
     """How many positions away the members of a folded family look for others, through features too; 0 where they do
     not depend on each other, None where on all before or after."""
     away = 0
-    for read in _reads_through(density):
+    for read in reads_through(density):
         if read.variable == density.variable:
             if read.past or not read.offsets:
                 return None
@@ -201,15 +201,15 @@ def lag_of(density: Sequence) -> int | None:
     return away
 
 
-def _reads_through(term: object) -> Iterator[Read]:
+def reads_through(term: object) -> Iterator[Read]:
     """What is read of variables, by a recurrent feature what it reads at its own position: its state has the rest."""
     if isinstance(term, Feature):
-        yield from _reads_through(term.body)
+        yield from reads_through(term.body)
     elif isinstance(term, (Past, At, Use)):
         yield from reads_of(term)
     else:
         for child in children(term):
-            yield from _reads_through(child)
+            yield from reads_through(child)
 
 
 def verify_element_reads(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
+from dgmppl.graph.turns import turns
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Reason, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import RunChain
+from dgmppl.plan.rules.in_turn import draw_in_turn
 from dgmppl.plan.rules.observe import Given
 from dgmppl.source import Span
 
@@ -35,9 +37,17 @@ def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None
         known.update(members)
     needed = graph.sources(wanted if wanted is not None else {v.name for v in graph.data})
     factors = [f for f in graph.factors if f.side == "p" and f.head in needed]
+    groups = [t for t in turns(graph, "p") if set(t.variables) & needed]
     progress = True
     while progress:
         progress = False
+        for group in groups:
+            because = why("they depend on each other's earlier members", graph[group.variables[0]].span)
+            step = draw_in_turn(graph, "p", group, because)
+            if group.variables[0] not in known and {*step.reads} <= known:
+                steps.append(step)
+                known.update(step.gives)
+                progress = True
         for factor in factors:
             reads = graph.reads(factor)
             if factor.head not in known and {*factor.parents, *reads} <= known:

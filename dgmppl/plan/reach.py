@@ -39,6 +39,7 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
 from dgmppl.plan.rules.game import Score
+from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.invert import Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.state import Elimination
@@ -192,6 +193,10 @@ def _follow(found: _Reach, steps: dict[str, Step], names: Iterable[str], seen: s
             pending += found.definition(definition)
         elif isinstance(step, (Settle, RunChain)):
             continue
+        elif isinstance(step, DrawInTurn):
+            key = next(k for k in step.factor_keys if graph.keyed(k).head == name)
+            if not not_reparameterised(graph.keyed(key).density):
+                pending += found.factor(graph.keyed(key))
         elif step is not None and step.factor and graph.keyed(step.factor).head == name:
             factor = graph.keyed(step.factor)
             if step.repeats or not (isinstance(step, Draw) and not_reparameterised(factor.density)):

@@ -96,8 +96,8 @@ class Elimination:
 
     def posteriors(self) -> list[Factor]:
         """The q that give values or weigh them, in the order of the steps."""
-        found = [self.graph.keyed(s.factor) for s in self.steps if s.factor]
-        return [f for f in found if f.side == "q"]
+        keys = [key for s in self.steps for key in (s.factor, *getattr(s, "factor_keys", ())) if key]
+        return [f for f in map(self.graph.keyed, keys) if f.side == "q"]
 
     def summed(self) -> list[str]:
         """Variables that take each of their values."""

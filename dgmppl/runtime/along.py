@@ -16,6 +16,7 @@ from torch.distributions import constraints
 from dgmppl.runtime.densities import _Density
 from dgmppl.runtime.distributions import Size, kl_divergence
 from dgmppl.runtime.incremental import Incremental, window
+from dgmppl.runtime.means import mean_of
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,17 @@ class Sequence(_Density):
     def rsample(self, sample_shape: Size = ()) -> Tensor:
         return self._draw(sample_shape, "rsample")
 
+    def means(self, n: int) -> Tensor:
+        """The mean of each element given the means of those before, ``(n, *shape)``."""
+        return self._draw(() if self.batch_shape else (n,), "mean")
+
     def _draw(self, sample_shape: Size, how: str) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
         batch = shape[: len(shape) - len(self._event_shape)]
         if self.lag == 0:
             nothing = self.like.new_empty(0)
             laws = [law.expand(torch.Size((*batch, count))) for _, count, law in self.laws(nothing)]
-            return torch.cat([getattr(law, how)() for law in laws], len(batch))
+            return torch.cat([mean_of(law) if how == "mean" else getattr(law, how)() for law in laws], len(batch))
         turns = _Turns([self._event_shape], batch, self.like, self.lag, self.backward, how)
         return turns.drawn([lambda _: self])[0]
 
@@ -127,7 +132,7 @@ def in_turn(
         like: a tensor of the dtype and on the device in which to draw.
         lag: how far back the laws look; None for all that is before.
         backward: whether they look at what comes after, and not before.
-        how: "rsample" for draws with a gradient.
+        how: "rsample" for draws with a gradient, "mean" for the mean of each given those before.
     """
     return _Turns(shapes, torch.Size((n,)), like, lag, backward, how).drawn(functions)
 
@@ -161,7 +166,8 @@ class _Turns:
 
     def _element(self, law: td.Distribution) -> Tensor:
         one = torch.Size((*self.batch, 1))
-        drawn: Tensor = getattr(law if law.batch_shape == one else law.expand(one), self.how)()
+        law = law if law.batch_shape == one else law.expand(one)
+        drawn: Tensor = mean_of(law) if self.how == "mean" else getattr(law, self.how)()
         return drawn
 
     def _given(self, place: int, several: bool) -> list[Tensor]:

@@ -83,12 +83,12 @@ def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0) -> Tensor:
     for size in reversed(x.shape[first : first + len(offsets)]):
         left, k = divmod(left, size)
         index.insert(0, k)
+    if not any(offsets) and x.shape[first : first + len(offsets)].numel() == 1:
+        return x  # it is that of the position already
     if draw.lag is not None and x.shape[first] in (draw.lag, draw.lag + 1):  # the last of what is drawn
         if draw.backward:
             return x.narrow(first, offsets[0] - (x.shape[first] == draw.lag), 1)
         return x.narrow(first, offsets[0] + draw.lag, 1)
-    if not any(offsets) and x.shape[first : first + len(offsets)].numel() == 1:
-        return x  # it is that of the position already
     found = x
     for axis, (k, by) in enumerate(zip(index, offsets), first):
         there = 0 <= k + by < x.shape[axis]

@@ -2,39 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor
 
-from dgmppl.runtime.densities import Autoregressive, IntegerCategorical, Mixture, Pushforward
-from dgmppl.runtime.directions import VonMisesFisher
-from dgmppl.runtime.distributions import (
-    Bernoulli,
-    Categorical,
-    Cauchy,
-    Distribution,
-    Independent,
-    OneHotCategorical,
-)
-from dgmppl.runtime.functions import direction
-from dgmppl.runtime.positives import StudentT
-
-_OF_FEW_VALUES = (Bernoulli, Categorical, IntegerCategorical, OneHotCategorical)
-
-
-@torch.no_grad()
-def most_probable(d: Any) -> Tensor:
-    """The value of greatest probability of each element of a distribution over a few values."""
-    while isinstance(d, Independent):
-        d = d.base_dist
-    if isinstance(d, Bernoulli):
-        return (d.logits > 0).to(d.logits.dtype)
-    if isinstance(d, IntegerCategorical):
-        return (d.low + d.logits.argmax(-1)).to(d.logits.dtype)
-    if isinstance(d, OneHotCategorical):
-        return torch.nn.functional.one_hot(d.logits.argmax(-1), d.logits.shape[-1]).to(d.logits.dtype)
-    return d.logits.argmax(-1).to(d.logits.dtype)
+from dgmppl.runtime.along import Sequence
+from dgmppl.runtime.densities import Autoregressive
+from dgmppl.runtime.distributions import Distribution
+from dgmppl.runtime.means import mean_of, most_probable
 
 
 def reading(d: Distribution, mean: bool, n: int) -> Tensor:
@@ -42,43 +15,16 @@ def reading(d: Distribution, mean: bool, n: int) -> Tensor:
 
     Args:
         mean: the mean in place of a draw. Of a distribution over a few values, the most probable one; of what a
-            bijection maps, the image of the mean of what it maps; of an autoregressive distribution, which has neither
-            in closed form, a draw all the same.
+            bijection maps, the image of the mean of what it maps; along an index that of each member given
+            the means of those before; of an autoregressive distribution, which has none in closed form, a draw.
         n: how many rows there are; a distribution that is the same for all of them is read as often.
     """
+    if mean and isinstance(d, Sequence):
+        return d.means(n)
     if mean and not isinstance(d, Autoregressive):
-        return _mean(d).expand(n, *d.event_shape)
+        return mean_of(d).expand(n, *d.event_shape)
     count = () if d.batch_shape else (n,)
     return d.rsample(count) if d.has_rsample else d.sample(count)
-
-
-def _mean(d: Distribution) -> Tensor:
-    base = d
-    while isinstance(base, Independent):
-        base = base.base_dist
-    if isinstance(base, _OF_FEW_VALUES):
-        return most_probable(base)
-    if isinstance(base, Pushforward):
-        return base.bijection(_mean(base.base))
-    if isinstance(base, Mixture):
-        return _of_mixture(base)
-    if isinstance(base, (Cauchy, StudentT, VonMisesFisher)):
-        return base.mode  # a mean need not exist, or is no direction; this is the median, and the mean direction
-    return base.mean
-
-
-def _of_mixture(d: Mixture) -> Tensor:
-    """``sum_k w_k mean_k``, of directions its direction; of components over a few values, that of the heaviest one."""
-    means = _mean(d.components)
-    axis = means.dim() - len(d.event_shape) - 1
-    weights = d.logits.exp().expand(means.shape[: axis + 1])
-    inner = d.components
-    while isinstance(inner, Independent):
-        inner = inner.base_dist
-    if isinstance(inner, _OF_FEW_VALUES):
-        weights = torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).to(means.dtype)
-    mean = (weights.reshape(*weights.shape, *(1,) * len(d.event_shape)) * means).sum(axis)
-    return direction(mean) if isinstance(inner, VonMisesFisher) else mean
 
 
 __all__ = ["most_probable", "reading"]

@@ -10,11 +10,17 @@ import functools
 from typing import Any
 
 from pyro.distributions.torch_distribution import TorchDistributionMixin
+from torch.distributions import Distribution
 
-from dgmppl.runtime import counts, densities, directions, positives, rounding
+from dgmppl.runtime import along, counts, densities, directions, positives, rounding
 
-_MODULES = (counts, densities, directions, positives, rounding)
-__all__ = [name for module in _MODULES for name in module.__all__]
+_MODULES = (along, counts, densities, directions, positives, rounding)
+__all__ = [
+    name
+    for module in _MODULES
+    for name in module.__all__
+    if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), Distribution)
+]
 
 
 @functools.cache

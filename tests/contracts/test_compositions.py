@@ -24,6 +24,9 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # What the structure calls for, in the words of the plan: the start of the objective's name, and the figure by which
 # an epoch is judged.
 OBJECTIVES = {
+    "state_space": ("ELBO, a lower bound on log p(x | c)", "elbo"),
+    "in_turn": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "in_turn_data": ("exact log-likelihood log p(x, n)", "log_prob"),
     "grids_given_grids": ("ELBO, a lower bound on log p(x | g, y)", "elbo"),
     "class_of_pixels": ("exact log-likelihood log p(x)", "log_prob"),
     "class_of_a_flow": ("exact log-likelihood log p(x | c)", "log_prob"),

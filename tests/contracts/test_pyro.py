@@ -36,7 +36,7 @@ from tests.contracts.support import (
 )
 
 # What Pyro cannot express; of anything else it must.
-APART = ("Sum", "Marginalise", "Impute", "GivenSome")
+APART = ("Sum", "Marginalise", "Impute", "GivenSome", "DrawInTurn")
 
 
 def expressible(path) -> bool:

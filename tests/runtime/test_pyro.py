@@ -11,7 +11,7 @@ import torch
 
 from dgmppl import runtime
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
-from dgmppl.runtime import MLP, Compose, Coupling, Reverse, densities, pyro_distributions, rounding
+from dgmppl.runtime import MLP, Compose, Coupling, Reverse, Segment, at, densities, pyro_distributions, rounding
 
 
 def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
@@ -37,10 +37,16 @@ def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
     def step(x: torch.Tensor) -> Any:
         return categorical(logits=logits + x.cumsum(-1).roll(1, -1).unsqueeze(-1) * torch.arange(4)).to_event(1)
 
+    if name == "Sequence":
+
+        def law(x: torch.Tensor) -> Any:
+            return categorical(logits=at(logits, 0, behind=1) * (1 + at(x, -1).unsqueeze(-1)))
+
+        return package.Sequence((3,), (Segment(0, 2, law),), lag=1)
     return package.Autoregressive(step, (3,))
 
 
-NAMES = [*densities.__all__, *rounding.__all__]
+NAMES = [*densities.__all__, *rounding.__all__, "Sequence"]
 by_name = pytest.mark.parametrize("name", NAMES)
 
 

@@ -10,6 +10,7 @@ from dgmppl.plan.rules.draw import Drawing
 from dgmppl.plan.rules.energy import Energies
 from dgmppl.plan.rules.game import Games
 from dgmppl.plan.rules.impute import Imputing
+from dgmppl.plan.rules.in_turn import DrawingInTurn
 from dgmppl.plan.rules.integrate import Integrating
 from dgmppl.plan.rules.invert import Inverting
 from dgmppl.plan.rules.marginalise import Marginalising
@@ -23,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     Inverting(),
     Games(),
     Drawing(),
+    DrawingInTurn(),
     Imputing(),
     SummingUnderQ(),
     Marginalising(),
