@@ -31,6 +31,7 @@ from dgmppl.graph.values import (
     children,
     variables,
 )
+from dgmppl.plan.rules.draw import not_reparameterised
 from dgmppl.supports import Support
 
 
@@ -335,6 +336,8 @@ def _sequence(density: Density, place: Place) -> Expr:
         named["lag"] = Number(lag)
     if density.backward:
         named["backward"] = Name("True")
+    if not_reparameterised(density):
+        named["has_rsample"] = Name("False")
     parts = place.local("segments")
     writer.line(f"{parts} = {Tuple(tuple(segments))}")
     return call(writer.use("Sequence"), sizes(density.type.shape), parts, **named)

@@ -43,6 +43,7 @@ class Sequence(_Density):
         like: a tensor of the dtype and on the device in which to sample; None is torch's default.
         lag: how far from an element the laws look for others of x: 0 where they do not, None for all that are before.
         backward: whether an element depends on those after it, and not before.
+        has_rsample: whether draws have a gradient.
     """
 
     def __init__(
@@ -53,17 +54,15 @@ class Sequence(_Density):
         like: Tensor | None = None,
         lag: int | None = None,
         backward: bool = False,
+        has_rsample: bool = True,
     ) -> None:
+        self.has_rsample = has_rsample
         self.segments, self.lag, self.backward = tuple(segments), lag, backward
         self.like = torch.empty(0) if like is None else like
         super().__init__(torch.Size(batch_shape), torch.Size(shape))
 
     def _expand_parameters(self) -> None:
         pass
-
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return True
 
     @property
     def support(self) -> Any:

@@ -42,7 +42,7 @@ def build(package: Any, normal: Any, categorical: Any, name: str) -> Any:
         def law(x: torch.Tensor) -> Any:
             return categorical(logits=at(logits, 0, behind=1) * (1 + at(x, -1).unsqueeze(-1)))
 
-        return package.Sequence((3,), (Segment(0, 2, law),), lag=1)
+        return package.Sequence((3,), (Segment(0, 2, law),), lag=1, has_rsample=False)
     return package.Autoregressive(step, (3,))
 
 
