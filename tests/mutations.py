@@ -93,6 +93,7 @@ _WORDS = (
     *(
         "model",
         "from",
+        "per",
         "in",
         "sum",
         "integrate",

@@ -31,6 +31,15 @@ p(x | z) = Normal(mlp[64](z))
 q(z | x) = Normal(mlp[64](x))
 q(w | z) = Normal(mlp[64](z))
 """
+_SHARED = """\
+model bayesian_regression
+observed x : real[10] from diabetes.data
+observed y : real from diabetes.target
+latent w : real[10] per data
+p(w) = Normal(0, 1)
+p(y | x, w) = Normal(x @ w, 0.7)
+q(w) = Normal(param)
+"""
 _CHAIN = """\
 model chain
 const T = 3
@@ -283,5 +292,14 @@ q(c | x) = Categorical(mlp[64](x))
         "that it names is code: --allow-python imports it, which runs its module. Look at that module first.",
         _VAE.replace("p(x | z) = Normal(mlp[64](z))", 'p(x | z) = Normal(python("nets:Decoder")[hidden = 64](z))'),
         _VAE,
+    ),
+    "E226": Code(
+        "what rows have in common depends on rows",
+        "A latent that is one for all rows, or one a group, depends on what is one a row; or its groups are none.",
+        "`latent w : real[2] per data` is one for all rows and `per school` one for each value of that observed column "
+        "of classes. Its p and its q may read what is one for all rows, and of a group the group itself and what is "
+        "one for each of the same groups: no single row says anything about it by itself.",
+        _SHARED.replace("q(w) = Normal(param)", "q(w | x) = Normal(mlp[8](x))"),
+        _SHARED,
     ),
 }

@@ -32,6 +32,8 @@ def write_held(writer: Writer, graph: Graph) -> None:
     for one in held(graph):
         with writer.place(one.statement.span):
             _HELD[type(one.term)](writer, one)
+    if graph.shared:
+        writer.line('self.register_buffer("training_rows", torch.zeros(()))')
 
 
 def _parameter(writer: Writer, one: Held) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dgmppl.emit.cases import batch_size, cases_of, missing_of
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.integrals import write_reading
-from dgmppl.emit.methods import define_source, factor_source
+from dgmppl.emit.methods import define_source, factor_source, groups_of, values_of, write_members
 from dgmppl.emit.steps import likelihood_source, needed_steps, noisy, turns_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
@@ -67,9 +67,11 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
     read = {n for name in _summed_out(graph, plan) for n in _conditional_reads(graph, plan, name) or ()}
     steps = needed_steps(plan.steps, {*names, *read})
     settled = [s for s in steps if isinstance(s, Settle)]
-    told = ", ".join(names)
+    told = ", ".join(n for n in names if not graph[n].shared)
+    common = ", ".join(n for n in names if graph[n].shared)
+    of = " and ".join([*([f"{told} of each row"] if told else []), *([f"{common}, once"] if common else [])])
     first = next((k for k, s in enumerate(steps) if isinstance(s, Marginalise)), len(steps))
-    with _method(writer, graph, "infer", f"{told} of each row, {{}}; see `GenerativeModel.infer`."):
+    with _method(writer, graph, "infer", f"{of}, {{}}; see `GenerativeModel.infer`."):
         for step in steps[:first]:
             writer.at = step.because.line
             if isinstance(step, (Draw, Impute, Sum)):
@@ -114,25 +116,27 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
     cases = ", ".join(cases_of(graph, graph[s.variable]) for s in sums)
     case = graph.local("case")
     writer.line(f"{case} = {writer.use('posterior_case')}({numbers}, mean, {cases})")
-    for name in names:
+    for name in (n for n in names if not graph[n].shared):
         ident = graph[name].ident
         writer.line(f"{ident} = {writer.use('of_case')}({ident}, {case})")
 
 
 def _item(graph: Graph, name: str) -> str:
-    return f'"{name}": {graph[name].ident}'
+    return f'"{name}": {values_of(graph, graph[name])}'
 
 
 def _write_value(writer: Writer, graph: Graph, step: Draw | Impute | Sum) -> None:
     """A latent's own value, of which a sum has all in turn; a partial one has that of the data where it is seen."""
     factor, variable = by_key(graph, step.factor), graph[step.variable]
-    value = f"{writer.use('reading')}({factor_source(graph, factor)}, mean, {batch_size(graph)})"
+    size = batch_size(graph) if not variable.shared else groups_of(graph, variable) if variable.group else None
+    value = f"{writer.use('reading')}({factor_source(graph, factor)}, mean, {size})"
     if variable.role == "partial":
         target = f"{variable.ident}, {missing_of(graph, variable)}"
         value = f"{writer.use('impute')}({variable.ident}, {value})"
     else:
-        target = variable.ident
+        target = values_of(graph, variable)
     writer.line(f"{target} = {value}", mark=True)
+    write_members(writer, graph, variable)
 
 
 def _method(writer: Writer, graph: Graph, name: str, doc: str) -> AbstractContextManager[None]:
@@ -175,7 +179,8 @@ def _write_reconstruct(
         latent = graph.local("latents")
         writer.line(f"{latent} = self.infer({given}, mean=mean)")
         for name in latents:
-            writer.line(f'{graph[name].ident} = {latent}["{name}"]')
+            writer.line(f'{values_of(graph, graph[name])} = {latent}["{name}"]')
+            write_members(writer, graph, graph[name])
         items = []
         for name in heads:
             factor, definition = graph.factor("p", name), graph.definition(name)

@@ -10,7 +10,8 @@ from dgmppl.emit.values import Place, Step, value_expr
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import statements
 from dgmppl.graph.names import safe_local
-from dgmppl.graph.nodes import Definition, Factor, Graph
+from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
+from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.values import Block, Feature, Field, Triangular, Value, variables, walk
 from dgmppl.picture.text import value_text
 
@@ -121,7 +122,8 @@ def write_features(writer: Writer, graph: Graph, names: Iterable[str]) -> None:
         done.add(name)
         for other in variables(definition.value):
             write(other)
-        writer.line(f"{graph[name].ident} = {define_source(graph, definition)}")
+        writer.line(f"{values_of(graph, graph[name])} = {define_source(graph, definition)}")
+        write_members(writer, graph, graph[name])
 
     for name in names:
         write(name)
@@ -138,8 +140,54 @@ def _shaped_source(value: Value, shape: tuple[int, ...], place: Place) -> str:
 
 def define_source(graph: Graph, definition: Definition) -> str:
     """The call that computes a definition."""
-    arguments = ", ".join(graph[r].ident for r in variables(definition.value))
-    return f"self.define_{graph[definition.variable].ident}({arguments})"
+    variable = graph[definition.variable]
+    return f"self.define_{variable.ident}({_arguments(graph, variables(definition.value), variable.group)})"
+
+
+def _arguments(graph: Graph, names: Iterable[str], group: str | None) -> str:
+    """What a method is given: the values of rows or, where it is about groups, those of all groups."""
+    return ", ".join(_argument(graph, graph[name], group) for name in names)
+
+
+def _argument(graph: Graph, variable: Variable, group: str | None) -> str:
+    if group is None or not variable.rows:
+        return variable.ident
+    if variable.name == group:
+        low, size = int(variable.type.support.low or 0), variable.type.support.size or 0
+        return f"torch.arange({f'{low}, ' if low else ''}{low + size}).to(self.like)"
+    return values_of(graph, variable)
+
+
+def values_of(graph: Graph, variable: Variable) -> str:
+    """The name of a variable's values: of one for each group, those of all groups, `m_by_school`."""
+    if variable.group is None:
+        return variable.ident
+    return graph.local(f"{variable.ident}_by_{graph[variable.group].ident}")
+
+
+def groups_of(graph: Graph, variable: Variable) -> int:
+    """How many groups there are of which each has one."""
+    assert variable.group is not None
+    return graph[variable.group].type.support.size or 0
+
+
+def count_of(graph: Graph, factor: Factor, size: str) -> str:
+    """The shape of a draw from a factor: as many as there are rows, or groups, where its distribution has not as many
+    already."""
+    head = graph[factor.head]
+    if factor_has_rows(graph, factor) or not head.rows:
+        return ""
+    return f"({groups_of(graph, head)},)" if head.group is not None else f"({size},)"
+
+
+def write_members(writer: Writer, graph: Graph, variable: Variable) -> None:
+    """The value of each row's own group, of a variable of which each group has one."""
+    if variable.group is None:
+        return
+    column = graph[variable.group]
+    low = int(column.type.support.low or 0)
+    index = f"({column.ident} - {low}).long()" if low else f"{column.ident}.long()"
+    writer.line(f"{variable.ident} = {values_of(graph, variable)}[{index}]", mark=True)
 
 
 def density_of(graph: Graph, factor: Factor) -> str:
@@ -149,4 +197,4 @@ def density_of(graph: Graph, factor: Factor) -> str:
 
 def factor_source(graph: Graph, factor: Factor) -> str:
     """The call that gives a factor's distribution."""
-    return f"self.{factor.method}({', '.join(graph[r].ident for r in factor_reads(graph, factor))})"
+    return f"self.{factor.method}({_arguments(graph, factor_reads(graph, factor), graph[factor.head].group)})"

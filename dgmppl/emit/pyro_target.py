@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -14,10 +14,13 @@ from dgmppl.emit.integrals import write_integral, write_posterior
 from dgmppl.emit.methods import (
     define_source,
     factor_source,
+    groups_of,
+    values_of,
     write_definition,
     write_factor,
     write_feature,
     write_flow_methods,
+    write_members,
 )
 from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.steps import needed_steps, noisy, turns_source
@@ -202,6 +205,57 @@ def _weighing(writer: Writer, plan: Plan, factor: str) -> Iterator[None]:
         yield
 
 
+def in_common(graph: Graph, step: Step) -> bool:
+    """Whether what a step gives is no row's own: it stands outside the plate of rows."""
+    variable = graph[step.variable]
+    return not variable.rows or variable.group is not None
+
+
+def _write_common(writer: Writer, graph: Graph, plan: Plan, step: Step) -> None:
+    """A site of what rows have in common, in the plate of its groups if it has any; or what is computed from such."""
+    variable, writer.at = graph[step.variable], step.because.line
+    values = values_of(graph, variable)
+    if isinstance(step, Draw):
+        factor = by_key(graph, step.factor)
+        site = f'{values} = pyro.sample("{variable.name}", {factor_source(graph, factor)})'
+        with writer.place(factor.span), _weighing(writer, plan, factor.key):
+            if variable.group is None:
+                writer.line(site, mark=True)
+            else:
+                with writer.block(f"with {_plate_of(graph, variable.group)}:"):
+                    writer.line(site, mark=True)
+    else:
+        definition = graph.definition(step.variable)
+        assert definition is not None
+        writer.line(f"{values} = {define_source(graph, definition)}", mark=True)
+    write_members(writer, graph, variable)
+    writer.at = None
+
+
+def _plate_of(graph: Graph, group: str) -> str:
+    """The local name of the plate of groups."""
+    return graph.local(f"plate_{graph[group].ident}")
+
+
+def _write_plates(writer: Writer, graph: Graph, steps: Iterable[Step]) -> None:
+    """The plates of groups, each of which several sites may stand in."""
+    drawn = (graph[s.variable] for s in steps if isinstance(s, Draw))
+    for variable in {v.group: v for v in drawn if v.group is not None}.values():
+        assert variable.group is not None
+        plate = f'pyro.plate("{variable.group}", {groups_of(graph, variable)})'
+        writer.line(f"{_plate_of(graph, variable.group)} = {plate}")
+
+
+def _plate(writer: Writer, graph: Graph, plan: Plan) -> str:
+    """The plate of rows. Beside what rows have in common, those at hand stand for all of them."""
+    rows = _rows(graph, plan)
+    if not graph.shared:
+        return f'pyro.plate("data", {rows})'
+    count = graph.local("rows")
+    writer.line(f"{count} = {rows}")
+    return f'pyro.plate("data", self.all_rows({count}), subsample_size={count})'
+
+
 def _rows(graph: Graph, plan: Plan) -> str:
     """How many rows a call is about: those of the data, or n."""
     if plan.conditions:
@@ -219,13 +273,16 @@ def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
         "The generative model; a row of the plate is an example. Without data it samples.",
     ):
         writer.line(f'pyro.module("{graph.name}", self)')
-        with writer.block(f'with pyro.plate("data", {_rows(graph, plan)}):'):
-            # A latent that the data does not depend on has a site too: the guide has one.
-            wanted = {v.name for v in graph.data} | {s.variable for s in plan.steps if isinstance(s, Draw)}
-            steps = choose_generation(Scope(graph.source), graph, wanted)
-            pending = _before_images(tuple(s for s in steps if not isinstance(s, Given)), inverted)
-            read = {name for s in pending if s.variable not in inverted for name in s.reads}
-            for step in pending:
+        # A latent that the data does not depend on has a site too: the guide has one.
+        wanted = {v.name for v in graph.data} | {s.variable for s in plan.steps if isinstance(s, Draw)}
+        steps = choose_generation(Scope(graph.source), graph, wanted)
+        pending = _before_images(tuple(s for s in steps if not isinstance(s, Given)), inverted)
+        read = {name for s in pending if s.variable not in inverted for name in s.reads}
+        _write_plates(writer, graph, pending)
+        for step in (s for s in pending if in_common(graph, s)):
+            _write_common(writer, graph, plan, step)
+        with writer.block(f"with {_plate(writer, graph, plan)}:"):
+            for step in (s for s in pending if not in_common(graph, s)):
                 if step.variable in latents:
                     chain = [next(s for s in inverted.values() if s.variable == step.variable)]
                     if chain[0].image in latents:
@@ -360,12 +417,18 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
         writer.line(f'pyro.module("{graph.name}", self)')
         if not steps and not rounded:
             return
-        with writer.block(f'with pyro.plate("data", {_rows(graph, plan)}):'):
+        _write_plates(writer, graph, steps)
+        for step in (s for s in steps if in_common(graph, s)):
+            _write_common(writer, graph, plan, step)
+        own = tuple(s for s in steps if not in_common(graph, s))
+        if not own and not rounded:
+            return
+        with writer.block(f"with {_plate(writer, graph, plan)}:"):
             for step in plan.steps:  # in its order, and so with the same noise
                 writer.at = step.because.line
                 if isinstance(step, Dequantise):
                     _write_noise(writer, graph, step, steps)
-                elif step not in steps:
+                elif step not in own:
                     continue
                 elif isinstance(step, Compute):
                     definition = graph.definition(step.variable)

@@ -11,7 +11,15 @@ from dgmppl.emit.densities import by_key
 from dgmppl.emit.energies import chain_source
 from dgmppl.emit.expr import Name
 from dgmppl.emit.integrals import integral_of, write_integral
-from dgmppl.emit.methods import define_source, density_of, factor_source
+from dgmppl.emit.methods import (
+    count_of,
+    define_source,
+    density_of,
+    factor_source,
+    groups_of,
+    values_of,
+    write_members,
+)
 from dgmppl.emit.values import Place, bijection_source, reshaped
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Definition, Graph, Variable
@@ -96,8 +104,9 @@ def _given(writer: Writer, graph: Graph, step: Step, size: str) -> None:
 
 
 def _compute(writer: Writer, graph: Graph, step: Step, size: str) -> None:
-    definition = _definition(graph, step.variable)
-    writer.line(f"{graph[step.variable].ident} = {define_source(graph, definition)}", mark=True)
+    definition, variable = _definition(graph, step.variable), graph[step.variable]
+    writer.line(f"{values_of(graph, variable)} = {define_source(graph, definition)}", mark=True)
+    write_members(writer, graph, variable)
 
 
 def noisy(graph: Graph, variable: Variable) -> str:
@@ -170,12 +179,13 @@ def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     factor = by_key(graph, step.factor)
     q = density_of(graph, factor)
     writer.line(f"{q} = {factor_source(graph, factor)}", mark=True)
-    count = "" if factor_has_rows(graph, factor) else f"({size},)"
-    ident, draw = graph[step.variable].ident, f"{q}.rsample({count})"
+    variable, draw = graph[step.variable], f"{q}.rsample({count_of(graph, factor, size)})"
     if isinstance(step, Impute):
-        writer.line(f"{ident}, {missing_of(graph, graph[step.variable])} = {writer.use('impute')}({ident}, {draw})")
+        ident = variable.ident
+        writer.line(f"{ident}, {missing_of(graph, variable)} = {writer.use('impute')}({ident}, {draw})")
     else:
-        writer.line(f"{ident} = {draw}")
+        writer.line(f"{values_of(graph, variable)} = {draw}")
+        write_members(writer, graph, variable)
 
 
 def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> None:
@@ -224,13 +234,14 @@ STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
 
 def term_source(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     """The expression of a term, of as many numbers as there are rows, `size`."""
-    return TERMS[type(term)](writer, graph, plan, term, size)
+    source = TERMS[type(term)](writer, graph, plan, term, size)
+    return f"self.share({source}, {size})" if term.shared else source
 
 
 def _log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, LogProb)
     factor = by_key(graph, term.factor)
-    return f"{factor_source(graph, factor)}.log_prob({graph[factor.head].ident})"
+    return f"{factor_source(graph, factor)}.log_prob({values_of(graph, graph[factor.head])})"
 
 
 def _log_prob_seen(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
@@ -246,17 +257,19 @@ def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: 
     assert isinstance(term, MinusLogProb)
     factor = by_key(graph, term.factor)
     head = graph[factor.head]
-    source = f"-{density_of(graph, factor)}.log_prob({head.ident})"
+    source = f"-{density_of(graph, factor)}.log_prob({values_of(graph, head)})"
     return f"torch.where({missing_of(graph, head)}, {source}, 0.0)" if head.role == "partial" else source
 
 
 def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, MinusKL)
     q, p = by_key(graph, term.q), by_key(graph, term.p)
-    rows = factor_has_rows(graph, q) or factor_has_rows(graph, p)
-    expand = "" if rows else f".expand({size})"  # the same for every row
+    head = graph[q.head]
+    rows = factor_has_rows(graph, q) or factor_has_rows(graph, p) or not head.rows
+    # The same for every row, or group.
+    expand = "" if rows else f".expand({size if head.group is None else groups_of(graph, head)})"
     if term.along:
-        value = graph[q.head].ident
+        value = values_of(graph, head)
         return f"-{writer.use('kl_along')}({density_of(graph, q)}, {factor_source(graph, p)}, {value}){expand}"
     return f"-{writer.use('kl_divergence')}({density_of(graph, q)}, {factor_source(graph, p)}){expand}"
 
@@ -350,14 +363,17 @@ def write_generation(
             factor = by_key(graph, step.factor)
             rsample = differentiable and not not_reparameterised(factor.density)
             call = "rsample" if rsample else "sample"
-            count = "" if factor_has_rows(graph, factor) else f"({size},)"
+            count = count_of(graph, factor, size)
             clamp = "" if differentiable else _clamp(variable, factor.density)
-            writer.line(f"{variable.ident} = {factor_source(graph, factor)}.{call}({count}){clamp}", mark=True)
+            draw = f"{factor_source(graph, factor)}.{call}({count}){clamp}"
+            writer.line(f"{values_of(graph, variable)} = {draw}", mark=True)
+            write_members(writer, graph, variable)
         elif isinstance(step, Compute):
             definition = graph.definition(step.variable)
             assert definition is not None
             clamp = "" if differentiable else _clamp(variable, definition.value)
-            writer.line(f"{variable.ident} = {define_source(graph, definition)}{clamp}", mark=True)
+            writer.line(f"{values_of(graph, variable)} = {define_source(graph, definition)}{clamp}", mark=True)
+            write_members(writer, graph, variable)
     writer.at = None
 
 

@@ -12,6 +12,7 @@ from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.nodes import Definition, Factor, Fixed, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, IndexedFeature, NamedFlow, NamedNet, Scope
+from dgmppl.graph.sharing import verify_shared
 from dgmppl.graph.values import (
     Apply,
     Autoregressive,
@@ -51,6 +52,8 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
             _verify_range(scope, graph[definition.variable], definition)
             _verify_context(scope, graph, definition)
     verify_cycles(scope, graph)
+    if complete:
+        verify_shared(scope, graph, spec)
     if complete and not any(d.severity == "error" for d in scope.diagnostics):
         _verify_sizes(scope, graph, spec)
         _verify_used(scope, graph, spec)
@@ -352,6 +355,7 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     read = {name for term in terms for name in variables(term)}
     read |= {p for f in graph.factors for p in f.parents} | {a for d in graph.adversaries for a in d.arguments}
     read |= {graph[name].family or name for name in read}
+    read |= {v.group for v in graph.variables if v.group is not None}
     for feature in dict.fromkeys(v.family or v.name for v in graph.variables if v.role == "let"):
         if feature not in read:
             _unused(scope, "feature", feature, scope.places[feature])

@@ -16,6 +16,7 @@ from dgmppl.syntax import tree
 
 START = Signature("normal", (Argument("scale", required=True),), usage="= normal(0.01)")
 DEFAULT_SCALE = 0.01  # standard deviation of a parameter's initial values where none is written
+ALL_ROWS = "data"  # `per data`: one for all rows
 
 
 UNBUILT = {
@@ -90,6 +91,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             "where from?",
             help=f"{statement.role} {statement.name} : ... from {field}",
         )
+    rows, group = _per(scope, statement)
     if statement.family is None or isinstance(statement.family, tree.Axis):
         type_ = check_type(scope, statement.type, {})
         data, along = None, None
@@ -100,8 +102,9 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
         if statement.data is not None and statement.role != "latent":
             with scope.statement():  # the declared type stands, whatever is wrong with the data
                 data = check_data(scope, statement.data, type_, statement.type, statement.role)
+        ident, span = scope.ident(statement.name), statement.name_span
         variable = Variable(
-            statement.name, scope.ident(statement.name), statement.role, type_, statement.name_span, data, along=along
+            statement.name, ident, statement.role, type_, span, data, along=along, rows=rows, group=group
         )
         scope.declare(statement.name, variable, statement.name_span)
         variables.append(variable)
@@ -116,9 +119,26 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
     family = VariableFamily(statement.name, statement.family.index)
     for index in family_range(scope, statement.family):
         type_ = check_type(scope, statement.type, {family.index: index})
-        variable = member(scope, family, index, statement.role, statement, type_)
+        variable = member(scope, family, index, statement.role, statement, type_, rows, group)
         variables.append(variable)
     scope.declare(statement.name, family, statement.name_span)
+
+
+def _per(scope: Scope, statement: tree.Variable) -> tuple[bool, str | None]:
+    """Whether each row has a value of its own, and the column of whose values each has one. Whether there is such a
+    column is asked once all is declared."""
+    per = statement.per
+    if per is None:
+        return True, None
+    if statement.role != "latent":
+        scope.fail(
+            "E221",
+            f"`{statement.name}` is {statement.role}, and so one a row",
+            per.span,
+            "of latents only",
+            help=f"leave `per {per.name}` out: what the data holds is what its rows hold",
+        )
+    return per.name != ALL_ROWS, None if per.name == ALL_ROWS else per.name
 
 
 def family_range(scope: Scope, family: tree.Family) -> range:
@@ -141,7 +161,14 @@ def family_range(scope: Scope, family: tree.Family) -> range:
 
 
 def member(
-    scope: Scope, family: VariableFamily, index: int, role: str, statement: tree.Variable | tree.Let, type_: Type
+    scope: Scope,
+    family: VariableFamily,
+    index: int,
+    role: str,
+    statement: tree.Variable | tree.Let,
+    type_: Type,
+    rows: bool = True,
+    group: str | None = None,
 ) -> Variable:
     """Adds a family's member."""
     name = f"{family.name}[{index}]"
@@ -156,6 +183,8 @@ def member(
         family.name,
         index,
         family.index,
+        rows,
+        group=group,
     )
     family.members[index] = variable
     return variable

@@ -103,7 +103,8 @@ class _Reader:
             return replace(value, value=self.mapped(value.value) or value.value)
         if isinstance(value, Use):
             variable = self.graph[value.variable]
-            return value if variable.role == "latent" and not variable.type.support.discrete else None
+            own = variable.role == "latent" and not variable.shared
+            return value if own and not variable.type.support.discrete else None
         if isinstance(value, Reshaped):
             inner = self.mapped(value.value)
             return None if inner is None else replace(value, value=inner)

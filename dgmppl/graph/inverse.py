@@ -62,6 +62,14 @@ def some_posterior(variable: Variable, seen: str, network: str) -> str:
     return f"q({variable.name} | {seen}) = {variable.type.support.posterior}({network}({seen}))"
 
 
+def shared_posterior(variable: Variable) -> str:
+    """A q for what rows have in common, whose elements are independent of each other and of all else."""
+    family = variable.type.support.posterior
+    if variable.group is not None:
+        return f"q({variable.name} | {variable.group}) = {family}(linear({variable.group}))"
+    return f"q({variable.name}) = {family}(param)"
+
+
 def joint_values(variable: Variable) -> float:
     """How many values a variable takes, all its elements together; infinity where it is not finite."""
     size, elements = variable.type.support.size, variable.type.elements
@@ -78,11 +86,15 @@ def derive_posteriors(
     Latents are eliminated parents first, so a deeper one is inferred from those above the data: what q(z | .) reads
     are the neighbours of z in the moralised graph that is left. Partial variables go last: in the rows that have one,
     the latents are inferred from it. Networks are sized like the generative ones. `through` are latents that become
-    known only through these, by inversion, computation or a sum: no q reads them.
+    known only through these, by inversion, computation or a sum: no q reads them. What rows have in common has a q that
+    reads no row, and none of theirs reads it.
     """
     moral = {name: set(near) for name, near in _moral(graph).adjacency()}
     for name in through:
         _eliminate(moral, name)
+    # What rows have in common is known before any of them is looked at.
+    for v in graph.shared:
+        _remove(moral, v.name)
     # A partial variable that needs no value where it is missing is read by no q.
     for v in graph.partial:
         if v.name not in missing and graph.factor("q", v.name) is None:
@@ -94,7 +106,8 @@ def derive_posteriors(
         for other in _inferred_from(graph, name):
             _eliminate(moral, other)
         neighbours = sorted(_eliminate(moral, name), key=depth.index)
-        text = _factor_text(graph, graph[name], neighbours)
+        shared = graph[name].shared
+        text = shared_posterior(graph[name]) if shared else _factor_text(graph, graph[name], neighbours)
         texts.append(text)
         parsed, _ = parse_spec(Source("derived", f"model m\n{text}"))
         assert parsed is not None
@@ -179,9 +192,11 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] =
     depends = dependence(graph)
     known = [v.name for v in graph.observed]
     found: list[Omission] = []
-    for q in drawn:
+    # A q of what rows have in common learns from all of them by its parameters, and other factors as well.
+    shared = {v.name for v in graph.shared}
+    for q in (q for q in drawn if q.head not in shared):
         reads = set(graph.roots(q.parents))
-        connected = _connected(depends, q.head, reads & {*known, *inverted})
+        connected = _connected(depends, q.head, shared | (reads & {*known, *inverted}))
         for other in known:
             if other in reads or other == q.head or other not in connected:
                 continue

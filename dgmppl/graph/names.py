@@ -80,7 +80,7 @@ MODEL = frozenset(
     {
         *("data", "types", "criterion", "weights", "apart", "samples", "recipe", "observer", "check_rows", "unchecked"),
         *("terms", "loss", "figures", "elbo", "log_prob", "infer", "sample", "condition", "like"),
-        *("device", "players", "parameters_without"),
+        *("device", "players", "parameters_without", "share", "all_rows", "training_rows"),
     }
 )
 EMITTED = frozenset(

@@ -41,8 +41,9 @@ class Variable:
     """`role`: "observed", "partial" (seen in some rows), "latent", or "let" (a deterministic feature).
 
     `z[3]` has the `family` "z" and the `index` 3; `counter` is the l of `z[l in 1..4]`. `rows`: each row has a value of
-    its own; a feature computed from parameters alone has one for all of them. `along`: it is a whole
-    family, whose members lie along its first axis.
+    its own; a latent `per data`, and a feature computed from such and from parameters alone, has one for all of them.
+    `along`: it is a whole family, whose members lie along its first axis. `group`: the column of whose values each has
+    one; in a row it is that of the row's.
     """
 
     name: str
@@ -56,6 +57,12 @@ class Variable:
     counter: str | None = None
     rows: bool = True
     along: Along | None = None
+    group: str | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is a latent that rows have in common: one for all of them, or for those of a group."""
+        return self.role == "latent" and (not self.rows or self.group is not None)
 
     @property
     def members(self) -> range:
@@ -216,6 +223,11 @@ class Graph:
         return tuple(v for v in self.variables if v.role == "latent")
 
     @cached_property
+    def shared(self) -> tuple[Variable, ...]:
+        """The latents that rows have in common."""
+        return tuple(v for v in self.latents if v.shared)
+
+    @cached_property
     def inferred(self) -> tuple[Variable, ...]:
         """What the data leaves open, in every row or in some: a q may be over these."""
         return tuple(v for v in self.variables if v.role in ("latent", "partial"))
@@ -233,8 +245,9 @@ class Graph:
         sources = self.sources({v.name for v in self.data if v.name not in self.conditions})
         return tuple(name for name in self.conditions if name in sources)
 
-    def sources(self, wanted: set[str]) -> set[str]:
-        """These variables, and all that they depend on through p and definitions: features of q are left out."""
+    def sources(self, wanted: set[str], prior: bool = False) -> set[str]:
+        """These variables, and all that samples of them depend on through p and definitions: features of q are left
+        out. `prior`: what rows have in common comes from p too, and not from its q."""
         found: set[str] = set()
         pending = list(wanted)
         while pending:
@@ -242,12 +255,19 @@ class Graph:
             if name in found:
                 continue
             found.add(name)
-            factor, definition = self.factor("p", name), self.definition(name)
+            factor, definition = self.factor("p", name) if prior else self.law(name), self.definition(name)
             pending.extend((*factor.parents, *self.reads(factor)) if factor else ())
+            pending.extend([group] if (group := self[name].group) is not None else ())
             pending.extend(variables(definition.value) if definition else ())
             if self.energy is not None and name in self.energy.arguments:
                 pending.extend(variables(self.energy.value))
         return found
+
+    def law(self, name: str) -> Factor | None:
+        """The factor that samples of a variable come from: of p; of what rows have in common its q, once it has one,
+        which has learned from all of them."""
+        learned = self.factor("q", name) if self[name].shared else None
+        return learned or self.factor("p", name)
 
     def factor(self, side: str, head: str) -> Factor | None:
         return self._factors.get((side, head))

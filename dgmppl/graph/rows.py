@@ -1,7 +1,9 @@
-"""Which values have rows: all but those that depend on parameters and constants alone.
+"""Which values have rows: all but those that depend on parameters, constants and what all rows share alone.
 
-A variable has one value for each example, a parameter has one for all of them, and so has a feature that is computed
-from parameters. Only what has rows carries the batch axis in emitted source.
+A variable has one value for each example, a parameter has one for all of them, and so have a latent `per data` and a
+feature that is computed from such. Only what has rows carries the batch axis in emitted source. What is one a group
+has that axis too: it counts the groups where groups are modelled, and the rows where rows are, each with the value of
+its group.
 """
 
 from __future__ import annotations
@@ -16,24 +18,49 @@ T = TypeVar("T")
 
 
 def with_rows(graph: Graph) -> Graph:
-    """The graph in which each feature, and each use of one, says whether it has rows.
+    """The graph in which each feature, and each use of one, says whether it has rows, or is one of a group.
 
     It is asked once the whole graph is known: a feature may be read before the statement that defines it.
     """
-    shared = _features_without_rows(graph)
-    if not shared:
+    shared, grouped = _without_rows(graph), _of_groups(graph)
+    if not shared and not grouped:
         return graph
-    marked = tuple(replace(v, rows=v.name not in shared) for v in graph.variables)
+    marked = tuple(replace(v, rows=v.name not in shared, group=grouped.get(v.name, v.group)) for v in graph.variables)
     return _marked(replace(graph, variables=marked), shared)
 
 
-def _features_without_rows(graph: Graph) -> frozenset[str]:
-    """The features of which every variable that they read is such a feature too, if they read any."""
-    reads = {d.variable: set(variables(d.value)) for d in graph.definitions if graph[d.variable].role == "let"}
-    found: set[str] = set()
+def _reads(graph: Graph) -> dict[str, set[str]]:
+    """What each feature is computed from."""
+    return {d.variable: set(variables(d.value)) for d in graph.definitions if graph[d.variable].role == "let"}
+
+
+def _without_rows(graph: Graph) -> frozenset[str]:
+    """The latents that are one for all rows, and the features that read nothing but these and such features."""
+    reads = _reads(graph)
+    found = {v.name for v in graph.variables if not v.rows}
     while more := {name for name, inputs in reads.items() if name not in found and inputs <= found}:
         found |= more
     return frozenset(found)
+
+
+def _of_groups(graph: Graph) -> dict[str, str]:
+    """The column of each feature that is one a group: which reads nothing but that column, what is one of its groups,
+    and what all rows share."""
+    reads, shared = _reads(graph), _without_rows(graph)
+    of = {v.name: v.group for v in graph.variables if v.group is not None} | {
+        v.group: v.group for v in graph.variables if v.group is not None
+    }
+    found: dict[str, str] = {}
+    while True:
+        more = {}
+        for name, inputs in reads.items():
+            groups = {of.get(i) for i in inputs - shared}
+            if name not in of and len(groups) == 1 and (group := groups.pop()) is not None:
+                more[name] = group
+        if not more:
+            return found
+        of |= more
+        found |= more
 
 
 def _marked(item: T, shared: frozenset[str]) -> T:

@@ -30,10 +30,11 @@ def missing_posteriors(graph: Graph) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The latents that need a q, have none, and can be given one derived from the graph; and those that become known
     through them, without a q of their own."""
     scope = Scope(graph.source)
+    state = Elimination(scope, graph, eliminate.needed(graph), eliminate.judged_by_adversaries(graph))
     with scope.statement():
-        state = Elimination(scope, graph, eliminate.needed(graph), eliminate.judged_by_adversaries(graph))
         return eliminate.missing_posteriors(state)
-    return (), ()  # type: ignore[unreachable]  # elimination failed, which the plan will report
+    # Elimination failed, which the plan will report: of those that were asked for so far it need not speak.
+    return tuple(sorted(state.assumed)), ()  # type: ignore[unreachable]
 
 
 def check_plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgmppl.catalogue.bijections import BIJECTIONS
-from dgmppl.graph.inverse import MAX_CASES, can_derive, some_posterior
+from dgmppl.graph.inverse import MAX_CASES, can_derive, shared_posterior, some_posterior
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Reason, Step, Term
@@ -46,6 +46,7 @@ def choose_terms(state: Elimination) -> tuple[Term, ...]:
     for factor in sorted(graph.factors, key=lambda f: graph[f.head].role != "observed"):
         if factor.side == "p" and factor.head in state.known and set(factor.parents) <= state.known:
             found = next(found for rule in RULES if (found := rule.stands_for(state, factor)) is not None)
+            found = tuple(map(_shared, found)) if graph[factor.head].shared else found
             terms += [t for t in found if not (factor.key in absorbed and factor.key in t.factors())]
     for rule in RULES:
         terms += rule.terms(state)
@@ -53,6 +54,13 @@ def choose_terms(state: Elimination) -> tuple[Term, ...]:
     for rule in RULES:
         whole = rule.collect(state, whole)
     return _weighed(state, whole)
+
+
+def _shared(term: Term) -> Term:
+    """A term of what rows have in common, as the share that each of N rows has in it."""
+    minus = "-" if term.latex.startswith("-") else ""
+    shown = rf"{minus}\tfrac{{1}}{{N}} {term.latex.removeprefix('-')}"
+    return replace(term, label=f"{term.label} / N", latex=shown, shared=True)
 
 
 def _weighed(state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:
@@ -97,6 +105,8 @@ def _report_open(state: Elimination) -> None:
 def _way_out(state: Elimination, variable: Variable) -> str:
     seen = ", ".join(o.name for o in state.graph.observed) or "x"
     finite = variable.type.support.finite
+    if variable.shared and can_derive(variable):
+        return shared_posterior(variable)
     if finite and variable.name in state.judged:
         return "an adversary compares draws, and those of few values cannot be differentiated: leave it out"
     if finite and not can_derive(variable):

@@ -21,9 +21,10 @@ def explain_plan(plan: Plan, format: str = "text") -> str:
 def _text(plan: Plan) -> str:
     rows = [f"{plan.model}{plan.source:>{max(_WIDTH - len(plan.model), len(plan.source) + 1)}}"]
     for role in ("observed", "partial", "condition", "latent"):
-        found = [f"{v.name}  {v.type}" for v in plan.structure.variables if v.role == role]
-        # What all rows share is a parameter.
+        listed = [v for v in plan.structure.variables if v.role == role]
+        found = [f"{v.name}  {v.type}" for v in listed if not v.per]
         found += ["one a row"] if found and role == "latent" else []
+        found += [f"{v.name}  {v.type} per {v.per}" for v in listed if v.per]
         rows += _row(role if role != "condition" else "given", "   ".join(found)) if found else []
     structure = " ".join(plan.structure.p)
     if plan.structure.q:

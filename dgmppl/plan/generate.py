@@ -5,10 +5,10 @@ from __future__ import annotations
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.turns import turns
-from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Reason, Step
 from dgmppl.plan.rules.compute import Compute
-from dgmppl.plan.rules.draw import Draw
+from dgmppl.plan.rules.compute import reads_of as reads_of_definition
+from dgmppl.plan.rules.draw import Draw, reads_of
 from dgmppl.plan.rules.energy import RunChain
 from dgmppl.plan.rules.in_turn import draw_in_turn
 from dgmppl.plan.rules.observe import Given
@@ -16,10 +16,11 @@ from dgmppl.source import Span
 
 
 def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None) -> tuple[Step, ...]:
-    """Ancestral sampling through p; variables of an energy come from its Markov chain together.
+    """Ancestral sampling through p; variables of an energy come from its Markov chain together. What rows have in
+    common comes from its q, which has learned from all of them: the rows of a sample are drawn given one such draw.
 
     Args:
-        wanted: what is to be sampled, with all that it depends on; what the data holds where nothing else is said.
+        wanted: what is to be sampled through p alone, with all that it depends on; None: what the data holds.
     """
 
     def why(text: str, span: Span) -> Reason:
@@ -35,8 +36,11 @@ def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None
         chained = why("samples of the energy come from its Markov chain", graph.energy.span)
         steps.append(RunChain(members[0], chained, tuple(members)))
         known.update(members)
-    needed = graph.sources(wanted if wanted is not None else {v.name for v in graph.data})
-    factors = [f for f in graph.factors if f.side == "p" and f.head in needed]
+    prior = wanted is not None
+    needed = graph.sources(wanted if wanted is not None else {v.name for v in graph.data}, prior)
+    laws = ((name, graph.factor("p", name) if prior else graph.law(name)) for name in needed)
+    chosen = {f.key for _, f in laws if f is not None}
+    factors = [f for f in graph.factors if f.key in chosen]
     groups = [t for t in turns(graph, "p") if set(t.variables) & needed]
     progress = True
     while progress:
@@ -49,14 +53,17 @@ def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None
                 known.update(step.gives)
                 progress = True
         for factor in factors:
-            reads = graph.reads(factor)
+            reads = reads_of(graph, graph[factor.head], factor)
             if factor.head not in known and {*factor.parents, *reads} <= known:
-                because = why(f"its parents are known: {factor.key}", factor.span)
+                text = f"its parents are known: {factor.key}"
+                if factor.side == "q":
+                    text = f"{factor.head} is what rows have in common: {factor.key} has learned it"
+                because = why(text, factor.span)
                 steps.append(Draw(factor.head, because, factor=factor.key, reads=reads))
                 known.add(factor.head)
                 progress = True
         for d in graph.definitions:
-            reads = variables(d.value)
+            reads = reads_of_definition(graph, d)
             if d.variable in needed and d.variable not in known and set(reads) <= known:
                 steps.append(Compute(d.variable, why(f"{d.variable} is defined", d.span), reads=reads))
                 known.add(d.variable)

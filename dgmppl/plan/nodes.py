@@ -70,6 +70,8 @@ class Term:
     weight: float = field(default=1.0, kw_only=True)
     latex: str = field(default="", kw_only=True)
     estimator: str = field(default="", kw_only=True)
+    shared: bool = field(default=False, kw_only=True)
+    """Whether it is of what rows have in common: counted once, so that each of N rows has 1/N of it."""
 
     rowwise: ClassVar[bool] = True
     """Whether it is a number of each example; a game is scored over the batch."""

@@ -36,7 +36,8 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
         parts.append(f"{weighted}expected log-likelihood of {seen} under q")
     elif scored and posteriors:
         many = f"importance-weighted bound of {fitted.samples} samples" if fitted.samples > 1 else "ELBO"
-        parts.append(f"{weighted}{many}, a lower bound on {target}")
+        of_all = " of all N rows, 1/N of it a row" if any(t.shared for t in terms) else ""
+        parts.append(f"{weighted}{many}, a lower bound on {target}{of_all}")
         kind = "elbo"
     elif scored and noisy:
         parts.append(f"{weighted}dequantised likelihood, a lower bound on {target}")

@@ -87,7 +87,8 @@ class Elimination:
         defined = (d for d in graph.definitions if graph[d.variable].role != "let")
         wrong |= {name for d in defined for name in (d.variable, *graph.roots(variables(d.value)))}
         modelled = {f.head for f in graph.factors if f.side == "p"}
-        return frozenset(v.name for v in graph.latents if v.type.support == REAL and v.name in modelled - wrong)
+        real = (v for v in graph.latents if v.type.support == REAL and not v.shared)
+        return frozenset(v.name for v in real if v.name in modelled - wrong)
 
     def _is_normal(self, factor: Factor, name: str) -> bool:
         if factor.side == "q":
@@ -109,11 +110,11 @@ class Elimination:
         return self.few(variable) and before * joint_values(variable) <= MAX_CASES
 
     def few(self, variable: Variable) -> bool:
-        """Whether a variable takes few values. What an adversary judges is drawn, and never summed; what a q gives with
-        certainty has one value."""
+        """Whether a variable takes few values. What an adversary judges is drawn, and never summed, and so is what rows
+        have in common, as sums are taken row by row; what a q gives with certainty has one value."""
         q = self.graph.factor("q", variable.name)
         open_ = variable.name not in self.judged and not (q is not None and isinstance(q.density, Delta))
-        return open_ and joint_values(variable) <= MAX_CASES
+        return open_ and not variable.shared and joint_values(variable) <= MAX_CASES
 
     def repeated(self) -> frozenset[str]:
         """What is known only for each value of a sum, the summed variables included."""

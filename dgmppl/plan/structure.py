@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.graph import held
+from dgmppl.graph.declare import ALL_ROWS
 from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter
 from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Levels, walk
 
 
 @dataclass(frozen=True)
 class VariableLine:
+    """`per`: of what rows have in common, "data" or the column of its groups."""
+
     name: str
     role: str
     type: str
+    per: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,12 @@ class Structure:
 def describe_structure(graph: Graph) -> Structure:
     conditions = set(graph.conditions)
     variables = tuple(
-        VariableLine(v.name, "condition" if v.name in conditions else v.role, v.type.describe())
+        VariableLine(
+            v.name,
+            "condition" if v.name in conditions else v.role,
+            v.type.describe(),
+            (v.group or ALL_ROWS) if v.shared else "",
+        )
         for v in graph.variables
         if v.role != "let"
     )

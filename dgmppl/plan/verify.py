@@ -56,14 +56,17 @@ def verify_asked(state: Elimination, derived: str, fitted: Loss) -> None:
     terms = [t for t in fitted.terms if t.rowwise]
     games = [t for t in fitted.terms if not t.rowwise]
     summed = sorted(q.head for q in state.posteriors() if q.head in state.summed())
+    shared = [v.name for v in state.graph.shared]
     bound = bool(state.posteriors())
     energy = state.sampler is not None
     allowed = {
         "elbo": (bound, "an ELBO needs a latent that is drawn from a q, and none is"),
         "iwae": (
-            bound and not summed,
+            bound and not summed and not shared,
             "an importance-weighted bound weighs draws, and "
-            + (f"{', '.join(summed)} is summed" if bound else "no latent is drawn from a q"),
+            + (f"{', '.join(summed)} is summed" if summed else "no latent is drawn from a q")
+            if not shared
+            else f"an importance-weighted bound weighs the draws of a row, and rows have {', '.join(shared)} in common",
         ),
         "likelihood": (
             not bound and not energy and bool(terms),
@@ -179,7 +182,7 @@ def warn_shared(state: Elimination) -> None:
         return
     for name in (n for s in state.steps if type(s) in (Draw, Integrate) for n in s.gives):
         p = graph.factor("p", name)
-        if p is None or graph.roots(p.parents) or _learned(p.density):
+        if p is None or graph.roots(p.parents) or _learned(p.density) or graph[name].shared:
             continue
         readers = [f for f in graph.factors if f.side == "p" and name in graph.roots(f.parents)]
         if not readers or any(graph.definition(v) for v in _defined_by(graph, name)):
@@ -195,7 +198,8 @@ def warn_shared(state: Elimination) -> None:
                 v.span,
                 "one a row",
                 notes=(Note(readers[0].head_span, "read as if it were one for all rows"),),
-                help=f"one value for all rows is a parameter: param {v.name} : {real(*v.type.shape).describe()}"
+                help=f"one value for all rows: latent {v.name} : {v.type.describe()} per data; "
+                f"or a parameter, param {v.name} : {real(*v.type.shape).describe()}"
                 + ("" if v.type.support == REAL else f", and a function of it where `{v.name}` is read"),
                 severity="warning",
             )

@@ -93,9 +93,9 @@ class Sequence(_Density):
     def rsample(self, sample_shape: Size = ()) -> Tensor:
         return self._draw(sample_shape, "rsample")
 
-    def means(self, n: int) -> Tensor:
-        """The mean of each element given the means of those before, ``(n, *shape)``."""
-        return self._draw(() if self.batch_shape else (n,), "mean")
+    def means(self, n: int | None) -> Tensor:
+        """The mean of each element given the means of those before, ``(n, *shape)``; of None once, ``shape``."""
+        return self._draw(() if self.batch_shape or n is None else (n,), "mean")
 
     def _draw(self, sample_shape: Size, how: str) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))

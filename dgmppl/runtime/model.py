@@ -110,6 +110,9 @@ class GenerativeModel(nn.Module):
     recipe: ClassVar[tuple[Callable[..., GenerativeModel], tuple[Any, ...]] | None] = None
     """A function that makes a model of this class again, and its arguments. None: its source stands in a file."""
 
+    training_rows: Tensor
+    """A buffer of a model whose rows have latents in common: how many rows there are, 0 before a fit; see ``share``."""
+
     observer: Callable[[dict[str, Tensor]], None] | None = None
     """Called with the terms of each loss: a fit keeps their course, and names the one that was not finite."""
 
@@ -181,6 +184,21 @@ class GenerativeModel(nn.Module):
                 most probable.
         """
         return {}
+
+    def share(self, term: Tensor, n: int) -> Tensor:
+        """The share of each of n rows in what rows have in common, ``(n,)``: its sum over the number N of all rows.
+
+        So the terms of all rows add up to one divergence. N is ``training_rows``, which a fit sets and which is saved
+        with the weights; where it is 0, these n rows are taken to be all.
+
+        Args:
+            term: a number, or one for each group.
+        """
+        return (term.sum() / torch.where(self.training_rows > 0, self.training_rows, n)).expand(n)
+
+    def all_rows(self, n: int) -> int:
+        """The number of all rows, of which n are at hand; see ``share``."""
+        return int(self.training_rows) or n
 
     def players(self) -> tuple[Player, ...]:
         """Who is stepped on each batch, in this order."""

@@ -24,7 +24,7 @@ STATEMENTS = (
     "observed", "partial", "latent", "param", "const", "let", "net", "flow", "schedule", "adversary", "train",
     "model",
 )  # fmt: skip
-RESERVED = frozenset(STATEMENTS) | {"from", "in", "sum", "integrate", "true", "false"}
+RESERVED = frozenset(STATEMENTS) | {"from", "per", "in", "sum", "integrate", "true", "false"}
 SIDES = frozenset({"p", "q", "E"})
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 

@@ -243,11 +243,19 @@ class Transformed(Node):
 
 
 @dataclass(frozen=True)
+class Per(Node):
+    """`per data`: one for all rows. `per school`: one for each value of that column."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Variable(Named):
     role: str
     name: str
     family: Family | None
     type: Type
+    per: Per | None
     data: Field | Transformed | None
 
 

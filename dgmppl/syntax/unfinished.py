@@ -57,6 +57,8 @@ def _declaration(f: Failure, last: str) -> Diagnostic | None:
     if last == ":":
         found = "" if f.broken else f", not `{f.word}`"
         return _missing(f, f"`{name}` has no type", f"expected a type{found}", f"{_text(f)} real[16]")
+    if last == "per":
+        return _missing(f, "`per` lacks what has one each", "expected `data` or a column", f"{_text(f)} data")
     if "from" in f.words and f.words[-1] in ("[", ",") and str(f.opened[-1:] and f.opened[-1]) == "[":
         return _columns(f)
     if f.opened or "=" in f.words:

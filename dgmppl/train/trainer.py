@@ -91,6 +91,8 @@ class Trainer:
         self.processes = Processes(fabric)
         self.precision = fabric.strategy.precision
         self.batches = -(-train.count // settings.batch)
+        if "training_rows" in dict(model.named_buffers(recurse=False)):
+            model.get_buffer("training_rows").fill_(train.count)  # before the weights are copied for an average
         self.players = _player_states(model, settings, self.batches)
         if not self.players:
             raise failures.nothing_to_fit()

@@ -92,7 +92,7 @@ class Values:
 
     def __init__(self, found: Checked, model: GenerativeModel, rows: dict[str, Tensor], n: int) -> None:
         self.graph, self.model, self.known, self.n = graph_of(found), model, dict(rows), n
-        self.with_rows = set(rows)
+        self.with_rows = {name for name in rows if self.graph[name].rows}
 
     def arguments(self, method: Callable[..., Any]) -> list[str]:
         """The variables that a method takes, by name."""
@@ -119,8 +119,8 @@ class Values:
 
     def draw(self, side: str, head: str) -> None:
         law, rows = self.distribution(side, head)
-        self.known[head] = law.sample() if rows else law.sample((self.n,))
-        self.with_rows.add(head)
+        self.known[head] = law.sample() if rows or not self.graph[head].rows else law.sample((self.n,))
+        self.with_rows |= {head} if self.graph[head].rows else set()
 
 
 def _wide(model: GenerativeModel) -> GenerativeModel:
@@ -136,13 +136,10 @@ def factors(found: Checked) -> list[tuple[str, str]]:
 
 
 def given_values(found: Checked, n: int, number: int) -> dict[str, Tensor]:
-    """One random value of every variable of the spec, in n rows."""
+    """One random value of every variable of the spec, in n rows; of what all rows have in common, by itself."""
     with seed(number):
-        return {
-            v.name: random_rows(v.type, 1).to(WIDE).expand(n, *v.type.shape)
-            for v in graph_of(found).variables
-            if v.role != "let"
-        }
+        values = {v: random_rows(v.type, 1).to(WIDE) for v in graph_of(found).variables if v.role != "let"}
+    return {v.name: value.expand(n, *v.type.shape) if v.rows else value[0] for v, value in values.items()}
 
 
 def factor_law(found: Checked, model: GenerativeModel, side: str, head: str, number: int = 5) -> Law:
@@ -154,7 +151,8 @@ def factor_law(found: Checked, model: GenerativeModel, side: str, head: str, num
     features = [v.name for v in graph.variables if v.role == "let" and head not in graph.roots((v.name,))]
 
     def at(n: int) -> tuple[Any, bool]:
-        values = Values(found, model, {name: v.expand(n, *v.shape[1:]).clone() for name, v in given.items()}, n)
+        wide = {name: v.expand(n, *v.shape[1:]).clone() if graph[name].rows else v for name, v in given.items()}
+        values = Values(found, model, wide, n)
         for name in features:
             value = one[name]
             rows = name in one.with_rows
@@ -262,6 +260,32 @@ def _reads(values: Values, name: str) -> Iterable[str]:
     return values.arguments(getattr(values.model, f"define_{values.graph[name].ident}"))
 
 
+class Known:
+    """A distribution that gives one value: in place of a q, for what rows have in common is the same all along then."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+
+    def sample(self, count: tuple[int, ...] = ()) -> Tensor:
+        return self.value
+
+
+def in_common(found: Checked, model: GenerativeModel, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Values of what rows have in common, by row where each group has one, that `sample` takes as well."""
+    graph, values = graph_of(found), {}
+    for v in graph.shared:
+        if graph.factor("q", v.name) is None:
+            continue  # it is computed
+        if v.group is None:
+            values[v.name] = value = random_rows(v.type, 1)[0]
+        else:
+            low, size = int(graph[v.group].type.support.low or 0), graph[v.group].type.support.size
+            value = random_rows(v.type, size)
+            values[v.name] = value[rows[v.group].long() - low]
+        setattr(model, f"q_{v.ident}", lambda *given, value=value: Known(value))
+    return values
+
+
 def verify_samples(found: Checked, n: int = 1500) -> str:
     """`sample(n)` is n rows, and they are distributed as what the factors' methods give one after another."""
     graph = graph_of(found)
@@ -270,8 +294,9 @@ def verify_samples(found: Checked, n: int = 1500) -> str:
     model = build(found, scale=0.2).eval()
     rows = {name: v.float() for name, v in given_values(found, n, 5).items()}
     with seed(7), torch.no_grad():
+        common = in_common(found, model, rows)
         drawn = samples_of(found, model, n, [rows[v.name] for v in graph.data])
-        expected = ancestral(found, model, n, {c: rows[c] for c in graph.conditions})
+        expected = ancestral(found, model, n, {c: rows[c] for c in graph.conditions} | common)
     if expected is None:
         return "no factors"
     for name, values in drawn.items():
@@ -315,6 +340,8 @@ def verify_bound(found: Checked, draws: int = 20_000) -> str:
         return "no bound"
     if any(graph.definition(v.name) is not None for v in graph.data):
         return "inverted"
+    if graph.shared:
+        return verify_bound_of_all(found)
     model = build(found, scale=0.1).eval()
     modelled = [v.name for v in graph.data if v.name not in graph.conditions]
     with seed(8), torch.no_grad():
@@ -344,6 +371,35 @@ def verify_bound(found: Checked, draws: int = 20_000) -> str:
             )
             told.append(k)
     return "bounded" if told else "too wide to be told"
+
+
+def verify_bound_of_all(found: Checked, draws: int = 1500, rows: int = 2) -> str:
+    """E[sum of the rows' elbo] <= log p(all rows), where rows have latents in common: what these are is drawn from
+    p, and the likelihoods of all rows given one draw are multiplied."""
+    graph = graph_of(found)
+    model = build(found, scale=0.1).eval()
+    modelled = [v.name for v in graph.data if v.name not in graph.conditions]
+    with seed(8), torch.no_grad():
+        given = {name: v.float() for name, v in given_values(found, rows, 5).items() if name in graph.conditions}
+        data = given | samples_of(found, model, rows, [given.get(v.name, torch.zeros(rows)) for v in graph.data])
+        weights = []
+        for _ in range(draws):
+            log_w = _prior_weights(found, model, data, modelled, rows)
+            if log_w is None:
+                return "no factors"
+            weights.append(log_w.sum())
+        log_w = torch.stack(weights).double()
+        w = (log_w - log_w.max()).exp()
+        relative = float(w.std() / w.mean()) / math.sqrt(draws)
+        if not math.isfinite(relative) or relative > 0.15:
+            return "too wide to be told"
+        evidence = float(log_w.logsumexp(0)) - math.log(draws)
+        bounds = torch.stack([model.elbo(*(data[v.name] for v in graph.data)).sum() for _ in range(300)])
+    error = float(bounds.std()) / math.sqrt(len(bounds))
+    assert float(bounds.mean()) <= evidence + 5 * (error + relative) + 1e-3, (
+        f"a bound of {float(bounds.mean()):.3f} +- {error:.3f} on log p(x) = {evidence:.3f} +- {relative:.3f}"
+    )
+    return "bounded"
 
 
 def _prior_weights(

@@ -16,12 +16,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Unit:
-    """A variable of a random spec: its name, its support and shape as they are written, and its role."""
+    """A variable of a random spec: its name, its support and shape as they are written, its role, and what has one of
+    it each: "" for a row, "data", or a column of groups."""
 
     name: str
     support: str
     shape: tuple[int, ...] = ()
     role: str = "latent"
+    per: str = ""
 
     @property
     def type(self) -> str:
@@ -65,11 +67,11 @@ class Draft:
         self.counts[stem] = self.counts.get(stem, 0) + 1
         return stem if self.counts[stem] == 1 else f"{stem}{self.counts[stem]}"
 
-    def unit(self, stem: str, support: str, shape: tuple[int, ...] = (), role: str = "latent") -> Unit:
+    def unit(self, stem: str, support: str, shape: tuple[int, ...] = (), role: str = "latent", per: str = "") -> Unit:
         """Declares a variable."""
-        found = Unit(self.name(stem), support, shape, role)
+        found = Unit(self.name(stem), support, shape, role, per)
         source = "" if role == "latent" else f' from "rows.npz".{found.name}'
-        self.say(f"{role} {found.name} : {found.type}{source}")
+        self.say(f"{role} {found.name} : {found.type}{f' per {per}' if per else ''}{source}")
         return found
 
     def param(self, *shape: int) -> str:

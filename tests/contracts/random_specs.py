@@ -528,6 +528,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _generator,
     _adversarial_autoencoder,
 )
+OF_ROWS = (_generator, _adversarial_autoencoder)  # games compare rows
 FORBID_CAUSES = (_boltzmann, _lattice, _network_energy, _integer_flow)
 
 
@@ -555,7 +556,22 @@ def _observed_cause(d: Draft) -> None:
     d.causes.append(y)
 
 
-CAUSES = (_condition, _condition, _partial_cause, _observed_cause)
+def _in_common(d: Draft) -> None:
+    """What all rows have in common, or one a group: which may depend on another, and has a q or gets one."""
+    above: list[Unit] = []
+    for _ in range(d.choose((1, 1, 2))):
+        support, shape = d.choose((("real", ()), ("real", (2,)), ("positive", (2,)), ("unit", ()), ("simplex", (2,))))
+        group = d.unit("s", d.choose(("categorical(3)", "integer(1..2)")), (), "observed") if d.often(0.4) else None
+        w = d.unit("w", support, shape, per=group.name if group else "data")
+        given = [u for u in above if u.per == "data" and d.often(0.6)]
+        factor(d, "p", w, (*given, *([group] if group and d.often(0.3) else [])), DENSITIES[:3])
+        if d.often(0.5):
+            factor(d, "q", w, (*given, *([group] if group else [])), DRAWN)
+        above.append(w)
+    d.causes += above
+
+
+CAUSES = (_condition, _condition, _partial_cause, _observed_cause, _in_common)
 
 
 def _label(d: Draft) -> None:
@@ -571,7 +587,7 @@ def _label(d: Draft) -> None:
 def _opponent(d: Draft) -> None:
     """A game on top, about data that has a density."""
     of = [u for u in d.data if u.role == "observed" and u.support in ("real", "positive", "unit")]
-    if of and not any(s.startswith("adversary") for s in d.statements):
+    if of and not any(s.startswith("adversary") for s in d.statements) and not shares(d):
         d.say(f"adversary D({of[0].name}) = mlp[4]")
 
 
@@ -582,6 +598,11 @@ def _latent_leaf(d: Draft) -> None:
         factor(d, "p", w, d.drawn[:1], DENSITIES[:1])
         if d.often(0.5):
             factor(d, "q", w, d.drawn[:1], DRAWN)
+
+
+def shares(d: Draft) -> bool:
+    """Whether rows have something in common."""
+    return any(u.per for u in d.causes)
 
 
 LEAVES = (_label, _label, _opponent, _latent_leaf)
@@ -610,7 +631,7 @@ def _divergence(d: Draft) -> str:
 def _asked(d: Draft, core: Callable[[Draft], None]) -> None:
     """An objective by name, one that the core can have."""
     if core in (_latents, _pseudo_inputs, _family):
-        d.settings.append(d.choose((_beta, _weight, _importance))(d))
+        d.settings.append(d.choose((_beta, _weight, _weight if shares(d) else _importance))(d))
     elif core is _exact:
         d.settings.append(_likelihood(d))
     elif core in (_boltzmann, _lattice, _network_energy):
@@ -622,7 +643,9 @@ def random_spec(number: int) -> str:
     d = Draft(number)
     core = d.choose(CORES)
     while core not in FORBID_CAUSES and d.often(0.25):
-        d.choose(CAUSES)(d)
+        cause = d.choose(CAUSES)
+        if cause is not _in_common or core not in OF_ROWS:
+            cause(d)
     core(d)
     while d.often(0.2):
         d.choose(LEAVES)(d)

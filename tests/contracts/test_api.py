@@ -217,7 +217,10 @@ def test_latents_are_inferred_and_rows_given_back(path: Path) -> None:
             summed = {s.variable for s in found.plan.steps if isinstance(s, Marginalise)}  # under their priors: no q
             assert {v.name for v in graph.latents} - summed <= set(values)
         for name, value in values.items():
-            assert value.shape == (5, *graph[name].type.shape), name
+            group = graph[name].group
+            rows = (5,) if graph[name].rows else ()
+            rows = (graph[group].type.support.size,) if group else rows
+            assert value.shape == (*rows, *graph[name].type.shape), name
             assert value.isfinite().all(), name
         if "reconstruct" in type(model).__dict__:
             with seed(0):

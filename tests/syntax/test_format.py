@@ -76,6 +76,7 @@ types = st.tuples(names, st.none() | _listed(ranges | leaves, most=2), st.none()
         *([] if t[2] is None else ["[", *t[2], "]"]),
     ]
 )
+per = st.sampled_from([[], [], ["per", "data"]])
 field = ["from", "digits", ".", "image"]
 threshold = ["from", "threshold", "(", *field[1:], ",", "8", ")"]
 data = st.sampled_from([[], field, ["from", '"a.npz"', ".", "x"], threshold])
@@ -93,7 +94,7 @@ heads = st.tuples(references, st.none() | references).map(
     lambda t: [*t[0], *([] if t[1] is None else ["|", *t[1]]), ")"]
 )
 statements = st.one_of(
-    _statement(st.sampled_from([["observed"], ["latent"], ["partial"]]), name, families, ":", types, data),
+    _statement(st.sampled_from([["observed"], ["latent"], ["partial"]]), name, families, ":", types, per, data),
     _statement("param", name, ":", types, st.none() | values),
     _statement("const", name, values),
     _statement("let", name, families, st.none() | types.map(lambda t: [":", *t]), values),

@@ -6,7 +6,7 @@ emitter for each kind of step and term.
 
 from dgmppl.plan.rules.compute import Computing
 from dgmppl.plan.rules.density import Evaluating
-from dgmppl.plan.rules.draw import Drawing
+from dgmppl.plan.rules.draw import Drawing, DrawingShared
 from dgmppl.plan.rules.energy import Energies
 from dgmppl.plan.rules.game import Games
 from dgmppl.plan.rules.impute import Imputing
@@ -21,6 +21,7 @@ from dgmppl.plan.rules.sum_under_q import SummingUnderQ
 RULES: tuple[Rule, ...] = (
     Observe(),
     Computing(),
+    DrawingShared(),
     Inverting(),
     Games(),
     Drawing(),

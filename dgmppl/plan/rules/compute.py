@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dgmppl.graph.nodes import Definition, Graph
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Step
 from dgmppl.plan.rules.rule import Rule
@@ -18,13 +19,19 @@ class Compute(Step):
         return f"compute {self.variable}"
 
 
+def reads_of(graph: Graph, definition: Definition) -> tuple[str, ...]:
+    """What a definition is computed from: of one for each group, which row is in which group as well."""
+    reads, group = variables(definition.value), graph[definition.variable].group
+    return (*reads, group) if group is not None and group not in reads else reads
+
+
 class Computing(Rule):
     """Features and defined latents whose inputs are known."""
 
     def apply(self, state: Elimination) -> bool:
         for d in state.graph.definitions:
             role = state.graph[d.variable].role
-            reads = variables(d.value)
+            reads = reads_of(state.graph, d)
             if role == "observed" or d.variable in state.known or not set(reads) <= state.known:
                 continue
             what = "a feature" if role == "let" else "defined by what is known"

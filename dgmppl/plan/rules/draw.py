@@ -10,7 +10,7 @@ from dgmppl.catalogue.distributions import CLOSED_KL, DISTRIBUTIONS, suggestions
 from dgmppl.diagnostics import Note
 from dgmppl.graph.elements import lag_of
 from dgmppl.graph.inverse import MAX_CASES, joint_values
-from dgmppl.graph.nodes import Factor, Variable
+from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.values import (
     Autoregressive,
     Delta,
@@ -79,6 +79,27 @@ def ready(state: Elimination) -> list[tuple[Variable, Factor]]:
     """What needs a value and has a q whose parents are known."""
     found = [(v, state.graph.factor("q", v.name)) for v in state.open]
     return [(v, q) for v, q in found if q is not None and set(q.parents) <= state.known]
+
+
+class DrawingShared(Rule):
+    """What rows have in common is drawn from its q before anything is said of a row.
+
+    The bound is that on the evidence of all rows, of which each has its log-likelihood and 1/N of the divergences
+    (Hoffman et al., 2013, Stochastic variational inference, Eq. 4, whose global variables these are).
+    """
+
+    def apply(self, state: Elimination) -> bool:
+        found = [(v, q) for v, q in ready(state) if v.shared]
+        # Parents first, so that divergences from what depends on them have a closed form.
+        found.sort(key=lambda pair: not self._known_above(state, pair[0]))
+        for v, q in found[:1]:
+            draw(state, v, q)
+        return bool(found)
+
+    @staticmethod
+    def _known_above(state: Elimination, variable: Variable) -> bool:
+        p = state.graph.factor("p", variable.name)
+        return p is None or set(state.graph.roots(p.parents)) <= state.known
 
 
 class Drawing(Rule):
@@ -159,9 +180,18 @@ def draw(state: Elimination, variable: Variable, q: Factor) -> None:
         state.add(Draw(variable.name, why, factor=q.key, reads=state.graph.reads(q), estimator=CERTAIN))
         return
     text = f"{variable.name} is latent and no bijection of the data: it is drawn from {q.key}"
+    if variable.shared:
+        each = f"one for each {variable.group}" if variable.group else "one for all rows"
+        text = f"{variable.name} is {each}: it is drawn from {q.key}, and its divergence is counted once, 1/N a row"
     if variable.name in integrable(state, beside=variable.name):
         text += ", without which it would be integrated out exactly"
-    state.add(Draw(variable.name, state.reason(text, q.span), factor=q.key, reads=state.graph.reads(q)))
+    state.add(Draw(variable.name, state.reason(text, q.span), factor=q.key, reads=reads_of(state.graph, variable, q)))
+
+
+def reads_of(graph: Graph, variable: Variable, factor: Factor) -> tuple[str, ...]:
+    """What a draw of a variable is computed from: of one for each group, which row is in which group as well."""
+    reads = graph.reads(factor)
+    return (*reads, *(g for g in [variable.group] if g is not None and g not in reads))
 
 
 def samples_of(state: Elimination) -> int:

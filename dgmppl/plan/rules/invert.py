@@ -123,7 +123,7 @@ class Inverting(Rule):
         latents = [state.graph[name] for name in inverse.latents]
         if d.variable not in known or known & set(inverse.latents):
             return False
-        if any(v.role != "latent" for v in latents):
+        if any(v.role != "latent" or v.shared for v in latents):
             return False
         if isinstance(state.step_of(d.variable), Compute) or images(state).get(d.variable):
             return False
