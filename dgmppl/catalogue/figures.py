@@ -69,6 +69,13 @@ KINDS: Mapping[str, Kind] = {
         note="the score of each element given all others (Besag, 1975), which is no likelihood of the whole",
         called="pseudo-likelihood",
     ),
+    "matching": Kind(
+        "squared error",
+        "lower",
+        "estimate",
+        note="the squared error of a field on random paths from noise to data (Lipman et al., 2023)",
+        called="flow_matching",
+    ),
     "error": Kind(
         "share of rows", "lower", "exact", note="the share of rows whose most probable value is another", called="error"
     ),
@@ -195,6 +202,13 @@ def conditional(variable: str, given: Sequence[str]) -> Figure:
 def pseudo_likelihood(variable: str) -> Figure:
     """`sum_i log p(x_i | rest)` of a variable, nats (Besag, 1975)."""
     return _figure("pseudo_likelihood", "pseudo-likelihood", f"sum_i log p({variable}_i | rest)", variables=(variable,))
+
+
+def matching(variables: Sequence[str], how: str) -> Figure:
+    """The loss of flow matching: the squared error of the fields that carry noise to these variables."""
+    quantity = f"squared error of the field of {', '.join(variables)}, {how}"
+    drawn = "one draw of the noise and of the time"
+    return _figure("matching", "flow_matching", quantity, how=drawn, variables=tuple(variables))
 
 
 def error(variable: str, *, named: bool = False) -> Figure:

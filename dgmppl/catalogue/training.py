@@ -56,7 +56,28 @@ OBJECTIVES: dict[str, Signature] = {
         _WEIGHT,
     ),
     "adversarial": _objective("adversarial", Argument("game", "game"), _WEIGHT),
+    "flow_matching": _objective("flow_matching", Argument("path", "path"), Argument("target", "target"), _WEIGHT),
 }
+
+# Paths from noise to data, along which fields are taught (dgmppl.runtime.matching).
+PATHS: dict[str, Signature] = {
+    "linear": Signature("linear", (), usage="linear"),
+    "cosine": Signature("cosine", (), usage="cosine"),
+    "variance_preserving": Signature(
+        "variance_preserving",
+        (Argument("low", "positive"), Argument("high", "positive")),
+        usage="variance_preserving(0.1, 20)",
+    ),
+}
+
+PATH_CLASSES = {
+    "linear": "LinearPath",
+    "cosine": "CosinePath",
+    "variance_preserving": "VariancePreservingPath",
+}
+
+# What a field's error may be measured as.
+TARGETS = ("velocity", "noise", "data", "score")
 
 # The learning rate over time, as factors of what the optimiser has (dgmppl.train.schedules).
 DECAYS: dict[str, Signature] = {

@@ -9,7 +9,7 @@ from dgmppl.catalogue.figures import Figure
 from dgmppl.emit.cases import batch_size, mean_source, some_source, values_source
 from dgmppl.emit.densities import factor_reads
 from dgmppl.emit.methods import factor_source
-from dgmppl.emit.steps import needed_steps, write_steps
+from dgmppl.emit.steps import needed_steps, term_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
@@ -58,6 +58,17 @@ def write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
                 else:
                     writer.line(f'"{figure.name}": {mean_source(source, graph, sums)},')
         writer.line("}")
+    if plan.evaluated:
+        _write_epoch_figures(place, entries)
+
+
+def _write_epoch_figures(place: _Place, entries: list[tuple[Figure, str | None]]) -> None:
+    """`epoch_figures`: without the likelihood, for which an equation is solved."""
+    arguments = "".join(f", {v.ident}: Tensor" for v in place.graph.data)
+    doc = "The figures of an epoch: without the likelihood, for which an equation is solved."
+    inside = ", ".join(f'"{f.name}": {source}' for f, source in entries if not f.is_likelihood)
+    with place.writer.method(f"epoch_figures(self{arguments}) -> dict[str, Tensor]", doc):
+        place.writer.line(f"return {{{inside}}}")
 
 
 def _energy(place: _Place) -> FreeEnergy | None:
@@ -67,6 +78,8 @@ def _energy(place: _Place) -> FreeEnergy | None:
 def _sum_of_terms(place: _Place, figure: Figure) -> str | None:
     """None: the base class adds the terms up. An energy's likelihood needs its normaliser."""
     energy, graph = _energy(place), place.graph
+    if place.plan.evaluated:
+        return _sum_evaluated(place)
     if energy is None:
         return None
     state = ", ".join(graph[n].ident for n in energy.state)
@@ -76,6 +89,17 @@ def _sum_of_terms(place: _Place, figure: Figure) -> str | None:
         return f"-self.energy({', '.join(graph[n].ident for n in members)}) - self.log_partition()"
     known = f" + {_log_prob_seen(place, summed)}" if summed is not None and summed.role == "partial" else ""
     return f"-self.free_energy({state}){known} - self.log_partition()"
+
+
+def _sum_evaluated(place: _Place) -> str:
+    """The terms of the likelihood, where those of the loss are others."""
+    terms = place.plan.evaluated
+    place.reads += [name for t in terms for name in t.reads]
+    return " + ".join(term_source(place.writer, place.graph, place.plan, t, batch_size(place.graph)) for t in terms)
+
+
+def _loss(place: _Place, figure: Figure) -> str:
+    return f"-sum(self.terms({place.given}).values())"
 
 
 def _importance_weighted(place: _Place, figure: Figure) -> str:
@@ -143,5 +167,6 @@ _WRITE: dict[str, Callable[[_Place, Figure], str | None]] = {
     "iwae": _importance_weighted,
     "conditional": _conditional,
     "error": _error,
+    "matching": _loss,
     "pseudo_likelihood": _pseudo_likelihood,
 }

@@ -37,6 +37,7 @@ from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise, Invert
+from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import Given, GivenSome
 from dgmppl.supports import number_text
 
@@ -72,6 +73,11 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
             graph.source,
         )
     _verify_turns(graph, plan)
+    matched = next((t for t in plan.terms if isinstance(t, Matching)), None)
+    if matched is not None:
+        help_ = "leave `objective` out to fit its likelihood there, or compile it with --target torch"
+        why = f"the flow of `{matched.variable}` is fitted by flow matching, and Pyro fits densities"
+        _refuse(graph, graph[matched.variable], why, "its field is taught", help_)
     _verify_integers(graph, plan)
     _verify_rows(graph, plan)
 
@@ -127,9 +133,11 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
         _refuse(graph, variable, why, label)
 
 
-def _refuse(graph: Graph, variable: Variable, why: str, label: str) -> NoReturn:
+def _refuse(
+    graph: Graph, variable: Variable, why: str, label: str, help_: str = "compile it with --target torch"
+) -> NoReturn:
     headline = f"Pyro cannot express this model: {why}"
-    found = Diagnostic("E310", headline, variable.span, label, help="compile it with --target torch")
+    found = Diagnostic("E310", headline, variable.span, label, help=help_)
     raise SpecError([found], graph.source)
 
 

@@ -35,6 +35,7 @@ from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate, LogIntegral
 from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum
+from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import Given, GivenSome, LogProbSeen
 from dgmppl.plan.rules.sum_under_q import Entropy, Sum
 from dgmppl.supports import number_text
@@ -326,6 +327,11 @@ def _log_conditional(writer: Writer, graph: Graph, plan: Plan, term: Term, size:
     return f"{density}.log_prob({variable.ident})"
 
 
+def _matching(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, Matching)
+    return f"-self.match_{graph[term.variable].ident}({', '.join(graph[name].ident for name in term.reads)})"
+
+
 TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     LogProb: _log_prob,
     LogProbSeen: _log_prob_seen,
@@ -339,6 +345,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     MinusEnergy: _minus_energy,
     NegativePhase: _negative_phase,
     LogConditional: _log_conditional,
+    Matching: _matching,
 }
 
 

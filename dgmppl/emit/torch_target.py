@@ -7,6 +7,7 @@ from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.figures import write_figures
 from dgmppl.emit.games import write_games
 from dgmppl.emit.inference import write_inference
+from dgmppl.emit.matching import write_matching
 from dgmppl.emit.methods import write_definition, write_factor, write_feature, write_flow_methods
 from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.steps import write_generation
@@ -41,6 +42,7 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
         write_flow_methods(writer, graph)
         for sampler in plan.samplers:
             write_energy(writer, graph, sampler, chain_steps(plan))
+        write_matching(writer, graph, plan)
         if plan.terms:
             write_terms(writer, graph, plan)
         write_games(writer, graph, plan)
@@ -76,6 +78,8 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     writer.line(f"types = {{{', '.join(kinds)}}}")
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
+    if plan.figures and plan.figures[0].name == plan.criterion and plan.figures[0].lower_is_better:
+        writer.line("lower_is_better = True")
     apart = [f'"{t.label}"' for t in plan.terms if t.beside and (plan.objective.kind or plan.fitted.samples > 1)]
     if plan.fitted.samples > 1:
         writer.line(f"samples = {plan.fitted.samples}")

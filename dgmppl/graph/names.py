@@ -79,8 +79,8 @@ MODULE = frozenset(
 MODEL = frozenset(
     {
         *("data", "types", "criterion", "weights", "apart", "samples", "recipe", "observer", "check_rows", "unchecked"),
-        *("terms", "loss", "figures", "elbo", "log_prob", "infer", "sample", "condition", "like"),
-        *("device", "players", "parameters_without", "share", "all_rows", "training_rows"),
+        *("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "sample", "condition", "like"),
+        *("device", "players", "parameters_without", "lower_is_better", "share", "all_rows", "training_rows"),
     }
 )
 EMITTED = frozenset(
@@ -92,7 +92,7 @@ EMITTED = frozenset(
 ATTRIBUTES = MODULE | MODEL | EMITTED
 
 # Methods that are named after a variable or an adversary.
-_METHODS = ("p_", "q_", "define_", "score_", "sides_", "loss_")
+_METHODS = ("p_", "q_", "define_", "score_", "sides_", "loss_", "match_")
 
 
 def methods_of(ident: str) -> set[str]:

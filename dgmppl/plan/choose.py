@@ -6,18 +6,21 @@ unnormalised needs a negative phase; what has no density needs an opponent. The 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.plan import eliminate
-from dgmppl.plan.figures import choose_figures, criterion_of
+from dgmppl.plan.figures import choose_figures, criterion_of, figures_of_matching
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Loss, Plan
-from dgmppl.plan.objective import describe_objective
+from dgmppl.plan.objective import describe_matching, describe_objective
 from dgmppl.plan.reach import warn_untaught
 from dgmppl.plan.rules.draw import samples_of
 from dgmppl.plan.rules.energy import NegativePhase, sampler_of, verify_energy
 from dgmppl.plan.rules.game import opponents, verify_games
+from dgmppl.plan.rules.match import Matching, match
 from dgmppl.plan.sampler import verify_options
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
 from dgmppl.plan.state import Elimination
@@ -79,15 +82,20 @@ def _choose(
     warn_shared(state)
     verify_energy(state)
     sampler = sampler_of(state)
-    fitted = Loss(None, eliminate.choose_terms(state), samples_of(state))
+    whole = Loss(None, eliminate.choose_terms(state), samples_of(state))
+    fitted = replace(whole, terms=match(state, whole.terms))
+    matched = any(isinstance(t, Matching) for t in fitted.terms)
     chain = next((t.chain for t in fitted.terms if isinstance(t, NegativePhase)), None)
     if sampler is not None and chain is not None:
         verify_options(scope, asked, sampler, chain)
     verify_fitted(state, spec, fitted)
-    objective = describe_objective(state, fitted)
+    objective = describe_objective(state, whole)
     verify_asked(state, objective.name, fitted)
-    losses = (*opponents(state), fitted)
     figures = choose_figures(state, objective.kind, fitted.samples)
+    if matched:
+        figures = figures_of_matching(state, fitted, figures)
+        objective = describe_matching(state, fitted, figures)
+    losses = (*opponents(state), fitted)
     plan = Plan(
         model=graph.name,
         source=graph.source.name,
@@ -102,6 +110,7 @@ def _choose(
         criterion=criterion_of(figures),
         settings=settings,
         derived=derived,
+        evaluated=whole.terms if matched else (),
     )
     warn_untaught(state, plan)
     return plan

@@ -12,8 +12,9 @@ from dgmppl.catalogue.figures import Figure
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import variables
-from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.nodes import Loss, Plan, Step
 from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.rules.match import Matching, likelihood_shown, words
 from dgmppl.plan.sampler import FreeEnergy
 from dgmppl.plan.state import Elimination
 
@@ -41,6 +42,16 @@ def choose_figures(state: Elimination, kind: str, samples: int) -> tuple[Figure,
     elif kind == "log_prob":
         found = (catalogue.log_prob(whole),)
     return (*found, *_errors(state))
+
+
+def figures_of_matching(state: Elimination, fitted: Loss, likelihood: tuple[Figure, ...]) -> tuple[Figure, ...]:
+    """The loss itself, which chooses the epoch, since it costs no more than a step; and then what the likelihood gives,
+    where its Jacobian is small enough."""
+    terms = [t for t in fitted.terms if isinstance(t, Matching)]
+    shown = likelihood if likelihood_shown(state, terms) else ()
+    others = [t.label for t in fitted.terms if not isinstance(t, Matching)]
+    how = " and ".join([words(terms[0].path, terms[0].target), *(f"minus {label}" for label in others)])
+    return (catalogue.matching([t.variable for t in terms], how), *shown)
 
 
 def criterion_of(figures: Sequence[Figure]) -> str | None:

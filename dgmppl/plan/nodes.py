@@ -121,7 +121,8 @@ class Plan:
     and how to fit.
 
     `samplers` are the Markov chains that steps and terms draw from; `figures` what the emitted class reports of each
-    row, of which `criterion` names the one that chooses the epoch.
+    row, of which `criterion` names the one that chooses the epoch. `evaluated` are the terms of the likelihood, or of
+    its bound, where those of the loss are others.
     """
 
     model: str
@@ -137,6 +138,7 @@ class Plan:
     criterion: str | None
     settings: TrainSettings
     derived: tuple[str, ...] = ()
+    evaluated: tuple[Term, ...] = ()
 
     @cached_property
     def fitted(self) -> Loss:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.figures import Figure
 from dgmppl.graph.held import statements
 from dgmppl.graph.values import Autoregressive, Block, walk
 from dgmppl.plan import latex
@@ -11,6 +12,7 @@ from dgmppl.plan.rules import RULES
 from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.plan.rules.game import Score, described
 from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.rules.match import Matching, words
 from dgmppl.plan.state import Elimination
 from dgmppl.supports import number_text
 
@@ -74,6 +76,32 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
         maths,
         "; ".join(estimates) or "every term is exact",
         _reasons(state, beside, games),
+    )
+
+
+def describe_matching(state: Elimination, fitted: Loss, figures: tuple[Figure, ...]) -> Objective:
+    """Names a loss of flow matching, with what else is fitted, by likelihood, beside it."""
+    matched = [t for t in fitted.terms if isinstance(t, Matching)]
+    others = tuple(t for t in fitted.terms if t not in matched)
+    weighted = "weighted " if any(t.weight != 1 for t in fitted.terms) else ""
+    what = ", ".join(t.variable for t in matched)
+    parts = [f"{weighted}flow matching of {what} {words(matched[0].path, matched[0].target)}"]
+    parts += [f"log-likelihood of {', '.join(dict.fromkeys(t.owner for t in others))}"] if others else []
+    inside = " ".join(_signed(t.label, k, t.weight) for k, t in enumerate(matched))
+    shown = " ".join(_signed(t.latex, k, t.weight) for k, t in enumerate(matched))
+    rest = " ".join(_signed(t.label, 1, t.weight) for t in others)
+    rest_shown = " ".join(_signed(t.latex or t.label, 1, t.weight) for t in others)
+    known = next((f for f in figures if f.is_likelihood), None)
+    why = "the likelihood is that of the solver's steps, and is evaluated once the fit has ended"
+    if known is None:
+        why = "a likelihood of so many elements is not evaluated: it takes a whole Jacobian of each row"
+    return Objective(
+        " + ".join(parts),
+        known.kind if known is not None else "",
+        f"E_t[ {inside} ] {rest}".rstrip(),
+        rf"\mathbb{{E}}_t\left[ {shown} \right] {rest_shown}".rstrip(),
+        "one random time, and one draw of the noise, a row",
+        (*(t.because for t in matched), Reason(why, matched[0].because.line)),
     )
 
 

@@ -21,9 +21,11 @@ from dgmppl.graph.values import (
     Declared,
     Element,
     Learned,
+    Mapped,
     Module,
     Operation,
     Parametric,
+    Pushforward,
     Quoted,
     Residual,
     Use,
@@ -42,6 +44,7 @@ from dgmppl.plan.rules.game import Score
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.invert import Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
+from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.state import Elimination
 from dgmppl.plan.unread import warn_unread_elements
 
@@ -135,6 +138,8 @@ def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> 
         if not _is_flat(factor):
             yield factor.head
         yield from found.factor(factor)
+    if isinstance(term, Matching):
+        yield from _of_fields(found, term)
     if isinstance(term, LogDet) and not graph[term.variable].type.support.integral:  # where it is 0
         yield term.variable
     if isinstance(term, (MinusEnergy, NegativePhase, LogConditional)) and graph.energy is not None:
@@ -143,6 +148,16 @@ def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> 
         found.statements.add("E")
         if not isinstance(term, NegativePhase):
             yield from term.reads
+
+
+def _of_fields(found: _Reach, term: Matching) -> Iterator[str]:
+    """What the error of a field teaches: the field, and what conditions it. Noise is drawn without a gradient."""
+    definition, factor = found.graph.definition(term.variable), found.graph.factor("p", term.variable)
+    found.statements.add(term.variable if definition is not None else factor.key if factor is not None else "")
+    source = definition.value if definition is not None else factor.density if factor is not None else None
+    for part in walk(source):
+        if isinstance(part, (Mapped, Pushforward)):
+            yield from found.term(part.bijection)
 
 
 def _is_flat(factor: Factor) -> bool:
@@ -309,6 +324,10 @@ def _reads(plan: Plan, key: str) -> bool:
 def _why(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str]:
     """Why nothing teaches a statement, and what to do about it."""
     statement = item.statement
+    drawn = next((t for t in plan.terms if isinstance(t, Matching) and item.key in t.drawn), None)
+    if drawn is not None:
+        help_ = "fix it, as Normal(0, 1) is, or leave `objective` out: a likelihood teaches all of it"
+        return "flow matching draws its noise from it, and teaches the field alone", help_
     if isinstance(statement, Factor):
         head = statement.head
         step = state.step_of(head)

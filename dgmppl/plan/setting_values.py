@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from dgmppl.catalogue.signature import Argument, Signature
-from dgmppl.catalogue.training import DECAYS, GAMES, OBJECTIVES, OPTIMIZERS, SPLITS, UNBUILT_OBJECTIVES
+from dgmppl.catalogue.training import (
+    DECAYS,
+    GAMES,
+    OBJECTIVES,
+    OPTIMIZERS,
+    PATHS,
+    SPLITS,
+    TARGETS,
+    UNBUILT_OBJECTIVES,
+)
 from dgmppl.diagnostics import did_you_mean
 from dgmppl.graph.binding import Bound, bind
 from dgmppl.graph.scope import Scope
@@ -44,8 +53,17 @@ class SplitSetting:
 
 
 @dataclass(frozen=True)
+class PathSetting:
+    """A path from noise to data: a name of `PATHS` with its options."""
+
+    name: str = "linear"
+    options: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ObjectiveSetting:
-    """An objective that the spec asks for by name. `game` is ("", {}) unless a game is named."""
+    """An objective that the spec asks for by name. `game` is "" unless a game is named; `path` and `target` are those
+    of flow matching."""
 
     name: str
     span: Span = field(compare=False, repr=False)
@@ -53,6 +71,8 @@ class ObjectiveSetting:
     weights: dict[str, float] = field(default_factory=dict)
     game: str = ""
     penalty: float | None = None
+    path: PathSetting = PathSetting()
+    target: str = "velocity"
 
 
 Read = Callable[[Scope, Bound], object]
@@ -235,7 +255,9 @@ def _objective(scope: Scope, bound: Bound) -> ObjectiveSetting:
     options = {option: read(scope, b) for option, b in given.items()}
     weights: dict[str, float] = options.pop("weight", {})
     game: tuple[str, float | None] = options.pop("game", ("", None))
-    return ObjectiveSetting(name, bound.span, options, weights, game[0], game[1])
+    path: PathSetting = options.pop("path", PathSetting())
+    target: str = options.pop("target", "velocity")
+    return ObjectiveSetting(name, bound.span, options, weights, game[0], game[1], path, target)
 
 
 def _weights(scope: Scope, bound: Bound) -> dict[str, float]:
@@ -255,6 +277,26 @@ def _game(scope: Scope, bound: Bound) -> tuple[str, float | None]:
     return name, read(scope, given["penalty"]) if "penalty" in given else None
 
 
+def _path(scope: Scope, bound: Bound) -> PathSetting:
+    name, given = _named(scope, bound.value, "path", PATHS, "by name: variance_preserving(0.1, 20)")
+    options = {option: read(scope, b) for option, b in given.items()}
+    ends = {"low": 0.1, "high": 20.0, **options}
+    if options and ends["high"] <= ends["low"]:
+        found = f"from {ends['low']:g} to {ends['high']:g}"
+        scope.fail("E305", "`high` is above `low`: noise grows along the path", bound.value.span, found)
+    return PathSetting(name, options)
+
+
+def _target(scope: Scope, bound: Bound) -> str:
+    called = called_name(bound.value)
+    if called is None or called[1]:
+        _wrong(scope, bound.value, "a target", f"one of {', '.join(TARGETS)}")
+    if called[0] not in TARGETS:
+        help_ = did_you_mean(called[0], TARGETS, f"one of {', '.join(TARGETS)}")
+        scope.fail("E305", f"unknown target `{called[0]}`", bound.value.span, help=help_)
+    return called[0]
+
+
 READ: dict[str, Read] = {
     "count": _whole,
     "seed": _seed,
@@ -269,6 +311,8 @@ READ: dict[str, Read] = {
     "flag": _flag,
     "weights": _weights,
     "game": _game,
+    "path": _path,
+    "target": _target,
     "optimizer": _optimizer,
     "objective": _objective,
     "decay": _decay,

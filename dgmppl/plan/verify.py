@@ -74,6 +74,7 @@ def verify_asked(state: Elimination, derived: str, fitted: Loss) -> None:
             + ("latents drawn from q" if bound else "an energy" if energy else "no density"),
         ),
         "contrastive_divergence": (energy, "contrastive divergence needs an energy E(...)"),
+        "flow_matching": (True, ""),  # where it does not fit is told with its terms
         "adversarial": (bool(games), "a game needs an adversary: adversary D(x) = mlp[256]"),
     }
     fine, why = allowed[asked.name]

@@ -25,6 +25,7 @@ from dgmppl.runtime import (
     linear,
     lowrank,
     masked,
+    matching,
     model,
     networks,
     own,
@@ -62,6 +63,7 @@ from dgmppl.runtime.integrals import *
 from dgmppl.runtime.linear import *
 from dgmppl.runtime.lowrank import *
 from dgmppl.runtime.masked import *
+from dgmppl.runtime.matching import *
 from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.own import *
@@ -103,6 +105,7 @@ __all__ += lowrank.__all__
 __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += masked.__all__
+__all__ += matching.__all__
 __all__ += own.__all__
 __all__ += positives.__all__
 __all__ += recurrent.__all__

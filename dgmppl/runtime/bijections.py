@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,9 @@ from torch.nn.utils import parametrize
 
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.networks import Sequential
+
+if TYPE_CHECKING:
+    from dgmppl.runtime.integrals import SolvedFlow
 
 # What bijections are conditioned on: values by name, with the batch's axes first.
 Context = Mapping[str, Tensor]
@@ -81,6 +85,19 @@ class Bijection(nn.Module):
         """Batch shape of the values that are fixed inside; empty when there are none."""
         return torch.Size()
 
+    @property
+    def integrals(self) -> int:
+        """How many integrals over time there are among the maps that it applies one after another."""
+        return 0
+
+    def ends(self, start: Tensor, end: Tensor, context: Context = NOTHING) -> Ends:
+        """What the integral in this map has at its two ends where the map itself takes `start` to `end`.
+
+        Raises:
+            ValueError: where there is none.
+        """
+        raise ValueError(f"{type(self).__name__} has no integral")
+
     def _read(self, context: Context) -> list[Tensor]:
         """The values that condition this map, in the order of `reads`."""
         missing = [name for name in self.reads if name not in context]
@@ -99,6 +116,18 @@ class Bijection(nn.Module):
         return total if total.shape == batch else total.expand(batch)
 
 
+@dataclass(frozen=True)
+class Ends:
+    """An integral that moves `start` to `end`, with what conditions it; `backwards`: it is read backwards, so that its
+    start is the end of the map that it stands in."""
+
+    flow: SolvedFlow
+    start: Tensor
+    end: Tensor
+    context: Context
+    backwards: bool = False
+
+
 class Conditioned(Bijection):
     """A bijection with values fixed that condition it; others, by other names, may still be given."""
 
@@ -114,6 +143,19 @@ class Conditioned(Bijection):
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return self.bijection.inverse_and_log_det(y, {**context, **self.context})
+
+    def forward(self, x: Tensor, context: Context = NOTHING) -> Tensor:
+        return self.bijection.forward(x, {**context, **self.context})
+
+    def inverse(self, y: Tensor, context: Context = NOTHING) -> Tensor:
+        return self.bijection.inverse(y, {**context, **self.context})
+
+    @property
+    def integrals(self) -> int:
+        return self.bijection.integrals
+
+    def ends(self, start: Tensor, end: Tensor, context: Context = NOTHING) -> Ends:
+        return self.bijection.ends(start, end, {**context, **self.context})
 
     @property
     def image_rank(self) -> int:
@@ -157,6 +199,16 @@ class Compose(Bijection):
             total = total if part.reorders else total + log_det
         return y, total
 
+    def forward(self, x: Tensor, context: Context = NOTHING) -> Tensor:
+        for part in self.in_order():
+            x = part.forward(x, context)
+        return x
+
+    def inverse(self, y: Tensor, context: Context = NOTHING) -> Tensor:
+        for part in reversed(self.in_order()):
+            y = part.inverse(y, context)
+        return y
+
     @property
     def image_rank(self) -> int:
         parts = self.in_order()
@@ -175,6 +227,21 @@ class Compose(Bijection):
     @property
     def batch_shape(self) -> torch.Size:
         return torch.broadcast_shapes((), *(part.batch_shape for part in self.in_order()))
+
+    @property
+    def integrals(self) -> int:
+        return sum(part.integrals for part in self.in_order())
+
+    def ends(self, start: Tensor, end: Tensor, context: Context = NOTHING) -> Ends:
+        parts = self.in_order()
+        place = next((k for k, part in enumerate(parts) if part.integrals), None)
+        if place is None:
+            return super().ends(start, end, context)
+        for part in parts[:place]:
+            start = part(start, context)
+        for part in reversed(parts[place + 1 :]):
+            end = part.inverse(end, context)
+        return parts[place].ends(start, end, context)
 
     def in_order(self) -> list[Bijection]:
         """The parts, the first one first."""

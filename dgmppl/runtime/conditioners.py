@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
-from dgmppl.runtime.bijections import NOTHING, Bijection, Context, names_of, parameters_of, zero_last_layer
+from dgmppl.runtime.bijections import NOTHING, Bijection, Context, Ends, names_of, parameters_of, zero_last_layer
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.incremental import Incremental
 from dgmppl.runtime.transforms import Transform
@@ -223,6 +224,20 @@ class Inverse(Bijection):
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return self.bijection.forward_and_log_det(y, context)
+
+    def forward(self, x: Tensor, context: Context = NOTHING) -> Tensor:
+        return self.bijection.inverse(x, context)
+
+    def inverse(self, y: Tensor, context: Context = NOTHING) -> Tensor:
+        return self.bijection.forward(y, context)
+
+    @property
+    def integrals(self) -> int:
+        return self.bijection.integrals
+
+    def ends(self, start: Tensor, end: Tensor, context: Context = NOTHING) -> Ends:
+        found = self.bijection.ends(end, start, context)
+        return replace(found, backwards=not found.backwards)
 
     @property
     def batch_shape(self) -> torch.Size:

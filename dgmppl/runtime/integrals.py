@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dgmppl.runtime.bijections import NOTHING, Bijection, Context, names_of, zero_last_layer
+from dgmppl.runtime.bijections import NOTHING, Bijection, Context, Ends, names_of, zero_last_layer
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.jacobians import jacobian, log_det, polished
 
@@ -58,8 +58,11 @@ class SolvedFlow(Bijection):
         return self.velocity(rows, t.expand(batch).reshape(-1), given).reshape(*batch, *self.shape)
 
     @property
-    def solved(self) -> SolvedFlow:
-        return self
+    def integrals(self) -> int:
+        return 1
+
+    def ends(self, start: Tensor, end: Tensor, context: Context = NOTHING) -> Ends:
+        return Ends(self, start, end, context)
 
     @property
     def estimates(self) -> bool:
@@ -73,7 +76,7 @@ class SolvedFlow(Bijection):
         batch = torch.broadcast_shapes(
             x.shape[: x.dim() - self.rank], *(v.shape[: v.dim() - rank] for v, rank in zip(given, own))
         )
-        rows = x.expand(*batch, *self.shape).reshape(-1, self.features)
+        rows = x.expand(*batch, *self.shape).reshape(-1, self.features).contiguous()
         each = [
             v
             if v.dim() == rank
@@ -87,6 +90,13 @@ class SolvedFlow(Bijection):
 
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return self._solved(y, context, self._backward)
+
+    def forward(self, x: Tensor, context: Context = NOTHING) -> Tensor:
+        """``z(end)`` alone, without a Jacobian."""
+        z, given, batch = self._rows(x, context)
+        for k in range(self.steps):
+            z = self._step(z, k, given)
+        return z.reshape(*batch, *self.shape)
 
     def _solved(
         self, x: Tensor, context: Context, solve: Callable[[Tensor, list[Tensor]], tuple[Tensor, Tensor]]

@@ -20,7 +20,7 @@ from dgmppl.runtime.rows import RowsError, bind, check_rows, check_values, read_
 M = TypeVar("M", bound="GenerativeModel")
 
 # The methods that take rows of data, each by position or by name.
-_OF_ROWS = ("terms", "loss", "figures", "elbo", "log_prob", "infer", "reconstruct")
+_OF_ROWS = ("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "reconstruct")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,10 @@ class GenerativeModel(nn.Module):
     """Their declared types, as the spec writes them; `partial` before one that some rows miss (NaN)."""
 
     criterion: ClassVar[str | None] = None
-    """The figure that validation maximises; None keeps the last weights."""
+    """The figure that validation maximises, or minimises; None keeps the last weights."""
+
+    lower_is_better: ClassVar[bool] = False
+    """Whether validation minimises it."""
 
     weights: ClassVar[dict[str, float]] = {}
     """Factors of the terms, in the loss only; a term that is not named has 1."""
@@ -156,6 +159,10 @@ class GenerativeModel(nn.Module):
         _verify_terms(found, len(data[0]) if data else 0)
         terms = [term for name, term in found.items() if name not in self.apart]
         return {self.criterion: sum(terms[1:], terms[0])}
+
+    def epoch_figures(self, *data: Any, **named: Any) -> dict[str, Tensor]:
+        """Those of the figures that are looked at after each epoch: all, where none costs far more than a step."""
+        return self.figures(*data, **named)
 
     @_at_the_door
     def elbo(self, *data: Any, **named: Any) -> Tensor:

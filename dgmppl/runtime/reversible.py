@@ -30,6 +30,14 @@ class Reversible(Compose):
     def inverse_and_log_det(self, y: Tensor, context: Context = NOTHING) -> tuple[Tensor, Tensor]:
         return self._kept(y, context, backwards=True)
 
+    # A map alone is made as the map and its log-determinant are: without what would be kept between its parts.
+
+    def forward(self, x: Tensor, context: Context = NOTHING) -> Tensor:
+        return self.forward_and_log_det(x, context)[0]
+
+    def inverse(self, y: Tensor, context: Context = NOTHING) -> Tensor:
+        return self.inverse_and_log_det(y, context)[0]
+
     def apply_parts(self, x: Tensor, context: Context, backwards: bool) -> tuple[Tensor, Tensor]:
         """The map or its inverse, as of any chain."""
         return super().inverse_and_log_det(x, context) if backwards else super().forward_and_log_det(x, context)

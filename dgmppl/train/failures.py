@@ -117,7 +117,7 @@ def not_finite_rows(model: GenerativeModel, rows: Examples, figure: str) -> list
     try:
         with torch.no_grad():
             for chunk in rows.chunks(CHUNK):
-                values = model.figures(*chunk).get(figure)
+                values = model.epoch_figures(*chunk).get(figure)
                 if values is None or values.shape != chunk[0].shape[:1]:
                     return []
                 found += [start + k for k in (~torch.isfinite(values)).nonzero().flatten().tolist()]

@@ -56,7 +56,7 @@ class Trainer:
 
     Batches are drawn in an order that `settings.seed` fixes; the noise of the losses comes from torch's
     global generators, which the caller seeds. After each epoch the figure `model.criterion` is averaged over
-    the validation rows; the weights with its largest value are kept, and `settings.patience` epochs without
+    the validation rows; the weights with its best value are kept, and `settings.patience` epochs without
     a better one end the fit. A model without a criterion runs all epochs and keeps its last weights. With
     `settings.ema` the averaged weights are the ones that are validated and kept.
 
@@ -272,10 +272,12 @@ class Trainer:
             totals.terms, totals.term_rows = self.processes.add_terms(totals.terms, totals.term_rows)
         losses, terms = totals.means()
         evaluated = self._evaluated()
-        validated = {name: e.mean for name, e in evaluate_figures(evaluated, self.validation).items()}
+        figures = evaluate_figures(evaluated, self.validation, give=evaluated.epoch_figures)
+        validated = {name: e.mean for name, e in figures.items()}
         validated = self.processes.share(validated, 0)
         criterion = self.model.criterion
         value = validated[criterion] if criterion else 0.0
+        value = -value if self.model.lower_is_better else value
         # NaN compares false: an epoch whose criterion is not finite is never the best.
         better = criterion is None or self.best < value < math.inf
         if better:

@@ -180,6 +180,8 @@ OBJECTIVES = {
     "two_pseudo_inputs": ("ELBO, a lower bound on log p(x, y)", "elbo"),
     "two_sequences": ("exact log-likelihood log p(x, w)", "log_prob"),
     "vamp_hierarchy": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "matched_classes": ("weighted flow matching of x along a cosine path + log-likelihood of y", "flow_matching"),
+    "matched_score": ("flow matching of x along a variance-preserving path", "flow_matching"),
     "weighted_bound": ("weighted terms of the ELBO, a lower bound on log p(x)", "elbo"),
 }
 

@@ -42,7 +42,7 @@ APART = ("Sum", "Marginalise", "Impute", "GivenSome", "DrawInTurn")
 def expressible(path) -> bool:
     found = checked(path)
     plan, graph = found.plan, found.graph
-    if plan is None or graph is None or plan.samplers or plan.played:
+    if plan is None or graph is None or plan.samplers or plan.played or plan.evaluated:
         return False
     steps = plan.steps
     pushed = (t for f in graph.factors for t in walk(f.density) if isinstance(t, Pushforward))
