@@ -28,4 +28,8 @@ TRANSFORMS: dict[str, tuple[Signature, Result]] = {
     "standardize": (_numbers("standardize"), lambda t, _: Type(REAL, t.shape)),
     "flatten": (_numbers("flatten"), lambda t, _: Type(t.support, (t.elements,))),
     "labelled": (_numbers("labelled", "n", kind="count"), lambda t, _: t),
+    "missing": (_numbers("missing", "share"), lambda t, _: t),
 }
+
+REMOVES = ("labelled", "missing")
+"""Those behind which values are missing: of whole rows, and of single elements."""

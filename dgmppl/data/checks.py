@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dgmppl.supports import Type
 
 Mask = NDArray[np.bool_]
+Missing = Literal["", "rows", "elements"]
+"""What may be missing of a variable's values: nothing, whole rows, or elements one by one."""
 
 # Rows that are read to tell what an array of the wrong shape might be.
 _LOOKED_AT = 1000
@@ -60,23 +62,24 @@ def checked_blocks(
     rows: Rows,
     declared: Type,
     source: DataSource,
-    missing: bool = False,
+    missing: Missing = "",
     impossible: Sequence[Impossible] = (),
 ) -> Iterator[tuple[int, Array, NDArray[np.float32]]]:
     """All rows in blocks, each with the position of its first row, as they are and as float32; every value is in the
     support.
 
-    Where values may be missing, a row is all there or all NaN.
+    Where rows may be missing, a row is all there or all NaN; where elements may be, each is there or NaN.
 
     Raises:
         SpecError: naming the first row and column that break the type, or that the variable's factor leaves out.
     """
     for start, block in rows.blocks():
         present = np.arange(len(block))
-        if missing:
-            gone = np.isnan(block).reshape(len(block), -1).all(axis=1)
-            present = present[~gone]
-        problem = find_problem(block[present] if missing else block, declared.support)
+        there = ~np.isnan(block)
+        if missing == "rows":
+            present = present[there.reshape(len(block), -1).any(axis=1)]
+        whole = np.where(there, block, declared.feasible) if missing == "elements" else block
+        problem = find_problem(whole[present], declared.support)
         if problem is not None:
             row, column, found, expected = problem
             number = rows.number(start + int(present[row]))
@@ -84,7 +87,8 @@ def checked_blocks(
             headline = f"`{name}` is declared {declared.describe()}, but {place} is {found}"
             help_ = _value_help(declared.support, rows.origin.counted)
             if missing and found == "nan":
-                expected, help_ = "a row is missing as a whole or not at all", rows.origin.counted
+                expected = "a row is missing as a whole or not at all"
+                help_ = f"declared `elementwise`, elements are missing one by one; {rows.origin.counted}"
             elif found == "nan":
                 expected = "expected a number in every row"
                 help_ = f"a `partial` variable may be missing in some rows; {rows.origin.counted}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.catalogue.formats import FORMATS, format_of
+from dgmppl.catalogue.transforms import REMOVES
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.checks import checked_blocks, verify_shape
+from dgmppl.data.checks import Missing, checked_blocks, verify_shape
 from dgmppl.data.formats import READERS
 from dgmppl.data.precision import Distinct, collapse
 from dgmppl.data.readers import read_dataset
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 # What can be streamed is, where its values as float32 take more than this.
 _IN_MEMORY = 256 * 2**20
 
+NONE_MISSING: Mapping[str, Missing] = {}
+
 
 def load(
     sources: Mapping[str, DataSource],
@@ -41,7 +44,7 @@ def load(
     *,
     split: SplitRule | None = None,
     stream: bool | None = None,
-    missing: Collection[str] = (),
+    missing: Mapping[str, Missing] = NONE_MISSING,
     impossible: Mapping[str, Sequence[Impossible]] | None = None,
 ) -> Splits:
     """Loads what the observed variables are declared `from`, and checks it against their types.
@@ -55,7 +58,7 @@ def load(
         base: folder that relative file paths start from: the one the spec lies in.
         split: the rule by which rows are split; None: as the data gives it, else 60/20/20 in order.
         stream: whether files that can be streamed are; None: those larger than 256 MiB as float32.
-        missing: variables whose values may be missing in some rows (NaN), as those of `labelled(...)` may.
+        missing: what may be missing (NaN) of the values of a variable, as rows may of `labelled(...)`.
         impossible: for a variable what its factor leaves out of its type (`dgmppl.data.factor_support`).
 
     Raises:
@@ -82,7 +85,8 @@ def load(
         try:
             column = _transform(Column(parts, field.low, field.high, types[name].support.size or 0), source)
             verify_shape(name, column, types[name], source)
-            may_miss = name in missing or any(transform == "labelled" for transform, _ in source.transforms)
+            removed = any(transform in REMOVES for transform, _ in source.transforms)
+            may_miss = missing.get(name, "rows" if removed else "")
             excluded = (impossible or {}).get(name, ())
             columns[name], digests[name], lost = _read(name, column, types[name], source, may_miss, excluded)
             if source.transforms:
@@ -178,7 +182,7 @@ def _transform(column: Column, source: DataSource) -> Column:
 
 
 def _read(
-    name: str, column: Column, declared: Type, source: DataSource, missing: bool, impossible: Sequence[Impossible]
+    name: str, column: Column, declared: Type, source: DataSource, missing: Missing, impossible: Sequence[Impossible]
 ) -> tuple[dict[str, Rows], str, Diagnostic | None]:
     """Each split's rows as float32, checked, in memory unless they are streamed; a digest of all of them; and a
     warning where different values have become the same.

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dgmppl.data.rows import Array, MappedRows, MaskedRows, Rows
+from dgmppl.data.rows import Array, ArrayRows, MappedRows, MaskedRows, Rows
 
 # Which rows keep their labels is the same for every model and seed of a fit.
 _LABELLED_SEED = 0
+_MISSING_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,20 @@ def _labelled(column: Column, n: float) -> Column:
     return replace(column, parts={**column.parts, "train": MaskedRows(train, given)})
 
 
+def _missing(column: Column, share: float) -> Column:
+    """Removes this share of all values, each element for itself, in the rows of every split. Which ones follows from a
+    fixed seed."""
+    if not 0 < share < 1:
+        raise ValueError(f"a share of the values lies between 0 and 1, and this is {share:g}")
+    generator = np.random.default_rng(_MISSING_SEED)
+    parts: dict[str, Rows] = {}
+    for name, rows in column.parts.items():
+        values = rows.read(0, rows.count).astype(np.float64)
+        values[generator.random(values.shape) < share] = np.nan
+        parts[name] = ArrayRows(values, rows.origin, "which of its values are missing is drawn", rows.numbering())
+    return replace(column, parts=parts)
+
+
 # The numbers that each takes are in dgmppl.catalogue.transforms, where a spec is checked against them.
 TRANSFORMS: Mapping[str, Callable[..., Column]] = {
     "rescale": _rescale,
@@ -142,4 +157,5 @@ TRANSFORMS: Mapping[str, Callable[..., Column]] = {
     "standardize": _standardize,
     "flatten": _flatten,
     "labelled": _labelled,
+    "missing": _missing,
 }

@@ -302,4 +302,28 @@ q(c | x) = Categorical(mlp[64](x))
         _SHARED.replace("q(w) = Normal(param)", "q(w | x) = Normal(mlp[8](x))"),
         _SHARED,
     ),
+    "E227": Code(
+        "elements that may be missing, where they cannot",
+        "`elementwise` stands where no elements are missing one by one; or such elements are read as numbers, through "
+        "a feature by p, or drawn together.",
+        "Of `partial x : real[3] elementwise` any elements may be missing in a row. A q and a feature read what is "
+        "seen through networks, which are told which elements that is; a factor of p reads all of x, and so by itself. "
+        "A q of x is of those that are missing: its elements are independent given what it reads.",
+        """\
+model incomplete
+partial x : real[3] elementwise from "mine.npz".x
+latent z : real[3]
+p(z) = Normal(0, 1)
+p(x | z) = Normal(mlp[64](z))
+q(z | x) = Normal(2 * x, param)
+""",
+        """\
+model incomplete
+partial x : real[3] elementwise from "mine.npz".x
+latent z : real[3]
+p(z) = Normal(0, 1)
+p(x | z) = Normal(mlp[64](z))
+q(z | x) = Normal(mlp[64](x))
+""",
+    ),
 }

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dgmppl.emit.densities import by_key
-from dgmppl.emit.methods import density_of, factor_source
+from dgmppl.emit.methods import density_of, factor_source, is_completed, seen_of
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.plan.nodes import Step
+from dgmppl.plan.rules.impute import Impute
+from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.rules.sum_under_q import Sum
 from dgmppl.supports import number_text
 
 
 def batch_size(graph: Graph, step: Step | None = None) -> str:
     """How many rows the data has, or those of the cases of a sum."""
-    return f"{cases_of(graph, graph[step.variable])}.weight.numel()" if step else f"len({graph.observed[0].ident})"
+    first = (*graph.observed, *graph.data)[0]
+    return f"{cases_of(graph, graph[step.variable])}.weight.numel()" if step else f"len({first.ident})"
 
 
 def write_weights(writer: Writer, graph: Graph, step: Step, size: str) -> None:
@@ -31,15 +34,31 @@ def write_cases(writer: Writer, graph: Graph, step: Step, names: set[str]) -> No
     """Each value of a variable in each row, the rows of `names` repeated for it."""
     variable, q = graph[step.variable], density_of(graph, by_key(graph, step.factor))
     call = f"{q}, {values_source(variable)}"
-    partial = isinstance(step, Sum) and step.partial
-    every = writer.use("every_missing_value" if partial else "every_value")
-    last = variable.ident if partial else "self.like"
+    every = writer.use(_every(step, variable))
+    last = variable.ident if is_seen_in_part(step) else "self.like"
     writer.at = step.because.line
     writer.line(f"{variable.ident}, {cases_of(graph, variable)} = {every}({call}, {last})", mark=True)
     for v in graph.variables:
+        if v.name in names and is_completed(graph, v):
+            seen = seen_of(graph, v)
+            writer.line(f"{seen} = {cases_of(graph, variable)}.repeat({seen})")
         if v.name in names - {step.variable} and v.rows:
             writer.line(f"{v.ident} = {cases_of(graph, variable)}.repeat({v.ident})")
     writer.at = None
+
+
+def is_seen_in_part(step: Step) -> bool:
+    """Whether a step completes a variable that the data has in some rows, or of which it has some elements."""
+    return isinstance(step, Impute) or (isinstance(step, (Sum, Marginalise)) and step.partial)
+
+
+def _every(step: Step, variable: Variable) -> str:
+    """The function of the runtime that gives the values that a variable takes in each row."""
+    if not is_seen_in_part(step):
+        return "every_value"
+    if isinstance(step, Marginalise):
+        return "every_agreeing_value"
+    return "every_missing_element" if variable.elementwise else "every_missing_value"
 
 
 def cases_of(graph: Graph, variable: Variable) -> str:
@@ -56,6 +75,11 @@ def mean_source(source: str, graph: Graph, sums: Sequence[Step]) -> str:
     for step in reversed(sums):
         source = f"{cases_of(graph, graph[step.variable])}.mean({source})"
     return source
+
+
+def imputing(variable: Variable) -> str:
+    """The function of the runtime that completes a variable by draws."""
+    return "impute_elements" if variable.elementwise else "impute"
 
 
 def missing_of(graph: Graph, variable: Variable) -> str:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
-from dgmppl.emit.cases import batch_size, cases_of, missing_of
+from dgmppl.emit.cases import batch_size, cases_of, imputing, is_seen_in_part, missing_of, some_source
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.integrals import write_reading
-from dgmppl.emit.methods import define_source, factor_source, groups_of, values_of, write_members
+from dgmppl.emit.methods import (
+    define_source,
+    factor_source,
+    groups_of,
+    values_of,
+    write_members,
+    write_seen,
+)
 from dgmppl.emit.steps import likelihood_source, needed_steps, noisy, turns_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
@@ -22,6 +29,7 @@ from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
+from dgmppl.plan.rules.observe import GivenSome
 from dgmppl.plan.rules.sum_under_q import Sum
 
 
@@ -39,8 +47,14 @@ def write_inference(writer: Writer, graph: Graph, plan: Plan) -> None:
 def inferred_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
     """The latents, and the partial variables, whose value given the data the plan knows; in its order."""
     given = [(name, s) for s in plan.steps for name in s.gives or (s.variable,)]
-    steps = [name for name, s in given if graph[name].role == "latent" or isinstance(s, (Impute, Sum))]
-    return (*dict.fromkeys(steps), *(n for n in _summed_out(graph, plan) if n not in steps))
+    steps = [name for name, s in given if graph[name].role == "latent" or is_seen_in_part(s)]
+    steps += [n for n in _summed_out(graph, plan) if n not in steps]
+    return (*dict.fromkeys(steps), *_completed(graph, plan))
+
+
+def _completed(graph: Graph, plan: Plan) -> tuple[str, ...]:
+    """Variables of which elements are missing, each of which follows from its own p given all else."""
+    return tuple(s.variable for s in plan.steps if isinstance(s, GivenSome) and graph[s.variable].elementwise)
 
 
 def _summed_out(graph: Graph, plan: Plan) -> list[str]:
@@ -65,6 +79,9 @@ def _conditional_reads(graph: Graph, plan: Plan, name: str) -> tuple[str, ...] |
 
 def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...]) -> None:
     read = {n for name in _summed_out(graph, plan) for n in _conditional_reads(graph, plan, name) or ()}
+    completed = _completed(graph, plan)
+    densities = [f for n in completed if (f := graph.factor("p", n)) is not None]
+    read |= {n for f in densities for n in factor_reads(graph, f)}
     steps = needed_steps(plan.steps, {*names, *read})
     settled = [s for s in steps if isinstance(s, Settle)]
     told = ", ".join(n for n in names if not graph[n].shared)
@@ -72,6 +89,7 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
     of = " and ".join([*([f"{told} of each row"] if told else []), *([f"{common}, once"] if common else [])])
     first = next((k for k, s in enumerate(steps) if isinstance(s, Marginalise)), len(steps))
     with _method(writer, graph, "infer", f"{of}, {{}}; see `GenerativeModel.infer`."):
+        write_seen(writer, graph)
         for step in steps[:first]:
             writer.at = step.because.line
             if isinstance(step, (Draw, Impute, Sum)):
@@ -92,12 +110,21 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
             if isinstance(step, Integrate):
                 write_reading(writer, graph, step)
         if steps[first:]:
-            _write_posterior(writer, graph, plan, steps[first:], names)
+            # What is completed, and what its density reads, is that of the case too.
+            data = [v.name for v in graph.data if completed and v.name in {*completed, *graph.roots(read)}]
+            _write_posterior(writer, graph, plan, steps[first:], [*(n for n in names if n not in data), *data])
+            for factor in densities:
+                _write_features(writer, graph, plan, factor_reads(graph, factor))
         for name in _summed_out(graph, plan):
             writer.at = None
             ident = graph[name].ident
             given = ", ".join(graph[n].ident for n in _conditional_reads(graph, plan, name) or ())
             writer.line(f"{ident} = {writer.use('reading')}(self.p_{ident}({given}), mean, {batch_size(graph)})")
+        for factor in densities:
+            writer.at = None
+            x = graph[factor.head]
+            given = f"{factor_source(graph, factor)}, {x.ident}, {some_source(x)}, mean"
+            writer.line(f"{x.ident} = {writer.use('completed')}({given})")
         writer.at = None
         writer.line(f"return {{{', '.join(_item(graph, n) for n in names)}}}")
 
@@ -132,7 +159,7 @@ def _write_value(writer: Writer, graph: Graph, step: Draw | Impute | Sum) -> Non
     value = f"{writer.use('reading')}({factor_source(graph, factor)}, mean, {size})"
     if variable.role == "partial":
         target = f"{variable.ident}, {missing_of(graph, variable)}"
-        value = f"{writer.use('impute')}({variable.ident}, {value})"
+        value = f"{writer.use(imputing(variable))}({variable.ident}, {value})"
     else:
         target = values_of(graph, variable)
     writer.line(f"{target} = {value}", mark=True)
@@ -148,7 +175,7 @@ def _method(writer: Writer, graph: Graph, name: str, doc: str) -> AbstractContex
 
 def reconstructed_of(graph: Graph, plan: Plan, latents: Iterable[str]) -> tuple[str, ...]:
     """The variables of the data that depend on these latents given what the data has of the others."""
-    known, data = set(latents), {v.name for v in graph.data}
+    known, data = set(latents) - set(_completed(graph, plan)), {v.name for v in graph.data}
 
     def through(names: Iterable[str]) -> bool:
         roots = set(graph.roots(names))
@@ -173,6 +200,7 @@ def reconstructed_of(graph: Graph, plan: Plan, latents: Iterable[str]) -> tuple[
 def _write_reconstruct(
     writer: Writer, graph: Graph, plan: Plan, latents: tuple[str, ...], heads: tuple[str, ...]
 ) -> None:
+    latents = tuple(n for n in latents if n not in _completed(graph, plan))
     doc = f"{', '.join(heads)} given back through {', '.join(latents)}: {{}}."
     given = ", ".join(v.ident for v in graph.data)
     with _method(writer, graph, "reconstruct", doc):

@@ -63,7 +63,8 @@ def _density(writer: Writer, graph: Graph, step: Integrate, factor: Factor) -> s
     head = f'"{graph[factor.head].ident}"' if factor.head in inside else graph[factor.head].ident
     given = [graph[name].ident for name in known]
     arguments = ", ".join([*(graph[n].ident for n in step.variables), *given])
-    return f"{writer.use('NormalGiven')}({', '.join([head, f'lambda {arguments}: {law}', *given])})"
+    partial = ["partial=True"] if graph[factor.head].role == "partial" else []
+    return f"{writer.use('NormalGiven')}({', '.join([head, f'lambda {arguments}: {law}', *given, *partial])})"
 
 
 __all__ = ["integral_of", "write_integral", "write_posterior", "write_reading"]

@@ -141,12 +141,16 @@ def _shaped_source(value: Value, shape: tuple[int, ...], place: Place) -> str:
 def define_source(graph: Graph, definition: Definition) -> str:
     """The call that computes a definition."""
     variable = graph[definition.variable]
-    return f"self.define_{variable.ident}({_arguments(graph, variables(definition.value), variable.group)})"
+    return f"self.define_{variable.ident}({_arguments(graph, variables(definition.value), variable.group, True)})"
 
 
-def _arguments(graph: Graph, names: Iterable[str], group: str | None) -> str:
-    """What a method is given: the values of rows or, where it is about groups, those of all groups."""
-    return ", ".join(_argument(graph, graph[name], group) for name in names)
+def _arguments(graph: Graph, names: Iterable[str], group: str | None, of_data: bool) -> str:
+    """What a method is given: the values of rows or, where it is about groups, those of all groups. `of_data`: of a
+    variable that is completed the data, with NaN where it is missing, as a q and a feature read it."""
+    given = (graph[name] for name in names)
+    return ", ".join(
+        seen_of(graph, v) if of_data and is_completed(graph, v) else _argument(graph, v, group) for v in given
+    )
 
 
 def _argument(graph: Graph, variable: Variable, group: str | None) -> str:
@@ -197,4 +201,21 @@ def density_of(graph: Graph, factor: Factor) -> str:
 
 def factor_source(graph: Graph, factor: Factor) -> str:
     """The call that gives a factor's distribution."""
-    return f"self.{factor.method}({_arguments(graph, factor_reads(graph, factor), graph[factor.head].group)})"
+    of_data = factor.side == "q"
+    return f"self.{factor.method}({_arguments(graph, factor_reads(graph, factor), graph[factor.head].group, of_data)})"
+
+
+def is_completed(graph: Graph, variable: Variable) -> bool:
+    """Whether the elements of a variable that are missing are drawn from a q, or summed under it."""
+    return variable.elementwise and graph.factor("q", variable.name) is not None
+
+
+def seen_of(graph: Graph, variable: Variable) -> str:
+    return graph.local(f"seen_{variable.ident}")
+
+
+def write_seen(writer: Writer, graph: Graph) -> None:
+    """The data of variables that are completed, under another name."""
+    for v in graph.partial:
+        if is_completed(graph, v):
+            writer.line(f"{seen_of(graph, v)} = {v.ident}")

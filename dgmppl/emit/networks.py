@@ -9,7 +9,7 @@ from dgmppl.emit.leaves import call_function, linked
 from dgmppl.emit.place import Place, emitted, of_state, value_expr
 from dgmppl.emit.positions import there
 from dgmppl.emit.writer import Writer
-from dgmppl.graph.values import Apply, At, Constant, Module, Past, Stage, Value
+from dgmppl.graph.values import Apply, At, Constant, Module, Past, SeenPart, Stage, Value
 
 
 def embedded(value: Value, place: Place, rank: int = 0) -> Expr:
@@ -38,6 +38,17 @@ def inputs_expr(values: tuple[Value, ...], place: Place, rank: int = 0) -> Expr:
     """The inputs of a network side by side: as one vector, or at each position."""
     parts = [embedded(v, place, rank) for v in values]
     return parts[0] if len(parts) == 1 else call(place.writer.use("concat"), *parts)
+
+
+@emitted.register(SeenPart)
+def _seen_part(value: SeenPart, place: Place) -> Expr:
+    """What is seen, as it enters the network, and beside each element whether it is."""
+    embedding = value.of.support.embedding
+    function = embedding.of("v", place.writer.use(embedding.name)) if embedding.name else ""
+    given = [Name(f"lambda v: {function}")] if function else []
+    name = Name(place.variable(value.variable))
+    found = call(place.writer.use("beside_mask"), name, Number(value.of.feasible, real=True), *given)
+    return found.call("unsqueeze", 1) if place.spread and value.rows else found
 
 
 @emitted.register(Apply)

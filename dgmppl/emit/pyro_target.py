@@ -9,6 +9,7 @@ from typing import NoReturn
 from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.build import write_held
+from dgmppl.emit.cases import some_source
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.integrals import write_integral, write_posterior
 from dgmppl.emit.methods import (
@@ -38,7 +39,7 @@ from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.match import Matching
-from dgmppl.plan.rules.observe import Given, GivenSome
+from dgmppl.plan.rules.observe import Given
 from dgmppl.supports import number_text
 
 
@@ -119,7 +120,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{step.image}` is made of parts, and Pyro's sites are pushed forward one by one",
                 step.words(),
             )
-        if not (step.repeats or isinstance(step, (Impute, GivenSome))):
+        if not (step.repeats or isinstance(step, Impute)):
             continue
         variable = graph[step.variable]
         if variable.role == "partial":
@@ -162,8 +163,8 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
     with writer.block(f"class {class_name(graph)}({writer.use('GenerativeModel')}):"):
         writer.line(f'"""{doc}"""')
         writer.line()
-        names = ", ".join(f'"{v.name}"' for v in graph.observed)
-        writer.line(f"data = ({names}{',' if len(graph.observed) == 1 else ''})")
+        names = ", ".join(f'"{v.name}"' for v in graph.data)
+        writer.line(f"data = ({names}{',' if len(graph.data) == 1 else ''})")
         writer.line()
         with writer.block("def __init__(self) -> None:"):
             writer.line("super().__init__()")
@@ -194,9 +195,9 @@ def mean_field(graph: Graph, plan: Plan) -> bool:
 
 def _signature(graph: Graph, plan: Plan) -> str:
     """The data in the order in which the torch model takes it. What is modelled may be None, and is sampled then."""
-    needed = [k for k, v in enumerate(graph.observed) if v.name in plan.conditions]
+    needed = [k for k, v in enumerate(graph.data) if v.name in plan.conditions]
     data = ""
-    for k, v in enumerate(graph.observed):
+    for k, v in enumerate(graph.data):
         optional = "" if v.name in plan.conditions else " | None"
         data += f", {v.ident}: Tensor{optional}" + (" = None" if k > max(needed, default=-1) else "")
     return f"self{data}, n: int = 1"
@@ -268,14 +269,14 @@ def _rows(graph: Graph, plan: Plan) -> str:
     """How many rows a call is about: those of the data, or n."""
     if plan.conditions:
         return f"len({graph[plan.conditions[0]].ident})"
-    first = next(v for v in graph.observed)
+    first = next(v for v in graph.data)
     return f"n if {first.ident} is None else len({first.ident})"
 
 
 def _write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
     inverted = {s.image: s for s in plan.steps if isinstance(s, Invert)}
     latents = {s.variable for s in plan.steps if isinstance(s, Invert)}
-    returned = ", ".join(v.ident for v in graph.observed if v.name not in plan.conditions)
+    returned = ", ".join(v.ident for v in graph.data if v.name not in plan.conditions)
     with writer.method(
         f"model({_signature(graph, plan)}) -> Tensor | tuple[Tensor, ...]",
         "The generative model; a row of the plate is an example. Without data it samples.",
@@ -359,12 +360,15 @@ def _write_sites_in_turn(writer: Writer, graph: Graph, plan: Plan, step: DrawInT
 def _write_site(writer: Writer, graph: Graph, plan: Plan, name: str, key: str) -> None:
     factor = by_key(graph, key)
     variable = graph[name]
+    density = factor_source(graph, factor)
     observed = f", obs={variable.ident}" if variable.role == "observed" else ""
+    if variable.role == "partial":
+        # What is missing counts for nothing, and something stands in its place.
+        where = writer.use("where_elements_seen" if variable.elementwise else "where_seen")
+        density = f"{where}({density}, {variable.ident})"
+        observed = f", obs={writer.use('filled')}({variable.ident}, {some_source(variable)})"
     with writer.place(factor.span), _weighing(writer, plan, factor.key):
-        writer.line(
-            f'{variable.ident} = pyro.sample("{variable.name}", {factor_source(graph, factor)}{observed})',
-            mark=True,
-        )
+        writer.line(f'{variable.ident} = pyro.sample("{variable.name}", {density}{observed})', mark=True)
 
 
 def _write_image(writer: Writer, graph: Graph, plan: Plan, chain: list[Invert], read: set[str]) -> None:

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
 from dgmppl.catalogue.functions import STRAIGHT_THROUGH
-from dgmppl.emit.cases import batch_size, cases_of, missing_of, some_source, write_cases, write_weights
+from dgmppl.emit.cases import (
+    batch_size,
+    cases_of,
+    imputing,
+    is_seen_in_part,
+    missing_of,
+    some_source,
+    write_cases,
+    write_weights,
+)
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.energies import chain_source
 from dgmppl.emit.expr import Name
@@ -37,7 +46,7 @@ from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum
 from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import Given, GivenSome, LogProbSeen
-from dgmppl.plan.rules.sum_under_q import Entropy, Sum
+from dgmppl.plan.rules.sum_under_q import Entropy
 from dgmppl.supports import number_text
 
 
@@ -95,7 +104,7 @@ def live(steps: Sequence[Step], last: Iterable[str]) -> set[str]:
     for step in reversed(steps):
         wanted -= {step.variable, *step.gives}
         wanted |= set(step.reads)
-        if isinstance(step, Impute) or (isinstance(step, Sum) and step.partial):
+        if is_seen_in_part(step):
             wanted.add(step.variable)  # as far as it is seen
     return wanted
 
@@ -182,8 +191,8 @@ def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     writer.line(f"{q} = {factor_source(graph, factor)}", mark=True)
     variable, draw = graph[step.variable], f"{q}.rsample({count_of(graph, factor, size)})"
     if isinstance(step, Impute):
-        ident = variable.ident
-        writer.line(f"{ident}, {missing_of(graph, variable)} = {writer.use('impute')}({ident}, {draw})")
+        ident, use = variable.ident, writer.use(imputing(variable))
+        writer.line(f"{ident}, {missing_of(graph, variable)} = {use}({ident}, {draw})")
     else:
         writer.line(f"{values_of(graph, variable)} = {draw}")
         write_members(writer, graph, variable)
@@ -251,6 +260,8 @@ def _log_prob_seen(writer: Writer, graph: Graph, plan: Plan, term: Term, size: s
     head = graph[factor.head]
     made = any(s.factor == factor.key for s in plan.steps)
     density = density_of(graph, factor) if made else factor_source(graph, factor)
+    if head.elementwise:
+        return f"{writer.use('log_prob_of_seen')}({density}, {head.ident}, {some_source(head)})"
     return f"{writer.use('log_prob_seen')}({density}, {head.ident}, {some_source(head)})"
 
 
@@ -258,6 +269,9 @@ def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: 
     assert isinstance(term, MinusLogProb)
     factor = by_key(graph, term.factor)
     head = graph[factor.head]
+    if head.elementwise:
+        given = f"{density_of(graph, factor)}, {head.ident}, {missing_of(graph, head)}"
+        return f"-{writer.use('log_prob_where')}({given})"
     source = f"-{density_of(graph, factor)}.log_prob({values_of(graph, head)})"
     return f"torch.where({missing_of(graph, head)}, {source}, 0.0)" if head.role == "partial" else source
 

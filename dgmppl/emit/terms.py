@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dgmppl.emit.cases import batch_size, mean_source, write_cases, write_weights
+from dgmppl.emit.methods import write_seen
 from dgmppl.emit.steps import live, needed_steps, term_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
@@ -31,6 +32,7 @@ def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
     doc = f"The terms of the objective for each example, shape (n,), nats: {plan.objective.formula}."
     arguments = "".join(f", {v.ident}: Tensor" for v in graph.data)
     with writer.method(f"terms(self{arguments}) -> dict[str, Tensor]", doc):
+        write_seen(writer, graph)
         begun, before = False, graph.local("terms")
         for k, stretch in enumerate(stretches):
             later = [t for s in stretches[k:] for t, _ in s.terms]

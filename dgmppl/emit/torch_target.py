@@ -13,7 +13,7 @@ from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.steps import write_generation
 from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
-from dgmppl.graph.nodes import Graph
+from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.supports import number_text
@@ -74,7 +74,7 @@ def data_arguments(graph: Graph) -> str:
 def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     names = ", ".join(repr(v.name) for v in graph.data)
     writer.line(f"data = ({names}{',' if len(graph.data) == 1 else ''})".replace("'", '"'))
-    kinds = [f'"{v.name}": "{"partial " if v.role == "partial" else ""}{v.type.describe()}"' for v in graph.data]
+    kinds = [f'"{v.name}": "{_missing(v)}{v.type.describe()}"' for v in graph.data]
     writer.line(f"types = {{{', '.join(kinds)}}}")
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
@@ -90,6 +90,13 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
         inside = ", ".join(f'"{k}": {number_text(v)}' for k, v in weights.items())
         writer.line(f"weights = {{{inside}}}")
     writer.line()
+
+
+def _missing(variable: Variable) -> str:
+    """What may be missing of a variable's values."""
+    if variable.role != "partial":
+        return ""
+    return "partial elementwise " if variable.elementwise else "partial "
 
 
 def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:

@@ -26,6 +26,9 @@ _PYRO_RUNTIME = {d.name for d in DISTRIBUTIONS.values() if d.ours} | {
     "JointNormal",
     "Autoregressive",
     "Sequence",
+    "filled",
+    "where_elements_seen",
+    "where_seen",
 }
 
 

@@ -10,6 +10,7 @@ from dgmppl.graph.cycles import verify_cycles
 from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
+from dgmppl.graph.independence import verify_seen
 from dgmppl.graph.nodes import Definition, Factor, Fixed, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, IndexedFeature, NamedFlow, NamedNet, Scope
 from dgmppl.graph.sharing import verify_shared
@@ -34,7 +35,7 @@ _RANGES = {"tanh": Interval(-1, 1), "sigmoid": UNIT}
 def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) -> None:
     """Reports what is wrong with the whole. Where a statement failed (`complete` is false), only what does not
     depend on it."""
-    if not graph.observed and not scope.poisoned:
+    if not graph.data and not scope.poisoned:
         scope.report(
             "E222",
             "nothing is observed",
@@ -46,6 +47,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     for factor in graph.factors:
         _verify_factor(scope, graph, factor)
     verify_certain(scope, graph)
+    verify_seen(scope, graph)
     _verify_energy(scope, graph)
     for definition in graph.definitions:
         if graph[definition.variable].role != "let":
@@ -148,7 +150,7 @@ def _verify_factor(scope: Scope, graph: Graph, factor: Factor) -> None:
             notes=(Note(head.span, "defined here"),),
             help=_second_source(head),
         )
-    if factor.head in factor.parents:
+    if factor.head in factor.parents and not graph.imputes(factor):
         others = tuple(p for p in factor.parents if p != factor.head)
         scope.report(
             "E205",
@@ -181,7 +183,7 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
         (r for r in reads_of(factor.density, factor.head) if _whole(r) and factor.head in graph.roots([r.variable])),
         None,
     )
-    if itself is not None:
+    if itself is not None and not graph.imputes(factor):
         scope.report(
             "E205",
             f"{factor.key} reads `{factor.head}`, the variable that it models",
@@ -193,7 +195,7 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
         )
         return
     given = set(graph.roots(factor.parents)) | set(factor.parents)
-    unnamed = sorted(read - given - {factor.head})
+    unnamed = sorted(read - given - (set() if graph.imputes(factor) else {factor.head}))
     for name in unnamed:
         scope.report(
             "E224",
@@ -362,7 +364,7 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     members = set(graph.energy.arguments) if graph.energy else set()
     modelled = {f.head for f in graph.factors if f.side == "p"} | {d.variable for d in graph.definitions} | members
     # Where nothing at all is modelled, that is the mistake.
-    for v in graph.variables if any(o.name in modelled for o in graph.observed) else ():
+    for v in graph.variables if any(o.name in modelled for o in graph.data) else ():
         seen = v.role in ("observed", "partial")
         if v.name in read | members or (seen and v.name in modelled):
             continue

@@ -50,7 +50,8 @@ class Context:
     indices their ranges.
     `each`: how many of the last axes that are expected here are no axes of the variable but hold what an element has,
     such as the parameters of its distribution. `site` identifies the statement, so that instances of a family can
-    share a network.
+    share a network. `seen`: a variable whose elements may be missing stands for what is seen of it, as in a
+    q and in a feature.
     """
 
     hint: str
@@ -61,6 +62,7 @@ class Context:
     points: tuple[tuple[str, Points], ...] = ()
     sums: Mapping[str, range] = field(default_factory=dict)
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    seen: bool = False
 
 
 class Inputs(Protocol):

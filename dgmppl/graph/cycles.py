@@ -24,14 +24,17 @@ def verify_cycles(scope: Scope, graph: Graph) -> None:
     """
     defined = [(x, d.variable, d.span) for d in graph.definitions for x in variables(d.value)]
     features = [e for e in defined if graph[e[1]].role == "let"]
+    of_data = frozenset(v.name for v in graph.partial if v.elementwise)
     for side, shared in (("p", defined), ("q", features)):
         in_turn = [frozenset(t.variables) for t in turns(graph, side)]
-        edges = shared + [
+        # What q reads of a variable in part is data.
+        data = of_data if side == "q" else frozenset()
+        edges = [e for e in shared if e[0] not in data] + [
             (x, f.head, f.head_span)
             for f in graph.factors
             if f.side == side and (side == "p" or graph[f.head].role in ("latent", "partial"))
             for x in f.parents
-            if x != f.head and not any({x, f.head} <= group for group in in_turn)
+            if x != f.head and x not in data and not any({x, f.head} <= group for group in in_turn)
         ]
         _report_cycle(scope, edges)
     quotes = [

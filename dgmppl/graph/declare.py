@@ -11,7 +11,7 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.nodes import Along, DataSource, Fixed, Parameter, Variable
 from dgmppl.graph.scope import MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
 from dgmppl.graph.types import check_data, check_type
-from dgmppl.supports import REAL, Type
+from dgmppl.supports import REAL, SUPPORTS, Type
 from dgmppl.syntax import tree
 
 START = Signature("normal", (Argument("scale", required=True),), usage="= normal(0.01)")
@@ -82,6 +82,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             "a latent is never seen",
             help=f"observed {statement.name} : ...",
         )
+    _verify_elementwise(scope, statement)
     if statement.role != "latent" and statement.data is None:
         field = "digits.image" if statement.role == "observed" else "labelled(digits.label, 100)"
         scope.report(
@@ -99,12 +100,22 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             members = family_range(scope, statement.family)
             along = Along(statement.family.index, members.start)
             type_ = Type(type_.support, (len(members), *type_.shape))
+        # A single number is missing as a whole or not at all.
+        elementwise = statement.elementwise is not None and bool(type_.shape)
         if statement.data is not None and statement.role != "latent":
             with scope.statement():  # the declared type stands, whatever is wrong with the data
-                data = check_data(scope, statement.data, type_, statement.type, statement.role)
-        ident, span = scope.ident(statement.name), statement.name_span
+                data = check_data(scope, statement.data, type_, statement.type, statement.role, elementwise)
         variable = Variable(
-            statement.name, ident, statement.role, type_, span, data, along=along, rows=rows, group=group
+            statement.name,
+            scope.ident(statement.name),
+            statement.role,
+            type_,
+            statement.name_span,
+            data,
+            along=along,
+            rows=rows,
+            group=group,
+            elementwise=elementwise,
         )
         scope.declare(statement.name, variable, statement.name_span)
         variables.append(variable)
@@ -139,6 +150,29 @@ def _per(scope: Scope, statement: tree.Variable) -> tuple[bool, str | None]:
             help=f"leave `per {per.name}` out: what the data holds is what its rows hold",
         )
     return per.name != ALL_ROWS, None if per.name == ALL_ROWS else per.name
+
+
+def _verify_elementwise(scope: Scope, statement: tree.Variable) -> None:
+    """Only of what is partial elements are missing, and only where each has a value of its own (E227)."""
+    if statement.elementwise is None:
+        return
+    if statement.role != "partial":
+        scope.report(
+            "E227",
+            f"`elementwise` says how elements are missing, and none of {statement.role} `{statement.name}` is",
+            statement.type.span,
+            f"{statement.role}",
+            help=f"partial {statement.name} : ... elementwise, or leave `elementwise` out",
+        )
+    kind = SUPPORTS.get(statement.type.support)
+    if kind is not None and kind.event_rank:
+        scope.report(
+            "E227",
+            f"a {kind.word} has no elements that could be missing one by one",
+            statement.type.span,
+            "one value together",
+            help="leave `elementwise` out: a row has it, or misses it",
+        )
 
 
 def family_range(scope: Scope, family: tree.Family) -> range:

@@ -170,7 +170,7 @@ def _factor(
     hint = f"{statement.side}_{ident}"
     if instance.members is not None and instance.members.first == instance.members.last:
         hint += f"_{variable.members[instance.members.first]}".replace("-", "m")
-    context = Context(hint, instance.env, instance.elements, ranges=instance.ranges)
+    context = Context(hint, instance.env, instance.elements, ranges=instance.ranges, seen=statement.side == "q")
     density = check_density(scope, statement.value, head, context, instance.members)
     if instance.elements is not None:
         verify_element_reads(scope, statement, instance.elements, instance.given, density)

@@ -30,10 +30,11 @@ from dgmppl.graph.values import (
     Learned,
     Mapped,
     Operation,
+    SeenPart,
     Use,
     Value,
 )
-from dgmppl.supports import REAL, Type, real
+from dgmppl.supports import REAL, Channels, Type, real
 from dgmppl.syntax import tree
 
 Shape = tuple[int, ...]
@@ -298,5 +299,14 @@ def check_inputs(
             position = 2 * (ctx.env[argument.name] - low) / (high - low) - 1 if high > low else 0.0
             inputs.append(Constant(real(), argument.span, position))
             continue
-        inputs.append(_value(scope, argument, expected, ctx))
+        inputs.append(_as_read(scope, _value(scope, argument, expected, ctx), ctx))
     return tuple(inputs)
+
+
+def _as_read(scope: Scope, value: Value, ctx: Context) -> Value:
+    """A value as a network reads it: of a variable whose elements may be missing what is seen, in a q or a feature."""
+    variable = scope.names.get(value.variable) if isinstance(value, Use) else None
+    if not (ctx.seen and isinstance(variable, Variable) and variable.elementwise):
+        return value
+    channels = Type(Channels(channels=variable.type.support.width + 1), value.shape)
+    return SeenPart(channels, value.span, variable.name, of=variable.type)

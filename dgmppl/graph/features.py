@@ -46,7 +46,7 @@ def _member_definition(scope: Scope, statement: tree.Definition) -> Definition:
             "defined again",
             notes=(Note(scope.places[family.name], "defined here for its whole range"),),
         )
-    value = check_value(scope, statement.value, None, Context(f"{family.name}_{index}"))
+    value = check_value(scope, statement.value, None, Context(f"{family.name}_{index}", seen=True))
     name = f"{family.name}[{index}]"
     ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
     family.members[index] = Variable(
@@ -66,14 +66,14 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
     if statement.family is None and statement.type is None:
         if binding is not None:
             scope.declare(statement.name, binding, statement.name_span)  # reports that the name is taken
-        value = check_value(scope, statement.value, None, Context(statement.name))
+        value = check_value(scope, statement.value, None, Context(statement.name, seen=True))
         variable = Variable(statement.name, scope.ident(statement.name), "let", value.type, statement.name_span)
         scope.declare(statement.name, variable, statement.name_span)
         return [Definition(statement.name, value, statement.span)]
     if scope.places[statement.name] != statement.name_span:
         raise Fail  # the name is another statement's, which was reported
     if isinstance(binding, Variable):
-        value = check_value(scope, statement.value, binding.type, Context(binding.ident))
+        value = check_value(scope, statement.value, binding.type, Context(binding.ident, seen=True))
         return [Definition(binding.name, value, statement.span)]
     assert isinstance(binding, VariableFamily) and statement.family is not None
     index = statement.family.index
@@ -82,7 +82,9 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
     return [
         Definition(
             m.name,
-            check_value(scope, statement.value, m.type, Context(m.ident, {index: m.index or 0}, ranges=ranges)),
+            check_value(
+                scope, statement.value, m.type, Context(m.ident, {index: m.index or 0}, ranges=ranges, seen=True)
+            ),
             statement.span,
         )
         for m in inner

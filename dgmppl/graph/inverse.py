@@ -59,7 +59,8 @@ def can_derive(variable: Variable) -> bool:
 
 def some_posterior(variable: Variable, seen: str, network: str) -> str:
     """A q for a variable as a user may write it; for one of which `can_derive` holds."""
-    return f"q({variable.name} | {seen}) = {variable.type.support.posterior}({network}({seen}))"
+    given = f"{variable.name}, {seen}" if variable.elementwise and seen != variable.name else seen
+    return f"q({variable.name} | {given}) = {variable.type.support.posterior}({network}({given}))"
 
 
 def shared_posterior(variable: Variable) -> str:
@@ -95,17 +96,24 @@ def derive_posteriors(
     # What rows have in common is known before any of them is looked at.
     for v in graph.shared:
         _remove(moral, v.name)
-    # A partial variable that needs no value where it is missing is read by no q.
+    # A partial variable that needs no value where it is missing is read by no q; of one whose elements are missing one
+    # by one each q reads those that are seen.
     for v in graph.partial:
-        if v.name not in missing and graph.factor("q", v.name) is None:
+        if v.name not in missing and graph.factor("q", v.name) is None and not v.elementwise:
             _remove(moral, v.name)
     depth = _topological_order(graph)
     statements: list[tree.Statement] = []
     texts: list[str] = []
-    for name in sorted(missing, key=lambda n: (graph[n].role == "partial", depth.index(n))):
-        for other in _inferred_from(graph, name):
-            _eliminate(moral, other)
-        neighbours = sorted(_eliminate(moral, name), key=depth.index)
+    for name in sorted(missing, key=lambda n: (_rank(graph[n]), depth.index(n))):
+        if graph[name].elementwise:
+            # What is missing is inferred last, from what is seen and all else. To the others what is seen is data.
+            neighbours = [name, *sorted(moral[name], key=depth.index)]
+            for other in moral[name]:
+                moral[other] |= moral[name] - {other}
+        else:
+            for other in _inferred_from(graph, name):
+                _eliminate(moral, other)
+            neighbours = sorted(_eliminate(moral, name), key=depth.index)
         shared = graph[name].shared
         text = shared_posterior(graph[name]) if shared else _factor_text(graph, graph[name], neighbours)
         texts.append(text)
@@ -114,6 +122,11 @@ def derive_posteriors(
         # Messages about it, and lines of emitted source, point at the latent's declaration.
         statements.extend(moved(s, graph[name].span) for s in parsed.statements)
     return replace(spec, statements=(*spec.statements, *statements)), tuple(texts)
+
+
+def _rank(variable: Variable) -> int:
+    """When a variable is eliminated: one of which elements are missing, which reads all else, comes first."""
+    return 0 if variable.elementwise else 2 if variable.role == "partial" else 1
 
 
 def _eliminate(moral: dict[str, set[str]], name: str) -> set[str]:
@@ -190,13 +203,15 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] =
     if graph.energy is not None:
         return ()
     depends = dependence(graph)
-    known = [v.name for v in graph.observed]
+    known = [v.name for v in graph.data if v.role == "observed" or v.elementwise]
+    seen_in_part = {v.name for v in graph.partial if v.elementwise}
     found: list[Omission] = []
     # A q of what rows have in common learns from all of them by its parameters, and other factors as well.
     shared = {v.name for v in graph.shared}
     for q in (q for q in drawn if q.head not in shared):
         reads = set(graph.roots(q.parents))
-        connected = _connected(depends, q.head, shared | (reads & {*known, *inverted}))
+        given = shared | (reads & {*known, *inverted})
+        connected = _connected(depends, q.head, given, seen_in_part - {q.head})
         for other in known:
             if other in reads or other == q.head or other not in connected:
                 continue
@@ -206,11 +221,13 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] =
     return tuple(found)
 
 
-def _connected(depends: nx.DiGraph, start: str, given: set[str]) -> set[str]:
-    """What `start` depends on once `given` is known (Koller and Friedman 2009, algorithm 3.1)."""
+def _connected(depends: nx.DiGraph, start: str, given: set[str], in_part: set[str]) -> set[str]:
+    """What `start` depends on once `given` is known (Koller and Friedman 2009, algorithm 3.1). What is known in part
+    connects its parents, and separates nothing."""
     import networkx as nx
 
     above = set(given).union(*(nx.ancestors(depends, g) for g in given if g in depends))
+    given = given - in_part
     pending, seen, found = [(start, True)], set(), set()
     while pending:
         node, upward = pending.pop()  # upward: reached from a child

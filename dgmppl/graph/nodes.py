@@ -38,7 +38,8 @@ class Along:
 
 @dataclass(frozen=True)
 class Variable:
-    """`role`: "observed", "partial" (seen in some rows), "latent", or "let" (a deterministic feature).
+    """`role`: "observed", "partial" (seen in some rows), "latent", or "let" (a deterministic feature). `elementwise`:
+    elements of a partial one are missing one by one, and not all of a row at once.
 
     `z[3]` has the `family` "z" and the `index` 3; `counter` is the l of `z[l in 1..4]`. `rows`: each row has a value of
     its own; a latent `per data`, and a feature computed from such and from parameters alone, has one for all of them.
@@ -58,6 +59,7 @@ class Variable:
     rows: bool = True
     along: Along | None = None
     group: str | None = None
+    elementwise: bool = False
 
     @property
     def shared(self) -> bool:
@@ -292,8 +294,13 @@ class Graph:
             if isinstance(term, Residual):
                 names += self.reads(self.keyed(term.prior))
         parents = [p for p in factor.parents if p in names]
-        others = [n for n in dict.fromkeys(names) if n not in parents and n != factor.head]
+        itself = () if self.imputes(factor) else (factor.head,)
+        others = [n for n in dict.fromkeys(names) if n not in (*parents, *itself)]
         return (*parents, *others)
+
+    def imputes(self, factor: Factor) -> bool:
+        """Whether a factor is of the elements of a variable that are missing: it may read those that are seen."""
+        return factor.side == "q" and self[factor.head].elementwise
 
     def definition(self, variable: str) -> Definition | None:
         return self._definitions.get(variable)

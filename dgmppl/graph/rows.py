@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import TypeVar
 
 from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.values import Density, Quoted, Residual, Use, Value, variables, walk
+from dgmppl.graph.values import Density, Quoted, Residual, SeenPart, Use, Value, variables, walk
 
 T = TypeVar("T")
 
@@ -87,7 +87,8 @@ def density_has_rows(graph: Graph, density: Density, head: str) -> bool:
     The elements of an autoregressive `head` that its own density reads are no such value.
     """
     for term in walk(density):
-        if isinstance(term, Value) and term.own_rows and getattr(term, "variable", None) != head:
+        itself = getattr(term, "variable", None) == head and not isinstance(term, SeenPart)
+        if isinstance(term, Value) and term.own_rows and not itself:
             return True
         if isinstance(term, Residual) and factor_has_rows(graph, _factor(graph, term.prior)):
             return True

@@ -86,7 +86,12 @@ _ARGUMENTS: dict[str, tuple[str, str, _Reader]] = {
 
 
 def check_data(
-    scope: Scope, node: tree.Field | tree.Transformed, type_: Type, declared: tree.Type, role: str = "observed"
+    scope: Scope,
+    node: tree.Field | tree.Transformed,
+    type_: Type,
+    declared: tree.Type,
+    role: str = "observed",
+    elementwise: bool = False,
 ) -> DataSource:
     """Where a variable's values come from; E218 for unknown names, E219 where the types disagree.
 
@@ -97,6 +102,10 @@ def check_data(
     while isinstance(inner, tree.Transformed):
         if inner.name == "labelled":
             _verify_labelled(scope, inner, inner is node, role)
+        if inner.name == "missing" and not elementwise:
+            headline = f"`missing` leaves out single elements, and the variable is {role}"
+            help_ = "partial x : ... elementwise from missing(..., 0.2)" if type_.shape else "labelled(..., 100)"
+            scope.fail("E219", headline, inner.span, "some elements only", help=help_)
         transforms.insert(0, _transform(scope, inner))
         inner = inner.data
     if inner.file:

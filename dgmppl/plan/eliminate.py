@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgmppl.catalogue.bijections import BIJECTIONS
+from dgmppl.graph.independence import needs_all
 from dgmppl.graph.inverse import MAX_CASES, can_derive, shared_posterior, some_posterior
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.values import variables
@@ -89,13 +90,14 @@ def _report_open(state: Elimination) -> None:
         q = graph.factor("q", v.name)
         if q is None:
             what = "the latent" if v.role == "latent" else "the partial variable"
+            missing = f"what is missing of `{v.name}`" if v.elementwise else f"{what} `{v.name}`"
             help_ = _way_out(state, v)
-            state.scope.report("E306", f"{what} `{v.name}` has no posterior", v.span, "needs a q", help=help_)
+            state.scope.report("E306", f"{missing} has no posterior", v.span, "needs a q", help=help_)
         elif not set(without) & set(q.parents):
-            missing = [p for p in q.parents if p not in state.known]
+            unknown = [p for p in q.parents if p not in state.readable]
             state.scope.report(
                 "E308",
-                f"{q.key} cannot be drawn from: {', '.join(missing)} has no value by then",
+                f"{q.key} cannot be drawn from: {', '.join(unknown)} has no value by then",
                 q.head_span,
                 "reads it",
                 help="make the parents observed, or latents with a q of their own",
@@ -103,10 +105,15 @@ def _report_open(state: Elimination) -> None:
 
 
 def _way_out(state: Elimination, variable: Variable) -> str:
-    seen = ", ".join(o.name for o in state.graph.observed) or "x"
+    seen = ", ".join(o.name for o in state.graph.data if o is not variable) or variable.name
     finite = variable.type.support.finite
     if variable.shared and can_derive(variable):
         return shared_posterior(variable)
+    if variable.elementwise and finite and not can_derive(variable):
+        return (
+            f"at most {MAX_CASES} joint values are summed out; elements that are independent given what they depend "
+            "on, and that nothing depends on, need no value where they are missing"
+        )
     if finite and variable.name in state.judged:
         return "an adversary compares draws, and those of few values cannot be differentiated: leave it out"
     if finite and not can_derive(variable):
@@ -143,9 +150,10 @@ def needed(graph: Graph) -> frozenset[str]:
         summed = member and not read and not graph.factor("q", v.name)
         if not played and not summed:
             found.add(v.name)
-    used = {p for f in graph.factors for p in graph.roots(f.parents)} | judged
-    used |= {name for d in graph.definitions for name in graph.roots(variables(d.value))}
-    return frozenset(found | {v.name for v in graph.partial if v.name in used or graph.factor("q", v.name)})
+    defined = (d for d in graph.definitions if graph[d.variable].role != "let")
+    used = {name for d in defined for name in graph.roots(variables(d.value))}
+    open_ = (v for v in graph.partial if v.name in used | judged or graph.factor("q", v.name) or needs_all(graph, v))
+    return frozenset(found | {v.name for v in open_})
 
 
 def judged_by_adversaries(graph: Graph) -> frozenset[str]:

@@ -96,9 +96,12 @@ def quantity(state: Elimination) -> str:
     read = [v for v in implicit if any(f.side == "p" and v in graph.roots(f.parents) for f in graph.factors)]
     given = ", ".join((*graph.conditions, *read))
     target = f"log p({seen}{' | ' + given if given else ''})"
-    if graph.partial:
-        names = ", ".join(v.name for v in graph.partial)
-        target += f" without {names} where {'it is' if len(graph.partial) == 1 else 'they are'} missing"
+    rows = [v.name for v in graph.partial if not v.elementwise]
+    elements = [v.name for v in graph.partial if v.elementwise]
+    if elements:
+        target += f" of what is seen of {', '.join(elements)}"
+    if rows:
+        target += f" without {', '.join(rows)} where {'it is' if len(rows) == 1 else 'they are'} missing"
     return target
 
 
@@ -121,8 +124,8 @@ def _errors(state: Elimination) -> list[Figure]:
     found: list[Figure] = []
     for v in graph.partial:
         factor = graph.factor("q", v.name) or graph.factor("p", v.name)
-        if factor is None or joint_values(v) > MAX_CASES:
-            continue
+        if factor is None or joint_values(v) > MAX_CASES or v.elementwise:
+            continue  # elements are not predicted together
         if not _under_a_sum(graph, state.steps, factor.parents):
             found.append(catalogue.error(v.name, named=len(graph.partial) > 1))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dgmppl.catalogue.figures import Figure
 from dgmppl.graph.held import statements
-from dgmppl.graph.values import Autoregressive, Block, walk
+from dgmppl.graph.values import Autoregressive, Block, SeenPart, walk
 from dgmppl.plan import latex
 from dgmppl.plan.figures import quantity
 from dgmppl.plan.nodes import Loss, Objective, Reason, Term
@@ -14,6 +14,7 @@ from dgmppl.plan.rules.game import Score, described
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.match import Matching, words
 from dgmppl.plan.state import Elimination
+from dgmppl.source import Span
 from dgmppl.supports import number_text
 
 
@@ -129,11 +130,17 @@ def _reasons(state: Elimination, beside: tuple[Term, ...], games: list[Score]) -
     found = [s.because for s in state.steps if s.explains]
     found += [t.because for t in beside]
     for q in state.posteriors() if not beside else ():
-        if graph[q.head].role == "partial":
+        if graph[q.head].role == "partial" and not graph[q.head].elementwise:
             why = (
                 f"{q.key} learns from the rows that miss {q.head}: elbo(classify = 1) fits it to those that have it too"
             )
             found.append(state.reason(why, q.span))
+    readers: list[tuple[str, object, Span]] = [(q.key, q.density, q.span) for q in state.posteriors()]
+    readers += [(d.variable, d.value, d.span) for d in graph.definitions]
+    for reader, term, span in readers:
+        for name in dict.fromkeys(t.variable for t in walk(term) if isinstance(t, SeenPart)):
+            why = f"{reader} reads which elements of {name} are seen beside them, and 0 for those that are not"
+            found.append(state.reason(why, span))
     for f in graph.factors:
         if f.side == "p" and isinstance(f.density, Autoregressive):
             found.append(state.reason(f"{f.head} is modelled element by element, each given those before it", f.span))

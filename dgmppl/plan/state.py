@@ -47,6 +47,11 @@ class Elimination:
         self.steps.append(step)
         self.known.update(step.gives)
 
+    @property
+    def readable(self) -> set[str]:
+        """What a q and a feature may read by now: what is known, and what is seen of variables in part."""
+        return self.known | {v.name for v in self.graph.partial if v.elementwise}
+
     def line(self, span: Span) -> int:
         """The line of the spec at which something stands."""
         return self.scope.source.position(span.start)[0]
@@ -93,7 +98,7 @@ class Elimination:
     def _is_normal(self, factor: Factor, name: str) -> bool:
         if factor.side == "q":
             return factor.head == name  # which can be left out
-        return self.graph[factor.head].role != "partial" and normal_in(self.graph, factor, frozenset({name}))
+        return normal_in(self.graph, factor, frozenset({name}))
 
     def posteriors(self) -> list[Factor]:
         """The q that give values or weigh them, in the order of the steps."""

@@ -51,7 +51,7 @@ def describe_structure(graph: Graph) -> Structure:
         VariableLine(
             v.name,
             "condition" if v.name in conditions else v.role,
-            v.type.describe(),
+            v.type.describe() + (" elementwise" if v.elementwise else ""),
             (v.group or ALL_ROWS) if v.shared else "",
         )
         for v in graph.variables

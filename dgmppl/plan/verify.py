@@ -38,7 +38,7 @@ def verify_fitted(state: Elimination, spec: tree.Spec, fitted: Loss) -> None:
     modelled = len(graph.conditions) < len(graph.data)
     if (modelled and fitted.terms) or state.failed:
         return
-    x = graph.observed[0]
+    x = graph.data[0]
     state.scope.fail(
         "E309",
         "nothing here says how the data came about",

@@ -52,7 +52,7 @@ def samples(report: Report) -> Html | None:
 def _count(report: Report) -> int:
     """Images take room; points and histograms need many to be seen as a cloud."""
     energy = bool(report.plan.samplers)
-    shapes = [image_shape(v.type.shape) for v in report.graph.observed]
+    shapes = [image_shape(v.type.shape) for v in report.graph.data]
     return _SAMPLES if energy or any(shapes) else _POINTS
 
 
@@ -65,7 +65,7 @@ def _conditions(report: Report) -> tuple[dict[str, Array] | None, int | None, st
     one = len(names) == 1 and report.graph[names[0]].type.shape == ()
     if one and support.finite and (support.size or 0) <= _MOST_VALUES:
         values = np.array(support.values(), dtype=np.float32)
-        images = any(image_shape(v.type.shape) for v in report.graph.observed)
+        images = any(image_shape(v.type.shape) for v in report.graph.data)
         what = "Each row of images has" if images else f"Each {_EACH} samples have"
         said = f"{what} one value of {names[0]}, from {values[0]:g} to {values[-1]:g}."
         return {names[0]: values.repeat(_EACH)}, _EACH, said
@@ -80,7 +80,7 @@ def reconstructions(report: Report) -> Html | None:
     if report.model is None or report.splits is None:
         return None
     model = report.model
-    images = any(image_shape(v.type.shape) for v in report.graph.observed)
+    images = any(image_shape(v.type.shape) for v in report.graph.data)
     rows = {name: values[: _PAIRS if images else _POINTS] for name, values in report.tensors(_POINTS).items()}
     if not report.whole(_POINTS).any():
         return None
@@ -91,7 +91,8 @@ def reconstructions(report: Report) -> Html | None:
         declared = report.graph[name].type
         known, back = rows[name].cpu().numpy(), values.cpu().numpy().astype(np.float32)
         if image_shape(declared.shape):
-            for what, shown in (("test rows", known), ("given back", back)):
+            seen = np.where(np.isnan(known), declared.feasible, known)
+            for what, shown in (("test rows", seen), ("given back", back)):
                 panels.append(captioned(show(name, shown, declared, what, _EACH), f"{name}, {what}"))
         elif declared.support.numeric:
             panels.append(_against(name, known, back, declared))
@@ -104,10 +105,12 @@ def reconstructions(report: Report) -> Html | None:
 
 def _against(name: str, known: Array, back: Array, declared: Type) -> Html:
     if declared.shape == (2,):
-        groups: Mapping[str, Array] = {"test rows": known, "given back": back}
+        seen = known[np.isfinite(known).all(axis=1)]
+        groups: Mapping[str, Array] = {"test rows": seen, "given back": back}
         chart = scatter(groups, f"{len(known)} test rows of {name}, and what is given back")
         return narrow(captioned(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
     every = np.stack([known.reshape(-1), back.reshape(-1)], axis=1)
+    every = every[np.isfinite(every).all(axis=1)]  # what is missing is given back beside nothing
     chosen = every[np.linspace(0, len(every) - 1, min(len(every), _POINTS)).astype(int)]
     chart = scatter({name: chosen}, f"values of {name} against what is given back")
     return narrow(captioned(chart, f"{name} : {declared.describe()}. Across: the value; up: what is given back."))

@@ -61,9 +61,12 @@ class Report:
         return {} if self.splits is None else self.splits.test.read(0, min(most, self.splits.test.rows))
 
     def whole(self, most: int) -> NDArray[np.bool_]:
-        """Which of them have a value of every variable: a partial one is NaN where it was not seen."""
-        rows = self.rows(most)
-        finite = [np.isfinite(values).reshape(len(values), -1).all(axis=1) for values in rows.values()]
+        """Which of them have a value of every variable, or some elements of it where they are missing one by one: what
+        was not seen is NaN."""
+        finite = [
+            (np.any if self.graph[name].elementwise else np.all)(np.isfinite(values).reshape(len(values), -1), axis=1)
+            for name, values in self.rows(most).items()
+        ]
         return np.logical_and.reduce(finite) if finite else np.empty(0, dtype=bool)
 
     def tensors(self, most: int) -> dict[str, Tensor]:

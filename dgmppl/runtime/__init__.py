@@ -26,6 +26,7 @@ from dgmppl.runtime import (
     lowrank,
     masked,
     matching,
+    missing,
     model,
     networks,
     own,
@@ -64,6 +65,7 @@ from dgmppl.runtime.linear import *
 from dgmppl.runtime.lowrank import *
 from dgmppl.runtime.masked import *
 from dgmppl.runtime.matching import *
+from dgmppl.runtime.missing import *
 from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.own import *
@@ -102,6 +104,7 @@ __all__ += integrals.__all__
 __all__ += grids.__all__
 __all__ += linear.__all__
 __all__ += lowrank.__all__
+__all__ += missing.__all__
 __all__ += model.__all__
 __all__ += networks.__all__
 __all__ += masked.__all__

@@ -21,16 +21,21 @@ class NormalGiven:
         law: the density, from a value of each latent ``(m, *shape)`` and from `given`, as many rows of each. Its
             standard deviation does not depend on the latents.
         given: what it depends on besides, ``(n, ...)`` each.
+        partial: whether elements of the value may be missing (NaN): those are integrated out.
     """
 
     value: Tensor | str
     law: Callable[..., Distribution]
     given: tuple[Tensor, ...] = ()
+    partial: bool = False
 
-    def __init__(self, value: Tensor | str, law: Callable[..., Distribution], *given: Tensor) -> None:
+    def __init__(
+        self, value: Tensor | str, law: Callable[..., Distribution], *given: Tensor, partial: bool = False
+    ) -> None:
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "given", given)
+        object.__setattr__(self, "partial", partial)
 
 
 class LinearGaussian:
@@ -57,9 +62,12 @@ class LinearGaussian:
         precision, linear, self.constant = (self.like.new_zeros((), dtype=torch.double) for _ in range(3))
         for density in densities:
             matrix, target, scale = self._standardised(density)
+            logs = scale.log() + 0.5 * math.log(2 * math.pi)
+            if density.partial and isinstance(density.value, Tensor):
+                seen = ~density.value.isnan().reshape(len(density.value), -1)
+                matrix, target, logs = (torch.where(seen.unsqueeze(-1), matrix, 0.0), *_where(seen, target, logs))
             precision = precision + matrix.mT @ matrix
             linear = linear + (matrix.mT @ target.unsqueeze(-1)).squeeze(-1)
-            logs = scale.log() + 0.5 * math.log(2 * math.pi)
             self.constant = self.constant - (0.5 * target.square() + logs).sum(-1)
         self.cholesky = _root(precision)
         # L^-1 eta, of each row: one solution with a column for each where the precision is that of all rows.
@@ -108,7 +116,8 @@ class LinearGaussian:
         if isinstance(density.value, str):
             unit = torch.eye(self.size).to(means)[self.places[density.value]]
             return (unit - matrix) / scale.unsqueeze(-1), offset / scale, scale
-        target = density.value.double().reshape(len(density.value), -1) - offset
+        value = density.value.nan_to_num(0.0) if density.partial else density.value
+        target = value.double().reshape(len(value), -1) - offset
         return matrix / scale.unsqueeze(-1), target / scale, scale
 
     def _part(self, rows: Tensor, name: str) -> Tensor:
@@ -122,6 +131,10 @@ class LinearGaussian:
             root = root.reshape(self.size, self.size)
             return torch.linalg.solve_triangular(root, rows.mT, upper=transposed).mT
         return torch.linalg.solve_triangular(root, rows.unsqueeze(-1), upper=transposed).squeeze(-1)
+
+
+def _where(seen: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+    return tuple(torch.where(seen, value, 0.0) for value in values)
 
 
 def _root(matrix: Tensor) -> Tensor:

@@ -93,7 +93,8 @@ class GenerativeModel(nn.Module):
     """Names of the tensors that loss, terms and figures take, in this order; each is batch first."""
 
     types: ClassVar[dict[str, str]] = {}
-    """Their declared types, as the spec writes them; `partial` before one that some rows miss (NaN)."""
+    """Their declared types, as the spec writes them; `partial` before one that some rows miss (NaN), and
+    `partial elementwise` before one of which elements are missing."""
 
     criterion: ClassVar[str | None] = None
     """The figure that validation maximises, or minimises; None keeps the last weights."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,11 +24,13 @@ class RowsError(ValueError):
 
 @dataclass(frozen=True)
 class DeclaredType:
-    """A variable's declared type. `partial`: NaN stands in the rows that miss it."""
+    """A variable's declared type. `partial`: NaN stands in the rows that miss it; `elementwise`: for each element that
+    is missing."""
 
     name: str
     type: Type
-    partial: bool
+    partial: bool = False
+    elementwise: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,7 +40,7 @@ class DeclaredType:
         return f"`{self.name}` is declared {self.type.describe()}"
 
 
-_TYPE = re.compile(r"(partial )?(\w+)(?:\(([^)]*)\))?(?:\[([^\]]*)\])?")
+_TYPE = re.compile(r"(partial )?(elementwise )?(\w+)(?:\(([^)]*)\))?(?:\[([^\]]*)\])?")
 
 
 def read_types(types: Mapping[str, str]) -> tuple[DeclaredType, ...]:
@@ -46,10 +49,10 @@ def read_types(types: Mapping[str, str]) -> tuple[DeclaredType, ...]:
     for name, text in types.items():
         match = _TYPE.fullmatch(text)
         assert match is not None, text
-        partial, word, numbers, axes = match.groups()
+        partial, elementwise, word, numbers, axes = match.groups()
         shape = tuple(int(axis) for axis in (axes or "").split(",") if axis.strip())
         support = SUPPORTS[word].of(*(float(number) for number in re.split(r"\.\.|,", numbers or "") if number.strip()))
-        found.append(DeclaredType(name, Type(support, shape), partial is not None))
+        found.append(DeclaredType(name, Type(support, shape), partial is not None, elementwise is not None))
     return tuple(found)
 
 
@@ -133,7 +136,9 @@ def check_values(declared: DeclaredType, value: Tensor) -> None:
     plain = value.detach().cpu()
     array = (plain.float() if plain.dtype in (torch.bfloat16, torch.float16, torch.bool) else plain).numpy()
     numbers = list(range(len(array)))
-    if declared.partial and plain.is_floating_point():
+    if declared.elementwise and plain.is_floating_point():
+        array = np.where(np.isnan(array), declared.type.feasible, array)
+    elif declared.partial and plain.is_floating_point():
         gone = plain.isnan().reshape(len(plain), -1).all(1)
         numbers = (~gone).nonzero().flatten().tolist()
         array = array[numbers]

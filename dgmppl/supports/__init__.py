@@ -5,7 +5,7 @@ To add one: a subclass of `Support`, its line in `SUPPORTS`, and its oracle in `
 
 from dgmppl.supports.base import AnyFinite, AnyIntegers, Domain, Every, Function, Noise, Support, number_text
 from dgmppl.supports.classes import Categorical, Ordinal
-from dgmppl.supports.continuous import Interval, Positive, Real, Unit
+from dgmppl.supports.continuous import Channels, Interval, Positive, Real, Unit
 from dgmppl.supports.types import Type, real
 from dgmppl.supports.vectors import Increasing, Simplex, Sphere
 from dgmppl.supports.whole import Binary, Integers, Natural
@@ -51,6 +51,7 @@ __all__ = [
     "AnyIntegers",
     "Binary",
     "Categorical",
+    "Channels",
     "Domain",
     "Every",
     "Function",

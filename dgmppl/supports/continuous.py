@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dgmppl.supports.base import Form, Function, Noise, Support, number_text
@@ -33,6 +34,17 @@ class Real(Support):
 
     def reaches_outside(self, support: Support) -> bool:
         return support.draws_may_leave
+
+
+@dataclass(frozen=True)
+class Channels(Real):
+    """Real numbers, `channels` of them an element: what a network reads of some variables. No spec declares it."""
+
+    channels: int = 1
+
+    @property
+    def width(self) -> int:
+        return self.channels
 
 
 class Positive(Support):

@@ -255,6 +255,7 @@ class Variable(Named):
     name: str
     family: Family | None
     type: Type
+    elementwise: str | None  # "elementwise", where elements may be missing one by one
     per: Per | None
     data: Field | Transformed | None
 

@@ -210,7 +210,7 @@ def load_data(checked: Checked, base: Path) -> Splits:
             base,
             split=plan.settings.split,
             stream=plan.settings.stream,
-            missing=[v.name for v in graph.partial],
+            missing={v.name: "elements" if v.elementwise else "rows" for v in graph.partial},
             impossible={v.name: impossible_values(graph, v.name) for v in graph.data},
         )
     except SpecError as error:
@@ -285,5 +285,5 @@ def draw(model: GenerativeModel, graph: Graph, n: int, rows: Mapping[str, NDArra
     with torch.no_grad():
         drawn = model.sample(n, **given)
     if isinstance(drawn, Tensor):
-        drawn = {next(v.name for v in graph.observed if v.name not in graph.conditions): drawn}
+        drawn = {next(v.name for v in graph.data if v.name not in graph.conditions): drawn}
     return {name: values.detach().cpu().numpy() for name, values in drawn.items()}

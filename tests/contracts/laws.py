@@ -16,9 +16,11 @@ from scipy.stats import chi2_contingency, ks_2samp
 from torch import Tensor
 
 from dgmppl import pipeline
+from dgmppl.graph.nodes import Variable
 from dgmppl.pipeline import Checked
 from dgmppl.plan.explain import explain_plan
 from dgmppl.runtime import GenerativeModel
+from dgmppl.supports import Type
 from tests.contracts.oracles import FAINT, WIDE, Law, Space, verify_law
 from tests.contracts.support import build, data_of, graph_of, random_rows, samples_of, seed
 
@@ -145,7 +147,9 @@ def given_values(found: Checked, n: int, number: int) -> dict[str, Tensor]:
 def factor_law(found: Checked, model: GenerativeModel, side: str, head: str, number: int = 5) -> Law:
     """The distribution that a factor's method gives, all that it reads at one random value."""
     graph = graph_of(found)
-    given = {name: v for name, v in given_values(found, 1, number).items() if name != head}
+    # A q of what is missing reads what is seen.
+    imputes = side == "q" and graph[head].elementwise
+    given = {name: v for name, v in given_values(found, 1, number).items() if name != head or imputes}
     # What all rows share is computed for one: a feature of a large variable would not fit for each.
     one = Values(found, model, given, 1)
     features = [v.name for v in graph.variables if v.role == "let" and head not in graph.roots((v.name,))]
@@ -203,25 +207,62 @@ def verify_factors(found: Checked, number: int = 5) -> dict[str, str]:
 
 def verify_whole(found: Checked) -> str:
     """An exact log-likelihood and `sample` are one model."""
+    return verify_seen(found, ())
+
+
+def verify_missing(found: Checked) -> str:
+    """Where some elements are missing, the log-likelihood is that of the others, and what is drawn of these follows
+    it."""
+    if not any(v.elementwise for v in graph_of(found).data):
+        return "nothing is missing"
+    return "; ".join(verify_seen(found, every) for every in ((1, 2), (0, 3)))
+
+
+def verify_seen(found: Checked, missing: tuple[int, ...]) -> str:
+    """An exact log-likelihood and `sample` are one model of what is seen; element k is `missing` by the (remainder,
+    divisor) of its number."""
     graph = graph_of(found)
-    if found.plan is None or found.plan.criterion != "log_prob" or graph.partial or graph.energy or graph.adversaries:
+    rowwise = [v for v in graph.partial if not v.elementwise]
+    if found.plan is None or found.plan.criterion != "log_prob" or rowwise or graph.energy or graph.adversaries:
         return "no density"
-    modelled = [v for v in graph.data if v.name not in graph.conditions]
-    if sum(v.type.elements for v in modelled) > SMALL:
-        return "too many elements"
     model = _wide(build(found, scale=SPREAD).eval())
     rows = given_values(found, 1, 5)
+    kept = {}
+    for v in graph.data:
+        gone = v.elementwise and missing
+        kept[v.name] = [k for k in range(v.type.elements) if not gone or k % missing[1] != missing[0]]
+    modelled = [v for v in graph.data if v.name not in graph.conditions and kept[v.name]]
+    if sum(len(kept[v.name]) for v in modelled) > SMALL:
+        return "too many elements"
+
+    def whole(v: Variable, values: Tensor) -> Tensor:
+        if len(kept[v.name]) == v.type.elements:
+            return values
+        filled = values.new_full((len(values), v.type.elements), torch.nan)
+        filled[:, kept[v.name]] = values
+        return filled.reshape(-1, *v.type.shape)
 
     def log_prob(values: dict[str, Tensor]) -> Tensor:
         n = len(next(iter(values.values())))
-        data = [values[v.name] if v.name in values else rows[v.name].expand(n, *v.type.shape) for v in graph.data]
+        data = [
+            whole(v, values[v.name])
+            if v.name in values
+            else rows[v.name].expand(n, *v.type.shape) + (0.0 if kept[v.name] else torch.nan)
+            for v in graph.data
+        ]
         return model.log_prob(*data)
 
     def sample(n: int) -> dict[str, Tensor]:
-        return samples_of(found, model, n, [rows[v.name].expand(n, *v.type.shape) for v in graph.data])
+        drawn = samples_of(found, model, n, [rows[v.name].expand(n, *v.type.shape) for v in graph.data])
+        parts = {v.name: drawn[v.name].reshape(n, -1)[:, kept[v.name]] for v in modelled}
+        return {v.name: parts[v.name].reshape(n, *space(v).shape) for v in modelled}
+
+    def space(v: Variable) -> Space:
+        elements = len(kept[v.name])
+        return Space.of(v.type if elements == v.type.elements else Type(v.type.support, (elements,)))
 
     with seed(6):
-        return verify_law(Law({v.name: Space.of(v.type) for v in modelled}, log_prob, sample))
+        return verify_law(Law({v.name: space(v) for v in modelled}, log_prob, sample))
 
 
 # --- the model as its factors say ----------------------------------------------------------------

@@ -44,6 +44,7 @@ class Draft:
     def __init__(self, number: int) -> None:
         self.random = Random(number)
         self.files = Random(number + 10**6)  # apart, so that a file changes nothing else
+        self.gaps = Random(number + 2 * 10**6)  # and what is missing of the data
         self.statements: list[str] = []
         self.shared: dict[tuple[object, ...], str] = {}
         self.counts: dict[str, int] = {}
@@ -71,8 +72,19 @@ class Draft:
         """Declares a variable."""
         found = Unit(self.name(stem), support, shape, role, per)
         source = "" if role == "latent" else f' from "rows.npz".{found.name}'
-        self.say(f"{role} {found.name} : {found.type}{f' per {per}' if per else ''}{source}")
+        elementwise = role == "partial" and shape and support != "simplex" and self.gaps.random() < 0.5
+        how = " elementwise" if elementwise else f" per {per}" if per else ""
+        self.say(f"{role} {found.name} : {found.type}{how}{source}")
         return found
+
+    def open(self, unit: Unit) -> None:
+        """Lets elements of a variable of the data be missing, now and then."""
+        declared = f"observed {unit.name} : {unit.type} from"
+        if unit.shape and unit.support != "simplex" and self.gaps.random() < 0.15:
+            at = next(k for k, s in enumerate(self.statements) if s.startswith(declared))
+            self.statements[at] = self.statements[at].replace(
+                declared, f"partial {unit.name} : {unit.type} elementwise from"
+            )
 
     def param(self, *shape: int) -> str:
         """A learned tensor, now and then one of fixed values."""

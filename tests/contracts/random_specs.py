@@ -58,6 +58,7 @@ def observed(d: Draft, stem: str = "x", support: str = "", vector: bool = False)
     support = support or d.choose(SUPPORTS)
     found = d.unit(stem, support, shape_of(d, support, vector or support.startswith("interval")), "observed")
     d.data.append(found)
+    d.open(found)
     return found
 
 

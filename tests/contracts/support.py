@@ -92,11 +92,15 @@ def random_rows(type_: Type, n: int) -> Tensor:
 
 def data_of(found: Checked, n: int = 32, number: int = 1) -> list[Tensor]:
     """n random rows of the data, in the order in which models take it. Two in three rows miss a partial variable, and
-    not the same ones of each."""
+    not the same ones of each; of one whose elements are missing two in three are, but for some whole rows."""
     with seed(number):
         rows = [random_rows(v.type, n) for v in graph_of(found).data]
     for k, v in enumerate(graph_of(found).data):
-        if v.role == "partial":
+        if v.elementwise:
+            flat = torch.arange(rows[k].numel()).reshape(rows[k].shape)
+            whole = torch.arange(n).reshape(n, *(1,) * len(v.type.shape)) % 5 == 0
+            rows[k][((flat * 7 + k) % 3 != 0) & ~whole] = torch.nan
+        elif v.role == "partial":
             rows[k][(torch.arange(n) + k) % 3 != 0] = torch.nan
     return rows
 

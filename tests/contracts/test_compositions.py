@@ -77,6 +77,16 @@ OBJECTIVES = {
     "vamp_of_flows": ("ELBO, a lower bound on log p(x)", "elbo"),
     "adversarial_autoencoder": ("expected log-likelihood of x under q + adversarial", None),
     "drawn_then_summed": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "elements_seen": (
+        "ELBO, a lower bound on log p(x, c, y) of what is seen of x, c without y where it is missing",
+        "elbo",
+    ),
+    "elements_integrated": (
+        "exact log-likelihood log p(x, t) of what is seen of x without t where it is missing",
+        "log_prob",
+    ),
+    "elements_summed": ("exact log-likelihood log p(x, y) of what is seen of x", "log_prob"),
+    "elements_imputed": ("ELBO, a lower bound on log p(x, c, y) of what is seen of x, c", "elbo"),
     "partial_energy": ("contrastive divergence", "log p(y | x)"),
     "partial_exact": ("exact log-likelihood log p(x, y) without y where it is missing", "log_prob"),
     "partial_flow_prior": ("ELBO, a lower bound on log p(x, y) without y where it is missing", "elbo"),

@@ -56,6 +56,7 @@ def test_samples_of_every_factor_follow_its_density(path) -> None:
 @composition
 def test_samples_follow_the_likelihood(path) -> None:
     laws.verify_whole(checked(path))
+    laws.verify_missing(checked(path))
 
 
 @composition

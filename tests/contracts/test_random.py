@@ -46,6 +46,7 @@ def test_few_are_refused_and_all_of_them_with_a_reason() -> None:
 LAWS: dict[str, Callable[[Checked], object]] = {
     "factors": laws.verify_factors,
     "likelihood": laws.verify_whole,
+    "missing": laws.verify_missing,
     "samples": laws.verify_samples,
     "bound": laws.verify_bound,
     "precision": laws.verify_precision,

@@ -668,5 +668,16 @@ def labels_for_more_rows_than_there_are(folder: Path) -> str:
 
 
 @case
+def more_than_all_is_missing(folder: Path) -> str:
+    return "partial x : real[13] elementwise from standardize(missing(wine.data, 1.2))"
+
+
+@case
+def npz_element_of_another_kind(folder: Path) -> str:
+    npz(folder, x=np.array([[0, np.nan], [1, 1], [np.nan, 0.5], [0, 1], [1, 0]]))
+    return 'partial x : binary[2] elementwise from "mine.npz".x'
+
+
+@case
 def labels_for_fewer_rows_than_classes(folder: Path) -> str:
     return "partial y : categorical(10) from labelled(digits.label, 9)"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dgmppl.data.checks import Missing
 from dgmppl.data.load import load
 from dgmppl.data.table import Splits, Table
 from dgmppl.diagnostics import SpecError
@@ -37,7 +38,7 @@ def loaded(*variables: str, base: Path = Path(), **options: Any) -> Splits:
     seen = declare(scope, spec) if spec else []
     if problems or scope.diagnostics:
         raise SpecError([*problems, *scope.diagnostics], source)
-    missing = {v.name for v in seen if v.role == "partial"}
+    missing: dict[str, Missing] = {v.name: "elements" if v.elementwise else "rows" for v in seen if v.role == "partial"}
     sources = {v.name: v.data for v in seen if v.data is not None}
     return load(sources, {v.name: v.type for v in seen}, base, missing=missing, **options)
 

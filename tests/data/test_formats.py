@@ -156,6 +156,19 @@ def test_missing_cells_of_a_partial_variable(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(whole(splits, "d"), np.float32(expected))
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_missing_cells_of_a_vector_of_columns(tmp_path: Path, name: str) -> None:
+    """Transforms take their constants from the cells that are there; what is missing stays so."""
+    dose = np.array([1.5, np.nan, 3, np.nan, 5, 6, np.nan, 8, 9, 10])
+    write_table(tmp_path / name, dose=[None if np.isnan(v) else v for v in dose])
+    splits = loaded(f'partial x : real[2] elementwise from standardize("{name}"[age, dose])', base=tmp_path)
+    found = whole(splits)
+    assert np.array_equal(np.isnan(found), np.stack([np.zeros(10, bool), np.isnan(dose)], 1))
+    train = dose[:6]
+    expected = (dose - np.nanmean(train)) / np.nanstd(train)
+    np.testing.assert_allclose(found[:, 1], expected, rtol=1e-5)
+
+
 def test_missing_texts(tmp_path: Path) -> None:
     write_table(tmp_path / "t.parquet", kind=["b", None, "a", "c", None, "a", "a", "b", "c", "c"])
     splits = loaded('x : real from "t.parquet".age', 'partial k : categorical(3) from "t.parquet".kind', base=tmp_path)

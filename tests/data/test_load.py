@@ -221,6 +221,16 @@ def test_values_without_a_range_cannot_be_rescaled(tmp_path):
     assert found.code == "E508"
 
 
+def test_missing_leaves_out_a_share_of_the_values_the_same_every_time():
+    spec = "partial x : binary[64] elementwise from threshold(missing(digits.image, 0.3), 8)"
+    found, raw = whole(loaded(spec)), whole(loaded("x : binary[64] from threshold(digits.image, 8)"))
+    gaps = np.isnan(found)
+    assert gaps.mean() == pytest.approx(0.3, abs=0.01)
+    assert (np.abs(gaps.mean(0) - 0.3) < 0.06).all()  # wherever they lie
+    assert np.array_equal(found[~gaps], raw[~gaps])
+    assert np.array_equal(found, whole(loaded(spec)), equal_nan=True)
+
+
 def test_every_transform_a_spec_can_name_can_be_done():
     assert TRANSFORMS.keys() == catalogue_transforms.keys()
 

@@ -20,7 +20,7 @@ from dgmppl.graph.values.densities import (
     Segment,
     Sequence,
 )
-from dgmppl.graph.values.leaves import Constant, Declared, Learned, Past, Points, Use, variables
+from dgmppl.graph.values.leaves import Constant, Declared, Learned, Past, Points, SeenPart, Use, variables
 from dgmppl.graph.values.networks import Apply, Module, NetworkSpec, Stage
 from dgmppl.graph.values.positions import At, Feature, Position, State
 
@@ -62,6 +62,7 @@ __all__ = [
     "Reshaped",
     "Residual",
     "Rounded",
+    "SeenPart",
     "Segment",
     "Sequence",
     "Softmax",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dgmppl.graph.values.base import Value, walk
+from dgmppl.supports import Type, real
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,14 @@ class Use(_Tensor):
     @property
     def own_rows(self) -> bool:
         return self.in_rows
+
+
+@dataclass(frozen=True)
+class SeenPart(Use):
+    """What a network of a q reads of a variable whose elements may be missing: those that are seen, 0 for the others,
+    and which they are. `of` is the type of the variable, its own that of what is read."""
+
+    of: Type = field(default_factory=real)
 
 
 @dataclass(frozen=True)

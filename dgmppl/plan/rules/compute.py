@@ -32,7 +32,8 @@ class Computing(Rule):
         for d in state.graph.definitions:
             role = state.graph[d.variable].role
             reads = reads_of(state.graph, d)
-            if role == "observed" or d.variable in state.known or not set(reads) <= state.known:
+            known = state.readable if role == "let" else state.known
+            if role == "observed" or d.variable in state.known or not set(reads) <= known:
                 continue
             what = "a feature" if role == "let" else "defined by what is known"
             state.add(Compute(d.variable, state.reason(f"{d.variable} is {what}", d.span), reads=reads))

@@ -78,7 +78,7 @@ class MinusKL(Term):
 def ready(state: Elimination) -> list[tuple[Variable, Factor]]:
     """What needs a value and has a q whose parents are known."""
     found = [(v, state.graph.factor("q", v.name)) for v in state.open]
-    return [(v, q) for v, q in found if q is not None and set(q.parents) <= state.known]
+    return [(v, q) for v, q in found if q is not None and set(q.parents) <= state.readable]
 
 
 class DrawingShared(Rule):

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dgmppl.diagnostics import Note
+from dgmppl.graph.independence import of_elements
+from dgmppl.graph.inverse import some_posterior
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
@@ -17,13 +20,16 @@ from dgmppl.plan.state import Elimination
 
 @dataclass(frozen=True)
 class Impute(Step):
-    """From the data in the rows that have it, and drawn from the factor in the others."""
+    """From the data in the rows that have it, or as far as its elements are seen, and drawn from the factor else."""
 
     estimator: str = "reparameterised"
+    elementwise: bool = False
 
     explains: ClassVar[bool] = True
 
     def words(self) -> str:
+        if self.elementwise:
+            return f"take what is seen of {self.variable}, draw the rest from {self.factor}"
         return f"take {self.variable} where it is seen, draw it from {self.factor} where it is missing"
 
 
@@ -61,7 +67,7 @@ class Imputing(Rule):
         if state.asked is None or not state.asked.options.get("classify"):
             return
         for q in state.posteriors():
-            if state.graph[q.head].role == "partial":
+            if state.graph[q.head].role == "partial" and not state.graph[q.head].elementwise:
                 why = state.reason(f"classify fits {q.key} to the values of {q.head} that are seen", q.span)
                 shown = latex.rows(q.head, "seen") + latex.log(q)
                 yield LogQSeen(f"log {q.key} where seen", q.head, why, q.key, reads=(q.head,), latex=shown)
@@ -69,14 +75,42 @@ class Imputing(Rule):
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         samples = samples_of(state)
         many = f"{samples} reparameterised samples" if samples > 1 else "one reparameterised sample"
-        return [f"{many} of {s.variable} where it is missing" for s in state.steps if isinstance(s, Impute)]
+        found = [s for s in state.steps if isinstance(s, Impute)]
+        return [f"{many} of {'what is missing of ' * s.elementwise}{s.variable}{_where(s)}" for s in found]
+
+
+def _where(step: Impute) -> str:
+    return "" if step.elementwise else " where it is missing"
 
 
 def impute(state: Elimination, variable: Variable, q: Factor) -> None:
     """The step that draws a partial variable where it is missing (E308 for a draw without a gradient)."""
+    verify_of_elements(state, variable, q)
     verify_drawable(state, q)
     text = f"{variable.name} is seen in some rows, and missing in others: there it is drawn from {q.key}"
-    state.add(Impute(variable.name, state.reason(text, q.span), factor=q.key, reads=state.graph.reads(q)))
+    if variable.elementwise:
+        text = f"elements of {variable.name} are missing, and all of it is needed: those are drawn from {q.key}"
+    reads, why = state.graph.reads(q), state.reason(text, q.span)
+    state.add(Impute(variable.name, why, elementwise=variable.elementwise, factor=q.key, reads=reads))
+
+
+def verify_of_elements(state: Elimination, variable: Variable, q: Factor) -> None:
+    """A q says of any elements that are missing, the others left out, how likely they are (E227)."""
+    if not variable.elementwise or of_elements(q.density):
+        return
+    state.scope.fail(
+        "E227",
+        f"any elements of `{variable.name}` may be missing, and {q.key} has a density of all of them together alone",
+        q.density.span,
+        "its elements depend on each other",
+        notes=(Note(variable.span, "elementwise"),),
+        help=f"let them be independent given what it reads: {_independent(state, variable)}",
+    )
+
+
+def _independent(state: Elimination, variable: Variable) -> str:
+    others = ", ".join(v.name for v in state.graph.observed)
+    return some_posterior(variable, others or variable.name, "mlp[64]")
 
 
 def minus_log_q_missing(state: Elimination, q: Factor) -> MinusLogProb:

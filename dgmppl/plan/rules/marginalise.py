@@ -19,15 +19,19 @@ from dgmppl.plan.state import Elimination
 
 @dataclass(frozen=True)
 class Marginalise(Step):
-    """Takes each of its `values`, which its prior weighs."""
+    """Takes each of its `values`, which its prior weighs; of a `partial` one, whose elements are missing, those that
+    agree with what is seen."""
 
     values: int
+    partial: bool = False
     estimator: str = "summed"
 
     explains: ClassVar[bool] = True
     repeats: ClassVar[bool] = True
 
     def words(self) -> str:
+        if self.partial:
+            return f"take what is seen of {self.variable}, sum the rest out under {self.factor}"
         return f"sum {self.variable} out over its {self.values} values under {self.factor}"
 
 
@@ -48,7 +52,8 @@ class LogSum(Term):
 
 class Marginalising(Rule):
     """Latents of few values that have no q are summed out exactly, once everything else is known, but for what follows
-    from the data given them, or is integrated out given them.
+    from the data given them, or is integrated out given them. So is a variable of few values of which elements are
+    missing, where all of it is needed.
 
     log sum_k p(k) p(x | k) is the likelihood itself where nothing is drawn, and a tighter bound than any q of k where
     something is (Tomczak, 2022, Eq. 1.7, for the mixture).
@@ -65,7 +70,10 @@ class Marginalising(Rule):
                 continue
             values = int(joint_values(v))
             text = f"{v.name} is latent, of few values and has no q: it is summed out over its {values} values"
-            state.add(Marginalise(v.name, state.reason(text, v.span), values, factor=p.key, reads=state.graph.reads(p)))
+            if v.elementwise:
+                text = f"{v.name} is seen in part, and has {values} values: those that agree with it are summed out"
+            why, reads = state.reason(text, v.span), state.graph.reads(p)
+            state.add(Marginalise(v.name, why, values, v.elementwise, factor=p.key, reads=reads))
             return True
         return False
 
@@ -73,7 +81,7 @@ class Marginalising(Rule):
     def fits(state: Elimination, variable: Variable) -> bool:
         """Whether a variable may be summed out under its prior."""
         graph = state.graph
-        alone = variable.role == "latent" and graph.factor("q", variable.name) is None
+        alone = (variable.role == "latent" or variable.elementwise) and graph.factor("q", variable.name) is None
         modelled = graph.factor("p", variable.name) is not None and variable.name not in state.members()
         return alone and modelled and state.few(variable) and variable.name not in state.assumed
 

@@ -25,15 +25,17 @@ class Given(Step):
 class GivenSome(Given):
     """From the data in the rows that have it. In the others nothing depends on it, and it integrates to one."""
 
+    elementwise: bool = False
+
     explains: ClassVar[bool] = True
 
     def words(self) -> str:
-        return f"take {self.variable} where it is seen"
+        return f"take what is seen of {self.variable}" if self.elementwise else f"take {self.variable} where it is seen"
 
 
 @dataclass(frozen=True)
 class LogProbSeen(LogProb):
-    """log p in the rows that have its variable, and 0 in the others."""
+    """log p in the rows that have its variable, and 0 in the others; or of the elements that are seen."""
 
 
 class Observe(Rule):
@@ -52,7 +54,9 @@ class Observe(Rule):
             if v.name not in state.needed | state.known:
                 others = "it is summed out of the energy" if v.name in state.members() else "nothing depends on it"
                 why = f"{v.name} is seen in some rows, and {others} in the others"
-                state.add(GivenSome(v.name, state.reason(why, v.span)))
+                if v.elementwise:
+                    why = f"elements of {v.name} are missing, and nothing depends on those: they are integrated out"
+                state.add(GivenSome(v.name, state.reason(why, v.span), elementwise=v.elementwise))
                 found = True
         return found
 

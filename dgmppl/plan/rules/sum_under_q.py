@@ -12,7 +12,7 @@ from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
 from dgmppl.plan.rules.draw import draw, ready
-from dgmppl.plan.rules.impute import impute
+from dgmppl.plan.rules.impute import impute, verify_of_elements
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -55,10 +55,13 @@ class SummingUnderQ(Rule):
     def apply(self, state: Elimination) -> bool:
         for v, q in ready(state):
             if state.can_sum(v):
+                verify_of_elements(state, v, q)
                 partial = v.role == "partial"
                 open_ = "seen in some rows, and missing in others" if partial else "latent and no bijection of the data"
                 values = int(joint_values(v))
                 where = "there it is" if partial else "it is"
+                if v.elementwise:
+                    open_, where = "seen in part", "what is missing is"
                 text = f"{v.name} is {open_}: {where} summed over its {values} values under {q.key}"
                 why = state.reason(text, q.span)
                 reads = state.graph.reads(q)

@@ -1,0 +1,124 @@
+"""Data whose elements may be missing one by one: NaN stands where they are.
+
+What is missing is integrated out, or computed: no NaN enters a density or a network, nor the gradient of one. Something
+of the support stands in its place there, and what comes of it is left out (`torch.where` on both sides: a gradient of 0
+times NaN is NaN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+from dgmppl.runtime.cases import Cases, _each, enumerate_values
+from dgmppl.runtime.densities import Mixture
+from dgmppl.runtime.distributions import Distribution
+from dgmppl.runtime.inference import reading
+from dgmppl.runtime.preimages import fill
+
+
+def beside_mask(x: Tensor, some: float, embed: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """How a variable enters a network of which elements are missing: 0 for them (Nazabal et al., 2020), and beside each
+    whether it is seen (Collier et al., 2020, VAEs in the presence of missing data), ``(n, *shape, channels + 1)``.
+
+    Args:
+        x: ``(n, *shape)``, NaN where it is missing.
+        some: a number that every element may be.
+        embed: how the variable enters a network where it is whole: as one number an element, or several along an axis
+            of their own.
+    """
+    seen = ~x.isnan()
+    found = x.masked_fill(~seen, some)
+    found = found if embed is None else embed(found)
+    channels = found if found.dim() > x.dim() else found.unsqueeze(-1)
+    mask = seen.unsqueeze(-1)
+    return torch.cat([torch.where(mask, channels, 0.0), mask.to(x.dtype)], -1)
+
+
+def log_prob_of_seen(p: Distribution, value: Tensor, some: float) -> Tensor:
+    """``log p`` of the elements that are seen, the others integrated out, ``(n,)`` nats.
+
+    Args:
+        p: elements that are independent of each other, or a mixture of such.
+        value: ``(n, *event_shape)``, NaN where it is missing.
+        some: a number of the support, which stands where a value is missing.
+    """
+    seen = ~value.isnan()
+    return log_prob_where(p, value.masked_fill(~seen, some), seen)
+
+
+def impute_elements(seen: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
+    """A variable's own elements where they are seen and those of the draw where they are missing; and where that is,
+    ``(n, *shape)``."""
+    missing = seen.isnan()
+    return fill(draw, seen, missing), missing
+
+
+def log_prob_where(p: Any, value: Tensor, where: Tensor) -> Tensor:
+    """``log p`` of some elements of a value without gaps, the others integrated out, ``(n,)`` nats; see
+    `log_prob_of_seen`."""
+    if not p.event_shape:
+        return torch.where(where, p.log_prob(value), 0.0)
+    if isinstance(p, td.Independent):
+        each = log_prob_where(p.base_dist, value, where)
+        return each.sum(tuple(range(-p.reinterpreted_batch_ndims, 0)))
+    if isinstance(p, Mixture):
+        axis = value.dim() - len(p.event_shape)
+        each = log_prob_where(p.components, value.unsqueeze(axis), where.unsqueeze(axis))
+        return torch.logsumexp(p.logits + each, -1)
+    raise TypeError(f"elements of {type(p).__name__} depend on each other: some alone have no closed density")
+
+
+def completed(p: Distribution, value: Tensor, some: float, mean: bool) -> Tensor:
+    """A value with what is missing of it read off p given what is seen, ``(n, *event_shape)``; see
+    `dgmppl.runtime.inference.reading`."""
+    seen = ~value.isnan()
+    filled = value.masked_fill(~seen, some)
+    return torch.where(seen, filled, reading(_given_seen(p, filled, seen), mean, len(value)))
+
+
+def _given_seen(p: Any, value: Tensor, seen: Tensor) -> Any:
+    """The distribution of each missing element given those that are seen: p itself, but for the weights of the
+    components of a mixture, which are those of the posterior."""
+    if isinstance(p, Mixture):
+        axis = value.dim() - len(p.event_shape)
+        each = log_prob_where(p.components, value.unsqueeze(axis), seen.unsqueeze(axis))
+        return Mixture(p.logits + each, p.components)
+    return p
+
+
+def every_agreeing_value(p: Distribution, low: float, size: int, seen: Tensor) -> tuple[Tensor, Cases]:
+    """The cases of a variable of few values, elements of which are missing, and its value in each of them: weighed by p
+    where that agrees with all that is seen, else by 0; see `dgmppl.runtime.cases.every_value`."""
+    values = enumerate_values(low, size, tuple(p.event_shape), seen)
+    log_p = p.log_prob(values.unsqueeze(1)).mT.expand(len(seen), -1)
+    row = seen.unsqueeze(1)
+    agrees = ((row == values) | row.isnan()).reshape(*log_p.shape, -1).all(-1)
+    log_p = torch.where(agrees, log_p, -torch.inf)
+    return _each(values, len(seen)), Cases(log_p.exp(), log_p)
+
+
+def every_missing_element(q: Distribution, low: float, size: int, seen: Tensor) -> tuple[Tensor, Cases]:
+    """The cases of a variable of few values, elements of which are missing, and its value in each of them: weighed by q
+    of the elements that are missing where it agrees with those that are seen, else by 0."""
+    values = enumerate_values(low, size, tuple(q.event_shape), seen)
+    missing, n = seen.isnan(), len(seen)
+    log_q = log_prob_where(q, values.unsqueeze(1), missing).mT
+    agrees = ((seen.unsqueeze(1) == values) | missing.unsqueeze(1)).reshape(n, len(values), -1).all(-1)
+    log_q = torch.where(agrees, log_q, 0.0)
+    return _each(values, n), Cases(torch.where(agrees, log_q.exp(), 0.0), log_q)
+
+
+__all__ = [
+    "beside_mask",
+    "completed",
+    "every_agreeing_value",
+    "every_missing_element",
+    "impute_elements",
+    "log_prob_of_seen",
+    "log_prob_where",
+]

@@ -1,0 +1,202 @@
+"""Elements that are missing one by one: what is seen is judged as if the rest had never been there. Against sums over
+all values, conditional and marginal normal distributions, quadrature, and weights of the draws."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.runtime import GenerativeModel, RowsError
+from tests.contracts.support import build, seed
+
+FACTORS = """\
+model factors
+partial x : real[5] elementwise from "rows.npz".x
+latent  z : real[2]
+param   W : real[5, 2]
+p(z)     = Normal(0, 1)
+p(x | z) = Normal(W @ z + param, exp(param))
+"""
+AUTOREGRESSIVE = """\
+model pixels
+partial x : binary[4] elementwise from "rows.npz".x
+latent  k : categorical(2)
+p(k)               = Categorical(param)
+p(x[d] | x[<d], k) = Bernoulli(causal[5](x[<d], k))
+"""
+MIXTURE = """\
+model mixed
+partial x : real[3] elementwise from "rows.npz".x
+p(x) = mixture[4](Normal(param))
+"""
+FLOW = """\
+model flow
+partial  x : real[2] elementwise from "rows.npz".x
+p(x) = Normal(0, 1) >> 2 * (coupling[mlp[4]] >> reverse)
+q(x | x) = Normal(mlp[4](x))
+"""
+SUMMED = """\
+model summed
+partial  x : categorical(3)[2] elementwise from "rows.npz".x
+observed y : real from "rows.npz".y
+p(x)     = Categorical(param)
+p(y | x) = Normal(mlp[4](x))
+"""
+GUIDED = SUMMED + "q(x | x, y) = Categorical(mlp[4](x, y))\n"
+
+
+def model_of(text: str) -> GenerativeModel:
+    """A spec's model in double precision, its weights far from where they start."""
+    found = pipeline.read(text)
+    assert found.ok, [str(d) for d in found.errors]
+    return build(found, number=3, scale=0.6).double()
+
+
+def with_gaps(rows: Tensor, number: int = 0) -> Tensor:
+    """Rows without half of their elements; the first row without any, the second without all."""
+    with seed(number):
+        gaps = torch.rand(rows.shape) < 0.5
+    gaps[0], gaps[1] = False, True
+    return rows.double().masked_fill(gaps, torch.nan)
+
+
+def moments(model: GenerativeModel) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the covariance of factor analysis."""
+    law = model.p_x(torch.zeros(1, 2, dtype=torch.double))
+    w = model.W.detach().numpy()
+    return law.mean[0].detach().numpy(), w @ w.T + np.diag(law.variance.detach().reshape(-1)[:5].numpy())
+
+
+def test_factors_of_what_is_seen_are_the_marginal_normal() -> None:
+    model, x = model_of(FACTORS), with_gaps(torch.randn(20, 5))
+    mean, covariance = moments(model)
+    for row, found in zip(x.numpy(), model.log_prob(x).tolist(), strict=True):
+        s = ~np.isnan(row)
+        expected = multivariate_normal(mean[s], covariance[np.ix_(s, s)]).logpdf(row[s]) if s.any() else 0.0
+        assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_is_missing_is_inferred_as_the_conditional_normal() -> None:
+    model, x = model_of(FACTORS), with_gaps(torch.randn(20, 5))
+    mean, covariance = moments(model)
+    found = model.infer(x, mean=True)["x"].detach().numpy()
+    with seed(1):
+        drawn = model.infer(x.repeat_interleave(4000, 0))["x"].reshape(20, 4000, 5).detach()
+    for row, middle, draws in zip(x.numpy(), found, drawn.numpy(), strict=True):
+        s, m = ~np.isnan(row), np.isnan(row)
+        assert np.array_equal(middle[s], row[s])
+        gain = covariance[np.ix_(m, s)] @ np.linalg.inv(covariance[np.ix_(s, s)])
+        assert middle[m] == pytest.approx(mean[m] + gain @ (row[s] - mean[s]))
+        left = covariance[np.ix_(m, m)] - gain @ covariance[np.ix_(s, m)]
+        assert np.cov(draws[:, m].T).reshape(left.shape) == pytest.approx(left, abs=0.12 * np.abs(covariance).max())
+
+
+def test_a_row_with_gaps_is_the_same_among_others() -> None:
+    model, x = model_of(FACTORS), with_gaps(torch.randn(6, 5))
+    alone = torch.cat([model.log_prob(row[None]) for row in x])
+    assert torch.allclose(model.log_prob(x), alone, atol=1e-12)
+
+
+def agreeing(row: Tensor, values: Tensor) -> Tensor:
+    return values[((values == row) | row.isnan()).all(-1)]
+
+
+def test_pixels_that_depend_on_each_other_are_summed_over_what_agrees() -> None:
+    model = model_of(AUTOREGRESSIVE)
+    values = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4))).double()
+    x = with_gaps(values[torch.arange(32) % 16])
+    weights = torch.log_softmax(model.p_k().logits, -1)
+    for row, found in zip(x, model.log_prob(x), strict=True):
+        these = agreeing(row, values)
+        every = [w + model.p_x(these.new_full((len(these),), k)).log_prob(these) for k, w in enumerate(weights)]
+        assert torch.allclose(found, torch.cat(every).logsumexp(0))
+    completed = model.infer(x)["x"]
+    assert torch.equal(completed[~x.isnan()], x[~x.isnan()])
+    assert set(completed.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_a_mixture_is_one_of_what_is_seen() -> None:
+    model, x = model_of(MIXTURE), with_gaps(torch.randn(20, 3))
+    law = model.p_x()
+    scale, loc = law.components.stddev, law.components.mean
+    each = torch.distributions.Normal(loc, scale).log_prob(x.nan_to_num(0.0)[:, None])
+    seen = ~x.isnan()[:, None]
+    joint = law.logits + torch.where(seen, each, torch.zeros_like(each)).sum(-1)
+    assert torch.allclose(model.log_prob(x), joint.logsumexp(-1))
+    expected = (joint.softmax(-1)[..., None] * loc).sum(1)  # the posterior of the components
+    assert torch.allclose(model.infer(x, mean=True)["x"], torch.where(x.isnan(), expected, x))
+
+
+def test_the_draws_of_a_flow_weigh_up_to_the_density_of_what_is_seen() -> None:
+    """E_q[p(x) / q(missing | seen)] is p(seen), which quadrature gives for one element of two."""
+    model = model_of(FLOW)
+    grid = torch.linspace(-40, 40, 20001, dtype=torch.double)
+    for seen in (0, 1):
+        x = torch.full((1, 2), torch.nan, dtype=torch.double)
+        x[0, seen] = 0.4
+        points = x.repeat(len(grid), 1)
+        points[:, 1 - seen] = grid
+        exact = torch.trapezoid(model.p_x().log_prob(points).exp(), grid)
+        with seed(2), torch.no_grad():
+            weights = model.elbo(x.expand(200_000, 2)).exp().detach()
+        assert float(weights.mean()) == pytest.approx(
+            float(exact.detach()), abs=6 * float(weights.std()) / math.sqrt(200_000)
+        )
+    whole = torch.randn(5, 2).double()
+    assert torch.allclose(model.elbo(whole), model.p_x().log_prob(whole))
+
+
+def test_under_its_q_what_is_missing_is_summed_with_its_weight() -> None:
+    model = model_of(GUIDED)
+    values = torch.tensor(list(itertools.product((0.0, 1.0, 2.0), repeat=2))).double()
+    x, y = with_gaps(values[torch.arange(18) % 9], 4), torch.randn(18).double()
+    for row, at, found in zip(x, y, model.elbo(x, y), strict=True):
+        these, gaps = agreeing(row, values), row.isnan()
+        q = torch.log_softmax(model.q_x(row[None], at[None]).base_dist.logits[0], -1)
+        log_q = sum((q[d, these[:, d].long()] for d in range(2) if gaps[d]), torch.zeros(len(these)).double())
+        log_p = model.p_x().log_prob(these) + model.p_y(these).log_prob(at)
+        assert torch.allclose(found, (log_q.exp() * (log_p - log_q)).sum())
+    exact = model_of(SUMMED)
+    exact.load_state_dict({k: v for k, v in model.state_dict().items() if k in exact.state_dict()})
+    assert (model.elbo(x, y) <= exact.log_prob(x, y) + 1e-12).all()
+
+
+@pytest.mark.parametrize("text", [FACTORS, AUTOREGRESSIVE, MIXTURE, FLOW, SUMMED, GUIDED])
+def test_gradients_are_numbers_and_what_is_missing_has_none(text: str) -> None:
+    model, finite = model_of(text), "binary" in text or "categorical" in text
+    size = {"factors": 5, "pixels": 4, "mixed": 3}.get(text.split()[1], 2)
+    rows = torch.randint(2, (8, size)) if finite else torch.randn(8, size)
+    data = [with_gaps(rows), torch.randn(8).double()][: 2 if "observed" in text else 1]
+    with model.unchecked():
+        data[0].requires_grad_(not finite)
+        model.loss(*data).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    if not finite:
+        assert data[0].grad is not None and (data[0].grad[data[0].isnan()] == 0).all()
+
+
+def test_a_network_reads_nothing_of_what_is_missing_and_which_elements_those_are() -> None:
+    text = FACTORS.replace("W @ z + param, exp(param)", "mlp[4](z)").replace("param   W : real[5, 2]\n", "")
+    model = model_of(text + "q(z | x) = Normal(mlp[4](x))\n")
+    x = with_gaps(torch.randn(4, 5))
+    read = []
+    model.q_z_net.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    model.q_z(x)
+    found = read[0].reshape(4, 5, 2)
+    assert torch.equal(found[..., 0], x.nan_to_num(0.0))
+    assert torch.equal(found[..., 1], (~x.isnan()).double())
+
+
+def test_rows_that_break_the_type_are_refused_with_their_element() -> None:
+    model = model_of(AUTOREGRESSIVE)
+    x = with_gaps(torch.zeros(3, 4))
+    x[2, 3] = 0.5
+    with pytest.raises(RowsError, match=r"row 2, element \[3\] is 0.5"):
+        model.log_prob(x)
