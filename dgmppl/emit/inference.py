@@ -17,6 +17,7 @@ from dgmppl.emit.methods import (
     write_seen,
 )
 from dgmppl.emit.steps import likelihood_source, needed_steps, noisy, turns_source, write_steps
+from dgmppl.emit.sums import write_reading_of_sum
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import variables
@@ -30,6 +31,7 @@ from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.observe import GivenSome
+from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_under_q import Sum
 
 
@@ -109,6 +111,8 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
                 write_steps(writer, graph, plan, [step], ())
             if isinstance(step, Integrate):
                 write_reading(writer, graph, step)
+            if isinstance(step, SumOut):
+                write_reading_of_sum(writer, graph, step)
         if steps[first:]:
             # What is completed, and what its density reads, is that of the case too.
             data = [v.name for v in graph.data if completed and v.name in {*completed, *graph.roots(read)}]

@@ -40,6 +40,7 @@ from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import Given
+from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.supports import number_text
 
 
@@ -120,7 +121,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{step.image}` is made of parts, and Pyro's sites are pushed forward one by one",
                 step.words(),
             )
-        if not (step.repeats or isinstance(step, Impute)):
+        if not (step.repeats or isinstance(step, (Impute, SumOut))):
             continue
         variable = graph[step.variable]
         if variable.role == "partial":

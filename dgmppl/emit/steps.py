@@ -29,6 +29,7 @@ from dgmppl.emit.methods import (
     values_of,
     write_members,
 )
+from dgmppl.emit.sums import sum_of, write_sum
 from dgmppl.emit.values import Place, bijection_source, reshaped
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Definition, Graph, Variable
@@ -46,6 +47,7 @@ from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum
 from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import Given, GivenSome, LogProbSeen
+from dgmppl.plan.rules.sum_product import LogSumProduct, SumOut
 from dgmppl.plan.rules.sum_under_q import Entropy
 from dgmppl.supports import number_text
 
@@ -236,6 +238,7 @@ STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Impute: _draw_q,
     Integrate: write_integral,
     DrawInTurn: _draw_in_turn,
+    SumOut: write_sum,
 }
 
 
@@ -318,6 +321,11 @@ def _log_integral(writer: Writer, graph: Graph, plan: Plan, term: Term, size: st
     return f"{integral_of(graph, graph[term.variables[0]])}.log_density()"
 
 
+def _log_sum_product(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    (step,) = (s for s in plan.steps if isinstance(s, SumOut))
+    return f"{sum_of(graph, graph[step.variable])}.log_sum()"
+
+
 def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     return f"-self.free_energy({_state(graph, plan)})"
 
@@ -356,6 +364,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     Entropy: _entropy,
     LogSum: _log_sum,
     LogIntegral: _log_integral,
+    LogSumProduct: _log_sum_product,
     MinusEnergy: _minus_energy,
     NegativePhase: _negative_phase,
     LogConditional: _log_conditional,

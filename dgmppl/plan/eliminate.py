@@ -117,6 +117,13 @@ def _way_out(state: Elimination, variable: Variable) -> str:
     if finite and variable.name in state.judged:
         return "an adversary compares draws, and those of few values cannot be differentiated: leave it out"
     if finite and not can_derive(variable):
+        if variable.type.shape and variable.type.support.size is not None:
+            name = variable.name
+            each = f"{seen.split(', ')[0]}[d] | {name}[d]"
+            return (
+                f"at most {MAX_CASES} joint values can be summed out, or as many at each position, where what depends "
+                f"on `{name}` is written position by position: p({each}) = ..."
+            )
         return f"at most {MAX_CASES} joint values can be summed out; others are real, or part of an energy"
     if can_derive(variable):
         return some_posterior(variable, seen, "mlp[256, 256]")

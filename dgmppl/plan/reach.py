@@ -45,6 +45,7 @@ from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.invert import Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.match import Matching
+from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.state import Elimination
 from dgmppl.plan.unread import warn_unread_elements
 
@@ -343,7 +344,7 @@ def _why(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str]:
                     f"`{head}` has no value on the data's side, since a game takes the place of its likelihood",
                     f"remove it, or let an adversary judge ({', '.join([*_implicit(state), head])}) together",
                 )
-        elif isinstance(step, Marginalise):
+        elif isinstance(step, (Marginalise, SumOut)):
             return f"no likelihood depends on `{head}`, whose probabilities sum to 1", "remove it, or read it"
         elif head in state.judged:
             blocking = not_reparameterised(statement.density)

@@ -37,6 +37,7 @@ from dgmppl.runtime import (
     samplers,
     sequences,
     simplices,
+    sum_product,
     transforms,
     unet,
 )
@@ -77,6 +78,7 @@ from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import *
 from dgmppl.runtime.sequences import *
 from dgmppl.runtime.simplices import *
+from dgmppl.runtime.sum_product import *
 from dgmppl.runtime.transforms import *
 from dgmppl.runtime.unet import *
 
@@ -117,5 +119,6 @@ __all__ += rounding.__all__
 __all__ += samplers.__all__
 __all__ += sequences.__all__
 __all__ += simplices.__all__
+__all__ += sum_product.__all__
 __all__ += transforms.__all__
 __all__ += unet.__all__

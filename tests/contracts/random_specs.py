@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from tests.contracts.random_parts import (
     DENSITIES,
     DRAWN,
+    FAMILIES,
     FLOWED,
     PIXELS,
     VECTORS,
@@ -393,6 +394,34 @@ def _coarse_first(d: Draft) -> None:
     d.say(f"q({y.name} | {x.name}) = Delta({picked})")
 
 
+def _finite_graph(d: Draft) -> None:
+    """Latents of few values, each of which reads one before it, and densities that read one or two: they are summed out
+    one after another, and one that has a class at each position at all of them at once."""
+    above: list[Unit] = []
+    for _ in range(d.choose((1, 2, 3))):
+        c = d.unit("c", d.choose(("binary", "categorical(3)", "integer(1..2)")), d.choose(((), (), (2,))))
+        factor(d, "p", c, [d.choose(above)] if above and d.often(0.8) else (), DENSITIES[:1])
+        above.append(c)
+    if d.often(0.7):
+        k = d.unit("k", d.choose(("binary", "categorical(3)")), (3,))
+        x = d.unit("x", d.choose(("real", "natural", "categorical(3)")), d.choose(((3,), (3, 2))), "observed")
+        d.data.append(x)
+        beside = [u.name for u in (*above[:1], *d.causes)]
+        family = _family_of(k)
+        if d.often(0.5):
+            d.say(f"p({k.name}) = {family}(param)")
+        else:
+            d.say(f"p({k.name}[d] | {above[0].name}) = {family}(linear({above[0].name}, d))")
+        reads = ", ".join([f"{k.name}[d]", *beside])
+        d.say(f"p({x.name}[d] | {reads}) = {_family_of(x)}(mlp[4]({reads}))")
+    for c in above[-2:]:
+        factor(d, "p", observed(d, "y", d.choose(("real", "binary", "categorical(3)"))), (c, *d.causes), DENSITIES[:6])
+
+
+def _family_of(unit: Unit) -> str:
+    return FAMILIES.get(unit.support, ("Normal",) if unit.real else ("Categorical",))[0]
+
+
 def _boltzmann(d: Draft) -> None:
     """A polynomial over binary units, and a class or more units beside it."""
     d.unit("x", "binary", (3,), "observed")
@@ -522,6 +551,8 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _normal_hierarchy,
     _computed_latent,
     _coarse_first,
+    _finite_graph,
+    _finite_graph,
     _boltzmann,
     _lattice,
     _network_energy,

@@ -16,6 +16,7 @@ from dgmppl.plan.rules.invert import Inverting
 from dgmppl.plan.rules.marginalise import Marginalising
 from dgmppl.plan.rules.observe import Observe
 from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.rules.sum_product import SummingProducts
 from dgmppl.plan.rules.sum_under_q import SummingUnderQ
 
 RULES: tuple[Rule, ...] = (
@@ -28,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     DrawingInTurn(),
     Imputing(),
     SummingUnderQ(),
+    SummingProducts(),
     Marginalising(),
     Integrating(),
     Energies(),
