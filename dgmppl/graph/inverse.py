@@ -11,12 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dgmppl.graph.derived import Posterior
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.values import Apply, variables, walk
-from dgmppl.source import Source
 from dgmppl.syntax import tree
-from dgmppl.syntax.override import moved
-from dgmppl.syntax.parse import parse_spec
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -63,12 +61,10 @@ def some_posterior(variable: Variable, seen: str, network: str) -> str:
     return f"q({variable.name} | {given}) = {variable.type.support.posterior}({network}({given}))"
 
 
-def shared_posterior(variable: Variable) -> str:
+def shared_posterior(graph: Graph, variable: Variable) -> Posterior:
     """A q for what rows have in common, whose elements are independent of each other and of all else."""
-    family = variable.type.support.posterior
-    if variable.group is not None:
-        return f"q({variable.name} | {variable.group}) = {family}(linear({variable.group}))"
-    return f"q({variable.name}) = {family}(param)"
+    parents = () if variable.group is None else (graph[variable.group],)
+    return Posterior(variable, parents, "linear")
 
 
 def joint_values(variable: Variable) -> float:
@@ -114,13 +110,13 @@ def derive_posteriors(
             for other in _inferred_from(graph, name):
                 _eliminate(moral, other)
             neighbours = sorted(_eliminate(moral, name), key=depth.index)
-        shared = graph[name].shared
-        text = shared_posterior(graph[name]) if shared else _factor_text(graph, graph[name], neighbours)
-        texts.append(text)
-        parsed, _ = parse_spec(Source("derived", f"model m\n{text}"))
-        assert parsed is not None
+        variable = graph[name]
+        posterior = Posterior(variable, tuple(graph[n] for n in neighbours), hidden=_hidden(graph, variable))
+        if variable.shared:
+            posterior = shared_posterior(graph, variable)
+        texts.append(posterior.text())
         # Messages about it, and lines of emitted source, point at the latent's declaration.
-        statements.extend(moved(s, graph[name].span) for s in parsed.statements)
+        statements.append(posterior.statement(variable.span))
     return replace(spec, statements=(*spec.statements, *statements)), tuple(texts)
 
 
@@ -162,15 +158,6 @@ def _topological_order(graph: Graph) -> list[str]:
     import networkx as nx
 
     return list(nx.lexicographical_topological_sort(dependence(graph)))
-
-
-def _factor_text(graph: Graph, variable: Variable, parents: list[str]) -> str:
-    given = ", ".join(parents)
-    hidden = ", ".join(map(str, _hidden(graph, variable)))
-    family = variable.type.support.posterior
-    if not parents:
-        return f"q({variable.name}) = {family}(param)"
-    return f"q({variable.name} | {given}) = {family}(mlp[{hidden}]({given}))"
 
 
 def _hidden(graph: Graph, variable: Variable) -> tuple[int, ...]:
@@ -224,9 +211,13 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] =
 def _connected(depends: nx.DiGraph, start: str, given: set[str], in_part: set[str]) -> set[str]:
     """What `start` depends on once `given` is known (Koller and Friedman 2009, algorithm 3.1). What is known in part
     connects its parents, and separates nothing."""
-    import networkx as nx
-
-    above = set(given).union(*(nx.ancestors(depends, g) for g in given if g in depends))
+    above: set[str] = set()
+    climbing = [g for g in given if g in depends]
+    while climbing:
+        node = climbing.pop()
+        if node not in above:
+            above.add(node)
+            climbing += depends.predecessors(node)
     given = given - in_part
     pending, seen, found = [(start, True)], set(), set()
     while pending:

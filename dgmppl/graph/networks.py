@@ -198,7 +198,8 @@ def _reading(entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...
     chosen = wanted if wanted in extents else (extents or [()])[0]
     read = tuple(v for v in inputs if extent(form, v) == chosen)
     channels = sum(form.axes(v.shape, v.type.support.width).channels for v in read)
-    return Reading(form, read, Axes(channels, chosen), tuple(v for v in inputs if not any(v is r for r in read)))
+    context = tuple(v for v in inputs if extent(form, v) != chosen)
+    return Reading(form, read, Axes(channels, chosen), context)
 
 
 # --- in brackets ---------------------------------------------------------------------------------

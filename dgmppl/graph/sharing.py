@@ -117,14 +117,14 @@ def _verify_reads(scope: Scope, graph: Graph, head: Variable, what: str, parents
             span,
             f"each {head.group} has one `{head.name}`" if head.group else f"all rows have one `{head.name}`",
             notes=(Note(read.span, "declared here"),),
-            help=_way_out(head, what),
+            help=_way_out(graph, head, what),
         )
         return
 
 
-def _way_out(head: Variable, what: str) -> str:
+def _way_out(graph: Graph, head: Variable, what: str) -> str:
     if what.startswith("q(") and can_derive(head):
-        return f"a q of what rows have in common learns from all of them: {shared_posterior(head)}"
+        return f"a q of what rows have in common learns from all of them: {shared_posterior(graph, head).text()}"
     more = f", and what is one for each {head.group}" if head.group else ""
     return f"it may read what is one for all rows{more}"
 

@@ -25,6 +25,8 @@ def turns(graph: Graph, side: str) -> tuple[Turns, ...]:
     """The groups of families that are drawn in turn by the factors of a side. What depends on itself in another way is
     in none: `dgmppl.graph.cycles` reports it."""
     factors = {f.head: f for f in graph.factors if f.side == side}
+    if sum(isinstance(f.density, Sequence) for f in factors.values()) < 2:
+        return ()
     return tuple(t for group in _circles(graph, factors) if (t := _turns(graph, factors, group)) is not None)
 
 

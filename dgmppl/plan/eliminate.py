@@ -108,7 +108,7 @@ def _way_out(state: Elimination, variable: Variable) -> str:
     seen = ", ".join(o.name for o in state.graph.data if o is not variable) or variable.name
     finite = variable.type.support.finite
     if variable.shared and can_derive(variable):
-        return shared_posterior(variable)
+        return shared_posterior(state.graph, variable).text()
     if variable.elementwise and finite and not can_derive(variable):
         return (
             f"at most {MAX_CASES} joint values are summed out; elements that are independent given what they depend "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from dgmppl.source import Span
@@ -13,6 +13,19 @@ from dgmppl.supports import Type
 
 class Term:
     """A typed expression."""
+
+    @cached_property
+    def parts(self) -> tuple[Term, ...]:
+        """The expressions right below it: a network holds none."""
+        if not isinstance(self, (Value, Bijection, Density)):
+            return ()
+        kind: Any = type(self)
+        return tuple(term for name in _fields(kind) for term in _terms(getattr(self, name)))
+
+    @cached_property
+    def inside(self) -> tuple[Term, ...]:
+        """It and every expression inside it, outermost first."""
+        return (self, *(term for part in self.parts for term in part.inside))
 
 
 @dataclass(frozen=True)
@@ -74,16 +87,13 @@ class Density(Term):
     span: Span = field(compare=False, repr=False)
 
 
-def children(term: object) -> Iterator[Term]:
+def children(term: object) -> tuple[Term, ...]:
     """The typed expressions right below one."""
-    if isinstance(term, (Value, Bijection, Density)):  # a network holds none
-        kind: Any = type(term)
-        for name in _fields(kind):
-            yield from _terms(getattr(term, name))
+    return term.parts if isinstance(term, Term) else ()
 
 
-@cache  # expressions are walked often, and `fields` is slow
-def _fields(kind: type) -> tuple[str, ...]:
+@cache  # `fields` is slow
+def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind))
 
 
@@ -95,11 +105,9 @@ def _terms(item: object) -> Iterator[Term]:
             yield from _terms(part)
 
 
-def walk(term: object) -> Iterator[object]:
+def walk(term: object) -> tuple[object, ...]:
     """A typed expression and everything inside it, outermost first."""
-    yield term
-    for child in children(term):
-        yield from walk(child)
+    return term.inside if isinstance(term, Term) else (term,)
 
 
 def rewritten(term: Any, old: object, new: object) -> Any:

@@ -79,7 +79,8 @@ class MinusKL(Term):
 def ready(state: Elimination) -> list[tuple[Variable, Factor]]:
     """What needs a value and has a q whose parents are known."""
     found = [(v, state.graph.factor("q", v.name)) for v in state.open]
-    return [(v, q) for v, q in found if q is not None and set(q.parents) <= state.readable]
+    readable = state.readable
+    return [(v, q) for v, q in found if q is not None and readable.issuperset(q.parents)]
 
 
 class DrawingShared(Rule):
@@ -184,7 +185,7 @@ def draw(state: Elimination, variable: Variable, q: Factor) -> None:
     if variable.shared:
         each = f"one for each {variable.group}" if variable.group else "one for all rows"
         text = f"{variable.name} is {each}: it is drawn from {q.key}, and its divergence is counted once, 1/N a row"
-    if variable.name in integrable(state, beside=variable.name):
+    if variable.name in state.normal and variable.name in integrable(state, beside=variable.name):
         text += ", without which it would be integrated out exactly"
     state.add(Draw(variable.name, state.reason(text, q.span), factor=q.key, reads=reads_of(state.graph, variable, q)))
 

@@ -105,6 +105,8 @@ def integrable(state: Elimination, beside: str = "") -> frozenset[str]:
 
     Where a density is not, as that of a product of two of them, one of those it depends on is left to other rules.
     """
+    if not state.normal:
+        return state.normal
     names = frozenset(v.name for v in state.open if v.name in state.normal and _is_free(state, v, beside))
     while (culprit := _culprit(state, names)) is not None:
         names -= {culprit}

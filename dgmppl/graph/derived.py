@@ -1,0 +1,63 @@
+"""A q that nobody wrote: as text that can be pasted into a spec, and as the statement that this would be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgmppl.graph.nodes import Variable, factor_key
+from dgmppl.source import Span
+from dgmppl.syntax import tree
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """`q(head | parents) = family(network[hidden](parents))`, or `family(param)` where it reads nothing."""
+
+    head: Variable
+    parents: tuple[Variable, ...]
+    network: str = "mlp"
+    hidden: tuple[int, ...] = ()
+
+    @property
+    def family(self) -> str:
+        return self.head.type.support.posterior
+
+    def text(self) -> str:
+        """As a user would write it."""
+        given = ", ".join(v.name for v in self.parents)
+        sizes = f"[{', '.join(map(str, self.hidden))}]" if self.hidden else ""
+        inside = f"{self.network}{sizes}({given})" if self.parents else "param"
+        return f"{factor_key('q', self.head.name, (v.name for v in self.parents))} = {self.family}({inside})"
+
+    def statement(self, span: Span) -> tree.Factor:
+        """What the parser makes of the text, all of it at `span`: many of them take long to parse."""
+        network: tree.Expr = tree.Name(span, self.network)
+        if self.hidden:
+            network = tree.Bracket(span, network, tuple(_number(size, span) for size in self.hidden))
+        given = tree.Call(span, network, tuple(_read(v, span) for v in self.parents))
+        inside = given if self.parents else tree.Learned(span)
+        value = tree.Call(span, tree.Name(span, self.family), (inside,))
+        return tree.Factor(
+            span, "q", (_reference(self.head, span),), tuple(_reference(v, span) for v in self.parents), value
+        )
+
+
+def _index(variable: Variable, span: Span) -> tuple[tree.Expr, ...]:
+    """The number of a family's member."""
+    if variable.family is None or variable.index is None:
+        return ()
+    number = _number(abs(variable.index), span)
+    return (tree.Negate(span, number) if variable.index < 0 else number,)
+
+
+def _reference(variable: Variable, span: Span) -> tree.Reference:
+    return tree.Reference(span, variable.family or variable.name, _index(variable, span))
+
+
+def _read(variable: Variable, span: Span) -> tree.Expr:
+    name, index = tree.Name(span, variable.family or variable.name), _index(variable, span)
+    return tree.Bracket(span, name, index) if index else name
+
+
+def _number(value: int, span: Span) -> tree.Number:
+    return tree.Number(span, float(value), str(value))
