@@ -312,7 +312,7 @@ def _sequence(density: Density, place: Place) -> Expr:
     for feature in known:
         arguments = map(Name, feature_reads(place.graph, feature))
         writer.line(f"{feature.ident} = {call(f'self.define_{feature.ident}', *arguments)}")
-    place = replace(place, axes=1, ordered=True, part=not whole, whole=frozenset(f.ident for f in known))
+    place = replace(place, axes=1, ordered=True, part=True, whole=frozenset(f.ident for f in known))
     writer.line()
     for segment in density.segments:
         first, last = (k + head.members.start for k in (segment.first, segment.last))
@@ -321,7 +321,7 @@ def _sequence(density: Density, place: Place) -> Expr:
             writer.place(segment.span),
             writer.block(f"def {law}({head.ident}: Tensor) -> {writer.use('Distribution')}:"),
         ):
-            _write_features(segment.law, place, part=not whole)
+            _write_features(segment.law, place, part=True)
             result = write_density(segment.law, place)
             writer.line(f"return {result}", mark=True)
         writer.line()

@@ -10,7 +10,7 @@ from dgmppl.emit.values import Place, Step, value_expr
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import statements
 from dgmppl.graph.names import safe_local
-from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
+from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, features_of
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.values import Block, Feature, Field, Triangular, Value, variables, walk
 from dgmppl.picture.text import value_text
@@ -53,7 +53,10 @@ def write_feature(writer: Writer, graph: Graph, feature: Feature) -> None:
         writer.method(f"define_{feature.ident}(self{arguments}) -> Tensor", doc),
         writer.place(feature.span),
     ):
-        place = Place(writer, graph, axes=len(feature.extent), ordered=True)
+        # Along the index of a family, what does not depend on what is drawn is known at all positions.
+        along = any(graph[name].along is not None for name in variables(feature))
+        whole = frozenset(f.ident for f in features_of(feature.body)) if along else frozenset()
+        place = Place(writer, graph, axes=len(feature.extent), ordered=True, whole=whole)
         if not feature.recurrent:
             writer.line(f"return {value_expr(feature.body, place)}", mark=True)
             return

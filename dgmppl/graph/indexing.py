@@ -7,6 +7,7 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.axes import part, shape_text
 from dgmppl.graph.configuration import causal_names, is_network
 from dgmppl.graph.context import Context
+from dgmppl.graph.nodes import Variable
 from dgmppl.graph.offsets import names_in
 from dgmppl.graph.positions import check_at, check_past
 from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
@@ -51,11 +52,29 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
             member = resolve_member(scope, binding, scope.integer(items[0], ctx.env, "an index"), expr.span)
             use = Use(member.type, expr.span, member.name)
             return use if len(items) == 1 else _element(scope, expr, use, items[1:], ctx, evaluate)
+        if isinstance(binding, Variable) and binding.along is not None and items:
+            items = (member_index(scope, binding, items[0], ctx), *items[1:])
         if isinstance(binding, IndexedFeature):
             evaluate(scope, target, None, ctx)  # which says where it may be read
         if isinstance(binding, (NamedNet, NamedFlow)):
             scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no index")
     return _element(scope, expr, _indexed(scope, target, items, ctx, evaluate), items, ctx, evaluate)
+
+
+def member_index(scope: Scope, variable: Variable, item: tree.Expr, ctx: Context) -> tree.Expr:
+    """The number of a member of a folded family, or a range of them, counted from 0 as elements are. Reports one that
+    does not exist (E215)."""
+    if isinstance(item, tree.Range):
+        ends = (member_index(scope, variable, end, ctx) for end in (item.low, item.high))
+        return tree.Range(item.span, *ends)
+    number = scope.integer(item, ctx.env, "an index")
+    members = variable.members
+    if number not in members:
+        last = members.stop - 1
+        label = f"{variable.name} goes from {members.start} to {last}"
+        scope.fail("E215", f"`{variable.name}[{number}]` does not exist", item.span, label)
+    position = number - members.start
+    return tree.Number(item.span, float(position), str(position))
 
 
 def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx: Context, evaluate: Evaluate) -> Value:

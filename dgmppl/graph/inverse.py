@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dgmppl.graph.derived import Posterior
 from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.turns import turns
 from dgmppl.graph.values import Apply, variables, walk
 from dgmppl.syntax import tree
 
@@ -155,9 +156,16 @@ def _inferred_from(graph: Graph, name: str) -> list[str]:
 
 
 def _topological_order(graph: Graph) -> list[str]:
+    """Parents first; families that are drawn in turn stand together, in that order."""
     import networkx as nx
 
-    return list(nx.lexicographical_topological_sort(dependence(graph)))
+    found = dependence(graph)
+    groups = {name: group.variables for group in turns(graph, "p") for name in group.variables}
+    for name, (first, *_) in groups.items():
+        if name != first:
+            found = nx.contracted_nodes(found, first, name, self_loops=False)
+    order = nx.lexicographical_topological_sort(found)
+    return [name for first in order for name in groups.get(first, (first,))]
 
 
 def _hidden(graph: Graph, variable: Variable) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ from tests.contracts.random_parts import (
     names,
     network,
 )
+from tests.contracts.random_sequences import along_an_index
 
 SUPPORTS = (
     "real",
@@ -559,6 +560,9 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _energy_prior,
     _generator,
     _adversarial_autoencoder,
+    along_an_index,
+    along_an_index,
+    along_an_index,
 )
 OF_ROWS = (_generator, _adversarial_autoencoder)  # games compare rows
 FORBID_CAUSES = (_boltzmann, _lattice, _network_energy, _integer_flow)

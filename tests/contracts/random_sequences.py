@@ -1,0 +1,164 @@
+"""Random specs of families along an index: chains, pasts, recurrences, draws in turn, and what reads members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.contracts.random_parts import DRAWN, FAMILIES, LOCATED, Draft, Unit, factor
+
+LETTERS = "tnk"
+DATA = ("real", "real", "binary", "categorical(3)", "integer(0..3)", "positive", "unit")
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index of a spec: its letter, its first and last number."""
+
+    letter: str
+    first: int
+    last: int
+
+    @property
+    def range(self) -> str:
+        return f"{self.letter} in {self.first}..T"
+
+    def at(self, unit: Unit, away: int = 0) -> Unit:
+        """A member as the laws of others read it: `z[t - 1]`."""
+        by = "" if away == 0 else f"{'+' if away > 0 else '-'}{abs(away)}"
+        return Unit(f"{unit.name}[{self.letter}{by}]", unit.support, unit.shape, unit.role)
+
+
+def _members(d: Draft, index: Index, stem: str, support: str, shape: tuple[int, ...], role: str) -> Unit:
+    """Declares a family, and returns what stands for a member of it."""
+    name = d.name(stem)
+    unit = Unit(name, support, shape, role)
+    source = "" if role == "latent" else f' from "rows.npz".{name}'
+    d.say(f"{role} {name}[{index.range}] : {unit.type}{source}")
+    return unit
+
+
+def _law(d: Draft, head: Unit, of: Sequence[Unit], index: Index, alike: str = "") -> str:
+    """The law of a member that reads these; `alike`: one of them, of the head's own type."""
+    if head.support == "real":
+        family = d.choose(LOCATED)
+        if alike and d.often(0.5):
+            others = [u for u in of if u.name != alike]
+            moved = f" + linear({', '.join(u.name for u in others)})" if others else ""
+            return f"{family}({d.choose(('0.5', '-0.8', '1'))} * {alike}{moved}, {d.choose(('param', '0.5'))})"
+    else:
+        family = d.choose(FAMILIES.get(head.support, ("Categorical",)))
+    if not of:
+        return f"{family}(param)" if d.often(0.5) or head.support != "real" else "Normal(0, 1)"
+    inside = ", ".join([*(u.name for u in of), *([index.letter] if d.often(0.3) else [])])
+    net = d.choose((f"mlp[4]({inside})", f"linear({inside})"))
+    found = f"{family}({net})"
+    if head.role == "observed" and d.often(0.2):
+        return f"mixture[2]({found})"
+    if head.support == "real" and head.shape and d.often(0.2):
+        return f"{found} >> affine"
+    return found
+
+
+def _factors(d: Draft, side: str, index: Index, head: Unit, of: Sequence[Unit], how: str) -> None:
+    """The factors of a family whose members read these at their own position, and each other's in some way."""
+    here, first, last = index.at(head), index.first, index.last
+    names = [u.name for u in of]
+    if how == "apart":
+        d.say(f"{d.head(side, here.name, names)} = {_law(d, head, of, index)}")
+    elif how in ("forward", "backward"):
+        before, end = (index.at(head, -1), first) if how == "forward" else (index.at(head, 1), last)
+        reads = [before, *of]
+        if d.often(0.7) or of:  # the first may read what the others do, or nothing
+            ends = [Unit(u.name.replace(f"[{index.letter}]", f"[{end}]"), u.support, u.shape, u.role) for u in of]
+            d.say(f"{d.head(side, f'{head.name}[{end}]', [u.name for u in ends])} = {_law(d, head, ends, index)}")
+        else:
+            d.say(f"{side}({head.name}[{end}]) = {_law(d, head, (), index)}")
+        left = d.head(side, here.name, [u.name for u in reads])
+        d.say(f"{left} = {_law(d, head, reads, index, before.name if head.support == 'real' else '')}")
+    elif how == "past":
+        past = f"{head.name}[<{index.letter}]"
+        kind = d.choose(("gru[3]", "causal[4, kernel = 2]", "transformer[4, heads = 2]"))
+        aligned = [u for u in of if "[" in u.name]
+        others = [u for u in of if "[" not in u.name]
+        inside = ", ".join([past, *(u.name for u in (*aligned, *others))])
+        family = "Normal" if head.support == "real" else FAMILIES.get(head.support, ("Categorical",))[0]
+        d.say(f"{d.head(side, here.name, [past, *names])} = {family}({kind}({inside}))")
+    else:
+        h, past = d.name("h"), index.at(head, -1).name
+        inside = ", ".join([past, *(u.name for u in of), f"{h}[{index.letter}-1]"])
+        d.say(f"let {h}[{index.range}] : real[3] = {d.choose(('gru_cell', 'mlp[4]'))}({inside})")
+        t = index.letter
+        pasts = [f"{head.name}[<{t}]", *(n.replace(f"[{t}]", f"[<{t}]") for n in names if "[" in n), *names]
+        read = Unit(f"{h}[{t}]", "real", (3,))
+        d.say(f"{d.head(side, here.name, pasts)} = {_law(d, head, [read], index)}")
+
+
+HOW = ("apart", "forward", "forward", "backward", "past", "recurrent")
+
+
+def along_an_index(d: Draft) -> None:
+    """One or two families of data along an index, maybe with a latent state, a latent of the row, and what reads a
+    member of them."""
+    index = Index(d.choose(LETTERS), first := d.choose((0, 1, 1)), first + d.choose((1, 1, 2, 3)))
+    d.say(f"const T = {index.last}")
+    x = _members(d, index, "x", d.choose(DATA), d.choose(((), (), (2,))), "observed")
+    count = index.last - index.first + 1
+    whole = Unit(x.name, x.support, (count, *x.shape), "observed")
+    d.data.append(whole)
+    reads: list[Unit] = list(d.causes)
+    if d.often(0.3):
+        w = d.unit("w", "real", d.choose(((), (2,))))
+        factor(d, "p", w, (), DRAWN[:1])
+        d.say(f"q({w.name} | {x.name}) = Normal(mlp[4]({x.name}))")
+        reads.append(w)
+        d.drawn.append(w)
+    if d.often(0.3):
+        y = _members(d, index, "y", d.choose(DATA[:4]), (), "observed")
+        _factors(d, "p", index, y, [u for u in reads if d.often(0.5)], d.choose(HOW))
+        reads.append(index.at(y))
+    if not d.often(0.6):
+        _factors(d, "p", index, x, reads, d.choose(HOW))
+        return
+    z = _members(d, index, "z", "real", d.choose(((), (2,))), "latent")
+    of_z = [u for u in reads if d.often(0.5)]
+    if d.often(0.25):  # in turn: each reads what comes before in the other
+        given = [index.at(z, -1), index.at(x, -1), *of_z]
+        d.say(f"p({z.name}[{index.first}]) = {_law(d, z, (), index)}")
+        d.say(f"{d.head('p', index.at(z).name, [u.name for u in given])} = {_law(d, z, given, index)}")
+        _factors(d, "p", index, x, [index.at(z), *reads], d.choose(("apart", "forward", "past")))
+    else:
+        _factors(d, "p", index, z, of_z, d.choose(HOW))
+        _factors(d, "p", index, x, [index.at(z), *reads], d.choose(HOW))
+    seen = [u for u in reads if u.role == "observed" or u in d.drawn]
+    _posterior(d, index, z, x, seen)
+    if d.often(0.3):
+        member = d.choose((f"{z.name}[{index.last}]", f"{z.name}[{index.first}]", z.name))
+        v = d.unit("v", "real", (), "observed")
+        d.say(f"p({v.name} | {member}) = Normal({d.choose(('mlp[4]', 'linear'))}({member}))")
+
+
+def _posterior(d: Draft, index: Index, z: Unit, x: Unit, seen: Sequence[Unit]) -> None:
+    """A posterior of the states: none that is written, all at once, or along the index either way."""
+    names = [x.name, *(u.name for u in seen if "[" not in u.name)]
+    how = d.choose(("whole", "apart", "forward", "backward", "recurrent"))
+    if how == "whole":
+        d.say(f"{d.head('q', z.name, names)} = Normal(mlp[4]({', '.join(names)}))")
+        return
+    r, t = d.name("r"), index.letter
+    net = f"{d.choose(('gru[3]', 'transformer[4, heads = 2]'))}({x.name})[{t}]" if x.shape else f"mlp[4]({x.name}, {t})"
+    d.say(f"let {r}[{index.range}] : real[3] = {net}")
+    given = [Unit(f"{r}[{t}]", "real", (3,))]
+    before = {"apart": [], "forward": [index.at(z, -1)], "backward": [index.at(z, 1)]}.get(how)
+    if before is None:
+        h = d.name("h")
+        d.say(f"let {h}[{index.range}] : real[3] = gru_cell({z.name}[{t}-1], {r}[{t}], {h}[{t}-1])")
+        left = d.head("q", index.at(z).name, [f"{z.name}[<{t}]", x.name])
+        d.say(f"{left} = Normal(linear({h}[{t}]))")
+        return
+    inside = [u.name for u in (*before, *given)]
+    law = f"Normal(mlp[4]({', '.join(inside)}))"
+    if before:
+        end = index.first if how == "forward" else index.last
+        d.say(f"q({z.name}[{end}] | {x.name}) = Normal(linear({r}[{end}]))")
+    d.say(f"{d.head('q', index.at(z).name, [*(u.name for u in before), x.name])} = {law}")
