@@ -12,6 +12,8 @@ from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
 from dgmppl.graph.elements import lag_of
 from dgmppl.graph.nodes import Factor, Graph, features_of
 from dgmppl.graph.values import (
+    Apply,
+    At,
     Autoregressive,
     Constant,
     Delta,
@@ -30,6 +32,7 @@ from dgmppl.graph.values import (
     Value,
     children,
     variables,
+    walk,
 )
 from dgmppl.plan.rules.draw import not_reparameterised
 from dgmppl.supports import Support
@@ -303,6 +306,13 @@ def _plate(density: Density, place: Place) -> Expr:
     return call(place.writer.use("plate"), element, sizes(density.type.shape[: density.axes]))
 
 
+def _computed_at_once(density: Sequence) -> Iterator[Value]:
+    """What is computed at all positions together and does not depend on what is drawn: once, not at each draw."""
+    for term in walk(density):
+        if isinstance(term, At) and isinstance(term.value, Apply) and density.variable not in variables(term.value):
+            yield term.value
+
+
 def _sequence(density: Density, place: Place) -> Expr:
     assert isinstance(density, Sequence)
     writer, head = place.writer, place.graph[density.variable]
@@ -312,7 +322,13 @@ def _sequence(density: Density, place: Place) -> Expr:
     for feature in known:
         arguments = map(Name, feature_reads(place.graph, feature))
         writer.line(f"{feature.ident} = {call(f'self.define_{feature.ident}', *arguments)}")
-    place = replace(place, axes=1, ordered=True, part=True, whole=frozenset(f.ident for f in known))
+    computed: dict[Value, Name] = {}
+    for value in _computed_at_once(density):
+        if value not in computed:
+            name = place.local("along" if not computed else f"along_{len(computed) + 1}")
+            writer.line(f"{name} = {value_expr(value, place)}")
+            computed[value] = name
+    place = replace(place, axes=1, ordered=True, part=True, whole=frozenset(f.ident for f in known), computed=computed)
     writer.line()
     for segment in density.segments:
         first, last = (k + head.members.start for k in (segment.first, segment.last))

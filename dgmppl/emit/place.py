@@ -56,7 +56,7 @@ class Place:
     are drawn one after another; `order`: the local name of another order than row by row. `step`: of a recurrence, one
     position of which is computed. `units`: what a network's location and scale count, (middle, half) of a range.
     `part`: the law of some positions alone, which `at` gives and what is computed at all of them is cut to; `whole`:
-    features that are known at all positions."""
+    features that are known at all positions; `computed`: the local names of values that are."""
 
     writer: Writer
     graph: Graph
@@ -69,6 +69,7 @@ class Place:
     units: tuple[float, float] | None = None
     part: bool = False
     whole: frozenset[str] = frozenset()
+    computed: Mapping[Value, Name] = field(default_factory=dict)
 
     def variable(self, name: str) -> str:
         return self.rename[name] if name in self.rename else self.graph[name].ident
@@ -96,6 +97,8 @@ def value_source(value: Value, place: Place) -> str:
 def value_expr(value: Value, place: Place) -> Expr:
     """The expression of a value: behind the batch, if it has rows, the axes of positions, if it is read at them; then
     that of a mixture's components, and its own."""
+    if place.computed and value in place.computed:
+        return place.computed[value]
     if place.step is not None and value.positional and not of_state(value):
         return place.step.given(value, value_expr(value, place.step.outside), len(value.shape))
     if place.axes and value.rows and not value.positional:  # one for all positions

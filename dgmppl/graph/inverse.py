@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dgmppl.graph.derived import Posterior
 from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.smoothing import posterior_along
 from dgmppl.graph.turns import turns
 from dgmppl.graph.values import Apply, variables, walk
 from dgmppl.syntax import tree
@@ -111,8 +112,13 @@ def derive_posteriors(
             for other in _inferred_from(graph, name):
                 _eliminate(moral, other)
             neighbours = sorted(_eliminate(moral, name), key=depth.index)
-        variable = graph[name]
-        posterior = Posterior(variable, tuple(graph[n] for n in neighbours), hidden=_hidden(graph, variable))
+        variable, hidden = graph[name], _hidden(graph, graph[name])
+        if variable.along is not None:
+            found, lines = posterior_along(graph, variable, variable.along, neighbours, hidden)
+            statements += found
+            texts += lines
+            continue
+        posterior = Posterior(variable, tuple(graph[n] for n in neighbours), hidden=hidden)
         if variable.shared:
             posterior = shared_posterior(graph, variable)
         texts.append(posterior.text())

@@ -14,7 +14,7 @@ from dgmppl.graph.configuration import Specs, causal_names, check_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.modules import module_of, verify_fits
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Apply, Module, NetworkSpec, Past, Points, Stage, State, Value, walk
+from dgmppl.graph.values import Apply, Module, NetworkSpec, Past, Points, Stage, State, Use, Value, walk
 from dgmppl.supports import real
 from dgmppl.syntax import tree
 
@@ -64,7 +64,7 @@ def apply_network(
         _verify_no_past(scope, expr, specs)
         if len(specs) == 1 and entry.plain[-1].state:
             inputs = _state_last(scope, expr, entry, inputs, math.prod(expected) * (copies or 1))
-        reading = _reading(entry, inputs, expected if len(specs) == 1 else (), ctx.each)
+        reading = _reading(scope, entry, inputs, expected if len(specs) == 1 else (), ctx.each)
         stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, expected, ctx.each, copies)
     else:
         reading, stages = _causal_stage(specs[0], past, inputs, expected, copies)
@@ -179,7 +179,9 @@ def _verify_past(scope: Scope, expr: tree.Call, specs: Specs, inputs: tuple[Valu
         scope.fail("E214", f"{entry.name} reads the past of a grid", expr.span, f"{what} here", help=usage)
 
 
-def _reading(entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...], each: int = 0) -> Reading:
+def _reading(
+    scope: Scope, entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...], each: int = 0
+) -> Reading:
     """What a network that reads no past reads of its inputs, in its first form that finds its positions in one of them
     or in its place.
 
@@ -187,8 +189,14 @@ def _reading(entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...
     Where none has positions, it reads all of them as one vector.
     """
 
+    def axes(form: Form, value: Value) -> Axes:
+        variable = scope.variable(value.variable) if isinstance(value, Use) else None
+        # A family of numbers is a sequence of one channel.
+        one = variable is not None and variable.along is not None and len(value.shape) == 1
+        return form.axes((*value.shape, 1) if one else value.shape, value.type.support.width)
+
     def extent(form: Form, value: Value) -> tuple[int, ...]:
-        return form.axes(value.shape, value.type.support.width).extent
+        return axes(form, value).extent
 
     forms = entry.plain
     met = (f for f in forms if f.axes(expected, 1, each).extent or any(extent(f, v) for v in inputs))
@@ -197,7 +205,7 @@ def _reading(entry: Network, inputs: tuple[Value, ...], expected: tuple[int, ...
     wanted = form.axes(expected, 1, each).extent
     chosen = wanted if wanted in extents else (extents or [()])[0]
     read = tuple(v for v in inputs if extent(form, v) == chosen)
-    channels = sum(form.axes(v.shape, v.type.support.width).channels for v in read)
+    channels = sum(axes(form, v).channels for v in read)
     context = tuple(v for v in inputs if extent(form, v) != chosen)
     return Reading(form, read, Axes(channels, chosen), context)
 
@@ -249,7 +257,7 @@ def apply_slot(scope: Scope, expr: tree.Expr, inputs: tuple[Value, ...], ctx: Co
     """A network given without inputs, as an adversary, applied to these: a number."""
     specs, named = check_network(scope, expr, ctx)
     _verify_no_past(scope, expr, specs)
-    reading = _reading(specs[0].entry, inputs, ())
+    reading = _reading(scope, specs[0].entry, inputs, ())
     stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, ())
     return Apply(real(), expr.span, module_of(scope, expr, stages, named, (), ctx), reading.read, reading.context)
 

@@ -73,10 +73,19 @@ class Variable:
         return range(self.along.start, self.along.start + self.type.shape[0])
 
     @property
+    def shown(self) -> str:
+        """Its name as a person reads it: of a folded family `z[t]`."""
+        return self.name if self.along is None else f"{self.name}[{self.along.letter}]"
+
+    @property
+    def range(self) -> str:
+        """How far the index of a folded family goes, `t = 1..20`; "" for any other variable."""
+        return "" if self.along is None else f"{self.along.letter} = {self.members[0]}..{self.members[-1]}"
+
+    @property
     def element(self) -> Type:
-        """The type of a member of a folded family."""
-        assert self.along is not None
-        return Type(self.type.support, self.type.shape[1:])
+        """The type of a member of a folded family, of any other variable its own."""
+        return self.type if self.along is None else Type(self.type.support, self.type.shape[1:])
 
 
 @dataclass(frozen=True)

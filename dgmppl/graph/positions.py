@@ -8,13 +8,14 @@ from typing import NoReturn
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.axes import shape_text
+from dgmppl.graph.configuration import check_network, is_network
 from dgmppl.graph.context import Context, Elements
 from dgmppl.graph.nodes import Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.recurrences import read_feature
 from dgmppl.graph.scope import IndexedFeature, Scope, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open
-from dgmppl.graph.values import At, Constant, Past, Position, Use, Value
+from dgmppl.graph.values import At, Constant, Element, Past, Position, Use, Value
 from dgmppl.source import Span
 from dgmppl.supports import REAL, Type, real
 from dgmppl.supports.whole import Integers
@@ -74,11 +75,13 @@ def check_at(
         return read_feature(scope, expr, binding, away, elements, evaluate)
     if set(names_in(items[axes:])) & set(elements.indices):
         scope.fail("E223", "an index of the element stands at its own axis", expr.span, "a second time")
-    wanted = None
+    wanted, single = None, False
     if is_open(scope, target):
-        if expected is None:
+        shape = _hidden(scope, target) if expected is None else expected.shape
+        if shape is None:
             scope.fail("E211", "the size of this does not follow", target.span, help="bind it with a type: `let`")
-        wanted = real(*elements.extent, *expected.shape)
+        single = not shape  # a network of sequences gives channels
+        wanted = real(*elements.extent, *(shape or (1,)))
     value = evaluate(scope, target, wanted, replace(ctx, elements=None))
     _verify_extent(scope, expr, value.shape, elements)
     rest = value.shape[axes:]
@@ -86,7 +89,15 @@ def check_at(
     found = At(Type(support, rest), expr.span, value, away)
     if isinstance(value, Use) and value.variable == elements.variable:
         verify_earlier(scope, found, expr.span, value.variable, elements, ())
-    return found
+    return Element(real(), expr.span, found, (0,)) if single and rest == (1,) else found
+
+
+def _hidden(scope: Scope, target: tree.Expr) -> tuple[int] | None:
+    """As many numbers as the last hidden layer of a network has: what it gives where nothing asks for another size."""
+    if not isinstance(target, tree.Call) or not is_network(scope, target.target):
+        return None
+    specs, _ = check_network(scope, target.target, Context(""))
+    return specs[-1].hidden[-1:] or None  # type: ignore[return-value]
 
 
 def position(expr: tree.Name, elements: Elements) -> Value:

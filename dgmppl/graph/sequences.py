@@ -7,7 +7,8 @@ from collections.abc import Sequence as Row
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from dgmppl.graph.context import Elements
+from dgmppl.graph.configuration import check_network, is_network
+from dgmppl.graph.context import Context, Elements
 from dgmppl.graph.elements import reads_of
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.offsets import names_in, offset_of
@@ -140,12 +141,25 @@ def _at_index(scope: Scope, term: Any, letter: str, number: int) -> Any:
         name = term.target.name
     items = term.subscripts if isinstance(term, tree.Reference) else getattr(term, "items", ())
     binding = scope.names.get(name)
-    along = isinstance(binding, IndexedFeature) or (isinstance(binding, Variable) and binding.along is not None)
+    along = (
+        _of_a_sequence(scope, term)
+        or isinstance(binding, IndexedFeature)
+        or (isinstance(binding, Variable) and binding.along is not None)
+    )
     if not along or not items or not _is_number(scope, items[0]):
         return term
     away = scope.integer(items[0], {}, "an index") - number
     moved_items = (_index(items[0], letter, away), *items[1:])
     return replace(term, **{"subscripts" if isinstance(term, tree.Reference) else "items": moved_items})
+
+
+def _of_a_sequence(scope: Scope, term: object) -> bool:
+    """Whether a network that gives a sequence is read at a position: `gru[16](x)[1]`."""
+    target = term.target if isinstance(term, tree.Bracket) else None
+    if not isinstance(target, tree.Call) or not is_network(scope, target.target):
+        return False
+    specs, _ = check_network(scope, target.target, Context(""))
+    return any(form.rank == 1 for form in specs[-1].entry.plain)
 
 
 def _is_number(scope: Scope, item: object) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dgmppl.graph.nodes import Factor, Graph
-from dgmppl.graph.values import Autoregressive, Density, Mapped, Pushforward, Residual, variables, walk
+from dgmppl.graph.elements import lag_of
+from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.values import Autoregressive, Density, Mapped, Pushforward, Residual, Sequence, variables, walk
 from dgmppl.picture import style
 from dgmppl.picture.style import label, plain, written
 from dgmppl.picture.text import function_text, value_text
@@ -63,6 +64,8 @@ def edges(graph: Graph) -> Iterator[Edge]:
             yield Edge(tail, f.head, f.side, hover=f.key, look=look, upward=upward)
         if any(isinstance(part, Autoregressive) for part in walk(f.density)):
             yield Edge(f.head, f.head, f.side, text=f"{f.head}[<d]", hover=f.key)
+        if isinstance(f.density, Sequence) and (away := lag_of(f.density)) != 0:
+            yield Edge(f.head, f.head, f.side, text=_others(graph[f.head], away, f.density.backward), hover=f.key)
     for d in graph.definitions:
         role = "let" if graph[d.variable].role == "let" else "define"
         maps = any(isinstance(t, Mapped) for t in walk(d.value))
@@ -79,6 +82,14 @@ def edges(graph: Graph) -> Iterator[Edge]:
     for adversary in graph.adversaries:
         for a in adversary.arguments:
             yield Edge(a, f"{adversary.name}()", "adversary")
+
+
+def _others(variable: Variable, lag: int | None, backward: bool) -> str:
+    """The members of a folded family that another depends on: `z[t - 1]`, or all that are before."""
+    letter = variable.along.letter if variable.along is not None else ""
+    if lag == 1:
+        return f"{variable.name}[{letter} {'+' if backward else '-'} 1]"
+    return f"{variable.name}[{'>' if backward else '<'}{letter}]"
 
 
 def _reads(graph: Graph, factor: Factor) -> list[tuple[str, dict[str, str]]]:

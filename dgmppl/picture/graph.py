@@ -104,7 +104,7 @@ def _variable(graph: Graph, variable: Variable) -> dict[str, str]:
         data = written(_data(variable.data), 8, style.QUIET, "I", 34) if variable.data else ""
         given = written("given", 9, style.GIVEN, "I") if role == "condition" else ""
         rows = [
-            [written(variable.name, 13, tag="B"), _type(variable, 9)],
+            [written(variable.shown, 13, tag="B"), _type(variable, 9)],
             [data, given],
             [_distribution(p, style.INK), _distribution(q, style.Q)],
         ]
@@ -115,12 +115,12 @@ def _variable(graph: Graph, variable: Variable) -> dict[str, str]:
     else:
         lines = [part for row in rows for part in row]
     laws = [f"{f.key} = {density_text(f.density)}" for f in (p, q) if f is not None]
-    hover = "; ".join([f"{variable.role} {variable.name} : {variable.type.describe()}", *laws])
+    hover = "; ".join([f"{variable.role} {variable.shown} : {variable.element.describe()}", *laws])
     return {"label": label(lines), **look, "tooltip": plain(hover)}
 
 
 def _type(variable: Variable, size: float) -> str:
-    return written(variable.type.describe(), size, style.QUIET, longest=34)
+    return written(variable.element.describe(), size, style.QUIET, longest=34)
 
 
 def _distribution(factor: Factor | None, colour: str) -> str:
@@ -171,6 +171,9 @@ def _plates(graph: Graph) -> list[tuple[str, list[Variable]]]:
         numbers = [v.index for v in members if v.index is not None]
         counter = next((v.counter for v in members if v.counter), "")
         plates.setdefault((counter or f"{name}[ ]", min(numbers), max(numbers)), []).extend(members)
+    for v in graph.variables:
+        if v.along is not None:
+            plates.setdefault((v.along.letter, v.members[0], v.members[-1]), []).append(v)
     return [(f"{counter} = {low}..{high}", members) for (counter, low, high), members in plates.items()]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
 from dgmppl.graph import held
 from dgmppl.graph.declare import ALL_ROWS
-from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter
+from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter, Variable
 from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Levels, walk
 
 
@@ -49,9 +49,9 @@ def describe_structure(graph: Graph) -> Structure:
     conditions = set(graph.conditions)
     variables = tuple(
         VariableLine(
-            v.name,
+            v.shown,
             "condition" if v.name in conditions else v.role,
-            v.type.describe() + (" elementwise" if v.elementwise else ""),
+            _type(v),
             (v.group or ALL_ROWS) if v.shared else "",
         )
         for v in graph.variables
@@ -79,6 +79,12 @@ def describe_structure(graph: Graph) -> Structure:
             costs += [f"{_label(one.statement)}   {text}" for text in _searches(one.term)]
     own = tuple(dict.fromkeys(path for one in everything for path in held.own(one)))
     return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)), tuple(costs), own)
+
+
+def _type(variable: Variable) -> str:
+    """A variable's type, of a folded family that of a member with the range of its index."""
+    described = variable.element.describe() + (" elementwise" if variable.elementwise else "")
+    return f"{described}, {variable.range}" if variable.range else described
 
 
 def _inner(everything: tuple[held.Held, ...]) -> set[str]:

@@ -141,7 +141,9 @@ def along_an_index(d: Draft) -> None:
 def _posterior(d: Draft, index: Index, z: Unit, x: Unit, seen: Sequence[Unit]) -> None:
     """A posterior of the states: none that is written, all at once, or along the index either way."""
     names = [x.name, *(u.name for u in seen if "[" not in u.name)]
-    how = d.choose(("whole", "apart", "forward", "backward", "recurrent"))
+    how = d.choose(("derived", "whole", "apart", "forward", "backward", "recurrent"))
+    if how == "derived":
+        return
     if how == "whole":
         d.say(f"{d.head('q', z.name, names)} = Normal(mlp[4]({', '.join(names)}))")
         return

@@ -1,0 +1,67 @@
+"""The posterior of a folded family that has none: member by member, from all that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Row
+
+from dgmppl.graph.nodes import Along, Graph, Variable
+from dgmppl.graph.turns import distances
+from dgmppl.graph.values import Sequence
+from dgmppl.source import Source
+from dgmppl.syntax import tree
+from dgmppl.syntax.override import moved
+from dgmppl.syntax.parse import parse_spec
+
+
+def posterior_along(
+    graph: Graph, variable: Variable, along: Along, parents: list[str], hidden: Row[int]
+) -> tuple[list[tree.Statement], list[str]]:
+    """The statements of a q for a folded family, and as text that can be pasted into the spec."""
+    lines = _along_text(graph, variable, along, parents, hidden)
+    parsed, _ = parse_spec(Source("derived", "\n".join(["model m", *lines])))
+    assert parsed is not None
+    return [moved(s, variable.span) for s in parsed.statements], lines
+
+
+def _along_text(graph: Graph, variable: Variable, along: Along, parents: list[str], sizes: Row[int]) -> list[str]:
+    """The q of a folded family: members that do not depend on each other are read off at their positions; others are
+    drawn one after another, each from the one before and from a recurrent network over all that is known, both ways
+    (Krishnan et al., 2017)."""
+    name, t, family = variable.name, along.letter, variable.type.support.posterior
+    hidden = ", ".join(map(str, sizes))
+    sequences = [p for p in parents if graph[p].along == along and graph[p].type.shape[0] == variable.type.shape[0]]
+    rows = [p for p in parents if p not in sequences]
+    if not parents:
+        return [f"q({name}[{t}]) = {family}(mlp[{hidden}]({t}))"]
+    if _apart(graph, variable):
+        given = ", ".join([*(f"{p}[{t}]" for p in sequences), *rows])
+        return [f"q({name}[{t}] | {given}) = {family}(mlp[{hidden}]({given}))"]
+    first, given, found = variable.members[0], ", ".join(parents), []
+    read = rows
+    if sequences:
+        size, seen = sizes[-1], _new_name(graph, f"r_{name}")
+        last = variable.members[-1]
+        inside = ", ".join([*sequences, *rows])
+        found.append(f"let {seen}[{t} in {first}..{last}] : real[{size}] = gru[{size}]({inside})[{t}]")
+        read = [f"{seen}[{t}]"]
+    start = ", ".join(read).replace(f"[{t}]", f"[{first}]")
+    found.append(f"q({name}[{first}] | {given}) = {family}(mlp[{hidden}]({start}))")
+    before = f"{name}[{t} - 1]"
+    found.append(f"q({name}[{t}] | {before}, {given}) = {family}(mlp[{hidden}]({', '.join([before, *read])}))")
+    return found
+
+
+def _apart(graph: Graph, variable: Variable) -> bool:
+    """Whether the members of a family do not depend on each other, given what is read at their own positions."""
+    about = (f for f in graph.factors if f.side == "p" and variable.name in (f.head, *graph.roots(f.parents)))
+    return all(
+        isinstance(f.density, Sequence) and not any(by != 0 for n, by in distances(graph, f) if graph[n].along)
+        for f in about
+    )
+
+
+def _new_name(graph: Graph, name: str) -> str:
+    taken = {v.name for v in graph.variables} | {p.name for p in graph.parameters} | {f.name for f in graph.features}
+    while name in taken:
+        name += "_"
+    return name
