@@ -80,8 +80,8 @@ def check_at(
         shape = _hidden(scope, target) if expected is None else expected.shape
         if shape is None:
             scope.fail("E211", "the size of this does not follow", target.span, help="bind it with a type: `let`")
-        single = not shape  # a network of sequences gives channels
-        wanted = real(*elements.extent, *(shape or (1,)))
+        single = not shape and of_sequences(scope, target)  # which gives channels
+        wanted = real(*elements.extent, *((1,) if single else shape))
     value = evaluate(scope, target, wanted, replace(ctx, elements=None))
     _verify_extent(scope, expr, value.shape, elements)
     rest = value.shape[axes:]
@@ -90,6 +90,14 @@ def check_at(
     if isinstance(value, Use) and value.variable == elements.variable:
         verify_earlier(scope, found, expr.span, value.variable, elements, ())
     return Element(real(), expr.span, found, (0,)) if single and rest == (1,) else found
+
+
+def of_sequences(scope: Scope, target: tree.Expr) -> bool:
+    """Whether an expression is a network that reads and gives sequences."""
+    if not isinstance(target, tree.Call) or not is_network(scope, target.target):
+        return False
+    specs, _ = check_network(scope, target.target, Context(""))
+    return any(form.rank == 1 for form in specs[-1].entry.plain)
 
 
 def _hidden(scope: Scope, target: tree.Expr) -> tuple[int] | None:

@@ -7,11 +7,11 @@ from collections.abc import Sequence as Row
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from dgmppl.graph.configuration import check_network, is_network
-from dgmppl.graph.context import Context, Elements
+from dgmppl.graph.context import Elements
 from dgmppl.graph.elements import reads_of
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.offsets import names_in, offset_of
+from dgmppl.graph.positions import of_sequences
 from dgmppl.graph.scope import IndexedFeature, Scope
 from dgmppl.graph.values import Segment, Sequence
 from dgmppl.source import Span
@@ -155,11 +155,7 @@ def _at_index(scope: Scope, term: Any, letter: str, number: int) -> Any:
 
 def _of_a_sequence(scope: Scope, term: object) -> bool:
     """Whether a network that gives a sequence is read at a position: `gru[16](x)[1]`."""
-    target = term.target if isinstance(term, tree.Bracket) else None
-    if not isinstance(target, tree.Call) or not is_network(scope, target.target):
-        return False
-    specs, _ = check_network(scope, target.target, Context(""))
-    return any(form.rank == 1 for form in specs[-1].entry.plain)
+    return isinstance(term, tree.Bracket) and of_sequences(scope, term.target)
 
 
 def _is_number(scope: Scope, item: object) -> bool:
