@@ -212,7 +212,8 @@ def graph_of_text(text: str) -> Graph:
 
 def partial_spec(entry: Distribution, declared: Type) -> str:
     """A spec in which some rows miss a variable that has this distribution."""
-    arguments = ", ".join("0.5" if p.constraint == supports.UNIT else "param" for p in entry.parameters)
+    fixed = {supports.UNIT: "0.5", supports.NATURAL: "4"}
+    arguments = ", ".join(fixed.get(p.constraint, "param") for p in entry.parameters)
     return (
         f'model some\nobserved x : real[2] from "r.npz".x\npartial y : {declared.describe()} from "r.npz".y\n'
         f"p(y) = {entry.name}({arguments})\np(x | y) = Normal(linear(y))\n"
@@ -226,11 +227,11 @@ PAIRS = [(entry, support) for entry in DISTRIBUTIONS.values() for support, _ in 
 @pytest.mark.parametrize(("entry", "support"), [pytest.param(e, s, id=f"{e.name}-{s.describe()}") for e, s in PAIRS])
 def test_a_variable_that_some_rows_miss_has_a_finite_loss_and_gradient(entry: Distribution, support: Support) -> None:
     """Something stands where it is missing: its density is multiplied by 0 there, and must not be infinite."""
-    declared = Type(support, (3,) if support.event_rank else ())
+    declared = Type(support, (3,) if entry.event_rank(support) else ())
     if not entry.reparameterised and not support.finite:
         text = (
             f'model some\nobserved x : real[2] from "r.npz".x\npartial y : {declared.describe()} from "r.npz".y\n'
-            f"p(x) = Normal(param)\np(y | x) = {entry.name}(linear(x))\n"
+            f"p(x) = Normal(param)\np(y | x) = {entry.name}({'4, ' if entry.vector else ''}linear(x))\n"
         )
     else:
         text = partial_spec(entry, declared)

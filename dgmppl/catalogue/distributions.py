@@ -57,13 +57,15 @@ class DistributionParameter:
 
 @dataclass(frozen=True)
 class Distribution:
-    """`support` is what has a probability: it fits variables with these very values."""
+    """`support` is what has a probability: it fits variables with these very values. `vector`: one value is a vector of
+    them, whose elements depend on each other."""
 
     name: str
     parameters: tuple[DistributionParameter, ...]
     support: Domain
     reparameterised: bool = False
     rounded: bool = False  # its distribution function is known, by which it can be rounded to whole numbers
+    vector: bool = False
     ours: bool = False  # torch and Pyro lack the class, or its numerics are ours: Pyro's source imports it from us
 
     @property
@@ -72,6 +74,10 @@ class Distribution:
         arguments = tuple(Argument(p.name, "parameter", required=p.default is None) for p in self.parameters)
         usage = f"{self.name}({', '.join(p.name for p in self.parameters)}), or one network for all"
         return Signature(self.name, arguments, "parameter", usage)
+
+    def event_rank(self, support: Support) -> int:
+        """How many axes a value has whose elements depend on each other."""
+        return max(int(self.vector), support.event_rank)
 
     @property
     def can_be_uniform(self) -> bool:
@@ -148,6 +154,13 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             "NegativeBinomial",
             (DistributionParameter("total_count", POSITIVE), DistributionParameter("logits")),
             NATURAL,
+            ours=True,
+        ),
+        Distribution(
+            "Multinomial",
+            (DistributionParameter("total_count", NATURAL, size="vector"), DistributionParameter("logits")),
+            NATURAL,
+            vector=True,
             ours=True,
         ),
         Distribution(

@@ -26,6 +26,7 @@ TRANSFORMS: dict[str, tuple[Signature, Result]] = {
         lambda t, ends: Type(Interval(ends[0], ends[1]), t.shape),
     ),
     "standardize": (_numbers("standardize"), lambda t, _: Type(REAL, t.shape)),
+    "total": (_numbers("total"), lambda t, _: Type(t.support.summed())),
     "flatten": (_numbers("flatten"), lambda t, _: Type(t.support, (t.elements,))),
     "labelled": (_numbers("labelled", "n", kind="count"), lambda t, _: t),
     "missing": (_numbers("missing", "share"), lambda t, _: t),

@@ -107,6 +107,11 @@ def _flatten(column: Column) -> Column:
     return column.map(lambda v: v.reshape(len(v), size), column.low, column.high, (size,))
 
 
+def _total(column: Column) -> Column:
+    """The sum of all values of a row."""
+    return column.map(lambda v: v.reshape(len(v), -1).sum(axis=1), shape=())
+
+
 def _labelled(column: Column, n: float) -> Column:
     """Keeps the value in n of the training rows, the same number of each class; it is missing in the others.
 
@@ -155,6 +160,7 @@ TRANSFORMS: Mapping[str, Callable[..., Column]] = {
     "rescale": _rescale,
     "threshold": _threshold,
     "standardize": _standardize,
+    "total": _total,
     "flatten": _flatten,
     "labelled": _labelled,
     "missing": _missing,

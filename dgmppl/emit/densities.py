@@ -154,7 +154,7 @@ def _filled(number: float, shape: tuple[int, ...]) -> Expr:
 
 def _construct(density: Parametric, entry: Distribution, sources: dict[str, Expr], place: Place) -> Expr:
     writer, support = place.writer, density.type.support
-    rank = len(density.type.shape) - support.event_rank
+    rank = len(density.type.shape) - entry.event_rank(support)
     if density.kind == "Categorical" and support.low:
         made = call(writer.use("IntegerCategorical"), Number(support.low), sources["logits"])
         return _event(made, rank)

@@ -62,7 +62,8 @@ def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head,
     if entry.can_be_uniform and isinstance(sole, tree.Node) and _is_uniform(sole):
         numbers = {p.name: Constant(real(), sole.span, p.uniform or 0.0) for p in entry.parameters}
         return Parametric(head.type, expr.span, entry.name, tuple(numbers.items()))
-    if sole is not None and not isinstance(sole, tree.Keyword) and _supplies_all(scope, sole):
+    given_count = any(p.constraint.discrete for p in entry.parameters)  # which no network supplies
+    if sole is not None and not isinstance(sole, tree.Keyword) and _supplies_all(scope, sole) and not given_count:
         joint, arguments = _joint(scope, sole, entry, head, ctx)
         return Parametric(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
     for parameter in entry.parameters:
@@ -88,14 +89,16 @@ def _verify_support(scope: Scope, expr: tree.Call, entry: Distribution, head: He
         )
         return
     if fits(entry, support):
-        if support.event_rank and len(head.type.shape) != support.event_rank:
+        rank = entry.event_rank(support)
+        vector = Type(support, head.type.shape[-1:] or (3,))
+        if rank and len(head.type.shape) != rank:
             scope.fail(
                 "E204",
                 f"{entry.name} is over one vector, but `{head.name}` is {head.type.describe()}",
                 expr.target.span,
                 "one vector",
                 notes=(Note(head.declared, "declared here"),),
-                help=f"{Type(support, head.type.shape[-1:]).describe()} is a vector; a family has one for each index",
+                help=f"{vector.describe()} is a vector; a family has one for each index",
             )
         return
     scope.fail(
@@ -172,12 +175,31 @@ def _parameter(
         return Constant(real(), expr.span, parameter.uniform), False
     each = len(parameter.axis(head.type.support))
     value = check_value(scope, expr, wanted, replace(ctx, hint=f"{ctx.hint}_{parameter.name}", each=each))
-    if isinstance(value, Constant):
+    if parameter.constraint.discrete:
+        _verify_count(scope, value, entry, parameter)
+    elif isinstance(value, Constant):
         _verify_constant(scope, value, entry, parameter)
     elif parameter.axis(head.type.support) and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
     linked = parameter.constraint != REAL or bool(parameter.range)
     return value, linked and isinstance(value, (Apply, Learned))
+
+
+def _verify_count(scope: Scope, value: Value, entry: Distribution, parameter: DistributionParameter) -> None:
+    """A number of draws is given: a number, or a variable of counts."""
+    number = value.number if isinstance(value, Constant) else 0.0
+    counts = isinstance(value, Constant) or parameter.constraint.holds(value.type.support)
+    if counts and number >= 0 and float(number).is_integer():
+        return
+    found = number_text(number) if isinstance(value, Constant) else value.type.support.describe()
+    scope.fail(
+        "E210",
+        f"the {parameter.name} of {entry.name} is {parameter.constraint.describe()}",
+        value.span,
+        f"this is {found}",
+        help="a number, or how many there are in each row: "
+        f"observed n : {parameter.constraint.describe()} from total(...)",
+    )
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: DistributionParameter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.scope import Scope
@@ -13,7 +14,7 @@ def of_elements(density: Density) -> bool:
     """Whether the density of some elements, the others integrated out, has a closed form: they are independent of each
     other, or in each component of a mixture."""
     if isinstance(density, Parametric):
-        return not density.type.support.event_rank
+        return not DISTRIBUTIONS[density.kind].event_rank(density.type.support)
     if isinstance(density, Mixture):
         return of_elements(density.component)
     if isinstance(density, Plate):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 from torch import distributions as td
-from torch.distributions import register_kl
+from torch.distributions import constraints, register_kl
 from torch.distributions.utils import broadcast_all
 from torch.nn import functional as F
 
@@ -65,6 +67,56 @@ class Geometric(Unchecked, td.Geometric):
         return found.masked_fill(wrong, -torch.inf)
 
 
+class Multinomial(Unchecked):
+    """``P(x) = n! prod_v p_v^x_v / x_v!`` for counts x that sum to n, with p the softmax of the logits.
+
+    Args:
+        total_count: n, ``(...)``.
+        logits: ``(..., V)``.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support = constraints.multinomial(None)
+
+    def __init__(self, total_count: Tensor | float, logits: Tensor) -> None:
+        total_count = torch.as_tensor(total_count, dtype=logits.dtype, device=logits.device)
+        batch = torch.broadcast_shapes(total_count.shape, logits.shape[:-1])
+        self.total_count, self.logits = total_count.expand(batch), F.log_softmax(logits, -1).expand(*batch, -1)
+        super().__init__(batch, logits.shape[-1:])
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total_count.unsqueeze(-1) * self.logits.exp()
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> Any:
+        new = self.__new__(type(self)) if _instance is None else _instance
+        new.__dict__.update(self.__dict__)
+        new._batch_shape = torch.Size(batch_shape)
+        new.total_count = self.total_count.expand(batch_shape)
+        new.logits = self.logits.expand(*batch_shape, -1)
+        return new
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        """One class after another, each a binomial share of the draws that are left."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        left, log_p = wide(self.total_count.expand(shape[:-1]), self.logits)
+        left, later = left.clone(), log_p.flip(-1).logcumsumexp(-1).flip(-1)
+        drawn = []
+        for share in (log_p - later).exp().clamp(0.0, 1.0).expand(shape).unbind(-1)[:-1]:
+            drawn.append(torch.binomial(left, share.contiguous()))
+            left = left - drawn[-1]
+        return torch.stack([*drawn, left], -1).to(self.logits.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        n, log_p, x = wide(self.total_count, self.logits, value)
+        wrong = outside(x, 0.0, whole=True).any(-1) | (x.sum(-1) != n) & ~x.isnan().any(-1)
+        x = x.masked_fill(wrong.unsqueeze(-1), 0.0)
+        expected = (x * log_p.masked_fill((x == 0) & log_p.isinf(), 0.0)).sum(-1)
+        found = torch.lgamma(n + 1) - torch.lgamma(x + 1).sum(-1) + expected
+        return found.masked_fill(wrong, -torch.inf).to(self.logits.dtype)
+
+
 @register_kl(Poisson, Poisson)
 def _kl_poisson(p: Poisson, q: Poisson) -> Tensor:
     return in_double(p, q, td.Poisson, "rate")
@@ -77,4 +129,4 @@ def _kl_geometric(p: Geometric, q: Geometric) -> Tensor:
     return F.logsigmoid(p.logits) - F.logsigmoid(q.logits) + (-p.logits).exp() * failure
 
 
-__all__ = ["Geometric", "NegativeBinomial", "Poisson"]
+__all__ = ["Geometric", "Multinomial", "NegativeBinomial", "Poisson"]

@@ -43,6 +43,9 @@ class _Whole(Support):
     def floored(self) -> Support:
         return self
 
+    def summed(self) -> Support:
+        return Integers() if self.low is None or self.low < 0 else Natural()
+
 
 class Integers(_Whole):
     """The whole numbers, or those from `low` to `high`."""

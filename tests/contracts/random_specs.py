@@ -423,6 +423,18 @@ def _family_of(unit: Unit) -> str:
     return FAMILIES.get(unit.support, ("Normal",) if unit.real else ("Categorical",))[0]
 
 
+def _counted_draws(d: Draft) -> None:
+    """Counts of classes in so many draws, of a number or of as many as a row says."""
+    many = str(d.choose((1, 4))) if d.often(0.5) else d.unit("n", "natural", (), "observed").name
+    x = d.unit("x", "natural", d.choose(((2,), (3,))), "observed")
+    d.data.append(x)
+    z = d.unit("z", *d.choose((("real", (2,)), ("simplex", (3,)), ("categorical(3)", ()))))
+    factor(d, "p", z, (), DENSITIES[:1])
+    given = [*([many] if many == "n" else []), z.name, *(c.name for c in d.causes)]
+    reads = ", ".join(name for name in given if name != many)
+    d.say(f"p({x.name} | {', '.join(given)}) = Multinomial({many}, {d.choose(('mlp[4]', 'linear'))}({reads}))")
+
+
 def _boltzmann(d: Draft) -> None:
     """A polynomial over binary units, and a class or more units beside it."""
     d.unit("x", "binary", (3,), "observed")
@@ -554,6 +566,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _coarse_first,
     _finite_graph,
     _finite_graph,
+    _counted_draws,
     _boltzmann,
     _lattice,
     _network_energy,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dgmppl import pipeline
 from dgmppl.graph.nodes import Graph
+from dgmppl.graph.values import Constant, Parametric
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
 from dgmppl.supports import Sphere, Type
@@ -95,6 +96,7 @@ def data_of(found: Checked, n: int = 32, number: int = 1) -> list[Tensor]:
     not the same ones of each; of one whose elements are missing two in three are, but for some whole rows."""
     with seed(number):
         rows = [random_rows(v.type, n) for v in graph_of(found).data]
+    _count_draws(found, rows, n)
     for k, v in enumerate(graph_of(found).data):
         if v.elementwise:
             flat = torch.arange(rows[k].numel()).reshape(rows[k].shape)
@@ -103,6 +105,22 @@ def data_of(found: Checked, n: int = 32, number: int = 1) -> list[Tensor]:
         elif v.role == "partial":
             rows[k][(torch.arange(n) + k) % 3 != 0] = torch.nan
     return rows
+
+
+def _count_draws(found: Checked, rows: list[Tensor], n: int) -> None:
+    """Counts of draws add up to their number."""
+    graph = graph_of(found)
+    names = [v.name for v in graph.data]
+    for f in graph.factors:
+        if not isinstance(f.density, Parametric) or f.density.kind != "Multinomial" or f.head not in names:
+            continue
+        total = dict(f.density.arguments)["total_count"]
+        count = torch.full((n,), total.number) if isinstance(total, Constant) else rows[names.index(total.variable)]  # type: ignore[attr-defined]
+        size = graph[f.head].type.shape[-1]
+        with seed(7):
+            classes = torch.randint(size, (n, int(count.max()) + 1)) + 1
+        there = torch.arange(classes.shape[1]) < count.unsqueeze(-1)
+        rows[names.index(f.head)] = torch.stack([((classes * there) == c + 1).sum(-1) for c in range(size)], -1).float()
 
 
 def conditions_of(found: Checked, data: Sequence[Tensor]) -> dict[str, Tensor]:

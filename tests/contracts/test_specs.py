@@ -83,6 +83,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/pixel_vae": ((), "elbo", True),
     "latent/skip_vae": ((), "elbo", True),
     "latent/sparse_table": ((), "elbo", True),
+    "latent/topic_model": ((), "elbo", True),
     "latent/top_down_vae": ((), "elbo", True),
     "latent/two_level_vae": ((), "elbo", True),
     "latent/vae": ((), "elbo", True),

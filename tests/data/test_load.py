@@ -17,6 +17,7 @@ from dgmppl.source import Span
 from dgmppl.supports import (
     BINARY,
     INTEGER,
+    NATURAL,
     POSITIVE,
     REAL,
     SIMPLEX,
@@ -161,6 +162,16 @@ def test_files_are_split_in_order_or_as_they_say(tmp_path):
     assert np.array_equal(values(splits.test, "x"), rows[8:])
     given = load({"y": from_file("a.npz", "y")}, {"y": Type(REAL, (2,))}, tmp_path)
     assert [len(t) for _, t in given] == [3, 1, 2]
+
+
+def test_total(tmp_path):
+    """The sum of all values of a row, whatever axes they have."""
+    rows = np.arange(120.0).reshape(10, 3, 4)
+    np.savez(tmp_path / "a.npz", x=rows)
+    splits = load({"n": from_file("a.npz", "x", ("total", ()))}, {"n": Type(NATURAL)}, tmp_path)
+    assert np.array_equal(values(splits.train, "n"), rows[:6].sum((1, 2)))
+    splits = load({"n": named("digits", "image", ("total", ()))}, {"n": Type(NATURAL)})
+    assert values(splits.train, "n").shape == (1000,)
 
 
 def test_flatten(tmp_path):

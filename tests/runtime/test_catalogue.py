@@ -21,6 +21,7 @@ VALUES = {
     "unit": (0.3, 0.6),
     "increasing": (-0.6, 0.2),
     "sphere": (0.5, -0.9),
+    "natural": (5.0, 5.0),
 }
 VECTORS = ("simplex", "sphere")
 
@@ -30,12 +31,17 @@ def word_of(name: str) -> str:
     return DISTRIBUTIONS[name].support.written()[-1].split("(")[0]
 
 
+def torchs(name: str) -> Any:
+    """Torch's class, where it has one; its `Multinomial` has one number of draws for all rows."""
+    return None if name == "Multinomial" else getattr(td, name, None)
+
+
 def parameters(name: str, k: int = 0, shape: tuple[int, ...] = ()) -> dict[str, torch.Tensor]:
     """Parameters inside the constraints that the catalogue gives; k chooses one of two sets."""
     entry = DISTRIBUTIONS[name]
     found = {}
     for p in entry.parameters:
-        alone = word_of(name) in VECTORS and p.size != "vector"
+        alone = (word_of(name) in VECTORS or entry.vector) and p.size != "vector"
         size = (*shape, *({"K": (4,), "K-1": (3,)}.get(p.size, (4,) if alone else ())))
         steps = 0.1 * torch.arange(float(size[-1])) if len(size) > len(shape) else torch.zeros(())
         found[p.name] = (torch.full(size, VALUES[p.constraint.word][k]) + steps).reshape(size)
@@ -53,7 +59,7 @@ def test_parameters_are_those_of_the_class(name: str) -> None:
         "real": (td.constraints.real,),
         "positive": (td.constraints.positive, td.constraints.nonnegative, td.constraints.greater_than_eq(0)),
     }
-    theirs = getattr(td, name, None)
+    theirs = torchs(name)
     if theirs is None:
         assert entry.ours
         return
@@ -98,8 +104,8 @@ def test_draws_lie_in_the_support_and_torchs_own(name: str) -> None:
     draws = made.sample((2000,))
     assert SUPPORTS[word_of(name)](draws).all()
     assert made.log_prob(draws).isfinite().all()
-    assert len(made.event_shape) == int(word_of(name) in VECTORS)
-    theirs = getattr(td, name, None)
+    assert len(made.event_shape) == int(word_of(name) in VECTORS or DISTRIBUTIONS[name].vector)
+    theirs = torchs(name)
     if theirs is not None:
         assert theirs(**parameters(name), validate_args=False).support.check(draws).all()
 
@@ -111,7 +117,7 @@ ELSEWHERE = ("VonMisesFisher",)
 @by_name
 def test_a_divergence_within_a_family_is_closed_where_torch_has_one(name: str) -> None:
     """A divergence without a rule is NotImplementedError in torch."""
-    theirs = getattr(td, name, None)
+    theirs = torchs(name)
     if theirs is None:
         assert (name, name) not in CLOSED_KL or name in ELSEWHERE
         return

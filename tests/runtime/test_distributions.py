@@ -91,6 +91,7 @@ ELSEWHERE = {
     "Delta",
     "Dirichlet",
     "VonMisesFisher",
+    "Multinomial",
     "OneHotCategorical",
     "MultivariateNormal",
     "JointNormal",
@@ -174,6 +175,29 @@ def test_vector_distributions() -> None:
 
     found = rt.OneHotCategorical(logits=LOGITS).log_prob(torch.tensor([[0.0, 1.0, 0.0]]))
     np.testing.assert_allclose(found.numpy(), np.log(PMF[:, 1]), rtol=1e-5)
+
+
+def test_a_multinomial_is_scipys_and_its_draws_add_up() -> None:
+    n, logits = torch.tensor([6.0, 300.0]), torch.tensor([[0.3, -1.0, 2.0, -30.0], [0.0, 1.0, -2.0, 0.5]])
+    found, p = rt.Multinomial(n, logits), logits.double().softmax(-1).numpy()
+    torch.manual_seed(0)
+    x = found.sample((20_000,))
+    assert x.dtype == torch.float32
+    assert torch.equal(x.sum(-1), n.expand(20_000, 2))
+    for k in range(2):
+        oracle = stats.multinomial(int(n[k]), p[k] / p[k].sum())
+        np.testing.assert_allclose(found.log_prob(x[:50])[:, k], oracle.logpmf(x[:50, k].numpy()), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(x[:, k].mean(0), oracle.mean() if callable(oracle.mean) else n[k] * p[k], atol=0.25)
+        np.testing.assert_allclose(x[:, k].T.cov(), oracle.cov(), atol=0.04 * float(n[k]))
+    wrong = torch.tensor([[1.0, 2.0, 2.0, 2.0], [100.5, 99.5, 100.0, 0.0], [7.0, -1.0, 0.0, 0.0]])
+    assert torch.equal(found.log_prob(wrong.unsqueeze(1)), torch.full((3, 2), -torch.inf))
+    everything = torch.cartesian_prod(*[torch.arange(5.0)] * 3)
+    small = rt.Multinomial(4, logits[0, :3]).log_prob(everything).exp().sum()
+    assert small.item() == pytest.approx(1.0, abs=1e-5)
+    assert found.expand((3, 2)).sample().shape == (3, 2, 4)
+    moved = logits.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(rt.Multinomial(n, moved).log_prob(x[0]).sum(), moved)
+    torch.testing.assert_close(slope, x[0] - n.unsqueeze(-1) * logits.softmax(-1), rtol=1e-4, atol=1e-4)
 
 
 def test_a_delta_is_pyros() -> None:
