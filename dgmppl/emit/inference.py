@@ -1,10 +1,11 @@
-"""`infer` and `reconstruct`: the latents of given rows, and the rows that these latents give back."""
+"""`infer`, `smooth` and `reconstruct`: the latents of given rows, and the rows that these latents give back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
+from dgmppl.emit.along import chain_of, write_path
 from dgmppl.emit.cases import batch_size, cases_of, imputing, is_seen_in_part, missing_of, some_source
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.integrals import write_reading
@@ -25,12 +26,13 @@ from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
+from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
-from dgmppl.plan.rules.observe import GivenSome
+from dgmppl.plan.rules.observe import Given, GivenSome
 from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_under_q import Sum
 
@@ -41,6 +43,7 @@ def write_inference(writer: Writer, graph: Graph, plan: Plan) -> None:
     if not names:
         return
     _write_infer(writer, graph, plan, names)
+    _write_smooth(writer, graph, plan)
     heads = reconstructed_of(graph, plan, names)
     if heads:
         _write_reconstruct(writer, graph, plan, names, heads)
@@ -111,8 +114,10 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
                 write_steps(writer, graph, plan, [step], ())
             if isinstance(step, Integrate):
                 write_reading(writer, graph, step)
-            if isinstance(step, SumOut):
+            elif isinstance(step, SumOut):
                 write_reading_of_sum(writer, graph, step)
+            elif isinstance(step, SumAlong):
+                write_path(writer, graph, step)
         if steps[first:]:
             # What is completed, and what its density reads, is that of the case too.
             data = [v.name for v in graph.data if completed and v.name in {*completed, *graph.roots(read)}]
@@ -140,6 +145,8 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
     for step in steps:
         if isinstance(step, Integrate):
             write_reading(writer, graph, step)
+        elif isinstance(step, SumAlong):
+            write_path(writer, graph, step)
     sums = [s for s in steps if s.repeats]
     size = batch_size(graph, sums[-1])
     numbers = likelihood_source(writer, graph, plan, total, size)
@@ -175,6 +182,23 @@ def _method(writer: Writer, graph: Graph, name: str, doc: str) -> AbstractContex
     drawn = "the means of q in place of draws with `mean`" if name == "infer" else "the mean, or else a draw"
     signature = f"{name}(self{data}, *, mean: bool = {name == 'reconstruct'}) -> dict[str, Tensor]"
     return writer.method(signature, doc.format(drawn))
+
+
+def _write_smooth(writer: Writer, graph: Graph, plan: Plan) -> None:
+    """`smooth`: the exact posterior of each member alone, where nothing else is drawn or summed for it."""
+    found = [s for s in plan.steps if isinstance(s, SumAlong)]
+    names = [n for s in found for n in s.gives]
+    steps = needed_steps(plan.steps, names)
+    if not names or not all(isinstance(s, (Given, Compute, SumAlong)) for s in steps):
+        return
+    data = "".join(f", {v.ident}: Tensor" for v in graph.data)
+    doc = f"The posterior of each member of {', '.join(names)} alone given the data, of batch shape (n, T)."
+    law = writer.use("Distribution")
+    with writer.method(f"smooth(self{data}) -> dict[str, {law}]", doc):
+        write_steps(writer, graph, plan, steps, ())
+        writer.at = None
+        parts = " | ".join(f"{chain_of(graph, graph[s.variable])}.smoothed()" for s in found)
+        writer.line(f"return {parts}")
 
 
 def reconstructed_of(graph: Graph, plan: Plan, latents: Iterable[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
 from dgmppl.catalogue.functions import STRAIGHT_THROUGH
+from dgmppl.emit.along import chain_of, write_chain
 from dgmppl.emit.cases import (
     batch_size,
     cases_of,
@@ -40,6 +41,7 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import Draw, MinusKL, MinusLogProb, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
+from dgmppl.plan.rules.forward import LogSumAlong, SumAlong
 from dgmppl.plan.rules.impute import Impute, LogQSeen
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate, LogIntegral
@@ -239,6 +241,7 @@ STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Integrate: write_integral,
     DrawInTurn: _draw_in_turn,
     SumOut: write_sum,
+    SumAlong: write_chain,
 }
 
 
@@ -326,6 +329,11 @@ def _log_sum_product(writer: Writer, graph: Graph, plan: Plan, term: Term, size:
     return f"{sum_of(graph, graph[step.variable])}.log_sum()"
 
 
+def _log_sum_along(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, LogSumAlong)
+    return f"{chain_of(graph, graph[term.variables[0]])}.log_sum()"
+
+
 def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     return f"-self.free_energy({_state(graph, plan)})"
 
@@ -365,6 +373,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     LogSum: _log_sum,
     LogIntegral: _log_integral,
     LogSumProduct: _log_sum_product,
+    LogSumAlong: _log_sum_along,
     MinusEnergy: _minus_energy,
     NegativePhase: _negative_phase,
     LogConditional: _log_conditional,

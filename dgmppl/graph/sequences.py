@@ -169,7 +169,9 @@ def _index(term: tree.Expr, letter: str, by: float) -> tree.Expr:
     name = tree.Name(term.span, letter)
     if by == 0:
         return name
-    return tree.Binary(term.span, "+" if by > 0 else "-", name, tree.Number(term.span, abs(by), number_text(abs(by))))
+    return tree.Binary(
+        term.span, "+" if by > 0 else "-", name, tree.Number(term.span, abs(float(by)), number_text(abs(by)))
+    )
 
 
 def joined(scope: Scope, factors: Row[Factor], variables: Mapping[str, Variable], broken: set[str]) -> list[Factor]:

@@ -12,6 +12,7 @@ from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Reason, Step, Term
 from dgmppl.plan.rules import RULES
 from dgmppl.plan.rules.draw import MinusKL, MinusLogProb
+from dgmppl.plan.rules.forward import chained, way_out
 from dgmppl.plan.rules.impute import LogQSeen
 from dgmppl.plan.rules.integrate import integrable
 from dgmppl.plan.rules.invert import invert
@@ -83,7 +84,7 @@ def _weighed(state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:
 
 
 def _report_open(state: Elimination) -> None:
-    graph, later = state.graph, integrable(state)
+    graph, later = state.graph, integrable(state) | chained(state)
     pending = [v for v in state.open if v.name not in later]
     without = [v.name for v in pending if graph.factor("q", v.name) is None]
     for v in pending:
@@ -116,6 +117,8 @@ def _way_out(state: Elimination, variable: Variable) -> str:
         )
     if finite and variable.name in state.judged:
         return "an adversary compares draws, and those of few values cannot be differentiated: leave it out"
+    if finite and variable.along is not None and not can_derive(variable):
+        return way_out(state, variable)
     if finite and not can_derive(variable):
         if variable.type.shape and variable.type.support.size is not None:
             name = variable.name
@@ -223,7 +226,7 @@ def missing_posteriors(state: Elimination) -> tuple[tuple[str, ...], tuple[str, 
 
 def _candidates(state: Elimination) -> list[Variable]:
     """What a q may be derived for next, the best first: what is not summed out, and is nearest to the data."""
-    graph, later = state.graph, integrable(state)
+    graph, later = state.graph, integrable(state) | chained(state)
     found: list[tuple[bool, bool, Variable]] = []
     for v in state.open:
         definition = graph.definition(v.name)

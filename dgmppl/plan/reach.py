@@ -40,6 +40,7 @@ from dgmppl.plan.pasts import warn_short_pasts
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
+from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.game import Score
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.invert import Invert, LogDet
@@ -344,7 +345,7 @@ def _why(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str]:
                     f"`{head}` has no value on the data's side, since a game takes the place of its likelihood",
                     f"remove it, or let an adversary judge ({', '.join([*_implicit(state), head])}) together",
                 )
-        elif isinstance(step, (Marginalise, SumOut)):
+        elif isinstance(step, (Marginalise, SumOut, SumAlong)):
             return f"no likelihood depends on `{head}`, whose probabilities sum to 1", "remove it, or read it"
         elif head in state.judged:
             blocking = not_reparameterised(statement.density)

@@ -14,6 +14,7 @@ from dgmppl.runtime import (
     directions,
     distributions,
     elementwise,
+    finite_chains,
     functions,
     games,
     gated,
@@ -54,6 +55,7 @@ from dgmppl.runtime.densities import *
 from dgmppl.runtime.directions import *
 from dgmppl.runtime.distributions import *
 from dgmppl.runtime.elementwise import *
+from dgmppl.runtime.finite_chains import *
 from dgmppl.runtime.functions import *
 from dgmppl.runtime.games import *
 from dgmppl.runtime.gated import *
@@ -95,6 +97,7 @@ __all__ += densities.__all__
 __all__ += directions.__all__
 __all__ += distributions.__all__
 __all__ += elementwise.__all__
+__all__ += finite_chains.__all__
 __all__ += functions.__all__
 __all__ += games.__all__
 __all__ += gated.__all__

@@ -86,6 +86,15 @@ class Sequence(_Density):
         shape = torch.broadcast_shapes(found.shape, self._batch_shape)
         return found if found.shape == shape else found.expand(shape)
 
+    def log_probs(self, value: Tensor, given: Tensor | None = None) -> Tensor:
+        """log p of each element ``(..., T)``, nats, each given the others that its law reads of `value`, or of another
+        sequence that is `given`."""
+        axis = value.dim() - len(self._event_shape)
+        laws = self.laws(value if given is None else given)
+        parts = [law.log_prob(value.narrow(axis, first, count)) for first, count, law in laws]
+        shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+        return torch.cat([part.expand(*shape, -1) for part in parts], -1) if len(parts) > 1 else parts[0]
+
     @torch.no_grad()
     def sample(self, sample_shape: Size = ()) -> Tensor:
         return self._draw(sample_shape, "sample")

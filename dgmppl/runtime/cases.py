@@ -138,6 +138,7 @@ def _over(mask: Tensor, value: Tensor) -> Tensor:
 
 __all__ = [
     "Cases",
+    "enumerate_values",
     "errors_seen",
     "every_missing_value",
     "every_value",

@@ -27,6 +27,7 @@ from dgmppl.graph.values import (
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
+from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.integrate import Integrate, integrable
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.rules.sum_product import SumOut
@@ -218,9 +219,9 @@ def why_open(state: Elimination, q: Factor, p: Factor) -> str:
     if not late:
         return ""
     step = state.step_of(late[0])
-    how = "summed" if step is not None and step.repeats else "drawn" if type(step) is Draw else "known"
-    if isinstance(step, SumOut):
+    if isinstance(step, (SumOut, SumAlong)):
         return f"summed: no closed KL: {late[0]} is summed out of {p.key}"
+    how = "summed" if step is not None and step.repeats else "drawn" if type(step) is Draw else "known"
     if isinstance(step, Integrate):
         return f"integrated: no closed KL: {late[0]} is integrated out of {p.key}"
     return f"late: no closed KL: {p.key} reads {late[0]}, which is {how} after {q.head}"

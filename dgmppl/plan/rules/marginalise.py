@@ -11,6 +11,7 @@ from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import LogProb
+from dgmppl.plan.rules.forward import chained
 from dgmppl.plan.rules.integrate import LogIntegral, integrable
 from dgmppl.plan.rules.invert import follows
 from dgmppl.plan.rules.rule import Rule
@@ -60,13 +61,14 @@ class Marginalising(Rule):
     """
 
     def apply(self, state: Elimination) -> bool:
-        fitting = {v.name for v in state.open if self.fits(state, v)}
-        later = fitting | integrable(state) | follows(state, fitting)
+        along = chained(state)
+        fitting = {v.name for v in state.open if v.name not in along and self.fits(state, v)}
+        later = fitting | along | integrable(state) | follows(state, fitting)
         if any(v.name not in later for v in state.open):
             return False
         for v in state.open:
             p = state.graph.factor("p", v.name)
-            if p is None or not set(state.graph.reads(p)) <= state.known or not state.can_sum(v):
+            if p is None or v.name in along or not set(state.graph.reads(p)) <= state.known or not state.can_sum(v):
                 continue
             values = int(joint_values(v))
             text = f"{v.name} is latent, of few values and has no q: it is summed out over its {values} values"

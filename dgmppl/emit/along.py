@@ -1,0 +1,64 @@
+"""Families that are eliminated along their index: their densities as links of a chain."""
+
+from __future__ import annotations
+
+from dgmppl.emit.cases import values_source
+from dgmppl.emit.writer import Writer, tuple_source
+from dgmppl.graph.chains import Window
+from dgmppl.graph.elements import reads_past
+from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.plan.nodes import Step
+from dgmppl.plan.rules.forward import SumAlong
+
+
+def chain_of(graph: Graph, variable: Variable) -> str:
+    """The local name of a chain, by the first of its families."""
+    return graph.local(f"chain_{variable.ident}")
+
+
+def write_chain(writer: Writer, graph: Graph, step: Step, size: str) -> None:
+    """The chain: the values that a member of each family takes, and each density as a function of paths."""
+    assert isinstance(step, SumAlong)
+    variables = [graph[n] for n in step.gives]
+    every = writer.use("enumerate_values")
+    states = ", ".join(
+        f'"{v.ident}": {every}({values_source(v)}, {tuple_source(v.element.shape)}, self.like)' for v in variables
+    )
+    with writer.block(f"{chain_of(graph, variables[0])} = {writer.use('FiniteChain')}("):
+        writer.line(f"{step.chain.length},")
+        writer.line(f"{{{states}}},")
+        for key, windows in zip(step.chain.factor_keys, step.chain.windows):
+            factor = graph.keyed(key)
+            with writer.place(factor.span):
+                writer.line(f"{link_source(writer, graph, factor, windows, step.gives)},", mark=True)
+    writer.line(")")
+
+
+def write_path(writer: Writer, graph: Graph, step: SumAlong) -> None:
+    """The most probable path of each family, or a draw from the exact posterior."""
+    names = ", ".join(graph[n].ident for n in step.gives)
+    names = names if len(step.gives) > 1 else f"({names},)"
+    writer.line(f"{names} = {chain_of(graph, graph[step.variable])}.read(mean)")
+
+
+def link_source(
+    writer: Writer, graph: Graph, factor: Factor, windows: tuple[Window, ...], inside: tuple[str, ...]
+) -> str:
+    """`rt.Link(x, lambda s, c: self.p_x(s, c), {"s": (0, 0)}, (c,))`: of what it is a density, what it reads of the
+    chain, and what it depends on besides."""
+    reads = graph.reads(factor)
+    given = [graph[n].ident for n in reads if n not in inside and graph[n].rows]
+    arguments = [*(graph[w.variable].ident for w in windows if w.variable != factor.head), *given]
+    law = f"self.{factor.method}({', '.join(graph[n].ident for n in reads)})"
+    law = f"lambda {', '.join(arguments)}: {law}" if arguments else f"lambda: {law}"
+    head = graph[factor.head].ident
+    looked = ", ".join(f'"{graph[w.variable].ident}": {tuple_source((w.first, w.last))}' for w in windows)
+    parts = [f'"{head}"' if factor.head in inside else head, law, f"{{{looked}}}"]
+    if given:
+        parts.append(tuple_source(given))
+    if factor.head not in inside and reads_past(factor.density, factor.head):
+        parts.append("own=True")
+    return f"{writer.use('Link')}({', '.join(parts)})"
+
+
+__all__ = ["chain_of", "link_source", "write_chain", "write_path"]

@@ -1,0 +1,157 @@
+"""Forward: latents of few values along an index are summed out exactly by the forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dgmppl.graph.chains import Chain, chain_of, values_of
+from dgmppl.graph.inverse import MAX_CASES
+from dgmppl.graph.nodes import Factor, Variable
+from dgmppl.graph.values import variables
+from dgmppl.plan import latex
+from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.rules.integrate import LogIntegral, components
+from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.state import Elimination
+
+
+@dataclass(frozen=True)
+class SumAlong(Step):
+    """`chain` has its exact posterior: its families are summed out, position by position."""
+
+    chain: Chain
+    cost: str
+    estimator: str = "summed"
+
+    explains: ClassVar[bool] = True
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return self.chain.variables
+
+    @property
+    def absorbs(self) -> tuple[str, ...]:
+        return self.chain.factor_keys
+
+    def words(self) -> str:
+        return f"sum {', '.join(self.gives)} out along the index, of {' '.join(self.absorbs)}"
+
+
+class LogSumAlong(LogIntegral):
+    """log of the sum of the densities with these keys over `variables`."""
+
+
+class SummingAlong(Rule):
+    """Latents of few values along an index, without a q, of which all that depends on them reads a few neighbours, are
+    summed out once all else is known.
+
+    The sum over all paths is done position by position, by the forward pass of hidden Markov models (Baum et al., 1970;
+    Rabiner, 1989, Eqs. 19 to 21), at a cost that is linear in the length. Where members do not depend on each other it
+    is a product of sums.
+    """
+
+    def apply(self, state: Elimination) -> bool:
+        graph = state.graph
+        for chain in chains(state):
+            factors = map(graph.keyed, chain.factor_keys)
+            reads = tuple(dict.fromkeys(n for f in factors for n in (f.head, *graph.reads(f))))
+            reads = tuple(n for n in reads if n not in chain.variables)
+            if not set(reads) <= state.known:
+                continue
+            names, it = ", ".join(chain.variables), "it is" if len(chain.variables) == 1 else "they are"
+            states = chain.states(graph)
+            power = f"^{chain.lag + 1}" if chain.lag else ""
+            cost = f"{chain.length} x {states}{power} = {chain.cost(graph):,}"
+            text = (
+                f"{names}: latent, of few values at each position, and without a q: {it} summed out by the forward pass"
+            )
+            why = state.reason(f"{text}, at {cost} sums a row", graph[chain.variables[0]].span)
+            state.add(SumAlong(chain.variables[0], why, chain, cost, reads=reads))
+            return True
+        return False
+
+    def terms(self, state: Elimination) -> Iterator[Term]:
+        for step in state.steps:
+            if isinstance(step, SumAlong):
+                found, names = [state.graph.keyed(key) for key in step.absorbs], ", ".join(step.gives)
+                owner = next((f.head for f in found if f.head not in step.gives), step.variable)
+                below = ", ".join(map(latex.name, step.gives))
+                shown = rf"\log \sum_{{{below}}} {' '.join(map(latex.factor, found))}"
+                label = f"log sum over {names} of {' '.join(step.absorbs)}"
+                reads = (*step.gives, *step.reads)
+                yield LogSumAlong(label, owner, step.because, step.gives, step.absorbs, reads=reads, latex=shown)
+
+    def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
+        for s in state.steps:
+            if isinstance(s, SumAlong):
+                yield f"{', '.join(s.gives)} summed out by the forward pass, {s.cost}"
+
+
+def chains(state: Elimination) -> list[Chain]:
+    """The open families that can be summed out along their index once all others are known, those together of which a
+    factor reads two."""
+    names = frozenset(v.name for v in state.open if _is_free(state, v))
+    while names:
+        wrong = {n for n in names if not all(_fits(state, f, n) for f in _factors(state, frozenset({n})))}
+        if not wrong:
+            break
+        names -= wrong
+    found: list[Chain] = []
+    for group in components(state, names):
+        chain = chain_of(state.graph, group, _factors(state, group))
+        if chain is None or not chain.is_small(state.graph):
+            continue
+        if any(f.head not in group for f in map(state.graph.keyed, chain.factor_keys)):
+            found.append(chain)
+    return found
+
+
+def chained(state: Elimination) -> frozenset[str]:
+    """The open latents that are summed out along their index once all others are known."""
+    return frozenset(name for chain in chains(state) for name in chain.variables)
+
+
+def way_out(state: Elimination, variable: Variable) -> str:
+    """What would let a family of few values be summed out along its index."""
+    graph, name = state.graph, variable.name
+    letter = variable.along.letter if variable.along is not None else "t"
+    for factor in _factors(state, frozenset({name})):
+        if chain_of(graph, frozenset({name}), (factor,)) is None:
+            return (
+                f"`{name}` is summed out along `{letter}` where all that depends on it reads {name}[{letter}], or a "
+                f"few members before that; {factor.key} reads more"
+            )
+    return (
+        f"at most {MAX_CASES} values are summed out at a position, those of all that it looks back at together: give "
+        f"`{name}` fewer values, or let less depend on it and others together"
+    )
+
+
+def _factors(state: Elimination, names: frozenset[str]) -> tuple[Factor, ...]:
+    return tuple(f for f, read in state.readings if f.side == "p" and names & read)
+
+
+def _is_free(state: Elimination, variable: Variable) -> bool:
+    """Whether a family of few values has nothing but its prior and what depends on it, of p."""
+    graph, name = state.graph, variable.name
+    if variable.along is None or variable.role != "latent" or variable.shared or values_of(variable) > MAX_CASES:
+        return False
+    apart = name not in state.judged and name not in state.members() and name not in state.assumed
+    if not apart or graph.factor("p", name) is None or any(f.side == "q" and name in r for f, r in state.readings):
+        return False
+    defined = (d for d in graph.definitions if graph[d.variable].role != "let")
+    return not any(name in (d.variable, *graph.roots(variables(d.value))) for d in defined)
+
+
+def _fits(state: Elimination, factor: Factor, name: str) -> bool:
+    """Whether a factor lets a family be summed out along its index. Beside a latent that would be integrated out, few
+    paths are rather taken one by one, in each of which it is."""
+    if chain_of(state.graph, frozenset({name}), (factor,)) is None or state.graph[factor.head].role == "partial":
+        return False
+    if not state.few(state.graph[name]):
+        return True
+    open_ = {v.name for v in state.open if state.graph.factor("q", v.name) is None}
+    read = next(r for f, r in state.readings if f is factor)
+    return not (read & open_ & state.normal)

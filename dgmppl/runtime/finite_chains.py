@@ -1,0 +1,221 @@
+"""Latents of few values along an index: sums over all their paths, the most probable one, draws, and marginals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dgmppl.runtime.along import Sequence
+from dgmppl.runtime.distributions import Categorical, Distribution
+
+
+@dataclass(frozen=True)
+class Link:
+    """A density along the index of a chain that reads some of its members.
+
+    Args:
+        value: what it is a density of: a tensor ``(n, T, ...)``, or the name of one of the latents.
+        law: the density, from a value of each latent of `reads` but its own ``(m, T, ...)`` and from `given`, as many
+            rows of each.
+        reads: how far from a position the first and the last member lie that it reads, of each latent.
+        given: what it depends on besides, ``(n, ...)`` each.
+        own: whether elements of a tensor depend on others of it.
+    """
+
+    value: Tensor | str
+    law: Callable[..., Sequence]
+    reads: Mapping[str, tuple[int, int]]
+    given: tuple[Tensor, ...] = ()
+    own: bool = False
+
+
+class FiniteChain:
+    """Latents of few values along an index, of which each density reads a few neighbours.
+
+    With c_t the values of all latents at t together, one of C, and psi_t the product of the densities at t,
+
+        alpha_t(c_t) = sum over c_(t-1) of alpha_(t-1)(c_(t-1)) psi_t(c_(t-1), c_t)
+
+    in logarithms, and the sum over all paths is that of alpha_T (Rabiner, 1989, Eqs. 19 to 21); where a density looks
+    further back, alpha is a table of as many positions. The densities are read off for all positions at once, at paths
+    that repeat so many values as a density looks at: each row of values then stands at some positions of some path.
+
+    Args:
+        length: how many positions there are, T.
+        states: of each latent, the values that a member takes, ``(values, ...)``.
+        links: the densities, of the latents and of what depends on them.
+    """
+
+    def __init__(self, length: int, states: Mapping[str, Tensor], *links: Link) -> None:
+        self.length, self.states = length, dict(states)
+        self.device = next(iter(self.states.values())).device
+        sizes = [len(values) for values in self.states.values()]
+        self.parts = dict(zip(self.states, self._digits(sizes).unbind(1)))
+        """Of each latent, which of its values it has in each of the values of all."""
+        tables = [self._table(link) for link in links]
+        self.lag = max(t.dim() for t in tables) - 3
+        narrow = [t for t in tables if t.dim() == 3]
+        unary: Tensor = sum(narrow[1:], narrow[0]) if narrow else tables[0].new_zeros(1, 1, 1)
+        wide = [t.reshape(*t.shape[:2], *(1,) * (self.lag + 3 - t.dim()), *t.shape[2:]) for t in tables if t.dim() > 3]
+        self.wide: Tensor | None = sum(wide[1:], wide[0]) if wide else None
+        self.rows = max(len(t) for t in tables)
+        self.unary = unary.expand(self.rows, length, self.count)
+
+    @property
+    def count(self) -> int:
+        """How many values all latents at a position take together, C."""
+        return len(next(iter(self.parts.values())))
+
+    def log_sum(self) -> Tensor:
+        """The logarithm of the sum over all paths, ``(n,)`` nats."""
+        if self.wide is None:
+            return self.unary.logsumexp(-1).sum(-1)
+        return self._messages(torch.logsumexp)[-1].flatten(1).logsumexp(-1)
+
+    @torch.no_grad()
+    def read(self, mean: bool) -> tuple[Tensor, ...]:
+        """A value of each latent ``(n, T, ...)``: their most probable path with `mean` (Viterbi, 1967), else a draw
+        from their posterior, backward from the last position."""
+        path = _chosen(self.unary, mean) if self.wide is None else self._path(self.wide, mean)
+        return tuple(values[self.parts[name][path]] for name, values in self.states.items())
+
+    def marginals(self) -> dict[str, Tensor]:
+        """The posterior probability of each value of each member of each latent, ``(n, T, values)``: the gradient of
+        the log sum in what each value counts at each position (Eisner, 2016)."""
+        with torch.enable_grad():
+            unary = self.unary.detach().requires_grad_()
+            chain = object.__new__(FiniteChain)
+            chain.__dict__ = {**self.__dict__, "unary": unary}
+            (found,) = torch.autograd.grad(chain.log_sum().sum(), unary)
+        return {
+            name: found @ torch.nn.functional.one_hot(self.parts[name], len(values)).to(found)
+            for name, values in self.states.items()
+        }
+
+    def smoothed(self) -> dict[str, Distribution]:
+        """The posterior of each member of each latent alone, of batch shape ``(n, T)``: which of its values it has."""
+        return {name: Categorical(probs=probs) for name, probs in self.marginals().items()}
+
+    def _messages(self, reduce: Callable[[Tensor, int], Tensor]) -> list[Tensor]:
+        """alpha at each position, with an axis for each of the last positions that are looked back at."""
+        assert self.wide is not None
+        alpha, found = self.unary.new_zeros(1), []
+        for t, (psi, here) in enumerate(zip(self.wide.unbind(1), self.unary.unbind(1))):
+            for _ in range(self.lag - t):  # what would lie before the first position: nothing depends on it
+                psi = psi.select(1, 0)
+            alpha = alpha.unsqueeze(-1) + psi
+            if t >= self.lag:
+                alpha = reduce(alpha, 1)
+            alpha = alpha + here.reshape(len(here), *(1,) * (alpha.dim() - 2), -1)
+            found.append(alpha)
+        return found
+
+    def _path(self, wide: Tensor, mean: bool) -> Tensor:
+        """Which of the values of all each row has at each position, ``(n, T)``."""
+        messages = self._messages(torch.amax if mean else torch.logsumexp)
+        last, rows = messages[-1], torch.arange(self.rows, device=wide.device)
+        case = _chosen(last.flatten(1), mean)
+        path: list[Tensor] = []
+        for size in reversed(last.shape[1:]):
+            path.insert(0, case % size)
+            case = case // size
+        psi = wide.expand(self.rows, -1, *(last.shape[-1],) * (self.lag + 1)).unbind(1)
+        for t in reversed(range(self.lag, self.length)):
+            behind = path[: self.lag]
+            scores = _given(messages[t - 1], rows, behind[:-1]) + _given(psi[t], rows, behind)
+            path.insert(0, _chosen(scores, mean))
+        return torch.stack(path, 1)
+
+    def _table(self, link: Link) -> Tensor:
+        """The logarithm of a density for the values of all latents at the positions that it looks at, the earliest
+        first: ``(n or 1, T, C, ..., C)``, of size 1 where it does not look."""
+        names = list(link.reads)
+        first = min((a for a, _ in link.reads.values()), default=0)
+        last = max((b for _, b in link.reads.values()), default=-1)
+        span = last - first + 1 if names else 0
+        digits = self._digits([len(self.states[n]) for n in names])
+        few = len(digits)
+        found = self._logs(link, names, digits, span)
+        found = found.reshape(*found.shape[:2], *[few] * span, *found.shape[3:])
+        if span > 1:
+            found = _turned(found, first, span)
+        joint = self._joint(names)
+        for axis in range(2, 2 + span) if few < self.count else ():
+            found = found.index_select(axis, joint)
+        for _ in range(last + 1, 0) if names else ():  # positions in between
+            found = found.unsqueeze(2 + span)
+        if not isinstance(link.value, str):
+            return found if last == 0 else found.unsqueeze(-1)
+        part = self.parts[link.value]
+        if names and last == 0:  # others of the chain at this position
+            return found[..., torch.arange(len(part), device=part.device), part]
+        return found.index_select(-1, part)
+
+    def _joint(self, names: list[str]) -> Tensor:
+        """Which of the values of these latents each of the values of all has."""
+        found = torch.zeros(self.count, dtype=torch.long, device=self.device)
+        for name in names:
+            found = found * len(self.states[name]) + self.parts[name]
+        return found
+
+    def _logs(self, link: Link, names: list[str], digits: Tensor, span: int) -> Tensor:
+        """The logarithm of a density at every position, ``(n or 1, T, paths)``, and of a latent's for each of its
+        values, on a last axis."""
+        every = self._digits([len(digits)] * span)
+        path = every[:, torch.arange(self.length) % span] if span else every.new_zeros(1, self.length)
+        paths = {n: self.states[n][digits[:, k][path]] for k, n in enumerate(names)}
+        rows, given = 1, link.given
+        if given or link.own:
+            rows = len(given[0]) if given else len(link.value)
+            paths = {n: p.repeat(rows, *(1,) * (p.dim() - 1)) for n, p in paths.items()}
+            given = tuple(g.repeat_interleave(len(path), 0) for g in given)
+        law = link.law(*(p for n, p in paths.items() if n != link.value), *given)
+        if isinstance(link.value, str):
+            states = self.states[link.value]
+            values = states[:, None, None].expand(-1, 1, self.length, *states.shape[1:])
+            logs = law.log_probs(values, paths.get(link.value, values[0]))
+            logs = logs.expand(-1, rows * len(path), -1).reshape(len(states), rows, len(path), -1)
+            return logs.permute(1, 3, 2, 0)
+        if rows > 1 or given or link.own:
+            logs = law.log_probs(link.value.repeat_interleave(len(path), 0)).reshape(rows, len(path), -1)
+        else:
+            logs = law.log_probs(link.value.unsqueeze(1))
+        return logs.expand(-1, len(path), -1).mT
+
+    def _digits(self, sizes: list[int]) -> Tensor:
+        """All rows of numbers below these sizes, ``(product, len(sizes))``."""
+        found = torch.zeros(1, 0, dtype=torch.long, device=self.device)
+        for size in sizes:
+            last = torch.arange(size, device=self.device).repeat(len(found)).unsqueeze(1)
+            found = torch.cat([found.repeat_interleave(size, 0), last], 1)
+        return found
+
+
+def _turned(table: Tensor, first: int, span: int) -> Tensor:
+    """A table ``(n, T, ...)`` with an axis for each number of a path's period, with one for each position that is
+    looked at instead: the first of them at t has the number ``(t + first) mod span``."""
+    rest = list(range(2 + span, table.dim()))
+    numbers = (torch.arange(table.shape[1], device=table.device) + first) % span
+    found = table
+    for r in range(1, span):
+        turned = table.permute(0, 1, *(2 + (r + i) % span for i in range(span)), *rest)
+        there = (numbers == r).reshape(1, -1, *(1,) * (table.dim() - 2))
+        found = torch.where(there, turned, found)
+    return found
+
+
+def _given(table: Tensor, rows: Tensor, behind: list[Tensor]) -> Tensor:
+    """A table ``(n, C, ..., C)`` of each row where all cases but the first are known, ``(n, C)``."""
+    index: tuple[Tensor | slice, ...] = (rows, slice(None), *behind)
+    return table[index]
+
+
+def _chosen(scores: Tensor, mean: bool) -> Tensor:
+    """The index of the best score along the last axis with `mean`, else a draw by their exponentials."""
+    return scores.argmax(-1) if mean else Categorical(logits=scores).sample().long()
+
+
+__all__ = ["FiniteChain", "Link"]
