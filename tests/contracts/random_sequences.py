@@ -164,3 +164,37 @@ def _posterior(d: Draft, index: Index, z: Unit, x: Unit, seen: Sequence[Unit]) -
         end = index.first if how == "forward" else index.last
         d.say(f"q({z.name}[{end}] | {x.name}) = Normal(linear({r}[{end}]))")
     d.say(f"{d.head('q', index.at(z).name, [*(u.name for u in before), x.name])} = {law}")
+
+
+def paths_along_an_index(d: Draft) -> None:
+    """Latents of few values along an index, one or two chains, and data that read them, and perhaps their own past."""
+    count = d.choose((2, 3, 4))
+    index = Index("t", 1, count)
+    d.say(f"const T = {count}")
+    x = _members(d, index, "x", d.choose(("real", "natural", "categorical(3)")), d.choose(((), (2,))), "observed")
+    d.data.append(Unit(x.name, x.support, (count, *x.shape), x.role))
+    causes, above = [u.name for u in d.causes], []
+    for _ in range(d.choose((1, 1, 2))):
+        s = _members(d, index, "s", d.choose(("binary", "categorical(3)", "integer(1..2)")), (), "latent")
+        family, now = _kind(s), [f"{u.name}[t]" for u in above if d.often(0.6)]
+        if d.often(0.8):
+            first = d.head("p", f"{s.name}[1]", [n.replace("[t]", "[1]") for n in now])
+            given = ", ".join(n.replace("[t]", "[1]") for n in now) or "param"
+            d.say(f"{first} = {family}({f'mlp[4]({given})' if now else given})")
+            before = [f"{s.name}[t-1]", *([f"{x.name}[t-1]"] if d.often(0.3) else []), *now]
+            reads = ", ".join([*before, *(["t"] if d.often(0.4) else [])])
+            d.say(f"{d.head('p', f'{s.name}[t]', before)} = {family}({d.choose(('linear', 'mlp[4]'))}({reads}))")
+        else:
+            d.say(f"{d.head('p', f'{s.name}[t]', now)} = {family}(mlp[4]({', '.join([*now, 't'])}))")
+        above.append(s)
+    reads = [f"{u.name}[t]" for u in above]
+    if d.often(0.4):
+        one = ", ".join([*(f"{u.name}[1]" for u in above), *causes])
+        d.say(f"p({x.name}[1] | {one}) = {_kind(x)}(mlp[4]({one}))")
+        reads += [f"{x.name}[t-1]", *([f"{above[0].name}[t-1]"] if d.often(0.4) else [])]
+    beside = ", ".join([*reads, *causes])
+    d.say(f"p({x.name}[t] | {beside}) = {_kind(x)}(mlp[4]({beside}))")
+
+
+def _kind(unit: Unit) -> str:
+    return "Normal" if unit.support == "real" else FAMILIES.get(unit.support, ("Categorical",))[0]

@@ -26,7 +26,7 @@ from tests.contracts.random_parts import (
     names,
     network,
 )
-from tests.contracts.random_sequences import along_an_index
+from tests.contracts.random_sequences import along_an_index, paths_along_an_index
 
 SUPPORTS = (
     "real",
@@ -419,43 +419,6 @@ def _finite_graph(d: Draft) -> None:
         factor(d, "p", observed(d, "y", d.choose(("real", "binary", "categorical(3)"))), (c, *d.causes), DENSITIES[:6])
 
 
-def along(d: Draft, stem: str, support: str, shape: tuple[int, ...] = (), role: str = "latent") -> Unit:
-    """Declares a family along the index t, whose members are of this type."""
-    element = Unit(d.name(stem), support, shape, role)
-    source = "" if role == "latent" else f' from "rows.npz".{element.name}'
-    d.say(f"{role} {element.name}[t in 1..T] : {element.type}{source}")
-    return element
-
-
-def _paths(d: Draft) -> None:
-    """Latents of few values along an index, one or two chains, and data that read them, and perhaps their own past."""
-    count = d.choose((2, 3, 4))
-    d.say(f"const T = {count}")
-    x = along(d, "x", d.choose(("real", "real", "natural", "categorical(3)")), d.choose(((), (2,))), "observed")
-    d.data.append(Unit(x.name, x.support, (count, *x.shape), x.role))
-    causes, above = [u.name for u in d.causes], []
-    for _ in range(d.choose((1, 1, 2))):
-        s = along(d, "s", d.choose(("binary", "categorical(3)", "integer(1..2)")))
-        family, now = _family_of(s), [f"{u.name}[t]" for u in above if d.often(0.6)]
-        if d.often(0.8):
-            first = d.head("p", f"{s.name}[1]", [n.replace("[t]", "[1]") for n in now])
-            given = ", ".join(n.replace("[t]", "[1]") for n in now) or "param"
-            d.say(f"{first} = {family}({f'mlp[4]({given})' if now else given})")
-            before = [f"{s.name}[t-1]", *([f"{x.name}[t-1]"] if d.often(0.3) else []), *now]
-            reads = ", ".join([*before, *(["t"] if d.often(0.4) else [])])
-            d.say(f"{d.head('p', f'{s.name}[t]', before)} = {family}({d.choose(('linear', 'mlp[4]'))}({reads}))")
-        else:
-            d.say(f"{d.head('p', f'{s.name}[t]', now)} = {family}(mlp[4]({', '.join([*now, 't'])}))")
-        above.append(s)
-    reads = [f"{u.name}[t]" for u in above]
-    if d.often(0.4):
-        one = ", ".join([*(f"{u.name}[1]" for u in above), *causes])
-        d.say(f"p({x.name}[1] | {one}) = {_family_of(x)}(mlp[4]({one}))")
-        reads += [f"{x.name}[t-1]", *([f"{above[0].name}[t-1]"] if d.often(0.4) else [])]
-    beside = ", ".join([*reads, *causes])
-    d.say(f"p({x.name}[t] | {beside}) = {_family_of(x)}(mlp[4]({beside}))")
-
-
 def _family_of(unit: Unit) -> str:
     return FAMILIES.get(unit.support, ("Normal",) if unit.real else ("Categorical",))[0]
 
@@ -604,7 +567,6 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _finite_graph,
     _finite_graph,
     _counted_draws,
-    _paths,
     _boltzmann,
     _lattice,
     _network_energy,
@@ -614,6 +576,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     along_an_index,
     along_an_index,
     along_an_index,
+    paths_along_an_index,
 )
 OF_ROWS = (_generator, _adversarial_autoencoder)  # games compare rows
 FORBID_CAUSES = (_boltzmann, _lattice, _network_energy, _integer_flow)
