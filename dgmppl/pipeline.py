@@ -22,10 +22,11 @@ from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.inverse import derive_posteriors
 from dgmppl.graph.nodes import Graph
 from dgmppl.imports import NO_PYTHON, Python, classes_in, import_classes, verify_allowed
+from dgmppl.plan.accepted import without_accepted
 from dgmppl.plan.cancel import cancel_constants
 from dgmppl.plan.choose import check_plan, missing_posteriors
 from dgmppl.plan.nodes import Plan
-from dgmppl.plan.settings import check_train
+from dgmppl.plan.settings import asks_for_factorised, check_train
 from dgmppl.protocol import NetworkError
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
@@ -109,6 +110,8 @@ def check(
         spec: tree.Spec | None, graph: Graph | None, plan: Plan | None, found: tuple[Diagnostic, ...]
     ) -> Checked:
         told = tuple(_hinted(d, source) for d in _once(found))
+        if spec is not None and plan is not None:
+            told = without_accepted(told, spec, plan.settings.accept)
         return Checked(source, path, overrides, spec, graph, plan, told, python)
 
     spec, problems = parse_spec(source)
@@ -125,7 +128,7 @@ def check(
     missing, through = missing_posteriors(graph)
     derived: tuple[str, ...] = ()
     if missing:
-        completed, derived = derive_posteriors(spec, graph, missing, through)
+        completed, derived = derive_posteriors(spec, graph, missing, through, asks_for_factorised(spec))
         whole, _ = check_graph(completed, source)
         graph = whole or graph
     graph = cancel_constants(graph, spec)

@@ -122,4 +122,9 @@ SETTINGS: dict[str, str] = {
     "split": "split",
     "stream": "flag",
     "objective": "objective",
+    "posterior": "posterior",
+    "accept": "accept",
 }
+
+# What each q reads that is derived: what its variable's posterior depends on, or the data alone.
+POSTERIORS = ("structured", "factorised")

@@ -78,7 +78,7 @@ def joint_values(variable: Variable) -> float:
 
 
 def derive_posteriors(
-    spec: tree.Spec, graph: Graph, missing: tuple[str, ...], through: tuple[str, ...] = ()
+    spec: tree.Spec, graph: Graph, missing: tuple[str, ...], through: tuple[str, ...] = (), factorised: bool = False
 ) -> tuple[tree.Spec, tuple[str, ...]]:
     """The spec with a q for each of these latents, and those factors as text that can be pasted into it.
 
@@ -86,7 +86,7 @@ def derive_posteriors(
     are the neighbours of z in the moralised graph that is left. Partial variables go last: in the rows that have one,
     the latents are inferred from it. Networks are sized like the generative ones. `through` are latents that become
     known only through these, by inversion, computation or a sum: no q reads them. What rows have in common has a q that
-    reads no row, and none of theirs reads it.
+    reads no row, and none of theirs reads it. `factorised`: each reads the data that its posterior depends on, alone.
     """
     moral = {name: set(near) for name, near in _moral(graph).adjacency()}
     for name in through:
@@ -103,28 +103,47 @@ def derive_posteriors(
     statements: list[tree.Statement] = []
     texts: list[str] = []
     for name in sorted(missing, key=lambda n: (_rank(graph[n]), depth.index(n))):
-        if graph[name].elementwise:
-            # What is missing is inferred last, from what is seen and all else. To the others what is seen is data.
-            neighbours = [name, *sorted(moral[name], key=depth.index)]
-            for other in moral[name]:
-                moral[other] |= moral[name] - {other}
-        else:
-            for other in _inferred_from(graph, name):
-                _eliminate(moral, other)
-            neighbours = sorted(_eliminate(moral, name), key=depth.index)
         variable, hidden = graph[name], _hidden(graph, graph[name])
+        near = _data_of(graph, moral, name) if factorised else _neighbours(graph, moral, name)
+        parents = [*([name] if variable.elementwise else []), *sorted(near, key=depth.index)]
         if variable.along is not None:
-            found, lines = posterior_along(graph, variable, variable.along, neighbours, hidden)
+            found, lines = posterior_along(graph, variable, variable.along, parents, hidden, factorised)
             statements += found
             texts += lines
             continue
-        posterior = Posterior(variable, tuple(graph[n] for n in neighbours), hidden=hidden)
+        posterior = Posterior(variable, tuple(graph[n] for n in parents), hidden=hidden)
         if variable.shared:
             posterior = shared_posterior(graph, variable)
         texts.append(posterior.text())
         # Messages about it, and lines of emitted source, point at the latent's declaration.
         statements.append(posterior.statement(variable.span))
     return replace(spec, statements=(*spec.statements, *statements)), tuple(texts)
+
+
+def _neighbours(graph: Graph, moral: dict[str, set[str]], name: str) -> set[str]:
+    """What the posterior of a variable depends on given all that is left, and takes it out of the moralised graph."""
+    if graph[name].elementwise:
+        # What is missing is inferred last, from what is seen and all else. To the others what is seen is data.
+        for other in moral[name]:
+            moral[other] |= moral[name] - {other}
+        return moral[name]
+    for other in _inferred_from(graph, name):
+        _eliminate(moral, other)
+    return _eliminate(moral, name)
+
+
+def _data_of(graph: Graph, moral: dict[str, set[str]], name: str) -> set[str]:
+    """The data that the posterior of a variable depends on, all else summed or integrated out of it."""
+    found: set[str] = set()
+    seen, pending = {name}, [name]
+    while pending:
+        for other in moral.get(pending.pop(), set()) - seen:
+            seen.add(other)
+            if graph[other].role == "observed" or graph[other].elementwise:
+                found.add(other)
+            else:
+                pending.append(other)
+    return found
 
 
 def _rank(variable: Variable) -> int:
@@ -187,11 +206,10 @@ def _hidden(graph: Graph, variable: Variable) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Omission:
-    """The posterior of `factor.head` depends on `variable` along `path`, and the factor does not read it."""
+    """The posterior of `factor.head` depends on `variable`, and the factor does not read it."""
 
     factor: Factor
     variable: str
-    path: tuple[str, ...]
 
 
 def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] = ()) -> tuple[Omission, ...]:
@@ -216,7 +234,7 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] =
         for other in known:
             if other in reads or other == q.head or other not in connected:
                 continue
-            found.append(Omission(q, other, _path(graph, q.head, other, reads)))
+            found.append(Omission(q, other))
             break
         known.append(q.head)
     return tuple(found)
@@ -250,12 +268,13 @@ def _connected(depends: nx.DiGraph, start: str, given: set[str], in_part: set[st
     return found - {start}
 
 
-def _path(graph: Graph, start: str, end: str, blocked: set[str]) -> tuple[str, ...]:
-    """A path along which two variables depend on each other."""
+def path_of(graph: Graph, omission: Omission) -> tuple[str, ...]:
+    """A path along which the two variables depend on each other."""
     import networkx as nx
 
+    start, end = omission.factor.head, omission.variable
     undirected = _moral(graph)
-    undirected.remove_nodes_from([n for n in blocked if n not in (start, end)])
+    undirected.remove_nodes_from(set(graph.roots(omission.factor.parents)) - {start, end})
     try:
         return tuple(nx.shortest_path(undirected, start, end))
     except nx.NetworkXNoPath:

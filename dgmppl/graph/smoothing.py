@@ -14,16 +14,19 @@ from dgmppl.syntax.parse import parse_spec
 
 
 def posterior_along(
-    graph: Graph, variable: Variable, along: Along, parents: list[str], hidden: Row[int]
+    graph: Graph, variable: Variable, along: Along, parents: list[str], hidden: Row[int], factorised: bool = False
 ) -> tuple[list[tree.Statement], list[str]]:
-    """The statements of a q for a folded family, and as text that can be pasted into the spec."""
-    lines = _along_text(graph, variable, along, parents, hidden)
+    """The statements of a q for a folded family, and as text that can be pasted into the spec. `factorised`: no member
+    reads another."""
+    lines = _along_text(graph, variable, along, parents, hidden, factorised)
     parsed, _ = parse_spec(Source("derived", "\n".join(["model m", *lines])))
     assert parsed is not None
     return [moved(s, variable.span) for s in parsed.statements], lines
 
 
-def _along_text(graph: Graph, variable: Variable, along: Along, parents: list[str], sizes: Row[int]) -> list[str]:
+def _along_text(
+    graph: Graph, variable: Variable, along: Along, parents: list[str], sizes: Row[int], factorised: bool
+) -> list[str]:
     """The q of a folded family: members that do not depend on each other are read off at their positions; others are
     drawn one after another, each from the one before and from a recurrent network over all that is known, both ways
     (Krishnan et al., 2017)."""
@@ -44,6 +47,9 @@ def _along_text(graph: Graph, variable: Variable, along: Along, parents: list[st
         inside = ", ".join([*sequences, *rows])
         found.append(f"let {seen}[{t} in {first}..{last}] : real[{size}] = gru[{size}]({inside})[{t}]")
         read = [f"{seen}[{t}]"]
+    if factorised:
+        inside = ", ".join(read if sequences else [*rows, t])
+        return [*found, f"q({name}[{t}] | {given}) = {family}(mlp[{hidden}]({inside}))"]
     start = ", ".join(read).replace(f"[{t}]", f"[{first}]")
     found.append(f"q({name}[{first}] | {given}) = {family}(mlp[{hidden}]({start}))")
     before = f"{name}[{t} - 1]"

@@ -25,7 +25,15 @@ from dgmppl.plan.sampler import verify_options
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
 from dgmppl.plan.state import Elimination
 from dgmppl.plan.structure import describe_structure
-from dgmppl.plan.verify import verify_asked, verify_fitted, verify_preimages, verify_rows, warn_omissions, warn_shared
+from dgmppl.plan.verify import (
+    verify_asked,
+    verify_fitted,
+    verify_posterior,
+    verify_preimages,
+    verify_rows,
+    warn_omissions,
+    warn_shared,
+)
 from dgmppl.syntax import tree
 
 
@@ -95,6 +103,9 @@ def _choose(
     if matched:
         figures = figures_of_matching(state, fitted, figures)
         objective = describe_matching(state, fitted, figures)
+    remark = verify_posterior(state, spec, derived)
+    if remark is not None:
+        objective = replace(objective, reasons=(*objective.reasons, remark))
     losses = (*opponents(state), fitted)
     plan = Plan(
         model=graph.name,

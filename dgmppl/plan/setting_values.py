@@ -16,11 +16,14 @@ from dgmppl.catalogue.training import (
     OBJECTIVES,
     OPTIMIZERS,
     PATHS,
+    POSTERIORS,
     SPLITS,
     TARGETS,
     UNBUILT_OBJECTIVES,
 )
 from dgmppl.diagnostics import did_you_mean
+from dgmppl.diagnostics.codes import CODES
+from dgmppl.diagnostics.codes_plan import CODES as _OF_SPECS
 from dgmppl.graph.binding import Bound, bind
 from dgmppl.graph.scope import Scope
 from dgmppl.source import Span
@@ -75,6 +78,15 @@ class ObjectiveSetting:
     target: str = "velocity"
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """A warning that is not told, by its code: of the statements that declare or model `name`, or of all ("")."""
+
+    code: str
+    name: str = ""
+    span: Span = field(default=Span(0, 0), compare=False, repr=False)
+
+
 Read = Callable[[Scope, Bound], object]
 Called = tuple[str, tuple["tree.Expr | tree.Keyword", ...]]
 
@@ -85,6 +97,7 @@ _WHAT: dict[type, str] = {
     tree.Learned: "`param`",
     tree.Number: "a number",
     tree.Quotation: "a distribution",
+    tree.Sizes: "a list",
 }
 
 
@@ -297,6 +310,35 @@ def _target(scope: Scope, bound: Bound) -> str:
     return called[0]
 
 
+def _posterior(scope: Scope, bound: Bound) -> str:
+    if not isinstance(bound.value, tree.Name) or bound.value.name not in POSTERIORS:
+        _wrong(scope, bound.value, f"one of {', '.join(POSTERIORS)}")
+    return bound.value.name
+
+
+def _accept(scope: Scope, bound: Bound) -> tuple[Accepted, ...]:
+    items = bound.value.sizes if isinstance(bound.value, tree.Sizes) else (bound.value,)
+    return tuple(accepted for item in items for accepted in _accepted(scope, item))
+
+
+def _accepted(scope: Scope, item: tree.Expr) -> tuple[Accepted, ...]:
+    """`W401`, or `W401(z, w)`."""
+    called = called_name(item)
+    if called is None:
+        _wrong(scope, item, "the code of a warning", "accept = [W402, W401(z)]")
+    code, names = called
+    warnings = {c: entry for c, entry in CODES.items() if c.startswith("W")}
+    if code not in warnings:
+        what = "an error, and accepted by nothing" if code in CODES else "no warning"
+        scope.fail("E305", f"`{code}` is {what}", item.span, help=did_you_mean(code.upper(), warnings))
+    if code not in _OF_SPECS:
+        scope.fail("E305", f"{code} is told of data or of a run, and not of a spec", item.span, "not told here")
+    if any(not isinstance(name, tree.Name) for name in names):
+        scope.fail("E305", "a warning is accepted where a variable is declared or modelled", item.span, f"{code}(z)")
+    given = [name.name for name in names if isinstance(name, tree.Name)]
+    return tuple(Accepted(code, name, item.span) for name in given or [""])
+
+
 READ: dict[str, Read] = {
     "count": _whole,
     "seed": _seed,
@@ -317,4 +359,6 @@ READ: dict[str, Read] = {
     "objective": _objective,
     "decay": _decay,
     "split": _split,
+    "posterior": _posterior,
+    "accept": _accept,
 }

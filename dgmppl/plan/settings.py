@@ -8,6 +8,7 @@ from dgmppl.catalogue.training import SETTINGS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.setting_values import (
+    Accepted,
     DecaySetting,
     ObjectiveSetting,
     OptimizerSetting,
@@ -42,7 +43,7 @@ class TrainSettings:
     `batch` counts the rows of a step over all processes, computed in `accumulate` parts by each of them; `clip` bounds
     the norm of the gradient; `lr` is that of `optimizer`, and `adversary_optimizer` defaults to it; `warmup` counts
     steps; `ema` is the decay of the averaged weights. Without `split` a data set keeps its own; without `stream`
-    what is large is streamed.
+    what is large is streamed. `posterior`: what each q reads that is derived; `accept`: warnings that are not told.
     """
 
     epochs: int = 1000
@@ -59,6 +60,23 @@ class TrainSettings:
     ema: float | None = None
     split: SplitSetting | None = None
     stream: bool | None = None
+    posterior: str = "structured"
+    accept: tuple[Accepted, ...] = ()
+
+
+def asks_for_factorised(spec: tree.Spec) -> bool:
+    """Whether each q that is derived is to read the data alone."""
+    asked = [s.value for s in _all_settings(spec) if s.name == "posterior"]
+    return bool(asked) and isinstance(asked[-1], tree.Name) and asked[-1].name == "factorised"
+
+
+def setting_span(spec: tree.Spec, name: str) -> Span:
+    """Where a setting stands that the spec has."""
+    return next(s.span for s in _all_settings(spec) if s.name == name)
+
+
+def _all_settings(spec: tree.Spec) -> list[tree.Setting]:
+    return [s for block in spec.statements if isinstance(block, tree.Train) for s in block.settings]
 
 
 def check_train(spec: tree.Spec, source: Source) -> tuple[Diagnostic, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dgmppl.catalogue.bijections import SHIFT
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note
-from dgmppl.graph.inverse import omissions
+from dgmppl.graph.inverse import Omission, omissions, path_of
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
@@ -22,11 +22,12 @@ from dgmppl.graph.values import (
     Value,
     walk,
 )
-from dgmppl.plan.nodes import Loss
+from dgmppl.plan.nodes import Loss, Reason
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.impute import LogQSeen
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import images, invert, preimage_drawn
+from dgmppl.plan.settings import setting_span
 from dgmppl.plan.state import Elimination
 from dgmppl.supports import REAL, real
 from dgmppl.syntax import tree
@@ -140,6 +141,25 @@ def verify_preimages(state: Elimination) -> None:
         )
 
 
+def verify_posterior(state: Elimination, spec: tree.Spec, derived: tuple[str, ...]) -> Reason | None:
+    """What `posterior = factorised` comes to, where it is asked for. It would change nothing where no q is derived and
+    none that is given leaves out a latent (E305)."""
+    if state.settings.posterior != "factorised" or state.failed:
+        return None
+    span = setting_span(spec, "posterior")
+    left_out = [o for o in _omitted(state) if _is_asked_for(state, o)]
+    if not derived and not left_out:
+        state.scope.fail(
+            "E305",
+            "`posterior` would change nothing",
+            span,
+            "no q is derived",
+            help="leave it out, or leave out a q that it is to stand for",
+        )
+    text = "each q that is derived reads the data alone: `posterior = factorised` leaves out how latents depend on "
+    return state.reason(text + "each other", span)
+
+
 def _in_the_bin(density: Density, image: str) -> bool:
     """Whether a density is `x + (a density on the unit interval)`."""
     if not isinstance(density, Pushforward) or not isinstance(density.bijection, Composition):
@@ -156,20 +176,29 @@ def warn_omissions(state: Elimination) -> None:
     """Says where a given q leaves out a dependence that the posterior has (W401)."""
     if state.failed:
         return
-    inverted = {name for i in images(state).values() for name in i.gives}
-    for omission in omissions(state.graph, tuple(state.posteriors()), inverted):
+    for omission in _omitted(state):
         q, other = omission.factor, omission.variable
-        if q.head in state.judged:
+        if q.head in state.judged or _is_asked_for(state, omission):
             continue
         given = (*q.parents, other)
         state.scope.report(
             "W401",
             f"the posterior of `{q.head}` depends on `{other}`, and {q.key} does not read it",
             q.head_span,
-            f"leaves out {' - '.join(omission.path)}",
+            f"leaves out {' - '.join(path_of(state.graph, omission))}",
             help=f"a closer posterior reads it too: q({q.head} | {', '.join(given)}) = ...",
             severity="warning",
         )
+
+
+def _omitted(state: Elimination) -> tuple[Omission, ...]:
+    inverted = {name for i in images(state).values() for name in i.gives}
+    return omissions(state.graph, tuple(state.posteriors()), inverted)
+
+
+def _is_asked_for(state: Elimination, omission: Omission) -> bool:
+    """Whether the spec asks for q that leave out how latents depend on each other."""
+    return state.settings.posterior == "factorised" and state.graph[omission.variable].role == "latent"
 
 
 def warn_shared(state: Elimination) -> None:

@@ -131,8 +131,9 @@ def digest(text: str) -> str:
 
 
 def settings_as_data(settings: TrainSettings) -> Record:
-    """Settings as nested dicts, without the places in the spec where they stand."""
+    """Settings as nested dicts, without the places in the spec where they stand and the warnings that it accepts."""
     found = asdict(settings)
+    del found["accept"]
     if found["split"] is not None:
         del found["split"]["span"]
     return found

@@ -68,7 +68,8 @@ def observed(d: Draft, stem: str = "x", support: str = "", vector: bool = False)
 
 
 def _derived(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
-    pass
+    if d.gaps.random() < 0.2 and not any(s.startswith("posterior") for s in d.settings):
+        d.settings.append("posterior = factorised")
 
 
 def _mean_field(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:

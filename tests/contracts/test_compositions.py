@@ -77,6 +77,7 @@ OBJECTIVES = {
     "vamp_of_flows": ("ELBO, a lower bound on log p(x)", "elbo"),
     "adversarial_autoencoder": ("expected log-likelihood of x under q + adversarial", None),
     "drawn_then_summed": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "factorised_posterior": ("ELBO, a lower bound on log p(x, y)", "elbo"),
     "elements_seen": (
         "ELBO, a lower bound on log p(x, c, y) of what is seen of x, c without y where it is missing",
         "elbo",

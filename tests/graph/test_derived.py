@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dgmppl import pipeline
 from dgmppl.graph.derived import Posterior
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.source import Source, Span
@@ -42,3 +43,55 @@ def test_the_statement_is_what_the_text_parses_to(
     parsed, _ = parse_spec(Source("derived", f"model m\n{posterior.text()}"))
     assert parsed is not None
     assert parsed.statements == (posterior.statement(Span(0, 1)),)
+
+
+def derived(spec: str) -> tuple[str, ...]:
+    found = pipeline.read(spec)
+    assert found.plan is not None, found.errors
+    return found.plan.derived
+
+
+FACTORISED = """\
+model factorised
+observed x : real[2] from "rows.npz".x
+observed y : real[2] from "rows.npz".y
+latent a : real
+latent b : real
+latent c : real
+p(a) = Normal(0, 1)
+p(b | a) = Normal(mlp[4](a))
+p(c) = Normal(0, 1)
+p(x | b) = Normal(mlp[4](b))
+p(y | c) = Normal(mlp[4](c))
+"""
+
+
+def test_a_mean_field_reads_the_data_that_it_depends_on_and_no_latent() -> None:
+    network = "Normal(mlp[4]"
+    expected = (f"q(a | x) = {network}(x))", f"q(b | x) = {network}(x))", f"q(c | y) = {network}(y))")
+    assert sorted(derived(FACTORISED + "train { posterior = factorised }")) == sorted(expected)
+    assert f"q(a | b) = {network}(b))" in derived(FACTORISED)
+
+
+GIVEN = "q(a | x) = Normal(mlp[4](x))\nq(b | x) = Normal(mlp[4](x))\nq(c | x) = Normal(mlp[4](x))\n"
+
+
+def test_a_mean_field_that_is_asked_for_is_no_warning_but_a_remark() -> None:
+    told = [d.span.start for d in pipeline.read(FACTORISED + GIVEN).diagnostics if d.code == "W401" and d.span]
+    asked = pipeline.read(FACTORISED + GIVEN + "train { posterior = factorised }")
+    assert len(told) == 2
+    assert [d.span.start for d in asked.diagnostics if d.span] == told[1:]  # that of data: c depends on y
+    assert asked.plan is not None and any("factorised" in r.text for r in asked.plan.objective.reasons)
+
+
+def test_a_warning_is_accepted_by_its_code_and_by_what_it_is_about() -> None:
+    def codes(accept: str) -> list[tuple[str, int]]:
+        found = pipeline.read(FACTORISED + GIVEN + f"net f = mlp[4]\ntrain {{ accept = {accept} }}")
+        lines = (found.source.position(d.span.start)[0] for d in found.diagnostics if d.span)
+        return [(d.code, line) for d, line in zip(found.diagnostics, lines, strict=True)]
+
+    assert codes("[W402]") == [("W401", 13), ("W401", 14)]
+    assert codes("[W402(f), W401(b)]") == [("W401", 14)]
+    assert codes("[W401(b, c), W402(f)]") == []
+    assert codes("W401") == [("W402", 15)]
+    assert codes("[W401, W402(a), W402(f)]") == [("W402", 16)]

@@ -110,7 +110,9 @@ observed c : real[2] from "table.csv"[age, "blood pressure"]
 let g[t in 1..N] : real = sum(a)
 let h = reshape(sum(c, axis = 0), [1])
 train {}
+train { accept = [W402, W401(w)] }
 latent w : real per data
+partial y : real[2] elementwise from "y.npy"
 let h[i, j] : real[2] = linear(x[i, j - 1])
 flow r(u[d]) = u[d] + integrate(t in 0..1: f(u, t), steps = 2)
 """
