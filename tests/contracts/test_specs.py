@@ -88,6 +88,8 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/two_level_vae": ((), "elbo", True),
     "latent/vae": ((), "elbo", True),
     "latent/vae_ar_prior": ((), "elbo", True),
+    "sequence/deep_markov": ((), "elbo", True),
+    "sequence/vrnn": ((), "elbo", True),
     "latent/vae_flow_prior": ((), "elbo", True),
     "latent/vae_gtm": ((), "elbo", True),
     "latent/vae_gtm_vampprior": ((), "elbo", True),
