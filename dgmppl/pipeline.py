@@ -125,7 +125,7 @@ def check(
         return result(spec, None, None, problems)
     if graph is None:
         return result(spec, None, None, problems + check_train(spec, source))
-    missing, through = missing_posteriors(graph)
+    missing, through = missing_posteriors(graph, spec)
     derived: tuple[str, ...] = ()
     if missing:
         completed, derived = derive_posteriors(spec, graph, missing, through, asks_for_factorised(spec))

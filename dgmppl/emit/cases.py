@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.methods import density_of, factor_source, is_completed, seen_of
-from dgmppl.emit.writer import Writer
+from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.plan.nodes import Step
+from dgmppl.plan.rules.enumerate import Enumerate
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.rules.sum_under_q import Sum
@@ -23,17 +24,19 @@ def batch_size(graph: Graph, step: Step | None = None) -> str:
 
 
 def write_weights(writer: Writer, graph: Graph, step: Step, size: str) -> None:
-    """The q that weighs the values of a sum."""
+    """The density that weighs the values of a sum, where they are weighed at once."""
+    if not step.factor:
+        return
     factor = by_key(graph, step.factor)
     writer.at = step.because.line
     expand = "" if factor_has_rows(graph, factor) else f".expand(({size},))"
     writer.line(f"{density_of(graph, factor)} = {factor_source(graph, factor)}{expand}", mark=True)
 
 
-def write_cases(writer: Writer, graph: Graph, step: Step, names: set[str]) -> None:
-    """Each value of a variable in each row, the rows of `names` repeated for it."""
-    variable, q = graph[step.variable], density_of(graph, by_key(graph, step.factor))
-    call = f"{q}, {values_source(variable)}"
+def write_cases(writer: Writer, graph: Graph, step: Step, names: set[str], size: str) -> None:
+    """Each value of a variable in each of so many rows, the rows of `names` repeated for it."""
+    variable = graph[step.variable]
+    call = f"{_weighed_by(graph, step, size)}, {values_source(variable)}"
     every = writer.use(_every(step, variable))
     last = variable.ident if is_seen_in_part(step) else "self.like"
     writer.at = step.because.line
@@ -54,11 +57,20 @@ def is_seen_in_part(step: Step) -> bool:
 
 def _every(step: Step, variable: Variable) -> str:
     """The function of the runtime that gives the values that a variable takes in each row."""
+    if isinstance(step, Enumerate):
+        return "each_value"
     if not is_seen_in_part(step):
         return "every_value"
     if isinstance(step, Marginalise):
         return "every_agreeing_value"
     return "every_missing_element" if variable.elementwise else "every_missing_value"
+
+
+def _weighed_by(graph: Graph, step: Step, size: str) -> str:
+    """What the function is told of the rows: the density of the values or, where that comes later, their number."""
+    if not step.factor:
+        return f"{size}, {tuple_source(graph[step.variable].type.shape)}"
+    return density_of(graph, by_key(graph, step.factor))
 
 
 def cases_of(graph: Graph, variable: Variable) -> str:

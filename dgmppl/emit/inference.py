@@ -11,13 +11,14 @@ from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.integrals import write_reading
 from dgmppl.emit.methods import (
     define_source,
+    density_of,
     factor_source,
     groups_of,
     values_of,
     write_members,
     write_seen,
 )
-from dgmppl.emit.steps import likelihood_source, needed_steps, noisy, turns_source, write_steps
+from dgmppl.emit.steps import likelihood_source, live, needed_steps, noisy, turns_source, write_steps
 from dgmppl.emit.sums import write_reading_of_sum
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
@@ -26,6 +27,7 @@ from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
+from dgmppl.plan.rules.enumerate import Enumerate
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
@@ -92,7 +94,7 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
     told = ", ".join(n for n in names if not graph[n].shared)
     common = ", ".join(n for n in names if graph[n].shared)
     of = " and ".join([*([f"{told} of each row"] if told else []), *([f"{common}, once"] if common else [])])
-    first = next((k for k, s in enumerate(steps) if isinstance(s, Marginalise)), len(steps))
+    first = next((k for k, s in enumerate(steps) if isinstance(s, (Marginalise, Enumerate))), len(steps))
     with _method(writer, graph, "infer", f"{of}, {{}}; see `GenerativeModel.infer`."):
         write_seen(writer, graph)
         for step in steps[:first]:
@@ -139,9 +141,21 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
 
 
 def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], names: Sequence[str]) -> None:
-    """What is summed out under its prior has its posterior by Bayes' rule: a row takes one of its cases."""
+    """What is summed out under its prior has its posterior by Bayes' rule: a row takes one of its cases. What is drawn
+    for each case weighs it by p / q."""
     (total,) = (t for t in plan.terms if isinstance(t, LogSum))
-    write_steps(writer, graph, plan, steps, {*names, *(name for t in total.terms for name in t.reads)})
+    read, size = {*names, *(name for t in total.terms for name in t.reads)}, ""
+    for k, step in enumerate(steps):
+        if isinstance(step, Draw):
+            factor, ident = by_key(graph, step.factor), graph[step.variable].ident
+            writer.at = step.because.line
+            writer.line(f"{density_of(graph, factor)} = {factor_source(graph, factor)}", mark=True)
+            writer.line(
+                f"{ident} = {writer.use('reading')}({density_of(graph, factor)}, mean, {size or batch_size(graph)})"
+            )
+        else:
+            write_steps(writer, graph, plan, [step], live(steps[k + 1 :], read), size)
+        size = batch_size(graph, step) if step.repeats else size
     for step in steps:
         if isinstance(step, Integrate):
             write_reading(writer, graph, step)

@@ -95,7 +95,7 @@ def write_steps(
                 _settle(writer, graph, plan, settled)
         elif step.repeats:
             write_weights(writer, graph, step, size)
-            write_cases(writer, graph, step, live(steps[k + 1 :], last))
+            write_cases(writer, graph, step, live(steps[k + 1 :], last), size)
             size = batch_size(graph, step)
         else:
             STEPS[type(step)](writer, graph, step, size)
@@ -307,7 +307,10 @@ def _entropy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) ->
 
 def likelihood_source(writer: Writer, graph: Graph, plan: Plan, term: LogSum, size: str) -> str:
     """The source of what a sum over cases has of each besides its weight: 0 where nothing depends on them."""
-    return " + ".join(term_source(writer, graph, plan, t, size) for t in term.terms) or f"self.like.new_zeros({size})"
+    source = ""
+    for one in (term_source(writer, graph, plan, t, size) for t in term.terms):
+        source = one if not source else f"{source} - {one[1:]}" if one.startswith("-") else f"{source} + {one}"
+    return source or f"self.like.new_zeros({size})"
 
 
 def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:

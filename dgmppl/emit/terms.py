@@ -39,7 +39,8 @@ def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
             size = batch_size(graph, sums[k - 1] if k else None)
             if k:
                 after = [s for part in stretches[k:] for s in part.steps]
-                write_cases(writer, graph, sums[k - 1], live(after, _read_by(later, sums[k - 1])))
+                before_it = batch_size(graph, sums[k - 2] if k > 1 else None)
+                write_cases(writer, graph, sums[k - 1], live(after, _read_by(later, sums[k - 1])), before_it)
             write_steps(writer, graph, plan, [s for s in stretch.steps if s not in sums], (), size)
             if k < len(sums):
                 write_weights(writer, graph, sums[k], size)

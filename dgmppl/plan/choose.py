@@ -37,11 +37,13 @@ from dgmppl.plan.verify import (
 from dgmppl.syntax import tree
 
 
-def missing_posteriors(graph: Graph) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def missing_posteriors(graph: Graph, spec: tree.Spec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The latents that need a q, have none, and can be given one derived from the graph; and those that become known
     through them, without a q of their own."""
     scope = Scope(graph.source)
     state = Elimination(scope, graph, eliminate.needed(graph), eliminate.judged_by_adversaries(graph))
+    with scope.statement():  # which needs no q of some latents; what is wrong with it is told later
+        state.asked = check_settings(_scope(graph), spec)[1]
     with scope.statement():
         return eliminate.missing_posteriors(state)
     # Elimination failed, which the plan will report: of those that were asked for so far it need not speak.
@@ -55,6 +57,17 @@ def check_plan(
 
     `derived` are the posteriors that were derived for it, as text.
     """
+    scope = _scope(graph)
+    plan: Plan | None = None
+    with scope.statement():
+        settings, asked = check_settings(scope, spec)
+        plan = _choose(scope, graph, spec, settings, asked, derived)
+    failed = any(d.severity == "error" for d in scope.diagnostics)
+    return (None if failed else plan), tuple(scope.diagnostics)
+
+
+def _scope(graph: Graph) -> Scope:
+    """The names that settings may speak of."""
     scope = Scope(graph.source)
     scope.names.update(dict(graph.constants))
     scope.names.update({v.name: v for v in graph.variables})
@@ -64,12 +77,7 @@ def check_plan(
     scope.places.update({v.name: v.span for v in graph.variables})
     scope.places.update({p.name: p.span for p in graph.parameters})
     scope.places.update({v.family: v.span for v in graph.variables if v.family})
-    plan: Plan | None = None
-    with scope.statement():
-        settings, asked = check_settings(scope, spec)
-        plan = _choose(scope, graph, spec, settings, asked, derived)
-    failed = any(d.severity == "error" for d in scope.diagnostics)
-    return (None if failed else plan), tuple(scope.diagnostics)
+    return scope
 
 
 def _choose(

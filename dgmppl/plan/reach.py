@@ -40,6 +40,7 @@ from dgmppl.plan.pasts import warn_short_pasts
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
+from dgmppl.plan.rules.enumerate import Enumerate
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.game import Score
 from dgmppl.plan.rules.in_turn import DrawInTurn
@@ -338,6 +339,11 @@ def _why(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str]:
                 return f"`{head}` is known by inversion of `{step.image}`", "remove it"
             if isinstance(step, Compute):
                 return f"`{head}` is computed from what is known", "remove it"
+            if isinstance(step, Enumerate):
+                return (
+                    f"a bound that weighs draws takes every value of `{head}`, and weighs it by p",
+                    "remove it, or ask for an elbo, which needs it",
+                )
             if step is not None and step.factor != statement.key:
                 return f"`{head}` has its values from {step.factor or 'elsewhere'}", "remove it"
             if head not in state.needed:

@@ -83,6 +83,14 @@ def every_value(q: Distribution, low: float, size: int, like: Tensor) -> tuple[T
     return _each(values, len(log_q)), Cases(log_q.exp(), log_q)
 
 
+def each_value(n: int, shape: tuple[int, ...], low: float, size: int, like: Tensor) -> tuple[Tensor, Cases]:
+    """The cases of a variable of this shape in n rows, and its value in each of them, where what weighs the values
+    comes later: see `every_value`."""
+    values = enumerate_values(low, size, shape, like)
+    log_weight = like.new_zeros(n, len(values))
+    return _each(values, n), Cases(log_weight.exp(), log_weight)
+
+
 def every_missing_value(q: Distribution, low: float, size: int, seen: Tensor) -> tuple[Tensor, Cases]:
     """The cases of a variable that some rows of ``seen`` miss, and its value in each of them; see `every_value`."""
     values = enumerate_values(low, size, tuple(q.event_shape), seen)
@@ -138,6 +146,7 @@ def _over(mask: Tensor, value: Tensor) -> Tensor:
 
 __all__ = [
     "Cases",
+    "each_value",
     "enumerate_values",
     "errors_seen",
     "every_missing_value",

@@ -683,6 +683,8 @@ def _asked(d: Draft, core: Callable[[Draft], None]) -> None:
     """An objective by name, one that the core can have."""
     if core in (_latents, _pseudo_inputs, _family):
         d.settings.append(d.choose((_beta, _weight, _weight if shares(d) else _importance))(d))
+    elif core is _clusters and d.drawn:
+        d.settings.append(d.choose((_importance, _importance, _beta))(d))
     elif core is _exact:
         d.settings.append(_likelihood(d))
     elif core in (_boltzmann, _lattice, _network_energy):

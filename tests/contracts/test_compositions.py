@@ -120,6 +120,7 @@ OBJECTIVES = {
     "gaussian_rbm": ("persistent contrastive divergence", None),
     "heavy_tails": ("ELBO, a lower bound on log p(x)", "elbo"),
     "hybrid": ("weighted terms of the exact log-likelihood log p(x, y)", "log_prob"),
+    "weighed_cases": ("importance-weighted bound of 4 samples, a lower bound on log p(x)", "iwae(4)"),
     "importance": ("importance-weighted bound of 5 samples, a lower bound on log p(x)", "iwae(5)"),
     "labelled_rbm": ("contrastive divergence", "log_prob"),
     "latent_conditional_flow": ("ELBO, a lower bound on log p(x)", "elbo"),

@@ -8,6 +8,7 @@ from dgmppl.plan.rules.compute import Computing
 from dgmppl.plan.rules.density import Evaluating
 from dgmppl.plan.rules.draw import Drawing, DrawingShared
 from dgmppl.plan.rules.energy import Energies
+from dgmppl.plan.rules.enumerate import Enumerating
 from dgmppl.plan.rules.forward import SummingAlong
 from dgmppl.plan.rules.game import Games
 from dgmppl.plan.rules.impute import Imputing
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     Drawing(),
     DrawingInTurn(),
     Imputing(),
+    Enumerating(),
     SummingUnderQ(),
     SummingAlong(),
     SummingProducts(),

@@ -208,14 +208,14 @@ def why_open(state: Elimination, q: Factor, p: Factor) -> str:
     """Why KL(q || p) is not used in closed form, "" where it is; behind ": " what is worth telling.
 
     The divergence replaces the expectation of log p - log q over the variable's draw, so nothing that p reads may be
-    known through that draw.
+    known through that draw. What is drawn later, and not from it, is as good as drawn before.
     """
     if not closes(q.density, p.density):
         return "no closed form"
     if samples_of(state) > 1:
         return "weighed: an importance-weighted bound needs the ratio p / q of every draw"
     at = state.position(q.head)
-    late = [x for x in state.graph.roots(p.parents) if state.position(x) > at]
+    late = [x for x in state.graph.roots(p.parents) if state.position(x) > at and not _drawn_apart(state, x, q.head)]
     if not late:
         return ""
     step = state.step_of(late[0])
@@ -225,6 +225,23 @@ def why_open(state: Elimination, q: Factor, p: Factor) -> str:
     if isinstance(step, Integrate):
         return f"integrated: no closed KL: {late[0]} is integrated out of {p.key}"
     return f"late: no closed KL: {p.key} reads {late[0]}, which is {how} after {q.head}"
+
+
+def _drawn_apart(state: Elimination, name: str, other: str) -> bool:
+    """Whether a variable is drawn, once a row, and neither from another's draw nor from what is known through that."""
+    start, end = state.position(other), state.position(name)
+    if any(s.repeats for s in state.steps[start:end]):
+        return False
+    pending, seen = [name], set[str]()
+    while pending:
+        step = state.step_of(pending.pop())
+        if step is None or step.variable in seen:
+            continue
+        if other in step.gives:
+            return False
+        seen.add(step.variable)
+        pending += step.reads
+    return type(state.step_of(name)) is Draw
 
 
 def minus_log_prob(state: Elimination, q: Factor) -> MinusLogProb:

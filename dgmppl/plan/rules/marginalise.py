@@ -11,6 +11,8 @@ from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import LogProb
+from dgmppl.plan.rules.draw import MinusLogProb
+from dgmppl.plan.rules.enumerate import Enumerate
 from dgmppl.plan.rules.forward import chained
 from dgmppl.plan.rules.integrate import LogIntegral, integrable
 from dgmppl.plan.rules.invert import follows
@@ -92,21 +94,24 @@ class Marginalising(Rule):
         return () if isinstance(state.step_of(factor.head), Marginalise) else None
 
     def collect(self, state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:
-        sums = [s for s in state.steps if isinstance(s, Marginalise)]
+        sums = [s for s in state.steps if isinstance(s, (Marginalise, Enumerate))]
         if not sums:
             return terms
         graph = state.graph
-        first = next(k for k, s in enumerate(state.steps) if isinstance(s, Marginalise))
+        first = state.steps.index(sums[0])
         cases = {name for s in state.steps[first:] for name in s.gives}
-        inside = tuple(t for t in terms if set(t.reads) & cases)
+        inside = tuple(t for t in terms if set(t.reads) & cases and not t.beside)
         outside = tuple(t for t in terms if t not in inside)
         names = tuple(s.variable for s in sums)
-        priors = tuple(s.factor for s in sums)
-        scored = [t for t in inside if t.factors()]
+        priors = tuple(s.factor for s in sums if s.factor)
+        drawn = [t for t in inside if isinstance(t, MinusLogProb)]
+        scored = [t for t in inside if t.factors() and t not in drawn]
         label = f"log sum over {', '.join(names)} of {' '.join([*priors, *map(_product, scored)])}"
         shown = rf"\log \sum_{{{', '.join(map(latex.name, names))}}} " + r" \, ".join(
             [*(latex.factor(graph.keyed(key)) for key in priors), *(_latex(graph, t) for t in scored)]
         )
+        label += "".join(f" / {' '.join(t.factors())}" for t in drawn)
+        shown += "".join(rf" \, / \, {_latex(graph, t)}" for t in drawn)
         others = [t for t in inside if not t.factors()]
         if others:
             label += "".join(f" exp({t.label})" for t in others)
