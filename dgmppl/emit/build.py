@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.bijections import ENTRIES, TRANSFORMS
+from dgmppl.emit.expr import call
+from dgmppl.emit.numbers import numbers_expr
 from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.held import Held, blocks, held
-from dgmppl.graph.nodes import Fixed, Graph, Parameter
+from dgmppl.graph.nodes import Fixed, Graph, Parameter, Schedule
 from dgmppl.graph.values import (
     Bijection,
     Block,
@@ -31,7 +33,10 @@ def write_held(writer: Writer, graph: Graph) -> None:
     """One line for each thing that the model holds, in order of first use."""
     for one in held(graph):
         with writer.place(one.statement.span):
-            _HELD[type(one.term)](writer, one)
+            if isinstance(one.term, Schedule):
+                _schedule(writer, graph, one)
+            else:
+                _HELD[type(one.term)](writer, one)
     if graph.shared:
         writer.line('self.register_buffer("training_rows", torch.zeros(()))')
 
@@ -47,6 +52,14 @@ def _fixed(writer: Writer, one: Held) -> None:
     assert isinstance(one.term, Fixed)
     empty = f"torch.full({shape_source(one.shape)}, torch.nan)"
     writer.line(f'self.register_buffer("{one.term.ident}", {empty})', mark=True)
+
+
+def _schedule(writer: Writer, graph: Graph, one: Held) -> None:
+    schedule = one.term
+    assert isinstance(schedule, Schedule)
+    count = len(schedule.numbers)
+    made = call(writer.use("numbers"), numbers_expr(schedule.value, graph, writer, 0, count - 1), count)
+    writer.line(f'self.register_buffer("{schedule.ident}", {made})', mark=True)
 
 
 def _learned(writer: Writer, one: Held) -> None:

@@ -37,6 +37,7 @@ from dgmppl.graph.nodes import Definition, Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.values import Joined, Mapped, Operation, Parametric, Reshaped, Use, Value, walk
 from dgmppl.plan.nodes import Plan, Step, Term
+from dgmppl.plan.rules.compose import Compose, ComposedKL
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import Draw, MinusKL, MinusLogProb, not_reparameterised
@@ -230,6 +231,15 @@ def _draw_in_turn(writer: Writer, graph: Graph, step: Step, size: str) -> None:
         writer.line(f"{density_of(graph, factor)} = {factor_source(graph, factor)}")
 
 
+def _compose(writer: Writer, graph: Graph, step: Step, size: str) -> None:
+    """What reads the chain elsewhere reads its first member, along an axis of size 1."""
+    factor = by_key(graph, step.factor)
+    q = density_of(graph, factor)
+    writer.line(f"{q} = {factor_source(graph, factor)}", mark=True)
+    if any(f.head != step.variable and step.variable in graph.reads(f) for f in graph.factors):
+        writer.line(f"{graph[step.variable].ident} = self.{factor.method}_chain.first({q})")
+
+
 STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Given: _given,
     GivenSome: _given,
@@ -242,6 +252,7 @@ STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     DrawInTurn: _draw_in_turn,
     SumOut: write_sum,
     SumAlong: write_chain,
+    Compose: _compose,
 }
 
 
@@ -293,6 +304,12 @@ def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -
         value = values_of(graph, head)
         return f"-{writer.use('kl_along')}({density_of(graph, q)}, {factor_source(graph, p)}, {value}){expand}"
     return f"-{writer.use('kl_divergence')}({density_of(graph, q)}, {factor_source(graph, p)}){expand}"
+
+
+def _composed_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, ComposedKL)
+    q, p = by_key(graph, term.q), by_key(graph, term.p)
+    return f"-self.{q.method}_chain.kl({density_of(graph, q)}, {factor_source(graph, p)})"
 
 
 def _log_det(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
@@ -371,6 +388,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     LogQSeen: _log_prob_seen,
     MinusLogProb: _minus_log_prob,
     MinusKL: _minus_kl,
+    ComposedKL: _composed_kl,
     LogDet: _log_det,
     Entropy: _entropy,
     LogSum: _log_sum,

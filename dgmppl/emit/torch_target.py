@@ -10,11 +10,13 @@ from dgmppl.emit.inference import write_inference
 from dgmppl.emit.matching import write_matching
 from dgmppl.emit.methods import write_definition, write_factor, write_feature, write_flow_methods
 from dgmppl.emit.module import class_name, names_in, write_module
+from dgmppl.emit.numbers import write_linear_chain
 from dgmppl.emit.steps import write_generation
 from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.nodes import Plan
+from dgmppl.plan.rules.compose import Compose
 from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.supports import number_text
 
@@ -30,6 +32,9 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
         with writer.block("def __init__(self) -> None:"):
             writer.line("super().__init__()")
             write_held(writer, graph)
+            for step in plan.steps:
+                if isinstance(step, Compose):
+                    write_linear_chain(writer, graph, graph.keyed(step.factor))
             for term in plan.terms:
                 if isinstance(term, NegativePhase):
                     write_chain(writer, graph, plan.samplers[0], term.chain)

@@ -11,7 +11,7 @@ from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.independence import verify_seen
-from dgmppl.graph.nodes import Definition, Factor, Fixed, Graph, Variable, factor_key
+from dgmppl.graph.nodes import Definition, Factor, Fixed, Graph, Schedule, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, IndexedFeature, NamedFlow, NamedNet, Scope
 from dgmppl.graph.sharing import verify_shared
 from dgmppl.graph.values import (
@@ -351,7 +351,7 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     terms += [graph.energy.value] if graph.energy else []
     used = {t.name for term in terms for t in walk(term) if isinstance(t, Declared)}
     for parameter in graph.parameters:
-        if parameter.name not in used:
+        if parameter.name not in used and not isinstance(parameter, Schedule):
             what = "fixed tensor" if isinstance(parameter, Fixed) else "parameter"
             _unused(scope, what, parameter.name, parameter.span)
     read = {name for term in terms for name in variables(term)}
@@ -373,6 +373,8 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
         elif v.role == "latent" and v.family is None:
             _unused(scope, "latent", v.name, v.span)
     for name, binding in scope.names.items():
+        if isinstance(binding, Schedule) and name not in scope.read:
+            _unused(scope, "schedule", name, scope.places[name])
         if isinstance(binding, NamedFlow) and binding.bijection is None:
             _unused(scope, "flow", name, scope.places[name])
         if isinstance(binding, IndexedFeature) and name not in {f.name for f in graph.features}:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Elements:
     """What a statement is about one element of: `indices` that go over `extent`; of a `variable` where it models one,
     of a `feature` where it computes that; `maps`: the variable is the argument of a flow. `order`: another than row by
-    row, with its seed. `start`: the number of the first position."""
+    row, with its seed. `start`: the number of the first position. `about`: the first and the last position that the
+    statement is about, where it is not about all; `range`: the first and the last number of the index as declared;
+    `schedule`: it computes numbers."""
 
     indices: tuple[str, ...]
     extent: tuple[int, ...]
@@ -28,6 +30,9 @@ class Elements:
     order: tuple[str, int] | None = None
     maps: bool = False
     start: int = 0
+    about: tuple[int, int] | None = None
+    range: tuple[int, int] | None = None
+    schedule: bool = False
 
     @property
     def axes(self) -> int:

@@ -9,7 +9,8 @@ from dgmppl.graph.binding import bind
 from dgmppl.graph.configuration import check_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.nodes import Along, DataSource, Fixed, Parameter, Variable
-from dgmppl.graph.scope import MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
+from dgmppl.graph.scope import MAX_LENGTH, MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
+from dgmppl.graph.ties import verify_ties
 from dgmppl.graph.types import check_data, check_type
 from dgmppl.supports import REAL, SUPPORTS, Type
 from dgmppl.syntax import tree
@@ -19,23 +20,21 @@ DEFAULT_SCALE = 0.01  # standard deviation of a parameter's initial values where
 ALL_ROWS = "data"  # `per data`: one for all rows
 
 
-UNBUILT = {
-    "schedule": "numbers that depend on an index are written out: one factor for each member",
-}
-
-
-def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
-    """Everything that a spec declares by name but for features. Returns the variables in order."""
-    variables: list[Variable] = []
+def declare_constants(scope: Scope, spec: tree.Spec) -> None:
+    """The numbers that have a name."""
     for statement in spec.statements:
         name = getattr(statement, "name", "")
         if isinstance(statement, tree.Const):
             with scope.statement(name):
                 value = scope.number(statement.value, {}, "a constant")
                 scope.declare(name, value, statement.name_span)
+
+
+def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
+    """Everything that a spec declares by name but for constants, schedules and features. Returns the variables in
+    order."""
+    variables: list[Variable] = []
     for statement in spec.statements:
-        if isinstance(statement, tree.Schedule):
-            _unbuilt(scope, statement, "schedule")
         with scope.statement(getattr(statement, "name", "")):
             if isinstance(statement, tree.Variable):
                 _variable(scope, statement, variables)
@@ -58,19 +57,14 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
                 scope.declare(statement.name, NamedNet(specs, statement.name_span), statement.name_span)
             elif isinstance(statement, tree.Flow):
                 scope.declare(statement.name, NamedFlow(statement), statement.name_span)
+    verify_ties(scope)
+    for name, ties in scope.ties.items():
+        family = scope.names.get(name)
+        for number, tie in ties.items():
+            found = scope.names.get(tie.variable)
+            if isinstance(family, VariableFamily) and isinstance(found, Variable):
+                family.members[number] = found
     return variables
-
-
-def _unbuilt(scope: Scope, statement: tree.Schedule, construct: str) -> None:
-    """A construct of the language that the later stages do not have yet: an error that names it."""
-    scope.poisoned.add(statement.name)
-    scope.report(
-        "E220",
-        f"`{construct}` is read but cannot be compiled yet",
-        statement.span,
-        "no objective is derived for it",
-        help=UNBUILT[construct],
-    )
 
 
 def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable]) -> None:
@@ -97,7 +91,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
         type_ = check_type(scope, statement.type, {})
         data, along = None, None
         if statement.family is not None:
-            members = family_range(scope, statement.family)
+            members = _members(scope, statement, statement.family)
             along = Along(statement.family.index, members.start)
             type_ = Type(type_.support, (len(members), *type_.shape))
         # A single number is missing as a whole or not at all.
@@ -128,7 +122,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             "its shape says how many elements it has",
         )
     family = VariableFamily(statement.name, statement.family.index)
-    for index in family_range(scope, statement.family):
+    for index in _members(scope, statement, statement.family):
         type_ = check_type(scope, statement.type, {family.index: index})
         variable = member(scope, family, index, statement.role, statement, type_, rows, group)
         variables.append(variable)
@@ -175,6 +169,14 @@ def _verify_elementwise(scope: Scope, statement: tree.Variable) -> None:
         )
 
 
+def _members(scope: Scope, statement: tree.Variable, family: tree.Family) -> range:
+    """The numbers of a family's members but for those that are other variables."""
+    declared = family_range(scope, family)
+    scope.declared[statement.name] = declared
+    ties = scope.ties.get(statement.name, {})
+    return range(declared.start + (declared.start in ties), declared.stop - (declared.stop - 1 in ties))
+
+
 def family_range(scope: Scope, family: tree.Family) -> range:
     """The indices of `[t in 1..T]`."""
     if family.index in scope.names:
@@ -189,8 +191,9 @@ def family_range(scope: Scope, family: tree.Family) -> range:
     high = scope.integer(family.range.high, {}, "an end of the range")
     if low > high:
         scope.fail("E215", f"the range {low}..{high} is empty", family.range.span, "no member")
-    if high - low >= MAX_MEMBERS:
-        scope.fail("E216", f"a family of {high - low + 1:,} members", family.range.span, f"at most {MAX_MEMBERS:,}")
+    most = MAX_LENGTH if isinstance(family, tree.Axis) else MAX_MEMBERS
+    if high - low >= most:
+        scope.fail("E216", f"a family of {high - low + 1:,} members", family.range.span, f"at most {most:,}")
     return range(low, high + 1)
 
 

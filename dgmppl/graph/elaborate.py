@@ -6,11 +6,12 @@ Every statement is elaborated on its own, so that one mistake does not hide the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from dgmppl.diagnostics import Diagnostic, Note
 from dgmppl.graph.checks import verify_graph
 from dgmppl.graph.context import Context
-from dgmppl.graph.declare import declare
+from dgmppl.graph.declare import declare, declare_constants
 from dgmppl.graph.densities import Head, check_density
 from dgmppl.graph.elements import verify_element_reads
 from dgmppl.graph.expressions import check_value
@@ -19,10 +20,12 @@ from dgmppl.graph.folding import folded
 from dgmppl.graph.formulas import with_bijections
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import apply_slot
-from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Variable, factor_key
+from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Schedule, Variable, factor_key
 from dgmppl.graph.rows import with_rows
-from dgmppl.graph.scope import Fail, NamedFlow, Scope, VariableFamily
+from dgmppl.graph.schedules import declare_schedules, used_schedules
+from dgmppl.graph.scope import Fail, NamedFlow, Scope
 from dgmppl.graph.sequences import joined
+from dgmppl.graph.ties import with_ties
 from dgmppl.graph.values import Constant, Use, Value
 from dgmppl.source import Source
 from dgmppl.supports import real
@@ -31,8 +34,11 @@ from dgmppl.syntax import tree
 
 def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Diagnostic, ...]]:
     """The typed graph of a spec, or None with what is wrong with it. Warnings come with a graph."""
-    scope, spec = Scope(source), folded(spec)
+    scope, written = Scope(source), spec
+    declare_constants(scope, spec)
+    spec = folded(scope, with_ties(scope, spec))
     variables = declare(scope, spec)
+    declare_schedules(scope, spec)
     features = check_features(scope, spec)
     instances = [i for s in spec.statements if isinstance(s, tree.Factor) for i in instances_of(scope, s)]
     verify_heads(scope, instances)
@@ -42,7 +48,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     failed: list[tree.Factor] = []
     for instance in instances:
         # What is wrong with one member of a family is most often wrong with all: said once.
-        if not any(instance.statement is s for s in failed):
+        if not any(instance.statement.span == s.span for s in failed):
             failed.append(instance.statement)
             with scope.statement():
                 factors.append(_factor(scope, instance, headers, attempted))
@@ -74,7 +80,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         spec.name,
         source,
         (*variables, *lets),
-        tuple(b for b in scope.names.values() if isinstance(b, Parameter)),
+        tuple(b for b in scope.names.values() if isinstance(b, Parameter) and not isinstance(b, Schedule)),
         tuple(factors),
         tuple(definitions),
         energy,
@@ -82,9 +88,10 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         tuple((b.statement.name, b.bijection) for b in used if b.bijection is not None),
         tuple((name, b) for name, b in scope.names.items() if isinstance(b, float)),
     )
+    graph = replace(graph, parameters=(*used_schedules(graph, scope), *graph.parameters))
     graph = with_rows(with_bijections(scope, graph))
     complete = not any(d.severity == "error" for d in scope.diagnostics)
-    verify_graph(scope, graph, spec, complete)
+    verify_graph(scope, graph, written, complete)
     wrong = any(d.severity == "error" for d in scope.diagnostics)
     ordered = sorted(scope.diagnostics, key=lambda d: d.span.start if d.span else 0)
     return (None if wrong else graph), tuple(ordered)
@@ -168,7 +175,7 @@ def _factor(
     ident = variable.ident
     head = Head(variable.name, variable.type, variable.span, quote, prior)  # type: ignore[arg-type]
     hint = f"{statement.side}_{ident}"
-    if instance.members is not None and instance.members.first == instance.members.last:
+    if instance.members is not None and instance.members.alone:
         hint += f"_{variable.members[instance.members.first]}".replace("-", "m")
     context = Context(hint, instance.env, instance.elements, ranges=instance.ranges, seen=statement.side == "q")
     density = check_density(scope, statement.value, head, context, instance.members)
@@ -189,7 +196,6 @@ def _reference_of(scope: Scope, expr: tree.Expr, env: Mapping[str, int]) -> str 
 
 
 def _definition(scope: Scope, statement: tree.Definition) -> Definition:
-    _verify_one_member(scope, statement.target)
     variable = resolve(scope, statement.target, {})
     if variable.role == "let":
         scope.fail(
@@ -198,13 +204,6 @@ def _definition(scope: Scope, statement: tree.Definition) -> Definition:
             statement.target.span,
             "defined again",
             notes=(Note(variable.span, "defined here"),),
-        )
-    if variable.role == "latent" and variable.family is not None:
-        scope.fail(
-            "E220",
-            f"`{variable.name} = ...` (a chain tied to the data) cannot be compiled yet",
-            statement.span,
-            "no objective is derived for it",
         )
     if variable.role == "partial":
         scope.fail(
@@ -226,23 +225,6 @@ def _definition(scope: Scope, statement: tree.Definition) -> Definition:
             help="a function of as many elements: a flow of a vector, or a network, linear(...)",
         )
     return Definition(variable.name, value, statement.span)
-
-
-def _verify_one_member(scope: Scope, target: tree.Reference) -> None:
-    """A definition is of one member of a family, by its number (E215)."""
-    free = [s for s in target.subscripts if isinstance(s, tree.Name) and s.name not in scope.names]
-    family = scope.names.get(target.name)
-    if free and isinstance(family, VariableFamily):
-        low, high = min(family.members), max(family.members)
-        scope.fail(
-            "E215",
-            f"a definition is of one member of `{target.name}`, and `{free[0].name}` is no number",
-            target.span,
-            "of which?",
-            notes=(Note(scope.places[target.name], "declared here"),),
-            help=f"one for each, {target.name}[{low}] = ..., or what is computed along an index as a feature: "
-            f"let r[{free[0].name} in {low}..{high}] : real[64] = ...",
-        )
 
 
 def _arguments(scope: Scope, references: tuple[tree.Reference, ...]) -> tuple[Variable, ...]:

@@ -18,9 +18,11 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.flow_sums import INTEGRAL
 from dgmppl.graph.indexing import check_bracket
 from dgmppl.graph.networks import apply_network
-from dgmppl.graph.nodes import Fixed, Parameter, Variable
+from dgmppl.graph.nodes import Parameter, Schedule, Variable
+from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.outlines import is_changed
-from dgmppl.graph.positions import check_past, position
+from dgmppl.graph.positions import check_past, moved_position, position
+from dgmppl.graph.scheduled import check_scheduled, is_scheduled
 from dgmppl.graph.scope import Fail, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import is_open
 from dgmppl.graph.sums import check_summation
@@ -156,8 +158,11 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
         return Constant(real(), expr.span, binding)
     if isinstance(binding, Variable):
         return Use(binding.type, expr.span, binding.name)
+    if isinstance(binding, Schedule):
+        help_ = f"{expr.name}[t], or one by its number: {expr.name}[{binding.start}]"
+        scope.fail("E215", f"`{expr.name}` has a number at each place of an index", expr.span, "needs one", help=help_)
     if isinstance(binding, Parameter):
-        return Declared(binding.type, expr.span, binding.name, not isinstance(binding, Fixed))
+        return Declared(binding.type, expr.span, binding.name, binding.learns)
     if isinstance(binding, VariableFamily):
         help_ = f"name a member: {expr.name}[{next(iter(binding.members))}]"
         scope.fail("E215", f"`{expr.name}` is a family of variables", expr.span, "needs an index", help=help_)
@@ -175,6 +180,8 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
 
 def _call(scope: Scope, expr: tree.Call, expected: Type | None, ctx: Context) -> Value:
     target = expr.target
+    if is_scheduled(expr, ctx):
+        return check_scheduled(scope, expr, ctx, _value)
     if is_network(scope, target) or (isinstance(target, tree.Bracket) and _unknown_kind(scope, target)):
         inputs = check_inputs(scope, expr, ctx, past=True)
         return apply_network(scope, expr, inputs, None if expected is None else expected.shape, ctx)
@@ -294,13 +301,27 @@ def check_inputs(
                 continue
         if expected is None and is_open(scope, argument):
             scope.fail("E211", "the size of this input does not follow", argument.span, help="bind it with `let`")
-        if isinstance(argument, tree.Name) and argument.name in ctx.env:
-            low, high = ctx.ranges.get(argument.name, (0, 0))
-            position = 2 * (ctx.env[argument.name] - low) / (high - low) - 1 if high > low else 0.0
-            inputs.append(Constant(real(), argument.span, position))
-            continue
-        inputs.append(_as_read(scope, _value(scope, argument, expected, ctx), ctx))
+        index = _index(scope, argument, ctx)
+        inputs.append(index or _as_read(scope, _value(scope, argument, expected, ctx), ctx))
     return tuple(inputs)
+
+
+def _index(scope: Scope, argument: tree.Expr, ctx: Context) -> Value | None:
+    """A family's index, or so many from it, as an input of a network: on the scale of the index."""
+    for name in names_in(argument):
+        elements = ctx.elements
+        along = elements is not None and name in elements.indices
+        if not along and name not in ctx.env:
+            continue
+        by = offset_of(scope, argument, name)
+        if by is None:
+            return None
+        if elements is not None and along:
+            return moved_position(argument, name, elements, by)
+        low, high = ctx.ranges.get(name, (0, 0))
+        position = 2 * (ctx.env[name] + by - low) / (high - low) - 1 if high > low else 0.0
+        return Constant(real(), argument.span, position)
+    return None
 
 
 def _as_read(scope: Scope, value: Value, ctx: Context) -> Value:

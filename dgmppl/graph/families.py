@@ -17,8 +17,10 @@ from dgmppl.catalogue.distributions import (
 from dgmppl.diagnostics import Note
 from dgmppl.graph.binding import bind, verify_whole
 from dgmppl.graph.configuration import is_network
-from dgmppl.graph.context import Context
+from dgmppl.graph.context import Context, Elements
 from dgmppl.graph.expressions import check_value
+from dgmppl.graph.nodes import Schedule
+from dgmppl.graph.numbers import Index, NoResult, NotClosed, numbers
 from dgmppl.graph.scope import SMALLEST, Scope
 from dgmppl.graph.values import (
     Apply,
@@ -179,7 +181,9 @@ def _parameter(
         _verify_count(scope, value, entry, parameter)
     elif isinstance(value, Constant):
         _verify_constant(scope, value, entry, parameter)
-    elif parameter.axis(head.type.support) and value.shape != wanted.shape:
+    elif parameter.constraint == POSITIVE and ctx.elements is not None and ctx.elements.about is not None:
+        _verify_numbers(scope, value, entry, parameter, ctx.elements)
+    if not isinstance(value, Constant) and parameter.axis(head.type.support) and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
     linked = parameter.constraint != REAL or bool(parameter.range)
     return value, linked and isinstance(value, (Apply, Learned))
@@ -200,6 +204,26 @@ def _verify_count(scope: Scope, value: Value, entry: Distribution, parameter: Di
         help="a number, or how many there are in each row: "
         f"observed n : {parameter.constraint.describe()} from total(...)",
     )
+
+
+def _verify_numbers(
+    scope: Scope, value: Value, entry: Distribution, parameter: DistributionParameter, elements: Elements
+) -> None:
+    """A positive parameter that is a number for each member is so for all of them (E210)."""
+    assert elements.about is not None
+    known = {name: b for name, b in scope.names.items() if isinstance(b, Schedule)}
+    first, last = elements.about
+    try:
+        found = numbers(value, Index(first, last, known))
+    except NotClosed:
+        return
+    except NoResult as error:
+        at = f"for {elements.indices[0]} = {elements.start + error.position}"
+        scope.fail("E210", "this arithmetic has no result", value.span, at)
+    for position, number in zip(range(first, last + 1), found):
+        if number is not None and number < SMALLEST:
+            at = f"for {elements.indices[0]} = {elements.start + position} this is {number_text(number)}"
+            scope.fail("E210", f"the {parameter.name} of {entry.name} is positive", value.span, at)
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: DistributionParameter) -> None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Fixed, Graph, Parameter
+from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
 from dgmppl.graph.values import (
     Bijection,
     Block,
@@ -145,7 +145,7 @@ def own(one: Held) -> tuple[str, ...]:
 
 def weights(one: Held) -> int:
     """How many numbers it learns, without those of a user's own networks."""
-    if isinstance(one.term, (Fixed, Points)):
+    if isinstance(one.term, Points) or (isinstance(one.term, Parameter) and not one.term.learns):
         return 0
     if isinstance(one.term, (Parameter, Learned)):
         return math.prod(one.shape)

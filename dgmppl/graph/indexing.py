@@ -7,11 +7,11 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.axes import part, shape_text
 from dgmppl.graph.configuration import causal_names, is_network
 from dgmppl.graph.context import Context
-from dgmppl.graph.nodes import Variable
+from dgmppl.graph.nodes import Schedule, Variable
 from dgmppl.graph.offsets import names_in
-from dgmppl.graph.positions import check_at, check_past
+from dgmppl.graph.positions import check_at, check_past, no_number
 from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
-from dgmppl.graph.shapes import Evaluate, is_open, resolve_member
+from dgmppl.graph.shapes import Evaluate, is_open, member_position, resolve_member
 from dgmppl.graph.sums import summed_index
 from dgmppl.graph.values import Constant, Element, Index, Use, Value
 from dgmppl.supports import REAL, Type, real
@@ -52,6 +52,8 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
             member = resolve_member(scope, binding, scope.integer(items[0], ctx.env, "an index"), expr.span)
             use = Use(member.type, expr.span, member.name)
             return use if len(items) == 1 else _element(scope, expr, use, items[1:], ctx, evaluate)
+        if isinstance(binding, Schedule):
+            return _number_of(scope, expr, binding, items, ctx)
         if isinstance(binding, Variable) and binding.along is not None and items:
             items = (member_index(scope, binding, items[0], ctx), *items[1:])
         if isinstance(binding, IndexedFeature):
@@ -68,13 +70,21 @@ def member_index(scope: Scope, variable: Variable, item: tree.Expr, ctx: Context
         ends = (member_index(scope, variable, end, ctx) for end in (item.low, item.high))
         return tree.Range(item.span, *ends)
     number = scope.integer(item, ctx.env, "an index")
-    members = variable.members
-    if number not in members:
-        last = members.stop - 1
-        label = f"{variable.name} goes from {members.start} to {last}"
-        scope.fail("E215", f"`{variable.name}[{number}]` does not exist", item.span, label)
-    position = number - members.start
+    position = member_position(scope, variable, number, item.span)
     return tree.Number(item.span, float(position), str(position))
+
+
+def _number_of(
+    scope: Scope, expr: tree.Bracket, schedule: Schedule, items: tuple[tree.Expr, ...], ctx: Context
+) -> Value:
+    """`beta[3]`: the number of a schedule."""
+    if len(items) != 1:
+        scope.fail("E215", f"`{schedule.name}` has one index", expr.span, f"{len(items)} indices")
+    number = scope.integer(items[0], ctx.env, "an index")
+    if number not in schedule.members:
+        no_number(scope, schedule, number, expr.span)
+    scope.read.add(schedule.name)
+    return Constant(real(), expr.span, schedule.numbers[number - schedule.start])
 
 
 def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx: Context, evaluate: Evaluate) -> Value:

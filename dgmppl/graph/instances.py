@@ -11,8 +11,9 @@ from dgmppl.graph.elements import at_position, elements_of
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import names_in
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
-from dgmppl.graph.sequences import Members, is_along, member_position, members_of
-from dgmppl.graph.shapes import resolve_member
+from dgmppl.graph.sequences import Members, is_along, members_of, tied_numbers
+from dgmppl.graph.shapes import member_position, resolve_member
+from dgmppl.graph.ties import at_number
 from dgmppl.source import Span
 from dgmppl.syntax import tree
 
@@ -70,7 +71,8 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
             notes=(Note(scope.places[reference.name], "declared here"),),
         )
     if binding.along is not None and len(reference.subscripts) == 1:
-        member_position(scope, binding, reference.subscripts[0], reference.span)
+        number = scope.integer(reference.subscripts[0], env, "an index")
+        member_position(scope, binding, number, reference.span)
         return binding
     if reference.subscripts:
         name = reference.name
@@ -144,20 +146,53 @@ def instances_of(scope: Scope, statement: tree.Factor) -> list[Instance]:
             head = tree.Reference(head.span, head.name)
             whole = tuple(_whole(scope, p, elements) for p in whole)
         environments, ranges = _environments(scope, (head, *whole), statement.head_span)
+        environments = [env for env in environments if not _is_said(scope, statement, env)]
         return [_instance(scope, statement, head, whole, elements, env, ranges) for env in environments]
     return []  # type: ignore[unreachable]  # a failed statement ends here
+
+
+def _is_said(scope: Scope, statement: tree.Factor, env: Mapping[str, int]) -> bool:
+    """Whether a statement about members comes to one that is another variable, which has a factor of its own, or which
+    q says nothing of."""
+    head = statement.heads[0]
+    ties = scope.ties.get(head.name, {})
+    if not ties or len(head.subscripts) != 1 or not any(name in env for name in names_in(head.subscripts[0])):
+        return False
+    tie = ties.get(scope.integer(head.subscripts[0], env, "an index"))
+    return tie is not None and (tie.own or statement.side == "q")
 
 
 def _along(scope: Scope, statement: tree.Factor) -> list[Instance]:
     """What a statement says of a folded family."""
     members = members_of(scope, statement)
-    if members is None:
-        return []
+    return [*_tied(scope, statement), *([_of(scope, members)] if members is not None else [])]
+
+
+def _tied(scope: Scope, statement: tree.Factor) -> list[Instance]:
+    """What it says at the numbers of its index at which a member is another variable."""
+    found: list[Instance] = []
+    head = statement.heads[0]
+    for letter, number in tied_numbers(scope, statement):
+        env = {letter: number}
+        if _is_said(scope, statement, env):
+            continue
+        there: tree.Factor = at_number(scope, statement, letter, number)
+        if there.heads[0].subscripts:
+            members = members_of(scope, there, number)
+            found += [_of(scope, members)] if members is not None else []
+            continue
+        declared = scope.declared[head.name]
+        ranges = {letter: (declared.start, declared.stop - 1)}
+        found.append(_instance(scope, there, there.heads[0], there.parents, None, env, ranges))
+    return found
+
+
+def _of(scope: Scope, members: Members) -> Instance:
+    """A statement about some members of a folded family."""
     written, elements = members.statement, members.elements
     head = tree.Reference(written.heads[0].span, written.heads[0].name)
     whole = tuple(_whole(scope, p, elements) for p in written.parents)
-    found = _instance(scope, written, head, whole, elements, {}, {})
-    return [replace(found, members=members)]
+    return replace(_instance(scope, written, head, whole, elements, {}, {}), members=members)
 
 
 def _whole(scope: Scope, reference: tree.Reference, elements: Elements) -> tree.Reference:

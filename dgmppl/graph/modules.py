@@ -5,7 +5,7 @@ from __future__ import annotations
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
-from dgmppl.graph.values import Constant, Module, Stage, Value
+from dgmppl.graph.values import Constant, Module, Position, Stage, Value
 from dgmppl.source import Span
 from dgmppl.syntax import tree
 
@@ -31,8 +31,9 @@ def module_of(
             attribute = scope.attribute(_declared_name(scope, named), own=True)
             named.module = made(attribute, True, named.span)
         return _same_size(scope, expr, named.module, stages)
-    if any(isinstance(v, Constant) for v in inputs):
-        key = (expr.span, ctx.elements)
+    along = ctx.elements is not None and ctx.elements.about is not None
+    if any(isinstance(v, Constant) or (along and isinstance(v, Position)) for v in inputs):
+        key = (expr.span, None if along else ctx.elements)
         if key not in scope.shared:
             scope.shared[key] = made(scope.attribute(f"{ctx.hint}_net"), False, expr.span)
         return _same_size(scope, expr, scope.shared[key], stages)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from dgmppl.graph.values import Apply, Bijection, Density, Feature, Module, Residual, Value, children, variables, walk
 from dgmppl.source import Source, Span
@@ -98,12 +98,34 @@ class Parameter:
     scale: float
     span: Span = dataclasses.field(compare=False, repr=False)
 
+    learns: ClassVar[bool] = True
+    """Whether its values are learned."""
+
 
 @dataclass(frozen=True)
 class Fixed(Parameter):
     """A declared tensor of fixed values, those of the file `data`: a parameter that nothing teaches, of any support."""
 
     data: DataSource
+
+    learns: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Schedule(Parameter):
+    """Numbers along an index, known when the model is built: the `value` of each, as a spec writes it, and what it
+    comes to. The first is that of the index `start`."""
+
+    value: Value
+    start: int
+    numbers: tuple[float, ...] = dataclasses.field(compare=False, repr=False)
+
+    learns: ClassVar[bool] = False
+
+    @property
+    def members(self) -> range:
+        """The numbers that its index has."""
+        return range(self.start, self.start + len(self.numbers))
 
 
 @dataclass(frozen=True)

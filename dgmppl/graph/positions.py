@@ -10,12 +10,12 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.axes import shape_text
 from dgmppl.graph.configuration import check_network, is_network
 from dgmppl.graph.context import Context, Elements
-from dgmppl.graph.nodes import Variable
+from dgmppl.graph.nodes import Schedule, Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.recurrences import read_feature
 from dgmppl.graph.scope import IndexedFeature, Scope, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open
-from dgmppl.graph.values import At, Constant, Element, Past, Position, Use, Value
+from dgmppl.graph.values import At, Constant, Declared, Element, Past, Position, Use, Value
 from dgmppl.source import Span
 from dgmppl.supports import REAL, Type, real
 from dgmppl.supports.whole import Integers
@@ -71,6 +71,8 @@ def check_at(
     name = target.name if isinstance(target, tree.Name) else "this"
     away = offsets(scope, items[:axes], expr.span, name, elements)
     binding = scope.names.get(name)
+    if isinstance(binding, Schedule):
+        return read_schedule(scope, expr, binding, items, away, elements)
     if isinstance(binding, IndexedFeature):
         return read_feature(scope, expr, binding, away, elements, evaluate)
     if set(names_in(items[axes:])) & set(elements.indices):
@@ -83,7 +85,8 @@ def check_at(
         single = not shape and of_sequences(scope, target)  # which gives channels
         wanted = real(*elements.extent, *((1,) if single else shape))
     value = evaluate(scope, target, wanted, replace(ctx, elements=None))
-    _verify_extent(scope, expr, value.shape, elements)
+    if not (isinstance(binding, Variable) and binding.along is not None and axes == 1):
+        _verify_extent(scope, expr, value.shape, elements)
     rest = value.shape[axes:]
     support = value.type.support if value.type.support.event_rank <= len(rest) else REAL
     found = At(Type(support, rest), expr.span, value, away)
@@ -110,12 +113,17 @@ def _hidden(scope: Scope, target: tree.Expr) -> tuple[int] | None:
 
 def position(expr: tree.Name, elements: Elements) -> Value:
     """`d`, the position itself: a number from 0."""
-    axis = elements.indices.index(expr.name)
+    return moved_position(expr, expr.name, elements, 0)
+
+
+def moved_position(expr: tree.Expr, index: str, elements: Elements, by: int) -> Value:
+    """`d`, or so many positions from it: as an input of a network on the scale of the index."""
+    axis = elements.indices.index(index)
     size = elements.extent[axis]
-    if size == 1:
-        return Constant(real(), expr.span, float(elements.start))
-    last = elements.start + size - 1
-    return Position(Type(Integers(elements.start, last)), expr.span, expr.name, axis, elements.extent, elements.start)
+    low, high = elements.range or (elements.start, elements.start + size - 1)
+    if low == high:
+        return Constant(real(), expr.span, float(low + by))
+    return Position(Type(Integers(low, high)), expr.span, index, axis, elements.extent, elements.start + by)
 
 
 def _verify_extent(scope: Scope, expr: tree.Bracket, shape: tuple[int, ...], elements: Elements) -> None:
@@ -133,12 +141,55 @@ def offsets(scope: Scope, items: tuple[tree.Expr, ...], span: Span, name: str, e
     known = tuple(k for k in found if k is not None)
     if len(known) != elements.axes:
         misplaced(scope, span, name, elements)
+    start = _start_of(scope, name)
+    if start is not None and elements.axes == 1:
+        return (known[0] + elements.start - start,)
     beyond = next((n for k, n in zip(known, elements.extent) if abs(k) >= n), None)
     if beyond is not None:
         many = f"{beyond} elements" if beyond > 1 else "one element"
         text = scope.source.text[span.start : span.end]
         scope.fail("E215", f"`{text}` exists at no position", span, f"along {many}")
     return known
+
+
+def _start_of(scope: Scope, name: str) -> int | None:
+    """The number of the first of what lies along an index of its own."""
+    binding = scope.names.get(name)
+    if isinstance(binding, Schedule):
+        return binding.start
+    return binding.along.start if isinstance(binding, Variable) and binding.along is not None else None
+
+
+def read_schedule(
+    scope: Scope,
+    expr: tree.Bracket,
+    schedule: Schedule,
+    items: tuple[tree.Expr, ...],
+    away: tuple[int, ...],
+    elements: Elements,
+) -> Value:
+    """`beta[t - 1]`: the number of a schedule at the position. Reports a position at which it has none (E215)."""
+    if elements.axes > 1 or len(items) > 1:
+        scope.fail("E215", f"`{schedule.name}` has one index", expr.span, f"{len(items)} indices")
+    first, last = elements.about or (0, elements.extent[0] - 1)
+    missing = next((k for k in (first, last) if not 0 <= k + away[0] < len(schedule.numbers)), None)
+    if missing is not None and not elements.schedule:
+        number = schedule.start + missing + away[0]
+        no_number(scope, schedule, number, expr.span, f"for {elements.indices[0]} = {elements.start + missing}")
+    scope.read.add(schedule.name)
+    return At(real(), expr.span, Declared(schedule.type, expr.span, schedule.name, False), away)
+
+
+def no_number(scope: Scope, schedule: Schedule, number: int, span: Span, label: str = "") -> NoReturn:
+    """Reports an index at which a schedule has no number (E215)."""
+    low, high = schedule.members.start, schedule.members.stop - 1
+    scope.fail(
+        "E215",
+        f"`{schedule.name}[{number}]` does not exist: `{schedule.name}` goes from {low} to {high}",
+        span,
+        label,
+        notes=(Note(schedule.span, "declared here"),),
+    )
 
 
 def misplaced(scope: Scope, span: Span, name: str, elements: Elements) -> None:

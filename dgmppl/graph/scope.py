@@ -14,7 +14,7 @@ from dgmppl.catalogue.functions import AXES, FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
-from dgmppl.graph.nodes import Adversary, Fixed, Parameter, Variable
+from dgmppl.graph.nodes import Adversary, Fixed, Parameter, Schedule, Variable
 from dgmppl.graph.values import At, Bijection, Feature, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
 from dgmppl.supports import Type
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Largest family and largest tensor that a model may ask for; far above what a machine would hold.
 MAX_MEMBERS = 1000
+MAX_LENGTH = 100_000  # of a family that is folded, and of a schedule
 MAX_ELEMENTS = 10**9
 
 # Models compute in single precision.
@@ -82,6 +83,16 @@ class IndexedFeature:
     value: Feature | None = None
 
 
+@dataclass
+class Tie:
+    """A member of a latent family that is another `variable`, by its statement; `own`: a factor of p is about that
+    variable alone."""
+
+    variable: str
+    statement: tree.Definition
+    own: bool = False
+
+
 Binding = float | Variable | VariableFamily | Parameter | NamedNet | NamedFlow | IndexedFeature | Adversary
 _WHAT = {
     float: "a constant",
@@ -89,6 +100,7 @@ _WHAT = {
     VariableFamily: "a family of variables",
     Parameter: "a parameter",
     Fixed: "a fixed tensor",
+    Schedule: "a schedule",
     NamedNet: "a network",
     NamedFlow: "a flow",
     IndexedFeature: "a feature with a value at each position",
@@ -119,6 +131,9 @@ class Scope:
         self.attributes: set[str] = set(ATTRIBUTES)
         self.shared: dict[object, Module] = {}
         self.contexts: dict[str, tuple[Value, str]] = {}
+        self.read: set[str] = set()  # schedules of which a number is read
+        self.ties: dict[str, dict[int, Tie]] = {}  # members of families that are other variables
+        self.declared: dict[str, range] = {}  # the index of each family, with members that are other variables
 
     # --- mistakes --------------------------------------------------------------------------------
 
@@ -241,7 +256,23 @@ class Scope:
                 return found
         return None
 
+    def member_type(self, name: str) -> Type | None:
+        """The type of a member of a family."""
+        binding = self.names.get(name)
+        if isinstance(binding, VariableFamily):
+            return next((v.type for v in binding.members.values()), None)
+        return binding.element if isinstance(binding, Variable) and binding.along is not None else None
+
     # --- numbers ---------------------------------------------------------------------------------
+
+    def known_number(self, expr: object) -> float | None:
+        """The number that an expression of constants stands for; None where it is none, which is not reported."""
+        count = len(self.diagnostics)
+        try:
+            return float(self.number(expr, {})) if isinstance(expr, tree.Expr) else None
+        except Fail:
+            del self.diagnostics[count:]
+            return None
 
     def number(self, expr: tree.Expr, env: Mapping[str, int], wanted: str = "a number") -> float:
         """The number that a constant expression stands for. Reports what is none (E210)."""

@@ -13,8 +13,8 @@ from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.positions import of_sequences
 from dgmppl.graph.scope import IndexedFeature, Scope
+from dgmppl.graph.shapes import member_position
 from dgmppl.graph.values import Segment, Sequence
-from dgmppl.source import Span
 from dgmppl.supports import number_text
 from dgmppl.syntax import tree
 
@@ -23,12 +23,13 @@ from dgmppl.syntax import tree
 class Members:
     """The members that a factor statement is about, from `first` to `last`, by their positions from 0. `elements`: what
     their index goes along. `statement` is written for a head at the index itself: p(z[t - 1] | z[t]) as
-    p(z[t] | z[t + 1]), and q(z[1] | r[1]) as q(z[t] | r[t])."""
+    p(z[t] | z[t + 1]), and q(z[1] | r[1]) as q(z[t] | r[t]). `alone`: it is written for one member."""
 
     statement: tree.Factor
     first: int
     last: int
     elements: Elements
+    alone: bool = False
 
 
 def is_along(scope: Scope, reference: tree.Reference) -> bool:
@@ -37,8 +38,9 @@ def is_along(scope: Scope, reference: tree.Reference) -> bool:
     return isinstance(binding, Variable) and binding.along is not None and bool(reference.subscripts)
 
 
-def members_of(scope: Scope, statement: tree.Factor) -> Members | None:
-    """The members that a statement about a folded family models; None where there are none (W402)."""
+def members_of(scope: Scope, statement: tree.Factor, number: int | None = None) -> Members | None:
+    """The members that a statement about a folded family models, or the one for a `number` of its index; None where
+    there are none (W402)."""
     head = statement.heads[0]
     variable = scope.names[head.name]
     assert isinstance(variable, Variable) and variable.along is not None
@@ -50,7 +52,8 @@ def members_of(scope: Scope, statement: tree.Factor) -> Members | None:
     letter = letters[0] if letters else variable.along.letter
     only: int | None = None
     if not letters:
-        only = member_position(scope, variable, subscript, head.span) + variable.members.start
+        only = scope.integer(subscript, {}, "an index")
+        member_position(scope, variable, only, head.span)
         statement = _at_index(scope, statement, letter, only)
         subscript = statement.heads[0].subscripts[0]
     by = offset_of(scope, subscript, letter)
@@ -63,8 +66,12 @@ def members_of(scope: Scope, statement: tree.Factor) -> Members | None:
             help=f"{head.name}[{letter}], {head.name}[{letter} - 1], or one by its number: "
             f"{head.name}[{variable.along.start}]",
         )
+    tied = tied_numbers(scope, statement) if number is None else ()
     if by:
         statement = moved(statement, letter, -by)
+        only = number + by if number is not None else only
+    elif number is not None:
+        only = number
     low, high = variable.members.start, variable.members.stop - 1
     first, last = low, high
     for reference in (statement.heads[0], *statement.parents):
@@ -76,6 +83,8 @@ def members_of(scope: Scope, statement: tree.Factor) -> Members | None:
                 last = min(last, other.members.stop - 1 - away)
     if only is not None:
         first, last = max(first, only), min(last, only)
+    if first > last and tied:
+        return None
     if first > last:
         scope.report(
             "W402",
@@ -89,27 +98,44 @@ def members_of(scope: Scope, statement: tree.Factor) -> Members | None:
     own = [offset_of(scope, r.subscripts[0], letter) or 0 for r in statement.parents if _is_member(r, head.name)]
     backward = any(by > 0 for by in own)
     order = ("reverse", 0) if backward else None
-    extent = variable.type.shape[:1]
-    elements = Elements((letter,), extent, variable.name, order=order, start=low)
-    return Members(statement, first - low, last - low, elements)
+    declared = scope.declared[head.name]
+    elements = Elements(
+        (letter,),
+        variable.type.shape[:1],
+        variable.name,
+        order=order,
+        start=low,
+        about=(first - low, last - low),
+        range=(declared.start, declared.stop - 1),
+    )
+    alone = first == last and number is None
+    return Members(statement, first - low, last - low, elements, alone)
+
+
+def tied_numbers(scope: Scope, statement: tree.Factor) -> tuple[tuple[str, int], ...]:
+    """The numbers of a statement's index at which it speaks of a member that is another variable, and of others that
+    exist: each with the letter."""
+    references = [
+        r for r in (*statement.heads, *statement.parents) if r.name in scope.declared and len(r.subscripts) == 1
+    ]
+    letters = {n for r in references for n in names_in(r.subscripts) if n not in scope.names}
+    if len(letters) != 1:
+        return ()
+    (letter,) = letters
+    ends: list[tuple[int, int]] = []
+    tied: set[int] = set()
+    for reference in references:
+        by = offset_of(scope, reference.subscripts[0], letter)
+        if by is not None:
+            declared = scope.declared[reference.name]
+            ends.append((declared.start - by, declared.stop - 1 - by))
+            tied |= {number - by for number in scope.ties.get(reference.name, ())}
+    low, high = max(a for a, _ in ends), min(b for _, b in ends)
+    return tuple((letter, number) for number in sorted(tied) if low <= number <= high)
 
 
 def _is_member(reference: tree.Reference, name: str) -> bool:
     return reference.name == name and len(reference.subscripts) == 1
-
-
-def member_position(scope: Scope, variable: Variable, subscript: tree.Expr, span: Span) -> int:
-    """The position of a member by its number, from 0. Reports one that does not exist (E215)."""
-    number = scope.integer(subscript, {}, "an index")
-    members = variable.members
-    if number not in members:
-        scope.fail(
-            "E215",
-            f"`{variable.name}[{number}]` does not exist",
-            span,
-            f"{variable.name} goes from {members.start} to {members.stop - 1}",
-        )
-    return number - members.start
 
 
 def moved(term: Any, letter: str, by: int) -> Any:

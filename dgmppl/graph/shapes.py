@@ -33,6 +33,19 @@ def resolve_member(scope: Scope, family: VariableFamily, index: int, span: Span)
     return family.members[index]
 
 
+def member_position(scope: Scope, variable: Variable, number: int, span: Span) -> int:
+    """The position of a member of a folded family by its number, from 0. Reports one that does not exist (E215)."""
+    members = variable.members
+    if number not in members:
+        scope.fail(
+            "E215",
+            f"`{variable.name}[{number}]` does not exist",
+            span,
+            f"{variable.name} goes from {members.start} to {members.stop - 1}",
+        )
+    return number - members.start
+
+
 def is_open(scope: Scope, expr: tree.Expr) -> bool:
     """Whether an expression has no shape of its own and takes the one that is expected."""
     if isinstance(expr, tree.Learned):

@@ -11,6 +11,7 @@ from dgmppl.graph.values import (
     Block,
     Composition,
     Constant,
+    Cumulative,
     Declared,
     Delta,
     Density,
@@ -40,6 +41,7 @@ from dgmppl.graph.values import (
     Reshaped,
     Residual,
     Rounded,
+    Scheduled,
     Sequence,
     Softmax,
     State,
@@ -158,6 +160,10 @@ def value_text(value: Value | int | Index, outer: int = 0) -> str:
         return f"{value.name}[{_indices_text(offsets)}]"
     if isinstance(value, Declared):
         return value.name
+    if isinstance(value, Scheduled):
+        return f"{value.kind}({', '.join(map(number_text, value.arguments))})"
+    if isinstance(value, Cumulative):
+        return f"cumprod({value_text(value.value)})"
     if isinstance(value, Learned):
         return "param"
     if isinstance(value, Points):

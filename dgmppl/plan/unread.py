@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dgmppl.graph import held
-from dgmppl.graph.nodes import Fixed, Graph, Parameter
+from dgmppl.graph.nodes import Graph, Parameter
 from dgmppl.graph.values import Declared, Element, Index, IndexSum, Part, children
 from dgmppl.plan.state import Elimination
 
@@ -13,7 +13,7 @@ from dgmppl.plan.state import Elimination
 def warn_unread_elements(state: Elimination) -> None:
     """Says of each parameter which elements along an axis nothing reads, and so nothing teaches (W404)."""
     for parameter in state.graph.parameters:
-        uses = list(_uses(state.graph, parameter)) if not isinstance(parameter, Fixed) else []
+        uses = list(_uses(state.graph, parameter)) if parameter.learns else []
         for axis, size in enumerate(parameter.type.shape):
             read = {k for use in uses for k in use[axis]}
             if not uses or len(read) == size:

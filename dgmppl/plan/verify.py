@@ -23,6 +23,7 @@ from dgmppl.graph.values import (
     walk,
 )
 from dgmppl.plan.nodes import Loss, Reason
+from dgmppl.plan.rules.compose import Compose
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.impute import LogQSeen
 from dgmppl.plan.rules.integrate import Integrate
@@ -178,7 +179,8 @@ def warn_omissions(state: Elimination) -> None:
         return
     for omission in _omitted(state):
         q, other = omission.factor, omission.variable
-        if q.head in state.judged or _is_asked_for(state, omission):
+        composed = isinstance(state.step_of(q.head), Compose)  # of known numbers: not meant to be close
+        if q.head in state.judged or composed or _is_asked_for(state, omission):
             continue
         given = (*q.parents, other)
         state.scope.report(

@@ -6,6 +6,7 @@ from dgmppl.runtime import (
     cases,
     causal,
     chains,
+    composed,
     conditioners,
     contractions,
     counts,
@@ -36,6 +37,7 @@ from dgmppl.runtime import (
     reversible,
     rounding,
     samplers,
+    schedules,
     sequences,
     simplices,
     sum_product,
@@ -47,6 +49,7 @@ from dgmppl.runtime.bijections import *
 from dgmppl.runtime.cases import *
 from dgmppl.runtime.causal import *
 from dgmppl.runtime.chains import *
+from dgmppl.runtime.composed import *
 from dgmppl.runtime.conditioners import *
 from dgmppl.runtime.contractions import *
 from dgmppl.runtime.counts import *
@@ -78,6 +81,7 @@ from dgmppl.runtime.reversible import *
 from dgmppl.runtime.rounding import *
 from dgmppl.runtime.rows import RowsError
 from dgmppl.runtime.samplers import *
+from dgmppl.runtime.schedules import *
 from dgmppl.runtime.sequences import *
 from dgmppl.runtime.simplices import *
 from dgmppl.runtime.sum_product import *
@@ -89,6 +93,7 @@ __all__ += bijections.__all__
 __all__ += cases.__all__
 __all__ += causal.__all__
 __all__ += chains.__all__
+__all__ += composed.__all__
 __all__ += conditioners.__all__
 __all__ += contractions.__all__
 __all__ += counts.__all__
@@ -120,6 +125,7 @@ __all__ += recurrent.__all__
 __all__ += reversible.__all__
 __all__ += rounding.__all__
 __all__ += samplers.__all__
+__all__ += schedules.__all__
 __all__ += sequences.__all__
 __all__ += simplices.__all__
 __all__ += sum_product.__all__

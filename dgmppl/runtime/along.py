@@ -154,7 +154,7 @@ class _Turns:
         self.length = shapes[0][0]
         self.blank = [like.new_zeros((*batch, 1, *shape[1:])) for shape in shapes]
         self.whole = None if how == "rsample" else [like.new_zeros((*batch, *shape)) for shape in shapes]
-        self.lag = lag if lag is not None and self.whole is None and self.length > lag + 1 else None
+        self.lag = lag if lag is not None and self.whole is None and self.length > lag + 2 else None
         self.found: list[list[Tensor]] = [[] for _ in shapes]
 
     def drawn(self, functions: Row[Callable[..., Sequence]]) -> list[Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,17 @@ from dgmppl.permutations import order_of
 
 _CURRENT: ContextVar[Incremental | None] = ContextVar("incremental", default=None)
 _WINDOW: ContextVar[tuple[int, int] | None] = ContextVar("window", default=None)
+_PLACES: ContextVar[Tensor | None] = ContextVar("places", default=None)
+
+
+@dataclass(frozen=True)
+class Member:
+    """Of a sequence, the one member of each row that is read where `places` are set, ``(n, 1, *element)``."""
+
+    value: Tensor
+
+    def __len__(self) -> int:
+        return len(self.value)
 
 
 class Incremental:
@@ -59,15 +71,20 @@ def current() -> Incremental | None:
     return _CURRENT.get()
 
 
-def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0) -> Tensor:
+def at(x: Tensor | Member, offset: int | tuple[int, ...], behind: int = 0) -> Tensor:
     """``x[d + offset]`` at every position d, zeros where there is none; along axes of size 1 at the one that is drawn.
 
     Args:
         x: values with axes of positions, and so many axes `behind` them.
         offset: how far from each position: a number for each of its axes.
     """
+    if isinstance(x, Member):
+        return x.value
     offsets = (offset,) if isinstance(offset, int) else offset
     first = x.dim() - behind - len(offsets)
+    at_places = _PLACES.get()
+    if at_places is not None:
+        return _there(x, first, at_places, offsets[0])
     draw = current()
     window = _WINDOW.get()
     if draw is None and window is not None:
@@ -105,6 +122,28 @@ def window(first: int, last: int) -> Iterator[None]:
         yield
     finally:
         _WINDOW.reset(token)
+
+
+@contextmanager
+def places(index: Tensor) -> Iterator[None]:
+    """Inside, `at` gives the position that each of n rows has in an index ``(n,)``, along an axis of size 1."""
+    token = _PLACES.set(index)
+    try:
+        yield
+    finally:
+        _PLACES.reset(token)
+
+
+def _there(x: Tensor, axis: int, index: Tensor, offset: int) -> Tensor:
+    """``x[row, index[row] + offset]``, or without a row of x for each of them ``x[index + offset]``; zeros where there
+    is none; along an axis of size 1."""
+    if x.shape[axis] == 1 and not offset:
+        return x  # it is that of the position already
+    there = index + offset
+    inside = (there >= 0) & (there < x.shape[axis])
+    there = there.clamp(0, x.shape[axis] - 1)
+    found = x[torch.arange(len(index), device=index.device), there] if axis else x[there]
+    return (found * inside.reshape(-1, *(1,) * (found.dim() - 1))).unsqueeze(1)
 
 
 def _between(x: Tensor, axis: int, first: int, last: int) -> Tensor:

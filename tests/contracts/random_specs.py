@@ -224,6 +224,33 @@ def _family(d: Draft) -> None:
         d.say(f"q(z[t] | z[t + 1], {seen}) = residual(p(z[t] | z[t + 1]), linear(up[t]))")
 
 
+def _noised(d: Draft) -> None:
+    """A chain from the data, or from a latent, on, under steps of known numbers: folded if it is long."""
+    x = observed(d, support="real", vector=True)
+    start, (size,) = x, x.shape
+    if d.often(0.3):
+        start = d.unit("u", "real", (size,))
+        factor(d, "p", x, (start, *d.causes))
+        d.say(f"q({start.name} | {x.name}) = Normal(mlp[4]({x.name}))")
+    d.say(f"const T = {d.choose((2, 10, 12))}")
+    d.say(f"latent z[t in 0..T] : real[{size}]")
+    kind = d.choose(("linear(0.05, 0.4)", "cosine(0.01, largest = 0.8)", "geometric(0.05, 0.5)", "0.1 + 0.3 * t / T"))
+    d.say(f"schedule beta[t in 1..T] = {kind}")
+    d.say("schedule left[t in 0..T] = cumprod(1 - beta[t])")
+    d.say(f"z[0] = {start.name}")
+    slope = d.choose(("sqrt(1 - beta[t]) * z[t - 1]", "z[t - 1]", "0.9 * z[t - 1] / (1 + beta[t])"))
+    d.say(f"q(z[t] | z[t - 1]) = Normal({slope}, sqrt(beta[t]))")
+    d.say(f"p(z[T]) = Normal({d.choose(('0, 1', 'param'))})")
+    given = ", ".join(("z[t]", *(c.name for c in d.causes)))
+    mean = f"mlp[4]({given}, t)"
+    if d.often(0.5):
+        d.say("net eps = mlp[4]")
+        mean = f"z[t] - beta[t] / sqrt(1 - left[t]) * eps({given}, t), {d.choose(('0.3', 'sqrt(beta[t])'))}"
+    d.say(f"p(z[t - 1] | {given}) = Normal({mean})")
+    if start is x and d.often(0.3):
+        d.say(f"p({x.name} | {given.replace('z[t]', 'z[1]')}) = Normal(mlp[4]({given.replace('z[t]', 'z[1]')}))")
+
+
 def _clusters(d: Draft) -> None:
     """A finite latent, summed, above or beside a drawn one."""
     support, shape = d.choose((("categorical(3)", ()), ("binary", (2,)), ("integer(1..3)", ())))
@@ -578,6 +605,8 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     along_an_index,
     along_an_index,
     paths_along_an_index,
+    _noised,
+    _noised,
 )
 OF_ROWS = (_generator, _adversarial_autoencoder)  # games compare rows
 FORBID_CAUSES = (_boltzmann, _lattice, _network_energy, _integer_flow)

@@ -25,6 +25,7 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # an epoch is judged.
 OBJECTIVES = {
     "state_space": ("ELBO, a lower bound on log p(x | c)", "elbo"),
+    "chain": ("ELBO, a lower bound on log p(x | y)", "elbo"),
     "in_turn": ("ELBO, a lower bound on log p(x)", "elbo"),
     "in_turn_data": ("exact log-likelihood log p(x, n)", "log_prob"),
     "grids_given_grids": ("ELBO, a lower bound on log p(x | g, y)", "elbo"),

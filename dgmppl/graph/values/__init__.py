@@ -22,7 +22,7 @@ from dgmppl.graph.values.densities import (
 )
 from dgmppl.graph.values.leaves import Constant, Declared, Learned, Past, Points, SeenPart, Use, variables
 from dgmppl.graph.values.networks import Apply, Module, NetworkSpec, Stage
-from dgmppl.graph.values.positions import At, Feature, Position, State
+from dgmppl.graph.values.positions import At, Cumulative, Feature, Position, Scheduled, State
 
 __all__ = [
     "Apply",
@@ -32,6 +32,7 @@ __all__ = [
     "Block",
     "Composition",
     "Constant",
+    "Cumulative",
     "Declared",
     "Delta",
     "Density",
@@ -62,6 +63,7 @@ __all__ = [
     "Reshaped",
     "Residual",
     "Rounded",
+    "Scheduled",
     "SeenPart",
     "Segment",
     "Sequence",

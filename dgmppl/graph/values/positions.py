@@ -65,3 +65,22 @@ class Position(_Positional):
     axis: int
     extent: tuple[int, ...]
     start: int = 0
+
+
+@dataclass(frozen=True)
+class Scheduled(_Positional):
+    """Numbers along an index of a usual form, `linear(1e-4, 0.02)`: a `kind` of the catalogue with its `arguments`,
+    over an index of so many numbers."""
+
+    kind: str
+    arguments: tuple[float, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class Cumulative(_Positional):
+    """`cumprod(1 - beta[t])`: the product of what a value has up to each number of an index; `missing`: at so many of
+    the first it has none, where the product is 1."""
+
+    value: Value
+    missing: int = 0

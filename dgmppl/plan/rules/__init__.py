@@ -4,6 +4,7 @@ To add a rule: its module here, with its kinds of steps and terms, and its entry
 emitter for each kind of step and term.
 """
 
+from dgmppl.plan.rules.compose import Composing
 from dgmppl.plan.rules.compute import Computing
 from dgmppl.plan.rules.density import Evaluating
 from dgmppl.plan.rules.draw import Drawing, DrawingShared
@@ -27,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     DrawingShared(),
     Inverting(),
     Games(),
+    Composing(),
     Drawing(),
     DrawingInTurn(),
     Imputing(),

@@ -161,7 +161,7 @@ class Drawing(Rule):
             yield f"{many} of {', '.join(s.variable for s in drawn)}"
         if certain:
             yield f"{', '.join(certain)} without noise"
-        exact = [t for t in terms if isinstance(t, MinusKL)]
+        exact = [t for t in terms if type(t) is MinusKL]
         if exact:
             others = [t for t in terms if isinstance(t, MinusLogProb)]
             yield f"KL in closed form for {', '.join(t.owner for t in exact)}" if others else "KL in closed form"

@@ -1,0 +1,195 @@
+"""Compose: a chain of latents that q makes by linear-Gaussian steps of known numbers is composed in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dgmppl.catalogue.distributions import CLOSED_KL
+from dgmppl.graph.elements import lag_of, reads_through
+from dgmppl.graph.nodes import Factor, Graph, Schedule, Variable
+from dgmppl.graph.numbers import Affine, Index, NoResult, NotClosed, affine
+from dgmppl.graph.values import (
+    At,
+    Constant,
+    Element,
+    Feature,
+    Operation,
+    Parametric,
+    Segment,
+    Sequence,
+    Use,
+    Value,
+    children,
+    variables,
+    walk,
+)
+from dgmppl.plan import latex
+from dgmppl.plan.nodes import Term
+from dgmppl.plan.rules.draw import Draw, MinusKL, family_of, ready, samples_of
+from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.state import Elimination
+
+COMPOSED = "composed"
+"""The estimator of a chain whose members are drawn at random places, given its start."""
+
+
+@dataclass(frozen=True)
+class Compose(Draw):
+    """Any member of a chain from its start: what reads the first is given a draw of that."""
+
+    estimator: str = COMPOSED
+
+    def words(self) -> str:
+        return f"compose {self.factor}"
+
+
+@dataclass(frozen=True)
+class ComposedKL(MinusKL):
+    """-KL(q || p) of a chain: of its last member in closed form, of each other given the next one, at random places."""
+
+    members: int = 0
+
+
+class Composing(Rule):
+    """Chains that p goes back along are composed, so that what a step costs does not grow with their length."""
+
+    def apply(self, state: Elimination) -> bool:
+        if samples_of(state) > 1:
+            return False  # each draw is weighed by all that it says
+        for v, q in ready(state):
+            if v.role == "latent" and is_composed(state.graph, v, q):
+                text = f"{v.name} is a chain of linear-Gaussian steps under {q.key}, with nothing to learn: any member "
+                text += "follows from its start in closed form, and from the next one"
+                state.add(Compose(v.name, state.reason(text, q.span), factor=q.key, reads=state.graph.reads(q)))
+                return True
+        return False
+
+    def stands_for(self, state: Elimination, factor: Factor) -> tuple[Term, ...] | None:
+        step = state.step_of(factor.head)
+        if not isinstance(step, Compose):
+            return None
+        q = state.graph.keyed(step.factor)
+        variable = state.graph[factor.head]
+        why = state.reason(
+            f"KL({q.key} || {factor.key}) is a sum along {variable.name}, each member given the next", q.span
+        )
+        return (
+            ComposedKL(
+                f"-KL({q.key} || {factor.key})",
+                factor.head,
+                why,
+                q.key,
+                factor.key,
+                reads=(q.head, *state.graph.reads(factor)),
+                latex="-" + latex.kl(q, factor),
+                estimator="closed form",
+                members=variable.type.shape[0],
+            ),
+        )
+
+    def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
+        for t in terms:
+            if isinstance(t, ComposedKL):
+                letter = getattr(state.graph[t.owner].along, "letter", "t")
+                text = (
+                    f"KL of {t.owner}[{letter}] in closed form, at one random {letter} of each row, times their number"
+                )
+                yield f"{text}; in figures at up to 50 of the {t.members}"
+
+
+def is_composed(graph: Graph, variable: Variable, q: Factor) -> bool:
+    """Whether q makes a latent by linear-Gaussian steps whose numbers are known, p goes back along it, and nothing else
+    reads more of it than its first member."""
+    p = graph.factor("p", variable.name)
+    if (
+        variable.along is None
+        or p is None
+        or not isinstance(q.density, Sequence)
+        or not isinstance(p.density, Sequence)
+    ):
+        return False
+    if len(variable.members) < 2 or q.density.backward or lag_of(q.density) != 1:
+        return False
+    closed = all(("Normal", family_of(s.law)) in CLOSED_KL for s in p.density.segments)
+    return closed and _goes_back(p.density) and _is_linear(graph, q.density) and _only_the_first(graph, variable.name)
+
+
+def _goes_back(p: Sequence) -> bool:
+    """Whether each member but the last depends on the next one alone, and the last on none."""
+    last = p.segments[-1]
+    reads = [r for s in p.segments for r in reads_through(s) if r.variable == p.variable]
+    through = any(p.variable in variables(f.body) for f in walk(p) if isinstance(f, Feature))
+    alone = last.first == last.last and p.variable not in variables(last)
+    return alone and not through and all(r.offsets == (1,) for r in reads)
+
+
+def _is_linear(graph: Graph, q: Sequence) -> bool:
+    if q.segments[0].last > 0 or q.variable in variables(q.segments[0]):
+        return False
+    schedules = {p.name: p for p in graph.parameters if isinstance(p, Schedule)}
+    return all(_is_step(s, q.variable, schedules) for s in q.segments)
+
+
+def _is_step(segment: Segment, variable: str, schedules: dict[str, Schedule]) -> bool:
+    """Whether a segment is normal, with a known deviation and a mean that is a number times the member before; that of
+    the first member is any mean."""
+    law = segment.law
+    if not isinstance(law, Parametric) or law.kind != "Normal" or law.joint is not None or law.linked:
+        return False
+    index = Index(segment.first, segment.last, schedules, variable, -1)
+    arguments = dict(law.arguments)
+    try:
+        scales = affine(arguments["scale"], index)
+        means = affine(arguments["loc"], index) if segment.first else []
+    except (NotClosed, NoResult):
+        return False
+    known = all(a is not None and not a.slope and a.shift > 0 for a in scales)
+    return known and all(a is not None and _passes(a) for a in means)
+
+
+def _passes(mean: Affine) -> bool:
+    return mean.shift == 0 and mean.slope != 0
+
+
+def _only_the_first(graph: Graph, name: str) -> bool:
+    """Whether all that is read of a chain elsewhere is its first member, by factors of p."""
+    if graph.energy is not None and name in graph.energy.arguments:
+        return False
+    if any(name in a.arguments for a in graph.adversaries):
+        return False
+    if any(name in variables(d.value) for d in graph.definitions):
+        return False
+    others = [f for f in graph.factors if f.head != name and name in graph.roots(graph.reads(f))]
+    return all(f.side == "p" and not list(_more_than_first(f.density, name)) for f in others)
+
+
+def _more_than_first(term: object, name: str) -> Iterator[object]:
+    """The places at which an expression reads more of a variable than its first member."""
+    if isinstance(term, Element) and isinstance(term.value, Use) and term.value.variable == name and term.index == (0,):
+        return
+    if name in variables(term) and not list(children(term)):
+        yield term
+    for child in children(term):
+        yield from _more_than_first(child, name)
+
+
+def slope_of(value: Value, variable: str) -> Value:
+    """The number that a linear value multiplies a variable by, as an expression; 1 is left out of products."""
+    if isinstance(value, At) and isinstance(value.value, Use) and value.value.variable == variable:
+        return Constant(value.type, value.span, 1.0)
+    assert isinstance(value, Operation)
+    parts = [(o, variable in variables(o)) for o in value.operands]
+    inner = [slope_of(o, variable) if reads else o for o, reads in parts]
+    if value.op == "*":
+        ones = [isinstance(i, Constant) and i.number == 1 for i in inner]
+        if any(ones):
+            return inner[1] if ones[0] else inner[0]
+    if value.op in "+-" and len(inner) == 2 and not all(reads for _, reads in parts):
+        (only,) = (i for i, (_, reads) in zip(inner, parts) if reads)
+        minus = value.op == "-" and parts[1][1]
+        return Operation(only.type, value.span, "negate", (only,)) if minus else only
+    return Operation(inner[0].type, value.span, value.op, tuple(inner))
+
+
+__all__ = ["Compose", "ComposedKL", "Composing", "is_composed", "slope_of"]

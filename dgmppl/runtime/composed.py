@@ -1,0 +1,119 @@
+"""Chains of linear-Gaussian steps whose numbers are known: any member given the start, and given the next one, in
+closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Row
+
+import torch
+from torch import Tensor, nn
+from torch import distributions as td
+
+from dgmppl.runtime.along import Segment, Sequence
+from dgmppl.runtime.distributions import Normal, kl_divergence
+from dgmppl.runtime.incremental import Member, places, window
+from dgmppl.runtime.schedules import doubles
+
+EVALUATED = 50
+"""At so many places of an index, or at all of fewer, terms along it are evaluated for figures."""
+
+
+class NormalChain(nn.Module):
+    """``q(z_1 | m) = N(m, s_1^2)`` and ``q(z_t | z_{t-1}) = N(a_t z_{t-1}, s_t^2)``, for t to ``length``. Then
+    ``q(z_t | m) = N(A_t m, S_t^2)`` with ``A_t = a_t A_{t-1}``, ``S_t^2 = a_t^2 S_{t-1}^2 + s_t^2``, and
+    ``q(z_t | z_{t+1}, m)`` is normal with the variance ``(S_t s_{t+1} / S_{t+1})^2`` and the mean
+    ``(A_t s_{t+1}^2 m + a_{t+1} S_t^2 z_{t+1}) / S_{t+1}^2`` (Ho et al., 2020, Eq. 4, 6 and 7).
+
+    Args:
+        length: how many members there are.
+        slopes: ``a_2`` to the last, in double precision; one number for all of them.
+        scales: ``s_1`` to the last.
+    """
+
+    signal: Tensor
+    noise: Tensor
+    of_start: Tensor
+    of_next: Tensor
+    deviation: Tensor
+
+    def __init__(self, length: int, slopes: Tensor | float, scales: Tensor | float) -> None:
+        super().__init__()
+        a = [1.0, *doubles(slopes, length - 1).tolist()]
+        s = doubles(scales, length).tolist()
+        signal, variance = [1.0], [s[0] ** 2]
+        for t in range(1, length):
+            signal.append(a[t] * signal[-1])
+            variance.append(a[t] ** 2 * variance[-1] + s[t] ** 2)
+        next_ = range(1, length)
+        numbers = {
+            "signal": signal,
+            "noise": [v**0.5 for v in variance],
+            "of_start": [signal[t - 1] * s[t] ** 2 / variance[t] for t in next_],
+            "of_next": [a[t] * variance[t - 1] / variance[t] for t in next_],
+            "deviation": [s[t] * (variance[t - 1] / variance[t]) ** 0.5 for t in next_],
+        }
+        self.length = length
+        for name, values in numbers.items():
+            self.register_buffer(name, torch.tensor(values), persistent=False)
+
+    def start(self, q: Sequence) -> Tensor:
+        """m of each row, ``(n, 1, *element)``: the mean of the first member."""
+        with window(0, 0):
+            mean: Tensor = q.segments[0].law(self.signal).mean
+        return mean
+
+    def first(self, q: Sequence) -> Tensor:
+        """A draw of the first member of each row, ``(n, 1, *element)``."""
+        start = self.start(q)
+        return start + self.noise[0] * torch.randn_like(start)
+
+    def given_start(self, start: Tensor, place: Tensor) -> td.Distribution:
+        """``q(z_t | m)`` at a place of each row, counted from 0."""
+        rank = start.dim() - 2
+        law = Normal(_along(self.signal, place, rank) * start, _along(self.noise, place, rank))
+        return law.to_event(rank) if rank else law
+
+    def given_next(self, start: Tensor, later: Tensor, place: Tensor) -> td.Distribution:
+        """``q(z_t | z_{t+1}, m)`` at a place of each row, counted from 0."""
+        rank = start.dim() - 2
+        loc = _along(self.of_start, place, rank) * start + _along(self.of_next, place, rank) * later
+        law = Normal(loc, _along(self.deviation, place, rank))
+        return law.to_event(rank) if rank else law
+
+    def kl(self, q: Sequence, p: Sequence) -> Tensor:
+        """An estimate without bias of ``KL(q(z) || p(z))``, ``(n,)`` nats, where p goes back from the last member:
+        ``KL(q(z_T | m) || p(z_T)) + sum_t E KL(q(z_t | z_{t+1}, m) || p(z_t | z_{t+1}))`` (Ho et al., 2020, Eq. 5).
+
+        The sum is estimated at one random place of each row in training, else at ``EVALUATED`` of them.
+        """
+        start = self.start(q)
+        parts = [self._divergence(s, start, place) for s in p.segments for place in self._places(s, start)]
+        return sum(parts[1:], parts[0])
+
+    def _places(self, segment: Segment, start: Tensor) -> Row[tuple[Tensor, float]]:
+        """Places of a segment for each row, each with how many places it stands for. Those of the rows of a batch lie
+        evenly, as do those of a row (Kingma et al., 2021, App. I.1)."""
+        n, size = len(start), segment.last + 1 - segment.first
+        count = 1 if self.training else min(size, EVALUATED)
+        shares = (torch.rand((), device=start.device) + torch.arange(n, device=start.device) / max(n, 1)) % 1
+        found = (((shares + k) * (size / count)).long().clamp(max=size - 1) for k in range(count))
+        return [(segment.first + place, size / count) for place in found]
+
+    def _divergence(self, segment: Segment, start: Tensor, place: tuple[Tensor, float]) -> Tensor:
+        here, weight = place
+        if segment.last + 1 == self.length:
+            given, known = self.given_start(start, here), start
+        else:
+            known = self.given_start(start, here + 1).rsample()
+            given = self.given_next(start, known, here)
+        with places(here):
+            law = segment.law(Member(known))  # type: ignore[arg-type]
+        return weight * kl_divergence(given, law).squeeze(-1)
+
+
+def _along(numbers: Tensor, place: Tensor, rank: int) -> Tensor:
+    """The number at a place of each row, with axes for positions and for what an element has."""
+    return numbers[place].reshape(-1, 1, *(1,) * rank)
+
+
+__all__ = ["NormalChain"]
