@@ -32,7 +32,6 @@ from dgmppl.graph.values import (
     Value,
     children,
     variables,
-    walk,
 )
 from dgmppl.plan.rules.draw import not_reparameterised
 from dgmppl.supports import Support
@@ -306,11 +305,16 @@ def _plate(density: Density, place: Place) -> Expr:
     return call(place.writer.use("plate"), element, sizes(density.type.shape[: density.axes]))
 
 
-def _computed_at_once(density: Sequence) -> Iterator[Value]:
-    """What is computed at all positions together and does not depend on what is drawn: once, not at each draw."""
-    for term in walk(density):
-        if isinstance(term, At) and isinstance(term.value, Apply) and density.variable not in variables(term.value):
-            yield term.value
+def _computed_at_once(term: object, head: str) -> Iterator[Value]:
+    """What is computed at all positions together and does not depend on what is drawn: once, not at each draw. Features
+    compute theirs themselves."""
+    if isinstance(term, Feature):
+        return
+    if isinstance(term, At) and isinstance(term.value, Apply) and head not in variables(term.value):
+        yield term.value
+        return
+    for child in children(term):
+        yield from _computed_at_once(child, head)
 
 
 def _sequence(density: Density, place: Place) -> Expr:
@@ -323,7 +327,7 @@ def _sequence(density: Density, place: Place) -> Expr:
         arguments = map(Name, feature_reads(place.graph, feature))
         writer.line(f"{feature.ident} = {call(f'self.define_{feature.ident}', *arguments)}")
     computed: dict[Value, Name] = {}
-    for value in _computed_at_once(density):
+    for value in _computed_at_once(density, density.variable):
         if value not in computed:
             name = place.local("along" if not computed else f"along_{len(computed) + 1}")
             writer.line(f"{name} = {value_expr(value, place)}")

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch import distributions as td
 from torch.distributions import constraints
 
-from dgmppl.runtime.densities import _Density
-from dgmppl.runtime.distributions import Size, kl_divergence
+from dgmppl.runtime.densities import Logistic, _Density
+from dgmppl.runtime.distributions import Independent, Laplace, Normal, Size, kl_divergence
 from dgmppl.runtime.incremental import Incremental, window
 from dgmppl.runtime.means import mean_of
 
@@ -59,10 +59,11 @@ class Sequence(_Density):
         self.has_rsample = has_rsample
         self.segments, self.lag, self.backward = tuple(segments), lag, backward
         self.like = torch.empty(0) if like is None else like
+        self._latest: tuple[Tensor, list[td.Distribution]] | None = None
         super().__init__(torch.Size(batch_shape), torch.Size(shape))
 
     def _expand_parameters(self) -> None:
-        pass
+        self._latest = None
 
     @property
     def support(self) -> Any:
@@ -74,9 +75,19 @@ class Sequence(_Density):
         for s in self.segments:
             ends = sorted({s.first, s.last + 1, *(c for c in cuts if s.first < c <= s.last)})
             for first, end in pairwise(ends):
-                with window(first, end - 1):
-                    found.append((first, end - first, s.law(value)))
+                law = self._drawn_from(value, first, end)
+                if law is None:
+                    with window(first, end - 1):
+                        law = s.law(value)
+                found.append((first, end - first, law))
         return found
+
+    def _drawn_from(self, value: Tensor, first: int, end: int) -> td.Distribution | None:
+        """The laws from which the latest draw came, where that is the value: nothing is computed twice."""
+        if self._latest is None or self._latest[0] is not value:
+            return None
+        laws = self._latest[1][first:end]
+        return side_by_side(laws, len(laws[0].batch_shape) - 1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p of a sequence, nats."""
@@ -114,7 +125,10 @@ class Sequence(_Density):
             laws = [law.expand(torch.Size((*batch, count))) for _, count, law in self.laws(nothing)]
             return torch.cat([mean_of(law) if how == "mean" else getattr(law, how)() for law in laws], len(batch))
         turns = _Turns([self._event_shape], batch, self.like, self.lag, self.backward, how)
-        return turns.drawn([lambda _: self])[0]
+        (drawn,) = turns.drawn([lambda _: self])
+        if how == "rsample":
+            self._latest = drawn, turns.laws[::-1] if self.backward else turns.laws
+        return drawn
 
     def element(self, value: Tensor, position: int) -> td.Distribution:
         """The law of the element at the position that is drawn."""
@@ -156,12 +170,14 @@ class _Turns:
         self.whole = None if how == "rsample" else [like.new_zeros((*batch, *shape)) for shape in shapes]
         self.lag = lag if lag is not None and self.whole is None and self.length > lag + 2 else None
         self.found: list[list[Tensor]] = [[] for _ in shapes]
+        self.laws: list[td.Distribution] = []
 
     def drawn(self, functions: Row[Callable[..., Sequence]]) -> list[Tensor]:
         draw = Incremental(self.lag, self.backward)
         places = range(self.length)
-        for place, d in enumerate(reversed(places) if self.backward else places):
-            with draw.at(place, d):
+        with draw.at(0):
+            for place, d in enumerate(reversed(places) if self.backward else places):
+                draw.move(place, d)
                 for k, function in enumerate(functions):
                     given = self._given(place, len(functions) > 1)
                     element = self._element(function(*given).element(given[k], d))
@@ -175,6 +191,7 @@ class _Turns:
     def _element(self, law: td.Distribution) -> Tensor:
         one = torch.Size((*self.batch, 1))
         law = law if law.batch_shape == one else law.expand(one)
+        self.laws.append(law)
         drawn: Tensor = mean_of(law) if self.how == "mean" else getattr(law, self.how)()
         return drawn
 
@@ -193,6 +210,23 @@ class _Turns:
 
     def _ordered(self, parts: list[Tensor]) -> list[Tensor]:
         return parts[::-1] if self.backward else parts
+
+
+# Distributions that are made of these numbers for each element.
+_NUMBERS = {Normal: ("loc", "scale"), Laplace: ("loc", "scale"), Logistic: ("loc", "scale")}
+
+
+def side_by_side(laws: Row[td.Distribution], axis: int) -> td.Distribution | None:
+    """Laws of one kind as one, along a batch axis; None of kinds of which it is not known how."""
+    first = laws[0]
+    if isinstance(first, Independent):
+        base = side_by_side([law.base_dist for law in laws if isinstance(law, Independent)], axis)
+        return base if base is None else Independent(base, first.reinterpreted_batch_ndims)
+    names = _NUMBERS.get(type(first))
+    if names is None or any(type(law) is not type(first) for law in laws):
+        return None
+    made: Callable[..., td.Distribution] = type(first)
+    return made(*(torch.cat([getattr(law, name) for law in laws], axis) for name in names))
 
 
 def kl_along(q: Sequence, p: Sequence, value: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ class Incremental:
         self.lag, self.backward = lag, backward
         self._kept: dict[tuple[int, int], dict[str, Any]] = {}
         self._uses: dict[int, int] = {}
+        self._parts: dict[int, tuple[Tensor, tuple[Tensor, ...]]] = {}
 
     @contextmanager
     def at(self, position: int, element: int | None = None) -> Iterator[None]:
@@ -58,6 +59,17 @@ class Incremental:
             yield
         finally:
             _CURRENT.reset(token)
+
+    def move(self, position: int, element: int) -> None:
+        """Goes on to another position, inside of `at`."""
+        self.position, self.element, self._uses = position, element, {}
+
+    def parts(self, x: Tensor, axis: int) -> tuple[Tensor, ...]:
+        """A tensor cut along an axis, once for the whole draw: so its gradient is put together once."""
+        found = self._parts.get(id(x))
+        if found is None:
+            found = self._parts[id(x)] = (x, x.split(1, axis))
+        return found[1]
 
     def kept(self, owner: object) -> dict[str, Any]:
         """What this use of a network, or of a function, keeps from one position to the next: one that is used twice has
@@ -85,8 +97,9 @@ def at(x: Tensor | Member, offset: int | tuple[int, ...], behind: int = 0) -> Te
     at_places = _PLACES.get()
     if at_places is not None:
         return _there(x, first, at_places, offsets[0])
-    draw = current()
-    window = _WINDOW.get()
+    draw, window = _CURRENT.get(), _WINDOW.get()
+    if draw is not None and len(offsets) == 1:
+        return _drawn(draw, x, first, offsets[0])
     if draw is None and window is not None:
         return _between(x, first, window[0] + offsets[0], window[1] + offsets[0])
     if draw is None:
@@ -100,18 +113,26 @@ def at(x: Tensor | Member, offset: int | tuple[int, ...], behind: int = 0) -> Te
     for size in reversed(x.shape[first : first + len(offsets)]):
         left, k = divmod(left, size)
         index.insert(0, k)
-    if not any(offsets) and x.shape[first : first + len(offsets)].numel() == 1:
-        return x  # it is that of the position already
-    if draw.lag is not None and x.shape[first] in (draw.lag, draw.lag + 1):  # the last of what is drawn
-        if draw.backward:
-            return x.narrow(first, offsets[0] - (x.shape[first] == draw.lag), 1)
-        return x.narrow(first, offsets[0] + draw.lag, 1)
     found = x
     for axis, (k, by) in enumerate(zip(index, offsets), first):
         there = 0 <= k + by < x.shape[axis]
         found = found.narrow(axis, k + by if there else 0, 1)
         found = found if there else torch.zeros_like(found)
     return found
+
+
+def _drawn(draw: Incremental, x: Tensor, axis: int, by: int) -> Tensor:
+    """What is so far from the position that is drawn, along an axis of size 1."""
+    size, lag = x.shape[axis], draw.lag
+    if by == 0 and size == 1:
+        return x  # it is that of the position already
+    if lag is not None and size in (lag, lag + 1):  # the last of what is drawn
+        place = by - (size == lag) if draw.backward else by + lag
+        return x if size == 1 else x.narrow(axis, place, 1)
+    place = draw.element + by
+    if not 0 <= place < size:
+        return torch.zeros_like(x.narrow(axis, 0, 1))
+    return draw.parts(x, axis)[place] if x.requires_grad else x.narrow(axis, place, 1)
 
 
 @contextmanager
