@@ -355,3 +355,41 @@ def normflows_flow() -> nn.Module:
         layers.append(normflows.flows.Permute(64))
     flow = normflows.NormalizingFlow(normflows.distributions.DiagGaussian(64, trainable=False), layers)
     return OfLibrary(flow, lambda flow, v: flow.log_prob(v))
+
+
+class HandDeepMarkov(nn.Module):
+    """Krishnan et al. (2017): the states are drawn in a loop, and the divergences of all of them computed at once."""
+
+    def __init__(self, data: int = 4, state: int = 8, hidden: int = 32) -> None:
+        super().__init__()
+        self.transition = mlp(state, hidden, 2 * state)
+        self.emission = mlp(state, hidden, 2 * data)
+        self.first = nn.Linear(hidden, 2 * state)
+        self.last = nn.Linear(2 * hidden, hidden)
+        self.reader = nn.GRU(data, hidden, batch_first=True, bidirectional=True)
+        self.posterior = mlp(state + hidden, hidden, 2 * state)
+
+    @staticmethod
+    def normal(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        loc, raw = numbers.chunk(2, -1)
+        return loc, F.softplus(raw) + 1e-6
+
+    def forward(self, x: Tensor) -> Tensor:
+        read = self.last(self.reader(x)[0])
+        loc, scale = self.normal(self.first(read[:, 0]))
+        z = loc + scale * torch.randn_like(loc)
+        drawn, locs, scales = [z], [loc], [scale]
+        for t in range(1, x.shape[1]):
+            loc, scale = self.normal(self.posterior(torch.cat([z, read[:, t]], -1)))
+            z = loc + scale * torch.randn_like(loc)
+            drawn.append(z)
+            locs.append(loc)
+            scales.append(scale)
+        z, loc, scale = (torch.stack(values, 1) for values in (drawn, locs, scales))
+        prior_loc, prior_scale = self.normal(self.transition(z[:, :-1]))
+        kl = 0.5 * (scale[:, 0].square() + loc[:, 0].square() - 1).sum() - scale[:, 0].log().sum()
+        ratio, away = scale[:, 1:] / prior_scale, (loc[:, 1:] - prior_loc) / prior_scale
+        kl = kl + (0.5 * (ratio.square() + away.square() - 1) - ratio.log()).sum()
+        mean, deviation = self.normal(self.emission(z))
+        log_prob = -0.5 * ((x - mean) / deviation).square() - deviation.log() - 0.5 * math.log(2 * math.pi)
+        return (kl - log_prob.sum()) / len(x)
