@@ -102,6 +102,7 @@ def _space(item: Sequence[Node], bracket: str) -> None:
         tight_operator = tight and (piece.text in _OPERATORS or (before is not None and before.text in _OPERATORS))
         piece.space = before is not None and not unary and not tight_operator and _apart(before, piece, bracket)
         unary = is_unary
+        tight = tight and piece.text != ":"  # behind the range of a sum or an integral
         before = piece
         if isinstance(node, Group):
             _space_group(node)

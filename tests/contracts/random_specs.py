@@ -311,6 +311,39 @@ def _defined_by_a_flow(d: Draft) -> None:
     d.say(f"{x.name} = floor({image})" if support.startswith("integer") else f"{x.name} = {image}")
 
 
+def _matched(d: Draft) -> None:
+    """An integral that is taught by flow matching: of a vector or a grid, from noise or from data, by a definition or
+    by its factor."""
+    support = d.choose(("real", "real", "positive", "integer(0..2)"))
+    x = d.unit("x", support, d.choose(((2,), (3,), (2, 2))), "observed")
+    d.data.append(x)
+    given = f", {names(d.causes)}" if d.causes else ""
+    name, over = d.name("k"), d.choose(("0..1", "0.1..0.9"))
+    grid = "conv[3](o, e{given})" if len(x.shape) > 1 else "mlp[4, activation = tanh](o, e{given})"
+    field = d.choose((grid, "tanh(o) / 2 - mlp[4](e, o{given}) / (1 + e)")).format(given=given)
+    d.say(f"flow {name}(o) = o + integrate(e in {over}: {field}, steps = 2)")
+    backwards = d.often(0.5)
+    if d.often(0.5):
+        u = d.unit("u", "real", x.shape)
+        factor(d, "p", u, [c for c in d.causes if d.often(0.3)], DENSITIES[:1])
+        image = f"inverse({name})({u.name})" if backwards else f"{name}({u.name})"
+        d.say(f"{x.name} = {_AROUND[support].format(image)}")
+    elif support.startswith("integer"):
+        u = d.unit("u", "real", x.shape)
+        d.say(f"p({u.name}) = Normal(0, 1)")
+        d.say(f"{x.name} = {_AROUND[support].format(f'{name}({u.name})')}")
+    else:
+        onto = " >> exp" if support == "positive" else " >> reverse" if x.vector else ""
+        density = f"Normal(0, 1) >> {f'inverse({name})' if backwards else name}{onto}"
+        d.say(f"{d.head('p', x.name, [c.name for c in d.causes])} = {density}")
+    path = d.choose(("linear", "cosine", "variance_preserving(0.1, 5)"))
+    target = d.choose(("", ", target = noise", ", target = data", f", weight = {{ {x.name} = 0.5 }}"))
+    d.settings.append(f"objective = flow_matching({path}{target})")
+
+
+_AROUND = {"real": "2 * {} - 1", "positive": "exp({})", "integer(0..2)": "floor(3 * sigmoid({}))"}
+
+
 def _defined_by_parts(d: Draft) -> None:
     """x = f(z, g(u)): several latents side by side, one of them a number or moved by a formula."""
     support = d.choose(("real", "positive", "integer"))
@@ -584,6 +617,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _family,
     _clusters,
     _clusters,
+    _matched,
     _defined_by_parts,
     _defined_by_a_flow,
     _defined_by_a_flow,
@@ -652,6 +686,7 @@ def _in_common(d: Draft) -> None:
 
 
 CAUSES = (_condition, _condition, _partial_cause, _observed_cause, _in_common)
+KNOWN_CAUSES = (_condition, _observed_cause)
 
 
 def _label(d: Draft) -> None:
@@ -725,7 +760,7 @@ def random_spec(number: int) -> str:
     d = Draft(number)
     core = d.choose(CORES)
     while core not in FORBID_CAUSES and d.often(0.25):
-        cause = d.choose(CAUSES)
+        cause = d.choose(CAUSES if core is not _matched else KNOWN_CAUSES)
         if cause is not _in_common or core not in OF_ROWS:
             cause(d)
     core(d)

@@ -38,6 +38,8 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "autoregressive/rnn": ((), "log_prob", True),
     "autoregressive/transformer": ((), "log_prob", True),
     "autoregressive/zigzag": ((), "log_prob", True),
+    "diffusion/flow_matching": ((), "flow_matching", False),
+    "diffusion/score": ((), "flow_matching", False),
     "energy/jem": ((), "log p(y | x)", False),
     "energy/rbm": (("H=12",), "log_prob", False),
     "flow/gin": ((), "elbo", True),

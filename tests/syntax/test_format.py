@@ -195,6 +195,10 @@ def test_canonical_text_stays() -> None:
             "model m train{a=1 # one\n,b=2}",
             "model m\ntrain {\n    a = 1,  # one\n    b = 2\n}\n",
         ),
+        (
+            "model m flow f(u)=u+integrate(t in 0..1:-t*u/2-g(u,t))",
+            "model m\nflow f(u) = u + integrate(t in 0..1: -t * u / 2 - g(u, t))\n",
+        ),
         ("model m\n#a\n\n#b\nx = 3", "model m\n# a\n\n# b\nx = 3\n".replace("# ", "#")),
         (
             "model m\nx = f(" + ", ".join(["a_rather_long_name"] * 6) + ")",
