@@ -89,7 +89,8 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
     completed = _completed(graph, plan)
     densities = [f for n in completed if (f := graph.factor("p", n)) is not None]
     read |= {n for f in densities for n in factor_reads(graph, f)}
-    steps = needed_steps(plan.steps, {*names, *read})
+    judged = {name for t in plan.terms if isinstance(t, LogSum) for name in t.reads}  # by which a case is drawn
+    steps = needed_steps(plan.steps, {*names, *read, *judged})
     settled = [s for s in steps if isinstance(s, Settle)]
     told = ", ".join(n for n in names if not graph[n].shared)
     common = ", ".join(n for n in names if graph[n].shared)
@@ -161,6 +162,8 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
             write_reading(writer, graph, step)
         elif isinstance(step, SumAlong):
             write_path(writer, graph, step)
+        elif isinstance(step, SumOut):
+            write_reading_of_sum(writer, graph, step)
     sums = [s for s in steps if s.repeats]
     size = batch_size(graph, sums[-1])
     numbers = likelihood_source(writer, graph, plan, total, size)

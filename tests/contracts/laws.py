@@ -265,6 +265,26 @@ def verify_seen(found: Checked, missing: tuple[int, ...]) -> str:
         return verify_law(Law({v.name: space(v) for v in modelled}, log_prob, sample))
 
 
+def verify_inferred(found: Checked) -> None:
+    """`infer` gives a finite value of each variable that it names, and what was seen of one as it was."""
+    if found.plan is None:
+        return
+    graph, model, data = graph_of(found), build(found, scale=0.1), data_of(found, 5)
+    if "infer" not in type(model).__dict__:
+        return
+    for mean in (True, False):
+        with seed(0):
+            values = model.infer(*data, mean=mean)
+        for name, value in values.items():
+            assert value.isfinite().all(), name
+            if not graph[name].shared:
+                assert value.shape == (5, *graph[name].type.shape), name
+        for v, rows in zip(graph.data, data, strict=True):
+            if v.name in values:
+                seen = ~rows.isnan()
+                assert torch.equal(values[v.name][seen], rows[seen]), v.name
+
+
 # --- the model as its factors say ----------------------------------------------------------------
 
 

@@ -72,7 +72,7 @@ class Draft:
         """Declares a variable."""
         found = Unit(self.name(stem), support, shape, role, per)
         source = "" if role == "latent" else f' from "rows.npz".{found.name}'
-        elementwise = role == "partial" and shape and support != "simplex" and self.gaps.random() < 0.5
+        elementwise = role == "partial" and shape and support not in ("simplex", "sphere") and self.gaps.random() < 0.5
         how = " elementwise" if elementwise else f" per {per}" if per else ""
         self.say(f"{role} {found.name} : {found.type}{how}{source}")
         return found
@@ -80,7 +80,7 @@ class Draft:
     def open(self, unit: Unit) -> None:
         """Lets elements of a variable of the data be missing, now and then."""
         declared = f"observed {unit.name} : {unit.type} from"
-        if unit.shape and unit.support != "simplex" and self.gaps.random() < 0.15:
+        if unit.shape and unit.support not in ("simplex", "sphere") and self.gaps.random() < 0.15:
             at = next(k for k, s in enumerate(self.statements) if s.startswith(declared))
             self.statements[at] = self.statements[at].replace(
                 declared, f"partial {unit.name} : {unit.type} elementwise from"
