@@ -60,8 +60,9 @@ def inferred_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
 
 
 def _completed(graph: Graph, plan: Plan) -> tuple[str, ...]:
-    """Variables of which elements are missing, each of which follows from its own p given all else."""
-    return tuple(s.variable for s in plan.steps if isinstance(s, GivenSome) and graph[s.variable].elementwise)
+    """Variables that rows miss, or elements of, each of which follows from its own p given all else."""
+    some = (s.variable for s in plan.steps if isinstance(s, GivenSome))
+    return tuple(name for name in some if graph.factor("p", name) is not None)
 
 
 def _summed_out(graph: Graph, plan: Plan) -> list[str]:
@@ -135,8 +136,9 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
         for factor in densities:
             writer.at = None
             x = graph[factor.head]
-            given = f"{factor_source(graph, factor)}, {x.ident}, {some_source(x)}, mean"
-            writer.line(f"{x.ident} = {writer.use('completed')}({given})")
+            given = f"{factor_source(graph, factor)}, {x.ident}{f', {some_source(x)}' * x.elementwise}, mean"
+            completed_by = writer.use("completed" if x.elementwise else "completed_rows")
+            writer.line(f"{x.ident} = {completed_by}({given})")
         writer.at = None
         writer.line(f"return {{{', '.join(_item(graph, n) for n in names)}}}")
 

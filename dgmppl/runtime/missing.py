@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.runtime.cases import Cases, _each, enumerate_values
+from dgmppl.runtime.cases import Cases, _each, enumerate_values, impute
 from dgmppl.runtime.densities import Mixture
 from dgmppl.runtime.distributions import Distribution
 from dgmppl.runtime.inference import reading
@@ -81,6 +81,11 @@ def completed(p: Distribution, value: Tensor, some: float, mean: bool) -> Tensor
     return torch.where(seen, filled, reading(_given_seen(p, filled, seen), mean, len(value)))
 
 
+def completed_rows(p: Distribution, value: Tensor, mean: bool) -> Tensor:
+    """A value that rows miss as a whole, read off p in those, ``(n, *event_shape)``; see `completed`."""
+    return impute(value, reading(p, mean, len(value)))[0]
+
+
 def _given_seen(p: Any, value: Tensor, seen: Tensor) -> Any:
     """The distribution of each missing element given those that are seen: p itself, but for the weights of the
     components of a mixture, which are those of the posterior."""
@@ -116,6 +121,7 @@ def every_missing_element(q: Distribution, low: float, size: int, seen: Tensor) 
 __all__ = [
     "beside_mask",
     "completed",
+    "completed_rows",
     "every_agreeing_value",
     "every_missing_element",
     "impute_elements",

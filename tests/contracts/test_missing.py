@@ -194,6 +194,15 @@ def test_a_network_reads_nothing_of_what_is_missing_and_which_elements_those_are
     assert torch.equal(found[..., 1], (~x.isnan()).double())
 
 
+def test_a_target_is_predicted_in_the_rows_that_miss_it() -> None:
+    spec = 'model r\nobserved x : real[2] from "rows.npz".x\npartial y : real from "rows.npz".y\n'
+    model = model_of(spec + "p(x) = Normal(param)\np(y | x) = Normal(mlp[4](x))\n")
+    x, y = torch.randn(6, 2).double(), torch.randn(6).double()
+    y[::2] = torch.nan
+    found = model.infer(x, y, mean=True)["y"]
+    assert torch.equal(found, torch.where(y.isnan(), model.p_y(x).mean, y))
+
+
 def test_rows_that_break_the_type_are_refused_with_their_element() -> None:
     model = model_of(AUTOREGRESSIVE)
     x = with_gaps(torch.zeros(3, 4))
