@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+
 from dgmppl.emit.cases import values_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.chains import Window
 from dgmppl.graph.elements import reads_past
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.plan.nodes import Step
+from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 
 
@@ -19,30 +23,50 @@ def chain_of(graph: Graph, variable: Variable) -> str:
 def write_chain(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     """The chain: the values that a member of each family takes, and each density as a function of paths."""
     assert isinstance(step, SumAlong)
-    variables = [graph[n] for n in step.gives]
     every = writer.use("enumerate_values")
-    states = ", ".join(
-        f'"{v.ident}": {every}({values_source(v)}, {tuple_source(v.element.shape)}, self.like)' for v in variables
-    )
-    with writer.block(f"{chain_of(graph, variables[0])} = {writer.use('FiniteChain')}("):
-        writer.line(f"{step.chain.length},")
-        writer.line(f"{{{states}}},")
-        for key, windows in zip(step.chain.factor_keys, step.chain.windows):
+    states = {
+        n: f"{every}({values_source(graph[n])}, {tuple_source(graph[n].element.shape)}, self.like)" for n in step.gives
+    }
+    _write_links(writer, graph, step, "FiniteChain", states)
+
+
+def write_normal_chain(writer: Writer, graph: Graph, step: Step, size: str) -> None:
+    """The chain: the shape of a member of each family, and each density as a function of paths."""
+    assert isinstance(step, IntegrateAlong)
+    shapes = {n: tuple_source(graph[n].element.shape) for n in step.gives}
+    _write_links(writer, graph, step, "GaussianChain", shapes, step.alike)
+
+
+def _write_links(
+    writer: Writer,
+    graph: Graph,
+    step: SumAlong | IntegrateAlong,
+    kind: str,
+    members: Mapping[str, str],
+    alike: Sequence[bool] = (),
+) -> None:
+    chain = step.chain
+    told = ", ".join(f'"{graph[n].ident}": {source}' for n, source in members.items())
+    with writer.block(f"{chain_of(graph, graph[step.variable])} = {writer.use(kind)}("):
+        writer.line(f"{chain.length},")
+        writer.line(f"{{{told}}},")
+        for key, windows, same in zip_longest(chain.factor_keys, chain.windows, alike):
             factor = graph.keyed(key)
             with writer.place(factor.span):
-                writer.line(f"{link_source(writer, graph, factor, windows, step.gives)},", mark=True)
+                link = link_source(writer, graph, factor, windows, step.gives, bool(same))
+                writer.line(f"{link},", mark=True)
     writer.line(")")
 
 
-def write_path(writer: Writer, graph: Graph, step: SumAlong) -> None:
-    """The most probable path of each family, or a draw from the exact posterior."""
+def write_path(writer: Writer, graph: Graph, step: SumAlong | IntegrateAlong) -> None:
+    """The most probable path of each family, or its mean, or a draw from the exact posterior."""
     names = ", ".join(graph[n].ident for n in step.gives)
     names = names if len(step.gives) > 1 else f"({names},)"
     writer.line(f"{names} = {chain_of(graph, graph[step.variable])}.read(mean)")
 
 
 def link_source(
-    writer: Writer, graph: Graph, factor: Factor, windows: tuple[Window, ...], inside: tuple[str, ...]
+    writer: Writer, graph: Graph, factor: Factor, windows: tuple[Window, ...], inside: tuple[str, ...], alike: bool
 ) -> str:
     """`rt.Link(x, lambda s, c: self.p_x(s, c), {"s": (0, 0)}, (c,))`: of what it is a density, what it reads of the
     chain, and what it depends on besides."""
@@ -58,7 +82,9 @@ def link_source(
         parts.append(tuple_source(given))
     if factor.head not in inside and reads_past(factor.density, factor.head):
         parts.append("own=True")
+    if alike and (given or parts[-1] == "own=True"):
+        parts.append("alike=True")
     return f"{writer.use('Link')}({', '.join(parts)})"
 
 
-__all__ = ["chain_of", "link_source", "write_chain", "write_path"]
+__all__ = ["chain_of", "link_source", "write_chain", "write_normal_chain", "write_path"]

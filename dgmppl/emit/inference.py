@@ -28,6 +28,7 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
 from dgmppl.plan.rules.enumerate import Enumerate
+from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
@@ -120,7 +121,7 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
                 write_reading(writer, graph, step)
             elif isinstance(step, SumOut):
                 write_reading_of_sum(writer, graph, step)
-            elif isinstance(step, SumAlong):
+            elif isinstance(step, (SumAlong, IntegrateAlong)):
                 write_path(writer, graph, step)
         if steps[first:]:
             # What is completed, and what its density reads, is that of the case too.
@@ -162,7 +163,7 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
     for step in steps:
         if isinstance(step, Integrate):
             write_reading(writer, graph, step)
-        elif isinstance(step, SumAlong):
+        elif isinstance(step, (SumAlong, IntegrateAlong)):
             write_path(writer, graph, step)
         elif isinstance(step, SumOut):
             write_reading_of_sum(writer, graph, step)
@@ -205,10 +206,10 @@ def _method(writer: Writer, graph: Graph, name: str, doc: str) -> AbstractContex
 
 def _write_smooth(writer: Writer, graph: Graph, plan: Plan) -> None:
     """`smooth`: the exact posterior of each member alone, where nothing else is drawn or summed for it."""
-    found = [s for s in plan.steps if isinstance(s, SumAlong)]
+    found = [s for s in plan.steps if isinstance(s, (SumAlong, IntegrateAlong))]
     names = [n for s in found for n in s.gives]
     steps = needed_steps(plan.steps, names)
-    if not names or not all(isinstance(s, (Given, Compute, SumAlong)) for s in steps):
+    if not names or not all(isinstance(s, (Given, Compute, SumAlong, IntegrateAlong)) for s in steps):
         return
     data = "".join(f", {v.ident}: Tensor" for v in graph.data)
     doc = f"The posterior of each member of {', '.join(names)} alone given the data, of batch shape (n, T)."

@@ -34,6 +34,7 @@ from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, MinusKL, family_of
+from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
@@ -122,7 +123,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{step.image}` is made of parts, and Pyro's sites are pushed forward one by one",
                 step.words(),
             )
-        if not (step.repeats or isinstance(step, (Impute, SumOut, SumAlong))):
+        if not (step.repeats or isinstance(step, (Impute, SumOut, SumAlong, IntegrateAlong))):
             continue
         variable = graph[step.variable]
         if variable.role == "partial":
@@ -130,8 +131,9 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{variable.name}` is missing in some rows, and Pyro's guide has the same sites in all",
                 "partial",
             )
-        elif isinstance(step, SumAlong):
-            why, label = f"`{variable.name}` is summed out along its index", step.words()
+        elif isinstance(step, (SumAlong, IntegrateAlong)):
+            how = "summed" if isinstance(step, SumAlong) else "integrated"
+            why, label = f"`{variable.name}` is {how} out along its index", step.words()
         else:
             why = f"`{variable.name}` is summed row by row, and Pyro sums along an axis of its own"
             label = step.words()

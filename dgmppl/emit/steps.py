@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
 from dgmppl.catalogue.functions import STRAIGHT_THROUGH
-from dgmppl.emit.along import chain_of, write_chain
+from dgmppl.emit.along import chain_of, write_chain, write_normal_chain
 from dgmppl.emit.cases import (
     batch_size,
     cases_of,
@@ -42,6 +42,7 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import Draw, MinusKL, MinusLogProb, not_reparameterised
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase, RunChain, Settle
+from dgmppl.plan.rules.filter import IntegrateAlong, LogIntegralAlong
 from dgmppl.plan.rules.forward import LogSumAlong, SumAlong
 from dgmppl.plan.rules.impute import Impute, LogQSeen
 from dgmppl.plan.rules.in_turn import DrawInTurn
@@ -253,6 +254,7 @@ STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     SumOut: write_sum,
     SumAlong: write_chain,
     Compose: _compose,
+    IntegrateAlong: write_normal_chain,
 }
 
 
@@ -349,6 +351,11 @@ def _log_sum_product(writer: Writer, graph: Graph, plan: Plan, term: Term, size:
     return f"{sum_of(graph, graph[step.variable])}.log_sum()"
 
 
+def _log_integral_along(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, LogIntegralAlong)
+    return f"{chain_of(graph, graph[term.variables[0]])}.log_density()"
+
+
 def _log_sum_along(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, LogSumAlong)
     return f"{chain_of(graph, graph[term.variables[0]])}.log_sum()"
@@ -395,6 +402,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     LogIntegral: _log_integral,
     LogSumProduct: _log_sum_product,
     LogSumAlong: _log_sum_along,
+    LogIntegralAlong: _log_integral_along,
     MinusEnergy: _minus_energy,
     NegativePhase: _negative_phase,
     LogConditional: _log_conditional,

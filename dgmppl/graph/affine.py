@@ -8,7 +8,10 @@ from typing import Any
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import (
     Apply,
+    At,
+    Density,
     Element,
+    Feature,
     IndexSum,
     Joined,
     Module,
@@ -17,8 +20,10 @@ from dgmppl.graph.values import (
     Part,
     Reduced,
     Reshaped,
+    Sequence,
     Use,
     Value,
+    children,
     variables,
 )
 
@@ -38,7 +43,41 @@ def reads_any(graph: Graph, term: object, names: frozenset[str]) -> bool:
 def normal_in(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
     """Whether a factor is a normal density of each element whose mean is affine in these variables, and whose standard
     deviation does not depend on them."""
+    return _normal(graph, factor.density, names)
+
+
+def normal_along(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
+    """The same of each element of a folded family, whose law reads members of these."""
     density = factor.density
+    return isinstance(density, Sequence) and all(_normal(graph, s.law, names) for s in density.segments)
+
+
+def slopes_have_rows(graph: Graph, density: Density, names: frozenset[str]) -> bool:
+    """Whether what these variables are multiplied with in an affine mean, or the deviation, differs from row to row."""
+    if isinstance(density, Sequence):
+        return any(slopes_have_rows(graph, s.law, names) for s in density.segments)
+    if not isinstance(density, Parametric) or density.joint is not None:
+        return density.joint.rows if isinstance(density, Parametric) and density.joint is not None else True
+    arguments = dict(density.arguments)
+    return arguments["scale"].rows or _mixes(graph, arguments["loc"], names)
+
+
+def _mixes(graph: Graph, value: Value, names: frozenset[str]) -> bool:
+    """Whether a value that is affine in these variables multiplies them with what has rows."""
+    if not reads_any(graph, value, names):
+        return False
+    parts = [t for t in children(value) if isinstance(t, Value)]
+    if isinstance(value, (Operation, Element)) and getattr(value, "op", "*") in ("*", "@", "/"):
+        others = [p for p in parts if not reads_any(graph, p, names)]
+        if any(p.rows for p in others):
+            return True
+    if isinstance(value, Use) and value.variable not in names:
+        definition = graph.definition(value.variable)
+        return definition is None or _mixes(graph, definition.value, names)
+    return any(_mixes(graph, p, names) for p in parts)
+
+
+def _normal(graph: Graph, density: Density, names: frozenset[str]) -> bool:
     if not isinstance(density, Parametric) or density.kind != "Normal":
         return False
     if density.joint is not None:
@@ -100,6 +139,14 @@ def _reduced(graph: Graph, value: Reduced, names: frozenset[str]) -> int:
     return _degree(graph, value.value, names) if value.op in ("sum", "mean") else _NOT
 
 
+def _at(graph: Graph, value: At, names: frozenset[str]) -> int:
+    return _degree(graph, value.value, names)
+
+
+def _feature(graph: Graph, value: Feature, names: frozenset[str]) -> int:
+    return _NOT if value.recurrent else _degree(graph, value.body, names)
+
+
 def _sum(graph: Graph, value: IndexSum, names: frozenset[str]) -> int:
     return _degree(graph, value.body, names)
 
@@ -114,4 +161,6 @@ _RULES: dict[type[Value], Callable[[Graph, Any, frozenset[str]], int]] = {
     Reshaped: _inside,
     Reduced: _reduced,
     IndexSum: _sum,
+    At: _at,
+    Feature: _feature,
 }

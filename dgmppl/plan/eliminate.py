@@ -12,6 +12,7 @@ from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Reason, Step, Term
 from dgmppl.plan.rules import RULES
 from dgmppl.plan.rules.draw import MinusKL, MinusLogProb
+from dgmppl.plan.rules.filter import filtered
 from dgmppl.plan.rules.forward import chained, way_out
 from dgmppl.plan.rules.impute import LogQSeen
 from dgmppl.plan.rules.integrate import integrable
@@ -84,7 +85,7 @@ def _weighed(state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:
 
 
 def _report_open(state: Elimination) -> None:
-    graph, later = state.graph, integrable(state) | chained(state)
+    graph, later = state.graph, integrable(state) | chained(state) | filtered(state)
     pending = [v for v in state.open if v.name not in later]
     without = [v.name for v in pending if graph.factor("q", v.name) is None]
     for v in pending:
@@ -226,7 +227,7 @@ def missing_posteriors(state: Elimination) -> tuple[tuple[str, ...], tuple[str, 
 
 def _candidates(state: Elimination) -> list[Variable]:
     """What a q may be derived for next, the best first: what is not summed out, and is nearest to the data."""
-    graph, later = state.graph, integrable(state) | chained(state)
+    graph, later = state.graph, integrable(state) | chained(state) | filtered(state)
     found: list[tuple[bool, bool, Variable]] = []
     for v in state.open:
         definition = graph.definition(v.name)

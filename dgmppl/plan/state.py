@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from dgmppl.graph.affine import normal_in
+from dgmppl.graph.affine import normal_along, normal_in
+from dgmppl.graph.chains import windows_of
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
 from dgmppl.graph.scope import Scope
@@ -94,6 +95,23 @@ class Elimination:
         modelled = {f.head for f in graph.factors if f.side == "p"}
         real = (v for v in graph.latents if v.type.support == REAL and not v.shared)
         return frozenset(v.name for v in real if v.name in modelled - wrong)
+
+    @cached_property
+    def normal_along(self) -> frozenset[str]:
+        """The same of families along an index: each member is normal, and so is all that reads a few neighbours."""
+        graph = self.graph
+        families = [v for v in graph.latents if v.along is not None and v.type.support == REAL and not v.shared]
+        return frozenset(v.name for v in families if all(self._is_normal_along(f, v.name) for f, _ in self.readings))
+
+    def _is_normal_along(self, factor: Factor, name: str) -> bool:
+        graph = self.graph
+        if name not in (factor.head, *graph.roots(graph.reads(factor))):
+            return True
+        if factor.side == "q":
+            return factor.head == name
+        names = frozenset({name})
+        apart = graph[factor.head].role != "partial" and windows_of(graph, factor, names) is not None
+        return apart and normal_along(graph, factor, names)
 
     def _is_normal(self, factor: Factor, name: str) -> bool:
         if factor.side == "q":

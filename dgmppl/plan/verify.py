@@ -25,6 +25,7 @@ from dgmppl.graph.values import (
 from dgmppl.plan.nodes import Loss, Reason
 from dgmppl.plan.rules.compose import Compose
 from dgmppl.plan.rules.draw import Draw
+from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.impute import LogQSeen
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import images, invert, preimage_drawn
@@ -212,7 +213,7 @@ def warn_shared(state: Elimination) -> None:
     graph = state.graph
     if state.failed:
         return
-    for name in (n for s in state.steps if type(s) in (Draw, Integrate) for n in s.gives):
+    for name in (n for s in state.steps if type(s) in (Draw, Integrate, IntegrateAlong) for n in s.gives):
         p = graph.factor("p", name)
         if p is None or graph.roots(p.parents) or _learned(p.density) or graph[name].shared:
             continue

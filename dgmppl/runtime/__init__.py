@@ -20,6 +20,7 @@ from dgmppl.runtime import (
     games,
     gated,
     gaussian,
+    gaussian_chains,
     grids,
     incremental,
     inference,
@@ -63,6 +64,7 @@ from dgmppl.runtime.functions import *
 from dgmppl.runtime.games import *
 from dgmppl.runtime.gated import *
 from dgmppl.runtime.gaussian import *
+from dgmppl.runtime.gaussian_chains import *
 from dgmppl.runtime.grids import *
 from dgmppl.runtime.incremental import *
 from dgmppl.runtime.inference import *
@@ -107,6 +109,7 @@ __all__ += functions.__all__
 __all__ += games.__all__
 __all__ += gated.__all__
 __all__ += gaussian.__all__
+__all__ += gaussian_chains.__all__
 __all__ += along.__all__
 __all__ += incremental.__all__
 __all__ += inference.__all__

@@ -106,6 +106,20 @@ class Sequence(_Density):
         shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
         return torch.cat([part.expand(*shape, -1) for part in parts], -1) if len(parts) > 1 else parts[0]
 
+    def moments(self, given: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and the standard deviation of each element given the others, ``(..., T, *element)`` each."""
+        rank = len(self._event_shape) - 1
+        parts: list[tuple[Tensor, Tensor]] = []
+        for _, count, law in self.laws(given):
+            part = [m if m.dim() > rank else m.unsqueeze(0) for m in (law.mean, law.stddev)]
+            shapes = [torch.Size((*m.shape[: m.dim() - rank - 1], count, *self._event_shape[1:])) for m in part]
+            parts.append((part[0].expand(shapes[0]), part[1].expand(shapes[1])))
+        shape = torch.broadcast_shapes(*(m.shape[: m.dim() - rank - 1] for part in parts for m in part))
+        means, deviations = (
+            [m.expand(*shape, *m.shape[m.dim() - rank - 1 :]) for m in moments] for moments in zip(*parts)
+        )
+        return torch.cat(means, len(shape)), torch.cat(deviations, len(shape))
+
     @torch.no_grad()
     def sample(self, sample_shape: Size = ()) -> Tensor:
         return self._draw(sample_shape, "sample")

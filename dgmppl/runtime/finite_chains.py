@@ -23,6 +23,8 @@ class Link:
         reads: how far from a position the first and the last member lie that it reads, of each latent.
         given: what it depends on besides, ``(n, ...)`` each.
         own: whether elements of a tensor depend on others of it.
+        alike: whether what a mean is multiplied with, where it is affine in the latents, and the deviation are the same
+            in all rows.
     """
 
     value: Tensor | str
@@ -30,6 +32,7 @@ class Link:
     reads: Mapping[str, tuple[int, int]]
     given: tuple[Tensor, ...] = ()
     own: bool = False
+    alike: bool = False
 
 
 class FiniteChain:

@@ -198,3 +198,36 @@ def paths_along_an_index(d: Draft) -> None:
 
 def _kind(unit: Unit) -> str:
     return "Normal" if unit.support == "real" else FAMILIES.get(unit.support, ("Categorical",))[0]
+
+
+def states_along_an_index(d: Draft) -> None:
+    """Normal latents along an index whose means are affine in each other, which are integrated out; beside a class, or
+    given what rows have in common."""
+    index = Index("t", 1, d.choose((2, 3)))
+    d.say(f"const T = {index.last}")
+    x = _members(d, index, "x", "real", d.choose(((), (2,))), "observed")
+    d.data.append(Unit(x.name, x.support, (index.last, *x.shape), x.role))
+    causes = [u.name for u in d.causes if u.role != "partial"]
+    if d.often(0.3):
+        k = d.unit("k", "categorical(2)")
+        factor(d, "p", k, ())
+        causes.append(k.name)
+    above: list[Unit] = []
+    for _ in range(d.choose((1, 1, 2))):
+        z = _members(d, index, "z", "real", d.choose(((), (2,))), "latent")
+        now = [u.name for u in above if d.often(0.6)]
+        first = [f"{n}[1]" for n in now]
+        mean = f"linear({', '.join(first)})" if first else d.choose(("0", "param"))
+        d.say(f"{d.head('p', f'{z.name}[1]', first)} = Normal({mean}, {d.choose(('1', 'param'))})")
+        before = [f"{z.name}[t-1]", *(f"{n}[t]" for n in now)]
+        beside = [*causes, *([f"{x.name}[t-1]"] if d.often(0.3) else [])]
+        moved = d.choose((f"linear({', '.join(before)})", f"0.8 * {before[0]}"))
+        pushed = f" + mlp[4]({', '.join(beside)})" if beside and d.often(0.6) else ""
+        reads = before[: 1 if moved.startswith("0.8") else None] + (beside if pushed else [])
+        scale = d.choose(("param", "0.5", "exp(0.1 * t)"))
+        d.say(f"{d.head('p', f'{z.name}[t]', reads)} = Normal({moved}{pushed}, {scale})")
+        above.append(z)
+    inside = ", ".join(f"{u.name}[t]" for u in above)
+    reads = [f"{u.name}[t]" for u in above] + causes
+    pushed = f" + mlp[4]({', '.join(causes)})" if causes else ""
+    d.say(f"{d.head('p', f'{x.name}[t]', reads)} = Normal(linear({inside}){pushed}, {d.choose(('param', '0.5'))})")

@@ -26,7 +26,7 @@ from tests.contracts.random_parts import (
     names,
     network,
 )
-from tests.contracts.random_sequences import along_an_index, paths_along_an_index
+from tests.contracts.random_sequences import along_an_index, paths_along_an_index, states_along_an_index
 
 SUPPORTS = (
     "real",
@@ -641,6 +641,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     paths_along_an_index,
     _noised,
     _noised,
+    states_along_an_index,
 )
 OF_ROWS = (_generator, _adversarial_autoencoder)  # games compare rows
 FORBID_CAUSES = (_boltzmann, _lattice, _network_energy, _integer_flow)

@@ -36,7 +36,7 @@ from tests.contracts.support import (
 )
 
 # What Pyro cannot express; of anything else it must.
-APART = ("Sum", "Marginalise", "SumAlong", "Impute", "DrawInTurn")
+APART = ("Sum", "Marginalise", "SumAlong", "IntegrateAlong", "Impute", "DrawInTurn")
 
 
 def expressible(path) -> bool:

@@ -10,6 +10,7 @@ from dgmppl.plan.rules.density import Evaluating
 from dgmppl.plan.rules.draw import Drawing, DrawingShared
 from dgmppl.plan.rules.energy import Energies
 from dgmppl.plan.rules.enumerate import Enumerating
+from dgmppl.plan.rules.filter import IntegratingAlong
 from dgmppl.plan.rules.forward import SummingAlong
 from dgmppl.plan.rules.game import Games
 from dgmppl.plan.rules.impute import Imputing
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     SummingProducts(),
     Marginalising(),
     Integrating(),
+    IntegratingAlong(),
     Energies(),
     Evaluating(),
 )

@@ -27,6 +27,7 @@ from dgmppl.graph.values import (
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
+from dgmppl.plan.rules.filter import IntegrateAlong, filtered
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.integrate import Integrate, integrable
 from dgmppl.plan.rules.rule import Rule
@@ -186,7 +187,8 @@ def draw(state: Elimination, variable: Variable, q: Factor) -> None:
     if variable.shared:
         each = f"one for each {variable.group}" if variable.group else "one for all rows"
         text = f"{variable.name} is {each}: it is drawn from {q.key}, and its divergence is counted once, 1/N a row"
-    if variable.name in state.normal and variable.name in integrable(state, beside=variable.name):
+    exact = variable.name in state.normal and variable.name in integrable(state, beside=variable.name)
+    if exact or (variable.name in state.normal_along and variable.name in filtered(state, beside=variable.name)):
         text += ", without which it would be integrated out exactly"
     state.add(Draw(variable.name, state.reason(text, q.span), factor=q.key, reads=reads_of(state.graph, variable, q)))
 
@@ -222,7 +224,7 @@ def why_open(state: Elimination, q: Factor, p: Factor) -> str:
     if isinstance(step, (SumOut, SumAlong)):
         return f"summed: no closed KL: {late[0]} is summed out of {p.key}"
     how = "summed" if step is not None and step.repeats else "drawn" if type(step) is Draw else "known"
-    if isinstance(step, Integrate):
+    if isinstance(step, (Integrate, IntegrateAlong)):
         return f"integrated: no closed KL: {late[0]} is integrated out of {p.key}"
     return f"late: no closed KL: {p.key} reads {late[0]}, which is {how} after {q.head}"
 

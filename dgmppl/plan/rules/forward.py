@@ -92,15 +92,15 @@ class SummingAlong(Rule):
 def chains(state: Elimination) -> list[Chain]:
     """The open families that can be summed out along their index once all others are known, those together of which a
     factor reads two."""
-    names = frozenset(v.name for v in state.open if _is_free(state, v))
+    names = frozenset(v.name for v in state.open if stands_alone(state, v) and values_of(v) <= MAX_CASES)
     while names:
-        wrong = {n for n in names if not all(_fits(state, f, n) for f in _factors(state, frozenset({n})))}
+        wrong = {n for n in names if not all(_fits(state, f, n) for f in factors_of(state, frozenset({n})))}
         if not wrong:
             break
         names -= wrong
     found: list[Chain] = []
     for group in components(state, names):
-        chain = chain_of(state.graph, group, _factors(state, group))
+        chain = chain_of(state.graph, group, factors_of(state, group))
         if chain is None or not chain.is_small(state.graph):
             continue
         if any(f.head not in group for f in map(state.graph.keyed, chain.factor_keys)):
@@ -117,7 +117,7 @@ def way_out(state: Elimination, variable: Variable) -> str:
     """What would let a family of few values be summed out along its index."""
     graph, name = state.graph, variable.name
     letter = variable.along.letter if variable.along is not None else "t"
-    for factor in _factors(state, frozenset({name})):
+    for factor in factors_of(state, frozenset({name})):
         if chain_of(graph, frozenset({name}), (factor,)) is None:
             return (
                 f"`{name}` is summed out along `{letter}` where all that depends on it reads {name}[{letter}], or a "
@@ -129,17 +129,22 @@ def way_out(state: Elimination, variable: Variable) -> str:
     )
 
 
-def _factors(state: Elimination, names: frozenset[str]) -> tuple[Factor, ...]:
+def factors_of(state: Elimination, names: frozenset[str]) -> tuple[Factor, ...]:
+    """The factors of p that speak of these latents."""
     return tuple(f for f, read in state.readings if f.side == "p" and names & read)
 
 
-def _is_free(state: Elimination, variable: Variable) -> bool:
-    """Whether a family of few values has nothing but its prior and what depends on it, of p."""
+def stands_alone(state: Elimination, variable: Variable, beside: str = "") -> bool:
+    """Whether a latent family has nothing but its prior and what depends on it, of p: no q, but for one that is asked
+    about `beside` others, reads it, and no definition."""
     graph, name = state.graph, variable.name
-    if variable.along is None or variable.role != "latent" or variable.shared or values_of(variable) > MAX_CASES:
+    if variable.along is None or variable.role != "latent" or variable.shared:
         return False
     apart = name not in state.judged and name not in state.members() and name not in state.assumed
-    if not apart or graph.factor("p", name) is None or any(f.side == "q" and name in r for f, r in state.readings):
+    if not apart or graph.factor("p", name) is None:
+        return False
+    read_by_q = (f.head for f, read in state.readings if f.side == "q" and name in read)
+    if any(name != beside or head != beside for head in read_by_q):
         return False
     defined = (d for d in graph.definitions if graph[d.variable].role != "let")
     return not any(name in (d.variable, *graph.roots(variables(d.value))) for d in defined)
@@ -154,4 +159,4 @@ def _fits(state: Elimination, factor: Factor, name: str) -> bool:
         return True
     open_ = {v.name for v in state.open if state.graph.factor("q", v.name) is None}
     read = next(r for f, r in state.readings if f is factor)
-    return not (read & open_ & state.normal)
+    return not read & open_ & (state.normal | state.normal_along)

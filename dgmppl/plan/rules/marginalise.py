@@ -13,6 +13,7 @@ from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import MinusLogProb
 from dgmppl.plan.rules.enumerate import Enumerate
+from dgmppl.plan.rules.filter import filtered
 from dgmppl.plan.rules.forward import chained
 from dgmppl.plan.rules.integrate import LogIntegral, integrable
 from dgmppl.plan.rules.invert import follows
@@ -65,7 +66,7 @@ class Marginalising(Rule):
     def apply(self, state: Elimination) -> bool:
         along = chained(state)
         fitting = {v.name for v in state.open if v.name not in along and self.fits(state, v)}
-        later = fitting | along | integrable(state) | follows(state, fitting)
+        later = fitting | along | filtered(state) | integrable(state) | follows(state, fitting)
         if any(v.name not in later for v in state.open):
             return False
         for v in state.open:

@@ -1,0 +1,297 @@
+"""Normal latents along an index, of which all that reads them is normal with an affine mean: Kalman's filter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dgmppl.runtime.distributions import Distribution, MultivariateNormal
+from dgmppl.runtime.finite_chains import Link
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """The mean of each element of a density ``b + sum over o of H_o z_(t + o)`` and its deviation, in double precision.
+
+    Args:
+        slopes: H of each offset o from `first` on, ``(n or 1, T, size, latents)`` each.
+        offset: b, ``(n or 1, T, size)``.
+        scale: ``(n or 1, T, size)``.
+    """
+
+    first: int
+    slopes: tuple[Tensor, ...]
+    offset: Tensor
+    scale: Tensor
+
+    def slope(self, away: int) -> Tensor | None:
+        place = away - self.first
+        return self.slopes[place] if 0 <= place < len(self.slopes) else None
+
+
+class GaussianChain:
+    """The integral over latents z along an index of densities that are normal, with means affine in z.
+
+    The members at L successive positions are the state ``s_t`` of a linear Gaussian model,
+
+        s_t = A_t s_(t-1) + a_t + Normal(0, Q_t),    x_t = C_t s_t + c_t + Normal(0, R_t),
+
+    whose likelihood, and means and covariances of states given the data so far, follow position by position (Kalman,
+    1960). A covariance is kept by its root U, ``P = U U'``. With L the root of what is predicted and ``W = I + L' C'
+    R^-1 C L``, that of the update is ``L W^-1/2``, and ``-2 log p(x_t | x_(<t))`` is ``log |2 pi R| + log |W| + |R^-1/2
+    (x_t - C m - c)|^2 + |L^-1 (m - mu)|^2``, mu and m the state's means before and after: only sums of what is not
+    negative, so that no jitter is needed. Smoothing goes backward (Rauch, Tung and Striebel, 1965), and draws by what
+    remains of each state given the next. A, C, and the rest are read off the densities at 0 and at unit vectors. All of
+    it is in double precision. Where a covariance has no root in that, or is not finite, all that follows is NaN.
+
+    Args:
+        length: how many positions there are, T.
+        latents: of each latent, the shape of a member.
+        links: the densities, of the latents and of what depends on them.
+    """
+
+    def __init__(self, length: int, latents: Mapping[str, tuple[int, ...]], *links: Link) -> None:
+        self.length, self.latents = length, dict(latents)
+        sizes = [math.prod(shape) for shape in self.latents.values()]
+        ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+        self.places = {name: slice(end - size, end) for name, size, end in zip(self.latents, sizes, ends)}
+        self.size = ends[-1]
+        self.like = next(link.value for link in links if isinstance(link.value, Tensor))
+        moves = {link.value: self._read_off(link) for link in links if isinstance(link.value, str)}
+        seen = [(link.value, self._read_off(link)) for link in links if isinstance(link.value, Tensor)]
+        back = max([-m.first for m in moves.values()] + [1 - s.first for _, s in seen])
+        self.lag = max(back, 1)
+        self._move(moves)
+        self._see(seen)
+        self._filter()
+
+    # --- the model ---------------------------------------------------------------------------------
+
+    def _read_off(self, link: Link) -> _Affine:
+        """The mean and the deviation of a density as affine functions of the latents."""
+        names = list(link.reads)
+        first = min((a for a, _ in link.reads.values()), default=0)
+        last = max((b for _, b in link.reads.values()), default=-1)
+        span = last - first + 1 if names else 0
+        units = [k for n in names for k in range(self.places[n].start, self.places[n].stop)]
+        zero = self.like.new_zeros(1, self.length, self.size)
+        offset, scale = self._moments(link, zero, link.given, link.value)
+        if not span:
+            return _Affine(0, (), offset, scale)
+        # Each unit vector at the positions whose number is r modulo the span, for each r.
+        time = torch.arange(self.length, device=self.like.device)
+        paths = self.like.new_zeros(span, len(units), self.length, self.size)
+        for r in range(span):
+            for k, unit in enumerate(units):
+                paths[r, k, :, unit] = (time % span == r).to(paths)
+        given = tuple(g[:1] for g in link.given) if link.alike else link.given
+        value = link.value[:1] if link.alike and isinstance(link.value, Tensor) else link.value
+        means, _ = self._moments(link, torch.cat([zero, paths.flatten(0, 1)]), given, value)
+        rows = len(means) // (1 + span * len(units))
+        means = means.reshape(rows, 1 + span * len(units), self.length, -1)
+        slopes = (means[:, 1:] - means[:, :1]).reshape(rows, span, len(units), self.length, -1)
+        whole = slopes.new_zeros(rows, span, self.length, slopes.shape[-1], self.size)
+        whole[..., units] = slopes.permute(0, 1, 3, 4, 2)
+        found: list[Tensor] = []
+        for away in range(first, last + 1):
+            numbers = (time + away) % span
+            found.append(whole[:, numbers, time])
+        return _Affine(first, tuple(found), offset, scale[:1] if link.alike else scale)
+
+    def _moments(
+        self, link: Link, paths: Tensor, given: tuple[Tensor, ...], value: Tensor | str
+    ) -> tuple[Tensor, Tensor]:
+        """The mean and the deviation of each element of a density at paths of the latents, ``(rows paths, T, size)``,
+        the paths of a row one after another."""
+        count, rows = len(paths), 1
+        if given or (link.own and isinstance(value, Tensor)):
+            rows = len(given[0]) if given else len(value)
+        paths = paths.repeat(rows, 1, 1)
+        repeated = [g.repeat_interleave(count, 0) for g in given]
+        members = {n: paths[..., p].reshape(len(paths), self.length, *self.latents[n]) for n, p in self.places.items()}
+        law = link.law(*(members[n] for n in link.reads if n != value), *repeated)
+        if isinstance(value, str):
+            context = members[value]
+        else:
+            context = value.repeat_interleave(count, 0) if link.own else value[:1]
+        shape = (len(paths), *law.event_shape)
+        mean, scale = (m.expand(shape).reshape(len(paths), self.length, -1) for m in law.moments(context))
+        return mean.double(), scale.double()
+
+    def _move(self, moves: Mapping[str, _Affine]) -> None:
+        """A, a and the root of Q: what a state adds to the one before."""
+        names = list(self.latents)
+        offset = torch.cat(_alike([moves[n].offset for n in names]), -1)
+        scale = torch.cat(_alike([moves[n].scale for n in names]), -1)
+
+        def block(away: int) -> Tensor | None:
+            parts = [moves[n].slope(away) for n in names]
+            if all(p is None for p in parts):
+                return None
+            blank = self.like.new_zeros((), dtype=torch.double)
+            filled = [
+                blank.expand(1, self.length, moves[n].offset.shape[-1], self.size) if p is None else p
+                for n, p in zip(names, parts)
+            ]
+            return torch.cat(_alike(filled), -2)
+
+        root = torch.diag_embed(scale)
+        blocks = [block(-k) for k in range(1, self.lag + 1)]
+        now = block(0)
+        if now is not None:  # z_t = G z_t + ... where some read others at their own position
+            mixed = torch.eye(self.size).to(now) - now
+            root = _solved(mixed, root)
+            offset = _solved(mixed, offset.unsqueeze(-1)).squeeze(-1)
+            blocks = [None if b is None else _solved(mixed, b) for b in blocks]
+        known = [b if b is not None else root.new_zeros(1, self.length, self.size, self.size) for b in blocks]
+        above = torch.cat(_alike(known), -1)
+        states, rest = self.size * self.lag, self.size * (self.lag - 1)
+        below = torch.eye(rest, states).to(above).expand(*above.shape[:2], rest, states)
+        self.transition = torch.cat([above, below], -2)
+        self.root = torch.nn.functional.pad(root, (0, 0, 0, rest))
+        self.offset = torch.nn.functional.pad(offset, (0, rest))
+
+    def _see(self, seen: list[tuple[Tensor, _Affine]]) -> None:
+        """C over the root of R, and what is left of the data without c, over it as well."""
+        matrices, targets, logs = [], [], []
+        for value, affine in seen:
+            found = [affine.slope(-k) for k in range(self.lag)]
+            blank = affine.offset.new_zeros(1, self.length, affine.offset.shape[-1], self.size)
+            matrix = torch.cat(_alike([blank if m is None else m for m in found]), -1)
+            target = value.double().reshape(len(value), self.length, -1) - affine.offset
+            matrices.append(matrix / affine.scale.unsqueeze(-1))
+            targets.append(target / affine.scale)
+            logs.append(affine.scale.log() + 0.5 * math.log(2 * math.pi))
+        self.matrix, self.target = torch.cat(_alike(matrices), -2), torch.cat(_alike(targets), -1)
+        self.logs: Tensor = sum(log.sum((-1, -2)) for log in logs)  # type: ignore[assignment]
+
+    # --- what follows from it ----------------------------------------------------------------------
+
+    def _filter(self) -> None:
+        """The predicted and the updated states of all positions, and the logarithm of the integral."""
+        information = self.matrix.mT @ self.matrix
+        told = _times(self.matrix.mT, self.target)
+        states = self.transition.shape[-1]
+        one = torch.eye(states).to(self.transition)
+        mean, root = self.offset.new_zeros(1, states), one.expand(1, states, states)
+        self.predicted: list[tuple[Tensor, Tensor]] = []
+        self.updated: list[tuple[Tensor, Tensor]] = []
+        moved, logs = [], []
+        parts = (self.transition, self.offset, self.root @ self.root.mT, information, told)
+        for move, offset, noise, precise, tells in zip(*(p.unbind(1) for p in parts)):
+            mean = _times(move, mean) + offset
+            spread = move @ root
+            lower = _root(spread @ spread.mT + noise)
+            self.predicted.append((mean, lower))
+            inner = _root(one + lower.mT @ precise @ lower)
+            gain = _times(lower.mT, tells - _times(precise, mean))
+            step = _cholesky_solved(inner, gain)
+            mean = mean + _times(lower, step)
+            root = torch.linalg.solve_triangular(inner, lower.mT, upper=False).mT
+            self.updated.append((mean, root))
+            moved.append(step)
+            logs.append(inner.diagonal(dim1=-2, dim2=-1).log().sum(-1))
+        means = torch.stack([m for m, _ in self.updated], 1)
+        error = self.target - _times(self.matrix, means)
+        squares = error.square().sum((-1, -2)) + torch.stack(moved, 1).square().sum((-1, -2))
+        self.total = -(0.5 * squares + torch.stack(logs, 1).sum(1) + self.logs)
+
+    def log_density(self) -> Tensor:
+        """The logarithm of the integral for each row, ``(n,)``, nats."""
+        return self.total.to(self.like.dtype)
+
+    def read(self, mean: bool) -> tuple[Tensor, ...]:
+        """A value of each latent ``(n, T, ...)``: the mean of its posterior, or a joint draw."""
+        last, root = self.updated[-1]
+        state = last if mean else last + _times(root, torch.randn_like(last))
+        path = list(state.split(self.size, -1))[::-1]  # the oldest first
+        for t in reversed(range(self.lag - 1, self.length - 1)):
+            known = torch.cat(path[: self.lag][::-1], -1)
+            gain, rest = self._behind(t)
+            before, after = self.updated[t][0], self.predicted[t + 1][0]
+            oldest = slice(self.size * (self.lag - 1), None)
+            found = (before + _times(gain, known - after))[..., oldest]
+            if not mean:
+                found = found + _times(_root(rest[..., oldest, oldest]), torch.randn_like(found))
+            path.insert(0, found)
+        return self._members(torch.stack(path[-self.length :], 1))
+
+    def smoothed(self) -> dict[str, Distribution]:
+        """The posterior of each member of each latent alone, of batch shape ``(n, T)``, its elements one after
+        another."""
+        mean, root = self.updated[-1]
+        spread = root @ root.mT
+        means, spreads = [mean], [spread]
+        for t in reversed(range(self.length - 1)):
+            gain, rest = self._behind(t)
+            mean = self.updated[t][0] + _times(gain, mean - self.predicted[t + 1][0])
+            spread = rest + gain @ spread @ gain.mT
+            means.insert(0, mean)
+            spreads.insert(0, spread)
+        loc, covariance = torch.stack(means, 1), torch.stack(spreads, 1)
+        dtype = self.like.dtype
+        return {
+            name: MultivariateNormal(
+                loc[..., place].to(dtype),
+                scale_tril=_root(covariance[..., place, place]).to(dtype).expand(*loc.shape[:2], -1, -1),
+            )
+            for name, place in self.places.items()
+        }
+
+    def _behind(self, t: int) -> tuple[Tensor, Tensor]:
+        """Of the state at t given the next: how its mean moves with that, and the covariance that is left."""
+        root, after, move = self.updated[t][1], self.predicted[t + 1][1], self.transition[:, t + 1]
+        gain = _cholesky_solved_matrix(after, move @ root @ root.mT).mT
+        left = (torch.eye(move.shape[-1]).to(move) - gain @ move) @ root
+        noise = gain @ self.root[:, t + 1]
+        return gain, left @ left.mT + noise @ noise.mT
+
+    def _members(self, path: Tensor) -> tuple[Tensor, ...]:
+        path = path.to(self.like.dtype)
+        return tuple(
+            path[..., self.places[name]].reshape(*path.shape[:2], *shape) for name, shape in self.latents.items()
+        )
+
+
+def _alike(tensors: list[Tensor]) -> list[Tensor]:
+    """Tensors with as many rows each."""
+    rows = max(len(t) for t in tensors)
+    return [t.expand(rows, *t.shape[1:]) for t in tensors]
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """A matrix times a vector of each row: one product of matrices where the matrix is that of all rows."""
+    if matrix.dim() == 3 and len(matrix) == 1:
+        return vector @ matrix[0].mT
+    if matrix.dim() == 4 and len(matrix) == 1:  # one at each position
+        return (vector.transpose(0, 1) @ matrix[0].mT).transpose(0, 1)
+    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+
+
+def _solved(matrix: Tensor, right: Tensor) -> Tensor:
+    found: Tensor = torch.linalg.solve(matrix, right)
+    return found
+
+
+def _cholesky_solved(root: Tensor, vector: Tensor) -> Tensor:
+    """``(L L')^-1 v`` of each row."""
+    if len(root) == 1:
+        return torch.cholesky_solve(vector.mT, root[0]).mT
+    return torch.cholesky_solve(vector.unsqueeze(-1), root).squeeze(-1)
+
+
+def _cholesky_solved_matrix(root: Tensor, matrix: Tensor) -> Tensor:
+    return torch.cholesky_solve(matrix, root)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """The lower triangular root of a symmetric matrix, NaN where it has none."""
+    root, failed = torch.linalg.cholesky_ex(matrix)
+    return torch.where((failed > 0)[..., None, None], torch.nan, root)
+
+
+__all__ = ["GaussianChain"]

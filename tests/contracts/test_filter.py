@@ -1,0 +1,248 @@
+"""Normal latents along an index: integrals against the joint normal distribution of all members, and pykalman."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pykalman import KalmanFilter
+from torch import Tensor
+
+from dgmppl.pipeline import Checked
+from dgmppl.plan.rules.filter import IntegrateAlong
+from dgmppl.plan.rules.forward import SumAlong
+from dgmppl.runtime import GenerativeModel
+from tests.contracts.support import build, checked, data_of, graph_of, seed
+
+DATA = 'observed x[t in 1..T] : real[3] from "walks.npz".steps\n'
+LATENT = "latent z[t in 1..T] : real[2]\nparam A : real[2, 2] = normal(0.5)\n"
+CHAIN = LATENT + "p(z[1]) = Normal(param, 1)\np(z[t] | z[t-1]) = Normal(A @ z[t-1], param)\n"
+INPUTS = 'observed u[t in 1..T] : real[2] from "walks.npz".inputs\nobserved c : categorical(2) from "walks.npz".kind\n'
+SPECS = {
+    "a state": DATA + CHAIN + "p(x[t] | z[t]) = Normal(linear(z[t]), param)",
+    "a number": 'observed x[t in 1..T] : real from "walks.npz".x\nlatent z[t in 1..T] : real\n'
+    "p(z[1]) = Normal(0, 1)\np(z[t] | z[t-1]) = Normal(0.9 * z[t-1], 0.3)\np(x[t] | z[t]) = Normal(z[t], param)",
+    "changes in time": DATA
+    + LATENT
+    + "p(z[1]) = Normal(0, 1)\np(z[t] | z[t-1]) = Normal(exp(-0.1 * t) * (A @ z[t-1]), exp(0.1 * t))\n"
+    "p(x[t] | z[t]) = Normal(linear(z[t]) + 0.1 * t, param)",
+    "driven": DATA
+    + INPUTS
+    + LATENT
+    + "p(z[1] | c) = Normal(mlp[3](c))\np(z[t] | z[t-1], u[t], c) = Normal(A @ z[t-1] + mlp[3](u[t], c), param)\n"
+    "p(x[t] | z[t], u[t]) = Normal(linear(z[t], u[t]), param)",
+    "slopes of a row": DATA
+    + INPUTS
+    + "latent z[t in 1..T] : real[2]\nparam A : real[2, 2, 2] = normal(0.5)\n"
+    + "p(z[1]) = Normal(0, 1)\np(z[t] | z[t-1], c) = Normal(A[c] @ z[t-1], 1)\n"
+    "p(x[t] | z[t], u[t]) = Normal(linear(z[t]), exp(sum(u[t])))",
+    "autoregressive": DATA
+    + CHAIN
+    + "p(x[1] | z[1]) = Normal(linear(z[1]), param)\n"
+    + "p(x[t] | z[t], x[t-1]) = Normal(linear(z[t]) + mlp[3](x[t-1]), param)",
+    "late": DATA + CHAIN + "p(x[1]) = Normal(0, 1)\np(x[t] | z[t-1], z[t]) = Normal(linear(z[t-1], z[t]), param)",
+    "second order": DATA + LATENT + "p(z[1]) = Normal(0, 1)\np(z[2] | z[1]) = Normal(z[1], 1)\n"
+    "p(z[t] | z[t-1], z[t-2]) = Normal(A @ z[t-1] - 0.5 * z[t-2], 0.7)\np(x[t] | z[t]) = Normal(linear(z[t]), param)",
+    "two families": DATA + CHAIN + "latent w[t in 1..T] : real\np(w[1] | z[1]) = Normal(linear(z[1]), 1)\n"
+    "p(w[t] | w[t-1], z[t]) = Normal(w[t-1] + linear(z[t]), 0.5)\n"
+    + "p(x[t] | z[t], w[t]) = Normal(linear(z[t], w[t]), param)",
+    "two of the data": DATA
+    + 'observed y[t in 1..T] : real from "walks.npz".y\n'
+    + CHAIN
+    + "let h[t in 1..T] : real[2] = linear(z[t])\np(x[t] | z[t]) = Normal(linear(h[t]), param)\n"
+    "p(y[t] | z[t], x[t]) = Normal(sum(z[t]) + linear(x[t]), 0.4)",
+    "apart": DATA
+    + "latent z[t in 1..T] : real[2]\np(z[t]) = Normal(0, 1)\np(x[t] | z[t]) = Normal(linear(z[t]), param)",
+}
+
+
+def spec_of(name: str, length: int = 4) -> str:
+    return f"model chain\nconst T = {length}\n{SPECS[name]}\n"
+
+
+def joint(found: Checked, model: GenerativeModel, data: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """log of the integral of a row, and the mean and the covariance of all members of the latents: the logarithm of the
+    joint density is a quadratic function of them, whose value, slope and curvature at 0 autograd has."""
+    graph = graph_of(found)
+    sizes = [v.type.elements for v in graph.latents]
+    rows = {v.name: d for v, d in zip(graph.data, data, strict=True)}
+
+    def log_joint(z: Tensor) -> Tensor:
+        values = rows | {v.name: p.reshape(1, *v.type.shape) for v, p in zip(graph.latents, z.split(sizes))}
+        return sum(
+            getattr(model, f.method)(*(values[r] for r in graph.reads(f))).log_prob(values[f.head])
+            for f in graph.factors
+        ).squeeze()
+
+    zero = torch.zeros(sum(sizes), dtype=torch.double)
+    value = log_joint(zero)
+    slope = torch.autograd.functional.jacobian(log_joint, zero, create_graph=True)
+    precision = -torch.autograd.functional.hessian(log_joint, zero, create_graph=True)
+    mean = torch.linalg.solve(precision, slope)
+    total = value + 0.5 * slope @ mean - 0.5 * torch.logdet(precision) + 0.5 * len(zero) * np.log(2 * np.pi)
+    return total, mean, torch.linalg.inv(precision)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_filter_is_the_joint_normal(name: str) -> None:
+    found = checked(spec_of(name))
+    assert found.plan is not None and found.plan.criterion == "log_prob"
+    assert any(isinstance(s, IntegrateAlong) for s in found.plan.steps)
+    model, data = build(found, scale=0.3), data_of(found, 3)
+    single = model.log_prob(*data)
+    model.double()
+    data = [d.double() for d in data]
+    value = model.log_prob(*data)
+    assert torch.allclose(single.double(), value, atol=1e-4, rtol=1e-5)
+    each = [joint(found, model, [d[k : k + 1] for d in data]) for k in range(3)]
+    expected = torch.stack([total for total, _, _ in each])
+    assert torch.allclose(value, expected, atol=1e-6)
+    parameters = list(model.parameters())
+    slopes = torch.autograd.grad(value.sum(), parameters)
+    for a, b in zip(slopes, torch.autograd.grad(expected.sum(), parameters)):
+        assert torch.allclose(a, b, atol=1e-5, rtol=1e-4)
+    with torch.no_grad():
+        read, smoothed = model.infer(*data, mean=True), model.smooth(*data)  # type: ignore[attr-defined]
+    latents = graph_of(found).latents
+    for k, (_, mean, covariance) in enumerate(each):
+        start = 0
+        for v in latents:
+            size = v.type.elements
+            part = slice(start, start + size)
+            assert torch.allclose(read[v.name][k].flatten(), mean[part], atol=1e-6)
+            law = smoothed[v.name]
+            assert torch.allclose(law.mean[k].flatten(), mean[part], atol=1e-6)
+            spread = covariance[part, part].reshape(4, size // 4, 4, size // 4)
+            for t in range(4):
+                assert torch.allclose(law.covariance_matrix[k, t], spread[t, :, t], atol=1e-6)
+            start += size
+
+
+@pytest.mark.parametrize("name", ["a state", "second order", "two families"])
+def test_paths_are_drawn_jointly(name: str) -> None:
+    found = checked(spec_of(name, 3))
+    model, data = build(found, scale=0.3).double(), [d.double() for d in data_of(found, 1)]
+    _, mean, covariance = joint(found, model, data)
+    many = 40_000
+    with seed(0), torch.no_grad():
+        drawn = model.infer(*(d.expand(many, *d.shape[1:]) for d in data))
+    z = torch.cat([drawn[v.name].flatten(1) for v in graph_of(found).latents], 1)
+    spread = covariance.diagonal().sqrt()
+    assert ((z.mean(0) - mean).abs() < 5 * spread / many**0.5).all()
+    assert torch.allclose(z.T.cov(), covariance, atol=0.04 * float(covariance.abs().max()))
+
+
+KALMAN = """\
+model kalman
+const T = 30
+observed x[t in 1..T] : real[3] from "walks.npz".steps
+latent   z[t in 1..T] : real[2]
+param A : real[2, 2] = normal(0.5)
+param C : real[3, 2]
+param d : real[3]
+param v : real[2]
+param w : real[3]
+param m : real[2]
+p(z[1])          = Normal(m, 1)
+p(z[t] | z[t-1]) = Normal(A @ z[t-1], softplus(v))
+p(x[t] | z[t])   = Normal(C @ z[t] + d, softplus(w))
+"""
+
+
+def test_a_linear_dynamical_system_is_pykalmans() -> None:
+    found = checked(KALMAN)
+    model, (x,) = build(found, scale=0.5), data_of(found, 3)
+
+    def array(tensor: Tensor) -> np.ndarray:
+        return tensor.detach().double().numpy()
+
+    scales = [torch.nn.functional.softplus(s.double()).square() for s in (model.v, model.w)]
+    oracle = KalmanFilter(
+        transition_matrices=array(model.A),
+        observation_matrices=array(model.C),
+        observation_offsets=array(model.d),
+        transition_covariance=np.diag(array(scales[0])),
+        observation_covariance=np.diag(array(scales[1])),
+        initial_state_mean=array(model.m),
+        initial_state_covariance=np.eye(2),
+    )
+    with torch.no_grad():
+        value, smoothed = model.log_prob(x), model.smooth(x)["z"]  # type: ignore[attr-defined]
+    for k, row in enumerate(x.double().numpy()):
+        means, covariances = oracle.smooth(row)
+        assert float(value[k]) == pytest.approx(oracle.loglikelihood(row), abs=1e-4)
+        assert smoothed.mean[k].numpy() == pytest.approx(means, abs=1e-4)
+        assert smoothed.covariance_matrix[k].numpy() == pytest.approx(covariances, abs=1e-4)
+
+
+def test_long_chains_and_small_noise_are_as_exact_in_single_precision() -> None:
+    found = checked(KALMAN, ("T=500",))
+    model, (x,) = build(found), data_of(found, 2)
+    with torch.no_grad():
+        model.v.fill_(-6.0)
+        model.w.fill_(-6.0)
+        model.A.copy_(torch.tensor([[0.99, 0.1], [-0.1, 0.99]]))
+    single = model.log_prob(x)
+    slopes = torch.autograd.grad(single.sum(), list(model.parameters()))
+    model.double()
+    double = model.log_prob(x.double())
+    exact = torch.autograd.grad(double.sum(), list(model.parameters()))
+    assert torch.allclose(single.double(), double, rtol=1e-5)
+    for a, b in zip(slopes, exact):
+        assert torch.allclose(a.double(), b, rtol=1e-3, atol=1e-4 * float(b.abs().max()))
+
+
+SUMMED = {
+    "a class": (
+        "latent k : categorical(2)",
+        DATA
+        + "latent z[t in 1..T] : real[2]\nparam A : real[2, 2, 2] = normal(0.5)\np(k) = Categorical(param)\n"
+        + "p(z[1] | k) = Normal(linear(k), 1)\np(z[t] | z[t-1], k) = Normal(A[k] @ z[t-1], 1)\n"
+        + "p(x[t] | z[t]) = Normal(linear(z[t]), param)",
+    ),
+    "few paths": (
+        "latent k[t in 1..T] : categorical(2)",
+        DATA
+        + "latent z[t in 1..T] : real[2]\nparam A : real[2, 2, 2] = normal(0.5)\n"
+        + "p(k[1]) = Categorical(param)\np(k[t] | k[t-1]) = Categorical(linear(k[t-1]))\n"
+        + "p(z[1] | k[1]) = Normal(linear(k[1]), 1)\np(z[t] | z[t-1], k[t]) = Normal(A[k[t]] @ z[t-1], 1)\n"
+        + "p(x[t] | z[t]) = Normal(linear(z[t]), param)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_what_switches_the_law_is_summed_around_it(name: str) -> None:
+    """The sum over k of log p(x, k), from the model of which k is data."""
+    latent, rest = SUMMED[name]
+    given = latent.replace("latent", "observed") + ' from "walks.npz".k'
+    found = checked(f"model chain\nconst T = 3\n{latent}\n{rest}\n")
+    other = checked(f"model chain\nconst T = 3\n{given}\n{rest}\n")
+    model, seen = build(found, scale=0.4), build(other)
+    seen.load_state_dict(model.state_dict())
+    (x,) = data_of(found, 4)
+    shape = graph_of(found)["k"].type.shape
+    every = torch.cartesian_prod(*[torch.arange(2.0)] * torch.Size(shape).numel()).reshape(-1, *shape)
+    rows = {"x": x.repeat_interleave(len(every), 0), "k": every.repeat(4, *(1,) * len(shape))}
+    with torch.no_grad():
+        each = seen.log_prob(*(rows[v.name] for v in graph_of(other).data))
+        assert torch.allclose(model.log_prob(x), each.reshape(4, -1).logsumexp(1), atol=1e-4)
+        drawn = model.infer(x)
+    assert drawn["z"].shape == (4, 3, 2) and drawn["k"].shape == (4, *shape)
+
+
+def test_a_long_path_that_switches_the_law_leaves_the_state_to_a_q() -> None:
+    """The paths are too many, and are summed out along the index given a draw of the state."""
+    latent, rest = SUMMED["few paths"]
+    found = checked(f"model chain\nconst T = 9\n{latent}\n{rest}\n")
+    assert found.plan is not None and found.plan.criterion == "elbo"
+    assert any(isinstance(s, SumAlong) for s in found.plan.steps) and found.plan.derived
+    model, data = build(found), data_of(found, 4)
+    assert model.elbo(*data).isfinite().all()
+
+
+def test_a_q_where_none_is_needed_is_told() -> None:
+    text = spec_of("a state") + "q(z | x) = Normal(mlp[4](x))\n"
+    plan = checked(text).plan
+    assert plan is not None
+    assert any("without which it would be integrated out exactly" in s.because.text for s in plan.steps)
