@@ -181,7 +181,8 @@ class _Turns:
         self.batch, self.how, self.backward = torch.Size(batch), how, backward
         self.length = shapes[0][0]
         self.blank = [like.new_zeros((*batch, 1, *shape[1:])) for shape in shapes]
-        self.whole = None if how == "rsample" else [like.new_zeros((*batch, *shape)) for shape in shapes]
+        graded = how == "rsample" or (how == "mean" and torch.is_grad_enabled())
+        self.whole = None if graded else [like.new_zeros((*batch, *shape)) for shape in shapes]
         self.lag = lag if lag is not None and self.whole is None and self.length > lag + 2 else None
         self.found: list[list[Tensor]] = [[] for _ in shapes]
         self.laws: list[td.Distribution] = []
