@@ -101,6 +101,8 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         Distribution(
             "StudentT", (DistributionParameter("df", POSITIVE), _LOC, _SCALE), REAL, reparameterised=True, ours=True
         ),
+        Distribution("HalfNormal", (_SCALE,), POSITIVE, reparameterised=True, ours=True),
+        Distribution("HalfCauchy", (_SCALE,), POSITIVE, reparameterised=True, ours=True),
         Distribution("LogNormal", (_LOC, _SCALE), POSITIVE, reparameterised=True, ours=True),
         Distribution(
             "Exponential", (DistributionParameter("rate", POSITIVE),), POSITIVE, reparameterised=True, ours=True
@@ -179,6 +181,7 @@ CLOSED_KL = {
     ("Normal", "Laplace"),
     ("Laplace", "Normal"),
     ("Cauchy", "Cauchy"),
+    ("HalfNormal", "HalfNormal"),
     ("LogNormal", "LogNormal"),
     ("Gamma", "Gamma"),
     ("Exponential", "Exponential"),

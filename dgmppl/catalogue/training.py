@@ -99,6 +99,7 @@ def _split(name: str, *options: Argument) -> Signature:
 SPLITS: dict[str, Signature] = {
     "ordered": _split("ordered"),
     "shuffled": _split("shuffled", Argument("seed", "seed", by="name")),
+    "whole": Signature("whole", (), "size", "whole"),
 }
 
 # Objectives of the language that no rule derives yet.

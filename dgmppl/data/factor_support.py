@@ -128,8 +128,8 @@ def _of_family(kind: str, numbers: Mapping[str, float]) -> list[Rule]:
         return [(lambda v: v < 0, f"{kind} is a law of counts, from 0 on", _COUNTS)]
     if kind == "LogNormal":
         return [(lambda v: v <= 0, "LogNormal is a law of values above 0", _POSITIVE)]
-    if kind == "Exponential":
-        return [(lambda v: v < 0, "Exponential is a law of values from 0 on", _POSITIVE)]
+    if kind in ("Exponential", "HalfNormal", "HalfCauchy"):
+        return [(lambda v: v < 0, f"{kind} is a law of values from 0 on", _POSITIVE)]
     if kind == "Gamma":
         below: Rule = (lambda v: v < 0, "Gamma is a law of values from 0 on", _POSITIVE)
         return [below, *_end(kind, numbers, "concentration", 0.0, _POSITIVE)]

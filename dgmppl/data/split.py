@@ -94,6 +94,9 @@ def split_fields(
     for name, field in fields.items():
         sizes = _sizes(name, field, split)
         rows = field.rows
+        if split is not None and split.rule == "whole":
+            parts[name] = dict.fromkeys(SPLITS, rows)
+            continue
         if shuffled and field.divided and (split is not None or not field.sizes):
             if rows.count not in orders:
                 orders[rows.count] = _order(rows.count, fields, split, spans[name])
@@ -121,6 +124,8 @@ def _sizes(name: str, field: Opened, split: SplitRule | None) -> tuple[int, ...]
     if not field.given:
         if split is None:
             return field.sizes or _rows(count, DEFAULT_SIZES)
+        if split.rule == "whole":
+            return (count,) * len(SPLITS)
         sizes = _rows(count, split.sizes)
         _verify_enough(sum(sizes), count, split)
         return sizes
@@ -129,6 +134,9 @@ def _sizes(name: str, field: Opened, split: SplitRule | None) -> tuple[int, ...]
             headline = f"the data of `{name}` says which rows are for training, validation and test"
             raise SpecError([Diagnostic("E518", headline, split.span, "a second split", help="leave `split` out")])
         return ()
+    if split is not None and split.rule == "whole":
+        headline = f"the data of `{name}` says which rows are for what, and `whole` takes all for each"
+        raise SpecError([Diagnostic("E518", headline, split.span, "a second split", help="leave `split` out")])
     present = next(s for s in SPLITS[1:] if s in field.parts)
     given = field.parts[present].count
     if split is None:

@@ -70,7 +70,9 @@ def _learned(writer: Writer, one: Held) -> None:
 
 def _module(writer: Writer, one: Held) -> None:
     assert isinstance(one.term, Module)
-    writer.line(f"self.{one.term.attribute} = {module_source(one.term, writer)}", mark=True)
+    network = module_source(one.term, writer)
+    network = f"{writer.use('WeightsGiven')}({network})" if one.term.random else network
+    writer.line(f"self.{one.term.attribute} = {network}", mark=True)
 
 
 def _points(writer: Writer, one: Held) -> None:

@@ -71,7 +71,8 @@ def _apply(value: Apply, place: Place) -> Expr:
         read = place.order.call("of", read)
         named = {name: place.order.call("of", given) for name, given in named.items()}
     context = [inputs_expr(value.context, whole)] if value.context else []
-    found = call(f"self.{value.module.attribute}", read, *context, **named)
+    weights = [Name(place.variable(value.weights.variable))] if value.weights is not None else []
+    found = call(f"self.{value.module.attribute}", *weights, read, *context, **named)
     if past and place.order is not None:
         found = place.order.call("back", found)
     if past > rank:

@@ -9,6 +9,7 @@ from dgmppl.graph.binding import bind
 from dgmppl.graph.configuration import check_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.nodes import Along, DataSource, Fixed, Parameter, Variable
+from dgmppl.graph.random_weights import declare_weights
 from dgmppl.graph.scope import MAX_LENGTH, MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
 from dgmppl.graph.ties import verify_ties
 from dgmppl.graph.types import check_data, check_type
@@ -64,6 +65,7 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
             found = scope.names.get(tie.variable)
             if isinstance(family, VariableFamily) and isinstance(found, Variable):
                 family.members[number] = found
+    declare_weights(scope, spec)
     return variables
 
 

@@ -21,9 +21,10 @@ from dgmppl.graph.formulas import with_bijections
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.networks import apply_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Schedule, Variable, factor_key
+from dgmppl.graph.random_weights import weights_in_common
 from dgmppl.graph.rows import with_rows
 from dgmppl.graph.schedules import declare_schedules, used_schedules
-from dgmppl.graph.scope import Fail, NamedFlow, Scope
+from dgmppl.graph.scope import Fail, NamedFlow, NamedNet, Scope
 from dgmppl.graph.sequences import joined
 from dgmppl.graph.ties import with_ties
 from dgmppl.graph.values import Constant, Use, Value
@@ -46,7 +47,9 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     attempted = {(s.side, h.name) for s in spec.statements if isinstance(s, tree.Factor) for h in s.heads}
     factors: list[Factor] = []
     failed: list[tree.Factor] = []
-    for instance in instances:
+    # The size of a network's weights is known once all that uses it is.
+    late = [i for i in instances if isinstance(scope.names.get(i.head.name), NamedNet)]
+    for instance in (i for i in instances if i not in late):
         # What is wrong with one member of a family is most often wrong with all: said once.
         if not any(instance.statement.span == s.span for s in failed):
             failed.append(instance.statement)
@@ -74,12 +77,16 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
                 energy = _energy(scope, statement)
             elif isinstance(statement, tree.Adversary):
                 adversaries.append(_adversary(scope, statement))
+    sized = {v.name: v for v in weights_in_common(scope)}
+    for instance in (replace(i, head=sized[i.head.name]) for i in late if i.head.name in sized):
+        with scope.statement():
+            factors.append(_factor(scope, instance, headers, attempted))
     lets = let_variables(scope)
     used = [b for b in scope.names.values() if isinstance(b, NamedFlow) and b.bijection is not None]
     graph = Graph(
         spec.name,
         source,
-        (*variables, *lets),
+        (*variables, *sized.values(), *lets),
         tuple(b for b in scope.names.values() if isinstance(b, Parameter) and not isinstance(b, Schedule)),
         tuple(factors),
         tuple(definitions),

@@ -150,4 +150,4 @@ def weights(one: Held) -> int:
     if isinstance(one.term, (Parameter, Learned)):
         return math.prod(one.shape)
     own = sum(b.own_weights * times for b, times in blocks(one.term)) if isinstance(one.term, Composition) else 0
-    return own + sum(m.weights * times for m, times in networks(one))
+    return own + sum(m.weights * times for m, times in networks(one) if not m.random)

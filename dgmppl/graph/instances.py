@@ -10,7 +10,7 @@ from dgmppl.graph.context import Elements
 from dgmppl.graph.elements import at_position, elements_of
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import names_in
-from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
+from dgmppl.graph.scope import NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.sequences import Members, is_along, members_of, tied_numbers
 from dgmppl.graph.shapes import member_position, resolve_member
 from dgmppl.graph.ties import at_number
@@ -52,6 +52,8 @@ def _free_indices(scope: Scope, references: tuple[tree.Reference, ...]) -> list[
 
 def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> Variable:
     binding = scope.lookup(reference.name, reference.span, "variable")
+    if isinstance(binding, NamedNet) and binding.weights is not None:
+        binding = binding.weights
     if isinstance(binding, VariableFamily):
         if len(reference.subscripts) != 1:
             scope.fail(
@@ -69,6 +71,9 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
             f"`{reference.name}` is {describe_binding(binding)}, not a variable",
             reference.span,
             notes=(Note(scope.places[reference.name], "declared here"),),
+            help=f"its weights are random where they have a prior: p({reference.name}) = Normal(0, 1)"
+            if isinstance(binding, NamedNet)
+            else "",
         )
     if binding.along is not None and len(reference.subscripts) == 1:
         number = scope.integer(reference.subscripts[0], env, "an index")

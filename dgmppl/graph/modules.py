@@ -23,13 +23,13 @@ def module_of(
     if weights > MAX_ELEMENTS:
         scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
 
-    def made(attribute: str, named: bool, span: Span) -> Module:
-        return Module(attribute, stages, named=named, span=span)
+    def made(attribute: str, named: bool, span: Span, random: bool = False) -> Module:
+        return Module(attribute, stages, named=named, random=random, span=span)
 
     if named is not None:
         if named.module is None:
             attribute = scope.attribute(_declared_name(scope, named), own=True)
-            named.module = made(attribute, True, named.span)
+            named.module = made(attribute, True, named.span, named.weights is not None)
         return _same_size(scope, expr, named.module, stages)
     along = ctx.elements is not None and ctx.elements.about is not None
     if any(isinstance(v, Constant) or (along and isinstance(v, Position)) for v in inputs):

@@ -13,6 +13,7 @@ from dgmppl.catalogue.networks import Form, Network
 from dgmppl.graph.configuration import Specs, causal_names, check_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.modules import module_of, verify_fits
+from dgmppl.graph.random_weights import verify_learned, weights_of
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import Apply, Module, NetworkSpec, Past, Points, Stage, State, Use, Value, walk
 from dgmppl.supports import real
@@ -69,7 +70,8 @@ def apply_network(
     else:
         reading, stages = _causal_stage(specs[0], past, inputs, expected, copies)
     module = module_of(scope, expr, stages, named, inputs, ctx)
-    return Apply(real(*expected), expr.span, module, reading.read, reading.context, copies, reading.aligned)
+    weights = weights_of(scope, expr, named, module, past is not None)
+    return Apply(real(*expected), expr.span, module, reading.read, reading.context, copies, reading.aligned, weights)
 
 
 def _state_last(
@@ -217,6 +219,7 @@ def check_slot(scope: Scope, expr: tree.Expr, reads: Axes, gives: Axes, context:
     """A network given without inputs, in a bijection's brackets, with what it reads and gives there, and the size of a
     vector that conditions it beside that."""
     specs, named = check_network(scope, expr, ctx)
+    verify_learned(scope, expr, named)
     _verify_no_past(scope, expr, specs)
     form = _form_along(specs, len(reads.extent))
     stages = _stages(scope, expr, specs, form, reads, context, gives.shape)
@@ -242,6 +245,7 @@ def check_past_slot(
     """A causal network given without inputs: from the past of each element of a vector, or of a grid, to so many
     numbers. The elements of a grid are a sequence to one that reads such a past."""
     specs, named = check_network(scope, expr, ctx)
+    verify_learned(scope, expr, named)
     form = specs[0].entry.causal_along(len(shape))
     if form is None or len(specs) > 1:
         grids = specs[0].entry.causal and not form
@@ -256,6 +260,7 @@ def check_past_slot(
 def apply_slot(scope: Scope, expr: tree.Expr, inputs: tuple[Value, ...], ctx: Context) -> Apply:
     """A network given without inputs, as an adversary, applied to these: a number."""
     specs, named = check_network(scope, expr, ctx)
+    verify_learned(scope, expr, named)
     _verify_no_past(scope, expr, specs)
     reading = _reading(scope, specs[0].entry, inputs, ())
     stages = _stages(scope, expr, specs, reading.form, reading.axes, reading.width, ())

@@ -54,9 +54,13 @@ class VariableFamily:
 
 @dataclass
 class NamedNet:
+    """A network with a name. `weights` are what is random of one that has a prior, p(f) = ...: all its weights as one
+    vector, whose size is known once the network is used."""
+
     specs: tuple[NetworkSpec, ...]
     span: Span
     module: Module | None = None
+    weights: Variable | None = None
 
 
 @dataclass

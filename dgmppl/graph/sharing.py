@@ -20,8 +20,8 @@ def verify_shared(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     declared = {s.name: s for s in spec.statements if isinstance(s, tree.Variable)}
     told: set[str] = set()
     for v in graph.shared:
-        statement = declared[v.family or v.name]
-        if statement.name not in told:
+        statement = declared.get(v.family or v.name)  # the weights of a network have none
+        if statement is not None and statement.name not in told:
             told.add(statement.name)
             with scope.statement():
                 _verify_kind(scope, v)

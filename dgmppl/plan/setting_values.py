@@ -47,7 +47,8 @@ class DecaySetting:
 
 @dataclass(frozen=True)
 class SplitSetting:
-    """Which rows train, validate and test: sizes below 1 are shares of the rows, others numbers of rows."""
+    """Which rows train, validate and test: sizes below 1 are shares of the rows, others numbers of rows. By the rule
+    "whole" each of them are all rows."""
 
     rule: str
     sizes: tuple[float, float, float]
@@ -234,6 +235,8 @@ def _decay(scope: Scope, bound: Bound) -> DecaySetting:
 def _split(scope: Scope, bound: Bound) -> SplitSetting:
     name, given = _named(scope, bound.value, "split", SPLITS, "by name: shuffled(0.8, 0.1, 0.1, seed = 1)")
     read_ = {option: read(scope, b) for option, b in given.items()}
+    if name == "whole":
+        return SplitSetting(name, (1.0, 1.0, 1.0), 0, bound.value.span)
     seed = read_.pop("seed", 0)
     numbers = tuple(read_.values())
     shares = [n for n in numbers if n < 1]

@@ -17,13 +17,26 @@ Values = dict[str, Tensor]
 
 @torch.no_grad()
 def latents_of(model: GenerativeModel, graph: Graph, rows: Mapping[str, Tensor]) -> Values:
-    """The value of every latent, by name in order, (n, *shape): the mean of its q, or what inverting the data gives.
+    """The value of every latent of a row, by name in order, (n, *shape): the mean of its q, or what inverting the data
+    gives.
 
     Args:
         rows: the variables of the data by name, (n, *shape).
     """
     found = model.infer(*(rows[name] for name in model.data), mean=True)
-    return {name: value.detach() for name, value in found.items() if graph[name].role == "latent"}
+    own = (name for name in found if graph[name].role == "latent" and not graph[name].shared)
+    return {name: found[name].detach() for name in own}
+
+
+@torch.no_grad()
+def in_common(model: GenerativeModel, graph: Graph, rows: Mapping[str, Tensor], draws: int) -> Values:
+    """Draws of the posterior of what rows have in common, by name in the order of the spec, (draws, *shape); of one for
+    each group (draws, groups, *shape). They are the same whatever the rows are."""
+    if not graph.shared:
+        return {}
+    one = [rows[name][:1] for name in model.data]
+    found = [model.infer(*one) for _ in range(draws)]
+    return {v.name: torch.stack([f[v.name] for f in found]) for v in graph.shared}
 
 
 @torch.no_grad()

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from dgmppl.plan.rules.invert import Invert
+from dgmppl.report import latents
 from dgmppl.report.charts import legend, scatter
-from dgmppl.report.html import Html, box, captioned, join, narrow, note
+from dgmppl.report.html import Html, box, captioned, join, macro, narrow, note
 from dgmppl.report.latents import latents_of, rows_back
 from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
@@ -24,6 +25,8 @@ _SAMPLES, _POINTS = 64, 1000
 _EACH = 8
 _PAIRS = 32
 _MOST_MAPS = 6
+_DRAWS = 1000
+_MOST_NUMBERS = 40
 _MOST_VALUES = 16
 
 
@@ -139,6 +142,29 @@ def latent_map(report: Report) -> Html | None:
         panels.append(captioned(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
     more = f"{len(found) - _MOST_MAPS} further latents are not shown." if len(found) > _MOST_MAPS else None
     return join([_beside(panels), note(more) if more else None])
+
+
+def in_common(report: Report) -> Html | None:
+    """The posterior of what rows have in common, number by number."""
+    if report.model is None or report.splits is None or not report.graph.shared:
+        return None
+    with torch.no_grad():
+        found = latents.in_common(report.model, report.graph, report.tensors(1), _DRAWS)
+    rows, left = [], []
+    for name, values in found.items():
+        drawn = values.cpu().numpy().astype(np.float64)
+        places = list(np.ndindex(drawn.shape[1:]))
+        if len(places) > _MOST_NUMBERS:
+            left.append(f"{name}, {len(places):,} numbers with a mean deviation of {drawn.std(0).mean():.3g}")
+            continue
+        for place, numbers in zip(places, drawn.reshape(len(drawn), -1).T, strict=True):
+            at = f"[{', '.join(map(str, place))}]" if place else ""
+            told = (numbers.mean(), numbers.std(), *np.quantile(numbers, (0.05, 0.5, 0.95)))
+            rows.append((f"{name}{at}", *(f"{number:.4g}" for number in told)))
+    said = f"From {_DRAWS} draws of q; one for each group is counted from the group's first value, 0."
+    said += f" Not listed: {'; '.join(left)}." if left else ""
+    columns = ("", "mean", "deviation", "5 %", "median", "95 %")
+    return macro("run.html", "figures", columns, rows, [said])
 
 
 def plane(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:

@@ -41,6 +41,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("samples", "Samples", model_sections.samples),
     Section("reconstructions", "Reconstructions", model_sections.reconstructions),
     Section("latents", "Latent map", model_sections.latent_map),
+    Section("common", "What rows have in common", model_sections.in_common),
     Section("data", "Data", sections.data),
     Section("settings", "Settings and versions", sections.settings),
 )

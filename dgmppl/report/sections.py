@@ -226,6 +226,7 @@ _RULES = {
     "given": "as the data gives it",
     "ordered": "in the order of the rows",
     "shuffled": "in an order drawn with seed {seed}",
+    "whole": "all of them for each",
 }
 
 

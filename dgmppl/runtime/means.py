@@ -18,7 +18,7 @@ from dgmppl.runtime.distributions import (
     OneHotCategorical,
 )
 from dgmppl.runtime.functions import direction
-from dgmppl.runtime.positives import StudentT
+from dgmppl.runtime.positives import HalfCauchy, StudentT
 
 _OF_FEW_VALUES = (Bernoulli, Categorical, IntegerCategorical, OneHotCategorical)
 
@@ -50,6 +50,8 @@ def mean_of(d: Distribution) -> Tensor:
         return _of_mixture(base)
     if isinstance(base, (Cauchy, StudentT, VonMisesFisher)):
         return base.mode  # a mean need not exist, or is no direction; this is the median, and the mean direction
+    if isinstance(base, HalfCauchy):
+        return base.scale  # its median, as it has no mean
     return base.mean
 
 

@@ -77,6 +77,44 @@ class Exponential(Unchecked, td.Exponential):
         return (self.rate.log() - self.rate * value).masked_fill(outside(value, 0.0), -torch.inf)
 
 
+class HalfNormal(Unchecked, td.HalfNormal):
+    """``p(x) = 2 N(x; 0, scale)`` for x >= 0: the size of a normal variable."""
+
+    def __init__(self, scale: Tensor | float) -> None:
+        super().__init__(scale, validate_args=False)
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        return preimages.into(self.base_dist.rsample(torch.Size(sample_shape)).abs(), 0.0)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        return self.rsample(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return (self.base_dist.log_prob(value) + math.log(2)).masked_fill(outside(value, 0.0), -torch.inf)
+
+
+class HalfCauchy(Unchecked, td.HalfCauchy):
+    """``p(x) = 2 / (pi scale (1 + (x / scale)^2))`` for x >= 0: the size of a Cauchy variable (Gelman, 2006, for
+    standard deviations of groups)."""
+
+    def __init__(self, scale: Tensor | float) -> None:
+        super().__init__(scale, validate_args=False)
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        return preimages.into(self.base_dist.rsample(torch.Size(sample_shape)).abs(), 0.0)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        return self.rsample(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        wrong = outside(value, 0.0)
+        x, scale = wide(value.masked_fill(wrong, 1.0), self.scale)
+        found = math.log(2 / math.pi) - scale.log() - torch.log1p((x / scale).square())
+        return found.masked_fill(wrong, -torch.inf).to(self.scale.dtype)
+
+
 class LogNormal(Unchecked, td.LogNormal):
     """``exp`` of a normal variable of mean loc and standard deviation scale."""
 
@@ -219,6 +257,12 @@ def _kl_lognormal(p: LogNormal, q: LogNormal) -> Tensor:
     return kl_divergence(Normal(p.loc, p.scale), Normal(q.loc, q.scale))
 
 
+@register_kl(HalfNormal, HalfNormal)
+def _kl_halfnormal(p: HalfNormal, q: HalfNormal) -> Tensor:
+    zero = torch.zeros_like(p.scale)
+    return kl_divergence(Normal(zero, p.scale), Normal(zero, q.scale))
+
+
 @register_kl(Gamma, Gamma)
 def _kl_gamma(p: Gamma, q: Gamma) -> Tensor:
     return in_double(p, q, td.Gamma, "concentration", "rate")
@@ -241,4 +285,14 @@ def in_double(p: td.Distribution, q: td.Distribution, kind: Callable[..., td.Dis
     return kl_divergence(first, second).to(parameters[0][0].dtype)
 
 
-__all__ = ["Beta", "ContinuousBernoulli", "Dirichlet", "Exponential", "Gamma", "LogNormal", "StudentT"]
+__all__ = [
+    "Beta",
+    "ContinuousBernoulli",
+    "Dirichlet",
+    "Exponential",
+    "Gamma",
+    "HalfCauchy",
+    "HalfNormal",
+    "LogNormal",
+    "StudentT",
+]

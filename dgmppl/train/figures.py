@@ -69,6 +69,15 @@ class Moments:
         return Estimate(self.mean if self.count else math.nan, error, self.count)
 
 
+SHARED_DRAWS = 16
+"""Draws over which figures are averaged where rows have latents in common: no number of rows averages their noise."""
+
+
+def has_shared(model: GenerativeModel) -> bool:
+    """Whether rows have latents in common."""
+    return "training_rows" in dict(model.named_buffers(recurse=False))
+
+
 def evaluate_figures(
     model: GenerativeModel,
     data: Sequence[Tensor] | ChunkedRows,
@@ -81,7 +90,8 @@ def evaluate_figures(
     Args:
         model: a model in any mode; it is evaluated in eval mode, without gradients.
         data: the tensors `model.data`, each (rows, ...), or rows to be read in chunks, of which only one is held.
-        samples: draws over which a stochastic figure of each example is averaged.
+        samples: draws over which a stochastic figure of each example is averaged; of `SHARED_DRAWS` at least where rows
+            have latents in common.
         seed: of these draws; the same seed gives the same figures on the same device.
         give: what gives the figures of some rows; `model.figures` where it is left out.
     """
@@ -99,6 +109,8 @@ def figure_moments(
 ) -> dict[str, Moments]:
     """What `evaluate_figures` makes its estimates of; those of several processes can be merged first."""
     found: dict[str, Moments] = {}
+    if has_shared(model):
+        samples = max(samples, SHARED_DRAWS)
     training = model.training
     model.eval()
     try:

@@ -24,7 +24,7 @@ from dgmppl.train import failures
 from dgmppl.train.averaging import averaged_model
 from dgmppl.train.batches import Examples, MemoryExamples, batches_of, with_next
 from dgmppl.train.device import derived_seed, open_device, random_states, restore_random, seeded
-from dgmppl.train.figures import evaluate_figures
+from dgmppl.train.figures import evaluate_figures, has_shared
 from dgmppl.train.history import Callbacks, Epoch, FitResult, State, Totals
 from dgmppl.train.players import PlayerState, trainable_groups
 from dgmppl.train.processes import Processes
@@ -91,7 +91,7 @@ class Trainer:
         self.processes = Processes(fabric)
         self.precision = fabric.strategy.precision
         self.batches = -(-train.count // settings.batch)
-        if "training_rows" in dict(model.named_buffers(recurse=False)):
+        if has_shared(model):
             model.get_buffer("training_rows").fill_(train.count)  # before the weights are copied for an average
         self.players = _player_states(model, settings, self.batches)
         if not self.players:

@@ -545,7 +545,7 @@ ONTO = {
 """The support of counts, where it has a name of its own."""
 
 FAMILIES = {
-    "positive": ("Gamma", "LogNormal", "Exponential"),
+    "positive": ("Gamma", "LogNormal", "Exponential", "HalfNormal", "HalfCauchy"),
     "unit": ("Beta", "ContinuousBernoulli"),
     "binary": ("Bernoulli", "Bernoulli", "Categorical"),
     "integer": ("DiscretizedLogistic",),

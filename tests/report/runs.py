@@ -19,6 +19,20 @@ p(x | z) = Bernoulli(mlp[8](z))
 q(z | x) = Normal(mlp[8](x))
 train { epochs = 2, batch = 500 }
 """,
+    "shared": """\
+model small_shared
+observed x : real[2] from moons.point
+observed y : categorical(2) from moons.label
+latent w : real[2] per data
+latent m : real[2] per y
+latent z : real
+p(w) = Normal(0, 1)
+p(m) = Normal(0, 1)
+p(z) = Normal(0, 1)
+p(x | w, m, z) = Normal(m + z * w, param)
+q(z | x) = Normal(mlp[8](x))
+train { epochs = 2, batch = 500 }
+""",
     "flow": """\
 model small_flow
 observed x : real[2] from moons.point

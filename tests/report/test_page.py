@@ -62,6 +62,7 @@ def verify_harmless(found):
         ("hierarchy", {"reconstructions", "latents"}),
         ("partial", {"reconstructions", "latents"}),
         ("mean_field", {"reconstructions", "latents"}),
+        ("shared", {"reconstructions", "latents", "common"}),
     ],
 )
 def test_what_is_there_for_each_kind_of_model(copy_of, name, more):
@@ -78,6 +79,18 @@ def test_what_is_there_for_each_kind_of_model(copy_of, name, more):
     assert "could not be made" not in found.text
     for image in (*found.all("img"), *(s for s in found.all("svg") if s.attributes.get("role") == "img")):
         assert image.attributes.get("alt") or image.attributes.get("aria-label")
+
+
+def test_what_rows_have_in_common_is_told_once(copy_of):
+    cells = [e.text for e in parse(report_run(copy_of("shared"))[0]).all("td")]
+    assert [c for c in cells if c.startswith(("w[", "m["))] == [
+        "w[0]",
+        "w[1]",
+        "m[0, 0]",
+        "m[0, 1]",
+        "m[1, 0]",
+        "m[1, 1]",
+    ]
 
 
 def test_units_and_bits(copy_of):

@@ -53,6 +53,8 @@ REGISTRY: dict[str, Case] = {
     "Cauchy": Case(lambda: rt.Cauchy(A, B), stats.cauchy(a, b).logpdf, REAL),
     "StudentT": scipy_case(lambda: rt.StudentT(B + 4, A, B), stats.t(b + 4, a, b), REAL),
     "Logistic": scipy_case(lambda: rt.Logistic(A, B), stats.logistic(a, b), REAL),
+    "HalfNormal": scipy_case(lambda: rt.HalfNormal(B), stats.halfnorm(scale=b), POSITIVE),
+    "HalfCauchy": Case(lambda: rt.HalfCauchy(B), stats.halfcauchy(scale=b).logpdf, POSITIVE),
     "LogNormal": scipy_case(lambda: rt.LogNormal(A, 0.5 * B), stats.lognorm(0.5 * b, scale=np.exp(a)), POSITIVE),
     "Gamma": scipy_case(lambda: rt.Gamma(A, B), stats.gamma(a, scale=1 / b), POSITIVE),
     "Exponential": scipy_case(lambda: rt.Exponential(B), stats.expon(scale=1 / b), POSITIVE),

@@ -86,6 +86,15 @@ LARGE: dict[str, Case] = {
         (((-14.0,), 1e6), ((0.0,), 5.0), ((8.0,), 2.0)),
         lambda logits: td.Geometric(logits=logits),
     ),
+    "HalfCauchy": Case(
+        rt.HalfCauchy,
+        lambda s: stats.halfcauchy(scale=s),
+        (((5.0,), 1e-3), ((1e-3,), 5.0), ((2.0,), 1e12)),
+        td.HalfCauchy,
+    ),
+    "HalfNormal": Case(
+        rt.HalfNormal, lambda s: stats.halfnorm(scale=s), (((5.0,), 1e-3), ((1e-2,), 0.1), ((1e6,), 3e6)), td.HalfNormal
+    ),
     "Cauchy": Case(rt.Cauchy, stats.cauchy, (((0.0, 1.0), 1e25), ((2.0, 1e-3), 5.0)), td.Cauchy),
 }
 
@@ -132,6 +141,7 @@ KL: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[float, ...], t
     "Gamma": (rt.Gamma, td.Gamma, (1e6, 1e3), (1.001e6, 1e3)),
     "Beta": (rt.Beta, td.Beta, (1e6, 2e6), (1.001e6, 2e6)),
     "Poisson": (rt.Poisson, td.Poisson, (1e7,), (1.0001e7,)),
+    "HalfNormal": (rt.HalfNormal, td.HalfNormal, (0.3,), (2.0,)),
     "LogNormal": (rt.LogNormal, td.LogNormal, (0.3, 2.0), (-1.0, 0.7)),
 }
 
@@ -171,6 +181,8 @@ OUTSIDE: dict[str, tuple[Callable[[], Any], tuple[float, ...]]] = {
     "DiscretizedLogistic": (lambda: rt.DiscretizedLogistic(t(0.0), t(1.0)), (0.5, INF, -INF)),
     "Gamma": (lambda: rt.Gamma(t(2.0), t(1.0)), (-1.0, INF)),
     "Exponential": (lambda: rt.Exponential(t(2.0)), (-1.0, INF)),
+    "HalfNormal": (lambda: rt.HalfNormal(t(2.0)), (-1.0, INF)),
+    "HalfCauchy": (lambda: rt.HalfCauchy(t(2.0)), (-1.0, INF)),
     "LogNormal": (lambda: rt.LogNormal(t(0.0), t(1.0)), (-1.0, 0.0, INF)),
     "Beta": (lambda: rt.Beta(t(2.0), t(3.0)), (-0.1, 1.1, INF)),
     "ContinuousBernoulli": (lambda: rt.ContinuousBernoulli(logits=t(0.4)), (-0.1, 1.1, INF)),

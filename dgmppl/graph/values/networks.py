@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from dgmppl.catalogue.axes import Axes, Sizes
 from dgmppl.catalogue.networks import NETWORKS, Form, Network, own_network
 from dgmppl.graph.values.base import Term, Value
+from dgmppl.graph.values.leaves import Use
 from dgmppl.source import Span
 
 
@@ -58,13 +59,15 @@ class Stage:
 class Module(Term):
     """A network with the axes that it reads and gives, held by the model as `attribute`: one, or several in a chain.
 
-    Uses that share weights share it. `named`: declared by `net`, `bias`: whether the last layer has one.
+    Uses that share weights share it. `named`: declared by `net`, `bias`: whether the last layer has one, `random`: its
+    weights are a variable of the graph, and not learned.
     """
 
     attribute: str
     stages: tuple[Stage, ...]
     named: bool = False
     bias: bool = True
+    random: bool = False
     span: Span = field(default=Span(0, 0), compare=False, repr=False)
 
     @property
@@ -109,13 +112,14 @@ class Module(Term):
 class Apply(Value):
     """A network applied to values. `context` are those that condition one which reads positions, `aligned` those that
     a causal one reads at the position itself; `copies`: the output has a leading axis of that size (mixture
-    components)."""
+    components); `weights`: what it is applied by, where these are random."""
 
     module: Module
     inputs: tuple[Value, ...]
     context: tuple[Value, ...] = ()
     copies: int = 0
     aligned: tuple[Value, ...] = ()
+    weights: Use | None = None
 
     @property
     def own_tensor(self) -> bool:
