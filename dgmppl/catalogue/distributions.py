@@ -182,6 +182,7 @@ CLOSED_KL = {
     ("Laplace", "Normal"),
     ("Cauchy", "Cauchy"),
     ("HalfNormal", "HalfNormal"),
+    ("HalfCauchy", "HalfCauchy"),
     ("LogNormal", "LogNormal"),
     ("Gamma", "Gamma"),
     ("Exponential", "Exponential"),

@@ -263,6 +263,13 @@ def _kl_halfnormal(p: HalfNormal, q: HalfNormal) -> Tensor:
     return kl_divergence(Normal(zero, p.scale), Normal(zero, q.scale))
 
 
+@register_kl(HalfCauchy, HalfCauchy)
+def _kl_halfcauchy(p: HalfCauchy, q: HalfCauchy) -> Tensor:
+    """``log((a + b)^2 / (4 a b))``, that of the Cauchy variables (Chyzak and Nielsen, 2019, Theorem 1)."""
+    a, b = wide(p.scale, q.scale)
+    return (2 * torch.log((a + b) / 2) - a.log() - b.log()).to(p.scale.dtype)
+
+
 @register_kl(Gamma, Gamma)
 def _kl_gamma(p: Gamma, q: Gamma) -> Tensor:
     return in_double(p, q, td.Gamma, "concentration", "rate")
