@@ -48,7 +48,7 @@ from dgmppl.plan.rules.impute import Impute, LogQSeen
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate, LogIntegral
 from dgmppl.plan.rules.invert import Dequantise, Invert, LogDet
-from dgmppl.plan.rules.marginalise import LogSum
+from dgmppl.plan.rules.marginalise import LogSum, MinusLogProbAnew
 from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import Given, GivenSome, LogProbSeen
 from dgmppl.plan.rules.sum_product import LogSumProduct, SumOut
@@ -295,6 +295,12 @@ def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: 
     return f"torch.where({missing_of(graph, head)}, {source}, 0.0)" if head.role == "partial" else source
 
 
+def _minus_log_prob_anew(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, MinusLogProbAnew)
+    factor = by_key(graph, term.factor)
+    return f"-{factor_source(graph, factor)}.log_prob({values_of(graph, graph[factor.head])})"
+
+
 def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, MinusKL)
     q, p = by_key(graph, term.q), by_key(graph, term.p)
@@ -394,6 +400,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     LogProbSeen: _log_prob_seen,
     LogQSeen: _log_prob_seen,
     MinusLogProb: _minus_log_prob,
+    MinusLogProbAnew: _minus_log_prob_anew,
     MinusKL: _minus_kl,
     ComposedKL: _composed_kl,
     LogDet: _log_det,

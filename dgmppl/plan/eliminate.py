@@ -228,7 +228,9 @@ def missing_posteriors(state: Elimination) -> tuple[tuple[str, ...], tuple[str, 
 def _candidates(state: Elimination) -> list[Variable]:
     """What a q may be derived for next, the best first: what is not summed out, and is nearest to the data."""
     graph, later = state.graph, integrable(state) | chained(state) | filtered(state)
-    found: list[tuple[bool, bool, Variable]] = []
+    found: list[tuple[bool, bool, bool, Variable]] = []
+    # A q waits for what it reads; of few values, all else is then summed out.
+    awaited = {n for v in state.open if (q := graph.factor("q", v.name)) is not None for n in graph.roots(q.parents)}
     for v in state.open:
         definition = graph.definition(v.name)
         finite_judged = v.name in state.judged and v.type.support.finite
@@ -239,5 +241,5 @@ def _candidates(state: Elimination) -> list[Variable]:
         # What a definition is inverted to comes last, be it that the inversion waits for what conditions it.
         inverses = [invert(d.value) for d in graph.definitions]
         base = any(i is not None and v.name in i.latents for i in inverses)
-        found.append((base, state.few(v), v))
-    return [v for _, _, v in sorted(found, key=lambda c: c[:2])]
+        found.append((base, state.few(v), v.name not in awaited, v))
+    return [v for *_, v in sorted(found, key=lambda c: c[:3])]

@@ -54,6 +54,11 @@ class LogSum(Term):
         return (*self.factor_keys, *(key for t in self.terms for key in t.factors()))
 
 
+@dataclass(frozen=True)
+class MinusLogProbAnew(MinusLogProb):
+    """-log q of a draw whose rows were repeated since: q is evaluated anew, for what it reads."""
+
+
 class Marginalising(Rule):
     """Latents of few values that have no q are summed out exactly, once everything else is known, but for what follows
     from the data given them, or is integrated out given them. So is a variable of few values of which elements are
@@ -101,8 +106,9 @@ class Marginalising(Rule):
         graph = state.graph
         first = state.steps.index(sums[0])
         cases = {name for s in state.steps[first:] for name in s.gives}
-        inside = tuple(t for t in terms if set(t.reads) & cases and not t.beside)
-        outside = tuple(t for t in terms if t not in inside)
+        within = tuple(t for t in terms if set(t.reads) & cases and not t.beside)
+        outside = tuple(t for t in terms if t not in within)
+        inside = tuple(_anew(state, t) for t in within)
         names = tuple(s.variable for s in sums)
         priors = tuple(s.factor for s in sums if s.factor)
         drawn = [t for t in inside if isinstance(t, MinusLogProb)]
@@ -120,13 +126,24 @@ class Marginalising(Rule):
         reads = tuple(dict.fromkeys(name for t in inside for name in t.reads)) or names
         owner = next((t.owner for t in inside if isinstance(t, (LogProb, LogIntegral))), names[0])
         total = LogSum(label, owner, sums[0].because, names, priors, inside, reads=(*names, *reads), latex=shown)
-        at = next((k for k, t in enumerate(terms) if t in inside), 0)
+        at = next((k for k, t in enumerate(terms) if t in within), 0)
         return (*(t for t in terms[:at] if t in outside), total, *(t for t in terms[at:] if t in outside))
 
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         for s in state.steps:
             if isinstance(s, Marginalise):
                 yield f"{s.variable} summed out over its {s.values} values"
+
+
+def _anew(state: Elimination, term: Term) -> Term:
+    """A term as it stands in a sum over cases."""
+    if type(term) is not MinusLogProb:
+        return term
+    q = state.graph.keyed(term.factor)
+    if not any(s.repeats for s in state.steps[state.position(q.head) :]):
+        return term
+    reads = (q.head, *state.graph.reads(q))
+    return MinusLogProbAnew(term.label, term.owner, term.because, term.factor, reads=reads, latex=term.latex)
 
 
 def _product(term: Term) -> str:
