@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-from dgmppl.emit.cases import values_source
+from dgmppl.emit.cases import some_source, values_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.chains import Window
 from dgmppl.graph.elements import reads_past
@@ -74,6 +74,8 @@ def link_source(
     given = [graph[n].ident for n in reads if n not in inside and graph[n].rows]
     arguments = [*(graph[w.variable].ident for w in windows if w.variable != factor.head), *given]
     law = f"self.{factor.method}({', '.join(graph[n].ident for n in reads)})"
+    if graph[factor.head].role == "partial":
+        law = f"{writer.use('OfSeen')}({law}, {some_source(graph[factor.head])})"
     law = f"lambda {', '.join(arguments)}: {law}" if arguments else f"lambda: {law}"
     head = graph[factor.head].ident
     looked = ", ".join(f'"{graph[w.variable].ident}": {tuple_source((w.first, w.last))}' for w in windows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgmppl.emit.cases import values_source
+from dgmppl.emit.cases import some_source, values_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.values import variables
@@ -64,6 +64,8 @@ def _table(writer: Writer, graph: Graph, step: SumOut, factor: Factor) -> str:
     head = value(factor.head)
     axes = max(a for n, a in zip(step.variables, step.axes) if n in inside)
     source = f"{writer.use('log_prob_at')}({law}, {head}, {axes})" if axes else f"{law}.log_prob({head})"
+    if graph[factor.head].role == "partial":
+        source = f"{writer.use('log_prob_of_seen')}({law}, {head}, {some_source(graph[factor.head])})"
     names = tuple_source([f'"{graph[n].ident}"' for n in inside])
     given = [graph[n].ident for n in known]
     arguments = ", ".join([*(graph[n].ident for n in inside), *given])

@@ -6,6 +6,8 @@ shape that is expected of it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.functions import AXES, FUNCTIONS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
@@ -27,6 +29,7 @@ from dgmppl.graph.scope import Fail, IndexedFeature, NamedFlow, NamedNet, Scope,
 from dgmppl.graph.shapes import is_open
 from dgmppl.graph.sums import check_summation
 from dgmppl.graph.values import (
+    At,
     Constant,
     Declared,
     Learned,
@@ -326,6 +329,9 @@ def _index(scope: Scope, argument: tree.Expr, ctx: Context) -> Value | None:
 
 def _as_read(scope: Scope, value: Value, ctx: Context) -> Value:
     """A value as a network reads it: of a variable whose elements may be missing what is seen, in a q or a feature."""
+    if isinstance(value, At):
+        read = _as_read(scope, value.value, ctx)
+        return value if read is value.value else replace(value, type=Type(read.type.support, value.shape), value=read)
     variable = scope.names.get(value.variable) if isinstance(value, Use) else None
     if not (ctx.seen and isinstance(variable, Variable) and variable.elementwise):
         return value

@@ -6,7 +6,19 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.diagnostics import Note
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Density, Mixture, Parametric, Plate, Residual, Rounded, SeenPart, Use, walk
+from dgmppl.graph.values import (
+    Density,
+    Mixture,
+    Parametric,
+    Plate,
+    Residual,
+    Rounded,
+    SeenPart,
+    Sequence,
+    Use,
+    variables,
+    walk,
+)
 from dgmppl.graph.values.leaves import Past
 
 
@@ -19,6 +31,8 @@ def of_elements(density: Density) -> bool:
         return of_elements(density.component)
     if isinstance(density, Plate):
         return of_elements(density.element)
+    if isinstance(density, Sequence):
+        return all(of_elements(s.law) and density.variable not in variables(s.law) for s in density.segments)
     return isinstance(density, (Rounded, Residual))
 
 
@@ -31,6 +45,18 @@ def needs_all(graph: Graph, variable: Variable) -> bool:
         return True
     p = graph.factor("p", name)
     return variable.elementwise and p is not None and not of_elements(p.density)
+
+
+def told_in_part(graph: Graph, factor: Factor) -> bool:
+    """Whether what is seen of a factor's variable has a density wherever some of it is missing: it is data, or its
+    elements are independent of each other and nothing needs those that are missing."""
+    head = graph[factor.head]
+    return head.role != "partial" or (of_elements(factor.density) and not is_needed(graph, head))
+
+
+def is_needed(graph: Graph, variable: Variable) -> bool:
+    """Whether a partial variable is given a value where it is missing: all of it is needed, or it has a q."""
+    return graph.factor("q", variable.name) is not None or needs_all(graph, variable)
 
 
 def whole_uses(term: object, name: str) -> list[Use | Past]:
@@ -55,7 +81,8 @@ def verify_seen(scope: Scope, graph: Graph) -> None:
                     help=f"a network reads what is seen, and which elements that is: mlp[64]({v.name})",
                 )
         for f in graph.factors:
-            if f.side == "p" and _by_feature(graph, f, v.name):
+            in_part = any(isinstance(t, SeenPart) and t.variable == v.name for t in walk(f.density))
+            if f.side == "p" and (in_part or _by_feature(graph, f, v.name)):
                 scope.report(
                     "E227",
                     f"{f.key} reads `{v.name}` through a feature, which knows what is seen of it alone",

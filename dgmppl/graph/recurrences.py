@@ -102,7 +102,7 @@ def _worked_out(scope: Scope, binding: IndexedFeature, evaluate: Evaluate) -> Fe
             help=f"a feature of each position reads something there: x[{indices[0]} - 1]",
         )
     elements = Elements(indices, extent, feature=statement.name, start=start)
-    body = evaluate(scope, statement.value, binding.type, Context(binding.ident, elements=elements))
+    body = evaluate(scope, statement.value, binding.type, Context(binding.ident, elements=elements, seen=True))
     if body.shape != binding.type.shape:
         shape = list(binding.type.shape) or "one number"
         scope.fail("E204", f"`{statement.name}` has shape {shape}", statement.value.span, f"shape {list(body.shape)}")

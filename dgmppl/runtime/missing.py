@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from dgmppl.runtime.along import Sequence
 from dgmppl.runtime.cases import Cases, _each, enumerate_values, impute
 from dgmppl.runtime.densities import Mixture
 from dgmppl.runtime.distributions import Distribution
@@ -70,7 +71,41 @@ def log_prob_where(p: Any, value: Tensor, where: Tensor) -> Tensor:
         axis = value.dim() - len(p.event_shape)
         each = log_prob_where(p.components, value.unsqueeze(axis), where.unsqueeze(axis))
         return torch.logsumexp(p.logits + each, -1)
+    if isinstance(p, Sequence) and p.lag == 0:
+        return _along(p, value, where).sum(-1)
     raise TypeError(f"elements of {type(p).__name__} depend on each other: some alone have no closed density")
+
+
+def _along(p: Sequence, value: Tensor, where: Tensor) -> Tensor:
+    """``log p`` of some elements of each member of a sequence whose members are independent, ``(..., T)``."""
+    axis = value.dim() - len(p.event_shape)
+    parts = []
+    for first, count, law in p.laws(value):
+        found = log_prob_where(law, value.narrow(axis, first, count), where.narrow(axis, first, count))
+        parts.append(found.expand(*found.shape[:-1], count))
+    shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    return torch.cat([part.expand(*shape, -1) for part in parts], -1)
+
+
+class OfSeen:
+    """A distribution of what is seen of a value: its density is theirs, what is missing (NaN) integrated out.
+
+    Args:
+        p: elements that are independent of each other, or a mixture of such, or a sequence of such.
+        some: a number of the support, which stands where a value is missing.
+    """
+
+    def __init__(self, p: Any, some: float) -> None:
+        self.p, self.some = p, some
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """``log p``, nats; see `log_prob_of_seen`."""
+        return log_prob_of_seen(self.p, value, self.some)
+
+    def log_probs(self, value: Tensor) -> Tensor:
+        """``log p`` of each member of a sequence, ``(..., T)`` nats."""
+        seen = ~value.isnan()
+        return _along(self.p, value.masked_fill(~seen, self.some), seen)
 
 
 def completed(p: Distribution, value: Tensor, some: float, mean: bool) -> Tensor:
@@ -119,6 +154,7 @@ def every_missing_element(q: Distribution, low: float, size: int, seen: Tensor) 
 
 
 __all__ = [
+    "OfSeen",
     "beside_mask",
     "completed",
     "completed_rows",

@@ -34,7 +34,9 @@ def _members(d: Draft, index: Index, stem: str, support: str, shape: tuple[int, 
     name = d.name(stem)
     unit = Unit(name, support, shape, role)
     source = "" if role == "latent" else f' from "rows.npz".{name}'
-    d.say(f"{role} {name}[{index.range}] : {unit.type}{source}")
+    gaps = role == "observed" and support != "simplex" and d.gaps.random() < 0.2
+    how, missing = ("partial", " elementwise") if gaps else (role, "")
+    d.say(f"{how} {name}[{index.range}] : {unit.type}{missing}{source}")
     return unit
 
 

@@ -209,3 +209,38 @@ def test_rows_that_break_the_type_are_refused_with_their_element() -> None:
     x[2, 3] = 0.5
     with pytest.raises(RowsError, match=r"row 2, element \[3\] is 0.5"):
         model.log_prob(x)
+
+
+CHAIN = """\
+model chain
+partial x[t in 1..4] : real[2] elementwise from "rows.npz".x
+latent  k[t in 1..4] : categorical(3)
+p(k[1])            = Categorical(param)
+p(k[t] | k[t - 1]) = Categorical(linear(k[t - 1]))
+p(x[t] | k[t])     = Normal(linear(k[t]))
+"""
+
+
+def test_a_chain_is_summed_over_all_paths_of_what_is_seen() -> None:
+    model, x = model_of(CHAIN), with_gaps(torch.randn(12, 4, 2))
+    paths = torch.tensor(list(itertools.product(range(3), repeat=4))).double()
+    ((_, _, law),) = model.p_x(paths).laws(x[:1])
+    each = torch.distributions.Normal(law.base_dist.loc, law.base_dist.scale)
+    for row, found in zip(x, model.log_prob(x), strict=True):
+        seen = torch.where(row.isnan(), 0.0, each.log_prob(row.nan_to_num(0.0))).sum((-1, -2))
+        assert torch.allclose(found, (model.p_k().log_prob(paths) + seen).logsumexp(0))
+
+
+def test_a_filter_reads_what_is_seen_at_its_position() -> None:
+    """q(z[t] | z[t - 1], x[t]) of a row depends on the elements of x[t] that are seen, and on which they are."""
+    text = CHAIN.replace("latent  k[t in 1..4] : categorical(3)", "latent  k[t in 1..4] : real[2]")
+    text = text.replace("Categorical(param)", "Normal(0, 1)").replace("Categorical(linear", "Normal(linear")
+    text += "q(k[1] | x) = Normal(mlp[4](x[1]))\nq(k[t] | k[t - 1], x[t]) = Normal(mlp[4](k[t - 1], x[t]))\n"
+    model, x = model_of(text.replace("Normal(linear(k[t]))", "Normal(mlp[4](k[t]))")), torch.randn(1, 4, 2).double()
+    z = torch.zeros(1, 4, 2).double()
+    before = model.q_k(x).log_probs(z)
+    gaps = x.clone()
+    gaps[0, 2, 1] = torch.nan
+    after = model.q_k(gaps).log_probs(z)
+    assert torch.equal(after[0, [0, 1, 3]], before[0, [0, 1, 3]])
+    assert after[0, 2] != before[0, 2]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dgmppl.graph.chains import Chain, chain_of, values_of
+from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.values import variables
@@ -153,7 +154,7 @@ def stands_alone(state: Elimination, variable: Variable, beside: str = "") -> bo
 def _fits(state: Elimination, factor: Factor, name: str) -> bool:
     """Whether a factor lets a family be summed out along its index. Beside a latent that would be integrated out, few
     paths are rather taken one by one, in each of which it is."""
-    if chain_of(state.graph, frozenset({name}), (factor,)) is None or state.graph[factor.head].role == "partial":
+    if chain_of(state.graph, frozenset({name}), (factor,)) is None or not told_in_part(state.graph, factor):
         return False
     if not state.few(state.graph[name]):
         return True

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.plates import plate_axes
@@ -169,7 +170,10 @@ def elimination_order(state: Elimination, found: Sequence[Variable], factors: Se
     sizes = {v.name: int(values_at(state, v)) for v in found}
     positions = {v.name for v in found if plate_axes(graph, v)}
     scopes = [frozenset(_spoken_of(state, f) & sizes.keys()) for f in factors]
-    partial = any(graph[f.head].role == "partial" for f in factors)
+    partial = any(
+        graph[f.head].role == "partial" and (scope & positions or not told_in_part(graph, f))
+        for f, scope in zip(factors, scopes)
+    )
     if partial or any(math.prod(sizes[n] for n in scope) > MAX_CASES for scope in scopes):
         return None
     near: dict[str, set[str]] = {n: set().union(*(s for s in scopes if n in s)) - {n} for n in sizes}
