@@ -8,6 +8,7 @@ from functools import cached_property
 
 from dgmppl.graph.affine import normal_along, normal_in
 from dgmppl.graph.chains import windows_of
+from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
 from dgmppl.graph.scope import Scope
@@ -110,7 +111,7 @@ class Elimination:
         if factor.side == "q":
             return factor.head == name
         names = frozenset({name})
-        apart = graph[factor.head].role != "partial" and windows_of(graph, factor, names) is not None
+        apart = told_in_part(graph, factor) and windows_of(graph, factor, names) is not None
         return apart and normal_along(graph, factor, names)
 
     def _is_normal(self, factor: Factor, name: str) -> bool:

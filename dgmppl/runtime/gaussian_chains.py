@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dgmppl.runtime.distributions import Distribution, MultivariateNormal
 from dgmppl.runtime.finite_chains import Link
+from dgmppl.runtime.missing import OfSeen
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,12 @@ class GaussianChain:
         self.size = ends[-1]
         self.like = next(link.value for link in links if isinstance(link.value, Tensor))
         moves = {link.value: self._read_off(link) for link in links if isinstance(link.value, str)}
-        seen = [(link.value, self._read_off(link)) for link in links if isinstance(link.value, Tensor)]
-        back = max([-m.first for m in moves.values()] + [1 - s.first for _, s in seen])
+        self._in_part: set[int] = set()
+        seen = [(link.value, self._read_off(link), id(link)) for link in links if isinstance(link.value, Tensor)]
+        back = max([-m.first for m in moves.values()] + [1 - s.first for _, s, _ in seen])
         self.lag = max(back, 1)
         self._move(moves)
-        self._see(seen)
+        self._see([(value, affine, link in self._in_part) for value, affine, link in seen])
         self._filter()
 
     # --- the model ---------------------------------------------------------------------------------
@@ -114,6 +116,9 @@ class GaussianChain:
         repeated = [g.repeat_interleave(count, 0) for g in given]
         members = {n: paths[..., p].reshape(len(paths), self.length, *self.latents[n]) for n, p in self.places.items()}
         law = link.law(*(members[n] for n in link.reads if n != value), *repeated)
+        if isinstance(law, OfSeen):
+            self._in_part.add(id(link))
+            law = law.p
         if isinstance(value, str):
             context = members[value]
         else:
@@ -155,17 +160,25 @@ class GaussianChain:
         self.root = torch.nn.functional.pad(root, (0, 0, 0, rest))
         self.offset = torch.nn.functional.pad(offset, (0, rest))
 
-    def _see(self, seen: list[tuple[Tensor, _Affine]]) -> None:
-        """C over the root of R, and what is left of the data without c, over it as well."""
+    def _see(self, seen: list[tuple[Tensor, _Affine, bool]]) -> None:
+        """C over the root of R, and what is left of the data without c, over it as well; 0 for elements that are
+        missing, of data that is seen in part."""
         matrices, targets, logs = [], [], []
-        for value, affine in seen:
+        for value, affine, in_part in seen:
             found = [affine.slope(-k) for k in range(self.lag)]
             blank = affine.offset.new_zeros(1, self.length, affine.offset.shape[-1], self.size)
             matrix = torch.cat(_alike([blank if m is None else m for m in found]), -1)
-            target = value.double().reshape(len(value), self.length, -1) - affine.offset
-            matrices.append(matrix / affine.scale.unsqueeze(-1))
-            targets.append(target / affine.scale)
-            logs.append(affine.scale.log() + 0.5 * math.log(2 * math.pi))
+            flat = value.double().reshape(len(value), self.length, -1)
+            target = ((flat.nan_to_num() if in_part else flat) - affine.offset) / affine.scale
+            matrix = matrix / affine.scale.unsqueeze(-1)
+            log = affine.scale.log() + 0.5 * math.log(2 * math.pi)
+            if in_part:
+                there = ~flat.isnan()
+                matrix = torch.where(there.unsqueeze(-1), matrix, 0.0)
+                target, log = torch.where(there, target, 0.0), torch.where(there, log, 0.0)
+            matrices.append(matrix)
+            targets.append(target)
+            logs.append(log)
         self.matrix, self.target = torch.cat(_alike(matrices), -2), torch.cat(_alike(targets), -1)
         self.logs: Tensor = sum(log.sum((-1, -2)) for log in logs)  # type: ignore[assignment]
 

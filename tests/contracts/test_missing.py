@@ -244,3 +244,32 @@ def test_a_filter_reads_what_is_seen_at_its_position() -> None:
     after = model.q_k(gaps).log_probs(z)
     assert torch.equal(after[0, [0, 1, 3]], before[0, [0, 1, 3]])
     assert after[0, 2] != before[0, 2]
+
+
+FILTERED = """\
+model filtered
+partial x[t in 1..4] : real[3] elementwise from "rows.npz".x
+latent  z[t in 1..4] : real[2]
+param   A : real[2, 2]
+param   C : real[3, 2]
+p(z[1])            = Normal(0, 1)
+p(z[t] | z[t - 1]) = Normal(A @ z[t - 1], 0.5)
+p(x[t] | z[t])     = Normal(C @ z[t], 0.3)
+"""
+
+
+def test_kalmans_filter_of_what_is_seen_is_the_marginal_normal() -> None:
+    model, x = model_of(FILTERED), with_gaps(torch.randn(12, 4, 3))
+    a, c = model.A.detach().numpy(), model.C.detach().numpy()
+    moves = np.eye(8) - np.kron(np.eye(4, k=-1), a)
+    noise = np.diag([1.0] * 2 + [0.25] * 6)
+    states = np.linalg.inv(moves) @ noise @ np.linalg.inv(moves).T
+    seen = np.kron(np.eye(4), c)
+    covariance = seen @ states @ seen.T + 0.09 * np.eye(12)
+    found = model.infer(x, mean=True)["x"].detach().reshape(12, 12).numpy()
+    for row, filled, log_prob in zip(x.reshape(12, 12).numpy(), found, model.log_prob(x).tolist(), strict=True):
+        s, m = ~np.isnan(row), np.isnan(row)
+        known = covariance[np.ix_(s, s)]
+        expected = multivariate_normal(np.zeros(s.sum()), known).logpdf(row[s]) if s.any() else 0.0
+        assert log_prob == pytest.approx(expected, abs=1e-8)
+        assert filled[m] == pytest.approx(covariance[np.ix_(m, s)] @ np.linalg.solve(known, row[s]), abs=1e-8)
