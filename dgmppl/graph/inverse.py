@@ -106,7 +106,7 @@ def derive_posteriors(
         variable, hidden = graph[name], _hidden(graph, graph[name])
         near = _data_of(graph, moral, name) if factorised else _neighbours(graph, moral, name)
         parents = [*([name] if variable.elementwise else []), *sorted(near, key=depth.index)]
-        if variable.along is not None:
+        if variable.along is not None and not variable.elementwise:
             found, lines = posterior_along(graph, variable, variable.along, parents, hidden, factorised)
             statements += found
             texts += lines

@@ -236,8 +236,6 @@ def _candidates(state: Elimination) -> list[Variable]:
         finite_judged = v.name in state.judged and v.type.support.finite
         if graph.factor("q", v.name) is not None or not can_derive(v) or finite_judged or v.name in later:
             continue
-        if v.elementwise and v.along is not None:
-            continue  # its members would have to be read one by one
         if definition is not None and invert(definition.value) is None:
             continue  # it is computed from what has a q
         # What a definition is inverted to comes last, be it that the inversion waits for what conditions it.
