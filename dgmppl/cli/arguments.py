@@ -91,6 +91,17 @@ def positive(text: str) -> int:
     return count(text, 1)
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
 def seconds(text: str) -> float:
     try:
         value = float(text)

@@ -20,6 +20,7 @@ from dgmppl.cli.arguments import (
     path,
     positive,
     seconds,
+    share,
 )
 from dgmppl.cli.files import print_warning, read_good
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -56,6 +57,9 @@ def add_commands(add: Add) -> None:
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".png or .npz")
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_set(sub, "the value of a condition, such as y=3")
+    help_ = "go back along a chain of latents in so many steps (default: in all of them)"
+    sub.add_argument("--steps", type=positive, metavar="N", help=help_)
+    sub.add_argument("--noise", type=share, metavar="X", help="of these steps: 1, or 0 for none (default 1)")
     add_allow_python(sub)
     add_device(sub, "cpu")
 
@@ -157,6 +161,8 @@ def _sample(options: argparse.Namespace) -> int:
         conditions=options.set,
         device=options.device,
         allow_python=options.allow_python,
+        steps=options.steps,
+        noise=options.noise,
     )
     return FINE
 

@@ -49,6 +49,14 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "E707": Code(
+        "sampling option without a chain",
+        "`--steps` and `--noise` say how to go back along a chain of latents, and the model has none.",
+        "They are for latents that q makes by linear-Gaussian steps of known numbers, as in a diffusion model: any "
+        "member follows from the start, so that sampling may leave some out.",
+        "",
+        "",
+    ),
     "E710": Code(
         "picture of an unknown kind",
         "The kind of the picture follows from the end of the file's name.",

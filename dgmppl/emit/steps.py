@@ -37,7 +37,7 @@ from dgmppl.graph.nodes import Definition, Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.values import Joined, Mapped, Operation, Parametric, Reshaped, Use, Value, walk
 from dgmppl.plan.nodes import Plan, Step, Term
-from dgmppl.plan.rules.compose import Compose, ComposedKL
+from dgmppl.plan.rules.compose import Compose, ComposedKL, GoBack
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import Draw, MinusKL, MinusLogProb, not_reparameterised
@@ -317,7 +317,8 @@ def _minus_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -
 def _composed_kl(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, ComposedKL)
     q, p = by_key(graph, term.q), by_key(graph, term.p)
-    return f"-self.{q.method}_chain.kl({density_of(graph, q)}, {factor_source(graph, p)})"
+    simple = ", simple=True" if term.simple else ""
+    return f"-self.{q.method}_chain.kl({density_of(graph, q)}, {factor_source(graph, p)}{simple})"
 
 
 def _log_det(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
@@ -434,6 +435,10 @@ def write_generation(
             factors = [by_key(graph, key) for key in step.factor_keys]
             graded = differentiable and not any(not_reparameterised(f.density) for f in factors)
             writer.line(turns_source(writer, graph, step, size, '"rsample"' if graded else ""), mark=True)
+        elif isinstance(step, GoBack) and not differentiable:
+            chain = f"self.{by_key(graph, step.chain).method}_chain"
+            prior = factor_source(graph, by_key(graph, step.factor))
+            writer.line(f"{variable.ident} = {chain}.draw({prior}, {size}, steps, noise)", mark=True)
         elif isinstance(step, Draw):
             factor = by_key(graph, step.factor)
             rsample = differentiable and not not_reparameterised(factor.density)

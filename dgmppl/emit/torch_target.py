@@ -16,7 +16,7 @@ from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.nodes import Plan
-from dgmppl.plan.rules.compose import Compose
+from dgmppl.plan.rules.compose import Compose, GoBack
 from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.supports import number_text
 
@@ -113,8 +113,11 @@ def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
     given = f" given {', '.join(c.name for c in conditions)}" if conditions else ""
     writer.rows.append(("", None))
     writer.line("@torch.no_grad()")
+    back = any(isinstance(s, GoBack) for s in plan.generate)
+    arguments += ", *, steps: int | None = None, noise: float = 1.0" if back else ""
     with writer.block(f"def sample(self, n: int{arguments}) -> {result}:"):
-        writer.line(f'"""n draws of {what}{given}."""')
+        ways = "; back in so many `steps`, with so much `noise`: see `NormalChain.draw`" if back else ""
+        writer.line(f'"""n draws of {what}{given}{ways}."""')
         for c in conditions:
             writer.line(f'{c.ident} = self.condition("{c.name}", {c.ident}, n)')
         write_generation(writer, graph, plan.generate, "n")

@@ -10,7 +10,7 @@ import keyword
 LOCALS = frozenset(
     {
         *("self", "torch", "nn", "Tensor", "rt", "pyro", "dist", "rt_dist"),
-        *("n", "steps", "mean"),
+        *("n", "steps", "mean", "noise"),
         *("super", "len", "list", "range"),
     }
 )

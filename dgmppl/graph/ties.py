@@ -84,7 +84,7 @@ def verify_ties(scope: Scope) -> None:
 
 
 def _verify(scope: Scope, name: str, number: int, tie: Tie) -> None:
-    own, tie.own = tie.own, True  # no more is said of it where it is wrong
+    own, tie.own = tie.own, True  # nothing more is said of it where it is wrong
     place, found = tie.statement.value.span, scope.lookup(tie.variable, tie.statement.value.span, "variable")
     if not isinstance(found, Variable) or found.along is not None or found.role == "partial":
         what = describe_binding(found) if not isinstance(found, Variable) else "a family"
@@ -103,7 +103,7 @@ def _verify(scope: Scope, name: str, number: int, tie: Tie) -> None:
             "of another type",
             notes=(Note(scope.places[name], "declared here"), Note(scope.places[tie.variable], "declared here")),
         )
-    tie.own = own
+    tie.own = own or found.role == "let"  # which has its value
 
 
 def _by_number(scope: Scope, term: Any) -> Any:

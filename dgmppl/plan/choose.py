@@ -17,6 +17,7 @@ from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Loss, Plan
 from dgmppl.plan.objective import describe_matching, describe_objective
 from dgmppl.plan.reach import warn_untaught
+from dgmppl.plan.rules.compose import Compose
 from dgmppl.plan.rules.draw import samples_of
 from dgmppl.plan.rules.energy import NegativePhase, sampler_of, verify_energy
 from dgmppl.plan.rules.game import opponents, verify_games
@@ -115,6 +116,7 @@ def _choose(
     if remark is not None:
         objective = replace(objective, reasons=(*objective.reasons, remark))
     losses = (*opponents(state), fitted)
+    composed = {s.variable: s.factor for s in state.steps if isinstance(s, Compose)}
     plan = Plan(
         model=graph.name,
         source=graph.source.name,
@@ -122,7 +124,7 @@ def _choose(
         objective=objective,
         steps=tuple(state.steps),
         losses=losses,
-        generate=choose_generation(scope, graph),
+        generate=choose_generation(scope, graph, None, composed),
         conditions=graph.conditions,
         samplers=(sampler,) if sampler is not None else (),
         figures=figures,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.turns import turns
 from dgmppl.plan.nodes import Reason, Step
+from dgmppl.plan.rules.compose import GoBack
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.compute import reads_of as reads_of_definition
 from dgmppl.plan.rules.draw import Draw, reads_of
@@ -15,12 +19,15 @@ from dgmppl.plan.rules.observe import Given
 from dgmppl.source import Span
 
 
-def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None) -> tuple[Step, ...]:
+def choose_generation(
+    scope: Scope, graph: Graph, wanted: set[str] | None = None, composed: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Step, ...]:
     """Ancestral sampling through p; variables of an energy come from its Markov chain together. What rows have in
     common comes from its q, which has learned from all of them: the rows of a sample are drawn given one such draw.
 
     Args:
         wanted: what is to be sampled through p alone, with all that it depends on; None: what the data holds.
+        composed: chains that q composes, each with the key of that.
     """
 
     def why(text: str, span: Span) -> Reason:
@@ -59,7 +66,11 @@ def choose_generation(scope: Scope, graph: Graph, wanted: set[str] | None = None
                 if factor.side == "q":
                     text = f"{factor.head} is what rows have in common: {factor.key} has learned it"
                 because = why(text, factor.span)
-                steps.append(Draw(factor.head, because, factor=factor.key, reads=reads))
+                if factor.side == "p" and factor.head in composed:
+                    q = composed[factor.head]
+                    steps.append(GoBack(factor.head, because, factor=factor.key, reads=reads, chain=q))
+                else:
+                    steps.append(Draw(factor.head, because, factor=factor.key, reads=reads))
                 known.add(factor.head)
                 progress = True
         for d in graph.definitions:

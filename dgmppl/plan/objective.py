@@ -9,6 +9,7 @@ from dgmppl.plan import latex
 from dgmppl.plan.figures import quantity
 from dgmppl.plan.nodes import Loss, Objective, Reason, Term
 from dgmppl.plan.rules import RULES
+from dgmppl.plan.rules.compose import ComposedKL
 from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.plan.rules.game import Score, described
 from dgmppl.plan.rules.invert import Dequantise
@@ -30,7 +31,8 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
     beside = tuple(t for t in terms if t.beside and not isinstance(t, NegativePhase))
     terms = tuple(t for t in terms if t not in beside)
     sampler = state.sampler
-    weighted = "weighted terms of the " if any(t.weight != 1 for t in terms) else ""
+    weighs = any(t.weight != 1 or (isinstance(t, ComposedKL) and t.simple) for t in terms)
+    weighted = "weighted terms of the " if weighs else ""
     target = quantity(state) + (" up to log Z" if sampler is not None else "")
     parts: list[str] = []
     kind = ""

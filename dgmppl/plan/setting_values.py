@@ -67,7 +67,7 @@ class PathSetting:
 @dataclass(frozen=True)
 class ObjectiveSetting:
     """An objective that the spec asks for by name. `game` is "" unless a game is named; `path` and `target` are those
-    of flow matching."""
+    of flow matching; `simple` are the variables whose divergences along an index are weighed by none of their own."""
 
     name: str
     span: Span = field(compare=False, repr=False)
@@ -77,6 +77,7 @@ class ObjectiveSetting:
     penalty: float | None = None
     path: PathSetting = PathSetting()
     target: str = "velocity"
+    simple: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -269,22 +270,29 @@ def _objective(scope: Scope, bound: Bound) -> ObjectiveSetting:
         )
     name, given = _named(scope, bound.value, "objective", OBJECTIVES, "by name: elbo(beta = 4)")
     options = {option: read(scope, b) for option, b in given.items()}
-    weights: dict[str, float] = options.pop("weight", {})
+    given_weights: dict[str, float | None] = options.pop("weight", {})
+    weights = {n: w for n, w in given_weights.items() if w is not None}
+    simple = frozenset(given_weights) - frozenset(weights)
     game: tuple[str, float | None] = options.pop("game", ("", None))
     path: PathSetting = options.pop("path", PathSetting())
     target: str = options.pop("target", "velocity")
-    return ObjectiveSetting(name, bound.span, options, weights, game[0], game[1], path, target)
+    return ObjectiveSetting(name, bound.span, options, weights, game[0], game[1], path, target, simple)
 
 
-def _weights(scope: Scope, bound: Bound) -> dict[str, float]:
+SIMPLE = "simple"
+
+
+def _weights(scope: Scope, bound: Bound) -> dict[str, float | None]:
+    """A weight for each variable; None where it is `simple`."""
     if not isinstance(bound.value, tree.Record):
         _wrong(scope, bound.value, "a record of weights by variable", "weight = { x = 0.01 }")
-    found: dict[str, float] = {}
+    found: dict[str, float | None] = {}
     for s in bound.value.settings:
         scope.lookup(s.name, s.name_span, "variable")
         if s.name in found:
             scope.fail("E305", f"`{s.name}` is given twice", s.span, "given again")
-        found[s.name] = _number(scope, setting(s, "number"), wanted="a weight")
+        plain = isinstance(s.value, tree.Name) and s.value.name == SIMPLE and SIMPLE not in scope.names
+        found[s.name] = None if plain else _number(scope, setting(s, "number"), wanted="a weight")
     return found
 
 

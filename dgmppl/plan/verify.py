@@ -23,7 +23,7 @@ from dgmppl.graph.values import (
     walk,
 )
 from dgmppl.plan.nodes import Loss, Reason
-from dgmppl.plan.rules.compose import Compose
+from dgmppl.plan.rules.compose import Compose, ComposedKL
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.impute import LogQSeen
@@ -97,6 +97,15 @@ def verify_asked(state: Elimination, derived: str, fitted: Loss) -> None:
             "no partial variable has a q",
             help="leave `classify` out, or declare a variable that is seen in some rows: partial y : ...",
         )
+    for name in sorted(asked.simple):
+        if not any(isinstance(t, ComposedKL) and t.owner == name for t in terms):
+            scope.fail(
+                "E305",
+                f"`{name}` has no divergences along an index, and so none to leave their weights out",
+                asked.span,
+                "simple",
+                help=f"a number weighs all that belongs to it: weight = {{ {name} = 0.1 }}",
+            )
     owners = {t.owner for t in fitted.terms}
     for name in asked.weights:
         if name not in owners:

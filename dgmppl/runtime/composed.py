@@ -4,6 +4,7 @@ closed form."""
 from __future__ import annotations
 
 from collections.abc import Sequence as Row
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from dgmppl.runtime.along import Segment, Sequence
 from dgmppl.runtime.distributions import Normal, kl_divergence
 from dgmppl.runtime.incremental import Member, places, window
 from dgmppl.runtime.schedules import doubles
+from dgmppl.runtime.weighing import weighing
 
-EVALUATED = 50
+EVALUATED = 20
 """At so many places of an index, or at all of fewer, terms along it are evaluated for figures."""
 
 
@@ -35,6 +37,7 @@ class NormalChain(nn.Module):
     of_start: Tensor
     of_next: Tensor
     deviation: Tensor
+    error: Tensor
 
     def __init__(self, length: int, slopes: Tensor | float, scales: Tensor | float) -> None:
         super().__init__()
@@ -51,6 +54,8 @@ class NormalChain(nn.Module):
             "of_start": [signal[t - 1] * s[t] ** 2 / variance[t] for t in next_],
             "of_next": [a[t] * variance[t - 1] / variance[t] for t in next_],
             "deviation": [s[t] * (variance[t - 1] / variance[t]) ** 0.5 for t in next_],
+            # 1 / KL of an error of 1 in the noise of the next member, between normals of this deviation
+            "error": [2 * variance[t - 1] * signal[t] ** 2 / (s[t] * signal[t - 1]) ** 2 for t in next_],
         }
         self.length = length
         for name, values in numbers.items():
@@ -80,15 +85,56 @@ class NormalChain(nn.Module):
         law = Normal(loc, _along(self.deviation, place, rank))
         return law.to_event(rank) if rank else law
 
-    def kl(self, q: Sequence, p: Sequence) -> Tensor:
+    def kl(self, q: Sequence, p: Sequence, simple: bool = False) -> Tensor:
         """An estimate without bias of ``KL(q(z) || p(z))``, ``(n,)`` nats, where p goes back from the last member:
         ``KL(q(z_T | m) || p(z_T)) + sum_t E KL(q(z_t | z_{t+1}, m) || p(z_t | z_{t+1}))`` (Ho et al., 2020, Eq. 5).
 
         The sum is estimated at one random place of each row in training, else at ``EVALUATED`` of them.
+
+        Args:
+            simple: in a loss each divergence is weighed so that it is a squared error of the noise in the next member,
+                where p has the variance of q (Ho et al., 2020, Eq. 14).
         """
         start = self.start(q)
-        parts = [self._divergence(s, start, place) for s in p.segments for place in self._places(s, start)]
+        found = ((s, *place) for s in p.segments for place in self._places(s, start))
+        parts = [self._divergence(segment, start, here, times, simple) for segment, here, times in found]
         return sum(parts[1:], parts[0])
+
+    def draw(self, p: Sequence, n: int, steps: int | None = None, noise: float = 1.0) -> Tensor:
+        """Draws of the first member, ``(n, 1, *element)``, by p from the last one back.
+
+        Args:
+            steps: at so many members alone, evenly from the last to the first. What p says of a member at the next one
+                gives m, and with it q any earlier member (Song et al., 2021, Eq. 12). None: at all of them, by p.
+            noise: of the steps back; 1 is that of ``q(z_s | z_t, m)``, with 0 the last member decides (DDIM).
+        """
+        if steps is None and noise == 1:
+            drawn: Tensor = p.sample(() if p.batch_shape else (n,))
+            return drawn.narrow(1, 0, 1)
+        count = min(steps or self.length, self.length)
+        if count < 1 or not 0 <= noise <= 1:
+            raise ValueError(f"steps are a number from 1, and noise is one from 0 to 1, not {steps} and {noise}")
+        last = self.length - 1
+        z = self._law(p, n, last, None).expand(torch.Size((n, 1))).sample()
+        where = [round(last * k / (count - 1)) for k in range(count)][::-1] if count > 1 else [last, 0]
+        for t, s in pairwise(where):
+            mean = self._law(p, n, t - 1, z).mean
+            start = (mean - self.of_next[t - 1] * z) / self.of_start[t - 1]
+            spread = self.noise[s] ** 2 * (1 - (self.signal[t] * self.noise[s] / (self.signal[s] * self.noise[t])) ** 2)
+            width = noise * noise * spread
+            ahead = (z - self.signal[t] * start) / self.noise[t]
+            z = (
+                self.signal[s] * start
+                + (self.noise[s] ** 2 - width).sqrt() * ahead
+                + width.sqrt() * torch.randn_like(z)
+            )
+        return z
+
+    def _law(self, p: Sequence, n: int, place: int, known: Tensor | None) -> td.Distribution:
+        """p of the member at a place, given the next one of n rows."""
+        segment = next(s for s in p.segments if s.first <= place <= s.last)
+        with places(torch.full((n,), place, device=self.signal.device)):
+            return segment.law(Member(self.signal if known is None else known))  # type: ignore[arg-type]
 
     def _places(self, segment: Segment, start: Tensor) -> Row[tuple[Tensor, float]]:
         """Places of a segment for each row, each with how many places it stands for. Those of the rows of a batch lie
@@ -99,8 +145,7 @@ class NormalChain(nn.Module):
         found = (((shares + k) * (size / count)).long().clamp(max=size - 1) for k in range(count))
         return [(segment.first + place, size / count) for place in found]
 
-    def _divergence(self, segment: Segment, start: Tensor, place: tuple[Tensor, float]) -> Tensor:
-        here, weight = place
+    def _divergence(self, segment: Segment, start: Tensor, here: Tensor, times: float, simple: bool) -> Tensor:
         if segment.last + 1 == self.length:
             given, known = self.given_start(start, here), start
         else:
@@ -108,7 +153,8 @@ class NormalChain(nn.Module):
             given = self.given_next(start, known, here)
         with places(here):
             law = segment.law(Member(known))  # type: ignore[arg-type]
-        return weight * kl_divergence(given, law).squeeze(-1)
+        found = times * kl_divergence(given, law).squeeze(-1)
+        return found * self.error[here] if simple and weighing() and segment.last + 1 < self.length else found
 
 
 def _along(numbers: Tensor, place: Tensor, rank: int) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dgmppl.runtime.chains import weighed_terms
 from dgmppl.runtime.rows import RowsError, bind, check_rows, check_values, read_types
+from dgmppl.runtime.weighing import for_a_loss
 
 M = TypeVar("M", bound="GenerativeModel")
 
@@ -141,7 +142,9 @@ class GenerativeModel(nn.Module):
     @_at_the_door
     def loss(self, *data: Any, **named: Any) -> Tensor:
         """Minus the weighted sum of the terms, averaged over the batch."""
-        terms = self.terms(*data) if self.samples == 1 else weighed_terms(self.terms, self.samples, self.apart, *data)
+        with for_a_loss():
+            many = self.samples > 1
+            terms = weighed_terms(self.terms, self.samples, self.apart, *data) if many else self.terms(*data)
         _verify_terms(terms, len(data[0]) if data else 0)
         if self.observer is not None:
             self.observer(terms)

@@ -22,6 +22,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.imports import found_in
 from dgmppl.pipeline import Checked
+from dgmppl.plan.rules.compose import GoBack
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.checkpoint import CHECKPOINT, damaged, read_checkpoint
 from dgmppl.train.conditions import read_conditions
@@ -131,6 +132,8 @@ def sample_run(
     conditions: Sequence[str] = (),
     device: str = "cpu",
     allow_python: bool = False,
+    steps: int | None = None,
+    noise: float | None = None,
 ) -> None:
     """Draws n samples of a run's model to `out`: a picture (.png) or arrays by variable (.npz).
 
@@ -138,18 +141,24 @@ def sample_run(
         conditions: `name=value` for each observed variable that the model is conditional on; values of a
             vector are separated by commas.
         allow_python: see `load_run`.
+        steps, noise: how to go back along a chain of latents, where the model has one that is composed.
 
     Raises:
-        SpecError: when the run cannot be opened, or a condition is missing or outside its type.
+        SpecError: when the run cannot be opened, a condition is missing or outside its type, or there is no such chain.
     """
     write = {".png": write_picture, ".npz": write_arrays}.get(out.suffix.lower())
     if write is None:
         raise SpecError([Diagnostic("E703", f"samples are written to .png or .npz, not to {out.name}")])
     model, run = load_run(path, device, allow_python)
-    graph, _ = parts(run.checked)
+    graph, plan = parts(run.checked)
     given = read_conditions(conditions, graph, _classes(run.record))
+    ways = {name: value for name, value in (("steps", steps), ("noise", noise)) if value is not None}
+    if ways and not any(isinstance(s, GoBack) for s in plan.generate):
+        headline = f"{' and '.join(f'--{name}' for name in ways)} would change nothing: {graph.name} has no such chain"
+        help_ = "they are for latents that q makes by linear-Gaussian steps of known numbers: q(z[t] | z[t-1])"
+        raise SpecError([Diagnostic("E707", headline, help=help_)])
     with located(run.checked), seeded(seed, model.device):
-        samples = draw(model, graph, n, given)
+        samples = draw(model, graph, n, given, ways)
     try:
         write(samples, graph, out)
     except OSError as error:
@@ -276,14 +285,21 @@ def located(checked: Checked) -> Iterator[None]:
         raise SpecError([found], checked.source) from error
 
 
-def draw(model: GenerativeModel, graph: Graph, n: int, rows: Mapping[str, NDArray[np.float32]]) -> Arrays:
-    """n samples as arrays by variable, given values of the conditions in `rows`, repeated to n."""
+def draw(
+    model: GenerativeModel,
+    graph: Graph,
+    n: int,
+    rows: Mapping[str, NDArray[np.float32]],
+    ways: Mapping[str, float] | None = None,
+) -> Arrays:
+    """n samples as arrays by variable, given values of the conditions in `rows`, repeated to n; `ways`: options of the
+    model's `sample`."""
     given = {
         graph[name].ident: torch.from_numpy(np.resize(rows[name], (n, *rows[name].shape[1:]))).to(model.device)
         for name in graph.asked
     }
     with torch.no_grad():
-        drawn = model.sample(n, **given)
+        drawn = model.sample(n, **given, **(ways or {}))
     if isinstance(drawn, Tensor):
         drawn = {next(v.name for v in graph.data if v.name not in graph.conditions): drawn}
     return {name: values.detach().cpu().numpy() for name, values in drawn.items()}

@@ -126,3 +126,52 @@ def test_the_divergence_is_that_of_the_joint_normals(training: bool) -> None:
 def test_what_is_emitted_does_not_grow_with_the_chain() -> None:
     sources = [pipeline.emit(chain(length)).text for length in (10, 1000)]
     assert len(sources[0].splitlines()) == len(sources[1].splitlines()) < 300
+
+
+def test_simple_weights_leave_the_error_of_the_noise() -> None:
+    """With the variance of q for p, the loss is a sum of squared errors of what the network says of the noise."""
+    text = CHAIN.format(T=12, mean=NOISE).replace("0.4 + beta[t]", "sigma[t]")
+    text += "schedule sigma[t in 2..T] = sqrt(beta[t] * (1 - abar[t-1]) / (1 - abar[t]))\n"
+    text += "p(x | z[1]) = Normal(eps(z[1], 1 / 12), 1)\ntrain { objective = elbo(weight = { z = simple }) }"
+    model = build(pipeline.read(text)).double()
+    x = torch.tensor([[0.7, -0.4]]).double().expand(50_000, 2)
+    terms: dict[str, Tensor] = {}
+    model.observer = terms.update
+    beta = torch.linspace(0.05, 0.4, 12, dtype=torch.float64)
+    left = (1 - beta).cumprod(0)
+    with seed(2), torch.no_grad():
+        model.loss(x)
+        errors = 0.0
+        for t in range(2, 13):
+            noise = torch.randn_like(x)
+            z = left[t - 1].sqrt() * x + (1 - left[t - 1]).sqrt() * noise
+            index = torch.full((len(x), 1), 2 * t / 12 - 1).double()
+            errors += float((model.eps(torch.cat([z, index], -1)) - noise).square().sum(-1).mean())
+        last = (1 - left[-1]) + left[-1] * x[0] ** 2 - 1 - (1 - left[-1]).log()
+    found = -terms["-KL(q(z | x) || p(z))"]
+    assert float(found.mean()) == pytest.approx(
+        errors + float(last.sum()) / 2, abs=5 * float(found.std()) / len(x) ** 0.5
+    )
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [None, 1, 3, 12])
+def test_the_way_back_leads_to_the_start_in_any_number_of_steps(steps: int | None, noise: float) -> None:
+    """Where p is q's own way back from a start that is known, the first member has q's law given that start."""
+    text = CHAIN.format(T=12, mean="c[t] * 0.7 + d[t] * z[t]").replace("0.4 + beta[t]", "sigma[t]")
+    text += """
+    net f = mlp[8]
+    p(x | z[1]) = Normal(f(z[1]), 1)
+    schedule sigma[t in 2..T] = sqrt(beta[t] * (1 - abar[t-1]) / (1 - abar[t]))
+    schedule c[t in 2..T] = sqrt(abar[t-1]) * beta[t] / (1 - abar[t])
+    schedule d[t in 2..T] = sqrt(1 - beta[t]) * (1 - abar[t-1]) / (1 - abar[t])
+    """
+    text = text.replace("p(z[T])          = Normal(0, 1)", "p(z[T]) = Normal(0.7 * sqrt(abar[T]), sqrt(1 - abar[T]))")
+    text = text.replace("net eps = mlp[8]\n", "")
+    model = build(pipeline.read(text)).double()
+    n = 20_000
+    with seed(4), torch.no_grad():
+        first = model.q_z_chain.draw(model.p_z(), n, steps, noise)
+    assert first.shape == (n, 1, 2)
+    assert first.mean((0, 1)).tolist() == pytest.approx([0.7 * 0.95**0.5] * 2, abs=5 * 0.05**0.5 / n**0.5)
+    assert first.std((0, 1)).tolist() == pytest.approx([0.05**0.5] * 2, rel=0.03)

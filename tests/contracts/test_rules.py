@@ -7,12 +7,13 @@ import pytest
 from dgmppl.emit.steps import STEPS, TERMS
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules import RULES
+from dgmppl.plan.rules.compose import GoBack
 from dgmppl.plan.rules.energy import RunChain, Settle
 from dgmppl.plan.rules.game import Score, Tell
 
-# Chains are run by the sampling program, what settles under an energy is written together, and games have methods of
+# Chains are run, and gone back along, by the sampling program, what settles under an energy is written together, and games have methods of
 # their own (emit/games.py).
-ELSEWHERE = {RunChain, Settle, Score, Tell}
+ELSEWHERE = {RunChain, GoBack, Settle, Score, Tell}
 
 
 def _kinds(base: type) -> list[type]:

@@ -45,10 +45,22 @@ class Compose(Draw):
 
 
 @dataclass(frozen=True)
+class GoBack(Draw):
+    """A draw of the first member of a chain that q composes, by p from the last one back, in as many steps as asked."""
+
+    chain: str = ""
+
+    def words(self) -> str:
+        return f"draw {self.variable} from {self.factor}, back in as many steps as asked"
+
+
+@dataclass(frozen=True)
 class ComposedKL(MinusKL):
-    """-KL(q || p) of a chain: of its last member in closed form, of each other given the next one, at random places."""
+    """-KL(q || p) of a chain: of its last member in closed form, of each other given the next one, at random places.
+    `simple`: the loss has these without their weights."""
 
     members: int = 0
+    simple: bool = False
 
 
 class Composing(Rule):
@@ -85,6 +97,7 @@ class Composing(Rule):
                 latex="-" + latex.kl(q, factor),
                 estimator="closed form",
                 members=variable.type.shape[0],
+                simple=state.asked is not None and variable.name in state.asked.simple,
             ),
         )
 
@@ -95,7 +108,9 @@ class Composing(Rule):
                 text = (
                     f"KL of {t.owner}[{letter}] in closed form, at one random {letter} of each row, times their number"
                 )
-                yield f"{text}; in figures at up to 50 of the {t.members}"
+                yield f"{text}; in figures at up to 20 of the {t.members}"
+                if t.simple:
+                    yield f"the loss has them weighed as a squared error of the noise in {t.owner}[{letter}]"
 
 
 def is_composed(graph: Graph, variable: Variable, q: Factor) -> bool:
@@ -192,4 +207,4 @@ def slope_of(value: Value, variable: str) -> Value:
     return Operation(inner[0].type, value.span, value.op, tuple(inner))
 
 
-__all__ = ["Compose", "ComposedKL", "Composing", "is_composed", "slope_of"]
+__all__ = ["Compose", "ComposedKL", "Composing", "GoBack", "is_composed", "slope_of"]
