@@ -2,13 +2,15 @@
 
 Observed variables are shaded, latent ones white, let-bound features small; a condition has a border of its
 own. A variable that is a function of others has a double border, a bijection a double edge. What `q` reads is
-dashed and blue; a filled square is an energy, a red octagon an adversary, a box around variables a family.
+dashed and blue; a filled square is an energy, a red octagon an adversary, a box around variables a family,
+what each row has, or each group, where rows have latents in common.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import graphviz
@@ -73,20 +75,46 @@ def dot(graph: Graph) -> str:
 
 
 def _draw_nodes(model: graphviz.Digraph, graph: Graph) -> None:
-    """Variables, those of a family inside its plate, then the energy and the adversaries."""
+    """Variables, those of a family inside its plate, then the energy and the adversaries. Where rows have something in
+    common, what they have of their own stands in a plate of rows, and what each group has in one of groups."""
     ids = node_ids(graph)
-    plates = _plates(graph)
-    inside = {v.name for _, members in plates for v in members}
+    own = [v for v in graph.variables if v.rows and v.group is None]
+    groups: dict[str, list[Variable]] = {}
     for v in graph.variables:
-        if v.name not in inside:
-            model.node(ids[v.name], **_variable(graph, v))
-    for number, (text, members) in enumerate(plates):
-        with model.subgraph(name=f"cluster_{number}", graph_attr=style.PLATE_BOX) as plate:
-            plate.attr("graph", label=label([written(text, 10, style.QUIET)]))
-            for v in members:
-                plate.node(ids[v.name], **_variable(graph, v))
+        if v.group is not None:
+            groups.setdefault(v.group, []).append(v)
+    if not graph.shared:
+        _draw_variables(model, graph, graph.variables, "")
+    else:
+        _draw_variables(model, graph, [v for v in graph.variables if not v.rows], "")
+        for k, (name, members) in enumerate(groups.items()):
+            with _box(model, f"group_{k}", f"per {name}, {graph[name].type.support.size}") as plate:
+                _draw_variables(plate, graph, members, f"group_{k}_")
+        with _box(model, "rows", "rows") as plate:
+            _draw_variables(plate, graph, own, "rows_")
     for name, look in (*_energy(graph), *_adversaries(graph)):
         model.node(ids[name], **look)
+
+
+def _draw_variables(picture: graphviz.Digraph, graph: Graph, variables: Sequence[Variable], prefix: str) -> None:
+    ids = node_ids(graph)
+    plates = _plates(variables)
+    inside = {v.name for _, members in plates for v in members}
+    for v in variables:
+        if v.name not in inside:
+            picture.node(ids[v.name], **_variable(graph, v))
+    for number, (text, members) in enumerate(plates):
+        with _box(picture, f"{prefix}{number}", text) as plate:
+            for v in members:
+                plate.node(ids[v.name], **_variable(graph, v))
+
+
+@contextmanager
+def _box(picture: graphviz.Digraph, name: str, text: str) -> Iterator[graphviz.Digraph]:
+    """A plate with what it counts written in it."""
+    with picture.subgraph(name=f"cluster_{name}", graph_attr=style.PLATE_BOX) as plate:
+        plate.attr("graph", label=label([written(text, 10, style.QUIET)]))
+        yield plate
 
 
 # --- nodes ---------------------------------------------------------------------------------------
@@ -160,10 +188,10 @@ def _adversaries(graph: Graph) -> Iterator[tuple[str, dict[str, str]]]:
         yield f"{adversary.name}()", {"label": label(rows), **style.NODES["adversary"], "tooltip": plain(hover)}
 
 
-def _plates(graph: Graph) -> list[tuple[str, list[Variable]]]:
+def _plates(variables: Sequence[Variable]) -> list[tuple[str, list[Variable]]]:
     """Families with the variables in each; those counted by one name over one range share a plate."""
     families: dict[str, list[Variable]] = {}
-    for v in graph.variables:
+    for v in variables:
         if v.family is not None and v.index is not None:
             families.setdefault(v.family, []).append(v)
     plates: dict[tuple[str, int, int], list[Variable]] = {}
@@ -171,7 +199,7 @@ def _plates(graph: Graph) -> list[tuple[str, list[Variable]]]:
         numbers = [v.index for v in members if v.index is not None]
         counter = next((v.counter for v in members if v.counter), "")
         plates.setdefault((counter or f"{name}[ ]", min(numbers), max(numbers)), []).extend(members)
-    for v in graph.variables:
+    for v in variables:
         if v.along is not None:
             plates.setdefault((v.along.letter, v.members[0], v.members[-1]), []).append(v)
     return [(f"{counter} = {low}..{high}", members) for (counter, low, high), members in plates.items()]

@@ -150,6 +150,31 @@ def test_families_counted_alike_share_a_plate() -> None:
     assert drawing.members == [{f"{name}[{n}]" for name in "zr" for n in range(1, 5)}]
 
 
+def test_what_rows_have_in_common_stands_outside_their_plate() -> None:
+    found = pipeline.read(
+        """model schools
+observed school : categorical(8) from "schools.csv".school
+observed y : real from "schools.csv".y
+latent mu[k in 1..2] : real per data
+latent m : real per school
+latent z : real
+let f = exp(m)
+p(mu[k]) = Normal(0, 1)
+p(m | mu[1]) = Normal(mu[1], 1)
+p(z | mu[2]) = Normal(mu[2], 1)
+p(y | m, z) = Normal(z, f)
+q(z | y) = Normal(mlp[4](y))
+"""
+    )
+    assert found.graph is not None
+    drawing = Parsed(found.graph)
+    told = {
+        next(t for t in ("k = 1..2", "per school, 8", "rows") if t in cluster["label"]): members
+        for cluster, members in zip(drawing.clusters, drawing.members, strict=True)
+    }
+    assert told == {"k = 1..2": {"mu[1]", "mu[2]"}, "per school, 8": {"m", "f"}, "rows": {"school", "y", "z"}}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
