@@ -187,6 +187,7 @@ CLOSED_KL = {
     ("Gamma", "Gamma"),
     ("Exponential", "Exponential"),
     ("Beta", "Beta"),
+    ("Beta", "ContinuousBernoulli"),
     ("Dirichlet", "Dirichlet"),
     ("VonMisesFisher", "VonMisesFisher"),
     ("ContinuousBernoulli", "ContinuousBernoulli"),

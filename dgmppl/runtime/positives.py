@@ -280,6 +280,14 @@ def _kl_beta(p: Beta, q: Beta) -> Tensor:
     return in_double(p, q, td.Beta, "concentration1", "concentration0")
 
 
+@register_kl(Beta, ContinuousBernoulli)
+def _kl_beta_continuous_bernoulli(p: Beta, q: ContinuousBernoulli) -> Tensor:
+    """``-H(p) - l E_p[x] - log C + log(1 + exp(l))``."""
+    a, b, logits = wide(p.concentration1, p.concentration0, q.logits)
+    entropy = td.Beta(a, b, validate_args=False).entropy()
+    return (-entropy - logits * a / (a + b) - _log_normaliser(logits)).to(q.logits.dtype)
+
+
 @register_kl(Dirichlet, Dirichlet)
 def _kl_dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
     return in_double(p, q, td.Dirichlet, "concentration")

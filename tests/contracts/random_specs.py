@@ -379,6 +379,30 @@ def _integer_flow(d: Draft) -> None:
     d.say(f"{x.name} = k({u.name})")
 
 
+def _random_network(d: Draft) -> None:
+    """A network with a prior on its weights, applied to a condition, a latent of a row, or both, and used twice."""
+    x, s = observed(d, support="real"), d.unit("s", d.choose(("real", "unit", "categorical(3)")), (2,), "observed")
+    z = [d.unit("z", "real", (2,))] if d.often(0.4) else []
+    f = d.name("f")
+    d.say(f"net {f} = {d.choose(('mlp[3]', 'linear', 'mlp[3, 2, activation = tanh]', 'mlp[2, norm = layer]'))}")
+    inputs = names((s, *z, *d.causes))
+    given = [u.name for u in (s, *z, *d.causes)]
+    above = [u.name for u in d.causes if u.per == "data" and u.support == "positive" and not u.shape]
+    d.say(f"{d.head('p', f, above[:1])} = {d.choose(('Normal', 'Laplace'))}(0, {above[0] if above else '1'})")
+    if d.often(0.5):
+        q = d.choose(("Normal(param)", "Normal(0.2 * param, 0.1 * exp(param))", "Laplace(param, 0.1)"))
+        d.say(f"q({f}) = {q}")
+    for latent in z:
+        factor(d, "p", latent, (), DENSITIES[:1])
+        factor(d, "q", latent, (x, s), DRAWN[:1])
+    if d.often(0.4) and x.vector:
+        feature = d.name("r")
+        d.say(f"let {feature} : real[{x.shape[0]}] = {f}({inputs})")
+        d.say(f"{d.head('p', x.name, [*given, f])} = Normal({feature}, exp(param))")
+    else:
+        d.say(f"{d.head('p', x.name, [*given, f])} = Normal({f}({inputs}), {d.choose(('1', 'exp(param)'))})")
+
+
 def _normal_hierarchy(d: Draft) -> None:
     """Latents that are integrated out: normal, with means affine in each other, beside a class, or below one that is
     drawn."""
@@ -624,6 +648,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _integer_flow,
     _normal_hierarchy,
     _normal_hierarchy,
+    _random_network,
     _computed_latent,
     _coarse_first,
     _finite_graph,
@@ -718,7 +743,7 @@ def _latent_leaf(d: Draft) -> None:
 
 def shares(d: Draft) -> bool:
     """Whether rows have something in common."""
-    return any(u.per for u in d.causes)
+    return any(u.per for u in d.causes) or any(s.startswith("net f") for s in d.statements)
 
 
 LEAVES = (_label, _label, _opponent, _latent_leaf)

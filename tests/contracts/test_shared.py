@@ -12,7 +12,9 @@ from torch.distributions import MultivariateNormal
 
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.trainer import fit
-from tests.contracts.support import build, checked, graph_of, pair, seed
+from tests.contracts.support import LIBRARY, build, checked, graph_of, name_of, pair, seed
+
+LIBRARY_OF = {name_of(path): path for path in LIBRARY}
 
 REGRESSION = """\
 model regression
@@ -50,10 +52,10 @@ def posterior_of_weights(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return 4 * covariance @ x.T @ y, covariance
 
 
-def fitted(model: GenerativeModel, data: list[Tensor], steps: int) -> GenerativeModel:
+def fitted(model: GenerativeModel, data: list[Tensor], steps: int, lr: float = 0.05) -> GenerativeModel:
     """After so many steps with a falling rate, with the mean of the weights over the second half of them."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, 0.002)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, lr / 25)
     average = [torch.zeros_like(p) for p in model.parameters()]
     with seed(1):
         for step in range(steps):
@@ -248,3 +250,72 @@ def test_what_is_one_for_all_is_drawn_before_rows_and_after_what_it_depends_on()
     steps = [s.variable for s in checked(GROUPS).plan.steps]
     assert steps == ["g", "y", "mu", "m"]
     assert not graph_of(checked(GROUPS))["mu"].rows
+
+
+# --- networks with random weights ----------------------------------------------------------------
+
+NETWORK = """\
+model network
+observed x : real[3] from "rows.npz".x
+observed y : real[2] from "rows.npz".y
+net f = KIND
+p(f) = Normal(0, 1)
+p(y | x, f) = Normal(f(x), 1)
+"""
+
+
+@pytest.mark.parametrize("kind", ["mlp[4]", "linear", "mlp[4, 3, norm = layer]", "resnet[4]", "densenet[4]"])
+def test_a_network_of_given_weights_is_the_network_that_has_them(kind: str) -> None:
+    given, learned = (
+        build(checked(NETWORK.replace("KIND", kind))),
+        build(checked(NETWORK.replace("KIND", kind).replace("p(f) = Normal(0, 1)\n", "").replace(", f)", ")"))),
+    )
+    weights = torch.cat([p.detach().flatten() for p in learned.f.parameters()])
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(given.p_y(x, weights).mean, learned.p_y(x).mean)
+    assert not list(given.f.parameters()) and not given.f.state_dict()
+    assert given.double().p_y(x.double(), weights.double()).mean.dtype == torch.float64
+
+
+def test_dropout_of_a_network_of_given_weights_is_that_of_training() -> None:
+    model = build(checked(NETWORK.replace("KIND", "mlp[64, dropout = 0.5]")))
+    x, weights = torch.randn(5, 3), torch.randn(model.q_f().event_shape)
+    with seed(1):
+        first = model.train().p_y(x, weights).mean
+    assert not torch.equal(first, model.p_y(x, weights).mean)
+    assert torch.equal(model.eval().p_y(x, weights).mean, model.p_y(x, weights).mean)
+
+
+# --- eight schools -------------------------------------------------------------------------------
+
+SCHOOLS = torch.arange(8.0)
+SIGMA = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+EFFECTS = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+
+
+def verify_effects(mu: Tensor, tau: Tensor, slack: float) -> None:
+    """The posterior that is published for Normal(0, 5) and HalfCauchy(5): mu 4.4 with a deviation of 3.3,
+    tau 3.6 with one of 3.2 (the reference draws of posteriordb, eight_schools_noncentered)."""
+    assert float(mu.mean()) == pytest.approx(4.4, abs=slack)
+    assert float(mu.std()) == pytest.approx(3.3, abs=slack)
+    assert float(tau.mean()) == pytest.approx(3.6, abs=slack)
+    assert float(tau.median()) == pytest.approx(2.8, abs=slack)
+
+
+@pytest.mark.slow
+def test_eight_schools_by_q() -> None:
+    model = fitted(build(checked(LIBRARY_OF["latent/eight_schools"])), [SCHOOLS, SIGMA, EFFECTS], 3000, 0.01)
+    with seed(2), torch.no_grad():
+        found = [model.infer(SCHOOLS, SIGMA, EFFECTS) for _ in range(5000)]
+    mu, tau = (torch.stack([f[name] for f in found]) for name in ("mu", "tau"))
+    verify_effects(mu, tau, 0.4)
+
+
+@pytest.mark.slow
+def test_eight_schools_by_nuts() -> None:
+    model = build(checked(LIBRARY_OF["latent/eight_schools"]), "pyro")
+    chain = pyro.infer.MCMC(pyro.infer.NUTS(model.model), num_samples=1000, warmup_steps=300, disable_progbar=True)
+    with seed(0):
+        chain.run(SCHOOLS, SIGMA, EFFECTS)
+    found = chain.get_samples()
+    verify_effects(found["mu"], found["tau"], 0.5)
