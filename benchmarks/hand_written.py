@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import pyro
 import torch
 import zuko
 from torch import Tensor, nn
@@ -393,3 +394,67 @@ class HandDeepMarkov(nn.Module):
         mean, deviation = self.normal(self.emission(z))
         log_prob = -0.5 * ((x - mean) / deviation).square() - deviation.log() - 0.5 * math.log(2 * math.pi)
         return (kl - log_prob.sum()) / len(x)
+
+
+class HandHmm(nn.Module):
+    """Rabiner (1989): a hidden Markov model with normal emissions, by the forward pass in logarithms."""
+
+    def __init__(self, data: int = 4, states: int = 8) -> None:
+        super().__init__()
+        self.transition = nn.Parameter(torch.zeros(states, states))
+        self.loc = nn.Parameter(torch.zeros(states, data))
+        self.first = nn.Parameter(torch.zeros(states))
+        self.raw = nn.Parameter(torch.zeros(data))
+
+    def emission(self, x: Tensor) -> Tensor:
+        scale = F.softplus(self.raw) + 1e-6
+        away = (x.unsqueeze(-2) - self.loc) / scale
+        return -(0.5 * away.square() + scale.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, *rest = self.emission(x).unbind(1)
+        alpha = self.first.log_softmax(-1) + first
+        transition = self.transition.log_softmax(-1)
+        for here in rest:
+            alpha = torch.logsumexp(alpha.unsqueeze(-1) + transition, 1) + here
+        return -alpha.logsumexp(-1).mean()
+
+
+class PyroHmm(HandHmm):
+    """The same by Pyro's distribution of hidden Markov models, which combines neighbours in pairs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = F.softplus(self.raw) + 1e-6
+        emission = pyro.distributions.Normal(self.loc, scale).to_event(1)
+        law = pyro.distributions.DiscreteHMM(self.first, self.transition, emission, duration=x.shape[1])
+        return -law.log_prob(x).mean()
+
+
+class HandKalman(nn.Module):
+    """Kalman (1960): a linear dynamical system, by predictions and updates of its mean and covariance."""
+
+    def __init__(self, data: int = 4, state: int = 4) -> None:
+        super().__init__()
+        self.move = nn.Parameter(torch.zeros(state, state))
+        self.look = nn.Parameter(torch.zeros(data, state))
+        self.start = nn.Parameter(torch.zeros(state))
+        self.noise = nn.Parameter(torch.zeros(state))
+        self.error = nn.Parameter(torch.zeros(data))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.double()
+        move, look = self.move.double(), self.look.double()
+        noise, error = ((F.softplus(raw.double()) + 1e-6).square() for raw in (self.noise, self.error))
+        mean, spread = self.start.double().expand(len(x), -1), torch.eye(len(move), dtype=torch.double)
+        total = torch.zeros(len(x), dtype=torch.double)
+        for t, here in enumerate(x.unbind(1)):
+            if t:
+                mean, spread = mean @ move.T, move @ spread @ move.T + noise.diag()
+            away = here - mean @ look.T
+            root = torch.linalg.cholesky(look @ spread @ look.T + error.diag())
+            white = torch.linalg.solve_triangular(root, away.T, upper=False)
+            total = total - 0.5 * white.square().sum(0) - root.diagonal().log().sum()
+            gain = torch.cholesky_solve(look @ spread, root).T
+            mean = mean + away @ gain.T
+            spread = spread - gain @ look @ spread
+        return 0.5 * x[0].numel() * math.log(2 * math.pi) - total.mean()

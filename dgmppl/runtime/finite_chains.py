@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,7 +77,8 @@ class FiniteChain:
         """The logarithm of the sum over all paths, ``(n,)`` nats."""
         if self.wide is None:
             return self.unary.logsumexp(-1).sum(-1)
-        return self._messages(torch.logsumexp)[-1].flatten(1).logsumexp(-1)
+        last: Tensor = _LastMessage.apply(self.wide, self.unary, self.lag)
+        return last.flatten(1).logsumexp(-1)
 
     @torch.no_grad()
     def read(self, mean: bool) -> tuple[Tensor, ...]:
@@ -102,23 +104,9 @@ class FiniteChain:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``: which of its values it has."""
         return {name: Categorical(probs=probs) for name, probs in self.marginals().items()}
 
-    def _messages(self, reduce: Callable[[Tensor, int], Tensor]) -> list[Tensor]:
-        """alpha at each position, with an axis for each of the last positions that are looked back at."""
-        assert self.wide is not None
-        alpha, found = self.unary.new_zeros(1), []
-        for t, (psi, here) in enumerate(zip(self.wide.unbind(1), self.unary.unbind(1))):
-            for _ in range(self.lag - t):  # what would lie before the first position: nothing depends on it
-                psi = psi.select(1, 0)
-            alpha = alpha.unsqueeze(-1) + psi
-            if t >= self.lag:
-                alpha = reduce(alpha, 1)
-            alpha = alpha + here.reshape(len(here), *(1,) * (alpha.dim() - 2), -1)
-            found.append(alpha)
-        return found
-
     def _path(self, wide: Tensor, mean: bool) -> Tensor:
         """Which of the values of all each row has at each position, ``(n, T)``."""
-        messages = self._messages(torch.amax if mean else torch.logsumexp)
+        messages = _messages(wide, self.unary, self.lag, torch.amax if mean else torch.logsumexp)
         last, rows = messages[-1], torch.arange(self.rows, device=wide.device)
         case = _chosen(last.flatten(1), mean)
         path: list[Tensor] = []
@@ -195,6 +183,76 @@ class FiniteChain:
             last = torch.arange(size, device=self.device).repeat(len(found)).unsqueeze(1)
             found = torch.cat([found.repeat_interleave(size, 0), last], 1)
         return found
+
+
+def _messages(wide: Tensor, unary: Tensor, lag: int, reduce: Callable[[Tensor, int], Tensor]) -> list[Tensor]:
+    """alpha at each position, with an axis for each of the last positions that are looked back at."""
+    alpha, found = unary.new_zeros(1), []
+    by_time = (table.movedim(1, 0).contiguous().unbind() for table in (wide, unary))
+    for t, (psi, here) in enumerate(zip(*by_time)):
+        alpha = alpha.unsqueeze(-1) + _beginning(psi, lag - t)
+        if t >= lag:
+            alpha = reduce(alpha, 1)
+        alpha = alpha + _along_last(here, alpha.dim())
+        found.append(alpha)
+    return found
+
+
+def _beginning(psi: Tensor, missing: int) -> Tensor:
+    """A table without the axes of so many positions that would lie before the first: nothing depends on them."""
+    for _ in range(missing):
+        psi = psi.select(1, 0)
+    return psi
+
+
+def _along_last(here: Tensor, axes: int) -> Tensor:
+    """A table ``(n, C)`` with axes in between."""
+    return here.reshape(len(here), *(1,) * (axes - 2), -1) if axes > 2 else here
+
+
+class _LastMessage(torch.autograd.Function):
+    """alpha of the last position. Where a gradient is wanted the posterior of each position given the next is kept,
+    through which it goes back: three operations for each position, where autograd would record a dozen."""
+
+    @staticmethod
+    def forward(ctx: Any, wide: Tensor, unary: Tensor, lag: int) -> Tensor:
+        if not any(ctx.needs_input_grad):
+            return _messages(wide, unary, lag, torch.logsumexp)[-1]
+        weights: list[Tensor] = []
+
+        def reduce(total: Tensor, axis: int) -> Tensor:
+            # Where nothing leads to a case, all is -inf: its weights are 0, and the sum stays -inf.
+            top = total.amax(axis, keepdim=True).clamp_min_(torch.finfo(total.dtype).min)
+            weight = total.sub_(top).exp_()
+            whole = weight.sum(axis, keepdim=True)
+            weights.append(weight.div_(whole.clamp_min(torch.finfo(total.dtype).tiny)))
+            return whole.log_().add_(top).squeeze(axis)
+
+        last = _messages(wide, unary, lag, reduce)[-1]
+        ctx.save_for_backward(*weights)
+        ctx.lag, ctx.shapes = lag, (wide.shape, unary.shape)
+        return last
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None]:
+        (slope,), (of_wide, of_unary) = slopes, ctx.shapes
+        one = torch.Size((of_wide[0], *of_wide[2:]))
+        found: list[Tensor] = []
+        rows: list[Tensor] = []
+        for weight in reversed(ctx.saved_tensors):
+            rows.append(slope.flatten(1, -2).sum(1) if slope.dim() > 2 else slope)
+            share = weight * slope.unsqueeze(1)
+            found.append(share.sum_to_size(one))
+            slope = share.sum(-1)
+        for t in reversed(range(ctx.lag)):
+            rows.append(slope.flatten(1, -2).sum(1) if slope.dim() > 2 else slope)
+            first = slope.new_zeros(one)
+            part = _beginning(first, ctx.lag - t)
+            part.copy_(slope.sum_to_size(part.shape))
+            found.append(first)
+            slope = slope.sum(-1)
+        return torch.stack(found[::-1], 1), torch.stack(rows[::-1], 1).expand(of_unary), None
 
 
 def _turned(table: Tensor, first: int, span: int) -> Tensor:

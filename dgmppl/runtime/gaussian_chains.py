@@ -193,25 +193,31 @@ class GaussianChain:
         mean, root = self.offset.new_zeros(1, states), one.expand(1, states, states)
         self.predicted: list[tuple[Tensor, Tensor]] = []
         self.updated: list[tuple[Tensor, Tensor]] = []
-        moved, logs = [], []
+        moved, inners, failures = [], [], []
         parts = (self.transition, self.offset, self.root @ self.root.mT, information, told)
         for move, offset, noise, precise, tells in zip(*(p.unbind(1) for p in parts)):
             mean = _times(move, mean) + offset
             spread = move @ root
-            lower = _root(spread @ spread.mT + noise)
+            lower, failed = torch.linalg.cholesky_ex(spread @ spread.mT + noise)
             self.predicted.append((mean, lower))
-            inner = _root(one + lower.mT @ precise @ lower)
+            inner, failed_too = torch.linalg.cholesky_ex(one + lower.mT @ precise @ lower)
             gain = _times(lower.mT, tells - _times(precise, mean))
             step = _cholesky_solved(inner, gain)
             mean = mean + _times(lower, step)
             root = torch.linalg.solve_triangular(inner, lower.mT, upper=False).mT
             self.updated.append((mean, root))
             moved.append(step)
-            logs.append(inner.diagonal(dim1=-2, dim2=-1).log().sum(-1))
+            inners.append(inner)
+            failures += [failed, failed_too]
+        # What has no root leaves its row without a value, which all that is read backward starts from.
+        rows = max(map(len, failures))
+        lost = torch.stack([f.expand(rows) for f in failures]).any(0)
+        self.updated[-1] = (torch.where(lost.unsqueeze(-1), torch.nan, mean), root)
         means = torch.stack([m for m, _ in self.updated], 1)
         error = self.target - _times(self.matrix, means)
         squares = error.square().sum((-1, -2)) + torch.stack(moved, 1).square().sum((-1, -2))
-        self.total = -(0.5 * squares + torch.stack(logs, 1).sum(1) + self.logs)
+        logs = torch.stack(inners, 1).diagonal(dim1=-2, dim2=-1).log().sum((-1, -2))
+        self.total = -(0.5 * squares + logs + self.logs)
 
     def log_density(self) -> Tensor:
         """The logarithm of the integral for each row, ``(n,)``, nats."""

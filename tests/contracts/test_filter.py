@@ -122,7 +122,7 @@ def test_the_filter_is_the_joint_normal(name: str) -> None:
 def test_paths_are_drawn_jointly(name: str) -> None:
     found = checked(spec_of(name, 3))
     model, data = build(found, scale=0.3).double(), [d.double() for d in data_of(found, 1)]
-    _, mean, covariance = joint(found, model, data)
+    _, mean, covariance = (part.detach() for part in joint(found, model, data))
     many = 40_000
     with seed(0), torch.no_grad():
         drawn = model.infer(*(d.expand(many, *d.shape[1:]) for d in data))
