@@ -65,6 +65,13 @@ def write_path(writer: Writer, graph: Graph, step: SumAlong | IntegrateAlong) ->
     writer.line(f"{names} = {chain_of(graph, graph[step.variable])}.read(mean)")
 
 
+def write_path_site(writer: Writer, graph: Graph, step: IntegrateAlong) -> None:
+    """A site of Pyro for a family, from its exact posterior."""
+    variable = graph[step.variable]
+    law = f"{writer.use('PathNormal')}({chain_of(graph, variable)})"
+    writer.line(f'{variable.ident} = pyro.sample("{variable.name}", {law})')
+
+
 def link_source(
     writer: Writer, graph: Graph, factor: Factor, windows: tuple[Window, ...], inside: tuple[str, ...], alike: bool
 ) -> str:
@@ -89,4 +96,4 @@ def link_source(
     return f"{writer.use('Link')}({', '.join(parts)})"
 
 
-__all__ = ["chain_of", "link_source", "write_chain", "write_normal_chain", "write_path"]
+__all__ = ["chain_of", "link_source", "write_chain", "write_normal_chain", "write_path", "write_path_site"]

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.emit.along import write_normal_chain, write_path_site
 from dgmppl.emit.build import write_held
 from dgmppl.emit.cases import some_source
 from dgmppl.emit.densities import by_key
@@ -123,7 +124,8 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{step.image}` is made of parts, and Pyro's sites are pushed forward one by one",
                 step.words(),
             )
-        if not (step.repeats or isinstance(step, (Impute, SumOut, SumAlong, IntegrateAlong))):
+        several = isinstance(step, IntegrateAlong) and len(step.gives) > 1
+        if not (step.repeats or several or isinstance(step, (Impute, SumOut, SumAlong))):
             continue
         variable = graph[step.variable]
         if variable.role == "partial":
@@ -131,9 +133,11 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{variable.name}` is missing in some rows, and Pyro's guide has the same sites in all",
                 "partial",
             )
-        elif isinstance(step, (SumAlong, IntegrateAlong)):
-            how = "summed" if isinstance(step, SumAlong) else "integrated"
-            why, label = f"`{variable.name}` is {how} out along its index", step.words()
+        elif isinstance(step, IntegrateAlong):
+            why = f"{', '.join(step.gives)} are integrated out together, and Pyro's sites are drawn one by one"
+            label = step.words()
+        elif isinstance(step, SumAlong):
+            why, label = f"`{variable.name}` is summed out along its index", step.words()
         else:
             why = f"`{variable.name}` is summed row by row, and Pyro sums along an axis of its own"
             label = step.words()
@@ -426,7 +430,7 @@ def _flow(writer: Writer, graph: Graph, value: Value) -> str:
 
 
 def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
-    drawn = [s for s in plan.steps if isinstance(s, (Draw, Integrate))]
+    drawn = [s for s in plan.steps if isinstance(s, (Draw, Integrate, IntegrateAlong))]
     rounded = [s for s in plan.steps if isinstance(s, Dequantise)]
     wanted = {name for s in drawn for name in (*s.gives, *s.reads)}
     steps = tuple(s for s in needed_steps(plan.steps, wanted) if not isinstance(s, (Given, Dequantise)))
@@ -465,6 +469,9 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
                 elif isinstance(step, Integrate):
                     write_integral(writer, graph, step, "")
                     write_posterior(writer, graph, step)
+                elif isinstance(step, IntegrateAlong):
+                    write_normal_chain(writer, graph, step, "")
+                    write_path_site(writer, graph, step)
                 elif isinstance(step, Draw):
                     factor = by_key(graph, step.factor)
                     name = graph[step.variable]

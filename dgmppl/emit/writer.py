@@ -24,6 +24,7 @@ _PYRO_RUNTIME = {d.name for d in DISTRIBUTIONS.values() if d.ours} | {
     "Pushforward",
     "Rounded",
     "JointNormal",
+    "PathNormal",
     "Autoregressive",
     "Sequence",
     "filled",

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
-from dgmppl.runtime.distributions import Distribution, MultivariateNormal
+from dgmppl.runtime.densities import _Density
+from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
 from dgmppl.runtime.finite_chains import Link
 from dgmppl.runtime.missing import OfSeen
 
@@ -223,6 +225,21 @@ class GaussianChain:
         """The logarithm of the integral for each row, ``(n,)``, nats."""
         return self.total.to(self.like.dtype)
 
+    def log_posterior(self, path: Tensor) -> Tensor:
+        """The logarithm of the density that the posterior of all members has at a path, ``(..., n, T, size)`` with the
+        latents side by side, ``(..., n)`` nats."""
+        z = path.double()
+        past = [torch.nn.functional.pad(z, (0, 0, k, 0))[..., : self.length, :] for k in range(self.lag + 1)]
+        before, states = torch.cat(past[1:], -1), torch.cat(past[:-1], -1)
+        moved = (self.transition @ before.unsqueeze(-1)).squeeze(-1) + self.offset
+        root = self.root[..., : self.size, :]
+        error = torch.linalg.solve(root, (states - moved)[..., : self.size].unsqueeze(-1)).squeeze(-1)
+        seen = self.target - (self.matrix @ states.unsqueeze(-1)).squeeze(-1)
+        squares = error.square().sum((-1, -2)) + seen.square().sum((-1, -2))
+        logs = torch.linalg.slogdet(root).logabsdet.sum(-1) + self.logs
+        logs = logs + 0.5 * self.length * self.size * math.log(2 * math.pi)
+        return (-(0.5 * squares + logs) - self.total).to(self.like.dtype)
+
     def read(self, mean: bool) -> tuple[Tensor, ...]:
         """A value of each latent ``(n, T, ...)``: the mean of its posterior, or a joint draw."""
         last, root = self.updated[-1]
@@ -276,6 +293,34 @@ class GaussianChain:
         )
 
 
+class PathNormal(_Density):
+    """The posterior of the latent of a `GaussianChain`: that of all of its members together."""
+
+    has_rsample = True
+    support = constraints.real
+
+    def __init__(self, chain: GaussianChain) -> None:
+        self.chain = chain
+        ((_, shape),) = chain.latents.items()
+        super().__init__(chain.total.shape, torch.Size((chain.length, *shape)))
+
+    def _expand_parameters(self) -> None:
+        pass
+
+    @property
+    def mean(self) -> Tensor:
+        return self.chain.read(mean=True)[0].expand(self._batch_shape + self._event_shape)
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        many = shape.numel() // (len(self.chain.total) * self._event_shape.numel())
+        return torch.stack([self.chain.read(mean=False)[0] for _ in range(many)]).reshape(shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The density of a path, nats."""
+        return self.chain.log_posterior(value.reshape(*value.shape[: value.dim() - len(self._event_shape) + 1], -1))
+
+
 def _alike(tensors: list[Tensor]) -> list[Tensor]:
     """Tensors with as many rows each."""
     rows = max(len(t) for t in tensors)
@@ -313,4 +358,4 @@ def _root(matrix: Tensor) -> Tensor:
     return torch.where((failed > 0)[..., None, None], torch.nan, root)
 
 
-__all__ = ["GaussianChain"]
+__all__ = ["GaussianChain", "PathNormal"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyro
 import pytest
 import torch
 from pykalman import KalmanFilter
@@ -12,7 +13,7 @@ from dgmppl.pipeline import Checked
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.runtime import GenerativeModel
-from tests.contracts.support import build, checked, data_of, graph_of, seed
+from tests.contracts.support import build, checked, data_of, graph_of, pair, seed
 
 DATA = 'observed x[t in 1..T] : real[3] from "walks.npz".steps\n'
 LATENT = "latent z[t in 1..T] : real[2]\nparam A : real[2, 2] = normal(0.5)\n"
@@ -130,6 +131,27 @@ def test_paths_are_drawn_jointly(name: str) -> None:
     spread = covariance.diagonal().sqrt()
     assert ((z.mean(0) - mean).abs() < 5 * spread / many**0.5).all()
     assert torch.allclose(z.T.cov(), covariance, atol=0.04 * float(covariance.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["a state", "a number", "driven", "late", "second order"])
+def test_the_guide_is_the_posterior(name: str) -> None:
+    """Pyro's site has the density of the joint posterior, so that its bound is the likelihood at any draw."""
+    found = checked(spec_of(name))
+    ours, theirs = (model.double() for model in pair(found, scale=0.3))
+    data = [d.double() for d in data_of(found, 2)]
+    with torch.no_grad():
+        site = pyro.poutine.trace(theirs.guide).get_trace(*data).nodes["z"]
+        value = site["value"]
+        assert value.shape == (2, *graph_of(found)["z"].type.shape)
+        given = pyro.poutine.condition(theirs.model, {"z": value})
+        joint_logs = pyro.poutine.trace(given).get_trace(*data)
+        joint_logs.compute_log_prob()
+        total = sum(joint_logs.nodes[n]["log_prob"] for n in ("z", "x"))
+        assert torch.allclose(total - site["fn"].log_prob(value), ours.log_prob(*data), atol=1e-6)
+    for k in range(2):
+        _, mean, covariance = joint(found, ours, [d[k : k + 1] for d in data])
+        expected = torch.distributions.MultivariateNormal(mean, covariance).log_prob(value[k].flatten())
+        assert torch.allclose(site["fn"].log_prob(value)[k], expected, atol=1e-6)
 
 
 KALMAN = """\

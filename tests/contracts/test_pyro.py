@@ -36,7 +36,7 @@ from tests.contracts.support import (
 )
 
 # What Pyro cannot express; of anything else it must.
-APART = ("Sum", "Marginalise", "SumAlong", "IntegrateAlong", "Impute", "DrawInTurn")
+APART = ("Sum", "Marginalise", "SumAlong", "Impute", "DrawInTurn")
 
 
 def expressible(path) -> bool:
@@ -136,7 +136,12 @@ def test_the_importance_weighted_bound_is_renyis() -> None:
 
 def latents(found) -> set[str]:
     """Those that are drawn from a q, or from their exact posterior."""
-    return {name for s in found.plan.steps if type(s).__name__ in ("Draw", "Integrate") for name in s.gives}
+    return {
+        name
+        for s in found.plan.steps
+        if type(s).__name__ in ("Draw", "Integrate", "IntegrateAlong")
+        for name in s.gives
+    }
 
 
 def how_many(found, name: str, rows: int) -> int:

@@ -116,7 +116,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/vae_sylvester_orthogonal": ((), "elbo", True),
     "latent/vae_sylvester_triangular": ((), "elbo", True),
     "sequence/hmm": ((), "log_prob", False),
-    "sequence/kalman": ((), "log_prob", False),
+    "sequence/kalman": ((), "log_prob", True),
     "sequence/switching": ((), "elbo", False),
     "latent/vae_vampprior": ((), "elbo", True),
 }
