@@ -11,8 +11,8 @@ from dgmppl.plan.rules.compose import GoBack
 from dgmppl.plan.rules.energy import RunChain, Settle
 from dgmppl.plan.rules.game import Score, Tell
 
-# Chains are run, and gone back along, by the sampling program, what settles under an energy is written together, and games have methods of
-# their own (emit/games.py).
+# Chains are run, and gone back along, by the sampling program, what settles under an energy is written together, and
+# games have methods of their own (emit/games.py).
 ELSEWHERE = {RunChain, GoBack, Settle, Score, Tell}
 
 
