@@ -13,6 +13,7 @@ from dgmppl.graph.context import Elements
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import misplaced, names_in, offsets, verify_earlier
 from dgmppl.graph.scope import Scope, VariableFamily, describe_binding
+from dgmppl.graph.several import several
 from dgmppl.graph.values import Apply, At, Density, Feature, Past, Sequence, State, Use, children, walk
 from dgmppl.permutations import ORDERS
 from dgmppl.source import Span
@@ -28,7 +29,7 @@ def elements_of(scope: Scope, statement: tree.Factor) -> Elements | None:
     """What `x[d]`, the head of a factor, is an element of; None for a whole variable or a member of a family."""
     head = statement.heads[0]
     binding = scope.names.get(head.name)
-    past = next((p for p in statement.parents if p.past), None)
+    past = next((p for p in statement.parents if p.past and not several(scope, p)), None)
     if isinstance(binding, VariableFamily) and len(head.subscripts) > 1:
         member = scope.source.text[head.subscripts[0].span.start : head.subscripts[0].span.end]
         scope.fail(

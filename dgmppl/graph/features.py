@@ -8,6 +8,7 @@ from dgmppl.graph.expressions import check_value, evaluate
 from dgmppl.graph.nodes import Definition, Variable
 from dgmppl.graph.recurrences import feature
 from dgmppl.graph.scope import Fail, IndexedFeature, Scope, VariableFamily
+from dgmppl.graph.several import inputs_written_out
 from dgmppl.syntax import tree
 
 
@@ -46,7 +47,8 @@ def _member_definition(scope: Scope, statement: tree.Definition) -> Definition:
             "defined again",
             notes=(Note(scope.places[family.name], "defined here for its whole range"),),
         )
-    value = check_value(scope, statement.value, None, Context(f"{family.name}_{index}", seen=True))
+    text = inputs_written_out(scope, statement.value, {})
+    value = check_value(scope, text, None, Context(f"{family.name}_{index}", seen=True))
     name = f"{family.name}[{index}]"
     ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
     family.members[index] = Variable(
@@ -66,29 +68,28 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
     if statement.family is None and statement.type is None:
         if binding is not None:
             scope.declare(statement.name, binding, statement.name_span)  # reports that the name is taken
-        value = check_value(scope, statement.value, None, Context(statement.name, seen=True))
+        text = inputs_written_out(scope, statement.value, {})
+        value = check_value(scope, text, None, Context(statement.name, seen=True))
         variable = Variable(statement.name, scope.ident(statement.name), "let", value.type, statement.name_span)
         scope.declare(statement.name, variable, statement.name_span)
         return [Definition(statement.name, value, statement.span)]
     if scope.places[statement.name] != statement.name_span:
         raise Fail  # the name is another statement's, which was reported
     if isinstance(binding, Variable):
-        value = check_value(scope, statement.value, binding.type, Context(binding.ident, seen=True))
+        text = inputs_written_out(scope, statement.value, {})
+        value = check_value(scope, text, binding.type, Context(binding.ident, seen=True))
         return [Definition(binding.name, value, statement.span)]
     assert isinstance(binding, VariableFamily) and statement.family is not None
     index = statement.family.index
     inner = [m for m in binding.members.values() if m.span == statement.name_span]
     ranges = {index: (min(m.index or 0 for m in inner), max(m.index or 0 for m in inner))}
-    return [
-        Definition(
-            m.name,
-            check_value(
-                scope, statement.value, m.type, Context(m.ident, {index: m.index or 0}, ranges=ranges, seen=True)
-            ),
-            statement.span,
-        )
-        for m in inner
-    ]
+    found: list[Definition] = []
+    for m in inner:
+        env = {index: m.index or 0}
+        text = inputs_written_out(scope, statement.value, env)
+        value = check_value(scope, text, m.type, Context(m.ident, env, ranges=ranges, seen=True))
+        found.append(Definition(m.name, value, statement.span))
+    return found
 
 
 def let_variables(scope: Scope) -> list[Variable]:

@@ -12,6 +12,7 @@ from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import names_in
 from dgmppl.graph.scope import NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.sequences import Members, is_along, members_of, tied_numbers
+from dgmppl.graph.several import references, several, written_out
 from dgmppl.graph.shapes import member_position, resolve_member
 from dgmppl.graph.ties import at_number
 from dgmppl.source import Span
@@ -94,6 +95,8 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
 
 def _exists(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> bool:
     family = scope.names.get(reference.name)
+    if several(scope, reference):  # at least one of them
+        return bool(references(scope, reference, env))
     if not isinstance(family, VariableFamily) or len(reference.subscripts) != 1:
         return True
     return scope.integer(reference.subscripts[0], env, "an index") in family.members
@@ -146,13 +149,18 @@ def instances_of(scope: Scope, statement: tree.Factor) -> list[Instance]:
         if is_along(scope, statement.heads[0]):
             return _along(scope, statement)
         head, elements = statement.heads[0], elements_of(scope, statement)
-        whole = statement.parents
         if elements is not None:
             head = tree.Reference(head.span, head.name)
-            whole = tuple(_whole(scope, p, elements) for p in whole)
-        environments, ranges = _environments(scope, (head, *whole), statement.head_span)
-        environments = [env for env in environments if not _is_said(scope, statement, env)]
-        return [_instance(scope, statement, head, whole, elements, env, ranges) for env in environments]
+        environments, ranges = _environments(scope, (head, *statement.parents), statement.head_span)
+        found: list[Instance] = []
+        for env in environments:
+            if not _is_said(scope, statement, env):
+                written = written_out(scope, statement, env)
+                whole = written.parents
+                if elements is not None:
+                    whole = tuple(_whole(scope, p, elements) for p in whole)
+                found.append(_instance(scope, written, head, whole, elements, env, ranges))
+        return found
     return []  # type: ignore[unreachable]  # a failed statement ends here
 
 

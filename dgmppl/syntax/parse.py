@@ -114,7 +114,8 @@ def _field(dataset: Token, inside: Token | tuple[str, ...] | None) -> tuple[Any,
 
 def _reference(name: Token, inside: tuple[tree.Expr | tree.Past, ...] | None) -> tuple[Any, ...]:
     past = tuple(item.index for item in inside or () if isinstance(item, tree.Past))
-    return (name, (), past) if past else (name, inside or ())
+    after = any(item.after for item in inside or () if isinstance(item, tree.Past))
+    return (name, (), past, after) if past else (name, inside or ())
 
 
 def _indices(*names: Token) -> tuple[Any, ...]:
@@ -183,6 +184,9 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
 
     def total(self, meta: Meta, body: tree.Expr, option: tree.Keyword | None) -> tree.Summation:
         return tree.Summation(_span(meta), (), body, option)
+
+    def future(self, meta: Meta, index: Token) -> tree.Past:
+        return tree.Past(_span(meta), str(index), True)
 
     def shape(self, meta: Meta, sizes: tuple[tree.Expr, ...]) -> tree.Sizes:
         return tree.Sizes(_span(meta), sizes)

@@ -71,9 +71,10 @@ class Negate(Node):
 
 @dataclass(frozen=True)
 class Past(Node):
-    """`<d` in brackets: the elements before position d."""
+    """`<d` in brackets: the elements before position d, or `>d`, those after it."""
 
     index: str
+    after: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,13 @@ class Integral(Node):
 
 @dataclass(frozen=True)
 class Reference(Node):
-    """A variable in a factor's head or among its parents: `x`, `z[t - 1]`, `x[<d]`, `x[<i, <j]`."""
+    """A variable in a factor's head or among its parents: `x`, `z[t - 1]`, `x[<d]`, `x[<i, <j]`; or several members of
+    a family, `z[>l]`, which come `after`, or `z[1..l]`."""
 
     name: str
-    subscripts: tuple[Expr, ...] = ()
+    subscripts: tuple[Expr | Range, ...] = ()
     past: tuple[str, ...] = ()
+    after: bool = False
 
 
 @dataclass(frozen=True)

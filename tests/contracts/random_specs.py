@@ -207,8 +207,13 @@ def _family(d: Draft) -> None:
         d.say("net link = mlp[4]")
         link = "link(z[t + 1])"
     d.say("p(z[T]) = " + d.choose(("Normal(0, 1)", "Normal(param)", "mixture[2](Normal(param))")))
-    d.say(f"p(z[t] | z[t + 1]) = Normal({link})")
-    factor(d, "p", x, (Unit("z[1]", "real", (2,)), *d.causes), DENSITIES[:3])
+    above = "z[>t]" if link == "mlp[4](z[t + 1])" and d.often(0.3) else ""
+    d.say(f"p(z[t] | {above or 'z[t + 1]'}) = Normal({link.replace('z[t + 1]', above) if above else link})")
+    if x.support in FAMILIES and d.often(0.3):  # all of the family
+        read = names([Unit("z", "real"), *d.causes])
+        d.say(f"{d.head('p', x.name, ['z', *(c.name for c in d.causes)])} = {FAMILIES[x.support][0]}(mlp[4]({read}))")
+    else:
+        factor(d, "p", x, (Unit("z[1]", "real", (2,)), *d.causes), DENSITIES[:3])
     seen = names((x, *d.causes))
     way = d.choose(("none", "up", "down", "residual"))
     if way == "up":
@@ -221,7 +226,8 @@ def _family(d: Draft) -> None:
         d.say("let up[l in 1..T] : real[3] = mlp[4](up[l - 1])")
         d.say(f"up[0] = {x.name}")
         d.say(f"q(z[T] | {seen}) = Normal(linear(up[T]))")
-        d.say(f"q(z[t] | z[t + 1], {seen}) = residual(p(z[t] | z[t + 1]), linear(up[t]))")
+        before = above or "z[t + 1]"
+        d.say(f"q(z[t] | {before}, {seen}) = residual(p(z[t] | {before}), linear(up[t]))")
 
 
 def _noised(d: Draft) -> None:
