@@ -42,7 +42,7 @@ def _objective(name: str, *options: Argument) -> Signature:
 
 OBJECTIVES: dict[str, Signature] = {
     "likelihood": _objective("likelihood", replace(_WEIGHT, by="either")),
-    "elbo": _objective("elbo", Argument("beta"), Argument("classify"), _WEIGHT),
+    "elbo": _objective("elbo", Argument("beta", "weight"), Argument("classify"), _WEIGHT),
     # No weights: a weighted mean of ratios would bound nothing.
     "iwae": _objective("iwae", Argument("samples", "count")),
     "contrastive_divergence": _objective(
@@ -58,6 +58,13 @@ OBJECTIVES: dict[str, Signature] = {
     "adversarial": _objective("adversarial", Argument("game", "game"), _WEIGHT),
     "flow_matching": _objective("flow_matching", Argument("path", "path"), Argument("target", "target"), _WEIGHT),
 }
+
+# Weights that change over the epochs, with their classes (dgmppl.runtime.ramps).
+_ENDS = (Argument("start", required=True), Argument("end", required=True), Argument("epochs", "count", by="name"))
+RAMPS: dict[str, Signature] = {
+    name: Signature(name, _ENDS, usage=f"{name}(0, 1, epochs = 50)") for name in ("linear", "cosine")
+}
+RAMP_CLASSES = {"linear": "LinearRamp", "cosine": "CosineRamp"}
 
 # Paths from noise to data, along which fields are taught (dgmppl.runtime.matching).
 PATHS: dict[str, Signature] = {

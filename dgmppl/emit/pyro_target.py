@@ -78,6 +78,11 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
             graph.source,
         )
     _verify_turns(graph, plan)
+    ramped = next((t for t in plan.terms if t.ramps), None)
+    if ramped is not None:
+        name = ramped.owner if any(v.name == ramped.owner for v in graph.variables) else graph.data[0].name
+        why = f"the weight of {ramped.label} changes over the epochs, and Pyro's model knows of none"
+        _refuse(graph, graph[name], why, "its weight", "give one number, or compile it with --target torch")
     matched = next((t for t in plan.terms if isinstance(t, Matching)), None)
     if matched is not None:
         help_ = "leave `objective` out to fit its likelihood there, or compile it with --target torch"

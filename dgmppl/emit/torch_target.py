@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmppl.catalogue.training import RAMP_CLASSES
 from dgmppl.emit.build import write_held
 from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.figures import write_figures
@@ -18,6 +19,7 @@ from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.rules.compose import Compose, GoBack
 from dgmppl.plan.rules.energy import NegativePhase
+from dgmppl.plan.settings import RampSetting
 from dgmppl.supports import number_text
 
 
@@ -94,7 +96,16 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     if weights:
         inside = ", ".join(f'"{k}": {number_text(v)}' for k, v in weights.items())
         writer.line(f"weights = {{{inside}}}")
+    ramps = {t.label: ", ".join(_ramp(writer, ramp) for ramp in t.ramps) for t in plan.terms if t.ramps}
+    if ramps:
+        inside = ", ".join(f'"{k}": ({text},)' for k, text in ramps.items())
+        writer.line(f"ramps = {{{inside}}}")
     writer.line()
+
+
+def _ramp(writer: Writer, ramp: RampSetting) -> str:
+    given = ", ".join(number_text(n) for n in (ramp.start, ramp.end, ramp.epochs or 1))
+    return f"{writer.use(RAMP_CLASSES[ramp.name])}({given})"
 
 
 def _missing(variable: Variable) -> str:

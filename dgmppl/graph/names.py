@@ -81,6 +81,7 @@ MODEL = frozenset(
         *("data", "types", "criterion", "weights", "apart", "samples", "recipe", "observer", "check_rows", "unchecked"),
         *("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "sample", "condition", "like"),
         *("device", "players", "parameters_without", "lower_is_better", "share", "all_rows", "training_rows"),
+        *("ramps", "epoch", "weight_of"),
     }
 )
 EMITTED = frozenset(

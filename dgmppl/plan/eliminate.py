@@ -18,6 +18,7 @@ from dgmppl.plan.rules.impute import LogQSeen
 from dgmppl.plan.rules.integrate import integrable
 from dgmppl.plan.rules.invert import invert
 from dgmppl.plan.rules.sum_under_q import Entropy
+from dgmppl.plan.settings import RampSetting
 from dgmppl.plan.state import Elimination
 
 
@@ -81,7 +82,11 @@ def _weighed(state: Elimination, terms: tuple[Term, ...]) -> tuple[Term, ...]:
             return float(asked.options["classify"])
         return asked.weights.get(term.owner, 1.0) * (beta if term.owner in latents else 1.0)
 
-    return tuple(replace(t, weight=weight(t)) for t in terms)
+    def ramps(term: Term) -> tuple[RampSetting, ...]:
+        found = (asked.ramps.get(term.owner), asked.beta if term.owner in latents else None)
+        return tuple(replace(r, epochs=r.epochs or state.settings.epochs) for r in found if r is not None)
+
+    return tuple(replace(t, weight=weight(t), ramps=() if isinstance(t, LogQSeen) else ramps(t)) for t in terms)
 
 
 def _report_open(state: Elimination) -> None:

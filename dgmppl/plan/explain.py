@@ -35,8 +35,10 @@ def _text(plan: Plan) -> str:
     rows += _row("objective", plan.objective.name)
     rows += _row("", plan.objective.formula)
     for term in plan.terms:
-        if term.weight != 1:
-            rows += _row("", f"with weight {term.weight:g} on {term.label}")
+        if term.times:
+            factors = [f"{term.weight:g}"] if term.weight != 1 else []
+            factors += [ramp.words() for ramp in term.ramps]
+            rows += _row("", f"with weight {', times '.join(factors)} on {term.label}")
     rows += _row("estimator", plan.objective.estimator)
     for k, reason in enumerate(plan.objective.reasons):
         rows += _row("because" if k == 0 else "", reason_text(reason))

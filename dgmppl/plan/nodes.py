@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from dgmppl.catalogue.figures import Figure
-from dgmppl.plan.settings import TrainSettings
+from dgmppl.plan.settings import RampSetting, TrainSettings
 from dgmppl.plan.structure import Structure
+from dgmppl.supports import number_text
 
 if TYPE_CHECKING:
     from dgmppl.plan.sampler import Sampler
@@ -59,8 +60,9 @@ class Step:
 class Term:
     """A term of a loss, per example, in nats, computed from the values of `reads`.
 
-    `owner` is the variable (or the adversary) whose weight scales it. `estimator` says how it is computed where that
-    is no plain evaluation: "closed form" for a divergence that needs no draw.
+    `owner` is the variable (or the adversary) whose weight scales it, times `ramps`, which change over the epochs.
+    `estimator` says how it is computed where that is no plain evaluation: "closed form" for a divergence that needs no
+    draw.
     """
 
     label: str
@@ -68,6 +70,7 @@ class Term:
     because: Reason
     reads: tuple[str, ...] = field(default=(), kw_only=True)
     weight: float = field(default=1.0, kw_only=True)
+    ramps: tuple[RampSetting, ...] = field(default=(), kw_only=True)
     latex: str = field(default="", kw_only=True)
     estimator: str = field(default="", kw_only=True)
     shared: bool = field(default=False, kw_only=True)
@@ -81,6 +84,11 @@ class Term:
 
     beside: ClassVar[bool] = False
     """Whether it stands beside the bound or likelihood that the others make, and so in no figure of it."""
+
+    @property
+    def times(self) -> str:
+        """What multiplies it, as text: `4 w(e) ` with a weight of 4 that changes over the epochs e."""
+        return ("" if self.weight == 1 else f"{number_text(self.weight)} ") + "w(e) " * bool(self.ramps)
 
     def factors(self) -> tuple[str, ...]:
         """Keys of the factors whose densities the term evaluates."""

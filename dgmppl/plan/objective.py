@@ -16,7 +16,6 @@ from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.match import Matching, words
 from dgmppl.plan.state import Elimination
 from dgmppl.source import Span
-from dgmppl.supports import number_text
 
 
 def describe_objective(state: Elimination, fitted: Loss) -> Objective:
@@ -31,7 +30,7 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
     beside = tuple(t for t in terms if t.beside and not isinstance(t, NegativePhase))
     terms = tuple(t for t in terms if t not in beside)
     sampler = state.sampler
-    weighs = any(t.weight != 1 or (isinstance(t, ComposedKL) and t.simple) for t in terms)
+    weighs = any(t.times or (isinstance(t, ComposedKL) and t.simple) for t in terms)
     weighted = "weighted terms of the " if weighs else ""
     target = quantity(state) + (" up to log Z" if sampler is not None else "")
     parts: list[str] = []
@@ -51,7 +50,7 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
         parts.append(f"{weighted}exact log-likelihood {target}")
         kind = "log_prob"
     if beside:
-        parts.append(_signed(f"log q of the seen {', '.join(t.owner for t in beside)}", 0, beside[0].weight))
+        parts.append(_signed(f"log q of the seen {', '.join(t.owner for t in beside)}", 0, beside[0].times))
     chain = next((t.chain for t in terms if isinstance(t, NegativePhase)), None)
     if sampler is not None and chain is not None:
         parts.append(f"{'persistent ' if chain.persistent else ''}contrastive divergence")
@@ -62,8 +61,8 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
         parts.append(f"adversarial ({games[0].game})")
         kind = "" if implicit or replaced else kind
     formula, maths = _formula(state, terms, fitted.samples, scored)
-    formula = " ".join([formula, *(_signed(t.label, 1, t.weight) for t in beside)])
-    maths = " ".join([maths, *(_signed(t.latex, 1, t.weight) for t in beside)])
+    formula = " ".join([formula, *(_signed(t.label, 1, t.times) for t in beside)])
+    maths = " ".join([maths, *(_signed(t.latex, 1, t.times) for t in beside)])
     for adversary in graph.adversaries if games else ():
         shown, typeset = described(state, adversary)
         call = f"{adversary.name}({', '.join(adversary.arguments)})"
@@ -86,14 +85,14 @@ def describe_matching(state: Elimination, fitted: Loss, figures: tuple[Figure, .
     """Names a loss of flow matching, with what else is fitted, by likelihood, beside it."""
     matched = [t for t in fitted.terms if isinstance(t, Matching)]
     others = tuple(t for t in fitted.terms if t not in matched)
-    weighted = "weighted " if any(t.weight != 1 for t in fitted.terms) else ""
+    weighted = "weighted " if any(t.times for t in fitted.terms) else ""
     what = ", ".join(t.variable for t in matched)
     parts = [f"{weighted}flow matching of {what} {words(matched[0].path, matched[0].target)}"]
     parts += [f"log-likelihood of {', '.join(dict.fromkeys(t.owner for t in others))}"] if others else []
-    inside = " ".join(_signed(t.label, k, t.weight) for k, t in enumerate(matched))
-    shown = " ".join(_signed(t.latex, k, t.weight) for k, t in enumerate(matched))
-    rest = " ".join(_signed(t.label, 1, t.weight) for t in others)
-    rest_shown = " ".join(_signed(t.latex or t.label, 1, t.weight) for t in others)
+    inside = " ".join(_signed(t.label, k, t.times) for k, t in enumerate(matched))
+    shown = " ".join(_signed(t.latex, k, t.times) for k, t in enumerate(matched))
+    rest = " ".join(_signed(t.label, 1, t.times) for t in others)
+    rest_shown = " ".join(_signed(t.latex or t.label, 1, t.times) for t in others)
     known = next((f for f in figures if f.is_likelihood), None)
     why = "the likelihood is that of the solver's steps, and is evaluated once the fit has ended"
     if known is None:
@@ -112,8 +111,8 @@ def _formula(state: Elimination, terms: tuple[Term, ...], samples: int, scored: 
     """The sum of the terms as text and in LaTeX, under the expectation over what is drawn."""
     phase = tuple(t for t in terms if t.beside) if samples > 1 else ()
     inside = tuple(t for t in terms if t not in phase)
-    formula = " ".join(_signed(t.label, k, t.weight) for k, t in enumerate(inside))
-    maths = " ".join(_signed(t.latex or t.label, k, t.weight) for k, t in enumerate(inside))
+    formula = " ".join(_signed(t.label, k, t.times) for k, t in enumerate(inside))
+    maths = " ".join(_signed(t.latex or t.label, k, t.times) for k, t in enumerate(inside))
     if samples > 1:
         formula = f"log 1/{samples} sum of {samples} exp( {formula} )"
         maths = rf"\log \frac{{1}}{{{samples}}} \sum_{{k=1}}^{{{samples}}} \exp\left( {maths} \right)"
@@ -122,8 +121,8 @@ def _formula(state: Elimination, terms: tuple[Term, ...], samples: int, scored: 
         formula = f"E_{{{', '.join(q.key for q in posteriors)}}}[ {formula} ]"
         over = ", ".join(latex.factor(q) for q in posteriors)
         maths = rf"\mathbb{{E}}_{{{over}}}\left[ {maths} \right]"
-    formula = " ".join([formula, *(_signed(t.label, 1, t.weight) for t in phase)])
-    maths = " ".join([maths, *(_signed(t.latex or t.label, 1, t.weight) for t in phase)])
+    formula = " ".join([formula, *(_signed(t.label, 1, t.times) for t in phase)])
+    maths = " ".join([maths, *(_signed(t.latex or t.label, 1, t.times) for t in phase)])
     return formula, maths
 
 
@@ -156,8 +155,7 @@ def _reasons(state: Elimination, beside: tuple[Term, ...], games: list[Score]) -
     return tuple(found)
 
 
-def _signed(label: str, position: int, weight: float) -> str:
-    times = "" if weight == 1 else f"{number_text(weight)} "
+def _signed(label: str, position: int, times: str) -> str:
     if label.startswith("-"):
         return f"- {times}{label[1:]}" if position else f"-{times}{label[1:]}"
     return f"+ {times}{label}" if position else f"{times}{label}"

@@ -17,6 +17,7 @@ from dgmppl.catalogue.training import (
     OPTIMIZERS,
     PATHS,
     POSTERIORS,
+    RAMPS,
     SPLITS,
     TARGETS,
     UNBUILT_OBJECTIVES,
@@ -65,9 +66,26 @@ class PathSetting:
 
 
 @dataclass(frozen=True)
+class RampSetting:
+    """A weight that changes over the epochs: a name of `RAMPS`, its ends, and over how many; None: over all."""
+
+    name: str
+    start: float
+    end: float
+    epochs: int | None = None
+
+    def words(self) -> str:
+        """`from 0 to 1 over 50 epochs`."""
+        shape = {"linear": "along a line", "cosine": "along half a cosine"}[self.name]
+        many = "all" if self.epochs is None else str(self.epochs)
+        return f"from {self.start:g} to {self.end:g} {shape} over {many} epochs"
+
+
+@dataclass(frozen=True)
 class ObjectiveSetting:
     """An objective that the spec asks for by name. `game` is "" unless a game is named; `path` and `target` are those
-    of flow matching; `simple` are the variables whose divergences along an index are weighed by none of their own."""
+    of flow matching; `simple` are the variables whose divergences along an index are weighed by none of their own.
+    `beta` and `ramps` are weights that change over the epochs, the latter by variable."""
 
     name: str
     span: Span = field(compare=False, repr=False)
@@ -78,6 +96,8 @@ class ObjectiveSetting:
     path: PathSetting = PathSetting()
     target: str = "velocity"
     simple: frozenset[str] = frozenset()
+    beta: RampSetting | None = None
+    ramps: dict[str, RampSetting] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -270,29 +290,40 @@ def _objective(scope: Scope, bound: Bound) -> ObjectiveSetting:
         )
     name, given = _named(scope, bound.value, "objective", OBJECTIVES, "by name: elbo(beta = 4)")
     options = {option: read(scope, b) for option, b in given.items()}
-    given_weights: dict[str, float | None] = options.pop("weight", {})
-    weights = {n: w for n, w in given_weights.items() if w is not None}
-    simple = frozenset(given_weights) - frozenset(weights)
+    given_weights: dict[str, float | RampSetting | None] = options.pop("weight", {})
+    weights = {n: w for n, w in given_weights.items() if w is not None and not isinstance(w, RampSetting)}
+    ramps = {n: w for n, w in given_weights.items() if isinstance(w, RampSetting)}
+    simple = frozenset(n for n, w in given_weights.items() if w is None)
+    beta = options.pop("beta") if isinstance(options.get("beta"), RampSetting) else None
     game: tuple[str, float | None] = options.pop("game", ("", None))
     path: PathSetting = options.pop("path", PathSetting())
     target: str = options.pop("target", "velocity")
-    return ObjectiveSetting(name, bound.span, options, weights, game[0], game[1], path, target, simple)
+    return ObjectiveSetting(name, bound.span, options, weights, game[0], game[1], path, target, simple, beta, ramps)
 
 
 SIMPLE = "simple"
 
 
-def _weights(scope: Scope, bound: Bound) -> dict[str, float | None]:
+def _weight(scope: Scope, bound: Bound, wanted: str = "") -> float | RampSetting:
+    """A number, or one that changes over the epochs."""
+    if not isinstance(bound.value, tree.Call):
+        return _number(scope, bound, wanted=wanted)
+    name, given = _named(scope, bound.value, "ramp", RAMPS, "a number, or linear(0, 1, epochs = 50)")
+    start, end = _number(scope, given["start"]), _number(scope, given["end"])
+    return RampSetting(name, start, end, _whole(scope, given["epochs"]) if "epochs" in given else None)
+
+
+def _weights(scope: Scope, bound: Bound) -> dict[str, float | RampSetting | None]:
     """A weight for each variable; None where it is `simple`."""
     if not isinstance(bound.value, tree.Record):
         _wrong(scope, bound.value, "a record of weights by variable", "weight = { x = 0.01 }")
-    found: dict[str, float | None] = {}
+    found: dict[str, float | RampSetting | None] = {}
     for s in bound.value.settings:
         scope.lookup(s.name, s.name_span, "variable")
         if s.name in found:
             scope.fail("E305", f"`{s.name}` is given twice", s.span, "given again")
         plain = isinstance(s.value, tree.Name) and s.value.name == SIMPLE and SIMPLE not in scope.names
-        found[s.name] = None if plain else _number(scope, setting(s, "number"), wanted="a weight")
+        found[s.name] = None if plain else _weight(scope, setting(s, "weight"), "a weight")
     return found
 
 
@@ -362,6 +393,7 @@ READ: dict[str, Read] = {
     "epochs": _epochs,
     "rows": _rows,
     "flag": _flag,
+    "weight": _weight,
     "weights": _weights,
     "game": _game,
     "path": _path,

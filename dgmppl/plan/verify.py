@@ -107,7 +107,11 @@ def verify_asked(state: Elimination, derived: str, fitted: Loss) -> None:
                 help=f"a number weighs all that belongs to it: weight = {{ {name} = 0.1 }}",
             )
     owners = {t.owner for t in fitted.terms}
-    for name in asked.weights:
+    played = next((t.owner for t in games if t.owner in asked.ramps), None)
+    if played is not None:
+        headline = f"the weight of the game of `{played}` is a number"
+        scope.fail("E305", headline, asked.span, "changes over the epochs", help=f"weight = {{ {played} = 0.1 }}")
+    for name in (*asked.weights, *asked.ramps):
         if name not in owners:
             scope.fail(
                 "E305",

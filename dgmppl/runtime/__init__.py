@@ -34,6 +34,7 @@ from dgmppl.runtime import (
     networks,
     own,
     positives,
+    ramps,
     random_weights,
     recurrent,
     reversible,
@@ -79,6 +80,7 @@ from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.own import *
 from dgmppl.runtime.positives import *
+from dgmppl.runtime.ramps import *
 from dgmppl.runtime.random_weights import *
 from dgmppl.runtime.recurrent import *
 from dgmppl.runtime.reversible import *
@@ -127,6 +129,7 @@ __all__ += matching.__all__
 __all__ += own.__all__
 __all__ += positives.__all__
 __all__ += random_weights.__all__
+__all__ += ramps.__all__
 __all__ += recurrent.__all__
 __all__ += reversible.__all__
 __all__ += rounding.__all__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dgmppl.runtime.chains import weighed_terms
+from dgmppl.runtime.ramps import LinearRamp
 from dgmppl.runtime.rows import RowsError, bind, check_rows, check_values, read_types
 from dgmppl.runtime.weighing import for_a_loss
 
@@ -106,6 +108,12 @@ class GenerativeModel(nn.Module):
     weights: ClassVar[dict[str, float]] = {}
     """Factors of the terms, in the loss only; a term that is not named has 1."""
 
+    ramps: ClassVar[dict[str, tuple[LinearRamp, ...]]] = {}
+    """Factors of the terms, in the loss only, that change over the epochs of a fit."""
+
+    epoch: float = math.inf
+    """How many epochs of a fit have passed: it is told before each step, and infinite outside of one."""
+
     samples: ClassVar[int] = 1
     """Draws of the latents in a loss; with more than one its bound is importance-weighted."""
 
@@ -148,8 +156,13 @@ class GenerativeModel(nn.Module):
         _verify_terms(terms, len(data[0]) if data else 0)
         if self.observer is not None:
             self.observer(terms)
-        weighted = [self.weights[name] * term if name in self.weights else term for name, term in terms.items()]
+        weights = {name: self.weight_of(name) for name in (*self.weights, *self.ramps)}
+        weighted = [weights[name] * term if name in weights else term for name, term in terms.items()]
         return -sum(weighted[1:], weighted[0]).mean()
+
+    def weight_of(self, term: str) -> float:
+        """The factor of a term in the loss at this epoch."""
+        return math.prod((self.weights.get(term, 1.0), *(ramp.at(self.epoch) for ramp in self.ramps.get(term, ()))))
 
     @_at_the_door
     def figures(self, *data: Any, **named: Any) -> dict[str, Tensor]:

@@ -148,6 +148,7 @@ class Trainer:
             self._checkpoint(callbacks)
         finally:
             self.model.observer = None
+            self.model.epoch = math.inf
             self.model.check_rows = True
         return self._result(self.stopped)
 
@@ -166,6 +167,7 @@ class Trainer:
 
     def _step(self, group: Sequence[Tensor], interrupted: bool, due: bool) -> tuple[bool, bool]:
         """A step of each player; whether any process wants to end, and whether the first wants to keep the state."""
+        self.model.epoch = len(self.epochs) + self.position / self.batches
         for number, player in enumerate(self.players):
             for k, index in enumerate(group[: player.steps]):
                 noise = (self.steps, number, k)

@@ -756,7 +756,7 @@ LEAVES = (_label, _label, _opponent, _latent_leaf)
 
 
 def _beta(d: Draft) -> str:
-    return "objective = elbo(beta = 2)"
+    return f"objective = elbo(beta = {d.choose(('2', '2', 'linear(0, 1)', 'cosine(0.5, 2, epochs = 3)'))})"
 
 
 def _weight(d: Draft) -> str:

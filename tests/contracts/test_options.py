@@ -20,6 +20,11 @@ p(z)     = Normal(0, 1)
 p(x | z) = Normal(mlp[8](z))
 q(z | x) = Normal(mlp[8](x))
 """
+ODE = """\
+model tiny_equation
+observed x : real[2] from moons.point
+p(x)     = Normal(0, 1) >> ode[mlp[8], steps = 2]
+"""
 SEMI = """\
 model tiny_classifier
 observed x : real[2] from moons.point
@@ -93,6 +98,9 @@ CASES: dict[tuple[str, str], tuple[str, str, str]] = {
         "contrastive_divergence(1)",
         "contrastive_divergence(1, weight = { x = 0.1 })",
     ),
+    ("flow_matching", "path"): (ODE, "flow_matching", "flow_matching(cosine)"),
+    ("flow_matching", "target"): (ODE, "flow_matching", "flow_matching(linear, target = noise)"),
+    ("flow_matching", "weight"): (ODE, "flow_matching", "flow_matching(weight = { x = 0.1 })"),
     ("adversarial", "game"): (GAN, "adversarial(nonsaturating)", "adversarial(hinge)"),
     ("adversarial", "weight"): (GAN, "adversarial", "adversarial(weight = { D = 0.1 })"),
 }
@@ -122,6 +130,65 @@ def differ(spec: str, one: str, other: str) -> bool:
 @pytest.mark.parametrize(("objective", "option"), CASES)
 def test_an_option_changes_the_fit(objective: str, option: str) -> None:
     assert differ(*CASES[objective, option])
+
+
+@pytest.mark.parametrize(
+    ("ramp", "other"),
+    [
+        ("beta = linear(0, 1, epochs = 2)", "beta = 1"),
+        ("beta = linear(0, 1, epochs = 2)", "beta = cosine(0, 1, epochs = 2)"),
+        ("beta = linear(0, 1, epochs = 2)", "beta = linear(0, 1)"),
+        ("weight = { x = linear(0, 1, epochs = 2) }", "weight = { x = linear(2, 1, epochs = 2) }"),
+    ],
+)
+def test_a_ramp_changes_the_fit(ramp: str, other: str) -> None:
+    assert differ(VAE, f"elbo({ramp})", f"elbo({other})")
+
+
+def test_a_ramp_between_equal_ends_is_a_number() -> None:
+    assert not differ(VAE, "elbo(beta = linear(4, 4))", "elbo(beta = 4)")
+    assert not differ(VAE, "elbo(beta = linear(0, 1, epochs = 3), weight = { z = cosine(4, 4) })", _TWICE)
+
+
+_TWICE = "elbo(beta = linear(0, 1, epochs = 3), weight = { z = 4 })"
+
+
+def test_a_weight_follows_its_ramp_in_the_loss_alone() -> None:
+    """Half way it is half, as written behind its epochs, and a figure knows of no weight."""
+    text = f"{VAE}train {{ objective = elbo(beta = linear(0, 2, epochs = 4), weight = {{ z = 3 }}) }}\n"
+    checked = pipeline.read(text)
+    with seeded(0, CPU):
+        model = pipeline.build(checked)
+    (label,) = model.ramps
+    found, losses = [], []
+    x = torch.randn(8, 2)
+    for epoch in (0.0, 1.0, 2.5, 4.0, 7.0):
+        model.epoch = epoch
+        found.append(model.weight_of(label))
+        with seeded(1, CPU):
+            losses.append(model.loss(x).item())
+    assert found == [0.0, 1.5, 3.75, 6.0, 6.0]
+    assert losses[3] == losses[4]
+    with seeded(1, CPU):
+        terms = model.terms(x)
+    others = sum(term.mean().item() for name, term in terms.items() if name != label)
+    assert losses == pytest.approx([-others - w * terms[label].mean().item() for w in found], rel=1e-5)
+    with seeded(1, CPU):
+        assert model.elbo(x).mean().item() == pytest.approx(others + terms[label].mean().item(), rel=1e-5)
+
+
+def test_a_fit_tells_its_model_how_far_it_is() -> None:
+    """Also one that goes on with other epochs behind it; outside of a fit the end of a ramp holds."""
+    checked = pipeline.read(f"{VAE}train {{ epochs = 2, batch = 5, objective = elbo(beta = linear(0, 1)) }}\n")
+    assert checked.plan is not None
+    told: list[float] = []
+    model = pipeline.build(checked)
+    loss = model.loss
+    model.loss = lambda *data: (told.append(model.epoch), loss(*data))[1]  # type: ignore[method-assign]
+    x = torch.randn(10, 2)
+    fit(model, [x], [x], checked.plan.settings)
+    assert told == [0.0, 0.5, 1.0, 1.5]
+    assert model.epoch == float("inf")
 
 
 @pytest.mark.parametrize("game", GAMES)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import signal
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.history import read_history
 from dgmppl.report.page import report_run
+from dgmppl.runtime.ramps import LinearRamp
 from dgmppl.train.batches import MemoryExamples
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, read_checkpoint, write_checkpoint
 from dgmppl.train.device import open_device, seeded
@@ -42,8 +44,14 @@ EVERYTHING = dataclasses.replace(
 )
 
 
+class RampedVae(TinyVae):
+    """With a weight that changes over the epochs."""
+
+    ramps: ClassVar[dict[str, tuple[LinearRamp, ...]]] = {"-KL(z)": (LinearRamp(0, 1, 3),)}
+
+
 def data(kind):
-    shape = (130, 4) if kind is TinyVae else (130,)
+    shape = (130, 4) if issubclass(kind, TinyVae) else (130,)
     return [torch.randn(shape, generator=torch.Generator().manual_seed(1))]
 
 
@@ -64,7 +72,7 @@ def interrupted_after(stop, folder):
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING], ids=["plain", "everything"])
-@pytest.mark.parametrize("kind", [TinyVae, TinyGan])
+@pytest.mark.parametrize("kind", [TinyVae, RampedVae, TinyGan])
 def test_a_fit_can_be_stopped_after_every_step(kind, settings, tmp_path):
     with seeded(0, CPU):
         whole = trainer(kind, settings)

@@ -7,7 +7,7 @@ likelihood, which is that of the flow and is what is reported.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.flow_sums import INTEGRAL
@@ -237,6 +237,7 @@ def _term(state: Elimination, found: _Found) -> Matching:
         asked.target,
         reads=(x, *dict.fromkeys(reads)),
         weight=asked.weights.get(x, 1.0),
+        ramps=tuple(replace(r, epochs=r.epochs or state.settings.epochs) for n, r in asked.ramps.items() if n == x),
         latex=shown,
         estimator="one random time a row",
     )
