@@ -859,6 +859,9 @@ DRAWN: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
 """Densities that a q may have: their draws are differentiable."""
 
 
+ELEMENTS = (_by_elements,)
+"""Densities of each element, given what stands at its position or elsewhere."""
+
 FLOWED = (_pushed,)
 """Densities that a flow makes."""
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from tests.contracts.random_parts import (
     DENSITIES,
     DRAWN,
+    ELEMENTS,
     FAMILIES,
     FLOWED,
     PIXELS,
@@ -504,8 +505,11 @@ def _finite_graph(d: Draft) -> None:
             d.say(f"p({k.name}) = {family}(param)")
         else:
             d.say(f"p({k.name}[d] | {above[0].name}) = {family}(linear({above[0].name}, d))")
-        reads = ", ".join([f"{k.name}[d]", *beside])
-        d.say(f"p({x.name}[d] | {reads}) = {_family_of(x)}(mlp[4]({reads}))")
+        if d.often(0.5):
+            factor(d, "p", x, (k, *above[:1]), ELEMENTS)
+        else:
+            reads = ", ".join([f"{k.name}[d]", *beside])
+            d.say(f"p({x.name}[d] | {reads}) = {_family_of(x)}(mlp[4]({reads}))")
     for c in above[-2:]:
         factor(d, "p", observed(d, "y", d.choose(("real", "binary", "categorical(3)"))), (c, *d.causes), DENSITIES[:6])
 

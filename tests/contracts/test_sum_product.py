@@ -179,6 +179,22 @@ def test_every_weight_has_a_gradient_that_is_that_of_enumeration(name: str) -> N
         assert torch.allclose(torch.zeros_like(b) if a is None else a, b, atol=1e-7), key
 
 
+def test_what_some_rows_miss_counts_where_it_is_seen() -> None:
+    """A label of which rows have some, below a class of a tree: its table is 1 where it is missing."""
+    text = PARTS["a tree"].replace("observed y", "partial y")
+    found = checked(text)
+    assert found.plan is not None and any(isinstance(s, SumOut) for s in found.plan.steps)
+    model, whole = build(found, scale=0.5), build(checked(PARTS["a tree"]))
+    whole.load_state_dict(model.state_dict())
+    x, y = data_of(checked(PARTS["a tree"]), 6)
+    seen = torch.arange(6) % 2 == 0
+    with torch.no_grad():
+        some = model.log_prob(x, torch.where(seen, y, torch.nan))
+        every = torch.stack([whole.log_prob(x, torch.full((6,), float(k))) for k in range(3)])
+        expected = torch.where(seen, whole.log_prob(x, y), every.logsumexp(0))
+    assert torch.allclose(some, expected, atol=1e-5)
+
+
 def test_what_is_far_too_large_for_enumeration_is_a_product_over_positions() -> None:
     found = checked(PARTS["a class at each position"].replace("[3, 2]", "[100, 2]").replace(")[3]", ")[100]"))
     model, (x,) = build(found, scale=0.5), data_of(found, 4)

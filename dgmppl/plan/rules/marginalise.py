@@ -124,7 +124,7 @@ class Marginalising(Rule):
             label += "".join(f" exp({t.label})" for t in others)
             shown += "".join(rf"\, \exp\left( {t.latex or t.label} \right)" for t in others)
         reads = tuple(dict.fromkeys(name for t in inside for name in t.reads)) or names
-        owner = next((t.owner for t in inside if isinstance(t, (LogProb, LogIntegral))), names[0])
+        owner = min((t.owner for t in inside if isinstance(t, (LogProb, LogIntegral))), default=names[0])
         total = LogSum(label, owner, sums[0].because, names, priors, inside, reads=(*names, *reads), latex=shown)
         at = next((k for k, t in enumerate(terms) if t in within), 0)
         return (*(t for t in terms[:at] if t in outside), total, *(t for t in terms[at:] if t in outside))
