@@ -13,8 +13,10 @@ from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Loss, Plan, Step
+from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.match import Matching, likelihood_shown, words
+from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.sampler import FreeEnergy
 from dgmppl.plan.state import Elimination
 
@@ -133,14 +135,14 @@ def _errors(state: Elimination) -> list[Figure]:
 
 def _under_a_sum(graph: Graph, steps: Iterable[Step], names: Iterable[str]) -> bool:
     """Whether some of these variables, or what they are computed from, has several values a row."""
-    made = {step.variable: step for step in steps}
+    made = {name: step for step in steps for name in (step.variable, *step.gives)}
     pending, seen = list(names), set[str]()
     while pending:
         name = pending.pop()
         if name in seen:
             continue
         seen.add(name)
-        if name in made and made[name].repeats:
+        if name in made and (made[name].repeats or isinstance(made[name], (SumOut, SumAlong))):
             return True
         factor, definition = graph.factor("q", name), graph.definition(name)
         pending += factor.parents if factor is not None and name in made and graph[name].role != "observed" else ()
