@@ -50,10 +50,10 @@ def _write_links(
     with writer.block(f"{chain_of(graph, graph[step.variable])} = {writer.use(kind)}("):
         writer.line(f"{chain.length},")
         writer.line(f"{{{told}}},")
-        for key, windows, same in zip_longest(chain.factor_keys, chain.windows, alike):
+        for key, windows, place, same in zip_longest(chain.factor_keys, chain.windows, chain.places, alike):
             factor = graph.keyed(key)
             with writer.place(factor.span):
-                link = link_source(writer, graph, factor, windows, step.gives, bool(same))
+                link = link_source(writer, graph, factor, windows, step.gives, place, bool(same))
                 writer.line(f"{link},", mark=True)
     writer.line(")")
 
@@ -73,18 +73,28 @@ def write_path_site(writer: Writer, graph: Graph, step: IntegrateAlong) -> None:
 
 
 def link_source(
-    writer: Writer, graph: Graph, factor: Factor, windows: tuple[Window, ...], inside: tuple[str, ...], alike: bool
+    writer: Writer,
+    graph: Graph,
+    factor: Factor,
+    windows: tuple[Window, ...],
+    inside: tuple[str, ...],
+    place: int | None,
+    alike: bool,
 ) -> str:
     """`rt.Link(x, lambda s, c: self.p_x(s, c), {"s": (0, 0)}, (c,))`: of what it is a density, what it reads of the
     chain, and what it depends on besides."""
     reads = graph.reads(factor)
     given = [graph[n].ident for n in reads if n not in inside and graph[n].rows]
+    head = graph[factor.head].ident
     arguments = [*(graph[w.variable].ident for w in windows if w.variable != factor.head), *given]
     law = f"self.{factor.method}({', '.join(graph[n].ident for n in reads)})"
     if graph[factor.head].role == "partial":
         law = f"{writer.use('OfSeen')}({law}, {some_source(graph[factor.head])})"
+    if place is not None:
+        length = graph[inside[0]].type.shape[0]
+        law = f"{writer.use('OnlyAt')}({law}, {place}, {length})"
+        head = f"{writer.use('only_at')}({head}, {place}, {length})"
     law = f"lambda {', '.join(arguments)}: {law}" if arguments else f"lambda: {law}"
-    head = graph[factor.head].ident
     looked = ", ".join(f'"{graph[w.variable].ident}": {tuple_source((w.first, w.last))}' for w in windows)
     parts = [f'"{head}"' if factor.head in inside else head, law, f"{{{looked}}}"]
     if given:

@@ -47,9 +47,11 @@ def normal_in(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
 
 
 def normal_along(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
-    """The same of each element of a folded family, whose law reads members of these."""
+    """The same of each element of a folded family, whose law reads members of these, or of another variable."""
     density = factor.density
-    return isinstance(density, Sequence) and all(_normal(graph, s.law, names) for s in density.segments)
+    if not isinstance(density, Sequence):
+        return _normal(graph, density, names)
+    return all(_normal(graph, s.law, names) for s in density.segments)
 
 
 def slopes_have_rows(graph: Graph, density: Density, names: frozenset[str]) -> bool:

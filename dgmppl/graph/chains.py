@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dgmppl.graph.elements import reads_of
 from dgmppl.graph.inverse import MAX_CASES
 from dgmppl.graph.nodes import Factor, Graph, Variable
-from dgmppl.graph.values import Apply, Sequence, variables, walk
+from dgmppl.graph.values import Apply, Density, Element, Past, Sequence, Use, children, variables, walk
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Chain:
 
     Args:
         windows: of each factor, what it reads of these families.
+        places: of each that is no law of elements along their index, the position of the members that it reads.
         lag: how far back the furthest member lies that is read.
     """
 
     variables: tuple[str, ...]
     factor_keys: tuple[str, ...]
     windows: tuple[tuple[Window, ...], ...]
+    places: tuple[int | None, ...]
     lag: int
     length: int
 
@@ -60,14 +62,16 @@ def values_of(variable: Variable) -> int:
 
 
 def windows_of(graph: Graph, factor: Factor, names: Iterable[str]) -> tuple[Window, ...] | None:
-    """What the law of each element reads of these families, by how far away that lies; None where it reads more than
-    members at, or before, its own position, or where it is no law of elements along their index."""
+    """What the law of each element reads of these families, by how far away that lies, or what another law reads of
+    their members at one position; None where it reads more than members at, or before, one position."""
     wanted, density = frozenset(names), factor.density
-    if not isinstance(density, Sequence):
-        return None
     direct = [n for n in variables(density) if n not in wanted]
     if any(graph[n].role == "let" for n in direct) and not wanted.isdisjoint(graph.roots(direct)):
         return None
+    if not isinstance(density, Sequence):
+        if graph[factor.head].role == "partial" or place_of(density, wanted) is None:
+            return None
+        return tuple(Window(n, 0, 0) for n in sorted(wanted & set(variables(density))))
     for term in walk(density):
         # What a network of the past reads at each position, it has read at all before.
         if isinstance(term, Apply) and any(not wanted.isdisjoint(variables(v)) for v in term.aligned):
@@ -83,6 +87,27 @@ def windows_of(graph: Graph, factor: Factor, names: Iterable[str]) -> tuple[Wind
     return tuple(Window(n, *found[n]) for n in sorted(found))
 
 
+def place_of(density: Density, names: frozenset[str]) -> int | None:
+    """The position, from 0, of the only members of these families that a law reads which is no law of elements along
+    their index; None where it reads others, or all."""
+    places = set(_places(density, names))
+    return next(iter(places)) if len(places) == 1 else None
+
+
+def _places(term: object, names: frozenset[str]) -> Iterator[int | None]:
+    if isinstance(term, Element) and isinstance(term.value, Use) and term.value.variable in names:
+        first = term.index[0]
+        yield first if isinstance(first, int) else None
+        for index in term.index:
+            yield from _places(index, names)
+    elif isinstance(term, (Use, Past)):
+        if term.variable in names:
+            yield None
+    else:
+        for child in children(term):
+            yield from _places(child, names)
+
+
 def chain_of(graph: Graph, names: frozenset[str], factors: tuple[Factor, ...]) -> Chain | None:
     """The chain of families that are read by these factors; None where one of them reads more than a few neighbours."""
     own = sorted((f for f in factors if f.head in names), key=lambda f: f.head)
@@ -94,4 +119,6 @@ def chain_of(graph: Graph, names: frozenset[str], factors: tuple[Factor, ...]) -
     lag = -min((w.first for ws in found for w in ws), default=0)
     length = graph[min(names)].type.shape[0]
     keys = tuple(f.key for f in (*own, *others))
-    return Chain(tuple(sorted(names)), keys, tuple(found), lag, length)
+    along = [isinstance(f.density, Sequence) for f in (*own, *others)]
+    places = [None if a else place_of(f.density, names) for a, f in zip(along, (*own, *others))]
+    return Chain(tuple(sorted(names)), keys, tuple(found), tuple(places), lag, length)

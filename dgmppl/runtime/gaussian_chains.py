@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from dgmppl.runtime.along import OnlyAt
 from dgmppl.runtime.densities import _Density
 from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
 from dgmppl.runtime.finite_chains import Link
@@ -118,9 +119,9 @@ class GaussianChain:
         repeated = [g.repeat_interleave(count, 0) for g in given]
         members = {n: paths[..., p].reshape(len(paths), self.length, *self.latents[n]) for n, p in self.places.items()}
         law = link.law(*(members[n] for n in link.reads if n != value), *repeated)
-        if isinstance(law, OfSeen):
+        if isinstance(law, (OfSeen, OnlyAt)):
             self._in_part.add(id(link))
-            law = law.p
+            law = law.p if isinstance(law, OfSeen) else law
         if isinstance(value, str):
             context = members[value]
         else:

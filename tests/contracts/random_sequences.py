@@ -196,6 +196,10 @@ def paths_along_an_index(d: Draft) -> None:
         reads += [f"{x.name}[t-1]", *([f"{above[0].name}[t-1]"] if d.often(0.4) else [])]
     beside = ", ".join([*reads, *causes])
     d.say(f"p({x.name}[t] | {beside}) = {_kind(x)}(mlp[4]({beside}))")
+    if d.often(0.3):
+        v = d.unit("v", d.choose(("real", "binary")), (), "observed")
+        member = f"{above[-1].name}[{d.choose((1, count))}]"
+        d.say(f"p({v.name} | {member}) = {_kind(v)}(mlp[4]({member}))")
 
 
 def _kind(unit: Unit) -> str:
@@ -233,3 +237,7 @@ def states_along_an_index(d: Draft) -> None:
     reads = [f"{u.name}[t]" for u in above] + causes
     pushed = f" + mlp[4]({', '.join(causes)})" if causes else ""
     d.say(f"{d.head('p', f'{x.name}[t]', reads)} = Normal(linear({inside}){pushed}, {d.choose(('param', '0.5'))})")
+    if d.often(0.3):
+        v = d.unit("v", "real", (), "observed")
+        member = f"{above[-1].name}[{d.choose((1, index.last))}]"
+        d.say(f"p({v.name} | {member}) = Normal(linear({member}), param)")

@@ -52,6 +52,11 @@ SPECS = {
     + CHAIN
     + "let h[t in 1..T] : real[2] = linear(z[t])\np(x[t] | z[t]) = Normal(linear(h[t]), param)\n"
     "p(y[t] | z[t], x[t]) = Normal(sum(z[t]) + linear(x[t]), 0.4)",
+    "what reads a member": DATA
+    + 'observed y : real[2] from "walks.npz".y\nobserved w : real from "walks.npz".w\n'
+    + CHAIN
+    + "p(x[t] | z[t]) = Normal(linear(z[t]), param)\n"
+    + "p(y | z[T], x) = Normal(linear(z[T]) + mlp[4](x), param)\np(w | z[2]) = Normal(sum(z[2]), 0.5)",
     "apart": DATA
     + "latent z[t in 1..T] : real[2]\np(z[t]) = Normal(0, 1)\np(x[t] | z[t]) = Normal(linear(z[t]), param)",
 }

@@ -68,6 +68,11 @@ SPECS = {
     "mixtures": DATA
     + "latent s[t in 1..T] : categorical(3)\np(s[t]) = Categorical(mlp[4](t))\n"
     + "p(x[t] | s[t]) = Normal(linear(s[t]))",
+    "what reads a member": DATA
+    + 'observed y : categorical(2) from "walks.npz".kind\nobserved w : real from "walks.npz".w\n'
+    + CHAIN
+    + "p(x[t] | s[t]) = Normal(linear(s[t]))\n"
+    + "p(y | s[T]) = Categorical(linear(s[T]))\np(w | s[1], x) = Normal(mlp[4](s[1], x))",
     "two sequences": DATA
     + 'observed n[t in 1..T] : integer(0..3) from "walks.npz".count\n'
     + CHAIN
