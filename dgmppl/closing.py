@@ -21,7 +21,7 @@ from dgmppl.train.batches import Examples
 from dgmppl.train.contents import Figures, Record, figures_as_data, parts, write_picture
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import RECORD, SAMPLES, WEIGHTS, write_json, write_weights
-from dgmppl.train.runs import Run, draw
+from dgmppl.train.runs import Run, draw, with_ends
 
 _PICTURED = 64
 
@@ -68,7 +68,7 @@ def close_run(
     def draw_samples() -> None:
         given = splits.validation.read(0, min(_PICTURED, len(splits.validation)))
         graph, _ = parts(run.checked)
-        write_picture(draw(model, graph, _PICTURED, given), graph, path / SAMPLES)
+        write_picture(with_ends(draw(model, graph, _PICTURED, given), graph, given), graph, path / SAMPLES)
 
     def draw_page() -> None:
         write_report(path, model, replace(run, record=finished(figures)), splits)

@@ -20,7 +20,7 @@ from dgmppl.data.checks import Missing, checked_blocks, verify_shape
 from dgmppl.data.formats import READERS
 from dgmppl.data.precision import Distinct, collapse
 from dgmppl.data.readers import read_dataset
-from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows
+from dgmppl.data.rows import ArrayRows, BadCell, EndedRows, Origin, Rows
 from dgmppl.data.split import Opened, SplitRule, rule_name, split_fields
 from dgmppl.data.table import SPLITS, Splits, Table
 from dgmppl.data.transforms import TRANSFORMS, Column
@@ -46,6 +46,7 @@ def load(
     stream: bool | None = None,
     missing: Mapping[str, Missing] = NONE_MISSING,
     impossible: Mapping[str, Sequence[Impossible]] | None = None,
+    ends: Mapping[str, tuple[str, int]] | None = None,
 ) -> Splits:
     """Loads what the observed variables are declared `from`, and checks it against their types.
 
@@ -60,6 +61,8 @@ def load(
         stream: whether files that can be streamed are; None: those larger than 256 MiB as float32.
         missing: what may be missing (NaN) of the values of a variable, as rows may of `labelled(...)`.
         impossible: for a variable what its factor leaves out of its type (`dgmppl.data.factor_support`).
+        ends: for a variable whose first axis goes as far as another says that other, and the number of its first
+            position. What lies beyond is not looked at, and becomes a value of the type.
 
     Raises:
         SpecError: with a diagnostic for every variable whose data is missing or breaks its type.
@@ -80,11 +83,22 @@ def load(
     columns: dict[str, dict[str, Rows]] = {}
     warnings: list[Diagnostic] = []
     digests: dict[str, str] = {}
-    for name, parts in split_fields(fields, split, {name: source.span for name, source in sources.items()}).items():
-        source, field = sources[name], fields[name]
+    ends = ends or {}
+    split_parts = split_fields(fields, split, {name: source.span for name, source in sources.items()})
+    if ends:
+        problems.extend(_verify_rows(split_parts, sources, split))
+    # What says how far another goes is read before it.
+    for name in sorted(split_parts if not problems else (), key=lambda n: n in ends):
+        source, field, parts = sources[name], fields[name], split_parts[name]
+        end = ends.get(name)
+        if end is not None and end[0] not in columns:
+            continue  # its lengths are reported
         try:
+            parts = parts if end is None else _ended(parts, columns[end[0]], end[1], math.nan)
             column = _transform(Column(parts, field.low, field.high, types[name].support.size or 0), source)
             verify_shape(name, column, types[name], source)
+            if end is not None:
+                column = replace(column, parts=_ended(column.parts, columns[end[0]], end[1], types[name].feasible))
             removed = any(transform in REMOVES for transform, _ in source.transforms)
             may_miss = missing.get(name, "rows" if removed else "")
             excluded = (impossible or {}).get(name, ())
@@ -100,6 +114,7 @@ def load(
         problems.extend(_verify_rows(columns, sources, split))
     if problems:
         raise SpecError(problems)
+    columns = {name: columns[name] for name in sources}
     train, validation, test = (Table({n: parts[split] for n, parts in columns.items()}) for split in SPLITS)
     rule, seed = rule_name(fields, split)
     record = {
@@ -201,6 +216,11 @@ def _read(
         parts[split] = rows if array is None else ArrayRows(array, rows.origin, numbering=rows.numbering())
     lost = collapse(name, distinct, declared.shape, column.parts["train"].origin, source.span)
     return parts, digest.hexdigest(), lost
+
+
+def _ended(parts: Mapping[str, Rows], ends: Mapping[str, Rows], first: int, fill: float) -> dict[str, Rows]:
+    """The rows of each split with `fill` beyond their ends. The check of shapes comes later."""
+    return {s: EndedRows(rows, ends[s], first, fill) if rows.shape else rows for s, rows in parts.items()}
 
 
 def _digest_before(parts: Mapping[str, Rows]) -> str:

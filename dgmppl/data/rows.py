@@ -194,6 +194,30 @@ class MappedRows(Rows):
         return self.rows.numbering()
 
 
+class EndedRows(Rows):
+    """Sequences of which each goes as far as another variable says; what lies beyond is `fill`, whatever it was.
+
+    `ends` has the number of the last position of each, which are counted from `first`.
+    """
+
+    def __init__(self, rows: Rows, ends: Rows, first: int, fill: float) -> None:
+        self.rows, self.ends, self.first, self.fill = rows, ends, first, fill
+        self.count, self.shape, self.origin, self.streams = rows.count, rows.shape, rows.origin, rows.streams
+        self.obstacle = rows.obstacle
+
+    def read(self, start: int, stop: int) -> Values:
+        values = self.rows.read(start, stop).astype(np.float64)  # a copy
+        ends = np.asarray(self.ends.read(start, stop), dtype=np.float64)
+        values[self.first + np.arange(self.shape[0]) > ends[:, None]] = self.fill
+        return values
+
+    def numbering(self) -> Callable[[int], int]:
+        return self.rows.numbering()
+
+    def cuts(self) -> Sequence[int] | None:
+        return self.rows.cuts()
+
+
 class MaskedRows(Rows):
     """Rows of which only some are given; the others are missing (NaN). An infinite value stays, to be named."""
 

@@ -326,4 +326,30 @@ p(x | z) = Normal(mlp[64](z))
 q(z | x) = Normal(mlp[64](x))
 """,
     ),
+    "E228": Code(
+        "sequences of different lengths",
+        "What says how long a sequence is in each row is no length; or something reads, or models, members of it that "
+        "some rows do not have.",
+        "Where an index goes as far as an observed whole number says, `x[t in 1..n]`, members beyond it do not exist. "
+        "Each that exists has a law of its own, and what is read of all is read by a sum, a mean, or a network that "
+        "knows where a sequence ends: gru, lstm, rnn, transformer, set.",
+        """\
+model walks
+observed n : integer(1..20) from "walks.npz".lengths
+observed x[t in 1..n] : real[2] from "walks.npz".xy
+latent z : real[4]
+p(z) = Normal(0, 1)
+p(x | z) = Normal(mlp[64](z))
+q(z | x) = Normal(gru[64](x))
+""",
+        """\
+model walks
+observed n : integer(1..20) from "walks.npz".lengths
+observed x[t in 1..n] : real[2] from "walks.npz".xy
+latent z : real[4]
+p(z) = Normal(0, 1)
+p(x[t] | z) = Normal(mlp[64](z, t))
+q(z | x) = Normal(gru[64](x))
+""",
+    ),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dgmppl.emit.expr import Expr, Number, call, sizes
+from dataclasses import replace
+
+from dgmppl.emit.expr import Expr, Name, Number, call, sizes
 from dgmppl.emit.place import Place, emitted, value_expr
 from dgmppl.graph.values import Joined, OneHot, Part, Reduced, Reshaped, Softmax, Value
 
@@ -50,7 +52,15 @@ def _reduced(value: Reduced, place: Place) -> Expr:
     if not value.axes:
         return value_expr(value.value, place)
     axes: Expr = Number(value.axes[0]) if len(value.axes) == 1 else sizes(value.axes)
-    return value_expr(value.value, place).call(value.op, axes)
+    found = value_expr(value.value, place)
+    if value.lengths is not None:
+        behind = len(value.value.shape) - 1
+        named: dict[str, Expr] = {"behind": Number(behind)} if behind else {}
+        named |= {"fill": Name("-torch.inf")} if value.op == "logsumexp" else {}
+        function = place.writer.use("mean_within" if value.op == "mean" else "within")
+        lengths = value_expr(value.lengths, replace(place, axes=0, spread=False))
+        found = call(function, found, lengths, **named)
+    return found.call(value.op, axes)
 
 
 @emitted.register(Softmax)

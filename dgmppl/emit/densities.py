@@ -10,7 +10,7 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, Distribu
 from dgmppl.emit.expr import Attribute, Binary, Call, Expr, Name, Number, Text, Tuple, call, sizes
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
 from dgmppl.graph.elements import lag_of
-from dgmppl.graph.nodes import Factor, Graph, features_of
+from dgmppl.graph.nodes import Factor, Graph, Variable, features_of
 from dgmppl.graph.values import (
     Apply,
     At,
@@ -27,6 +27,7 @@ from dgmppl.graph.values import (
     Quoted,
     Residual,
     Rounded,
+    Segment,
     Sequence,
     Use,
     Value,
@@ -335,8 +336,7 @@ def _sequence(density: Density, place: Place) -> Expr:
     place = replace(place, axes=1, ordered=True, part=True, whole=frozenset(f.ident for f in known), computed=computed)
     writer.line()
     for segment in density.segments:
-        first, last = (k + head.members.start for k in (segment.first, segment.last))
-        law = Name(f"from_{first}" if first < last else f"at_{first}") if not whole else Name("step")
+        law = Name("step" if whole else _law_name(segment, head))
         with (
             writer.place(segment.span),
             writer.block(f"def {law}({head.ident}: Tensor) -> {writer.use('Distribution')}:"),
@@ -345,7 +345,9 @@ def _sequence(density: Density, place: Place) -> Expr:
             result = write_density(segment.law, place)
             writer.line(f"return {result}", mark=True)
         writer.line()
-        segments.append(call(writer.use("Segment"), segment.first, segment.last, law))
+        ends: dict[str, Expr] = {"short": Number(segment.short)} if segment.short else {}
+        ends |= {"final": Name("True")} if segment.final else {}
+        segments.append(call(writer.use("Segment"), segment.first, segment.last, law, **ends))
     named: dict[str, Expr] = {}
     others = [n for n in variables(density) if n != density.variable and place.graph[n].rows]
     if others:
@@ -358,9 +360,21 @@ def _sequence(density: Density, place: Place) -> Expr:
         named["backward"] = Name("True")
     if not_reparameterised(density):
         named["has_rsample"] = Name("False")
+    if density.lengths is not None:
+        named["lengths"] = value_expr(density.lengths, Place(writer, place.graph, place.rename))
+        if head.element.feasible:
+            named["fill"] = Number(head.element.feasible, real=True)
     parts = place.local("segments")
     writer.line(f"{parts} = {Tuple(tuple(segments))}")
     return call(writer.use("Sequence"), sizes(density.type.shape), parts, **named)
+
+
+def _law_name(segment: Segment, head: Variable) -> str:
+    """What the law of a part of an index is called in emitted source."""
+    if segment.final:
+        return "at_last"
+    first, last = (k + head.members.start for k in (segment.first, segment.last))
+    return f"from_{first}" if first < last else f"at_{first}"
 
 
 _WRITE = {

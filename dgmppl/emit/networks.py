@@ -71,6 +71,8 @@ def _apply(value: Apply, place: Place) -> Expr:
         read = place.order.call("of", read)
         named = {name: place.order.call("of", given) for name, given in named.items()}
     context = [inputs_expr(value.context, whole)] if value.context else []
+    if value.lengths is not None:
+        named["lengths"] = value_expr(value.lengths, replace(place, axes=0, spread=False))
     weights = [Name(place.variable(value.weights.variable))] if value.weights is not None else []
     found = call(f"self.{value.module.attribute}", *weights, read, *context, **named)
     if past and place.order is not None:

@@ -21,7 +21,10 @@ def there(whole: Expr, value: At, place: Place, behind: int) -> Expr:
     if value.here and not place.ordered:
         return whole
     offsets = Number(value.offsets[0]) if len(value.offsets) == 1 else Tuple(tuple(map(Number, value.offsets)))
-    return call(place.writer.use("at"), whole, offsets, **({"behind": Number(behind)} if behind else {}))
+    named: dict[str, Expr] = {"behind": Number(behind)} if behind else {}
+    if value.lengths is not None:
+        named["lengths"] = value_expr(value.lengths, replace(place, axes=0, spread=False))
+    return call(place.writer.use("at"), whole, offsets, **named)
 
 
 @emitted.register(Feature)

@@ -83,6 +83,9 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
     writer.line(f"data = ({names}{',' if len(graph.data) == 1 else ''})".replace("'", '"'))
     kinds = [f'"{v.name}": "{_missing(v)}{v.type.describe()}"' for v in graph.data]
     writer.line(f"types = {{{', '.join(kinds)}}}")
+    ends = [f'"{v.name}": ("{v.length}", {v.members.start})' for v in graph.data if v.length]
+    if ends:
+        writer.line(f"ends = {{{', '.join(ends)}}}")
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
     if plan.figures and plan.figures[0].name == plan.criterion and plan.figures[0].lower_is_better:

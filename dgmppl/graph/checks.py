@@ -11,6 +11,7 @@ from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.independence import verify_seen
+from dgmppl.graph.lengths import verify_lengths
 from dgmppl.graph.nodes import Definition, Factor, Fixed, Graph, Schedule, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, IndexedFeature, NamedFlow, NamedNet, Scope
 from dgmppl.graph.sharing import verify_shared
@@ -48,6 +49,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
         _verify_factor(scope, graph, factor)
     verify_certain(scope, graph)
     verify_seen(scope, graph)
+    verify_lengths(scope, graph)
     _verify_energy(scope, graph)
     for definition in graph.definitions:
         if graph[definition.variable].role != "let":

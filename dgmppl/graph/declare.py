@@ -8,6 +8,7 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.binding import bind
 from dgmppl.graph.configuration import check_network
 from dgmppl.graph.context import Context
+from dgmppl.graph.folding import length_of
 from dgmppl.graph.nodes import Along, DataSource, Fixed, Parameter, Variable
 from dgmppl.graph.random_weights import declare_weights
 from dgmppl.graph.scope import MAX_LENGTH, MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
@@ -35,7 +36,7 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
     """Everything that a spec declares by name but for constants, schedules and features. Returns the variables in
     order."""
     variables: list[Variable] = []
-    for statement in spec.statements:
+    for statement in _lengths_first(spec):
         with scope.statement(getattr(statement, "name", "")):
             if isinstance(statement, tree.Variable):
                 _variable(scope, statement, variables)
@@ -66,7 +67,14 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
             if isinstance(family, VariableFamily) and isinstance(found, Variable):
                 family.members[number] = found
     declare_weights(scope, spec)
-    return variables
+    return sorted(variables, key=lambda v: v.span.start)
+
+
+def _lengths_first(spec: tree.Spec) -> list[tree.Statement]:
+    """The statements of a spec with those first that declare the ends of ranges."""
+    families = (getattr(s, "family", None) for s in spec.statements)
+    ends = {length_of(f) for f in families if isinstance(f, tree.Axis)}
+    return sorted(spec.statements, key=lambda s: not (isinstance(s, tree.Variable) and s.name in ends))
 
 
 def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable]) -> None:
@@ -94,7 +102,9 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
         data, along = None, None
         if statement.family is not None:
             members = _members(scope, statement, statement.family)
-            along = Along(statement.family.index, members.start)
+            length = length_variable(scope, statement.family)
+            along = Along(statement.family.index, members.start, "" if length is None else length.name)
+            _verify_uneven(scope, statement, length)
             type_ = Type(type_.support, (len(members), *type_.shape))
         # A single number is missing as a whole or not at all.
         elementwise = statement.elementwise is not None and bool(type_.shape)
@@ -190,13 +200,66 @@ def family_range(scope: Scope, family: tree.Family) -> range:
             notes=(Note(scope.places[family.index], "declared here"),),
         )
     low = scope.integer(family.range.low, {}, "an end of the range")
-    high = scope.integer(family.range.high, {}, "an end of the range")
+    length = length_variable(scope, family)
+    if length is None:
+        high = scope.integer(family.range.high, {}, "an end of the range")
+    else:
+        high = _longest(scope, family, length, low)
     if low > high:
         scope.fail("E215", f"the range {low}..{high} is empty", family.range.span, "no member")
     most = MAX_LENGTH if isinstance(family, tree.Axis) else MAX_MEMBERS
     if high - low >= most:
         scope.fail("E216", f"a family of {high - low + 1:,} members", family.range.span, f"at most {most:,}")
     return range(low, high + 1)
+
+
+def length_variable(scope: Scope, family: tree.Family) -> Variable | None:
+    """The variable that says how far an index goes, `n` of `[t in 1..n]`; None where a number does."""
+    binding = scope.names.get(length_of(family))
+    return binding if isinstance(binding, Variable) and isinstance(family, tree.Axis) else None
+
+
+def _longest(scope: Scope, family: tree.Family, length: Variable, low: int) -> int:
+    """The last number of an index that goes as far as `length` says. Reports what is no length (E228)."""
+    support = length.type.support
+    notes = (Note(scope.places[length.name], "declared here"),)
+    if length.role != "observed" or length.type.shape or not length.rows:
+        what = f"a {length.role} variable" if length.role != "observed" else "not one number"
+        scope.fail(
+            "E228",
+            f"the end of a range is an observed whole number a row, and `{length.name}` is {what}",
+            family.range.high.span,
+            length.type.describe(),
+            notes=notes,
+            help=f"observed {length.name} : integer({low}..20) from ...",
+        )
+    if not support.integral or support.high is None or support.low is None or support.low < low:
+        scope.fail(
+            "E228",
+            f"`{length.name}` is {length.type.describe()}: a length is a whole number from {low} to a largest",
+            family.range.high.span,
+            "no length",
+            notes=notes,
+            help=f"each row has one member at least: observed {length.name} : integer({low}..20) from ...",
+        )
+    return int(support.high)
+
+
+def _verify_uneven(scope: Scope, statement: tree.Variable, length: Variable | None) -> None:
+    """What has as many members as a row says is one a row, and none of it is missing (E228)."""
+    family = statement.family
+    if length is None or family is None:
+        return
+    if statement.role == "partial" or statement.per is not None:
+        what = "one for several rows" if statement.per is not None else "partial"
+        way_out = "leave `per ...` out" if statement.per is not None else f"observed {statement.name}[...] : ..."
+        scope.fail(
+            "E228",
+            f"`{statement.name}` has as many members as each row says, and is {what}",
+            family.span,
+            f"`{length.name}` is one a row",
+            help=f"{way_out}, or give all rows one length, [{family.index} in 1..20]",
+        )
 
 
 def member(

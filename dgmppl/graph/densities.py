@@ -85,7 +85,7 @@ def check_density(scope: Scope, expr: tree.Expr, head: Head, ctx: Context, membe
         )
     verify_order(scope, density, elements)
     if members is not None:
-        return Segment(each, expr.span, members.first, members.last, density)
+        return Segment(each, expr.span, members.first, members.last, density, members.short, members.final)
     if reads_past(density, head.name):
         return Autoregressive(head.type, expr.span, head.name, density, elements.axes, elements.order)
     return Plate(head.type, expr.span, density, elements.axes)

@@ -19,6 +19,7 @@ from dgmppl.graph.features import check_features, is_feature, let_variables
 from dgmppl.graph.folding import folded
 from dgmppl.graph.formulas import with_bijections
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
+from dgmppl.graph.lengths import with_lengths
 from dgmppl.graph.networks import apply_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Schedule, Variable, factor_key
 from dgmppl.graph.random_weights import weights_in_common
@@ -96,7 +97,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         tuple((name, b) for name, b in scope.names.items() if isinstance(b, float)),
     )
     graph = replace(graph, parameters=(*used_schedules(graph, scope), *graph.parameters))
-    graph = with_rows(with_bijections(scope, graph))
+    graph = with_rows(with_lengths(with_bijections(scope, graph)))
     complete = not any(d.severity == "error" for d in scope.diagnostics)
     verify_graph(scope, graph, written, complete)
     wrong = any(d.severity == "error" for d in scope.diagnostics)
@@ -182,7 +183,9 @@ def _factor(
     ident = variable.ident
     head = Head(variable.name, variable.type, variable.span, quote, prior)  # type: ignore[arg-type]
     hint = f"{statement.side}_{ident}"
-    if instance.members is not None and instance.members.alone:
+    if instance.members is not None and instance.members.final:
+        hint += "_last"
+    elif instance.members is not None and instance.members.alone:
         hint += f"_{variable.members[instance.members.first]}".replace("-", "m")
     context = Context(hint, instance.env, instance.elements, ranges=instance.ranges, seen=statement.side == "q")
     density = check_density(scope, statement.value, head, context, instance.members)

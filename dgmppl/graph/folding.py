@@ -19,15 +19,22 @@ def folded(scope: Scope, spec: tree.Spec) -> tree.Spec:
     """The spec in which the families that are folded are declared along an `Axis`.
 
     An index that data have is an axis: all that has it lies along it, and its members share their weights. So is one
-    of latents alone, if it is long, has a q, and if no member has weights of its own.
+    of latents alone, if it is long, has a q, and if no member has weights of its own; and one that goes as far as data
+    say.
     """
     families = [s for s in spec.statements if isinstance(s, tree.Variable) and s.family is not None]
-    letters = {s.family.index for s in families if s.role != "latent" and s.family is not None}
+    names = {s.name for s in spec.statements if isinstance(s, tree.Variable)}
+    letters = {s.family.index for s in families if s.family and (s.role != "latent" or length_of(s.family) in names)}
     alone = {s.family.index for s in families if s.family is not None} - letters
     letters |= {letter for letter in alone if _is_long(scope, families, letter) and _shares(spec, letter)}
     if not letters:
         return spec
     return replace(spec, statements=tuple(_along(s, letters) for s in spec.statements))
+
+
+def length_of(family: tree.Family) -> str:
+    """The name at the end of a range, as in `[t in 1..n]`, "" where there is none."""
+    return family.range.high.name if isinstance(family.range.high, tree.Name) else ""
 
 
 def _along(statement: tree.Statement, letters: set[str]) -> tree.Statement:

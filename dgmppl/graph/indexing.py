@@ -7,6 +7,7 @@ from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.axes import part, shape_text
 from dgmppl.graph.configuration import causal_names, is_network
 from dgmppl.graph.context import Context
+from dgmppl.graph.lengths import is_last, last_position, verify_everywhere
 from dgmppl.graph.nodes import Schedule, Variable
 from dgmppl.graph.offsets import names_in
 from dgmppl.graph.positions import check_at, check_past, no_number
@@ -55,12 +56,23 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
         if isinstance(binding, Schedule):
             return _number_of(scope, expr, binding, items, ctx)
         if isinstance(binding, Variable) and binding.along is not None and items:
+            if is_last(binding, items[0]):
+                last = _last_member(scope, expr, binding)
+                return last if len(items) == 1 else _element(scope, expr, last, items[1:], ctx, evaluate)
             items = (member_index(scope, binding, items[0], ctx), *items[1:])
         if isinstance(binding, IndexedFeature):
             evaluate(scope, target, None, ctx)  # which says where it may be read
         if isinstance(binding, (NamedNet, NamedFlow)):
             scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no index")
     return _element(scope, expr, _indexed(scope, target, items, ctx, evaluate), items, ctx, evaluate)
+
+
+def _last_member(scope: Scope, expr: tree.Bracket, variable: Variable) -> Value:
+    """`z[n]`, the last member of each row, where lengths differ."""
+    length, along = scope.variable(variable.length), variable.along
+    assert length is not None and along is not None
+    position = last_position(length, along.start, expr.span)
+    return Element(variable.element, expr.span, Use(variable.type, expr.span, variable.name), (position,))
 
 
 def member_index(scope: Scope, variable: Variable, item: tree.Expr, ctx: Context) -> tree.Expr:
@@ -71,6 +83,7 @@ def member_index(scope: Scope, variable: Variable, item: tree.Expr, ctx: Context
         return tree.Range(item.span, *ends)
     number = scope.integer(item, ctx.env, "an index")
     position = member_position(scope, variable, number, item.span)
+    verify_everywhere(scope, variable, number, item.span)
     return tree.Number(item.span, float(position), str(position))
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Elements
 from dgmppl.graph.elements import at_position, elements_of
+from dgmppl.graph.lengths import is_last, lengths_of, verify_everywhere
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import names_in
 from dgmppl.graph.scope import NamedNet, Scope, VariableFamily, describe_binding
-from dgmppl.graph.sequences import Members, is_along, members_of, tied_numbers
+from dgmppl.graph.sequences import Members, is_along, members_of, tied_numbers, within
 from dgmppl.graph.several import references, several, written_out
 from dgmppl.graph.shapes import member_position, resolve_member
 from dgmppl.graph.ties import at_number
@@ -77,8 +78,10 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
             else "",
         )
     if binding.along is not None and len(reference.subscripts) == 1:
-        number = scope.integer(reference.subscripts[0], env, "an index")
-        member_position(scope, binding, number, reference.span)
+        if not is_last(binding, reference.subscripts[0]):
+            number = scope.integer(reference.subscripts[0], env, "an index")
+            member_position(scope, binding, number, reference.span)
+            verify_everywhere(scope, binding, number, reference.span)
         return binding
     if reference.subscripts:
         name = reference.name
@@ -253,7 +256,7 @@ def verify_heads(scope: Scope, instances: list[Instance]) -> None:
     for instance in instances:
         key = (instance.statement.side, instance.head.name)
         others = seen.setdefault(key, [])
-        first = next((other for other in others if _overlap(instance, other)), None)
+        first = next((other for other in others if _overlap(scope, instance, other)), None)
         others.append(instance)
         if first is not None:
             scope.report(
@@ -266,7 +269,10 @@ def verify_heads(scope: Scope, instances: list[Instance]) -> None:
             )
 
 
-def _overlap(instance: Instance, other: Instance) -> bool:
+def _overlap(scope: Scope, instance: Instance, other: Instance) -> bool:
     """Whether two statements model one variable, or one member of a folded family."""
     a, b = instance.members, other.members
-    return a is None or b is None or (a.first <= b.last and b.first <= a.last)
+    if a is None or b is None:
+        return True
+    found = ((within(a, n), within(b, n)) for n in lengths_of(scope, instance.head))
+    return any(max(x.start, y.start) < min(x.stop, y.stop) for x, y in found)

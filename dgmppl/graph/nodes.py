@@ -30,10 +30,12 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Along:
-    """The index of a folded family: its `letter`, and the number of the first member."""
+    """The index of a folded family: its `letter`, and the number of the first member. `length`: the observed variable
+    that says the number of the last member of each row, "" where all rows have all."""
 
     letter: str
     start: int
+    length: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,15 @@ class Variable:
     @property
     def range(self) -> str:
         """How far the index of a folded family goes, `t = 1..20`; "" for any other variable."""
-        return "" if self.along is None else f"{self.along.letter} = {self.members[0]}..{self.members[-1]}"
+        if self.along is None:
+            return ""
+        return f"{self.along.letter} = {self.members[0]}..{self.along.length or self.members[-1]}"
+
+    @property
+    def length(self) -> str:
+        """The variable that says how far the index of a folded family goes in a row, "" where that is the same in all;
+        members beyond do not exist."""
+        return "" if self.along is None else self.along.length
 
     @property
     def element(self) -> Type:

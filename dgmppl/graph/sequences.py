@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Row
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Elements
 from dgmppl.graph.elements import reads_of
+from dgmppl.graph.lengths import is_last, length_value, lengths_of
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.positions import of_sequences
@@ -23,13 +25,23 @@ from dgmppl.syntax import tree
 class Members:
     """The members that a factor statement is about, from `first` to `last`, by their positions from 0. `elements`: what
     their index goes along. `statement` is written for a head at the index itself: p(z[t - 1] | z[t]) as
-    p(z[t] | z[t + 1]), and q(z[1] | r[1]) as q(z[t] | r[t]). `alone`: it is written for one member."""
+    p(z[t] | z[t + 1]), and q(z[1] | r[1]) as q(z[t] | r[t]). `alone`: it is written for one member.
+    `short`, `final`: see `Segment`."""
 
     statement: tree.Factor
     first: int
     last: int
     elements: Elements
     alone: bool = False
+    short: int = 0
+    final: bool = False
+
+
+def within(part: Members | Segment, length: int) -> range:
+    """The positions that it is about in a row of this length."""
+    end = length - part.short
+    found = range(part.first, max(min(part.last + 1, end), part.first))
+    return range(max(end - 1, part.first), found.stop) if part.final else found
 
 
 def is_along(scope: Scope, reference: tree.Reference) -> bool:
@@ -51,7 +63,11 @@ def members_of(scope: Scope, statement: tree.Factor, number: int | None = None) 
     letters = [n for n in dict.fromkeys(names_in(subscript)) if n not in scope.names]
     letter = letters[0] if letters else variable.along.letter
     only: int | None = None
-    if not letters:
+    final = is_last(variable, subscript)
+    if final:
+        statement = _at_last(scope, statement, letter, variable.length)
+        subscript = statement.heads[0].subscripts[0]
+    elif not letters:
         only = scope.integer(subscript, {}, "an index")
         member_position(scope, variable, only, head.span)
         statement = _at_index(scope, statement, letter, only)
@@ -73,12 +89,14 @@ def members_of(scope: Scope, statement: tree.Factor, number: int | None = None) 
     elif number is not None:
         only = number
     low, high = variable.members.start, variable.members.stop - 1
-    first, last = low, high
+    first, last, short = low, high, 0
     for reference in (statement.heads[0], *statement.parents):
         other = scope.names.get(reference.name)
         if isinstance(other, Variable) and other.along is not None and len(reference.subscripts) == 1:
             away = offset_of(scope, reference.subscripts[0], letter)
             if away is not None:
+                _verify_as_long(scope, variable, other, reference.span)
+                short = max(short, away) if other.length else short
                 first = max(first, other.members.start - away)
                 last = min(last, other.members.stop - 1 - away)
     if only is not None:
@@ -109,7 +127,24 @@ def members_of(scope: Scope, statement: tree.Factor, number: int | None = None) 
         range=(declared.start, declared.stop - 1),
     )
     alone = first == last and number is None
-    return Members(statement, first - low, last - low, elements, alone)
+    short = 0 if only is not None or final else short
+    return Members(statement, first - low, last - low, elements, alone, short, final)
+
+
+def _verify_as_long(scope: Scope, variable: Variable, other: Variable, span: Span) -> None:
+    """A member reads others of its index that exist wherever it does (E228)."""
+    if not other.length or other.length == variable.length:
+        return
+    goes = f"to `{variable.length}`" if variable.length else f"to {variable.members.stop - 1} in every row"
+    assert other.along is not None
+    scope.fail(
+        "E228",
+        f"`{variable.name}` goes {goes}, and `{other.name}` to `{other.length}`",
+        span,
+        "may not exist there",
+        notes=(Note(other.span, "declared here"),),
+        help=f"declare both [{other.along.letter} in {other.along.start}..{other.length}]",
+    )
 
 
 def tied_numbers(scope: Scope, statement: tree.Factor) -> tuple[tuple[str, int], ...]:
@@ -153,15 +188,29 @@ def moved(term: Any, letter: str, by: int) -> Any:
     return replace(term, **{f.name: moved(getattr(term, f.name), letter, by) for f in fields(term) if f.name != "span"})
 
 
-def _at_index(scope: Scope, term: Any, letter: str, number: int) -> Any:
+def _at_index(scope: Scope, statement: tree.Factor, letter: str, number: int) -> tree.Factor:
     """A statement about the member of this number as one about the member at an index that has this value there."""
+
+    def away(item: tree.Expr) -> int | None:
+        return scope.integer(item, {}, "an index") - number if _is_number(scope, item) else None
+
+    found: tree.Factor = _at(scope, statement, letter, away)
+    return found
+
+
+def _at_last(scope: Scope, statement: tree.Factor, letter: str, length: str) -> tree.Factor:
+    """A statement about the last member of each row as one about the member at an index that has this value there."""
+    found: tree.Factor = _at(scope, statement, letter, lambda item: offset_of(scope, item, length))
+    return found
+
+
+def _at(scope: Scope, term: Any, letter: str, away: Callable[[tree.Expr], int | None]) -> Any:
+    """A statement, or a part of it, whose members of sequences that are `away` from its head are so from an index."""
     if isinstance(term, tuple):
-        return tuple(_at_index(scope, part, letter, number) for part in term)
+        return tuple(_at(scope, part, letter, away) for part in term)
     if not isinstance(term, tree.Node):
         return term
-    term = replace(
-        term, **{f.name: _at_index(scope, getattr(term, f.name), letter, number) for f in fields(term) if f.init}
-    )
+    term = replace(term, **{f.name: _at(scope, getattr(term, f.name), letter, away) for f in fields(term) if f.init})
     name = term.name if isinstance(term, tree.Reference) else ""
     if isinstance(term, tree.Bracket) and isinstance(term.target, tree.Name):
         name = term.target.name
@@ -172,10 +221,10 @@ def _at_index(scope: Scope, term: Any, letter: str, number: int) -> Any:
         or isinstance(binding, IndexedFeature)
         or (isinstance(binding, Variable) and binding.along is not None)
     )
-    if not along or not items or not _is_number(scope, items[0]):
+    by = away(items[0]) if along and items else None
+    if by is None:
         return term
-    away = scope.integer(items[0], {}, "an index") - number
-    moved_items = (_index(items[0], letter, away), *items[1:])
+    moved_items = (_index(items[0], letter, by), *items[1:])
     return replace(term, **{"subscripts" if isinstance(term, tree.Reference) else "items": moved_items})
 
 
@@ -220,23 +269,18 @@ def joined(scope: Scope, factors: Row[Factor], variables: Mapping[str, Variable]
 
 def _joined(scope: Scope, group: list[Factor], variable: Variable, broken: bool) -> Factor:
     segments = [f.density for f in group if isinstance(f.density, Segment)]
-    ordered = sorted(segments, key=lambda s: s.first)
-    expected = 0
-    missing: list[int] = []
-    for segment in ordered:
-        missing += range(expected, segment.first)
-        expected = max(expected, segment.last + 1)
-    missing += range(expected, variable.type.shape[0])
-    start, first = variable.members.start, group[0]
-    if missing and not broken:
-        those = f"{variable.name}[{missing[0] + start}]"
-        side = group[0].side
+    ordered = sorted(segments, key=lambda s: (s.final, s.first))
+    missing = () if broken else _missing(scope, ordered, variable)
+    first = group[0]
+    if missing:
+        side = first.side
+        others = f", nor have {len(missing) - 1} others" if missing[1:] else ""
         scope.fail(
             "E206",
-            f"`{those}` has no factor in {side}" + (f", nor have {len(missing) - 1} others" if missing[1:] else ""),
+            f"`{missing[0]}` has no factor in {side}{others}",
             first.head_span,
             "says nothing of it",
-            help=f"give it one: {side}({those}) = ...",
+            help=f"give it one: {side}({missing[0]}) = ...",
         )
     parents = tuple(dict.fromkeys(p for f in group for p in f.parents))
     reads = [r for s in segments for r in reads_of(s, variable.name) if r.variable == variable.name]
@@ -248,5 +292,26 @@ def _joined(scope: Scope, group: list[Factor], variable: Variable, broken: bool)
             group[-1].head_span,
             "goes the other way",
         )
-    density = Sequence(variable.type, first.density.span, variable.name, tuple(ordered), backward == {True})
+    span = first.density.span
+    lengths = None
+    if variable.along is not None and variable.length:
+        length = scope.variable(variable.length)
+        assert length is not None
+        lengths = length_value(length, variable.along.start, span)
+    density = Sequence(variable.type, span, variable.name, tuple(ordered), backward == {True}, lengths)
     return replace(first, parents=parents, density=density)
+
+
+def _missing(scope: Scope, segments: Row[Segment], variable: Variable) -> tuple[str, ...]:
+    """The members that have no law, by their names: in all rows, or in those of one length."""
+    start, lengths = variable.members.start, lengths_of(scope, variable)
+    # Between these lengths nothing changes but how many are in the middle.
+    near = {lengths.start, lengths.stop - 1, *(end for s in segments for end in (s.first, s.last + 1))}
+    told = {n + by for n in near for by in range(-2, 3)} if len(lengths) > 2 else set(lengths)
+    for length in sorted(told & set(lengths), reverse=True):
+        there = {place for s in segments for place in within(s, length)}
+        missing = [place for place in range(length) if place not in there]
+        if missing:
+            final = variable.length and missing == [length - 1]
+            return tuple(f"{variable.name}[{variable.length if final else place + start}]" for place in missing)
+    return ()

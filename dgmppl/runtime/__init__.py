@@ -25,6 +25,7 @@ from dgmppl.runtime import (
     incremental,
     inference,
     integrals,
+    lengths,
     linear,
     lowrank,
     masked,
@@ -71,6 +72,7 @@ from dgmppl.runtime.grids import *
 from dgmppl.runtime.incremental import *
 from dgmppl.runtime.inference import *
 from dgmppl.runtime.integrals import *
+from dgmppl.runtime.lengths import *
 from dgmppl.runtime.linear import *
 from dgmppl.runtime.lowrank import *
 from dgmppl.runtime.masked import *
@@ -118,6 +120,7 @@ __all__ += along.__all__
 __all__ += incremental.__all__
 __all__ += inference.__all__
 __all__ += integrals.__all__
+__all__ += lengths.__all__
 __all__ += grids.__all__
 __all__ += linear.__all__
 __all__ += lowrank.__all__

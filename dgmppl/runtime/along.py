@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as Row
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -27,11 +26,30 @@ class Segment:
     Args:
         law: maps the sequence ``(..., T, *element)`` to a distribution of elements, whose last batch axis is that of
             positions; of size 1, or without any batch, it is the same at all of them.
+        short: of sequences of different lengths, how many elements at the end of each have another law.
+        final: of those, whether it is the law of the last element of each alone.
+        whole: whether the law is that of all positions, as that of a causal network is which reads other sequences too;
+            else it is that of the positions of a window.
     """
 
     first: int
     last: int
     law: Callable[[Tensor], td.Distribution]
+    short: int = 0
+    final: bool = False
+    whole: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many positions it has."""
+        return self.last - self.first + 1
+
+    def holds(self, first: int, count: int, lengths: Tensor) -> Tensor:
+        """At which of so many positions from `first` on this is the law, ``(*lengths.shape, count)``."""
+        place = torch.arange(first, first + count, device=lengths.device)
+        end = lengths[..., None] - self.short
+        found = (place >= self.first) & (place <= self.last)
+        return found & (place == end - 1 if self.final else place < end)
 
 
 class Sequence(_Density):
@@ -45,6 +63,8 @@ class Sequence(_Density):
         lag: how far from an element the laws look for others of x: 0 where they do not, None for all that are before.
         backward: whether an element depends on those after it, and not before.
         has_rsample: whether draws have a gradient.
+        lengths: how many elements each row of the batch has, where that differs; None: all. Those beyond are no part of
+            a density, and are `fill` in draws.
     """
 
     def __init__(
@@ -56,11 +76,14 @@ class Sequence(_Density):
         lag: int | None = None,
         backward: bool = False,
         has_rsample: bool = True,
+        lengths: Tensor | None = None,
+        fill: float = 0.0,
     ) -> None:
         self.has_rsample = has_rsample
+        self.lengths, self.fill = lengths, fill
         self.segments, self.lag, self.backward = tuple(segments), lag, backward
         self.like = torch.empty(0) if like is None else like
-        self._latest: tuple[Tensor, list[td.Distribution]] | None = None
+        self._latest: tuple[Tensor, Drawn] | None = None
         super().__init__(torch.Size(batch_shape), torch.Size(shape))
 
     def _expand_parameters(self) -> None:
@@ -70,50 +93,61 @@ class Sequence(_Density):
     def support(self) -> Any:
         return constraints.real
 
-    def laws(self, value: Tensor, cuts: Row[int] = ()) -> list[tuple[int, int, td.Distribution]]:
-        """Where each segment starts, how long it is, and its law; segments end at these `cuts` too."""
-        found: list[tuple[int, int, td.Distribution]] = []
-        for s in self.segments:
-            ends = sorted({s.first, s.last + 1, *(c for c in cuts if s.first < c <= s.last)})
-            for first, end in pairwise(ends):
-                law = self._drawn_from(value, first, end)
-                if law is None:
-                    with window(first, end - 1):
-                        law = s.law(value)
-                found.append((first, end - first, law))
-        return found
+    def law(self, s: Segment, value: Tensor, first: int, count: int) -> tuple[td.Distribution, bool]:
+        """The law of a segment at so many positions, and whether it is that of these alone, or else of all."""
+        drawn = self._drawn_from(s, value, first, count)
+        if drawn is not None:
+            return drawn, True
+        if s.whole:
+            return s.law(value), False
+        with window(first, first + count - 1):
+            return s.law(value), True
 
-    def _drawn_from(self, value: Tensor, first: int, end: int) -> td.Distribution | None:
+    def _drawn_from(self, s: Segment, value: Tensor, first: int, count: int) -> td.Distribution | None:
         """The laws from which the latest draw came, where that is the value: nothing is computed twice."""
         if self._latest is None or self._latest[0] is not value:
             return None
-        laws = self._latest[1][first:end]
-        return side_by_side(laws, len(laws[0].batch_shape) - 1)
+        found = [self._latest[1].get((s.first, s.final, d)) for d in range(first, first + count)]
+        laws = [law for law in found if law is not None]
+        return side_by_side(laws, len(laws[0].batch_shape) - 1) if len(laws) == count else None
+
+    def _log_probs(self, s: Segment, value: Tensor, given: Tensor) -> Tensor:
+        """log p of each element of a segment, ``(..., count)``, 0 where it is not the law."""
+        law, alone = self.law(s, given, s.first, s.count)
+        if alone:
+            found = law.log_prob(value.narrow(value.dim() - len(self._event_shape), s.first, s.count))
+        else:
+            found = law.log_prob(value).narrow(-1, s.first, s.count)
+        return found if self.lengths is None else torch.where(s.holds(s.first, s.count, self.lengths), found, 0.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p of a sequence, nats."""
-        axis = value.dim() - len(self._event_shape)
-        parts = [law.log_prob(value.narrow(axis, first, count)).sum(-1) for first, count, law in self.laws(value)]
+        parts = [self._log_probs(s, value, value).sum(-1) for s in self.segments]
         found = sum(parts[1:], parts[0])
         shape = torch.broadcast_shapes(found.shape, self._batch_shape)
         return found if found.shape == shape else found.expand(shape)
 
     def log_probs(self, value: Tensor, given: Tensor | None = None) -> Tensor:
         """log p of each element ``(..., T)``, nats, each given the others that its law reads of `value`, or of another
-        sequence that is `given`."""
-        axis = value.dim() - len(self._event_shape)
-        laws = self.laws(value if given is None else given)
-        parts = [law.log_prob(value.narrow(axis, first, count)) for first, count, law in laws]
+        sequence that is `given`; of those that do not exist 0."""
+        parts = [self._log_probs(s, value, value if given is None else given) for s in self.segments]
         shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+        if self.lengths is not None:
+            size = self._event_shape[0]
+            padded = [F.pad(part, (s.first, size - s.last - 1)) for s, part in zip(self.segments, parts)]
+            return sum(padded[1:], padded[0])
         return torch.cat([part.expand(*shape, -1) for part in parts], -1) if len(parts) > 1 else parts[0]
 
     def moments(self, given: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation of each element given the others, ``(..., T, *element)`` each."""
         rank = len(self._event_shape) - 1
         parts: list[tuple[Tensor, Tensor]] = []
-        for _, count, law in self.laws(given):
+        for s in self.segments:
+            law, alone = self.law(s, given, s.first, s.count)
             part = [m if m.dim() > rank else m.unsqueeze(0) for m in (law.mean, law.stddev)]
-            shapes = [torch.Size((*m.shape[: m.dim() - rank - 1], count, *self._event_shape[1:])) for m in part]
+            if not alone:
+                part = [m.narrow(-1 - rank, s.first, s.count) if m.shape[-1 - rank] > 1 else m for m in part]
+            shapes = [torch.Size((*m.shape[: m.dim() - rank - 1], s.count, *self._event_shape[1:])) for m in part]
             parts.append((part[0].expand(shapes[0]), part[1].expand(shapes[1])))
         shape = torch.broadcast_shapes(*(m.shape[: m.dim() - rank - 1] for part in parts for m in part))
         means, deviations = (
@@ -136,18 +170,52 @@ class Sequence(_Density):
         shape = self._extended_shape(torch.Size(sample_shape))
         batch = shape[: len(shape) - len(self._event_shape)]
         if self.lag == 0:
-            nothing = self.like.new_empty(0)
-            laws = [law.expand(torch.Size((*batch, count))) for _, count, law in self.laws(nothing)]
-            return torch.cat([mean_of(law) if how == "mean" else getattr(law, how)() for law in laws], len(batch))
+            parts: list[Tensor] = []
+            for s in self.segments:
+                law, alone = self.law(s, self.like.new_empty(0), s.first, s.count)
+                first, count = (s.first, s.count) if alone else (0, self._event_shape[0])
+                law = law.expand(torch.Size((*batch, count)))
+                drawn = mean_of(law) if how == "mean" else getattr(law, how)()
+                parts.append(drawn.narrow(len(batch), s.first - first, s.count))
+            return torch.cat(parts, len(batch)) if self.lengths is None else self._put(parts)
         turns = _Turns([self._event_shape], batch, self.like, self.lag, self.backward, how)
         (drawn,) = turns.drawn([lambda _: self])
         if how == "rsample":
-            self._latest = drawn, turns.laws[::-1] if self.backward else turns.laws
+            self._latest = drawn, turns.laws
         return drawn
 
-    def element(self, value: Tensor, position: int) -> td.Distribution:
-        """The law of the element at the position that is drawn."""
-        return next(s for s in self.segments if s.first <= position <= s.last).law(value)
+    def _put(self, parts: Row[Tensor]) -> Tensor:
+        """The draws of each segment at the positions of which it is the law; `fill` beyond the ends."""
+        found: Tensor | float = self.fill
+        size, behind = self._event_shape[0], len(self._event_shape) - 1
+        for s, part in zip(self.segments, parts):
+            padded = F.pad(part, (*[0, 0] * behind, s.first, size - s.last - 1))
+            found = torch.where(self._where(s, 0, size), padded, found)
+        assert isinstance(found, Tensor)
+        return found
+
+    def _where(self, s: Segment, first: int, count: int) -> Tensor:
+        """At which positions a segment is the law, with axes for those of an element."""
+        assert self.lengths is not None
+        found = s.holds(first, count, self.lengths)
+        return found.reshape(*found.shape, *[1] * (len(self._event_shape) - 1))
+
+    def element(self, value: Tensor, position: int, draw: Callable[[Segment, td.Distribution], Tensor]) -> Tensor:
+        """What `draw` makes of the law of the element at the position that is drawn."""
+        if self.lengths is None:
+            s = next(s for s in self.segments if s.first <= position <= s.last)
+            return draw(s, s.law(value))
+        found: Tensor | float = self.fill
+        for s in self.segments:
+            # That of the last element is followed from the first on: recurrent networks keep what came before.
+            if s.final or s.first <= position <= s.last:
+                found = torch.where(self._where(s, position, 1), draw(s, s.law(value)), found)
+        assert isinstance(found, Tensor)
+        return found
+
+
+Drawn = dict[tuple[int, bool, int], td.Distribution]
+"""The laws that elements were drawn from, by their segment and position."""
 
 
 class OnlyAt:
@@ -212,7 +280,8 @@ class _Turns:
         self.whole = None if graded else [like.new_zeros((*batch, *shape)) for shape in shapes]
         self.lag = lag if lag is not None and self.whole is None and self.length > lag + 2 else None
         self.found: list[list[Tensor]] = [[] for _ in shapes]
-        self.laws: list[td.Distribution] = []
+        self.laws: Drawn = {}
+        self._position = 0
 
     def drawn(self, functions: Row[Callable[..., Sequence]]) -> list[Tensor]:
         draw = Incremental(self.lag, self.backward)
@@ -220,9 +289,10 @@ class _Turns:
         with draw.at(0):
             for place, d in enumerate(reversed(places) if self.backward else places):
                 draw.move(place, d)
+                self._position = d
                 for k, function in enumerate(functions):
                     given = self._given(place, len(functions) > 1)
-                    element = self._element(function(*given).element(given[k], d))
+                    element = function(*given).element(given[k], d, self._element)
                     self.found[k].append(element)
                     if self.whole is not None:
                         self.whole[k].narrow(len(self.batch), d, 1).copy_(element)
@@ -230,10 +300,10 @@ class _Turns:
             return self.whole
         return [torch.cat(self._ordered(found), len(self.batch)) for found in self.found]
 
-    def _element(self, law: td.Distribution) -> Tensor:
+    def _element(self, s: Segment, law: td.Distribution) -> Tensor:
         one = torch.Size((*self.batch, 1))
         law = law if law.batch_shape == one else law.expand(one)
-        self.laws.append(law)
+        self.laws[s.first, s.final, self._position] = law
         drawn: Tensor = mean_of(law) if self.how == "mean" else getattr(law, self.how)()
         return drawn
 
@@ -274,13 +344,28 @@ def side_by_side(laws: Row[td.Distribution], axis: int) -> td.Distribution | Non
 def kl_along(q: Sequence, p: Sequence, value: Tensor) -> Tensor:
     """``sum_t KL(q(x_t | x_<t) || p(x_t | x_<t))`` at a draw x of q, nats: its mean over draws is KL(q || p), with less
     variance than that of log q - log p (Chung et al., 2015, Eq. 11)."""
-    cuts = sorted({s.last + 1 for s in (*q.segments, *p.segments)})
     parts: list[Tensor] = []
-    for (_, count, law_q), (_, _, law_p) in zip(q.laws(value, cuts), p.laws(value, cuts)):
-        found = kl_divergence(law_q, law_p)
-        each = found.dim() and found.shape[-1] == count
-        parts.append(found.sum(-1) if each else count * (found.squeeze(-1) if found.dim() else found))
+    for a in q.segments:
+        for b in p.segments:
+            first, count = max(a.first, b.first), min(a.last, b.last) - max(a.first, b.first) + 1
+            if count > 0:
+                parts.append(_kl_of_both(q, a, p, b, value, first, count))
     return sum(parts[1:], parts[0])
+
+
+def _kl_of_both(q: Sequence, a: Segment, p: Sequence, b: Segment, value: Tensor, first: int, count: int) -> Tensor:
+    """The divergences added up of so many elements, of which these segments of q and p are the laws."""
+    (law_q, alone_q), (law_p, alone_p) = q.law(a, value, first, count), p.law(b, value, first, count)
+    if not (alone_q and alone_p):  # both at all positions
+        law_q, law_p = a.law(value), b.law(value)
+    found = kl_divergence(law_q, law_p)
+    if not (alone_q and alone_p) and found.dim() and found.shape[-1] > 1:
+        found = found.narrow(-1, first, count)
+    if q.lengths is not None:
+        there = a.holds(first, count, q.lengths) & b.holds(first, count, q.lengths)
+        return torch.where(there, found, 0.0).sum(-1)
+    each = found.dim() and found.shape[-1] == count
+    return found.sum(-1) if each else count * (found.squeeze(-1) if found.dim() else found)
 
 
 __all__ = ["OnlyAt", "Segment", "Sequence", "in_turn", "kl_along", "only_at"]

@@ -20,6 +20,7 @@ from torch import distributions as td
 from torch.nn import functional as F
 
 from dgmppl.permutations import order_of
+from dgmppl.runtime.lengths import within
 
 _CURRENT: ContextVar[Incremental | None] = ContextVar("incremental", default=None)
 _WINDOW: ContextVar[tuple[int, int] | None] = ContextVar("window", default=None)
@@ -83,15 +84,17 @@ def current() -> Incremental | None:
     return _CURRENT.get()
 
 
-def at(x: Tensor | Member, offset: int | tuple[int, ...], behind: int = 0) -> Tensor:
+def at(x: Tensor | Member, offset: int | tuple[int, ...], behind: int = 0, lengths: Tensor | None = None) -> Tensor:
     """``x[d + offset]`` at every position d, zeros where there is none; along axes of size 1 at the one that is drawn.
 
     Args:
         x: values with axes of positions, and so many axes `behind` them.
         offset: how far from each position: a number for each of its axes.
+        lengths: how many positions each row has, where that differs.
     """
     if isinstance(x, Member):
         return x.value
+    x = x if lengths is None else within(x, lengths, behind)
     offsets = (offset,) if isinstance(offset, int) else offset
     first = x.dim() - behind - len(offsets)
     at_places = _PLACES.get()

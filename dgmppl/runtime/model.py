@@ -52,7 +52,7 @@ def _at_the_door(method: Callable[..., Any]) -> Callable[..., Any]:
         if not self.check_rows or not self.types or torch.compiler.is_compiling():
             return method(self, *data, **options)
         data = tuple(bind(self.data, data, {}, method.__name__))
-        rows = check_rows(read_types(self.types), data, self.like)
+        rows = check_rows(read_types(self.types), data, self.like, self.ends)
         with self.unchecked():
             return method(self, *rows, **options)
 
@@ -98,6 +98,10 @@ class GenerativeModel(nn.Module):
     types: ClassVar[dict[str, str]] = {}
     """Their declared types, as the spec writes them; `partial` before one that some rows miss (NaN), and
     `partial elementwise` before one of which elements are missing."""
+
+    ends: ClassVar[dict[str, tuple[str, int]]] = {}
+    """For each of them whose first axis goes as far as another one says, row by row, that other one, and the number of
+    the first position. What lies beyond is no part of a row, whatever it is."""
 
     criterion: ClassVar[str | None] = None
     """The figure that validation maximises, or minimises; None keeps the last weights."""

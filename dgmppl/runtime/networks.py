@@ -24,6 +24,7 @@ from dgmppl.runtime.layers import (
     rows_of,
     with_weight_norm,
 )
+from dgmppl.runtime.lengths import WithLengths
 
 
 class _OfVectors(Norm):
@@ -306,13 +307,13 @@ class DenseNet(_Planned):
 
 
 class Sequential(nn.Sequential):
-    """Networks one behind another, of which the first reads the context."""
+    """Networks one behind another, of which the first reads the context, and those of sequences read their lengths."""
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        first, *rest = self
-        h: Tensor = first(x) if context is None else first(x, context)
-        for network in rest:
-            h = network(h)
+    def forward(self, x: Tensor, context: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        h = x
+        for k, network in enumerate(self):
+            named = {"lengths": lengths} if lengths is not None and isinstance(network, WithLengths) else {}
+            h = network(h, context, **named) if k == 0 and context is not None else network(h, **named)
         return h
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dgmppl.runtime.lengths import within
 from dgmppl.supports import SUPPORTS, Type
 
 
@@ -80,10 +81,13 @@ def bind(names: Sequence[str], rows: Sequence[Any], named: Mapping[str, Any], me
     return [found[name] for name in names]
 
 
-def check_rows(declared: Sequence[DeclaredType], rows: Sequence[Any], like: Tensor) -> list[Tensor]:
+def check_rows(
+    declared: Sequence[DeclaredType], rows: Sequence[Any], like: Tensor, ends: Mapping[str, tuple[str, int]] = {}
+) -> list[Tensor]:
     """Rows as tensors of the dtype of `like`, after every one was found to be of its declared type.
 
-    Arrays and lists become tensors on its device; a tensor stays on its own.
+    Arrays and lists become tensors on its device; a tensor stays on its own. What lies beyond the `ends` of sequences
+    (see `GenerativeModel.ends`) is not looked at, and becomes a value of the type.
 
     Raises:
         RowsError: an array that holds no numbers, of another shape, or of other values; or not as many rows of each
@@ -96,9 +100,22 @@ def check_rows(declared: Sequence[DeclaredType], rows: Sequence[Any], like: Tens
     if len(counts) > 1:
         each = ", ".join(f"{len(value)} of `{d.name}`" for d, value in zip(declared, tensors))
         raise RowsError(f"there are as many rows of each variable: found {each}")
-    for d, value in zip(declared, tensors):
+    for d, value in sorted(zip(declared, tensors), key=lambda pair: pair[0].name in ends):
+        if d.name in ends:
+            value = _ended(declared, tensors, d, *ends[d.name])
         check_values(d, value)
     return [value.to(like.dtype) for value in tensors]
+
+
+def _ended(
+    declared: Sequence[DeclaredType], tensors: list[Tensor], sequence: DeclaredType, length: str, first: int
+) -> Tensor:
+    """Sequences with a value of their type beyond their ends; they take the place of those among the tensors."""
+    names = [d.name for d in declared]
+    at = names.index(sequence.name)
+    lengths = tensors[names.index(length)] - (first - 1)
+    tensors[at] = within(tensors[at], lengths, len(sequence.shape) - 1, sequence.type.feasible)
+    return tensors[at]
 
 
 def _tensor(declared: DeclaredType, value: Any, like: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """Networks of sequences and of sets, which read all of one at once: recurrent in both directions, with attention, or
 without an order. They give a sequence of the same length, or a vector.
 
+In a batch of different `lengths`, ``(*batch)``, they give what they would of each alone, and zeros beyond its end.
+
 Those that read a past are in `dgmppl.runtime.causal`.
 """
 
@@ -11,28 +13,35 @@ from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dgmppl.extents import Shape
 from dgmppl.runtime.attention import Attention
 from dgmppl.runtime.layers import context_maps, make_activation, make_norms, rows_of, with_weight_norm
+from dgmppl.runtime.lengths import WithLengths, exists, mean_within, rows_of_lengths, within
 
 
-class Mean(nn.Module):
+class Mean(WithLengths):
     """A vector of a sequence ``(..., T, C)``: the mean over its positions, in whatever order they are."""
 
-    def forward(self, h: Tensor) -> Tensor:
-        return h.mean(-2)
+    def forward(self, h: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return h.mean(-2) if lengths is None else mean_within(h, lengths, 1).squeeze(-2)
 
 
-class LastStates(nn.Module):
+class LastStates(WithLengths):
     """A vector of a sequence ``(..., T, 2 C)`` that was read in both directions: what each found at its end."""
 
-    def forward(self, h: Tensor) -> Tensor:
+    def forward(self, h: Tensor, lengths: Tensor | None = None) -> Tensor:
         forwards, backwards = h.chunk(2, -1)
-        return torch.cat([forwards[..., -1, :], backwards[..., 0, :]], -1)
+        if lengths is None:
+            last = forwards[..., -1, :]
+        else:
+            end = (lengths.long() - 1)[..., None, None].expand(*lengths.shape, 1, forwards.shape[-1])
+            last = forwards.gather(-2, end).squeeze(-2)
+        return torch.cat([last, backwards[..., 0, :]], -1)
 
 
-class _OfSequences(nn.Module):
+class _OfSequences(WithLengths):
     """A network of sequences ``(..., T, in_channels)`` to ``(..., T, out_channels)``, or to a vector.
 
     Args:
@@ -57,12 +66,17 @@ class _OfSequences(nn.Module):
         self.last, self.out = last, make_activation(out)
         self.context = nn.ModuleList()
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
         batch, h, given = rows_of(x, 1, context, self.context)
-        found: Tensor = self.out(self.last(self.pool(self._read(h, given))))
+        lengths = rows_of_lengths(lengths, batch)
+        h = self._read(h, given, lengths)
+        pooled = isinstance(self.pool, WithLengths)
+        found: Tensor = self.out(self.last(self.pool(h, lengths) if pooled else h))
+        if lengths is not None and not pooled:
+            found = within(found, lengths, 1)
         return found.reshape(*batch, *found.shape[1:])
 
-    def _read(self, h: Tensor, given: list[Tensor]) -> Tensor:
+    def _read(self, h: Tensor, given: list[Tensor], lengths: Tensor | None) -> Tensor:
         """The last hidden layer ``(N, T, width)``; `given` is what the context gives each layer."""
         raise NotImplementedError
 
@@ -99,10 +113,14 @@ class _BothWays(_OfSequences):
         self.norms = nn.ModuleList(nn.LayerNorm(2 * size) for size in hidden if norm)
         self.context = context_maps(context, widths[1:])
 
-    def _read(self, h: Tensor, given: list[Tensor]) -> Tensor:
+    def _read(self, h: Tensor, given: list[Tensor], lengths: Tensor | None) -> Tensor:
         for k, layer in enumerate(self.layers):
             first = self._state(torch.stack(given[k].chunk(2, -1))) if given else None
-            h = layer(h, first)[0]
+            if lengths is None:
+                h = layer(h, first)[0]
+            else:
+                packed = pack_padded_sequence(h, lengths.cpu(), batch_first=True, enforce_sorted=False)
+                h = pad_packed_sequence(layer(packed, first)[0], batch_first=True, total_length=h.shape[1])[0]
             h = self.norms[k](h) if len(self.norms) else h
         return h
 
@@ -162,11 +180,12 @@ class Transformer(_OfSequences):
         self.layers = nn.ModuleList(Attention(width, heads, activation, dropout, causal=False) for _ in hidden)
         self.norm = nn.LayerNorm(width)
 
-    def _read(self, h: Tensor, given: list[Tensor]) -> Tensor:
+    def _read(self, h: Tensor, given: list[Tensor], lengths: Tensor | None) -> Tensor:
         h = self.embed(h) + self.positions
         h = h + given[0].unsqueeze(1) if given else h
+        there = None if lengths is None else exists(lengths, h.shape[1])
         for layer in self.layers:
-            h = layer(h)
+            h = layer(h, there=there)
         return cast("Tensor", self.norm(h))
 
 
@@ -204,9 +223,9 @@ class DeepSet(_OfSequences):
         self.context = context_maps(context, hidden)
         self.activation, self.dropout = make_activation(activation), nn.Dropout(dropout)
 
-    def _read(self, h: Tensor, given: list[Tensor]) -> Tensor:
+    def _read(self, h: Tensor, given: list[Tensor], lengths: Tensor | None) -> Tensor:
         for k, (layer, mean) in enumerate(zip(self.layers, self.means)):
-            h = layer(h) + mean(h.mean(1, keepdim=True))
+            h = layer(h) + mean(h.mean(1, keepdim=True) if lengths is None else mean_within(h, lengths, 1))
             h = h + given[k].unsqueeze(1) if given else h
             h = self.norms[k](h.mT).mT if self.norms is not None else h
             h = self.dropout(self.activation(h))

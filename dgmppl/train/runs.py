@@ -158,7 +158,7 @@ def sample_run(
         help_ = "they are for latents that q makes by linear-Gaussian steps of known numbers: q(z[t] | z[t-1])"
         raise SpecError([Diagnostic("E707", headline, help=help_)])
     with located(run.checked), seeded(seed, model.device):
-        samples = draw(model, graph, n, given, ways)
+        samples = with_ends(draw(model, graph, n, given, ways), graph, given)
     try:
         write(samples, graph, out)
     except OSError as error:
@@ -221,6 +221,7 @@ def load_data(checked: Checked, base: Path) -> Splits:
             stream=plan.settings.stream,
             missing={v.name: "elements" if v.elementwise else "rows" for v in graph.partial},
             impossible={v.name: impossible_values(graph, v.name) for v in graph.data},
+            ends={v.name: (v.length, v.members.start) for v in graph.data if v.length},
         )
     except SpecError as error:
         raise SpecError(error.diagnostics, checked.source) from None
@@ -303,3 +304,16 @@ def draw(
     if isinstance(drawn, Tensor):
         drawn = {next(v.name for v in graph.data if v.name not in graph.conditions): drawn}
     return {name: values.detach().cpu().numpy() for name, values in drawn.items()}
+
+
+def with_ends(samples: Arrays, graph: Graph, given: Mapping[str, NDArray[np.float32]]) -> Arrays:
+    """Samples with nan beyond the end of each sequence, where lengths differ, and and the lengths, drawn or given."""
+    found = dict(samples)
+    for name, values in samples.items():
+        length = graph[name].length
+        if length:
+            ends = samples[length] if length in samples else np.resize(given[length], len(values))
+            found.setdefault(length, ends)
+            beyond = np.array(graph[name].members) > ends[:, None]
+            found[name] = np.where(beyond.reshape(*beyond.shape, *[1] * (values.ndim - 2)), np.nan, values)
+    return found

@@ -37,11 +37,13 @@ class Reshaped(Value):
 
 @dataclass(frozen=True)
 class Reduced(Value):
-    """The "sum", "mean" or another of `REDUCTIONS` over `axes`, each counted from the last, -1."""
+    """The "sum", "mean" or another of `REDUCTIONS` over `axes`, each counted from the last, -1. `lengths`: how far the
+    first axis goes, where that differs from row to row and it is one of them."""
 
     op: str
     value: Value
     axes: tuple[int, ...]
+    lengths: Value | None = None
 
 
 @dataclass(frozen=True)

@@ -93,18 +93,23 @@ class Plate(Density):
 
 @dataclass(frozen=True)
 class Segment(Density):
-    """`law`, that of each element of a sequence from position `first` to `last`, counted from 0."""
+    """`law`, that of each element of a sequence from position `first` to `last`, counted from 0. Where lengths differ,
+    the last `short` of each sequence have another; `final`: it is that of the last element of each."""
 
     first: int
     last: int
     law: Density
+    short: int = 0
+    final: bool = False
 
 
 @dataclass(frozen=True)
 class Sequence(Density):
     """A distribution along the index of a folded family: `segments`, in order, are together all of its members.
-    `backward`: members depend on those after them, and not on those before."""
+    `backward`: members depend on those after them, and not on those before. `lengths`: how many members each row has,
+    where that differs."""
 
     variable: str
     segments: tuple[Segment, ...]
     backward: bool = False
+    lengths: Value | None = None

@@ -112,7 +112,8 @@ class Module(Term):
 class Apply(Value):
     """A network applied to values. `context` are those that condition one which reads positions, `aligned` those that
     a causal one reads at the position itself; `copies`: the output has a leading axis of that size (mixture
-    components); `weights`: what it is applied by, where these are random."""
+    components); `weights`: what it is applied by, where these are random; `lengths`: how long the sequences are that
+    it reads, where that differs."""
 
     module: Module
     inputs: tuple[Value, ...]
@@ -120,6 +121,7 @@ class Apply(Value):
     copies: int = 0
     aligned: tuple[Value, ...] = ()
     weights: Use | None = None
+    lengths: Value | None = None
 
     @property
     def own_tensor(self) -> bool:

@@ -22,10 +22,12 @@ class _Positional(Value):
 
 @dataclass(frozen=True)
 class At(_Positional):
-    """`value[d - 1]`: of a value whose first axes are those of the positions, what stands `offsets` away from each."""
+    """`value[d - 1]`: of a value whose first axes are those of the positions, what stands `offsets` away from each.
+    `lengths`: how far the positions go, where that differs from row to row and what is read may lie beyond."""
 
     value: Value
     offsets: tuple[int, ...]
+    lengths: Value | None = None
 
     @property
     def here(self) -> bool:
