@@ -347,6 +347,7 @@ def _sequence(density: Density, place: Place) -> Expr:
         writer.line()
         ends: dict[str, Expr] = {"short": Number(segment.short)} if segment.short else {}
         ends |= {"final": Name("True")} if segment.final else {}
+        ends |= {"whole": Name("True")} if any(isinstance(t, Apply) and t.aligned for t in walk(segment.law)) else {}
         segments.append(call(writer.use("Segment"), segment.first, segment.last, law, **ends))
     named: dict[str, Expr] = {}
     others = [n for n in variables(density) if n != density.variable and place.graph[n].rows]

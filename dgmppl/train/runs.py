@@ -307,7 +307,7 @@ def draw(
 
 
 def with_ends(samples: Arrays, graph: Graph, given: Mapping[str, NDArray[np.float32]]) -> Arrays:
-    """Samples with nan beyond the end of each sequence, where lengths differ, and and the lengths, drawn or given."""
+    """Samples with nan beyond the end of each sequence, where lengths differ, and the lengths, drawn or given."""
     found = dict(samples)
     for name, values in samples.items():
         length = graph[name].length

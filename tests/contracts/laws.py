@@ -22,7 +22,7 @@ from dgmppl.plan.explain import explain_plan
 from dgmppl.runtime import GenerativeModel
 from dgmppl.supports import Type
 from tests.contracts.oracles import FAINT, WIDE, Law, Space, verify_law
-from tests.contracts.support import build, data_of, graph_of, random_rows, samples_of, seed
+from tests.contracts.support import build, data_of, ended, graph_of, random_rows, samples_of, seed
 
 SPREAD = 0.6
 """Noise on all weights, so that networks, mixtures and flows are far from where they start."""
@@ -141,7 +141,25 @@ def given_values(found: Checked, n: int, number: int) -> dict[str, Tensor]:
     """One random value of every variable of the spec, in n rows; of what all rows have in common, by itself."""
     with seed(number):
         values = {v: random_rows(v.type, 1).to(WIDE) for v in graph_of(found).variables if v.role != "let"}
-    return {v.name: value.expand(n, *v.type.shape) if v.rows else value[0] for v, value in values.items()}
+    rows = {v.name: value.expand(n, *v.type.shape) if v.rows else value[0] for v, value in values.items()}
+    return ended(found, rows)
+
+
+def existing(found: Checked, name: str, rows: dict[str, Tensor]) -> Type:
+    """The type of those members of a variable that exist in a row."""
+    v = graph_of(found)[name]
+    if not v.length:
+        return v.type
+    return Type(v.type.support, (int(rows[v.length].flatten()[0]) - v.members.start + 1, *v.type.shape[1:]))
+
+
+def filled(v: Variable, values: Tensor) -> Tensor:
+    """Values of the members that exist with what stands for the others."""
+    if not v.length:
+        return values
+    made = values.new_full((len(values), *v.type.shape), v.element.feasible)
+    made[:, : values.shape[1]] = values
+    return made
 
 
 def factor_law(found: Checked, model: GenerativeModel, side: str, head: str, number: int = 5) -> Law:
@@ -164,18 +182,21 @@ def factor_law(found: Checked, model: GenerativeModel, side: str, head: str, num
             values.with_rows |= {name} if rows else set()
         return values.distribution(side, head)
 
+    type_ = existing(found, head, given_values(found, 1, number))
+
     def log_prob(values: dict[str, Tensor]) -> Tensor:
         law, _ = at(len(values[head]))
-        found = law.log_prob(values[head])
+        found = law.log_prob(filled(graph[head], values[head]))
         assert found.shape == (len(values[head]),), f"log_prob has the shape {tuple(found.shape)}"
         return found
 
     def sample(n: int) -> dict[str, Tensor]:
         law, rows = at(n)
         with torch.no_grad():
-            return {head: law.sample() if rows else law.sample((n,))}
+            drawn = law.sample() if rows else law.sample((n,))
+        return {head: drawn[:, : type_.shape[0]] if graph[head].length else drawn}
 
-    return Law({head: Space.of(graph[head].type)}, log_prob, sample)
+    return Law({head: Space.of(type_)}, log_prob, sample)
 
 
 def _spread_law(found: Checked, side: str, head: str, number: int) -> Law:
@@ -225,12 +246,15 @@ def verify_seen(found: Checked, missing: tuple[int, ...]) -> str:
     rowwise = [v for v in graph.partial if not v.elementwise]
     if found.plan is None or found.plan.criterion != "log_prob" or rowwise or graph.energy or graph.adversaries:
         return "no density"
+    if any(v.length and v.length not in graph.conditions for v in graph.data):
+        return "as many elements as are drawn"
     model = _wide(build(found, scale=SPREAD).eval())
     rows = given_values(found, 1, 5)
     kept = {}
     for v in graph.data:
         gone = v.elementwise and missing
-        kept[v.name] = [k for k in range(v.type.elements) if not gone or k % missing[1] != missing[0]]
+        elements = range(existing(found, v.name, rows).elements)  # those of the first members
+        kept[v.name] = [k for k in elements if not gone or k % missing[1] != missing[0]]
     modelled = [v for v in graph.data if v.name not in graph.conditions and kept[v.name]]
     if sum(len(kept[v.name]) for v in modelled) > SMALL:
         return "too many elements"
@@ -238,9 +262,9 @@ def verify_seen(found: Checked, missing: tuple[int, ...]) -> str:
     def whole(v: Variable, values: Tensor) -> Tensor:
         if len(kept[v.name]) == v.type.elements:
             return values
-        filled = values.new_full((len(values), v.type.elements), torch.nan)
-        filled[:, kept[v.name]] = values
-        return filled.reshape(-1, *v.type.shape)
+        made = values.new_full((len(values), v.type.elements), v.element.feasible if v.length else torch.nan)
+        made[:, kept[v.name]] = values.reshape(len(values), -1)
+        return made.reshape(-1, *v.type.shape)
 
     def log_prob(values: dict[str, Tensor]) -> Tensor:
         n = len(next(iter(values.values())))

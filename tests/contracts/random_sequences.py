@@ -13,15 +13,22 @@ DATA = ("real", "real", "binary", "categorical(3)", "integer(0..3)", "positive",
 
 @dataclass(frozen=True)
 class Index:
-    """An index of a spec: its letter, its first and last number."""
+    """An index of a spec: its letter, its first and last number; `length`: the variable that says how far it goes in a
+    row, if rows differ in that."""
 
     letter: str
     first: int
     last: int
+    length: str = ""
 
     @property
     def range(self) -> str:
-        return f"{self.letter} in {self.first}..T"
+        return f"{self.letter} in {self.first}..{self.length or 'T'}"
+
+    @property
+    def end(self) -> str:
+        """The last member, as an index."""
+        return self.length or str(self.last)
 
     def at(self, unit: Unit, away: int = 0) -> Unit:
         """A member as the laws of others read it: `z[t - 1]`."""
@@ -64,12 +71,12 @@ def _law(d: Draft, head: Unit, of: Sequence[Unit], index: Index, alike: str = ""
 
 def _factors(d: Draft, side: str, index: Index, head: Unit, of: Sequence[Unit], how: str) -> None:
     """The factors of a family whose members read these at their own position, and each other's in some way."""
-    here, first, last = index.at(head), index.first, index.last
+    here, first = index.at(head), index.first
     names = [u.name for u in of]
     if how == "apart":
         d.say(f"{d.head(side, here.name, names)} = {_law(d, head, of, index)}")
     elif how in ("forward", "backward"):
-        before, end = (index.at(head, -1), first) if how == "forward" else (index.at(head, 1), last)
+        before, end = (index.at(head, -1), first) if how == "forward" else (index.at(head, 1), index.end)
         reads = [before, *of]
         if d.often(0.7) or of:  # the first may read what the others do, or nothing
             ends = [Unit(u.name.replace(f"[{index.letter}]", f"[{end}]"), u.support, u.shape, u.role) for u in of]
@@ -102,8 +109,14 @@ HOW = ("apart", "forward", "forward", "backward", "past", "recurrent")
 def along_an_index(d: Draft) -> None:
     """One or two families of data along an index, maybe with a latent state, a latent of the row, and what reads a
     member of them."""
-    index = Index(d.choose(LETTERS), first := d.choose((0, 1, 1)), first + d.choose((1, 1, 2, 3)))
+    first = d.choose((0, 1, 1))
+    index = Index(d.choose(LETTERS), first, first + d.choose((1, 1, 2, 3)))
     d.say(f"const T = {index.last}")
+    if d.often(0.3):
+        n = d.unit("m", f"integer({first}..T)", (), "observed")
+        index = Index(index.letter, first, index.last, n.name)
+        if d.often(0.3):
+            d.say(f"p({n.name}) = Categorical(param)")
     x = _members(d, index, "x", d.choose(DATA), d.choose(((), (), (2,))), "observed")
     count = index.last - index.first + 1
     whole = Unit(x.name, x.support, (count, *x.shape), "observed")
@@ -135,7 +148,7 @@ def along_an_index(d: Draft) -> None:
     seen = [u for u in reads if u.role == "observed" or u in d.drawn]
     _posterior(d, index, z, x, seen)
     if d.often(0.3):
-        member = d.choose((f"{z.name}[{index.last}]", f"{z.name}[{index.first}]", z.name))
+        member = d.choose((f"{z.name}[{index.end}]", f"{z.name}[{index.first}]", z.name))
         v = d.unit("v", "real", (), "observed")
         d.say(f"p({v.name} | {member}) = Normal({d.choose(('mlp[4]', 'linear'))}({member}))")
 
@@ -144,7 +157,7 @@ def _posterior(d: Draft, index: Index, z: Unit, x: Unit, seen: Sequence[Unit]) -
     """A posterior of the states: none that is written, all at once, or along the index either way."""
     names = [x.name, *(u.name for u in seen if "[" not in u.name)]
     how = d.choose(("derived", "whole", "apart", "forward", "backward", "recurrent"))
-    if how == "derived":
+    if how == "derived" or (how == "whole" and index.length):
         return
     if how == "whole":
         d.say(f"{d.head('q', z.name, names)} = Normal(mlp[4]({', '.join(names)}))")
@@ -163,7 +176,7 @@ def _posterior(d: Draft, index: Index, z: Unit, x: Unit, seen: Sequence[Unit]) -
     inside = [u.name for u in (*before, *given)]
     law = f"Normal(mlp[4]({', '.join(inside)}))"
     if before:
-        end = index.first if how == "forward" else index.last
+        end = index.first if how == "forward" else index.end
         d.say(f"q({z.name}[{end}] | {x.name}) = Normal(linear({r}[{end}]))")
     d.say(f"{d.head('q', index.at(z).name, [*(u.name for u in before), x.name])} = {law}")
 

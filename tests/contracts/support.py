@@ -15,7 +15,7 @@ from dgmppl import pipeline
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import Constant, Parametric
 from dgmppl.pipeline import Checked
-from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime import GenerativeModel, within
 from dgmppl.supports import Sphere, Type
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,18 @@ def data_of(found: Checked, n: int = 32, number: int = 1) -> list[Tensor]:
             rows[k][((flat * 7 + k) % 3 != 0) & ~whole] = torch.nan
         elif v.role == "partial":
             rows[k][(torch.arange(n) + k) % 3 != 0] = torch.nan
-    return rows
+    return list(ended(found, dict(zip((v.name for v in graph_of(found).data), rows, strict=True))).values())
+
+
+def ended(found: Checked, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Values in which members of sequences that do not exist are as they are in data."""
+    made = dict(rows)
+    for name, values in rows.items():
+        v = graph_of(found)[name]
+        if v.length:
+            count = rows[v.length] - (v.members.start - 1)
+            made[name] = within(values, count, len(v.type.shape) - 1, v.element.feasible)
+    return made
 
 
 def _count_draws(found: Checked, rows: list[Tensor], n: int) -> None:

@@ -28,6 +28,8 @@ OBJECTIVES = {
     "state_space": ("ELBO, a lower bound on log p(x | c)", "elbo"),
     "chain": ("ELBO, a lower bound on log p(x | y)", "elbo"),
     "in_turn": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "uneven": ("ELBO, a lower bound on log p(x, y | n)", "elbo"),
+    "uneven_exact": ("exact log-likelihood log p(n, k, a)", "log_prob"),
     "in_turn_data": ("exact log-likelihood log p(x, n)", "log_prob"),
     "grids_given_grids": ("ELBO, a lower bound on log p(x | g, y)", "elbo"),
     "class_of_pixels": ("exact log-likelihood log p(x)", "log_prob"),

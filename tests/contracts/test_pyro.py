@@ -165,10 +165,10 @@ def test_without_data_the_model_samples(path) -> None:
     model = build(found, "pyro", scale=0.05)
     n = 6
     given = conditions_of(found, data_of(found, n))
-    arguments = [given.get(v.name) for v in graph.data]
+    arguments = [given.get(v.ident) for v in graph.data]
     drawn = Predictive(model.model, num_samples=1)(*arguments, n=n)
     for v in graph.data:
-        if v.name not in given:
+        if v.ident not in given:
             # Pyro draws categories as whole numbers of their own type; a rounded flow reaches beyond the bounds, and
             # only sample() of the torch model clamps.
             values = drawn[v.name].reshape(n, *v.type.shape).float()
