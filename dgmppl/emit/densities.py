@@ -33,6 +33,7 @@ from dgmppl.graph.values import (
     Value,
     children,
     variables,
+    walk,
 )
 from dgmppl.plan.rules.draw import not_reparameterised
 from dgmppl.supports import Support

@@ -17,6 +17,7 @@ from dgmppl.graph.positions import of_sequences
 from dgmppl.graph.scope import IndexedFeature, Scope
 from dgmppl.graph.shapes import member_position
 from dgmppl.graph.values import Segment, Sequence
+from dgmppl.source import Span
 from dgmppl.supports import number_text
 from dgmppl.syntax import tree
 

@@ -101,7 +101,9 @@ class Elimination:
     def normal_along(self) -> frozenset[str]:
         """The same of families along an index: each member is normal, and so is all that reads a few neighbours."""
         graph = self.graph
-        families = [v for v in graph.latents if v.along is not None and v.type.support == REAL and not v.shared]
+        families = [
+            v for v in graph.latents if v.along is not None and not v.length and v.type.support == REAL and not v.shared
+        ]
         return frozenset(v.name for v in families if all(self._is_normal_along(f, v.name) for f, _ in self.readings))
 
     def _is_normal_along(self, factor: Factor, name: str) -> bool:

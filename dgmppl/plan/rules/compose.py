@@ -119,6 +119,7 @@ def is_composed(graph: Graph, variable: Variable, q: Factor) -> bool:
     p = graph.factor("p", variable.name)
     if (
         variable.along is None
+        or variable.length
         or p is None
         or not isinstance(q.density, Sequence)
         or not isinstance(p.density, Sequence)
