@@ -43,7 +43,7 @@ def _along_text(
     read = rows
     if sequences:
         size, seen = sizes[-1], _new_name(graph, f"r_{name}")
-        last = variable.members[-1]
+        last = along.length or variable.members[-1]
         inside = ", ".join([*sequences, *rows])
         found.append(f"let {seen}[{t} in {first}..{last}] : real[{size}] = gru[{size}]({inside})[{t}]")
         read = [f"{seen}[{t}]"]

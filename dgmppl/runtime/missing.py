@@ -80,9 +80,11 @@ def _along(p: Sequence, value: Tensor, where: Tensor) -> Tensor:
     """``log p`` of some elements of each member of a sequence whose members are independent, ``(..., T)``."""
     axis = value.dim() - len(p.event_shape)
     parts = []
-    for first, count, law in p.laws(value):
+    for s in p.segments:
+        law, alone = p.law(s, value, s.first, s.count)
+        first, count = (s.first, s.count) if alone else (0, value.shape[axis])
         found = log_prob_where(law, value.narrow(axis, first, count), where.narrow(axis, first, count))
-        parts.append(found.expand(*found.shape[:-1], count))
+        parts.append(found.expand(*found.shape[:-1], count).narrow(-1, s.first - first, s.count))
     shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
     return torch.cat([part.expand(*shape, -1) for part in parts], -1)
 

@@ -224,7 +224,8 @@ p(x[t] | k[t])     = Normal(linear(k[t]))
 def test_a_chain_is_summed_over_all_paths_of_what_is_seen() -> None:
     model, x = model_of(CHAIN), with_gaps(torch.randn(12, 4, 2))
     paths = torch.tensor(list(itertools.product(range(3), repeat=4))).double()
-    ((_, _, law),) = model.p_x(paths).laws(x[:1])
+    given = model.p_x(paths)
+    law, _ = given.law(given.segments[0], x[:1], 0, 4)
     each = torch.distributions.Normal(law.base_dist.loc, law.base_dist.scale)
     for row, found in zip(x, model.log_prob(x), strict=True):
         seen = torch.where(row.isnan(), 0.0, each.log_prob(row.nan_to_num(0.0))).sum((-1, -2))
