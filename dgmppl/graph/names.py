@@ -78,7 +78,19 @@ MODULE = frozenset(
 # Attributes of GenerativeModel, and of the classes that emitted source derives from it.
 MODEL = frozenset(
     {
-        *("data", "types", "criterion", "weights", "apart", "samples", "recipe", "observer", "check_rows", "unchecked"),
+        *(
+            "data",
+            "types",
+            "criterion",
+            "weights",
+            "ends",
+            "apart",
+            "samples",
+            "recipe",
+            "observer",
+            "check_rows",
+            "unchecked",
+        ),
         *("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "sample", "condition", "like"),
         *("device", "players", "parameters_without", "lower_is_better", "share", "all_rows", "training_rows"),
         *("ramps", "epoch", "weight_of"),
