@@ -18,6 +18,7 @@ from dgmppl.graph.expressions import check_value
 from dgmppl.graph.features import check_features, is_feature, let_variables
 from dgmppl.graph.folding import folded
 from dgmppl.graph.formulas import with_bijections
+from dgmppl.graph.indices import with_one_index
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
 from dgmppl.graph.lengths import with_lengths
 from dgmppl.graph.networks import apply_slot
@@ -38,6 +39,10 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     """The typed graph of a spec, or None with what is wrong with it. Warnings come with a graph."""
     scope, written = Scope(source), spec
     declare_constants(scope, spec)
+    known = len(scope.diagnostics)
+    spec = with_one_index(scope, spec)
+    if len(scope.diagnostics) > known:  # what a statement about several indices says is not known
+        return None, tuple(scope.diagnostics)
     spec = folded(scope, with_ties(scope, spec))
     variables = declare(scope, spec)
     declare_schedules(scope, spec)

@@ -129,7 +129,7 @@ def _apart(left: Piece, right: Piece, bracket: str) -> bool:
     """Whether a space stands between two neighbours in an item."""
     if right.text in ("(", "["):
         return not _ends_value(left)
-    if "." in (left.text, right.text) or "^" in (left.text, right.text) or left.text == "<":
+    if "." in (left.text, right.text) or "^" in (left.text, right.text) or left.text in ("<", ">"):
         return False
     if right.text == "..":
         return left.text.endswith(".")  # `1. ..3`, for `1...3` reads otherwise

@@ -34,9 +34,11 @@ def describe_syntax_error(failure: Failure) -> tuple[Diagnostic, int | None]:
 
 
 def _past(f: Failure) -> Diagnostic | None:
-    if f.before != "<":
+    if f.before not in ("<", ">"):
         return None
-    return Diagnostic("E101", "after `<` stands the name of an index", f.place, help="the past is written `x[<d]`")
+    headline = f"after `{f.before}` stands the name of an index"
+    help_ = "the past is written `x[<d]`" if f.before == "<" else "the members after one are written `z[>l]`"
+    return Diagnostic("E101", headline, f.place, help=help_)
 
 
 def _depth(f: Failure) -> Diagnostic | None:

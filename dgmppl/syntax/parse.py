@@ -122,6 +122,11 @@ def _indices(*names: Token) -> tuple[Any, ...]:
     return (tuple(map(str, names)),)
 
 
+def _family(index: Token, range_: tree.Range, *more: Any) -> tuple[Any, ...]:
+    others = (tree.Family(r.span, str(letter), r) for letter, r in zip(more[::2], more[1::2]))
+    return index, range_, tuple(others)
+
+
 def _factor(
     side: Token, heads: tuple[Any, ...], behind: tuple[tree.Reference | tree.Keyword, ...], value: tree.Expr
 ) -> tuple[Any, ...]:
@@ -133,6 +138,7 @@ def _factor(
 _FIELDS: dict[type[tree.Node], Callable[..., tuple[Any, ...]]] = {
     tree.Boolean: lambda text: (text == "true",),
     tree.Factor: _factor,
+    tree.Family: _family,
     tree.Field: _field,
     tree.Indices: _indices,
     tree.Integral: lambda index, range_, body, *options: (index, range_, body, options),

@@ -193,10 +193,11 @@ Expr = (
 
 @dataclass(frozen=True)
 class Family(Node):
-    """`[t in 1..T]` after a declared name."""
+    """`[t in 1..T]` after a declared name; `others` are the further indices of `[t in 1..T, l in 1..2]`."""
 
     index: str
     range: Range
+    others: tuple[Family, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,8 @@ def describe_wrong_part(f: Failure) -> Diagnostic | None:
         way_out = f"flow {f.words[1]}(u[d]) = ..."
         headline = "the index of an element is a letter of its own"
         return Diagnostic("E101", headline, f.place, "expected a letter", help=way_out)
-    if f.word == "<":
-        return Diagnostic("E107", "`<` is not a notation of this language", f.place, help=CHARACTERS["<"])
+    if f.word in ("<", ">"):
+        return Diagnostic("E107", f"`{f.word}` is not a notation of this language", f.place, help=CHARACTERS[f.word])
     if f.word == "in" and "sum" in f.words:
         way_out = "an index runs over the axis that it stands at:  sum(i: x[i] * y[i])"
         return Diagnostic("E101", "the index of a sum has no range", f.place, "expected `:`", help=way_out)

@@ -24,6 +24,7 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # What the structure calls for, in the words of the plan: the start of the objective's name, and the figure by which
 # an epoch is judged.
 OBJECTIVES = {
+    "two_indices": ("ELBO, a lower bound on log p(x, y)", "elbo"),
     "all_above": ("ELBO, a lower bound on log p(x)", "elbo"),
     "state_space": ("ELBO, a lower bound on log p(x | c)", "elbo"),
     "chain": ("ELBO, a lower bound on log p(x | y)", "elbo"),

@@ -1,0 +1,195 @@
+"""Families of several indices, `z[t in 1..T, l in 1..2]`: one by the first index for each value of the others.
+
+A statement about `z[t, l]` is written out for each value of `l` for which all that it names exists, with weights of its
+own, unless a network is named: then they are shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from itertools import product
+from typing import Any
+
+from dgmppl.graph.offsets import names_in
+from dgmppl.graph.scope import Scope
+from dgmppl.source import Span
+from dgmppl.supports import number_text
+from dgmppl.syntax import tree
+
+Env = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Family:
+    """A family of several indices: the ranges of all but the first, by their letters."""
+
+    name: str
+    others: Mapping[str, range]
+
+    def values(self) -> Iterator[tuple[int, ...]]:
+        return product(*self.others.values())
+
+
+def with_one_index(scope: Scope, spec: tree.Spec) -> tree.Spec:
+    """The spec with families of one index each. Reports an observed family of several (E215), a range that is none, and
+    statements that name no member (E215)."""
+    families: dict[str, _Family] = {}
+    for s in spec.statements:
+        if isinstance(s, (tree.Variable, tree.Let)) and isinstance(s.family, tree.Family) and s.family.others:
+            with scope.statement(s.name):
+                families[s.name] = _family(scope, s)
+    if not families:
+        return spec
+    found: list[tree.Statement] = []
+    for s in spec.statements:
+        if s.__class__ in (tree.Variable, tree.Let) and getattr(s, "name", "") in scope.poisoned:
+            continue
+        with scope.statement(getattr(s, "name", "")):
+            found += _written_out(scope, s, families)
+    return replace(spec, statements=tuple(found))
+
+
+def _family(scope: Scope, statement: tree.Variable | tree.Let) -> _Family:
+    family = statement.family
+    assert isinstance(family, tree.Family)
+    if isinstance(statement, tree.Variable) and statement.role != "latent":
+        scope.fail(
+            "E215",
+            f"data have one index, and `{statement.name}` has {len(family.others) + 1}",
+            family.span,
+            "more axes stand in its shape",
+            help=f"{statement.role} {statement.name}[{family.index} in ...] : {statement.type.support}[...]",
+        )
+    others: dict[str, range] = {}
+    for one in family.others:
+        if one.index in (family.index, *others) or one.index in scope.names:
+            scope.fail("E202", f"the index `{one.index}` is already declared", one.span, "choose another letter")
+        low, high = (scope.integer(end, {}, "an end of the range") for end in (one.range.low, one.range.high))
+        if low > high:
+            scope.fail("E215", f"the range {low}..{high} is empty", one.range.span, "no member")
+        others[one.index] = range(low, high + 1)
+    return _Family(statement.name, others)
+
+
+def _written_out(scope: Scope, statement: Any, families: Mapping[str, _Family]) -> list[Any]:
+    if isinstance(statement, tree.Variable) and statement.name in families:
+        assert statement.family is not None
+        one = replace(statement.family, others=())
+        values = families[statement.name].values()
+        return [replace(statement, name=_name(statement.name, v), family=one) for v in values]
+    ranges = _free(scope, statement, families)
+    if isinstance(statement, tree.Let) and statement.name in families:
+        ranges = {**ranges, **families[statement.name].others}
+    if not ranges:
+        return [_at(scope, statement, families, {})]
+    found: list[Any] = []
+    for numbers in product(*ranges.values()):
+        env = dict(zip(ranges, numbers))
+        if _exists(scope, statement, families, env):
+            found.append(_at(scope, statement, families, env))
+    if not found:
+        span = getattr(statement, "head_span", statement.span)
+        scope.fail("E215", f"no `{next(iter(ranges))}` for which all of these exist", span, "stands for nothing")
+    return found
+
+
+def _mentions(term: Any, families: Mapping[str, _Family]) -> Iterator[tuple[_Family, tuple[Any, ...], Span]]:
+    """The places at which families of several indices are named with brackets."""
+    if isinstance(term, tuple):
+        for part in term:
+            yield from _mentions(part, families)
+    elif isinstance(term, tree.Node):
+        if isinstance(term, tree.Reference) and term.name in families and term.subscripts:
+            yield families[term.name], term.subscripts, term.span
+        if isinstance(term, tree.Bracket) and isinstance(term.target, tree.Name) and term.target.name in families:
+            yield families[term.target.name], term.items, term.span
+        for f in fields(term):
+            yield from _mentions(getattr(term, f.name), families)
+
+
+def _free(scope: Scope, statement: Any, families: Mapping[str, _Family]) -> dict[str, range]:
+    """The letters that stand at other indices than the first, with the ranges that they go over."""
+    found: dict[str, range] = {}
+    for family, items, span in _mentions(statement, families):
+        if len(items) != len(family.others) + 1:
+            usage = f"{family.name}[{', '.join(['t', *family.others])}]"
+            what = f"`{family.name}` has {len(family.others) + 1} indices"
+            scope.fail("E215", what, span, f"{len(items)} here", help=usage)
+        for item, members in zip(items[1:], family.others.values()):
+            for name in names_in(item):
+                if name not in scope.names:
+                    found.setdefault(name, members)
+    return found
+
+
+def _exists(scope: Scope, statement: Any, families: Mapping[str, _Family], env: Env) -> bool:
+    return all(
+        scope.integer(item, env, "an index") in members
+        for family, items, _ in _mentions(statement, families)
+        for item, members in zip(items[1:], family.others.values())
+    )
+
+
+def _at(scope: Scope, term: Any, families: Mapping[str, _Family], env: Env) -> Any:
+    """A statement, or a part of one, at these values of its letters."""
+    if isinstance(term, tuple):
+        return tuple(one for part in term for one in _several(scope, part, families, env))
+    if not isinstance(term, tree.Node):
+        return term
+    if isinstance(term, tree.Let) and term.name in families:
+        assert isinstance(term.family, tree.Family)
+        numbers = tuple(env[letter] for letter in families[term.name].others)
+        term = replace(term, name=_name(term.name, numbers), family=replace(term.family, others=()))
+    if isinstance(term, tree.Reference) and term.name in families and term.subscripts:
+        return replace(
+            term, name=_named(scope, families[term.name], term.subscripts, env), subscripts=term.subscripts[:1]
+        )
+    if isinstance(term, tree.Bracket) and isinstance(term.target, tree.Name) and term.target.name in families:
+        name = _named(scope, families[term.target.name], term.items, env)
+        return replace(term, target=replace(term.target, name=name), items=term.items[:1])
+    if isinstance(term, tree.Name) and term.name in env:
+        return tree.Number(term.span, float(env[term.name]), number_text(float(env[term.name])))
+    if isinstance(term, tree.Call):
+        _verify_arguments(scope, term, env)
+    changed = {f.name: _at(scope, getattr(term, f.name), families, env) for f in fields(term) if f.init}
+    return replace(term, **{k: v for k, v in changed.items() if v is not getattr(term, k)})
+
+
+def _verify_arguments(scope: Scope, call: tree.Call, env: Env) -> None:
+    """An index that is written out is no input of a network: its copies would not share their weights (E215)."""
+    target = call.target.target if isinstance(call.target, tree.Bracket) else call.target
+    if not isinstance(call.target, tree.Bracket) or not isinstance(target, tree.Name):
+        return
+    for argument in call.arguments:
+        if isinstance(argument, tree.Name) and argument.name in env:
+            scope.fail(
+                "E215",
+                f"`{argument.name}` is written out: for each of its values there is a network with weights of its own",
+                argument.span,
+                "no input",
+                help=f"net f = {target.name}[...] has one set of weights: f(..., {argument.name})",
+            )
+
+
+def _several(scope: Scope, term: Any, families: Mapping[str, _Family], env: Env) -> Iterator[Any]:
+    """All members of a family of several indices where it stands without brackets among parents or inputs."""
+    name = getattr(term, "name", "")
+    if isinstance(term, (tree.Name, tree.Reference)) and name in families and not getattr(term, "subscripts", ()):
+        for numbers in families[name].values():
+            yield replace(term, name=_name(name, numbers))
+        return
+    yield _at(scope, term, families, env)
+
+
+def _named(scope: Scope, family: _Family, items: tuple[Any, ...], env: Env) -> str:
+    numbers = tuple(scope.integer(item, env, "an index") for item in items[1:])
+    for number, item, members in zip(numbers, items[1:], family.others.values()):
+        if number not in members:
+            label = f"it goes from {members[0]} to {members[-1]}"
+            scope.fail("E215", f"`{family.name}` has no member {number} along this index", item.span, label)
+    return _name(family.name, numbers)
+
+
+def _name(name: str, numbers: tuple[int, ...]) -> str:
+    return "_".join([name, *(str(n).replace("-", "m") for n in numbers)])
