@@ -21,6 +21,7 @@ from dgmppl.graph.context import Context, Elements
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.nodes import Schedule
 from dgmppl.graph.numbers import Index, NoResult, NotClosed, numbers
+from dgmppl.graph.positions import of_sequences
 from dgmppl.graph.scope import SMALLEST, Scope
 from dgmppl.graph.values import (
     Apply,
@@ -123,7 +124,9 @@ def _remedy(entry: Distribution, support: Support, name: str, fit: list[str]) ->
 
 
 def _supplies_all(scope: Scope, expr: tree.Expr) -> bool:
-    """Whether an argument on its own stands for every parameter: a network, or `param`."""
+    """Whether an argument on its own stands for every parameter: a network, one of sequences at a position, `param`."""
+    if isinstance(expr, tree.Bracket) and of_sequences(scope, expr.target):
+        return True
     return isinstance(expr, tree.Learned) or (isinstance(expr, tree.Call) and is_network(scope, expr.target))
 
 
