@@ -118,6 +118,10 @@ def way_out(state: Elimination, variable: Variable) -> str:
     """What would let a family of few values be summed out along its index."""
     graph, name = state.graph, variable.name
     letter = variable.along.letter if variable.along is not None else "t"
+    reader = next((f.key for f, read in state.readings if f.side == "q" and name in read), None)
+    if reader is not None:
+        where = f"`{name}` is summed out along `{letter}` where no q reads it"
+        return f"{where}, and {reader} does: let it read the data alone"
     for factor in factors_of(state, frozenset({name})):
         if chain_of(graph, frozenset({name}), (factor,)) is None:
             return (
