@@ -33,7 +33,8 @@ class DistributionParameter:
     """A parameter: the link of `constraint`, a support, maps a network's unconstrained output into it.
 
     `size` says how many numbers it has an element of the variable: "1", or on an axis of their own "K" for one for each
-    value, "K-1" for one between each two; "vector" is one number for all elements of a vector. `range` says what a
+    value, "K-1" for one between each two, "R" for as many as what is given has; "vector" is one number for all elements
+    of a vector. `range` says what a
     network's output counts where the variable has a range: a "place" from its middle, or a "width", in units of half of
     it. `uniform` is the number for which, with those of the others, all values are equally likely.
     """
@@ -100,6 +101,14 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         Distribution("Logistic", (_LOC, _SCALE), REAL, reparameterised=True, rounded=True, ours=True),
         Distribution(
             "StudentT", (DistributionParameter("df", POSITIVE), _LOC, _SCALE), REAL, reparameterised=True, ours=True
+        ),
+        Distribution(
+            "LowRankNormal",
+            (_LOC, _SCALE, DistributionParameter("factor", size="R")),
+            REAL,
+            reparameterised=True,
+            vector=True,
+            ours=True,
         ),
         Distribution("HalfNormal", (_SCALE,), POSITIVE, reparameterised=True, ours=True),
         Distribution("HalfCauchy", (_SCALE,), POSITIVE, reparameterised=True, ours=True),
@@ -181,6 +190,7 @@ CLOSED_KL = {
     ("Normal", "Laplace"),
     ("Laplace", "Normal"),
     ("Cauchy", "Cauchy"),
+    ("LowRankNormal", "LowRankNormal"),
     ("HalfNormal", "HalfNormal"),
     ("HalfCauchy", "HalfCauchy"),
     ("LogNormal", "LogNormal"),

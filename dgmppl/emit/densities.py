@@ -128,6 +128,8 @@ def _fill(
     for name, value in values.items():
         parameter = entry.parameter(name)
         assert parameter is not None
+        if parameter.size == "R":
+            continue  # it has all of its axes
         full = parameter.shape(density.type)
         if parameter.axis(density.type.support):
             if isinstance(value, Constant):

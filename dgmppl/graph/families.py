@@ -65,8 +65,9 @@ def check_family(scope: Scope, expr: tree.Call, entry: Distribution, head: Head,
     if entry.can_be_uniform and isinstance(sole, tree.Node) and _is_uniform(sole):
         numbers = {p.name: Constant(real(), sole.span, p.uniform or 0.0) for p in entry.parameters}
         return Parametric(head.type, expr.span, entry.name, tuple(numbers.items()))
-    given_count = any(p.constraint.discrete for p in entry.parameters)  # which no network supplies
-    if sole is not None and not isinstance(sole, tree.Keyword) and _supplies_all(scope, sole) and not given_count:
+    # Which no network supplies: a number of draws, and what says by itself how many numbers it has.
+    apart = any(p.constraint.discrete or p.size == "R" for p in entry.parameters)
+    if sole is not None and not isinstance(sole, tree.Keyword) and _supplies_all(scope, sole) and not apart:
         joint, arguments = _joint(scope, sole, entry, head, ctx)
         return Parametric(head.type, expr.span, entry.name, tuple(arguments.items()), joint, tuple(arguments))
     for parameter in entry.parameters:
@@ -175,6 +176,8 @@ def _parameter(
     scope: Scope, expr: tree.Expr, entry: Distribution, parameter: DistributionParameter, head: Head, ctx: Context
 ) -> tuple[Value, bool]:
     """A parameter's value, and whether it passes through the parameter's link (bare networks and `param` do)."""
+    if parameter.size == "R":
+        return _sized_by_itself(scope, expr, entry, parameter, head, ctx), False
     wanted = _size(parameter, head)
     if _is_uniform(expr) and len(entry.parameters) == 1 and parameter.uniform is not None:
         return Constant(real(), expr.span, parameter.uniform), False
@@ -190,6 +193,23 @@ def _parameter(
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
     linked = parameter.constraint != REAL or bool(parameter.range)
     return value, linked and isinstance(value, (Apply, Learned))
+
+
+def _sized_by_itself(
+    scope: Scope, expr: tree.Expr, entry: Distribution, parameter: DistributionParameter, head: Head, ctx: Context
+) -> Value:
+    """A parameter with an axis behind those of the variable, of the size that what is given has (E204, E211)."""
+    shape = head.type.shape
+    usage = f"param U : {real(*shape, 2).describe()}   {entry.name}(param, param, U)"
+    if isinstance(expr, tree.Learned):
+        headline = f"how many numbers the {parameter.name} of {entry.name} has does not follow from its place"
+        scope.fail("E211", headline, expr.span, "how many?", help=usage)
+    value = check_value(scope, expr, None, replace(ctx, hint=f"{ctx.hint}_{parameter.name}"))
+    if value.shape[:-1] != shape or len(value.shape) != len(shape) + 1:
+        wanted = f"[{', '.join([*map(str, shape), 'R'])}]"
+        headline = f"the {parameter.name} of {entry.name} has shape {wanted} here, for any R"
+        scope.fail("E204", headline, expr.span, f"{list(value.shape)}", help=usage)
+    return value
 
 
 def _verify_count(scope: Scope, value: Value, entry: Distribution, parameter: DistributionParameter) -> None:

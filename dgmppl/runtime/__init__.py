@@ -33,6 +33,7 @@ from dgmppl.runtime import (
     missing,
     model,
     networks,
+    normals,
     own,
     positives,
     ramps,
@@ -80,6 +81,7 @@ from dgmppl.runtime.matching import *
 from dgmppl.runtime.missing import *
 from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
+from dgmppl.runtime.normals import *
 from dgmppl.runtime.own import *
 from dgmppl.runtime.positives import *
 from dgmppl.runtime.ramps import *
@@ -127,6 +129,7 @@ __all__ += lowrank.__all__
 __all__ += missing.__all__
 __all__ += model.__all__
 __all__ += networks.__all__
+__all__ += normals.__all__
 __all__ += masked.__all__
 __all__ += matching.__all__
 __all__ += own.__all__

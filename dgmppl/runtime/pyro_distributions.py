@@ -14,11 +14,11 @@ from pyro.distributions.torch_distribution import TorchDistribution, TorchDistri
 from torch import Tensor
 from torch.distributions import Distribution
 
-from dgmppl.runtime import along, counts, densities, directions, gaussian_chains, positives, rounding
+from dgmppl.runtime import along, counts, densities, directions, gaussian_chains, normals, positives, rounding
 from dgmppl.runtime.cases import is_missing
 from dgmppl.runtime.missing import log_prob_where
 
-_MODULES = (along, counts, densities, directions, gaussian_chains, positives, rounding)
+_MODULES = (along, counts, densities, directions, gaussian_chains, normals, positives, rounding)
 __all__ = [
     "filled",
     "where_elements_seen",

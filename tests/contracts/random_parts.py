@@ -598,6 +598,15 @@ def _located(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     return d.choose((f"{family}({loc}, {scale})", f"{family}(scale = {scale}, loc = {loc})")), False
 
 
+def _low_rank(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """A normal vector whose elements go together along one or two directions."""
+    if not head.real or not head.vector:
+        return None
+    factor_ = d.param(*head.shape, d.choose((1, 2)))
+    loc = value(d, head, of) if of else d.choose(("0", "param"))
+    return f"LowRankNormal({loc}, {d.choose(('0.5', 'param', 'exp(param)'))}, {factor_})", False
+
+
 def _rate_by_arithmetic(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     if head.support not in ("natural", "positive") or not of:
         return None
@@ -831,6 +840,7 @@ DENSITIES: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _located,
     _located,
     _rate_by_arithmetic,
+    _low_rank,
     _mixture,
     _grid,
     _mixture_of_flows,
@@ -851,6 +861,7 @@ DRAWN: tuple[Callable[[Draft, Unit, Sequence[Unit]], Right | None], ...] = (
     _shared,
     _located,
     _located,
+    _low_rank,
     _pushed,
     _pushed,
     _by_elements,

@@ -158,6 +158,19 @@ def test_a_mean_field_q_has_the_deviations_that_are_its_optimum() -> None:
     torch.testing.assert_close(q.stddev, given_others, rtol=0.04, atol=0)
 
 
+def test_a_low_rank_normal_q_is_the_posterior_where_its_rank_is_enough() -> None:
+    """One direction and a deviation of each of three weights: any covariance whose correlations are such products."""
+    x, y = regression(40)
+    text = REGRESSION + "param U : real[3, 1] = normal(0.1)\nq(w) = LowRankNormal(param, exp(param - 2), U)\n"
+    model = fitted(build(checked(text)), [x, y], 3000)
+    mean, covariance = posterior_of_weights(x, y)
+    deviation = covariance.diagonal().sqrt()
+    with torch.no_grad():
+        q = model.q_w()
+    assert ((q.mean - mean).abs() < 0.02 * mean.abs() + 0.06 * deviation).all()
+    torch.testing.assert_close(q.stddev, deviation, rtol=0.05, atol=0)
+
+
 def test_groups_share_what_they_are_drawn_from() -> None:
     """mu -> m of three groups -> rows, all normal: the marginals of mu and m are exact, those of a q that reads mu."""
     text = GROUPS + "param s : real\nq(mu) = Normal(param)\nq(m | g, mu) = Normal(linear(g) + mu * sigmoid(s), param)\n"

@@ -97,6 +97,7 @@ ELSEWHERE = {
     "OneHotCategorical",
     "MultivariateNormal",
     "JointNormal",
+    "LowRankNormal",
     "Independent",
     "Mixture",
     "Pushforward",
@@ -177,6 +178,21 @@ def test_vector_distributions() -> None:
 
     found = rt.OneHotCategorical(logits=LOGITS).log_prob(torch.tensor([[0.0, 1.0, 0.0]]))
     np.testing.assert_allclose(found.numpy(), np.log(PMF[:, 1]), rtol=1e-5)
+
+
+def test_a_low_rank_normal_is_scipys_and_its_draws_have_its_covariance() -> None:
+    torch.manual_seed(0)
+    loc, scale = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([[0.3, 1.0, 0.1], [1.0, 1.0, 2.0]])
+    factor = torch.tensor([[1.0, 0.0], [0.5, -0.7], [0.0, 2.0]])
+    found, x = rt.LowRankNormal(loc, scale, factor), torch.randn(2, 3)
+    for k in range(2):
+        covariance = (scale[k].square().diag() + factor @ factor.T).double().numpy()
+        oracle = stats.multivariate_normal(loc.numpy(), covariance)
+        assert found.log_prob(x)[k].item() == pytest.approx(oracle.logpdf(x[k].numpy()), rel=1e-4)
+        draws = found.sample((40_000,))[:, k]
+        np.testing.assert_allclose(torch.cov(draws.T).numpy(), covariance, atol=0.1)
+    wide = rt.LowRankNormal(0.0, 0.5, factor).expand((4,))
+    assert wide.sample().shape == (4, 3) and wide.log_prob(torch.zeros(4, 3)).shape == (4,)
 
 
 def test_a_multinomial_is_scipys_and_its_draws_add_up() -> None:
