@@ -19,7 +19,7 @@ from dgmppl.graph.values import (
     Sequence,
     Value,
 )
-from dgmppl.plan.rules.compose import slope_of
+from dgmppl.plan.rules.compose import probabilities_of, shift_of, slope_of
 
 
 def numbers_expr(value: Value, graph: Graph, writer: Writer, first: int, last: int) -> Expr:
@@ -60,11 +60,25 @@ def write_linear_chain(writer: Writer, graph: Graph, q: Factor) -> None:
     """The line of a chain that is composed: the numbers of its steps."""
     density = q.density
     assert isinstance(density, Sequence)
+    if isinstance(density.segments[0].law, Parametric) and density.segments[0].law.kind == "Categorical":
+        _write_chain_of_classes(writer, graph, q, density)
+        return
     laws = [(s.first, s.last, dict(s.law.arguments)) for s in density.segments if isinstance(s.law, Parametric)]
     slopes = [(first, last, slope_of(a["loc"], density.variable)) for first, last, a in laws[1:]]
     scales = [(first, last, a["scale"]) for first, last, a in laws]
     named = {name: _joined(parts, graph, writer) for name, parts in (("slopes", slopes), ("scales", scales))}
     made = call(writer.use("NormalChain"), density.type.shape[0], **named)
+    with writer.place(q.span):
+        writer.line(f"self.{q.method}_chain = {made}", mark=True)
+
+
+def _write_chain_of_classes(writer: Writer, graph: Graph, q: Factor, density: Sequence) -> None:
+    laws = [(s.first, s.last, p) for s in density.segments[1:] if (p := probabilities_of(s)) is not None]
+    slopes = [(first, last, slope_of(p, density.variable)) for first, last, p in laws]
+    shifts = [(first, last, shift_of(p, density.variable)) for first, last, p in laws]
+    named = {name: _joined(parts, graph, writer) for name, parts in (("slopes", slopes), ("shifts", shifts))}
+    classes = density.type.support.size or 0
+    made = call(writer.use("CategoricalChain"), density.type.shape[0], classes, **named)
     with writer.place(q.span):
         writer.line(f"self.{q.method}_chain = {made}", mark=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.catalogue.schedules import SCHEDULES
 from dgmppl.graph.nodes import Schedule
-from dgmppl.graph.values import At, Constant, Cumulative, Declared, Operation, Position, Scheduled, Use, Value
+from dgmppl.graph.values import At, Constant, Cumulative, Declared, OneHot, Operation, Position, Scheduled, Use, Value
 
 
 class NotClosed(Exception):
@@ -36,13 +36,14 @@ class Affine:
 @dataclass(frozen=True)
 class Index:
     """The positions of an index, from `first` to `last`, at which numbers are wanted; what schedules are called; and
-    the `variable` that values may be affine in, `offset` away from the position."""
+    the `variable` that values may be affine in, `offset` away from the position: in `one_hot` of it if `classes`."""
 
     first: int
     last: int
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     variable: str = ""
     offset: int = 0
+    classes: bool = False
 
     @property
     def positions(self) -> range:
@@ -81,7 +82,8 @@ def _position(value: Position, index: Index) -> list[Affine | None]:
 
 def _at(value: At, index: Index) -> list[Affine | None]:
     inner, offset = value.value, value.offsets[0]
-    if isinstance(inner, Use) and inner.variable == index.variable and offset == index.offset:
+    same = isinstance(inner, Use) and inner.variable == index.variable and offset == index.offset
+    if same and not index.classes:
         return [Affine(1.0, 0.0) for _ in index.positions]
     schedule = index.schedules.get(inner.name) if isinstance(inner, Declared) else None
     if schedule is None:
@@ -106,6 +108,15 @@ def _cumulative(value: Cumulative, index: Index) -> list[Affine | None]:
         product *= 1.0 if number is None else number
         found.append(Affine(0.0, product))
     return [found[k] for k in index.positions]
+
+
+def _one_hot(value: OneHot, index: Index) -> list[Affine | None]:
+    """The indicators of a class: what is done to them is done to each."""
+    inner = value.value
+    read = inner.value if isinstance(inner, At) and inner.offsets[0] == index.offset else None
+    if not index.classes or not isinstance(read, Use) or read.variable != index.variable:
+        raise NotClosed
+    return [Affine(1.0, 0.0) for _ in index.positions]
 
 
 def _operation(value: Operation, index: Index) -> list[Affine | None]:
@@ -148,5 +159,6 @@ _RULES: dict[type[Value], Callable[[Any, Index], list[Affine | None]]] = {
     At: _at,
     Scheduled: _scheduled,
     Cumulative: _cumulative,
+    OneHot: _one_hot,
     Operation: _operation,
 }

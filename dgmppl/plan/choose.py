@@ -35,6 +35,7 @@ from dgmppl.plan.verify import (
     warn_omissions,
     warn_shared,
 )
+from dgmppl.supports import REAL
 from dgmppl.syntax import tree
 
 
@@ -116,7 +117,9 @@ def _choose(
     if remark is not None:
         objective = replace(objective, reasons=(*objective.reasons, remark))
     losses = (*opponents(state), fitted)
-    composed = {s.variable: s.factor for s in state.steps if isinstance(s, Compose)}
+    # Classes are drawn at each member: no mean says what the start was.
+    steps = [s for s in state.steps if isinstance(s, Compose) and graph[s.variable].type.support == REAL]
+    composed = {s.variable: s.factor for s in steps}
     plan = Plan(
         model=graph.name,
         source=graph.source.name,

@@ -98,10 +98,10 @@ def verify_asked(state: Elimination, derived: str, fitted: Loss) -> None:
             help="leave `classify` out, or declare a variable that is seen in some rows: partial y : ...",
         )
     for name in sorted(asked.simple):
-        if not any(isinstance(t, ComposedKL) and t.owner == name for t in terms):
+        if not any(isinstance(t, ComposedKL) and t.owner == name and t.family == "Normal" for t in terms):
             scope.fail(
                 "E305",
-                f"`{name}` has no divergences along an index, and so none to leave their weights out",
+                f"`{name}` has no divergences of normal distributions along an index to leave the weights of out",
                 asked.span,
                 "simple",
                 help=f"a number weighs all that belongs to it: weight = {{ {name} = 0.1 }}",

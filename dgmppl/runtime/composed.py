@@ -1,18 +1,18 @@
-"""Chains of linear-Gaussian steps whose numbers are known: any member given the start, and given the next one, in
-closed form."""
+"""Chains of steps whose numbers are known: any member given the start, and given the next one, in closed form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence as Row
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributions as td
 
 from dgmppl.runtime.along import Segment, Sequence
-from dgmppl.runtime.distributions import Normal, kl_divergence
-from dgmppl.runtime.incremental import Member, places, window
+from dgmppl.runtime.distributions import Categorical, Normal, kl_divergence
+from dgmppl.runtime.incremental import places, window
 from dgmppl.runtime.schedules import doubles
 from dgmppl.runtime.weighing import weighing
 
@@ -20,7 +20,70 @@ EVALUATED = 20
 """At so many places of an index, or at all of fewer, terms along it are evaluated for figures."""
 
 
-class NormalChain(nn.Module):
+class ComposedChain(nn.Module):
+    """A chain ``q(z_1 | m)``, ``q(z_t | z_{t-1})`` of ``length`` members, each of which follows from the start m, and
+    given the next one."""
+
+    length: int
+
+    def start(self, q: Sequence) -> Tensor:
+        """m of each row, from the law of the first member."""
+        raise NotImplementedError
+
+    def given_start(self, start: Tensor, place: Tensor) -> td.Distribution:
+        """``q(z_t | m)`` at a place of each row, counted from 0."""
+        raise NotImplementedError
+
+    def given_next(self, start: Tensor, later: Tensor, place: Tensor) -> td.Distribution:
+        """``q(z_t | z_{t+1}, m)`` at a place of each row, counted from 0."""
+        raise NotImplementedError
+
+    def first(self, q: Sequence) -> Tensor:
+        """A draw of the first member of each row, ``(n, 1, *element)``."""
+        start = self.start(q)
+        return _drawn(self.given_start(start, torch.zeros(len(start), dtype=torch.long, device=start.device)))
+
+    def kl(self, q: Sequence, p: Sequence, simple: bool = False) -> Tensor:
+        """An estimate without bias of ``KL(q(z) || p(z))``, ``(n,)`` nats, where p goes back from the last member:
+        ``KL(q(z_T | m) || p(z_T)) + sum_t E KL(q(z_t | z_{t+1}, m) || p(z_t | z_{t+1}))`` (Ho et al., 2020, Eq. 5).
+
+        The sum is estimated at one random place of each row in training, else at ``EVALUATED`` of them.
+
+        Args:
+            simple: in a loss each divergence is weighed so that it is a squared error of the noise in the next member,
+                where p has the variance of q (Ho et al., 2020, Eq. 14).
+        """
+        start = self.start(q)
+        found = ((s, *place) for s in p.segments for place in self._places(s, start))
+        parts = [self._divergence(segment, start, here, times, simple) for segment, here, times in found]
+        return sum(parts[1:], parts[0])
+
+    def _places(self, segment: Segment, start: Tensor) -> Row[tuple[Tensor, float]]:
+        """Places of a segment for each row, each with how many places it stands for. Those of the rows of a batch lie
+        evenly, as do those of a row (Kingma et al., 2021, App. I.1)."""
+        n, size = len(start), segment.last + 1 - segment.first
+        count = 1 if self.training else min(size, EVALUATED)
+        shares = (torch.rand((), device=start.device) + torch.arange(n, device=start.device) / max(n, 1)) % 1
+        found = (((shares + k) * (size / count)).long().clamp(max=size - 1) for k in range(count))
+        return [(segment.first + place, size / count) for place in found]
+
+    def _divergence(self, segment: Segment, start: Tensor, here: Tensor, times: float, simple: bool) -> Tensor:
+        if segment.last + 1 == self.length:
+            given, known = self.given_start(start, here), start
+        else:
+            known = _drawn(self.given_start(start, here + 1))
+            given = self.given_next(start, known, here)
+        with places(here):
+            law = segment.law(known)
+        found = times * kl_divergence(given, law).squeeze(-1)
+        return found * self.weight(here) if simple and weighing() and segment.last + 1 < self.length else found
+
+    def weight(self, place: Tensor) -> Tensor:
+        """What a divergence is weighed by where that is asked to be `simple`."""
+        raise NotImplementedError
+
+
+class NormalChain(ComposedChain):
     """``q(z_1 | m) = N(m, s_1^2)`` and ``q(z_t | z_{t-1}) = N(a_t z_{t-1}, s_t^2)``, for t to ``length``. Then
     ``q(z_t | m) = N(A_t m, S_t^2)`` with ``A_t = a_t A_{t-1}``, ``S_t^2 = a_t^2 S_{t-1}^2 + s_t^2``, and
     ``q(z_t | z_{t+1}, m)`` is normal with the variance ``(S_t s_{t+1} / S_{t+1})^2`` and the mean
@@ -67,38 +130,19 @@ class NormalChain(nn.Module):
             mean: Tensor = q.segments[0].law(self.signal).mean
         return mean
 
-    def first(self, q: Sequence) -> Tensor:
-        """A draw of the first member of each row, ``(n, 1, *element)``."""
-        start = self.start(q)
-        return start + self.noise[0] * torch.randn_like(start)
-
     def given_start(self, start: Tensor, place: Tensor) -> td.Distribution:
-        """``q(z_t | m)`` at a place of each row, counted from 0."""
         rank = start.dim() - 2
         law = Normal(_along(self.signal, place, rank) * start, _along(self.noise, place, rank))
         return law.to_event(rank) if rank else law
 
     def given_next(self, start: Tensor, later: Tensor, place: Tensor) -> td.Distribution:
-        """``q(z_t | z_{t+1}, m)`` at a place of each row, counted from 0."""
         rank = start.dim() - 2
         loc = _along(self.of_start, place, rank) * start + _along(self.of_next, place, rank) * later
         law = Normal(loc, _along(self.deviation, place, rank))
         return law.to_event(rank) if rank else law
 
-    def kl(self, q: Sequence, p: Sequence, simple: bool = False) -> Tensor:
-        """An estimate without bias of ``KL(q(z) || p(z))``, ``(n,)`` nats, where p goes back from the last member:
-        ``KL(q(z_T | m) || p(z_T)) + sum_t E KL(q(z_t | z_{t+1}, m) || p(z_t | z_{t+1}))`` (Ho et al., 2020, Eq. 5).
-
-        The sum is estimated at one random place of each row in training, else at ``EVALUATED`` of them.
-
-        Args:
-            simple: in a loss each divergence is weighed so that it is a squared error of the noise in the next member,
-                where p has the variance of q (Ho et al., 2020, Eq. 14).
-        """
-        start = self.start(q)
-        found = ((s, *place) for s in p.segments for place in self._places(s, start))
-        parts = [self._divergence(segment, start, here, times, simple) for segment, here, times in found]
-        return sum(parts[1:], parts[0])
+    def weight(self, place: Tensor) -> Tensor:
+        return self.error[place]
 
     def draw(self, p: Sequence, n: int, steps: int | None = None, noise: float = 1.0) -> Tensor:
         """Draws of the first member, ``(n, 1, *element)``, by p from the last one back.
@@ -134,27 +178,65 @@ class NormalChain(nn.Module):
         """p of the member at a place, given the next one of n rows."""
         segment = next(s for s in p.segments if s.first <= place <= s.last)
         with places(torch.full((n,), place, device=self.signal.device)):
-            return segment.law(Member(self.signal if known is None else known))  # type: ignore[arg-type]
+            return segment.law(self.signal if known is None else known)
 
-    def _places(self, segment: Segment, start: Tensor) -> Row[tuple[Tensor, float]]:
-        """Places of a segment for each row, each with how many places it stands for. Those of the rows of a batch lie
-        evenly, as do those of a row (Kingma et al., 2021, App. I.1)."""
-        n, size = len(start), segment.last + 1 - segment.first
-        count = 1 if self.training else min(size, EVALUATED)
-        shares = (torch.rand((), device=start.device) + torch.arange(n, device=start.device) / max(n, 1)) % 1
-        found = (((shares + k) * (size / count)).long().clamp(max=size - 1) for k in range(count))
-        return [(segment.first + place, size / count) for place in found]
 
-    def _divergence(self, segment: Segment, start: Tensor, here: Tensor, times: float, simple: bool) -> Tensor:
-        if segment.last + 1 == self.length:
-            given, known = self.given_start(start, here), start
-        else:
-            known = self.given_start(start, here + 1).rsample()
-            given = self.given_next(start, known, here)
-        with places(here):
-            law = segment.law(Member(known))  # type: ignore[arg-type]
-        found = times * kl_divergence(given, law).squeeze(-1)
-        return found * self.error[here] if simple and weighing() and segment.last + 1 < self.length else found
+class CategoricalChain(ComposedChain):
+    """``q(z_t | z_{t-1})`` keeps the class with the probability ``k_t``, and else draws one of ``classes`` anew. Given
+    the start they have the probabilities ``K_t m + (1 - K_t) / classes``, with ``K_t`` the product of all ``k`` so far
+    (Austin et al., 2021, App. A.2). m are the probabilities of the first member.
+
+    Args:
+        length: how many members there are.
+        classes: how many values one has.
+        slopes, shifts: of the second member to the last, the weight that its last class has beside what each class has;
+            together they need not sum to 1.
+    """
+
+    kept: Tensor
+    keeps: Tensor
+
+    def __init__(self, length: int, classes: int, slopes: Tensor | float, shifts: Tensor | float) -> None:
+        super().__init__()
+        a, b = doubles(slopes, length - 1), doubles(shifts, length - 1)
+        keeps = torch.cat([doubles(1.0, 1), a / (a + classes * b)])
+        self.length, self.classes = length, classes
+        dtype = torch.get_default_dtype()
+        self.register_buffer("keeps", keeps.to(dtype), persistent=False)
+        self.register_buffer("kept", keeps.cumprod(0).to(dtype), persistent=False)
+
+    def start(self, q: Sequence) -> Tensor:
+        """m of each row, ``(n, 1, *element, classes)``."""
+        with window(0, 0):
+            law: Any = q.segments[0].law(self.kept)
+        while isinstance(law, td.Independent):
+            law = law.base_dist
+        logits: Tensor = law.logits
+        return logits.softmax(-1)
+
+    def given_start(self, start: Tensor, place: Tensor) -> td.Distribution:
+        return self._law(self._mixed(start, self.kept, place).log())
+
+    def given_next(self, start: Tensor, later: Tensor, place: Tensor) -> td.Distribution:
+        one_hot = nn.functional.one_hot(later.long(), self.classes).to(start.dtype)
+        ahead = self._mixed(one_hot, self.keeps, place + 1)
+        return self._law(ahead.log() + self._mixed(start, self.kept, place).log())
+
+    def _mixed(self, probabilities: Tensor, shares: Tensor, place: Tensor) -> Tensor:
+        share = _along(shares, place, probabilities.dim() - 2)
+        return share * probabilities + (1 - share) / self.classes
+
+    @staticmethod
+    def _law(logits: Tensor) -> td.Distribution:
+        rank = logits.dim() - 3
+        law = Categorical(logits=logits)
+        return law.to_event(rank) if rank else law
+
+
+def _drawn(law: td.Distribution) -> Tensor:
+    """A draw, with a gradient where there is one."""
+    found: Tensor = law.rsample() if law.has_rsample else law.sample()
+    return found
 
 
 def _along(numbers: Tensor, place: Tensor, rank: int) -> Tensor:
@@ -162,4 +244,4 @@ def _along(numbers: Tensor, place: Tensor, rank: int) -> Tensor:
     return numbers[place].reshape(-1, 1, *(1,) * rank)
 
 
-__all__ = ["NormalChain"]
+__all__ = ["CategoricalChain", "NormalChain"]

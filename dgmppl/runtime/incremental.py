@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -25,16 +24,6 @@ from dgmppl.runtime.lengths import within
 _CURRENT: ContextVar[Incremental | None] = ContextVar("incremental", default=None)
 _WINDOW: ContextVar[tuple[int, int] | None] = ContextVar("window", default=None)
 _PLACES: ContextVar[Tensor | None] = ContextVar("places", default=None)
-
-
-@dataclass(frozen=True)
-class Member:
-    """Of a sequence, the one member of each row that is read where `places` are set, ``(n, 1, *element)``."""
-
-    value: Tensor
-
-    def __len__(self) -> int:
-        return len(self.value)
 
 
 class Incremental:
@@ -84,7 +73,7 @@ def current() -> Incremental | None:
     return _CURRENT.get()
 
 
-def at(x: Tensor | Member, offset: int | tuple[int, ...], behind: int = 0, lengths: Tensor | None = None) -> Tensor:
+def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0, lengths: Tensor | None = None) -> Tensor:
     """``x[d + offset]`` at every position d, zeros where there is none; along axes of size 1 at the one that is drawn.
 
     Args:
@@ -92,8 +81,6 @@ def at(x: Tensor | Member, offset: int | tuple[int, ...], behind: int = 0, lengt
         offset: how far from each position: a number for each of its axes.
         lengths: how many positions each row has, where that differs.
     """
-    if isinstance(x, Member):
-        return x.value
     x = x if lengths is None else within(x, lengths, behind)
     offsets = (offset,) if isinstance(offset, int) else offset
     first = x.dim() - behind - len(offsets)
@@ -150,7 +137,8 @@ def window(first: int, last: int) -> Iterator[None]:
 
 @contextmanager
 def places(index: Tensor) -> Iterator[None]:
-    """Inside, `at` gives the position that each of n rows has in an index ``(n,)``, along an axis of size 1."""
+    """Inside, `at` gives the position that each of n rows has in an index ``(n,)``, along an axis of size 1. What has
+    one position is the one member that is read, wherever that is."""
     token = _PLACES.set(index)
     try:
         yield
@@ -161,8 +149,8 @@ def places(index: Tensor) -> Iterator[None]:
 def _there(x: Tensor, axis: int, index: Tensor, offset: int) -> Tensor:
     """``x[row, index[row] + offset]``, or without a row of x for each of them ``x[index + offset]``; zeros where there
     is none; along an axis of size 1."""
-    if x.shape[axis] == 1 and not offset:
-        return x  # it is that of the position already
+    if x.shape[axis] == 1:
+        return x
     there = index + offset
     inside = (there >= 0) & (there < x.shape[axis])
     there = there.clamp(0, x.shape[axis] - 1)

@@ -258,6 +258,24 @@ def _noised(d: Draft) -> None:
         d.say(f"p({x.name} | {given.replace('z[t]', 'z[1]')}) = Normal(mlp[4]({given.replace('z[t]', 'z[1]')}))")
 
 
+def _classes_drawn_anew(d: Draft) -> None:
+    """A chain of classes from the data on, each kept or drawn anew."""
+    support, k = d.choose((("categorical(3)", 3), ("integer(0..2)", 3), ("binary", 2)))
+    x = d.unit("x", support, d.choose(((), (2,))), "observed")
+    d.data.append(x)
+    d.say(f"const T = {d.choose((9, 11))}")
+    d.say(f"latent z[t in 0..T] : {x.type}")
+    d.say("schedule beta[t in 1..T] = linear(0.1, 0.6)")
+    d.say(f"z[0] = {x.name}")
+    kept = d.choose(("(1 - beta[t]) * one_hot(z[t - 1]) + beta[t]", "one_hot(z[t - 1]) / beta[t] + 1"))
+    kept = kept.replace("+ beta[t]", f"+ beta[t] / {k}")
+    d.say(f"q(z[t] | z[t - 1]) = Categorical(log({kept}))")
+    d.say("p(z[T]) = Categorical(uniform)")
+    given = ", ".join(("z[t]", *(c.name for c in d.causes)))
+    skip = d.choose(("", "", " + 2 * one_hot(z[t])"))
+    d.say(f"p(z[t - 1] | {given}) = Categorical(mlp[4]({given}, t){skip})")
+
+
 def _clusters(d: Draft) -> None:
     """A finite latent, summed, above or beside a drawn one."""
     support, shape = d.choose((("categorical(3)", ()), ("binary", (2,)), ("integer(1..3)", ())))
@@ -676,6 +694,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     paths_along_an_index,
     _noised,
     _noised,
+    _classes_drawn_anew,
     states_along_an_index,
 )
 OF_ROWS = (_generator, _adversarial_autoencoder)  # games compare rows

@@ -175,3 +175,46 @@ def test_the_way_back_leads_to_the_start_in_any_number_of_steps(steps: int | Non
     assert first.shape == (n, 1, 2)
     assert first.mean((0, 1)).tolist() == pytest.approx([0.7 * 0.95**0.5] * 2, abs=5 * 0.05**0.5 / n**0.5)
     assert first.std((0, 1)).tolist() == pytest.approx([0.05**0.5] * 2, rel=0.03)
+
+
+CLASSES = """
+model classes
+const T = 9
+observed x : categorical(3) from "rows.npz".x
+latent   z[t in 0..T] : categorical(3)
+schedule beta[t in 1..T] = linear(0.1, 0.5)
+z[0] = x
+p(z[T])          = Categorical(uniform)
+p(z[t-1] | z[t]) = Categorical(mlp[8](z[t], t))
+q(z[t] | z[t-1]) = Categorical(log((1 - beta[t]) * one_hot(z[t-1]) + beta[t] / 3))
+"""
+
+
+def test_a_chain_of_classes_is_what_all_of_its_paths_are() -> None:
+    model = build(pipeline.read(CLASSES), scale=0.5)
+    paths = torch.cartesian_prod(*[torch.arange(3.0)] * 9)
+    x = torch.tensor([2.0])
+    steps_of_q, start_of = model.q_z_chain, model.q_z_chain.start
+    with torch.no_grad():
+        log_q = model.q_z(x.expand(len(paths))).log_prob(paths)
+        log_p = model.p_z().log_prob(paths)
+        probabilities = log_q.exp()
+        assert float(probabilities.sum()) == pytest.approx(1, abs=1e-4)
+        exact = float((probabilities * (log_q - log_p)).sum())
+        m = start_of(model.q_z(x))
+        for t in range(9):
+            expected = [float(probabilities[paths[:, t] == k].sum()) for k in range(3)]
+            found = steps_of_q.given_start(m, torch.tensor([t])).probs.flatten().tolist()
+            assert found == pytest.approx(expected, abs=1e-4)
+        for t in range(8):
+            later = paths[:, t + 1] == 1
+            both = [float(probabilities[later & (paths[:, t] == k)].sum()) for k in range(3)]
+            found = steps_of_q.given_next(m, torch.ones(1, 1), torch.tensor([t])).probs.flatten().tolist()
+            assert found == pytest.approx([b / sum(both) for b in both], abs=1e-4)
+        for training, n in ((True, 100_000), (False, 4000)):
+            model.train(training)
+            with seed(5):
+                found = -model.terms(x.expand(n))["-KL(q(z | x) || p(z))"]
+            error = float(found.std()) / n**0.5
+            assert abs(float(found.mean()) - exact) < 4 * error + 1e-4
+            assert error < 0.02 * exact

@@ -27,6 +27,7 @@ OBJECTIVES = {
     "two_indices": ("ELBO, a lower bound on log p(x, y)", "elbo"),
     "all_above": ("ELBO, a lower bound on log p(x)", "elbo"),
     "state_space": ("ELBO, a lower bound on log p(x | c)", "elbo"),
+    "chain_of_classes": ("ELBO, a lower bound on log p(x)", "elbo"),
     "chain": ("ELBO, a lower bound on log p(x | y)", "elbo"),
     "in_turn": ("ELBO, a lower bound on log p(x)", "elbo"),
     "uneven": ("ELBO, a lower bound on log p(x, y | n)", "elbo"),

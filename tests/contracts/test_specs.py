@@ -88,6 +88,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "diffusion/cosine": ((), "elbo", True),
     "diffusion/ddim": ((), "elbo", True),
     "diffusion/ddpm": ((), "elbo", True),
+    "diffusion/discrete_diffusion": ((), "elbo", True),
     "diffusion/diffusion": ((), "elbo", True),
     "diffusion/diffusion_prior": ((), "elbo", True),
     "latent/hyperspherical_vae": ((), "elbo", True),

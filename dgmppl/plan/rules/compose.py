@@ -1,4 +1,4 @@
-"""Compose: a chain of latents that q makes by linear-Gaussian steps of known numbers is composed in closed form."""
+"""Compose: a chain of latents that q makes by steps of known numbers is composed in closed form."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from dgmppl.graph.elements import lag_of, reads_through
 from dgmppl.graph.nodes import Factor, Graph, Schedule, Variable
 from dgmppl.graph.numbers import Affine, Index, NoResult, NotClosed, affine
 from dgmppl.graph.values import (
+    Apply,
     At,
     Constant,
+    Declared,
     Element,
     Feature,
+    Learned,
+    OneHot,
     Operation,
     Parametric,
     Segment,
@@ -61,6 +65,7 @@ class ComposedKL(MinusKL):
 
     members: int = 0
     simple: bool = False
+    family: str = "Normal"
 
 
 class Composing(Rule):
@@ -71,8 +76,8 @@ class Composing(Rule):
             return False  # each draw is weighed by all that it says
         for v, q in ready(state):
             if v.role == "latent" and is_composed(state.graph, v, q):
-                text = f"{v.name} is a chain of linear-Gaussian steps under {q.key}, with nothing to learn: any member "
-                text += "follows from its start in closed form, and from the next one"
+                text = f"{v.name} is a chain of steps with known numbers under {q.key}: any member follows from its "
+                text += "start in closed form, and from the next one"
                 state.add(Compose(v.name, state.reason(text, q.span), factor=q.key, reads=state.graph.reads(q)))
                 return True
         return False
@@ -98,6 +103,7 @@ class Composing(Rule):
                 estimator="closed form",
                 members=variable.type.shape[0],
                 simple=state.asked is not None and variable.name in state.asked.simple,
+                family=family_of(q.density.segments[0].law) if isinstance(q.density, Sequence) else "",
             ),
         )
 
@@ -114,8 +120,8 @@ class Composing(Rule):
 
 
 def is_composed(graph: Graph, variable: Variable, q: Factor) -> bool:
-    """Whether q makes a latent by linear-Gaussian steps whose numbers are known, p goes back along it, and nothing else
-    reads more of it than its first member."""
+    """Whether q makes a latent by steps whose numbers are known, normal or of classes, p goes back along it, and
+    nothing else reads more of it than its first member."""
     p = graph.factor("p", variable.name)
     if (
         variable.along is None
@@ -127,7 +133,8 @@ def is_composed(graph: Graph, variable: Variable, q: Factor) -> bool:
         return False
     if len(variable.members) < 2 or q.density.backward or lag_of(q.density) != 1:
         return False
-    closed = all(("Normal", family_of(s.law)) in CLOSED_KL for s in p.density.segments)
+    kind = family_of(q.density.segments[0].law)
+    closed = all((kind, family_of(s.law)) in CLOSED_KL for s in p.density.segments)
     return closed and _goes_back(p.density) and _is_linear(graph, q.density) and _only_the_first(graph, variable.name)
 
 
@@ -141,31 +148,61 @@ def _goes_back(p: Sequence) -> bool:
 
 
 def _is_linear(graph: Graph, q: Sequence) -> bool:
-    if q.segments[0].last > 0 or q.variable in variables(q.segments[0]):
+    """Whether the steps of q have numbers that are known."""
+    first = q.segments[0]
+    kinds = {s.law.kind if isinstance(s.law, Parametric) and not s.law.linked else "" for s in q.segments}
+    if first.last > 0 or q.variable in variables(first) or len(kinds) > 1:
         return False
     schedules = {p.name: p for p in graph.parameters if isinstance(p, Schedule)}
-    return all(_is_step(s, q.variable, schedules) for s in q.segments)
+    (kind,) = kinds
+    if kind == "Normal":
+        return all(_is_normal_step(s, q.variable, schedules) for s in q.segments)
+    # A draw of classes has no gradient: the start may have nothing to learn.
+    fixed = not _learns(first) and all(graph[name].role == "observed" for name in graph.roots(variables(first)))
+    steps = all(_is_step_of_classes(s, q.variable, schedules) for s in q.segments[1:])
+    return kind == "Categorical" and fixed and steps
 
 
-def _is_step(segment: Segment, variable: str, schedules: dict[str, Schedule]) -> bool:
+def _learns(segment: Segment) -> bool:
+    return any(isinstance(t, (Apply, Learned)) or (isinstance(t, Declared) and t.learns) for t in walk(segment))
+
+
+def _is_normal_step(segment: Segment, variable: str, schedules: dict[str, Schedule]) -> bool:
     """Whether a segment is normal, with a known deviation and a mean that is a number times the member before; that of
     the first member is any mean."""
     law = segment.law
-    if not isinstance(law, Parametric) or law.kind != "Normal" or law.joint is not None or law.linked:
+    if not isinstance(law, Parametric) or law.joint is not None:
         return False
     index = Index(segment.first, segment.last, schedules, variable, -1)
     arguments = dict(law.arguments)
-    try:
-        scales = affine(arguments["scale"], index)
-        means = affine(arguments["loc"], index) if segment.first else []
-    except (NotClosed, NoResult):
+    scales = _affine(arguments["scale"], index)
+    means = _affine(arguments["loc"], index) if segment.first else []
+    if scales is None or means is None:
         return False
     known = all(a is not None and not a.slope and a.shift > 0 for a in scales)
-    return known and all(a is not None and _passes(a) for a in means)
+    return known and all(a is not None and a.shift == 0 and a.slope != 0 for a in means)
 
 
-def _passes(mean: Affine) -> bool:
-    return mean.shift == 0 and mean.slope != 0
+def _is_step_of_classes(segment: Segment, variable: str, schedules: dict[str, Schedule]) -> bool:
+    """Whether a segment keeps the class before with a known probability, or else draws one of all."""
+    inner = probabilities_of(segment)
+    index = Index(segment.first, segment.last, schedules, variable, -1, classes=True)
+    found = _affine(inner, index) if inner is not None else None
+    return found is not None and all(a is not None and a.slope > 0 and a.shift >= 0 for a in found)
+
+
+def probabilities_of(segment: Segment) -> Value | None:
+    """p of `Categorical(log(p))`."""
+    law = segment.law
+    logits = dict(law.arguments).get("logits") if isinstance(law, Parametric) and law.joint is None else None
+    return logits.operands[0] if isinstance(logits, Operation) and logits.op == "log" else None
+
+
+def _affine(value: Value, index: Index) -> list[Affine | None] | None:
+    try:
+        return affine(value, index)
+    except (NotClosed, NoResult):
+        return None
 
 
 def _only_the_first(graph: Graph, name: str) -> bool:
@@ -192,7 +229,8 @@ def _more_than_first(term: object, name: str) -> Iterator[object]:
 
 def slope_of(value: Value, variable: str) -> Value:
     """The number that a linear value multiplies a variable by, as an expression; 1 is left out of products."""
-    if isinstance(value, At) and isinstance(value.value, Use) and value.value.variable == variable:
+    inner_most = value.value if isinstance(value, OneHot) else value
+    if isinstance(inner_most, At) and isinstance(inner_most.value, Use) and inner_most.value.variable == variable:
         return Constant(value.type, value.span, 1.0)
     assert isinstance(value, Operation)
     parts = [(o, variable in variables(o)) for o in value.operands]
@@ -206,6 +244,28 @@ def slope_of(value: Value, variable: str) -> Value:
         minus = value.op == "-" and parts[1][1]
         return Operation(only.type, value.span, "negate", (only,)) if minus else only
     return Operation(inner[0].type, value.span, value.op, tuple(inner))
+
+
+def shift_of(value: Value, variable: str) -> Value:
+    """What an affine value is where the variable is 0, as an expression."""
+    zero = Constant(value.type, value.span, 0.0)
+    if variable not in variables(value):
+        return value
+    if not isinstance(value, Operation) or value.op in "*/":
+        return zero if not isinstance(value, Operation) else _scaled(value, variable)
+    inner = [shift_of(o, variable) for o in value.operands]
+    zeros = [isinstance(i, Constant) and i.number == 0 for i in inner]
+    if value.op in "+-" and len(inner) == 2 and any(zeros):
+        if zeros[1] or value.op == "+":
+            return inner[0] if zeros[1] else inner[1]
+        return Operation(inner[1].type, value.span, "negate", (inner[1],))
+    return Operation(inner[0].type, value.span, value.op, tuple(inner))
+
+
+def _scaled(value: Operation, variable: str) -> Value:
+    inner = [shift_of(o, variable) if variable in variables(o) else o for o in value.operands]
+    gone = any(isinstance(i, Constant) and i.number == 0 for i in inner)
+    return Constant(value.type, value.span, 0.0) if gone else Operation(value.type, value.span, value.op, tuple(inner))
 
 
 __all__ = ["Compose", "ComposedKL", "Composing", "GoBack", "is_composed", "slope_of"]
