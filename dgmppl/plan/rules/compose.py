@@ -30,7 +30,7 @@ from dgmppl.graph.values import (
 )
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Term
-from dgmppl.plan.rules.draw import Draw, MinusKL, family_of, ready, samples_of
+from dgmppl.plan.rules.draw import Draw, MinusKL, draw, family_of, ready, samples_of
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -74,12 +74,20 @@ class Composing(Rule):
     def apply(self, state: Elimination) -> bool:
         if samples_of(state) > 1:
             return False  # each draw is weighed by all that it says
-        for v, q in ready(state):
-            if v.role == "latent" and is_composed(state.graph, v, q):
+        found = [(v, q) for v, q in ready(state) if v.role == "latent"]
+        for v, q in found:
+            if not is_composed(state.graph, v, q):
+                continue
+            waits = _unknown(state, v)
+            if not waits:
                 text = f"{v.name} is a chain of steps with known numbers under {q.key}: any member follows from its "
                 text += "start in closed form, and from the next one"
                 state.add(Compose(v.name, state.reason(text, q.span), factor=q.key, reads=state.graph.reads(q)))
                 return True
+            for other, factor in found:
+                if other.name in waits and not state.few(other):
+                    draw(state, other, factor)
+                    return True
         return False
 
     def stands_for(self, state: Elimination, factor: Factor) -> tuple[Term, ...] | None:
@@ -117,6 +125,14 @@ class Composing(Rule):
                 yield f"{text}; in figures at up to 20 of the {t.members}"
                 if t.simple:
                     yield f"the loss has them weighed as a squared error of the noise in {t.owner}[{letter}]"
+
+
+def _unknown(state: Elimination, variable: Variable) -> set[str]:
+    """What p reads beside a chain and is not known yet. Under the logarithm of a sum over its values an estimate of a
+    divergence would have a bias."""
+    p = state.graph.factor("p", variable.name)
+    assert p is not None
+    return {n for n in state.graph.roots(p.parents) if n not in state.known and n != variable.name}
 
 
 def is_composed(graph: Graph, variable: Variable, q: Factor) -> bool:
