@@ -12,8 +12,11 @@ import torch
 
 from dgmppl import runtime
 from dgmppl.diagnostics import SpecError
+from dgmppl.graph.held import statements
 from dgmppl.graph.names import ATTRIBUTES, LOCALS, safe_class
+from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
+from dgmppl.graph.values import Block, walk
 from dgmppl.pipeline import Checked, build, check, emit
 from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source
@@ -160,7 +163,7 @@ def test_what_emitted_source_imports_is_taken_and_what_it_binds_is_tried() -> No
     for text in corpus():
         found = check(Source("s", text))
         assert found.graph is not None
-        own = {v.ident for v in (*found.graph.variables, *found.graph.features)}
+        own = {v.ident for v in (*found.graph.variables, *found.graph.features)} | _of_fields(found.graph)
         for target in ("torch", "pyro"):
             try:
                 emitted = emit(found, target)
@@ -182,6 +185,12 @@ def test_what_emitted_source_imports_is_taken_and_what_it_binds_is_tried() -> No
             assert {n for n in bound - own if not _DERIVED.match(n)} <= {*NAMES, "_"}, text
             for name in imported - {"torch", "nn", "pyro"}:
                 assert safe_class(name) != name, (name, text)
+
+
+def _of_fields(graph: Graph) -> set[str]:
+    """What fields of flows call their argument and its time, which no variable may be called."""
+    blocks = (t for term, _ in statements(graph) for t in walk(term) if isinstance(t, Block))
+    return {name for b in blocks if b.field is not None for name in (b.field.argument, b.field.time)}
 
 
 def _arguments(functions: list[ast.FunctionDef]) -> set[str]:

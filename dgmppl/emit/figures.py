@@ -99,7 +99,7 @@ def _sum_evaluated(place: _Place) -> str:
 
 
 def _loss(place: _Place, figure: Figure) -> str:
-    return f"-sum(self.terms({place.given}).values())"
+    return f'-super().figures({place.given})["{figure.name}"]'
 
 
 def _importance_weighted(place: _Place, figure: Figure) -> str:

@@ -73,7 +73,7 @@ def write_feature(writer: Writer, graph: Graph, feature: Feature) -> None:
 
 def write_flow_methods(writer: Writer, graph: Graph) -> None:
     """A method for each flow that a formula writes with networks in it: `def f_numbers(self, u, y)`, the numbers of
-    every element by what is before it, or `def f_field(self, u, t, y)`, how fast an integral moves u at a time."""
+    every element by what is before it, or `def field_f(self, u, t, y)`, how fast an integral moves u at a time."""
     written: set[str] = set()
     for block in (t for term, _ in statements(graph) for t in walk(term) if isinstance(t, Block)):
         made = block.triangular or block.field

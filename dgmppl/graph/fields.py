@@ -54,7 +54,7 @@ def check_field(
     modules = {m.attribute: replace(m, named=True) for m in walk(found) if isinstance(m, Module)}
     options = bind(scope, outline.entry.signature, outline.items, outline.span)
     start, end = (scope.number(e, ctx.env, "a time") for e in (integral.range.low, integral.range.high))
-    method = scope.attribute(f"{ctx.hint}_field")
+    method = scope.attribute(f"field_{ctx.hint}")
     field = Field(ctx.hint, method, argument, integral.index, found, start, end)
     block = Block(
         outline.span,

@@ -105,7 +105,7 @@ EMITTED = frozenset(
 ATTRIBUTES = MODULE | MODEL | EMITTED
 
 # Methods that are named after a variable or an adversary.
-_METHODS = ("p_", "q_", "define_", "score_", "sides_", "loss_", "match_")
+_METHODS = ("p_", "q_", "define_", "score_", "sides_", "loss_", "match_", "field_")
 
 
 def methods_of(ident: str) -> set[str]:
