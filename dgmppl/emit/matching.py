@@ -67,8 +67,10 @@ def _of_definition(writer: Writer, graph: Graph, term: Matching) -> tuple[str, s
         while not (isinstance(value, Mapped) and _solves(value)):
             value, current = _undone(writer, graph, value, current)
         writer.at = term.because.line
-        end = _named(writer, graph, "end", current)
-        start = _named(writer, graph, "start", value_source(value.value, Place(writer, graph)))
+        end = _named(writer, graph, f"end_{graph[term.variable].ident}", current)
+        start = _named(
+            writer, graph, f"start_{graph[term.variable].ident}", value_source(value.value, Place(writer, graph))
+        )
     return bijection_source(value.bijection, Place(writer, graph)), start, end
 
 
