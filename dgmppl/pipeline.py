@@ -30,6 +30,7 @@ from dgmppl.plan.settings import asks_for_factorised, check_train
 from dgmppl.protocol import NetworkError
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
+from dgmppl.syntax.ends import first_of, open_ends, sources_of
 from dgmppl.syntax.override import apply_overrides, name_override
 from dgmppl.syntax.parse import parse_spec
 
@@ -76,7 +77,8 @@ def read(
 ) -> Checked:
     """Reads and checks a spec, a path or the text itself (which starts with `model`, after comments).
 
-    The headers of the files of fixed tensors are read too, where they are there, unless `files` is false.
+    The headers of the files of fixed tensors are read too, where they are there, unless `files` is false; and so is how
+    far an index goes whose end is a name that nothing declares, which counts as an override then.
 
     A bad spec does not raise: it comes back with its diagnostics. `overrides` are `train.epochs=5` or a
     constant's `T=3`; a single one may stand by itself. With `allow_python` the classes that the spec names may be
@@ -86,7 +88,26 @@ def read(
     source, path = _source(spec)
     python = Python(allow_python, folder if folder is not None else path.parent if path else Path())
     found = check(source, path, (overrides,) if isinstance(overrides, str) else tuple(overrides), python)
-    return _with_headers(found) if files else found
+    return _with_headers(_with_ends(found)) if files else found
+
+
+def _with_ends(found: Checked) -> Checked:
+    """A spec checked with the ends of its ranges that data say, where nothing declares them."""
+    ends = open_ends(found.spec) if found.spec is not None else {}
+    if not ends or found.spec is None:
+        return found
+    from dgmppl.data.headers import row_shape
+
+    known: list[str] = []
+    for name in ends:
+        for variable, field in sources_of(found.spec, name):
+            shape, first = row_shape(field, found.folder), first_of(found.spec, variable)
+            if shape and first is not None:
+                known.append(f"{name}={first + shape[0] - 1}")
+                break
+    if known:
+        return check(found.source, found.path, (*found.overrides, *known), found.python)
+    return found
 
 
 def _with_headers(found: Checked) -> Checked:

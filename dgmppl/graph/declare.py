@@ -200,6 +200,7 @@ def family_range(scope: Scope, family: tree.Family) -> range:
             notes=(Note(scope.places[family.index], "declared here"),),
         )
     low = scope.integer(family.range.low, {}, "an end of the range")
+    _verify_end(scope, family)
     length = length_variable(scope, family)
     if length is None:
         high = scope.integer(family.range.high, {}, "an end of the range")
@@ -211,6 +212,22 @@ def family_range(scope: Scope, family: tree.Family) -> range:
     if high - low >= most:
         scope.fail("E216", f"a family of {high - low + 1:,} members", family.range.span, f"at most {most:,}")
     return range(low, high + 1)
+
+
+def _verify_end(scope: Scope, family: tree.Family) -> None:
+    """Reports an end that nothing declares, and that no file has said (E201), once."""
+    name, end = length_of(family), family.range.high
+    if not isinstance(family, tree.Axis) or not name or name in scope.names or name in scope.poisoned:
+        return
+    scope.poisoned.add(name)
+    scope.fail(
+        "E201",
+        f"`{name}` is not declared, and no data along `{family.index}` say it",
+        end.span,
+        "how far?",
+        help=f"const {name} = 20, or observed {name} : integer(1..20) for one a row; left out it follows from the data "
+        f"of a variable along `{family.index}`: from the catalogue, or a .npz or .npy file that is there",
+    )
 
 
 def length_variable(scope: Scope, family: tree.Family) -> Variable | None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
+from dgmppl.syntax.ends import open_ends
 from dgmppl.syntax.parse import parse_expression
 
 
@@ -75,6 +76,12 @@ def _setting(spec: tree.Spec, name: str, value: tree.Expr, override: str) -> tre
 
 def _constant(spec: tree.Spec, name: str, value: tree.Expr, override: str) -> tree.Spec:
     constants = {s.name: s for s in spec.statements if isinstance(s, tree.Const)}
+    end = open_ends(spec).get(name)
+    if name not in constants and end is not None:  # what data would say
+        place = replace(end.span, override=override)
+        return replace(
+            spec, statements=(tree.Const(place, name, moved(value, place), name_span=place), *spec.statements)
+        )
     if name not in constants:
         help_ = did_you_mean(name, constants, "settings are written train.name: --set train.epochs=5")
         raise SpecError([Diagnostic("E705", f"the spec has no constant `{name}`", help=help_)])
