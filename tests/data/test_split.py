@@ -76,6 +76,18 @@ def test_the_fingerprint_tells_values_order_and_split(numbers: Callable[..., Any
     assert numbers().fingerprint not in prints
 
 
+def test_all_rows_are_for_everything_where_that_is_asked_for(numbers: Callable[..., Any], tmp_path: Path) -> None:
+    everything = SplitSetting("whole", (1.0, 1.0, 1.0), 0, Span(0, 1))
+    found = numbers(split=everything)
+    for _, part in found:
+        assert values(part).tolist() == list(range(103))
+    assert found.rule["rule"] == "whole" and found.rule["sizes"] == [103, 103, 103]
+    np.savez(tmp_path / "b.npz", x_train=np.arange(4.0), x_test=np.arange(2.0))
+    with pytest.raises(SpecError) as caught:
+        loaded('x : real from "b.npz".x', base=tmp_path, split=everything)
+    assert [d.code for d in caught.value.diagnostics] == ["E518"]
+
+
 def test_a_catalogue_set_keeps_its_split_until_another_is_asked_for() -> None:
     spec = "x : integer(0..16)[64] from digits.image"
     assert loaded(spec).rule == {"rule": "given", "sizes": [1000, 350, 447], "seed": None, "streamed": False}
