@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from dgmppl.emit.cases import some_source, values_source
+from dgmppl.emit.values import Place, value_expr
 from dgmppl.emit.writer import Writer, tuple_source
-from dgmppl.graph.chains import Window
+from dgmppl.graph.chains import Chain, Window
 from dgmppl.graph.elements import reads_past
 from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.values import Sequence as SequenceOf
+from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Step
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
@@ -55,7 +58,17 @@ def _write_links(
             with writer.place(factor.span):
                 link = link_source(writer, graph, factor, windows, step.gives, place, bool(same))
                 writer.line(f"{link},", mark=True)
+        if (lengths := _lengths(writer, graph, chain)) is not None:
+            writer.line(f"lengths={lengths},")
     writer.line(")")
+
+
+def _lengths(writer: Writer, graph: Graph, chain: Chain) -> str | None:
+    """How many members each row has, where that differs."""
+    own = graph.keyed(chain.factor_keys[0]).density
+    if not isinstance(own, SequenceOf) or own.lengths is None:
+        return None
+    return str(value_expr(own.lengths, Place(writer, graph)))
 
 
 def write_path(writer: Writer, graph: Graph, step: SumAlong | IntegrateAlong) -> None:
@@ -84,7 +97,10 @@ def link_source(
     """`rt.Link(x, lambda s, c: self.p_x(s, c), {"s": (0, 0)}, (c,))`: of what it is a density, what it reads of the
     chain, and what it depends on besides."""
     reads = graph.reads(factor)
-    given = [graph[n].ident for n in reads if n not in inside and graph[n].rows]
+    known = [n for n in reads if n not in inside and graph[n].rows]
+    if factor.head in inside and isinstance(factor.density, SequenceOf):  # where the ends are does not matter
+        known = [n for n in known if any(n in variables(s.law) for s in factor.density.segments)]
+    given = [graph[n].ident for n in known]
     head = graph[factor.head].ident
     arguments = [*(graph[w.variable].ident for w in windows if w.variable != factor.head), *given]
     law = f"self.{factor.method}({', '.join(graph[n].ident for n in reads)})"

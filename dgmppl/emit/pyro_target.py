@@ -129,7 +129,8 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{step.image}` is made of parts, and Pyro's sites are pushed forward one by one",
                 step.words(),
             )
-        several = isinstance(step, IntegrateAlong) and len(step.gives) > 1
+        uneven = bool(graph[step.variable].length)
+        several = isinstance(step, IntegrateAlong) and (uneven or len(step.gives) > 1)
         if not (step.repeats or several or isinstance(step, (Impute, SumOut, SumAlong))):
             continue
         variable = graph[step.variable]
@@ -140,6 +141,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
             )
         elif isinstance(step, IntegrateAlong):
             why = f"{', '.join(step.gives)} are integrated out together, and Pyro's sites are drawn one by one"
+            why = f"`{variable.name}` is integrated out of rows of different lengths" if uneven else why
             label = step.words()
         elif isinstance(step, SumAlong):
             why, label = f"`{variable.name}` is summed out along its index", step.words()

@@ -54,7 +54,8 @@ def _moral(graph: Graph) -> nx.Graph:
 def can_derive(variable: Variable) -> bool:
     """Whether a q can be derived: the support has a reparameterised distribution, or few values."""
     support = variable.type.support
-    return bool(support.posterior) and (not support.discrete or joint_values(variable) <= MAX_CASES)
+    few = joint_values(variable) <= MAX_CASES and not variable.length
+    return bool(support.posterior) and (not support.discrete or few)
 
 
 def some_posterior(variable: Variable, seen: str, network: str) -> str:

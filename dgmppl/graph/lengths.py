@@ -141,13 +141,13 @@ def _verify_members(scope: Scope, graph: Graph, variable: Variable) -> None:
     for span, what in others[:1]:
         headline = f"{what} is of all members of `{name}` at once, and rows have some of them"
         scope.report("E228", headline, span, "of which?", notes=notes, help=help_)
-    if variable.role == "latent" and variable.type.support.discrete:
+    if variable.role == "latent" and variable.type.support.discrete and graph.factor("q", name) is not None:
         scope.report(
             "E228",
             f"`{name}` is {variable.type.support.describe()}, and is summed out over as many members as rows have",
             variable.span,
             f"as many as `{variable.length}` says",
-            help="give all rows one length, or make it real and draw it",
+            help="leave its q out: where all that depends on it reads a few members it is summed out exactly",
         )
 
 

@@ -101,9 +101,7 @@ class Elimination:
     def normal_along(self) -> frozenset[str]:
         """The same of families along an index: each member is normal, and so is all that reads a few neighbours."""
         graph = self.graph
-        families = [
-            v for v in graph.latents if v.along is not None and not v.length and v.type.support == REAL and not v.shared
-        ]
+        families = [v for v in graph.latents if v.along is not None and v.type.support == REAL and not v.shared]
         return frozenset(v.name for v in families if all(self._is_normal_along(f, v.name) for f, _ in self.readings))
 
     def _is_normal_along(self, factor: Factor, name: str) -> bool:
@@ -140,7 +138,7 @@ class Elimination:
         have in common, as sums are taken row by row; what a q gives with certainty has one value."""
         q = self.graph.factor("q", variable.name)
         open_ = variable.name not in self.judged and not (q is not None and isinstance(q.density, Delta))
-        return open_ and not variable.shared and joint_values(variable) <= MAX_CASES
+        return open_ and not variable.shared and not variable.length and joint_values(variable) <= MAX_CASES
 
     def repeated(self) -> frozenset[str]:
         """What is known only for each value of a sum, the summed variables included."""

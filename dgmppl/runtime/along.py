@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from collections.abc import Sequence as Row
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +94,12 @@ class Sequence(_Density):
     @property
     def support(self) -> Any:
         return constraints.real
+
+    def endless(self) -> Sequence:
+        """The same where all sequences have all elements: those beyond an end go on as those before."""
+        found = copy(self)
+        found.lengths = None
+        return found
 
     def law(self, s: Segment, value: Tensor, first: int, count: int) -> tuple[td.Distribution, bool]:
         """The law of a segment at so many positions, and whether it is that of these alone, or else of all."""
@@ -238,6 +246,12 @@ class OnlyAt:
         return F.pad(mean, sides), F.pad(deviation, sides, value=1.0)
 
 
+def up_to(value: Tensor, lengths: Tensor, fill: float = math.nan) -> Tensor:
+    """Sequences ``(n, T, ...)`` of different lengths, with a number beyond the end of each; NaN for what is missing."""
+    there = torch.arange(value.shape[1], device=value.device) < lengths.unsqueeze(-1)
+    return torch.where(there.reshape(*there.shape, *(1,) * (value.dim() - 2)), value, fill)
+
+
 def only_at(value: Tensor, place: int, length: int) -> Tensor:
     """A value of each row as one of so many along an index, ``(n, T, ...)``, of which all others are missing (NaN)."""
     behind = value.dim() - 1
@@ -368,4 +382,4 @@ def _kl_of_both(q: Sequence, a: Segment, p: Sequence, b: Segment, value: Tensor,
     return found.sum(-1) if each else count * (found.squeeze(-1) if found.dim() else found)
 
 
-__all__ = ["OnlyAt", "Segment", "Sequence", "in_turn", "kl_along", "only_at"]
+__all__ = ["OnlyAt", "Segment", "Sequence", "in_turn", "kl_along", "only_at", "up_to"]

@@ -51,10 +51,12 @@ class FiniteChain:
         length: how many positions there are, T.
         states: of each latent, the values that a member takes, ``(values, ...)``.
         links: the densities, of the latents and of what depends on them.
+        lengths: how many members each row has, ``(n,)``, where that differs. Those beyond go on by the law of the
+            latents, which sums to 1; of a path that is read they are the first value.
     """
 
-    def __init__(self, length: int, states: Mapping[str, Tensor], *links: Link) -> None:
-        self.length, self.states = length, dict(states)
+    def __init__(self, length: int, states: Mapping[str, Tensor], *links: Link, lengths: Tensor | None = None) -> None:
+        self.length, self.states, self.lengths = length, dict(states), lengths
         self.device = next(iter(self.states.values())).device
         sizes = [len(values) for values in self.states.values()]
         self.parts = dict(zip(self.states, self._digits(sizes).unbind(1)))
@@ -84,7 +86,8 @@ class FiniteChain:
     def read(self, mean: bool) -> tuple[Tensor, ...]:
         """A value of each latent ``(n, T, ...)``: their most probable path with `mean` (Viterbi, 1967), else a draw
         from their posterior, backward from the last position."""
-        path = _chosen(self.unary, mean) if self.wide is None else self._path(self.wide, mean)
+        wide, unary = self._ended()
+        path = _chosen(unary, mean) if wide is None else self._path(wide, unary, mean)
         return tuple(values[self.parts[name][path]] for name, values in self.states.items())
 
     def marginals(self) -> dict[str, Tensor]:
@@ -104,9 +107,21 @@ class FiniteChain:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``: which of its values it has."""
         return {name: Categorical(probs=probs) for name, probs in self.marginals().items()}
 
-    def _path(self, wide: Tensor, mean: bool) -> Tensor:
+    def _ended(self) -> tuple[Tensor | None, Tensor]:
+        """The tables, with nothing but the first value beyond the end of each row: which of several ways a path might
+        go on there says nothing about the path."""
+        if self.lengths is None:
+            return self.wide, self.unary
+        first = torch.arange(self.count, device=self.device).eq(0).to(self.unary).log()
+        beyond = torch.arange(self.length, device=self.device) >= self.lengths.unsqueeze(-1)
+        unary = torch.where(beyond.unsqueeze(-1), first, self.unary)
+        if self.wide is None:
+            return None, unary
+        return torch.where(beyond.reshape(*beyond.shape, *(1,) * (self.lag + 1)), 0.0, self.wide), unary
+
+    def _path(self, wide: Tensor, unary: Tensor, mean: bool) -> Tensor:
         """Which of the values of all each row has at each position, ``(n, T)``."""
-        messages = _messages(wide, self.unary, self.lag, torch.amax if mean else torch.logsumexp)
+        messages = _messages(wide, unary, self.lag, torch.amax if mean else torch.logsumexp)
         last, rows = messages[-1], torch.arange(self.rows, device=wide.device)
         case = _chosen(last.flatten(1), mean)
         path: list[Tensor] = []
@@ -167,7 +182,7 @@ class FiniteChain:
         if isinstance(link.value, str):
             states = self.states[link.value]
             values = states[:, None, None].expand(-1, 1, self.length, *states.shape[1:])
-            logs = law.log_probs(values, paths.get(link.value, values[0]))
+            logs = law.endless().log_probs(values, paths.get(link.value, values[0]))
             logs = logs.expand(-1, rows * len(path), -1).reshape(len(states), rows, len(path), -1)
             return logs.permute(1, 3, 2, 0)
         if rows > 1 or given or link.own:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from dgmppl.runtime.along import OnlyAt
+from dgmppl.runtime.along import OnlyAt, up_to
 from dgmppl.runtime.densities import _Density
 from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
 from dgmppl.runtime.finite_chains import Link
@@ -56,17 +56,21 @@ class GaussianChain:
         length: how many positions there are, T.
         latents: of each latent, the shape of a member.
         links: the densities, of the latents and of what depends on them.
+        lengths: how many members each row has, ``(n,)``, where that differs. Those beyond go on by the law of the
+            latents, which integrates to 1; of a path that is read they are 0.
     """
 
-    def __init__(self, length: int, latents: Mapping[str, tuple[int, ...]], *links: Link) -> None:
-        self.length, self.latents = length, dict(latents)
+    def __init__(
+        self, length: int, latents: Mapping[str, tuple[int, ...]], *links: Link, lengths: Tensor | None = None
+    ) -> None:
+        self.length, self.latents, self.lengths = length, dict(latents), lengths
         sizes = [math.prod(shape) for shape in self.latents.values()]
         ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
         self.places = {name: slice(end - size, end) for name, size, end in zip(self.latents, sizes, ends)}
         self.size = ends[-1]
         self.like = next(link.value for link in links if isinstance(link.value, Tensor))
-        moves = {link.value: self._read_off(link) for link in links if isinstance(link.value, str)}
         self._in_part: set[int] = set()
+        moves = {link.value: self._read_off(link) for link in links if isinstance(link.value, str)}
         seen = [(link.value, self._read_off(link), id(link)) for link in links if isinstance(link.value, Tensor)]
         back = max([-m.first for m in moves.values()] + [1 - s.first for _, s, _ in seen])
         self.lag = max(back, 1)
@@ -119,7 +123,7 @@ class GaussianChain:
         repeated = [g.repeat_interleave(count, 0) for g in given]
         members = {n: paths[..., p].reshape(len(paths), self.length, *self.latents[n]) for n, p in self.places.items()}
         law = link.law(*(members[n] for n in link.reads if n != value), *repeated)
-        if isinstance(law, (OfSeen, OnlyAt)):
+        if isinstance(law, (OfSeen, OnlyAt)) or law.lengths is not None:
             self._in_part.add(id(link))
             law = law.p if isinstance(law, OfSeen) else law
         if isinstance(value, str):
@@ -167,7 +171,8 @@ class GaussianChain:
         """C over the root of R, and what is left of the data without c, over it as well; 0 for elements that are
         missing, of data that is seen in part."""
         matrices, targets, logs = [], [], []
-        for value, affine, in_part in seen:
+        for whole, affine, in_part in seen:
+            value = whole if self.lengths is None else up_to(whole, self.lengths)
             found = [affine.slope(-k) for k in range(self.lag)]
             blank = affine.offset.new_zeros(1, self.length, affine.offset.shape[-1], self.size)
             matrix = torch.cat(_alike([blank if m is None else m for m in found]), -1)
@@ -289,6 +294,7 @@ class GaussianChain:
 
     def _members(self, path: Tensor) -> tuple[Tensor, ...]:
         path = path.to(self.like.dtype)
+        path = path if self.lengths is None else up_to(path, self.lengths, 0.0)
         return tuple(
             path[..., self.places[name]].reshape(*path.shape[:2], *shape) for name, shape in self.latents.items()
         )

@@ -78,6 +78,26 @@ q(w | x) = Normal((set[4] >> mlp[3])(h))
     + along("gru[4]")
     + FORWARD
     + 'observed y : real from "walks.npz".y\np(y | z[n]) = Normal(linear(z[n]))\n',
+    "hidden Markov": """latent z[t in 1..n] : categorical(3)
+p(z[1]) = Categorical(param)
+p(z[t] | z[t-1], x[t-1]) = Categorical(mlp[4](z[t-1], x[t-1]))
+p(x[t] | z[t]) = Normal(linear(z[t]))
+""",
+    "hidden transitions": """latent z[t in 1..n] : binary
+p(z[1]) = Bernoulli(param)
+p(z[t] | z[t-1]) = Bernoulli(linear(z[t-1]))
+p(x[1] | z[1]) = Normal(linear(z[1]))
+p(x[t] | z[t], z[t-1], x[t-1]) = Normal(mlp[4](z[t], z[t-1], x[t-1]))
+""",
+    "mixtures": """latent z[t in 1..n] : categorical(3)
+p(z[t]) = Categorical(param)
+p(x[t] | z[t]) = Normal(linear(z[t]))
+""",
+    "filtered": """latent z[t in 1..n] : real[3]
+p(z[1]) = Normal(param, 1)
+p(z[t] | z[t-1], x[t-1]) = Normal(linear(z[t-1]) + mlp[4](x[t-1]), param)
+p(x[t] | z[t]) = Normal(linear(z[t]), param)
+""",
     "backward in p": MARKOV.replace("p(z[1])", "p(z[n])").replace("t-1", "t+1") + along("gru[4]") + BACKWARD,
 }
 
@@ -147,14 +167,18 @@ def test_rows_alone(name: str) -> None:
     given["x"] = given["x"].nan_to_num(0.0)  # as the door makes it
     values = given | model.infer(*(given[k] for k in _names(model)), mean=True)
     found = log_probs(model, values)
+    whole = model.log_prob(*(given[k] for k in _names(model))) if model.criterion == "log_prob" else None
     for row, length in enumerate(LENGTHS):
         alone = with_weights_of(made(of_length(body, length)), model).eval()
         own = {k: v[row : row + 1] for k, v in given.items() if k != "n_"}
         own["x"] = own["x"][:, :length]
+        if whole is not None:
+            value = alone.log_prob(*(own[k] for k in _names(alone)))
+            torch.testing.assert_close(whole[row : row + 1], value, atol=1e-9, rtol=1e-9)
         own |= alone.infer(*(own[k] for k in _names(alone)), mean=True)
         for key, value in own.items():
-            whole = values[key][row : row + 1]
-            cut = whole[:, :length] if key in ("x", "z") else whole
+            every = values[key][row : row + 1]
+            cut = every[:, :length] if key in ("x", "z") else every
             torch.testing.assert_close(cut, value, atol=1e-9, rtol=1e-9)
         for key, value in log_probs(alone, own).items():
             torch.testing.assert_close(found[key][row : row + 1], value, atol=1e-9, rtol=1e-9, msg=f"{key} {row}")

@@ -112,7 +112,7 @@ class SummingProducts(Rule):
 def summable(state: Elimination, variable: Variable) -> bool:
     """Whether a variable may be summed out under its prior: it has few values, or few at each of its positions."""
     graph, name = state.graph, variable.name
-    alone = variable.role == "latent" and not variable.shared and name not in state.assumed
+    alone = variable.role == "latent" and not variable.shared and not variable.length and name not in state.assumed
     alone = alone and graph.factor("q", name) is None
     modelled = graph.factor("p", name) is not None and name not in (*state.members(), *state.judged)
     return alone and modelled and values_at(state, variable) <= MAX_CASES
