@@ -12,6 +12,7 @@ from dgmppl.emit.numbers import numbers_expr
 from dgmppl.emit.values import module_source, shape_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.held import Held, blocks, held
+from dgmppl.graph.names import safe_local
 from dgmppl.graph.nodes import Fixed, Graph, Parameter, Schedule
 from dgmppl.graph.values import (
     Bijection,
@@ -57,9 +58,12 @@ def _fixed(writer: Writer, one: Held) -> None:
 def _schedule(writer: Writer, graph: Graph, one: Held) -> None:
     schedule = one.term
     assert isinstance(schedule, Schedule)
-    count = len(schedule.numbers)
-    made = call(writer.use("numbers"), numbers_expr(schedule.value, graph, writer, 0, count - 1), count)
-    writer.line(f'self.register_buffer("{schedule.ident}", {made})', mark=True)
+    count, double = len(schedule.numbers), safe_local(schedule.ident)
+    made = numbers_expr(schedule.value, graph, writer, 0, count - 1)
+    if not schedule.value.positional:
+        made = call(writer.use("doubles"), made, count)
+    writer.line(f"{double} = {made}", mark=True)
+    writer.line(f'self.register_buffer("{schedule.ident}", {double}.float())')
 
 
 def _learned(writer: Writer, one: Held) -> None:

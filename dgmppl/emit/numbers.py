@@ -6,6 +6,7 @@ from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.catalogue.schedules import SCHEDULES
 from dgmppl.emit.expr import Binary, Expr, Name, Negative, Number, Tuple, call
 from dgmppl.emit.writer import Writer
+from dgmppl.graph.names import safe_local
 from dgmppl.graph.nodes import Factor, Graph, Schedule
 from dgmppl.graph.values import (
     At,
@@ -44,8 +45,7 @@ def numbers_expr(value: Value, graph: Graph, writer: Writer, first: int, last: i
         assert isinstance(value.value, Declared)
         schedule = _schedule(graph, value.value.name)
         (by,) = value.offsets
-        double = Name(f"self.{schedule.ident}").call("double")
-        return _between(double, len(schedule.numbers), first + by, last + by)
+        return _between(Name(safe_local(schedule.ident)), len(schedule.numbers), first + by, last + by)
     assert isinstance(value, Operation)
     parts = [numbers_expr(o, graph, writer, first, last) for o in value.operands]
     if value.op == "negate":

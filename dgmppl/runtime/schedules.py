@@ -37,9 +37,4 @@ def doubles(values: Tensor | float, count: int) -> Tensor:
     return torch.as_tensor(values, dtype=torch.float64).expand(count)
 
 
-def numbers(values: Tensor | float, count: int) -> Tensor:
-    """The numbers of a schedule in the precision of weights; one number stands for all."""
-    return doubles(values, count).to(torch.get_default_dtype())
-
-
-__all__ = ["cosine_schedule", "cumprod", "doubles", "geometric_schedule", "linear_schedule", "numbers"]
+__all__ = ["cosine_schedule", "cumprod", "doubles", "geometric_schedule", "linear_schedule"]

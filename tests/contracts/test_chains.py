@@ -218,3 +218,30 @@ def test_a_chain_of_classes_is_what_all_of_its_paths_are() -> None:
             error = float(found.std()) / n**0.5
             assert abs(float(found.mean()) - exact) < 4 * error + 1e-4
             assert error < 0.02 * exact
+
+
+def test_a_chain_may_end_in_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last member is the data, q goes back from it, and p on from the first."""
+    text = """
+    model forward
+    const T = 4
+    observed x : real[2] from moons.point
+    latent   z[t in 0..T] : real[2]
+    net f = mlp[8]
+    p(z[0])          = Normal(0, 1)
+    p(z[t] | z[t-1]) = Normal(f(z[t-1], t), 0.5)
+    q(z[t] | z[t+1]) = Normal(0.5 * z[t+1], 0.1 * (t + 1))
+    z[T] = x
+    """
+    unrolled = pipeline.read(text)
+    monkeypatch.setattr(folding, "UNROLLED", 2)
+    along = pipeline.read(text)
+    assert [v.name for v in graph_of(along).latents] == ["z"]
+    one, other = build(along), build(unrolled)
+    other.load_state_dict(one.state_dict(), strict=False)
+    with seed(1):
+        x, z = torch.randn(7, 2), torch.randn(7, 4, 2)
+    apart = {"x": x, **{f"z[{t}]": z[:, t] for t in range(4)}}
+    for side in ("p", "q"):
+        found = values(along, one, {"x": x, "z": z}, side)
+        torch.testing.assert_close(found, values(unrolled, other, apart, side), rtol=1e-5, atol=1e-5)
