@@ -57,6 +57,8 @@ def normal_along(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
 def slopes_have_rows(graph: Graph, density: Density, names: frozenset[str]) -> bool:
     """Whether what these variables are multiplied with in an affine mean, or the deviation, differs from row to row."""
     if isinstance(density, Sequence):
+        if any(s.final for s in density.segments):
+            return True  # of which element it is the law differs
         return any(slopes_have_rows(graph, s.law, names) for s in density.segments)
     if not isinstance(density, Parametric) or density.joint is not None:
         return density.joint.rows if isinstance(density, Parametric) and density.joint is not None else True

@@ -72,7 +72,7 @@ def windows_of(graph: Graph, factor: Factor, names: Iterable[str]) -> tuple[Wind
         if graph[factor.head].role == "partial" or place_of(density, wanted) is None:
             return None
         return tuple(Window(n, 0, 0) for n in sorted(wanted & set(variables(density))))
-    if factor.head in wanted and any(s.short for s in density.segments):
+    if factor.head in wanted and any(s.short or s.final for s in density.segments):
         return None  # the last member of a row, wherever that is, has a law of its own
     for term in walk(density):
         # What a network of the past reads at each position, it has read at all before.

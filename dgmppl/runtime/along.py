@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from collections.abc import Sequence as Row
 from copy import copy
@@ -161,6 +160,8 @@ class Sequence(_Density):
         means, deviations = (
             [m.expand(*shape, *m.shape[m.dim() - rank - 1 :]) for m in moments] for moments in zip(*parts)
         )
+        if self.lengths is not None and any(s.final for s in self.segments):
+            return self._placed(means, 0.0), self._placed(deviations, 1.0)
         return torch.cat(means, len(shape)), torch.cat(deviations, len(shape))
 
     @torch.no_grad()
@@ -185,16 +186,16 @@ class Sequence(_Density):
                 law = law.expand(torch.Size((*batch, count)))
                 drawn = mean_of(law) if how == "mean" else getattr(law, how)()
                 parts.append(drawn.narrow(len(batch), s.first - first, s.count))
-            return torch.cat(parts, len(batch)) if self.lengths is None else self._put(parts)
+            return torch.cat(parts, len(batch)) if self.lengths is None else self._placed(parts, self.fill)
         turns = _Turns([self._event_shape], batch, self.like, self.lag, self.backward, how)
         (drawn,) = turns.drawn([lambda _: self])
         if how == "rsample":
             self._latest = drawn, turns.laws
         return drawn
 
-    def _put(self, parts: Row[Tensor]) -> Tensor:
-        """The draws of each segment at the positions of which it is the law; `fill` beyond the ends."""
-        found: Tensor | float = self.fill
+    def _placed(self, parts: Row[Tensor], fill: float) -> Tensor:
+        """What each segment gives at the positions of which it is the law; `fill` beyond the ends."""
+        found: Tensor | float = fill
         size, behind = self._event_shape[0], len(self._event_shape) - 1
         for s, part in zip(self.segments, parts):
             padded = F.pad(part, (*[0, 0] * behind, s.first, size - s.last - 1))
@@ -244,12 +245,6 @@ class OnlyAt:
         sides = (*(0, 0) * rank, self.place, self.length - 1 - self.place)
         mean, deviation = (m.unsqueeze(-1 - rank) for m in (self.p.mean, self.p.stddev))
         return F.pad(mean, sides), F.pad(deviation, sides, value=1.0)
-
-
-def up_to(value: Tensor, lengths: Tensor, fill: float = math.nan) -> Tensor:
-    """Sequences ``(n, T, ...)`` of different lengths, with a number beyond the end of each; NaN for what is missing."""
-    there = torch.arange(value.shape[1], device=value.device) < lengths.unsqueeze(-1)
-    return torch.where(there.reshape(*there.shape, *(1,) * (value.dim() - 2)), value, fill)
 
 
 def only_at(value: Tensor, place: int, length: int) -> Tensor:
@@ -382,4 +377,4 @@ def _kl_of_both(q: Sequence, a: Segment, p: Sequence, b: Segment, value: Tensor,
     return found.sum(-1) if each else count * (found.squeeze(-1) if found.dim() else found)
 
 
-__all__ = ["OnlyAt", "Segment", "Sequence", "in_turn", "kl_along", "only_at", "up_to"]
+__all__ = ["OnlyAt", "Segment", "Sequence", "in_turn", "kl_along", "only_at"]

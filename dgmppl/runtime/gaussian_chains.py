@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from dgmppl.runtime.along import OnlyAt, up_to
+from dgmppl.runtime.along import OnlyAt
 from dgmppl.runtime.densities import _Density
 from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
 from dgmppl.runtime.finite_chains import Link
+from dgmppl.runtime.lengths import within
 from dgmppl.runtime.missing import OfSeen
 
 
@@ -172,7 +173,7 @@ class GaussianChain:
         missing, of data that is seen in part."""
         matrices, targets, logs = [], [], []
         for whole, affine, in_part in seen:
-            value = whole if self.lengths is None else up_to(whole, self.lengths)
+            value = whole if self.lengths is None else within(whole, self.lengths, whole.dim() - 2, math.nan)
             found = [affine.slope(-k) for k in range(self.lag)]
             blank = affine.offset.new_zeros(1, self.length, affine.offset.shape[-1], self.size)
             matrix = torch.cat(_alike([blank if m is None else m for m in found]), -1)
@@ -294,7 +295,7 @@ class GaussianChain:
 
     def _members(self, path: Tensor) -> tuple[Tensor, ...]:
         path = path.to(self.like.dtype)
-        path = path if self.lengths is None else up_to(path, self.lengths, 0.0)
+        path = path if self.lengths is None else within(path, self.lengths, 1)
         return tuple(
             path[..., self.places[name]].reshape(*path.shape[:2], *shape) for name, shape in self.latents.items()
         )

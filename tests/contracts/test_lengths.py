@@ -93,6 +93,18 @@ p(x[t] | z[t], z[t-1], x[t-1]) = Normal(mlp[4](z[t], z[t-1], x[t-1]))
 p(z[t]) = Categorical(param)
 p(x[t] | z[t]) = Normal(linear(z[t]))
 """,
+    "classes of what goes backward": """latent z[t in 1..n] : categorical(3)
+p(z[1]) = Categorical(param)
+p(z[t] | z[t-1]) = Categorical(linear(z[t-1]))
+p(x[n] | z[n]) = Normal(linear(z[n]))
+p(x[t] | z[t], x[t+1]) = Normal(linear(z[t], x[t+1]))
+""",
+    "states of what goes backward": """latent z[t in 1..n] : real[3]
+p(z[1]) = Normal(param, 1)
+p(z[t] | z[t-1]) = Normal(linear(z[t-1]), param)
+p(x[n] | z[n]) = Normal(linear(z[n]), param)
+p(x[t] | z[t], x[t+1]) = Normal(linear(z[t]) + mlp[4](x[t+1]), param)
+""",
     "filtered": """latent z[t in 1..n] : real[3]
 p(z[1]) = Normal(param, 1)
 p(z[t] | z[t-1], x[t-1]) = Normal(linear(z[t-1]) + mlp[4](x[t-1]), param)
