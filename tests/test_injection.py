@@ -154,7 +154,9 @@ def _may_be_declared(name: str) -> bool:
 # --- names that emitted source uses --------------------------------------------------------------
 
 # Locals named after a variable, `cases_y`; what such a name gives way to is tried in tests/contracts/test_names.py.
-_DERIVED = re.compile(r"(p|q|log_det|log_det_\d+|inner_\d+|noisy|cases|missing|game|integral|start|end)_")
+_DERIVED = re.compile(
+    r"(p|q|log_det|log_det_\d+|inner_\d+|noisy|cases|missing|game|integral|start|end)_|\w+_by_|(at|from|along)_\d+$"
+)
 
 
 def test_what_emitted_source_imports_is_taken_and_what_it_binds_is_tried() -> None:

@@ -339,7 +339,7 @@ def _sequence(density: Density, place: Place) -> Expr:
     place = replace(place, axes=1, ordered=True, part=True, whole=frozenset(f.ident for f in known), computed=computed)
     writer.line()
     for segment in density.segments:
-        law = Name("step" if whole else _law_name(segment, head))
+        law = place.local("step" if whole else _law_name(segment, head))
         with (
             writer.place(segment.span),
             writer.block(f"def {law}({head.ident}: Tensor) -> {writer.use('Distribution')}:"),

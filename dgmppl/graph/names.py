@@ -99,7 +99,7 @@ MODEL = frozenset(
 EMITTED = frozenset(
     {
         *("energy", "energies", "free_energy", "log_partition", "chain", "sweep", "settle", "draw_from_energy"),
-        *("reconstruct", "model", "guide"),
+        *("reconstruct", "smooth", "model", "guide"),
     }
 )
 ATTRIBUTES = MODULE | MODEL | EMITTED
