@@ -19,7 +19,7 @@ from dgmppl.graph.features import check_features, is_feature, let_variables
 from dgmppl.graph.folding import folded
 from dgmppl.graph.formulas import with_bijections
 from dgmppl.graph.indices import with_one_index
-from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads
+from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads, verify_member_reads
 from dgmppl.graph.lengths import with_lengths
 from dgmppl.graph.networks import apply_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Schedule, Variable, factor_key
@@ -194,6 +194,8 @@ def _factor(
         hint += f"_{variable.members[instance.members.first]}".replace("-", "m")
     context = Context(hint, instance.env, instance.elements, ranges=instance.ranges, seen=statement.side == "q")
     density = check_density(scope, statement.value, head, context, instance.members)
+    if instance.elements is None:
+        verify_member_reads(scope, instance, density)
     if instance.elements is not None:
         verify_element_reads(scope, statement, instance.elements, instance.given, density)
     parents = tuple(p.name for p in instance.parents)

@@ -19,8 +19,8 @@ def folded(scope: Scope, spec: tree.Spec) -> tree.Spec:
     """The spec in which the families that are folded are declared along an `Axis`.
 
     An index that data have is an axis: all that has it lies along it, and its members share their weights. So is one
-    of latents alone, if it is long, has a q, and if no member has weights of its own; and one that goes as far as data
-    say.
+    that goes as far as data say, and one of latents alone, if it is long, has a q along it, and if no member has
+    weights of its own.
     """
     families = [s for s in spec.statements if isinstance(s, tree.Variable) and s.family is not None]
     names = {s.name for s in spec.statements if isinstance(s, tree.Variable)}
@@ -64,13 +64,15 @@ def _shares(spec: tree.Spec, letter: str) -> bool:
         s.name for s in spec.statements if isinstance(s, (tree.Variable, tree.Let)) and _goes_along(s.family, letter)
     }
     nets = {s.name for s in spec.statements if isinstance(s, tree.Net)}
-    posteriors = {s.heads[0].name for s in spec.statements if isinstance(s, tree.Factor) and s.side == "q"}
+    constants = {s.name for s in spec.statements if isinstance(s, tree.Const)}
+    factors = [s for s in spec.statements if isinstance(s, tree.Factor)]
+    posteriors = {s.heads[0].name for s in factors if s.side == "q" and _letters(s, constants)}
     if any(isinstance(s, tree.Variable) and s.name in families - posteriors for s in spec.statements):
         return False
     for s in spec.statements:
         if isinstance(s, tree.Let) and s.name in families and not _is_shared(s.value, {letter}, nets):
             return False
-        if isinstance(s, tree.Factor) and s.heads[0].name in families and not _can_fold(s, nets):
+        if isinstance(s, tree.Factor) and s.heads[0].name in families and not _can_fold(s, nets, constants):
             return False
         judged = s.arguments if isinstance(s, (tree.Energy, tree.Adversary)) else ()
         if any(a.name in families for a in judged):
@@ -86,13 +88,18 @@ def _goes_along(family: object, letter: str) -> bool:
     return isinstance(family, tree.Family) and family.index == letter
 
 
-def _can_fold(statement: tree.Factor, nets: set[str]) -> bool:
+def _letters(statement: tree.Factor, constants: set[str]) -> set[str]:
+    """The indices of a factor's head."""
+    return set(names_in(statement.heads[0].subscripts)) - constants
+
+
+def _can_fold(statement: tree.Factor, nets: set[str], constants: set[str]) -> bool:
     value = statement.value
     if not (
         isinstance(value, tree.Call) and isinstance(value.target, tree.Name) and value.target.name in DISTRIBUTIONS
     ):
         return False
-    letters = set(names_in(statement.heads[0].subscripts))
+    letters = _letters(statement, constants)
     return not letters or _is_shared(value, letters, nets)
 
 

@@ -16,6 +16,7 @@ from dgmppl.graph.sequences import Members, is_along, members_of, tied_numbers, 
 from dgmppl.graph.several import references, several, written_out
 from dgmppl.graph.shapes import member_position, resolve_member
 from dgmppl.graph.ties import at_number
+from dgmppl.graph.values import Density, Element, Use, walk
 from dgmppl.source import Span
 from dgmppl.syntax import tree
 
@@ -227,7 +228,8 @@ def _instance(
 ) -> Instance:
     variable, parents = resolve(scope, head, env), [resolve(scope, p, env) for p in whole]
     if elements is None:
-        return Instance(statement, variable, tuple(parents), None, (), env, ranges)
+        once = _members_once(whole, parents)
+        return Instance(statement, variable, tuple(once), None, (), env, ranges)
     given = tuple((reference, p.name) for reference, p in zip(statement.parents, parents))
     for k, (reference, _) in enumerate(given):
         if reference in statement.parents[:k]:
@@ -238,6 +240,44 @@ def _instance(
         _of_itself(scope, itself, elements)
     others = {p.name: p for p in parents if p.name != variable.name}
     return Instance(statement, variable, tuple(others.values()), elements, given, env, ranges)
+
+
+def _members_once(references: tuple[tree.Reference, ...], parents: list[Variable]) -> list[Variable]:
+    """The parents, with a folded family once of which several members are."""
+    found: list[Variable] = []
+    for k, (reference, parent) in enumerate(zip(references, parents)):
+        if parent.along is None or parent not in found or reference in references[:k]:
+            found.append(parent)
+    return found
+
+
+def verify_member_reads(scope: Scope, instance: Instance, density: Density) -> None:
+    """Of a folded family a factor of another variable reads the members that stand behind its bar (E224)."""
+    statement = instance.statement
+    for parent in instance.parents:
+        named = [r for r in statement.parents if r.name == parent.name]
+        numbers = all(n in instance.env or isinstance(scope.names.get(n), float) for r in named for n in _names(r))
+        if parent.along is None or not numbers or any(not r.subscripts for r in named):
+            continue  # all of it, or the one whose number each row has
+        known = {scope.integer(r.subscripts[0], instance.env, "an index") for r in named}
+        for term in walk(density):
+            if isinstance(term, Element) and isinstance(term.value, Use) and term.value.variable == parent.name:
+                position = term.index[0]
+                number = parent.members[position] if isinstance(position, int) else None
+                if number is not None and number not in known:
+                    text = f"{parent.name}[{number}]"
+                    head = scope.source.text[statement.head_span.start : statement.head_span.end]
+                    scope.fail(
+                        "E224",
+                        f"{head} reads `{text}`, which is not among its parents",
+                        term.span,
+                        f"reads `{text}`",
+                        help=f"{head[:-1]}, {text}) = ...",
+                    )
+
+
+def _names(reference: tree.Reference) -> tuple[str, ...]:
+    return tuple(names_in(reference.subscripts))
 
 
 def _of_itself(scope: Scope, reference: tree.Reference, elements: Elements) -> None:

@@ -219,16 +219,43 @@ def _family(d: Draft) -> None:
     way = d.choose(("none", "up", "down", "residual"))
     if way == "up":
         d.say(f"q(z[1] | {seen}) = Normal(mlp[4]({seen}))")
-        d.say("q(z[t] | z[t - 1]) = Normal(mlp[4](z[t - 1]))")
+        d.say(f"q(z[t] | z[t - 1]) = Normal(mlp[4](z[t - 1]{', t' if shared else ''}))")
     if way == "down":
         d.say(f"q(z[T] | {seen}) = Normal(mlp[4]({seen}))")
-        d.say(f"q(z[t] | z[t + 1], {seen}) = Normal(mlp[4](z[t + 1], {seen}))")
+        d.say(f"q(z[t] | z[t + 1], {seen}) = Normal(mlp[4](z[t + 1], {seen}{', t' if shared else ''}))")
     if way == "residual":
         d.say("let up[l in 1..T] : real[3] = mlp[4](up[l - 1])")
         d.say(f"up[0] = {x.name}")
         d.say(f"q(z[T] | {seen}) = Normal(linear(up[T]))")
         before = above or "z[t + 1]"
         d.say(f"q(z[t] | {before}, {seen}) = residual(p(z[t] | {before}), linear(up[t]))")
+
+
+def _long_family(d: Draft) -> None:
+    """A long chain whose members share their weights: one variable with an axis."""
+    x = observed(d)
+    d.say("const T = 9")
+    kind = d.choose(("real[2]", "real", "positive[2]"))
+    d.say(f"latent z[t in 1..T] : {kind}")
+    law = "LogNormal" if "positive" in kind else "Normal"
+    d.say("net move = mlp[4]")
+    link = d.choose(("mlp[4](z[t + 1], t)", "move(z[t + 1])", "move(z[t + 1]), 0.5"))
+    d.say(f"p(z[T]) = {law}({d.choose(('0, 1', 'param'))})")
+    d.say(f"p(z[t] | z[t + 1]) = {law}({link})")
+    given = d.choose(("z[1]", "z[1], z[T]", "z[2]"))
+    shape = (2,) if "[2]" in kind else ()
+    members = tuple(Unit(name, "real", shape) for name in given.split(", "))
+    factor(d, "p", x, (*members, *d.causes), DENSITIES[:3])
+    seen = names((x, *d.causes))
+    way = d.choose(("up", "down", "apart"))
+    if way == "up":
+        d.say(f"q(z[1] | {seen}) = {law}(mlp[4]({seen}))")
+        d.say(f"q(z[t] | z[t - 1]) = {law}(mlp[4](z[t - 1], t))")
+    if way == "down":
+        d.say(f"q(z[T] | {seen}) = {law}(mlp[4]({seen}))")
+        d.say(f"q(z[t] | z[t + 1], {seen}) = {law}(mlp[4](z[t + 1], {seen}, t))")
+    if way == "apart":
+        d.say(f"q(z[t] | {seen}) = {law}(mlp[4]({seen}, t))")
 
 
 def _noised(d: Draft) -> None:
@@ -695,6 +722,7 @@ CORES: tuple[Callable[[Draft], None], ...] = (
     _noised,
     _noised,
     _classes_drawn_anew,
+    _long_family,
     states_along_an_index,
 )
 OF_ROWS = (_generator, _adversarial_autoencoder)  # games compare rows
