@@ -155,7 +155,7 @@ def _may_be_declared(name: str) -> bool:
 
 # Locals named after a variable, `cases_y`; what such a name gives way to is tried in tests/contracts/test_names.py.
 _DERIVED = re.compile(
-    r"(p|q|log_det|log_det_\d+|inner_\d+|noisy|cases|missing|game|integral|start|end)_|\w+_by_|(at|from|along)_\d+$"
+    r"(p|q|log_det|log_det_\d+|inner_\d+|noisy|cases|missing|game|integral|start|end|plate)_|\w+_by_|(at|from|along)_\d+$"
 )
 
 
