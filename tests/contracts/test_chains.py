@@ -245,3 +245,21 @@ def test_a_chain_may_end_in_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     for side in ("p", "q"):
         found = values(along, one, {"x": x, "z": z}, side)
         torch.testing.assert_close(found, values(unrolled, other, apart, side), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("z[0] = x\n", "q(z[0]) = Normal(0, 1)\n    p(x | z[0]) = Normal(z[0], 1)\n"),  # it starts from no row
+        ("sqrt(beta[t]))\np(z[T])", "param)\np(z[T])"),  # a step has something to learn
+        ("sqrt(1 - beta[t]) * z[t-1]", "tanh(z[t-1])"),  # it is not linear
+    ],
+)
+def test_other_chains_are_drawn(old: str, new: str) -> None:
+    text = CHAIN.format(T=12, mean="eps(z[t], t)")
+    assert old in text
+    found = pipeline.read(text.replace(old, new).replace("schedule abar[t in 0..T] = cumprod(1 - beta[t])\n", ""))
+    assert found.ok, [str(d) for d in found.errors]
+    terms = build(found).terms(torch.randn(5, 2))
+    assert any(name.startswith("-log q(z") for name in terms)
+    assert all(term.isfinite().all() for term in terms.values())

@@ -142,6 +142,8 @@ def is_composed(graph: Graph, variable: Variable, q: Factor) -> bool:
     if (
         variable.along is None
         or variable.length
+        or not variable.rows
+        or variable.group is not None
         or p is None
         or not isinstance(q.density, Sequence)
         or not isinstance(p.density, Sequence)
@@ -169,6 +171,8 @@ def _is_linear(graph: Graph, q: Sequence) -> bool:
     kinds = {s.law.kind if isinstance(s.law, Parametric) and not s.law.linked else "" for s in q.segments}
     if first.last > 0 or q.variable in variables(first) or len(kinds) > 1:
         return False
+    if not any(isinstance(t, Value) and t.rows for t in walk(first.law)):
+        return False  # it starts from no row
     schedules = {p.name: p for p in graph.parameters if isinstance(p, Schedule)}
     (kind,) = kinds
     if kind == "Normal":
