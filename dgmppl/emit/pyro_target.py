@@ -33,6 +33,7 @@ from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import Block, Density, Mapped, Operation, Parametric, Pushforward, Use, Value, walk
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.compose import ComposedKL
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, MinusKL, family_of
 from dgmppl.plan.rules.filter import IntegrateAlong
@@ -83,6 +84,10 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
         name = ramped.owner if any(v.name == ramped.owner for v in graph.variables) else graph.data[0].name
         why = f"the weight of {ramped.label} changes over the epochs, and Pyro's model knows of none"
         _refuse(graph, graph[name], why, "its weight", "give one number, or compile it with --target torch")
+    simple = next((t for t in plan.terms if isinstance(t, ComposedKL) and t.simple), None)
+    if simple is not None:
+        why = f"the divergences of `{simple.owner}` have none of their own weights, and Pyro's have"
+        _refuse(graph, graph[simple.owner], why, "its weight", "leave `simple` out, or compile it with --target torch")
     matched = next((t for t in plan.terms if isinstance(t, Matching)), None)
     if matched is not None:
         help_ = "leave `objective` out to fit its likelihood there, or compile it with --target torch"

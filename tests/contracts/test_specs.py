@@ -86,7 +86,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/gmvae": ((), "elbo", False),
     "diffusion/conditional_ddpm": ((), "elbo", True),
     "diffusion/cosine": ((), "elbo", True),
-    "diffusion/ddim": ((), "elbo", True),
+    "diffusion/ddim": ((), "elbo", False),
     "diffusion/ddpm": ((), "elbo", True),
     "diffusion/discrete_diffusion": ((), "elbo", True),
     "diffusion/diffusion": ((), "elbo", True),

@@ -209,7 +209,8 @@ def test_random_expressions(expression: Expression) -> None:
 
 def test_something_is_emitted_for_every_kind_of_value() -> None:
     kinds = {kind for kind in vars(values).values() if isinstance(kind, type) and issubclass(kind, values.Value)}
-    assert {kind for kind in kinds - {values.Value} if emitted.dispatch(kind) is emitted.dispatch(object)} == set()
+    kinds -= {values.Value, values.Scheduled, values.Cumulative}  # numbers of an index, worked out when it is compiled
+    assert {kind for kind in kinds if emitted.dispatch(kind) is emitted.dispatch(object)} == set()
 
 
 def test_networks_read_what_supports_suggest() -> None:
