@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
@@ -21,6 +23,8 @@ from dgmppl.graph.values import (
     Declared,
     Mapped,
     Residual,
+    Segment,
+    Sequence,
     Value,
     variables,
     walk,
@@ -173,7 +177,24 @@ def _verify_factor(scope: Scope, graph: Graph, factor: Factor) -> None:
                 help=f"{factor_key(factor.side, factor.head, once)} = ...",
             )
             return
-    _verify_reads(scope, graph, factor)
+    for part in _statements(factor, head.length):
+        _verify_reads(scope, graph, part)
+
+
+def _statements(factor: Factor, length: str) -> list[Factor]:
+    """A factor as its statements: of a folded family each is about some members, with parents of its own; all depend
+    on how many members a row has, its `length`."""
+    if not isinstance(factor.density, Sequence):
+        return [factor]
+    return [
+        replace(factor, parents=_with_length(s, length), density=s, span=s.span, head_span=s.head_span)
+        for s in factor.density.segments
+    ]
+
+
+def _with_length(segment: Segment, length: str) -> tuple[str, ...]:
+    """The parents of a statement, with the length of a row where what it reads goes as far as that."""
+    return (*segment.parents, length) if length and length in variables(segment) else segment.parents
 
 
 def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
@@ -356,8 +377,12 @@ def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
         if parameter.name not in used and not isinstance(parameter, Schedule):
             what = "fixed tensor" if isinstance(parameter, Fixed) else "parameter"
             _unused(scope, what, parameter.name, parameter.span)
-    read = {name for term in terms for name in variables(term)}
-    read |= {p for f in graph.factors for p in f.parents} | {a for d in graph.adversaries for a in d.arguments}
+    read = {name for d in graph.definitions for name in variables(d.value)}
+    read |= set(variables(graph.energy.value)) if graph.energy else set()
+    read |= {name for f in graph.factors for name in variables(f.density) if name != f.head}
+    read |= {p for f in graph.factors for p in f.parents if p != f.head} | {
+        a for d in graph.adversaries for a in d.arguments
+    }
     read |= {graph[name].family or name for name in read}
     read |= {v.group for v in graph.variables if v.group is not None}
     for feature in dict.fromkeys(v.family or v.name for v in graph.variables if v.role == "let"):

@@ -29,7 +29,7 @@ from dgmppl.graph.schedules import declare_schedules, used_schedules
 from dgmppl.graph.scope import Fail, NamedFlow, NamedNet, Scope
 from dgmppl.graph.sequences import joined
 from dgmppl.graph.ties import with_ties
-from dgmppl.graph.values import Constant, Use, Value
+from dgmppl.graph.values import Constant, Segment, Use, Value
 from dgmppl.source import Source
 from dgmppl.supports import real
 from dgmppl.syntax import tree
@@ -62,7 +62,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
             with scope.statement():
                 factors.append(_factor(scope, instance, headers, attempted))
                 failed.pop()
-    broken = {s.heads[0].name for s in failed}
+    broken = {s.heads[0].name for s in failed} | _misread(scope, spec)
     factors = joined(scope, factors, {v.name: v for v in variables}, broken)
     definitions = list(features)
     energy: Energy | None = None
@@ -108,6 +108,13 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     wrong = any(d.severity == "error" for d in scope.diagnostics)
     ordered = sorted(scope.diagnostics, key=lambda d: d.span.start if d.span else 0)
     return (None if wrong else graph), tuple(ordered)
+
+
+def _misread(scope: Scope, spec: tree.Spec) -> set[str]:
+    """The variables that factors are about in whose left sides something is wrong."""
+    wrong = [d.span for d in scope.diagnostics if d.severity == "error" and d.span is not None]
+    factors = (s for s in spec.statements if isinstance(s, tree.Factor))
+    return {s.heads[0].name for s in factors if any(s.span.start <= w.start < s.span.end for w in wrong)}
 
 
 def _factor(
@@ -199,6 +206,8 @@ def _factor(
     if instance.elements is not None:
         verify_element_reads(scope, statement, instance.elements, instance.given, density)
     parents = tuple(p.name for p in instance.parents)
+    if isinstance(density, Segment):
+        density = replace(density, parents=parents, head_span=statement.head_span)
     method = f"{statement.side}_{ident}"
     return Factor(statement.side, variable.name, parents, density, statement.span, statement.head_span, method)
 

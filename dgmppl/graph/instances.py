@@ -79,8 +79,23 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
             else "",
         )
     if binding.along is not None and len(reference.subscripts) == 1:
-        if not is_last(binding, reference.subscripts[0]):
-            number = scope.integer(reference.subscripts[0], env, "an index")
+        item = reference.subscripts[0]
+        if isinstance(item, tree.Range):
+            for end in (item.low, item.high):
+                member_position(scope, binding, scope.integer(end, env, "an end of the range"), reference.span)
+            return binding
+        strange = next((n for n in names_in(item) if n not in scope.names and n not in env), None)
+        if strange is not None and not is_last(binding, item):
+            one = f"{binding.name}[{binding.members.start}]"
+            scope.fail(
+                "E215",
+                f"`{strange}` is no index of this statement",
+                reference.span,
+                "of which member?",
+                help=f"a member by its number, {one}, or at the index that the head has: p(...[{strange}] | ...)",
+            )
+        if not is_last(binding, item):
+            number = scope.integer(item, env, "an index")
             member_position(scope, binding, number, reference.span)
             verify_everywhere(scope, binding, number, reference.span)
         return binding
@@ -259,7 +274,7 @@ def verify_member_reads(scope: Scope, instance: Instance, density: Density) -> N
         numbers = all(n in instance.env or isinstance(scope.names.get(n), float) for r in named for n in _names(r))
         if parent.along is None or not numbers or any(not r.subscripts for r in named):
             continue  # all of it, or the one whose number each row has
-        known = {scope.integer(r.subscripts[0], instance.env, "an index") for r in named}
+        known = {k for r in named for k in _numbers(scope, r.subscripts[0], instance.env)}
         for term in walk(density):
             if isinstance(term, Element) and isinstance(term.value, Use) and term.value.variable == parent.name:
                 position = term.index[0]
@@ -274,6 +289,13 @@ def verify_member_reads(scope: Scope, instance: Instance, density: Density) -> N
                         f"reads `{text}`",
                         help=f"{head[:-1]}, {text}) = ...",
                     )
+
+
+def _numbers(scope: Scope, item: tree.Expr | tree.Range, env: Mapping[str, int]) -> range:
+    """The numbers of the members that stand in brackets: one, or those of a range."""
+    ends = (item.low, item.high) if isinstance(item, tree.Range) else (item, item)
+    low, high = (scope.integer(end, env, "an index") for end in ends)
+    return range(low, high + 1)
 
 
 def _names(reference: tree.Reference) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dgmppl.graph.values.base import Bijection, Density, Value, walk
 from dgmppl.graph.values.leaves import Points
+from dgmppl.source import Span
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,16 @@ class Plate(Density):
 @dataclass(frozen=True)
 class Segment(Density):
     """`law`, that of each element of a sequence from position `first` to `last`, counted from 0. Where lengths differ,
-    the last `short` of each sequence have another; `final`: it is that of the last element of each."""
+    the last `short` of each sequence have another; `final`: it is that of the last element of each.
+    `parents` are those of its own statement, whose left side is at `head_span`."""
 
     first: int
     last: int
     law: Density
     short: int = 0
     final: bool = False
+    parents: tuple[str, ...] = field(default=(), compare=False)
+    head_span: Span = field(default=Span(0, 0), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
