@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Row
 
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.graph.nodes import Along, Graph, Variable
 from dgmppl.graph.turns import distances
 from dgmppl.graph.values import Sequence
@@ -34,6 +35,8 @@ def _along_text(
     hidden = ", ".join(map(str, sizes))
     sequences = [p for p in parents if graph[p].along == along and graph[p].type.shape[0] == variable.type.shape[0]]
     rows = [p for p in parents if p not in sequences]
+    if variable.shared:
+        return _shared(graph, variable, along, hidden)
     if not parents:
         return [f"q({name}[{t}]) = {family}(mlp[{hidden}]({t}))"]
     if _apart(graph, variable):
@@ -55,6 +58,26 @@ def _along_text(
     before = f"{name}[{t} - 1]"
     found.append(f"q({name}[{t}] | {before}, {given}) = {family}(mlp[{hidden}]({', '.join([before, *read])}))")
     return found
+
+
+def _shared(graph: Graph, variable: Variable, along: Along, hidden: str) -> list[str]:
+    """The q of what rows have in common: members that are independent of each other and of all else, a location and a
+    deviation for each, in each group; by a network of the position and the group where the family has others."""
+    name, t, family, group = variable.name, along.letter, variable.type.support.posterior, variable.group
+    support = graph[group].type.support if group else None
+    head = f"q({name}[{t}] | {group})" if group else f"q({name}[{t}])"
+    counted = support is None or (support.size is not None and not support.low)
+    if [p.name for p in DISTRIBUTIONS[family].parameters] != ["loc", "scale"] or not counted:
+        return [f"{head} = {family}(mlp[{hidden}]({f'{group}, {t}' if group else t}))"]
+    loc, deviation = _new_name(graph, f"{name}_loc"), _new_name(graph, f"{name}_dev")
+    members, *shape = variable.type.shape
+    extent = ", ".join(str(n) for n in (members, *([support.size] if support else []), *shape))
+    at = f"[{t}, {group}]" if group else f"[{t}]"
+    return [
+        f"param {loc} : real[{extent}]",
+        f"param {deviation} : real[{extent}]",
+        f"{head} = {family}({loc}{at}, exp({deviation}{at}))",
+    ]
 
 
 def _apart(graph: Graph, variable: Variable) -> bool:

@@ -195,6 +195,7 @@ OBJECTIVES = {
     "shared_loadings": ("ELBO, a lower bound on log p(x) of all N rows, 1/N of it a row", "elbo"),
     "shared_mixing": ("ELBO, a lower bound on log p(x) of all N rows, 1/N of it a row", "elbo"),
     "shared_season": ("ELBO, a lower bound on log p(x) of all N rows, 1/N of it a row", "elbo"),
+    "shared_walks": ("ELBO, a lower bound on log p(x | g) of all N rows, 1/N of it a row", "elbo"),
     "shared_weights": ("ELBO, a lower bound on log p(y | x) of all N rows, 1/N of it a row", "elbo"),
     "random_network": ("ELBO, a lower bound on log p(y | x) of all N rows, 1/N of it a row", "elbo"),
     "shared_coupling": ("exact log-likelihood log p(x)", "log_prob"),

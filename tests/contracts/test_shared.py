@@ -204,6 +204,35 @@ def test_groups_share_what_they_are_drawn_from() -> None:
     torch.testing.assert_close(m.std(0), torch.full((3,), exact), rtol=0.05, atol=0)
 
 
+WALKS = """\
+model walks
+observed g : categorical(2) from "rows.npz".g
+observed x[t in 1..3] : real from "rows.npz".x
+latent   m[t in 1..3] : real per g
+p(m[1])          = Normal(0, 1)
+p(m[t] | m[t-1]) = Normal(m[t-1], 0.5)
+p(x[t] | m[t])   = Normal(m[t], 1)
+"""
+
+
+def test_a_derived_q_of_a_family_has_its_own_for_each_member_in_each_group() -> None:
+    """The optimum of independent members: the exact means, the deviations given all else (Bishop, 2006, Eq. 10.12)."""
+    with seed(10):
+        g = torch.arange(24.0) % 2
+        x = torch.randn(24, 3) + torch.tensor([[2.0, 1.0, 3.0], [-1.0, -3.0, 0.0]])[g.long()]
+    model = fitted(build(checked(WALKS)), [g, x], 2000)
+    prior = torch.tensor([[5.0, -4.0, 0.0], [-4.0, 8.0, -4.0], [0.0, -4.0, 4.0]])  # 1 / 0.5^2 = 4
+    precision = prior + 12 * torch.eye(3)
+    with seed(11), torch.no_grad():
+        draws = torch.stack([model.infer(g, x)["m"] for _ in range(4000)])
+    found = draws.mean(0).movedim(draws.mean(0).shape.index(2), 0)
+    for k in range(2):
+        exact = precision.inverse() @ x[g == k].sum(0)
+        torch.testing.assert_close(found[k], exact, atol=0.05, rtol=0)
+    deviation = draws.std(0).movedim(draws.mean(0).shape.index(2), 0)
+    torch.testing.assert_close(deviation, precision.diagonal().rsqrt().expand(2, 3), rtol=0.06, atol=0)
+
+
 # --- samples, and what Pyro sees -----------------------------------------------------------------
 
 
