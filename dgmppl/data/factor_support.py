@@ -39,7 +39,8 @@ class Impossible:
     """Values that a density leaves out.
 
     Attributes:
-        test: which of some values, rounded to single precision, are among them; each element for itself.
+        test: which of some values, rounded to single precision, are among them; each element for itself, or each
+            vector.
         why: the reason: `under sigmoid, which reaches neither 0 nor 1`.
         factor: the density's factor, `p(x | z)`.
         span: where the spec says it.
@@ -126,6 +127,9 @@ def _only_orders(bijection: Bijection) -> bool:
 def _of_family(kind: str, numbers: Mapping[str, float]) -> list[Rule]:
     if kind in ("Poisson", "Geometric", "NegativeBinomial"):
         return [(lambda v: v < 0, f"{kind} is a law of counts, from 0 on", _COUNTS)]
+    if kind == "Multinomial":
+        below_zero: Rule = (lambda v: v < 0, "Multinomial is a law of counts, from 0 on", _COUNTS)
+        return [below_zero, *([_total(numbers["total_count"])] if "total_count" in numbers else [])]
     if kind == "LogNormal":
         return [(lambda v: v <= 0, "LogNormal is a law of values above 0", _POSITIVE)]
     if kind in ("Exponential", "HalfNormal", "HalfCauchy"):
@@ -143,6 +147,13 @@ def _of_family(kind: str, numbers: Mapping[str, float]) -> list[Rule]:
         low, high = numbers["low"], numbers["high"]
         return [(lambda v: (v < low) | (v > high), f"Uniform is a law of values from {low:g} to {high:g}", "")]
     return []
+
+
+def _total(draws: float) -> Rule:
+    """The counts of so many draws add up to their number."""
+    why = f"rows of Multinomial({draws:g}, ...) add up to {draws:g}"
+    help_ = "how many there are in each row: observed n : natural from total(...)   Multinomial(n, ...)"
+    return lambda v: v.sum(axis=-1) != draws, why, help_
 
 
 def _end(kind: str, numbers: Mapping[str, float], name: str, end: float, help_: str) -> list[Rule]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.configuration import is_network
-from dgmppl.graph.context import Context
+from dgmppl.graph.context import Context, Elements
+from dgmppl.graph.nodes import Schedule
+from dgmppl.graph.numbers import Index, NoResult, NotClosed, numbers
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.shapes import Evaluate, is_open
 from dgmppl.graph.values import Constant, Operation, Value
@@ -46,6 +48,21 @@ def check_binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Co
     if left.shape and right.shape and left.shape != right.shape:
         _disagree(scope, expr, left, right, f"`{expr.op}` works element by element")
     return Operation(real(*(left.shape or right.shape)), expr.span, expr.op, (left, right))
+
+
+def verify_result(scope: Scope, value: Operation, elements: Elements) -> None:
+    """Arithmetic with the index and schedules has a result at each position that a statement is about (E210)."""
+    if elements.schedule or elements.axes > 1:
+        return
+    known = {name: b for name, b in scope.names.items() if isinstance(b, Schedule)}
+    first, last = elements.about or (0, elements.extent[0] - 1)
+    try:
+        numbers(value, Index(first, last, known))
+    except NotClosed:
+        return
+    except NoResult as error:
+        at = f"for {elements.indices[0]} = {elements.start + error.position}"
+        scope.fail("E210", "this arithmetic has no result", value.span, at)
 
 
 def _turned(scope: Scope, expr: tree.Binary, left: Value, right: Value) -> str:

@@ -12,7 +12,7 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.functions import AXES, FUNCTIONS, STRAIGHT_THROUGH
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Note, did_you_mean
-from dgmppl.graph.arithmetic import check_binary
+from dgmppl.graph.arithmetic import check_binary, verify_result
 from dgmppl.graph.axes import check_axes, concat
 from dgmppl.graph.bijections import image
 from dgmppl.graph.configuration import is_network, is_own
@@ -102,6 +102,13 @@ def is_flow(value: Value) -> bool:
 
 
 def _value(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
+    value = _read(scope, expr, expected, ctx)
+    if isinstance(value, Operation) and ctx.elements is not None:
+        verify_result(scope, value, ctx.elements)
+    return value
+
+
+def _read(scope: Scope, expr: tree.Expr, expected: Type | None, ctx: Context) -> Value:
     if isinstance(expr, tree.Number):
         return Constant(real(), expr.span, scope.representable(expr.value, expr.span))
     if isinstance(expr, tree.Name):

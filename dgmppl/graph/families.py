@@ -20,7 +20,7 @@ from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context, Elements
 from dgmppl.graph.expressions import check_value
 from dgmppl.graph.nodes import Schedule
-from dgmppl.graph.numbers import Index, NoResult, NotClosed, numbers
+from dgmppl.graph.numbers import Index, NotClosed, numbers
 from dgmppl.graph.positions import of_sequences
 from dgmppl.graph.scope import SMALLEST, Scope
 from dgmppl.graph.values import (
@@ -240,9 +240,6 @@ def _verify_numbers(
         found = numbers(value, Index(first, last, known))
     except NotClosed:
         return
-    except NoResult as error:
-        at = f"for {elements.indices[0]} = {elements.start + error.position}"
-        scope.fail("E210", "this arithmetic has no result", value.span, at)
     for position, number in zip(range(first, last + 1), found):
         if number is not None and number < SMALLEST:
             at = f"for {elements.indices[0]} = {elements.start + position} this is {number_text(number)}"

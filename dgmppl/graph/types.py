@@ -159,6 +159,10 @@ def _transform(scope: Scope, node: tree.Transformed) -> tuple[str, tuple[float, 
         scope.fail(
             "E210", "rescale takes its low end first", node.span, "empty range", help=f"rescale(..., {low}, {high})"
         )
+    if node.name == "missing" and not 0 < numbers[0] < 1:
+        found = f"this is {number_text(numbers[0])}"
+        help_ = f"missing(..., {number_text(numbers[0] / 100)})" if 1 < numbers[0] < 100 else "missing(..., 0.2)"
+        scope.fail("E210", "`share` lies between 0 and 1", node.span, found, help=help_)
     return node.name, numbers
 
 

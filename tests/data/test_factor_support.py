@@ -50,6 +50,18 @@ def test_laws_of_counts_have_nothing_below_0(tmp_path: Path, density: str) -> No
     loaded(tmp_path, counts(), density, x)
 
 
+def test_counts_of_draws_add_up_to_their_number(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).multinomial(10, [0.2, 0.3, 0.5], 300).astype(np.float64)
+    loaded(tmp_path, "natural[3]", "Multinomial(10, param)", x)
+    x[40, 1] += 1
+    assert stats.multinomial(10, [0.2, 0.3, 0.5]).logpmf(x[40]) == -math.inf
+    found = said(tmp_path, "natural[3]", "Multinomial(10, param)", x)
+    assert "row 40 of x.npy" in found
+    assert found.endswith("rows of Multinomial(10, ...) add up to 10")
+    mixed = "mixture[2](Multinomial(10, param))"
+    assert "row 40 of x.npy" in said(tmp_path, "natural[3]", mixed, x)
+
+
 U = np.linspace(0.01, 0.99, 50)
 
 
