@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from dgmppl import pipeline
 from dgmppl.graph import folding
@@ -263,3 +265,41 @@ def test_other_chains_are_drawn(old: str, new: str) -> None:
     terms = build(found).terms(torch.randn(5, 2))
     assert any(name.startswith("-log q(z") for name in terms)
     assert all(term.isfinite().all() for term in terms.values())
+
+
+CLASSES = """
+model classes
+const T = 12
+observed x : real[2] from moons.point
+latent   k : categorical(3)
+latent   z[t in 0..T] : real[2]
+param    c : real[3]
+schedule beta[t in 1..T] = linear(0.05, 0.4)
+z[0] = x
+q(z[t] | z[t-1])    = Normal(sqrt(1 - beta[t]) * z[t-1], sqrt(beta[t]))
+p(k)                = Categorical(uniform)
+p(z[T])             = Normal(0, 1)
+p(z[t-1] | z[t], k) = Normal(sqrt(1 - beta[t]) * z[t] + c[k], sqrt(beta[t]))
+"""
+
+
+def test_beside_a_class_that_is_summed_out_a_chain_is_drawn() -> None:
+    """Given k both ways are one normal process, shifted by c[k] in each step back: x is a mixture of three normals.
+    One value of an estimated divergence in the logarithm of the sum would be no bound."""
+    found = pipeline.read(CLASSES)
+    assert found.ok, [str(d) for d in found.errors]
+    model, n = build(found).double(), 20_000
+    shifts, means = torch.tensor([-0.08, 0.0, 0.1]).double(), torch.zeros(3).double()
+    with torch.no_grad():
+        model.c.copy_(shifts)
+    for slope in steps(12)[0].flip(0):
+        means = slope * means + shifts
+    x = torch.tensor([0.7, -0.4]).double()
+    exact = (Normal(means[:, None], 1.0).log_prob(x).sum(-1) - math.log(3)).logsumexp(0)
+    with seed(1), torch.no_grad():
+        terms = sum(model.terms(x.expand(n, 2)).values(), torch.zeros(n).double())
+    error = float(terms.std()) / n**0.5
+    assert float(terms.mean()) < float(exact) - 4 * error
+    weights = (terms - exact).exp()  # of importance sampling by q: 1 on average
+    assert float(weights.mean()) == pytest.approx(1.0, abs=4 * float(weights.std()) / n**0.5)
+    assert float(weights.std()) / n**0.5 < 0.02
