@@ -160,7 +160,10 @@ def _shape_help(rows: Rows, declared: Type) -> str:
         return "these are one-hot rows; a class is one number from 0 here: `numpy.argmax(array, axis=-1)`"
     if len(shape) > 1 and declared.shape == (math.prod(shape),):
         return "`flatten(...)` makes a row one vector"
-    return f"declare the variable {declared.support.describe()}{_shape(shape) if shape else ''}"
+    help_ = f"declare the variable {declared.support.describe()}{_shape(shape) if shape else ''}"
+    if len(shape) == len(declared.shape) > 1 and shape[1:] == declared.shape[1:]:
+        help_ += f", or as a family of {shape[0]} members: x[t in 1..{shape[0]}]"
+    return help_
 
 
 def _is_one_hot(values: Values) -> bool:

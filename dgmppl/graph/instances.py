@@ -196,6 +196,7 @@ def _is_said(scope: Scope, statement: tree.Factor, env: Mapping[str, int]) -> bo
 
 def _along(scope: Scope, statement: tree.Factor) -> list[Instance]:
     """What a statement says of a folded family."""
+    statement = written_out(scope, statement, {})
     members = members_of(scope, statement)
     return [*_tied(scope, statement), *([_of(scope, members)] if members is not None else [])]
 
