@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dgmppl.graph.nodes import Variable, factor_key
-from dgmppl.source import Span
+from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
+from dgmppl.syntax.override import moved
+from dgmppl.syntax.parse import parse_spec
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """`q(head | parents) = family(network[hidden](parents))`, or `family(param)` where it reads nothing."""
+    """`q(head | parents) = family(network[hidden](parents))`, or `family(inside)` where it reads nothing."""
 
     head: Variable
     parents: tuple[Variable, ...]
     network: str = "mlp"
     hidden: tuple[int, ...] = ()
+    inside: str = "param"
 
     @property
     def family(self) -> str:
@@ -26,20 +29,27 @@ class Posterior:
         """As a user would write it."""
         given = ", ".join(v.name for v in self.parents)
         sizes = f"[{', '.join(map(str, self.hidden))}]" if self.hidden else ""
-        inside = f"{self.network}{sizes}({given})" if self.parents else "param"
+        inside = f"{self.network}{sizes}({given})" if self.parents else self.inside
         return f"{factor_key('q', self.head.name, (v.name for v in self.parents))} = {self.family}({inside})"
 
     def statement(self, span: Span) -> tree.Factor:
         """What the parser makes of the text, all of it at `span`: many of them take long to parse."""
+        if not self.parents:
+            return _parsed(self.text(), span)
         network: tree.Expr = tree.Name(span, self.network)
         if self.hidden:
             network = tree.Bracket(span, network, tuple(_number(size, span) for size in self.hidden))
         given = tree.Call(span, network, tuple(_read(v, span) for v in self.parents))
-        inside = given if self.parents else tree.Learned(span)
-        value = tree.Call(span, tree.Name(span, self.family), (inside,))
+        value = tree.Call(span, tree.Name(span, self.family), (given,))
         return tree.Factor(
             span, "q", (_reference(self.head, span),), tuple(_reference(v, span) for v in self.parents), value
         )
+
+
+def _parsed(text: str, span: Span) -> tree.Factor:
+    spec, _ = parse_spec(Source("derived", f"model m\n{text}"))
+    assert spec is not None and isinstance(spec.statements[0], tree.Factor)
+    return moved(spec.statements[0], span)
 
 
 def _index(variable: Variable, span: Span) -> tuple[tree.Expr, ...]:

@@ -65,9 +65,19 @@ def some_posterior(variable: Variable, seen: str, network: str) -> str:
 
 
 def shared_posterior(graph: Graph, variable: Variable) -> Posterior:
-    """A q for what rows have in common, whose elements are independent of each other and of all else."""
+    """A q for what rows have in common, whose elements are independent of each other and of all else. That of the
+    weights of a network starts narrow, near where learned weights start: from wide ones no gradient leads back."""
+    if variable.name in _weights(graph):
+        return Posterior(variable, (), inside="0.2 * param, 0.02 * exp(param)")
     parents = () if variable.group is None else (graph[variable.group],)
     return Posterior(variable, parents, "linear")
+
+
+def _weights(graph: Graph) -> set[str]:
+    """The variables that are the weights of networks."""
+    terms = (*(f.density for f in graph.factors), *(d.value for d in graph.definitions))
+    applied = (t.weights for term in terms for t in walk(term) if isinstance(t, Apply))
+    return {use.variable for use in applied if use is not None}
 
 
 def joint_values(variable: Variable) -> float:

@@ -330,6 +330,14 @@ def test_a_network_of_given_weights_is_the_network_that_has_them(kind: str) -> N
     assert given.double().p_y(x.double(), weights.double()).mean.dtype == torch.float64
 
 
+def test_a_derived_q_of_the_weights_of_a_network_starts_narrow() -> None:
+    """A fit starts near where learned weights do: losses of wide draws explode with the depth."""
+    with torch.no_grad():
+        q = build(checked(NETWORK.replace("KIND", "mlp[64, 64]"))).q_f()
+    assert float(q.mean.std()) == pytest.approx(0.2, rel=0.1)
+    assert float(q.stddev.median()) == pytest.approx(0.02, rel=0.1)
+
+
 def test_dropout_of_a_network_of_given_weights_is_that_of_training() -> None:
     model = build(checked(NETWORK.replace("KIND", "mlp[64, dropout = 0.5]")))
     x, weights = torch.randn(5, 3), torch.randn(model.q_f().event_shape)
