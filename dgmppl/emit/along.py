@@ -53,10 +53,11 @@ def _write_links(
     with writer.block(f"{chain_of(graph, graph[step.variable])} = {writer.use(kind)}("):
         writer.line(f"{chain.length},")
         writer.line(f"{{{told}}},")
-        for key, windows, place, same in zip_longest(chain.factor_keys, chain.windows, chain.places, alike):
+        places = zip(chain.places, chain.starts)
+        for key, windows, (place, start), same in zip_longest(chain.factor_keys, chain.windows, places, alike):
             factor = graph.keyed(key)
             with writer.place(factor.span):
-                link = link_source(writer, graph, factor, windows, step.gives, place, bool(same))
+                link = link_source(writer, graph, factor, windows, step.gives, place, start, bool(same))
                 writer.line(f"{link},", mark=True)
         if (lengths := _lengths(writer, graph, chain)) is not None:
             writer.line(f"lengths={lengths},")
@@ -92,6 +93,7 @@ def link_source(
     windows: tuple[Window, ...],
     inside: tuple[str, ...],
     place: int | None,
+    start: int,
     alike: bool,
 ) -> str:
     """`rt.Link(x, lambda s, c: self.p_x(s, c), {"s": (0, 0)}, (c,))`: of what it is a density, what it reads of the
@@ -110,6 +112,9 @@ def link_source(
         length = graph[inside[0]].type.shape[0]
         law = f"{writer.use('OnlyAt')}({law}, {place}, {length})"
         head = f"{writer.use('only_at')}({head}, {place}, {length})"
+    elif factor.density.type.shape[0] != (length := graph[inside[0]].type.shape[0]):
+        law = f"{writer.use('Placed')}({law}, {start}, {length})"
+        head = f"{writer.use('placed')}({head}, {start}, {length})"
     law = f"lambda {', '.join(arguments)}: {law}" if arguments else f"lambda: {law}"
     looked = ", ".join(f'"{graph[w.variable].ident}": {tuple_source((w.first, w.last))}' for w in windows)
     parts = [f'"{head}"' if factor.head in inside else head, law, f"{{{looked}}}"]

@@ -29,6 +29,8 @@ class Chain:
     Args:
         windows: of each factor, what it reads of these families.
         places: of each that is no law of elements along their index, the position of the members that it reads.
+        starts: of each that is one, the position of the chain at which its first element stands: 1 for x[1], x[2], ...
+            that read z[1], z[2], ... of z[0], z[1], z[2], ...
         lag: how far back the furthest member lies that is read.
     """
 
@@ -36,6 +38,7 @@ class Chain:
     factor_keys: tuple[str, ...]
     windows: tuple[tuple[Window, ...], ...]
     places: tuple[int | None, ...]
+    starts: tuple[int, ...]
     lag: int
     length: int
 
@@ -62,8 +65,9 @@ def values_of(variable: Variable) -> int:
 
 
 def windows_of(graph: Graph, factor: Factor, names: Iterable[str]) -> tuple[Window, ...] | None:
-    """What the law of each element reads of these families, by how far away that lies, or what another law reads of
-    their members at one position; None where it reads more than members at, or before, one position."""
+    """What the law of each element reads of these families, by how far away that lies from the position at which it
+    stands, or what another law reads of their members at one position; None where it reads more than members at, or
+    before, one position, or has elements where the families have no members."""
     wanted, density = frozenset(names), factor.density
     direct = [n for n in variables(density) if n not in wanted]
     if any(graph[n].role == "let" for n in direct) and not wanted.isdisjoint(graph.roots(direct)):
@@ -82,11 +86,22 @@ def windows_of(graph: Graph, factor: Factor, names: Iterable[str]) -> tuple[Wind
     for read in reads_of(density, factor.head):
         if read.variable not in wanted:
             continue
-        if read.past or len(read.offsets) != 1 or read.offsets[0] > 0:
+        if read.past or len(read.offsets) != 1:
             return None
-        first, last = found.get(read.variable, (0, -density.type.shape[0]))
+        first, last = found.get(read.variable, (read.offsets[0], read.offsets[0]))
         found[read.variable] = (min(first, read.offsets[0]), max(last, read.offsets[0]))
-    return tuple(Window(n, *found[n]) for n in sorted(found))
+    start = start_of(factor, wanted)
+    own = factor.head in wanted
+    room = {graph[n].type.shape[0] - density.type.shape[0] for n in (*found, *((factor.head,) if own else ()))}
+    if len(room) > 1 or any(r < start or (own and r) for r in room):
+        return None
+    return tuple(Window(n, min(0, first - start), last - start) for n, (first, last) in sorted(found.items()))
+
+
+def start_of(factor: Factor, names: frozenset[str]) -> int:
+    """The position at which the first element of a law stands: from there the last member that it reads is its own."""
+    offsets = (by for r in reads_of(factor.density, factor.head) if r.variable in names for by in r.offsets)
+    return max((0, *offsets))
 
 
 def place_of(density: Density, names: frozenset[str]) -> int | None:
@@ -123,4 +138,5 @@ def chain_of(graph: Graph, names: frozenset[str], factors: tuple[Factor, ...]) -
     keys = tuple(f.key for f in (*own, *others))
     along = [isinstance(f.density, Sequence) for f in (*own, *others)]
     places = [None if a else place_of(f.density, names) for a, f in zip(along, (*own, *others))]
-    return Chain(tuple(sorted(names)), keys, tuple(found), tuple(places), lag, length)
+    starts = [start_of(f, names) if a else 0 for a, f in zip(along, (*own, *others))]
+    return Chain(tuple(sorted(names)), keys, tuple(found), tuple(places), tuple(starts), lag, length)

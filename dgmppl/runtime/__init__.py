@@ -35,6 +35,7 @@ from dgmppl.runtime import (
     networks,
     normals,
     own,
+    placements,
     positives,
     ramps,
     random_weights,
@@ -83,6 +84,7 @@ from dgmppl.runtime.model import *
 from dgmppl.runtime.networks import *
 from dgmppl.runtime.normals import *
 from dgmppl.runtime.own import *
+from dgmppl.runtime.placements import *
 from dgmppl.runtime.positives import *
 from dgmppl.runtime.ramps import *
 from dgmppl.runtime.random_weights import *
@@ -133,6 +135,7 @@ __all__ += normals.__all__
 __all__ += masked.__all__
 __all__ += matching.__all__
 __all__ += own.__all__
+__all__ += placements.__all__
 __all__ += positives.__all__
 __all__ += random_weights.__all__
 __all__ += ramps.__all__

@@ -227,32 +227,6 @@ Drawn = dict[tuple[int, bool, int], td.Distribution]
 """The laws that elements were drawn from, by their segment and position."""
 
 
-class OnlyAt:
-    """A distribution of a row at one position of an index of so many, as one along it that tells nothing elsewhere."""
-
-    def __init__(self, p: td.Distribution, place: int, length: int) -> None:
-        self.p, self.place, self.length = p, place, length
-        self.event_shape = torch.Size((length, *p.event_shape))
-
-    def log_probs(self, value: Tensor) -> Tensor:
-        """``log p`` at the position, and 0 at all others, ``(..., T)`` nats."""
-        logs = self.p.log_prob(value.select(value.dim() - len(self.event_shape), self.place))
-        return F.pad(logs.unsqueeze(-1), (self.place, self.length - 1 - self.place))
-
-    def moments(self, given: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean and the standard deviation, ``(..., T, *element)`` each, with 0 and 1 elsewhere."""
-        rank = len(self.p.event_shape)
-        sides = (*(0, 0) * rank, self.place, self.length - 1 - self.place)
-        mean, deviation = (m.unsqueeze(-1 - rank) for m in (self.p.mean, self.p.stddev))
-        return F.pad(mean, sides), F.pad(deviation, sides, value=1.0)
-
-
-def only_at(value: Tensor, place: int, length: int) -> Tensor:
-    """A value of each row as one of so many along an index, ``(n, T, ...)``, of which all others are missing (NaN)."""
-    behind = value.dim() - 1
-    return F.pad(value.unsqueeze(1), (*(0, 0) * behind, place, length - 1 - place), value=torch.nan)
-
-
 def in_turn(
     functions: Row[Callable[..., Sequence]],
     shapes: Row[Size],
@@ -377,4 +351,4 @@ def _kl_of_both(q: Sequence, a: Segment, p: Sequence, b: Segment, value: Tensor,
     return found.sum(-1) if each else count * (found.squeeze(-1) if found.dim() else found)
 
 
-__all__ = ["OnlyAt", "Segment", "Sequence", "in_turn", "kl_along", "only_at"]
+__all__ = ["Segment", "Sequence", "in_turn", "kl_along"]

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from dgmppl.runtime.along import OnlyAt
 from dgmppl.runtime.densities import _Density
 from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
 from dgmppl.runtime.finite_chains import Link
 from dgmppl.runtime.lengths import within
 from dgmppl.runtime.missing import OfSeen
+from dgmppl.runtime.placements import OnlyAt, Placed
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class GaussianChain:
         repeated = [g.repeat_interleave(count, 0) for g in given]
         members = {n: paths[..., p].reshape(len(paths), self.length, *self.latents[n]) for n, p in self.places.items()}
         law = link.law(*(members[n] for n in link.reads if n != value), *repeated)
-        if isinstance(law, (OfSeen, OnlyAt)) or law.lengths is not None:
+        if isinstance(law, (OfSeen, OnlyAt, Placed)) or law.lengths is not None:
             self._in_part.add(id(link))
             law = law.p if isinstance(law, OfSeen) else law
         if isinstance(value, str):

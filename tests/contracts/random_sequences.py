@@ -135,6 +135,12 @@ def along_an_index(d: Draft) -> None:
     if not d.often(0.6):
         _factors(d, "p", index, x, reads, d.choose(HOW))
         return
+    if index.first and not index.length and d.often(0.15):  # a state before the first of the data
+        earlier = Index(index.letter, first - 1, index.last)
+        z = _members(d, earlier, "z", d.choose(("real", "categorical(2)")), (), "latent")
+        _factors(d, "p", earlier, z, (), "forward")
+        _factors(d, "p", index, x, [index.at(z)], "apart")
+        return
     z = _members(d, index, "z", "real", d.choose(((), (2,))), "latent")
     of_z = [u for u in reads if d.often(0.5)]
     if d.often(0.25):  # in turn: each reads what comes before in the other

@@ -57,6 +57,11 @@ SPECS = {
     + CHAIN
     + "p(x[t] | z[t]) = Normal(linear(z[t]), param)\n"
     + "p(y | z[T], x) = Normal(linear(z[T]) + mlp[4](x), param)\np(w | z[2]) = Normal(sum(z[2]), 0.5)",
+    "a state before the first": DATA.replace("1..T", "2..T")
+    + 'observed y[t in 2..T] : real from "walks.npz".y\n'
+    + CHAIN
+    + "p(x[t] | z[t], z[t-1]) = Normal(linear(z[t], z[t-1]), param)\n"
+    + "p(y[2] | z[2]) = Normal(sum(z[2]), 1)\np(y[t] | z[t-1], y[t-1]) = Normal(linear(z[t-1], y[t-1]), 0.4)",
     "apart": DATA
     + "latent z[t in 1..T] : real[2]\np(z[t]) = Normal(0, 1)\np(x[t] | z[t]) = Normal(linear(z[t]), param)",
 }

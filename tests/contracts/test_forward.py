@@ -41,6 +41,14 @@ SPECS = {
     "transitions": DATA + CHAIN + "p(x[1] | s[1]) = Normal(linear(s[1]))\n"
     "p(x[t] | s[t], s[t-1]) = Normal(mlp[4](s[t], s[t-1], t))",
     "late": DATA + CHAIN + "p(x[1]) = Normal(0, 1)\np(x[t] | s[t-1]) = Normal(mlp[4](s[t-1], t))",
+    "a state before the first": DATA
+    + "latent s[t in 0..T] : categorical(3)\n"
+    + "p(s[0]) = Categorical(param)\np(s[t] | s[t-1]) = Categorical(linear(s[t-1]))\n"
+    + "p(x[1] | s[1], s[0]) = Normal(linear(s[1], s[0]))\np(x[t] | s[t], x[t-1]) = Normal(mlp[4](s[t], x[t-1], t))",
+    "a state after the last": 'observed x[t in 1..T] : natural from "walks.npz".counts\n'
+    + "latent s[t in 1..T + 1] : categorical(3)\n"
+    + "p(s[1]) = Categorical(param)\np(s[t] | s[t-1]) = Categorical(linear(s[t-1]))\n"
+    + "p(x[t] | s[t]) = Poisson(exp(linear(s[t])))",
     "second order": DATA
     + "latent s[t in 1..T] : binary\n"
     + "p(s[1]) = Bernoulli(param)\np(s[2] | s[1]) = Bernoulli(linear(s[1]))\n"

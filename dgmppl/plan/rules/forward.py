@@ -10,7 +10,7 @@ from dgmppl.graph.chains import Chain, chain_of, values_of
 from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES
 from dgmppl.graph.nodes import Factor, Variable
-from dgmppl.graph.values import variables
+from dgmppl.graph.values import Sequence, variables
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.integrate import LogIntegral, components
@@ -124,6 +124,11 @@ def way_out(state: Elimination, variable: Variable) -> str:
         return f"{where}, and {reader} does: let it read the data alone"
     for factor in factors_of(state, frozenset({name})):
         if chain_of(graph, frozenset({name}), (factor,)) is None:
+            length, members = factor.density.type.shape[:1], variable.type.shape[:1]
+            if isinstance(factor.density, Sequence) and length > members:
+                head = graph[factor.head]
+                ends = f"{head.name} has {length[0]} members along `{letter}`, and `{name}` {members[0]}"
+                return f"`{name}` is summed out along `{letter}` where it has a member for each that reads it; {ends}"
             return (
                 f"`{name}` is summed out along `{letter}` where all that depends on it reads {name}[{letter}], or a "
                 f"few members before that; {factor.key} reads more"
