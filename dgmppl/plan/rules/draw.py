@@ -28,7 +28,7 @@ from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
 from dgmppl.plan.rules.filter import IntegrateAlong, filtered
-from dgmppl.plan.rules.forward import SumAlong
+from dgmppl.plan.rules.forward import SumAlong, chained
 from dgmppl.plan.rules.integrate import Integrate, integrable
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.rules.sum_product import SumOut
@@ -273,6 +273,8 @@ def verify_drawable(state: Elimination, q: Factor) -> None:
         if isinstance(q.density, Autoregressive) and head.type.support == REAL and len(head.type.shape) == 1
         else f"use a distribution whose draws are differentiable: {', '.join(fit)}"
         if fit
+        else f"leave {q.key} out: `{head.name}` is then summed out exactly"
+        if head.name in chained(state, beside=head.name)
         else f"make `{head.name}` real, or model it by an energy E(...), which needs no q",
     )
 

@@ -90,10 +90,10 @@ class SummingAlong(Rule):
                 yield f"{', '.join(s.gives)} summed out by the forward pass, {s.cost}"
 
 
-def chains(state: Elimination) -> list[Chain]:
+def chains(state: Elimination, beside: str = "") -> list[Chain]:
     """The open families that can be summed out along their index once all others are known, those together of which a
-    factor reads two."""
-    names = frozenset(v.name for v in state.open if stands_alone(state, v) and values_of(v) <= MAX_CASES)
+    factor reads two. None of them has a q, but for one that is asked about `beside` them."""
+    names = frozenset(v.name for v in state.open if stands_alone(state, v, beside) and values_of(v) <= MAX_CASES)
     while names:
         wrong = {n for n in names if not all(_fits(state, f, n) for f in factors_of(state, frozenset({n})))}
         if not wrong:
@@ -109,9 +109,9 @@ def chains(state: Elimination) -> list[Chain]:
     return found
 
 
-def chained(state: Elimination) -> frozenset[str]:
+def chained(state: Elimination, beside: str = "") -> frozenset[str]:
     """The open latents that are summed out along their index once all others are known."""
-    return frozenset(name for chain in chains(state) for name in chain.variables)
+    return frozenset(name for chain in chains(state, beside) for name in chain.variables)
 
 
 def way_out(state: Elimination, variable: Variable) -> str:
