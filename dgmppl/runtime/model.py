@@ -78,7 +78,26 @@ def _counted(sample: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_CHECKED = {**dict.fromkeys(_OF_ROWS, _at_the_door), "sample": _counted}
+def _in_weights(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of Pyro's that takes tensors of whole numbers too: they become the dtype of the weights, which networks
+    read."""
+
+    def read(self: GenerativeModel, value: Any) -> Any:
+        whole = isinstance(value, Tensor) and not value.is_floating_point()
+        return value.to(self.like.dtype) if whole else value
+
+    @functools.wraps(method)
+    def call(self: GenerativeModel, *data: Any, **named: Any) -> Any:
+        return method(self, *(read(self, v) for v in data), **{k: read(self, v) for k, v in named.items()})
+
+    return call
+
+
+_CHECKED = {
+    **dict.fromkeys(_OF_ROWS, _at_the_door),
+    **dict.fromkeys(("model", "guide"), _in_weights),
+    "sample": _counted,
+}
 
 
 class GenerativeModel(nn.Module):

@@ -187,6 +187,30 @@ def test_without_data_the_model_samples(path) -> None:
 LATENT = [p for p in SINGLE if latents(checked(p))]
 
 
+COUNTS = """
+model counts
+const T = 4
+observed x[t in 1..T] : natural from "rows.npz".x
+observed c : categorical(3) from "rows.npz".c
+latent z[t in 1..T] : real
+p(z[1]) = Normal(0, 1)
+p(z[t] | z[t-1]) = Normal(0.9 * z[t-1], 0.3)
+p(x[t] | z[t], c) = Poisson(exp(z[t] + linear(c)))
+"""
+
+
+def test_whole_numbers_are_data_as_they_are() -> None:
+    found = checked(COUNTS)
+    _, theirs = pair(found)
+    rows = data_of(found, 8)
+    with torch.no_grad():
+        losses = []
+        for data in (rows, [r.long() for r in rows]):
+            with seed(1):
+                losses.append(estimator(found).loss(theirs.model, theirs.guide, *data))
+    assert losses[0] == losses[1]
+
+
 @pytest.mark.parametrize("path", LATENT, ids=name_of)
 def test_predictive_draws_the_posterior_from_the_guide(path) -> None:
     found = checked(path)
