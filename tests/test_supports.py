@@ -214,8 +214,11 @@ def partial_spec(entry: Distribution, declared: Type) -> str:
     """A spec in which some rows miss a variable that has this distribution."""
     fixed = {supports.UNIT: "0.5", supports.NATURAL: "4"}
     arguments = ", ".join(fixed.get(p.constraint, "param") for p in entry.parameters)
+    factor = ""
+    if entry.name == "LowRankNormal":  # whose rank no place says
+        arguments, factor = "param, param, U", "param U : real[3, 2]\n"
     return (
-        f'model some\nobserved x : real[2] from "r.npz".x\npartial y : {declared.describe()} from "r.npz".y\n'
+        f'model some\n{factor}observed x : real[2] from "r.npz".x\npartial y : {declared.describe()} from "r.npz".y\n'
         f"p(y) = {entry.name}({arguments})\np(x | y) = Normal(linear(y))\n"
         + (f"q(y | x) = {entry.name}({arguments})\n" if entry.reparameterised else "")
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from dgmppl import runtime as rt
-from dgmppl.runtime import counts, densities, directions, distributions, positives
+from dgmppl.runtime import counts, densities, directions, distributions, normals, positives
 
 A, B = torch.tensor([0.5, 1.5]), torch.tensor([0.7, 2.0])
 LOGITS = torch.tensor([[0.1, -0.4, 1.0], [2.0, 0.0, -1.0]])
@@ -286,8 +286,11 @@ def _grad(x: Tensor) -> Tensor:
     return x.grad
 
 
+MODULES = (counts, densities, directions, distributions, normals, positives)
+
+
 def test_every_public_distribution_is_in_a_registry() -> None:
-    public = {name for module in (counts, densities, directions, distributions, positives) for name in module.__all__}
+    public = {name for module in MODULES for name in module.__all__}
     assert public == set(REGISTRY) | ELSEWHERE | NOT_CLASSES
 
 
