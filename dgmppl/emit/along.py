@@ -79,6 +79,22 @@ def write_path(writer: Writer, graph: Graph, step: SumAlong | IntegrateAlong) ->
     writer.line(f"{names} = {chain_of(graph, graph[step.variable])}.read(mean)")
 
 
+def expected_source(writer: Writer, graph: Graph, step: SumAlong, factor: Factor, completed: str) -> str:
+    """The mean of what is missing of a variable under the posterior of a chain that its density reads."""
+    chain, x = step.chain, graph[factor.head]
+    start = chain.starts[chain.factor_keys.index(factor.key)]
+    reads = graph.reads(factor)
+    names = [n for n in step.gives if n in reads]
+    given = [graph[n].ident for n in reads if n not in names and graph[n].rows] + [x.ident]
+    arguments = ", ".join([*(graph[n].ident for n in names), *given])
+    some = f"{some_source(x)}, " * x.elementwise
+    law = f"self.{factor.method}({', '.join(graph[n].ident for n in reads)})"
+    mean = f"lambda {arguments}: {completed}({law}, {x.ident}, {some}True)"
+    told = ", ".join(f'"{graph[n].ident}"' for n in names) + "," * (len(names) == 1)
+    ends = f", {start}" if start else ""
+    return f"{chain_of(graph, graph[step.variable])}.expected(({told}), {mean}, {tuple_source(given)}{ends})"
+
+
 def write_path_site(writer: Writer, graph: Graph, step: IntegrateAlong) -> None:
     """A site of Pyro for a family, from its exact posterior."""
     variable = graph[step.variable]
@@ -127,4 +143,12 @@ def link_source(
     return f"{writer.use('Link')}({', '.join(parts)})"
 
 
-__all__ = ["chain_of", "link_source", "write_chain", "write_normal_chain", "write_path", "write_path_site"]
+__all__ = [
+    "chain_of",
+    "expected_source",
+    "link_source",
+    "write_chain",
+    "write_normal_chain",
+    "write_path",
+    "write_path_site",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
-from dgmppl.emit.along import chain_of, write_path
+from dgmppl.emit.along import chain_of, expected_source, write_path
 from dgmppl.emit.cases import batch_size, cases_of, imputing, is_seen_in_part, missing_of, some_source
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.integrals import write_reading
@@ -21,7 +21,8 @@ from dgmppl.emit.methods import (
 from dgmppl.emit.steps import likelihood_source, live, needed_steps, noisy, turns_source, write_steps
 from dgmppl.emit.sums import write_reading_of_sum
 from dgmppl.emit.writer import Writer
-from dgmppl.graph.nodes import Graph
+from dgmppl.graph.elements import reads_past
+from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
@@ -139,9 +140,22 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
             x = graph[factor.head]
             given = f"{factor_source(graph, factor)}, {x.ident}{f', {some_source(x)}' * x.elementwise}, mean"
             completed_by = writer.use("completed" if x.elementwise else "completed_rows")
-            writer.line(f"{x.ident} = {completed_by}({given})")
+            source = f"{completed_by}({given})"
+            along = next((s for s in steps[:first] if isinstance(s, SumAlong) and _averages(graph, s, factor)), None)
+            if along is not None:
+                source = f"{expected_source(writer, graph, along, factor, completed_by)} if mean else {source}"
+            writer.line(f"{x.ident} = {source}")
         writer.at = None
         writer.line(f"return {{{', '.join(_item(graph, n) for n in names)}}}")
+
+
+def _averages(graph: Graph, step: SumAlong, factor: Factor) -> bool:
+    """Whether the mean of what is missing is that over the values that are summed out at its own position. Of few
+    values it has none: those are the most probable ones on the most probable path."""
+    if factor.key not in step.chain.factor_keys or graph[factor.head].type.support.finite:
+        return False
+    windows = step.chain.windows[step.chain.factor_keys.index(factor.key)]
+    return all(w.first == w.last == 0 for w in windows) and not reads_past(factor.density, factor.head)
 
 
 def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], names: Sequence[str]) -> None:

@@ -91,17 +91,45 @@ class FiniteChain:
         return tuple(values[self.parts[name][path]] for name, values in self.states.items())
 
     def marginals(self) -> dict[str, Tensor]:
-        """The posterior probability of each value of each member of each latent, ``(n, T, values)``: the gradient of
-        the log sum in what each value counts at each position (Eisner, 2016)."""
+        """The posterior probability of each value of each member of each latent, ``(n, T, values)``."""
+        found = self._posterior()
+        return {
+            name: found @ torch.nn.functional.one_hot(self.parts[name], len(values)).to(found)
+            for name, values in self.states.items()
+        }
+
+    def expected(
+        self, names: tuple[str, ...], mean: Callable[..., Tensor], given: tuple[Tensor, ...], start: int = 0
+    ) -> Tensor:
+        """What is missing (NaN) of a value along the index by its posterior mean, ``(n, T', ...)``: at each position
+        ``sum over c of p(c | data) E[x | c]``, with c the values of these latents there.
+
+        Args:
+            mean: its mean given a value of each of these latents ``(m, T, ...)`` and `given`, as many rows of each.
+            given: what else it depends on, ``(n, ...)`` each, itself last.
+            start: the position of its first element, from 0.
+        """
+        digits = self._digits([len(self.states[n]) for n in names])
+        count, n = len(digits), len(given[0])
+        paths = (self.states[name][digits[:, k]].unsqueeze(1) for k, name in enumerate(names))
+        paths = (p.expand(-1, self.length, *p.shape[2:]).repeat(n, *(1,) * (p.dim() - 1)) for p in paths)
+        means = mean(*paths, *(g.repeat_interleave(count, 0) for g in given))
+        means = means.reshape(n, count, *means.shape[1:])
+        posterior = self._posterior()
+        weights = posterior @ torch.nn.functional.one_hot(self._joint(list(names)), count).to(posterior)
+        weights = weights.narrow(1, start, means.shape[2]).mT
+        found = (weights.reshape(*weights.shape, *(1,) * (means.dim() - 3)) * means).sum(1)
+        return torch.where(given[-1].isnan(), found, given[-1])
+
+    def _posterior(self) -> Tensor:
+        """The posterior probability of each of the values of all at each position, ``(n, T, C)``: the gradient of the
+        log sum in what each value counts there (Eisner, 2016)."""
         with torch.enable_grad():
             unary = self.unary.detach().requires_grad_()
             chain = object.__new__(FiniteChain)
             chain.__dict__ = {**self.__dict__, "unary": unary}
             (found,) = torch.autograd.grad(chain.log_sum().sum(), unary)
-        return {
-            name: found @ torch.nn.functional.one_hot(self.parts[name], len(values)).to(found)
-            for name, values in self.states.items()
-        }
+        return found
 
     def smoothed(self) -> dict[str, Distribution]:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``: which of its values it has."""

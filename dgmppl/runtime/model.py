@@ -228,7 +228,8 @@ class GenerativeModel(nn.Module):
 
         Args:
             mean: give the mean of each q in place of a draw; of one over whole numbers or classes, the value that is
-                most probable.
+                most probable; of what is summed out along an index the most probable path, and of what is missing and
+                depends on it at its own position the mean over all paths.
         """
         return {}
 

@@ -164,6 +164,27 @@ def test_marginals_are_those_of_all_paths(name: str) -> None:
             assert torch.allclose(smoothed[latent].probs[..., k], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("first", [1, 0])
+@pytest.mark.parametrize("how", ["real[2] elementwise", "real[2]"])
+def test_the_mean_of_what_is_missing_is_that_over_all_paths(first: int, how: str) -> None:
+    found = checked(
+        f'model chain\nconst T = 4\npartial x[t in 1..T] : {how} from "walks.npz".steps\n'
+        + 'observed u[t in 1..T] : real from "walks.npz".inputs\n'
+        + CHAIN.replace("1..T", f"{first}..T").replace("s[1]", f"s[{first}]")
+        + "latent r[t in 1..T] : binary\np(r[t]) = Bernoulli(0.3)\n" * first
+        + ("p(x[t] | s[t], r[t], u[t]) = " if first else "p(x[t] | s[t], u[t]) = ")
+        + f"mixture[2](Normal(mlp[4](s[t], {'r[t], ' * first}u[t])))"
+    )
+    model, data = build(found, scale=0.7), data_of(found, 5)
+    (seen,) = (d for d, v in zip(data, graph_of(found).data) if v.name == "x")
+    many = 10_000
+    with torch.no_grad(), seed(1):
+        read = model.infer(*data, mean=True)["x"]
+        draws = model.infer(*(d.repeat_interleave(many, 0) for d in data))["x"].reshape(5, many, 4, 2)
+    assert torch.equal(read[~seen.isnan()], seen[~seen.isnan()])
+    assert ((read - draws.mean(1)).abs() <= 5 * draws.std(1) / many**0.5 + 1e-5).all()
+
+
 BESIDE = {
     "a class": DATA
     + "latent k : categorical(2)\nlatent s[t in 1..T] : categorical(3)\n"
