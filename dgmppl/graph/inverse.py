@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from dgmppl.graph.derived import Posterior
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.smoothing import posterior_along
-from dgmppl.graph.turns import turns
-from dgmppl.graph.values import Apply, variables, walk
+from dgmppl.graph.turns import distances, turns
+from dgmppl.graph.values import Apply, Sequence, variables, walk
 from dgmppl.syntax import tree
 
 if TYPE_CHECKING:
@@ -217,10 +217,12 @@ def _hidden(graph: Graph, variable: Variable) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Omission:
-    """The posterior of `factor.head` depends on `variable`, and the factor does not read it."""
+    """The posterior of `factor.head` depends on `variable`, and the factor does not read it. `variable` is the head
+    where the members of a family depend on each other; `group`: it says which of the heads a row has."""
 
     factor: Factor
     variable: str
+    group: bool = False
 
 
 def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] = ()) -> tuple[Omission, ...]:
@@ -247,8 +249,36 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] =
                 continue
             found.append(Omission(q, other))
             break
+        else:
+            other = _left_out_along(graph, q)
+            found += [Omission(q, other)] if other else []
         known.append(q.head)
-    return tuple(found)
+    return (*_groups_left_out(graph, drawn), *found)
+
+
+def _groups_left_out(graph: Graph, drawn: tuple[Factor, ...]) -> list[Omission]:
+    """The q of what is one a group that are the same in all groups, the first of each family."""
+    found: dict[str, Omission] = {}
+    for q in drawn:
+        head = graph[q.head]
+        if head.group and not any(head.group in (n, graph[n].group) for n in (*q.parents, *graph.roots(q.parents))):
+            found.setdefault(head.family or head.name, Omission(q, head.group, group=True))
+    return list(found.values())
+
+
+def _left_out_along(graph: Graph, q: Factor) -> str:
+    """What the q of a folded family leaves out from member to member: data that some of them do not read although those
+    at each position are generated from them, or, as the head itself, the other members. "" for nothing."""
+    head, density = graph[q.head], q.density
+    if head.role != "latent" or not isinstance(density, Sequence):
+        return ""
+    around = {f.head: f for f in graph.factors if f.side == "p" and isinstance(f.density, Sequence)}
+    for x in (v.name for v in graph.observed if v.name in around and (q.head, 0) in distances(graph, around[v.name])):
+        if any(x not in graph.roots(variables(s.law)) for s in density.segments):
+            return x
+    alone = not any(by != 0 for name, by in distances(graph, q) if graph[name].along and graph[name].role == "latent")
+    coupled = q.head in around and any(n == q.head and by != 0 for n, by in distances(graph, around[q.head]))
+    return q.head if alone and coupled else ""
 
 
 def _connected(depends: nx.DiGraph, start: str, given: set[str], in_part: set[str]) -> set[str]:

@@ -31,6 +31,7 @@ from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import images, invert, preimage_drawn
 from dgmppl.plan.settings import setting_span
 from dgmppl.plan.state import Elimination
+from dgmppl.source import Span
 from dgmppl.supports import REAL, real
 from dgmppl.syntax import tree
 
@@ -192,19 +193,38 @@ def warn_omissions(state: Elimination) -> None:
     if state.failed:
         return
     for omission in _omitted(state):
-        q, other = omission.factor, omission.variable
+        q = omission.factor
         composed = isinstance(state.step_of(q.head), Compose)  # of known numbers: not meant to be close
         if q.head in state.judged or composed or _is_asked_for(state, omission):
             continue
-        given = (*q.parents, other)
         state.scope.report(
-            "W401",
-            f"the posterior of `{q.head}` depends on `{other}`, and {q.key} does not read it",
-            q.head_span,
-            f"leaves out {' - '.join(path_of(state.graph, omission))}",
-            help=f"a closer posterior reads it too: q({q.head} | {', '.join(given)}) = ...",
-            severity="warning",
+            "W401", *_told(state.graph, omission), help=_closer(state.graph, omission), severity="warning"
         )
+
+
+def _told(graph: Graph, omission: Omission) -> tuple[str, Span, str]:
+    """What is wrong with the q, where, and what it leaves out."""
+    q, other, head = omission.factor, omission.variable, graph[omission.factor.head]
+    if omission.group:
+        headline = f"`{head.shown}` is one for each {other}, and {q.key} does not read `{other}`"
+        return headline, q.head_span, f"the same for each {other}"
+    if other == q.head:
+        headline = f"the posterior of each `{head.shown}` depends on other members, and {q.key} does not read them"
+        return headline, q.head_span, "members are independent of each other"
+    headline = f"the posterior of `{head.shown}` depends on `{graph[other].shown}`, and {q.key} does not read it"
+    if other in graph.roots(q.parents):
+        headline = headline.replace("does not read it", "does not read it for each member")
+    return headline, q.head_span, f"leaves out {' - '.join(path_of(graph, omission))}"
+
+
+def _closer(graph: Graph, omission: Omission) -> str:
+    """The way out: what the q could read too."""
+    q, other, head = omission.factor, omission.variable, graph[omission.factor.head]
+    given = list(dict.fromkeys((*q.parents, other)))
+    if head.along is not None and not omission.group:
+        given = [name for name in given if name != q.head]
+        given = [f"{q.head}[{head.along.letter}-1]", *(name for name in given if name != q.head)]
+    return f"a closer posterior reads it too: q({head.shown} | {', '.join(given)}) = ..."
 
 
 def _omitted(state: Elimination) -> tuple[Omission, ...]:
