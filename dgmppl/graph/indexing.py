@@ -117,6 +117,16 @@ def _indexed(scope: Scope, target: tree.Expr, items: tuple[tree.Expr, ...], ctx:
     return evaluate(scope, target, None, ctx)
 
 
+def _of_a_group(scope: Scope, value: Value, items: tuple[tree.Expr, ...]) -> str:
+    """That a latent of a group needs no index by it. "" for anything else."""
+    variable = scope.names.get(value.variable) if isinstance(value, Use) else None
+    if not isinstance(variable, Variable) or not variable.group:
+        return ""
+    if not any(isinstance(i, tree.Name) and i.name == variable.group for i in items):
+        return ""
+    return f"`{variable.name}` is already that of the row's {variable.group}: leave the index out"
+
+
 def _element(
     scope: Scope, expr: tree.Bracket, value: Value, items: tuple[tree.Expr, ...], ctx: Context, evaluate: Evaluate
 ) -> Value:
@@ -126,6 +136,7 @@ def _element(
             f"{len(items)} ind{'ex' if len(items) == 1 else 'ices'} for {shape_text(value.shape)}",
             expr.span,
             f"at most {len(value.shape)}" if value.shape else "has no elements",
+            help=_of_a_group(scope, value, items),
         )
     if any(isinstance(i, tree.Range) for i in items):
         return part(scope, expr.span, value, items, ctx)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dgmppl.graph.derived import Posterior
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.smoothing import posterior_along
-from dgmppl.graph.turns import distances, turns
+from dgmppl.graph.turns import WHOLE, distances, turns
 from dgmppl.graph.values import Apply, Sequence, variables, walk
 from dgmppl.syntax import tree
 
@@ -268,7 +268,8 @@ def _groups_left_out(graph: Graph, drawn: tuple[Factor, ...]) -> list[Omission]:
 
 def _left_out_along(graph: Graph, q: Factor) -> str:
     """What the q of a folded family leaves out from member to member: data that some of them do not read although those
-    at each position are generated from them, or, as the head itself, the other members. "" for nothing."""
+    at each position are generated from them, or, as the head itself, the other members. "" for nothing: independent
+    members of which each is inferred from all data along the index are a choice that is often made."""
     head, density = graph[q.head], q.density
     if head.role != "latent" or not isinstance(density, Sequence):
         return ""
@@ -276,9 +277,14 @@ def _left_out_along(graph: Graph, q: Factor) -> str:
     for x in (v.name for v in graph.observed if v.name in around and (q.head, 0) in distances(graph, around[v.name])):
         if any(x not in graph.roots(variables(s.law)) for s in density.segments):
             return x
-    alone = not any(by != 0 for name, by in distances(graph, q) if graph[name].along and graph[name].role == "latent")
+    alone = not any(by != 0 for name, by in distances(graph, q) if graph[name].along and _tells(graph[name], by))
     coupled = q.head in around and any(n == q.head and by != 0 for n, by in distances(graph, around[q.head]))
     return q.head if alone and coupled else ""
+
+
+def _tells(read: Variable, by: int | None) -> bool:
+    """Whether what is read `by` positions away says of other members: another latent's, or data read as a whole."""
+    return read.role == "latent" or by == WHOLE
 
 
 def _connected(depends: nx.DiGraph, start: str, given: set[str], in_part: set[str]) -> set[str]:

@@ -20,6 +20,7 @@ from dgmppl.graph.values import (
     Pushforward,
     Use,
     Value,
+    variables,
     walk,
 )
 from dgmppl.plan.nodes import Loss, Reason
@@ -83,12 +84,14 @@ def verify_asked(state: Elimination, derived: str, fitted: Loss) -> None:
     }
     fine, why = allowed[asked.name]
     if not fine:
+        # What the structure calls for was named with the number of draws that is asked for.
+        instead = "elbo" if asked.name == "iwae" and bound else derived
         scope.fail(
             "E303",
             f"{asked.name} does not fit this model",
             asked.span,
             why,
-            help=f"its structure calls for: {derived}",
+            help=f"its structure calls for: {instead}",
         )
     if asked.options.get("classify") and not any(isinstance(t, LogQSeen) for t in terms):
         scope.fail(
@@ -254,7 +257,7 @@ def warn_shared(state: Elimination) -> None:
         if not readers or any(graph.definition(v) for v in _defined_by(graph, name)):
             continue
         # Where something is learned, rows differ through it, as in a variational auto-encoder.
-        if any(_learns_more_than_a_scale(f.density) for f in graph.factors if f.side == "p"):
+        if any(_learns_more_than_a_scale(graph, f.density) for f in graph.factors if f.side == "p"):
             continue
         if all(_agrees(graph, f, name) for f in readers):
             v = graph[name]
@@ -271,11 +274,12 @@ def warn_shared(state: Elimination) -> None:
             )
 
 
-def _learns_more_than_a_scale(density: Density) -> bool:
-    """Whether a density learns something besides how far its values lie apart."""
-    if not isinstance(density, Parametric) or density.joint is not None:
-        return _learned(density)
-    return any(_learned(value) for name, value in density.arguments if name != "scale")
+def _learns_more_than_a_scale(graph: Graph, density: Density) -> bool:
+    """Whether a density learns something besides how far its values lie apart: what rows have in common is learned."""
+    terms: tuple[object, ...] = (density,)
+    if isinstance(density, Parametric) and density.joint is None:
+        terms = tuple(value for name, value in density.arguments if name != "scale")
+    return any(_learned(t) or any(graph[name].shared for name in graph.roots(variables(t))) for t in terms)
 
 
 def _learned(term: object) -> bool:
