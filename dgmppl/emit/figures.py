@@ -88,7 +88,10 @@ def _sum_of_terms(place: _Place, figure: Figure) -> str | None:
         members = graph.energy.arguments if graph.energy is not None else ()
         return f"-self.energy({', '.join(graph[n].ident for n in members)}) - self.log_partition()"
     known = f" + {_log_prob_seen(place, summed)}" if summed is not None and summed.role == "partial" else ""
-    return f"-self.free_energy({state}){known} - self.log_partition()"
+    own = f"-self.free_energy({state}){known} - self.log_partition()"
+    beside = [t for t in place.plan.fitted.terms if t.scored]
+    place.reads += [name for t in beside for name in t.reads]
+    return " + ".join([own, *(term_source(place.writer, graph, place.plan, t, batch_size(graph)) for t in beside)])
 
 
 def _sum_evaluated(place: _Place) -> str:

@@ -14,6 +14,7 @@ from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.plan.rules.game import Score, described
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.match import Matching, words
+from dgmppl.plan.sampler import FreeEnergy
 from dgmppl.plan.state import Elimination
 from dgmppl.source import Span
 
@@ -55,7 +56,8 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
     if sampler is not None and chain is not None:
         parts.append(f"{'persistent ' if chain.persistent else ''}contrastive divergence")
         whole = all(graph[n].role == "observed" for n in sampler.form.state)
-        kind = "log_prob" if not scored and sampler.form.partition and whole else ""
+        exact = not scored or (kind == "log_prob" and _apart_from_energy(state, sampler.form))
+        kind = "log_prob" if exact and sampler.form.partition and whole else ""
     games = [t for t in fitted.terms if isinstance(t, Score)]
     if games:
         parts.append(f"adversarial ({games[0].game})")
@@ -79,6 +81,14 @@ def describe_objective(state: Elimination, fitted: Loss) -> Objective:
         "; ".join(estimates) or "every term is exact",
         _reasons(state, beside, games),
     )
+
+
+def _apart_from_energy(state: Elimination, energy: FreeEnergy) -> bool:
+    """Whether what is scored beside an energy multiplies its density: nothing else gives its members one, and no sum
+    is taken around both."""
+    members = state.members()
+    alone = all(f.head not in members for f in state.graph.factors) and energy.enumerated is None
+    return alone and not state.summed()
 
 
 def describe_matching(state: Elimination, fitted: Loss, figures: tuple[Figure, ...]) -> Objective:

@@ -12,7 +12,7 @@ from dgmppl import pipeline
 from dgmppl.graph.nodes import Graph
 from dgmppl.runtime import GenerativeModel
 from tests.contracts.energies import RandomEnergy, Unit, configurations, random_energies
-from tests.contracts.support import COMPOSITIONS, build, checked, graph_of, seed
+from tests.contracts.support import COMPOSITIONS, build, checked, data_of, graph_of, seed
 
 
 def units_of(graph: Graph) -> tuple[Unit, ...]:
@@ -232,6 +232,21 @@ param c : real[3]
 E(x, h) = -x @ W @ h - b @ x - c @ h
 train { objective = contrastive_divergence(steps = 10) }
 """
+
+
+@pytest.mark.parametrize("law", ["p(x) = Normal(param)", "p(x | w) = Normal(mlp[3](w), 0.5)"])
+def test_what_stands_beside_an_energy_has_its_likelihood_too(law: str) -> None:
+    found = checked(
+        'model beside\nobserved w : binary[6] from "rows.npz".w\nobserved x : real[2] from "rows.npz".x\n'
+        "latent h : binary[3]\nparam W : real[6, 3] = normal(0.5)\nE(w, h) = -w @ W @ h\n" + law
+    )
+    model, (w, x) = build(found), data_of(found, 5)
+    every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 6)
+    with torch.no_grad():
+        free = [torch.nn.functional.softplus(v @ model.W).sum(-1) for v in (w, every)]
+        density = model.p_x(w) if "w)" in law else model.p_x()
+        expected = free[0] - free[1].logsumexp(0) + density.log_prob(x)
+        assert torch.allclose(model.log_prob(w, x), expected, atol=1e-5)
 
 
 def test_units_that_multiply_each_other_are_drawn_one_by_one() -> None:
