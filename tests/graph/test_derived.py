@@ -95,3 +95,49 @@ def test_a_warning_is_accepted_by_its_code_and_by_what_it_is_about() -> None:
     assert codes("[W401(b, c), W402(f)]") == []
     assert codes("W401") == [("W402", 15)]
     assert codes("[W401, W402(a), W402(f)]") == [("W402", 16)]
+
+
+CHAIN = """\
+model chain
+observed g : categorical(3) from "rows.npz".g
+observed x[t in 1..4] : real[2] from "rows.npz".x
+latent z[t in 1..4] : real[2]
+latent m : real per g
+p(z[1]) = Normal(0, 1)
+p(z[t] | z[t-1]) = Normal(mlp[4](z[t-1]))
+p(m) = Normal(0, 1)
+p(x[t] | z[t], m) = Normal(linear(z[t], m))
+"""
+
+
+@pytest.mark.parametrize(
+    ("posteriors", "told"),
+    [
+        ("", []),
+        ("q(z[t] | x) = Normal(gru[4](x)[t])\nq(m | g) = Normal(linear(g))", []),
+        ("q(z[1] | x) = Normal(mlp[4](x))\nq(z[t] | z[t-1], x[t]) = Normal(mlp[4](z[t-1], x[t]))", []),
+        ("q(z[t] | x[t]) = Normal(mlp[4](x[t]))", ["W401"]),
+        ("q(z[t] | x[t]) = Normal(mlp[4](x[t]))\ntrain { posterior = factorised }", []),
+        ("q(z[1] | x) = Normal(mlp[4](x))\nq(z[t] | z[t-1]) = Normal(mlp[4](z[t-1]))", ["W401"]),
+        ("q(m) = Normal(param)", ["W401"]),
+        ("q(m) = Normal(param)\ntrain { accept = [W401(m)] }", []),
+    ],
+)
+def test_what_members_and_groups_leave_out_is_told_once(posteriors: str, told: list[str]) -> None:
+    assert [d.code for d in pipeline.read(f"{CHAIN}{posteriors}\n").diagnostics] == told
+
+
+def test_what_rows_share_lets_them_agree() -> None:
+    """The topics of all documents, and the shares of each (Blei et al., 2003)."""
+    text = """\
+model topics
+observed w : categorical(6)[10] from "rows.npz".w
+latent share : simplex[2]
+latent topic : categorical(2)[10]
+latent B : real[2, 6] per data
+p(B) = Normal(0, 1)
+p(share) = Dirichlet(0.5)
+p(topic[d] | share) = Categorical(log(share))
+p(w[d] | topic[d], B) = Categorical(B[topic[d]])
+"""
+    assert not pipeline.read(text).diagnostics
