@@ -592,6 +592,8 @@ def verify_source(found: Checked, target: str = "torch") -> None:
 def verify_precision(found: Checked) -> None:
     """Densities in float32 and in float64 agree to 1e-3."""
     narrow, wide = build(found, scale=SPREAD).eval(), _wide(build(found, scale=SPREAD).eval())
+    if not any(True for _ in wide.parameters()):
+        return  # without weights a model is of torch's default precision
     rows = given_values(found, 4, 9)
     for side, head in [(f.side, f.head) for f in graph_of(found).factors]:
         results = []
