@@ -267,7 +267,7 @@ def test_other_chains_are_drawn(old: str, new: str) -> None:
     assert all(term.isfinite().all() for term in terms.values())
 
 
-CLASSES = """
+BESIDE_A_CLASS = """
 model classes
 const T = 12
 observed x : real[2] from moons.point
@@ -286,7 +286,7 @@ p(z[t-1] | z[t], k) = Normal(sqrt(1 - beta[t]) * z[t] + c[k], sqrt(beta[t]))
 def test_beside_a_class_that_is_summed_out_a_chain_is_drawn() -> None:
     """Given k both ways are one normal process, shifted by c[k] in each step back: x is a mixture of three normals.
     One value of an estimated divergence in the logarithm of the sum would be no bound."""
-    found = pipeline.read(CLASSES)
+    found = pipeline.read(BESIDE_A_CLASS)
     assert found.ok, [str(d) for d in found.errors]
     model, n = build(found).double(), 20_000
     shifts, means = torch.tensor([-0.08, 0.0, 0.1]).double(), torch.zeros(3).double()
