@@ -1,4 +1,4 @@
-"""Syntax tree to typed graph: names resolved, families unrolled, sizes inferred.
+"""Syntax tree to typed graph: names resolved, families unrolled or folded, sizes inferred.
 
 Every statement is elaborated on its own, so that one mistake does not hide the next.
 """

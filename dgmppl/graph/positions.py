@@ -103,12 +103,12 @@ def of_sequences(scope: Scope, target: tree.Expr) -> bool:
     return any(form.rank == 1 for form in specs[-1].entry.plain)
 
 
-def _hidden(scope: Scope, target: tree.Expr) -> tuple[int] | None:
+def _hidden(scope: Scope, target: tree.Expr) -> tuple[int, ...] | None:
     """As many numbers as the last hidden layer of a network has: what it gives where nothing asks for another size."""
     if not isinstance(target, tree.Call) or not is_network(scope, target.target):
         return None
     specs, _ = check_network(scope, target.target, Context(""))
-    return specs[-1].hidden[-1:] or None  # type: ignore[return-value]
+    return specs[-1].hidden[-1:] or None
 
 
 def position(expr: tree.Name, elements: Elements) -> Value:

@@ -189,7 +189,8 @@ class GaussianChain:
             targets.append(target)
             logs.append(log)
         self.matrix, self.target = torch.cat(_alike(matrices), -2), torch.cat(_alike(targets), -1)
-        self.logs: Tensor = sum(log.sum((-1, -2)) for log in logs)  # type: ignore[assignment]
+        parts = [log.sum((-1, -2)) for log in logs]
+        self.logs = sum(parts[1:], parts[0])
 
     # --- what follows from it ----------------------------------------------------------------------
 

@@ -77,36 +77,33 @@ class Exponential(Unchecked, td.Exponential):
         return (self.rate.log() - self.rate * value).masked_fill(outside(value, 0.0), -torch.inf)
 
 
-class HalfNormal(Unchecked, td.HalfNormal):
+class _Size(Unchecked, td.TransformedDistribution):
+    """The size of a variable around 0."""
+
+    def rsample(self, sample_shape: Size = ()) -> Tensor:
+        return preimages.into(self.base_dist.rsample(torch.Size(sample_shape)).abs(), 0.0)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        return self.rsample(sample_shape)
+
+
+class HalfNormal(_Size, td.HalfNormal):
     """``p(x) = 2 N(x; 0, scale)`` for x >= 0: the size of a normal variable."""
 
     def __init__(self, scale: Tensor | float) -> None:
         super().__init__(scale, validate_args=False)
 
-    def rsample(self, sample_shape: Size = ()) -> Tensor:
-        return preimages.into(self.base_dist.rsample(torch.Size(sample_shape)).abs(), 0.0)
-
-    @torch.no_grad()
-    def sample(self, sample_shape: Size = ()) -> Tensor:
-        return self.rsample(sample_shape)
-
     def log_prob(self, value: Tensor) -> Tensor:
         return (self.base_dist.log_prob(value) + math.log(2)).masked_fill(outside(value, 0.0), -torch.inf)
 
 
-class HalfCauchy(Unchecked, td.HalfCauchy):
+class HalfCauchy(_Size, td.HalfCauchy):
     """``p(x) = 2 / (pi scale (1 + (x / scale)^2))`` for x >= 0: the size of a Cauchy variable (Gelman, 2006, for
     standard deviations of groups)."""
 
     def __init__(self, scale: Tensor | float) -> None:
         super().__init__(scale, validate_args=False)
-
-    def rsample(self, sample_shape: Size = ()) -> Tensor:
-        return preimages.into(self.base_dist.rsample(torch.Size(sample_shape)).abs(), 0.0)
-
-    @torch.no_grad()
-    def sample(self, sample_shape: Size = ()) -> Tensor:
-        return self.rsample(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         wrong = outside(value, 0.0)

@@ -260,3 +260,26 @@ def states_along_an_index(d: Draft) -> None:
         v = d.unit("v", "real", (), "observed")
         member = f"{above[-1].name}[{d.choose((1, index.last))}]"
         d.say(f"p({v.name} | {member}) = Normal(linear({member}), param)")
+
+
+def of_two_indices(d: Draft) -> None:
+    """States along an index at several levels, each level given the one above."""
+    t, levels = d.choose(LETTERS), d.choose((2, 3))
+    d.say(f"const T = {d.choose((2, 3))}")
+    support = d.choose(DATA[:4])
+    x = Unit("x", support, d.choose(((), (2,))) if support == "real" else (), "observed")
+    d.say(f'observed x[{t} in 1..T] : {x.type} from "rows.npz".x')
+    d.say(f"latent z[{t} in 1..T, l in 1..{levels}] : real{d.choose(('', '[2]'))}")
+    law, family = d.choose(LOCATED), "Normal" if support == "real" else FAMILIES.get(support, ("Categorical",))[0]
+    d.say(f"p(z[1, {levels}]) = {law}(param)")
+    d.say(f"p(z[{t}, {levels}] | z[{t}-1, {levels}]) = {law}(linear(z[{t}-1, {levels}]))")
+    d.say(f"p(z[{t}, l] | z[{t}, l+1]) = Normal({d.choose(('mlp[3]', 'linear'))}(z[{t}, l+1]))")
+    read = d.choose((f"z[{t}, 1]", ", ".join(f"z[{t}, {k}]" for k in range(1, levels + 1))))
+    d.say(f"p(x[{t}] | {read}) = {family}(mlp[4]({read}))")
+    d.data.append(Unit("x", support, (2, *x.shape), "observed"))
+    way = d.choose(("derived", "apart", "down"))
+    if way == "apart":
+        d.say(f"q(z[{t}, l] | x) = Normal(mlp[4](x, {t}))")
+    if way == "down":
+        d.say(f"q(z[{t}, {levels}] | x) = Normal(gru[3](x)[{t}])")
+        d.say(f"q(z[{t}, l] | z[{t}, l+1], x) = Normal(mlp[4](z[{t}, l+1], gru[2](x)[{t}]))")

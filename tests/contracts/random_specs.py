@@ -27,7 +27,11 @@ from tests.contracts.random_parts import (
     names,
     network,
 )
-from tests.contracts.random_sequences import along_an_index, paths_along_an_index, states_along_an_index
+from tests.contracts.random_sequences import (
+    along_an_index,
+    paths_along_an_index,
+    states_along_an_index,
+)
 
 SUPPORTS = (
     "real",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from dgmppl.graph.affine import normal_along, slopes_have_rows
 from dgmppl.graph.chains import Chain, chain_of
-from dgmppl.plan import latex
-from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.nodes import Term
+from dgmppl.plan.rules.exact import ExactAlong, LogExact, log_integral, other_reads
 from dgmppl.plan.rules.forward import chained, factors_of, stands_alone
-from dgmppl.plan.rules.integrate import LogIntegral, components
+from dgmppl.plan.rules.integrate import components
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -20,32 +19,21 @@ MAX_STATE = 200
 
 
 @dataclass(frozen=True)
-class IntegrateAlong(Step):
-    """`chain` has its exact posterior: its families are integrated out, position by position.
+class IntegrateAlong(ExactAlong):
+    """Normal families, integrated out position by position.
 
     Args:
         alike: of each factor, whether what the families are multiplied with is the same in all rows.
     """
 
-    chain: Chain
     alike: tuple[bool, ...]
-
-    explains: ClassVar[bool] = True
-
-    @property
-    def gives(self) -> tuple[str, ...]:
-        return self.chain.variables
-
-    @property
-    def absorbs(self) -> tuple[str, ...]:
-        return self.chain.factor_keys
 
     def words(self) -> str:
         return f"integrate {', '.join(self.gives)} out along the index, of {' '.join(self.absorbs)}"
 
 
-class LogIntegralAlong(LogIntegral):
-    """The same over families along an index."""
+class LogIntegralAlong(LogExact):
+    """log of the integral of the densities with these keys over `variables`, families along an index."""
 
 
 class IntegratingAlong(Rule):
@@ -60,8 +48,7 @@ class IntegratingAlong(Rule):
         graph = state.graph
         for chain in normal_chains(state):
             factors = [graph.keyed(key) for key in chain.factor_keys]
-            reads = tuple(dict.fromkeys(n for f in factors for n in (f.head, *graph.reads(f))))
-            reads = tuple(n for n in reads if n not in chain.variables)
+            reads = other_reads(graph, factors, chain.variables)
             if not set(reads) <= state.known:
                 continue
             names, one = ", ".join(chain.variables), len(chain.variables) == 1
@@ -72,20 +59,13 @@ class IntegratingAlong(Rule):
             )
             why = state.reason(text, graph[chain.variables[0]].span)
             alike = tuple(not slopes_have_rows(graph, f.density, frozenset(chain.variables)) for f in factors)
-            state.add(IntegrateAlong(chain.variables[0], why, chain, alike, reads=reads))
+            families, keys = chain.variables, chain.factor_keys
+            state.add(IntegrateAlong(families[0], why, families, keys, chain, alike, reads=reads))
             return True
         return False
 
     def terms(self, state: Elimination) -> Iterator[Term]:
-        for step in state.steps:
-            if isinstance(step, IntegrateAlong):
-                found, names = [state.graph.keyed(key) for key in step.absorbs], ", ".join(step.gives)
-                owner = next((f.head for f in found if f.head not in step.gives), step.variable)
-                measure = " ".join(rf"\mathrm{{d}} {latex.name(n)}" for n in step.gives)
-                shown = rf"\log \int {' '.join(map(latex.factor, found))} \, {measure}"
-                label = f"log integral over {names} of {' '.join(step.absorbs)}"
-                reads = (*step.gives, *step.reads)
-                yield LogIntegralAlong(label, owner, step.because, step.gives, step.absorbs, reads=reads, latex=shown)
+        yield from (log_integral(LogIntegralAlong, state, s) for s in state.steps if isinstance(s, IntegrateAlong))
 
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         for s in state.steps:

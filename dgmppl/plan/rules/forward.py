@@ -4,44 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from dgmppl.graph.chains import Chain, chain_of, values_of
 from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.values import Sequence, variables
-from dgmppl.plan import latex
-from dgmppl.plan.nodes import Step, Term
-from dgmppl.plan.rules.integrate import LogIntegral, components
+from dgmppl.plan.nodes import Term
+from dgmppl.plan.rules.exact import ExactAlong, LogExact, log_sum, other_reads
+from dgmppl.plan.rules.integrate import components
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
 
 @dataclass(frozen=True)
-class SumAlong(Step):
-    """`chain` has its exact posterior: its families are summed out, position by position."""
+class SumAlong(ExactAlong):
+    """Families of few values, summed out position by position."""
 
-    chain: Chain
     cost: str
     estimator: str = "summed"
-
-    explains: ClassVar[bool] = True
-
-    @property
-    def gives(self) -> tuple[str, ...]:
-        return self.chain.variables
-
-    @property
-    def absorbs(self) -> tuple[str, ...]:
-        return self.chain.factor_keys
 
     def words(self) -> str:
         return f"sum {', '.join(self.gives)} out along the index, of {' '.join(self.absorbs)}"
 
 
-class LogSumAlong(LogIntegral):
-    """log of the sum of the densities with these keys over `variables`."""
+class LogSumAlong(LogExact):
+    """log of the sum of the densities with these keys over `variables`, families along an index."""
 
 
 class SummingAlong(Rule):
@@ -56,9 +44,7 @@ class SummingAlong(Rule):
     def apply(self, state: Elimination) -> bool:
         graph = state.graph
         for chain in chains(state):
-            factors = map(graph.keyed, chain.factor_keys)
-            reads = tuple(dict.fromkeys(n for f in factors for n in (f.head, *graph.reads(f))))
-            reads = tuple(n for n in reads if n not in chain.variables)
+            reads = other_reads(graph, map(graph.keyed, chain.factor_keys), chain.variables)
             if not set(reads) <= state.known:
                 continue
             names, it = ", ".join(chain.variables), "it is" if len(chain.variables) == 1 else "they are"
@@ -69,20 +55,13 @@ class SummingAlong(Rule):
                 f"{names}: latent, of few values at each position, and without a q: {it} summed out by the forward pass"
             )
             why = state.reason(f"{text}, at {cost} sums a row", graph[chain.variables[0]].span)
-            state.add(SumAlong(chain.variables[0], why, chain, cost, reads=reads))
+            step = SumAlong(chain.variables[0], why, chain.variables, chain.factor_keys, chain, cost, reads=reads)
+            state.add(step)
             return True
         return False
 
     def terms(self, state: Elimination) -> Iterator[Term]:
-        for step in state.steps:
-            if isinstance(step, SumAlong):
-                found, names = [state.graph.keyed(key) for key in step.absorbs], ", ".join(step.gives)
-                owner = next((f.head for f in found if f.head not in step.gives), step.variable)
-                below = ", ".join(map(latex.name, step.gives))
-                shown = rf"\log \sum_{{{below}}} {' '.join(map(latex.factor, found))}"
-                label = f"log sum over {names} of {' '.join(step.absorbs)}"
-                reads = (*step.gives, *step.reads)
-                yield LogSumAlong(label, owner, step.because, step.gives, step.absorbs, reads=reads, latex=shown)
+        yield from (log_sum(LogSumAlong, state, s) for s in state.steps if isinstance(s, SumAlong))
 
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         for s in state.steps:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from dgmppl.graph.affine import normal_in
 from dgmppl.graph.nodes import Factor, Variable
-from dgmppl.plan import latex
-from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.nodes import Term
+from dgmppl.plan.rules.exact import Exact, LogExact, log_integral, other_reads
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -18,37 +17,15 @@ MAX_ELEMENTS = 1000
 
 
 @dataclass(frozen=True)
-class Integrate(Step):
-    """`variables` have their exact posterior under the factors with these keys (`variable` is the first of them)."""
-
-    variables: tuple[str, ...]
-    factor_keys: tuple[str, ...]
-
-    explains: ClassVar[bool] = True
-
-    @property
-    def gives(self) -> tuple[str, ...]:
-        return self.variables
-
-    @property
-    def absorbs(self) -> tuple[str, ...]:
-        return self.factor_keys
+class Integrate(Exact):
+    """Normal latents, integrated out together."""
 
     def words(self) -> str:
         return f"integrate {', '.join(self.variables)} out of {' '.join(self.factor_keys)}"
 
 
-@dataclass(frozen=True)
-class LogIntegral(Term):
+class LogIntegral(LogExact):
     """log of the integral of the densities with these keys over `variables`."""
-
-    variables: tuple[str, ...]
-    factor_keys: tuple[str, ...]
-
-    scored: ClassVar[bool] = True
-
-    def factors(self) -> tuple[str, ...]:
-        return self.factor_keys
 
 
 class Integrating(Rule):
@@ -63,8 +40,7 @@ class Integrating(Rule):
         graph = state.graph
         for names in components(state, integrable(state)):
             found = _factors(state, names)
-            reads = tuple(dict.fromkeys(n for f in found for n in (f.head, *graph.reads(f))))
-            reads = tuple(n for n in reads if names.isdisjoint(graph.roots((n,))))
+            reads = other_reads(graph, found, names)
             if not set(reads) <= state.known:
                 continue
             order = [f.head for f in found if f.head in names]
@@ -79,19 +55,7 @@ class Integrating(Rule):
         return False
 
     def terms(self, state: Elimination) -> Iterator[Term]:
-        for step in state.steps:
-            if isinstance(step, Integrate):
-                graph = state.graph
-                found = [graph.keyed(key) for key in step.factor_keys]
-                names = ", ".join(step.variables)
-                owner = next((f.head for f in found if f.head not in step.variables), step.variables[0])
-                measure = " ".join(rf"\mathrm{{d}} {latex.name(n)}" for n in step.variables)
-                shown = rf"\log \int {' '.join(map(latex.factor, found))} \, {measure}"
-                label = f"log integral over {names} of {' '.join(step.factor_keys)}"
-                reads = (*step.variables, *step.reads)
-                yield LogIntegral(
-                    label, owner, step.because, step.variables, step.factor_keys, reads=reads, latex=shown
-                )
+        yield from (log_integral(LogIntegral, state, s) for s in state.steps if isinstance(s, Integrate))
 
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         for s in state.steps:

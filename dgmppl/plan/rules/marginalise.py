@@ -13,9 +13,10 @@ from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import MinusLogProb
 from dgmppl.plan.rules.enumerate import Enumerate
+from dgmppl.plan.rules.exact import LogExact
 from dgmppl.plan.rules.filter import filtered
 from dgmppl.plan.rules.forward import chained
-from dgmppl.plan.rules.integrate import LogIntegral, integrable
+from dgmppl.plan.rules.integrate import integrable
 from dgmppl.plan.rules.invert import follows
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
@@ -124,7 +125,7 @@ class Marginalising(Rule):
             label += "".join(f" exp({t.label})" for t in others)
             shown += "".join(rf"\, \exp\left( {t.latex or t.label} \right)" for t in others)
         reads = tuple(dict.fromkeys(name for t in inside for name in t.reads)) or names
-        owner = min((t.owner for t in inside if isinstance(t, (LogProb, LogIntegral))), default=names[0])
+        owner = min((t.owner for t in inside if isinstance(t, (LogProb, LogExact))), default=names[0])
         total = LogSum(label, owner, sums[0].because, names, priors, inside, reads=(*names, *reads), latex=shown)
         at = next((k for k, t in enumerate(terms) if t in within), 0)
         return (*(t for t in terms[:at] if t in outside), total, *(t for t in terms[at:] if t in outside))
@@ -148,10 +149,10 @@ def _anew(state: Elimination, term: Term) -> Term:
 
 def _product(term: Term) -> str:
     """The densities that a term is the logarithm of."""
-    return term.label.removeprefix("log ") if isinstance(term, LogIntegral) else " ".join(term.factors())
+    return term.label.removeprefix("log ") if isinstance(term, LogExact) else " ".join(term.factors())
 
 
 def _latex(graph: Graph, term: Term) -> str:
-    if isinstance(term, LogIntegral):
+    if isinstance(term, LogExact):
         return term.latex.removeprefix(r"\log ")
     return r" \, ".join(latex.factor(graph.keyed(key)) for key in term.factors())

@@ -6,14 +6,14 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.plates import plate_axes
 from dgmppl.plan import latex
-from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.nodes import Term
+from dgmppl.plan.rules.exact import Exact, LogExact, other_reads
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -21,44 +21,23 @@ MAX_TABLE = 4096  # values of the largest table that a row has at a position
 
 
 @dataclass(frozen=True)
-class SumOut(Step):
-    """Sums `variables` out, in this order, of the densities with these keys.
+class SumOut(Exact):
+    """Latents of few values, summed out one after another, in this order.
 
     Args:
         axes: how many axes of each are positions, at all of which it is summed out at once.
         largest: how many values the largest table has, for each row and position.
     """
 
-    variables: tuple[str, ...]
-    factor_keys: tuple[str, ...]
     axes: tuple[int, ...]
     largest: int
-
-    explains: ClassVar[bool] = True
-
-    @property
-    def gives(self) -> tuple[str, ...]:
-        return self.variables
-
-    @property
-    def absorbs(self) -> tuple[str, ...]:
-        return self.factor_keys
 
     def words(self) -> str:
         return f"sum {', '.join(self.variables)} out of {' '.join(self.factor_keys)} one after another"
 
 
-@dataclass(frozen=True)
-class LogSumProduct(Term):
+class LogSumProduct(LogExact):
     """log of the sum over `variables` of the product of the densities with these keys."""
-
-    variables: tuple[str, ...]
-    factor_keys: tuple[str, ...]
-
-    scored: ClassVar[bool] = True
-
-    def factors(self) -> tuple[str, ...]:
-        return self.factor_keys
 
 
 class SummingProducts(Rule):
@@ -75,9 +54,7 @@ class SummingProducts(Rule):
         ordered = _factors(state, found)
         order = elimination_order(state, found, ordered)
         whole = math.prod(joint_values(v) for v in found)
-        reads = tuple(dict.fromkeys(n for f in ordered for n in (f.head, *state.graph.reads(f))))
-        names = frozenset(v.name for v in found)
-        reads = tuple(n for n in reads if names.isdisjoint(state.graph.roots((n,))))
+        reads = other_reads(state.graph, ordered, (v.name for v in found))
         if order is None or order.largest >= whole or not set(reads) <= state.known:
             return False
         axes = tuple(plate_axes(state.graph, state.graph[n]) for n in order.names)

@@ -1,0 +1,85 @@
+"""What the rules that take latents out exactly have in common: their steps and terms, and what else they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from dgmppl.graph.chains import Chain
+from dgmppl.graph.nodes import Factor, Graph
+from dgmppl.plan import latex
+from dgmppl.plan.nodes import Step, Term
+from dgmppl.plan.state import Elimination
+
+
+@dataclass(frozen=True)
+class Exact(Step):
+    """`variables` have their exact posterior under the factors with these keys (`variable` is the first of them)."""
+
+    variables: tuple[str, ...]
+    factor_keys: tuple[str, ...]
+
+    explains: ClassVar[bool] = True
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return self.variables
+
+    @property
+    def absorbs(self) -> tuple[str, ...]:
+        return self.factor_keys
+
+
+@dataclass(frozen=True)
+class ExactAlong(Exact):
+    """The same for the families of a `chain`, position by position."""
+
+    chain: Chain
+
+
+@dataclass(frozen=True)
+class LogExact(Term):
+    """log of what the product of the densities with these keys is once `variables` are summed or integrated out."""
+
+    variables: tuple[str, ...]
+    factor_keys: tuple[str, ...]
+
+    scored: ClassVar[bool] = True
+
+    def factors(self) -> tuple[str, ...]:
+        return self.factor_keys
+
+
+T = TypeVar("T", bound=LogExact)
+
+
+def other_reads(graph: Graph, factors: Iterable[Factor], names: Iterable[str]) -> tuple[str, ...]:
+    """What these densities speak of besides the latents that are taken out, and features of those."""
+    found = dict.fromkeys(n for f in factors for n in (f.head, *graph.reads(f)))
+    gone = frozenset(names)
+    return tuple(n for n in found if gone.isdisjoint(graph.roots((n,))))
+
+
+def log_sum(kind: type[T], state: Elimination, step: Exact) -> T:
+    """The term of what a step sums out."""
+    below = ", ".join(map(latex.name, step.variables))
+    return _term(kind, state, step, "sum", rf"\log \sum_{{{below}}} {_product(state, step)}")
+
+
+def log_integral(kind: type[T], state: Elimination, step: Exact) -> T:
+    """The term of what a step integrates out."""
+    measure = " ".join(rf"\mathrm{{d}} {latex.name(n)}" for n in step.variables)
+    return _term(kind, state, step, "integral", rf"\log \int {_product(state, step)} \, {measure}")
+
+
+def _product(state: Elimination, step: Exact) -> str:
+    return " ".join(latex.factor(state.graph.keyed(key)) for key in step.factor_keys)
+
+
+def _term(kind: type[T], state: Elimination, step: Exact, word: str, shown: str) -> T:
+    heads = (state.graph.keyed(key).head for key in step.factor_keys)
+    owner = next((head for head in heads if head not in step.variables), step.variable)
+    label = f"log {word} over {', '.join(step.variables)} of {' '.join(step.factor_keys)}"
+    reads = (*step.variables, *step.reads)
+    return kind(label, owner, step.because, step.variables, step.factor_keys, reads=reads, latex=shown)
