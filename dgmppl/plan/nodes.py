@@ -47,6 +47,11 @@ class Step:
         return (self.variable,)
 
     @property
+    def comes_from(self) -> tuple[str, ...]:
+        """Keys of the factors that give or weigh its values."""
+        return (self.factor,) if self.factor else ()
+
+    @property
     def absorbs(self) -> tuple[str, ...]:
         """Keys of the factors of p whose densities stand in the step's own term, and in no other."""
         return ()

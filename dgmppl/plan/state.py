@@ -121,7 +121,7 @@ class Elimination:
 
     def posteriors(self) -> list[Factor]:
         """The q that give values or weigh them, in the order of the steps."""
-        keys = [key for s in self.steps for key in (s.factor, *getattr(s, "factor_keys", ())) if key]
+        keys = [key for s in self.steps for key in s.comes_from]
         return [f for f in map(self.graph.keyed, keys) if f.side == "q"]
 
     def summed(self) -> list[str]:

@@ -29,6 +29,10 @@ class DrawInTurn(Step):
     def gives(self) -> tuple[str, ...]:
         return self.turns.variables
 
+    @property
+    def comes_from(self) -> tuple[str, ...]:
+        return self.factor_keys
+
     def words(self) -> str:
         return f"draw {', '.join(self.gives)} in turn from {' '.join(self.factor_keys)}"
 
