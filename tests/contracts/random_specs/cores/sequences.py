@@ -1,13 +1,16 @@
-"""Random specs of families along an index: chains, pasts, recurrences, draws in turn, and what reads members."""
+"""What a model is about: families along an index. Chains, pasts, recurrences, draws in turn, reads of members."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.contracts.random_parts import DRAWN, FAMILIES, LOCATED, Draft, Unit, factor
+from tests.contracts.random_specs.draft import Draft, Unit
+from tests.contracts.random_specs.parts.densities import DRAWN, factor
+from tests.contracts.random_specs.parts.families import FAMILIES, LOCATED, family_of
 
 LETTERS = "tnk"
+
 DATA = ("real", "real", "binary", "categorical(3)", "integer(0..3)", "positive", "unit")
 
 
@@ -197,7 +200,7 @@ def paths_along_an_index(d: Draft) -> None:
     causes, above = [u.name for u in d.causes], []
     for _ in range(d.choose((1, 1, 2))):
         s = _members(d, index, "s", d.choose(("binary", "categorical(3)", "integer(1..2)")), (), "latent")
-        family, now = _kind(s), [f"{u.name}[t]" for u in above if d.often(0.6)]
+        family, now = family_of(s), [f"{u.name}[t]" for u in above if d.often(0.6)]
         if d.often(0.8):
             first = d.head("p", f"{s.name}[1]", [n.replace("[t]", "[1]") for n in now])
             given = ", ".join(n.replace("[t]", "[1]") for n in now) or "param"
@@ -211,18 +214,14 @@ def paths_along_an_index(d: Draft) -> None:
     reads = [f"{u.name}[t]" for u in above]
     if d.often(0.4):
         one = ", ".join([*(f"{u.name}[1]" for u in above), *causes])
-        d.say(f"p({x.name}[1] | {one}) = {_kind(x)}(mlp[4]({one}))")
+        d.say(f"p({x.name}[1] | {one}) = {family_of(x)}(mlp[4]({one}))")
         reads += [f"{x.name}[t-1]", *([f"{above[0].name}[t-1]"] if d.often(0.4) else [])]
     beside = ", ".join([*reads, *causes])
-    d.say(f"p({x.name}[t] | {beside}) = {_kind(x)}(mlp[4]({beside}))")
+    d.say(f"p({x.name}[t] | {beside}) = {family_of(x)}(mlp[4]({beside}))")
     if d.often(0.3):
         v = d.unit("v", d.choose(("real", "binary")), (), "observed")
         member = f"{above[-1].name}[{d.choose((1, count))}]"
-        d.say(f"p({v.name} | {member}) = {_kind(v)}(mlp[4]({member}))")
-
-
-def _kind(unit: Unit) -> str:
-    return "Normal" if unit.support == "real" else FAMILIES.get(unit.support, ("Categorical",))[0]
+        d.say(f"p({v.name} | {member}) = {family_of(v)}(mlp[4]({member}))")
 
 
 def states_along_an_index(d: Draft) -> None:
@@ -283,3 +282,12 @@ def of_two_indices(d: Draft) -> None:
     if way == "down":
         d.say(f"q(z[{t}, {levels}] | x) = Normal(gru[3](x)[{t}])")
         d.say(f"q(z[{t}, l] | z[{t}, l+1], x) = Normal(mlp[4](z[{t}, l+1], gru[2](x)[{t}]))")
+
+
+CORES = (
+    along_an_index,
+    along_an_index,
+    along_an_index,
+    paths_along_an_index,
+    states_along_an_index,
+)

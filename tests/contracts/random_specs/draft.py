@@ -1,0 +1,98 @@
+"""Variables and statements of a random spec while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A variable of a random spec: its name, its support and shape as they are written, its role, and what has one of
+    it each: "" for a row, "data", or a column of groups."""
+
+    name: str
+    support: str
+    shape: tuple[int, ...] = ()
+    role: str = "latent"
+    per: str = ""
+
+    @property
+    def type(self) -> str:
+        return self.support + (f"[{', '.join(map(str, self.shape))}]" if self.shape else "")
+
+    @property
+    def vector(self) -> bool:
+        return len(self.shape) == 1
+
+    @property
+    def real(self) -> bool:
+        return self.support == "real"
+
+
+class Draft:
+    """A spec while it is written: statements so far, and what has a name in it."""
+
+    def __init__(self, number: int) -> None:
+        self.random = Random(number)
+        self.files = Random(number + 10**6)  # apart, so that a file changes nothing else
+        self.gaps = Random(number + 2 * 10**6)  # and what is missing of the data
+        self.statements: list[str] = []
+        self.shared: dict[tuple[object, ...], str] = {}
+        self.counts: dict[str, int] = {}
+        self.causes: list[Unit] = []  # what the likelihood reads beside its latents
+        self.data: list[Unit] = []  # observed and partial variables that a factor models
+        self.drawn: list[Unit] = []  # latents with a density, those nearest to the data first
+        self.settings: list[str] = []
+        self.features = 0  # of the vector that a flow maps
+
+    def choose(self, options: Sequence[T]) -> T:
+        return self.random.choice(options)
+
+    def often(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def say(self, statement: str) -> None:
+        self.statements.append(statement)
+
+    def name(self, stem: str) -> str:
+        """A name that is not taken: `W`, `W2`, `W3`."""
+        self.counts[stem] = self.counts.get(stem, 0) + 1
+        return stem if self.counts[stem] == 1 else f"{stem}{self.counts[stem]}"
+
+    def unit(self, stem: str, support: str, shape: tuple[int, ...] = (), role: str = "latent", per: str = "") -> Unit:
+        """Declares a variable."""
+        found = Unit(self.name(stem), support, shape, role, per)
+        source = "" if role == "latent" else f' from "rows.npz".{found.name}'
+        elementwise = role == "partial" and shape and support not in ("simplex", "sphere") and self.gaps.random() < 0.5
+        how = " elementwise" if elementwise else f" per {per}" if per else ""
+        self.say(f"{role} {found.name} : {found.type}{how}{source}")
+        return found
+
+    def open(self, unit: Unit) -> None:
+        """Lets elements of a variable of the data be missing, now and then."""
+        declared = f"observed {unit.name} : {unit.type} from"
+        if unit.shape and unit.support not in ("simplex", "sphere") and self.gaps.random() < 0.15:
+            at = next(k for k, s in enumerate(self.statements) if s.startswith(declared))
+            self.statements[at] = self.statements[at].replace(
+                declared, f"partial {unit.name} : {unit.type} elementwise from"
+            )
+
+    def param(self, *shape: int) -> str:
+        """A learned tensor, now and then one of fixed values."""
+        name = self.name("w")
+        type_ = "real" + (f"[{', '.join(map(str, shape))}]" if shape else "")
+        fixed = self.files.random() < 0.15
+        self.say(f'const {name} : {type_} from "{name}.npy"' if fixed else f"param {name} : {type_} = normal(0.5)")
+        return name
+
+    def head(self, side: str, head: str, given: Sequence[str]) -> str:
+        return f"{side}({head} | {', '.join(given)})" if given else f"{side}({head})"
+
+
+def names(units: Sequence[Unit]) -> str:
+    return ", ".join(u.name for u in units)
