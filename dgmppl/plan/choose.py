@@ -74,7 +74,10 @@ def _scope(graph: Graph) -> Scope:
     scope.names.update(dict(graph.constants))
     scope.names.update({v.name: v for v in graph.variables})
     scope.names.update({a.name: a for a in graph.adversaries})
-    scope.names.update({v.family: VariableFamily(v.family, v.counter or "") for v in graph.variables if v.family})
+    for v in (v for v in graph.variables if v.family):
+        family = scope.names.setdefault(v.family or "", VariableFamily(v.family or "", v.counter or ""))
+        if isinstance(family, VariableFamily) and v.index is not None:
+            family.members[v.index] = v
     scope.names.update({p.name: p for p in graph.parameters})
     scope.places.update({v.name: v.span for v in graph.variables})
     scope.places.update({p.name: p.span for p in graph.parameters})

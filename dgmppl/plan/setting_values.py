@@ -27,6 +27,7 @@ from dgmppl.diagnostics.codes import CODES
 from dgmppl.diagnostics.codes_plan import CODES as _OF_SPECS
 from dgmppl.graph.binding import Bound, bind
 from dgmppl.graph.scope import Scope
+from dgmppl.plan.entries import members_of
 from dgmppl.source import Span
 from dgmppl.syntax import tree
 
@@ -319,11 +320,12 @@ def _weights(scope: Scope, bound: Bound) -> dict[str, float | RampSetting | None
         _wrong(scope, bound.value, "a record of weights by variable", "weight = { x = 0.01 }")
     found: dict[str, float | RampSetting | None] = {}
     for s in bound.value.settings:
-        scope.lookup(s.name, s.name_span, "variable")
-        if s.name in found:
-            scope.fail("E305", f"`{s.name}` is given twice", s.span, "given again")
+        names = members_of(scope, s.name, s.name_span, s.subscripts)
+        again = next((name for name in names if name in found), None)
+        if again is not None:
+            scope.fail("E305", f"`{again}` is given twice", s.span, "given again")
         plain = isinstance(s.value, tree.Name) and s.value.name == SIMPLE and SIMPLE not in scope.names
-        found[s.name] = None if plain else _weight(scope, setting(s, "weight"), "a weight")
+        found.update(dict.fromkeys(names, None if plain else _weight(scope, setting(s, "weight"), "a weight")))
     return found
 
 
@@ -375,10 +377,17 @@ def _accepted(scope: Scope, item: tree.Expr) -> tuple[Accepted, ...]:
         scope.fail("E305", f"`{code}` is {what}", item.span, help=did_you_mean(code.upper(), warnings))
     if code not in _OF_SPECS:
         scope.fail("E305", f"{code} is told of data or of a run, and not of a spec", item.span, "not told here")
-    if any(not isinstance(name, tree.Name) for name in names):
+    found = [_family_or_name(name) for name in names]
+    if None in found:
         scope.fail("E305", "a warning is accepted where a variable is declared or modelled", item.span, f"{code}(z)")
-    given = [name.name for name in names if isinstance(name, tree.Name)]
-    return tuple(Accepted(code, name, item.span) for name in given or [""])
+    return tuple(Accepted(code, name or "", item.span) for name in found or [""])
+
+
+def _family_or_name(expr: tree.Expr | tree.Keyword) -> str | None:
+    """z of `z`, and of a family `z[t]`; None for what is neither."""
+    if isinstance(expr, tree.Bracket) and len(expr.items) == 1 and isinstance(expr.items[0], tree.Name):
+        return _family_or_name(expr.target)
+    return expr.name if isinstance(expr, tree.Name) else None
 
 
 READ: dict[str, Read] = {

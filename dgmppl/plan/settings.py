@@ -105,6 +105,9 @@ def check_settings(scope: Scope, spec: tree.Spec) -> tuple[TrainSettings, Object
                 if setting.name not in SETTINGS:
                     help_ = did_you_mean(setting.name, SETTINGS, f"one of {', '.join(SETTINGS)}")
                     scope.fail("E304", f"`train` has no setting `{setting.name}`", setting.name_span, help=help_)
+                if setting.subscripts:
+                    help_ = f"{setting.name} = ...; members of a family stand in a record: weight = {{ z[t] = 0.5 }}"
+                    scope.fail("E305", f"`{setting.name}` is no family", setting.subscripts[0].span, help=help_)
                 if setting.name in seen:
                     scope.fail(
                         "E202",

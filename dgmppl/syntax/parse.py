@@ -144,6 +144,7 @@ _FIELDS: dict[type[tree.Node], Callable[..., tuple[Any, ...]]] = {
     tree.Integral: lambda index, range_, body, *options: (index, range_, body, options),
     tree.Number: lambda text: (float(text), text),
     tree.Reference: _reference,
+    tree.Setting: lambda name, subscripts, value: (name, value, subscripts or ()),
 }
 
 

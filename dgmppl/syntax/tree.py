@@ -364,8 +364,11 @@ class Adversary(Named):
 
 @dataclass(frozen=True)
 class Setting(Named):
+    """`epochs = 10`, or an entry of a record: `x = 0.01`, `z[t] = 0.5`."""
+
     name: str
     value: Expr
+    subscripts: tuple[Expr | Range, ...] = ()
 
 
 @dataclass(frozen=True)

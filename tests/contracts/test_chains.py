@@ -134,7 +134,7 @@ def test_simple_weights_leave_the_error_of_the_noise() -> None:
     """With the variance of q for p, the loss is a sum of squared errors of what the network says of the noise."""
     text = CHAIN.format(T=12, mean=NOISE).replace("0.4 + beta[t]", "sigma[t]")
     text += "schedule sigma[t in 2..T] = sqrt(beta[t] * (1 - abar[t-1]) / (1 - abar[t]))\n"
-    text += "p(x | z[1]) = Normal(eps(z[1], 1 / 12), 1)\ntrain { objective = elbo(weight = { z = simple }) }"
+    text += "p(x | z[1]) = Normal(eps(z[1], 1 / 12), 1)\ntrain { objective = elbo(weight = { z[t] = simple }) }"
     model = build(pipeline.read(text)).double()
     x = torch.tensor([[0.7, -0.4]]).double().expand(50_000, 2)
     terms: dict[str, Tensor] = {}

@@ -214,3 +214,31 @@ def test_every_option_is_tried() -> None:
 def test_an_option_that_would_change_nothing_is_an_error(spec: str, objective: str, name: str) -> None:
     (found,) = pipeline.read(f"{spec}train {{ objective = {objective} }}\n").errors
     assert found.code == "E305" and f"`{name}`" in found.headline
+
+
+_FAMILY = """
+model family
+const T = 3
+observed x : real[2] from moons.point
+latent   z[t in 1..T] : real[2]
+p(z[T])          = Normal(0, 1)
+p(z[t-1] | z[t]) = Normal(mlp[8](z[t], t))
+p(x | z[1])      = Normal(mlp[8](z[1]))
+q(z[1] | x)      = Normal(mlp[8](x))
+q(z[t] | z[t-1]) = Normal(mlp[8](z[t-1], t))
+"""
+
+
+@pytest.mark.parametrize(
+    ("entries", "weights"),
+    [
+        ("z[t] = 0.5", [0.5, 0.5, 0.5]),
+        ("z = 0.5", [0.5, 0.5, 0.5]),
+        ("z[2] = 0.5, x = 3", [1, 0.5, 1]),
+    ],
+)
+def test_an_entry_is_about_a_family_or_one_of_its_members(entries: str, weights: list[float]) -> None:
+    checked = pipeline.read(f"{_FAMILY}train {{ objective = elbo(weight = {{ {entries} }}) }}")
+    assert checked.plan is not None, checked.errors
+    found = {t.owner: t.weight for t in checked.plan.terms}
+    assert [found[f"z[{k}]"] for k in (1, 2, 3)] == weights

@@ -18,7 +18,9 @@ def _beta(d: Draft) -> str:
 
 
 def _weight(d: Draft) -> str:
-    return f"objective = elbo(weight = {{ {d.choose(d.data).name} = 0.5 }})" if d.data else ""
+    of_family = any(s.startswith("latent z[t in") for s in d.statements)
+    names = [*(u.name for u in d.data), *(["z[t]"] if of_family else [])]
+    return f"objective = elbo(weight = {{ {d.choose(names)} = 0.5 }})" if d.data else ""
 
 
 def _importance(d: Draft) -> str:
