@@ -18,6 +18,7 @@ from dgmppl.runtime.densities import Logistic, _Density
 from dgmppl.runtime.distributions import Independent, Laplace, Normal, Size, kl_divergence
 from dgmppl.runtime.incremental import Incremental, window
 from dgmppl.runtime.means import mean_of
+from dgmppl.runtime.shapes import broadcast_shapes
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,14 @@ class Sequence(_Density):
         """log p of a sequence, nats."""
         parts = [self._log_probs(s, value, value).sum(-1) for s in self.segments]
         found = sum(parts[1:], parts[0])
-        shape = torch.broadcast_shapes(found.shape, self._batch_shape)
+        shape = broadcast_shapes(found.shape, self._batch_shape)
         return found if found.shape == shape else found.expand(shape)
 
     def log_probs(self, value: Tensor, given: Tensor | None = None) -> Tensor:
         """log p of each element ``(..., T)``, nats, each given the others that its law reads of `value`, or of another
         sequence that is `given`; of those that do not exist 0."""
         parts = [self._log_probs(s, value, value if given is None else given) for s in self.segments]
-        shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+        shape = broadcast_shapes(*(part.shape[:-1] for part in parts))
         if self.lengths is not None:
             size = self._event_shape[0]
             padded = [F.pad(part, (s.first, size - s.last - 1)) for s, part in zip(self.segments, parts)]
@@ -156,7 +157,7 @@ class Sequence(_Density):
                 part = [m.narrow(-1 - rank, s.first, s.count) if m.shape[-1 - rank] > 1 else m for m in part]
             shapes = [torch.Size((*m.shape[: m.dim() - rank - 1], s.count, *self._event_shape[1:])) for m in part]
             parts.append((part[0].expand(shapes[0]), part[1].expand(shapes[1])))
-        shape = torch.broadcast_shapes(*(m.shape[: m.dim() - rank - 1] for part in parts for m in part))
+        shape = broadcast_shapes(*(m.shape[: m.dim() - rank - 1] for part in parts for m in part))
         means, deviations = (
             [m.expand(*shape, *m.shape[m.dim() - rank - 1 :]) for m in moments] for moments in zip(*parts)
         )

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.networks import Sequential
+from dgmppl.runtime.shapes import broadcast_shapes
 
 if TYPE_CHECKING:
     from dgmppl.runtime.integrals import SolvedFlow
@@ -112,7 +113,7 @@ class Bijection(nn.Module):
     def _summed(self, log_scale: Tensor, x: Tensor) -> Tensor:
         """Sum of an elementwise log-determinant, with the batch shape of the map's result."""
         total = sum_last(log_scale, self.rank)
-        batch = torch.broadcast_shapes(total.shape, x.shape[: x.dim() - self.rank])
+        batch = broadcast_shapes(total.shape, x.shape[: x.dim() - self.rank])
         return total if total.shape == batch else total.expand(batch)
 
 
@@ -170,7 +171,7 @@ class Conditioned(Bijection):
     @property
     def batch_shape(self) -> torch.Size:
         own = (t.shape[: t.dim() - self.bijection.reads[name]] for name, t in self.context.items())
-        return torch.broadcast_shapes(self.bijection.batch_shape, *own)
+        return broadcast_shapes(self.bijection.batch_shape, *own)
 
 
 class Compose(Bijection):
@@ -226,7 +227,7 @@ class Compose(Bijection):
 
     @property
     def batch_shape(self) -> torch.Size:
-        return torch.broadcast_shapes((), *(part.batch_shape for part in self.in_order()))
+        return broadcast_shapes((), *(part.batch_shape for part in self.in_order()))
 
     @property
     def integrals(self) -> int:

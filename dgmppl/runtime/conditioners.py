@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dgmppl.runtime.bijections import NOTHING, Bijection, Context, Ends, names_of, parameters_of, zero_last_layer
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.incremental import Incremental
+from dgmppl.runtime.shapes import broadcast_shapes
 from dgmppl.runtime.transforms import Transform
 
 
@@ -125,7 +126,7 @@ class TriangularFlow(AutoregressiveFlow):
     def _numbers(self, y: Tensor, context: Context) -> Tensor:
         found = self.numbers(y.unflatten(-1, self.shape) if self.rank > 1 else y, *self._read(context))
         parts = [n if size else n.unsqueeze(-1) for n, size in zip(found, self.sizes)]
-        ahead = torch.broadcast_shapes(*(p.shape[:-1] for p in parts), (1,) * self.rank)
+        ahead = broadcast_shapes(*(p.shape[:-1] for p in parts), (1,) * self.rank)
         joined = torch.cat([p.expand(*ahead, p.shape[-1]) for p in parts], -1)
         return (joined.flatten(-1 - self.rank, -2) if self.rank > 1 else joined).mT
 

@@ -16,6 +16,7 @@ from dgmppl.runtime.bijections import NOTHING, Bijection, Context, names_of, zer
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.jacobians import Map, along, jacobian, log_det, polished
 from dgmppl.runtime.networks import DenseNet
+from dgmppl.runtime.shapes import broadcast_shapes
 
 # Largest slopes of activations, where they are above 1.
 _SLOPES: dict[type[nn.Module], float] = {nn.SiLU: 1.1, nn.GELU: 1.13}
@@ -75,7 +76,7 @@ class ResidualFlow(Bijection):
     def _beside(self, x: Tensor, context: Context) -> tuple[Tensor, list[Tensor]]:
         """x and the context, with one batch shape."""
         given = self._read(context)
-        batch = torch.broadcast_shapes(x.shape[:-1], *(v.shape[:-1] for v in given))
+        batch = broadcast_shapes(x.shape[:-1], *(v.shape[:-1] for v in given))
         return x.expand(*batch, x.shape[-1]).contiguous(), [v.expand(*batch, v.shape[-1]) for v in given]
 
     def _contraction(self, given: list[Tensor]) -> Map:

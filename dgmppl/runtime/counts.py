@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from dgmppl.runtime.distributions import Size, Unchecked
 from dgmppl.runtime.positives import in_double, log_gamma_draw
+from dgmppl.runtime.shapes import broadcast_shapes
 from dgmppl.runtime.special import lgamma_rise, outside, wide
 
 # torch draws counts as 64-bit integers.
@@ -80,7 +81,7 @@ class Multinomial(Unchecked):
 
     def __init__(self, total_count: Tensor | float, logits: Tensor) -> None:
         total_count = torch.as_tensor(total_count, dtype=logits.dtype, device=logits.device)
-        batch = torch.broadcast_shapes(total_count.shape, logits.shape[:-1])
+        batch = broadcast_shapes(total_count.shape, logits.shape[:-1])
         self.total_count, self.logits = total_count.expand(batch), F.log_softmax(logits, -1).expand(*batch, -1)
         super().__init__(batch, logits.shape[-1:])
 

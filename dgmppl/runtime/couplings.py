@@ -11,6 +11,7 @@ from dgmppl.permutations import Mask
 from dgmppl.runtime.bijections import NOTHING, Bijection, Context, names_of, zero_last_layer
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.networks import Sequential
+from dgmppl.runtime.shapes import broadcast_shapes
 from dgmppl.runtime.transforms import SCALE_BOUND, Transform
 
 
@@ -132,7 +133,7 @@ class Coupling(Bijection):
     def _total(log_slope: Tensor, b: Tensor) -> Tensor:
         """The log-determinant of elements in a row."""
         total = log_slope.sum(-1)
-        return total.expand(torch.broadcast_shapes(total.shape, b.shape[:-1]))
+        return total.expand(broadcast_shapes(total.shape, b.shape[:-1]))
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """a and b, each as a vector."""

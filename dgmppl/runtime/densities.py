@@ -16,6 +16,7 @@ from dgmppl.runtime.bijections import Bijection
 from dgmppl.runtime.distributions import Categorical, MultivariateNormal, Size, Unchecked, log_prob_of_index
 from dgmppl.runtime.incremental import Incremental, Order
 from dgmppl.runtime.preimages import carry
+from dgmppl.runtime.shapes import broadcast_shapes
 from dgmppl.runtime.special import by_difference, outside
 
 
@@ -182,7 +183,7 @@ class Mixture(_Density):
 
     def __init__(self, logits: Tensor, components: td.Distribution) -> None:
         self.logits = F.log_softmax(logits, dim=-1)
-        batch = torch.broadcast_shapes(self.logits.shape, components.batch_shape)
+        batch = broadcast_shapes(self.logits.shape, components.batch_shape)
         self.components = components if components.batch_shape == batch else components.expand(batch)
         super().__init__(batch[:-1], components.event_shape)
 
@@ -260,7 +261,7 @@ class Pushforward(_Density):
     """
 
     def __init__(self, base: td.Distribution, bijection: Bijection) -> None:
-        batch = torch.broadcast_shapes(base.batch_shape, bijection.batch_shape)
+        batch = broadcast_shapes(base.batch_shape, bijection.batch_shape)
         self.base = base if base.batch_shape == batch else base.expand(batch)
         self.bijection = bijection
         self.has_rsample = self.base.has_rsample
@@ -356,7 +357,7 @@ class Autoregressive(_Density):
     def log_prob(self, value: Tensor) -> Tensor:
         found = self.step(value).log_prob(value)
         # A step that reads nothing else is the same for every row of a batch.
-        shape = torch.broadcast_shapes(found.shape, self._batch_shape)
+        shape = broadcast_shapes(found.shape, self._batch_shape)
         return found if found.shape == shape else found.expand(shape)
 
 

@@ -16,6 +16,7 @@ from torch.distributions import constraints, register_kl
 from torch.nn import functional as F
 
 from dgmppl.runtime.distributions import Size, Unchecked
+from dgmppl.runtime.shapes import broadcast_shapes
 from dgmppl.runtime.special import wide
 
 # How far the squared length of a direction in single precision may be from 1.
@@ -115,7 +116,7 @@ class VonMisesFisher(Unchecked):
 
     def __init__(self, loc: Tensor, concentration: Tensor | float) -> None:
         concentration = torch.as_tensor(concentration, dtype=loc.dtype, device=loc.device)
-        batch = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
+        batch = broadcast_shapes(loc.shape[:-1], concentration.shape)
         self.loc = F.normalize(loc, dim=-1).expand(*batch, -1)
         self.concentration = concentration.expand(batch)
         super().__init__(batch, loc.shape[-1:])

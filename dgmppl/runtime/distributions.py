@@ -19,6 +19,8 @@ from torch.distributions import constraints, kl_divergence, register_kl
 from torch.distributions.utils import broadcast_all
 from torch.nn import functional as F
 
+from dgmppl.runtime.shapes import broadcast_shapes
+
 Distribution = td.Distribution
 Size = torch.Size | Sequence[int]
 
@@ -89,6 +91,10 @@ class Normal(Unchecked, td.Normal):
     def __init__(self, loc: Tensor | float, scale: Tensor | float) -> None:
         self.loc, self.scale = _together(loc, scale)
         td.Distribution.__init__(self, self.loc.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        away = (value - self.loc) / self.scale
+        return torch.addcmul(-math.log(2 * math.pi) / 2 - self.scale.log(), away, away, value=-0.5)
 
     def rsample(self, sample_shape: Size = ()) -> Tensor:
         # Not `randn_like`: noise in the order of memory would differ for a grid whose channels are first there.
@@ -163,7 +169,7 @@ def log_prob_of_index(logits: Tensor, value: Tensor) -> Tensor:
     """
     index = value.long().clamp(0, logits.shape[-1] - 1)
     if value.shape != logits.shape[:-1]:
-        batch = torch.broadcast_shapes(value.shape, logits.shape[:-1])
+        batch = broadcast_shapes(value.shape, logits.shape[:-1])
         logits, value, index = logits.expand(*batch, -1), value.expand(batch), index.expand(batch)
     found = logits.gather(-1, index.unsqueeze(-1)).squeeze(-1)
     if value.requires_grad:

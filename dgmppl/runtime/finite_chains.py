@@ -176,13 +176,16 @@ class FiniteChain:
         found = found.reshape(*found.shape[:2], *[few] * span, *found.shape[3:])
         if span > 1:
             found = _turned(found, first, span)
-        joint = self._joint(names)
-        for axis in range(2, 2 + span) if few < self.count else ():
-            found = found.index_select(axis, joint)
+        if few < self.count:
+            joint = self._joint(names)
+            for axis in range(2, 2 + span):
+                found = found.index_select(axis, joint)
         for _ in range(last + 1, 0) if names else ():  # positions in between
             found = found.unsqueeze(2 + span)
         if not isinstance(link.value, str):
             return found if last == 0 else found.unsqueeze(-1)
+        if len(self.states) == 1:
+            return found
         part = self.parts[link.value]
         if names and last == 0:  # others of the chain at this position
             return found[..., torch.arange(len(part), device=part.device), part]
@@ -198,34 +201,38 @@ class FiniteChain:
     def _logs(self, link: Link, names: list[str], digits: Tensor, span: int) -> Tensor:
         """The logarithm of a density at every position, ``(n or 1, T, paths)``, and of a latent's for each of its
         values, on a last axis."""
-        every = self._digits([len(digits)] * span)
-        path = every[:, torch.arange(self.length) % span] if span else every.new_zeros(1, self.length)
-        paths = {n: self.states[n][digits[:, k][path]] for k, n in enumerate(names)}
+        each = {n: self.states[n][digits[:, k]] for k, n in enumerate(names)}
+        if span == 1:  # a path for each case, which stays there
+            count = len(digits)
+            paths = {n: v.unsqueeze(1).expand(-1, self.length, *v.shape[1:]) for n, v in each.items()}
+        else:
+            every = self._digits([len(digits)] * span)
+            path = every[:, torch.arange(self.length) % span] if span else every.new_zeros(1, self.length)
+            count, paths = len(path), {n: v[path] for n, v in each.items()}
         rows, given = 1, link.given
         if given or link.own:
             rows = len(given[0]) if given else len(link.value)
             paths = {n: p.repeat(rows, *(1,) * (p.dim() - 1)) for n, p in paths.items()}
-            given = tuple(g.repeat_interleave(len(path), 0) for g in given)
+            given = tuple(g.repeat_interleave(count, 0) for g in given)
         law = link.law(*(p for n, p in paths.items() if n != link.value), *given)
         if isinstance(link.value, str):
             states = self.states[link.value]
             values = states[:, None, None].expand(-1, 1, self.length, *states.shape[1:])
             logs = law.endless().log_probs(values, paths.get(link.value, values[0]))
-            logs = logs.expand(-1, rows * len(path), -1).reshape(len(states), rows, len(path), -1)
+            logs = logs.expand(-1, rows * count, -1).reshape(len(states), rows, count, -1)
             return logs.permute(1, 3, 2, 0)
         if rows > 1 or given or link.own:
-            logs = law.log_probs(link.value.repeat_interleave(len(path), 0)).reshape(rows, len(path), -1)
+            logs = law.log_probs(link.value.repeat_interleave(count, 0)).reshape(rows, count, -1)
         else:
             logs = law.log_probs(link.value.unsqueeze(1))
-        return logs.expand(-1, len(path), -1).mT
+        return logs.expand(-1, count, -1).mT
 
     def _digits(self, sizes: list[int]) -> Tensor:
         """All rows of numbers below these sizes, ``(product, len(sizes))``."""
-        found = torch.zeros(1, 0, dtype=torch.long, device=self.device)
-        for size in sizes:
-            last = torch.arange(size, device=self.device).repeat(len(found)).unsqueeze(1)
-            found = torch.cat([found.repeat_interleave(size, 0), last], 1)
-        return found
+        if not sizes:
+            return torch.zeros(1, 0, dtype=torch.long, device=self.device)
+        each = (torch.arange(size, device=self.device) for size in sizes)
+        return torch.cartesian_prod(*each).reshape(-1, len(sizes))
 
 
 def _messages(wide: Tensor, unary: Tensor, lag: int, reduce: Callable[[Tensor, int], Tensor]) -> list[Tensor]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dgmppl.runtime.shapes import broadcast_shapes
+
 # Keeps a scale off 0, where softplus underflows, so that 1 / scale^2 and its gradient stay finite.
 _FLOOR = 1e-6
 
@@ -85,7 +87,7 @@ def concat(*tensors: Tensor, axis: int = -1) -> Tensor:
         return tensors[0]
     shapes = [t.shape[:axis] + t.shape[axis:][1:] for t in tensors]
     if any(shape != shapes[0] for shape in shapes):
-        others = torch.broadcast_shapes(*shapes)
+        others = broadcast_shapes(*shapes)
         cut = len(others) + axis + 1
         tensors = tuple(t.expand(*others[:cut], t.shape[axis], *others[cut:]) for t in tensors)
     return torch.cat(tensors, dim=axis)
@@ -95,7 +97,7 @@ def pick(values: Tensor, index: Tensor, behind: int = 0) -> Tensor:
     """``values[..., index]`` for each of the batch ``(...)``, to which both are broadcast: an element of the axis that
     has so many axes `behind` it."""
     axis = values.dim() - behind - 1
-    batch = torch.broadcast_shapes(values.shape[:axis], index.shape)
+    batch = broadcast_shapes(values.shape[:axis], index.shape)
     chosen = index.long().expand(batch).reshape(*batch, *(1,) * (behind + 1))
     chosen = chosen.expand(*batch, 1, *values.shape[axis + 1 :])
     return values.expand(*batch, *values.shape[axis:]).gather(len(batch), chosen).squeeze(len(batch))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dgmppl.extents import channels_of
 from dgmppl.runtime.bijections import NOTHING, Bijection, Context, add_reads, zeros_of
 from dgmppl.runtime.functions import concat
+from dgmppl.runtime.shapes import broadcast_shapes
 
 
 class Squeeze(Bijection):
@@ -85,7 +86,7 @@ class MultiScale(Bijection):
 
     @property
     def batch_shape(self) -> torch.Size:
-        return torch.broadcast_shapes((), *(level.batch_shape for level in self._in_order()))
+        return broadcast_shapes((), *(level.batch_shape for level in self._in_order()))
 
     def _in_order(self) -> list[Bijection]:
         return [level for level in self.levels if isinstance(level, Bijection)]

@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from dgmppl.runtime.bijections import NOTHING, Bijection, Context, Ends, names_of, zero_last_layer
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.jacobians import jacobian, log_det, polished
+from dgmppl.runtime.shapes import broadcast_shapes
 
 # Numbers of the Jacobians that are held at once where nothing is taught.
 HELD = 2**25
@@ -73,7 +74,7 @@ class SolvedFlow(Bijection):
         """Values as rows ``(N, D)`` with what conditions each, and their batch shape. What has no rows has none."""
         given = self._read(context)
         own = list(self.reads.values())
-        batch = torch.broadcast_shapes(
+        batch = broadcast_shapes(
             x.shape[: x.dim() - self.rank], *(v.shape[: v.dim() - rank] for v, rank in zip(given, own))
         )
         rows = x.expand(*batch, *self.shape).reshape(-1, self.features).contiguous()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgmppl.extents import Layer
+from dgmppl.runtime.shapes import broadcast_shapes
 
 
 class LipSwish(nn.Module):
@@ -221,7 +222,7 @@ def rows_of(
         return batch, x.reshape(-1, *event), []
     if context is None:
         raise ValueError("this network was built with a context and needs one")
-    batch = torch.broadcast_shapes(batch, context.shape[:-1])
+    batch = broadcast_shapes(batch, context.shape[:-1])
     added = [layer(context).expand(*batch, -1).reshape(batch.numel(), -1) for layer in maps]
     return batch, x.expand(*batch, *event).reshape(-1, *event), added
 

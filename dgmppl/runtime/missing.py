@@ -20,6 +20,7 @@ from dgmppl.runtime.densities import Mixture
 from dgmppl.runtime.distributions import Distribution
 from dgmppl.runtime.inference import reading
 from dgmppl.runtime.preimages import fill
+from dgmppl.runtime.shapes import broadcast_shapes
 
 
 def beside_mask(x: Tensor, some: float, embed: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -85,7 +86,7 @@ def _along(p: Sequence, value: Tensor, where: Tensor) -> Tensor:
         first, count = (s.first, s.count) if alone else (0, value.shape[axis])
         found = log_prob_where(law, value.narrow(axis, first, count), where.narrow(axis, first, count))
         parts.append(found.expand(*found.shape[:-1], count).narrow(-1, s.first - first, s.count))
-    shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    shape = broadcast_shapes(*(part.shape[:-1] for part in parts))
     return torch.cat([part.expand(*shape, -1) for part in parts], -1)
 
 

@@ -289,8 +289,10 @@ class GenerativeModel(nn.Module):
     @property
     def like(self) -> Tensor:
         """An empty tensor of the dtype and on the device of the weights."""
-        first = next(chain(self.parameters(), self.buffers()), None)
-        return torch.empty(0) if first is None else first.detach().new_empty(0)
+        # `parameters()` keeps account of those that occur twice, which takes longer than all else.
+        held = (p for module in self.modules() for p in module._parameters.values() if p is not None)
+        first = next(chain(held, self.buffers()), None)
+        return torch.empty(0) if first is None else torch.empty(0, dtype=first.dtype, device=first.device)
 
     @property
     def device(self) -> torch.device:

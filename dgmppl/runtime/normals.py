@@ -7,6 +7,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from dgmppl.runtime.distributions import Unchecked
+from dgmppl.runtime.shapes import broadcast_shapes
 
 
 class LowRankNormal(Unchecked, td.LowRankMultivariateNormal):
@@ -20,7 +21,7 @@ class LowRankNormal(Unchecked, td.LowRankMultivariateNormal):
 
     def __init__(self, loc: Tensor | float, scale: Tensor | float, factor: Tensor) -> None:
         loc, scale = (torch.as_tensor(v, dtype=factor.dtype, device=factor.device) for v in (loc, scale))
-        shape = torch.broadcast_shapes(loc.shape, scale.shape, factor.shape[:-1])
+        shape = broadcast_shapes(loc.shape, scale.shape, factor.shape[:-1])
         super().__init__(loc.expand(shape), factor, scale.expand(shape).square(), validate_args=False)
 
 

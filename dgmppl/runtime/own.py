@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from dgmppl.protocol import NetworkError, described
 from dgmppl.runtime.incremental import current
 from dgmppl.runtime.past import shifted, so_far
+from dgmppl.runtime.shapes import broadcast_shapes
 
 
 class UserNetwork(nn.Module):
@@ -98,7 +99,7 @@ class UserNetwork(nn.Module):
         batch = x.shape[: x.dim() - len(self.inputs)]
         given: tuple[Tensor, ...] = ()
         if context is not None:
-            batch = torch.broadcast_shapes(batch, context.shape[:-1])
+            batch = broadcast_shapes(batch, context.shape[:-1])
             x = x.expand(*batch, *self.inputs)
             given = (context.expand(*batch, -1).reshape(-1, context.shape[-1]),)
         rows = x.reshape(-1, *self.inputs)
@@ -143,7 +144,7 @@ class CausalUserNetwork(UserNetwork):
         if aligned is not None:
             if draw is not None:
                 aligned = so_far(aligned, self.inputs[0], draw.position, draw.kept(self))
-            batch = torch.broadcast_shapes(before.shape[:-2], aligned.shape[:-2])
+            batch = broadcast_shapes(before.shape[:-2], aligned.shape[:-2])
             before = torch.cat([v.expand(*batch, *v.shape[-2:]) for v in (before, aligned)], -1)
         found = self._given(before, context)
         return found if draw is None else found[..., draw.position : draw.position + 1, :]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgmppl.runtime.layers import rows_of
+from dgmppl.runtime.shapes import broadcast_shapes
 
 
 def rows_with(
@@ -19,7 +20,7 @@ def rows_with(
     if aligned is None:
         return *rows_of(x, rank, context, maps), []
     shapes = [v.shape[: v.dim() - rank - 1] for v in (x, aligned)]
-    batch = torch.broadcast_shapes(*shapes, *([] if context is None else [context.shape[:-1]]))
+    batch = broadcast_shapes(*shapes, *([] if context is None else [context.shape[:-1]]))
     x = x.expand(*batch, *x.shape[x.dim() - rank - 1 :])
     event = aligned.shape[aligned.dim() - rank - 1 :]
     beside = aligned.expand(*batch, *event).reshape(-1, *event)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from dgmppl.runtime.bijections import Bijection
 from dgmppl.runtime.densities import Logistic, _Density
 from dgmppl.runtime.distributions import Size
+from dgmppl.runtime.shapes import broadcast_shapes
 from dgmppl.runtime.special import by_difference, outside
 
 # Below this width of a bin, in scales, its mass is the density in its middle times the width: exact to 1e-5.
@@ -89,7 +90,7 @@ class Rounded(_Density):
         batch = base.batch_shape
         if bijection is not None:
             inner = batch[len(batch) - bijection.rank :]
-            batch = torch.broadcast_shapes(batch, (*bijection.batch_shape, *inner))
+            batch = broadcast_shapes(batch, (*bijection.batch_shape, *inner))
         super().__init__(batch)
 
     def _expand_parameters(self) -> None:
