@@ -92,10 +92,6 @@ class Normal(Unchecked, td.Normal):
         self.loc, self.scale = _together(loc, scale)
         td.Distribution.__init__(self, self.loc.shape)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        away = (value - self.loc) / self.scale
-        return torch.addcmul(-math.log(2 * math.pi) / 2 - self.scale.log(), away, away, value=-0.5)
-
     def rsample(self, sample_shape: Size = ()) -> Tensor:
         # Not `randn_like`: noise in the order of memory would differ for a grid whose channels are first there.
         shape = self._extended_shape(torch.Size(sample_shape))
