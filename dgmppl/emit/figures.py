@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dgmppl.catalogue.figures import Figure
-from dgmppl.emit.cases import batch_size, mean_source, some_source, values_source
+from dgmppl.emit.cases import batch_size, is_seen_in_part, mean_source, some_source, values_source
 from dgmppl.emit.densities import factor_reads
-from dgmppl.emit.methods import factor_source
+from dgmppl.emit.methods import factor_source, write_seen
 from dgmppl.emit.steps import needed_steps, term_source, write_steps
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
@@ -48,13 +48,19 @@ def write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
     ):
         needed = needed_steps(plan.steps, place.reads)
         sums = [s for s in needed if s.repeats]
+        whole = f"super().figures({place.given})"
+        if any(s.repeats or is_seen_in_part(s) for s in needed):  # which give the names of data to other values
+            bound = graph.local("bound")
+            writer.line(f"{bound} = {whole}")
+            whole = bound
+        write_seen(writer, graph)
         write_steps(writer, graph, plan, needed, place.reads)
         for statement in place.statements:
             writer.line(statement)
         with writer.block("return {"):
             for figure, source in entries:
                 if source is None:
-                    writer.line(f"**super().figures({place.given}),")
+                    writer.line(f"**{whole},")
                 else:
                     writer.line(f'"{figure.name}": {mean_source(source, graph, sums)},')
         writer.line("}")

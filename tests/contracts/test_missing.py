@@ -274,3 +274,25 @@ def test_kalmans_filter_of_what_is_seen_is_the_marginal_normal() -> None:
         expected = multivariate_normal(np.zeros(s.sum()), known).logpdf(row[s]) if s.any() else 0.0
         assert log_prob == pytest.approx(expected, abs=1e-8)
         assert filled[m] == pytest.approx(covariance[np.ix_(m, s)] @ np.linalg.solve(known, row[s]), abs=1e-8)
+
+
+LABELLED = """\
+model labelled
+partial x : real[2] elementwise from "rows.npz".x
+partial y : categorical(3) from "rows.npz".y
+p(x)     = Normal(param)
+p(y | x) = Categorical(linear(x))
+"""
+
+
+def test_figures_beside_what_is_completed_are_about_the_data() -> None:
+    """The bound is that of the rows as they are given, not of the rows after they are completed."""
+    model = model_of(LABELLED).eval()
+    x = torch.tensor([[0.0, 1.0], [torch.nan, 2.0], [torch.nan, torch.nan], [1.0, torch.nan]]).double()
+    y = torch.tensor([0.0, 2.0, 1.0, torch.nan]).double()
+    with torch.no_grad(), seed(1):
+        figures = model.figures(x, y)
+    with torch.no_grad(), seed(1):
+        bound = model.elbo(x, y)
+    assert torch.equal(figures["elbo"], bound)
+    assert figures["error in y"].shape == (3,)  # of the rows that have it

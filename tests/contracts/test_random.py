@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -15,9 +16,16 @@ import torch
 from pyro.infer import Trace_ELBO
 
 from dgmppl import pipeline
+from dgmppl.catalogue.bijections import BIJECTIONS, TRANSFORMS
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.catalogue.functions import AXES, FUNCTIONS, REDUCTIONS
+from dgmppl.catalogue.networks import NETWORKS
+from dgmppl.catalogue.schedules import SCHEDULES
+from dgmppl.catalogue.training import GAMES, PATHS
 from dgmppl.diagnostics import SpecError
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import UserNetwork
+from dgmppl.supports import SUPPORTS
 from tests.contracts import laws
 from tests.contracts.random_specs import random_spec
 from tests.contracts.support import build, data_of, estimator, pair, seed
@@ -43,6 +51,73 @@ def test_few_are_refused_and_all_of_them_with_a_reason() -> None:
     assert len(refused) < REFUSED * 300
 
 
+def test_every_entry_of_the_catalogues_is_drawn() -> None:
+    """So is every construct of `docs/language.md` that is no word of a catalogue."""
+    texts = [random_spec(k) for k in range(3000)]
+    words = {word for text in texts for word in re.findall(r"[a-zA-Z_]\w*", text)}
+    tables = (
+        DISTRIBUTIONS,
+        NETWORKS,
+        BIJECTIONS,
+        TRANSFORMS,
+        FUNCTIONS,
+        REDUCTIONS,
+        AXES,
+        SCHEDULES,
+        SUPPORTS,
+        GAMES,
+        PATHS,
+    )
+    assert [name for table in tables for name in table if name not in words] == []
+    assert [pattern for pattern in CONSTRUCTS if not any(re.search(pattern, t) for t in texts)] == []
+
+
+CATALOGUES = (
+    DISTRIBUTIONS,
+    NETWORKS,
+    BIJECTIONS,
+    TRANSFORMS,
+    FUNCTIONS,
+    REDUCTIONS,
+    AXES,
+    SCHEDULES,
+    SUPPORTS,
+    GAMES,
+    PATHS,
+)
+CONSTRUCTS = (
+    r"\w\[>t\]",
+    r"\w\[t \+ 1\.\.T\]",
+    r"\w\[<t\]",
+    r"z\[t in 1\.\.T, l in 1",
+    r"\[\w in [01]\.\.m\]",
+    r"\[\w in [01]\.\.T\] : \w+(\[2\])? per data",
+    r"\[\w in [01]\.\.T\] : \w+(\[2\])? per s",
+    r"\[\w in [01]\.\.T\] : .* elementwise",
+    r"z\[0\] = x",
+    r" per data",
+    r" per s",
+    r"elementwise from",
+    r"p\(f \| a",
+    r"order = zigzag",
+    r"weight = \{ z\[t\] = simple \}",
+    r"beta = linear\(",
+    r"weight = \{.*cosine\(",
+    r"classify = ",
+    r"posterior = factorised",
+    r"accept = \[W401\]",
+    r"accept = \[W401\(",
+    r"Delta\(",
+    r"residual\(",
+    r"in grid\(",
+    r'const w\d* : real\S* from "',
+    r'python\("',
+    r"target = noise",
+    r"E\(",
+    r"adversary ",
+)
+
+
 LAWS: dict[str, Callable[[Checked], object]] = {
     "factors": laws.verify_factors,
     "likelihood": laws.verify_whole,
@@ -52,6 +127,7 @@ LAWS: dict[str, Callable[[Checked], object]] = {
     "bound": laws.verify_bound,
     "precision": laws.verify_precision,
     "source": laws.verify_source,
+    "saved": laws.verify_saved,
 }
 
 

@@ -4,7 +4,7 @@ from tests.contracts.laws.bounds import verify_bound, verify_bound_of_all
 from tests.contracts.laws.factors import verify_factors, verify_precision
 from tests.contracts.laws.likelihood import verify_inferred, verify_missing, verify_seen, verify_whole
 from tests.contracts.laws.order import verify_order, verify_source
-from tests.contracts.laws.samples import verify_samples
+from tests.contracts.laws.samples import verify_samples, verify_saved
 from tests.contracts.laws.taught import missed, unreached, untaught
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "verify_order",
     "verify_precision",
     "verify_samples",
+    "verify_saved",
     "verify_seen",
     "verify_source",
     "verify_whole",

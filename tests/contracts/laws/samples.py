@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Callable
 
 import torch
 from scipy.stats import chi2_contingency, ks_2samp
@@ -12,7 +14,7 @@ from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
 from tests.contracts.laws.values import Values, arguments_of, given_values
 from tests.contracts.oracles import FAINT, Space
-from tests.contracts.support import build, graph_of, random_rows, samples_of, seed
+from tests.contracts.support import build, data_of, graph_of, random_rows, samples_of, seed
 
 
 def ancestral(found: Checked, model: GenerativeModel, n: int, given: dict[str, Tensor]) -> Values | None:
@@ -98,6 +100,38 @@ def verify_samples(found: Checked, n: int = 1500) -> str:
             found_p = _same(x, y, space.whole)
             assert found_p > FAINT, f"samples of {name} are not those of its factors: p = {found_p:.1e}"
     return "compared"
+
+
+def verify_saved(found: Checked, n: int = 8) -> None:
+    """Weights and buffers that are saved after three steps and loaded into another model: the same loss,
+    figures and samples."""
+    model, data = build(found, scale=0.05), data_of(found, n)
+    for player in (p for p in model.players() if p.parameters):
+        optimizer = torch.optim.SGD(player.parameters, lr=1e-4)
+        for _ in range(3):
+            optimizer.zero_grad(set_to_none=True)
+            player.loss(*data).backward()
+            optimizer.step()
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    other = build(found, number=1)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    kinds: dict[str, Callable[[GenerativeModel], dict[str, Tensor]]] = {
+        "loss": lambda m: {p.name: p.loss(*data) for p in m.players()},
+        "figures": lambda m: m.figures(*data),
+        "samples": lambda m: samples_of(found, m, n, data),
+    }
+    for kind, values in kinds.items():
+        with torch.no_grad():
+            with seed(3):
+                expected = values(model.eval())
+            with seed(3):
+                loaded = values(other.eval())
+        for name, value in expected.items():
+            assert torch.equal(value.nan_to_num(), loaded[name].nan_to_num()), (
+                f"another {kind}, {name}: {value} and {loaded[name]}"
+            )
 
 
 def _same(a: Tensor, b: Tensor, whole: bool) -> float:

@@ -12,9 +12,10 @@ from tests.contracts.support import build, data_of
 
 
 def untaught(found: Checked) -> set[int]:
-    """Lines of the spec that a diagnostic names as not taught (W404)."""
+    """Lines of the spec that a diagnostic names as not taught (W404), or as not used (W402)."""
     text = found.source.text
-    spans = [s for d in found.diagnostics if d.code == "W404" for s in (d.span, *(n.span for n in d.notes)) if s]
+    told = [d for d in found.diagnostics if d.code in ("W402", "W404")]
+    spans = [s for d in told for s in (d.span, *(n.span for n in d.notes)) if s]
     return {line for s in spans for line in range(text.count("\n", 0, s.start) + 1, text.count("\n", 0, s.end) + 2)}
 
 

@@ -48,6 +48,6 @@ def random_spec(number: int) -> str:
         d.choose(LEAVES)(d)
     if d.often(0.2):
         asked(d, core)
-    settings = [s for s in d.settings if s]
     lines = [f"model random_{number}", *d.statements]
-    return "\n".join([*lines, *([f"train {{ {settings[-1]} }}"] if settings else [])]) + "\n"
+    settings = ", ".join(f"{name} = {value}" for name, value in d.settings.items())
+    return "\n".join([*lines, *([f"train {{ {settings} }}"] if settings else [])]) + "\n"

@@ -16,7 +16,14 @@ def _condition(d: Draft) -> None:
 
 def _partial_cause(d: Draft) -> None:
     """Something that some rows miss, which the likelihood reads: summed or imputed there."""
-    kinds = (("categorical(3)", ()), ("binary", (2,)), ("real", ()), ("unit", (2,)), ("positive", (2,)))
+    kinds = (
+        ("categorical(3)", ()),
+        ("categorical(3)", ()),
+        ("binary", (2,)),
+        ("real", ()),
+        ("unit", (2,)),
+        ("positive", (2,)),
+    )
     support, shape = d.choose(kinds)
     y = d.unit("y", support, shape, "partial")
     factor(d, "p", y, (), DENSITIES[:3])

@@ -47,7 +47,7 @@ class Draft:
         self.causes: list[Unit] = []  # what the likelihood reads beside its latents
         self.data: list[Unit] = []  # observed and partial variables that a factor models
         self.drawn: list[Unit] = []  # latents with a density, those nearest to the data first
-        self.settings: list[str] = []
+        self.settings: dict[str, str] = {}  # of `train`, by name
         self.features = 0  # of the vector that a flow maps
 
     def choose(self, options: Sequence[T]) -> T:

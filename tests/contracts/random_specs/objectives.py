@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.contracts.random_specs.cores.chains import family
+from tests.contracts.random_specs.cores.chains import family, noised
 from tests.contracts.random_specs.cores.data import exact
 from tests.contracts.random_specs.cores.energies import boltzmann, lattice, network_energy
 from tests.contracts.random_specs.cores.in_common import shares
@@ -12,36 +12,49 @@ from tests.contracts.random_specs.cores.latents import latents, pseudo_inputs
 from tests.contracts.random_specs.cores.sums import clusters
 from tests.contracts.random_specs.draft import Draft
 
+RAMPS = ("linear(0, 1)", "cosine(0.5, 2, epochs = 3)")
+
 
 def _beta(d: Draft) -> str:
-    return f"objective = elbo(beta = {d.choose(('2', '2', 'linear(0, 1)', 'cosine(0.5, 2, epochs = 3)'))})"
+    return f"elbo(beta = {d.choose(('2', '2', *RAMPS))})"
+
+
+def _weights(d: Draft) -> str:
+    """Of one variable, or of each."""
+    of_family = any(s.startswith("latent z[t in") for s in d.statements)
+    names = [*(u.name for u in d.data), *(["z[t]"] if of_family else [])]
+    named = names if d.often(0.3) else [d.choose(names)]
+    return f"weight = {{ {', '.join(f'{name} = ' + d.choose(('0.5', '0.5', *RAMPS)) for name in named)} }}"
 
 
 def _weight(d: Draft) -> str:
-    of_family = any(s.startswith("latent z[t in") for s in d.statements)
-    names = [*(u.name for u in d.data), *(["z[t]"] if of_family else [])]
-    return f"objective = elbo(weight = {{ {d.choose(names)} = 0.5 }})" if d.data else ""
+    return f"elbo({_weights(d)})"
+
+
+def _classify(d: Draft) -> str:
+    """A partial variable of few values is classified as well, where there is one."""
+    some = [u for u in d.causes if u.role == "partial" and u.support in ("binary", "categorical(3)")]
+    return "elbo(classify = 3)" if some else _beta(d)
 
 
 def _importance(d: Draft) -> str:
-    return "objective = iwae(3)"
-
-
-def _likelihood(d: Draft) -> str:
-    return f"objective = likelihood(weight = {{ {d.choose(d.data).name} = 0.5 }})" if d.data else ""
+    return "iwae(3)"
 
 
 def _divergence(d: Draft) -> str:
-    return f"objective = contrastive_divergence(steps = 2, persistent = {d.choose(('true', 'false'))})"
+    return f"contrastive_divergence(steps = 2, persistent = {d.choose(('true', 'false'))})"
 
 
 def asked(d: Draft, core: Callable[[Draft], None]) -> None:
     """An objective by name, one that the core can have."""
     if core in (latents, pseudo_inputs, family):
-        d.settings.append(d.choose((_beta, _weight, _weight if shares(d) else _importance))(d))
+        options = (_beta, _weight, _classify, _classify, _weight if shares(d) else _importance)
+        d.settings["objective"] = d.choose(options)(d)
+    elif core is noised:
+        d.settings["objective"] = "elbo(weight = { z[t] = simple })"
     elif core is clusters and d.drawn:
-        d.settings.append(d.choose((_importance, _importance, _beta))(d))
+        d.settings["objective"] = d.choose((_importance, _importance, _beta))(d)
     elif core is exact:
-        d.settings.append(_likelihood(d))
+        d.settings["objective"] = f"likelihood({_weights(d)})"
     elif core in (boltzmann, lattice, network_energy):
-        d.settings.append(_divergence(d))
+        d.settings["objective"] = _divergence(d)

@@ -17,6 +17,7 @@ SUPPORTS = (
     "binary",
     "binary",
     "categorical(3)",
+    "ordinal(3)",
     "integer(0..2)",
     "integer(2..3)",
     "integer",

@@ -21,7 +21,7 @@ def family(d: Draft) -> None:
         d.say("net link = mlp[4]")
         link = "link(z[t + 1])"
     d.say("p(z[T]) = " + d.choose(("Normal(0, 1)", "Normal(param)", "mixture[2](Normal(param))")))
-    above = "z[>t]" if link == "mlp[4](z[t + 1])" and d.often(0.3) else ""
+    above = d.choose(("z[>t]", "z[t + 1..T]")) if link == "mlp[4](z[t + 1])" and d.often(0.3) else ""
     d.say(f"p(z[t] | {above or 'z[t + 1]'}) = Normal({link.replace('z[t + 1]', above) if above else link})")
     if x.support in FAMILIES and d.often(0.3):  # all of the family
         read = names([Unit("z", "real"), *d.causes])

@@ -73,7 +73,7 @@ def matched(d: Draft) -> None:
         d.say(f"{d.head('p', x.name, [c.name for c in d.causes])} = {density}")
     path = d.choose(("linear", "cosine", "variance_preserving(0.1, 5)"))
     target = d.choose(("", ", target = noise", ", target = data", f", weight = {{ {x.name} = 0.5 }}"))
-    d.settings.append(f"objective = flow_matching({path}{target})")
+    d.settings["objective"] = f"flow_matching({path}{target})"
 
 
 _AROUND = {"real": "2 * {} - 1", "positive": "exp({})", "integer(0..2)": "floor(3 * sigmoid({}))"}

@@ -26,7 +26,8 @@ def generator(d: Draft) -> None:
     if d.often(0.3):
         factor(d, "p", d.unit("y", "categorical(3)", (), "observed"), (x,), DENSITIES[:1])
     game = d.choose(GAMES)
-    d.settings += [f"objective = adversarial({game})"] if game else []
+    if game:
+        d.settings["objective"] = f"adversarial({game})"
 
 
 def adversarial_autoencoder(d: Draft) -> None:

@@ -16,6 +16,9 @@ def random_network(d: Draft) -> None:
     inputs = names((s, *z, *d.causes))
     given = [u.name for u in (s, *z, *d.causes)]
     above = [u.name for u in d.causes if u.per == "data" and u.support == "positive" and not u.shape]
+    if not above and d.often(0.3):
+        above = [d.unit("a", "positive", per="data").name]
+        d.say(f"p({above[0]}) = HalfNormal(1)")
     d.say(f"{d.head('p', f, above[:1])} = {d.choose(('Normal', 'Laplace'))}(0, {above[0] if above else '1'})")
     if d.often(0.5):
         q = d.choose(("Normal(param)", "Normal(0.2 * param, 0.1 * exp(param))", "Laplace(param, 0.1)"))

@@ -125,6 +125,8 @@ def along_an_index(d: Draft) -> None:
     whole = Unit(x.name, x.support, (count, *x.shape), "observed")
     d.data.append(whole)
     reads: list[Unit] = list(d.causes)
+    if d.often(0.2):
+        reads.append(index.at(_in_common(d, index)))
     if d.often(0.3):
         w = d.unit("w", "real", d.choose(((), (2,))))
         factor(d, "p", w, (), DRAWN[:1])
@@ -160,6 +162,21 @@ def along_an_index(d: Draft) -> None:
         member = d.choose((f"{z.name}[{index.end}]", f"{z.name}[{index.first}]", z.name))
         v = d.unit("v", "real", (), "observed")
         d.say(f"p({v.name} | {member}) = Normal({d.choose(('mlp[4]', 'linear'))}({member}))")
+
+
+def _in_common(d: Draft, index: Index) -> Unit:
+    """A family of which all rows have one, or those of a group: its members apart, or each given the one before."""
+    group = d.unit("s", d.choose(("categorical(3)", "integer(1..2)")), (), "observed") if d.often(0.7) else None
+    m = Unit(d.name("m"), d.choose(("real", "positive")), d.choose(((), (2,))), per=group.name if group else "data")
+    d.say(f"latent {m.name}[{index.range}] : {m.type} per {m.per}")
+    above = [group] if group and d.often(0.3) else []
+    _factors(d, "p", index, m, above, d.choose(("apart", "apart", "forward")))
+    if d.often(0.5):
+        family = "Normal" if m.real else "LogNormal"
+        given = [group.name] if group else []
+        inside = d.choose((f"linear({', '.join([*given, index.letter])})", "param"))
+        d.say(f"{d.head('q', index.at(m).name, given)} = {family}({inside})")
+    return m
 
 
 def _posterior(d: Draft, index: Index, z: Unit, x: Unit, seen: Sequence[Unit]) -> None:
@@ -284,10 +301,4 @@ def of_two_indices(d: Draft) -> None:
         d.say(f"q(z[{t}, l] | z[{t}, l+1], x) = Normal(mlp[4](z[{t}, l+1], gru[2](x)[{t}]))")
 
 
-CORES = (
-    along_an_index,
-    along_an_index,
-    along_an_index,
-    paths_along_an_index,
-    states_along_an_index,
-)
+CORES = (along_an_index, along_an_index, along_an_index, paths_along_an_index, states_along_an_index, of_two_indices)

@@ -20,6 +20,8 @@ def _plain(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """A family of the support, all of its parameters by one network or one `param`."""
     if head.support.startswith("interval"):
         return None
+    if head.support.startswith("ordinal") and d.often(0.5):
+        return _ordered(d, head, of)
     family = d.choose(families(head))
     if not of:
         fixed = {"Normal": "Normal(0, 1)", "Gamma": "Gamma(2, 1)", "Beta": "Beta(2, 2)", "Dirichlet": "Dirichlet(1.5)"}
@@ -61,6 +63,14 @@ def _rate_by_arithmetic(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | Non
     found = affine_map(d, head, of)
     family = "Poisson" if head.support == "natural" else "Exponential"
     return (f"{family}(exp({found}))", False) if found else None
+
+
+def _ordered(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
+    """Classes in order: where a number lies between cuts, which are the same in all rows or not."""
+    if not head.support.startswith("ordinal"):
+        return None
+    predictor = value(d, head, of) if of else "param"
+    return f"OrderedLogistic({predictor}, {d.choose(('param', perceptron(d, of))) if of else 'param'})", False
 
 
 def _mixture(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 from tests.contracts.random_specs.draft import Draft, Unit, names
 
+SMOOTH = ("tanh", "silu", "gelu", "elu", "sigmoid", "softplus")
+
 
 def perceptron(d: Draft, of: Sequence[Unit]) -> str:
-    return f"mlp[{d.choose(('4', '5, 4', '4, activation = tanh'))}]({names(of)})"
+    return f"mlp[{d.choose(('4', '5, 4', f'4, activation = {d.choose(SMOOTH)}'))}]({names(of)})"
 
 
 def _linear(d: Draft, of: Sequence[Unit]) -> str:
@@ -33,7 +35,7 @@ def _untyped_feature(d: Draft, of: Sequence[Unit]) -> str:
     if not reals:
         return perceptron(d, of)
     feature, rest = d.name("r"), [u.name for u in of if u is not reals[0]]
-    d.say(f"let {feature} = {d.choose(('tanh', 'sin', 'softplus'))}({reals[0].name}) * 2 - 1")
+    d.say(f"let {feature} = {d.choose(('tanh', 'sin', 'cos', 'softplus', 'abs', 'relu'))}({reals[0].name}) * 2 - 1")
     return f"mlp[4]({', '.join([feature, *rest])})"
 
 
@@ -52,7 +54,7 @@ def _axes(d: Draft, of: Sequence[Unit]) -> str:
     for u in vectors:
         last = u.shape[0] - 1
         parts += [f"softmax({u.name} * 2)", d.choose((f"{u.name}[0..{last}]", f"{u.name}[0..0], {u.name}"))]
-        parts.append(f"mean({u.name})")
+        parts.append(f"{d.choose(('mean', 'logsumexp'))}({u.name})")
     rest = [u.name for u in of if u not in (*classes, *vectors)]
     if not parts:
         return perceptron(d, of)
@@ -63,6 +65,9 @@ def _axes(d: Draft, of: Sequence[Unit]) -> str:
         f"stack({grid}[0, 0..2], {grid}[1])",
         f"{grid}[0..1, 2]",
         f"mean({grid}, axis = 0)",
+        f"logsumexp({grid}, axis = 1)",
+        f"flatten({grid})",
+        f"straight_through(floor({grid}[0]))",
     )
     return f"mlp[4]({d.choose(sides)}, {joined}{''.join(f', {name}' for name in rest)})"
 

@@ -10,13 +10,15 @@ from tests.contracts.random_specs.parts.networks import network
 
 
 def _derived(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
-    if d.gaps.random() < 0.2 and not any(s.startswith("posterior") for s in d.settings):
-        d.settings.append("posterior = factorised")
+    if d.often(0.4):
+        d.settings["posterior"] = "factorised"
 
 
 def _mean_field(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
     for z in latents:
         factor(d, "q", z, seen, DRAWN)
+    if d.often(0.2):  # that these leave out how latents depend on each other is meant
+        d.settings["accept"] = f"[{d.choose(('W401', f'W401({latents[-1].name})', 'W402, W401'))}]"
 
 
 def _without_data(d: Draft, latents: Sequence[Unit], seen: Sequence[Unit]) -> None:
