@@ -168,7 +168,7 @@ def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     ]
 
 
-_MEMBER = re.compile(r"\[\d+\]")
+_MEMBER = re.compile(r"\[[^\[\]]+\]")
 
 
 def _hinted(found: Diagnostic, source: Source) -> Diagnostic:

@@ -34,6 +34,7 @@ def add_commands(add: Add) -> None:
     add_set(sub, "change a setting of the spec")
     add_allow_python(sub)
     sub.add_argument("--format", choices=("text", "json", "latex"), default="text")
+    sub.add_argument("--members", action="store_true", help="name the members of families one by one")
 
     sub = add("graph", _graph, "draw a spec's graph")
     add_spec(sub)
@@ -98,7 +99,7 @@ def _explain(options: argparse.Namespace) -> int:
     from dgmppl.plan.explain import explain_plan
 
     _, _, plan = read_good(Path(options.what), options.set, options.allow_python)
-    print(explain_plan(plan, options.format))
+    print(explain_plan(plan, options.format, options.members))
     return FINE
 
 

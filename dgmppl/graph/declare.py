@@ -9,6 +9,7 @@ from dgmppl.graph.binding import bind
 from dgmppl.graph.configuration import check_network
 from dgmppl.graph.context import Context
 from dgmppl.graph.folding import length_of
+from dgmppl.graph.names import member_ident, member_name
 from dgmppl.graph.nodes import Along, DataSource, Fixed, Parameter, Variable
 from dgmppl.graph.random_weights import declare_weights
 from dgmppl.graph.scope import MAX_LENGTH, MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
@@ -290,8 +291,8 @@ def member(
     group: str | None = None,
 ) -> Variable:
     """Adds a family's member."""
-    name = f"{family.name}[{index}]"
-    ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
+    name = member_name(family.name, index)
+    ident = scope.ident(member_ident(family.name, index))
     variable = Variable(
         name,
         ident,

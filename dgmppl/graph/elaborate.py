@@ -100,6 +100,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         tuple(adversaries),
         tuple((b.statement.name, b.bijection) for b in used if b.bijection is not None),
         tuple((name, b) for name, b in scope.names.items() if isinstance(b, float)),
+        _letters(written),
     )
     graph = replace(graph, parameters=(*used_schedules(graph, scope), *graph.parameters))
     graph = with_rows(with_lengths(with_bijections(scope, graph)))
@@ -108,6 +109,12 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     wrong = any(d.severity == "error" for d in scope.diagnostics)
     ordered = sorted(scope.diagnostics, key=lambda d: d.span.start if d.span else 0)
     return (None if wrong else graph), tuple(ordered)
+
+
+def _letters(spec: tree.Spec) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The indices of families, as they are declared."""
+    declared = [(s.name, s.family) for s in spec.statements if isinstance(s, (tree.Variable, tree.Let))]
+    return tuple((n, (f.index, *(o.index for o in f.others))) for n, f in declared if isinstance(f, tree.Family))
 
 
 def _misread(scope: Scope, spec: tree.Spec) -> set[str]:

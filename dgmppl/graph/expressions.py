@@ -19,6 +19,7 @@ from dgmppl.graph.configuration import is_network, is_own
 from dgmppl.graph.context import Context
 from dgmppl.graph.flow_sums import INTEGRAL
 from dgmppl.graph.indexing import check_bracket
+from dgmppl.graph.names import member_name
 from dgmppl.graph.networks import apply_network
 from dgmppl.graph.nodes import Parameter, Schedule, Variable
 from dgmppl.graph.offsets import names_in, offset_of
@@ -174,7 +175,7 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
     if isinstance(binding, Parameter):
         return Declared(binding.type, expr.span, binding.name, binding.learns)
     if isinstance(binding, VariableFamily):
-        help_ = f"name a member: {expr.name}[{next(iter(binding.members))}]"
+        help_ = f"name a member: {member_name(expr.name, next(iter(binding.members)))}"
         scope.fail("E215", f"`{expr.name}` is a family of variables", expr.span, "needs an index", help=help_)
     if isinstance(binding, IndexedFeature):
         help_ = f"where elements are modelled one by one: {expr.name}[d]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_value, evaluate
+from dgmppl.graph.names import member_ident, member_name
 from dgmppl.graph.nodes import Definition, Variable
 from dgmppl.graph.recurrences import feature
 from dgmppl.graph.scope import Fail, IndexedFeature, Scope, VariableFamily
@@ -42,15 +43,15 @@ def _member_definition(scope: Scope, statement: tree.Definition) -> Definition:
     if index in family.members:
         scope.fail(
             "E207",
-            f"`{family.name}[{index}]` is defined twice",
+            f"`{member_name(family.name, index)}` is defined twice",
             statement.target.span,
             "defined again",
             notes=(Note(scope.places[family.name], "defined here for its whole range"),),
         )
     text = inputs_written_out(scope, statement.value, {})
-    value = check_value(scope, text, None, Context(f"{family.name}_{index}", seen=True))
-    name = f"{family.name}[{index}]"
-    ident = scope.ident(f"{family.name}_{str(index).replace('-', 'm')}")
+    value = check_value(scope, text, None, Context(member_ident(family.name, index), seen=True))
+    name = member_name(family.name, index)
+    ident = scope.ident(member_ident(family.name, index))
     family.members[index] = Variable(
         name, ident, "let", value.type, statement.target.span, None, family.name, index, family.index
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any
 
+from dgmppl.graph.names import numbered
 from dgmppl.graph.offsets import names_in
 from dgmppl.graph.scope import Scope
 from dgmppl.source import Span
@@ -22,13 +23,18 @@ Env = Mapping[str, int]
 
 @dataclass(frozen=True)
 class _Family:
-    """A family of several indices: the ranges of all but the first, by their letters."""
+    """A family of several indices: the letter of the first, and the ranges of the others by their letters."""
 
     name: str
+    letter: str
     others: Mapping[str, range]
 
     def values(self) -> Iterator[tuple[int, ...]]:
         return product(*self.others.values())
+
+    def at(self, numbers: tuple[int, ...]) -> str:
+        """The name of that by the first index at these numbers of the others."""
+        return numbered(self.name, self.letter, numbers)
 
 
 def with_one_index(scope: Scope, spec: tree.Spec) -> tree.Spec:
@@ -69,7 +75,7 @@ def _family(scope: Scope, statement: tree.Variable | tree.Let) -> _Family:
         if low > high:
             scope.fail("E215", f"the range {low}..{high} is empty", one.range.span, "no member")
         others[one.index] = range(low, high + 1)
-    return _Family(statement.name, others)
+    return _Family(statement.name, family.index, others)
 
 
 def _written_out(scope: Scope, statement: Any, families: Mapping[str, _Family]) -> list[Any]:
@@ -77,7 +83,7 @@ def _written_out(scope: Scope, statement: Any, families: Mapping[str, _Family]) 
         assert statement.family is not None
         one = replace(statement.family, others=())
         values = families[statement.name].values()
-        return [replace(statement, name=_name(statement.name, v), family=one) for v in values]
+        return [replace(statement, name=families[statement.name].at(v), family=one) for v in values]
     ranges = _free(scope, statement, families)
     if isinstance(statement, tree.Let) and statement.name in families:
         ranges = {**ranges, **families[statement.name].others}
@@ -140,7 +146,7 @@ def _at(scope: Scope, term: Any, families: Mapping[str, _Family], env: Env) -> A
     if isinstance(term, tree.Let) and term.name in families:
         assert isinstance(term.family, tree.Family)
         numbers = tuple(env[letter] for letter in families[term.name].others)
-        term = replace(term, name=_name(term.name, numbers), family=replace(term.family, others=()))
+        term = replace(term, name=families[term.name].at(numbers), family=replace(term.family, others=()))
     if isinstance(term, tree.Reference) and term.name in families and term.subscripts:
         return replace(
             term, name=_named(scope, families[term.name], term.subscripts, env), subscripts=term.subscripts[:1]
@@ -177,7 +183,7 @@ def _several(scope: Scope, term: Any, families: Mapping[str, _Family], env: Env)
     name = getattr(term, "name", "")
     if isinstance(term, (tree.Name, tree.Reference)) and name in families and not getattr(term, "subscripts", ()):
         for numbers in families[name].values():
-            yield replace(term, name=_name(name, numbers))
+            yield replace(term, name=families[name].at(numbers))
         return
     yield _at(scope, term, families, env)
 
@@ -188,8 +194,4 @@ def _named(scope: Scope, family: _Family, items: tuple[Any, ...], env: Env) -> s
         if number not in members:
             label = f"it goes from {members[0]} to {members[-1]}"
             scope.fail("E215", f"`{family.name}` has no member {number} along this index", item.span, label)
-    return _name(family.name, numbers)
-
-
-def _name(name: str, numbers: tuple[int, ...]) -> str:
-    return "_".join([name, *(str(n).replace("-", "m") for n in numbers)])
+    return family.at(numbers)

@@ -9,6 +9,7 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Elements
 from dgmppl.graph.elements import at_position, elements_of
 from dgmppl.graph.lengths import is_last, lengths_of, verify_everywhere
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.graph.positions import names_in
 from dgmppl.graph.scope import NamedNet, Scope, VariableFamily, describe_binding
@@ -64,7 +65,7 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
                 f"`{reference.name}` is a family of variables",
                 reference.span,
                 "needs one index",
-                help=f"{reference.name}[{next(iter(binding.members))}]",
+                help=member_name(reference.name, next(iter(binding.members))),
             )
         index = scope.integer(reference.subscripts[0], env, "an index")
         return resolve_member(scope, binding, index, reference.span)
@@ -86,7 +87,7 @@ def resolve(scope: Scope, reference: tree.Reference, env: Mapping[str, int]) -> 
             return binding
         strange = next((n for n in names_in(item) if n not in scope.names and n not in env), None)
         if strange is not None and not is_last(binding, item):
-            one = f"{binding.name}[{binding.members.start}]"
+            one = member_name(binding.name, binding.members.start)
             scope.fail(
                 "E215",
                 f"`{strange}` is no index of this statement",
@@ -281,7 +282,7 @@ def verify_member_reads(scope: Scope, instance: Instance, density: Density) -> N
                 position = term.index[0]
                 number = parent.members[position] if isinstance(position, int) else None
                 if number is not None and number not in known:
-                    text = f"{parent.name}[{number}]"
+                    text = member_name(parent.name, number)
                     head = scope.source.text[statement.head_span.start : statement.head_span.end]
                     scope.fail(
                         "E224",

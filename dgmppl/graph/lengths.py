@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from dgmppl.diagnostics import Note
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Along, Graph, Variable
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
@@ -104,11 +105,11 @@ def verify_everywhere(scope: Scope, variable: Variable, number: int, span: Span)
     assert length is not None
     scope.fail(
         "E228",
-        f"`{variable.name}[{number}]` does not exist in rows with a smaller `{length.name}`",
+        f"`{member_name(variable.name, number)}` does not exist in rows with a smaller `{length.name}`",
         span,
         "of all rows",
         notes=(Note(length.span, length.type.describe()),),
-        help=f"{variable.name}[{length.name}] is the last member of each row",
+        help=f"{member_name(variable.name, length.name)} is the last member of each row",
     )
 
 

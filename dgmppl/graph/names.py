@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+from collections.abc import Iterable
 
 # What emitted modules import, the arguments that their methods have beside a spec's variables, and Python's own
 # functions that they call. Other locals give way to a variable of the same name: `Graph.local`.
@@ -117,6 +118,38 @@ def safe_attribute(name: str) -> str:
     """A spec's own name as an attribute that hides nothing."""
     taken = name in ATTRIBUTES or name.startswith((*_METHODS, "_")) or keyword.iskeyword(name)
     return f"{name}_" if taken else name
+
+
+def numbered(name: str, letter: str, numbers: Iterable[int]) -> str:
+    """A family by its first index at these numbers of its others, as a spec names its members: `z[t, 1]`."""
+    return f"{name}[{', '.join([letter, *map(str, numbers)])}]"
+
+
+def member_name(family: str, member: object) -> str:
+    """A member of a family: `z[3]`, and of `z[t, 1]` the member `z[3, 1]`. What is a member has elements: `z[3][0]`."""
+    name, _, indices = family.partition("[")
+    letter, several, others = indices.partition(", ")
+    return f"{name}[{member}, {others}" if several and letter.isidentifier() else f"{family}[{member}]"
+
+
+def declared_name(name: str) -> str:
+    """The name that a spec declares: `z` of `z[3]`, of `z[t, 1]` and of `z[3, 1]`."""
+    return name.partition("[")[0]
+
+
+def member_ident(family: str, number: int) -> str:
+    """What the identifier of a member is made of: `z_3`, and of `z[t, 1]` `z_1_3`."""
+    return f"{identifier(family)}_{str(number).replace('-', 'm')}"
+
+
+def identifier(name: str) -> str:
+    """A name as far as an identifier can have it: `z[t, -1]`, whose letter tells nothing, is `z_m1`."""
+    name, bracket, indices = name.partition("[")
+    if bracket and ", " in indices:
+        name += "_" + indices.partition(", ")[2].replace("-", "m")
+    elif bracket:
+        name += f"[{indices}"
+    return "".join(c if c.isalnum() else "_" for c in name).strip("_") or "v"
 
 
 def safe_local(name: str) -> str:

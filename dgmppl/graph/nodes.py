@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from dgmppl.graph.names import member_name
 from dgmppl.graph.values import Apply, Bijection, Density, Feature, Module, Residual, Value, children, variables, walk
 from dgmppl.source import Source, Span
 from dgmppl.supports import Type
@@ -77,7 +78,7 @@ class Variable:
     @property
     def shown(self) -> str:
         """Its name as a person reads it: of a folded family `z[t]`."""
-        return self.name if self.along is None else f"{self.name}[{self.along.letter}]"
+        return self.name if self.along is None else member_name(self.name, self.along.letter)
 
     @property
     def range(self) -> str:
@@ -219,6 +220,8 @@ class Graph:
     adversaries: tuple[Adversary, ...]
     flows: tuple[tuple[str, Bijection], ...] = ()
     constants: tuple[tuple[str, float], ...] = ()
+    letters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of each family the letters of its indices."""
 
     def __getitem__(self, name: str) -> Variable:
         return self._by_name[name]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context, Elements
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.scope import Fail, IndexedFeature, Scope
 from dgmppl.graph.shapes import Evaluate
@@ -31,10 +32,11 @@ def read_feature(
         if away != (-1,):
             scope.fail(
                 "E205",
-                f"`{name}[{index}]` is computed from its value at the position before, and from none other of its own",
+                f"`{member_name(name, index)}` is computed from its value at the position before, "
+                "and from none other of its own",
                 expr.span,
                 "depends on itself" if away == (0,) else "not the one before",
-                help=f"{name}[{index} - 1]",
+                help=member_name(name, f"{index} - 1"),
             )
         return State(binding.type, expr.span, name, binding.ident)
     if any(away):

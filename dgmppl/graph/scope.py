@@ -13,7 +13,7 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.functions import AXES, FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
-from dgmppl.graph.names import ATTRIBUTES, methods_of, safe_attribute, safe_local
+from dgmppl.graph.names import ATTRIBUTES, identifier, methods_of, safe_attribute, safe_local
 from dgmppl.graph.nodes import Adversary, Fixed, Parameter, Schedule, Variable
 from dgmppl.graph.values import At, Bijection, Feature, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
@@ -222,8 +222,7 @@ class Scope:
 
     def ident(self, name: str) -> str:
         """A Python identifier for a name, unlike every other one given out."""
-        base = "".join(c if c.isalnum() else "_" for c in name).strip("_") or "v"
-        ident = safe_local(base)
+        ident = safe_local(identifier(name))
         while ident in self.idents or methods_of(ident) & self.attributes:
             ident += "_"
         self.idents.add(ident)

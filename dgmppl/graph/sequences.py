@@ -11,6 +11,7 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Elements
 from dgmppl.graph.elements import reads_of
 from dgmppl.graph.lengths import is_last, length_value, lengths_of
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.positions import of_sequences
@@ -58,7 +59,7 @@ def members_of(scope: Scope, statement: tree.Factor, number: int | None = None) 
     variable = scope.names[head.name]
     assert isinstance(variable, Variable) and variable.along is not None
     if len(head.subscripts) != 1:
-        usage = f"p({head.name}[{variable.along.letter}]) = ..."
+        usage = f"p({variable.shown}) = ..."
         scope.fail("E223", f"`{head.name}` has one index", head.span, f"{len(head.subscripts)} indices", help=usage)
     (subscript,) = head.subscripts
     letters = [n for n in dict.fromkeys(names_in(subscript)) if n not in scope.names]
@@ -80,8 +81,8 @@ def members_of(scope: Scope, statement: tree.Factor, number: int | None = None) 
             f"a member of `{head.name}` is named by an index, or so many members from it",
             head.span,
             "no such member",
-            help=f"{head.name}[{letter}], {head.name}[{letter} - 1], or one by its number: "
-            f"{head.name}[{variable.along.start}]",
+            help=f"{member_name(head.name, letter)}, {member_name(head.name, f'{letter} - 1')}, or one by its number: "
+            f"{member_name(head.name, variable.along.start)}",
         )
     tied = tied_numbers(scope, statement) if number is None else ()
     if by:
@@ -314,5 +315,5 @@ def _missing(scope: Scope, segments: Row[Segment], variable: Variable) -> tuple[
         missing = [place for place in range(length) if place not in there]
         if missing:
             final = variable.length and missing == [length - 1]
-            return tuple(f"{variable.name}[{variable.length if final else place + start}]" for place in missing)
+            return tuple(member_name(variable.name, variable.length if final else place + start) for place in missing)
     return ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from dgmppl.graph.names import member_name
 from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.source import Span
 from dgmppl.supports import number_text
@@ -92,7 +93,7 @@ def _numbers(
         beyond = next((k for k in (low, high) if low <= high and k not in family.members), None)
         if beyond is not None:
             label = f"{name} goes from {known[0]} to {known[-1]}"
-            scope.fail("E215", f"`{name}[{beyond}]` does not exist", span, label)
+            scope.fail("E215", f"`{member_name(name, beyond)}` does not exist", span, label)
         return tuple(k for k in known if low <= k <= high)
     if item.index not in env:
         sign = ">" if item.after else "<"
@@ -100,8 +101,8 @@ def _numbers(
             "E215",
             f"`{item.index}` is no index of this statement",
             span,
-            f"{name}[{sign}{item.index}] has those {'after' if item.after else 'before'} it",
-            help=f"the head has it: p({name}[{item.index}] | {name}[{sign}{item.index}]) = ...",
+            f"{member_name(name, sign + item.index)} has those {'after' if item.after else 'before'} it",
+            help=f"the head has it: p({member_name(name, item.index)} | {member_name(name, sign + item.index)}) = ...",
         )
     return tuple(k for k in known if (k > env[item.index] if item.after else k < env[item.index]))
 

@@ -8,6 +8,7 @@ from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.diagnostics import Note
 from dgmppl.graph.configuration import is_network
 from dgmppl.graph.context import Context
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Variable
 from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.graph.values import Value
@@ -25,7 +26,7 @@ def resolve_member(scope: Scope, family: VariableFamily, index: int, span: Span)
         low, high = min(family.members), max(family.members)
         scope.fail(
             "E215",
-            f"`{family.name}[{index}]` does not exist",
+            f"`{member_name(family.name, index)}` does not exist",
             span,
             f"{family.name} goes from {low} to {high}",
             notes=(Note(scope.places[family.name], "declared here"),),
@@ -39,7 +40,7 @@ def member_position(scope: Scope, variable: Variable, number: int, span: Span) -
     if number not in members:
         scope.fail(
             "E215",
-            f"`{variable.name}[{number}]` does not exist",
+            f"`{member_name(variable.name, number)}` does not exist",
             span,
             f"{variable.name} goes from {members.start} to {members.stop - 1}",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Row
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.graph.names import identifier, member_name
 from dgmppl.graph.nodes import Along, Graph, Variable
 from dgmppl.graph.turns import distances
 from dgmppl.graph.values import Sequence
@@ -32,44 +33,44 @@ def _along_text(
     drawn one after another, each from the one before and from a recurrent network over all that is known, both ways
     (Krishnan et al., 2017)."""
     name, t, family = variable.name, along.letter, variable.type.support.posterior
-    hidden = ", ".join(map(str, sizes))
+    here, hidden = variable.shown, ", ".join(map(str, sizes))
     sequences = [p for p in parents if graph[p].along == along and graph[p].type.shape[0] == variable.type.shape[0]]
-    rows = [p for p in parents if p not in sequences]
+    rows = [_whole(graph[p]) for p in parents if p not in sequences]
     if variable.shared:
         return _shared(graph, variable, along, hidden)
     if not parents:
-        return [f"q({name}[{t}]) = {family}(mlp[{hidden}]({t}))"]
+        return [f"q({here}) = {family}(mlp[{hidden}]({t}))"]
     if _apart(graph, variable):
-        given = ", ".join([*(f"{p}[{t}]" for p in sequences), *rows])
-        return [f"q({name}[{t}] | {given}) = {family}(mlp[{hidden}]({given}))"]
-    first, given, found = variable.members[0], ", ".join(parents), []
+        given = ", ".join([*(member_name(p, t) for p in sequences), *rows])
+        return [f"q({here} | {given}) = {family}(mlp[{hidden}]({given}))"]
+    first, given, found = variable.members[0], ", ".join(_whole(graph[p]) for p in parents), []
     read = rows
     if sequences:
-        size, seen = sizes[-1], _new_name(graph, f"r_{name}")
+        size, seen = sizes[-1], _new_name(graph, f"r_{identifier(name)}")
         last = along.length or variable.members[-1]
-        inside = ", ".join([*sequences, *rows])
+        inside = ", ".join([*(_whole(graph[p]) for p in sequences), *rows])
         found.append(f"let {seen}[{t} in {first}..{last}] : real[{size}] = gru[{size}]({inside})[{t}]")
         read = [f"{seen}[{t}]"]
     if factorised:
         inside = ", ".join(read if sequences else [*rows, t])
-        return [*found, f"q({name}[{t}] | {given}) = {family}(mlp[{hidden}]({inside}))"]
+        return [*found, f"q({here} | {given}) = {family}(mlp[{hidden}]({inside}))"]
     start = ", ".join(read).replace(f"[{t}]", f"[{first}]")
-    found.append(f"q({name}[{first}] | {given}) = {family}(mlp[{hidden}]({start}))")
-    before = f"{name}[{t} - 1]"
-    found.append(f"q({name}[{t}] | {before}, {given}) = {family}(mlp[{hidden}]({', '.join([before, *read])}))")
+    found.append(f"q({member_name(name, first)} | {given}) = {family}(mlp[{hidden}]({start}))")
+    before = member_name(name, f"{t} - 1")
+    found.append(f"q({here} | {before}, {given}) = {family}(mlp[{hidden}]({', '.join([before, *read])}))")
     return found
 
 
 def _shared(graph: Graph, variable: Variable, along: Along, hidden: str) -> list[str]:
     """The q of what rows have in common: members that are independent of each other and of all else, a location and a
     deviation for each, in each group; by a network of the position and the group where the family has others."""
-    name, t, family, group = variable.name, along.letter, variable.type.support.posterior, variable.group
+    t, family, group = along.letter, variable.type.support.posterior, variable.group
     support = graph[group].type.support if group else None
-    head = f"q({name}[{t}] | {group})" if group else f"q({name}[{t}])"
+    head = f"q({variable.shown} | {group})" if group else f"q({variable.shown})"
     counted = support is None or (support.size is not None and not support.low)
     if [p.name for p in DISTRIBUTIONS[family].parameters] != ["loc", "scale"] or not counted:
         return [f"{head} = {family}(mlp[{hidden}]({f'{group}, {t}' if group else t}))"]
-    loc, deviation = _new_name(graph, f"{name}_loc"), _new_name(graph, f"{name}_dev")
+    loc, deviation = (_new_name(graph, f"{identifier(variable.name)}_{end}") for end in ("loc", "dev"))
     members, *shape = variable.type.shape
     extent = ", ".join(str(n) for n in (members, *([support.size] if support else []), *shape))
     at = f"[{t}, {group}]" if group else f"[{t}]"
@@ -87,6 +88,13 @@ def _apart(graph: Graph, variable: Variable) -> bool:
         isinstance(f.density, Sequence) and not any(by != 0 for n, by in distances(graph, f) if graph[n].along)
         for f in about
     )
+
+
+def _whole(variable: Variable) -> str:
+    """All of a variable: `z`, and of `z[t, 1]` the members `z[1..20, 1]`; `z` would be those of other levels too."""
+    if "[" not in variable.name or variable.along is None:
+        return variable.name
+    return member_name(variable.name, f"{variable.members[0]}..{variable.length or variable.members[-1]}")
 
 
 def _new_name(graph: Graph, name: str) -> str:

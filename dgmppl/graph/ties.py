@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from dgmppl.diagnostics import Note
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.scope import Scope, Tie, describe_binding
@@ -69,7 +70,7 @@ def _declare(scope: Scope, statement: tree.Definition, declared: tree.Variable) 
         )
     ties = scope.ties.setdefault(target.name, {})
     if number in ties:
-        scope.fail("E207", f"`{target.name}[{number}]` is defined twice", statement.span, "defined again")
+        scope.fail("E207", f"`{member_name(target.name, number)}` is defined twice", statement.span, "defined again")
     if high - low < 1 + len(ties):
         scope.fail("E215", f"no member of `{target.name}` is left", target.span, "all of them are other variables")
     ties[number] = Tie(statement.value.name, statement)
@@ -98,7 +99,7 @@ def _verify(scope: Scope, name: str, number: int, tie: Tie) -> None:
     if found.type.shape != member.shape or not (numeric or member.support == found.type.support):
         scope.fail(
             "E204",
-            f"`{name}[{number}]` is {member.describe()}, and `{tie.variable}` is {found.type.describe()}",
+            f"`{member_name(name, number)}` is {member.describe()}, and `{tie.variable}` is {found.type.describe()}",
             place,
             "of another type",
             notes=(Note(scope.places[name], "declared here"), Note(scope.places[tie.variable], "declared here")),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dgmppl.graph.elements import lag_of
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.values import Autoregressive, Density, Mapped, Pushforward, Residual, Sequence, variables, walk
 from dgmppl.picture import style
@@ -88,8 +89,8 @@ def _others(variable: Variable, lag: int | None, backward: bool) -> str:
     """The members of a folded family that another depends on: `z[t - 1]`, or all that are before."""
     letter = variable.along.letter if variable.along is not None else ""
     if lag == 1:
-        return f"{variable.name}[{letter} {'+' if backward else '-'} 1]"
-    return f"{variable.name}[{'>' if backward else '<'}{letter}]"
+        return member_name(variable.name, f"{letter} {'+' if backward else '-'} 1")
+    return member_name(variable.name, f"{'>' if backward else '<'}{letter}")
 
 
 def _reads(graph: Graph, factor: Factor) -> list[tuple[str, dict[str, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dgmppl.catalogue.bijections import FIXED_AFFINE, MATRIX, SCALE, SHIFT
+from dgmppl.graph.names import member_name
 from dgmppl.graph.values import (
     Apply,
     At,
@@ -150,14 +151,14 @@ def value_text(value: Value | int | Index, outer: int = 0) -> str:
     if isinstance(value, Use):
         return value.variable
     if isinstance(value, Past):
-        return f"{value.variable}[{', '.join(f'<{i}' for i in _letters(value.axes))}]"
+        return member_name(value.variable, ", ".join(f"<{i}" for i in _letters(value.axes)))
     if isinstance(value, At):
-        return f"{value_text(value.value, 9)}[{_indices_text(value.offsets)}]"
+        return member_name(value_text(value.value, 9), _indices_text(value.offsets))
     if isinstance(value, Position):
         return value.name
     if isinstance(value, (Feature, State)):
         offsets = (0,) * len(value.extent) if isinstance(value, Feature) else (-1,)
-        return f"{value.name}[{_indices_text(offsets)}]"
+        return member_name(value.name, _indices_text(offsets))
     if isinstance(value, Declared):
         return value.name
     if isinstance(value, Scheduled):
@@ -175,7 +176,7 @@ def value_text(value: Value | int | Index, outer: int = 0) -> str:
     if isinstance(value, Mapped):
         return f"({bijection_text(value.bijection)})({value_text(value.value)})"
     if isinstance(value, Element):
-        return f"{value_text(value.value, 9)}[{', '.join(map(value_text, value.index))}]"
+        return member_name(value_text(value.value, 9), ", ".join(map(value_text, value.index)))
     if isinstance(value, (Joined, Part, Reshaped, Reduced, Softmax, OneHot)):
         return _axes_text(value)
     if isinstance(value, IndexSum):

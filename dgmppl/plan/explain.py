@@ -7,43 +7,51 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 
+from dgmppl.plan.families import Families
 from dgmppl.plan.nodes import Loss, Plan, Reason, Step, Term
+from dgmppl.plan.structure import VariableLine
 
 _WIDTH = 100
 _LABEL = 12
 
 
-def explain_plan(plan: Plan, format: str = "text") -> str:
-    """The plan as "text", "json" or "latex"."""
-    return FORMATS[format](plan)
+def explain_plan(plan: Plan, format: str = "text", members: bool = False) -> str:
+    """The plan as "text", "json" or "latex". Text speaks of families, or of their `members` one by one."""
+    return _text(plan, members) if format == "text" else FORMATS[format](plan)
 
 
-def _text(plan: Plan) -> str:
+def _text(plan: Plan, members: bool = False) -> str:
+    families = Families([] if members else plan.structure.families)
     rows = [f"{plan.model}{plan.source:>{max(_WIDTH - len(plan.model), len(plan.source) + 1)}}"]
     for role in ("observed", "partial", "condition", "latent"):
         listed = [v for v in plan.structure.variables if v.role == role]
-        found = [f"{v.name}  {v.type}" for v in listed if not v.per]
+        found = [f"{name}  {type_}" for name, type_ in _variables(families, [v for v in listed if not v.per])]
         found += ["one a row"] if found and role == "latent" else []
-        found += [f"{v.name}  {v.type} per {v.per}" for v in listed if v.per]
+        for per in dict.fromkeys(v.per for v in listed if v.per):
+            shared = _variables(families, [v for v in listed if v.per == per])
+            found += [f"{name}  {type_} per {per}" for name, type_ in shared]
         rows += _row(role if role != "condition" else "given", "   ".join(found)) if found else []
-    structure = " ".join(plan.structure.p)
+    structure = _factors(families, plan.structure.p)
     if plan.structure.q:
-        structure += "   with " + " ".join(plan.structure.q)
+        structure += "   with " + _factors(families, plan.structure.q)
     rows += _row("structure", structure)
-    for k, text in enumerate(plan.derived):
+    for k, text in enumerate(families.lines(plan.derived)):
         rows += _row("derived" if k == 0 else "", text)
     rows += _row("objective", plan.objective.name)
-    rows += _row("", plan.objective.formula)
+    rows += _row("", families.formula(plan.objective.formula))
+    weighed = []
     for term in plan.terms:
         if term.times:
             factors = [f"{term.weight:g}"] if term.weight != 1 else []
             factors += [ramp.words() for ramp in term.ramps]
-            rows += _row("", f"with weight {', times '.join(factors)} on {term.label}")
-    rows += _row("estimator", plan.objective.estimator)
-    for k, reason in enumerate(plan.objective.reasons):
-        rows += _row("because" if k == 0 else "", reason_text(reason))
-    rows += _row("steps", "; ".join(s.words() for s in plan.steps))
-    rows += _row("sampling", "; ".join(s.words() for s in plan.generate))
+            weighed.append(f"with weight {', times '.join(factors)} on {term.label}")
+    for text in families.lines(weighed):
+        rows += _row("", text)
+    rows += _row("estimator", "; ".join(families.lines(plan.objective.estimator.split("; "))))
+    for k, (text, line) in enumerate(families.rows([_reason(r) for r in plan.objective.reasons], differ=False)):
+        rows += _row("because" if k == 0 else "", text + line)
+    rows += _row("steps", "; ".join(families.lines([s.words() for s in plan.steps])))
+    rows += _row("sampling", "; ".join(families.lines([s.words() for s in plan.generate])))
     rows += _row(
         "best epoch",
         f"by {plan.criterion} on the validation rows"
@@ -53,9 +61,10 @@ def _text(plan: Plan) -> str:
     grouped: dict[str, list[str]] = {}
     for network in plan.structure.networks:
         grouped.setdefault(network.of, []).append(network.sizes)
-    for k, (of, sizes) in enumerate(grouped.items()):
-        rows += _row("networks" if k == 0 else "", f"{of}   {', '.join(sizes)}")
-    for k, cost in enumerate(plan.structure.costs):
+    networks = families.rows([(of, ", ".join(sizes)) for of, sizes in grouped.items()])
+    for k, (of, sizes_) in enumerate(networks):
+        rows += _row("networks" if k == 0 else "", f"{of}   {sizes_}")
+    for k, cost in enumerate(families.lines(plan.structure.costs)):
         rows += _row("cost" if k == 0 else "", cost)
     own = (f"those of {path}" for path in plan.structure.own)
     rows += _row("weights", " and ".join([f"{plan.structure.weights:,}", *own]))
@@ -67,9 +76,30 @@ def _row(label: str, text: str) -> list[str]:
     return [f"{label if k == 0 else '':<{_LABEL}}{line}".rstrip() for k, line in enumerate(lines)]
 
 
+def _variables(families: Families, variables: list[VariableLine]) -> list[tuple[str, str]]:
+    """Names and types; of a family one name, with its range behind the type."""
+    found = families.rows([(v.name, v.type) for v in variables])
+    return [(name, f"{type_}, {range_}" if range_ else type_) for name, range_, type_ in map(_named, found)]
+
+
+def _named(row: tuple[str, str]) -> tuple[str, str, str]:
+    """A name apart from its range, and what stands beside it."""
+    name, _, range_ = row[0].partition("], ")
+    return (f"{name}]", range_, row[1]) if range_ else (row[0], "", row[1])
+
+
+def _factors(families: Families, keys: tuple[str, ...]) -> str:
+    found = families.lines(keys)
+    return (" " if len(found) == len(keys) else "   ").join(found)
+
+
 def reason_text(reason: Reason) -> str:
     """A reason with the line of the spec that it comes from."""
-    return reason.text + (f" (line {reason.line})" if reason.line else "")
+    return "".join(_reason(reason))
+
+
+def _reason(reason: Reason) -> tuple[str, str]:
+    return reason.text, f" (line {reason.line})" if reason.line else ""
 
 
 def _json(plan: Plan) -> str:

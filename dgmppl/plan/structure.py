@@ -10,6 +10,7 @@ from dgmppl.graph import held
 from dgmppl.graph.declare import ALL_ROWS
 from dgmppl.graph.nodes import Definition, Energy, Factor, Graph, Parameter, Variable
 from dgmppl.graph.values import Bijection, Block, Composition, Inverse, Levels, walk
+from dgmppl.plan.families import FamilyLine, families_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class NetworkLine:
 class Structure:
     """`weights` counts what is learned, the adversaries' networks included, but for those of the networks `own` of a
     user, which are known once they are built. `costs` are of flows that take many passes
-    of their networks in one direction, search for an inverse, or need a Jacobian."""
+    of their networks in one direction, search for an inverse, or need a Jacobian. `families` are those whose members
+    are variables of their own."""
 
     variables: tuple[VariableLine, ...]
     p: tuple[str, ...]
@@ -43,6 +45,7 @@ class Structure:
     weights: int
     costs: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
+    families: tuple[FamilyLine, ...] = ()
 
 
 def describe_structure(graph: Graph) -> Structure:
@@ -78,7 +81,9 @@ def describe_structure(graph: Graph) -> Structure:
                 costs.append(f"{label}   {there:,} passes of networks a draw, {back:,} a density of what is given")
             costs += [f"{_label(one.statement)}   {text}" for text in _searches(one.term)]
     own = tuple(dict.fromkeys(path for one in everything for path in held.own(one)))
-    return Structure(variables, p, q, tuple(networks), sum(map(held.weights, everything)), tuple(costs), own)
+    return Structure(
+        variables, p, q, tuple(networks), sum(map(held.weights, everything)), tuple(costs), own, families_of(graph)
+    )
 
 
 def _type(variable: Variable) -> str:

@@ -6,6 +6,7 @@ from dgmppl.catalogue.bijections import SHIFT
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note
 from dgmppl.graph.inverse import Omission, omissions, path_of
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import (
@@ -226,7 +227,7 @@ def _closer(graph: Graph, omission: Omission) -> str:
     given = list(dict.fromkeys((*q.parents, other)))
     if head.along is not None and not omission.group:
         given = [name for name in given if name != q.head]
-        given = [f"{q.head}[{head.along.letter}-1]", *(name for name in given if name != q.head)]
+        given = [member_name(q.head, f"{head.along.letter}-1"), *(name for name in given if name != q.head)]
     return f"a closer posterior reads it too: q({head.shown} | {', '.join(given)}) = ..."
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.plan.families import Families
 from dgmppl.report.charts import legend, line_chart, mean_and_error
 from dgmppl.report.history import History, read_history
 from dgmppl.report.html import Html, page, panel, template
@@ -79,7 +80,7 @@ class Comparison:
         """Each number that epochs of some run have, with its course in each of them; rates only where they change."""
         found: dict[tuple[str, str], dict[str, Points]] = {}
         for key, run in self.runs.items():
-            for group, name, points in run.series():
+            for group, name, points in run.series(Families(None)):
                 found.setdefault((group, name), {})[key] = points
         for (group, name), courses in sorted(found.items(), key=lambda item: _ORDER.index(item[0][0])):
             if group != "rates" or len({y for points in courses.values() for _, y in points}) > 1:

@@ -11,6 +11,7 @@ from typing import Any
 
 from dgmppl.catalogue.figures import Figure, read_figures
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.plan.families import Families
 from dgmppl.train.figures import Estimate
 from dgmppl.train.folder import is_held, read_record
 
@@ -81,12 +82,13 @@ class History:
         """What the figures of the run's model are, by name; none in a record that does not say."""
         return read_figures(self.record.get("about_figures"))
 
-    def series(self) -> Iterator[tuple[str, str, list[tuple[float, float]]]]:
-        """Each number that epochs have: its group, its name, and its value by epoch."""
+    def series(self, families: Families) -> Iterator[tuple[str, str, list[tuple[float, float]]]]:
+        """Each number that epochs have: its group, its name, and its value by epoch. Terms of the members of families
+        are added up."""
         for group in GROUPS:
-            names = dict.fromkeys(name for line in self.lines for name in line.groups[group])
-            for name in names:
-                found = [(float(e.number), e.groups[group][name]) for e in self.lines if name in e.groups[group]]
+            of = [families.totals(e.groups[group]) if group == "terms" else e.groups[group] for e in self.lines]
+            for name in dict.fromkeys(name for values in of for name in values):
+                found = [(float(e.number), values[name]) for e, values in zip(self.lines, of) if name in values]
                 yield group, name, found
 
 

@@ -13,6 +13,7 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource
 from dgmppl.picture import graph as picture
 from dgmppl.plan.explain import reason_text
+from dgmppl.plan.families import Families
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.report.charts import line_chart, mean_and_error, number
 from dgmppl.report.evaluate import Measured, described, measure
@@ -127,22 +128,23 @@ def _coloured(text: str) -> Iterator[tuple[str, str]]:
 def objective(report: Report) -> Html:
     """The objective as maths, and why it is that one."""
     plan = report.plan
-    weighted = [f"{number_text(t.weight)} on {t.label}" for t in plan.terms if t.weight != 1]
+    families = Families(plan.structure.families)
+    weighted = families.lines([f"{number_text(t.weight)} on {t.label}" for t in plan.terms if t.weight != 1])
     rows: list[tuple[object, object]] = [("maximised", _capital(plan.objective.name))]
     if plan.played and not plan.terms:
         rows = [("played", _capital(plan.objective.name))]
     rows += [("weights of terms", ", ".join(weighted))] if weighted else []
-    rows += [("estimated by", plan.objective.estimator)]
-    rows += [("because", lines(map(reason_text, plan.objective.reasons)))]
-    rows += [("steps", "; ".join(s.words() for s in plan.steps))]
-    rows += [("sampling", "; ".join(s.words() for s in plan.generate))]
+    rows += [("estimated by", "; ".join(families.lines(plan.objective.estimator.split("; "))))]
+    rows += [("because", lines(families.lines([reason_text(r) for r in plan.objective.reasons])))]
+    rows += [("steps", "; ".join(families.lines([s.words() for s in plan.steps])))]
+    rows += [("sampling", "; ".join(families.lines([s.words() for s in plan.generate])))]
     chosen = f"by {plan.criterion} on the validation rows" if plan.criterion else "the last: nothing compares epochs"
     rows += [("best epoch", chosen)]
-    rows += [("derived", code(text)) for text in plan.derived]
-    networks = [f"{n.of}: {n.sizes}" for n in plan.structure.networks]
+    rows += [("derived", code(text)) for text in families.lines(plan.derived)]
+    networks = [f"{of}: {sizes}" for of, sizes in families.rows([(n.of, n.sizes) for n in plan.structure.networks])]
     rows += [("networks", lines(networks))] if networks else []
     rows = [(name, value) for name, value in rows if value]
-    return macro("run.html", "objective", formula(plan.objective.latex), plan.objective.formula, rows)
+    return macro("run.html", "objective", formula(plan.objective.latex), families.formula(plan.objective.formula), rows)
 
 
 TITLES = {"losses": "loss", "terms": "term", "validation": "validation", "rates": "learning rate"}
@@ -155,7 +157,7 @@ def curves(report: Report) -> Html | None:
         best = next((float(e.number) for e in reversed(report.history.lines) if e.best), None)
     panels: list[Html] = []
     rates: list[str] = []
-    for group, name, points in report.history.series():
+    for group, name, points in report.history.series(Families(report.plan.structure.families)):
         title = f"{TITLES[group]}: {name}" if name != "model" else TITLES[group]
         last = points[-1][1]
         if group == "rates" and all(value == last for _, value in points):

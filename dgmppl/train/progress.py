@@ -17,8 +17,13 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from dgmppl.plan.families import Families
+
 if TYPE_CHECKING:
     from dgmppl.train.history import Epoch
+
+_MEMBERS = Families(None)
+"""Terms of members one after another are shown as their sum; a history has each of them."""
 
 _REFRESH = 0.1
 _LINE_SECONDS = 30.0
@@ -205,7 +210,7 @@ def numbers(epoch: Epoch) -> Iterator[tuple[str, str, float]]:
     """What an epoch came to: kind, name and value."""
     for name, value in epoch.losses.items():
         yield "loss", "" if name == "model" else name, value
-    for name, value in epoch.terms.items():
+    for name, value in _MEMBERS.totals(epoch.terms).items():
         yield "term", name, value
     for name, value in epoch.validation.items():
         yield "validation", name, value
@@ -216,7 +221,8 @@ def numbers(epoch: Epoch) -> Iterator[tuple[str, str, float]]:
 def describe(epoch: Epoch) -> str:
     """An epoch's losses and figures in a line."""
     losses = [f"{'loss' if name == 'model' else f'{name} loss'} {value:.4g}" for name, value in epoch.losses.items()]
-    terms = [f"{name} {value:.4g}" for name, value in epoch.terms.items()] if len(epoch.terms) > 1 else []
+    terms = [f"{name} {value:.4g}" for name, value in _MEMBERS.totals(epoch.terms).items()]
+    terms = terms if len(epoch.terms) > 1 else []
     figures = [f"validation {name} {value:.4g}" for name, value in epoch.validation.items()]
     return "  ".join(losses + terms + figures)
 

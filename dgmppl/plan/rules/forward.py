@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dgmppl.graph.chains import Chain, chain_of, values_of
 from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.values import Sequence, variables
 from dgmppl.plan.nodes import Term
@@ -109,8 +110,8 @@ def way_out(state: Elimination, variable: Variable) -> str:
                 ends = f"{head.name} has {length[0]} members along `{letter}`, and `{name}` {members[0]}"
                 return f"`{name}` is summed out along `{letter}` where it has a member for each that reads it; {ends}"
             return (
-                f"`{name}` is summed out along `{letter}` where all that depends on it reads {name}[{letter}], or a "
-                f"few members before that; {factor.key} reads more"
+                f"`{name}` is summed out along `{letter}` where all that depends on it reads "
+                f"{member_name(name, letter)}, or a few members before that; {factor.key} reads more"
             )
     return (
         f"at most {MAX_CASES} values are summed out at a position, those of all that it looks back at together: give "
