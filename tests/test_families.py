@@ -61,7 +61,8 @@ def test_what_stands_beside_members_is_that_of_the_first_and_the_last() -> None:
 
 
 def test_the_total_of_members_is_their_sum_whether_their_letter_is_known_or_not() -> None:
-    values = {f"{s}(z[{t}])": t * w for t in (1, 2, 3) for s, w in (("log p", 1.0), ("-log q", 10.0))} | {"log p(x)": 7.0}
+    values = {f"{s}(z[{t}])": t * w for t in (1, 2, 3) for s, w in (("log p", 1.0), ("-log q", 10.0))}
+    values["log p(x)"] = 7.0
     assert ONE.totals(values) == {"log p(z[t]), t = 1..3": 6.0, "-log q(z[t]), t = 1..3": 60.0, "log p(x)": 7.0}
     assert Families(None).totals(values) == {"log p(z[1..3])": 6.0, "-log q(z[1..3])": 60.0, "log p(x)": 7.0}
 
@@ -78,8 +79,10 @@ def test_a_second_index_is_named_as_it_was_written() -> None:
     plan = _plan(
         'model m observed x[t in 1..3] : real from "rows.npz".x latent z[t in 1..3, l in 1..2] : real '
         "p(z[t, 2]) = Normal(0, 1) p(z[t, 1] | z[t, 2]) = Normal(linear(z[t, 2])) "
-        "p(x[t] | z[t, 1]) = Normal(linear(z[t, 1])) q(z[t, l] | x) = Normal(mlp[3](x, t))"
+        "p(x[t] | z[t, 1]) = Normal(linear(z[t, 1])) q(z[t, l] | x) = Normal(mlp[3](x, t)) "
+        "train { objective = elbo(weight = { z[t, 1] = 2, z[t, 2] = 3 }) }"
     )
+    assert {t.owner: t.weight for t in plan.terms} == {"x": 1.0, "z[t, 1]": 2.0, "z[t, 2]": 3.0}
     assert [v.name for v in plan.structure.variables] == ["x[t]", "z[t, 1]", "z[t, 2]"]
     assert "z[t, l]  real, t = 1..3, l = 1..2" in explain_plan(plan)
     assert all("z_1" not in text for text in (*plan.structure.p, *plan.structure.q, plan.objective.formula))
