@@ -89,28 +89,28 @@ class GaussianChain:
         span = last - first + 1 if names else 0
         units = [k for n in names for k in range(self.places[n].start, self.places[n].stop)]
         zero = self.like.new_zeros(1, self.length, self.size)
-        offset, scale = self._moments(link, zero, link.given, link.value)
         if not span:
-            return _Affine(0, (), offset, scale)
-        # Each unit vector at the positions whose number is r modulo the span, for each r.
+            return _Affine(0, (), *self._moments(link, zero, link.given, link.value))
+        # 0, then each unit vector at the positions whose number is r modulo the span, for each r.
         time = torch.arange(self.length, device=self.like.device)
-        paths = self.like.new_zeros(span, len(units), self.length, self.size)
-        for r in range(span):
-            for k, unit in enumerate(units):
-                paths[r, k, :, unit] = (time % span == r).to(paths)
+        there = (time % span == torch.arange(span, device=time.device).unsqueeze(1)).to(zero)
+        one = torch.eye(self.size).to(zero)[units]
+        paths = torch.cat([zero, (there[:, None, :, None] * one[:, None]).flatten(0, 1)])
         given = tuple(g[:1] for g in link.given) if link.alike else link.given
         value = link.value[:1] if link.alike and isinstance(link.value, Tensor) else link.value
-        means, _ = self._moments(link, torch.cat([zero, paths.flatten(0, 1)]), given, value)
-        rows = len(means) // (1 + span * len(units))
-        means = means.reshape(rows, 1 + span * len(units), self.length, -1)
-        slopes = (means[:, 1:] - means[:, :1]).reshape(rows, span, len(units), self.length, -1)
-        whole = slopes.new_zeros(rows, span, self.length, slopes.shape[-1], self.size)
-        whole[..., units] = slopes.permute(0, 1, 3, 4, 2)
-        found: list[Tensor] = []
-        for away in range(first, last + 1):
-            numbers = (time + away) % span
-            found.append(whole[:, numbers, time])
-        return _Affine(first, tuple(found), offset, scale[:1] if link.alike else scale)
+        means, scales = (m.unflatten(0, (-1, len(paths))) for m in self._moments(link, paths, given, value))
+        offset, scale = means[:, 0], scales[:, 0]
+        if link.alike and (link.given or link.own):
+            offset, _ = self._moments(link, zero, link.given, link.value)
+        slopes = (means[:, 1:] - means[:, :1]).unflatten(1, (span, len(units))).permute(0, 1, 3, 4, 2)
+        if len(units) < self.size or units != sorted(units):
+            whole = slopes.new_zeros(*slopes.shape[:-1], self.size)
+            whole[..., units] = slopes
+            slopes = whole
+        if span == 1:
+            return _Affine(first, (slopes[:, 0],), offset, scale)
+        found = (slopes[:, (time + away) % span, time] for away in range(first, last + 1))
+        return _Affine(first, tuple(found), offset, scale)
 
     def _moments(
         self, link: Link, paths: Tensor, given: tuple[Tensor, ...], value: Tensor | str
@@ -120,7 +120,7 @@ class GaussianChain:
         count, rows = len(paths), 1
         if given or (link.own and isinstance(value, Tensor)):
             rows = len(given[0]) if given else len(value)
-        paths = paths.repeat(rows, 1, 1)
+        paths = paths.repeat(rows, 1, 1) if rows > 1 else paths
         repeated = [g.repeat_interleave(count, 0) for g in given]
         members = {n: paths[..., p].reshape(len(paths), self.length, *self.latents[n]) for n, p in self.places.items()}
         law = link.law(*(members[n] for n in link.reads if n != value), *repeated)
@@ -198,36 +198,53 @@ class GaussianChain:
         """The predicted and the updated states of all positions, and the logarithm of the integral."""
         information = self.matrix.mT @ self.matrix
         told = _times(self.matrix.mT, self.target)
-        states = self.transition.shape[-1]
-        one = torch.eye(states).to(self.transition)
-        mean, root = self.offset.new_zeros(1, states), one.expand(1, states, states)
-        self.predicted: list[tuple[Tensor, Tensor]] = []
-        self.updated: list[tuple[Tensor, Tensor]] = []
-        moved, inners, failures = [], [], []
-        parts = (self.transition, self.offset, self.root @ self.root.mT, information, told)
-        for move, offset, noise, precise, tells in zip(*(p.unbind(1) for p in parts)):
-            mean = _times(move, mean) + offset
+        alike = max(map(len, (self.transition, self.root, information))) == 1
+        moves, noises, precisions = (
+            (m.squeeze(0) if alike else m).unbind(-3) for m in (self.transition, self.root @ self.root.mT, information)
+        )
+        lowers, inners, roots, lost = self._roots(moves, noises, precisions)
+        mean = self.offset.new_zeros(max(len(self.offset), len(told)), self.transition.shape[-1])
+        predicted: list[Tensor] = []
+        updated: list[Tensor] = []
+        halves: list[Tensor] = []
+        offsets, tells = self.offset.unbind(1), told.unbind(1)
+        for move, offset, precise, tell, root in zip(moves, offsets, precisions, tells, roots):
+            mean = _times(move, mean, offset)
+            predicted.append(mean)
+            half = _times(root.mT, _times(precise, mean, tell, -1))
+            mean = _times(root, half, mean)
+            updated.append(mean)
+            halves.append(half)
+        # What has no root leaves its row without a value, which all that is read backward starts from.
+        updated[-1] = torch.where(lost.unsqueeze(-1), torch.nan, mean)
+        self.predicted, self.updated = list(zip(predicted, lowers)), list(zip(updated, roots))
+        means, inner = torch.stack(updated, 1), torch.stack(inners, -3)
+        error = self.target - _times(self.matrix, means)
+        # L^-1 (m - mu), each row in a column where the matrices are those of all.
+        behind = torch.stack(halves, 0).mT if alike else torch.stack(halves, 1).unsqueeze(-1)
+        moved = torch.linalg.solve_triangular(inner.mT, behind, upper=True).square()
+        squares = error.square().sum((-1, -2)) + (moved.sum((0, 1)) if alike else moved.sum((-1, -2, -3)))
+        logs = inner.diagonal(dim1=-2, dim2=-1).log().sum((-1, -2))
+        self.total = -(0.5 * squares + logs + self.logs)
+
+    def _roots(
+        self, moves: tuple[Tensor, ...], noises: tuple[Tensor, ...], precisions: tuple[Tensor, ...]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:
+        """At each position the root of what is predicted, that of W, and that of the update; and which rows have none,
+        ``(n or 1,)``. They are matrices where those given are, and one of each row else."""
+        one = root = torch.eye(moves[0].shape[-1]).to(moves[0])
+        lowers, inners, roots, failures = [], [], [], []
+        for move, noise, precise in zip(moves, noises, precisions):
             spread = move @ root
             lower, failed = torch.linalg.cholesky_ex(spread @ spread.mT + noise)
-            self.predicted.append((mean, lower))
             inner, failed_too = torch.linalg.cholesky_ex(one + lower.mT @ precise @ lower)
-            gain = _times(lower.mT, tells - _times(precise, mean))
-            step = _cholesky_solved(inner, gain)
-            mean = mean + _times(lower, step)
             root = torch.linalg.solve_triangular(inner, lower.mT, upper=False).mT
-            self.updated.append((mean, root))
-            moved.append(step)
+            lowers.append(lower)
             inners.append(inner)
-            failures += [failed, failed_too]
-        # What has no root leaves its row without a value, which all that is read backward starts from.
+            roots.append(root)
+            failures += [failed.reshape(-1), failed_too.reshape(-1)]
         rows = max(map(len, failures))
-        lost = torch.stack([f.expand(rows) for f in failures]).any(0)
-        self.updated[-1] = (torch.where(lost.unsqueeze(-1), torch.nan, mean), root)
-        means = torch.stack([m for m, _ in self.updated], 1)
-        error = self.target - _times(self.matrix, means)
-        squares = error.square().sum((-1, -2)) + torch.stack(moved, 1).square().sum((-1, -2))
-        logs = torch.stack(inners, 1).diagonal(dim1=-2, dim2=-1).log().sum((-1, -2))
-        self.total = -(0.5 * squares + logs + self.logs)
+        return lowers, inners, roots, torch.stack([f.expand(rows) for f in failures]).any(0)
 
     def log_density(self) -> Tensor:
         """The logarithm of the integral for each row, ``(n,)``, nats."""
@@ -268,7 +285,7 @@ class GaussianChain:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``, its elements one after
         another."""
         mean, root = self.updated[-1]
-        spread = root @ root.mT
+        spread = _each(root @ root.mT)
         means, spreads = [mean], [spread]
         for t in reversed(range(self.length - 1)):
             gain, rest = self._behind(t)
@@ -288,8 +305,8 @@ class GaussianChain:
 
     def _behind(self, t: int) -> tuple[Tensor, Tensor]:
         """Of the state at t given the next: how its mean moves with that, and the covariance that is left."""
-        root, after, move = self.updated[t][1], self.predicted[t + 1][1], self.transition[:, t + 1]
-        gain = _cholesky_solved_matrix(after, move @ root @ root.mT).mT
+        root, after, move = _each(self.updated[t][1]), _each(self.predicted[t + 1][1]), self.transition[:, t + 1]
+        gain = torch.cholesky_solve(move @ root @ root.mT, after).mT
         left = (torch.eye(move.shape[-1]).to(move) - gain @ move) @ root
         noise = gain @ self.root[:, t + 1]
         return gain, left @ left.mT + noise @ noise.mT
@@ -333,32 +350,29 @@ class PathNormal(_Density):
 def _alike(tensors: list[Tensor]) -> list[Tensor]:
     """Tensors with as many rows each."""
     rows = max(len(t) for t in tensors)
-    return [t.expand(rows, *t.shape[1:]) for t in tensors]
+    return [t if len(t) == rows else t.expand(rows, *t.shape[1:]) for t in tensors]
 
 
-def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    """A matrix times a vector of each row: one product of matrices where the matrix is that of all rows."""
-    if matrix.dim() == 3 and len(matrix) == 1:
-        return vector @ matrix[0].mT
+def _each(matrix: Tensor) -> Tensor:
+    """A matrix of all rows as a stack of one."""
+    return matrix.unsqueeze(0) if matrix.dim() == 2 else matrix
+
+
+def _times(matrix: Tensor, vector: Tensor, plus: Tensor | None = None, sign: int = 1) -> Tensor:
+    """A matrix times a vector of each row, with this sign, and what is added: one product of matrices where the matrix
+    is that of all rows."""
+    if matrix.dim() == 2:
+        return vector @ matrix.mT if plus is None else torch.addmm(plus, vector, matrix.mT, alpha=sign)
     if matrix.dim() == 4 and len(matrix) == 1:  # one at each position
-        return (vector.transpose(0, 1) @ matrix[0].mT).transpose(0, 1)
-    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+        found = (vector.transpose(0, 1) @ matrix[0].mT).transpose(0, 1)
+    else:
+        found = (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+    return found if plus is None else torch.add(plus, found, alpha=sign)
 
 
 def _solved(matrix: Tensor, right: Tensor) -> Tensor:
     found: Tensor = torch.linalg.solve(matrix, right)
     return found
-
-
-def _cholesky_solved(root: Tensor, vector: Tensor) -> Tensor:
-    """``(L L')^-1 v`` of each row."""
-    if len(root) == 1:
-        return torch.cholesky_solve(vector.mT, root[0]).mT
-    return torch.cholesky_solve(vector.unsqueeze(-1), root).squeeze(-1)
-
-
-def _cholesky_solved_matrix(root: Tensor, matrix: Tensor) -> Tensor:
-    return torch.cholesky_solve(matrix, root)
 
 
 def _root(matrix: Tensor) -> Tensor:
