@@ -9,7 +9,8 @@ from dgmppl.catalogue.figures import Figure
 from dgmppl.emit.cases import batch_size, is_seen_in_part, mean_source, some_source, values_source
 from dgmppl.emit.densities import factor_reads
 from dgmppl.emit.methods import factor_source, write_seen
-from dgmppl.emit.steps import needed_steps, term_source, write_steps
+from dgmppl.emit.steps import needed_steps, write_steps
+from dgmppl.emit.term_kinds import term_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows

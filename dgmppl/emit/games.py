@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dgmppl.emit.cases import batch_size
-from dgmppl.emit.steps import needed_steps, write_generation, write_steps
+from dgmppl.emit.generation import write_generation
+from dgmppl.emit.steps import needed_steps, write_steps
 from dgmppl.emit.values import Place, value_source
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Adversary, Graph

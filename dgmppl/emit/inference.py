@@ -18,8 +18,9 @@ from dgmppl.emit.methods import (
     write_members,
     write_seen,
 )
-from dgmppl.emit.steps import likelihood_source, live, needed_steps, noisy, turns_source, write_steps
+from dgmppl.emit.steps import live, needed_steps, noisy, turns_source, write_steps
 from dgmppl.emit.sums import write_reading_of_sum
+from dgmppl.emit.term_kinds import likelihood_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.elements import reads_past
 from dgmppl.graph.nodes import Factor, Graph

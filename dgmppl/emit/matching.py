@@ -5,8 +5,8 @@ from __future__ import annotations
 from dgmppl.catalogue.training import PATH_CLASSES
 from dgmppl.emit.bijections import bijection_source
 from dgmppl.emit.expr import Name
+from dgmppl.emit.generation import write_generation
 from dgmppl.emit.methods import density_of, factor_source
-from dgmppl.emit.steps import write_generation
 from dgmppl.emit.values import Place, reshaped, value_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import every_block

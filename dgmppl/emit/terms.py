@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from dgmppl.emit.cases import batch_size, mean_source, write_cases, write_weights
 from dgmppl.emit.methods import write_seen
-from dgmppl.emit.steps import live, needed_steps, term_source, write_steps
+from dgmppl.emit.steps import live, needed_steps, write_steps
+from dgmppl.emit.term_kinds import term_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.nodes import Plan, Step, Term

@@ -7,12 +7,12 @@ from dgmppl.emit.build import write_held
 from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.figures import write_figures
 from dgmppl.emit.games import write_games
+from dgmppl.emit.generation import write_generation
 from dgmppl.emit.inference import write_inference
 from dgmppl.emit.matching import write_matching
 from dgmppl.emit.methods import write_definition, write_factor, write_feature, write_flow_methods
 from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.numbers import write_linear_chain
-from dgmppl.emit.steps import write_generation
 from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
 from dgmppl.graph.certain import verify_certain
 from dgmppl.graph.cycles import verify_cycles
+from dgmppl.graph.definitions import verify_context, verify_range
 from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.independence import verify_seen
 from dgmppl.graph.lengths import verify_lengths
-from dgmppl.graph.nodes import Definition, Factor, Fixed, Graph, Schedule, Variable, factor_key
-from dgmppl.graph.scope import MAX_ELEMENTS, IndexedFeature, NamedFlow, NamedNet, Scope
+from dgmppl.graph.nodes import Factor, Graph, Variable, factor_key
+from dgmppl.graph.scope import MAX_ELEMENTS, Scope
 from dgmppl.graph.sharing import verify_shared
-from dgmppl.graph.values import (
-    Apply,
-    Autoregressive,
-    Declared,
-    Mapped,
-    Residual,
-    Segment,
-    Sequence,
-    Value,
-    variables,
-    walk,
-)
+from dgmppl.graph.unused import verify_used
+from dgmppl.graph.values import Autoregressive, Residual, Segment, Sequence, variables, walk
 from dgmppl.source import Span
-from dgmppl.supports import SUPPORTS, UNIT, Interval, Support, number_text
 from dgmppl.syntax import tree
-
-# Where a network lands whose last activation is one of these.
-_RANGES = {"tanh": Interval(-1, 1), "sigmoid": UNIT}
 
 
 def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) -> None:
@@ -57,14 +43,14 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     _verify_energy(scope, graph)
     for definition in graph.definitions:
         if graph[definition.variable].role != "let":
-            _verify_range(scope, graph[definition.variable], definition)
-            _verify_context(scope, graph, definition)
+            verify_range(scope, graph[definition.variable], definition)
+            verify_context(scope, graph, definition)
     verify_cycles(scope, graph)
     if complete:
         verify_shared(scope, graph, spec)
     if complete and not any(d.severity == "error" for d in scope.diagnostics):
         _verify_sizes(scope, graph, spec)
-        _verify_used(scope, graph, spec)
+        verify_used(scope, graph, spec)
         verify_stacks(scope, graph)
         verify_components(scope, graph)
 
@@ -295,127 +281,7 @@ def reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
     return tuple(n for n in graph.roots(names))
 
 
-def _verify_range(scope: Scope, variable: Variable, definition: Definition) -> None:
-    """A definition must land in the variable's support, and where it is inverted reach all of it: the density of what
-    it does not reach would be 0 (E203)."""
-    support, value = variable.type.support, definition.value
-    found = value.type.support
-    if support.same_values_as(found) if isinstance(value, Mapped) else _lands(value, support):
-        return
-    misses = support.holds(found) and (isinstance(value, Mapped) or support.integral)
-    how = "takes only some of its values" if misses else "is not"
-    ways_out = (
-        _reaching(variable.name, support, found)
-        if misses or (isinstance(value, Mapped) and not support.integral)
-        else support.landing
-    )
-    if isinstance(value, Mapped) and value.value.type.support.integral and found.integral:
-        given = ", ".join(variables(value.value))
-        ways_out = f"a flow of whole numbers stays in their range: declare `{given}` {support.describe()}"
-        ways_out += f", or `{variable.name}` {found.describe()}"
-    scope.report(
-        "E203",
-        f"`{variable.name}` is {support.describe()}, and this {how}",
-        value.span,
-        found.describe(),
-        notes=(Note(variable.span, "declared here"),),
-        help=ways_out,
-    )
-
-
-def _reaching(name: str, support: Support, found: Support) -> str:
-    """How an inverted value comes to take all values of a support."""
-    declared = type(found) in SUPPORTS.values()
-    if support.integral:
-        if support.low is not None and support.high is not None:
-            return f"let what is rounded run from {number_text(support.low)} to {number_text(support.high + 1)}"
-        if support.low is not None:
-            return f"let what is rounded run from {number_text(support.low)} on: floor(exp(...))"
-        return f"declare `{name}` {found.describe()}" if declared else "let what is rounded be any real number"
-    names = [b.name for b in BIJECTIONS.values() if b.codomain == support and b.codomain != b.domain]
-    if support.low is not None and support.high is not None and not names:
-        return f"let it run from {number_text(support.low)} to {number_text(support.high)}: scale and shift a sigmoid"
-    onto = f"let {' or '.join(names)} be the last that is done to it" if names else "let nothing bound it"
-    return f"{onto}, or declare `{name}` {found.describe()}" if declared else onto
-
-
-def _verify_context(scope: Scope, graph: Graph, definition: Definition) -> None:
-    """A flow conditioned on what it maps is no bijection of it (E213)."""
-    for term in walk(definition.value):
-        if isinstance(term, Mapped):
-            shared = set(graph.roots(variables(term.bijection))) & set(graph.roots(variables(term.value)))
-            for name in sorted(shared):
-                scope.report(
-                    "E213",
-                    f"a flow of `{name}` is conditioned on `{name}`",
-                    term.span,
-                    "no bijection",
-                    notes=(Note(term.bijection.span, f"reads `{name}`"),),
-                    help="condition it on something else that is known, or on nothing",
-                )
-                return
-
-
-def _lands(value: Value, support: Support) -> bool:
-    found = value.type.support
-    if isinstance(value, Apply):
-        found = _RANGES.get(value.module.out, found)
-    return support.lands(found)
-
-
 def _verify_sizes(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     total = sum(map(weights, held(graph)))
     if total > MAX_ELEMENTS:
         scope.report("E216", f"this model has {total:,} weights", spec.name_span, "too large for any machine")
-
-
-def _verify_used(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
-    terms: list[object] = [d.value for d in graph.definitions] + [f.density for f in graph.factors]
-    terms += [graph.energy.value] if graph.energy else []
-    used = {t.name for term in terms for t in walk(term) if isinstance(t, Declared)}
-    for parameter in graph.parameters:
-        if parameter.name not in used and not isinstance(parameter, Schedule):
-            what = "fixed tensor" if isinstance(parameter, Fixed) else "parameter"
-            _unused(scope, what, parameter.name, parameter.span)
-    read = {name for d in graph.definitions for name in variables(d.value)}
-    read |= set(variables(graph.energy.value)) if graph.energy else set()
-    read |= {name for f in graph.factors for name in variables(f.density) if name != f.head}
-    read |= {p for f in graph.factors for p in f.parents if p != f.head} | {
-        a for d in graph.adversaries for a in d.arguments
-    }
-    read |= {graph[name].family or name for name in read}
-    read |= {v.group for v in graph.variables if v.group is not None}
-    for feature in dict.fromkeys(v.family or v.name for v in graph.variables if v.role == "let"):
-        if feature not in read:
-            _unused(scope, "feature", feature, scope.places[feature])
-    members = set(graph.energy.arguments) if graph.energy else set()
-    modelled = {f.head for f in graph.factors if f.side == "p"} | {d.variable for d in graph.definitions} | members
-    # Where nothing at all is modelled, that is the mistake.
-    for v in graph.variables if any(o.name in modelled for o in graph.data) else ():
-        seen = v.role in ("observed", "partial")
-        if v.name in read | members or (seen and v.name in modelled):
-            continue
-        if seen:
-            _unused(scope, f"{v.role} variable", v.name, v.span)
-        elif v.role == "latent" and v.family is None:
-            _unused(scope, "latent", v.name, v.span)
-    for name, binding in scope.names.items():
-        if isinstance(binding, Schedule) and name not in scope.read:
-            _unused(scope, "schedule", name, scope.places[name])
-        if isinstance(binding, NamedFlow) and binding.bijection is None:
-            _unused(scope, "flow", name, scope.places[name])
-        if isinstance(binding, IndexedFeature) and name not in {f.name for f in graph.features}:
-            _unused(scope, "feature", name, scope.places[name])
-        if isinstance(binding, NamedNet) and binding.module is None:
-            _unused(scope, "network", name, scope.places[name])
-
-
-def _unused(scope: Scope, what: str, name: str, span: Span) -> None:
-    scope.report(
-        "W402",
-        f"the {what} `{name}` is never used",
-        span,
-        "no effect",
-        severity="warning",
-        help="remove it, or use it",
-    )

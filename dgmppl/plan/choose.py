@@ -16,7 +16,6 @@ from dgmppl.plan.figures import choose_figures, criterion_of, figures_of_matchin
 from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Loss, Plan
 from dgmppl.plan.objective import describe_matching, describe_objective
-from dgmppl.plan.reach import warn_untaught
 from dgmppl.plan.rules.compose import Compose
 from dgmppl.plan.rules.draw import samples_of
 from dgmppl.plan.rules.energy import NegativePhase, sampler_of, verify_energy
@@ -26,6 +25,7 @@ from dgmppl.plan.sampler import verify_options
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
 from dgmppl.plan.state import Elimination
 from dgmppl.plan.structure import describe_structure
+from dgmppl.plan.untaught import warn_untaught
 from dgmppl.plan.verify import (
     verify_asked,
     verify_fitted,

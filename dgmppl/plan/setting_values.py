@@ -6,7 +6,6 @@ To add a kind of value: its reader in `READ`, under the kind that the tables of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from dgmppl.catalogue.signature import Argument, Signature
@@ -28,87 +27,16 @@ from dgmppl.diagnostics.codes_plan import CODES as _OF_SPECS
 from dgmppl.graph.binding import Bound, bind
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.entries import members_of
-from dgmppl.source import Span
+from dgmppl.plan.setting_types import (
+    Accepted,
+    DecaySetting,
+    ObjectiveSetting,
+    OptimizerSetting,
+    PathSetting,
+    RampSetting,
+    SplitSetting,
+)
 from dgmppl.syntax import tree
-
-
-@dataclass(frozen=True)
-class OptimizerSetting:
-    name: str
-    lr: float
-    options: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DecaySetting:
-    """How the learning rate falls: a name of `DECAYS` with its options."""
-
-    name: str
-    options: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SplitSetting:
-    """Which rows train, validate and test: sizes below 1 are shares of the rows, others numbers of rows. By the rule
-    "whole" each of them are all rows."""
-
-    rule: str
-    sizes: tuple[float, float, float]
-    seed: int = 0
-    span: Span | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class PathSetting:
-    """A path from noise to data: a name of `PATHS` with its options."""
-
-    name: str = "linear"
-    options: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RampSetting:
-    """A weight that changes over the epochs: a name of `RAMPS`, its ends, and over how many; None: over all."""
-
-    name: str
-    start: float
-    end: float
-    epochs: int | None = None
-
-    def words(self) -> str:
-        """`from 0 to 1 over 50 epochs`."""
-        shape = {"linear": "along a line", "cosine": "along half a cosine"}[self.name]
-        many = "all" if self.epochs is None else str(self.epochs)
-        return f"from {self.start:g} to {self.end:g} {shape} over {many} epochs"
-
-
-@dataclass(frozen=True)
-class ObjectiveSetting:
-    """An objective that the spec asks for by name. `game` is "" unless a game is named; `path` and `target` are those
-    of flow matching; `simple` are the variables whose divergences along an index are weighed by none of their own.
-    `beta` and `ramps` are weights that change over the epochs, the latter by variable."""
-
-    name: str
-    span: Span = field(compare=False, repr=False)
-    options: dict[str, float | bool] = field(default_factory=dict)
-    weights: dict[str, float] = field(default_factory=dict)
-    game: str = ""
-    penalty: float | None = None
-    path: PathSetting = PathSetting()
-    target: str = "velocity"
-    simple: frozenset[str] = frozenset()
-    beta: RampSetting | None = None
-    ramps: dict[str, RampSetting] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A warning that is not told, by its code: of the statements that declare or model `name`, or of all ("")."""
-
-    code: str
-    name: str = ""
-    span: Span = field(default=Span(0, 0), compare=False, repr=False)
-
 
 Read = Callable[[Scope, Bound], object]
 Called = tuple[str, tuple["tree.Expr | tree.Keyword", ...]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dgmppl.catalogue.training import SETTINGS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.scope import Scope
-from dgmppl.plan.setting_values import (
+from dgmppl.plan.setting_types import (
     Accepted,
     DecaySetting,
     ObjectiveSetting,
@@ -15,9 +15,8 @@ from dgmppl.plan.setting_values import (
     PathSetting,
     RampSetting,
     SplitSetting,
-    called_name,
-    read,
 )
+from dgmppl.plan.setting_values import called_name, read
 from dgmppl.plan.setting_values import setting as as_bound
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree

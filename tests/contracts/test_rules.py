@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dgmppl.emit.steps import STEPS, TERMS
+from dgmppl.emit.steps import STEPS
+from dgmppl.emit.term_kinds import TERMS
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules import RULES
 from dgmppl.plan.rules.compose import GoBack
