@@ -144,7 +144,8 @@ def _shaped_source(value: Value, shape: tuple[int, ...], place: Place) -> str:
 def define_source(graph: Graph, definition: Definition) -> str:
     """The call that computes a definition."""
     variable = graph[definition.variable]
-    return f"self.define_{variable.ident}({_arguments(graph, variables(definition.value), variable.group, True)})"
+    of_data = variable.role == "let"
+    return f"self.define_{variable.ident}({_arguments(graph, variables(definition.value), variable.group, of_data)})"
 
 
 def _arguments(graph: Graph, names: Iterable[str], group: str | None, of_data: bool) -> str:

@@ -296,3 +296,21 @@ def test_figures_beside_what_is_completed_are_about_the_data() -> None:
         bound = model.elbo(x, y)
     assert torch.equal(figures["elbo"], bound)
     assert figures["error in y"].shape == (3,)  # of the rows that have it
+
+
+def test_what_is_computed_from_a_completed_variable_reads_all_of_it() -> None:
+    """A definition of the data, in `sample` and where rows are given back."""
+    model = model_of("""\
+model computed
+partial  y : real[2] elementwise from "rows.npz".y
+observed x : real[2] from "rows.npz".x
+latent   u : real[2]
+p(y) = Normal(param)
+p(u) = Normal(0, 1)
+x    = u * exp(param) + mlp[4](y)
+""").eval()
+    drawn = model.sample(5)
+    assert drawn["x"].shape == (5, 2) and drawn["x"].isfinite().all()
+    y = torch.tensor([[0.0, torch.nan], [1.0, 2.0]]).double()
+    back = model.reconstruct(y, drawn["x"][:2].double())
+    assert torch.allclose(back["x"], drawn["x"][:2].double())

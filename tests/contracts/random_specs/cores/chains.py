@@ -51,8 +51,9 @@ def long_family(d: Draft) -> None:
     kind = d.choose(("real[2]", "real", "positive[2]"))
     d.say(f"latent z[t in 1..T] : {kind}")
     law = "LogNormal" if "positive" in kind else "Normal"
-    d.say("net move = mlp[4]")
-    link = d.choose(("mlp[4](z[t + 1], t)", "move(z[t + 1])", "move(z[t + 1]), 0.5"))
+    net = "mlp[4, out = tanh]" if law == "LogNormal" else "mlp[4]"  # exponentials of exponentials are no numbers
+    d.say(f"net move = {net}")
+    link = d.choose((f"{net}(z[t + 1], t)", "move(z[t + 1])", "move(z[t + 1]), 0.5"))
     d.say(f"p(z[T]) = {law}({d.choose(('0, 1', 'param'))})")
     d.say(f"p(z[t] | z[t + 1]) = {law}({link})")
     given = d.choose(("z[1]", "z[1], z[T]", "z[2]"))
@@ -62,13 +63,13 @@ def long_family(d: Draft) -> None:
     seen = names((x, *d.causes))
     way = d.choose(("up", "down", "apart"))
     if way == "up":
-        d.say(f"q(z[1] | {seen}) = {law}(mlp[4]({seen}))")
-        d.say(f"q(z[t] | z[t - 1]) = {law}(mlp[4](z[t - 1], t))")
+        d.say(f"q(z[1] | {seen}) = {law}({net}({seen}))")
+        d.say(f"q(z[t] | z[t - 1]) = {law}({net}(z[t - 1], t))")
     if way == "down":
-        d.say(f"q(z[T] | {seen}) = {law}(mlp[4]({seen}))")
-        d.say(f"q(z[t] | z[t + 1], {seen}) = {law}(mlp[4](z[t + 1], {seen}, t))")
+        d.say(f"q(z[T] | {seen}) = {law}({net}({seen}))")
+        d.say(f"q(z[t] | z[t + 1], {seen}) = {law}({net}(z[t + 1], {seen}, t))")
     if way == "apart":
-        d.say(f"q(z[t] | {seen}) = {law}(mlp[4]({seen}, t))")
+        d.say(f"q(z[t] | {seen}) = {law}({net}({seen}, t))")
 
 
 def noised(d: Draft) -> None:
