@@ -71,7 +71,7 @@ def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = (
         SpecError: the spec is wrong.
         ValueError: an unknown format.
     """
-    from dgmppl import pipeline
+    from dgmppl import forecasts, pipeline
     from dgmppl.plan.explain import FORMATS, explain_plan
 
     if format not in FORMATS:
@@ -79,7 +79,7 @@ def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = (
     checked = pipeline.read(spec, overrides, allow_python)
     if checked.plan is None:
         raise SpecError(checked.errors, checked.source)
-    return explain_plan(checked.plan, format)
+    return explain_plan(checked.plan, format, forecasts=forecasts.told(checked))
 
 
 def load(run: str | Path, device: str = "cpu", allow_python: bool = False) -> GenerativeModel:

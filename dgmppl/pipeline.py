@@ -127,25 +127,35 @@ def check(
 ) -> Checked:
     """The stages up to the plan, in order; the first that fails ends it. Nothing that a spec names is imported."""
 
-    def result(
-        spec: tree.Spec | None, graph: Graph | None, plan: Plan | None, found: tuple[Diagnostic, ...]
-    ) -> Checked:
+    spec, problems = parse_spec(source)
+    if spec is None:
+        return Checked(source, path, overrides, None, None, None, tuple(_hinted(d, source) for d in problems), python)
+    return check_tree(apply_overrides(spec, overrides), source, path, overrides, python, problems)
+
+
+def check_tree(
+    spec: tree.Spec,
+    source: Source,
+    path: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    python: Python = NO_PYTHON,
+    problems: tuple[Diagnostic, ...] = (),
+) -> Checked:
+    """The stages from the typed graph up to the plan, of a spec that was read."""
+
+    def result(graph: Graph | None, plan: Plan | None, found: tuple[Diagnostic, ...]) -> Checked:
         told = tuple(_hinted(d, source) for d in _once(found))
-        if spec is not None and plan is not None:
+        if plan is not None:
             told = without_accepted(told, spec, plan.settings.accept)
         return Checked(source, path, overrides, spec, graph, plan, told, python)
 
-    spec, problems = parse_spec(source)
-    if spec is None:
-        return result(None, None, None, problems)
-    spec = apply_overrides(spec, overrides)
     refused = verify_allowed(spec, python)
     graph, found = check_graph(spec, source)
     problems += (*refused, *found)
     if refused:
-        return result(spec, None, None, problems)
+        return result(None, None, problems)
     if graph is None:
-        return result(spec, None, None, problems + check_train(spec, source))
+        return result(None, None, problems + check_train(spec, source))
     missing, through = missing_posteriors(graph, spec)
     derived: tuple[str, ...] = ()
     if missing:
@@ -154,7 +164,7 @@ def check(
         graph = whole or graph
     graph = cancel_constants(graph, spec)
     plan, found = check_plan(graph, spec, derived)
-    return result(spec, graph, plan, problems + found)
+    return result(graph, plan, problems + found)
 
 
 def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:

@@ -29,6 +29,7 @@ STAGES = (
     ("dgmppl.emit",),
     ("dgmppl.imports",),
     ("dgmppl.pipeline",),
+    ("dgmppl.forecasts",),
     ("dgmppl.runtime",),
     ("dgmppl.data",),
     ("dgmppl.train",),

@@ -24,7 +24,7 @@ def add_spec(sub: argparse.ArgumentParser) -> None:
 
 
 def add_set(sub: argparse.ArgumentParser, help_: str) -> None:
-    sub.add_argument("--set", action=_Assign, default=[], type=assignment, metavar="NAME=VALUE", help=help_)
+    sub.add_argument("--set", action=Assign, default=[], type=assignment, metavar="NAME=VALUE", help=help_)
 
 
 def add_allow_python(sub: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_allow_python(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--allow-python", action="store_true", help=help_)
 
 
-class _Assign(argparse.Action):
+class Assign(argparse.Action):
     """Appends an assignment. Of two to one name neither is chosen in silence."""
 
     def __call__(

@@ -12,10 +12,12 @@ from dgmppl.cli.arguments import (
     FINE,
     SIGNALLED,
     Add,
+    Assign,
     add_allow_python,
     add_data_folder,
     add_device,
     add_set,
+    assignment,
     count,
     path,
     positive,
@@ -53,10 +55,13 @@ def add_commands(add: Add) -> None:
 
     sub = add("sample", _sample, "draw samples from a run's model")
     sub.add_argument("run", type=path, metavar="RUN")
-    sub.add_argument("-n", type=positive, default=64, metavar="N", help="how many (default 64)")
+    help_ = "how many (default 64; with --given of each row, default 1)"
+    sub.add_argument("-n", type=positive, metavar="N", help=help_)
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".png or .npz")
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_set(sub, "the value of a condition, such as y=3")
+    help_ = "a .npy or .npz file with the first members of rows, which samples begin with; may be repeated"
+    sub.add_argument("--given", type=assignment, action=Assign, default=[], metavar="NAME=FILE", help=help_)
     help_ = "go back along a chain of latents in so many steps (default: in all of them)"
     sub.add_argument("--steps", type=positive, metavar="N", help=help_)
     sub.add_argument("--noise", type=share, metavar="X", help="of these steps: 1, or 0 for none (default 1)")
@@ -153,9 +158,9 @@ def _tell(run: Run) -> int:
 def _sample(options: argparse.Namespace) -> int:
     from dgmppl.train.runs import sample_run
 
-    sample_run(
+    how = sample_run(
         options.run,
-        options.n,
+        options.n or (1 if options.given else 64),
         options.out,
         seed=options.seed,
         conditions=options.set,
@@ -163,7 +168,10 @@ def _sample(options: argparse.Namespace) -> int:
         allow_python=options.allow_python,
         steps=options.steps,
         noise=options.noise,
+        given=options.given,
     )
+    for line in how:
+        print(line)
     return FINE
 
 

@@ -96,10 +96,11 @@ def _explain(options: argparse.Namespace) -> int:
 
         print(explain_code(options.what.upper(), options.format))
         return FINE
+    from dgmppl.forecasts import told
     from dgmppl.plan.explain import explain_plan
 
-    _, _, plan = read_good(Path(options.what), options.set, options.allow_python)
-    print(explain_plan(plan, options.format, options.members))
+    checked, _, plan = read_good(Path(options.what), options.set, options.allow_python)
+    print(explain_plan(plan, options.format, options.members, told(checked)))
     return FINE
 
 

@@ -85,6 +85,25 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "E714": Code(
+        "sequences that cannot be continued",
+        "What is known of a sequence are its first members, and something of the model does not follow from what is "
+        "before it: a chain that goes backward, a law of all members at once, a q that reads what comes later.",
+        "`dgmppl sample RUN --given x=FILE` takes the first members of each row and draws the others by p, one after "
+        "another. Latents have their posterior given what is known, which is that of a sequence that ends there.",
+        "",
+        "",
+    ),
+    "E715": Code(
+        "what is given does not fit",
+        "--given names no variable of the data, a file without its array, or values that the variable cannot have; or "
+        "more of it is needed.",
+        "`--given x=walks.npz` reads an array [rows, members, ...] of the first members of each row, as many as the "
+        "variable has or fewer; nan stands behind the last that is known of a row. Other data of a row, such as "
+        "controls along the index, are given whole.",
+        "",
+        "",
+    ),
     "E720": Code(
         "range that cannot be read",
         "What follows --over is no name with its values.",

@@ -44,20 +44,20 @@ def write_generation(
             rsample = differentiable and not not_reparameterised(factor.density)
             call = "rsample" if rsample else "sample"
             count = count_of(graph, factor, size)
-            clamp = "" if differentiable else _clamp(variable, factor.density)
+            clamp = "" if differentiable else clamp_of(variable, factor.density)
             draw = f"{factor_source(graph, factor)}.{call}({count}){clamp}"
             writer.line(f"{values_of(graph, variable)} = {draw}", mark=True)
             write_members(writer, graph, variable)
         elif isinstance(step, Compute):
             definition = graph.definition(step.variable)
             assert definition is not None
-            clamp = "" if differentiable else _clamp(variable, definition.value)
+            clamp = "" if differentiable else clamp_of(variable, definition.value)
             writer.line(f"{values_of(graph, variable)} = {define_source(graph, definition)}{clamp}", mark=True)
             write_members(writer, graph, variable)
     writer.at = None
 
 
-def _clamp(variable: Variable, term: object) -> str:
+def clamp_of(variable: Variable, term: object) -> str:
     """What puts a sample back into a bounded support that its density, or a rounded flow, reaches beyond."""
     low, high = variable.type.support.low, variable.type.support.high
     if low is None or high is None or variable.role == "let":

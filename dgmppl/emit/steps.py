@@ -182,8 +182,11 @@ def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> 
     writer.line(f"{names} = self.settle({known})", mark=True)
 
 
-def turns_source(writer: Writer, graph: Graph, step: DrawInTurn, size: str, how: str = "") -> str:
-    """Families that are drawn in turn: the distribution of each as a function of all of them."""
+def turns_source(
+    writer: Writer, graph: Graph, step: DrawInTurn, size: str, how: str = "", begin: Sequence[str] = ()
+) -> str:
+    """Families that are drawn in turn: the distribution of each as a function of all of them. `begin`: how many members
+    each of them has already."""
     variables = [graph[name] for name in step.gives]
     idents = ", ".join(v.ident for v in variables)
     laws = ", ".join(f"lambda {idents}: {factor_source(graph, by_key(graph, key))}" for key in step.factor_keys)
@@ -191,6 +194,7 @@ def turns_source(writer: Writer, graph: Graph, step: DrawInTurn, size: str, how:
     named = [] if step.turns.lag is None else [f"lag={step.turns.lag}"]
     named += ["backward=True"] if step.turns.backward else []
     named += [f"how={how}"] if how else []
+    named += [f"begin=(({idents}), ({', '.join(begin)}))"] if begin else []
     arguments = ", ".join([f"({laws})", f"({shapes})", size, "self.like", *named])
     return f"{idents} = {writer.use('in_turn')}({arguments})"
 

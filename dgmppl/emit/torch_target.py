@@ -6,6 +6,7 @@ from dgmppl.catalogue.training import RAMP_CLASSES
 from dgmppl.emit.build import write_held
 from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.figures import write_figures
+from dgmppl.emit.forecast import write_forecast, write_proposal
 from dgmppl.emit.games import write_games
 from dgmppl.emit.generation import write_generation
 from dgmppl.emit.inference import write_inference
@@ -56,6 +57,10 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
         write_figures(writer, graph, plan)
         write_inference(writer, graph, plan)
         _write_sample(writer, graph, plan)
+        if plan.forecast is not None:
+            write_forecast(writer, graph, plan.forecast)
+        if plan.proposes:
+            write_proposal(writer, graph, plan)
     return write_module(writer, graph, f"{plan.model}: {doc}")
 
 

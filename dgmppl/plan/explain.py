@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 
 from dgmppl.plan.families import Families
@@ -15,12 +15,13 @@ _WIDTH = 100
 _LABEL = 12
 
 
-def explain_plan(plan: Plan, format: str = "text", members: bool = False) -> str:
-    """The plan as "text", "json" or "latex". Text speaks of families, or of their `members` one by one."""
-    return _text(plan, members) if format == "text" else FORMATS[format](plan)
+def explain_plan(plan: Plan, format: str = "text", members: bool = False, forecasts: Sequence[str] = ()) -> str:
+    """The plan as "text", "json" or "latex". Text speaks of families, or of their `members` one by one, and says how
+    sequences go on, a text of `forecasts` for each index."""
+    return _text(plan, members, forecasts) if format == "text" else FORMATS[format](plan)
 
 
-def _text(plan: Plan, members: bool = False) -> str:
+def _text(plan: Plan, members: bool = False, forecasts: Sequence[str] = ()) -> str:
     families = Families([] if members else plan.structure.families)
     rows = [f"{plan.model}{plan.source:>{max(_WIDTH - len(plan.model), len(plan.source) + 1)}}"]
     for role in ("observed", "partial", "condition", "latent"):
@@ -52,6 +53,8 @@ def _text(plan: Plan, members: bool = False) -> str:
         rows += _row("because" if k == 0 else "", text + line)
     rows += _row("steps", "; ".join(families.lines([s.words() for s in plan.steps])))
     rows += _row("sampling", "; ".join(families.lines([s.words() for s in plan.generate])))
+    for text in forecasts:
+        rows += _row("forecast", text)
     rows += _row(
         "best epoch",
         f"by {plan.criterion} on the validation rows"

@@ -16,6 +16,7 @@ from dgmppl.plan.structure import Structure
 from dgmppl.supports import number_text
 
 if TYPE_CHECKING:
+    from dgmppl.plan.forecast import Forecast
     from dgmppl.plan.sampler import Sampler
 
 
@@ -135,7 +136,8 @@ class Plan:
 
     `samplers` are the Markov chains that steps and terms draw from; `figures` what the emitted class reports of each
     row, of which `criterion` names the one that chooses the epoch. `evaluated` are the terms of the likelihood, or of
-    its bound, where those of the loss are others.
+    its bound, where those of the loss are others. `forecast` says how sequences go on, `proposes` what is drawn given
+    what is known of them, each in a model that is made for that alone.
     """
 
     model: str
@@ -152,6 +154,8 @@ class Plan:
     settings: TrainSettings
     derived: tuple[str, ...] = ()
     evaluated: tuple[Term, ...] = ()
+    forecast: Forecast | None = field(default=None, repr=False)
+    proposes: tuple[str, ...] = field(default=(), repr=False)
 
     @cached_property
     def fitted(self) -> Loss:

@@ -172,6 +172,16 @@ class Sequence(_Density):
     def rsample(self, sample_shape: Size = ()) -> Tensor:
         return self._draw(sample_shape, "rsample")
 
+    @torch.no_grad()
+    def continued(self, value: Tensor, counts: Tensor) -> Tensor:
+        """Draws that begin with the first elements of a value ``(n, *shape)``, so many in each row, ``(n,)``."""
+        if self.lag == 0:
+            drawn = self.sample(() if self.batch_shape else (len(value),))
+            return torch.where(_first(counts, self._event_shape), value, drawn)
+        batch = torch.Size((len(value),))
+        turns = _Turns([self._event_shape], batch, self.like, self.lag, self.backward, "sample", ([value], [counts]))
+        return turns.drawn([lambda _: self])[0]
+
     def means(self, n: int | None) -> Tensor:
         """The mean of each element given the means of those before, ``(n, *shape)``; of None once, ``shape``."""
         return self._draw(() if self.batch_shape or n is None else (n,), "mean")
@@ -236,6 +246,7 @@ def in_turn(
     lag: int | None = None,
     backward: bool = False,
     how: str = "sample",
+    begin: tuple[Row[Tensor], Row[Tensor]] | None = None,
 ) -> list[Tensor]:
     """Draws of sequences of which each depends on what is before in all of them: position by position, at each in the
     order in which they stand here.
@@ -248,15 +259,32 @@ def in_turn(
         lag: how far back the laws look; None for all that is before.
         backward: whether they look at what comes after, and not before.
         how: "rsample" for draws with a gradient, "mean" for the mean of each given those before.
+        begin: values of each whose first elements the draws begin with, and how many in each row, ``(n,)``.
     """
-    return _Turns(shapes, torch.Size((n,)), like, lag, backward, how).drawn(functions)
+    return _Turns(shapes, torch.Size((n,)), like, lag, backward, how, begin).drawn(functions)
+
+
+def _first(counts: Tensor, shape: Size) -> Tensor:
+    """Which elements are among the first so many along an index, ``(n, T, 1, ...)``."""
+    return (torch.arange(shape[0], device=counts.device) < counts[:, None]).reshape(-1, shape[0], *[1] * len(shape[1:]))
 
 
 class _Turns:
     """Draws that go on position by position. Without a gradient the laws are given all positions, zeros at those to
     come. With one they are given the last that they look for, or what is put together anew for each."""
 
-    def __init__(self, shapes: Row[Size], batch: Size, like: Tensor, lag: int | None, backward: bool, how: str) -> None:
+    def __init__(
+        self,
+        shapes: Row[Size],
+        batch: Size,
+        like: Tensor,
+        lag: int | None,
+        backward: bool,
+        how: str,
+        begin: tuple[Row[Tensor], Row[Tensor]] | None = None,
+    ) -> None:
+        values, counts = begin if begin is not None else ((), ())
+        self.begin = [(value, _first(count, shape)) for value, count, shape in zip(values, counts, shapes)]
         self.batch, self.how, self.backward = torch.Size(batch), how, backward
         self.length = shapes[0][0]
         self.blank = [like.new_zeros((*batch, 1, *shape[1:])) for shape in shapes]
@@ -277,6 +305,9 @@ class _Turns:
                 for k, function in enumerate(functions):
                     given = self._given(place, len(functions) > 1)
                     element = function(*given).element(given[k], d, self._element)
+                    if self.begin:
+                        value, there = (part.narrow(1, d, 1) for part in self.begin[k])
+                        element = torch.where(there, value, element)
                     self.found[k].append(element)
                     if self.whole is not None:
                         self.whole[k].narrow(len(self.batch), d, 1).copy_(element)

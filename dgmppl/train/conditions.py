@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,16 @@ from dgmppl.graph.nodes import Graph
 
 
 def read_conditions(
-    texts: Sequence[str], graph: Graph, classes: Mapping[str, Sequence[str]] | None = None
+    texts: Sequence[str],
+    graph: Graph,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    known: Collection[str] = (),
 ) -> dict[str, NDArray[np.float32]]:
     """For each condition of the graph an array (1, *shape) of the values given as `name=value,value,...`.
 
     Args:
         classes: the texts that the values 0, 1, ... of a variable stand for; a condition may be given as one.
+        known: conditions whose values are known otherwise.
 
     Raises:
         SpecError: for a name that is no condition, a value outside its type, or a condition without a value.
@@ -37,7 +41,7 @@ def read_conditions(
         if values.strip() in known_texts:
             values = str(known_texts.index(values.strip()))
         given[name] = _read_values(name, values, graph, known_texts)
-    missing = [name for name in graph.asked if name not in given]
+    missing = [name for name in graph.asked if name not in (*given, *known)]
     if missing:
         types = ", ".join(f"{name} : {graph[name].type.describe()}" for name in missing)
         help_ = f"give a value with {' '.join(f'--set {name}=...' for name in missing)}"

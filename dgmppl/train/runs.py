@@ -19,6 +19,7 @@ from dgmppl.data.factor_support import impossible_values
 from dgmppl.data.load import load
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.forecasts import forecaster
 from dgmppl.graph.nodes import Graph
 from dgmppl.imports import found_in
 from dgmppl.pipeline import Checked
@@ -29,6 +30,8 @@ from dgmppl.train.conditions import read_conditions
 from dgmppl.train.contents import Arrays, digest, parts, write_arrays, write_picture
 from dgmppl.train.device import open_device, seeded
 from dgmppl.train.folder import RECORD, SPEC, WEIGHTS, fill_weights, read_record, read_weights
+from dgmppl.train.forecasts import Continuation, as_arrays
+from dgmppl.train.pasts import index_of, read_arrays, read_past
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ def sample_run(
     allow_python: bool = False,
     steps: int | None = None,
     noise: float | None = None,
-) -> None:
+    given: Sequence[str] = (),
+) -> tuple[str, ...]:
     """Draws n samples of a run's model to `out`: a picture (.png) or arrays by variable (.npz).
 
     Args:
@@ -142,27 +146,58 @@ def sample_run(
             vector are separated by commas.
         allow_python: see `load_run`.
         steps, noise: how to go back along a chain of latents, where the model has one that is composed.
+        given: `name=file` for what is known of rows: the first members of sequences, with which n draws of each begin.
+
+    Returns:
+        How the samples of what is `given` were made, in lines.
 
     Raises:
-        SpecError: when the run cannot be opened, a condition is missing or outside its type, or there is no such chain.
+        SpecError: when the run cannot be opened, a condition is missing or outside its type, or there is no such chain;
+            or when what is given does not fit, or sequences cannot be continued.
     """
     write = {".png": write_picture, ".npz": write_arrays}.get(out.suffix.lower())
     if write is None:
         raise SpecError([Diagnostic("E703", f"samples are written to .png or .npz, not to {out.name}")])
     model, run = load_run(path, device, allow_python)
     graph, plan = parts(run.checked)
-    given = read_conditions(conditions, graph, _classes(run.record))
+    arrays = read_arrays(given, graph)
+    values = read_conditions(conditions, graph, _classes(run.record), arrays)
     ways = {name: value for name, value in (("steps", steps), ("noise", noise)) if value is not None}
     if ways and not any(isinstance(s, GoBack) for s in plan.generate):
         headline = f"{' and '.join(f'--{name}' for name in ways)} would change nothing: {graph.name} has no such chain"
         help_ = "they are for latents that q makes by linear-Gaussian steps of known numbers: q(z[t] | z[t-1])"
         raise SpecError([Diagnostic("E707", headline, help=help_)])
+    how: tuple[str, ...] = ()
     with located(run.checked), seeded(seed, model.device):
-        samples = with_ends(draw(model, graph, n, given, ways), graph, given)
+        if given:
+            samples, how = continued(model, run.checked, arrays, values, n)
+        else:
+            samples = with_ends(draw(model, graph, n, values, ways), graph, values)
     try:
         write(samples, graph, out)
     except OSError as error:
         raise SpecError([Diagnostic("E607", f"cannot write {out}: {error.strerror}")]) from None
+    return how
+
+
+def continued(
+    model: GenerativeModel,
+    checked: Checked,
+    arrays: Mapping[str, NDArray[np.generic]],
+    values: Mapping[str, NDArray[np.float32]],
+    each: int = 1,
+) -> tuple[Arrays, tuple[str, ...]]:
+    """So many draws of each row that begin with what is given of it, and how they were made; see
+    `dgmppl.train.pasts`."""
+    graph, _ = parts(checked)
+    how = forecaster(checked, index_of(list(arrays), graph))
+    past = read_past(arrays, values, graph, how.forecast)
+    continuation = Continuation(how, model)
+    samples = continuation.draw(past, each)
+    ends = {name: np.repeat(v, each, 0) for name, v in past.values.items()}
+    told = continuation.effective
+    weights = () if told is None else (f"at least {told:.1%} of the draws of q count, row by row",)
+    return with_ends(as_arrays(samples), graph, ends), (*how.words(), *weights)
 
 
 def fingerprint_of(record: Mapping[str, Any]) -> str | None:

@@ -60,6 +60,11 @@ def test_samples_follow_the_likelihood(path) -> None:
 
 
 @composition
+def test_rows_that_go_on_follow_the_likelihood(path) -> None:
+    laws.verify_forecasts(checked(path))
+
+
+@composition
 def test_samples_are_those_of_the_factors(path) -> None:
     laws.verify_samples(checked(path))
 

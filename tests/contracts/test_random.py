@@ -122,6 +122,7 @@ LAWS: dict[str, Callable[[Checked], object]] = {
     "factors": laws.verify_factors,
     "likelihood": laws.verify_whole,
     "missing": laws.verify_missing,
+    "forecasts": laws.verify_forecasts,
     "inferred": laws.verify_inferred,
     "samples": laws.verify_samples,
     "bound": laws.verify_bound,

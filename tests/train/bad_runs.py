@@ -1,6 +1,7 @@
 """Runs and command lines that cannot work: what is on the disk, and the command that is given there.
 
-Every case is run in a folder with `vae.dgm`, `stopped`, an interrupted run of it, and `ended`, a finished one.
+Every case is run in a folder with `vae.dgm`, `stopped`, an interrupted run of it, and `ended`, a finished one; `rows`
+and `upward` are finished runs of sequences.
 """
 
 from __future__ import annotations
@@ -96,6 +97,40 @@ def notes_beside_a_run(folder: Path, patch: pytest.MonkeyPatch) -> None:
 def samples_over_a_folder(folder: Path, patch: pytest.MonkeyPatch) -> None:
     (folder / "folder.png").mkdir()
     (folder / "folder.png" / "notes.md").write_text("mine")
+
+
+def given(name: str, command: str, array: object, file: str = "past.npy") -> None:
+    """A case with an array that is given."""
+
+    def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:
+        np.save(folder / file, np.asarray(array))
+
+    CASES[name] = (f"sample {command} -o samples.npz", prepare)
+
+
+plain("given_a_file_that_is_gone", "sample rows --given x=past.npy --set y=3 -o samples.npz")
+given("given_what_is_no_variable", "rows --given z=past.npy --set y=3", np.zeros((2, 3, 8)))
+given("given_no_sequence", "ended --given x=past.npy", np.zeros((2, 2)))
+given("given_a_class_alone", "rows --given y=past.npy", np.zeros(2))
+given("given_without_a_class", "rows --given x=past.npy", np.zeros((2, 3, 8)))
+given("given_more_than_there_is", "rows --given x=past.npy --set y=3", np.zeros((2, 9, 8)))
+given("given_another_shape", "rows --given x=past.npy --set y=3", np.zeros((2, 3, 4)))
+given("given_values_of_another_type", "rows --given x=past.npy --set y=3", np.full((2, 3, 8), 0.5))
+given("given_with_a_gap", "rows --given x=past.npy --set y=3", np.array([[[1.0] * 8, [np.nan] * 8, [1.0] * 8]]))
+given("given_nothing_of_a_row", "rows --given x=past.npy --set y=3", np.full((2, 3, 8), np.nan))
+given("given_texts", "rows --given x=past.npy --set y=3", ["a", "b"])
+given("given_what_goes_backward", "upward --given x=past.npy", np.zeros((2, 3, 8)))
+
+
+@case("sample rows --given x=past.npy --given y=kinds.npy -o samples.npz")
+def given_other_rows(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    np.save(folder / "past.npy", np.zeros((2, 3, 8)))
+    np.save(folder / "kinds.npy", np.zeros(3))
+
+
+@case("sample rows --given x=past.npz --set y=3 -o samples.npz")
+def given_arrays_of_other_names(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    np.savez(folder / "past.npz", a=np.zeros((2, 3, 8)), b=np.zeros(2))
 
 
 @case("train vae.dgm --out notes.txt/run")

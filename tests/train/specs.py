@@ -39,3 +39,22 @@ param    W : real[64, 8] = normal(0.01)
 E(x, h) = -x @ W @ h
 train { epochs = 3, batch = 200, objective = contrastive_divergence(persistent = true, restart = 0.1) }
 """
+
+ROWS = """\
+model tiny_hmm
+observed x[t in 1..8] : integer(0..16)[8] from digits.image
+observed y            : categorical(10) from digits.label
+latent   s[t in 1..8] : categorical(2)
+p(s[1] | y)      = Categorical(linear(y))
+p(s[t] | s[t-1]) = Categorical(linear(s[t-1]))
+p(x[t] | s[t])   = Categorical(linear(s[t]))
+train { epochs = 1, batch = 500 }
+"""
+
+UPWARD = """\
+model upward
+observed x[t in 1..8] : integer(0..16)[8] from digits.image
+p(x[8])          = Categorical(param)
+p(x[t] | x[t+1]) = Categorical(linear(x[t+1]))
+train { epochs = 1, batch = 500 }
+"""

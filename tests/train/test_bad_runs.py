@@ -21,7 +21,7 @@ from dgmppl.cli import main
 from dgmppl.diagnostics.codes import CODES
 from tests.data.test_bad_files import contents
 from tests.train.bad_runs import CASES
-from tests.train.specs import VAE
+from tests.train.specs import ROWS, UPWARD, VAE
 from tests.train.test_resume import begin
 
 FOLDER = Path(__file__).parents[1] / "golden" / "runs"
@@ -30,6 +30,8 @@ FOLDER = Path(__file__).parents[1] / "golden" / "runs"
 def make_runs(folder: Path) -> None:
     """The files that every case finds."""
     begin(folder, VAE, ("train.epochs=4",), stop=6, name="stopped")
+    begin(folder, ROWS, (), name="rows")
+    begin(folder, UPWARD, (), name="upward")
     begin(folder, VAE, (), name="ended")
     (folder / "model.dgm").rename(folder / "vae.dgm")
 

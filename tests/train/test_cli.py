@@ -9,7 +9,7 @@ import pytest
 
 from dgmppl.cli import main
 
-from .specs import VAE
+from .specs import ROWS, VAE
 
 BROKEN = VAE.replace("Normal(mlp[8](z))", "Normul(mlp[8](z))")
 
@@ -53,6 +53,27 @@ def test_a_spec_from_end_to_end(spec, tmp_path, capsys):
     assert set(figures["test"]["elbo"]) >= {"mean", "standard_error", "rows", "unit"}
     assert run("evaluate", out) == 0
     assert "test" in capsys.readouterr().out
+
+
+def test_sequences_go_on_from_what_is_given(tmp_path, capsys):
+    (tmp_path / "rows.dgm").write_text(ROWS)
+    out, samples, more = tmp_path / "run", tmp_path / "s.npz", tmp_path / "more.npz"
+    assert run("train", tmp_path / "rows.dgm", "--out", out, "--device", "cpu") == 0
+    assert run("sample", out, "-n", 2, "-o", samples, "--set", "y=3") == 0
+    past = np.load(samples)["x"][:, :5]
+    past[1, 3:] = np.nan
+    np.savez(tmp_path / "past.npz", x=past)
+    capsys.readouterr()
+    assert run("sample", out, "-n", 3, "-o", more, "--given", f"x={tmp_path / 'past.npz'}", "--set", "y=3") == 0
+    printed = capsys.readouterr().out
+    assert "take x up to t = past, y" in printed
+    assert "sum s out along the index" in printed and "exactly" in printed
+    found = np.load(more)["x"]
+    assert found.shape == (6, 8, 8)
+    assert (found[:3, :5] == past[0]).all() and (found[3:, :3] == past[1, :3]).all()
+    assert not np.isnan(found).any()
+    assert run("explain", tmp_path / "rows.dgm") == 0
+    assert "forecast    take x up to t = past, y; sum s out" in capsys.readouterr().out
 
 
 def test_check_says_what_is_wrong(spec, broken, capsys):

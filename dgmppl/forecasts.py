@@ -1,0 +1,109 @@
+"""Sequences that go on: the two models of a spec that a forecast is made by, and how it is made in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dgmppl.diagnostics import SpecError
+from dgmppl.graph.nodes import Along, Graph
+from dgmppl.graph.past import spec_of_the_past
+from dgmppl.pipeline import Checked, check_tree
+from dgmppl.plan.forecast import Forecast, approximate, forecast_along, indices, is_weighed, posterior_of, refused
+from dgmppl.plan.nodes import Plan
+from dgmppl.syntax.override import apply_overrides
+
+CANDIDATES = 100
+"""Draws of a q of which a forecast takes one, by their weights."""
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """How the sequences of a spec go on.
+
+    Args:
+        checked: the spec, whose model has `forecast`.
+        past: that of what came first, whose model has `propose`, with the same weights. None where the past tells
+            nothing of latents.
+        number: the variable of `past` that says which member is the last.
+    """
+
+    checked: Checked
+    forecast: Forecast
+    past: Checked | None = None
+    number: str = ""
+
+    @property
+    def weighed(self) -> bool:
+        """Whether several draws of what is behind a past are weighed, of which one is taken."""
+        return self.past is not None and is_weighed(*_parts(self.past))
+
+    @property
+    def exact(self) -> bool:
+        """Whether what follows a past has its law under the model: nothing behind it is drawn from a q."""
+        return self.past is None or not approximate(*_parts(self.past))
+
+    def words(self) -> tuple[str, ...]:
+        """How it is done, a line for each part."""
+        letter = self.forecast.along.letter
+        found = []
+        for step in posterior_of(*_parts(self.past), _parts(self.past)[1].proposes) if self.past is not None else ():
+            way = "exactly"
+            if step in approximate(*_parts(self.past)):
+                many = f"of {CANDIDATES} draws one by its weight p / q"
+                way = many if self.weighed else "as q has it, which need not be the posterior"
+            found.append(f"{step.words()}, {way}")
+        told = ", ".join(self.forecast.families)
+        given = [f"{told} up to {letter} = {self.number or 'past'}", *self.forecast.whole]
+        drawn = [name for step in self.forecast.steps for name in step.gives if name not in self.forecast.whole]
+        rest = ", ".join(dict.fromkeys(drawn)) or told
+        return (f"take {', '.join(given)}", *found, f"go on with {rest} by p, member by member")
+
+
+def forecaster(checked: Checked, along: Along) -> Forecaster:
+    """How the sequences along an index go on.
+
+    Raises:
+        SpecError (E714): for what does not go forward along it, or whose past has no model.
+    """
+    graph, plan = _parts(checked)
+    forecast = forecast_along(graph, plan, along)
+    whole = replace(checked, plan=replace(plan, forecast=forecast))
+    if not forecast.latents:
+        return Forecaster(whole, forecast)
+    assert checked.spec is not None
+    told = spec_of_the_past(checked.spec, graph, along, forecast.without)
+    past = check_tree(told.spec, checked.source, checked.path, (), checked.python)
+    if past.plan is None or past.graph is None:
+        d = past.errors[0]
+        raise refused(graph, d.span, f"of first members alone, {d.headline}", along)
+    past = _proposing(past, forecast.latents)
+    if approximate(*_parts(past)):
+        spec = apply_overrides(told.spec, ("train.objective=iwae(2)",))
+        weighed = check_tree(spec, checked.source, checked.path, (), checked.python)
+        past = _proposing(weighed, forecast.latents) if weighed.plan is not None else past
+    return Forecaster(whole, forecast, past, told.number)
+
+
+def told(checked: Checked) -> tuple[str, ...]:
+    """How the sequences of a spec go on, or why they do not, a text for each index."""
+    found = []
+    for along in indices(checked.graph) if checked.graph is not None else ():
+        try:
+            found.append("; ".join(forecaster(checked, along).words()))
+        except SpecError as error:
+            found.append(f"none: {error.diagnostics[0].headline.partition(': ')[2]}")
+    return tuple(found)
+
+
+def _proposing(past: Checked, names: tuple[str, ...]) -> Checked:
+    assert past.plan is not None
+    return replace(past, plan=replace(past.plan, proposes=names))
+
+
+def _parts(checked: Checked | None) -> tuple[Graph, Plan]:
+    if checked is None or checked.graph is None or checked.plan is None:
+        raise SpecError(checked.errors if checked is not None else [], checked.source if checked is not None else None)
+    return checked.graph, checked.plan
+
+
+__all__ = ["CANDIDATES", "Forecaster", "forecaster", "told"]
