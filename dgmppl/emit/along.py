@@ -6,21 +6,17 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from dgmppl.emit.cases import some_source, values_source
+from dgmppl.emit.exact import exact_of
 from dgmppl.emit.values import Place, value_expr
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.chains import Chain, Window
 from dgmppl.graph.elements import reads_past
-from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import Sequence as SequenceOf
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Step
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
-
-
-def chain_of(graph: Graph, variable: Variable) -> str:
-    """The local name of a chain, by the first of its families."""
-    return graph.local(f"chain_{variable.ident}")
 
 
 def write_chain(writer: Writer, graph: Graph, step: Step, size: str) -> None:
@@ -50,7 +46,7 @@ def _write_links(
 ) -> None:
     chain = step.chain
     told = ", ".join(f'"{graph[n].ident}": {source}' for n, source in members.items())
-    with writer.block(f"{chain_of(graph, graph[step.variable])} = {writer.use(kind)}("):
+    with writer.block(f"{exact_of(graph, step)} = {writer.use(kind)}("):
         writer.line(f"{chain.length},")
         writer.line(f"{{{told}}},")
         places = zip(chain.places, chain.starts)
@@ -72,13 +68,6 @@ def _lengths(writer: Writer, graph: Graph, chain: Chain) -> str | None:
     return str(value_expr(own.lengths, Place(writer, graph)))
 
 
-def write_path(writer: Writer, graph: Graph, step: SumAlong | IntegrateAlong) -> None:
-    """The most probable path of each family, or its mean, or a draw from the exact posterior."""
-    names = ", ".join(graph[n].ident for n in step.gives)
-    names = names if len(step.gives) > 1 else f"({names},)"
-    writer.line(f"{names} = {chain_of(graph, graph[step.variable])}.read(mean)")
-
-
 def expected_source(writer: Writer, graph: Graph, step: SumAlong, factor: Factor, completed: str) -> str:
     """The mean of what is missing of a variable under the posterior of a chain that its density reads."""
     chain, x = step.chain, graph[factor.head]
@@ -92,13 +81,13 @@ def expected_source(writer: Writer, graph: Graph, step: SumAlong, factor: Factor
     mean = f"lambda {arguments}: {completed}({law}, {x.ident}, {some}True)"
     told = ", ".join(f'"{graph[n].ident}"' for n in names) + "," * (len(names) == 1)
     ends = f", {start}" if start else ""
-    return f"{chain_of(graph, graph[step.variable])}.expected(({told}), {mean}, {tuple_source(given)}{ends})"
+    return f"{exact_of(graph, step)}.expected(({told}), {mean}, {tuple_source(given)}{ends})"
 
 
 def write_path_site(writer: Writer, graph: Graph, step: IntegrateAlong) -> None:
     """A site of Pyro for a family, from its exact posterior."""
     variable = graph[step.variable]
-    law = f"{writer.use('PathNormal')}({chain_of(graph, variable)})"
+    law = f"{writer.use('PathNormal')}({exact_of(graph, step)})"
     writer.line(f'{variable.ident} = pyro.sample("{variable.name}", {law})')
 
 
@@ -144,11 +133,9 @@ def link_source(
 
 
 __all__ = [
-    "chain_of",
     "expected_source",
     "link_source",
     "write_chain",
     "write_normal_chain",
-    "write_path",
     "write_path_site",
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
-from dgmppl.emit.along import chain_of, expected_source, write_path
+from dgmppl.emit.along import expected_source
 from dgmppl.emit.cases import batch_size, cases_of, imputing, is_seen_in_part, missing_of, some_source
 from dgmppl.emit.densities import by_key, factor_reads
-from dgmppl.emit.integrals import write_reading
+from dgmppl.emit.exact import exact_of, write_reading
 from dgmppl.emit.methods import (
     define_source,
     density_of,
@@ -19,7 +19,6 @@ from dgmppl.emit.methods import (
     write_seen,
 )
 from dgmppl.emit.steps import live, needed_steps, noisy, turns_source, write_steps
-from dgmppl.emit.sums import write_reading_of_sum
 from dgmppl.emit.term_kinds import likelihood_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.elements import reads_past
@@ -30,15 +29,14 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
 from dgmppl.plan.rules.enumerate import Enumerate
+from dgmppl.plan.rules.exact import Exact
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
-from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.observe import Given, GivenSome
-from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_under_q import Sum
 
 
@@ -119,12 +117,8 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
                     write_steps(writer, graph, plan, settled, ())
             else:
                 write_steps(writer, graph, plan, [step], ())
-            if isinstance(step, Integrate):
+            if isinstance(step, Exact):
                 write_reading(writer, graph, step)
-            elif isinstance(step, SumOut):
-                write_reading_of_sum(writer, graph, step)
-            elif isinstance(step, (SumAlong, IntegrateAlong)):
-                write_path(writer, graph, step)
         if steps[first:]:
             # What is completed, and what its density reads, is that of the case too.
             data = [v.name for v in graph.data if completed and v.name in {*completed, *graph.roots(read)}]
@@ -176,12 +170,8 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
             write_steps(writer, graph, plan, [step], live(steps[k + 1 :], read), size)
         size = batch_size(graph, step) if step.repeats else size
     for step in steps:
-        if isinstance(step, Integrate):
+        if isinstance(step, Exact):
             write_reading(writer, graph, step)
-        elif isinstance(step, (SumAlong, IntegrateAlong)):
-            write_path(writer, graph, step)
-        elif isinstance(step, SumOut):
-            write_reading_of_sum(writer, graph, step)
     sums = [s for s in steps if s.repeats]
     size = batch_size(graph, sums[-1])
     numbers = likelihood_source(writer, graph, plan, total, size)
@@ -232,7 +222,7 @@ def _write_smooth(writer: Writer, graph: Graph, plan: Plan) -> None:
     with writer.method(f"smooth(self{data}) -> dict[str, {law}]", doc):
         write_steps(writer, graph, plan, steps, ())
         writer.at = None
-        parts = " | ".join(f"{chain_of(graph, graph[s.variable])}.smoothed()" for s in found)
+        parts = " | ".join(f"{exact_of(graph, s)}.smoothed()" for s in found)
         writer.line(f"return {parts}")
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dgmppl.emit.along import chain_of
 from dgmppl.emit.cases import cases_of, missing_of, some_source
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.energies import chain_source
-from dgmppl.emit.integrals import integral_of
+from dgmppl.emit.exact import exact_of
 from dgmppl.emit.methods import density_of, factor_source, groups_of, values_of
 from dgmppl.emit.steps import log_det_of
-from dgmppl.emit.sums import sum_of
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.rows import factor_has_rows
@@ -20,6 +18,7 @@ from dgmppl.plan.rules.compose import ComposedKL
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.draw import MinusKL, MinusLogProb
 from dgmppl.plan.rules.energy import LogConditional, MinusEnergy, NegativePhase
+from dgmppl.plan.rules.exact import LogExact
 from dgmppl.plan.rules.filter import LogIntegralAlong
 from dgmppl.plan.rules.forward import LogSumAlong
 from dgmppl.plan.rules.impute import LogQSeen
@@ -28,7 +27,7 @@ from dgmppl.plan.rules.invert import LogDet
 from dgmppl.plan.rules.marginalise import LogSum, MinusLogProbAnew
 from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import LogProbSeen
-from dgmppl.plan.rules.sum_product import LogSumProduct, SumOut
+from dgmppl.plan.rules.sum_product import LogSumProduct
 from dgmppl.plan.rules.sum_under_q import Entropy
 
 
@@ -119,24 +118,14 @@ def _log_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) ->
     return source
 
 
-def _log_integral(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
-    assert isinstance(term, LogIntegral)
-    return f"{integral_of(graph, graph[term.variables[0]])}.log_density()"
+def _log_of_integral(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, LogExact)
+    return f"{exact_of(graph, term)}.log_density()"
 
 
-def _log_sum_product(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
-    (step,) = (s for s in plan.steps if isinstance(s, SumOut))
-    return f"{sum_of(graph, graph[step.variable])}.log_sum()"
-
-
-def _log_integral_along(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
-    assert isinstance(term, LogIntegralAlong)
-    return f"{chain_of(graph, graph[term.variables[0]])}.log_density()"
-
-
-def _log_sum_along(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
-    assert isinstance(term, LogSumAlong)
-    return f"{chain_of(graph, graph[term.variables[0]])}.log_sum()"
+def _log_of_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, LogExact)
+    return f"{exact_of(graph, term)}.log_sum()"
 
 
 def _minus_energy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
@@ -178,10 +167,10 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     LogDet: _log_det,
     Entropy: _entropy,
     LogSum: _log_sum,
-    LogIntegral: _log_integral,
-    LogSumProduct: _log_sum_product,
-    LogSumAlong: _log_sum_along,
-    LogIntegralAlong: _log_integral_along,
+    LogIntegral: _log_of_integral,
+    LogSumProduct: _log_of_sum,
+    LogSumAlong: _log_of_sum,
+    LogIntegralAlong: _log_of_integral,
     MinusEnergy: _minus_energy,
     NegativePhase: _negative_phase,
     LogConditional: _log_conditional,
