@@ -32,7 +32,7 @@ def write_chain(writer: Writer, graph: Graph, step: Step, size: str) -> None:
 def write_normal_chain(writer: Writer, graph: Graph, step: Step, size: str) -> None:
     """The chain: the shape of a member of each family, and each density as a function of paths."""
     assert isinstance(step, IntegrateAlong)
-    shapes = {n: tuple_source(graph[n].element.shape) for n in step.gives}
+    shapes = {n: tuple_source(graph[n].element.shape) for n in step.chain.variables}
     _write_links(writer, graph, step, "GaussianChain", shapes, step.alike)
 
 
@@ -57,6 +57,11 @@ def _write_links(
                 writer.line(f"{link},", mark=True)
         if (lengths := _lengths(writer, graph, chain)) is not None:
             writer.line(f"lengths={lengths},")
+        if chain.still:
+            shapes = (f'"{graph[n].ident}": {tuple_source(graph[n].type.shape)}' for n in chain.still)
+            writer.line(f"still={{{', '.join(shapes)}}},")
+        if chain.backward:
+            writer.line("backward=True,")
     writer.line(")")
 
 
@@ -117,7 +122,9 @@ def link_source(
         length = graph[inside[0]].type.shape[0]
         law = f"{writer.use('OnlyAt')}({law}, {place}, {length})"
         head = f"{writer.use('only_at')}({head}, {place}, {length})"
-    elif factor.density.type.shape[0] != (length := graph[inside[0]].type.shape[0]):
+    elif isinstance(factor.density, SequenceOf) and factor.density.type.shape[0] != (
+        length := graph[inside[0]].type.shape[0]
+    ):
         law = f"{writer.use('Placed')}({law}, {start}, {length})"
         head = f"{writer.use('placed')}({head}, {start}, {length})"
     law = f"lambda {', '.join(arguments)}: {law}" if arguments else f"lambda: {law}"

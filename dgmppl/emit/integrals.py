@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dgmppl.emit.exact import Inside, exact_of, write_exact
 from dgmppl.emit.writer import Writer, tuple_source
+from dgmppl.graph.elements import reads_past
 from dgmppl.graph.nodes import Factor, Graph
+from dgmppl.graph.values import Sequence
 from dgmppl.plan.nodes import Step
 from dgmppl.plan.rules.integrate import Integrate
 
@@ -37,7 +39,8 @@ def _density(writer: Writer, graph: Graph, latents: tuple[str, ...], factor: Fac
     given = [graph[name].ident for name in inside.known]
     arguments = ", ".join([*(graph[n].ident for n in latents), *given])
     partial = ["partial=True"] if graph[factor.head].role == "partial" else []
-    return f"{writer.use('NormalGiven')}({', '.join([head, f'lambda {arguments}: {law}', *given, *partial])})"
+    own = ["own=True"] if isinstance(factor.density, Sequence) and reads_past(factor.density, factor.head) else []
+    return f"{writer.use('NormalGiven')}({', '.join([head, f'lambda {arguments}: {law}', *given, *partial, *own])})"
 
 
 __all__ = ["write_integral", "write_posterior"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dgmppl.graph.elements import reads_of
@@ -31,7 +31,10 @@ class Chain:
         places: of each that is no law of elements along their index, the position of the members that it reads.
         starts: of each that is one, the position of the chain at which its first element stands: 1 for x[1], x[2], ...
             that read z[1], z[2], ... of z[0], z[1], z[2], ...
-        lag: how far back the furthest member lies that is read.
+        lag: how far away the furthest member lies that is read.
+        seen: the same of what is no law of the families themselves.
+        still: normal latents that are one a row, and are eliminated with the families.
+        backward: whether members depend on those after them, so that all is done from the last to the first.
     """
 
     variables: tuple[str, ...]
@@ -40,7 +43,15 @@ class Chain:
     places: tuple[int | None, ...]
     starts: tuple[int, ...]
     lag: int
+    seen: int
     length: int
+    still: tuple[str, ...] = ()
+    backward: bool = False
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """All that is eliminated."""
+        return (*self.variables, *self.still)
 
     def states(self, graph: Graph) -> int:
         """How many values the members at one position take together."""
@@ -64,50 +75,65 @@ def values_of(variable: Variable) -> int:
     return MAX_CASES + 1 if size is None or elements > 8 else int(size**elements)
 
 
-def windows_of(graph: Graph, factor: Factor, names: Iterable[str]) -> tuple[Window, ...] | None:
-    """What the law of each element reads of these families, by how far away that lies from the position at which it
-    stands, or what another law reads of their members at one position; None where it reads more than members at, or
-    before, one position, or has elements where the families have no members."""
-    wanted, density = frozenset(names), factor.density
-    direct = [n for n in variables(density) if n not in wanted]
-    if any(graph[n].role == "let" for n in direct) and not wanted.isdisjoint(graph.roots(direct)):
+def looks_near(graph: Graph, factor: Factor, name: str) -> bool:
+    """Whether a factor reads a few neighbours of each position of a family, all at or before it, or at or after it."""
+    wanted, still = frozenset({name}), frozenset[str]()
+    return any(_windows(graph, factor, wanted, still, backward) is not None for backward in (False, True))
+
+
+def _windows(
+    graph: Graph, factor: Factor, wanted: frozenset[str], still: frozenset[str], backward: bool
+) -> tuple[tuple[Window, ...], int] | None:
+    """What the law of each element reads of these families, by how far before the position at which it stands, or what
+    another law reads of their members at one position, and all of what is `still`; and the position at which the first
+    element stands. Both are counted from the end where it goes `backward`.
+
+    None where it reads more than members at, or before, one position, or has elements where the families have no
+    members.
+    """
+    density, every = factor.density, wanted | still
+    direct = [n for n in variables(density) if n not in every]
+    if any(graph[n].role == "let" for n in direct) and not every.isdisjoint(graph.roots(direct)):
         return None
+    everywhere = tuple(Window(n, 0, 0) for n in sorted(still & set(variables(density))))
+    if factor.head in still:
+        return everywhere, 0
     if not isinstance(density, Sequence):
-        if graph[factor.head].role == "partial" or place_of(density, wanted) is None:
+        if factor.head in wanted or graph[factor.head].role == "partial" or place_of(density, wanted) is None:
             return None
-        return tuple(Window(n, 0, 0) for n in sorted(wanted & set(variables(density))))
-    if factor.head in wanted and any(s.short or s.final for s in density.segments):
+        return (*(Window(n, 0, 0) for n in sorted(wanted & set(variables(density)))), *everywhere), 0
+    own = factor.head in wanted
+    if own and (any(s.short or s.final for s in density.segments) or (backward and density.lengths is not None)):
         return None  # the last member of a row, wherever that is, has a law of its own
     for term in walk(density):
         # What a network of the past reads at each position, it has read at all before.
-        if isinstance(term, Apply) and any(not wanted.isdisjoint(variables(v)) for v in term.aligned):
+        if isinstance(term, Apply) and any(not every.isdisjoint(variables(v)) for v in term.aligned):
             return None
-    found: dict[str, tuple[int, int]] = {}
+    offsets: dict[str, list[int]] = {}
     for read in reads_of(density, factor.head):
         if read.variable not in wanted:
             continue
         if read.past or len(read.offsets) != 1:
             return None
-        first, last = found.get(read.variable, (read.offsets[0], read.offsets[0]))
-        found[read.variable] = (min(first, read.offsets[0]), max(last, read.offsets[0]))
-    start = start_of(factor, wanted)
-    own = factor.head in wanted
-    room = {graph[n].type.shape[0] - density.type.shape[0] for n in (*found, *((factor.head,) if own else ()))}
-    if len(room) > 1 or any(r < start or (own and r) for r in room):
+        offsets.setdefault(read.variable, []).append(read.offsets[0])
+    read_or_own = (*offsets, *((factor.head,) if own else ()))
+    room = {graph[n].type.shape[0] - density.type.shape[0] for n in read_or_own or (min(wanted),)}
+    if len(room) > 1:
         return None
-    return tuple(Window(n, min(0, first - start), last - start) for n, (first, last) in sorted(found.items()))
-
-
-def start_of(factor: Factor, names: frozenset[str]) -> int:
-    """The position at which the first element of a law stands: from there the last member that it reads is its own."""
-    offsets = (by for r in reads_of(factor.density, factor.head) if r.variable in names for by in r.offsets)
-    return max((0, *offsets))
+    (left,) = room
+    if backward:
+        offsets = {n: [left - by for by in found] for n, found in offsets.items()}
+    start = max((0, *(by for found in offsets.values() for by in found)))
+    if left < start or (own and left):
+        return None
+    windows = [Window(n, min(0, min(by) - start), max(by) - start) for n, by in sorted(offsets.items())]
+    return (*windows, *everywhere), start
 
 
 def place_of(density: Density, names: frozenset[str]) -> int | None:
     """The position, from 0, of the only members of these families that a law reads which is no law of elements along
-    their index; None where it reads others, or all."""
-    places = set(_places(density, names))
+    their index, the first where it reads none; None where it reads others, or all."""
+    places = set(_places(density, names)) or {0}
     return next(iter(places)) if len(places) == 1 else None
 
 
@@ -125,18 +151,46 @@ def _places(term: object, names: frozenset[str]) -> Iterator[int | None]:
             yield from _places(child, names)
 
 
-def chain_of(graph: Graph, names: frozenset[str], factors: tuple[Factor, ...]) -> Chain | None:
-    """The chain of families that are read by these factors; None where one of them reads more than a few neighbours."""
+def chain_of(
+    graph: Graph, names: frozenset[str], factors: tuple[Factor, ...], still: frozenset[str] = frozenset()
+) -> Chain | None:
+    """The chain of families that are read by these factors, with what is `still`; None where one of them reads more
+    than a few neighbours, or some read what is before, and some what is after."""
+    found = _chain(graph, names, factors, still, backward=False)
+    return found if found is not None else _chain(graph, names, factors, still, backward=True)
+
+
+def _chain(
+    graph: Graph, names: frozenset[str], factors: tuple[Factor, ...], still: frozenset[str], backward: bool
+) -> Chain | None:
     own = sorted((f for f in factors if f.head in names), key=lambda f: f.head)
-    others = sorted((f for f in factors if f.head not in names), key=lambda f: f.head)
-    windows = [windows_of(graph, f, names) for f in (*own, *others)]
-    found = [w for w in windows if w is not None]
-    if len(found) < len(windows):
+    fixed = sorted((f for f in factors if f.head in still), key=lambda f: f.head)
+    others = sorted((f for f in factors if f.head not in names | still), key=lambda f: f.head)
+    ordered = (*own, *fixed, *others)
+    read = [_windows(graph, f, names, still, backward) for f in ordered]
+    found = [r for r in read if r is not None]
+    if len(found) < len(read):
         return None
-    lag = -min((w.first for ws in found for w in ws), default=0)
+    reach = [-min((w.first for w in windows), default=0) for windows, _ in found]
     length = graph[min(names)].type.shape[0]
-    keys = tuple(f.key for f in (*own, *others))
-    along = [isinstance(f.density, Sequence) for f in (*own, *others)]
-    places = [None if a else place_of(f.density, names) for a, f in zip(along, (*own, *others))]
-    starts = [start_of(f, names) if a else 0 for a, f in zip(along, (*own, *others))]
-    return Chain(tuple(sorted(names)), keys, tuple(found), tuple(places), tuple(starts), lag, length)
+    along = [isinstance(f.density, Sequence) for f in ordered]
+    places = [None if a or f.head in still else place_of(f.density, names) for a, f in zip(along, ordered)]
+    starts = [
+        length - f.density.type.shape[0] - start if backward and a else start
+        for a, f, (_, start) in zip(along, ordered, found)
+    ]
+    windows = tuple(
+        tuple(Window(w.variable, -w.last, -w.first) if backward else w for w in windows) for windows, _ in found
+    )
+    return Chain(
+        tuple(sorted(names)),
+        tuple(f.key for f in ordered),
+        windows,
+        tuple(places),
+        tuple(starts),
+        max(reach, default=0),
+        max(reach[len(own) + len(fixed) :], default=0),
+        length,
+        tuple(sorted(still)),
+        backward,
+    )

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from dgmppl.graph.affine import normal_along, normal_in
-from dgmppl.graph.chains import windows_of
+from dgmppl.graph.affine import normal_along
+from dgmppl.graph.chains import looks_near
 from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Definition, Factor, Graph, Variable
 from dgmppl.graph.scope import Scope
-from dgmppl.graph.values import Delta, variables
+from dgmppl.graph.values import Delta, Sequence, variables
 from dgmppl.plan.nodes import Reason, Step
 from dgmppl.plan.sampler import Sampler
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings
@@ -111,13 +111,17 @@ class Elimination:
         if factor.side == "q":
             return factor.head == name
         names = frozenset({name})
-        apart = told_in_part(graph, factor) and windows_of(graph, factor, names) is not None
+        apart = told_in_part(graph, factor) and looks_near(graph, factor, name)
         return apart and normal_along(graph, factor, names)
 
     def _is_normal(self, factor: Factor, name: str) -> bool:
         if factor.side == "q":
             return factor.head == name  # which can be left out
-        return normal_in(self.graph, factor, frozenset({name}))
+        if isinstance(factor.density, Sequence) and (
+            name == factor.head or self.graph[name].along is not None or not told_in_part(self.graph, factor)
+        ):
+            return False
+        return normal_along(self.graph, factor, frozenset({name}))
 
     def posteriors(self) -> list[Factor]:
         """The q that give values or weigh them, in the order of the steps."""

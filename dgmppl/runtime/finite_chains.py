@@ -53,10 +53,18 @@ class FiniteChain:
         links: the densities, of the latents and of what depends on them.
         lengths: how many members each row has, ``(n,)``, where that differs. Those beyond go on by the law of the
             latents, which sums to 1; of a path that is read they are the first value.
+        backward: whether densities look at members after theirs: all is then done from the last position to the first.
     """
 
-    def __init__(self, length: int, states: Mapping[str, Tensor], *links: Link, lengths: Tensor | None = None) -> None:
-        self.length, self.states, self.lengths = length, dict(states), lengths
+    def __init__(
+        self,
+        length: int,
+        states: Mapping[str, Tensor],
+        *links: Link,
+        lengths: Tensor | None = None,
+        backward: bool = False,
+    ) -> None:
+        self.length, self.states, self.lengths, self.backward = length, dict(states), lengths, backward
         self.device = next(iter(self.states.values())).device
         sizes = [len(values) for values in self.states.values()]
         self.parts = dict(zip(self.states, self._digits(sizes).unbind(1)))
@@ -87,7 +95,7 @@ class FiniteChain:
         """A value of each latent ``(n, T, ...)``: their most probable path with `mean` (Viterbi, 1967), else a draw
         from their posterior, backward from the last position."""
         wide, unary = self._ended()
-        path = _chosen(unary, mean) if wide is None else self._path(wide, unary, mean)
+        path = self._in_order(_chosen(unary, mean) if wide is None else self._path(wide, unary, mean))
         return tuple(values[self.parts[name][path]] for name, values in self.states.items())
 
     def marginals(self) -> dict[str, Tensor]:
@@ -129,7 +137,11 @@ class FiniteChain:
             chain = object.__new__(FiniteChain)
             chain.__dict__ = {**self.__dict__, "unary": unary}
             (found,) = torch.autograd.grad(chain.log_sum().sum(), unary)
-        return found
+        return self._in_order(found)
+
+    def _in_order(self, found: Tensor) -> Tensor:
+        """What stands along the positions from where the sums begin, ``(n, T, ...)``, from the first position on."""
+        return found.flip(1) if self.backward else found
 
     def smoothed(self) -> dict[str, Distribution]:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``: which of its values it has."""
@@ -164,8 +176,8 @@ class FiniteChain:
         return torch.stack(path, 1)
 
     def _table(self, link: Link) -> Tensor:
-        """The logarithm of a density for the values of all latents at the positions that it looks at, the earliest
-        first: ``(n or 1, T, C, ..., C)``, of size 1 where it does not look."""
+        """The logarithm of a density for the values of all latents at the positions that it looks at, the first that is
+        summed out first: ``(n or 1, T, C, ..., C)``, of size 1 where it does not look."""
         names = list(link.reads)
         first = min((a for a, _ in link.reads.values()), default=0)
         last = max((b for _, b in link.reads.values()), default=-1)
@@ -176,6 +188,10 @@ class FiniteChain:
         found = found.reshape(*found.shape[:2], *[few] * span, *found.shape[3:])
         if span > 1:
             found = _turned(found, first, span)
+        if self.backward:
+            rest = range(2 + span, found.dim())
+            found = found.flip(1).permute(0, 1, *reversed(range(2, 2 + span)), *rest)
+            first, last = -last, -first
         if few < self.count:
             joint = self._joint(names)
             for axis in range(2, 2 + span):

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dgmppl.runtime.along import Sequence
 from dgmppl.runtime.distributions import Distribution
+from dgmppl.runtime.lengths import exists
 
 
 @dataclass(frozen=True)
@@ -17,25 +19,34 @@ class NormalGiven:
     """A normal density of each element, whose mean is affine in the latents of an integral.
 
     Args:
-        value: what it is a density of: a tensor ``(n, *shape)``, or the name of one of the latents.
+        value: what it is a density of: a tensor ``(n, *shape)``, or the name of one of the latents; of a sequence each
+            member given the others.
         law: the density, from a value of each latent ``(m, *shape)`` and from `given`, as many rows of each. Its
             standard deviation does not depend on the latents.
         given: what it depends on besides, ``(n, ...)`` each.
         partial: whether elements of the value may be missing (NaN): those are integrated out.
+        own: whether members of a sequence depend on others of it.
     """
 
     value: Tensor | str
     law: Callable[..., Distribution]
     given: tuple[Tensor, ...] = ()
     partial: bool = False
+    own: bool = False
 
     def __init__(
-        self, value: Tensor | str, law: Callable[..., Distribution], *given: Tensor, partial: bool = False
+        self,
+        value: Tensor | str,
+        law: Callable[..., Distribution],
+        *given: Tensor,
+        partial: bool = False,
+        own: bool = False,
     ) -> None:
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "given", given)
         object.__setattr__(self, "partial", partial)
+        object.__setattr__(self, "own", own)
 
 
 class LinearGaussian:
@@ -61,10 +72,12 @@ class LinearGaussian:
         self.size = ends[-1]
         precision, linear, self.constant = (self.like.new_zeros((), dtype=torch.double) for _ in range(3))
         for density in densities:
-            matrix, target, scale = self._standardised(density)
+            matrix, target, scale, there = self._standardised(density)
             logs = scale.log() + 0.5 * math.log(2 * math.pi)
-            if density.partial and isinstance(density.value, Tensor):
+            if there is not None or (density.partial and isinstance(density.value, Tensor)):
+                assert isinstance(density.value, Tensor)
                 seen = ~density.value.isnan().reshape(len(density.value), -1)
+                seen = seen if there is None else seen & there
                 matrix, target, logs = (torch.where(seen.unsqueeze(-1), matrix, 0.0), *_where(seen, target, logs))
             precision = precision + matrix.mT @ matrix
             linear = linear + (matrix.mT @ target.unsqueeze(-1)).squeeze(-1)
@@ -102,23 +115,38 @@ class LinearGaussian:
         dtype = self.like.dtype
         return loc.to(dtype), root.to(dtype).expand(*loc.shape, -1), self.latents[name]
 
-    def _standardised(self, density: NormalGiven) -> tuple[Tensor, Tensor, Tensor]:
+    def _standardised(self, density: NormalGiven) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """H and t of a density, over its standard deviation, ``(n or 1, size of its value, latents)`` and ``(n or 1,
-        size)``; and the deviation itself."""
+        size)``; the deviation itself; and which elements exist, ``(n, size)``, where rows have lengths of their own."""
         rows = len(density.given[0]) if density.given else 1
+        if density.own and isinstance(density.value, Tensor):
+            rows = len(density.value)
         points = torch.cat([self.like.new_zeros(1, self.size), torch.eye(self.size).to(self.like)])
         values = [self._part(points.repeat_interleave(rows, 0), name) for name in self.latents]
         law = density.law(*values, *(g.repeat(len(points), *[1] * (g.dim() - 1)) for g in density.given))
-        batch = (len(points), rows) if law.batch_shape else (1, 1)
-        means = law.mean.double().reshape(*batch, -1).expand(len(points), *batch[1:], -1)
-        scale = law.stddev.double().reshape(*batch, -1)[0]
+        there: Tensor | None = None
+        if isinstance(law, Sequence):
+            assert isinstance(density.value, Tensor)
+            whole = (
+                density.value.repeat(len(points), *[1] * (density.value.dim() - 1)) if density.own else density.value
+            )
+            batch, shape = (len(points), rows), (len(points) * rows, *law.event_shape)
+            mean, deviation = (m.expand(shape) for m in law.moments(whole if density.own else whole[:1]))
+            if law.lengths is not None:
+                there = exists(law.lengths[: len(density.value)], law.event_shape[0])
+                there = there.repeat_interleave(math.prod(law.event_shape[1:]), -1)
+        else:
+            batch = (len(points), rows) if law.batch_shape else (1, 1)
+            mean, deviation = law.mean, law.stddev
+        means = mean.double().reshape(*batch, -1).expand(len(points), *batch[1:], -1)
+        scale = deviation.double().reshape(*batch, -1)[0]
         offset, matrix = means[0], (means[1:] - means[0]).movedim(0, -1)
         if isinstance(density.value, str):
             unit = torch.eye(self.size).to(means)[self.places[density.value]]
-            return (unit - matrix) / scale.unsqueeze(-1), offset / scale, scale
+            return (unit - matrix) / scale.unsqueeze(-1), offset / scale, scale, None
         value = density.value.nan_to_num(0.0) if density.partial else density.value
         target = value.double().reshape(len(value), -1) - offset
-        return matrix / scale.unsqueeze(-1), target / scale, scale
+        return matrix / scale.unsqueeze(-1), target / scale, scale, there
 
     def _part(self, rows: Tensor, name: str) -> Tensor:
         """The part ``(n, *shape)`` of rows of all latents that is one of them."""

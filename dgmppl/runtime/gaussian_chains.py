@@ -20,18 +20,28 @@ from dgmppl.runtime.placements import OnlyAt, Placed
 
 @dataclass(frozen=True)
 class _Affine:
-    """The mean of each element of a density ``b + sum over o of H_o z_(t + o)`` and its deviation, in double precision.
+    """The mean of each element of a density ``b + sum over o of H_o z_(t + o) + G f`` and its deviation, in double
+    precision.
 
     Args:
         slopes: H of each offset o from `first` on, ``(n or 1, T, size, latents)`` each.
         offset: b, ``(n or 1, T, size)``.
         scale: ``(n or 1, T, size)``.
+        still: G, ``(n or 1, T, size, numbers of f)``, where there is an f.
     """
 
     first: int
     slopes: tuple[Tensor, ...]
     offset: Tensor
     scale: Tensor
+    still: Tensor | None
+
+    def turned(self) -> _Affine:
+        """The same counted from the last position."""
+        last = self.first + len(self.slopes) - 1
+        slopes = tuple(s.flip(1) for s in reversed(self.slopes))
+        still = None if self.still is None else self.still.flip(1)
+        return _Affine(-last, slopes, self.offset.flip(1), self.scale.flip(1), still)
 
     def slope(self, away: int) -> Tensor | None:
         place = away - self.first
@@ -45,13 +55,14 @@ class GaussianChain:
 
         s_t = A_t s_(t-1) + a_t + Normal(0, Q_t),    x_t = C_t s_t + c_t + Normal(0, R_t),
 
-    whose likelihood, and means and covariances of states given the data so far, follow position by position (Kalman,
-    1960). A covariance is kept by its root U, ``P = U U'``. With L the root of what is predicted and ``W = I + L' C'
-    R^-1 C L``, that of the update is ``L W^-1/2``, and ``-2 log p(x_t | x_(<t))`` is ``log |2 pi R| + log |W| + |R^-1/2
-    (x_t - C m - c)|^2 + |L^-1 (m - mu)|^2``, mu and m the state's means before and after: only sums of what is not
-    negative, so that no jitter is needed. Smoothing goes backward (Rauch, Tung and Striebel, 1965), and draws by what
-    remains of each state given the next. A, C, and the rest are read off the densities at 0 and at unit vectors. All of
-    it is in double precision. Where a covariance has no root in that, or is not finite, all that follows is NaN.
+    with what is `still` as a part of it that keeps its value. The likelihood, and means and covariances of states given
+    the data so far, follow position by position (Kalman, 1960). A covariance is kept by its root U, ``P = U U'``. With
+    L the root of what is predicted and ``W = I + L' C' R^-1 C L``, that of the update is ``L W^-1/2``, and ``-2 log
+    p(x_t | x_(<t))`` is ``log |2 pi R| + log |W| + |R^-1/2 (x_t - C m - c)|^2 + |L^-1 (m - mu)|^2``, mu and m the
+    state's means before and after: only sums of what is not negative, so that no jitter is needed. Smoothing goes
+    backward (Rauch, Tung and Striebel, 1965), and draws by what remains of each state given the next. A, C, and the
+    rest are read off the densities at 0 and at unit vectors. All of it is in double precision. Where a covariance has
+    no root in that, or is not finite, all that follows is NaN.
 
     Args:
         length: how many positions there are, T.
@@ -59,38 +70,48 @@ class GaussianChain:
         links: the densities, of the latents and of what depends on them.
         lengths: how many members each row has, ``(n,)``, where that differs. Those beyond go on by the law of the
             latents, which integrates to 1; of a path that is read they are 0.
+        still: of each latent that is one a row, its shape. Its link is a density of one value, which reads others of
+            them alone.
+        backward: whether densities look at members after theirs: all is then done from the last position to the first.
     """
 
     def __init__(
-        self, length: int, latents: Mapping[str, tuple[int, ...]], *links: Link, lengths: Tensor | None = None
+        self,
+        length: int,
+        latents: Mapping[str, tuple[int, ...]],
+        *links: Link,
+        lengths: Tensor | None = None,
+        still: Mapping[str, tuple[int, ...]] | None = None,
+        backward: bool = False,
     ) -> None:
         self.length, self.latents, self.lengths = length, dict(latents), lengths
-        sizes = [math.prod(shape) for shape in self.latents.values()]
-        ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
-        self.places = {name: slice(end - size, end) for name, size, end in zip(self.latents, sizes, ends)}
-        self.size = ends[-1]
+        self.still, self.backward = dict(still or {}), backward
+        self.places, self.size = _side_by_side(self.latents)
+        self.still_places, self.still_size = _side_by_side(self.still)
         self.like = next(link.value for link in links if isinstance(link.value, Tensor))
         self._in_part: set[int] = set()
-        moves = {link.value: self._read_off(link) for link in links if isinstance(link.value, str)}
+        named = {link.value: link for link in links if isinstance(link.value, str)}
+        moves = {name: self._read_off(named[name]) for name in self.latents}
         seen = [(link.value, self._read_off(link), id(link)) for link in links if isinstance(link.value, Tensor)]
         back = max([-m.first for m in moves.values()] + [1 - s.first for _, s, _ in seen])
         self.lag = max(back, 1)
         self._move(moves)
         self._see([(value, affine, link in self._in_part) for value, affine, link in seen])
+        self._start([named[name] for name in self.still])
         self._filter()
 
     # --- the model ---------------------------------------------------------------------------------
 
     def _read_off(self, link: Link) -> _Affine:
         """The mean and the deviation of a density as affine functions of the latents."""
-        names = list(link.reads)
-        first = min((a for a, _ in link.reads.values()), default=0)
-        last = max((b for _, b in link.reads.values()), default=-1)
-        span = last - first + 1 if names else 0
-        units = [k for n in names for k in range(self.places[n].start, self.places[n].stop)]
+        windows = {n: w for n, w in link.reads.items() if n in self.latents}
+        first = min((a for a, _ in windows.values()), default=0)
+        last = max((b for _, b in windows.values()), default=-1)
+        span = last - first + 1 if windows else 0
+        units = [k for n in windows for k in range(self.places[n].start, self.places[n].stop)]
         zero = self.like.new_zeros(1, self.length, self.size)
         if not span:
-            return _Affine(0, (), *self._moments(link, zero, link.given, link.value))
+            return self._turned(_Affine(0, (), *self._moments(link, zero, link.given, link.value), self._beside(link)))
         # 0, then each unit vector at the positions whose number is r modulo the span, for each r.
         time = torch.arange(self.length, device=self.like.device)
         there = (time % span == torch.arange(span, device=time.device).unsqueeze(1)).to(zero)
@@ -108,21 +129,50 @@ class GaussianChain:
             whole[..., units] = slopes
             slopes = whole
         if span == 1:
-            return _Affine(first, (slopes[:, 0],), offset, scale)
+            return self._turned(_Affine(first, (slopes[:, 0],), offset, scale, self._beside(link)))
         found = (slopes[:, (time + away) % span, time] for away in range(first, last + 1))
-        return _Affine(first, tuple(found), offset, scale)
+        return self._turned(_Affine(first, tuple(found), offset, scale, self._beside(link)))
+
+    def _beside(self, link: Link) -> Tensor | None:
+        """What a mean is multiplied with of what is still, ``(n or 1, T, size, numbers of it)``; None where there is
+        none."""
+        if not self.still:
+            return None
+        fixed = [k for n, p in self.still_places.items() if n in link.reads for k in range(p.start, p.stop)]
+        units = torch.eye(self.still_size).to(self.like)[fixed]
+        points = torch.cat([self.like.new_zeros(1, self.still_size), units])
+        given = tuple(g[:1] for g in link.given) if link.alike else link.given
+        value = link.value[:1] if link.alike and isinstance(link.value, Tensor) else link.value
+        zero = self.like.new_zeros(len(points), self.length, self.size)
+        means, _ = self._moments(link, zero, given, value, points)
+        means = means.unflatten(0, (-1, len(points)))
+        found = means.new_zeros(len(means), self.length, means.shape[-1], self.still_size)
+        found[..., fixed] = (means[:, 1:] - means[:, :1]).permute(0, 2, 3, 1)
+        return found
+
+    def _turned(self, affine: _Affine) -> _Affine:
+        return affine.turned() if self.backward else affine
 
     def _moments(
-        self, link: Link, paths: Tensor, given: tuple[Tensor, ...], value: Tensor | str
+        self,
+        link: Link,
+        paths: Tensor,
+        given: tuple[Tensor, ...],
+        value: Tensor | str,
+        points: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The mean and the deviation of each element of a density at paths of the latents, ``(rows paths, T, size)``,
-        the paths of a row one after another."""
+        the paths of a row one after another; at `points` of what is still, or at 0."""
         count, rows = len(paths), 1
         if given or (link.own and isinstance(value, Tensor)):
             rows = len(given[0]) if given else len(value)
         paths = paths.repeat(rows, 1, 1) if rows > 1 else paths
         repeated = [g.repeat_interleave(count, 0) for g in given]
         members = {n: paths[..., p].reshape(len(paths), self.length, *self.latents[n]) for n, p in self.places.items()}
+        if self.still:
+            still = self.like.new_zeros(count, self.still_size) if points is None else points
+            parts = {n: still[..., p].repeat(rows, 1) for n, p in self.still_places.items()}
+            members |= {n: part.reshape(len(part), *self.still[n]) for n, part in parts.items()}
         law = link.law(*(members[n] for n in link.reads if n != value), *repeated)
         if isinstance(law, (OfSeen, OnlyAt, Placed)) or law.lengths is not None:
             self._in_part.add(id(link))
@@ -134,6 +184,33 @@ class GaussianChain:
         shape = (len(paths), *law.event_shape)
         mean, scale = (m.expand(shape).reshape(len(paths), self.length, -1) for m in law.moments(context))
         return mean.double(), scale.double()
+
+    def _start(self, priors: list[Link]) -> None:
+        """The mean and a root of the covariance of the state before the first position, in which what is still has the
+        values that it keeps: ``f = G f + g + Normal(0, Q)``. Of members before the first nothing is read."""
+        states = self.transition.shape[-1]
+        self.mean, self.spread = self.offset.new_zeros(1, states), torch.eye(states).to(self.offset).unsqueeze(0)
+        if not priors:
+            return
+        points = torch.cat([self.like.new_zeros(1, self.still_size), torch.eye(self.still_size).to(self.like)])
+        means, scales = [], []
+        for link in priors:
+            rows = len(link.given[0]) if link.given else 1
+            values = [points[:, self.still_places[n]].reshape(len(points), *self.still[n]) for n in link.reads]
+            law = link.law(
+                *(v.repeat(rows, *[1] * (v.dim() - 1)) for v in values),
+                *(g.repeat_interleave(len(points), 0) for g in link.given),
+            )
+            shape = (rows * len(points), *self.still[str(link.value)])
+            mean, scale = (m.expand(shape).double().reshape(rows, len(points), -1) for m in (law.mean, law.stddev))
+            means.append(mean)
+            scales.append(scale[:, 0])
+        found, root = torch.cat(_alike(means), -1), torch.diag_embed(torch.cat(_alike(scales), -1))
+        left = torch.eye(self.still_size).to(found) - (found[:, 1:] - found[:, :1]).mT
+        rows, place = len(found), slice(states - self.still_size, states)
+        self.mean, self.spread = self.mean.repeat(rows, 1), self.spread.repeat(rows, 1, 1)
+        self.mean[:, place] = _solved(left, found[:, 0].unsqueeze(-1)).squeeze(-1)
+        self.spread[:, place, place] = _solved(left, root)
 
     def _move(self, moves: Mapping[str, _Affine]) -> None:
         """A, a and the root of Q: what a state adds to the one before."""
@@ -154,19 +231,23 @@ class GaussianChain:
 
         root = torch.diag_embed(scale)
         blocks = [block(-k) for k in range(1, self.lag + 1)]
-        now = block(0)
+        now, beside = block(0), [m.still for n in names if (m := moves[n]).still is not None]
+        still = [torch.cat(_alike(beside), -2)] if beside else []
         if now is not None:  # z_t = G z_t + ... where some read others at their own position
             mixed = torch.eye(self.size).to(now) - now
             root = _solved(mixed, root)
             offset = _solved(mixed, offset.unsqueeze(-1)).squeeze(-1)
             blocks = [None if b is None else _solved(mixed, b) for b in blocks]
+            still = [_solved(mixed, g) for g in still]
         known = [b if b is not None else root.new_zeros(1, self.length, self.size, self.size) for b in blocks]
-        above = torch.cat(_alike(known), -1)
-        states, rest = self.size * self.lag, self.size * (self.lag - 1)
-        below = torch.eye(rest, states).to(above).expand(*above.shape[:2], rest, states)
-        self.transition = torch.cat([above, below], -2)
-        self.root = torch.nn.functional.pad(root, (0, 0, 0, rest))
-        self.offset = torch.nn.functional.pad(offset, (0, rest))
+        above = torch.cat(_alike([*known, *still]), -1)
+        states, kept = above.shape[-1], self.size * (self.lag - 1)
+        below = above.new_zeros(kept + self.still_size, states)
+        below[:kept, :kept] = torch.eye(kept)
+        below[kept:, states - self.still_size :] = torch.eye(self.still_size)
+        self.transition = torch.cat([above, below.expand(*above.shape[:2], *below.shape)], -2)
+        self.root = torch.nn.functional.pad(root, (0, 0, 0, len(below)))
+        self.offset = torch.nn.functional.pad(offset, (0, len(below)))
 
     def _see(self, seen: list[tuple[Tensor, _Affine, bool]]) -> None:
         """C over the root of R, and what is left of the data without c, over it as well; 0 for elements that are
@@ -176,8 +257,10 @@ class GaussianChain:
             value = whole if self.lengths is None else within(whole, self.lengths, whole.dim() - 2, math.nan)
             found = [affine.slope(-k) for k in range(self.lag)]
             blank = affine.offset.new_zeros(1, self.length, affine.offset.shape[-1], self.size)
-            matrix = torch.cat(_alike([blank if m is None else m for m in found]), -1)
+            parts = [blank if m is None else m for m in found] + ([] if affine.still is None else [affine.still])
+            matrix = torch.cat(_alike(parts), -1)
             flat = value.double().reshape(len(value), self.length, -1)
+            flat = flat.flip(1) if self.backward else flat
             target = ((flat.nan_to_num() if in_part else flat) - affine.offset) / affine.scale
             matrix = matrix / affine.scale.unsqueeze(-1)
             log = affine.scale.log() + 0.5 * math.log(2 * math.pi)
@@ -189,8 +272,8 @@ class GaussianChain:
             targets.append(target)
             logs.append(log)
         self.matrix, self.target = torch.cat(_alike(matrices), -2), torch.cat(_alike(targets), -1)
-        parts = [log.sum((-1, -2)) for log in logs]
-        self.logs = sum(parts[1:], parts[0])
+        sums = [log.sum((-1, -2)) for log in logs]
+        self.logs = sum(sums[1:], sums[0])
 
     # --- what follows from it ----------------------------------------------------------------------
 
@@ -198,12 +281,13 @@ class GaussianChain:
         """The predicted and the updated states of all positions, and the logarithm of the integral."""
         information = self.matrix.mT @ self.matrix
         told = _times(self.matrix.mT, self.target)
-        alike = max(map(len, (self.transition, self.root, information))) == 1
+        alike = max(map(len, (self.transition, self.root, information, self.spread))) == 1
         moves, noises, precisions = (
             (m.squeeze(0) if alike else m).unbind(-3) for m in (self.transition, self.root @ self.root.mT, information)
         )
         lowers, inners, roots, lost = self._roots(moves, noises, precisions)
-        mean = self.offset.new_zeros(max(len(self.offset), len(told)), self.transition.shape[-1])
+        rows = max(map(len, (self.offset, told, self.mean)))
+        mean = self.mean.expand(rows, -1)
         predicted: list[Tensor] = []
         updated: list[Tensor] = []
         halves: list[Tensor] = []
@@ -232,7 +316,8 @@ class GaussianChain:
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:
         """At each position the root of what is predicted, that of W, and that of the update; and which rows have none,
         ``(n or 1,)``. They are matrices where those given are, and one of each row else."""
-        one = root = torch.eye(moves[0].shape[-1]).to(moves[0])
+        one = torch.eye(moves[0].shape[-1]).to(moves[0])
+        root = self.spread.squeeze(0) if moves[0].dim() == 2 else self.spread
         lowers, inners, roots, failures = [], [], [], []
         for move, noise, precise in zip(moves, noises, precisions):
             spread = move @ root
@@ -253,7 +338,7 @@ class GaussianChain:
     def log_posterior(self, path: Tensor) -> Tensor:
         """The logarithm of the density that the posterior of all members has at a path, ``(..., n, T, size)`` with the
         latents side by side, ``(..., n)`` nats."""
-        z = path.double()
+        z = path.double().flip(-2) if self.backward else path.double()
         past = [torch.nn.functional.pad(z, (0, 0, k, 0))[..., : self.length, :] for k in range(self.lag + 1)]
         before, states = torch.cat(past[1:], -1), torch.cat(past[:-1], -1)
         moved = (self.transition @ before.unsqueeze(-1)).squeeze(-1) + self.offset
@@ -269,23 +354,25 @@ class GaussianChain:
         """A value of each latent ``(n, T, ...)``: the mean of its posterior, or a joint draw."""
         last, root = self.updated[-1]
         state = last if mean else last + _times(root, torch.randn_like(last))
-        path = list(state.split(self.size, -1))[::-1]  # the oldest first
+        moving = self.size * self.lag
+        path, still = list(state[..., :moving].split(self.size, -1))[::-1], state[..., moving:]  # the oldest first
         for t in reversed(range(self.lag - 1, self.length - 1)):
-            known = torch.cat(path[: self.lag][::-1], -1)
+            known = torch.cat([*path[: self.lag][::-1], still], -1)
             gain, rest = self._behind(t)
             before, after = self.updated[t][0], self.predicted[t + 1][0]
-            oldest = slice(self.size * (self.lag - 1), None)
+            oldest = slice(moving - self.size, moving)
             found = (before + _times(gain, known - after))[..., oldest]
             if not mean:
                 found = found + _times(_root(rest[..., oldest, oldest]), torch.randn_like(found))
             path.insert(0, found)
-        return self._members(torch.stack(path[-self.length :], 1))
+        return (*self._members(torch.stack(path[-self.length :], 1)), *self._of_rows(still))
 
     def smoothed(self) -> dict[str, Distribution]:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``, its elements one after
-        another."""
+        another; of what is still, of batch shape ``(n,)``."""
         mean, root = self.updated[-1]
         spread = _each(root @ root.mT)
+        found = self._still_given(mean, spread)
         means, spreads = [mean], [spread]
         for t in reversed(range(self.length - 1)):
             gain, rest = self._behind(t)
@@ -294,14 +381,25 @@ class GaussianChain:
             means.insert(0, mean)
             spreads.insert(0, spread)
         loc, covariance = torch.stack(means, 1), torch.stack(spreads, 1)
+        loc, covariance = (m.flip(1) if self.backward else m for m in (loc, covariance))
         dtype = self.like.dtype
-        return {
+        return found | {
             name: MultivariateNormal(
                 loc[..., place].to(dtype),
                 scale_tril=_root(covariance[..., place, place]).to(dtype).expand(*loc.shape[:2], -1, -1),
             )
             for name, place in self.places.items()
         }
+
+    def _still_given(self, mean: Tensor, spread: Tensor) -> dict[str, Distribution]:
+        """The posterior of each of what is still, by that of the last state."""
+        before, dtype = self.size * self.lag, self.like.dtype
+        found: dict[str, Distribution] = {}
+        for name, place in self.still_places.items():
+            part = slice(before + place.start, before + place.stop)
+            root = _root(spread[..., part, part]).to(dtype).expand(len(mean), -1, -1)
+            found[name] = MultivariateNormal(mean[..., part].to(dtype), scale_tril=root)
+        return found
 
     def _behind(self, t: int) -> tuple[Tensor, Tensor]:
         """Of the state at t given the next: how its mean moves with that, and the covariance that is left."""
@@ -313,10 +411,24 @@ class GaussianChain:
 
     def _members(self, path: Tensor) -> tuple[Tensor, ...]:
         path = path.to(self.like.dtype)
+        path = path.flip(1) if self.backward else path
         path = path if self.lengths is None else within(path, self.lengths, 1)
         return tuple(
             path[..., self.places[name]].reshape(*path.shape[:2], *shape) for name, shape in self.latents.items()
         )
+
+    def _of_rows(self, rows: Tensor) -> tuple[Tensor, ...]:
+        rows = rows.to(self.like.dtype)
+        return tuple(rows[..., self.still_places[n]].reshape(len(rows), *shape) for n, shape in self.still.items())
+
+
+def _side_by_side(shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, slice], int]:
+    """The places of values of these shapes in one vector, and its size."""
+    places: dict[str, slice] = {}
+    end = 0
+    for name, shape in shapes.items():
+        places[name] = slice(end, end := end + math.prod(shape))
+    return places, end
 
 
 class PathNormal(_Density):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -166,3 +167,26 @@ def estimator(found: Checked) -> ELBO:
     (line,) = [row for row in pipeline.emit(found, "pyro").text.splitlines() if ", for Pyro; fit with " in row][:1]
     known = {"Trace_ELBO": Trace_ELBO, "TraceMeanField_ELBO": TraceMeanField_ELBO}
     return known[line.split("fit with ")[1].split(".")[0]]()
+
+
+def joint_normal(found: Checked, model: GenerativeModel, data: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """log of the integral of a row, and the mean and the covariance of all members of the latents: the logarithm of the
+    joint density is a quadratic function of them, whose value, slope and curvature at 0 autograd has."""
+    graph = graph_of(found)
+    sizes = [v.type.elements for v in graph.latents]
+    rows = {v.name: d for v, d in zip(graph.data, data, strict=True)}
+
+    def log_joint(z: Tensor) -> Tensor:
+        values = rows | {v.name: p.reshape(1, *v.type.shape) for v, p in zip(graph.latents, z.split(sizes))}
+        return sum(
+            getattr(model, f.method)(*(values[r] for r in graph.reads(f))).log_prob(values[f.head])
+            for f in graph.factors
+        ).squeeze()
+
+    zero = torch.zeros(sum(sizes), dtype=torch.double)
+    value = log_joint(zero)
+    slope = torch.autograd.functional.jacobian(log_joint, zero, create_graph=True)
+    precision = -torch.autograd.functional.hessian(log_joint, zero, create_graph=True)
+    mean = torch.linalg.solve(precision, slope)
+    total = value + 0.5 * slope @ mean - 0.5 * torch.logdet(precision) + 0.5 * len(zero) * math.log(2 * math.pi)
+    return total, mean, torch.linalg.inv(precision)

@@ -9,11 +9,9 @@ import torch
 from pykalman import KalmanFilter
 from torch import Tensor
 
-from dgmppl.pipeline import Checked
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
-from dgmppl.runtime import GenerativeModel
-from tests.contracts.support import build, checked, data_of, graph_of, pair, seed
+from tests.contracts.support import build, checked, data_of, graph_of, joint_normal, pair, seed
 
 DATA = 'observed x[t in 1..T] : real[3] from "walks.npz".steps\n'
 LATENT = "latent z[t in 1..T] : real[2]\nparam A : real[2, 2] = normal(0.5)\n"
@@ -62,6 +60,23 @@ SPECS = {
     + CHAIN
     + "p(x[t] | z[t], z[t-1]) = Normal(linear(z[t], z[t-1]), param)\n"
     + "p(y[2] | z[2]) = Normal(sum(z[2]), 1)\np(y[t] | z[t-1], y[t-1]) = Normal(linear(z[t-1], y[t-1]), 0.4)",
+    "a cause of the row": DATA
+    + CHAIN.replace("A @ z[t-1]", "A @ z[t-1] + f").replace("z[t-1])", "z[t-1], f)", 1)
+    + "latent f : real[2]\np(f) = Normal(0, 1)\np(x[t] | z[t], f) = Normal(linear(z[t]) + linear(f), param)",
+    "causes above each other": DATA
+    + INPUTS
+    + CHAIN
+    + 'observed y : real[2] from "walks.npz".y\nlatent m : real\nlatent f : real[2]\n'
+    + "p(m | c) = Normal(linear(c), exp(linear(c)))\np(f | m, c) = Normal(m + linear(c), 0.5)\n"
+    + "p(y | m) = Normal(m, 0.3)\np(x[t] | z[t], f, u[t]) = Normal(linear(z[t]) + f @ u[t], param)",
+    "a drift of second order": DATA + LATENT + "latent f : real\np(f) = Normal(0, 1)\np(z[1] | f) = Normal(f, 1)\n"
+    "p(z[2] | z[1]) = Normal(z[1], 1)\np(z[t] | z[t-1], z[t-2], f) = Normal(A @ z[t-1] - 0.5 * z[t-2] + f, 0.7)\n"
+    "p(x[t] | z[t]) = Normal(linear(z[t]), param)",
+    "backward": DATA + LATENT + "p(z[T]) = Normal(param, 1)\np(z[t] | z[t+1]) = Normal(A @ z[t+1], param)\n"
+    "p(x[t] | z[t]) = Normal(linear(z[t]) + 0.1 * t, param)",
+    "backward around a cause": DATA + LATENT + "latent f : real\np(f) = Normal(0, 1)\np(z[T]) = Normal(param, 1)\n"
+    "p(z[T-1] | z[T], f) = Normal(z[T] + f, 1)\np(z[t] | z[t+1], z[t+2]) = Normal(A @ z[t+1] + z[t+2], param)\n"
+    "p(x[T]) = Normal(0, 1)\np(x[t] | z[t], z[t+1], f) = Normal(linear(z[t], z[t+1]) + 0.1 * t * f, param)",
     "apart": DATA
     + "latent z[t in 1..T] : real[2]\np(z[t]) = Normal(0, 1)\np(x[t] | z[t]) = Normal(linear(z[t]), param)",
 }
@@ -69,29 +84,6 @@ SPECS = {
 
 def spec_of(name: str, length: int = 4) -> str:
     return f"model chain\nconst T = {length}\n{SPECS[name]}\n"
-
-
-def joint(found: Checked, model: GenerativeModel, data: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """log of the integral of a row, and the mean and the covariance of all members of the latents: the logarithm of the
-    joint density is a quadratic function of them, whose value, slope and curvature at 0 autograd has."""
-    graph = graph_of(found)
-    sizes = [v.type.elements for v in graph.latents]
-    rows = {v.name: d for v, d in zip(graph.data, data, strict=True)}
-
-    def log_joint(z: Tensor) -> Tensor:
-        values = rows | {v.name: p.reshape(1, *v.type.shape) for v, p in zip(graph.latents, z.split(sizes))}
-        return sum(
-            getattr(model, f.method)(*(values[r] for r in graph.reads(f))).log_prob(values[f.head])
-            for f in graph.factors
-        ).squeeze()
-
-    zero = torch.zeros(sum(sizes), dtype=torch.double)
-    value = log_joint(zero)
-    slope = torch.autograd.functional.jacobian(log_joint, zero, create_graph=True)
-    precision = -torch.autograd.functional.hessian(log_joint, zero, create_graph=True)
-    mean = torch.linalg.solve(precision, slope)
-    total = value + 0.5 * slope @ mean - 0.5 * torch.logdet(precision) + 0.5 * len(zero) * np.log(2 * np.pi)
-    return total, mean, torch.linalg.inv(precision)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -105,7 +97,7 @@ def test_the_filter_is_the_joint_normal(name: str) -> None:
     data = [d.double() for d in data]
     value = model.log_prob(*data)
     assert torch.allclose(single.double(), value, atol=1e-4, rtol=1e-5)
-    each = [joint(found, model, [d[k : k + 1] for d in data]) for k in range(3)]
+    each = [joint_normal(found, model, [d[k : k + 1] for d in data]) for k in range(3)]
     expected = torch.stack([total for total, _, _ in each])
     assert torch.allclose(value, expected, atol=1e-6)
     parameters = list(model.parameters())
@@ -123,21 +115,25 @@ def test_the_filter_is_the_joint_normal(name: str) -> None:
             assert torch.allclose(read[v.name][k].flatten(), mean[part], atol=1e-6)
             law = smoothed[v.name]
             assert torch.allclose(law.mean[k].flatten(), mean[part], atol=1e-6)
+            if v.along is None:
+                assert torch.allclose(law.covariance_matrix[k], covariance[part, part], atol=1e-6)
+                start += size
+                continue
             spread = covariance[part, part].reshape(4, size // 4, 4, size // 4)
             for t in range(4):
                 assert torch.allclose(law.covariance_matrix[k, t], spread[t, :, t], atol=1e-6)
             start += size
 
 
-@pytest.mark.parametrize("name", ["a state", "second order", "two families"])
+@pytest.mark.parametrize("name", ["a state", "second order", "two families", "a drift of second order", "backward"])
 def test_paths_are_drawn_jointly(name: str) -> None:
     found = checked(spec_of(name, 3))
     model, data = build(found, scale=0.3).double(), [d.double() for d in data_of(found, 1)]
-    _, mean, covariance = (part.detach() for part in joint(found, model, data))
+    _, mean, covariance = (part.detach() for part in joint_normal(found, model, data))
     many = 40_000
     with seed(0), torch.no_grad():
         drawn = model.infer(*(d.expand(many, *d.shape[1:]) for d in data))
-    z = torch.cat([drawn[v.name].flatten(1) for v in graph_of(found).latents], 1)
+    z = torch.cat([drawn[v.name].reshape(many, -1) for v in graph_of(found).latents], 1)
     spread = covariance.diagonal().sqrt()
     assert ((z.mean(0) - mean).abs() < 5 * spread / many**0.5).all()
     assert torch.allclose(z.T.cov(), covariance, atol=0.04 * float(covariance.abs().max()))
@@ -159,7 +155,7 @@ def test_the_guide_is_the_posterior(name: str) -> None:
         total = sum(joint_logs.nodes[n]["log_prob"] for n in ("z", "x"))
         assert torch.allclose(total - site["fn"].log_prob(value), ours.log_prob(*data), atol=1e-6)
     for k in range(2):
-        _, mean, covariance = joint(found, ours, [d[k : k + 1] for d in data])
+        _, mean, covariance = joint_normal(found, ours, [d[k : k + 1] for d in data])
         expected = torch.distributions.MultivariateNormal(mean, covariance).log_prob(value[k].flatten())
         assert torch.allclose(site["fn"].log_prob(value)[k], expected, atol=1e-6)
 

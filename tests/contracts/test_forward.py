@@ -20,6 +20,7 @@ latent s[t in 1..T] : categorical(3)
 p(s[1]) = Categorical(param)
 p(s[t] | s[t-1]) = Categorical(linear(s[t-1]))
 """
+BACKWARD = CHAIN.replace("s[1]", "s[T]").replace("t-1", "t+1")
 SPECS = {
     "normal": DATA + CHAIN + "p(x[t] | s[t]) = Normal(linear(s[t]))",
     "network": DATA + CHAIN + "p(x[t] | s[t]) = Normal(mlp[4](s[t], t))",
@@ -76,6 +77,26 @@ SPECS = {
     "mixtures": DATA
     + "latent s[t in 1..T] : categorical(3)\np(s[t]) = Categorical(mlp[4](t))\n"
     + "p(x[t] | s[t]) = Normal(linear(s[t]))",
+    "backward": DATA + BACKWARD + "p(x[t] | s[t]) = Normal(mlp[4](s[t], t))",
+    "backward, second order": DATA
+    + "latent s[t in 1..T] : binary\np(s[T]) = Bernoulli(param)\np(s[T-1] | s[T]) = Bernoulli(linear(s[T]))\n"
+    + "p(s[t] | s[t+1], s[t+2]) = Bernoulli(mlp[4](s[t+1], s[t+2], t))\n"
+    + "p(x[T]) = Normal(0, 1)\np(x[t] | s[t+1]) = Normal(mlp[4](s[t+1], t))",
+    "backward, two families": DATA
+    + BACKWARD
+    + "latent r[t in 1..T] : binary\np(r[T] | s[T]) = Bernoulli(linear(s[T]))\n"
+    + "p(r[t] | r[t+1], s[t], s[t+1]) = Bernoulli(mlp[4](r[t+1], s[t], s[t+1], t))\n"
+    + "p(x[t] | r[t]) = Normal(mlp[4](r[t], t))",
+    "backward from before the first": DATA
+    + "latent s[t in 0..T] : categorical(3)\n"
+    + "p(s[T]) = Categorical(param)\np(s[t] | s[t+1]) = Categorical(linear(s[t+1]))\n"
+    + "p(x[1] | s[1], s[0]) = Normal(linear(s[1], s[0]))\n"
+    + "p(x[t] | s[t], s[t-1], x[t-1]) = Normal(mlp[4](s[t], s[t-1], x[t-1], t))",
+    "backward to after the last": 'observed x[t in 1..T] : natural from "walks.npz".counts\n'
+    + 'observed w : real from "walks.npz".w\n'
+    + "latent s[t in 1..T + 1] : categorical(3)\n"
+    + "p(s[T + 1]) = Categorical(param)\np(s[t] | s[t+1]) = Categorical(linear(s[t+1]))\n"
+    + "p(x[t] | s[t]) = Poisson(exp(linear(s[t])))\np(w | s[2]) = Normal(mlp[4](s[2]))",
     "what reads a member": DATA
     + 'observed y : categorical(2) from "walks.npz".kind\nobserved w : real from "walks.npz".w\n'
     + CHAIN
@@ -149,7 +170,7 @@ def test_paths_are_drawn_from_their_posterior(name: str) -> None:
     assert (frequency - posterior).abs().max() < 5 * 0.5 / many**0.5
 
 
-@pytest.mark.parametrize("name", ["normal", "second order", "mixtures", "one above the other"])
+@pytest.mark.parametrize("name", ["normal", "second order", "mixtures", "one above the other", "backward"])
 def test_marginals_are_those_of_all_paths(name: str) -> None:
     found = checked(spec_of(name))
     model, data = build(found, scale=0.7), data_of(found, 5)

@@ -11,10 +11,11 @@ from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
 from dgmppl.train.runs import load_data
-from tests.contracts.support import build, checked
+from tests.contracts.support import build, checked, data_of, graph_of, joint_normal
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -125,3 +126,43 @@ def test_too_many_latents_are_drawn() -> None:
     text = text.replace("Normal(m[k], exp(s[k]))", "Normal(linear(k), 1)")
     for size, criterion in ((1000, "log_prob"), (1001, "elbo")):
         assert checked(text.format(size)).plan.criterion == criterion
+
+
+DATA = 'observed x[t in 1..T] : real[3] from "walks.npz".steps\n'
+CAUSE = "latent f : real[2]\nparam A : real[3, 2] = normal(0.5)\np(f) = Normal(param, 1)\n"
+SEQUENCES = {
+    "a cause of a sequence": DATA + CAUSE + "p(x[t] | f) = Normal(A @ f + 0.1 * t, param)",
+    "a cause and what was before": DATA
+    + 'observed u[t in 1..T] : real[2] from "walks.npz".inputs\n'
+    + CAUSE
+    + "p(x[1] | f) = Normal(linear(f), 0.5)\n"
+    + "p(x[t] | f, x[t-1], u[t]) = Normal(A @ f + (f @ u[t]) * x[t-1] + mlp[3](u[t]), exp(sum(u[t])))",
+    "two sequences under a tree": DATA
+    + 'observed y[t in 1..T + 2] : real from "walks.npz".y\nobserved w : real[2] from "walks.npz".w\n'
+    + "latent m : real[2]\np(m) = Normal(0, 1)\n"
+    + CAUSE.replace("p(f) = Normal(param, 1)", "p(f | m) = Normal(linear(m), 0.5)")
+    + "p(x[t] | f) = Normal((A @ f) * exp(-0.1 * t), param)\n"
+    + "p(y[1]) = Normal(0, 1)\np(y[t] | m, y[t-1]) = Normal(sum(m) + 0.5 * y[t-1], 0.3)\np(w | m) = Normal(m, 0.2)",
+    "a past of networks": DATA
+    + "let h[t in 1..T] : real[2] = gru_cell(x[t-1], h[t-1])\n"
+    + CAUSE
+    + "p(x[t] | f, x[<t]) = Normal(A @ (f + h[t]), param)",
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_causes_of_a_row_below_a_sequence_are_the_joint_normal(name: str) -> None:
+    found = checked(f"model causes\nconst T = 4\n{SEQUENCES[name]}\n")
+    assert found.plan is not None and found.plan.criterion == "log_prob"
+    assert any(isinstance(s, Integrate) for s in found.plan.steps)
+    model, data = build(found, scale=0.3).double(), [d.double() for d in data_of(found, 3)]
+    value, read = model.log_prob(*data), model.infer(*data, mean=True)
+    each = [joint_normal(found, model, [d[k : k + 1] for d in data]) for k in range(3)]
+    expected = torch.stack([total for total, _, _ in each])
+    assert torch.allclose(value, expected, atol=1e-8)
+    parameters = list(model.parameters())
+    for a, b in zip(torch.autograd.grad(value.sum(), parameters), torch.autograd.grad(expected.sum(), parameters)):
+        assert torch.allclose(a, b, atol=1e-6)
+    names = [v.name for v in graph_of(found).latents]
+    means = torch.cat([read[n].reshape(3, -1) for n in names], 1)
+    assert torch.allclose(means, torch.stack([mean for _, mean, _ in each]), atol=1e-8)

@@ -110,6 +110,18 @@ p(z[1]) = Normal(param, 1)
 p(z[t] | z[t-1], x[t-1]) = Normal(linear(z[t-1]) + mlp[4](x[t-1]), param)
 p(x[t] | z[t]) = Normal(linear(z[t]), param)
 """,
+    "a cause integrated out": """latent w : real[2]
+p(w) = Normal(param, 1)
+p(x[1] | w) = Normal(linear(w), 0.5)
+p(x[t] | w, x[t-1]) = Normal(linear(w) + mlp[4](x[t-1]), param)
+""",
+    "filtered around a cause": """latent w : real
+latent z[t in 1..n] : real[3]
+p(w) = Normal(param, 1)
+p(z[1] | w) = Normal(w, 1)
+p(z[t] | z[t-1], w) = Normal(linear(z[t-1]) + w, param)
+p(x[t] | z[t], w) = Normal(linear(z[t]) + linear(w), param)
+""",
     "backward in p": MARKOV.replace("p(z[1])", "p(z[n])").replace("t-1", "t+1") + along("gru[4]") + BACKWARD,
 }
 

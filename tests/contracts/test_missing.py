@@ -314,3 +314,30 @@ x    = u * exp(param) + mlp[4](y)
     y = torch.tensor([[0.0, torch.nan], [1.0, 2.0]]).double()
     back = model.reconstruct(y, drawn["x"][:2].double())
     assert torch.allclose(back["x"], drawn["x"][:2].double())
+
+
+CAUSE = "latent f : real[2]\nparam B : real[3, 2]\np(f) = Normal(0, 1)\n"
+CAUSES = {
+    "below": CAUSE + "p(x[t] | f) = Normal(B @ f + 0.1 * t, 0.3)\n",
+    "in the state": "\n".join(FILTERED.splitlines()[2:-1])
+    + f"\n{CAUSE}p(x[t] | z[t], f) = Normal(C @ z[t] + B @ f + 0.1 * t, 0.3)\n",
+}
+
+
+@pytest.mark.parametrize("where", CAUSES)
+def test_a_cause_of_the_row_is_integrated_out_of_what_is_seen(where: str) -> None:
+    head = 'model causes\npartial x[t in 1..4] : real[3] elementwise from "rows.npz".x\n'
+    model, x = model_of(head + CAUSES[where]), with_gaps(torch.randn(12, 4, 3))
+    b = np.kron(np.ones((4, 1)), model.B.detach().numpy())
+    mean, covariance = np.repeat(0.1 * np.arange(1, 5), 3), b @ b.T + 0.09 * np.eye(12)
+    if where == "in the state":
+        a, c = model.A.detach().numpy(), np.kron(np.eye(4), model.C.detach().numpy())
+        moved = np.linalg.inv(np.eye(8) - np.kron(np.eye(4, k=-1), a))
+        covariance += c @ moved @ np.diag([1.0] * 2 + [0.25] * 6) @ moved.T @ c.T
+    found = model.infer(x, mean=True)["x"].detach().reshape(12, 12).numpy()
+    for row, filled, log_prob in zip(x.reshape(12, 12).numpy(), found, model.log_prob(x).tolist(), strict=True):
+        s, m = ~np.isnan(row), np.isnan(row)
+        known, rest = covariance[np.ix_(s, s)], row[s] - mean[s]
+        expected = multivariate_normal(np.zeros(s.sum()), known).logpdf(rest) if s.any() else 0.0
+        assert log_prob == pytest.approx(expected, abs=1e-8)
+        assert filled[m] == pytest.approx(mean[m] + covariance[np.ix_(m, s)] @ np.linalg.solve(known, rest), abs=1e-8)

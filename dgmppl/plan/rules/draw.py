@@ -187,8 +187,9 @@ def draw(state: Elimination, variable: Variable, q: Factor) -> None:
     if variable.shared:
         each = f"one for each {variable.group}" if variable.group else "one for all rows"
         text = f"{variable.name} is {each}: it is drawn from {q.key}, and its divergence is counted once, 1/N a row"
-    exact = variable.name in state.normal and variable.name in integrable(state, beside=variable.name)
-    if exact or (variable.name in state.normal_along and variable.name in filtered(state, beside=variable.name)):
+    name = variable.name
+    exact = name in state.normal and name in integrable(state, beside=name)
+    if exact or (name in state.normal | state.normal_along and name in filtered(state, beside=name)):
         text += ", without which it would be integrated out exactly"
     state.add(Draw(variable.name, state.reason(text, q.span), factor=q.key, reads=reads_of(state.graph, variable, q)))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from dgmppl.graph.chains import Chain
-from dgmppl.graph.nodes import Factor, Graph
+from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.state import Elimination
@@ -83,3 +83,22 @@ def _term(kind: type[T], state: Elimination, step: Exact, word: str, shown: str)
     label = f"log {word} over {', '.join(step.variables)} of {' '.join(step.factor_keys)}"
     reads = (*step.variables, *step.reads)
     return kind(label, owner, step.because, step.variables, step.factor_keys, reads=reads, latex=shown)
+
+
+def is_free(state: Elimination, variable: Variable, beside: str) -> bool:
+    """Whether nothing but its prior and what depends on it says where a latent's values come from."""
+    name = variable.name
+    apart = name not in state.judged and name not in state.members() and name not in state.assumed
+    return apart and (name == beside or state.graph.factor("q", name) is None)
+
+
+def components(state: Elimination, names: frozenset[str]) -> list[frozenset[str]]:
+    """These latents in groups of which no factor reads two."""
+    groups: list[set[str]] = []
+    for factor, read in state.readings:
+        joined = set(names & read) if factor.side == "p" else set()
+        for group in [g for g in groups if g & joined]:
+            joined |= group
+            groups.remove(group)
+        groups += [joined] if joined else []
+    return sorted(map(frozenset, groups), key=sorted)

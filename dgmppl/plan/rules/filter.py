@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from dgmppl.graph.affine import normal_along, slopes_have_rows
 from dgmppl.graph.chains import Chain, chain_of
+from dgmppl.graph.nodes import Variable
 from dgmppl.plan.nodes import Term
-from dgmppl.plan.rules.exact import ExactAlong, LogExact, log_integral, other_reads
+from dgmppl.plan.rules.exact import ExactAlong, LogExact, components, is_free, log_integral, other_reads
 from dgmppl.plan.rules.forward import chained, factors_of, stands_alone
-from dgmppl.plan.rules.integrate import components
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -48,19 +48,22 @@ class IntegratingAlong(Rule):
         graph = state.graph
         for chain in normal_chains(state):
             factors = [graph.keyed(key) for key in chain.factor_keys]
-            reads = other_reads(graph, factors, chain.variables)
+            reads = other_reads(graph, factors, chain.gives)
             if not set(reads) <= state.known:
                 continue
             names, one = ", ".join(chain.variables), len(chain.variables) == 1
+            beside = f", with {', '.join(chain.still)} in the state" if chain.still else ""
             text = (
                 f"{names}: normal at each position, and all that reads {'it' if one else 'them'} is normal with an "
-                f"affine mean: {'it is' if one else 'they are'} integrated out exactly by Kalman's filter, "
-                f"{chain.length} steps of a state of {_size(state, chain)}"
+                f"affine mean: {'it is' if one else 'they are'} integrated out exactly by Kalman's filter"
+                f"{' from the last position to the first' if chain.backward else ''}, {chain.length} steps of a state "
+                f"of {_size(state, chain)}{beside}"
             )
             why = state.reason(text, graph[chain.variables[0]].span)
-            alike = tuple(not slopes_have_rows(graph, f.density, frozenset(chain.variables)) for f in factors)
-            families, keys = chain.variables, chain.factor_keys
-            state.add(IntegrateAlong(families[0], why, families, keys, chain, alike, reads=reads))
+            gone = frozenset(chain.gives)
+            alike = tuple(not slopes_have_rows(graph, f.density, gone) for f in factors)
+            gives, keys = chain.gives, chain.factor_keys
+            state.add(IntegrateAlong(gives[0], why, gives, keys, chain, alike, reads=reads))
             return True
         return False
 
@@ -75,37 +78,73 @@ class IntegratingAlong(Rule):
 
 def normal_chains(state: Elimination, beside: str = "") -> list[Chain]:
     """The open families that can be integrated out along their index once all others are known, those together of which
-    a factor reads two. None of them has a q, but for one that is asked about `beside` them. What a family of few values
-    reads or is read with, which is summed out along it, is known before."""
-    graph = state.graph
-    names = frozenset(v.name for v in state.open if v.name in state.normal_along and stands_alone(state, v, beside))
-    if not names:
+    a factor reads two, with the normal latents of a row that are read with them. None of them has a q, but for one that
+    is asked about `beside` them. What a family of few values reads or is read with, which is summed out along it, is
+    known before."""
+    families = _families(state, beside)
+    if not families:
         return []
-    summed = chained(state)
-    names -= {n for f, read in state.readings if f.side == "p" and read & summed for n in names & read}
-    for factor, read in state.readings:
-        together = names & read
-        if factor.side == "p" and len(together) > 1 and not normal_along(graph, factor, names):
-            names -= {min(together)}
+    still = frozenset(v.name for v in state.open if _may_stand_still(state, v, beside))
+    still = still - _read_with(state, chained(state), still)
+    while (culprit := _culprit(state, families, still)) is not None:
+        families, still = families - {culprit}, still - {culprit}
     found: list[Chain] = []
-    for group in components(state, names):
-        chain = chain_of(graph, group, factors_of(state, group))
-        if chain is None or _size(state, chain) > MAX_STATE:
-            continue
-        if any(f.head not in group for f in map(graph.keyed, chain.factor_keys)):
-            found.append(chain)
+    for group in components(state, families | still):
+        moving = group & families
+        whole = _chain(state, moving, group - families) if moving else None
+        parts = [whole] if whole is not None else [_chain(state, part) for part in components(state, moving)]
+        found += [c for c in parts if c is not None]
     return found
 
 
 def filtered(state: Elimination, beside: str = "") -> frozenset[str]:
     """The open latents that are integrated out along their index once all others are known."""
-    return frozenset(name for chain in normal_chains(state, beside) for name in chain.variables)
+    return frozenset(name for chain in normal_chains(state, beside) for name in chain.gives)
+
+
+def beside_families(state: Elimination, names: frozenset[str], beside: str = "") -> frozenset[str]:
+    """Those of these latents that are read with families which are summed or integrated out along their index."""
+    return _read_with(state, chained(state, beside) | filtered(state, beside), names)
+
+
+def _families(state: Elimination, beside: str) -> frozenset[str]:
+    found = (v.name for v in state.open if v.name in state.normal_along and stands_alone(state, v, beside))
+    names = frozenset(found)
+    return names - _read_with(state, chained(state), names) if names else names
+
+
+def _read_with(state: Elimination, others: frozenset[str], names: frozenset[str]) -> frozenset[str]:
+    """Those of some latents of which a factor of p reads one of the others too."""
+    spoken = (read for f, read in state.readings if f.side == "p" and read & others)
+    return frozenset(n for read in spoken for n in names & read)
+
+
+def _may_stand_still(state: Elimination, variable: Variable, beside: str) -> bool:
+    return variable.along is None and variable.name in state.normal and is_free(state, variable, beside)
+
+
+def _culprit(state: Elimination, families: frozenset[str], still: frozenset[str]) -> str | None:
+    """One of these latents of which a density is not normal in several, one of a row where it reads any; None where all
+    is well."""
+    names = families | still
+    for factor, read in state.readings:
+        together = names & read
+        if factor.side == "p" and len(together) > 1 and not normal_along(state.graph, factor, names):
+            return min(together & still or together)
+    return None
+
+
+def _chain(state: Elimination, names: frozenset[str], still: frozenset[str] = frozenset()) -> Chain | None:
+    """The chain of these families, where a state is of few numbers and data depend on it."""
+    chain = chain_of(state.graph, names, factors_of(state, names | still), still)
+    if chain is None or _size(state, chain) > MAX_STATE:
+        return None
+    heads = (state.graph.keyed(key).head for key in chain.factor_keys)
+    return chain if any(head not in chain.gives for head in heads) else None
 
 
 def _size(state: Elimination, chain: Chain) -> int:
     """How many numbers the state has that a position looks back at."""
     graph = state.graph
-    seen = [w for f, w in zip(chain.factor_keys, chain.windows) if graph.keyed(f).head not in chain.variables]
-    behind = 1 - min((w.first for ws in seen for w in ws), default=0)
-    moves = max(chain.lag, behind, 1)
-    return moves * sum(graph[n].element.elements for n in chain.variables)
+    moving = max(chain.lag, chain.seen + 1) * sum(graph[n].element.elements for n in chain.variables)
+    return moving + sum(graph[n].type.elements for n in chain.still)

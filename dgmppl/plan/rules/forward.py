@@ -12,8 +12,7 @@ from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.values import Sequence, variables
 from dgmppl.plan.nodes import Term
-from dgmppl.plan.rules.exact import ExactAlong, LogExact, log_sum, other_reads
-from dgmppl.plan.rules.integrate import components
+from dgmppl.plan.rules.exact import ExactAlong, LogExact, components, log_sum, other_reads
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -52,10 +51,11 @@ class SummingAlong(Rule):
             states = chain.states(graph)
             power = f"^{chain.lag + 1}" if chain.lag else ""
             cost = f"{chain.length} x {states}{power} = {chain.cost(graph):,}"
+            way = " from the last position to the first" if chain.backward else ""
             text = (
                 f"{names}: latent, of few values at each position, and without a q: {it} summed out by the forward pass"
             )
-            why = state.reason(f"{text}, at {cost} sums a row", graph[chain.variables[0]].span)
+            why = state.reason(f"{text}{way}, at {cost} sums a row", graph[chain.variables[0]].span)
             step = SumAlong(chain.variables[0], why, chain.variables, chain.factor_keys, chain, cost, reads=reads)
             state.add(step)
             return True

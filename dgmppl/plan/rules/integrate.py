@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dgmppl.graph.affine import normal_in
+from dgmppl.graph.affine import normal_along
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.plan.nodes import Term
-from dgmppl.plan.rules.exact import Exact, LogExact, log_integral, other_reads
+from dgmppl.plan.rules.exact import Exact, LogExact, components, is_free, log_integral, other_reads
+from dgmppl.plan.rules.filter import beside_families
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -67,11 +68,14 @@ def integrable(state: Elimination, beside: str = "") -> frozenset[str]:
     """The open latents that can be integrated out together once all others are known: each is normal, and so is all
     that depends on it, with means affine in them. None of them has a q, but for one that is asked about `beside` them.
 
-    Where a density is not, as that of a product of two of them, one of those it depends on is left to other rules.
+    Where a density is not, as that of a product of two of them, one of those it depends on is left to other rules. So
+    is what families depend on, or are read with, that are summed or integrated out along their index: it is integrated
+    out with them, or known before.
     """
     if not state.normal:
         return state.normal
-    names = frozenset(v.name for v in state.open if v.name in state.normal and _is_free(state, v, beside))
+    names = frozenset(v.name for v in state.open if v.name in state.normal and is_free(state, v, beside))
+    names -= beside_families(state, names, beside)
     while (culprit := _culprit(state, names)) is not None:
         names -= {culprit}
     groups = [c for c in components(state, names) if sum(state.graph[n].type.elements for n in c) <= MAX_ELEMENTS]
@@ -79,18 +83,11 @@ def integrable(state: Elimination, beside: str = "") -> frozenset[str]:
     return frozenset(name for c in anchored for name in c)
 
 
-def _is_free(state: Elimination, variable: Variable, beside: str) -> bool:
-    """Whether nothing but its prior and what depends on it says where a latent's values come from."""
-    name = variable.name
-    apart = name not in state.judged and name not in state.members() and name not in state.assumed
-    return apart and (name == beside or state.graph.factor("q", name) is None)
-
-
 def _culprit(state: Elimination, names: frozenset[str]) -> str | None:
     """One of these latents of which a density is not normal in several; None where all is well."""
     for factor, read in state.readings:
         together = names & read
-        if len(together) > 1 and factor.side == "p" and not normal_in(state.graph, factor, names):
+        if len(together) > 1 and factor.side == "p" and not normal_along(state.graph, factor, names):
             return min(together)
     return None
 
@@ -104,15 +101,3 @@ def _factors(state: Elimination, names: frozenset[str]) -> list[Factor]:
 def _place(variable: Variable) -> tuple[str, int]:
     """Members of a family one after another, whichever way they are written."""
     return variable.family or variable.name, variable.index or 0
-
-
-def components(state: Elimination, names: frozenset[str]) -> list[frozenset[str]]:
-    """These latents in groups of which no factor reads two."""
-    groups: list[set[str]] = []
-    for factor, read in state.readings:
-        joined = set(names & read) if factor.side == "p" else set()
-        for group in [g for g in groups if g & joined]:
-            joined |= group
-            groups.remove(group)
-        groups += [joined] if joined else []
-    return sorted(map(frozenset, groups), key=sorted)

@@ -215,14 +215,15 @@ def paths_along_an_index(d: Draft) -> None:
     x = _members(d, index, "x", d.choose(("real", "natural", "categorical(3)")), d.choose(((), (2,))), "observed")
     d.data.append(Unit(x.name, x.support, (count, *x.shape), x.role))
     causes, above = [u.name for u in d.causes], []
+    end, away = d.choose(((1, -1), (1, -1), (count, 1)))
     for _ in range(d.choose((1, 1, 2))):
         s = _members(d, index, "s", d.choose(("binary", "categorical(3)", "integer(1..2)")), (), "latent")
         family, now = family_of(s), [f"{u.name}[t]" for u in above if d.often(0.6)]
         if d.often(0.8):
-            first = d.head("p", f"{s.name}[1]", [n.replace("[t]", "[1]") for n in now])
-            given = ", ".join(n.replace("[t]", "[1]") for n in now) or "param"
+            first = d.head("p", f"{s.name}[{end}]", [n.replace("[t]", f"[{end}]") for n in now])
+            given = ", ".join(n.replace("[t]", f"[{end}]") for n in now) or "param"
             d.say(f"{first} = {family}({f'mlp[4]({given})' if now else given})")
-            before = [f"{s.name}[t-1]", *([f"{x.name}[t-1]"] if d.often(0.3) else []), *now]
+            before = [f"{s.name}[t{away:+}]", *([f"{x.name}[t-1]"] if away < 0 and d.often(0.3) else []), *now]
             reads = ", ".join([*before, *(["t"] if d.often(0.4) else [])])
             d.say(f"{d.head('p', f'{s.name}[t]', before)} = {family}({d.choose(('linear', 'mlp[4]'))}({reads}))")
         else:
@@ -232,7 +233,7 @@ def paths_along_an_index(d: Draft) -> None:
     if d.often(0.4):
         one = ", ".join([*(f"{u.name}[1]" for u in above), *causes])
         d.say(f"p({x.name}[1] | {one}) = {family_of(x)}(mlp[4]({one}))")
-        reads += [f"{x.name}[t-1]", *([f"{above[0].name}[t-1]"] if d.often(0.4) else [])]
+        reads += [f"{x.name}[t-1]", *([f"{above[0].name}[t-1]"] if away < 0 and d.often(0.4) else [])]
     beside = ", ".join([*reads, *causes])
     d.say(f"p({x.name}[t] | {beside}) = {family_of(x)}(mlp[4]({beside}))")
     if d.often(0.3):
@@ -242,8 +243,8 @@ def paths_along_an_index(d: Draft) -> None:
 
 
 def states_along_an_index(d: Draft) -> None:
-    """Normal latents along an index whose means are affine in each other, which are integrated out; beside a class, or
-    given what rows have in common."""
+    """Normal latents along an index whose means are affine in each other, and in normal latents of the row, which are
+    integrated out; beside a class, or given what rows have in common."""
     index = Index("t", 1, d.choose((2, 3)))
     d.say(f"const T = {index.last}")
     x = _members(d, index, "x", "real", d.choose(((), (2,))), "observed")
@@ -253,29 +254,41 @@ def states_along_an_index(d: Draft) -> None:
         k = d.unit("k", "categorical(2)")
         factor(d, "p", k, ())
         causes.append(k.name)
-    above: list[Unit] = []
-    for _ in range(d.choose((1, 1, 2))):
+    above, still = [], _causes_of_the_row(d)
+    end, away = d.choose(((1, -1), (1, -1), (index.last, 1)))
+    for _ in range(d.choose((0, 1, 1, 2) if still else (1, 1, 2))):
         z = _members(d, index, "z", "real", d.choose(((), (2,))), "latent")
         now = [u.name for u in above if d.often(0.6)]
-        first = [f"{n}[1]" for n in now]
+        first = [*(f"{n}[{end}]" for n in now), *(n for n in still if d.often(0.5))]
         mean = f"linear({', '.join(first)})" if first else d.choose(("0", "param"))
-        d.say(f"{d.head('p', f'{z.name}[1]', first)} = Normal({mean}, {d.choose(('1', 'param'))})")
-        before = [f"{z.name}[t-1]", *(f"{n}[t]" for n in now)]
-        beside = [*causes, *([f"{x.name}[t-1]"] if d.often(0.3) else [])]
+        d.say(f"{d.head('p', f'{z.name}[{end}]', first)} = Normal({mean}, {d.choose(('1', 'param'))})")
+        before = [f"{z.name}[t{away:+}]", *(f"{n}[t]" for n in now), *(n for n in still if d.often(0.5))]
+        beside = [*causes, *([f"{x.name}[t-1]"] if away < 0 and d.often(0.3) else [])]
         moved = d.choose((f"linear({', '.join(before)})", f"0.8 * {before[0]}"))
         pushed = f" + mlp[4]({', '.join(beside)})" if beside and d.often(0.6) else ""
         reads = before[: 1 if moved.startswith("0.8") else None] + (beside if pushed else [])
         scale = d.choose(("param", "0.5", "exp(0.1 * t)"))
         d.say(f"{d.head('p', f'{z.name}[t]', reads)} = Normal({moved}{pushed}, {scale})")
         above.append(z)
-    inside = ", ".join(f"{u.name}[t]" for u in above)
-    reads = [f"{u.name}[t]" for u in above] + causes
+    inside = [*(f"{u.name}[t]" for u in above), *(n for n in still if not above or d.often(0.7))]
     pushed = f" + mlp[4]({', '.join(causes)})" if causes else ""
-    d.say(f"{d.head('p', f'{x.name}[t]', reads)} = Normal(linear({inside}){pushed}, {d.choose(('param', '0.5'))})")
+    left = d.head("p", f"{x.name}[t]", inside + causes)
+    d.say(f"{left} = Normal(linear({', '.join(inside)}){pushed}, {d.choose(('param', '0.5'))})")
     if d.often(0.3):
         v = d.unit("v", "real", (), "observed")
-        member = f"{above[-1].name}[{d.choose((1, index.last))}]"
+        member = f"{above[-1].name}[{d.choose((1, index.last))}]" if above else still[0]
         d.say(f"p({v.name} | {member}) = Normal(linear({member}), param)")
+
+
+def _causes_of_the_row(d: Draft) -> list[str]:
+    """The names of normal latents of a row, each maybe given the one before; often none."""
+    names: list[str] = []
+    for _ in range(d.choose((0, 0, 1, 1, 2))):
+        f = d.unit("f", "real", d.choose(((), (2,))))
+        of = names[-1:] if d.often(0.5) else []
+        d.say(f"{d.head('p', f.name, of)} = Normal({f'linear({of[0]})' if of else d.choose(('0', 'param'))}, 0.7)")
+        names.append(f.name)
+    return names
 
 
 def of_two_indices(d: Draft) -> None:
