@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dgmppl.emit.along import write_path
 from dgmppl.emit.cases import batch_size
 from dgmppl.emit.densities import by_key
+from dgmppl.emit.exact import write_reading
 from dgmppl.emit.generation import clamp_of, write_generation
-from dgmppl.emit.integrals import write_reading
 from dgmppl.emit.methods import factor_source, values_of, write_members
 from dgmppl.emit.steps import needed_steps, turns_source, write_steps
-from dgmppl.emit.sums import write_reading_of_sum
 from dgmppl.emit.term_kinds import term_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
@@ -17,11 +15,8 @@ from dgmppl.plan.forecast import Forecast, is_weighed
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
-from dgmppl.plan.rules.filter import IntegrateAlong
-from dgmppl.plan.rules.forward import SumAlong
+from dgmppl.plan.rules.exact import Exact
 from dgmppl.plan.rules.in_turn import DrawInTurn
-from dgmppl.plan.rules.integrate import Integrate
-from dgmppl.plan.rules.sum_product import SumOut
 
 
 def write_forecast(writer: Writer, graph: Graph, forecast: Forecast) -> None:
@@ -87,16 +82,11 @@ def write_proposal(writer: Writer, graph: Graph, plan: Plan) -> None:
         weight = graph.local("weight")
         sources = [term_source(writer, graph, plan, t, batch_size(graph)) for t in terms]
         writer.line(f"{weight} = {' + '.join(sources).replace('+ -', '- ')}")
-        read = [s for s in steps if isinstance(s, (SumAlong, IntegrateAlong, Integrate, SumOut))]
+        read = [s for s in steps if isinstance(s, Exact)]
         if read:
             writer.line("mean = False")
         for step in read:
-            if isinstance(step, (SumAlong, IntegrateAlong)):
-                write_path(writer, graph, step)
-            elif isinstance(step, Integrate):
-                write_reading(writer, graph, step)
-            else:
-                write_reading_of_sum(writer, graph, step)
+            write_reading(writer, graph, step)
         items = ", ".join(f'"{name}": {values_of(graph, graph[name])}' for name in plan.proposes)
         writer.line(f"return {{{items}}}, {weight}")
 
