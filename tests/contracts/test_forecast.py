@@ -45,7 +45,7 @@ CHAINS = {
 }
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", [n for n in CHAINS if "backward" not in n])
 def test_rows_that_are_cut_go_on_as_rows_of_an_exact_model(name: str) -> None:
     body = CHAINS[name].replace("real[3]", "real[2]").replace("observed y : real[2]", "observed y : real")
     told = (laws.verify_forecasts(checked(f"model chain\nconst T = {size}\n{body}\n")) for size in (3, 2))
