@@ -13,13 +13,12 @@ from dgmppl.plan.rules.exact import Exact, LogExact
 from dgmppl.plan.rules.filter import IntegrateAlong, LogIntegralAlong
 from dgmppl.plan.rules.forward import LogSumAlong, SumAlong
 from dgmppl.plan.rules.integrate import Integrate, LogIntegral
-from dgmppl.plan.rules.sum_product import LogSumProduct, SumOut
+from dgmppl.plan.rules.sum_product import SumOut
 
 _NAMES: dict[type[Step] | type[Term], str] = {
     Integrate: "integral",
     LogIntegral: "integral",
     SumOut: "sum",
-    LogSumProduct: "sum",
     SumAlong: "chain",
     LogSumAlong: "chain",
     IntegrateAlong: "chain",

@@ -27,7 +27,7 @@ from dgmppl.plan.rules.invert import LogDet
 from dgmppl.plan.rules.marginalise import LogSum, MinusLogProbAnew
 from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import LogProbSeen
-from dgmppl.plan.rules.sum_product import LogSumProduct
+from dgmppl.plan.rules.sum_product import LogSumProduct, SumOut
 from dgmppl.plan.rules.sum_under_q import Entropy
 
 
@@ -123,6 +123,12 @@ def _log_of_integral(writer: Writer, graph: Graph, plan: Plan, term: Term, size:
     return f"{exact_of(graph, term)}.log_density()"
 
 
+def _log_sum_product(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    # The term leaves out a latent that nothing depends on.
+    (step,) = (s for s in plan.steps if isinstance(s, SumOut))
+    return f"{exact_of(graph, step)}.log_sum()"
+
+
 def _log_of_sum(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, LogExact)
     return f"{exact_of(graph, term)}.log_sum()"
@@ -168,7 +174,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     Entropy: _entropy,
     LogSum: _log_sum,
     LogIntegral: _log_of_integral,
-    LogSumProduct: _log_of_sum,
+    LogSumProduct: _log_sum_product,
     LogSumAlong: _log_of_sum,
     LogIntegralAlong: _log_of_integral,
     MinusEnergy: _minus_energy,
