@@ -6,7 +6,8 @@ import hashlib
 import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,14 @@ from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.catalogue.transforms import REMOVES
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.checks import Missing, checked_blocks, verify_shape
+from dgmppl.data.fields import Field
 from dgmppl.data.formats import READERS
 from dgmppl.data.precision import Distinct, collapse
 from dgmppl.data.readers import read_dataset
-from dgmppl.data.rows import ArrayRows, BadCell, EndedRows, Origin, Rows
+from dgmppl.data.rows import ArrayRows, BadCell, EndedRows, MappedRows, Origin, Rows
 from dgmppl.data.split import Opened, SplitRule, rule_name, split_fields
 from dgmppl.data.table import SPLITS, Splits, Table
-from dgmppl.data.transforms import TRANSFORMS, Column
+from dgmppl.data.transforms import TRANSFORMS, Column, Transform
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
@@ -34,19 +36,31 @@ if TYPE_CHECKING:
 # What can be streamed is, where its values as float32 take more than this.
 _IN_MEMORY = 256 * 2**20
 
-NONE_MISSING: Mapping[str, Missing] = {}
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of one variable, and what its values have to be.
+
+    Attributes:
+        source: where its values come from; its names were checked with the spec.
+        type: its support and shape.
+        missing: what may be missing (NaN) of its values, as rows may of `labelled(...)`.
+        impossible: what its factor leaves out of its type (`dgmppl.data.factor_support`).
+        end: of a variable whose first axis goes as far as another says that other, and the number of its first
+            position. What lies beyond is not looked at, and becomes a value of the type.
+        known: the field that a run keeps, whose transforms and classes are used; None: they are fitted.
+    """
+
+    source: DataSource
+    type: Type
+    missing: Missing = ""
+    impossible: Sequence[Impossible] = ()
+    end: tuple[str, int] | None = None
+    known: Field | None = None
 
 
 def load(
-    sources: Mapping[str, DataSource],
-    types: Mapping[str, Type],
-    base: Path = Path(),
-    *,
-    split: SplitRule | None = None,
-    stream: bool | None = None,
-    missing: Mapping[str, Missing] = NONE_MISSING,
-    impossible: Mapping[str, Sequence[Impossible]] | None = None,
-    ends: Mapping[str, tuple[str, int]] | None = None,
+    wanted: Mapping[str, Wanted], base: Path = Path(), *, split: SplitRule | None = None, stream: bool | None = None
 ) -> Splits:
     """Loads what the observed variables are declared `from`, and checks it against their types.
 
@@ -54,58 +68,99 @@ def load(
     convert and fingerprint them.
 
     Args:
-        sources: for each observed variable where its values come from; names were checked with the spec.
-        types: for each of these variables its support and shape.
         base: folder that relative file paths start from: the one the spec lies in.
         split: the rule by which rows are split; None: as the data gives it, else 60/20/20 in order.
         stream: whether files that can be streamed are; None: those larger than 256 MiB as float32.
-        missing: what may be missing (NaN) of the values of a variable, as rows may of `labelled(...)`.
-        impossible: for a variable what its factor leaves out of its type (`dgmppl.data.factor_support`).
-        ends: for a variable whose first axis goes as far as another says that other, and the number of its first
-            position. What lies beyond is not looked at, and becomes a value of the type.
 
     Raises:
         SpecError: with a diagnostic for every variable whose data is missing or breaks its type.
     """
+    fields = open_fields(wanted, base, stream)
+    sources = {name: one.source for name, one in wanted.items()}
+    split_parts = split_fields(fields, split, {name: source.span for name, source in sources.items()})
+    read = read_columns(wanted, fields, split_parts, base, split)
+    train, validation, test = (Table({n: parts[split] for n, parts in read.columns.items()}) for split in SPLITS)
+    rule, seed = rule_name(fields, split)
+    record = {
+        "rule": rule,
+        "sizes": [train.rows, validation.rows, test.rows],
+        "seed": seed,
+        "streamed": train.streamed,
+    }
+    return Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields)
+
+
+def open_fields(wanted: Mapping[str, Wanted], base: Path, stream: bool | None) -> dict[str, Opened]:
+    """The field of each variable, opened, none of its values checked so far."""
     problems: list[Diagnostic] = []
     fields: dict[str, Opened] = {}
-    for name, source in sources.items():
+    for name, one in wanted.items():
         try:
-            fields[name] = _open(source, base, types[name], stream)
+            fields[name] = open_field(one.source, base, one.type, stream)
         except SpecError as error:
             # A file that several variables are read from is missing once.
             said = {d.headline for d in problems}
             problems.extend(d for d in error.diagnostics if d.headline not in said)
     if stream and not problems:
-        problems.extend(_verify_streams(fields, sources))
+        problems.extend(_verify_streams(fields, {name: one.source for name, one in wanted.items()}))
     if problems:
         raise SpecError(problems)
+    return fields
+
+
+@dataclass(frozen=True)
+class Read:
+    """Columns that were checked, by variable and part; their fields, a digest of all values, and what is odd."""
+
+    columns: Mapping[str, Mapping[str, Rows]]
+    fields: Mapping[str, Field]
+    fingerprint: str
+    warnings: tuple[Diagnostic, ...]
+
+
+def read_columns(
+    wanted: Mapping[str, Wanted],
+    opened: Mapping[str, Opened],
+    split_parts: Mapping[str, Mapping[str, Rows]],
+    base: Path,
+    split: SplitRule | None = None,
+) -> Read:
+    """Transforms and checks the rows of each variable, part by part.
+
+    Raises:
+        SpecError: with a diagnostic for every variable whose data breaks its type.
+    """
+    problems: list[Diagnostic] = []
     columns: dict[str, dict[str, Rows]] = {}
+    fields: dict[str, Field] = {}
     warnings: list[Diagnostic] = []
     digests: dict[str, str] = {}
-    ends = ends or {}
-    split_parts = split_fields(fields, split, {name: source.span for name, source in sources.items()})
-    if ends:
+    sources = {name: one.source for name, one in wanted.items()}
+    if any(one.end for one in wanted.values()):
         problems.extend(_verify_rows(split_parts, sources, split))
     # What says how far another goes is read before it.
-    for name in sorted(split_parts if not problems else (), key=lambda n: n in ends):
-        source, field, parts = sources[name], fields[name], split_parts[name]
-        end = ends.get(name)
+    for name in sorted(split_parts if not problems else (), key=lambda n: wanted[n].end is not None):
+        one, parts = wanted[name], split_parts[name]
+        source, declared, end = one.source, one.type, one.end
         if end is not None and end[0] not in columns:
             continue  # its lengths are reported
         try:
+            parts = parts if one.known is None else _recoded(name, parts, one.known)
             parts = parts if end is None else _ended(parts, columns[end[0]], end[1], math.nan)
-            column = _transform(Column(parts, field.low, field.high, types[name].support.size or 0), source)
-            verify_shape(name, column, types[name], source)
+            whole = Column(parts, opened[name].low, opened[name].high, declared.support.size or 0)
+            column, transforms = _transform(whole, one)
+            verify_shape(name, column, declared, source)
             if end is not None:
-                column = replace(column, parts=_ended(column.parts, columns[end[0]], end[1], types[name].feasible))
+                column = replace(column, parts=_ended(column.parts, columns[end[0]], end[1], declared.feasible))
             removed = any(transform in REMOVES for transform, _ in source.transforms)
-            may_miss = missing.get(name, "rows" if removed else "")
-            excluded = (impossible or {}).get(name, ())
-            columns[name], digests[name], lost = _read(name, column, types[name], source, may_miss, excluded)
+            may_miss = one.missing or ("rows" if removed else "")
+            columns[name], digests[name], lost = _read(name, column, declared, source, may_miss, one.impossible)
             if source.transforms:
                 digests[name] = _digest_before(parts)
             warnings += [lost] if lost is not None else []
+            origin = next(iter(parts.values())).origin
+            made = Field(name, declared, source, whole.shape, origin.columns, origin.classes, transforms)
+            fields[name] = one.known or made
         except SpecError as error:
             problems.extend(error.diagnostics)
         except (OSError, MemoryError) as error:
@@ -114,20 +169,17 @@ def load(
         problems.extend(_verify_rows(columns, sources, split))
     if problems:
         raise SpecError(problems)
-    columns = {name: columns[name] for name in sources}
-    train, validation, test = (Table({n: parts[split] for n, parts in columns.items()}) for split in SPLITS)
-    rule, seed = rule_name(fields, split)
-    record = {
-        "rule": rule,
-        "sizes": [train.rows, validation.rows, test.rows],
-        "seed": seed,
-        "streamed": train.streamed,
-    }
     together = hashlib.sha256("\n".join(f"{name} {digests[name]}" for name in sorted(digests)).encode())
-    return Splits(train, validation, test, together.hexdigest(), record, tuple(warnings), base)
+    ordered = [name for name in wanted if name in columns]
+    return Read(
+        {name: columns[name] for name in ordered},
+        {name: fields[name] for name in ordered},
+        together.hexdigest(),
+        tuple(warnings),
+    )
 
 
-def _open(source: DataSource, base: Path, declared: Type, stream: bool | None) -> Opened:
+def open_field(source: DataSource, base: Path, declared: Type, stream: bool | None) -> Opened:
     if not source.is_file:
         return _open_named(source)
     try:
@@ -187,13 +239,17 @@ def _verify_streams(fields: Mapping[str, Opened], sources: Mapping[str, DataSour
         yield Diagnostic("E519", headline, source.span, "cannot stay on disk", help=help_)
 
 
-def _transform(column: Column, source: DataSource) -> Column:
-    for name, numbers in source.transforms:
+def _transform(column: Column, one: Wanted) -> tuple[Column, tuple[Transform, ...]]:
+    """A column behind the transforms of its source, and these: fitted to its rows, or as a run has them."""
+    found: list[Transform] = []
+    for position, (name, numbers) in enumerate(one.source.transforms):
         try:
-            column = TRANSFORMS[name](column, *numbers)
+            fitted = one.known.transforms[position] if one.known else TRANSFORMS[name].fit(column, *numbers)
+            column = fitted.of_fit(column)
         except ValueError as error:
-            raise SpecError([Diagnostic("E508", f"{name}: {error}", source.span)]) from None
-    return column
+            raise SpecError([Diagnostic("E508", f"{name}: {error}", one.source.span)]) from None
+        found.append(fitted)
+    return column, tuple(found)
 
 
 def _read(
@@ -218,6 +274,36 @@ def _read(
     return parts, digest.hexdigest(), lost
 
 
+def _recoded(name: str, parts: Mapping[str, Rows], known: Field) -> dict[str, Rows]:
+    """Rows whose texts have the numbers that a run knows them by.
+
+    Raises:
+        SpecError: (E506) for a text that the run does not know, or numbers in the place of texts.
+    """
+    found: dict[str, Rows] = {}
+    for part, rows in parts.items():
+        texts = rows.origin.classes
+        if texts == known.classes or not (known.classes and rows.count):
+            found[part] = rows
+            continue
+        names = ", ".join(known.classes[:8]) + (", ..." if len(known.classes) > 8 else "")
+        help_ = f"the run was fitted to the classes {names}"
+        strange = next((text for text in texts if text not in known.classes), None)
+        if strange is not None or not texts:
+            what = "numbers" if strange is None else f'the class "{strange}"'
+            headline = f"{rows.origin.name} holds {what}, which `{name}` of the run does not know"
+            raise SpecError([Diagnostic("E506", headline, known.source.span, "other classes", help=help_)])
+        numbers = np.array([known.classes.index(text) for text in texts], dtype=np.float64)
+        origin = replace(rows.origin, classes=known.classes)
+        found[part] = MappedRows(rows, partial(_renumbered, numbers), origin=origin)
+    return found
+
+
+def _renumbered(numbers: NDArray[np.float64], codes: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = np.isfinite(codes)
+    return np.where(known, numbers[np.where(known, codes, 0).astype(np.int64)], np.nan)
+
+
 def _ended(parts: Mapping[str, Rows], ends: Mapping[str, Rows], first: int, fill: float) -> dict[str, Rows]:
     """The rows of each split with `fill` beyond their ends. The check of shapes comes later."""
     return {s: EndedRows(rows, ends[s], first, fill) if rows.shape else rows for s, rows in parts.items()}
@@ -226,8 +312,7 @@ def _ended(parts: Mapping[str, Rows], ends: Mapping[str, Rows], first: int, fill
 def _digest_before(parts: Mapping[str, Rows]) -> str:
     """A digest of values before transforms, whose constants may differ in the last digit from machine to machine."""
     digest = hashlib.sha256()
-    for split in SPLITS:
-        rows = parts[split]
+    for split, rows in parts.items():
         digest.update(f"{split} {rows.count} {rows.shape} {rows.origin.classes}\n".encode())
         for _, block in rows.blocks():
             digest.update(_plain_bytes(block, "<f8"))
@@ -248,7 +333,7 @@ def _verify_rows(
     first = next(iter(columns), None)
     if first is None:
         return
-    for split in SPLITS:
+    for split in columns[first]:
         rows = {name: parts[split].count for name, parts in columns.items()}
         if rows[first] == 0:
             help_ = "what brings no split of its own is split 60/20/20, which takes 5 rows at least"

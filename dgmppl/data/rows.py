@@ -182,9 +182,15 @@ class RunRows(Rows):
 class MappedRows(Rows):
     """Rows with a function applied to each block, which maps (n, *shape) to (n, *new shape)."""
 
-    def __init__(self, rows: Rows, function: Callable[[Array], Array], shape: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        function: Callable[[Array], Array],
+        shape: tuple[int, ...] | None = None,
+        origin: Origin | None = None,
+    ) -> None:
         self.rows, self.function = rows, function
-        self.count, self.origin, self.streams = rows.count, rows.origin, rows.streams
+        self.count, self.origin, self.streams = rows.count, origin or rows.origin, rows.streams
         self.shape = rows.shape if shape is None else shape
 
     def read(self, start: int, stop: int) -> Values:

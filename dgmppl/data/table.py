@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmppl.data.fields import Field
 from dgmppl.data.rows import Rows, block_rows
 from dgmppl.diagnostics import Diagnostic, SpecError
 
@@ -96,6 +97,7 @@ class Splits:
         rule: how rows were split: "rule" ("ordered", "shuffled", "given"), "sizes" in rows, "seed", "streamed".
         warnings: what is odd about the values, and no error.
         folder: where relative paths of files started from.
+        fields: what a run keeps of the data of each variable.
     """
 
     train: Table
@@ -105,12 +107,7 @@ class Splits:
     rule: Mapping[str, Any]
     warnings: tuple[Diagnostic, ...] = ()
     folder: Path = Path()
-
-    @property
-    def classes(self) -> dict[str, tuple[str, ...]]:
-        """The texts that the values 0, 1, ... of a variable stand for, where it was read from texts."""
-        origins = {name: rows.origin for name, rows in self.train.columns.items()}
-        return {name: origin.classes for name, origin in origins.items() if origin.classes}
+    fields: Mapping[str, Field] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[str, Table]]:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))

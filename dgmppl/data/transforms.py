@@ -1,23 +1,31 @@
-"""What the transforms around a field, as in `threshold(digits.image, 8)`, do to its rows.
+"""The transforms around a field, as in `threshold(digits.image, 8)`: a class each, fitted to the rows of a run.
 
-To add one, list it in `TRANSFORMS` here and in `dgmppl.catalogue.transforms`. A transform maps a whole
-`Column`, all splits of one field, because some take their constants from the data. Missing values (NaN) stay missing,
-and infinite ones infinite, so that the check of all values, which comes last, names them.
+To add one, write its class here, list it in `TRANSFORMS`, and say what type comes out in `dgmppl.catalogue.transforms`.
+What a transform takes from the data (a mean, a range) are the fields of its class. A run keeps them, so that other rows
+are transformed as those of the fit were, and what the model gives is brought back into the data's own units. Missing
+values (NaN) stay missing, and infinite ones infinite, so that the check of all values, which comes last, names them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from dgmppl.data.rows import Array, ArrayRows, MappedRows, MaskedRows, Rows
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 # Which rows keep their labels is the same for every model and seed of a fit.
 _LABELLED_SEED = 0
 _MISSING_SEED = 0
+
+Shape = tuple[int, ...]
+Bounds = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -32,15 +40,9 @@ class Column:
     high: float | None = None
     classes: int = 0
 
-    def map(
-        self,
-        function: Callable[[Array], Array],
-        low: float | None = None,
-        high: float | None = None,
-        shape: tuple[int, ...] | None = None,
-    ) -> Column:
-        parts = {name: MappedRows(rows, function, shape) for name, rows in self.parts.items()}
-        return Column(parts, low, high, self.classes)
+    @property
+    def shape(self) -> Shape:
+        return next(iter(self.parts.values())).shape
 
     def span(self) -> tuple[float, float]:
         """The declared bounds; where there are none, the extremes of all rows."""
@@ -55,31 +57,146 @@ class Column:
         return low, high
 
 
-def _rescale(column: Column, low: float, high: float) -> Column:
+class Transform:
+    """A transform with what it took from the rows that it was fitted to: a function of values, and its inverse.
+
+    A subclass is a frozen dataclass whose fields are numbers and arrays: a run keeps them as JSON.
+    """
+
+    invertible: ClassVar[bool] = True
+    """Whether `invert` gives back what `apply` was given."""
+
+    @classmethod
+    def fit(cls, column: Column, *numbers: float) -> Self:
+        """The transform of a column, with the numbers that the spec gives it.
+
+        Raises:
+            ValueError: when the values allow no such transform; the text says why.
+        """
+        return cls(*numbers)
+
+    def apply(self, values: Array) -> Array:
+        """Values as the model has them, (n, *shape) to (n, *new shape)."""
+        return values
+
+    def invert(self, values: Array) -> Array:
+        """Values in the units of the data."""
+        return values
+
+    def shape(self, shape: Shape) -> Shape:
+        """The shape that a row of this shape has behind it."""
+        return shape
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        """Bounds of the values behind it, of values within these."""
+        return None, None
+
+    def of_fit(self, column: Column) -> Column:
+        """The column behind it, where its rows are those of a fit."""
+        return self.of(column)
+
+    def of(self, column: Column) -> Column:
+        """The column behind it, whatever its rows."""
+        shape = self.shape(column.shape)
+        parts: dict[str, Rows] = {s: MappedRows(rows, self.apply, shape) for s, rows in column.parts.items()}
+        return Column(parts, *self.bounds(column.low, column.high), column.classes)
+
+    def as_data(self) -> dict[str, Any]:
+        """What it took from the data, as JSON has it."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """The transform of which `as_data` gave this.
+
+        Raises:
+            ValueError, TypeError: when it is something else.
+        """
+        kinds = {f.name: str(f.type) for f in fields(cls)}  # type: ignore[arg-type]
+        if kinds.keys() != data.keys():
+            raise ValueError(f"it has {', '.join(data) or 'nothing'}, not {', '.join(kinds) or 'nothing'}")
+        return cls(**{name: _read(kind, data[name]) for name, kind in kinds.items()})
+
+
+def _read(kind: str, value: Any) -> Any:
+    """A field of a transform from JSON: numbers of its kind, and nothing else."""
+    if kind == "Array":
+        found = np.asarray(value)
+        if found.dtype.kind not in "iuf":
+            raise ValueError("numbers are expected")
+        return found.astype(np.float64)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a number is expected")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class Rescale(Transform):
     """Maps the field's declared range, else the smallest and largest value of all rows, onto low to high."""
-    start, end = column.span()
-    if end <= start:
-        what = f"all values are {start:g}" if end == start else "there are no values"
-        raise ValueError(f"{what}, so there is no range to map onto {low:g} to {high:g}")
-    # Clipped because a bound must not be missed by a rounding error.
-    scale = (high - low) / (end - start)
-    return column.map(lambda v: np.where(np.isinf(v), v, np.clip(low + (v - start) * scale, low, high)), low, high)
+
+    start: float
+    end: float
+    low: float
+    high: float
+
+    @classmethod
+    def fit(cls, column: Column, *numbers: float) -> Self:
+        low, high = numbers
+        start, end = column.span()
+        if end <= start:
+            what = f"all values are {start:g}" if end == start else "there are no values"
+            raise ValueError(f"{what}, so there is no range to map onto {low:g} to {high:g}")
+        return cls(start, end, low, high)
+
+    def apply(self, values: Array) -> Array:
+        # Clipped because a bound must not be missed by a rounding error.
+        scale = (self.high - self.low) / (self.end - self.start)
+        mapped = np.clip(self.low + (values - self.start) * scale, self.low, self.high)
+        return np.where(np.isinf(values), values, mapped)
+
+    def invert(self, values: Array) -> Array:
+        return self.start + (values - self.low) * ((self.end - self.start) / (self.high - self.low))
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return self.low, self.high
 
 
-def _threshold(column: Column, at: float) -> Column:
+@dataclass(frozen=True)
+class Threshold(Transform):
     """1 where the value is `at` or more, else 0."""
-    return column.map(lambda v: np.where(np.isfinite(v), (v >= at).astype(np.float64), v), 0.0, 1.0)
+
+    at: float
+    invertible = False
+
+    def apply(self, values: Array) -> Array:
+        return np.where(np.isfinite(values), (values >= self.at).astype(np.float64), values)
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return 0.0, 1.0
 
 
-def _standardize(column: Column) -> Column:
+@dataclass(frozen=True)
+class Standardize(Transform):
     """Subtracts the mean and divides by the standard deviation of the training rows, column by column."""
-    mean, deviation = _moments(column.parts["train"])
-    # A column of one value has a deviation of its rounding error.
-    scale = np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
-    return column.map(lambda v: (v - mean) / scale)
+
+    mean: Array
+    deviation: Array
+
+    @classmethod
+    def fit(cls, column: Column, *numbers: float) -> Self:
+        mean, deviation = moments(column.parts["train"])
+        # A column of one value has a deviation of its rounding error.
+        return cls(mean, np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0))
+
+    def apply(self, values: Array) -> Array:
+        return (values - self.mean) / self.deviation
+
+    def invert(self, values: Array) -> Array:
+        return values * self.deviation + self.mean
 
 
-def _moments(rows: Rows) -> tuple[Array, Array]:
+def moments(rows: Rows) -> tuple[Array, Array]:
     """Mean and standard deviation of each column, missing values left out, in one pass over blocks.
 
     Two sets of a and b values with means m and n and sums of squared deviations S and T have together the sum
@@ -101,67 +218,115 @@ def _moments(rows: Rows) -> tuple[Array, Array]:
     return mean, np.sqrt(squares / np.maximum(count, 1))
 
 
-def _flatten(column: Column) -> Column:
+@dataclass(frozen=True)
+class Flatten(Transform):
     """Makes each row one vector."""
-    size = math.prod(column.parts["train"].shape)
-    return column.map(lambda v: v.reshape(len(v), size), column.low, column.high, (size,))
+
+    axes: Array
+    """The shape that a row had."""
+
+    @classmethod
+    def fit(cls, column: Column, *numbers: float) -> Self:
+        return cls(np.array(column.shape, dtype=np.float64))
+
+    def apply(self, values: Array) -> Array:
+        return values.reshape(len(values), math.prod(values.shape[1:]))
+
+    def invert(self, values: Array) -> Array:
+        return values.reshape(len(values), *self.axes.astype(int).tolist())
+
+    def shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return low, high
 
 
-def _total(column: Column) -> Column:
+@dataclass(frozen=True)
+class Total(Transform):
     """The sum of all values of a row."""
-    return column.map(lambda v: v.reshape(len(v), -1).sum(axis=1), shape=())
+
+    invertible = False
+
+    def apply(self, values: Array) -> Array:
+        return np.asarray(values.reshape(len(values), math.prod(values.shape[1:])).sum(axis=1))
+
+    def shape(self, shape: Shape) -> Shape:
+        return ()
 
 
-def _labelled(column: Column, n: float) -> Column:
+@dataclass(frozen=True)
+class Labelled(Transform):
     """Keeps the value in n of the training rows, the same number of each class; it is missing in the others.
 
     Which rows keep it follows from a fixed seed. Where a class has too few rows, the others have more. Of a variable
-    that is no class, n rows at random keep theirs, though its values may be whole numbers.
+    that is no class, n rows at random keep theirs, though its values may be whole numbers. Rows that are none of the
+    fit's keep theirs.
     """
-    train, kept = column.parts["train"], int(n)
-    values = train.read(0, train.count)
-    there = np.asarray(np.isfinite(values.astype(np.float64)).reshape(train.count, -1).all(axis=1))
-    if kept > there.sum():
-        raise ValueError(f"{kept} labels are asked for, and {there.sum()} training rows have one")
-    order = np.random.default_rng(_LABELLED_SEED).permutation(train.count)
-    order = order[there[order]]
-    if not train.shape and column.classes:
-        classes, codes = np.unique(values[order], return_inverse=True)
-        if np.array_equal(classes, np.round(classes)):
-            if kept < len(classes):
-                raise ValueError(f"{kept} labels are too few for {len(classes)} classes: each needs one")
-            # In turns: the first row of every class, then the second of every class, ...
-            by_class = np.argsort(codes, kind="stable")
-            sizes = np.bincount(codes)
-            turn = np.empty(len(order), dtype=np.int64)
-            turn[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            order = order[np.lexsort((codes, turn))]
-    given = np.zeros(train.count, dtype=np.bool_)
-    given[order[:kept]] = True
-    return replace(column, parts={**column.parts, "train": MaskedRows(train, given)})
+
+    n: float
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return low, high
+
+    def of_fit(self, column: Column) -> Column:
+        train, kept = column.parts["train"], int(self.n)
+        values = train.read(0, train.count)
+        there = np.asarray(np.isfinite(values.astype(np.float64)).reshape(train.count, -1).all(axis=1))
+        if kept > there.sum():
+            raise ValueError(f"{kept} labels are asked for, and {there.sum()} training rows have one")
+        order = np.random.default_rng(_LABELLED_SEED).permutation(train.count)
+        order = order[there[order]]
+        if not train.shape and column.classes:
+            classes, codes = np.unique(values[order], return_inverse=True)
+            if np.array_equal(classes, np.round(classes)):
+                if kept < len(classes):
+                    raise ValueError(f"{kept} labels are too few for {len(classes)} classes: each needs one")
+                # In turns: the first row of every class, then the second of every class, ...
+                by_class = np.argsort(codes, kind="stable")
+                sizes = np.bincount(codes)
+                turn = np.empty(len(order), dtype=np.int64)
+                turn[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+                order = order[np.lexsort((codes, turn))]
+        given = np.zeros(train.count, dtype=np.bool_)
+        given[order[:kept]] = True
+        return replace(column, parts={**column.parts, "train": MaskedRows(train, given)})
 
 
-def _missing(column: Column, share: float) -> Column:
+@dataclass(frozen=True)
+class Missing(Transform):
     """Removes this share of all values, each element for itself, in the rows of every split. Which ones follows from a
-    fixed seed."""
-    if not 0 < share < 1:
-        raise ValueError(f"a share of the values lies between 0 and 1, and this is {share:g}")
-    generator = np.random.default_rng(_MISSING_SEED)
-    parts: dict[str, Rows] = {}
-    for name, rows in column.parts.items():
-        values = rows.read(0, rows.count).astype(np.float64)
-        values[generator.random(values.shape) < share] = np.nan
-        parts[name] = ArrayRows(values, rows.origin, "which of its values are missing is drawn", rows.numbering())
-    return replace(column, parts=parts)
+    fixed seed. Rows that are none of the fit's keep theirs."""
+
+    share: float
+
+    @classmethod
+    def fit(cls, column: Column, *numbers: float) -> Self:
+        (share,) = numbers
+        if not 0 < share < 1:
+            raise ValueError(f"a share of the values lies between 0 and 1, and this is {share:g}")
+        return cls(share)
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return low, high
+
+    def of_fit(self, column: Column) -> Column:
+        generator = np.random.default_rng(_MISSING_SEED)
+        parts: dict[str, Rows] = {}
+        for name, rows in column.parts.items():
+            values = rows.read(0, rows.count).astype(np.float64)
+            values[generator.random(values.shape) < self.share] = np.nan
+            parts[name] = ArrayRows(values, rows.origin, "which of its values are missing is drawn", rows.numbering())
+        return replace(column, parts=parts)
 
 
 # The numbers that each takes are in dgmppl.catalogue.transforms, where a spec is checked against them.
-TRANSFORMS: Mapping[str, Callable[..., Column]] = {
-    "rescale": _rescale,
-    "threshold": _threshold,
-    "standardize": _standardize,
-    "total": _total,
-    "flatten": _flatten,
-    "labelled": _labelled,
-    "missing": _missing,
+TRANSFORMS: Mapping[str, type[Transform]] = {
+    "rescale": Rescale,
+    "threshold": Threshold,
+    "standardize": Standardize,
+    "total": Total,
+    "flatten": Flatten,
+    "labelled": Labelled,
+    "missing": Missing,
 }

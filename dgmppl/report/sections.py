@@ -184,7 +184,7 @@ def data(report: Report) -> Html | None:
     rows: list[tuple[object, object]] = []
     if report.splits is not None:
         rows += [("rows", ", ".join(f"{name} {t.rows:,}" for name, t in report.splits))]
-        for name, texts in report.splits.classes.items():
+        for name, texts in ((n, f.classes) for n, f in report.splits.fields.items() if f.classes):
             rows += [(f"classes of {name}", ", ".join(f"{k} {text}" for k, text in enumerate(texts)))]
     rows += [("split", _rule_text(rule))] if rule else []
     rows += [("fingerprint", code(f))] if (f := history.text("data", "fingerprint")) else []

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.load import load
+from dgmppl.data.load import Wanted, load
 from dgmppl.data.table import Splits, Table
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource, Graph
@@ -110,6 +110,6 @@ class Report:
         label = DataSource(source.dataset, LABEL, source.is_file)
         folder = self.splits.folder if self.splits is not None else self.history.path
         try:
-            return load({LABEL: label}, {LABEL: declared}, folder, split=self.plan.settings.split).test
+            return load({LABEL: Wanted(label, declared)}, folder, split=self.plan.settings.split).test
         except SpecError:
             return None

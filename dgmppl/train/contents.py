@@ -66,7 +66,7 @@ def start_record(checked: Checked, model: GenerativeModel, splits: Splits, out: 
         "data": {
             "fingerprint": splits.fingerprint,
             "split": dict(splits.rule),
-            **({"classes": {name: list(texts) for name, texts in splits.classes.items()}} if splits.classes else {}),
+            "fields": {name: field.as_data() for name, field in splits.fields.items()},
         },
         **({"tensors": tensors} if tensors else {}),
         "settings": settings_as_data(plan.settings),

@@ -35,7 +35,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, checksum, write_atomically
 
 KIND = "dgmppl run"
-FORMAT = 2
+FORMAT = 3
 STATES = ("running", "finished", "interrupted", "failed")
 SPEC, RECORD, WEIGHTS, METRICS, BATCH = "spec.dgm", "run.json", "weights.safetensors", "metrics.jsonl", "not_finite.npz"
 LOCK = "lock"

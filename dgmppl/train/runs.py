@@ -16,7 +16,8 @@ from torch import Tensor
 
 from dgmppl import pipeline
 from dgmppl.data.factor_support import impossible_values
-from dgmppl.data.load import load
+from dgmppl.data.fields import Field, read_field
+from dgmppl.data.load import Wanted, load
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.forecasts import forecaster
@@ -161,7 +162,7 @@ def sample_run(
     model, run = load_run(path, device, allow_python)
     graph, plan = parts(run.checked)
     arrays = read_arrays(given, graph)
-    values = read_conditions(conditions, graph, _classes(run.record), arrays)
+    values = read_conditions(conditions, graph, {name: f.classes for name, f in fields_of(run).items()}, arrays)
     ways = {name: value for name, value in (("steps", steps), ("noise", noise)) if value is not None}
     if ways and not any(isinstance(s, GoBack) for s in plan.generate):
         headline = f"{' and '.join(f'--{name}' for name in ways)} would change nothing: {graph.name} has no such chain"
@@ -224,22 +225,46 @@ def changed_data(run: Run, splits: Splits) -> Diagnostic | None:
     return Diagnostic("W621", headline, severity="warning", help="put it back as it was to see the run's own figures")
 
 
-def _classes(record: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The texts that values stand for, as `run.json` has them; none where it was edited to something else."""
-    data = record.get("data")
-    found = data.get("classes") if isinstance(data, dict) else None
-    if not isinstance(found, dict):
-        return {}
-    return {name: texts for name, texts in found.items() if isinstance(texts, list) and all(map(_is_text, texts))}
+def fields_of(run: Run) -> dict[str, Field]:
+    """What a run keeps of the data of each variable.
+
+    Raises:
+        SpecError: (E603) where its record was edited to something else.
+    """
+    graph, _ = parts(run.checked)
+    data = run.record.get("data")
+    kept = data.get("fields") if isinstance(data, dict) else None
+    found = {}
+    for v in graph.data:
+        try:
+            assert v.data is not None
+            found[v.name] = read_field(v.name, v.type, v.data, kept.get(v.name) if isinstance(kept, dict) else None)
+        except ValueError as error:
+            headline = f"{run.path / RECORD}: the field of `{v.name}` is not as a run keeps it: {error}"
+            raise SpecError([Diagnostic("E603", headline, help="was it edited? take it back from a copy")]) from None
+    return found
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def load_data(checked: Checked, base: Path, known: Mapping[str, Field] | None = None) -> Splits:
+    """The data of a spec's observed variables; relative file paths start from `base`.
+
+    Args:
+        known: what a run keeps of it, whose transforms are applied; None: they are fitted.
+    """
+    _, plan = parts(checked)
+    try:
+        return load(wanted_of(checked, known), base, split=plan.settings.split, stream=plan.settings.stream)
+    except SpecError as error:
+        raise SpecError(error.diagnostics, checked.source) from None
 
 
-def load_data(checked: Checked, base: Path) -> Splits:
-    """The data of a spec's observed variables; relative file paths start from `base`."""
-    graph, plan = parts(checked)
+def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dict[str, Wanted]:
+    """What is read of each observed variable, and what its values have to be.
+
+    Raises:
+        SpecError: (E509) where the spec does not say where one comes from.
+    """
+    graph, _ = parts(checked)
     problems = [
         Diagnostic("E509", f"`{v.name}` is observed, but not said where from", v.span, help="add `from set.field`")
         for v in graph.data
@@ -247,19 +272,19 @@ def load_data(checked: Checked, base: Path) -> Splits:
     ]
     if problems:
         raise SpecError(problems, checked.source)
-    try:
-        return load(
-            {v.name: v.data for v in graph.data if v.data},
-            {v.name: v.type for v in graph.data},
-            base,
-            split=plan.settings.split,
-            stream=plan.settings.stream,
-            missing={v.name: "elements" if v.elementwise else "rows" for v in graph.partial},
-            impossible={v.name: impossible_values(graph, v.name) for v in graph.data},
-            ends={v.name: (v.length, v.members.start) for v in graph.data if v.length},
+    partial = {v.name: "elements" if v.elementwise else "rows" for v in graph.partial}
+    return {
+        v.name: Wanted(
+            v.data,
+            v.type,
+            partial.get(v.name, ""),  # type: ignore[arg-type]
+            impossible_values(graph, v.name),
+            (v.length, v.members.start) if v.length else None,
+            known[v.name] if known else None,
         )
-    except SpecError as error:
-        raise SpecError(error.diagnostics, checked.source) from None
+        for v in graph.data
+        if v.data
+    }
 
 
 def run_data(run: Run, folder: Path | None = None) -> Splits:
@@ -274,8 +299,9 @@ def run_data(run: Run, folder: Path | None = None) -> Splits:
     Raises:
         SpecError: when it is in none of them, or breaks its type.
     """
+    known = fields_of(run)
     if folder is not None:
-        return load_data(run.checked, folder)
+        return load_data(run.checked, folder, known)
     whole, relative = run.record.get("data_folder"), run.record.get("data_folder_relative")
     places = [run.path / relative] if relative is not None else []
     places += [Path(whole)] if whole is not None else []
@@ -284,7 +310,7 @@ def run_data(run: Run, folder: Path | None = None) -> Splits:
     places = places or [run.path]
     for place in dict.fromkeys(p.resolve() for p in places):
         try:
-            splits = load_data(run.checked, place)
+            splits = load_data(run.checked, place, known)
         except SpecError as error:
             wrong.append(error)
             continue

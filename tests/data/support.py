@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dgmppl.data.checks import Missing
-from dgmppl.data.load import load
+from dgmppl.data.load import Wanted, load
 from dgmppl.data.table import Splits, Table
 from dgmppl.diagnostics import SpecError
 from dgmppl.diagnostics.render import render
@@ -39,8 +39,8 @@ def loaded(*variables: str, base: Path = Path(), **options: Any) -> Splits:
     if problems or scope.diagnostics:
         raise SpecError([*problems, *scope.diagnostics], source)
     missing: dict[str, Missing] = {v.name: "elements" if v.elementwise else "rows" for v in seen if v.role == "partial"}
-    sources = {v.name: v.data for v in seen if v.data is not None}
-    return load(sources, {v.name: v.type for v in seen}, base, missing=missing, **options)
+    wanted = {v.name: Wanted(v.data, v.type, missing.get(v.name, "")) for v in seen if v.data is not None}
+    return load(wanted, base, **options)
 
 
 def message(*variables: str, base: Path = Path(), **options: Any) -> str:

@@ -157,7 +157,7 @@ def both(folder: Path, name: str = "photos") -> object:
 def test_folders_named_like_splits_are_splits(tmp_path: Path, training: str, validation: str) -> None:
     photos(tmp_path, **{training: 8, validation: 4})
     splits = both(tmp_path)
-    assert splits.classes == {"y": ("cat", "dog")}
+    assert splits.fields["y"].classes == ("cat", "dog")
     # The test rows are cut from those for training, as many as the validation has, at most a quarter.
     assert splits.rule["sizes"] == [12, 8, 4]
     assert values(splits.validation, "y").tolist() == [0] * 4 + [1] * 4
@@ -183,7 +183,7 @@ def test_splits_are_the_same_in_a_data_set_of_hugging_face(tmp_path: Path, test:
 def test_one_folder_of_a_split_holds_all_rows(tmp_path: Path, name: str) -> None:
     photos(tmp_path, **{name: 10})
     splits = both(tmp_path)
-    assert splits.classes == {"y": ("cat", "dog")}
+    assert splits.fields["y"].classes == ("cat", "dog")
     assert splits.rule["sizes"] == [12, 4, 4]
 
 
@@ -191,4 +191,8 @@ def test_a_class_among_others_may_be_called_train(tmp_path: Path) -> None:
     for name in ("bus", "plane", "train"):
         for i in range(4):
             save(tmp_path / "photos" / name / f"{i}.png", Image.new("L", (2, 2), i))
-    assert loaded('y : categorical(3) from "photos".label', base=tmp_path).classes == {"y": ("bus", "plane", "train")}
+    assert loaded('y : categorical(3) from "photos".label', base=tmp_path).fields["y"].classes == (
+        "bus",
+        "plane",
+        "train",
+    )

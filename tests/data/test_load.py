@@ -1,6 +1,7 @@
 """Data sets by name and from files: splits, transforms, and what is said when values break a type."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from scipy.stats import kstest, norm, uniform
 
 from dgmppl.catalogue.transforms import TRANSFORMS as catalogue_transforms
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.load import load
+from dgmppl.data.load import Wanted
+from dgmppl.data.load import load as load_wanted
 from dgmppl.data.readers import read_dataset
 from dgmppl.data.transforms import TRANSFORMS
 from dgmppl.diagnostics import SpecError
@@ -30,8 +32,13 @@ from dgmppl.supports import (
 )
 from tests.data.support import loaded, whole
 
+HERE = Path()
 PIXELS = Type(Integers(0, 16), (8, 8))
 TENS = Type(Categorical(10))
+
+
+def load(sources, types, base=HERE):
+    return load_wanted({name: Wanted(source, types[name]) for name, source in sources.items()}, base)
 
 
 def named(dataset, field, *transforms):

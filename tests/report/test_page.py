@@ -135,6 +135,8 @@ def test_a_hostile_folder_is_shown_and_does_nothing(copy_of):
     kept = ("kind", "format", "overrides", "state", "spec_digest")
     changed = {key: value if key in kept else hostile(value) for key, value in record.items()}
     changed["data_folder"] = HOSTILE
+    kept_field = record["data"]["fields"]["x"]
+    changed["data"]["fields"] = {"x": {**kept_field, "columns": [HOSTILE]}}
     del changed["spec_digest"]
     changed["figures"] = {f"test{HOSTILE}": {HOSTILE: {"mean": 1.0, "standard_error": 0.1, "rows": 3}}}
     (run / "run.json").write_text(json.dumps(changed))
@@ -143,7 +145,9 @@ def test_a_hostile_folder_is_shown_and_does_nothing(copy_of):
     spec = f"# {HOSTILE.replace(chr(0x202E), '')} </pre></code>\n" + (run / "spec.dgm").read_text()
     (run / "spec.dgm").write_text(spec)
     (run / "graph.svg").write_text("<svg onload='alert(3)'><script>alert(3)</script></svg>")
-    found = parse(report_run(run)[0])
+    page, missing = report_run(run)
+    assert not any("digits" in what for what in missing)
+    found = parse(page)
     verify_harmless(found)
     assert found.text.count("<script>alert(1)</script>") > 10
     assert found.ids == ALWAYS | {"reconstructions", "latents"}
@@ -186,7 +190,9 @@ def test_a_run_without_weights_or_data_has_what_there_is(copy_of, tmp_path, caps
     record = json.loads((run / "run.json").read_text())
     changes = {"state": "running", "figures": {}, "spec_digest": None}
     (run / "run.json").write_text(json.dumps({**record, **changes}))
-    spec = (run / "spec.dgm").read_text().replace("threshold(digits.image, 8)", '"nowhere.npz".x')
+    spec = (
+        (run / "spec.dgm").read_text().replace("threshold(digits.image, 8)", 'threshold(flatten("nowhere.npz".x), 8)')
+    )
     (run / "spec.dgm").write_text(spec)
     capsys.readouterr()
     assert main(["report", str(run)]) == 0

@@ -169,7 +169,7 @@ def a_cut_record(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 @case("train --resume stopped")
 def a_record_of_a_later_version(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    edit(folder, format=3)
+    edit(folder, format=99)
 
 
 @case("train --resume stopped")

@@ -123,7 +123,7 @@ p(x | s) = Normal(mlp[8](s), 0.1)
 train { epochs = 60, batch = 12, lr = 0.03 }
 """
     _, written = train(tmp_path, text)
-    assert written.record["data"]["classes"] == {"s": ["ant", "cat", "dog"]}
+    assert written.record["data"]["fields"]["s"]["classes"] == ["ant", "cat", "dog"]
     for name, expected in (("cat", -1.0), ("ant", 0.0), ("dog", 1.0)):
         sample_run(tmp_path / "run", 50, tmp_path / "s.npz", conditions=[f"s={name}"])
         assert np.load(tmp_path / "s.npz")["x"].mean() == pytest.approx(expected, abs=0.2)
@@ -131,7 +131,7 @@ train { epochs = 60, batch = 12, lr = 0.03 }
         sample_run(tmp_path / "run", 5, tmp_path / "s.npz", conditions=["s=cow"])
     assert caught.value.diagnostics[0].code == "E706"
     edit_record(tmp_path / "run", data={"classes": {"s": [1, 2]}})
-    assert codes(sample_run, tmp_path / "run", 5, tmp_path / "s.npz", conditions=["s=cat"]) == ["E706"]
+    assert codes(sample_run, tmp_path / "run", 5, tmp_path / "s.npz", conditions=["s=cat"]) == ["E603"]
 
 
 def test_overrides_are_kept_with_the_run(tmp_path):

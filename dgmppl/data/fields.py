@@ -1,0 +1,134 @@
+"""What a run keeps of the data of its variables: names, classes and transforms, so that other rows can be read as those
+of the fit were, and what the model gives is told in the data's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmppl.data.rows import Array
+from dgmppl.data.transforms import TRANSFORMS, Transform
+
+if TYPE_CHECKING:
+    from dgmppl.graph.nodes import DataSource
+    from dgmppl.supports import Type
+
+
+@dataclass(frozen=True)
+class Field:
+    """The data of one variable.
+
+    Attributes:
+        name: of the variable.
+        type: its declared one, in the model's units.
+        source: where its values come from, as the spec says.
+        shape: of a row in the data, before all transforms.
+        columns: names of the columns that a row is read from; none where it is no part of a table.
+        classes: the texts that the values 0, 1, ... stand for; none where they are numbers.
+        transforms: in the order in which they are applied, with what they took from the data.
+    """
+
+    name: str
+    type: Type
+    source: DataSource
+    shape: tuple[int, ...] = ()
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    transforms: tuple[Transform, ...] = ()
+
+    @property
+    def transform_names(self) -> tuple[str, ...]:
+        """What the transforms are called in the spec."""
+        return tuple(name for name, _ in self.source.transforms)
+
+    @property
+    def invertible(self) -> bool:
+        """Whether its values can be told in the units of the data; else they stay as the model has them."""
+        return all(t.invertible for t in self.transforms)
+
+    def apply(self, values: Array) -> Array:
+        """Values in the units of the data, (n, *shape), as the model has them, (n, *type.shape)."""
+        for transform in self.transforms:
+            values = transform.apply(values)
+        return values
+
+    def invert(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of the model in the units of the data, in double precision; classes that have names as texts, None
+        where one is missing. Values behind a transform that has no inverse stay as they are."""
+        found = np.asarray(values, dtype=np.float64)
+        if not self.invertible:
+            return found
+        for transform in reversed(self.transforms):
+            found = transform.invert(found)
+        return self.named(found)
+
+    def named(self, values: Array) -> NDArray[Any]:
+        """Numbers of classes as their texts, where they have some."""
+        if not self.classes:
+            return values
+        texts = np.array([*self.classes, None], dtype=object)
+        known = np.isfinite(values)
+        return np.asarray(texts[np.where(known, values, len(self.classes)).astype(np.int64)])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of each element of a row in a table: its column's, else `x[0, 1]` or `x`."""
+        shape = self.shape if self.invertible else self.type.shape
+        size = int(np.prod(shape))
+        if len(self.columns) == size:
+            return self.columns
+        return element_labels(self.name, shape)
+
+    def as_data(self) -> dict[str, Any]:
+        """What the spec does not say, as JSON has it."""
+        return {
+            "shape": list(self.shape),
+            **({"columns": list(self.columns)} if self.columns else {}),
+            **({"classes": list(self.classes)} if self.classes else {}),
+            "transforms": [{"name": name, **t.as_data()} for name, t in zip(self.transform_names, self.transforms)],
+        }
+
+
+def element_labels(name: str, shape: Sequence[int]) -> tuple[str, ...]:
+    """The name of each element of a value: `x` of a number, `x[0]`, `x[1]`, ... of a vector, `x[0, 1]` of a grid."""
+    if not shape:
+        return (name,)
+    return tuple(f"{name}[{', '.join(map(str, index))}]" for index in np.ndindex(*shape))
+
+
+def read_field(name: str, type_: Type, source: DataSource, data: Any) -> Field:
+    """The field of which `as_data` gave this.
+
+    Raises:
+        ValueError: when it is something else, or the spec has other transforms.
+    """
+    if not isinstance(data, Mapping):
+        raise ValueError("it is no object")
+    shape = data.get("shape", [])
+    if not isinstance(shape, list) or not all(type(s) is int and s >= 0 for s in shape):
+        raise ValueError("its shape is none")
+    transforms = data.get("transforms")
+    if not isinstance(transforms, list) or not all(isinstance(t, Mapping) for t in transforms):
+        raise ValueError("it has no list of transforms")
+    asked = [n for n, _ in source.transforms]
+    if [t.get("name") for t in transforms] != asked:
+        raise ValueError(f"its transforms are not those of the spec, {', '.join(asked) or 'none'}")
+    found = []
+    for transform in transforms:
+        constants = {key: value for key, value in transform.items() if key != "name"}
+        try:
+            found.append(TRANSFORMS[transform["name"]].from_data(constants))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{transform['name']}: {error}") from None
+    columns, classes = _texts(data.get("columns", [])), _texts(data.get("classes", []))
+    return Field(name, type_, source, tuple(shape), columns, classes, tuple(found))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise ValueError("a list of texts is expected")
+    return tuple(value)
