@@ -4,7 +4,7 @@
     >>> model = dgmppl.compile("specs/latent/vae.dgm")      # an nn.Module
     >>> dgmppl.check("specs/latent/vae.dgm")                # its diagnostics, none here
     ()
-    >>> model = dgmppl.load("runs/vae")                     # a trained one
+    >>> run = dgmppl.load("runs/vae")                       # a run: run.model, run.encode(table), ...
 
 A spec says what is random and how it factorises; sizes, objective, estimator and sampler are derived.
 """
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
+    from dgmppl.apply.fitted import FittedRun
     from dgmppl.runtime import GenerativeModel
 
 __version__ = "0.1.0"
@@ -82,15 +83,24 @@ def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = (
     return explain_plan(checked.plan, format, forecasts=forecasts.told(checked))
 
 
-def load(run: str | Path, device: str = "cpu", allow_python: bool = False) -> GenerativeModel:
-    """The trained model of a run folder. Its spec is compiled anew: no code of the folder is run. With `allow_python`
-    the classes that the spec names as networks are imported, code that runs as any other.
+def load(
+    run: str | Path, device: str = "cpu", allow_python: bool = False, data_folder: str | Path | None = None
+) -> FittedRun:
+    """A run folder with its model and its data: `run.encode(table)`, ...; `run.model` is the trained `nn.Module`.
+
+    Its spec is compiled anew: no code of the folder is run.
+
+    Args:
+        device: "cpu", "cuda" or "auto".
+        allow_python: import the classes that the spec names as networks, code that runs as any other.
+        data_folder: where the data of the fit is now, if it was moved apart from the run.
 
     Raises:
         SpecError: the folder is no run, or its weights do not fit its spec.
     """
     from dgmppl import notebook
-    from dgmppl.train.runs import load_run
+    from dgmppl.apply.fitted import open_run
 
-    model, opened = load_run(Path(run), device=device, allow_python=allow_python)
-    return notebook.with_picture(model, opened.checked)
+    found = open_run(Path(run), device, allow_python, Path(data_folder) if data_folder is not None else None)
+    notebook.with_picture(found.model, found.run.checked)
+    return found

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dgmppl.cli import figures, runs, specs, sweep
+from dgmppl.cli import apply, figures, runs, specs, sweep
 from dgmppl.cli.arguments import FINE, INTERNAL, INTERRUPTED, MISUSED, WRONG, Command
 from dgmppl.cli.files import print_diagnostics
 from dgmppl.cli.streams import prepare_streams
@@ -70,6 +70,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
-    for group in (specs, runs, figures, sweep):
+    for group in (specs, runs, apply, figures, sweep):
         group.add_commands(add)
     return parser

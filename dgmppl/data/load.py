@@ -49,6 +49,7 @@ class Wanted:
         end: of a variable whose first axis goes as far as another says that other, and the number of its first
             position. What lies beyond is not looked at, and becomes a value of the type.
         known: the field that a run keeps, whose transforms and classes are used; None: they are fitted.
+        others: whether the rows are none of those that the run was fitted to.
     """
 
     source: DataSource
@@ -57,6 +58,7 @@ class Wanted:
     impossible: Sequence[Impossible] = ()
     end: tuple[str, int] | None = None
     known: Field | None = None
+    others: bool = False
 
 
 def load(
@@ -245,7 +247,7 @@ def _transform(column: Column, one: Wanted) -> tuple[Column, tuple[Transform, ..
     for position, (name, numbers) in enumerate(one.source.transforms):
         try:
             fitted = one.known.transforms[position] if one.known else TRANSFORMS[name].fit(column, *numbers)
-            column = fitted.of_fit(column)
+            column = fitted.of(column) if one.others else fitted.of_fit(column)
         except ValueError as error:
             raise SpecError([Diagnostic("E508", f"{name}: {error}", one.source.span)]) from None
         found.append(fitted)
@@ -270,7 +272,7 @@ def _read(
             if array is not None:
                 array[start : start + len(rounded)] = rounded
         parts[split] = rows if array is None else ArrayRows(array, rows.origin, numbering=rows.numbering())
-    lost = collapse(name, distinct, declared.shape, column.parts["train"].origin, source.span)
+    lost = collapse(name, distinct, declared.shape, next(iter(column.parts.values())).origin, source.span)
     return parts, digest.hexdigest(), lost
 
 

@@ -223,4 +223,11 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "E660": Code(
+        "command that the model has no answer to",
+        "The run is asked for something that its model does not have, such as the latents of a model without any.",
+        "`dgmppl explain` on the spec says what is derived from it.",
+        "",
+        "",
+    ),
 }

@@ -196,7 +196,7 @@ def test_fit_save_load_sample(path, tmp_path) -> None:
 
     assert "could not be made" not in (run.path / "report.html").read_text()
 
-    loaded = dgmppl.load(run.path)
+    loaded = dgmppl.load(run.path).model
     assert loaded.state_dict().keys() == model.state_dict().keys()
     for name, weights in model.state_dict().items():
         assert torch.equal(weights.cpu(), loaded.state_dict()[name]), name

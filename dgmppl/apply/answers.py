@@ -1,0 +1,205 @@
+"""Answers: what a run says of rows, by name, computed a chunk of rows at a time, and written to files as it comes."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmppl.data.fields import element_labels
+from dgmppl.diagnostics import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Values = NDArray[Any]
+Chunk = Mapping[str, Values]
+"""Some rows of each array, (n, *shape): numbers, or texts (dtype object, None where one is missing)."""
+
+Progress = Callable[[int, int], None]
+"""Called with the rows that are done, and how many there are."""
+
+
+def _quiet(done: int, rows: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Answers(Mapping[str, Values]):
+    """Arrays by name, each with a row for each row that was given.
+
+    Nothing is computed before it is asked for; `answers["z"]` or `frame()` compute all rows, and `write` a chunk at a
+    time.
+
+    Attributes:
+        rows: how many there are.
+        give: computes them, a chunk of rows at a time, in order.
+        columns: what the elements of an array are called in a table; `z[0]`, `z[1]`, ... where nothing is said.
+        index: of the DataFrame that was given.
+        notes: how they were computed, in words.
+    """
+
+    rows: int
+    give: Callable[[], Iterable[Chunk]]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    index: Any = None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def arrays(self) -> dict[str, Values]:
+        """All rows of each array."""
+        chunks = list(self.give())
+        return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in (chunks[0] if chunks else {})}
+
+    def __getitem__(self, name: str) -> Values:
+        return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def frame(self) -> pd.DataFrame:
+        """All rows as a DataFrame, a column for each element."""
+        import pandas as pd
+
+        return pd.DataFrame(self._table(self.arrays), index=self.index)
+
+    def _repr_html_(self) -> str:
+        return str(self.frame()._repr_html_())
+
+    def _table(self, chunk: Chunk) -> dict[str, Values]:
+        """The columns of a chunk, (n,) each."""
+        found: dict[str, Values] = {}
+        for name, values in chunk.items():
+            labels = self.columns.get(name) or element_labels(name, values.shape[1:])
+            flat = values.reshape(len(values), -1) if values.size else np.empty((len(values), len(labels)))
+            found |= {label: flat[:, k] for k, label in enumerate(labels)}
+        return found
+
+    def write(self, path: Path, progress: Progress = _quiet) -> None:
+        """Writes all rows to a file, whole or not at all: a table (.csv, .parquet) or arrays (.npz).
+
+        Raises:
+            SpecError: for another ending (E703), or when the file cannot be written (E607).
+        """
+        path = Path(path)
+        writer = WRITERS.get(path.suffix.lower())
+        if writer is None:
+            ends = ", ".join(WRITERS)
+            raise SpecError([Diagnostic("E703", f"answers are written to {ends}, not to {path.name}")])
+        try:
+            with _draft(path) as draft:
+                writer(self, draft, progress)
+        except OSError as error:
+            raise SpecError([Diagnostic("E607", f"cannot write {path}: {error.strerror or error}")]) from None
+
+    def counted(self, progress: Progress) -> Iterator[Chunk]:
+        """The chunks, each told when it is there."""
+        done = 0
+        for chunk in self.give():
+            yield chunk
+            done += len(next(iter(chunk.values()), ()))
+            progress(done, self.rows)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """A file beside the place of another, which it takes when all is written."""
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _write_csv(answers: Answers, path: Path, progress: Progress) -> None:
+    import pyarrow.csv as arrow_csv
+
+    with path.open("wb") as file:
+        writer = None
+        for table in _tables(answers, progress):
+            writer = writer or arrow_csv.CSVWriter(file, table.schema, write_options=_options())
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+
+def _options() -> Any:
+    import pyarrow.csv as arrow_csv
+
+    return arrow_csv.WriteOptions(quoting_style="needed")
+
+
+def _write_parquet(answers: Answers, path: Path, progress: Progress) -> None:
+    from pyarrow import parquet
+
+    writer = None
+    for table in _tables(answers, progress):
+        writer = writer or parquet.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def _tables(answers: Answers, progress: Progress) -> Iterator[pa.Table]:
+    """The chunks as tables of one schema."""
+    import pyarrow as pa
+
+    schema = None
+    for chunk in answers.counted(progress):
+        columns = answers._table(chunk)
+        if schema is None:
+            kinds = {n: pa.string() if v.dtype == object else pa.from_numpy_dtype(v.dtype) for n, v in columns.items()}
+            schema = pa.schema(list(kinds.items()))
+        yield pa.table({n: pa.array(v, schema.field(n).type, from_pandas=True) for n, v in columns.items()}, schema)
+
+
+def _write_npz(answers: Answers, path: Path, progress: Progress) -> None:
+    """Arrays by name. Each is kept in a file beside until all rows are there: memory does not grow with the rows."""
+    kept: dict[str, Any] = {}
+    kinds: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, ExitStack() as opened:
+        for chunk in answers.counted(progress):
+            for name, values in chunk.items():
+                plain = _plain(values)
+                if name not in kept:
+                    kept[name] = opened.enter_context(Path(folder, str(len(kept))).open("w+b"))
+                    kinds[name] = plain.shape[1:], plain.dtype
+                kept[name].write(np.ascontiguousarray(plain.astype(kinds[name][1])).tobytes())
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, file in kept.items():
+                shape, dtype = kinds[name]
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+                    np.lib.format.write_array_header_2_0(member, {**header, "shape": (answers.rows, *shape)})
+                    file.seek(0)
+                    while block := file.read(2**20):
+                        member.write(block)
+
+
+def _plain(values: Values) -> Values:
+    """Texts in a dtype that needs no pickle; a missing one is empty."""
+    if values.dtype != object:
+        return values
+    return np.array(["" if v is None else str(v) for v in values.ravel()], dtype="U64").reshape(values.shape)
+
+
+WRITERS: Mapping[str, Callable[[Answers, Path, Progress], None]] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".npz": _write_npz,
+}
+
+__all__ = ["Answers", "Chunk", "Progress"]

@@ -1,0 +1,139 @@
+"""A run that was fitted, with its model and its data: what it can say of rows, its own or others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dgmppl.apply.answers import Answers, Chunk
+from dgmppl.apply.given import NOTHING_MISSING, Given, given_data, given_split
+from dgmppl.data.checks import Missing
+from dgmppl.data.fields import Field
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.nodes import Graph
+from dgmppl.plan.nodes import Plan
+from dgmppl.runtime import GenerativeModel
+from dgmppl.train.contents import parts
+from dgmppl.train.device import seeded
+from dgmppl.train.runs import Run, fields_of, load_run, located
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class FittedRun:
+    """A run folder, opened.
+
+    Its methods take rows in the units of the data: the path of a file, a DataFrame, arrays by variable or column; or
+    a split of the run's own data. They give `Answers` in the units of the data.
+
+    Attributes:
+        model: the compiled model with the run's weights; its tensors are in the model's units.
+        run: the folder, its spec and its record.
+        fields: what the run keeps of the data of each variable, in the order of `model.data`.
+        data_folder: where the data of the fit is now, if it was moved apart from the run.
+    """
+
+    def __init__(self, model: GenerativeModel, run: Run, data_folder: Path | None = None) -> None:
+        self.model, self.run, self.data_folder = model, run, data_folder
+        self.fields: dict[str, Field] = fields_of(run)
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.run.path
+
+    @property
+    def graph(self) -> Graph:
+        """The typed graph of the spec."""
+        return parts(self.run.checked)[0]
+
+    @property
+    def plan(self) -> Plan:
+        """The objective with its reasons."""
+        return parts(self.run.checked)[1]
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """The figures at the end of the fit by split and name."""
+        found = self.run.record.get("figures")
+        return found if isinstance(found, dict) else {}
+
+    def rows(
+        self,
+        data: Any = None,
+        split: str | None = None,
+        *,
+        optional: tuple[str, ...] = (),
+        missing: Mapping[str, Missing] = NOTHING_MISSING,
+    ) -> Given:
+        """The rows that a command is over: `data`, or a split of the run's own, the test rows where neither is named.
+
+        Raises:
+            SpecError: when both are given, or the rows are not as the run's types have them.
+        """
+        if data is not None and split is not None:
+            raise SpecError([Diagnostic("E713", "rows are those of a file or of a split, and both are given")])
+        device = self.model.device
+        if data is None:
+            return given_split(self.run, self.fields, split or "test", device, self.data_folder)
+        return given_data(self.run, self.fields, data, device, optional=optional, missing=missing)
+
+    def answers(
+        self,
+        given: Given,
+        of: Callable[[dict[str, torch.Tensor]], Chunk],
+        columns: Mapping[str, tuple[str, ...]],
+        seed: int = 0,
+        notes: tuple[str, ...] = (),
+    ) -> Answers:
+        """Answers that a function gives of the tensors of a chunk, without gradients and in eval mode."""
+
+        def give() -> Iterator[Chunk]:
+            with self.computing(seed):
+                for chunk in given.chunks():
+                    yield of(chunk)
+
+        return Answers(given.rows, give, columns, given.index, notes)
+
+    @contextmanager
+    def computing(self, seed: int) -> Iterator[None]:
+        """Eval mode, no gradients, a seed of its own, and mistakes of emitted code told at the line of the spec."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            with located(self.run.checked), torch.no_grad(), seeded(seed, self.model.device), self.model.unchecked():
+                yield
+        finally:
+            self.model.train(training)
+
+    # The commands, each in the module of its name.
+
+    def encode(
+        self, data: Any = None, *, split: str | None = None, draws: int = 0, samples: int = 64, seed: int = 0
+    ) -> Answers:
+        """Each latent of each row: its mean and deviation; see `dgmppl.apply.encode`."""
+        from dgmppl.apply.encode import encode
+
+        return encode(self, data, split=split, draws=draws, samples=samples, seed=seed)
+
+    def metrics(self) -> pd.DataFrame:
+        """The course of the fit: a row an epoch."""
+        import json
+
+        import pandas as pd
+
+        from dgmppl.train.folder import METRICS
+
+        lines = (self.path / METRICS).read_text(encoding="utf-8").splitlines()
+        return pd.json_normalize([json.loads(line) for line in lines])
+
+
+def open_run(path: Path, device: str = "cpu", allow_python: bool = False, data_folder: Path | None = None) -> FittedRun:
+    """A run folder with its model and its data; see `dgmppl.train.runs.load_run`."""
+    model, run = load_run(path, device, allow_python)
+    return FittedRun(model, run, data_folder)

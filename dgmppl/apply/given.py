@@ -1,0 +1,331 @@
+"""Rows that a run is applied to: a split of its own data, a file, a table or arrays, read as those of the fit were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgmppl.catalogue.formats import FORMATS, format_of
+from dgmppl.data.checks import Missing
+from dgmppl.data.fields import Field
+from dgmppl.data.formats.tables import open_table
+from dgmppl.data.load import Wanted, open_field, read_columns
+from dgmppl.data.rows import ArrayRows, Origin
+from dgmppl.data.split import Opened
+from dgmppl.data.table import SPLITS, Table
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.train.runs import Run, run_data, wanted_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dgmppl.graph.nodes import DataSource
+
+CHUNK = 500
+"""Rows that are at hand at once: memory does not grow with their number."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows in the units of the model, checked against the run's types.
+
+    Attributes:
+        table: the variables that are there.
+        fields: what the run keeps of all variables of its data, by name.
+        names: the variables of the data, in the order in which the model takes them.
+        device: where tensors go.
+        index: the index of a DataFrame, which answers keep.
+    """
+
+    table: Table
+    fields: Mapping[str, Field]
+    names: tuple[str, ...]
+    device: torch.device
+    index: Any = None
+
+    @property
+    def rows(self) -> int:
+        return self.table.rows
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The variables of the data that are not there."""
+        return tuple(name for name in self.names if name not in self.table.columns)
+
+    def chunks(self, size: int = CHUNK) -> Iterator[dict[str, Tensor]]:
+        """All rows in order, up to `size` at a time: the variables that are there."""
+        for start in range(0, self.rows, size):
+            read = self.table.read(start, min(start + size, self.rows))
+            yield {name: torch.from_numpy(read[name]).to(self.device) for name in self.names if name in read}
+
+
+NOTHING_MISSING: Mapping[str, Missing] = {}
+
+
+def given_split(
+    run: Run, fields: Mapping[str, Field], split: str, device: torch.device, folder: Path | None = None
+) -> Given:
+    """The rows of a split of the run's own data: "train", "validation" or "test".
+
+    Raises:
+        SpecError: when the data is not there, or breaks its type.
+    """
+    if split not in SPLITS:
+        raise SpecError([Diagnostic("E713", f"a split is one of {', '.join(SPLITS)}, not {split}")])
+    table: Table = getattr(run_data(run, folder), split)
+    return Given(table, fields, tuple(fields), device)
+
+
+def given_data(
+    run: Run,
+    fields: Mapping[str, Field],
+    data: Any,
+    device: torch.device,
+    *,
+    optional: Sequence[str] = (),
+    missing: Mapping[str, Missing] = NOTHING_MISSING,
+) -> Given:
+    """Rows from elsewhere, in the units of the data.
+
+    Args:
+        data: the path of a file, a DataFrame, arrays or tensors by variable or column, or one array where the model has
+            one variable.
+        optional: the variables that may be left out.
+        missing: what may be missing (NaN) of the values of a variable, besides what the spec lets be missing.
+
+    Raises:
+        SpecError: when a variable is not there, or a value is not of its type, with row and column.
+    """
+    wanted = wanted_of(run.checked, fields)
+    opened: dict[str, Opened] = {}
+    problems: list[Diagnostic] = []
+    try:
+        source = _source_of(data, fields, optional)
+        for name, field in fields.items():
+            found = source.open(field)
+            if found is not None:
+                opened[name] = found
+            elif name not in optional:
+                problems.append(_absent(field, source))
+        if problems:
+            raise SpecError(problems)
+        one = {
+            name: replace(wanted[name], others=True, source=replace(field.source, dataset=source.name))
+            for name, field in fields.items()
+            if name in opened
+        }
+        one = {name: replace(w, missing=_more(w.missing, missing.get(name, ""))) for name, w in one.items()}
+        _verify_lengths_there(one)
+        split = {name: {"all": field.parts["all"]} for name, field in opened.items()}
+        read = read_columns(one, opened, split, Path())
+    except SpecError as error:
+        # What they point at is where the spec says the data of the fit come from: a place that says nothing of these.
+        raise SpecError([_unplaced(d) for d in error.diagnostics]) from None
+    table = Table({name: parts["all"] for name, parts in read.columns.items()})
+    return Given(table, fields, tuple(fields), device, source.index)
+
+
+def _more(first: Missing, second: Missing) -> Missing:
+    """The more lenient of two."""
+    order: tuple[Missing, ...] = ("", "rows", "elements")
+    return max(first, second, key=order.index)
+
+
+def _unplaced(found: Diagnostic) -> Diagnostic:
+    headline = f"{found.headline}: {found.label}" if found.label else found.headline
+    return replace(found, span=None, label="", headline=headline, notes=())
+
+
+def _verify_lengths_there(wanted: Mapping[str, Wanted]) -> None:
+    for name, one in wanted.items():
+        if one.end is not None and one.end[0] not in wanted:
+            headline = f"`{name}` goes as far as `{one.end[0]}` says, which is not there"
+            raise SpecError([Diagnostic("E504", headline, help=f"give `{one.end[0]}` as well")])
+
+
+def _absent(field: Field, source: _Source) -> Diagnostic:
+    names = dict.fromkeys(source.names(field))
+    found = f"has no {source.kind} {' or '.join(f'`{name}`' for name in names)}"
+    if source.kind == "column" and len(field.columns) > 1:
+        found = f"has not all of the columns {', '.join(field.columns)}"
+    what = f"{source.name} {found}, which `{field.name}` is read from"
+    return Diagnostic("E504", what, help=f"it has {source.has()}" if source.has() else "")
+
+
+class _Source:
+    """Something that fields are opened from."""
+
+    name = "the data"
+    kind = "array"
+    index: Any = None
+
+    def names(self, field: Field) -> tuple[str, ...]:
+        """What a field is looked for as, the first that is there."""
+        asked = (field.source.field,) if field.source.field else ()
+        return tuple(dict.fromkeys((*asked, field.name)))
+
+    def has(self) -> str:
+        """What is there, in words."""
+        return ""
+
+    def open(self, field: Field) -> Opened | None:
+        """The rows of a field; None where it is not there."""
+        raise NotImplementedError
+
+
+def _source_of(data: Any, fields: Mapping[str, Field], optional: Sequence[str]) -> _Source:
+    if isinstance(data, str | Path):
+        return _File(Path(data))
+    if isinstance(data, Mapping):
+        return _Arrays(data)
+    if hasattr(data, "to_arrow"):  # polars
+        return _Frame(data.to_arrow())
+    if hasattr(data, "schema") and hasattr(data, "column_names"):
+        return _Frame(data)
+    if hasattr(data, "iloc") and hasattr(data, "columns"):
+        return _Frame(_from_pandas(data), data.index)
+    needed = [name for name in fields if name not in optional] or list(fields)
+    if len(needed) != 1:
+        headline = f"one array cannot be {' and '.join(f'`{name}`' for name in needed)}"
+        raise SpecError([Diagnostic("E504", headline, help="give a dict: {name: array}, or a DataFrame")])
+    return _Arrays({needed[0]: data})
+
+
+def _from_pandas(frame: Any) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+        raise SpecError([Diagnostic("E516", f"the DataFrame holds what no column can: {error}")]) from None
+
+
+class _File(_Source):
+    """A file of any format that a spec may name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, str(path)
+        self.format = format_of(self.name)
+        if not self.format or not path.exists():
+            why = f"there is no file {path}" if self.format else f"{path} has an ending that no format of data has"
+            help_ = "" if self.format else f"it may be {', '.join(f for f in FORMATS if FORMATS[f].written)}"
+            raise SpecError([Diagnostic("E503", why, help=help_)])
+        self.kind = "column" if FORMATS[self.format].columns else "array"
+
+    def names(self, field: Field) -> tuple[str, ...]:
+        if FORMATS[self.format].columns and len(field.columns) > 1:
+            return (*field.columns,)
+        return (*field.columns, *super().names(field))
+
+    def open(self, field: Field) -> Opened | None:
+        for source in self._candidates(field):
+            try:
+                found = open_field(source, Path(), field.type, None)
+            except SpecError as error:
+                if all(d.code == "E504" for d in error.diagnostics):
+                    continue
+                raise
+            return found if "all" in found.parts else Opened({"all": found.rows}, found.low, found.high)
+        return None
+
+    def _candidates(self, field: Field) -> Iterator[DataSource]:
+        """Where the field may lie in the file: as it lay in the data of the fit, or under the variable's name."""
+        plain = replace(field.source, dataset=self.name, is_file=True, field="", columns=())
+        kind = FORMATS[self.format]
+        if not kind.named and not kind.columns:
+            yield plain
+            return
+        if kind.columns:
+            if field.source.field and len(field.columns) <= 1:
+                yield replace(plain, field=field.source.field)
+            elif field.columns:
+                yield replace(plain, columns=field.columns)
+            yield replace(plain, field=field.name)
+            if field.labels != (field.name,):
+                yield replace(plain, columns=field.labels)
+            return
+        for name in self.names(field):
+            yield replace(plain, field=name)
+
+
+class _Frame(_Source):
+    """A table in memory."""
+
+    kind = "column"
+
+    def __init__(self, table: pa.Table, index: Any = None) -> None:
+        self.table, self.index = table, index
+        self.name = "the table"
+
+    def has(self) -> str:
+        names = self.table.column_names
+        return ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")
+
+    def names(self, field: Field) -> tuple[str, ...]:
+        return field.columns if len(field.columns) > 1 else (*field.columns, *super().names(field))
+
+    def open(self, field: Field) -> Opened | None:
+        known = set(self.table.column_names)
+        plain = replace(field.source, dataset=self.name, is_file=True, field="", columns=())
+        single = (field.source.field, field.name) if len(field.columns) <= 1 else (field.name,)
+        for name in single:
+            if name and name in known:
+                return open_table(self.table, replace(plain, field=name))
+        for columns in (field.columns, field.labels):
+            if columns and known >= set(columns):
+                return open_table(self.table, replace(plain, columns=columns))
+        return None
+
+
+class _Arrays(_Source):
+    """Arrays, tensors or lists by the name of a variable or of what it is read from."""
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self.arrays = arrays
+        self.name = "the data"
+
+    def has(self) -> str:
+        return ", ".join(map(str, self.arrays))
+
+    def names(self, field: Field) -> tuple[str, ...]:
+        return tuple(reversed(super().names(field)))
+
+    def open(self, field: Field) -> Opened | None:
+        name = next((n for n in self.names(field) if n in self.arrays), None)
+        if name is None:
+            return None
+        given = self.arrays[name]
+        values = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+        origin = Origin(f"`{name}`")
+        if values.ndim == 0:
+            raise SpecError([Diagnostic("E505", f"`{name}` is a single value; rows are expected")])
+        if values.dtype.kind in "OUS":
+            values, origin = _texts(name, values, origin)
+        if values.dtype.kind not in "biuf":
+            raise SpecError([Diagnostic("E516", f"`{name}` holds values of type {values.dtype}, not numbers")])
+        return Opened({"all": ArrayRows(values, origin)})
+
+
+def _texts(name: str, values: Any, origin: Origin) -> tuple[Any, Origin]:
+    """Texts as the numbers of classes; None is missing."""
+    there = np.array([v is not None and v == v for v in values.ravel()], dtype=bool)
+    found = [v for v, kept in zip(values.ravel().tolist(), there) if kept]
+    if found and all(isinstance(v, int | float) for v in found):
+        numbers = np.full(values.size, np.nan)
+        numbers[there] = found
+        return numbers.reshape(values.shape), origin
+    if not all(isinstance(v, str) for v in found):
+        raise SpecError([Diagnostic("E516", f"`{name}` holds values that are neither numbers nor texts")])
+    classes = tuple(sorted(set(found)))
+    codes = np.full(values.size, np.nan)
+    codes[there] = [classes.index(v) for v in found]
+    return codes.reshape(values.shape), replace(origin, classes=classes)
+
+
+__all__ = ["Given", "given_data", "given_split"]

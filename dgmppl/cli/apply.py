@@ -1,0 +1,66 @@
+"""Commands that apply a run to rows: encode, ... Each takes --data FILE or --split, and writes what -o names."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path
+from dgmppl.cli.files import print_warning
+
+if TYPE_CHECKING:
+    from dgmppl.apply.answers import Answers
+    from dgmppl.apply.fitted import FittedRun
+
+
+def add_commands(add: Add) -> None:
+    sub = add("encode", _encode, "the latents of rows: means, deviations, draws")
+    add_rows(sub)
+    sub.add_argument("--draws", type=count, default=0, metavar="N", help="also write so many draws (default none)")
+
+
+def add_rows(sub: argparse.ArgumentParser) -> None:
+    """What all of these commands take: the run, its rows, where the answers go."""
+    sub.add_argument("run", type=path, metavar="RUN")
+    rows = sub.add_mutually_exclusive_group()
+    rows.add_argument("--data", type=path, metavar="FILE", help="rows in the data's own units: .csv, .parquet, ...")
+    help_ = "rows of the run's own data (default test)"
+    rows.add_argument("--split", choices=("train", "validation", "test"), help=help_)
+    sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".csv, .parquet or .npz")
+    sub.add_argument("--seed", type=count, default=0, metavar="N")
+    add_data_folder(sub)
+    add_device(sub, "cpu")
+    add_allow_python(sub)
+
+
+def opened(options: argparse.Namespace) -> FittedRun:
+    """The run of a command, and a warning where its fit has not ended."""
+    from dgmppl.apply.fitted import open_run
+    from dgmppl.train.runs import unfinished
+
+    found = open_run(options.run, options.device, options.allow_python, options.data_folder)
+    odd = unfinished(found.run)
+    if odd is not None:
+        print_warning(odd)
+    return found
+
+
+def written(options: argparse.Namespace, answers: Answers) -> int:
+    """Writes answers as they are computed, with progress on a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("rows", total=answers.rows)
+        answers.write(options.out, lambda done, rows: bar.update(task, completed=done))
+    for note in answers.notes:
+        print(note, file=sys.stderr)
+    print(f"{answers.rows} rows in {options.out}")
+    return FINE
+
+
+def _encode(options: argparse.Namespace) -> int:
+    answers = opened(options).encode(options.data, split=options.split, draws=options.draws, seed=options.seed)
+    return written(options, answers)

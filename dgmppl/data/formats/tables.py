@@ -1,0 +1,52 @@
+"""Tables in memory: columns of a DataFrame, as pyarrow has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.compute as pc
+
+from dgmppl.data.formats.columns import (
+    choose_columns,
+    column_values,
+    fail_text,
+    is_text,
+    row_shape,
+    text_codes,
+    verify_classes_few,
+)
+from dgmppl.data.rows import ArrayRows, BadCell, Origin
+from dgmppl.data.split import Opened
+from dgmppl.diagnostics import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dgmppl.graph.nodes import DataSource
+
+
+def open_table(table: pa.Table, source: DataSource) -> Opened:
+    """A column of a table, or several as a vector.
+
+    Raises:
+        SpecError: for a column that is not there (E504), or holds what is neither numbers nor classes (E516).
+    """
+    asked = choose_columns(source, table.column_names)
+    classes: tuple[str, ...] = ()
+    columns = []
+    for name in asked:
+        column = table.column(name)
+        if is_text(column.type):
+            if not source.field:
+                fail_text(source, name)
+            texts = [text for text in pc.unique(column).to_pylist() if text is not None]
+            classes = verify_classes_few(source, name, texts)
+            columns.append(text_codes(column, classes))
+            continue
+        try:
+            columns.append(column_values(column, row_shape(column), name))
+        except BadCell as error:
+            raise SpecError([Diagnostic("E516", f"{source.dataset}: {error}", source.span)]) from None
+    origin = Origin(source.dataset, 0, "rows are counted from 0", asked, classes, "missing")
+    return Opened({"all": ArrayRows(columns[0] if source.field else np.stack(columns, axis=1), origin)})

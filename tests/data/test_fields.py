@@ -1,0 +1,94 @@
+"""What a run keeps of its data: every transform has an inverse where it says so, and comes back from JSON as it was."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dgmppl.catalogue.transforms import TRANSFORMS as SIGNATURES
+from dgmppl.data.fields import Field, element_labels, read_field
+from dgmppl.data.rows import ArrayRows, Origin
+from dgmppl.data.transforms import TRANSFORMS, Column
+from dgmppl.graph.nodes import DataSource
+from dgmppl.supports import REAL, Type
+
+rng = np.random.default_rng(0)
+VALUES = {"any": rng.normal(50.0, 20.0, (40, 3, 2)), "positive": rng.gamma(2.0, 3.0, (40, 3, 2))}
+# name -> (the numbers that it is given, the values that it is tried on)
+CASES = {
+    "rescale": ((-2.0, 5.0), "any"),
+    "threshold": ((50.0,), "any"),
+    "standardize": ((), "any"),
+    "total": ((), "any"),
+    "flatten": ((), "any"),
+    "labelled": ((4,), "any"),
+    "missing": ((0.5,), "any"),
+}
+
+
+def column_of(values):
+    rows = ArrayRows(values, Origin("here"))
+    return Column({"train": rows, "validation": rows, "test": rows})
+
+
+def test_every_transform_is_tried():
+    assert CASES.keys() == TRANSFORMS.keys() == SIGNATURES.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_inverse_gives_back_what_was_transformed(name):
+    numbers, kind = CASES[name]
+    values = VALUES[kind].copy()
+    fitted = TRANSFORMS[name].fit(column_of(values), *numbers)
+    behind = fitted.apply(values)
+    assert behind.shape[1:] == fitted.shape(values.shape[1:])
+    if fitted.invertible:
+        np.testing.assert_allclose(fitted.invert(behind), values, rtol=1e-6, atol=1e-6)
+    else:
+        assert not np.array_equal(np.broadcast_to(behind.reshape(-1)[0], behind.shape), behind)
+    values[0, 0, 0] = np.nan
+    assert np.isnan(fitted.apply(values)).any()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_run_keeps_comes_back_from_json(name):
+    numbers, kind = CASES[name]
+    fitted = TRANSFORMS[name].fit(column_of(VALUES[kind]), *numbers)
+    source = DataSource("x.npy", "", True, ((name, numbers),))
+    field = Field("x", Type(REAL, fitted.shape((3, 2))), source, (3, 2), ("a",), ("no", "yes"), (fitted,))
+    again = read_field("x", field.type, source, json.loads(json.dumps(field.as_data())))
+    assert replace(again, transforms=()) == replace(field, transforms=())
+    np.testing.assert_array_equal(again.apply(VALUES[kind]), field.apply(VALUES[kind]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"transforms": []}, "not those of the spec"),
+        ({"transforms": [{"name": "standardize", "mean": [0.0]}]}, "deviation"),
+        ({"transforms": [{"name": "standardize", "mean": ["0"], "deviation": [1.0]}]}, "numbers"),
+        ({"transforms": 3}, "list of transforms"),
+        ({"shape": [-1]}, "shape"),
+        ({"classes": [1]}, "texts"),
+    ],
+)
+def test_a_record_that_was_edited_is_refused(change, message):
+    source = DataSource("x.npy", "", True, (("standardize", ()),))
+    kept = {"shape": [1], "transforms": [{"name": "standardize", "mean": [0.0], "deviation": [1.0]}]}
+    read_field("x", Type(REAL, (1,)), source, kept)
+    with pytest.raises(ValueError, match=message):
+        read_field("x", Type(REAL, (1,)), source, {**kept, **change})
+
+
+def test_values_are_told_in_the_units_of_the_data():
+    """Centimetres and kilograms behind a standardisation; classes by their names, a missing one as None."""
+    source = DataSource("people.csv", "", True, (("standardize", ()),), columns=("height", "weight"))
+    people = np.stack([rng.normal(170, 10, 50), rng.normal(70, 8, 50)], 1)
+    fitted = TRANSFORMS["standardize"].fit(column_of(people))
+    field = Field("x", Type(REAL, (2,)), source, (2,), ("height", "weight"), (), (fitted,))
+    np.testing.assert_allclose(field.invert(np.zeros((1, 2))), people.mean(0)[None], rtol=1e-9)
+    assert field.labels == ("height", "weight")
+    named = Field("y", Type(REAL), DataSource("people.csv", "job", True), (), ("job",), ("clerk", "cook"))
+    assert named.invert(np.array([1.0, np.nan, 0.0])).tolist() == ["cook", None, "clerk"]
+    assert element_labels("g", (2, 2)) == ("g[0, 0]", "g[0, 1]", "g[1, 0]", "g[1, 1]")
