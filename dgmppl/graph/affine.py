@@ -54,6 +54,32 @@ def normal_along(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
     return all(_normal(graph, s.law, names) for s in density.segments)
 
 
+def why_not_normal(graph: Graph, factor: Factor, names: frozenset[str]) -> str:
+    """What keeps a normal density from having a mean that is affine in these variables and a deviation that does not
+    read them, in a few words; "" where nothing does, or where it is no normal density."""
+    density = factor.density
+    laws = [s.law for s in density.segments] if isinstance(density, Sequence) else [density]
+    head, others = graph[factor.head].shown, sorted(names - {factor.head})
+    read = " and ".join([*(["its other members"] if factor.head in names else []), *(graph[n].shown for n in others)])
+    for law in laws:
+        if not isinstance(law, Parametric) or law.kind != "Normal" or _normal(graph, law, names):
+            continue
+        if law.joint is not None:
+            return f"one network of {read} gives the mean and the deviation of {head}"
+        if reads_any(graph, dict(law.arguments)["scale"], names):
+            return f"the deviation of {head} depends on {read}"
+        together = " together" if len(names) > 1 else ""
+        return f"the mean of {head} is not affine in {read}{together}"
+    return ""
+
+
+def is_normal(factor: Factor) -> bool:
+    """Whether a factor is a normal density of each element, whatever its mean and deviation are."""
+    density = factor.density
+    laws = [s.law for s in density.segments] if isinstance(density, Sequence) else [density]
+    return all(isinstance(law, Parametric) and law.kind == "Normal" for law in laws)
+
+
 def slopes_have_rows(graph: Graph, density: Density, names: frozenset[str]) -> bool:
     """Whether what these variables are multiplied with in an affine mean, or the deviation, differs from row to row."""
     if isinstance(density, Sequence):

@@ -7,7 +7,7 @@ neighbours at that moment.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -254,6 +254,35 @@ def omissions(graph: Graph, drawn: tuple[Factor, ...], inverted: Iterable[str] =
             found += [Omission(q, other)] if other else []
         known.append(q.head)
     return (*_groups_left_out(graph, drawn), *found)
+
+
+def choices_left_out(graph: Graph, drawn: tuple[Factor, ...]) -> Iterator[tuple[Factor, str]]:
+    """What posteriors leave out that is often left out on purpose, in a few words: how what rows have in common depends
+    on each other, and the data that come after a member."""
+    depends, known = dependence(graph), list[str]()
+    for q in drawn:
+        head, reads = graph[q.head], graph.roots(q.parents)
+        if head.shared:
+            connected = _connected(depends, q.head, {*reads, *(v.name for v in graph.data)}, set())
+            others = [n for n in known if n in connected and n not in reads]
+            if others:
+                yield q, f"leaves out {', '.join(others)}, on which the posterior of {q.head} depends"
+            known.append(q.head)
+        elif later := _later_left_out(graph, q):
+            yield q, f"reads nothing that comes later, and the posterior of {head.shown} depends on all of {later}"
+
+
+def _later_left_out(graph: Graph, q: Factor) -> str:
+    """The data along the index of a family of which its q reads no member after its own, although its members depend on
+    each other; "" where there are none."""
+    head, own = graph[q.head], graph.factor("p", q.head)
+    if head.along is None or own is None or not isinstance(q.density, Sequence):
+        return ""
+    along = [(name, by) for name, by in distances(graph, q) if graph[name].along is not None]
+    filters = all(by is None or (by != WHOLE and by <= 0) for _, by in along)
+    coupled = any(name == q.head and by != 0 for name, by in distances(graph, own))
+    data = [name for name, _ in along if graph[name].role != "latent"]
+    return data[0] if filters and coupled and data else ""
 
 
 def _groups_left_out(graph: Graph, drawn: tuple[Factor, ...]) -> list[Omission]:

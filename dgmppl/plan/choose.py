@@ -14,6 +14,7 @@ from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.plan import eliminate
 from dgmppl.plan.figures import choose_figures, criterion_of, figures_of_matching
 from dgmppl.plan.generate import choose_generation
+from dgmppl.plan.inexact import inexact
 from dgmppl.plan.nodes import Loss, Plan
 from dgmppl.plan.objective import describe_matching, describe_objective
 from dgmppl.plan.rules.compose import Compose
@@ -138,6 +139,7 @@ def _choose(
         settings=settings,
         derived=derived,
         evaluated=whole.terms if matched else (),
+        inexact=inexact(state),
     )
     warn_untaught(state, plan)
     return plan

@@ -51,6 +51,8 @@ def _text(plan: Plan, members: bool = False, forecasts: Sequence[str] = ()) -> s
     rows += _row("estimator", "; ".join(families.lines(plan.objective.estimator.split("; "))))
     for k, (text, line) in enumerate(families.rows([_reason(r) for r in plan.objective.reasons], differ=False)):
         rows += _row("because" if k == 0 else "", text + line)
+    for k, (text, line) in enumerate(families.rows([_reason(r) for r in plan.inexact], differ=False)):
+        rows += _row("not exact" if k == 0 else "", text + line)
     rows += _row("steps", "; ".join(families.lines([s.words() for s in plan.steps])))
     rows += _row("sampling", "; ".join(families.lines([s.words() for s in plan.generate])))
     for text in forecasts:

@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
+from dgmppl.graph.affine import is_normal, why_not_normal
 from dgmppl.graph.chains import Chain
 from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.values import variables
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.state import Elimination
+from dgmppl.supports import REAL
 
 
 @dataclass(frozen=True)
@@ -102,3 +105,34 @@ def components(state: Elimination, names: frozenset[str]) -> list[frozenset[str]
             groups.remove(group)
         groups += [joined] if joined else []
     return sorted(map(frozenset, groups), key=sorted)
+
+
+def normal_readers(state: Elimination, variable: Variable) -> list[Factor]:
+    """The factors of p that speak of a real latent, where all are normal and nothing else speaks of it; else none."""
+    graph, name = state.graph, variable.name
+    own, apart = graph.factor("p", name), name not in state.judged and name not in state.members()
+    defined = (d for d in graph.definitions if graph[d.variable].role != "let")
+    if own is None or not apart or variable.role != "latent" or variable.type.support != REAL:
+        return []
+    if any(name in (d.variable, *graph.roots(variables(d.value))) for d in defined):
+        return []
+    found = [f for f, read in state.readings if f.side == "p" and name in read]
+    return found if all(map(is_normal, found)) and any(f.head != name for f in found) else []
+
+
+def of_several_rows(variable: Variable) -> str:
+    """Why what rows have in common is drawn."""
+    return f"one for {f'each {variable.group}' if variable.group else 'all rows'}, and integrals are those of a row"
+
+
+def why_not_together(state: Elimination, variable: Variable, readers: Iterable[Factor]) -> str:
+    """Which q reads a latent, or of which density the mean is affine in it, and in another latent, but not in both."""
+    graph, name = state.graph, variable.name
+    others = state.normal | state.normal_along
+    for f in readers:
+        read = next(read for g, read in state.readings if g is f)
+        for other in sorted(read & others - {name}):
+            if found := why_not_normal(graph, f, frozenset({name, other})):
+                return found
+    q = next((f for f, read in state.readings if f.side == "q" and name in read and f.head != name), None)
+    return f"{q.key} reads it" if q is not None else ""

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dgmppl.graph.affine import normal_along, slopes_have_rows
-from dgmppl.graph.chains import Chain, chain_of
+from dgmppl.graph.affine import normal_along, slopes_have_rows, why_not_normal
+from dgmppl.graph.chains import Chain, chain_of, looks_near
+from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.nodes import Variable
 from dgmppl.plan.nodes import Term
-from dgmppl.plan.rules.exact import ExactAlong, LogExact, components, is_free, log_integral, other_reads
+from dgmppl.plan.rules.exact import (
+    ExactAlong,
+    LogExact,
+    components,
+    is_free,
+    log_integral,
+    normal_readers,
+    of_several_rows,
+    other_reads,
+    why_not_together,
+)
 from dgmppl.plan.rules.forward import chained, factors_of, stands_alone
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
@@ -74,6 +85,27 @@ class IntegratingAlong(Rule):
         for s in state.steps:
             if isinstance(s, IntegrateAlong):
                 yield f"{', '.join(s.gives)} integrated out by Kalman's filter, {s.chain.length} steps"
+
+    def declines(self, state: Elimination, variable: Variable) -> str:
+        graph, readers = state.graph, normal_readers(state, variable)
+        if variable.along is None or not readers:
+            return ""
+        for f in readers:
+            if found := why_not_normal(graph, f, frozenset({variable.name})):
+                return found
+            if not told_in_part(graph, f):
+                return f"elements of {graph[f.head].shown} are missing, and what remains has no density of its own"
+        if variable.shared:
+            return of_several_rows(variable)
+        far = next((f for f in readers if not looks_near(graph, f, variable.name)), None)
+        if far is not None:
+            return f"{far.key} reads more of {variable.shown} than a few members before, or a few after"
+        chain = chain_of(graph, frozenset({variable.name}), tuple(readers))
+        if chain is None:
+            return f"some densities read members of {variable.shown} before theirs, and some after"
+        if _size(state, chain) > MAX_STATE:
+            return f"a state of {_size(state, chain):,} numbers > {MAX_STATE:,}"
+        return why_not_together(state, variable, readers)
 
 
 def normal_chains(state: Elimination, beside: str = "") -> list[Chain]:

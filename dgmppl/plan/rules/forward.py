@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dgmppl.graph.chains import Chain, chain_of, values_of
+from dgmppl.graph.elements import reads_through
 from dgmppl.graph.independence import told_in_part
 from dgmppl.graph.inverse import MAX_CASES
 from dgmppl.graph.names import member_name
@@ -103,6 +104,8 @@ def way_out(state: Elimination, variable: Variable) -> str:
         where = f"`{name}` is summed out along `{letter}` where no q reads it"
         return f"{where}, and {reader} does: let it read the data alone"
     for factor in factors_of(state, frozenset({name})):
+        if factor.head == name and variable.length and _goes_backward(factor):
+            return f"`{name}` is summed out along `{letter}` where it goes forward, as rows differ in length"
         if chain_of(graph, frozenset({name}), (factor,)) is None:
             length, members = factor.density.type.shape[:1], variable.type.shape[:1]
             if isinstance(factor.density, Sequence) and length > members:
@@ -111,12 +114,22 @@ def way_out(state: Elimination, variable: Variable) -> str:
                 return f"`{name}` is summed out along `{letter}` where it has a member for each that reads it; {ends}"
             return (
                 f"`{name}` is summed out along `{letter}` where all that depends on it reads "
-                f"{member_name(name, letter)}, or a few members before that; {factor.key} reads more"
+                f"{member_name(name, letter)}, or a few members before that, or after; {factor.key} reads more"
             )
+    chain = chain_of(graph, frozenset({name}), factors_of(state, frozenset({name})))
+    if chain is None:
+        return f"`{name}` is summed out along `{letter}` where all look at members before theirs, or all at those after"
+    count = values_of(variable) ** max(chain.lag, 1)
+    found = f", here {values_of(variable)}^{chain.lag} = {count:,}" if values_of(variable) <= MAX_CASES < count else ""
     return (
-        f"at most {MAX_CASES} values are summed out at a position, those of all that it looks back at together: give "
-        f"`{name}` fewer values, or let less depend on it and others together"
+        f"at most {MAX_CASES} values are summed out at a position, those of all that it looks back at together{found}: "
+        f"give `{name}` fewer values, or let less depend on it and others together"
     )
+
+
+def _goes_backward(factor: Factor) -> bool:
+    """Whether members of a family depend on those after them."""
+    return any(r.variable == factor.head and by > 0 for r in reads_through(factor.density) for by in r.offsets)
 
 
 def factors_of(state: Elimination, names: frozenset[str]) -> tuple[Factor, ...]:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dgmppl.graph.affine import normal_along
+from dgmppl.graph.affine import normal_along, why_not_normal
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.plan.nodes import Term
-from dgmppl.plan.rules.exact import Exact, LogExact, components, is_free, log_integral, other_reads
+from dgmppl.plan.rules.exact import (
+    Exact,
+    LogExact,
+    components,
+    is_free,
+    log_integral,
+    normal_readers,
+    of_several_rows,
+    other_reads,
+    why_not_together,
+)
 from dgmppl.plan.rules.filter import beside_families
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
@@ -62,6 +72,19 @@ class Integrating(Rule):
         for s in state.steps:
             if isinstance(s, Integrate):
                 yield f"{', '.join(s.variables)} integrated out in closed form"
+
+    def declines(self, state: Elimination, variable: Variable) -> str:
+        readers, one = normal_readers(state, variable), frozenset({variable.name})
+        if variable.along is not None or not readers:
+            return ""
+        for f in readers:
+            if found := why_not_normal(state.graph, f, one):
+                return found
+        if variable.shared:
+            return of_several_rows(variable)
+        if variable.type.elements > MAX_ELEMENTS:
+            return f"{variable.type.elements:,} numbers > {MAX_ELEMENTS:,}"
+        return why_not_together(state, variable, readers)
 
 
 def integrable(state: Elimination, beside: str = "") -> frozenset[str]:

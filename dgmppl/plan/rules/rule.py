@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from dgmppl.graph.nodes import Factor
+from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.plan.nodes import Term
 from dgmppl.plan.state import Elimination
 
@@ -39,3 +39,8 @@ class Rule:
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         """How the rule's steps and terms are computed, in a few words each."""
         return ()
+
+    def declines(self, state: Elimination, variable: Variable) -> str:
+        """What keeps the rule from taking a latent that is drawn out exactly, in a few words; "" where it says nothing:
+        it would not come near it, or nothing keeps it but the q."""
+        return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dgmppl.graph.inverse import joint_values
-from dgmppl.graph.nodes import Factor
+from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.density import log_prob
@@ -63,6 +63,8 @@ class SummingUnderQ(Rule):
                 if v.elementwise:
                     open_, where = "seen in part", "what is missing is"
                 text = f"{v.name} is {open_}: {where} summed over its {values} values under {q.key}"
+                if v.role == "latent" and _would_be_summed(state, v):
+                    text += ", without which it would be summed out exactly"
                 why = state.reason(text, q.span)
                 reads = state.graph.reads(q)
                 state.add(Sum(v.name, why, values, partial, factor=q.key, reads=reads))
@@ -90,6 +92,13 @@ class SummingUnderQ(Rule):
             if isinstance(s, Sum):
                 where = " where it is missing" if s.partial else ""
                 yield f"{s.variable} summed over its {s.values} values{where}"
+
+
+def _would_be_summed(state: Elimination, variable: Variable) -> bool:
+    """Whether a latent that can be summed has a prior, and nothing but its own q reads it on the data's side."""
+    name, graph = variable.name, state.graph
+    read = any(f.side == "q" and f.head != name and name in read for f, read in state.readings)
+    return graph.factor("p", name) is not None and name not in state.members() and not read and variable.along is None
 
 
 def entropy(state: Elimination, step: Sum) -> Entropy:
