@@ -14,6 +14,7 @@ from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
 from dgmppl.graph.independence import verify_seen
 from dgmppl.graph.lengths import verify_lengths
+from dgmppl.graph.names import declared_name
 from dgmppl.graph.nodes import Factor, Graph, Variable, factor_key
 from dgmppl.graph.scope import MAX_ELEMENTS, Scope
 from dgmppl.graph.sharing import verify_shared
@@ -81,7 +82,7 @@ def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     broken = _attempted(scope, spec)
     missing: dict[str, list[Variable]] = {}
     for v in graph.inferred:
-        if v.name not in sources and (v.family or v.name) not in broken:
+        if v.name not in sources and declared_name(v.name) not in broken:
             missing.setdefault(v.family or v.name, []).append(v)
     for members in missing.values():
         these = ", ".join(f"`{v.name}`" for v in members)

@@ -21,6 +21,7 @@ from dgmppl.graph.formulas import with_bijections
 from dgmppl.graph.indices import with_one_index
 from dgmppl.graph.instances import Instance, instances_of, resolve, verify_heads, verify_member_reads
 from dgmppl.graph.lengths import with_lengths
+from dgmppl.graph.names import declared_name
 from dgmppl.graph.networks import apply_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Schedule, Variable, factor_key
 from dgmppl.graph.random_weights import weights_in_common
@@ -39,10 +40,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     """The typed graph of a spec, or None with what is wrong with it. Warnings come with a graph."""
     scope, written = Scope(source), spec
     declare_constants(scope, spec)
-    known = len(scope.diagnostics)
     spec = with_one_index(scope, spec)
-    if len(scope.diagnostics) > known:  # what a statement about several indices says is not known
-        return None, tuple(scope.diagnostics)
     spec = folded(scope, with_ties(scope, spec))
     variables = declare(scope, spec)
     declare_schedules(scope, spec)
@@ -62,7 +60,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
             with scope.statement():
                 factors.append(_factor(scope, instance, headers, attempted))
                 failed.pop()
-    broken = {s.heads[0].name for s in failed} | _misread(scope, spec)
+    broken = {declared_name(s.heads[0].name) for s in failed} | _misread(scope, written)
     factors = joined(scope, factors, {v.name: v for v in variables}, broken)
     definitions = list(features)
     energy: Energy | None = None

@@ -6,11 +6,11 @@ sequence that ends there: one of which an observed number says in each row how f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from dgmppl.graph.names import declared_name
 from dgmppl.graph.nodes import Along, Graph
 from dgmppl.source import Span
 from dgmppl.syntax import tree
@@ -63,9 +63,7 @@ def _values(spec: tree.Spec, last: int) -> set[str]:
 
 def _is_gone(graph: Graph, statement: tree.Variable, without: Collection[str]) -> bool:
     """Whether a declaration is of these variables alone: a family of several indices has one for each member."""
-    name, family = statement.name, statement.family
-    written_out = rf"{name}(_m?\d+)*" if family is not None and family.others else name
-    members = [v.name for v in graph.variables if re.fullmatch(written_out, v.family or v.name)]
+    members = [v.name for v in graph.variables if declared_name(v.name) == statement.name]
     return bool(members) and set(members) <= set(without)
 
 

@@ -13,7 +13,7 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.catalogue.functions import AXES, FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
-from dgmppl.graph.names import ATTRIBUTES, identifier, methods_of, safe_attribute, safe_local
+from dgmppl.graph.names import ATTRIBUTES, declared_name, identifier, methods_of, safe_attribute, safe_local
 from dgmppl.graph.nodes import Adversary, Fixed, Parameter, Schedule, Variable
 from dgmppl.graph.values import At, Bijection, Feature, Module, NetworkSpec, Use, Value
 from dgmppl.source import Source, Span
@@ -207,7 +207,7 @@ class Scope:
             raise Fail
         if name in self.names:
             return self.names[name]
-        if name in self.poisoned:
+        if name in self.poisoned or declared_name(name) in self.poisoned:
             raise Fail
         if name in KINDS:
             self.fail("E217", f"`{name}` is a kind, not a value", span, f"a {wanted} is needed here")

@@ -11,7 +11,7 @@ from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Elements
 from dgmppl.graph.elements import reads_of
 from dgmppl.graph.lengths import is_last, length_value, lengths_of
-from dgmppl.graph.names import member_name
+from dgmppl.graph.names import declared_name, member_name
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.positions import of_sequences
@@ -265,7 +265,7 @@ def joined(scope: Scope, factors: Row[Factor], variables: Mapping[str, Variable]
             found += group
             continue
         with scope.statement():
-            found.append(_joined(scope, group, variables[head], head in broken))
+            found.append(_joined(scope, group, variables[head], declared_name(head) in broken))
     return found
 
 

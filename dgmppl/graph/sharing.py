@@ -5,6 +5,7 @@ from __future__ import annotations
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.declare import ALL_ROWS
 from dgmppl.graph.inverse import can_derive, shared_posterior
+from dgmppl.graph.names import declared_name
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.turns import turns
@@ -20,7 +21,7 @@ def verify_shared(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     declared = {s.name: s for s in spec.statements if isinstance(s, tree.Variable)}
     told: set[str] = set()
     for v in graph.shared:
-        statement = declared.get(v.family or v.name)  # the weights of a network have none
+        statement = declared.get(declared_name(v.name))  # the weights of a network have none
         if statement is not None and statement.name not in told:
             told.add(statement.name)
             with scope.statement():
