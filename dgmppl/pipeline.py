@@ -100,10 +100,10 @@ def _with_ends(found: Checked) -> Checked:
 
     known: list[str] = []
     for name in ends:
-        for variable, field in sources_of(found.spec, name):
-            shape, first = row_shape(field, found.folder), first_of(found.spec, variable)
-            if shape and first is not None:
-                known.append(f"{name}={first + shape[0] - 1}")
+        for variable, field, axis in sources_of(found.spec, name):
+            shape, first = row_shape(field, found.folder), first_of(found.spec, variable, axis)
+            if shape is not None and len(shape) > axis and first is not None:
+                known.append(f"{name}={first + shape[axis] - 1}")
                 break
     if known:
         return check(found.source, found.path, (*found.overrides, *known), found.python)

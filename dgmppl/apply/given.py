@@ -226,7 +226,7 @@ class _File(_Source):
     def open(self, field: Field) -> Opened | None:
         for source in self._candidates(field):
             try:
-                found = open_field(source, Path(), field.type, None)
+                found = open_field(source, Path(), source.whole(field.type), None)
             except SpecError as error:
                 if all(d.code == "E504" for d in error.diagnostics):
                     continue

@@ -98,7 +98,7 @@ def open_fields(wanted: Mapping[str, Wanted], base: Path, stream: bool | None) -
     fields: dict[str, Opened] = {}
     for name, one in wanted.items():
         try:
-            fields[name] = open_field(one.source, base, one.type, stream)
+            fields[name] = open_field(one.source, base, one.source.whole(one.type), stream)
         except SpecError as error:
             # A file that several variables are read from is missing once.
             said = {d.headline for d in problems}
@@ -148,8 +148,9 @@ def read_columns(
             continue  # its lengths are reported
         try:
             parts = parts if one.known is None else _recoded(name, parts, one.known)
+            parts = _part_of(name, parts, one)
             parts = parts if end is None else _ended(parts, columns[end[0]], end[1], math.nan)
-            whole = Column(parts, opened[name].low, opened[name].high, declared.support.size or 0)
+            whole = Column(parts, opened[name].low, opened[name].high, declared.support.size or 0, source.place)
             column, transforms = _transform(whole, one)
             verify_shape(name, column, declared, source)
             if end is not None:
@@ -164,7 +165,7 @@ def read_columns(
             made = Field(name, declared, source, whole.shape, origin.columns, origin.classes, transforms)
             fields[name] = one.known or made
         except SpecError as error:
-            problems.extend(error.diagnostics)
+            problems.extend(d for d in error.diagnostics if d not in problems)
         except (OSError, MemoryError) as error:
             problems.append(_unreadable(source, base, error))
     if not problems:
@@ -179,6 +180,18 @@ def read_columns(
         together.hexdigest(),
         tuple(warnings),
     )
+
+
+def _part_of(name: str, parts: Mapping[str, Rows], one: Wanted) -> Mapping[str, Rows]:
+    """Of a family of several indices the rows at its own places along the axes behind the first. Rows that are given to
+    a run may be those of a part alone."""
+    places, whole = one.source.places, one.source.whole(one.type)
+    alone = one.known is not None and all(len(rows.shape) < len(whole.shape) for rows in parts.values())
+    if not places or alone:
+        return parts
+    verify_shape(name.partition("[")[0], Column(parts), whole, one.source)
+    at: tuple[Any, ...] = (slice(None), slice(None), *(place for place, _ in places))
+    return {split: MappedRows(rows, lambda values: values[at], one.type.shape) for split, rows in parts.items()}
 
 
 def open_field(source: DataSource, base: Path, declared: Type, stream: bool | None) -> Opened:

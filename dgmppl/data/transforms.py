@@ -32,13 +32,15 @@ Bounds = tuple[float | None, float | None]
 class Column:
     """One field, split; `low` and `high` bound its values where its declaration says so.
 
-    `classes` is how many values the variable can have that is read from it; 0 where that is no finite number.
+    `classes` is how many values the variable can have that is read from it; 0 where that is no finite number. `place`
+    tells it from others that are parts of the same field.
     """
 
     parts: Mapping[str, Rows]
     low: float | None = None
     high: float | None = None
     classes: int = 0
+    place: int = 0
 
     @property
     def shape(self) -> Shape:
@@ -311,7 +313,7 @@ class Missing(Transform):
         return low, high
 
     def of_fit(self, column: Column) -> Column:
-        generator = np.random.default_rng(_MISSING_SEED)
+        generator = np.random.default_rng(_MISSING_SEED + column.place)
         parts: dict[str, Rows] = {}
         for name, rows in column.parts.items():
             values = rows.read(0, rows.count).astype(np.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dgmppl.catalogue.formats import format_of
 from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.diagnostics import Note
@@ -111,7 +113,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
         elementwise = statement.elementwise is not None and bool(type_.shape)
         if statement.data is not None and statement.role != "latent":
             with scope.statement():  # the declared type stands, whatever is wrong with the data
-                data = check_data(scope, statement.data, type_, statement.type, statement.role, elementwise)
+                data = _data(scope, statement, type_, elementwise)
         variable = Variable(
             statement.name,
             scope.ident(statement.name),
@@ -140,6 +142,15 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
         variable = member(scope, family, index, statement.role, statement, type_, rows, group)
         variables.append(variable)
     scope.declare(statement.name, family, statement.name_span)
+
+
+def _data(scope: Scope, statement: tree.Variable, type_: Type, elementwise: bool) -> DataSource:
+    """Where a variable's values come from; of a family of several indices a part of the data."""
+    assert statement.data is not None
+    places = statement.family.places if statement.family is not None else ()
+    whole = DataSource("", "", places=places).whole(type_)
+    found = check_data(scope, statement.data, whole, statement.type, statement.role, elementwise)
+    return replace(found, places=places)
 
 
 def _per(scope: Scope, statement: tree.Variable) -> tuple[bool, str | None]:

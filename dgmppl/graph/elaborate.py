@@ -105,7 +105,8 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
     complete = not any(d.severity == "error" for d in scope.diagnostics)
     verify_graph(scope, graph, written, complete)
     wrong = any(d.severity == "error" for d in scope.diagnostics)
-    ordered = sorted(scope.diagnostics, key=lambda d: d.span.start if d.span else 0)
+    # What a statement about several indices says wrong it says for each of them.
+    ordered = sorted(dict.fromkeys(scope.diagnostics), key=lambda d: d.span.start if d.span else 0)
     return (None if wrong else graph), tuple(ordered)
 
 

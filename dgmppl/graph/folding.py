@@ -43,7 +43,7 @@ def _along(statement: tree.Statement, letters: set[str]) -> tree.Statement:
     family = statement.family
     if family.index not in letters:
         return statement
-    return replace(statement, family=tree.Axis(family.span, family.index, family.range))
+    return replace(statement, family=tree.Axis(family.span, family.index, family.range, (), family.places))
 
 
 def _is_long(scope: Scope, families: list[tree.Variable], letter: str) -> bool:

@@ -36,6 +36,11 @@ class _Family:
         """The name of that by the first index at these numbers of the others."""
         return numbered(self.name, self.letter, numbers)
 
+    def at_places(self, family: tree.Family, numbers: tuple[int, ...]) -> tree.Family:
+        """Its first index, for that at these numbers of the others."""
+        places = tuple((n - members.start, len(members)) for n, members in zip(numbers, self.others.values()))
+        return replace(family, others=(), places=places)
+
 
 def with_one_index(scope: Scope, spec: tree.Spec) -> tree.Spec:
     """The spec with families of one index each. Reports an observed family of several (E215), a range that is none, and
@@ -59,14 +64,6 @@ def with_one_index(scope: Scope, spec: tree.Spec) -> tree.Spec:
 def _family(scope: Scope, statement: tree.Variable | tree.Let) -> _Family:
     family = statement.family
     assert isinstance(family, tree.Family)
-    if isinstance(statement, tree.Variable) and statement.role != "latent":
-        scope.fail(
-            "E215",
-            f"data have one index, and `{statement.name}` has {len(family.others) + 1}",
-            family.span,
-            "more axes stand in its shape",
-            help=f"{statement.role} {statement.name}[{family.index} in ...] : {statement.type.support}[...]",
-        )
     others: dict[str, range] = {}
     for one in family.others:
         if one.index in (family.index, *others) or one.index in scope.names:
@@ -81,9 +78,8 @@ def _family(scope: Scope, statement: tree.Variable | tree.Let) -> _Family:
 def _written_out(scope: Scope, statement: Any, families: Mapping[str, _Family]) -> list[Any]:
     if isinstance(statement, tree.Variable) and statement.name in families:
         assert statement.family is not None
-        one = replace(statement.family, others=())
-        values = families[statement.name].values()
-        return [replace(statement, name=families[statement.name].at(v), family=one) for v in values]
+        of = families[statement.name]
+        return [replace(statement, name=of.at(v), family=of.at_places(statement.family, v)) for v in of.values()]
     ranges = _free(scope, statement, families)
     if isinstance(statement, tree.Let) and statement.name in families:
         ranges = {**ranges, **families[statement.name].others}
@@ -94,8 +90,11 @@ def _written_out(scope: Scope, statement: Any, families: Mapping[str, _Family]) 
         env = dict(zip(ranges, numbers))
         if _exists(scope, statement, families, env):
             found.append(_at(scope, statement, families, env))
-    if not found:
-        span = getattr(statement, "head_span", statement.span)
+    span = getattr(statement, "head_span", statement.span)
+    if not found and all(len(members) == 1 for members in ranges.values()):
+        headline = f"no `{next(iter(ranges))}` is left for this statement, which has one number"
+        scope.report("W402", headline, span, "stands for nothing", severity="warning", help="fine at this depth")
+    elif not found:
         scope.fail("E215", f"no `{next(iter(ranges))}` for which all of these exist", span, "stands for nothing")
     return found
 
@@ -106,8 +105,8 @@ def _mentions(term: Any, families: Mapping[str, _Family]) -> Iterator[tuple[_Fam
         for part in term:
             yield from _mentions(part, families)
     elif isinstance(term, tree.Node):
-        if isinstance(term, tree.Reference) and term.name in families and term.subscripts:
-            yield families[term.name], term.subscripts, term.span
+        if isinstance(term, tree.Reference) and term.name in families and _items(term):
+            yield families[term.name], _items(term), term.span
         if isinstance(term, tree.Bracket) and isinstance(term.target, tree.Name) and term.target.name in families:
             yield families[term.target.name], term.items, term.span
         for f in fields(term):
@@ -123,7 +122,7 @@ def _free(scope: Scope, statement: Any, families: Mapping[str, _Family]) -> dict
             what = f"`{family.name}` has {len(family.others) + 1} indices"
             scope.fail("E215", what, span, f"{len(items)} here", help=usage)
         for item, members in zip(items[1:], family.others.values()):
-            for name in names_in(item):
+            for name in () if isinstance(item, tree.Past) else names_in(item):
                 if name not in scope.names:
                     found.setdefault(name, members)
     return found
@@ -131,10 +130,31 @@ def _free(scope: Scope, statement: Any, families: Mapping[str, _Family]) -> dict
 
 def _exists(scope: Scope, statement: Any, families: Mapping[str, _Family], env: Env) -> bool:
     return all(
-        scope.integer(item, env, "an index") in members
+        any(number in members for number in _numbers(scope, item, members, env))
         for family, items, _ in _mentions(statement, families)
         for item, members in zip(items[1:], family.others.values())
     )
+
+
+def _items(reference: tree.Reference) -> tuple[Any, ...]:
+    """What stands in the brackets of a parent."""
+    past = tuple(tree.Past(reference.span, index, reference.after) for index in reference.past)
+    return past or reference.subscripts
+
+
+def _numbers(scope: Scope, item: Any, members: range, env: Env) -> tuple[int, ...]:
+    """The numbers of an index that stand in brackets: one, those of a range, or those before or after another."""
+    if isinstance(item, tree.Range):
+        low, high = (scope.integer(end, env, "an end of the range") for end in (item.low, item.high))
+        return tuple(range(low, high + 1))
+    if not isinstance(item, tree.Past):
+        return (scope.integer(item, env, "an index"),)
+    if item.index not in env:
+        sign = ">" if item.after else "<"
+        help_ = f"the head has it: p(...[t, {item.index}] | ...[t, {sign}{item.index}]) = ..."
+        scope.fail("E215", f"`{item.index}` is no index of this statement", item.span, "next to which?", help=help_)
+    at = env[item.index]
+    return tuple(k for k in members if (k > at if item.after else k < at))
 
 
 def _at(scope: Scope, term: Any, families: Mapping[str, _Family], env: Env) -> Any:
@@ -147,13 +167,11 @@ def _at(scope: Scope, term: Any, families: Mapping[str, _Family], env: Env) -> A
         assert isinstance(term.family, tree.Family)
         numbers = tuple(env[letter] for letter in families[term.name].others)
         term = replace(term, name=families[term.name].at(numbers), family=replace(term.family, others=()))
-    if isinstance(term, tree.Reference) and term.name in families and term.subscripts:
-        return replace(
-            term, name=_named(scope, families[term.name], term.subscripts, env), subscripts=term.subscripts[:1]
-        )
-    if isinstance(term, tree.Bracket) and isinstance(term.target, tree.Name) and term.target.name in families:
-        name = _named(scope, families[term.target.name], term.items, env)
-        return replace(term, target=replace(term.target, name=name), items=term.items[:1])
+    if _is_named(term, families):
+        found = list(_several(scope, term, families, env))
+        if len(found) != 1:
+            scope.fail("E215", "several members stand where one value is needed", term.span, f"{len(found)} of them")
+        return found[0]
     if isinstance(term, tree.Name) and term.name in env:
         return tree.Number(term.span, float(env[term.name]), number_text(float(env[term.name])))
     if isinstance(term, tree.Call):
@@ -179,19 +197,45 @@ def _verify_arguments(scope: Scope, call: tree.Call, env: Env) -> None:
 
 
 def _several(scope: Scope, term: Any, families: Mapping[str, _Family], env: Env) -> Iterator[Any]:
-    """All members of a family of several indices where it stands without brackets among parents or inputs."""
-    name = getattr(term, "name", "")
-    if isinstance(term, (tree.Name, tree.Reference)) and name in families and not getattr(term, "subscripts", ()):
+    """The members of a family of several indices that stand among parents or inputs: one, several, or all."""
+    name: str = getattr(term, "name", "")
+    items: tuple[Any, ...] = ()
+    if isinstance(term, tree.Bracket) and isinstance(term.target, tree.Name):
+        name, items = term.target.name, term.items
+    if isinstance(term, tree.Reference):
+        items = _items(term)
+    if not _is_named(term, families):
+        yield _at(scope, term, families, env)
+    elif not items:
+        reference: Any = term
         for numbers in families[name].values():
-            yield replace(term, name=families[name].at(numbers))
-        return
-    yield _at(scope, term, families, env)
+            yield replace(reference, name=families[name].at(numbers))
+    else:
+        for found in _named(scope, families[name], items, env):
+            yield _by_first(term, found, _at(scope, items[0], families, env))
 
 
-def _named(scope: Scope, family: _Family, items: tuple[Any, ...], env: Env) -> str:
-    numbers = tuple(scope.integer(item, env, "an index") for item in items[1:])
-    for number, item, members in zip(numbers, items[1:], family.others.values()):
-        if number not in members:
+def _is_named(term: Any, families: Mapping[str, _Family]) -> bool:
+    """Whether a term names members of a family of several indices."""
+    if isinstance(term, tree.Bracket):
+        return isinstance(term.target, tree.Name) and term.target.name in families
+    return isinstance(term, (tree.Name, tree.Reference)) and term.name in families
+
+
+def _by_first(term: Any, name: str, item: Any) -> Any:
+    """A member of a family by its first index."""
+    if isinstance(term, tree.Bracket):
+        return replace(term, target=tree.Name(term.target.span, name), items=(item,))
+    past = (item.index,) if isinstance(item, tree.Past) else ()
+    return replace(term, name=name, subscripts=() if past else (item,), past=past, after=bool(past) and item.after)
+
+
+def _named(scope: Scope, family: _Family, items: tuple[Any, ...], env: Env) -> list[str]:
+    """The names of what stands in brackets. Reports numbers that the family does not have (E215)."""
+    numbers = [_numbers(scope, item, members, env) for item, members in zip(items[1:], family.others.values())]
+    for those, item, members in zip(numbers, items[1:], family.others.values()):
+        strange = next((n for n in those if n not in members), None)
+        if strange is not None:
             label = f"it goes from {members[0]} to {members[-1]}"
-            scope.fail("E215", f"`{family.name}` has no member {number} along this index", item.span, label)
-    return family.at(numbers)
+            scope.fail("E215", f"`{family.name}` has no member {strange} along this index", item.span, label)
+    return [family.at(found) for found in product(*numbers)]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where a variable's values come from. `dataset` is a catalogue name, or a path if `is_file`."""
+    """Where a variable's values come from. `dataset` is a catalogue name, or a path if `is_file`. `places`: of a family
+    of several indices, where it lies along each axis behind the first, and how long that is."""
 
     dataset: str
     field: str
@@ -27,6 +28,20 @@ class DataSource:
     transforms: tuple[tuple[str, tuple[float, ...]], ...] = ()
     span: Span = dataclasses.field(default=Span(0, 0), compare=False, repr=False)
     columns: tuple[str, ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def place(self) -> int:
+        """Which of the parts of the data it is, counted along all of these axes."""
+        found = 0
+        for place, size in self.places:
+            found = found * size + place
+        return found
+
+    def whole(self, type_: Type) -> Type:
+        """The type of a row of the data, for that of the variable."""
+        sizes = tuple(size for _, size in self.places)
+        return Type(type_.support, (*type_.shape[:1], *sizes, *type_.shape[1:])) if sizes else type_
 
 
 @dataclass(frozen=True)

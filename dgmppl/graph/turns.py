@@ -50,7 +50,7 @@ def _turns(graph: Graph, factors: Mapping[str, Factor], group: frozenset[str]) -
     except CycleError:
         return None
     away = [by for _, _, by in reads]
-    lag = None if None in away else max(abs(by) for by in away if by is not None)
+    lag = None if None in away else max((abs(by) for by in away if by is not None), default=0)
     return Turns(order, lag, signs == {False})
 
 

@@ -38,7 +38,7 @@ def _text(plan: Plan, members: bool = False, forecasts: Sequence[str] = ()) -> s
     rows += _row("structure", structure)
     for k, text in enumerate(families.lines(plan.derived)):
         rows += _row("derived" if k == 0 else "", text)
-    rows += _row("objective", plan.objective.name)
+    rows += _row("objective", families.shortened(plan.objective.name))
     rows += _row("", families.formula(plan.objective.formula))
     weighed = []
     for term in plan.terms:

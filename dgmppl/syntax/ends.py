@@ -12,16 +12,16 @@ def open_ends(spec: tree.Spec) -> dict[str, tree.Name]:
     """The names at the ends of ranges that no statement declares, with the first place of each."""
     declared = {getattr(s, "name", "") for s in spec.statements}
     found: dict[str, tree.Name] = {}
-    for _, end in _ends(spec):
+    for _, end, _ in _ends(spec):
         if end.name not in declared:
             found.setdefault(end.name, end)
     return found
 
 
-def sources_of(spec: tree.Spec, name: str) -> Iterator[tuple[tree.Variable, tree.Field]]:
-    """The variables of the data that lie along an index with this end, with the field that each is read from; none of
-    which a transform makes another shape."""
-    for statement, end in _ends(spec):
+def sources_of(spec: tree.Spec, name: str) -> Iterator[tuple[tree.Variable, tree.Field, int]]:
+    """The variables of the data that lie along an index with this end, with the field that each is read from and the
+    axis of a row; none of which a transform makes another shape."""
+    for statement, end, axis in _ends(spec):
         if end.name == name and isinstance(statement, tree.Variable) and statement.data is not None:
             inner: tree.Field | tree.Transformed = statement.data
             flat = False
@@ -29,20 +29,22 @@ def sources_of(spec: tree.Spec, name: str) -> Iterator[tuple[tree.Variable, tree
                 flat |= inner.name == "flatten"
                 inner = inner.data
             if not flat:
-                yield statement, inner
+                yield statement, inner, axis
 
 
-def first_of(spec: tree.Spec, statement: tree.Variable) -> int | None:
-    """The number of the first member of a family; None where it is more than a number, or the name of one."""
-    low = statement.family.range.low if isinstance(statement.family, tree.Family) else None
+def first_of(spec: tree.Spec, statement: tree.Variable, axis: int = 0) -> int | None:
+    """The first number of an index of a family; None where it is more than a number, or the name of one."""
+    family = statement.family
+    low = (family, *family.others)[axis].range.low if isinstance(family, tree.Family) else None
     if isinstance(low, tree.Name):
         low = next((s.value for s in spec.statements if isinstance(s, tree.Const) and s.name == low.name), None)
     return int(low.value) if isinstance(low, tree.Number) and low.value.is_integer() else None
 
 
-def _ends(spec: tree.Spec) -> Iterator[tuple[tree.Variable | tree.Let, tree.Name]]:
+def _ends(spec: tree.Spec) -> Iterator[tuple[tree.Variable | tree.Let, tree.Name, int]]:
     for s in spec.statements:
         family = s.family if isinstance(s, (tree.Variable, tree.Let)) else None
         if isinstance(s, (tree.Variable, tree.Let)) and isinstance(family, tree.Family):
-            end = family.range.high
-            yield from [(s, end)] if isinstance(end, tree.Name) else []
+            for axis, one in enumerate((family, *family.others)):
+                end = one.range.high
+                yield from [(s, end, axis)] if isinstance(end, tree.Name) else []

@@ -113,7 +113,8 @@ def _field(dataset: Token, inside: Token | tuple[str, ...] | None) -> tuple[Any,
 
 
 def _reference(name: Token, inside: tuple[tree.Expr | tree.Past, ...] | None) -> tuple[Any, ...]:
-    past = tuple(item.index for item in inside or () if isinstance(item, tree.Past))
+    apart = any(not isinstance(item, tree.Past) for item in inside or ())
+    past = tuple(item.index for item in inside or () if isinstance(item, tree.Past) and not apart)
     after = any(item.after for item in inside or () if isinstance(item, tree.Past))
     return (name, (), past, after) if past else (name, inside or ())
 

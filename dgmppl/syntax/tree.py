@@ -146,7 +146,7 @@ class Integral(Node):
 @dataclass(frozen=True)
 class Reference(Node):
     """A variable in a factor's head or among its parents: `x`, `z[t - 1]`, `x[<d]`, `x[<i, <j]`; or several members of
-    a family, `z[>l]`, which come `after`, or `z[1..l]`."""
+    a family, `z[>l]`, which come `after`, or `z[1..l]`. Of `x[t, <d]` the past is one of the subscripts."""
 
     name: str
     subscripts: tuple[Expr | Range, ...] = ()
@@ -193,11 +193,13 @@ Expr = (
 
 @dataclass(frozen=True)
 class Family(Node):
-    """`[t in 1..T]` after a declared name; `others` are the further indices of `[t in 1..T, l in 1..2]`."""
+    """`[t in 1..T]` after a declared name; `others` are the further indices of `[t in 1..T, l in 1..2]`. `places`: of
+    the families that this is written out to, the place along each of the others, from 0, and how many there are."""
 
     index: str
     range: Range
     others: tuple[Family, ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ composition = pytest.mark.parametrize("path", COMPOSITIONS, ids=name_of)
 # What the structure calls for, in the words of the plan: the start of the objective's name, and the figure by which
 # an epoch is judged.
 OBJECTIVES = {
+    "data_of_two_indices": ("exact log-likelihood log p(x[t, 1], x[t, 2], x[t, 3], g[t, 0], g[t, 1])", "log_prob"),
     "two_indices": ("ELBO, a lower bound on log p(x, y)", "elbo"),
     "all_above": ("ELBO, a lower bound on log p(x)", "elbo"),
     "state_space": ("ELBO, a lower bound on log p(x | c)", "elbo"),

@@ -314,4 +314,35 @@ def of_two_indices(d: Draft) -> None:
         d.say(f"q(z[{t}, l] | z[{t}, l+1], x) = Normal(mlp[4](z[{t}, l+1], gru[2](x)[{t}]))")
 
 
-CORES = (along_an_index, along_an_index, along_an_index, paths_along_an_index, states_along_an_index, of_two_indices)
+def data_of_two_indices(d: Draft) -> None:
+    """Data along two indices, columns one after another at each step, maybe of a class that changes along the first."""
+    t, support, x = d.choose(LETTERS), d.choose(DATA), d.name("x")
+    family, last = family_of(Unit(x, support, (), "observed")), d.choose((2, 3))
+    d.say(f"const T = {d.choose((2, 3))}")
+    d.say(f'observed {x}[{t} in 1..T, j in 1..{last}] : {support} from "rows.npz".{x}')
+    state = d.name("s") if d.choose((True, False, False)) else ""
+    if state:
+        d.say(f"latent {state}[{t} in 1..T] : categorical(2)")
+        d.say(f"p({state}[1]) = Categorical(param)")
+        d.say(f"p({state}[{t}] | {state}[{t}-1]) = Categorical(linear({state}[{t}-1]))")
+    net = d.choose(("mlp[3]", "linear"))
+
+    def law(step: str, column: str, *read: str) -> None:
+        given = ", ".join((*(f"{x}[{r}]" for r in read), *([f"{state}[{step}]"] if state else [])))
+        inside = f"{net}({given})" if given else "param"
+        d.say(f"p({x}[{step}, {column}]{' | ' if given else ''}{given}) = {family}({inside})")
+
+    if d.choose((True, False)):
+        law("1", "1")
+        law("1", "j", "1, <j")
+        law(t, "1", d.choose((f"{t}-1, 1", f"{t}-1, 1..2", f"{t}-1, {last}")))
+        law(t, "j", f"{t}, <j", f"{t}-1, j")
+    else:
+        law("1", "j")
+        law(t, "j", d.choose((f"{t}-1, j", f"{t}-1, 1..2")))
+
+
+CORES = (
+    *(along_an_index, along_an_index, along_an_index, paths_along_an_index, states_along_an_index),
+    *(of_two_indices, data_of_two_indices),
+)
