@@ -101,7 +101,7 @@ class Transform:
         """The column behind it, whatever its rows."""
         shape = self.shape(column.shape)
         parts: dict[str, Rows] = {s: MappedRows(rows, self.apply, shape) for s, rows in column.parts.items()}
-        return Column(parts, *self.bounds(column.low, column.high), column.classes)
+        return Column(parts, *self.bounds(column.low, column.high), column.classes, column.place)
 
     def as_data(self) -> dict[str, Any]:
         """What it took from the data, as JSON has it."""
