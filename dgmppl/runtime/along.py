@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from dgmppl.runtime.densities import Logistic, _Density
 from dgmppl.runtime.distributions import Independent, Laplace, Normal, Size, kl_divergence
-from dgmppl.runtime.incremental import Incremental, window
+from dgmppl.runtime.incremental import Incremental, Window, asking
 from dgmppl.runtime.means import mean_of
 from dgmppl.runtime.shapes import broadcast_shapes
 
@@ -108,7 +108,7 @@ class Sequence(_Density):
             return drawn, True
         if s.whole:
             return s.law(value), False
-        with window(first, first + count - 1):
+        with asking(Window(first, first + count - 1)):
             return s.law(value), True
 
     def _drawn_from(self, s: Segment, value: Tensor, first: int, count: int) -> td.Distribution | None:

@@ -12,7 +12,7 @@ from torch import distributions as td
 
 from dgmppl.runtime.along import Segment, Sequence
 from dgmppl.runtime.distributions import Categorical, Normal, kl_divergence
-from dgmppl.runtime.incremental import places, window
+from dgmppl.runtime.incremental import OfRows, Window, asking
 from dgmppl.runtime.schedules import doubles
 from dgmppl.runtime.weighing import weighing
 
@@ -73,7 +73,7 @@ class ComposedChain(nn.Module):
         else:
             known = _drawn(self.given_start(start, here + 1))
             given = self.given_next(start, known, here)
-        with places(here):
+        with asking(OfRows(here)):
             law = segment.law(known)
         found = times * kl_divergence(given, law).squeeze(-1)
         return found * self.weight(here) if simple and weighing() and segment.last + 1 < self.length else found
@@ -126,7 +126,7 @@ class NormalChain(ComposedChain):
 
     def start(self, q: Sequence) -> Tensor:
         """m of each row, ``(n, 1, *element)``: the mean of the first member."""
-        with window(0, 0):
+        with asking(Window(0, 0)):
             mean: Tensor = q.segments[0].law(self.signal).mean
         return mean
 
@@ -177,7 +177,7 @@ class NormalChain(ComposedChain):
     def _law(self, p: Sequence, n: int, place: int, known: Tensor | None) -> td.Distribution:
         """p of the member at a place, given the next one of n rows."""
         segment = next(s for s in p.segments if s.first <= place <= s.last)
-        with places(torch.full((n,), place, device=self.signal.device)):
+        with asking(OfRows(torch.full((n,), place, device=self.signal.device))):
             return segment.law(self.signal if known is None else known)
 
 
@@ -207,7 +207,7 @@ class CategoricalChain(ComposedChain):
 
     def start(self, q: Sequence) -> Tensor:
         """m of each row, ``(n, 1, *element, classes)``."""
-        with window(0, 0):
+        with asking(Window(0, 0)):
             law: Any = q.segments[0].law(self.kept)
         while isinstance(law, td.Independent):
             law = law.base_dist

@@ -1,4 +1,7 @@
-"""Sampling position by position without computing the past anew: causal networks keep what they found of it.
+"""The positions that are asked for, and sampling position by position without computing the past anew.
+
+Densities and networks along an index are written for all of its positions, and `at` reads their values at those that
+are asked for: all, a window of them, one of each row, or the one that is drawn.
 
 An autoregressive sampler evaluates one function of the whole sequence again and again, and of each result needs the
 next position alone. Inside `Incremental.at(d)` every causal network computes its output at d, from what it kept of the
@@ -10,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,14 +25,57 @@ from torch.nn import functional as F
 from dgmppl.permutations import order_of
 from dgmppl.runtime.lengths import within
 
-_CURRENT: ContextVar[Incremental | None] = ContextVar("incremental", default=None)
-_WINDOW: ContextVar[tuple[int, int] | None] = ContextVar("window", default=None)
-_PLACES: ContextVar[Tensor | None] = ContextVar("places", default=None)
+
+class Positions:
+    """The positions of an index, or of a grid, that are asked for: all of them, where no subclass says otherwise."""
+
+    def of(self, x: Tensor, axis: int, offsets: tuple[int, ...]) -> Tensor:
+        """``x[d + offset]`` at each of them, zeros where there is none; the axes of positions begin at `axis`."""
+        if not any(offsets):
+            return x
+        # What is cut off at one end is padded at the other, axis by axis from the last.
+        padding = [0, 0] * (x.dim() - axis - len(offsets))
+        for by in reversed(offsets):
+            padding += [-by, by]
+        return F.pad(x, padding)
 
 
-class Incremental:
-    """The state of one draw: the position that is computed, by its place in the order in which they come, which causal
-    networks count by, and as an `element` by its number row by row; and what each use of a network keeps."""
+@dataclass(frozen=True)
+class Window(Positions):
+    """Those from `first` to `last`, along an axis as long as that."""
+
+    first: int
+    last: int
+
+    def of(self, x: Tensor, axis: int, offsets: tuple[int, ...]) -> Tensor:
+        first, last, size = self.first + offsets[0], self.last + offsets[0], x.shape[axis]
+        found = x.narrow(axis, max(first, 0), max(min(last, size - 1) - max(first, 0) + 1, 0))
+        padding = (max(-first, 0), max(last - size + 1, 0))
+        return F.pad(found, (*[0, 0] * (x.dim() - 1 - axis), *padding)) if any(padding) else found
+
+
+@dataclass(frozen=True)
+class OfRows(Positions):
+    """That which each of n rows has in an index ``(n,)``, along an axis of size 1. What has one position is the one
+    member that is read, wherever that is."""
+
+    index: Tensor
+
+    def of(self, x: Tensor, axis: int, offsets: tuple[int, ...]) -> Tensor:
+        """``x[row, index[row] + offset]``, or without a row of x for each of them ``x[index + offset]``."""
+        if x.shape[axis] == 1:
+            return x
+        there = self.index + offsets[0]
+        inside = (there >= 0) & (there < x.shape[axis])
+        there = there.clamp(0, x.shape[axis] - 1)
+        found = x[torch.arange(len(there), device=there.device), there] if axis else x[there]
+        return (found * inside.reshape(-1, *(1,) * (found.dim() - 1))).unsqueeze(1)
+
+
+class Incremental(Positions):
+    """The one that is drawn, along axes of size 1, and the state of the draw: the position by its place in the order in
+    which they come, which causal networks count by, and as an `element` by its number row by row; and what each use of
+    a network keeps."""
 
     def __init__(self, lag: int | None = None, backward: bool = False) -> None:
         """`lag`: of what is drawn, functions are given so many positions before the one that is computed, or after it
@@ -43,12 +90,9 @@ class Incremental:
     def at(self, position: int, element: int | None = None) -> Iterator[None]:
         """Networks compute this position inside; positions come in order, from 0. `element`: its number row by row,
         where that is another."""
-        self.position, self.element, self._uses = position, position if element is None else element, {}
-        token = _CURRENT.set(self)
-        try:
+        self.move(position, position if element is None else element)
+        with asking(self):
             yield
-        finally:
-            _CURRENT.reset(token)
 
     def move(self, position: int, element: int) -> None:
         """Goes on to another position, inside of `at`."""
@@ -67,14 +111,54 @@ class Incremental:
         use = self._uses[id(owner)] = self._uses.get(id(owner), -1) + 1
         return self._kept.setdefault((id(owner), use), {})
 
+    def of(self, x: Tensor, axis: int, offsets: tuple[int, ...]) -> Tensor:
+        if len(offsets) == 1:
+            return self._along(x, axis, offsets[0])
+        found, left = x, self.element
+        for k, by in reversed(list(enumerate(offsets, axis))):
+            left, place = divmod(left, x.shape[k])
+            there = 0 <= place + by < x.shape[k]
+            found = found.narrow(k, place + by if there else 0, 1)
+            found = found if there else torch.zeros_like(found)
+        return found
+
+    def _along(self, x: Tensor, axis: int, by: int) -> Tensor:
+        """The same along a single axis, of which x may be the last positions alone."""
+        size, lag = x.shape[axis], self.lag
+        if by == 0 and size == 1:
+            return x  # it is that of the position already
+        if lag is not None and size in (lag, lag + 1):  # the last of what is drawn
+            place = by - (size == lag) if self.backward else by + lag
+            return x if size == 1 else x.narrow(axis, place, 1)
+        place = self.element + by
+        if not 0 <= place < size:
+            return torch.zeros_like(x.narrow(axis, 0, 1))
+        return self.parts(x, axis)[place] if x.requires_grad else x.narrow(axis, place, 1)
+
+
+ALL = Positions()
+
+_ASKED: ContextVar[Positions] = ContextVar("asked", default=ALL)
+
+
+@contextmanager
+def asking(positions: Positions) -> Iterator[None]:
+    """Inside, these positions are asked for."""
+    token = _ASKED.set(positions)
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
+
 
 def current() -> Incremental | None:
     """The draw that is going on, if any."""
-    return _CURRENT.get()
+    asked = _ASKED.get()
+    return asked if isinstance(asked, Incremental) else None
 
 
 def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0, lengths: Tensor | None = None) -> Tensor:
-    """``x[d + offset]`` at every position d, zeros where there is none; along axes of size 1 at the one that is drawn.
+    """``x[d + offset]`` at every position d that is asked for, zeros where there is none.
 
     Args:
         x: values with axes of positions, and so many axes `behind` them.
@@ -83,87 +167,7 @@ def at(x: Tensor, offset: int | tuple[int, ...], behind: int = 0, lengths: Tenso
     """
     x = x if lengths is None else within(x, lengths, behind)
     offsets = (offset,) if isinstance(offset, int) else offset
-    first = x.dim() - behind - len(offsets)
-    at_places = _PLACES.get()
-    if at_places is not None:
-        return _there(x, first, at_places, offsets[0])
-    draw, window = _CURRENT.get(), _WINDOW.get()
-    if draw is not None and len(offsets) == 1:
-        return _drawn(draw, x, first, offsets[0])
-    if draw is None and window is not None:
-        return _between(x, first, window[0] + offsets[0], window[1] + offsets[0])
-    if draw is None:
-        # What is cut off at one end is padded at the other, axis by axis from the last.
-        padding = [0, 0] * behind
-        for by in reversed(offsets):
-            padding += [-by, by]
-        return F.pad(x, padding) if any(offsets) else x
-    index: list[int] = []
-    left = draw.element
-    for size in reversed(x.shape[first : first + len(offsets)]):
-        left, k = divmod(left, size)
-        index.insert(0, k)
-    found = x
-    for axis, (k, by) in enumerate(zip(index, offsets), first):
-        there = 0 <= k + by < x.shape[axis]
-        found = found.narrow(axis, k + by if there else 0, 1)
-        found = found if there else torch.zeros_like(found)
-    return found
-
-
-def _drawn(draw: Incremental, x: Tensor, axis: int, by: int) -> Tensor:
-    """What is so far from the position that is drawn, along an axis of size 1."""
-    size, lag = x.shape[axis], draw.lag
-    if by == 0 and size == 1:
-        return x  # it is that of the position already
-    if lag is not None and size in (lag, lag + 1):  # the last of what is drawn
-        place = by - (size == lag) if draw.backward else by + lag
-        return x if size == 1 else x.narrow(axis, place, 1)
-    place = draw.element + by
-    if not 0 <= place < size:
-        return torch.zeros_like(x.narrow(axis, 0, 1))
-    return draw.parts(x, axis)[place] if x.requires_grad else x.narrow(axis, place, 1)
-
-
-@contextmanager
-def window(first: int, last: int) -> Iterator[None]:
-    """Inside, `at` gives the positions from `first` to `last` alone, along an axis as long as that."""
-    token = _WINDOW.set((first, last))
-    try:
-        yield
-    finally:
-        _WINDOW.reset(token)
-
-
-@contextmanager
-def places(index: Tensor) -> Iterator[None]:
-    """Inside, `at` gives the position that each of n rows has in an index ``(n,)``, along an axis of size 1. What has
-    one position is the one member that is read, wherever that is."""
-    token = _PLACES.set(index)
-    try:
-        yield
-    finally:
-        _PLACES.reset(token)
-
-
-def _there(x: Tensor, axis: int, index: Tensor, offset: int) -> Tensor:
-    """``x[row, index[row] + offset]``, or without a row of x for each of them ``x[index + offset]``; zeros where there
-    is none; along an axis of size 1."""
-    if x.shape[axis] == 1:
-        return x
-    there = index + offset
-    inside = (there >= 0) & (there < x.shape[axis])
-    there = there.clamp(0, x.shape[axis] - 1)
-    found = x[torch.arange(len(index), device=index.device), there] if axis else x[there]
-    return (found * inside.reshape(-1, *(1,) * (found.dim() - 1))).unsqueeze(1)
-
-
-def _between(x: Tensor, axis: int, first: int, last: int) -> Tensor:
-    """The positions from `first` to `last`, zeros where there are none."""
-    size, behind = x.shape[axis], x.dim() - 1 - axis
-    found = x.narrow(axis, max(first, 0), max(min(last, size - 1) - max(first, 0) + 1, 0))
-    padding = (max(-first, 0), max(last - size + 1, 0))
-    return F.pad(found, (*[0, 0] * behind, *padding)) if any(padding) else found
+    return _ASKED.get().of(x, x.dim() - behind - len(offsets), offsets)
 
 
 def here(x: Tensor, behind: int = 0) -> Tensor:
@@ -173,13 +177,10 @@ def here(x: Tensor, behind: int = 0) -> Tensor:
 
 def everywhere(function: Callable[..., Tensor], *given: Tensor, behind: int = 0) -> Tensor:
     """What a function of whole sequences gives, as a recurrence does, at the positions that are asked for."""
-    if _WINDOW.get() is None:
+    if not isinstance(_ASKED.get(), Window):
         return function(*given)
-    token = _WINDOW.set(None)
-    try:
+    with asking(ALL):
         found = function(*given)
-    finally:
-        _WINDOW.reset(token)
     return at(found, 0, behind)
 
 
