@@ -61,6 +61,8 @@ def _minus_log_prob(writer: Writer, graph: Graph, plan: Plan, term: Term, size: 
     if head.elementwise:
         given = f"{density_of(graph, factor)}, {head.ident}, {missing_of(graph, head)}"
         return f"-{writer.use('log_prob_where')}({given})"
+    if term.shared:
+        return f"-{writer.use('log_prob_of_draw')}({density_of(graph, factor)}, {values_of(graph, head)})"
     source = f"-{density_of(graph, factor)}.log_prob({values_of(graph, head)})"
     return f"torch.where({missing_of(graph, head)}, {source}, 0.0)" if head.role == "partial" else source
 

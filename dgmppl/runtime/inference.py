@@ -1,4 +1,4 @@
-"""A value that stands for a distribution: a draw, or its mean."""
+"""A value that stands for a distribution, a draw or its mean, and the density of a draw."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dgmppl.runtime.along import Sequence
 from dgmppl.runtime.densities import Autoregressive
 from dgmppl.runtime.distributions import Distribution
 from dgmppl.runtime.means import mean_of, most_probable
+from dgmppl.runtime.preimages import carry
 
 
 def reading(d: Distribution, mean: bool, n: int | None) -> Tensor:
@@ -29,4 +30,18 @@ def reading(d: Distribution, mean: bool, n: int | None) -> Tensor:
     return d.rsample(count) if d.has_rsample else d.sample(count)
 
 
-__all__ = ["most_probable", "reading"]
+def log_prob_of_draw(q: Distribution, draw: Tensor) -> Tensor:
+    """``log q`` of a draw of q, whose gradient is that through the draw alone.
+
+    The rest, the gradient in q's parameters where the draw is held fixed, has mean 0. Without it the gradient of a
+    bound has no noise where q is the posterior (Roeder, Wu and Duvenaud, 2017, Sticking the landing, section 3). What
+    rows have in common is drawn once for a batch, so that noise is not averaged over rows there.
+    """
+    log = q.log_prob(draw)
+    if not log.requires_grad:
+        return log
+    fixed = q.log_prob(carry(draw, Tensor.detach))
+    return log - (fixed - fixed.detach())
+
+
+__all__ = ["log_prob_of_draw", "most_probable", "reading"]

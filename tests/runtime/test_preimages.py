@@ -150,3 +150,28 @@ def test_an_image_is_inverted_by_its_number_when_the_preimage_is_unknown() -> No
         back, log_det = f.inverse_and_log_det(y)
         torch.testing.assert_close(back, x, rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(log_det, -f.log_slope(x).sum(-1), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_the_gradient_of_a_draws_own_density_goes_through_the_draw_alone(name: str) -> None:
+    """The value is that of `log_prob`, of draws at which the map saturates too; the parameters are held fixed."""
+    torch.manual_seed(0)
+    loc, scale = torch.zeros(2, requires_grad=True), torch.full((2,), 20.0, requires_grad=True)
+    q = rt.Pushforward(rt.Normal(loc, scale).to_event(1), rt.Compose(MAPS[name][0]()))
+    z = q.rsample((64,))
+    found = rt.log_prob_of_draw(q, z)
+    torch.testing.assert_close(found, q.log_prob(z))
+    assert found.isfinite().all()
+    fixed = rt.Pushforward(rt.Normal(loc.detach(), scale.detach()).to_event(1), rt.Compose(MAPS[name][0]()))
+    found = torch.autograd.grad(found.sum(), (loc, scale), retain_graph=True)
+    torch.testing.assert_close(found, torch.autograd.grad(fixed.log_prob(z).sum(), (loc, scale)))
+
+
+def test_what_is_left_out_of_the_gradient_of_a_draws_density_has_mean_0() -> None:
+    torch.manual_seed(1)
+    loc, scale = torch.tensor(0.3, requires_grad=True), torch.tensor(0.5, requires_grad=True)
+    q, p = rt.Normal(loc, scale), rt.Normal(torch.tensor(0.0), torch.tensor(1.0))
+    z = q.rsample((200_000,))
+    found = torch.autograd.grad((rt.log_prob_of_draw(q, z) - p.log_prob(z)).mean(), (loc, scale))
+    exact = torch.autograd.grad(torch.distributions.kl_divergence(q, p), (loc, scale))
+    torch.testing.assert_close(found, exact, rtol=0.02, atol=0)
