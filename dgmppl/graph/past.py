@@ -38,7 +38,7 @@ def spec_of_the_past(spec: tree.Spec, graph: Graph, along: Along, without: Colle
     place = spec.name_span
     declared = [s for s in spec.statements if isinstance(s, (tree.Variable, tree.Let))]
     ends = _Ends(
-        frozenset(s.name for s in declared if _has_index(s, along.letter)),
+        _told_so_far(declared, graph, along.letter),
         _values(spec, last) | ({along.length} if along.length else set()),
         float(last),
         number,
@@ -47,8 +47,19 @@ def spec_of_the_past(spec: tree.Spec, graph: Graph, along: Along, without: Colle
     field = tree.Field(place, "past.npy", None, True)  # which nothing reads: rows are given
     counter = tree.Variable(place, "observed", number, None, type_, None, None, field, name_span=place)
     gone = {s.name for s in declared if isinstance(s, tree.Variable) and _is_gone(graph, s, without)}
-    told = tuple(ends.of_the_statement(s, along.letter) for s in _told(spec, gone))
+    told = tuple(ends.of_the_statement(s) for s in _told(spec, gone))
     return PastSpec(replace(spec, statements=(counter, *told)), number)
+
+
+def _told_so_far(declared: list[tree.Variable | tree.Let], graph: Graph, letter: str) -> frozenset[str]:
+    """The families that go as far as the past: those that are modelled, and features that are computed from them.
+    Controls are known as a whole, and so is what rows have in common."""
+    along = [s for s in declared if _has_index(s, letter)]
+    found = {s.name for s in along if isinstance(s, tree.Variable) and s.per is None} - set(graph.conditions)
+    for s in along:
+        if isinstance(s, tree.Let) and _names(s.value) & found:
+            found.add(s.name)
+    return frozenset(found)
 
 
 def _number(place: Span, value: int) -> tree.Number:
@@ -112,10 +123,9 @@ class _Ends:
     last: float
     number: str
 
-    def of_the_statement(self, s: tree.Statement, letter: str) -> tree.Statement:
-        """A statement about as many members as the past has. What rows have in common is known as a whole."""
-        shared = isinstance(s, tree.Variable) and s.per is not None
-        if isinstance(s, (tree.Variable, tree.Let)) and _has_index(s, letter) and not shared:
+    def of_the_statement(self, s: tree.Statement) -> tree.Statement:
+        """A statement about as many members as the past has."""
+        if isinstance(s, (tree.Variable, tree.Let)) and s.name in self.families:
             assert isinstance(s.family, tree.Family)
             end = tree.Name(s.family.range.high.span, self.number)
             s = replace(s, family=replace(s.family, range=replace(s.family.range, high=end)))

@@ -177,6 +177,29 @@ def test_what_is_known_of_a_row_stays_and_the_rest_has_its_conditional_law() -> 
         _compare(torch.bincount(place.long(), minlength=8).double(), logs.softmax(0) * DRAWS)
 
 
+CONTROLS = """\
+model driven
+const T = 3
+observed u[t in 1..T] : real from "walks.npz".inputs
+observed x[t in 1..T] : binary from "walks.npz".x
+latent   s[t in 1..T] : binary
+p(s[1] | u)      = Bernoulli(5 * sum(u))
+p(s[t] | s[t-1]) = Bernoulli(6 * s[t-1] - 3)
+p(x[t] | s[t])   = Bernoulli(2 * s[t] - 1)
+"""
+
+
+def test_controls_are_known_beyond_the_past() -> None:
+    """Their sum is that of all of them, and not of those so far, which has another sign."""
+    found = checked(CONTROLS)
+    model, u, x = build(found), torch.tensor([[-1.0, -1.0, 3.0]]), torch.tensor([[1.0, 0.0]])
+    drawn = go_on(found, model, x=x, u=u)["x"]
+    ends = torch.cat([x.expand(2, 2), torch.tensor([[0.0], [1.0]])], 1)
+    with torch.no_grad():
+        logs = model.log_prob(u.expand(2, 3), ends).double()
+    _compare(torch.bincount(drawn[:, 2].long(), minlength=2).double(), logs.softmax(0) * DRAWS)
+
+
 REFUSED = {
     "backward": ("p(x[T]) = Normal(0, 1)\np(x[t] | x[t+1]) = Normal(linear(x[t+1]))", r"depends on `x\[t\+1\]`"),
     "all at once": ("p(x) = Normal(0, 1) >> 2 * (coupling[mlp[4]] >> reverse)", "of all members at once"),
