@@ -6,9 +6,18 @@ from dataclasses import dataclass, replace
 
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Along, Graph
-from dgmppl.graph.past import spec_of_the_past
+from dgmppl.graph.past import spec_of_length, spec_of_the_past
 from dgmppl.pipeline import Checked, check_tree
-from dgmppl.plan.forecast import Forecast, approximate, forecast_along, indices, is_weighed, posterior_of, refused
+from dgmppl.plan.forecast import (
+    Forecast,
+    approximate,
+    forecast_along,
+    indices,
+    is_weighed,
+    posterior_of,
+    refused,
+    verify_alike,
+)
 from dgmppl.plan.nodes import Plan
 from dgmppl.syntax.override import apply_overrides
 
@@ -25,10 +34,12 @@ class Forecaster:
         past: that of what came first, whose model has `propose`, with the same weights. None where the past tells
             nothing of latents.
         number: the variable of `past` that says which member is the last.
+        last: the last member of the data.
     """
 
     checked: Checked
     forecast: Forecast
+    last: int
     past: Checked | None = None
     number: str = ""
 
@@ -59,17 +70,20 @@ class Forecaster:
         return (f"take {', '.join(given)}", *found, f"go on with {rest} by p, member by member")
 
 
-def forecaster(checked: Checked, along: Along) -> Forecaster:
-    """How the sequences along an index go on.
+def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forecaster:
+    """How the sequences along an index go on, up to the `last` member, by default that of the data.
 
     Raises:
         SpecError (E714): for what does not go forward along it, or whose past has no model.
     """
     graph, plan = _parts(checked)
     forecast = forecast_along(graph, plan, along)
-    whole = replace(checked, plan=replace(plan, forecast=forecast))
+    whole = checked if last is None else _longer(checked, forecast, last)
+    steps = forecast_along(*_parts(whole), along).steps
+    whole = replace(whole, plan=replace(_parts(whole)[1], forecast=replace(forecast, steps=steps)))
+    end = graph[forecast.families[0]].members[-1]
     if not forecast.latents:
-        return Forecaster(whole, forecast)
+        return Forecaster(whole, forecast, end)
     assert checked.spec is not None
     told = spec_of_the_past(checked.spec, graph, along, forecast.without)
     past = check_tree(told.spec, checked.source, checked.path, (), checked.python)
@@ -81,7 +95,22 @@ def forecaster(checked: Checked, along: Along) -> Forecaster:
         spec = apply_overrides(told.spec, ("train.objective=iwae(2)",))
         weighed = check_tree(spec, checked.source, checked.path, (), checked.python)
         past = _proposing(weighed, forecast.latents) if weighed.plan is not None else past
-    return Forecaster(whole, forecast, past, told.number)
+    return Forecaster(whole, forecast, end, past, told.number)
+
+
+def _longer(checked: Checked, forecast: Forecast, last: int) -> Checked:
+    """The spec with sequences up to this member, whose laws are those of the others."""
+    graph, along = _parts(checked)[0], forecast.along
+    assert checked.spec is not None
+    if along.length:
+        raise refused(graph, None, f"how far each row goes is said by `{along.length}`", along)
+    spec = spec_of_length(checked.spec, along, last)
+    found = check_tree(spec, checked.source, checked.path, (), checked.python)
+    if found.graph is None or found.plan is None:
+        d = found.errors[0]
+        raise refused(graph, d.span, f"up to {along.letter} = {last}, {d.headline}", along)
+    verify_alike(graph, found.graph, forecast)
+    return found
 
 
 def told(checked: Checked) -> tuple[str, ...]:

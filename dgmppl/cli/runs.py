@@ -61,6 +61,9 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_set(sub, "the value of a condition, such as y=3")
     help_ = "a .npy or .npz file with the first members of rows, which samples begin with; may be repeated"
+    sub.add_argument(
+        "--until", type=positive, metavar="N", help="go on up to this member (default: the last of the data)"
+    )
     sub.add_argument("--given", type=assignment, action=Assign, default=[], metavar="NAME=FILE", help=help_)
     help_ = "go back along a chain of latents in so many steps (default: in all of them)"
     sub.add_argument("--steps", type=positive, metavar="N", help=help_)
@@ -158,6 +161,8 @@ def _tell(run: Run) -> int:
 def _sample(options: argparse.Namespace) -> int:
     from dgmppl.train.runs import sample_run
 
+    if options.until is not None and not options.given:
+        raise _misused("--until says how far sequences go on, and none is given", "--given x=FILE has first members")
     how = sample_run(
         options.run,
         options.n or (1 if options.given else 64),
@@ -169,6 +174,7 @@ def _sample(options: argparse.Namespace) -> int:
         steps=options.steps,
         noise=options.noise,
         given=options.given,
+        last=options.until,
     )
     for line in how:
         print(line)

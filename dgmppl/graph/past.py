@@ -51,6 +51,20 @@ def spec_of_the_past(spec: tree.Spec, graph: Graph, along: Along, without: Colle
     return PastSpec(replace(spec, statements=(counter, *told)), number)
 
 
+def spec_of_length(spec: tree.Spec, along: Along, last: int) -> tree.Spec:
+    """The spec whose families along an index go as far as this number, but for what rows have in common."""
+
+    def longer(s: tree.Statement) -> tree.Statement:
+        shared = isinstance(s, tree.Variable) and s.per is not None
+        if not isinstance(s, (tree.Variable, tree.Let)) or not _has_index(s, along.letter) or shared:
+            return s
+        assert isinstance(s.family, tree.Family)
+        end = _number(s.family.range.high.span, last)
+        return replace(s, family=replace(s.family, range=replace(s.family.range, high=end)))
+
+    return replace(spec, statements=tuple(longer(s) for s in spec.statements))
+
+
 def _told_so_far(declared: list[tree.Variable | tree.Let], graph: Graph, letter: str) -> frozenset[str]:
     """The families that go as far as the past: those that are modelled, and features that are computed from them.
     Controls are known as a whole, and so is what rows have in common."""
@@ -155,4 +169,4 @@ class _Ends:
         return item
 
 
-__all__ = ["PastSpec", "spec_of_the_past"]
+__all__ = ["PastSpec", "spec_of_length", "spec_of_the_past"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Along, Factor, Graph, Variable
 from dgmppl.graph.turns import WHOLE, distances
-from dgmppl.graph.values import Sequence
+from dgmppl.graph.values import Apply, Position, Sequence, walk
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
@@ -154,14 +154,51 @@ def _verify_factor(graph: Graph, factor: Factor, inside: set[str], along: Along)
                 raise refused(graph, segment.head_span, f"{factor.key} depends on {what}", along)
 
 
+def verify_alike(graph: Graph, longer: Graph, forecast: Forecast) -> None:
+    """The laws of members behind the last of the data are those of members before.
+
+    Raises:
+        SpecError (E714): where networks read the index, or the last member has a law of its own.
+    """
+    along = forecast.along
+    for name in (*forecast.families, *forecast.latents):
+        factor, after = graph.factor("p", name), longer.factor("p", name)
+        if factor is None or after is None or not isinstance(factor.density, Sequence):
+            continue
+        if counts(factor, along):
+            why = f"{factor.key} reads {along.letter} by a network, which knows it up to the last member alone"
+            raise refused(graph, factor.head_span, why, along)
+        ends = [
+            [(s.first, s.last) for s in f.density.segments] for f in (factor, after) if isinstance(f.density, Sequence)
+        ]
+        if ends[0][:-1] != ends[-1][:-1] or ends[0][-1][0] != ends[-1][-1][0]:
+            raise refused(graph, factor.head_span, f"the last member of `{name}` has a law of its own", along)
+
+
+def counts(factor: Factor, along: Along) -> bool:
+    """Whether a network reads the index as a number, which is scaled by how many members there are."""
+    applied = (t for t in walk(factor.density) if isinstance(t, Apply))
+    return any(isinstance(i, Position) and i.name == along.letter for t in applied for v in t.inputs for i in walk(v))
+
+
 def refused(graph: Graph, span: Span | None, why: str, along: Along) -> SpecError:
     """What keeps sequences from being continued (E714)."""
-    headline = f"{graph.name} cannot be continued along {along.letter}: {why}"
     letter = along.letter
+    headline = f"{graph.name} cannot be continued along {letter}: {why}"
     help_ = (
         f"what is known are first members: a law of each, given those before it, as in p(x[{letter}] | x[{letter}-1])"
     )
-    return SpecError([Diagnostic("E714", headline, span, "here", help=help_)], graph.source)
+    return SpecError([Diagnostic("E714", headline, span, "here" if span else "", help=help_)], graph.source)
 
 
-__all__ = ["Forecast", "approximate", "forecast_along", "indices", "is_weighed", "posterior_of", "refused"]
+__all__ = [
+    "Forecast",
+    "approximate",
+    "counts",
+    "forecast_along",
+    "indices",
+    "is_weighed",
+    "posterior_of",
+    "refused",
+    "verify_alike",
+]

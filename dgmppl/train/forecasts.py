@@ -9,6 +9,9 @@ from torch import Tensor
 
 from dgmppl import pipeline
 from dgmppl.forecasts import CANDIDATES, Forecaster
+from dgmppl.graph.nodes import Variable
+from dgmppl.pipeline import Checked
+from dgmppl.plan.forecast import refused
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.pasts import Past
@@ -27,12 +30,23 @@ class Continuation:
 
     def __init__(self, how: Forecaster, fitted: GenerativeModel) -> None:
         self.how = how
-        self.model = _with_weights(pipeline.build(how.checked), fitted)
-        graph, _ = parts(how.checked)
-        last = graph[how.forecast.families[0]].members[-1]
-        self.past = None if how.past is None else _with_weights(pipeline.build(how.past), fitted, last)
+        self.model = self._with_weights(how.checked, fitted)
+        self.past = None if how.past is None else self._with_weights(how.past, fitted)
         self.effective: float | None = None
         """Of the last draws the smallest share of the candidates of a row that count, where these are weighed."""
+
+    def _with_weights(self, checked: Checked, fitted: GenerativeModel) -> GenerativeModel:
+        """A model of the same statements, or of some of them, with the weights of a fitted one. What that has of the
+        last member of the data is here of the last one, wherever that is."""
+        model, others, found = pipeline.build(checked), fitted.state_dict(), {}
+        for name, values in model.state_dict().items():
+            there = name if name in others else name.replace("_last", f"_{self.how.last}".replace("-", "m"))
+            if there not in others or others[there].shape != values.shape:
+                graph, along = parts(checked)[0], self.how.forecast.along
+                raise refused(graph, None, f"{name.rpartition('.')[0] or name} has other weights", along)
+            found[name] = others[there]
+        model.load_state_dict(found)
+        return model.to(fitted.like).eval()
 
     @torch.no_grad()
     def draw(self, past: Past, each: int = 1) -> dict[str, Tensor]:
@@ -43,6 +57,7 @@ class Continuation:
         values = {name: torch.from_numpy(past.values[name]).to(like) for name in forecast.given}
         last = torch.from_numpy(past.last).to(like.device)
         latents = self._behind(values, last, each)
+        values = {name: _sized(v, graph[name]) for name, v in values.items()}
         rows = {graph[name].ident: v.repeat_interleave(each, 0) for name, v in values.items()}
         arguments = [last.repeat_interleave(each), *rows.values(), *(latents[name] for name in forecast.latents)]
         found: dict[str, Tensor] = self.model.forecast(*arguments)  # type: ignore[operator]
@@ -59,7 +74,8 @@ class Continuation:
         found: dict[str, list[Tensor]] = {name: [] for name in plan.proposes}
         shares = []
         for k in range(0, len(last), at_once):
-            rows = {graph[n].ident: v[k : k + at_once].repeat_interleave(many, 0) for n, v in values.items()}
+            known = {n: _sized(v[k : k + at_once], graph[n]) for n, v in values.items()}
+            rows = {graph[n].ident: v.repeat_interleave(many, 0) for n, v in known.items()}
             number = {graph[self.how.number].ident: last[k : k + at_once].repeat_interleave(many).to(self.model.like)}
             data = {v.ident: (rows | number)[v.ident] for v in graph.data}
             with self.past.unchecked():  # what is known was held against its types
@@ -73,28 +89,18 @@ class Continuation:
             for name, v in drawn.items():
                 found[name].append(v if graph[name].shared else v[taken])
         self.effective = float(torch.cat(shares).min()) if shares else None
-        return {name: self._long(name, v[0] if graph[name].shared else torch.cat(v)) for name, v in found.items()}
-
-    def _long(self, name: str, values: Tensor) -> Tensor:
-        """Values with as many members as the family has, which may go on behind the data."""
-        variable = parts(self.how.checked)[0][name]
-        if variable.along is None or variable.shared or values.shape[1] == variable.type.shape[0]:
-            return values
-        made = values.new_zeros(len(values), *variable.type.shape)
-        made[:, : values.shape[1]] = values
-        return made
+        whole, _ = parts(self.how.checked)
+        return {n: v[0] if graph[n].shared else _sized(torch.cat(v), whole[n]) for n, v in found.items()}
 
 
-def _with_weights(model: GenerativeModel, fitted: GenerativeModel, last: int = 0) -> GenerativeModel:
-    """A model of the same statements, or of some of them, with the weights of a fitted one. What that has of the member
-    `last` is here of the last one, wherever that is."""
-    others = fitted.state_dict()
-    found = {}
-    for name in model.state_dict():
-        there = name if name in others else name.replace("_last", f"_{last}".replace("-", "m"))
-        found[name] = others[there]
-    model.load_state_dict(found)
-    return model.to(fitted.like).eval()
+def _sized(values: Tensor, variable: Variable) -> Tensor:
+    """Values of a family with as many members as a variable has: what is known, and any behind; or fewer of them."""
+    if variable.along is None or values.shape[1] == variable.type.shape[0]:
+        return values
+    made = values.new_full((len(values), *variable.type.shape), variable.element.feasible)
+    size = min(values.shape[1], made.shape[1])
+    made[:, :size] = values[:, :size]
+    return made
 
 
 def as_arrays(samples: Mapping[str, Tensor]) -> Arrays:

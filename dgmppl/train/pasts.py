@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,9 +62,13 @@ def index_of(names: Sequence[str], graph: Graph) -> Along:
 
 
 def read_past(
-    arrays: Mapping[str, NDArray[np.generic]], set_: Mapping[str, Values], graph: Graph, forecast: Forecast
+    arrays: Mapping[str, NDArray[np.generic]],
+    set_: Mapping[str, Values],
+    graph: Graph,
+    forecast: Forecast,
+    longer: Graph | None = None,
 ) -> Past:
-    """What is known of rows, held against the types of the spec.
+    """What is known of rows, held against the types of the spec; of what is known as a whole those of a `longer` one.
 
     Args:
         arrays: ``(rows, members, ...)`` of families, of which nan may stand behind the last that is known of a row.
@@ -84,14 +89,18 @@ def read_past(
     rows = next(iter(counts.values()))
     if not rows:
         raise _error("no row is given")
-    values: dict[str, Values] = {name: np.repeat(v, rows, 0) for name, v in set_.items() if name in forecast.whole}
+    whole = longer or graph
+    values = {name: np.repeat(_whole(whole[name], v), rows, 0) for name, v in set_.items() if name in forecast.whole}
     lasts: dict[str, NDArray[np.int64]] = {}
     for name in forecast.families:
         values[name], lasts[name] = _begun(graph[name], arrays[name])
     for name in forecast.whole:
         if name in arrays:
-            values[name] = _whole(graph[name], arrays[name])
-    return Past(values, _agreed(graph, forecast, values, lasts))
+            values[name] = _whole(whole[name], arrays[name])
+    last, end = _agreed(graph, forecast, values, lasts), whole[forecast.families[0]].members[-1]
+    if (row := _where(last > end)) is not None:
+        raise _error(f"row {row} is given up to {forecast.along.letter} = {last[row]}, and --until is {end}")
+    return Past(values, last)
 
 
 def _read(variable: Variable, place: Path) -> NDArray[np.generic]:
@@ -147,7 +156,7 @@ def _begun(variable: Variable, array: NDArray[np.generic]) -> tuple[Values, NDAr
     return whole, counts + variable.members.start - 1
 
 
-def _whole(variable: Variable, array: NDArray[np.generic]) -> Values:
+def _whole(variable: Variable, array: NDArray[Any]) -> Values:
     if array.shape[1:] != variable.type.shape:
         headline = f"`{variable.name}` is declared {variable.type.describe()}, and {list(array.shape)} is given"
         expected = ", ".join(["rows", *map(str, variable.type.shape)])

@@ -139,6 +139,7 @@ def sample_run(
     steps: int | None = None,
     noise: float | None = None,
     given: Sequence[str] = (),
+    last: int | None = None,
 ) -> tuple[str, ...]:
     """Draws n samples of a run's model to `out`: a picture (.png) or arrays by variable (.npz).
 
@@ -148,6 +149,7 @@ def sample_run(
         allow_python: see `load_run`.
         steps, noise: how to go back along a chain of latents, where the model has one that is composed.
         given: `name=file` for what is known of rows: the first members of sequences, with which n draws of each begin.
+        last: the member up to which these go on, by default the last of the data.
 
     Returns:
         How the samples of what is `given` were made, in lines.
@@ -171,7 +173,7 @@ def sample_run(
     how: tuple[str, ...] = ()
     with located(run.checked), seeded(seed, model.device):
         if given:
-            samples, how = continued(model, run.checked, arrays, values, n)
+            samples, graph, how = continued(model, run.checked, arrays, values, n, last)
         else:
             samples = with_ends(draw(model, graph, n, values, ways), graph, values)
     try:
@@ -187,18 +189,20 @@ def continued(
     arrays: Mapping[str, NDArray[np.generic]],
     values: Mapping[str, NDArray[np.float32]],
     each: int = 1,
-) -> tuple[Arrays, tuple[str, ...]]:
-    """So many draws of each row that begin with what is given of it, and how they were made; see
-    `dgmppl.train.pasts`."""
+    last: int | None = None,
+) -> tuple[Arrays, Graph, tuple[str, ...]]:
+    """So many draws of each row that begin with what is given of it and go on up to the `last` member, the graph that
+    they are of, and how they were made; see `dgmppl.train.pasts`."""
     graph, _ = parts(checked)
-    how = forecaster(checked, index_of(list(arrays), graph))
-    past = read_past(arrays, values, graph, how.forecast)
+    how = forecaster(checked, index_of(list(arrays), graph), last)
+    whole, _ = parts(how.checked)
+    past = read_past(arrays, values, graph, how.forecast, whole)
     continuation = Continuation(how, model)
     samples = continuation.draw(past, each)
     ends = {name: np.repeat(v, each, 0) for name, v in past.values.items()}
     told = continuation.effective
     weights = () if told is None else (f"at least {told:.1%} of the draws of q count, row by row",)
-    return with_ends(as_arrays(samples), graph, ends), (*how.words(), *weights)
+    return with_ends(as_arrays(samples), whole, ends), whole, (*how.words(), *weights)
 
 
 def fingerprint_of(record: Mapping[str, Any]) -> str | None:

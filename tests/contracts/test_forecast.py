@@ -64,15 +64,20 @@ p(x[t] | s[t])   = Categorical(linear(s[t]))
 """
 
 
-def test_a_hidden_markov_model_goes_on_from_hmmlearns_filter() -> None:
-    """Rows of different pasts: the state is where hmmlearn has it, and symbols follow from there."""
-    found = checked(SYMBOLS)
-    model, (x,) = build(found, scale=1.0), data_of(found, 3)
+def hidden_markov(model: Any) -> CategoricalHMM:
     oracle, one = CategoricalHMM(3, n_features=4), torch.arange(3.0).unsqueeze(1).expand(3, 7)
     with torch.no_grad():
         oracle.startprob_ = model.p_s_1_logits.double().softmax(-1).numpy()
         oracle.transmat_ = model.p_s().segments[1].law(one).logits[:, 3].double().softmax(-1).numpy()
         oracle.emissionprob_ = model.p_x(one).segments[0].law(one).logits[:, 0].double().softmax(-1).numpy()
+    return oracle
+
+
+def test_a_hidden_markov_model_goes_on_from_hmmlearns_filter() -> None:
+    """Rows of different pasts: the state is where hmmlearn has it, and symbols follow from there."""
+    found = checked(SYMBOLS)
+    model, (x,) = build(found, scale=1.0), data_of(found, 3)
+    oracle = hidden_markov(model)
     counts = (2, 5, 6)
     given = np.where(np.arange(6) < np.array(counts)[:, None], x[:, :6].double().numpy(), np.nan)
     drawn = go_on(found, model, x=given)["x"].reshape(3, DRAWS, 7)
@@ -198,6 +203,41 @@ def test_controls_are_known_beyond_the_past() -> None:
     with torch.no_grad():
         logs = model.log_prob(u.expand(2, 3), ends).double()
     _compare(torch.bincount(drawn[:, 2].long(), minlength=2).double(), logs.softmax(0) * DRAWS)
+
+
+def test_sequences_go_on_beyond_the_data() -> None:
+    """Up to three members more than the data have, a hidden Markov chain has the law of powers of its transitions."""
+    found = checked(SYMBOLS)
+    model, (x,) = build(found, scale=1.0), data_of(found, 1)
+    (index,) = indices(graph_of(found))
+    how = forecaster(found, index, 10)
+    past = read_past({"x": x[:, :6].numpy()}, {}, graph_of(found), how.forecast, graph_of(how.checked))
+    with seed(3):
+        drawn = Continuation(how, model).draw(past, DRAWS)["x"]
+    assert drawn.shape == (DRAWS, 10)
+    oracle = hidden_markov(model)
+    state = oracle.predict_proba(x[0, :6].long().numpy().reshape(-1, 1))[-1]
+    for t in range(6, 10):
+        state = state @ oracle.transmat_
+        seen = torch.bincount(drawn[:, t].long(), minlength=4).double()
+        _compare(seen, torch.tensor(state @ oracle.emissionprob_) * DRAWS)
+
+
+NOT_LONGER = {
+    "reads t by a network": "p(x[1]) = Normal(0, 1)\np(x[t] | x[t-1]) = Normal(mlp[2](x[t-1], t))",
+    "has a law of its own": 'observed u[t in 1..T] : real from "walks.npz".u\n'
+    "p(x[t] | u[t+1]) = Normal(linear(u[t+1]))\np(x[4] | u[4]) = Normal(linear(u[4]))",
+}
+
+
+@pytest.mark.parametrize("why", NOT_LONGER)
+def test_laws_that_change_along_the_index_end_with_the_data(why: str) -> None:
+    body = NOT_LONGER[why]
+    found = checked(f'model m\nconst T = 4\nobserved x[t in 1..T] : real from "walks.npz".x\n{body}\n')
+    (index,) = indices(graph_of(found))
+    forecaster(found, index)
+    with pytest.raises(SpecError, match=why):
+        forecaster(found, index, 6)
 
 
 REFUSED = {

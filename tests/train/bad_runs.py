@@ -120,6 +120,8 @@ given("given_with_a_gap", "rows --given x=past.npy --set y=3", np.array([[[1.0] 
 given("given_nothing_of_a_row", "rows --given x=past.npy --set y=3", np.full((2, 3, 8), np.nan))
 given("given_texts", "rows --given x=past.npy --set y=3", ["a", "b"])
 given("given_what_goes_backward", "upward --given x=past.npy", np.zeros((2, 3, 8)))
+given("given_more_than_is_wanted", "rows --given x=past.npy --set y=3 --until 2", np.zeros((2, 3, 8)))
+plain("until_without_a_past", "sample rows --until 12 --set y=3 -o samples.npz")
 
 
 @case("sample rows --given x=past.npy --given y=kinds.npy -o samples.npz")
