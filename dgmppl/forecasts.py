@@ -109,7 +109,7 @@ def _longer(checked: Checked, forecast: Forecast, last: int) -> Checked:
     if found.graph is None or found.plan is None:
         d = found.errors[0]
         raise refused(graph, d.span, f"up to {along.letter} = {last}, {d.headline}", along)
-    verify_alike(graph, found.graph, forecast)
+    verify_alike(graph, forecast)
     return found
 
 

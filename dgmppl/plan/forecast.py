@@ -154,25 +154,18 @@ def _verify_factor(graph: Graph, factor: Factor, inside: set[str], along: Along)
                 raise refused(graph, segment.head_span, f"{factor.key} depends on {what}", along)
 
 
-def verify_alike(graph: Graph, longer: Graph, forecast: Forecast) -> None:
+def verify_alike(graph: Graph, forecast: Forecast) -> None:
     """The laws of members behind the last of the data are those of members before.
 
     Raises:
-        SpecError (E714): where networks read the index, or the last member has a law of its own.
+        SpecError (E714): where a network reads the index.
     """
     along = forecast.along
     for name in (*forecast.families, *forecast.latents):
-        factor, after = graph.factor("p", name), longer.factor("p", name)
-        if factor is None or after is None or not isinstance(factor.density, Sequence):
-            continue
-        if counts(factor, along):
+        factor = graph.factor("p", name)
+        if factor is not None and counts(factor, along):
             why = f"{factor.key} reads {along.letter} by a network, which knows it up to the last member alone"
             raise refused(graph, factor.head_span, why, along)
-        ends = [
-            [(s.first, s.last) for s in f.density.segments] for f in (factor, after) if isinstance(f.density, Sequence)
-        ]
-        if ends[0][:-1] != ends[-1][:-1] or ends[0][-1][0] != ends[-1][-1][0]:
-            raise refused(graph, factor.head_span, f"the last member of `{name}` has a law of its own", along)
 
 
 def counts(factor: Factor, along: Along) -> bool:

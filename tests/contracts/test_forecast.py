@@ -225,7 +225,7 @@ def test_sequences_go_on_beyond_the_data() -> None:
 
 NOT_LONGER = {
     "reads t by a network": "p(x[1]) = Normal(0, 1)\np(x[t] | x[t-1]) = Normal(mlp[2](x[t-1], t))",
-    "has a law of its own": 'observed u[t in 1..T] : real from "walks.npz".u\n'
+    "`x` has two factors in p": 'observed u[t in 1..T] : real from "walks.npz".u\n'
     "p(x[t] | u[t+1]) = Normal(linear(u[t+1]))\np(x[4] | u[4]) = Normal(linear(u[4]))",
 }
 

@@ -72,6 +72,10 @@ def test_sequences_go_on_from_what_is_given(tmp_path, capsys):
     assert found.shape == (6, 8, 8)
     assert (found[:3, :5] == past[0]).all() and (found[3:, :3] == past[1, :3]).all()
     assert not np.isnan(found).any()
+    arguments = ("--given", f"x={tmp_path / 'past.npz'}", "--set", "y=3", "--until", 11)
+    assert run("sample", out, "-o", more, *arguments) == 0 and np.load(more)["x"].shape == (2, 11, 8)
+    assert run("sample", out, "-o", tmp_path / "more.png", *arguments) == 0
+    capsys.readouterr()
     assert run("explain", tmp_path / "rows.dgm") == 0
     assert "forecast    take x up to t = past, y; sum s out" in capsys.readouterr().out
 
