@@ -70,6 +70,7 @@ AXES: dict[str, Signature] = {
         Signature("reshape", (_VALUE, Argument("shape", "shape", required=True)), usage="reshape(a, [4, 4, 8])"),
         Signature("softmax", (_VALUE,), usage="softmax(a)"),
         Signature("one_hot", (_VALUE,), usage="one_hot(y)"),
+        Signature("drop", (_VALUE, Argument("share", "share", required=True)), usage="drop(y, 0.1)"),
         *(Signature(name, (_VALUE, _AXIS), usage=f"{name}(a, axis = 0)") for name in REDUCTIONS if name != "sum"),
     )
 }

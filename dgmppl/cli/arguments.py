@@ -102,6 +102,17 @@ def share(text: str) -> float:
     return value
 
 
+def number(text: str) -> float:
+    """Any number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
 def seconds(text: str) -> float:
     try:
         value = float(text)

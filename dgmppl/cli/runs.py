@@ -19,6 +19,7 @@ from dgmppl.cli.arguments import (
     add_set,
     assignment,
     count,
+    number,
     path,
     positive,
     seconds,
@@ -65,9 +66,12 @@ def add_commands(add: Add) -> None:
         "--until", type=positive, metavar="N", help="go on up to this member (default: the last of the data)"
     )
     sub.add_argument("--given", type=assignment, action=Assign, default=[], metavar="NAME=FILE", help=help_)
-    help_ = "go back along a chain of latents in so many steps (default: in all of them)"
+    help_ = "go back along a chain of latents, or along a flow, in so many steps (default: in all of them)"
     sub.add_argument("--steps", type=positive, metavar="N", help=help_)
-    sub.add_argument("--noise", type=share, metavar="X", help="of these steps: 1, or 0 for none (default 1)")
+    help_ = "of these steps: 1, or 0 for none (default: 1 of a chain, 0 of a flow)"
+    sub.add_argument("--noise", type=share, metavar="X", help=help_)
+    help_ = "how far to lead away from samples without what `drop` leaves out (default 0)"
+    sub.add_argument("--guidance", type=number, metavar="W", help=help_)
     add_allow_python(sub)
     add_device(sub, "cpu")
 
@@ -173,6 +177,7 @@ def _sample(options: argparse.Namespace) -> int:
         allow_python=options.allow_python,
         steps=options.steps,
         noise=options.noise,
+        guidance=options.guidance,
         given=options.given,
         last=options.until,
     )

@@ -50,10 +50,13 @@ CODES: dict[str, Code] = {
         "",
     ),
     "E707": Code(
-        "sampling option without a chain",
-        "`--steps` and `--noise` say how to go back along a chain of latents, and the model has none.",
-        "They are for latents that q makes by linear-Gaussian steps of known numbers, as in a diffusion model: any "
-        "member follows from the start, so that sampling may leave some out.",
+        "sampling option without effect",
+        "`--steps` and `--noise` say how to go back along a chain of latents or a flow, `--guidance` how far to lead "
+        "away from what these are without a condition, and the model has none of these.",
+        "The first two are for latents that q makes by linear-Gaussian steps of known numbers, as in a diffusion "
+        "model, where any member follows from the start, so that sampling may leave some out; and for flows that are "
+        "fitted by flow_matching. Guidance is for either where it reads a feature that a fit drops in some rows: "
+        "let seen = drop(y, 0.1).",
         "",
         "",
     ),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dgmppl.emit.expr import Expr, Name, Number, call, sizes
 from dgmppl.emit.place import Place, emitted, value_expr
-from dgmppl.graph.values import Joined, OneHot, Part, Reduced, Reshaped, Softmax, Value
+from dgmppl.graph.values import Constant, Dropped, Joined, OneHot, Part, Reduced, Reshaped, Softmax, Value
 
 
 @emitted.register(Joined)
@@ -70,4 +70,12 @@ def _softmax(value: Softmax, place: Place) -> Expr:
 
 @emitted.register(OneHot)
 def _one_hot(value: OneHot, place: Place) -> Expr:
-    return call(place.writer.use("one_hot"), value_expr(value.value, place), value.shape[-1])
+    inner = value_expr(value.value, place)
+    if isinstance(value.value, Constant):
+        inner = call("self.like.new_full", sizes(value.shape[:-1]), inner)
+    return call(place.writer.use("one_hot"), inner, value.shape[-1])
+
+
+@emitted.register(Dropped)
+def _dropped(value: Dropped, place: Place) -> Expr:
+    return call(place.writer.use("dropped"), value_expr(value.value, place), Number(value.share), Name("self.training"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, leaks
 from dgmppl.catalogue.functions import STRAIGHT_THROUGH
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.methods import count_of, define_source, factor_source, values_of, write_members
 from dgmppl.emit.steps import turns_source
+from dgmppl.emit.ways import way_source, without_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.values import Operation, Parametric, walk
@@ -18,17 +20,27 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw, not_reparameterised
 from dgmppl.plan.rules.energy import RunChain
 from dgmppl.plan.rules.in_turn import DrawInTurn
+from dgmppl.plan.rules.match import Matching
 from dgmppl.supports import number_text
 
 
 def write_generation(
-    writer: Writer, graph: Graph, steps: Sequence[Step], size: str, differentiable: bool = False
+    writer: Writer,
+    graph: Graph,
+    steps: Sequence[Step],
+    size: str,
+    differentiable: bool = False,
+    taught: Mapping[str, Matching] = MappingProxyType({}),
 ) -> None:
-    """The sampling program, `size` rows. With `differentiable`, gradients flow through the draws."""
+    """The sampling program, `size` rows. With `differentiable`, gradients flow through the draws. `taught`: what flows
+    give that may be followed in other ways."""
     for step in steps:
         writer.at = step.because.line
         variable = graph[step.variable]
-        if isinstance(step, RunChain):
+        if step.variable in taught:
+            with writer.block(f"with {way_source(writer, graph, taught[step.variable])}:"):
+                write_generation(writer, graph, [step], size)
+        elif isinstance(step, RunChain):
             names = ", ".join(graph[v].ident for v in step.variables)
             writer.line(f"{names}{',' if len(step.variables) == 1 else ''} = self.draw_from_energy({size})", mark=True)
         elif isinstance(step, DrawInTurn):
@@ -38,7 +50,9 @@ def write_generation(
         elif isinstance(step, GoBack) and not differentiable:
             chain = f"self.{by_key(graph, step.chain).method}_chain"
             prior = factor_source(graph, by_key(graph, step.factor))
-            writer.line(f"{variable.ident} = {chain}.draw({prior}, {size}, steps, noise)", mark=True)
+            without = without_source(graph, by_key(graph, step.factor))
+            ways = f"steps, noise, guidance, {without}" if without else "steps, noise"
+            writer.line(f"{variable.ident} = {chain}.draw({prior}, {size}, {ways})", mark=True)
         elif isinstance(step, Draw):
             factor = by_key(graph, step.factor)
             rsample = differentiable and not not_reparameterised(factor.density)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dgmppl.catalogue.training import PATH_CLASSES
 from dgmppl.emit.bijections import bijection_source
 from dgmppl.emit.expr import Name
 from dgmppl.emit.generation import write_generation
 from dgmppl.emit.methods import density_of, factor_source
 from dgmppl.emit.values import Place, reshaped, value_source
+from dgmppl.emit.ways import path_source
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import every_block
 from dgmppl.graph.nodes import Graph
@@ -18,8 +18,6 @@ from dgmppl.plan.generate import choose_generation
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.match import Matching
-from dgmppl.plan.settings import PathSetting
-from dgmppl.supports import number_text
 
 
 def write_matching(writer: Writer, graph: Graph, plan: Plan) -> None:
@@ -35,15 +33,10 @@ def _write(writer: Writer, graph: Graph, term: Matching) -> None:
     with writer.method(f"match_{graph[term.variable].ident}(self{arguments}) -> Tensor", doc):
         writer.at = term.because.line
         flow, noise, data = (_of_definition if term.latents else _of_factor)(writer, graph, term)
-        given = f"{flow}, {noise}, {data}, {_path(writer, term.path)}"
+        given = f"{flow}, {noise}, {data}, {path_source(writer, term.path)}"
         target = "" if term.target == "velocity" else f', "{term.target}"'
         writer.line(f"return {writer.use('matching_error')}({given}{target})", mark=True)
         writer.at = None
-
-
-def _path(writer: Writer, path: PathSetting) -> str:
-    options = ", ".join(f"{name}={number_text(value)}" for name, value in path.options.items())
-    return f"{writer.use(PATH_CLASSES[path.name])}({options})"
 
 
 def _of_factor(writer: Writer, graph: Graph, term: Matching) -> tuple[str, str, str]:

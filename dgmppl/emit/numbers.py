@@ -13,6 +13,7 @@ from dgmppl.graph.values import (
     Constant,
     Cumulative,
     Declared,
+    OneHot,
     Operation,
     Parametric,
     Position,
@@ -20,7 +21,7 @@ from dgmppl.graph.values import (
     Sequence,
     Value,
 )
-from dgmppl.plan.rules.compose import probabilities_of, shift_of, slope_of
+from dgmppl.plan.rules.compose import class_of, probabilities_of, shift_of, slope_of
 
 
 def numbers_expr(value: Value, graph: Graph, writer: Writer, first: int, last: int) -> Expr:
@@ -41,12 +42,17 @@ def numbers_expr(value: Value, graph: Graph, writer: Writer, first: int, last: i
         inner = numbers_expr(value.value, graph, writer, value.missing, last)
         found = call(writer.use("cumprod"), inner, *([value.missing] if value.missing else []))
         return _between(found, last + 1, first, last)
+    if isinstance(value, OneHot):
+        return Number(1)  # at the class that it is of
     if isinstance(value, At):
         assert isinstance(value.value, Declared)
         schedule = _schedule(graph, value.value.name)
         (by,) = value.offsets
         return _between(Name(safe_local(schedule.ident)), len(schedule.numbers), first + by, last + by)
     assert isinstance(value, Operation)
+    if value.op == "*" and any(isinstance(o, OneHot) for o in value.operands):
+        (value,) = (o for o in value.operands if not isinstance(o, OneHot))
+        return numbers_expr(value, graph, writer, first, last)
     parts = [numbers_expr(o, graph, writer, first, last) for o in value.operands]
     if value.op == "negate":
         return Negative(parts[0])
@@ -77,7 +83,9 @@ def _write_chain_of_classes(writer: Writer, graph: Graph, q: Factor, density: Se
     slopes = [(first, last, slope_of(p, density.variable)) for first, last, p in laws]
     shifts = [(first, last, shift_of(p, density.variable)) for first, last, p in laws]
     named = {name: _joined(parts, graph, writer) for name, parts in (("slopes", slopes), ("shifts", shifts))}
-    classes = density.type.support.size or 0
+    classes, towards = density.type.support.size or 0, class_of(density.segments[1])
+    if towards is not None:
+        named["towards"] = Number(int(towards))
     made = call(writer.use("CategoricalChain"), density.type.shape[0], classes, **named)
     with writer.place(q.span):
         writer.line(f"self.{q.method}_chain = {made}", mark=True)

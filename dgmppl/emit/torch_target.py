@@ -18,9 +18,10 @@ from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.nodes import Plan
-from dgmppl.plan.rules.compose import Compose, GoBack
+from dgmppl.plan.rules.compose import Compose
 from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.plan.settings import RampSetting
+from dgmppl.plan.ways import taught_flows, ways_of
 from dgmppl.supports import number_text
 
 
@@ -132,14 +133,15 @@ def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
     given = f" given {', '.join(c.name for c in conditions)}" if conditions else ""
     writer.rows.append(("", None))
     writer.line("@torch.no_grad()")
-    back = any(isinstance(s, GoBack) for s in plan.generate)
-    arguments += ", *, steps: int | None = None, noise: float = 1.0" if back else ""
+    ways, taught = ways_of(graph, plan), taught_flows(plan)
+    arguments += f", *, steps: int | None = None, noise: float = {'0.0' if taught else '1.0'}" if ways else ""
+    arguments += ", guidance: float = 0.0" if "guidance" in ways else ""
     with writer.block(f"def sample(self, n: int{arguments}) -> {result}:"):
-        ways = "; back in so many `steps`, with so much `noise`: see `NormalChain.draw`" if back else ""
-        writer.line(f'"""n draws of {what}{given}{ways}."""')
+        how = f"; {', '.join(f'`{w}`' for w in ways)}: see `{'rt.on_the_way' if taught else 'rt.NormalChain.draw'}`"
+        writer.line(f'"""n draws of {what}{given}{how if ways else ""}."""')
         for c in conditions:
             writer.line(f'{c.ident} = self.condition("{c.name}", {c.ident}, n)')
-        write_generation(writer, graph, plan.generate, "n")
+        write_generation(writer, graph, plan.generate, "n", taught=taught)
         if len(results) == 1:
             writer.line(f"return {results[0].ident}")
         else:

@@ -16,9 +16,9 @@ from dgmppl.graph.binding import Arguments, bind
 from dgmppl.graph.context import Context
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.shapes import Evaluate, is_open
-from dgmppl.graph.values import Joined, OneHot, Part, Reduced, Reshaped, Softmax, Value
+from dgmppl.graph.values import Constant, Dropped, Joined, OneHot, Part, Reduced, Reshaped, Softmax, Value
 from dgmppl.source import Span
-from dgmppl.supports import REAL, SIMPLEX, Support, Type, real
+from dgmppl.supports import REAL, SIMPLEX, Support, Type, number_text, real
 from dgmppl.syntax import tree
 
 Shape = tuple[int, ...]
@@ -228,6 +228,8 @@ def _softmax(call: _Call) -> Value:
 def _one_hot(call: _Call) -> Value:
     value = call.value()
     support = value.type.support
+    if isinstance(value, Constant):
+        return _one_of(call, value)
     if support.size is None or support.low:
         call.scope.fail(
             "E213",
@@ -239,6 +241,30 @@ def _one_hot(call: _Call) -> Value:
     return OneHot(Type(SIMPLEX, (*value.shape, support.size)), call.span, value)
 
 
+def _one_of(call: _Call, value: Constant) -> Value:
+    """The indicator of one value that is known, `one_hot(8)`: its place says of how many."""
+    if call.expected is None or not call.expected.shape:
+        headline = "of how many values this is one does not follow from its place"
+        call.scope.fail("E211", headline, call.span, "how many?", help="Categorical(log(one_hot(8))), or one_hot(y)")
+    size = call.expected.shape[-1]
+    if value.number not in range(size):
+        headline = f"one of {size} values is a number from 0 to {size - 1}"
+        call.scope.fail("E210", headline, value.span, f"this is {number_text(value.number)}")
+    return OneHot(Type(SIMPLEX, call.expected.shape), call.span, value)
+
+
+def _drop(call: _Call) -> Value:
+    """Classes as indicators, and numbers as they are."""
+    value, share = call.value(), call.given["share"].value
+    if not value.rows:
+        call.scope.fail("E213", "`drop` is of what rows have", value.span, "has no rows", help="drop(y, 0.1)")
+    number = call.scope.number(share, call.ctx.env, "the share of the rows")
+    if not 0 < number < 1:
+        call.scope.fail("E210", "a share of the rows lies between 0 and 1", share.span, f"this is {number:g}")
+    kept = value if value.type.support.numeric else _one_hot(call)
+    return Dropped(Type(REAL, kept.shape), call.span, kept, number)
+
+
 _CHECKS: dict[str, Callable[[_Call], Value]] = {
     "concat": _concat,
     "stack": _stack,
@@ -246,4 +272,5 @@ _CHECKS: dict[str, Callable[[_Call], Value]] = {
     "reshape": _reshape,
     "softmax": _softmax,
     "one_hot": _one_hot,
+    "drop": _drop,
 }

@@ -9,6 +9,7 @@ from dgmppl.diagnostics import Note, nearest
 from dgmppl.graph.certain import verify_certain
 from dgmppl.graph.cycles import verify_cycles
 from dgmppl.graph.definitions import verify_context, verify_range
+from dgmppl.graph.dropping import verify_dropped
 from dgmppl.graph.elements import Read, reads_of
 from dgmppl.graph.held import held, weights
 from dgmppl.graph.idle import verify_components, verify_stacks
@@ -40,6 +41,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
         _verify_factor(scope, graph, factor)
     verify_certain(scope, graph)
     verify_seen(scope, graph)
+    verify_dropped(scope, graph)
     verify_lengths(scope, graph)
     _verify_energy(scope, graph)
     for definition in graph.definitions:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 LOCALS = frozenset(
     {
         *("self", "torch", "nn", "Tensor", "rt", "pyro", "dist", "rt_dist"),
-        *("n", "steps", "mean", "noise"),
+        *("n", "steps", "mean", "noise", "guidance"),
         *("super", "len", "list", "range"),
     }
 )

@@ -36,7 +36,8 @@ class Affine:
 @dataclass(frozen=True)
 class Index:
     """The positions of an index, from `first` to `last`, at which numbers are wanted; what schedules are called; and
-    the `variable` that values may be affine in, `offset` away from the position: in `one_hot` of it if `classes`."""
+    the `variable` that values may be affine in, `offset` away from the position: in `one_hot` of it if `classes`, and
+    then at the class `one`, that a `one_hot` of a number may be of."""
 
     first: int
     last: int
@@ -44,6 +45,7 @@ class Index:
     variable: str = ""
     offset: int = 0
     classes: bool = False
+    one: float = -1.0
 
     @property
     def positions(self) -> range:
@@ -113,6 +115,8 @@ def _cumulative(value: Cumulative, index: Index) -> list[Affine | None]:
 def _one_hot(value: OneHot, index: Index) -> list[Affine | None]:
     """The indicators of a class: what is done to them is done to each."""
     inner = value.value
+    if index.classes and isinstance(inner, Constant):
+        return [Affine(0.0, float(inner.number == index.one)) for _ in index.positions]
     read = inner.value if isinstance(inner, At) and inner.offsets[0] == index.offset else None
     if not index.classes or not isinstance(read, Use) or read.variable != index.variable:
         raise NotClosed

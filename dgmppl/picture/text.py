@@ -16,6 +16,7 @@ from dgmppl.graph.values import (
     Declared,
     Delta,
     Density,
+    Dropped,
     Element,
     Feature,
     Index,
@@ -177,7 +178,7 @@ def value_text(value: Value | int | Index, outer: int = 0) -> str:
         return f"({bijection_text(value.bijection)})({value_text(value.value)})"
     if isinstance(value, Element):
         return member_name(value_text(value.value, 9), ", ".join(map(value_text, value.index)))
-    if isinstance(value, (Joined, Part, Reshaped, Reduced, Softmax, OneHot)):
+    if isinstance(value, (Joined, Part, Reshaped, Reduced, Softmax, OneHot, Dropped)):
         return _axes_text(value)
     if isinstance(value, IndexSum):
         return f"sum({', '.join(name for name, _ in value.indices)}: {value_text(value.body)})"
@@ -200,7 +201,7 @@ def _step_text(k: int) -> str:
     return f" {'-' if k < 0 else '+'} {abs(k)}" if k else ""
 
 
-def _axes_text(value: Joined | Part | Reshaped | Reduced | Softmax | OneHot) -> str:
+def _axes_text(value: Joined | Part | Reshaped | Reduced | Softmax | OneHot | Dropped) -> str:
     if isinstance(value, Joined):
         parts = ", ".join(map(value_text, value.parts))
         if value.stacked:
@@ -216,6 +217,8 @@ def _axes_text(value: Joined | Part | Reshaped | Reduced | Softmax | OneHot) -> 
         rank = len(value.value.shape)
         axis = f", axis = {rank + value.axes[0]}" if len(value.axes) < rank else ""
         return f"{value.op}({inner}{axis})"
+    if isinstance(value, Dropped):
+        return f"drop({inner}, {number_text(value.share)})"
     return f"{'softmax' if isinstance(value, Softmax) else 'one_hot'}({inner})"
 
 

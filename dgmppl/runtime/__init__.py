@@ -49,6 +49,7 @@ from dgmppl.runtime import (
     sum_product,
     transforms,
     unet,
+    ways,
 )
 from dgmppl.runtime.along import *
 from dgmppl.runtime.bijections import *
@@ -99,6 +100,7 @@ from dgmppl.runtime.simplices import *
 from dgmppl.runtime.sum_product import *
 from dgmppl.runtime.transforms import *
 from dgmppl.runtime.unet import *
+from dgmppl.runtime.ways import *
 
 __all__ = ["RowsError"]
 __all__ += bijections.__all__
@@ -149,3 +151,4 @@ __all__ += simplices.__all__
 __all__ += sum_product.__all__
 __all__ += transforms.__all__
 __all__ += unet.__all__
+__all__ += ways.__all__

@@ -144,15 +144,27 @@ class NormalChain(ComposedChain):
     def weight(self, place: Tensor) -> Tensor:
         return self.error[place]
 
-    def draw(self, p: Sequence, n: int, steps: int | None = None, noise: float = 1.0) -> Tensor:
+    def draw(
+        self,
+        p: Sequence,
+        n: int,
+        steps: int | None = None,
+        noise: float = 1.0,
+        guidance: float = 0.0,
+        without: Sequence | None = None,
+    ) -> Tensor:
         """Draws of the first member, ``(n, 1, *element)``, by p from the last one back.
 
         Args:
             steps: at so many members alone, evenly from the last to the first. What p says of a member at the next one
                 gives m, and with it q any earlier member (Song et al., 2021, Eq. 12). None: at all of them, by p.
             noise: of the steps back; 1 is that of ``q(z_s | z_t, m)``, with 0 the last member decides (DDIM).
+            guidance: w of ``(1 + w) mean - w mean_without``, the mean of each step back, where `without` is p without
+                what it is given: 0 is p, -1 the other (Ho and Salimans, 2022, Eq. 6; a mean is linear in the noise that
+                a network predicts).
         """
-        if steps is None and noise == 1:
+        other = without if guidance else None
+        if steps is None and noise == 1 and other is None:
             drawn: Tensor = p.sample(() if p.batch_shape else (n,))
             return drawn.narrow(1, 0, 1)
         count = min(steps or self.length, self.length)
@@ -160,9 +172,20 @@ class NormalChain(ComposedChain):
             raise ValueError(f"steps are a number from 1, and noise is one from 0 to 1, not {steps} and {noise}")
         last = self.length - 1
         z = self._law(p, n, last, None).expand(torch.Size((n, 1))).sample()
+
+        def lead(place: int, z: Tensor) -> Tensor | float:
+            """What guidance adds to the mean of the member at a place."""
+            if other is None:
+                return 0.0
+            return guidance * (self._law(p, n, place, z).mean - self._law(other, n, place, z).mean)
+
+        if steps is None and noise == 1:
+            for t in range(last - 1, -1, -1):
+                z = self._law(p, n, t, z).sample() + lead(t, z)
+            return z
         where = [round(last * k / (count - 1)) for k in range(count)][::-1] if count > 1 else [last, 0]
         for t, s in pairwise(where):
-            mean = self._law(p, n, t - 1, z).mean
+            mean = self._law(p, n, t - 1, z).mean + lead(t - 1, z)
             start = (mean - self.of_next[t - 1] * z) / self.of_start[t - 1]
             spread = self.noise[s] ** 2 * (1 - (self.signal[t] * self.noise[s] / (self.signal[s] * self.noise[t])) ** 2)
             width = noise * noise * spread
@@ -182,28 +205,40 @@ class NormalChain(ComposedChain):
 
 
 class CategoricalChain(ComposedChain):
-    """``q(z_t | z_{t-1})`` keeps the class with the probability ``k_t``, and else draws one of ``classes`` anew. Given
-    the start they have the probabilities ``K_t m + (1 - K_t) / classes``, with ``K_t`` the product of all ``k`` so far
-    (Austin et al., 2021, App. A.2). m are the probabilities of the first member.
+    """``q(z_t | z_{t-1})`` keeps the class with the probability ``k_t``, and else draws one by the probabilities r: of
+    ``classes`` all alike, or of one of them, which absorbs the others. Given the start they have the probabilities
+    ``K_t m + (1 - K_t) r``, with ``K_t`` the product of all ``k`` so far (Austin et al., 2021, App. A.2). m are the
+    probabilities of the first member.
 
     Args:
         length: how many members there are.
         classes: how many values one has.
-        slopes, shifts: of the second member to the last, the weight that its last class has beside what each class has;
-            together they need not sum to 1.
+        slopes, shifts: of the second member to the last, the weight that its last class has beside what each class has,
+            or the one that absorbs; together they need not sum to 1.
+        towards: the class that absorbs; None: each is drawn alike.
     """
 
     kept: Tensor
     keeps: Tensor
+    anew: Tensor
 
-    def __init__(self, length: int, classes: int, slopes: Tensor | float, shifts: Tensor | float) -> None:
+    def __init__(
+        self,
+        length: int,
+        classes: int,
+        slopes: Tensor | float,
+        shifts: Tensor | float,
+        towards: int | None = None,
+    ) -> None:
         super().__init__()
         a, b = doubles(slopes, length - 1), doubles(shifts, length - 1)
-        keeps = torch.cat([doubles(1.0, 1), a / (a + classes * b)])
+        keeps = torch.cat([doubles(1.0, 1), a / (a + (classes if towards is None else 1) * b)])
         self.length, self.classes = length, classes
         dtype = torch.get_default_dtype()
+        anew = torch.full((classes,), 1 / classes) if towards is None else torch.eye(classes)[towards]
         self.register_buffer("keeps", keeps.to(dtype), persistent=False)
         self.register_buffer("kept", keeps.cumprod(0).to(dtype), persistent=False)
+        self.register_buffer("anew", anew, persistent=False)
 
     def start(self, q: Sequence) -> Tensor:
         """m of each row, ``(n, 1, *element, classes)``."""
@@ -215,16 +250,17 @@ class CategoricalChain(ComposedChain):
         return logits.softmax(-1)
 
     def given_start(self, start: Tensor, place: Tensor) -> td.Distribution:
-        return self._law(self._mixed(start, self.kept, place).log())
+        return self._law(self._mixed(start, self.anew, self.kept, place).log())
 
     def given_next(self, start: Tensor, later: Tensor, place: Tensor) -> td.Distribution:
-        one_hot = nn.functional.one_hot(later.long(), self.classes).to(start.dtype)
-        ahead = self._mixed(one_hot, self.keeps, place + 1)
-        return self._law(ahead.log() + self._mixed(start, self.kept, place).log())
+        which = later.long()
+        one_hot = nn.functional.one_hot(which, self.classes).to(start.dtype)
+        ahead = self._mixed(one_hot, self.anew[which].unsqueeze(-1), self.keeps, place + 1)
+        return self._law(ahead.log() + self._mixed(start, self.anew, self.kept, place).log())
 
-    def _mixed(self, probabilities: Tensor, shares: Tensor, place: Tensor) -> Tensor:
+    def _mixed(self, probabilities: Tensor, anew: Tensor, shares: Tensor, place: Tensor) -> Tensor:
         share = _along(shares, place, probabilities.dim() - 2)
-        return share * probabilities + (1 - share) / self.classes
+        return share * probabilities + (1 - share) * anew
 
     @staticmethod
     def _law(logits: Tensor) -> td.Distribution:

@@ -25,6 +25,15 @@ def one_hot(x: Tensor, k: int) -> Tensor:
     return (x.unsqueeze(-1) == torch.arange(k, device=x.device)).to(dtype)
 
 
+def dropped(x: Tensor, share: float, training: bool) -> Tensor:
+    """x ``(n, ...)`` with all numbers of a row at 0 with the probability `share` while a model trains; otherwise x
+    (Ho and Salimans, 2022, Algorithm 1)."""
+    if not training:
+        return x
+    kept = torch.rand(len(x), device=x.device) >= share
+    return x * kept.to(x.dtype).reshape(-1, *[1] * (x.dim() - 1))
+
+
 def positive(raw: Tensor) -> Tensor:
     """A positive number from a network output: ``softplus(raw) + 1e-6``.
 
@@ -120,6 +129,7 @@ __all__ = [
     "concat",
     "dequantised",
     "direction",
+    "dropped",
     "enumerate_binary",
     "increasing",
     "log_mean_exp",

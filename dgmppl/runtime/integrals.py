@@ -21,6 +21,7 @@ from dgmppl.runtime.bijections import NOTHING, Bijection, Context, Ends, names_o
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.jacobians import jacobian, log_det, polished
 from dgmppl.runtime.shapes import broadcast_shapes
+from dgmppl.runtime.ways import Way, classical_step, way
 
 # Numbers of the Jacobians that are held at once where nothing is taught.
 HELD = 2**25
@@ -94,9 +95,30 @@ class SolvedFlow(Bijection):
 
     def forward(self, x: Tensor, context: Context = NOTHING) -> Tensor:
         """``z(end)`` alone, without a Jacobian."""
+        asked = way()
+        if asked is not None:
+            return self._followed(x, context, asked)
         z, given, batch = self._rows(x, context)
         for k in range(self.steps):
             z = self._step(z, k, given)
+        return z.reshape(*batch, *self.shape)
+
+    def inverse(self, y: Tensor, context: Context = NOTHING) -> Tensor:
+        asked = way()
+        return super().inverse(y, context) if asked is None else self._followed(y, context, asked, backwards=True)
+
+    def _followed(self, x: Tensor, context: Context, asked: Way, backwards: bool = False) -> Tensor:
+        """From noise to data as is asked for."""
+        z, given, batch = self._rows(x, context)
+        without = [torch.zeros_like(v) if name in asked.dropped else v for name, v in zip(self.reads, given)]
+
+        def speed(z: Tensor, t: float) -> Tensor:
+            found = self._speed(z, t, given)
+            if not asked.guidance:
+                return found
+            return found + asked.guidance * (found - self._speed(z, t, without))
+
+        z = asked.follow(z, self.start, self.end, backwards, self.steps, speed)
         return z.reshape(*batch, *self.shape)
 
     def _solved(
@@ -118,11 +140,7 @@ class SolvedFlow(Bijection):
         width = (self.end - self.start) / self.steps
         h = -width if backwards else width
         t = self.start + (k + backwards) * width
-        first = self._speed(z, t, given)
-        second = self._speed(z + h / 2 * first, t + h / 2, given)
-        third = self._speed(z + h / 2 * second, t + h / 2, given)
-        fourth = self._speed(z + h * third, t + h, given)
-        return z + h / 6 * (first + 2 * second + 2 * third + fourth)
+        return classical_step(partial(self._speed, given=given), z, t, h)
 
     def _forward(self, z: Tensor, given: list[Tensor]) -> tuple[Tensor, Tensor]:
         total, noise = z.new_zeros(len(z)), torch.randn_like(z) if self.estimates else None

@@ -25,27 +25,44 @@ class Point:
     data_slope: Tensor
     noise_slope: Tensor
 
+    @property
+    def turn(self) -> Tensor:
+        """How fast it turns from the data to the noise, ``a b' - a' b``: x and its velocity are two equations for both
+        ends, and this is their determinant."""
+        return self.data * self.noise_slope - self.data_slope * self.noise
 
-class LinearPath:
-    """``x = (1 - s) data + s noise``: a straight line (Lipman et al., 2023, Eq. 22; Liu et al., 2023, Eq. 1)."""
+
+class Path:
+    """A path between a row of the data and a draw of noise."""
 
     def at(self, s: Tensor) -> Point:
         """The path at ``s``, any shape, from 0 at the data to 1 at the noise."""
+        raise NotImplementedError
+
+    def rate(self, point: Point) -> Tensor:
+        """k of ``g^2 = 2 k b (a b' - a' b)``, the noise of a sampler that goes back along ``x = a data + b noise``. Any
+        keeps the law at each time; with 1 drift and noise are bounded where a path ends in noise alone."""
+        return torch.ones_like(point.data)
+
+
+class LinearPath(Path):
+    """``x = (1 - s) data + s noise``: a straight line (Lipman et al., 2023, Eq. 22; Liu et al., 2023, Eq. 1)."""
+
+    def at(self, s: Tensor) -> Point:
         return Point(1 - s, s, -torch.ones_like(s), torch.ones_like(s))
 
 
-class CosinePath:
+class CosinePath(Path):
     """``x = cos(pi s / 2) data + sin(pi s / 2) noise``, which keeps the variance of data of variance 1 (Albergo and
     Vanden-Eijnden, 2023, Eq. 5)."""
 
     def at(self, s: Tensor) -> Point:
-        """As for `LinearPath`."""
         turn = math.pi / 2
         cos, sin = (turn * s).cos(), (turn * s).sin()
         return Point(cos, sin, -turn * sin, turn * cos)
 
 
-class VariancePreservingPath:
+class VariancePreservingPath(Path):
     """What ``dx = -b(s) x / 2 ds + sqrt(b(s)) dw`` with ``b(s) = low + s (high - low)`` makes of the data (Song et al.,
     2021, Eqs. 32 and 33): ``x = a data + sqrt(1 - a^2) noise`` with ``log a = -s^2 (high - low) / 4 - s low / 2``.
 
@@ -62,15 +79,15 @@ class VariancePreservingPath:
         self.low, self.high = low, high
 
     def at(self, s: Tensor) -> Point:
-        """As for `LinearPath`."""
         s = s.clamp_min(self.FIRST)
         log_data = -s.square() * (self.high - self.low) / 4 - s * self.low / 2
         data, noise = log_data.exp(), (-torch.expm1(2 * log_data)).sqrt()
         half = (self.low + s * (self.high - self.low)) / 2
         return Point(data, noise, -half * data, half * data.square() / noise)
 
-
-Path = LinearPath | CosinePath | VariancePreservingPath
+    def rate(self, point: Point) -> Tensor:
+        """1 / a, by which ``g^2`` is b(s): the equation of the noise read backwards (Song et al., 2021, Eq. 6)."""
+        return 1 / point.data
 
 
 def matching_error(flow: Bijection, noise: Tensor, data: Tensor, path: Path, target: str = "velocity") -> Tensor:
@@ -116,7 +133,7 @@ def _factor(point: Point, target: str) -> Tensor:
     """The error of a target where that of the velocity is 1: x and its velocity are two equations for both ends."""
     if target == "velocity":
         return torch.ones_like(point.data)
-    turn = point.data * point.noise_slope - point.data_slope * point.noise
+    turn = point.turn
     return {
         "noise": point.data / turn,
         "data": point.noise / turn,

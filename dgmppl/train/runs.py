@@ -24,7 +24,8 @@ from dgmppl.forecasts import forecaster
 from dgmppl.graph.nodes import Graph
 from dgmppl.imports import found_in
 from dgmppl.pipeline import Checked
-from dgmppl.plan.rules.compose import GoBack
+from dgmppl.plan.nodes import Plan
+from dgmppl.plan.ways import ways_of
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.checkpoint import CHECKPOINT, damaged, read_checkpoint
 from dgmppl.train.conditions import read_conditions
@@ -138,6 +139,7 @@ def sample_run(
     allow_python: bool = False,
     steps: int | None = None,
     noise: float | None = None,
+    guidance: float | None = None,
     given: Sequence[str] = (),
     last: int | None = None,
 ) -> tuple[str, ...]:
@@ -147,7 +149,7 @@ def sample_run(
         conditions: `name=value` for each observed variable that the model is conditional on; values of a
             vector are separated by commas.
         allow_python: see `load_run`.
-        steps, noise: how to go back along a chain of latents, where the model has one that is composed.
+        steps, noise, guidance: how to draw, where the model has such ways: see `NormalChain.draw`, `on_the_way`.
         given: `name=file` for what is known of rows: the first members of sequences, with which n draws of each begin.
         last: the member up to which these go on, by default the last of the data.
 
@@ -155,7 +157,7 @@ def sample_run(
         How the samples of what is `given` were made, in lines.
 
     Raises:
-        SpecError: when the run cannot be opened, a condition is missing or outside its type, or there is no such chain;
+        SpecError: when the run cannot be opened, a condition is missing or outside its type, or there is no such way;
             or when what is given does not fit, or sequences cannot be continued.
     """
     write = {".png": write_picture, ".npz": write_arrays}.get(out.suffix.lower())
@@ -165,11 +167,9 @@ def sample_run(
     graph, plan = parts(run.checked)
     arrays = read_arrays(given, graph)
     values = read_conditions(conditions, graph, {name: f.classes for name, f in fields_of(run).items()}, arrays)
-    ways = {name: value for name, value in (("steps", steps), ("noise", noise)) if value is not None}
-    if ways and not any(isinstance(s, GoBack) for s in plan.generate):
-        headline = f"{' and '.join(f'--{name}' for name in ways)} would change nothing: {graph.name} has no such chain"
-        help_ = "they are for latents that q makes by linear-Gaussian steps of known numbers: q(z[t] | z[t-1])"
-        raise SpecError([Diagnostic("E707", headline, help=help_)])
+    asked = (("steps", steps), ("noise", noise), ("guidance", guidance))
+    ways = {name: value for name, value in asked if value is not None}
+    _verify_ways(graph, plan, ways)
     how: tuple[str, ...] = ()
     with located(run.checked), seeded(seed, model.device):
         if given:
@@ -203,6 +203,23 @@ def continued(
     told = continuation.effective
     weights = () if told is None else (f"at least {told:.1%} of the draws of q count, row by row",)
     return with_ends(as_arrays(samples), whole, ends), whole, (*how.words(), *weights)
+
+
+def _verify_ways(graph: Graph, plan: Plan, ways: Mapping[str, float]) -> None:
+    """Reports options of `sample` that the model has not (E707)."""
+    known = ways_of(graph, plan)
+    idle = [name for name in ways if name not in known]
+    if not idle:
+        return
+    told = " and ".join(f"--{name}" for name in idle)
+    if known:
+        headline = f"{told} would change nothing: {graph.name} reads nothing that a `drop` leaves out"
+        help_ = "let seen = drop(y, 0.1), and p(z[t-1] | z[t], seen) in the place of y"
+    else:
+        headline = f"{told} would change nothing: {graph.name} has no such chain"
+        help_ = "they are for latents that q makes by linear-Gaussian steps of known numbers, q(z[t] | z[t-1]), "
+        help_ += "and for flows that are fitted by flow_matching"
+    raise SpecError([Diagnostic("E707", headline, help=help_)])
 
 
 def fingerprint_of(record: Mapping[str, Any]) -> str | None:

@@ -179,6 +179,74 @@ def test_the_way_back_leads_to_the_start_in_any_number_of_steps(steps: int | Non
     assert first.std((0, 1)).tolist() == pytest.approx([0.05**0.5] * 2, rel=0.03)
 
 
+GUIDED = """
+model guided
+const T = 12
+observed x : real[2] from moons.point
+observed y : categorical(2) from moons.label
+latent   z[t in 0..T] : real[2]
+schedule beta[t in 1..T]  = linear(0.05, 0.4)
+schedule abar[t in 0..T]  = cumprod(1 - beta[t])
+schedule sigma[t in 2..T] = sqrt(beta[t] * (1 - abar[t-1]) / (1 - abar[t]))
+schedule c[t in 2..T]     = sqrt(abar[t-1]) * beta[t] / (1 - abar[t])
+schedule d[t in 2..T]     = sqrt(1 - beta[t]) * (1 - abar[t-1]) / (1 - abar[t])
+let seen  = drop(y, 0.25)
+let start = 0.7 * seen[0] - 0.3 * seen[1]
+z[0]                    = x
+q(z[t] | z[t-1])        = Normal(sqrt(1 - beta[t]) * z[t-1], sqrt(beta[t]))
+p(z[T])                 = Normal({start} * sqrt(abar[T]), sqrt(1 - abar[T]))
+p(z[t-1] | z[t], start) = Normal(c[t] * start + d[t] * z[t], sigma[t])
+p(x | z[1], seen)       = Normal(mlp[8](z[1], seen), 1)
+"""
+
+
+@pytest.mark.parametrize("guidance", [0.0, -1.0, 1.5])
+@pytest.mark.parametrize(("steps", "noise"), [(None, 1.0), (None, 0.0), (4, 0.5)])
+def test_guidance_leads_away_from_what_is_drawn_without_a_class(
+    steps: int | None, noise: float, guidance: float
+) -> None:
+    """p is q's own way back from 0.7 with the first class, and from 0 without one. So a mean of (1 + w) times the first
+    less w times the second is the way back from (1 + w) 0.7 (Ho and Salimans, 2022, Eq. 6)."""
+    start = (1 + guidance) * 0.7
+    model, n = build(pipeline.read(GUIDED.format(start=f"{start:g}"))).double(), 20_000
+    seen = torch.tensor([[1.0, 0.0]]).double().expand(n, 2)
+    given, without = (model.p_z(model.define_start(s)) for s in (seen, torch.zeros_like(seen)))
+    with seed(4), torch.no_grad():
+        first = model.q_z_chain.draw(given, n, steps, noise, guidance, without)
+    assert first.mean((0, 1)).tolist() == pytest.approx([start * 0.95**0.5] * 2, abs=5 * 0.05**0.5 / n**0.5)
+    assert first.std((0, 1)).tolist() == pytest.approx([0.05**0.5] * 2, rel=0.03)
+
+
+@pytest.mark.parametrize(("steps", "noise"), [(None, 1.0), (5, 0.0)])
+def test_samples_without_guidance_are_those_of_the_class_and_with_minus_one_of_none(
+    steps: int | None, noise: float
+) -> None:
+    model = build(pipeline.read(GUIDED.format(start="0"))).double().eval()
+    y = torch.tensor([1.0]).double().expand(6)
+    drawn: list[Tensor] = []
+    for guidance in (0.0, -1.0, 2.0):
+        with seed(3):
+            drawn.append(model.sample(6, y, steps=steps, noise=noise, guidance=guidance))
+    seen = model.define_seen(y)
+    for found, given in zip(drawn, (seen, torch.zeros_like(seen))):
+        with seed(3), torch.no_grad():
+            z = model.q_z_chain.draw(model.p_z(model.define_start(given)), 6, steps, noise)
+            expected = model.p_x(z, seen).sample()
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    assert not torch.allclose(drawn[0], drawn[2])
+
+
+def test_a_share_of_the_rows_of_a_fit_does_without() -> None:
+    model = build(pipeline.read(GUIDED.format(start="0")))
+    y = torch.ones(10_000)
+    with seed(2):
+        seen = model.train().define_seen(y)
+    kept = seen.sum(-1)
+    assert set(kept.tolist()) == {0.0, 1.0}
+    assert float(kept.mean()) == pytest.approx(0.75, abs=4 * (0.25 * 0.75 / 10_000) ** 0.5)
+    assert torch.equal(model.eval().define_seen(y), torch.tensor([[0.0, 1.0]]).expand(10_000, 2))
+
+
 CLASSES = """
 model classes
 const T = 9
@@ -192,8 +260,58 @@ q(z[t] | z[t-1]) = Categorical(log((1 - beta[t]) * one_hot(z[t-1]) + beta[t] / 3
 """
 
 
-def test_a_chain_of_classes_is_what_all_of_its_paths_are() -> None:
-    model = build(pipeline.read(CLASSES), scale=0.5)
+ABSORBING = CLASSES.replace("model classes", "model absorbing").replace("+ beta[t] / 3", "+ beta[t] * one_hot(1)")
+
+
+@pytest.mark.parametrize("text", [CLASSES, ABSORBING], ids=["alike", "absorbing"])
+def test_a_member_of_a_chain_of_classes_has_the_products_of_its_steps(text: str) -> None:
+    """Powers of matrices Q_t, and Bayes' rule for a member given the next (Austin et al., 2021, Eqs. 2 and 3)."""
+    model = build(pipeline.read(text)).double()
+    anew = torch.full((3, 3), 1 / 3).double() if text is CLASSES else torch.eye(3)[1].double().expand(3, 3)
+    beta = torch.linspace(0.1, 0.5, 9, dtype=torch.float64)
+    steps_of_q = [(1 - b) * torch.eye(3).double() + b * anew for b in beta]
+    for x in (0.0, 1.0, 2.0):
+        m = model.q_z_chain.start(model.q_z(torch.tensor([x]).double()))
+        law = torch.eye(3).double()[int(x)]
+        for t, (step, following) in enumerate(zip(steps_of_q, [*steps_of_q[1:], None])):
+            law = law @ step
+            found = model.q_z_chain.given_start(m, torch.tensor([t])).probs.flatten()
+            torch.testing.assert_close(found, law, rtol=1e-5, atol=1e-6)
+            for later in range(3) if following is not None else ():
+                both = law * following[:, later]
+                if both.sum() > 0:
+                    found = model.q_z_chain.given_next(m, torch.full((1, 1), float(later)), torch.tensor([t])).probs
+                    torch.testing.assert_close(found.flatten(), both / both.sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_chain_that_ends_absorbed_has_a_finite_bound() -> None:
+    """With the whole of the last step absorbed the end is known, and p(z[T]) may be it."""
+    text = ABSORBING.replace("linear(0.1, 0.5)", "1 / (T + 1 - t)")
+    text = text.replace("Categorical(uniform)", "Categorical(log(one_hot(1)))")
+    model = build(pipeline.read(text), scale=0.5)
+    assert type(model.q_z_chain).__name__ == "CategoricalChain"
+    terms = model.terms(torch.tensor([0.0, 1.0, 2.0]))
+    loss = -sum(terms.values(), torch.zeros(3)).mean()
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("one_hot(1)))", "one_hot(1) / 2 + beta[t] / 6))"),  # one of all or one that absorbs
+        ("one_hot(1)))", "one_hot(1) / 2 + beta[t] * one_hot(2) / 2))"),  # two that absorb
+    ],
+)
+def test_steps_towards_several_classes_are_not_composed(old: str, new: str) -> None:
+    found = pipeline.read(ABSORBING.replace(old, new))
+    assert [d.code for d in found.errors] == ["E308"]  # they would have to be drawn
+
+
+@pytest.mark.parametrize("text", [CLASSES, ABSORBING], ids=["alike", "absorbing"])
+def test_a_chain_of_classes_is_what_all_of_its_paths_are(text: str) -> None:
+    model = build(pipeline.read(text), scale=0.5)
     paths = torch.cartesian_prod(*[torch.arange(3.0)] * 9)
     x = torch.tensor([2.0])
     steps_of_q, start_of = model.q_z_chain, model.q_z_chain.start
@@ -202,7 +320,7 @@ def test_a_chain_of_classes_is_what_all_of_its_paths_are() -> None:
         log_p = model.p_z().log_prob(paths)
         probabilities = log_q.exp()
         assert float(probabilities.sum()) == pytest.approx(1, abs=1e-4)
-        exact = float((probabilities * (log_q - log_p)).sum())
+        exact = float((probabilities * (log_q - log_p))[probabilities > 0].sum())
         m = start_of(model.q_z(x))
         for t in range(9):
             expected = [float(probabilities[paths[:, t] == k].sum()) for k in range(3)]

@@ -24,6 +24,7 @@ from dgmppl.runtime import (
     Tanh,
     VariancePreservingPath,
     matching_error,
+    on_the_way,
 )
 from dgmppl.runtime.matching import Path, Point
 
@@ -172,3 +173,67 @@ def test_what_stands_around_an_integral_maps_both_ends() -> None:
     assert weight.grad is not None
     with pytest.raises(ValueError, match="no integral"):
         matching_error(Compose(Tanh()), u, v, LinearPath())
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.0])
+@pytest.mark.parametrize("backwards", [False, True], ids=["from noise", "from data"])
+@every_path
+def test_with_noise_a_flow_draws_from_the_same_law(path: Path, backwards: bool, noise: float) -> None:
+    """The velocity of normal data is exact, and so is its score: mean and deviation are those of the data."""
+    law = Pushforward(Normal(torch.zeros(1, dtype=torch.double), 1).to_event(1), normal_flow(path, backwards))
+    rows = 20_000
+    torch.manual_seed(2)
+    with on_the_way(path, steps=400, noise=noise):
+        drawn = law.sample((rows,)).squeeze(-1)
+        again = law.sample((rows,)).squeeze(-1)
+    assert float(drawn.mean()) == pytest.approx(MEAN, abs=0.01 + 4 * DEVIATION / rows**0.5)
+    assert float(drawn.std()) == pytest.approx(DEVIATION, rel=0.02)
+    assert not torch.equal(drawn, again)
+
+
+@every_path
+def test_the_noise_of_a_flow_forgets_where_it_started(path: Path) -> None:
+    """What is drawn from one point is spread: without noise it is a point."""
+    start = torch.zeros(5_000, 1, dtype=torch.double)
+    flow = normal_flow(path, True)
+    torch.manual_seed(3)
+    with on_the_way(path, steps=300, noise=1.0):
+        spread = float(flow(start).std())
+    assert spread > 0.8 * DEVIATION
+    with on_the_way(path, steps=300):
+        assert float(flow(start).std()) < 1e-9
+        torch.testing.assert_close(flow(start[:1]), normal_flow(path, True)(start[:1]), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["from noise", "from data"])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_a_guided_flow_leads_away_from_the_one_without(backwards: bool, noise: float) -> None:
+    """By the formula: a field of (1 + w) v - w v_without (Ho and Salimans, 2022, Eq. 6)."""
+    path, w = LinearPath(), 1.5
+
+    def field(z: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        return (z + t[:, None]).sin() + 2 * y * z
+
+    def wanted(z: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        return (1 + w) * field(z, t, y) - w * field(z, t, 0 * y)
+
+    y, z = torch.full((4, 1), 0.3, dtype=torch.double), torch.randn(4, 1, dtype=torch.double)
+    found: list[Tensor] = []
+    for of, guidance in ((field, w), (wanted, 0.0), (field, -1.0), (lambda z, t, y: field(z, t, 0 * y), 0.0)):
+        inner = FieldFlow(1, of, steps=20, context={"y": 1}).given(y=y)
+        flow = Inverse(inner) if backwards else inner
+        torch.manual_seed(4)
+        with on_the_way(path, 20, noise, guidance, ("y",)):
+            found.append(flow(z))
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[2], found[3])
+    assert not torch.allclose(found[0], found[2])
+
+
+def test_without_ways_a_flow_is_that_of_its_likelihood() -> None:
+    flow, z = normal_flow(LinearPath(), True), torch.randn(7, 1, dtype=torch.double)
+    with on_the_way(LinearPath()):
+        assert torch.equal(flow(z), flow.forward_and_log_det(z)[0])
+    for wrong in ({"steps": 0}, {"noise": -1.0}):
+        with pytest.raises(ValueError, match="steps are a number from 1"), on_the_way(LinearPath(), **wrong):
+            pass

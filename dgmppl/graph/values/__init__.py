@@ -4,7 +4,7 @@ Values (tensors), bijections and densities, a module for each subject; all of th
 """
 
 from dgmppl.graph.values.arithmetic import Element, Index, IndexSum, Operation
-from dgmppl.graph.values.axes import Joined, OneHot, Part, Reduced, Reshaped, Softmax
+from dgmppl.graph.values.axes import Dropped, Joined, OneHot, Part, Reduced, Reshaped, Softmax
 from dgmppl.graph.values.base import Bijection, Density, Value, children, rewritten, walk
 from dgmppl.graph.values.bijections import Block, Composition, Field, Inverse, Levels, Mapped, Transform, Triangular
 from dgmppl.graph.values.densities import (
@@ -36,6 +36,7 @@ __all__ = [
     "Declared",
     "Delta",
     "Density",
+    "Dropped",
     "Element",
     "Feature",
     "Field",

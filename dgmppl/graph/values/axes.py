@@ -58,3 +58,11 @@ class OneHot(Value):
     """`one_hot(y)`: the indicator of each of a variable's values, along a new last axis."""
 
     value: Value
+
+
+@dataclass(frozen=True)
+class Dropped(Value):
+    """`drop(y, 0.1)`: a value whose numbers are all 0 in a share of the rows, drawn anew in each step of a fit."""
+
+    value: Value
+    share: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgmppl.catalogue.distributions import CLOSED_KL
 from dgmppl.graph.elements import lag_of, reads_through
@@ -180,7 +180,7 @@ def _is_linear(graph: Graph, q: Sequence) -> bool:
     # A draw of classes has no gradient: the start may have nothing to learn.
     fixed = not _learns(first) and all(graph[name].role == "observed" for name in graph.roots(variables(first)))
     steps = all(_is_step_of_classes(s, q.variable, schedules) for s in q.segments[1:])
-    return kind == "Categorical" and fixed and steps
+    return kind == "Categorical" and fixed and steps and len({class_of(s) for s in q.segments[1:]}) == 1
 
 
 def _learns(segment: Segment) -> bool:
@@ -204,11 +204,36 @@ def _is_normal_step(segment: Segment, variable: str, schedules: dict[str, Schedu
 
 
 def _is_step_of_classes(segment: Segment, variable: str, schedules: dict[str, Schedule]) -> bool:
-    """Whether a segment keeps the class before with a known probability, or else draws one of all."""
+    """Whether a segment keeps the class before with a known probability, or else draws one of all, or takes one that it
+    names."""
     inner = probabilities_of(segment)
+    if inner is None:
+        return False
+    named = _classes_in(inner)
     index = Index(segment.first, segment.last, schedules, variable, -1, classes=True)
-    found = _affine(inner, index) if inner is not None else None
-    return found is not None and all(a is not None and a.slope > 0 and a.shift >= 0 for a in found)
+    one = _affine(inner, replace(index, one=min(named, default=-1.0)))
+    others = _affine(inner, index)
+    if len(named) > 1 or one is None or others is None:
+        return False
+    return all(
+        a is not None and b is not None and _is_share(a) and (not named or b.shift == 0) for a, b in zip(one, others)
+    )
+
+
+def _is_share(found: Affine) -> bool:
+    return found.slope >= 0 and found.shift >= 0 and found.slope + found.shift > 0
+
+
+def _classes_in(value: Value) -> set[float]:
+    """The classes that a value names: 8 of `one_hot(8)`."""
+    found = (t.value for t in walk(value) if isinstance(t, OneHot))
+    return {inner.number for inner in found if isinstance(inner, Constant)}
+
+
+def class_of(segment: Segment) -> float | None:
+    """The one class that the probabilities of a step name, if they name any."""
+    inner = probabilities_of(segment)
+    return min(_classes_in(inner), default=None) if inner is not None else None
 
 
 def probabilities_of(segment: Segment) -> Value | None:
@@ -288,4 +313,4 @@ def _scaled(value: Operation, variable: str) -> Value:
     return Constant(value.type, value.span, 0.0) if gone else Operation(value.type, value.span, value.op, tuple(inner))
 
 
-__all__ = ["Compose", "ComposedKL", "Composing", "GoBack", "is_composed", "slope_of"]
+__all__ = ["Compose", "ComposedKL", "Composing", "GoBack", "class_of", "is_composed", "slope_of"]

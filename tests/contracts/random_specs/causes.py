@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.contracts.random_specs.cores.in_common import in_common, shares
-from tests.contracts.random_specs.draft import Draft
+from tests.contracts.random_specs.draft import Draft, Unit
 from tests.contracts.random_specs.parts.densities import DENSITIES, DRAWN, factor
 from tests.contracts.random_specs.variables import SUPPORTS, VECTORS, observed
 
@@ -11,7 +11,14 @@ from tests.contracts.random_specs.variables import SUPPORTS, VECTORS, observed
 def _condition(d: Draft) -> None:
     support = d.choose(SUPPORTS)
     shape = (2,) if support in VECTORS else d.choose(((), (2,)))
-    d.causes.append(d.unit("s", support, shape, "observed"))
+    s = d.unit("s", support, shape, "observed")
+    wide = (*shape, 3) if support == "categorical(3)" else shape
+    if len(wide) > 1 or d.gaps.random() > 0.5:
+        d.causes.append(s)
+        return
+    seen = Unit(d.name("seen"), "real", wide, "let")  # a share of the rows of a fit does without
+    d.say(f"let {seen.name} : {seen.type} = drop({s.name}, 0.2)")
+    d.causes.append(seen)
 
 
 def _partial_cause(d: Draft) -> None:

@@ -110,6 +110,8 @@ def classes_drawn_anew(d: Draft) -> None:
     d.say(f"z[0] = {x.name}")
     kept = d.choose(("(1 - beta[t]) * one_hot(z[t - 1]) + beta[t]", "one_hot(z[t - 1]) / beta[t] + 1"))
     kept = kept.replace("+ beta[t]", f"+ beta[t] / {k}")
+    if d.gaps.random() < 0.3:  # one class absorbs the others
+        kept = f"(1 - beta[t]) * one_hot(z[t - 1]) + beta[t] * one_hot({k - 1})"
     d.say(f"q(z[t] | z[t - 1]) = Categorical(log({kept}))")
     d.say("p(z[T]) = Categorical(uniform)")
     given = ", ".join(("z[t]", *(c.name for c in d.causes)))
