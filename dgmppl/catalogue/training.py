@@ -131,8 +131,12 @@ SETTINGS: dict[str, str] = {
     "stream": "flag",
     "objective": "objective",
     "posterior": "posterior",
+    "gradient": "gradient",
     "accept": "accept",
 }
+
+# How the terms of a variable are estimated where there is a choice: of a chain along an index, at which member.
+ESTIMATORS = ("by_loss",)
 
 # What each q reads that is derived: what its variable's posterior depends on, or the data alone.
 POSTERIORS = ("structured", "factorised")

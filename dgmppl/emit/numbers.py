@@ -62,23 +62,25 @@ def numbers_expr(value: Value, graph: Graph, writer: Writer, first: int, last: i
     return Binary("**" if value.op == "^" else value.op, parts[0], parts[1])
 
 
-def write_linear_chain(writer: Writer, graph: Graph, q: Factor) -> None:
+def write_linear_chain(writer: Writer, graph: Graph, q: Factor, by_loss: bool = False) -> None:
     """The line of a chain that is composed: the numbers of its steps."""
     density = q.density
     assert isinstance(density, Sequence)
     if isinstance(density.segments[0].law, Parametric) and density.segments[0].law.kind == "Categorical":
-        _write_chain_of_classes(writer, graph, q, density)
+        _write_chain_of_classes(writer, graph, q, density, by_loss)
         return
     laws = [(s.first, s.last, dict(s.law.arguments)) for s in density.segments if isinstance(s.law, Parametric)]
     slopes = [(first, last, slope_of(a["loc"], density.variable)) for first, last, a in laws[1:]]
     scales = [(first, last, a["scale"]) for first, last, a in laws]
     named = {name: _joined(parts, graph, writer) for name, parts in (("slopes", slopes), ("scales", scales))}
+    if by_loss:
+        named["by_loss"] = Name("True")
     made = call(writer.use("NormalChain"), density.type.shape[0], **named)
     with writer.place(q.span):
         writer.line(f"self.{q.method}_chain = {made}", mark=True)
 
 
-def _write_chain_of_classes(writer: Writer, graph: Graph, q: Factor, density: Sequence) -> None:
+def _write_chain_of_classes(writer: Writer, graph: Graph, q: Factor, density: Sequence, by_loss: bool) -> None:
     laws = [(s.first, s.last, p) for s in density.segments[1:] if (p := probabilities_of(s)) is not None]
     slopes = [(first, last, slope_of(p, density.variable)) for first, last, p in laws]
     shifts = [(first, last, shift_of(p, density.variable)) for first, last, p in laws]
@@ -86,6 +88,8 @@ def _write_chain_of_classes(writer: Writer, graph: Graph, q: Factor, density: Se
     classes, towards = density.type.support.size or 0, class_of(density.segments[1])
     if towards is not None:
         named["towards"] = Number(int(towards))
+    if by_loss:
+        named["by_loss"] = Name("True")
     made = call(writer.use("CategoricalChain"), density.type.shape[0], classes, **named)
     with writer.place(q.span):
         writer.line(f"self.{q.method}_chain = {made}", mark=True)

@@ -18,7 +18,7 @@ from dgmppl.emit.terms import write_terms
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.nodes import Plan
-from dgmppl.plan.rules.compose import Compose
+from dgmppl.plan.rules.compose import Compose, ComposedKL
 from dgmppl.plan.rules.energy import NegativePhase
 from dgmppl.plan.settings import RampSetting
 from dgmppl.plan.ways import taught_flows, ways_of
@@ -36,9 +36,10 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
         with writer.block("def __init__(self) -> None:"):
             writer.line("super().__init__()")
             write_held(writer, graph)
+            by_loss = {t.owner for t in plan.terms if isinstance(t, ComposedKL) and t.by_loss}
             for step in plan.steps:
                 if isinstance(step, Compose):
-                    write_linear_chain(writer, graph, graph.keyed(step.factor))
+                    write_linear_chain(writer, graph, graph.keyed(step.factor), step.variable in by_loss)
             for term in plan.terms:
                 if isinstance(term, NegativePhase):
                     write_chain(writer, graph, plan.samplers[0], term.chain)

@@ -30,6 +30,7 @@ from dgmppl.plan.untaught import warn_untaught
 from dgmppl.plan.verify import (
     verify_asked,
     verify_fitted,
+    verify_gradient,
     verify_posterior,
     verify_preimages,
     verify_rows,
@@ -113,6 +114,7 @@ def _choose(
     verify_fitted(state, spec, fitted)
     objective = describe_objective(state, whole)
     verify_asked(state, objective.name, fitted)
+    verify_gradient(state, spec, fitted)
     figures = choose_figures(state, objective.kind, fitted.samples)
     if matched:
         figures = figures_of_matching(state, fitted, figures)

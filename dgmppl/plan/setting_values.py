@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from dgmppl.catalogue.signature import Argument, Signature
 from dgmppl.catalogue.training import (
     DECAYS,
+    ESTIMATORS,
     GAMES,
     OBJECTIVES,
     OPTIMIZERS,
@@ -288,6 +289,22 @@ def _posterior(scope: Scope, bound: Bound) -> str:
     return bound.value.name
 
 
+def _gradient(scope: Scope, bound: Bound) -> dict[str, str]:
+    """An estimator for each variable."""
+    if not isinstance(bound.value, tree.Record):
+        _wrong(scope, bound.value, "a record of estimators by variable", "gradient = { z[t] = by_loss }")
+    found: dict[str, str] = {}
+    for s in bound.value.settings:
+        names = members_of(scope, s.name, s.name_span, s.subscripts)
+        again = next((name for name in names if name in found), None)
+        if again is not None:
+            scope.fail("E305", f"`{again}` is given twice", s.span, "given again")
+        if not isinstance(s.value, tree.Name) or s.value.name not in ESTIMATORS:
+            _wrong(scope, s.value, f"one of {', '.join(ESTIMATORS)}")
+        found.update(dict.fromkeys(names, s.value.name))
+    return found
+
+
 def _accept(scope: Scope, bound: Bound) -> tuple[Accepted, ...]:
     items = bound.value.sizes if isinstance(bound.value, tree.Sizes) else (bound.value,)
     return tuple(accepted for item in items for accepted in _accepted(scope, item))
@@ -340,5 +357,6 @@ READ: dict[str, Read] = {
     "decay": _decay,
     "split": _split,
     "posterior": _posterior,
+    "gradient": _gradient,
     "accept": _accept,
 }

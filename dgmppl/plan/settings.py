@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dgmppl.catalogue.training import SETTINGS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
@@ -44,7 +44,8 @@ class TrainSettings:
     `batch` counts the rows of a step over all processes, computed in `accumulate` parts by each of them; `clip` bounds
     the norm of the gradient; `lr` is that of `optimizer`, and `adversary_optimizer` defaults to it; `warmup` counts
     steps; `ema` is the decay of the averaged weights. Without `split` a data set keeps its own; without `stream`
-    what is large is streamed. `posterior`: what each q reads that is derived; `accept`: warnings that are not told.
+    what is large is streamed. `posterior`: what each q reads that is derived; `gradient`:
+    the estimators that variables are given; `accept`: warnings that are not told.
     """
 
     epochs: int = 1000
@@ -62,6 +63,7 @@ class TrainSettings:
     split: SplitSetting | None = None
     stream: bool | None = None
     posterior: str = "structured"
+    gradient: dict[str, str] = field(default_factory=dict)
     accept: tuple[Accepted, ...] = ()
 
 

@@ -126,6 +126,19 @@ def verify_asked(state: Elimination, derived: str, fitted: Loss) -> None:
             )
 
 
+def verify_gradient(state: Elimination, spec: tree.Spec, fitted: Loss) -> None:
+    """Reports an estimator that a variable has no terms for (E305)."""
+    composed = {t.owner for t in fitted.terms if isinstance(t, ComposedKL)}
+    for name in sorted(set(state.settings.gradient) - composed):
+        state.scope.fail(
+            "E305",
+            f"`{name}` has no divergences along an index, of which each row has one",
+            setting_span(spec, "gradient"),
+            "by_loss",
+            help="it is for long chains that q makes by steps of known numbers; leave it out",
+        )
+
+
 def verify_rows(scope: Scope, graph: Graph) -> None:
     """Samples that an adversary compares have every variable in every row: none is partial (E220)."""
     for adversary in graph.adversaries:

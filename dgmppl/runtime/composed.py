@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch import distributions as td
 
 from dgmppl.runtime.along import Segment, Sequence
+from dgmppl.runtime.by_loss import PlacesByLoss
 from dgmppl.runtime.distributions import Categorical, Normal, kl_divergence
 from dgmppl.runtime.incremental import OfRows, Window, asking
 from dgmppl.runtime.schedules import doubles
@@ -25,6 +26,8 @@ class ComposedChain(nn.Module):
     given the next one."""
 
     length: int
+    by_loss: PlacesByLoss | None
+    """How often each place is chosen in training; None: all alike."""
 
     def start(self, q: Sequence) -> Tensor:
         """m of each row, from the law of the first member."""
@@ -47,7 +50,8 @@ class ComposedChain(nn.Module):
         """An estimate without bias of ``KL(q(z) || p(z))``, ``(n,)`` nats, where p goes back from the last member:
         ``KL(q(z_T | m) || p(z_T)) + sum_t E KL(q(z_t | z_{t+1}, m) || p(z_t | z_{t+1}))`` (Ho et al., 2020, Eq. 5).
 
-        The sum is estimated at one random place of each row in training, else at ``EVALUATED`` of them.
+        The sum is estimated at one random place of each row in training, chosen by their losses or all alike, else at
+        ``EVALUATED`` of them.
 
         Args:
             simple: in a loss each divergence is weighed so that it is a squared error of the noise in the next member,
@@ -58,16 +62,18 @@ class ComposedChain(nn.Module):
         parts = [self._divergence(segment, start, here, times, simple) for segment, here, times in found]
         return sum(parts[1:], parts[0])
 
-    def _places(self, segment: Segment, start: Tensor) -> Row[tuple[Tensor, float]]:
+    def _places(self, segment: Segment, start: Tensor) -> Row[tuple[Tensor, Tensor | float]]:
         """Places of a segment for each row, each with how many places it stands for. Those of the rows of a batch lie
         evenly, as do those of a row (Kingma et al., 2021, App. I.1)."""
         n, size = len(start), segment.last + 1 - segment.first
         count = 1 if self.training else min(size, EVALUATED)
         shares = (torch.rand((), device=start.device) + torch.arange(n, device=start.device) / max(n, 1)) % 1
+        if self.by_loss is not None and self.training:
+            return [self.by_loss.choose(segment.first, segment.last, shares)]
         found = (((shares + k) * (size / count)).long().clamp(max=size - 1) for k in range(count))
         return [(segment.first + place, size / count) for place in found]
 
-    def _divergence(self, segment: Segment, start: Tensor, here: Tensor, times: float, simple: bool) -> Tensor:
+    def _divergence(self, segment: Segment, start: Tensor, here: Tensor, times: Tensor | float, simple: bool) -> Tensor:
         if segment.last + 1 == self.length:
             given, known = self.given_start(start, here), start
         else:
@@ -75,8 +81,12 @@ class ComposedChain(nn.Module):
             given = self.given_next(start, known, here)
         with asking(OfRows(here)):
             law = segment.law(known)
-        found = times * kl_divergence(given, law).squeeze(-1)
-        return found * self.weight(here) if simple and weighing() and segment.last + 1 < self.length else found
+        found = kl_divergence(given, law).squeeze(-1)
+        if simple and weighing() and segment.last + 1 < self.length:
+            found = found * self.weight(here)
+        if self.by_loss is not None and self.training and weighing():
+            self.by_loss.note(here, found)
+        return times * found
 
     def weight(self, place: Tensor) -> Tensor:
         """What a divergence is weighed by where that is asked to be `simple`."""
@@ -93,6 +103,7 @@ class NormalChain(ComposedChain):
         length: how many members there are.
         slopes: ``a_2`` to the last, in double precision; one number for all of them.
         scales: ``s_1`` to the last.
+        by_loss: choose places by how large their divergences were.
     """
 
     signal: Tensor
@@ -102,8 +113,9 @@ class NormalChain(ComposedChain):
     deviation: Tensor
     error: Tensor
 
-    def __init__(self, length: int, slopes: Tensor | float, scales: Tensor | float) -> None:
+    def __init__(self, length: int, slopes: Tensor | float, scales: Tensor | float, by_loss: bool = False) -> None:
         super().__init__()
+        self.by_loss = PlacesByLoss(length) if by_loss else None
         a = [1.0, *doubles(slopes, length - 1).tolist()]
         s = doubles(scales, length).tolist()
         signal, variance = [1.0], [s[0] ** 2]
@@ -216,6 +228,7 @@ class CategoricalChain(ComposedChain):
         slopes, shifts: of the second member to the last, the weight that its last class has beside what each class has,
             or the one that absorbs; together they need not sum to 1.
         towards: the class that absorbs; None: each is drawn alike.
+        by_loss: as for `NormalChain`.
     """
 
     kept: Tensor
@@ -229,8 +242,10 @@ class CategoricalChain(ComposedChain):
         slopes: Tensor | float,
         shifts: Tensor | float,
         towards: int | None = None,
+        by_loss: bool = False,
     ) -> None:
         super().__init__()
+        self.by_loss = PlacesByLoss(length) if by_loss else None
         a, b = doubles(slopes, length - 1), doubles(shifts, length - 1)
         keeps = torch.cat([doubles(1.0, 1), a / (a + (classes if towards is None else 1) * b)])
         self.length, self.classes = length, classes

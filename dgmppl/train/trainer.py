@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dgmppl.plan.settings import TrainSettings
 from dgmppl.runtime import Chain, GenerativeModel
+from dgmppl.runtime.by_loss import PlacesByLoss
 from dgmppl.runtime.chains import Diverged
 from dgmppl.runtime.shards import Shard
 from dgmppl.source import Span
@@ -97,6 +98,7 @@ class Trainer:
         if not self.players:
             raise failures.nothing_to_fit()
         self.chains = [m for m in model.modules() if isinstance(m, Chain) and m.persistent]
+        self.by_loss = [m for m in model.modules() if isinstance(m, PlacesByLoss)]
         self.average = averaged_model(model, settings.ema) if settings.ema else None
         count = self.processes.count * settings.accumulate
         first = self.processes.rank * settings.accumulate
@@ -269,6 +271,9 @@ class Trainer:
     def _end_epoch(self) -> None:
         number, started = len(self.epochs) + 1, time.perf_counter()
         self.processes.gather_chains(self.chains)
+        for places in self.by_loss:
+            self.processes.add(places.new)
+            places.renew()
         totals = self.totals
         if self.processes.count > 1 and totals.terms:
             totals.terms, totals.term_rows = self.processes.add_terms(totals.terms, totals.term_rows)
@@ -318,10 +323,18 @@ class Trainer:
 
     def _checkpoint(self, callbacks: Callbacks) -> None:
         self.processes.gather_chains(self.chains)
+        for places in self.by_loss:  # the sum over the processes stays what it was
+            self.processes.add(places.new)
+        self._keep_losses_once()
         self.finite_weights = _copy_weights(self.model)
         state = self.state()
         if self.processes.rank == 0:
             callbacks.on_checkpoint(state)
+
+    def _keep_losses_once(self) -> None:
+        """What all processes have found of the losses at places is kept by the first of them."""
+        for places in self.by_loss:
+            places.new.mul_(self.processes.rank == 0)
 
     def state(self) -> State:
         """All that resuming depends on, as nested dicts and lists of tensors, numbers and texts.
@@ -337,6 +350,7 @@ class Trainer:
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
             "weights": self.model.state_dict(),
+            "places": [m.state() for m in self.by_loss],
             "average": dict(self.average.state_dict()) if self.average else None,
             "players": {p.player.name: p.state() for p in self.players},
             "precision": dict(self.precision.state_dict()),
@@ -367,6 +381,9 @@ class Trainer:
         best = state["best_weights"]
         self.best_weights = None if best is None else {name: value.to(device) for name, value in best.items()}
         self.model.load_state_dict(state["weights"])
+        for places, kept in zip(self.by_loss, state.get("places", []), strict=True):
+            places.restore(kept)
+        self._keep_losses_once()
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         for player in self.players:

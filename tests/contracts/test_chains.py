@@ -125,6 +125,33 @@ def test_the_divergence_is_that_of_the_joint_normals(training: bool) -> None:
     assert error < 0.02 * exact
 
 
+def test_places_chosen_by_their_losses_have_the_same_sum() -> None:
+    """Once for all of them alike, then by what these found: without bias, and with less of a spread."""
+    text = CHAIN.format(T=20, mean=LINEAR) + "train { gradient = { z[t] = by_loss } }"
+    model, n = build(pipeline.read(text)).double().train(), 100_000
+    x = torch.tensor([0.7, -0.4]).double().expand(n, 2)
+    places, label = model.q_z_chain.by_loss, "-KL(q(z | x) || p(z))"
+    model.observer = (terms := {}).update
+
+    def estimate() -> tuple[float, float]:
+        with torch.no_grad():
+            model.loss(x)
+        return float(terms[label].mean()), float(terms[label].std())
+
+    with seed(3):
+        alike, spread = estimate()
+        assert places.probabilities(0, 18).tolist() == pytest.approx([1 / 19] * 19)
+        places.renew()
+        chosen = places.probabilities(0, 18)
+        found, less = estimate()
+        with torch.no_grad():
+            exact = float(model.eval().terms(x[:2000])[label].mean())
+    assert float(chosen.max() / chosen.min()) > 2
+    assert less < 0.8 * spread
+    assert abs(found - alike) < 4 * (less**2 + spread**2) ** 0.5 / n**0.5
+    assert abs(found - exact) < 4 * less / n**0.5 + 0.02 * abs(exact)
+
+
 def test_what_is_emitted_does_not_grow_with_the_chain() -> None:
     sources = [pipeline.emit(chain(length)).text for length in (10, 1000)]
     assert len(sources[0].splitlines()) == len(sources[1].splitlines()) < 300

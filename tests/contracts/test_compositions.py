@@ -205,6 +205,7 @@ OBJECTIVES = {
     "two_sequences": ("exact log-likelihood log p(x, w)", "log_prob"),
     "vamp_hierarchy": ("ELBO, a lower bound on log p(x)", "elbo"),
     "absorbing": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "chain_by_loss": ("ELBO, a lower bound on log p(x)", "elbo"),
     "guided_chain": ("ELBO, a lower bound on log p(x | y)", "elbo"),
     "guided_flow": ("flow matching of x along a linear path", "flow_matching"),
     "matched_classes": ("weighted flow matching of x along a cosine path + log-likelihood of y", "flow_matching"),

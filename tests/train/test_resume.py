@@ -18,6 +18,7 @@ from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.history import read_history
 from dgmppl.report.page import report_run
+from dgmppl.runtime.by_loss import PlacesByLoss
 from dgmppl.runtime.ramps import LinearRamp
 from dgmppl.train.batches import MemoryExamples
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, read_checkpoint, write_checkpoint
@@ -50,6 +51,23 @@ class RampedVae(TinyVae):
     ramps: ClassVar[dict[str, tuple[LinearRamp, ...]]] = {"-KL(z)": (LinearRamp(0, 1, 3),)}
 
 
+class ByLossVae(TinyVae):
+    """With a term at one of three places, chosen by how large it was."""
+
+    def __init__(self):
+        super().__init__()
+        self.places = PlacesByLoss(3)
+
+    def terms(self, x):
+        found = super().terms(x)
+        if self.training:
+            place, times = self.places.choose(0, 2, torch.rand(len(x)))
+            extra = self.decoder.weight.square().sum() * (1 + place)
+            self.places.note(place, extra)
+            found["extra"] = -times * extra
+        return found
+
+
 def data(kind):
     shape = (130, 4) if issubclass(kind, TinyVae) else (130,)
     return [torch.randn(shape, generator=torch.Generator().manual_seed(1))]
@@ -72,7 +90,7 @@ def interrupted_after(stop, folder):
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING], ids=["plain", "everything"])
-@pytest.mark.parametrize("kind", [TinyVae, RampedVae, TinyGan])
+@pytest.mark.parametrize("kind", [TinyVae, RampedVae, ByLossVae, TinyGan])
 def test_a_fit_can_be_stopped_after_every_step(kind, settings, tmp_path):
     with seeded(0, CPU):
         whole = trainer(kind, settings)

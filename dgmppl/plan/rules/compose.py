@@ -34,6 +34,8 @@ from dgmppl.plan.rules.draw import Draw, MinusKL, draw, family_of, ready, sample
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
+BY_LOSS = "by_loss"
+
 COMPOSED = "composed"
 """The estimator of a chain whose members are drawn at random places, given its start."""
 
@@ -61,10 +63,11 @@ class GoBack(Draw):
 @dataclass(frozen=True)
 class ComposedKL(MinusKL):
     """-KL(q || p) of a chain: of its last member in closed form, of each other given the next one, at random places.
-    `simple`: the loss has these without their weights."""
+    `simple`: the loss has these without their weights; `by_loss`: places are chosen by how large they were."""
 
     members: int = 0
     simple: bool = False
+    by_loss: bool = False
     family: str = "Normal"
 
 
@@ -111,6 +114,7 @@ class Composing(Rule):
                 estimator="closed form",
                 members=variable.type.shape[0],
                 simple=state.asked is not None and variable.name in state.asked.simple,
+                by_loss=state.settings.gradient.get(variable.name) == BY_LOSS,
                 family=family_of(q.density.segments[0].law) if isinstance(q.density, Sequence) else "",
             ),
         )
@@ -119,9 +123,8 @@ class Composing(Rule):
         for t in terms:
             if isinstance(t, ComposedKL):
                 letter = getattr(state.graph[t.owner].along, "letter", "t")
-                text = (
-                    f"KL of {t.owner}[{letter}] in closed form, at one random {letter} of each row, times their number"
-                )
+                text = f"KL of {t.owner}[{letter}] in closed form, at one random {letter} of each row, "
+                text += "chosen by how large they were, over its probability" if t.by_loss else "times their number"
                 yield f"{text}; in figures at up to 20 of the {t.members}"
                 if t.simple:
                     yield f"the loss has them weighed as a squared error of the noise in {t.owner}[{letter}]"

@@ -95,6 +95,8 @@ def noised(d: Draft) -> None:
         d.say("net eps = mlp[4]")
         mean = f"z[t] - beta[t] / sqrt(1 - left[t]) * eps({given}, t), {d.choose(('0.3', 'sqrt(beta[t])'))}"
     d.say(f"p(z[t - 1] | {given}) = Normal({mean})")
+    if "const T = 2" not in d.statements and d.gaps.random() < 0.3:
+        d.settings["gradient"] = "{ z[t] = by_loss }"
     if start is x and d.often(0.3):
         d.say(f"p({x.name} | {given.replace('z[t]', 'z[1]')}) = Normal(mlp[4]({given.replace('z[t]', 'z[1]')}))")
 
