@@ -271,8 +271,8 @@ class Trainer:
     def _end_epoch(self) -> None:
         number, started = len(self.epochs) + 1, time.perf_counter()
         self.processes.gather_chains(self.chains)
+        self._add_losses()
         for places in self.by_loss:
-            self.processes.add(places.new)
             places.renew()
         totals = self.totals
         if self.processes.count > 1 and totals.terms:
@@ -323,16 +323,20 @@ class Trainer:
 
     def _checkpoint(self, callbacks: Callbacks) -> None:
         self.processes.gather_chains(self.chains)
-        for places in self.by_loss:  # the sum over the processes stays what it was
-            self.processes.add(places.new)
+        self._add_losses()
         self._keep_losses_once()
         self.finite_weights = _copy_weights(self.model)
         state = self.state()
         if self.processes.rank == 0:
             callbacks.on_checkpoint(state)
 
+    def _add_losses(self) -> None:
+        """Each process has what all have found of the losses at places."""
+        for places in self.by_loss if self.processes.count > 1 else ():
+            self.processes.add(places.new)
+
     def _keep_losses_once(self) -> None:
-        """What all processes have found of the losses at places is kept by the first of them."""
+        """What all processes have found is kept by the first of them, so that their sum stays what it was."""
         for places in self.by_loss:
             places.new.mul_(self.processes.rank == 0)
 
