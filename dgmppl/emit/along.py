@@ -62,6 +62,9 @@ def _write_links(
             writer.line(f"still={{{', '.join(shapes)}}},")
         if chain.backward:
             writer.line("backward=True,")
+        if isinstance(step, SumAlong) and step.partial:
+            seen = (f'"{graph[n].ident}": {graph[n].ident}' for n in step.partial)
+            writer.line(f"seen={{{', '.join(seen)}}},")
     writer.line(")")
 
 
@@ -116,7 +119,7 @@ def link_source(
     head = graph[factor.head].ident
     arguments = [*(graph[w.variable].ident for w in windows if w.variable != factor.head), *given]
     law = f"self.{factor.method}({', '.join(graph[n].ident for n in reads)})"
-    if graph[factor.head].role == "partial":
+    if graph[factor.head].role == "partial" and factor.head not in inside:
         law = f"{writer.use('OfSeen')}({law}, {some_source(graph[factor.head])})"
     if place is not None:
         length = graph[inside[0]].type.shape[0]

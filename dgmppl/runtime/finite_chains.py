@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dgmppl.runtime.along import Sequence
 from dgmppl.runtime.distributions import Categorical, Distribution
+from dgmppl.runtime.lengths import within
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class FiniteChain:
         lengths: how many members each row has, ``(n,)``, where that differs. Those beyond go on by the law of the
             latents, which sums to 1; of a path that is read they are the first value.
         backward: whether densities look at members after theirs: all is then done from the last position to the first.
+        seen: of latents of which some members are known, those, ``(n, T, ...)``, NaN where they are not. Paths that do
+            not agree with them are left out.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class FiniteChain:
         *links: Link,
         lengths: Tensor | None = None,
         backward: bool = False,
+        seen: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.length, self.states, self.lengths, self.backward = length, dict(states), lengths, backward
         self.device = next(iter(self.states.values())).device
@@ -75,8 +79,18 @@ class FiniteChain:
         unary: Tensor = sum(narrow[1:], narrow[0]) if narrow else tables[0].new_zeros(1, 1, 1)
         wide = [t.reshape(*t.shape[:2], *(1,) * (self.lag + 3 - t.dim()), *t.shape[2:]) for t in tables if t.dim() > 3]
         self.wide: Tensor | None = sum(wide[1:], wide[0]) if wide else None
-        self.rows = max(len(t) for t in tables)
+        known = [self._agreeing(name, value) for name, value in (seen or {}).items()]
+        self.rows = max(len(t) for t in (*tables, *known))
         self.unary = unary.expand(self.rows, length, self.count)
+        for agrees in known:
+            self.unary = torch.where(agrees, self.unary, -torch.inf)
+
+    def _agreeing(self, name: str, seen: Tensor) -> Tensor:
+        """Which of the values of all agree at each position with what is known of a latent, ``(n, T, C)``."""
+        whole = seen if self.lengths is None else within(seen, self.lengths, seen.dim() - 2, torch.nan)
+        value = self._in_order(whole).unsqueeze(2)
+        agrees = (value == self.states[name][self.parts[name]]) | value.isnan()
+        return agrees.flatten(3).all(-1) if agrees.dim() > 3 else agrees
 
     @property
     def count(self) -> int:

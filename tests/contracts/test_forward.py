@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -150,6 +152,42 @@ def test_the_forward_pass_sums_over_all_paths(name: str) -> None:
     read = model.infer(*data, mean=True)
     for latent, path in paths.items():
         assert torch.equal(read[latent], path[best])
+
+
+LABELLED = {
+    name: re.sub(
+        r"latent (s\[.*) : categorical\(3\)", r'partial \1 : categorical(3) elementwise from "walks.npz".s', body
+    )
+    for name, body in SPECS.items()
+    if name in ("normal", "backward", "driven", "factorial", "transitions", "two sequences", "a state before the first")
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_what_is_known_of_a_chain_clamps_the_sum(name: str) -> None:
+    """log p of the data and of what is seen of the states: the sum over the paths that agree with it."""
+    found = checked(f"model chain\nconst T = 4\n{LABELLED[name]}\n")
+    assert found.plan is not None and found.plan.criterion == "log_prob"
+    assert any(isinstance(s, SumAlong) for s in found.plan.steps)
+    full = checked(spec_of(name))
+    model, other = build(found, scale=0.7), build(full)
+    other.load_state_dict(model.state_dict())
+    given = dict(zip((v.name for v in graph_of(full).data), data_of(full, 5)))
+    logs, paths = every_path(full, other, list(given.values()))
+    seen = paths["s"][torch.arange(5) * 7 % len(paths["s"])].clone()
+    seen[0], seen[1, 1:], seen[2, ::2] = torch.nan, torch.nan, torch.nan
+    agrees = ((seen.unsqueeze(1) == paths["s"]) | seen.unsqueeze(1).isnan()).all(-1)
+    clamped = torch.where(agrees, logs, -torch.inf)
+    rows = [seen if v.name == "s" else given[v.name] for v in graph_of(found).data]
+    value = model.log_prob(*rows)
+    assert torch.allclose(value, clamped.logsumexp(-1), atol=1e-4, rtol=1e-5)
+    parameters = list(model.parameters())
+    expected = torch.autograd.grad(clamped.logsumexp(-1).sum(), list(other.parameters()))
+    for a, b in zip(torch.autograd.grad(value.sum(), parameters), expected):
+        assert torch.allclose(a, b, atol=1e-3, rtol=1e-3)
+    read = model.infer(*rows, mean=True)
+    for latent, path in paths.items():
+        assert torch.equal(read[latent], path[clamped.argmax(-1)])
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -20,12 +20,17 @@ from dgmppl.plan.state import Elimination
 
 @dataclass(frozen=True)
 class SumAlong(ExactAlong):
-    """Families of few values, summed out position by position."""
+    """Families of few values, summed out position by position; of those that are `partial`, what is missing."""
 
     cost: str
+    partial: tuple[str, ...] = ()
     estimator: str = "summed"
 
     def words(self) -> str:
+        if self.partial:
+            rest = ["the rest", *(n for n in self.gives if n not in self.partial)]
+            seen = f"take what is seen of {', '.join(self.partial)}"
+            return f"{seen}, sum {', '.join(rest)} out along the index, of {' '.join(self.absorbs)}"
         return f"sum {', '.join(self.gives)} out along the index, of {' '.join(self.absorbs)}"
 
 
@@ -53,12 +58,17 @@ class SummingAlong(Rule):
             power = f"^{chain.lag + 1}" if chain.lag else ""
             cost = f"{chain.length} x {states}{power} = {chain.cost(graph):,}"
             way = " from the last position to the first" if chain.backward else ""
+            partial = tuple(n for n in chain.variables if graph[n].elementwise)
+            what = (
+                "latent" if not partial else "seen in part" if len(partial) == len(chain.variables) else "not all seen"
+            )
             text = (
-                f"{names}: latent, of few values at each position, and without a q: {it} summed out by the forward pass"
+                f"{names}: {what}, of few values at each position, and without a q: {it} summed out by the forward pass"
+                f"{', over paths that agree with what is seen' if partial else ''}"
             )
             why = state.reason(f"{text}{way}, at {cost} sums a row", graph[chain.variables[0]].span)
-            step = SumAlong(chain.variables[0], why, chain.variables, chain.factor_keys, chain, cost, reads=reads)
-            state.add(step)
+            keys, names_ = chain.factor_keys, chain.variables
+            state.add(SumAlong(names_[0], why, names_, keys, chain, cost, partial, reads=reads))
             return True
         return False
 
@@ -99,6 +109,9 @@ def way_out(state: Elimination, variable: Variable) -> str:
     """What would let a family of few values be summed out along its index."""
     graph, name = state.graph, variable.name
     letter = variable.along.letter if variable.along is not None else "t"
+    if variable.role == "partial" and not variable.elementwise:
+        declared = f"partial {variable.shown} : {variable.element.describe()} elementwise"
+        return f"`{name}` is summed out along `{letter}` where members of it may be missing one by one: {declared}"
     reader = next((f.key for f, read in state.readings if f.side == "q" and name in read), None)
     if reader is not None:
         where = f"`{name}` is summed out along `{letter}` where no q reads it"
@@ -141,7 +154,7 @@ def stands_alone(state: Elimination, variable: Variable, beside: str = "") -> bo
     """Whether a latent family has nothing but its prior and what depends on it, of p: no q, but for one that is asked
     about `beside` others, reads it, and no definition."""
     graph, name = state.graph, variable.name
-    if variable.along is None or variable.role != "latent" or variable.shared:
+    if variable.along is None or not (variable.role == "latent" or variable.elementwise) or variable.shared:
         return False
     apart = name not in state.judged and name not in state.members() and name not in state.assumed
     if not apart or graph.factor("p", name) is None:
@@ -153,10 +166,18 @@ def stands_alone(state: Elimination, variable: Variable, beside: str = "") -> bo
     return not any(name in (d.variable, *graph.roots(variables(d.value))) for d in defined)
 
 
+def _is_chained(state: Elimination, name: str) -> bool:
+    """Whether a variable that is seen in part may be one of a chain itself."""
+    variable = state.graph[name]
+    return stands_alone(state, variable) and values_of(variable) <= MAX_CASES
+
+
 def _fits(state: Elimination, factor: Factor, name: str) -> bool:
     """Whether a factor lets a family be summed out along its index. Beside a latent that would be integrated out, few
     paths are rather taken one by one, in each of which it is."""
-    if chain_of(state.graph, frozenset({name}), (factor,)) is None or not told_in_part(state.graph, factor):
+    if chain_of(state.graph, frozenset({name}), (factor,)) is None:
+        return False
+    if factor.head != name and not told_in_part(state.graph, factor) and not _is_chained(state, factor.head):
         return False
     if not state.few(state.graph[name]):
         return True
