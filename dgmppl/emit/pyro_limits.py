@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.emit.pyro_sums import needs_factor, summed
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.values import Block, Density, Mapped, Operation, Parametric, Pushforward, Use, walk
 from dgmppl.plan.nodes import Plan
@@ -15,7 +16,6 @@ from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.invert import Invert
 from dgmppl.plan.rules.match import Matching
-from dgmppl.plan.rules.sum_product import SumOut
 
 
 def verify_pyro(graph: Graph, plan: Plan) -> None:
@@ -96,7 +96,9 @@ def _verify_integers(graph: Graph, plan: Plan) -> None:
 
 def _verify_rows(graph: Graph, plan: Plan) -> None:
     """Raises SpecError (E310) where rows have cases, or not all the same variables."""
-    for step in plan.steps:
+    exact = summed(graph, plan)
+    apart = exact.steps if exact is not None else ()
+    for step in (s for s in plan.steps if s not in apart):
         if isinstance(step, Invert) and _taken_apart(graph, step):
             _refuse(
                 graph,
@@ -104,9 +106,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{step.image}` is made of parts, and Pyro's sites are pushed forward one by one",
                 step.words(),
             )
-        uneven = bool(graph[step.variable].length)
-        several = isinstance(step, IntegrateAlong) and (uneven or len(step.gives) > 1)
-        if not (step.repeats or several or isinstance(step, (Impute, SumOut, SumAlong))):
+        if not (step.repeats or isinstance(step, Impute) or needs_factor(graph, step)):
             continue
         variable = graph[step.variable]
         if variable.role == "partial":
@@ -116,7 +116,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
             )
         elif isinstance(step, IntegrateAlong):
             why = f"{', '.join(step.gives)} are integrated out together, and Pyro's sites are drawn one by one"
-            why = f"`{variable.name}` is integrated out of rows of different lengths" if uneven else why
+            why = f"`{variable.name}` is integrated out of rows of different lengths" if variable.length else why
             label = step.words()
         elif isinstance(step, SumAlong):
             why, label = f"`{variable.name}` is summed out along its index", step.words()

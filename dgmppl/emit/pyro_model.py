@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 from dgmppl.emit.cases import some_source
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.methods import define_source, factor_source, groups_of, values_of, write_members
+from dgmppl.emit.pyro_sums import Summed, summed, write_factor_of_sum
 from dgmppl.emit.steps import noisy, turns_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
@@ -106,7 +107,7 @@ def _rows(graph: Graph, plan: Plan) -> str:
 
 def write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
     inverted = {s.image: s for s in plan.steps if isinstance(s, Invert)}
-    latents = {s.variable for s in plan.steps if isinstance(s, Invert)}
+    exact = summed(graph, plan)
     returned = ", ".join(v.ident for v in graph.data if v.name not in plan.conditions)
     with writer.method(
         f"model({signature(graph, plan)}) -> Tensor | tuple[Tensor, ...]",
@@ -122,29 +123,74 @@ def write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
         for step in (s for s in pending if in_common(graph, s)):
             write_common(writer, graph, plan, step)
         with writer.block(f"with {plate(writer, graph, plan)}:"):
-            for step in (s for s in pending if not in_common(graph, s)):
-                if step.variable in latents:
-                    chain = [next(s for s in inverted.values() if s.variable == step.variable)]
-                    if chain[0].image in latents:
-                        continue  # what it is a bijection of comes with its own image
-                    while chain[-1].variable in inverted:
-                        chain.append(inverted[chain[-1].variable])
-                    _write_image(writer, graph, plan, chain, read)
-                elif step.variable in inverted:
-                    continue
-                elif isinstance(step, DrawInTurn):
-                    _write_sites_in_turn(writer, graph, plan, step)
-                elif isinstance(step, Draw):
-                    _write_site(writer, graph, plan, step.variable, step.factor)
-                elif isinstance(step, Compute):
-                    definition, variable = graph.definition(step.variable), graph[step.variable]
-                    assert definition is not None
-                    value = define_source(graph, definition)
-                    if variable.role == "observed":
-                        rank = len(variable.type.shape)
-                        value = f'pyro.deterministic("{variable.name}", {value}, event_dim={rank})'
-                    writer.line(f"{variable.ident} = {value}", mark=True)
+            own = [s for s in pending if not in_common(graph, s)]
+            late = _after_sums(own, exact) if exact is not None else []
+            for step in (s for s in own if s not in late):
+                _write_step(writer, graph, plan, step, inverted, read)
+            if exact is not None:
+                _write_sums(writer, graph, plan, late, exact)
         writer.line(f"return {returned}")
+
+
+def _write_step(
+    writer: Writer, graph: Graph, plan: Plan, step: Step, inverted: Mapping[str, Invert], read: set[str]
+) -> None:
+    """The site of what a step of the generative model gives, or its value where it is computed."""
+    latents = {s.variable for s in inverted.values()}
+    if step.variable in latents:
+        chain = [next(s for s in inverted.values() if s.variable == step.variable)]
+        if chain[0].image in latents:
+            return  # what it is a bijection of comes with its own image
+        while chain[-1].variable in inverted:
+            chain.append(inverted[chain[-1].variable])
+        _write_image(writer, graph, plan, chain, read)
+    elif step.variable in inverted:
+        return
+    elif isinstance(step, DrawInTurn):
+        _write_sites_in_turn(writer, graph, plan, step)
+    elif isinstance(step, Draw):
+        _write_site(writer, graph, plan, step.variable, step.factor)
+    elif isinstance(step, Compute):
+        definition, variable = graph.definition(step.variable), graph[step.variable]
+        assert definition is not None
+        value = define_source(graph, definition)
+        if variable.role == "observed":
+            rank = len(variable.type.shape)
+            value = f'pyro.deterministic("{variable.name}", {value}, event_dim={rank})'
+        writer.line(f"{variable.ident} = {value}", mark=True)
+
+
+def _after_sums(steps: Sequence[Step], exact: Summed) -> list[Step]:
+    """The steps that a sum stands for, and those that depend on these."""
+    found: list[Step] = []
+    given = set(exact.gone | exact.heads)
+    for step in steps:
+        if exact.tells(step) or not given.isdisjoint(step.reads):
+            found.append(step)
+            given |= set(step.gives)
+    return found
+
+
+def _write_sums(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], exact: Summed) -> None:
+    """Latents that are summed out: all is drawn where the data that depend on them are not given, and else these have
+    one factor."""
+    seen = [graph[name] for name in sorted(exact.heads) if graph[name].role != "latent"]
+    if seen:
+        with writer.block(f"if {' or '.join(f'{v.ident} is None' for v in seen)}:"):
+            for step in steps:
+                if isinstance(step, DrawInTurn):
+                    _write_drawn_in_turn(writer, graph, plan, step)
+                else:
+                    _write_step(writer, graph, plan, step, {}, set())
+    with writer.block("else:") if seen else nullcontext():
+        for step in steps:
+            if isinstance(step, DrawInTurn):
+                for name, key in zip(step.gives, step.factor_keys):
+                    if name not in exact.gone | exact.heads:
+                        _write_site(writer, graph, plan, name, key)
+            elif not exact.tells(step):
+                _write_step(writer, graph, plan, step, {}, set())
+        write_factor_of_sum(writer, graph, exact)
 
 
 def _before_images(steps: tuple[Step, ...], inverted: dict[str, Invert]) -> list[Step]:
@@ -180,12 +226,16 @@ def _write_sites_in_turn(writer: Writer, graph: Graph, plan: Plan, step: DrawInT
     variables = [graph[name] for name in step.gives]
     seen = [v for v in variables if v.role == "observed"]
     with writer.block(f"if {seen[0].ident} is None:"):
-        writer.line(turns_source(writer, graph, step, _rows(graph, plan)), mark=True)
-        for v in variables:
-            writer.line(f'pyro.deterministic("{v.name}", {v.ident}, event_dim={len(v.type.shape)})')
+        _write_drawn_in_turn(writer, graph, plan, step)
     with writer.block("else:"):
         for name, key in sorted(zip(step.gives, step.factor_keys), key=lambda pair: graph[pair[0]].role == "observed"):
             _write_site(writer, graph, plan, name, key)
+
+
+def _write_drawn_in_turn(writer: Writer, graph: Graph, plan: Plan, step: DrawInTurn) -> None:
+    writer.line(turns_source(writer, graph, step, _rows(graph, plan)), mark=True)
+    for v in (graph[name] for name in step.gives):
+        writer.line(f'pyro.deterministic("{v.name}", {v.ident}, event_dim={len(v.type.shape)})')
 
 
 def _write_site(writer: Writer, graph: Graph, plan: Plan, name: str, key: str) -> None:

@@ -27,6 +27,7 @@ from dgmppl.emit.pyro_model import (
     write_model,
     write_plates,
 )
+from dgmppl.emit.pyro_sums import summed, write_log_sum
 from dgmppl.emit.steps import needed_steps, noisy
 from dgmppl.emit.writer import Emitted, Writer
 from dgmppl.graph.nodes import Graph
@@ -63,6 +64,9 @@ def emit_pyro(graph: Graph, plan: Plan) -> Emitted:
         for definition in graph.definitions:
             write_definition(writer, graph, definition)
         write_flow_methods(writer, graph)
+        exact = summed(graph, plan)
+        if exact is not None and exact.terms:
+            write_log_sum(writer, graph, plan, exact)
         write_model(writer, graph, plan)
         _write_guide(writer, graph, plan)
     return write_module(writer, graph, f"{plan.model}: {doc}")
@@ -81,10 +85,12 @@ def mean_field(graph: Graph, plan: Plan) -> bool:
 
 
 def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
-    drawn = [s for s in plan.steps if isinstance(s, (Draw, Integrate, IntegrateAlong))]
+    exact = summed(graph, plan)
+    given = tuple(s for s in plan.steps if exact is None or s not in exact.steps or isinstance(s, Compute))
+    drawn = [s for s in given if isinstance(s, (Draw, Integrate, IntegrateAlong))]
     rounded = [s for s in plan.steps if isinstance(s, Dequantise)]
     wanted = {name for s in drawn for name in (*s.gives, *s.reads)}
-    steps = tuple(s for s in needed_steps(plan.steps, wanted) if not isinstance(s, (Given, Dequantise)))
+    steps = tuple(s for s in needed_steps(given, wanted) if not isinstance(s, (Given, Dequantise)))
     doc = "The posterior of the latents given the data." if drawn else "There is no latent to infer."
     with writer.method(f"guide({signature(graph, plan)}) -> None", doc):
         writer.line(f'pyro.module("{graph.name}", self)')
@@ -97,7 +103,7 @@ def _write_guide(writer: Writer, graph: Graph, plan: Plan) -> None:
         if not own and not rounded:
             return
         with writer.block(f"with {plate(writer, graph, plan)}:"):
-            for step in plan.steps:  # in its order, and so with the same noise
+            for step in given:  # in its order, and so with the same noise
                 writer.at = step.because.line
                 if isinstance(step, Dequantise):
                     _write_noise(writer, graph, step, steps)
