@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dgmppl.emit.cases import some_source
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.methods import define_source, factor_source, groups_of, values_of, write_members
-from dgmppl.emit.pyro_sums import Summed, summed, write_factor_of_sum
+from dgmppl.emit.pyro_sums import Summed, summed, write_factor_of_sum, write_site_in_sum
 from dgmppl.emit.steps import noisy, turns_source
 from dgmppl.emit.values import Place, bijection_source
 from dgmppl.emit.writer import Writer
@@ -106,8 +106,8 @@ def _rows(graph: Graph, plan: Plan) -> str:
 
 
 def write_model(writer: Writer, graph: Graph, plan: Plan) -> None:
-    inverted = {s.image: s for s in plan.steps if isinstance(s, Invert)}
     exact = summed(graph, plan)
+    inverted = {s.image: s for s in plan.steps if isinstance(s, Invert) and exact is None}
     returned = ", ".join(v.ident for v in graph.data if v.name not in plan.conditions)
     with writer.method(
         f"model({signature(graph, plan)}) -> Tensor | tuple[Tensor, ...]",
@@ -174,7 +174,8 @@ def _after_sums(steps: Sequence[Step], exact: Summed) -> list[Step]:
 def _write_sums(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], exact: Summed) -> None:
     """Latents that are summed out: all is drawn where the data that depend on them are not given, and else these have
     one factor."""
-    seen = [graph[name] for name in sorted(exact.heads) if graph[name].role != "latent"]
+    given = [graph[name] for s in steps for name in s.gives]
+    seen = [v for v in given if v.role in ("observed", "partial")]
     if seen:
         with writer.block(f"if {' or '.join(f'{v.ident} is None' for v in seen)}:"):
             for step in steps:
@@ -183,6 +184,8 @@ def _write_sums(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step],
                 else:
                     _write_step(writer, graph, plan, step, {}, set())
     with writer.block("else:") if seen else nullcontext():
+        for variable in (v for v in given if v.name in exact.heads and v.role == "latent"):
+            write_site_in_sum(writer, graph, variable.name)
         for step in steps:
             if isinstance(step, DrawInTurn):
                 for name, key in zip(step.gives, step.factor_keys):

@@ -9,7 +9,7 @@ from dgmppl.emit.cases import batch_size
 from dgmppl.emit.methods import write_seen
 from dgmppl.emit.steps import needed_steps, write_steps
 from dgmppl.emit.term_kinds import term_source
-from dgmppl.emit.writer import Writer
+from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.nodes import Plan, Step, Term
 from dgmppl.plan.rules.compute import Compute
@@ -18,10 +18,10 @@ from dgmppl.plan.rules.exact import LogExact
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.integrate import Integrate
-from dgmppl.plan.rules.invert import Invert
+from dgmppl.plan.rules.invert import Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.sum_product import SumOut
-from dgmppl.supports import number_text
+from dgmppl.supports import Real, number_text
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Summed:
 
     Args:
         gone: the latents, and what is computed from them.
-        heads: the data of which a term has the density.
+        heads: the data, and the latents that are drawn, of which a term has the density.
         reads: what the terms depend on besides the data, features apart.
     """
 
@@ -48,18 +48,19 @@ class Summed:
 def summed(graph: Graph, plan: Plan) -> Summed | None:
     """What Pyro's model has as a factor; None where there is nothing of the kind, or more to it than a sum."""
     first = next((k for k, s in enumerate(plan.steps) if needs_factor(graph, s)), None)
-    if first is None or any(isinstance(s, Invert) for s in plan.steps):
+    if first is None or any(isinstance(s, Invert) for s in plan.steps[:first]):
         return None
     steps = plan.steps[first:]
-    partial = any(isinstance(s, Marginalise) and s.partial for s in steps)
-    kinds = (Marginalise, SumOut, SumAlong, Integrate, IntegrateAlong, Compute)
-    if partial or not all(isinstance(s, kinds) for s in steps):
+    kinds = (Marginalise, SumOut, SumAlong, Integrate, IntegrateAlong, Compute, Invert)
+    if not all(isinstance(s, kinds) for s in steps) or any(_is_open(s) for s in steps):
         return None
     gone = frozenset(name for s in steps for name in s.gives)
     terms = tuple(t for t in plan.terms if gone & set(t.reads))
     if not all(_is_plain(t) for t in terms):
         return None
     heads = frozenset(graph.keyed(key).head for t in terms for key in t.factors()) - gone
+    if any(graph[n].role == "latent" and not isinstance(graph[n].type.support, Real) for n in heads):
+        return None
     read = [name for s in steps for name in s.reads] + [name for t in terms for name in t.reads]
     computed = [s for s in needed_steps(plan.steps[:first], read) if _is_feature(graph, s)]
     names = dict.fromkeys([*read, *(name for s in computed for name in s.reads)])
@@ -74,11 +75,16 @@ def needs_factor(graph: Graph, step: Step) -> bool:
     return isinstance(step, (Marginalise, SumOut, SumAlong))
 
 
+def _is_open(step: Step) -> bool:
+    """Whether a step fills in what the data miss, or what rounding took away."""
+    return (isinstance(step, Marginalise) and step.partial) or (isinstance(step, Invert) and step.noisy)
+
+
 def _is_plain(term: Term) -> bool:
     """Whether a term is a density, or a sum of products of such: nothing in it is drawn."""
     if isinstance(term, LogSum):
         return all(_is_plain(t) for t in term.terms)
-    return isinstance(term, (LogProb, LogExact))
+    return isinstance(term, (LogProb, LogExact, LogDet))
 
 
 def _is_feature(graph: Graph, step: Step) -> bool:
@@ -92,8 +98,10 @@ def write_log_sum(writer: Writer, graph: Graph, plan: Plan, found: Summed) -> No
         f"log_sum(self, {names}) -> Tensor", f"{' + '.join(t.label for t in found.terms)}, of each row."
     ):
         write_seen(writer, graph)
-        write_steps(writer, graph, plan, found.steps, {n for t in found.terms for n in t.reads})
-        cases = [s for s in found.steps if s.repeats]
+        names_read = {n for t in found.terms for n in t.reads}
+        steps = needed_steps(found.steps, names_read)
+        write_steps(writer, graph, plan, steps, names_read)
+        cases = [s for s in steps if s.repeats]
         size = batch_size(graph, cases[-1] if cases else None)
         parts = []
         for term in found.terms:
@@ -109,8 +117,16 @@ def write_factor_of_sum(writer: Writer, graph: Graph, found: Summed) -> None:
         writer.line(f'pyro.factor("sum_{graph[name].ident}", self.log_sum({", ".join(_arguments(graph, found))}))')
 
 
+def write_site_in_sum(writer: Writer, graph: Graph, name: str) -> None:
+    """A site of a latent whose density is in the sum: that of the site itself counts for nothing."""
+    variable = graph[name]
+    shape = variable.type.shape
+    law = f"{writer.use('Normal')}(0.0, 1.0).expand({tuple_source(shape)}).to_event({len(shape)}).mask(False)"
+    writer.line(f'{variable.ident} = pyro.sample("{name}", {law})')
+
+
 def _arguments(graph: Graph, found: Summed) -> list[str]:
     return [*(v.ident for v in graph.data), *(graph[n].ident for n in found.reads)]
 
 
-__all__ = ["Summed", "needs_factor", "summed", "write_factor_of_sum", "write_log_sum"]
+__all__ = ["Summed", "needs_factor", "summed", "write_factor_of_sum", "write_log_sum", "write_site_in_sum"]

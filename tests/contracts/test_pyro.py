@@ -19,6 +19,7 @@ from dgmppl import pipeline
 from dgmppl.emit.pyro_target import mean_field
 from dgmppl.graph.values import Block, Parametric, Pushforward, walk
 from dgmppl.pipeline import Checked
+from dgmppl.plan.nodes import Step
 from dgmppl.plan.rules.invert import Invert, invert
 from tests.contracts.support import (
     COMPOSITIONS,
@@ -31,12 +32,38 @@ from tests.contracts.support import (
     graph_of,
     name_of,
     pair,
+    samples_of,
     seed,
     verify_support,
 )
 
 # What Pyro cannot express; of anything else it must.
-APART = ("Sum", "Marginalise", "SumAlong", "Impute", "DrawInTurn", "SumOut")
+APART = ("Sum", "Impute", "DrawInTurn", "Enumerate")
+# What its model has as a factor of each row, if all that follows is of the kind.
+EXACT = ("Marginalise", "SumAlong", "SumOut")
+
+
+def in_a_factor(found: Checked) -> list[Step]:
+    """The steps that take latents out by a factor."""
+    steps = found.plan.steps
+    first = next((k for k, s in enumerate(steps) if type(s).__name__ in EXACT or _joint(found, s)), len(steps))
+    return list(steps[first:])
+
+
+def _joint(found: Checked, step: Step) -> bool:
+    return type(step).__name__ == "IntegrateAlong" and bool(step.gives[1:] or graph_of(found)[step.variable].length)
+
+
+def summed_in_pyro(found: Checked) -> bool:
+    """Whether nothing else follows, and nothing that was drawn is weighed anew."""
+    steps = in_a_factor(found)
+    kinds = (*EXACT, "Integrate", "IntegrateAlong", "Compute", "Invert")
+    if not steps:
+        return True
+    weighed = any(type(t).__name__ == "LogSum" and " / " in t.label for t in found.plan.terms)
+    inverted = any(isinstance(s, Invert) and (s.noisy or s not in steps) for s in found.plan.steps)
+    partial = any(getattr(s, "partial", False) for s in steps)
+    return all(type(s).__name__ in kinds for s in steps) and not (weighed or inverted or partial)
 
 
 def expressible(path) -> bool:
@@ -54,7 +81,8 @@ def expressible(path) -> bool:
         return False
     return not (
         any(type(s).__name__ in APART for s in steps)
-        or any(isinstance(s, Invert) and s.others for s in steps)
+        or not summed_in_pyro(found)
+        or (any(isinstance(s, Invert) and s.others for s in steps) and not in_a_factor(found))
         or (whole and any(law.kind == "Categorical" for law in laws))
     )
 
@@ -141,7 +169,8 @@ def latents(found) -> set[str]:
     return {
         name
         for s in found.plan.steps
-        if type(s).__name__ in ("Draw", "Integrate", "IntegrateAlong", "Compose", "GoBack")
+        if s not in in_a_factor(found)
+        and type(s).__name__ in ("Draw", "Integrate", "IntegrateAlong", "Compose", "GoBack")
         for name in s.gives
     }
 
@@ -285,3 +314,50 @@ def test_nuts_moves_bounded_latents() -> None:
     z = chain.get_samples()["z"]
     assert z.shape == (20, 2, 2)
     assert ((z > 0) & (z < 1)).all()
+
+
+CLASSES = """\
+model classes
+observed x  : real from "rows.npz".x
+latent   mu : real per data
+latent   k  : binary
+p(mu)       = Normal(0, 2)
+p(k)        = Bernoulli(0)
+p(x | k, mu) = Normal(mu + 3 * k, 1)
+"""
+
+
+def test_nuts_sees_a_mixture_without_its_classes() -> None:
+    """The posterior of a mean, the classes of the rows summed out, is that of a grid; no site of them is in the way."""
+    model = build(checked(CLASSES), "pyro")
+    x = torch.tensor([-0.4, 0.3, 0.6, 2.7, 3.5, 3.9])
+    chain = MCMC(NUTS(model.model), num_samples=400, warmup_steps=100, disable_progbar=True)
+    with seed(0):
+        chain.run(x)
+    mu = torch.linspace(-4, 4, 2001)
+    each = torch.stack([torch.distributions.Normal(mu + m, 1.0).log_prob(x.unsqueeze(-1)) for m in (0.0, 3.0)])
+    posterior = (torch.distributions.Normal(0.0, 2.0).log_prob(mu) + each.logsumexp(0).sum(0)).softmax(0)
+    mean = float(posterior @ mu)
+    drawn = chain.get_samples()
+    assert set(drawn) == {"mu"}
+    assert float(drawn["mu"].mean()) == pytest.approx(mean, abs=0.1)
+    assert float(drawn["mu"].std()) == pytest.approx(float((posterior @ (mu - mean) ** 2).sqrt()), abs=0.08)
+
+
+@pytest.mark.parametrize("path", [p for p in SINGLE if in_a_factor(checked(p))], ids=name_of)
+def test_what_is_summed_out_is_drawn_where_there_is_no_data(path) -> None:
+    """Samples of the model have its latents, and data of the law that the other target draws."""
+    found = checked(path)
+    ours, theirs = pair(found, scale=0.2)
+    n, data = 3000, data_of(found, 3000)
+    given = conditions_of(found, data)
+    with seed(1), torch.no_grad():
+        expected = samples_of(found, ours, n, data)
+    with seed(2), torch.no_grad():
+        trace = pyro.poutine.trace(theirs.model).get_trace(*(given.get(v.ident) for v in graph_of(found).data), n=n)
+    gone = {name for s in in_a_factor(found) for name in s.gives if graph_of(found)[name].role == "latent"}
+    assert gone <= set(trace.nodes)
+    for name, values in expected.items() if not graph_of(found).shared else ():  # in common: ours is drawn from its q
+        a, b = values.double(), trace.nodes[name]["value"].double()
+        error = (a.var(0) / n + b.var(0) / n).sqrt()
+        assert ((a.mean(0) - b.mean(0)).abs() <= 5 * error + 1e-3).all(), name
