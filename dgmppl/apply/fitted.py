@@ -121,6 +121,22 @@ class FittedRun:
 
         return encode(self, data, split=split, draws=draws, samples=samples, seed=seed)
 
+    def score(
+        self,
+        data: Any = None,
+        *,
+        split: str | None = None,
+        importance: int | None = None,
+        unusual: float = 0.01,
+        samples: int = 1,
+        seed: int = 0,
+    ) -> Answers:
+        """The figures and terms of each row, and whether it is unlike those of the fit; see `dgmppl.apply.score`."""
+        from dgmppl.apply.score import score
+
+        options = {"importance": importance, "unusual": unusual, "samples": samples, "seed": seed}
+        return score(self, data, split=split, **options)  # type: ignore[arg-type]
+
     def metrics(self) -> pd.DataFrame:
         """The course of the fit: a row an epoch."""
         import json

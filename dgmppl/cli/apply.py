@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path
+from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path, positive, share
 from dgmppl.cli.files import print_warning
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ def add_commands(add: Add) -> None:
     sub = add("encode", _encode, "the latents of rows: means, deviations, draws")
     add_rows(sub)
     sub.add_argument("--draws", type=count, default=0, metavar="N", help="also write so many draws (default none)")
+
+    sub = add("score", _score, "how probable each row is: figures, terms, and which rows are unusual")
+    add_rows(sub)
+    help_ = "also the importance-weighted bound of K draws (Burda et al., 2016)"
+    sub.add_argument("--importance", type=positive, metavar="K", help=help_)
+    help_ = "tell rows that score below this share of the validation rows (default 0.01; 0 for none)"
+    sub.add_argument("--unusual", type=share, default=0.01, metavar="SHARE", help=help_)
+    sub.add_argument("--samples", type=positive, default=1, metavar="N", help="draws that a bound is averaged over")
 
 
 def add_rows(sub: argparse.ArgumentParser) -> None:
@@ -59,6 +67,18 @@ def written(options: argparse.Namespace, answers: Answers) -> int:
         print(note, file=sys.stderr)
     print(f"{answers.rows} rows in {options.out}")
     return FINE
+
+
+def _score(options: argparse.Namespace) -> int:
+    answers = opened(options).score(
+        options.data,
+        split=options.split,
+        importance=options.importance,
+        unusual=options.unusual,
+        samples=options.samples,
+        seed=options.seed,
+    )
+    return written(options, answers)
 
 
 def _encode(options: argparse.Namespace) -> int:

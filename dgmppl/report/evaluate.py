@@ -13,19 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgmppl import pipeline
-from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, bits_per_dimension, importance_weighted, unknown
-from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, bits_per_dimension, unknown
+from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.figures import dimensions, likelihood_of
 from dgmppl.plan.nodes import Plan
-from dgmppl.runtime import GenerativeModel, importance_bound
+from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
 from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.device import seeded
 from dgmppl.train.figures import CHUNK, ChunkedRows, Estimate, Moments, chunks_of, evaluate_figures
+from dgmppl.train.importance import open_importance
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
-from dgmppl.train.runs import Run, changed_data, draw, load_run, located, run_data, unfinished
+from dgmppl.train.runs import changed_data, draw, load_run, located, run_data, unfinished
 
 Data = Sequence[Tensor] | ChunkedRows
 
@@ -89,7 +89,7 @@ def evaluate(
     """
     model, run = load_run(path, device, allow_python)
     graph, plan = parts(run.checked)
-    tighter = _open_importance(model, run, importance) if importance is not None else None
+    tighter = open_importance(model, run, importance) if importance is not None else None
     data = run_data(run, data_folder)
     for found_odd in (unfinished(run), changed_data(run, data)):
         if found_odd is not None:
@@ -199,44 +199,3 @@ def pick_rows(model: GenerativeModel, data: Data, most: int, seed: int = 0) -> A
 def _over_sets(values: Sequence[float], rows: int) -> Estimate:
     found = Moments.of(torch.tensor(values, dtype=torch.float64)).estimate
     return Estimate(found.mean, found.standard_error if len(values) > 1 else math.nan, rows)
-
-
-@dataclass(frozen=True)
-class _Importance:
-    """A run's weights in a model whose terms are the log-weights of its draws, `log p(x, z) - log q(z | x)`."""
-
-    model: GenerativeModel
-    figure: Figure
-    samples: int
-
-    def give(self, *data: Tensor) -> dict[str, Tensor]:
-        return {self.figure.name: importance_bound(self.model.terms, self.samples, *data)}
-
-
-def _open_importance(model: GenerativeModel, run: Run, samples: int) -> _Importance:
-    """The importance-weighted bound of a run (Burda et al., 2016) with so many draws.
-
-    The model that it needs is the same for any number of them but one: a single weight is averaged as it is, so its
-    KL may be in closed form.
-
-    Raises:
-        SpecError: (E650) where the structure has no such bound.
-    """
-    kept = [o for o in run.checked.overrides if o.partition("=")[0].strip() != "train.objective"]
-    asked = f"train.objective=iwae({min(samples, 2)})"
-    checked = pipeline.check(run.checked.source, run.checked.path, (*kept, asked), run.checked.python)
-    bound = likelihood_of(checked.plan) if checked.plan is not None else None
-    if bound is None or bound.kind not in ("elbo", "iwae"):
-        # The label names the override, which the user has not written.
-        why = next(((d.label or d.headline).partition(", from --set")[0] for d in checked.errors), "")
-        why = (
-            why or f"its objective is no bound on a likelihood ({checked.plan.objective.name if checked.plan else ''})"
-        )
-        headline = f"{run.path} has no importance-weighted bound: {why}"
-        help_ = "leave --importance out; `dgmppl explain` says what its objective is"
-        raise SpecError([Diagnostic("E650", headline, help=help_)])
-    with located(checked), seeded(0, model.device):
-        tighter = pipeline.build(checked)
-    tighter.load_state_dict(model.state_dict())
-    figure = importance_weighted(samples, bound.quantity, bound.variables)
-    return _Importance(tighter.to(model.device).eval(), figure, samples)

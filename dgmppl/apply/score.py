@@ -1,0 +1,124 @@
+"""`score`: how probable rows are, term by term, and which are unlike those of the fit."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dgmppl.apply.answers import Answers, Chunk
+from dgmppl.apply.given import Given
+from dgmppl.catalogue.figures import bits_per_dimension
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.plan.figures import dimensions, likelihood_of
+from dgmppl.runtime import GenerativeModel
+from dgmppl.train.device import random_states, restore_random
+from dgmppl.train.importance import open_importance
+
+if TYPE_CHECKING:
+    from dgmppl.apply.fitted import FittedRun
+
+UNUSUAL = 0.01
+"""The share of validation rows below whose score a row is told to be unusual."""
+
+
+def score(
+    fitted: FittedRun,
+    data: Any = None,
+    *,
+    split: str | None = None,
+    importance: int | None = None,
+    unusual: float = UNUSUAL,
+    samples: int = 1,
+    seed: int = 0,
+) -> Answers:
+    """The figures of each row, in nats of the values as the model has them, and each term of the objective.
+
+    A figure is that of `dgmppl evaluate`, which gives the mean over the rows: an exact `log_prob`, or a bound on it; of
+    discrete data in bits per dimension as well. Terms are of the same draws, so they sum up to the bound.
+
+    Args:
+        importance: also give the importance-weighted bound with so many draws (Burda et al., 2016).
+        unusual: `unusual` is whether a row scores below this share of the validation rows; 0 leaves it out.
+        samples: draws over which a stochastic figure of each row is averaged.
+
+    Raises:
+        SpecError: when the model gives no figure of a row (E660), or the structure has no such bound (E650).
+    """
+    given = fitted.rows(data, split)
+    graph, plan = fitted.graph, fitted.plan
+    likelihood = likelihood_of(plan)
+    tighter = open_importance(fitted.model, fitted.run, importance) if importance is not None else None
+    if not plan.figures:
+        headline = f"{fitted.path} has no figure of a row: {plan.objective.name}"
+        raise SpecError(
+            [Diagnostic("E660", headline, help="`dgmppl evaluate --measures` compares its samples with rows")]
+        )
+    count = dimensions(graph)
+    bits = bits_per_dimension(likelihood) if likelihood is not None and count is not None else None
+
+    def of(chunk: dict[str, Tensor]) -> Chunk:
+        rows = tuple(chunk.values())
+        found = figures_and_terms(fitted.model, rows, samples)
+        if likelihood is not None and bits is not None and count is not None and likelihood.name in found:
+            found = {**found, bits.name: -found[likelihood.name] / (count * math.log(2))}
+        if tighter is not None:
+            before = random_states(fitted.model.device)
+            found |= {name: value.double() for name, value in tighter.give(*rows).items()}
+            restore_random(before, fitted.model.device)
+        answers = {name: value.cpu().numpy() for name, value in found.items()}
+        if threshold is not None and likelihood is not None:
+            answers["unusual"] = answers[likelihood.name] < threshold
+        return answers
+
+    threshold, note = _threshold(fitted, likelihood.name if likelihood else "", unusual, samples, seed)
+    notes = tuple(f"{f.name}: {f.how}" if f.how else f.name for f in plan.figures[:1]) + ((note,) if note else ())
+    return fitted.answers(given, of, {}, seed, notes)
+
+
+def figures_and_terms(model: GenerativeModel, rows: tuple[Tensor, ...], samples: int = 1) -> dict[str, Tensor]:
+    """The figures of each row, (n,) in double precision, and the terms of the same draws.
+
+    A figure that some rows do not have, such as the error of a partial variable, is left out.
+    """
+    n = len(rows[0])
+    found: dict[str, Tensor] = {}
+    for _ in range(samples):
+        before = random_states(model.device)
+        figures = {name: value for name, value in model.figures(*rows).items() if len(value) == n}
+        after = random_states(model.device)
+        restore_random(before, model.device)
+        with suppress(NotImplementedError):  # the losses of a game are no terms of a row
+            figures |= {name: value for name, value in model.terms(*rows).items() if name not in figures}
+        restore_random(after, model.device)
+        for name, value in figures.items():
+            found[name] = found[name] + value.double() / samples if name in found else value.double() / samples
+    return found
+
+
+def row_scores(fitted: FittedRun, given: Given, name: str, samples: int = 1, seed: int = 0) -> NDArray[np.float64]:
+    """One figure of every row."""
+    scores = []
+    with fitted.computing(seed):
+        for chunk in given.chunks():
+            rows = tuple(chunk.values())
+            draws = [fitted.model.figures(*rows)[name].double() for _ in range(samples)]
+            scores.append(torch.stack(draws).mean(dim=0).cpu().numpy())
+    return np.concatenate(scores) if scores else np.empty(0)
+
+
+def _threshold(fitted: FittedRun, name: str, share: float, samples: int, seed: int) -> tuple[float | None, str]:
+    """Below which score a row is unusual, and that in words; None without a likelihood, or without rows to compare."""
+    if not share or not name:
+        return None, ""
+    try:
+        known = fitted.rows(split="validation")
+    except SpecError as error:
+        return None, f"no row is told to be unusual: {error.diagnostics[0].headline}"
+    found = float(np.quantile(row_scores(fitted, known, name, samples, seed), share))
+    return found, f"unusual: {name} below {found:.6g}, as {share:.3g} of the {known.rows} validation rows have"

@@ -1,0 +1,86 @@
+"""Scores of rows: their mean is the figure of `evaluate`, their terms add up, and strange rows are told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from dgmppl.apply.fitted import FittedRun
+from dgmppl.diagnostics import SpecError
+from dgmppl.report.evaluate import evaluate
+from tests.apply.runs import PEOPLE, fit, people
+
+NORMAL = """\
+model normal
+observed x : real[2] from standardize("people.csv"[height, weight])
+p(x) = Normal(param)
+train { epochs = 200, lr = 0.02 }
+"""
+BITS = """\
+model bits
+observed x : binary[64] from threshold(digits.image, 8)
+p(x) = Bernoulli(param)
+"""
+GAN = """\
+model g
+observed x : real[2] from moons.point
+latent z : real[2]
+adversary D(x) = mlp[8]
+p(z) = Normal(0, 1)
+x = mlp[8](z)
+train { epochs = 1 }
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> FittedRun:
+    folder = tmp_path_factory.mktemp("people")
+    people(1700).to_csv(folder / "people.csv", index=False)
+    return fit(folder, PEOPLE)
+
+
+def test_scores_are_the_figures_of_evaluate(run: FittedRun) -> None:
+    """1,020 training rows: three chunks, each of draws of its own."""
+    whole = evaluate(run.path, splits=("train",), importance=20)["train"]
+    found = run.score(split="train", importance=20)
+    assert found["elbo"].shape == (1020,)
+    np.testing.assert_allclose(found["elbo"].mean(), whole["elbo"].estimate.mean, rtol=1e-6)
+    np.testing.assert_allclose(found["iwae(20)"].mean(), whole["iwae(20)"].estimate.mean, atol=0.02)
+    assert (found["iwae(20)"].mean() > found["elbo"].mean()) and np.isfinite(found["iwae(20)"]).all()
+
+
+def test_terms_add_up_to_the_bound_row_by_row(run: FittedRun) -> None:
+    found = run.score(people(700, seed=4), samples=3)
+    terms = [name for name in found if name not in ("elbo", "unusual")]
+    assert len(terms) == 3
+    np.testing.assert_allclose(sum(found[name] for name in terms), found["elbo"], atol=1e-4)
+
+
+def test_an_exact_density_is_that_of_scipy_and_strange_rows_are_told(tmp_path: Path) -> None:
+    people(1000).to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, NORMAL)
+    others = people(400, seed=9)
+    others.loc[3, "weight"] = 400.0
+    found = run.score(others)
+    p = run.model.p_x()
+    fitted = multivariate_normal(p.mean.detach().numpy().ravel(), np.diag(p.variance.detach().numpy().ravel()))
+    rows = run.fields["x"].apply(others[["height", "weight"]].to_numpy())
+    np.testing.assert_allclose(found["log_prob"], fitted.logpdf(rows), rtol=1e-4)
+    assert found["unusual"][3]
+    assert found["unusual"].mean() < 0.05
+    assert "unusual" not in run.score(others, unusual=0)
+    # Of the validation rows themselves it is the share that was asked for.
+    assert run.score(split="validation", unusual=0.1)["unusual"].mean() == pytest.approx(0.1, abs=0.006)
+
+
+def test_discrete_rows_have_bits(tmp_path: Path) -> None:
+    run = fit(tmp_path, BITS, overrides=("train.epochs=1",))
+    found = run.score()
+    np.testing.assert_allclose(found["bits per dimension"], -found["log_prob"] / (64 * np.log(2)), rtol=1e-6)
+
+
+def test_what_has_no_figure_is_said(tmp_path: Path) -> None:
+    run = fit(tmp_path, GAN)
+    with pytest.raises(SpecError, match="has no figure of a row"):
+        run.score()
