@@ -11,6 +11,7 @@ from dgmppl.pipeline import Checked, check_tree
 from dgmppl.plan.forecast import (
     Forecast,
     approximate,
+    counts,
     forecast_along,
     indices,
     is_weighed,
@@ -84,6 +85,7 @@ def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forec
     end = graph[forecast.families[0]].members[-1]
     if not forecast.latents:
         return Forecaster(whole, forecast, end)
+    _verify_ends(graph, forecast, end)
     assert checked.spec is not None
     told = spec_of_the_past(checked.spec, graph, along, forecast.without)
     past = check_tree(told.spec, checked.source, checked.path, (), checked.python)
@@ -96,6 +98,17 @@ def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forec
         weighed = check_tree(spec, checked.source, checked.path, (), checked.python)
         past = _proposing(weighed, forecast.latents) if weighed.plan is not None else past
     return Forecaster(whole, forecast, end, past, told.number)
+
+
+def _verify_ends(graph: Graph, forecast: Forecast, last: int) -> None:
+    """A network that reads the index has it scaled by how many members a family has: in a past as many as data have."""
+    for name in forecast.latents:
+        variable, factor = graph[name], graph.factor("p", name)
+        apart = variable.along is not None and not variable.shared and variable.members[-1] != last
+        if apart and factor is not None and counts(factor, forecast.along):
+            letter = forecast.along.letter
+            why = f"{factor.key} reads {letter} by a network, and goes up to {letter} = {variable.members[-1]}"
+            raise refused(graph, factor.head_span, why, forecast.along)
 
 
 def _longer(checked: Checked, forecast: Forecast, last: int) -> Checked:

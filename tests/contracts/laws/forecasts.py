@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dgmppl.diagnostics import SpecError
-from dgmppl.forecasts import forecaster
+from dgmppl.forecasts import Forecaster, forecaster
 from dgmppl.pipeline import Checked
 from dgmppl.plan.forecast import indices
 from dgmppl.train.forecasts import Continuation
 from dgmppl.train.pasts import Past
 from tests.contracts.laws.values import SMALL, SPREAD, existing, filled, given_values, in_double
 from tests.contracts.oracles import Law, Space, verify_law
-from tests.contracts.support import build, graph_of, samples_of, seed
+from tests.contracts.support import build, data_of, ended, graph_of, samples_of, seed, verify_support
 
 
 def verify_forecasts(found: Checked) -> str:
     """Rows that are cut somewhere and go on from there are rows of the model, as its exact log-likelihood has them."""
     graph = graph_of(found)
-    exact = found.plan is not None and found.plan.criterion == "log_prob" and not graph.partial
-    if not exact or len(indices(graph)) != 1 or graph.energy or graph.adversaries:
-        return "no density along an index"
+    if found.plan is None or len(indices(graph)) != 1:
+        return "no index"
     try:
         how = forecaster(found, indices(graph)[0])
     except SpecError as error:
         return f"refused: {error}"
+    _verify_beginning(found, how)
     modelled = [v for v in graph.data if v.name not in graph.conditions]
     if not how.exact:
         return "through q"
+    if found.plan.criterion != "log_prob" or graph.partial or graph.adversaries:
+        return "no density"
     if any(v.length and v.length not in graph.conditions for v in graph.data):
         return "as many elements as are drawn"
     model, rows = in_double(build(found, scale=SPREAD).eval()), given_values(found, 1, 5)
@@ -58,3 +61,19 @@ def verify_forecasts(found: Checked) -> str:
 
     with seed(7):
         return verify_law(Law({name: Space.of(t) for name, t in sizes.items()}, log_prob, sample))
+
+
+def _verify_beginning(found: Checked, how: Forecaster) -> None:
+    """Rows begin with what is known of them, and go on with values that data may have."""
+    graph, rows = graph_of(found), dict(zip((v.name for v in graph_of(found).data), data_of(found, 3), strict=True))
+    families = [graph[name] for name in how.forecast.families]
+    first = max(v.members[0] for v in graph.variables if v.along is not None and v.role != "let")
+    with seed(8):
+        past = Past({name: v.numpy() for name, v in rows.items()}, np.full(3, first))
+        drawn = Continuation(how, build(found, scale=0.1).eval()).draw(past, 2)
+    for v in families:
+        count = first - v.members.start + 1
+        assert torch.equal(drawn[v.name][:, :count], rows[v.name].repeat_interleave(2, 0)[:, :count]), v.name
+    for name, values in drawn.items():
+        ends = ended(found, {name: values, **{n: rows[n].repeat_interleave(2, 0) for n in how.forecast.whole}})
+        verify_support(graph[name].type, ends[name], 6)
