@@ -99,6 +99,7 @@ def test_samples_repeat_and_follow_the_seed(run, tmp_path):
     assert codes(sample_run, run, 7, tmp_path / "a.gif") == ["E703"]
     assert codes(sample_run, run, 7, tmp_path / "none" / "a.npz") == ["E607"]
     assert codes(sample_run, run, 7, tmp_path / "d.npz", steps=5) == ["E707"]
+    assert codes(sample_run, run, 7, tmp_path / "d.npz", guidance=2.0) == ["E707"]
 
 
 def test_a_condition_is_needed_and_checked(tmp_path):
