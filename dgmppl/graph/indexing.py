@@ -14,7 +14,7 @@ from dgmppl.graph.positions import check_at, check_past, no_number
 from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open, member_position, resolve_member
 from dgmppl.graph.sums import summed_index
-from dgmppl.graph.values import Constant, Element, Index, Use, Value
+from dgmppl.graph.values import Constant, Element, Index, Joined, Reshaped, Use, Value
 from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
 
@@ -50,6 +50,8 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
         if isinstance(binding, VariableFamily):
             if not items:
                 scope.fail("E215", "an index is needed here", expr.span)
+            if _is_value(scope, items[0], ctx):
+                return _element(scope, expr, _table(scope, expr, binding), items, ctx, evaluate)
             member = resolve_member(scope, binding, scope.integer(items[0], ctx.env, "an index"), expr.span)
             use = Use(member.type, expr.span, member.name)
             return use if len(items) == 1 else _element(scope, expr, use, items[1:], ctx, evaluate)
@@ -59,12 +61,47 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
             if is_last(binding, items[0]):
                 last = _last_member(scope, expr, binding)
                 return last if len(items) == 1 else _element(scope, expr, last, items[1:], ctx, evaluate)
-            items = (member_index(scope, binding, items[0], ctx), *items[1:])
+            if _is_value(scope, items[0], ctx):
+                _verify_from_zero(scope, expr, binding.name, binding.members[0])
+            else:
+                items = (member_index(scope, binding, items[0], ctx), *items[1:])
         if isinstance(binding, IndexedFeature):
             evaluate(scope, target, None, ctx)  # which says where it may be read
         if isinstance(binding, (NamedNet, NamedFlow)):
             scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no index")
     return _element(scope, expr, _indexed(scope, target, items, ctx, evaluate), items, ctx, evaluate)
+
+
+def _is_value(scope: Scope, item: tree.Expr | tree.Range, ctx: Context) -> bool:
+    """Whether an index is a variable whose value says which member: `topic[z]`, `A[s[t - 1]]`."""
+    if isinstance(item, tree.Bracket) and isinstance(item.target, tree.Name):
+        return isinstance(scope.names.get(item.target.name), (Variable, VariableFamily))
+    return isinstance(item, tree.Name) and isinstance(scope.names.get(item.name), Variable) and item.name not in ctx.env
+
+
+def _verify_from_zero(scope: Scope, expr: tree.Bracket, name: str, first: int) -> None:
+    """Values count from 0, and so do members that they pick (E215)."""
+    if first != 0:
+        headline = f"a value picks members from 0 on, and `{name}` begins at {first}"
+        scope.fail("E215", headline, expr.span, "which is the first?", help=f"declare it {name}[k in 0..K - 1]")
+
+
+def _table(scope: Scope, expr: tree.Bracket, family: VariableFamily) -> Value:
+    """All members of a family, one after another along the first axis: what a value picks one of."""
+    numbers = sorted(family.members)
+    _verify_from_zero(scope, expr, family.name, numbers[0])
+    members = [family.members[k] for k in numbers]
+    first = members[0].type
+    strange = next((m for m in members if m.type != first), None)
+    if strange is not None:
+        what = f"`{members[0].name}` is {first.describe()}, and `{strange.name}` {strange.type.describe()}"
+        scope.fail("E204", f"a value picks one of members that are alike: {what}", expr.span)
+    uses = tuple(Use(m.type, expr.span, m.name) for m in members)
+    whole = Type(first.support, (len(uses), *first.shape))
+    if not first.shape:
+        return Joined(whole, expr.span, uses, stacked=True)
+    long = Type(first.support, (len(uses) * first.shape[0], *first.shape[1:]))
+    return Reshaped(whole, expr.span, Joined(long, expr.span, uses, -len(first.shape)))
 
 
 def _last_member(scope: Scope, expr: tree.Bracket, variable: Variable) -> Value:

@@ -56,7 +56,7 @@ def _text(plan: Plan, members: bool = False, forecasts: Sequence[str] = ()) -> s
     rows += _row("steps", "; ".join(families.lines([s.words() for s in plan.steps])))
     rows += _row("sampling", "; ".join(families.lines([s.words() for s in plan.generate])))
     for text in forecasts:
-        rows += _row("forecast", text)
+        rows += _row("forecast", "; ".join(families.lines(text.split("; "))))
     rows += _row(
         "best epoch",
         f"by {plan.criterion} on the validation rows"

@@ -1,4 +1,4 @@
-"""Data along two indices: the parts that rows are read as, and their likelihood against that of a spec without."""
+"""Data along two indices, and members that a value picks: parts of rows, and likelihoods against those written out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dgmppl import pipeline
 from dgmppl.data.load import Wanted, load
 from dgmppl.diagnostics import SpecError
 from dgmppl.train.contents import parts
-from tests.contracts.support import build, checked, data_of, graph_of
+from tests.contracts.support import build, checked, data_of, graph_of, seed
 
 LAWS = """
 p(s[1]) = Categorical(param)
@@ -121,3 +121,48 @@ def test_data_of_another_shape_are_told_of_once(tmp_path: Path) -> None:
         assert told.code == "E505" and "`x` is declared real[4, 2]" in told.headline
     else:
         raise AssertionError("read")
+
+
+PRIORS = """model priors
+observed x[t in 1..4] : categorical(4) from "rows.npz".x
+latent A[k in 0..2] : simplex[3] per data
+latent B[k in 0..2] : simplex[4] per data
+latent m[k in 0..2] : real per data
+observed y[t in 1..4] : real from "rows.npz".y
+latent s[t in 1..4] : categorical(3)
+p(A[k]) = Dirichlet(2)
+p(B[k]) = Dirichlet(1)
+p(m[k]) = Normal(0, 1)
+p(s[1]) = Categorical(uniform)
+p(s[t] | s[t-1], A) = Categorical(log(A[s[t-1]]))
+p(x[t] | s[t], B) = Categorical(log(B[s[t]]))
+p(y[t] | s[t], m) = Normal(m[s[t]], 1)
+"""
+
+
+def test_a_value_picks_rows_that_have_priors_of_their_own() -> None:
+    """An HMM with a prior on each row of its tables, its sum against all paths with the same tables."""
+    model = build(checked(PRIORS)).double()
+    data = {v.name: rows for v, rows in zip(graph_of(checked(PRIORS)).data, data_of(checked(PRIORS), 5), strict=True)}
+    with seed(3):
+        A, B = torch.rand(3, 3).softmax(-1).double(), torch.rand(3, 4).softmax(-1).double()
+        m = torch.randn(3).double()
+    for path in product(range(3), repeat=4):
+        s = torch.tensor(path).double().expand(5, 4)
+        rest = path[1:]
+        chain = -np.log(3) + sum(float(A[a, b].log()) for a, b in zip(path, rest))
+        found = model.p_s(*A).log_prob(s).double()
+        torch.testing.assert_close(found, torch.full((5,), chain).double(), rtol=1e-5, atol=1e-5)
+        words = sum(B[k, data["x"][:, t].long()].log() for t, k in enumerate(path))
+        torch.testing.assert_close(model.p_x(s, *B).log_prob(data["x"]).double(), words, rtol=1e-5, atol=1e-5)
+        numbers = Normal(m[list(path)], 1).log_prob(data["y"]).sum(-1)
+        torch.testing.assert_close(model.p_y(s, *m).log_prob(data["y"]).double(), numbers, rtol=1e-5, atol=1e-5)
+
+
+def test_members_that_a_value_picks_count_from_zero_and_are_alike() -> None:
+    wrong = PRIORS.replace("A[k in 0..2]", "A[k in 1..3]").replace(
+        "B[k in 0..2] : simplex[4]", "B[k in 0..2] : simplex[k + 2]"
+    )
+    told = [d.headline for d in pipeline.read(wrong).errors]
+    assert any("begins at 1" in headline for headline in told)
+    assert any("alike" in headline for headline in told)

@@ -344,7 +344,30 @@ def data_of_two_indices(d: Draft) -> None:
         law(t, "j", d.choose((f"{t}-1, j", f"{t}-1, 1..2")))
 
 
+def rows_with_priors(d: Draft) -> None:
+    """Classes along an index whose values pick members of families that all rows have in common."""
+    t, x, s, f = d.choose(LETTERS), d.name("x"), d.name("s"), d.name("f")
+    d.say(f"const T = {d.choose((2, 3))}")
+    support, rows, prior, law = d.choose(
+        (
+            ("categorical(4)", "simplex[4]", "Dirichlet(2)", "Categorical(log({}))"),
+            ("real", "real", "Normal(0, 1)", "Normal({}, param)"),
+            ("real[2]", "real[2]", "Laplace(0, 1)", "Normal({}, 1)"),
+        )
+    )
+    d.say(f'observed {x}[{t} in 1..T] : {support} from "rows.npz".{x}')
+    d.say(f"latent {f}[c in 0..2] : {rows} per data p({f}[c]) = {prior}")
+    d.say(f"latent {s}[{t} in 1..T] : categorical(3) p({s}[1]) = Categorical(param)")
+    if d.choose((True, False)):
+        a = d.name("a")
+        d.say(f"latent {a}[c in 0..2] : simplex[3] per data p({a}[c]) = Dirichlet(2)")
+        d.say(f"p({s}[{t}] | {s}[{t}-1], {a}) = Categorical(log({a}[{s}[{t}-1]]))")
+    else:
+        d.say(f"p({s}[{t}] | {s}[{t}-1]) = Categorical(linear({s}[{t}-1]))")
+    d.say(f"p({x}[{t}] | {s}[{t}], {f}) = {law.format(f'{f}[{s}[{t}]]')}")
+
+
 CORES = (
     *(along_an_index, along_an_index, along_an_index, paths_along_an_index, states_along_an_index),
-    *(of_two_indices, data_of_two_indices),
+    *(of_two_indices, data_of_two_indices, rows_with_priors),
 )
