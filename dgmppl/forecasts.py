@@ -86,8 +86,8 @@ def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forec
     if not forecast.latents:
         return Forecaster(whole, forecast, end)
     _verify_ends(graph, forecast, end)
-    assert checked.spec is not None
-    told = spec_of_the_past(checked.spec, graph, along, forecast.without)
+    assert checked.completed is not None
+    told = spec_of_the_past(checked.completed, graph, along, forecast.without)
     past = check_tree(told.spec, checked.source, checked.path, (), checked.python)
     if past.plan is None or past.graph is None:
         d = past.errors[0]

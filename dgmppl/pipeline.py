@@ -52,6 +52,8 @@ class Checked:
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
     python: Python = NO_PYTHON
+    completed: tree.Spec | None = None
+    """The spec with the posteriors that were derived for it, where it has none of its own."""
 
     @property
     def ok(self) -> bool:
@@ -147,8 +149,9 @@ def check_tree(
         told = tuple(_hinted(d, source) for d in _once(found))
         if plan is not None:
             told = without_accepted(told, spec, plan.settings.accept)
-        return Checked(source, path, overrides, spec, graph, plan, told, python)
+        return Checked(source, path, overrides, spec, graph, plan, told, python, completed)
 
+    completed = spec
     refused = verify_allowed(spec, python)
     graph, found = check_graph(spec, source)
     problems += (*refused, *found)
