@@ -149,7 +149,7 @@ class NumPyroDeepMarkov(_NumPyro):
     """A deep Markov model, its members by NumPyro's `scan`; divergences in closed form."""
 
     def __init__(self, hand: HandDeepMarkov) -> None:
-        super().__init__(hand, "TraceMeanField_ELBO", 50)
+        super().__init__(hand, "TraceMeanField_ELBO", 5)
 
     @staticmethod
     def _normal(numbers: Any) -> Any:
