@@ -20,6 +20,7 @@ from dgmppl.data.rows import ArrayRows, Origin
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS, Table
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.train.batches import Examples, open_examples
 from dgmppl.train.runs import Run, run_data, wanted_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class Given:
     def absent(self) -> tuple[str, ...]:
         """The variables of the data that are not there."""
         return tuple(name for name in self.names if name not in self.table.columns)
+
+    def examples(self) -> Examples:
+        """The rows as the tensors that the model takes, where all variables are there."""
+        return open_examples(self.table, self.names, self.device)
 
     def chunks(self, size: int = CHUNK) -> Iterator[dict[str, Tensor]]:
         """All rows in order, up to `size` at a time: the variables that are there."""

@@ -7,17 +7,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk
-from dgmppl.apply.given import Given
 from dgmppl.catalogue.figures import bits_per_dimension
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.plan.figures import dimensions, likelihood_of
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.device import random_states, restore_random
+from dgmppl.train.figures import row_scores
 from dgmppl.train.importance import open_importance
 
 if TYPE_CHECKING:
@@ -101,17 +99,6 @@ def figures_and_terms(model: GenerativeModel, rows: tuple[Tensor, ...], samples:
     return found
 
 
-def row_scores(fitted: FittedRun, given: Given, name: str, samples: int = 1, seed: int = 0) -> NDArray[np.float64]:
-    """One figure of every row."""
-    scores = []
-    with fitted.computing(seed):
-        for chunk in given.chunks():
-            rows = tuple(chunk.values())
-            draws = [fitted.model.figures(*rows)[name].double() for _ in range(samples)]
-            scores.append(torch.stack(draws).mean(dim=0).cpu().numpy())
-    return np.concatenate(scores) if scores else np.empty(0)
-
-
 def _threshold(fitted: FittedRun, name: str, share: float, samples: int, seed: int) -> tuple[float | None, str]:
     """Below which score a row is unusual, and that in words; None without a likelihood, or without rows to compare."""
     if not share or not name:
@@ -120,5 +107,5 @@ def _threshold(fitted: FittedRun, name: str, share: float, samples: int, seed: i
         known = fitted.rows(split="validation")
     except SpecError as error:
         return None, f"no row is told to be unusual: {error.diagnostics[0].headline}"
-    found = float(np.quantile(row_scores(fitted, known, name, samples, seed), share))
+    found = float(np.quantile(row_scores(fitted.model, known.examples(), name, samples, seed), share))
     return found, f"unusual: {name} below {found:.6g}, as {share:.3g} of the {known.rows} validation rows have"

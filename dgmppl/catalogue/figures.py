@@ -87,6 +87,14 @@ KINDS: Mapping[str, Kind] = {
         note="−nats / (D ln 2) for the D discrete values of an example",
         called="bits per dimension",
     ),
+    "auroc": Kind(
+        "share of pairs",
+        "higher",
+        "exact",
+        note="the area under the ROC curve: the share of pairs of a row of the first set and one of this in which the "
+        "first scores higher (Hanley and McNeil, 1982)",
+        called="auroc",
+    ),
     "mmd2": Kind(
         "squared MMD",
         "lower",
@@ -228,6 +236,11 @@ def bits_per_dimension(figure: Figure, *, named: bool = False) -> Figure:
     name = f"{figure.name} {BITS}" if named else BITS
     quantity = f"{BITS} of {figure.quantity}"
     return replace(_figure("bits", name, quantity, how=figure.how), relation=relation)
+
+
+def area_under_roc(score: Figure, inside: str) -> Figure:
+    """How well a score tells the rows of a set named `inside` from those of another."""
+    return _figure("auroc", "auroc", f"rows of {inside} against these, by {score.name}")
 
 
 _SAMPLES = "samples of the model against rows of the data"

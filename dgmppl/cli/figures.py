@@ -35,6 +35,14 @@ def add_commands(add: Add) -> None:
         choices=("train", "validation", "test"),
         help="only this split; may be repeated",
     )
+    sub.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=path,
+        metavar="FILE",
+        help="other rows in place of the splits; of several sets, the others are told from the first (AUROC)",
+    )
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     sub.add_argument("--format", choices=("text", "json"), default="text")
     add_data_folder(sub)
@@ -72,6 +80,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             warn=print_warning,
             data_folder=options.data_folder,
             allow_python=options.allow_python,
+            data=options.data,
         )
     if options.format == "json":
         data = {split: {name: figure.as_data() for name, figure in of.items()} for split, of in found.items()}

@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, bits_per_dimension, unknown
+from dgmppl.apply.given import given_data
+from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, area_under_roc, bits_per_dimension, unknown
+from dgmppl.data.table import Table
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.figures import dimensions, likelihood_of
@@ -22,12 +24,13 @@ from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
 from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.device import seeded
-from dgmppl.train.figures import CHUNK, ChunkedRows, Estimate, Moments, chunks_of, evaluate_figures
+from dgmppl.train.figures import CHUNK, ChunkedRows, Estimate, Moments, chunks_of, evaluate_figures, row_scores
 from dgmppl.train.importance import open_importance
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
-from dgmppl.train.runs import changed_data, draw, load_run, located, run_data, unfinished
+from dgmppl.train.runs import changed_data, draw, fields_of, load_run, located, run_data, unfinished
 
 Data = Sequence[Tensor] | ChunkedRows
+Scores = NDArray[np.float64]
 
 SETS = 10
 """Over how many sets of samples a measure is averaged."""
@@ -69,19 +72,22 @@ def evaluate(
     warn: Callable[[Diagnostic], None] = lambda diagnostic: None,
     data_folder: Path | None = None,
     allow_python: bool = False,
+    data: Sequence[Any] = (),
 ) -> Evaluation:
     """The figures of a run's model by split and name.
 
     Args:
         samples: draws over which a stochastic figure of each example is averaged.
         seed: of these draws, and of the samples that are measured.
-        splits: their names; all of them when empty.
+        splits: their names; where empty all of them, or none where other data is given.
         importance: also give the importance-weighted bound with so many samples.
         measures: also measure samples against rows; None: where no likelihood or bound of it can be given.
         progress: called with what comes next, in a few words.
         warn: called when the run has not finished, or its data is no longer what it was fitted to.
         data_folder: where relative paths of data start from; None: see `dgmppl.train.runs.run_data`.
         allow_python: see `dgmppl.train.runs.load_run`.
+        data: other rows: files, or what else `dgmppl.apply.given` reads. Where there is a likelihood, each set but the
+            first is told from the first by it.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -90,15 +96,24 @@ def evaluate(
     model, run = load_run(path, device, allow_python)
     graph, plan = parts(run.checked)
     tighter = open_importance(model, run, importance) if importance is not None else None
-    data = run_data(run, data_folder)
-    for found_odd in (unfinished(run), changed_data(run, data)):
-        if found_odd is not None:
-            warn(found_odd)
+    sets: dict[str, Table] = {}
+    if unfinished(run) is not None:
+        warn(unfinished(run))  # type: ignore[arg-type]
+    if splits or not data:
+        own = run_data(run, data_folder)
+        odd = changed_data(run, own)
+        if odd is not None:
+            warn(odd)
+        sets = {split: table for split, table in own if not splits or split in splits}
+    for number, other in enumerate(data, 1):
+        name = str(other) if isinstance(other, str | Path) else f"data {number}"
+        sets[name] = given_data(run, fields_of(run), other, model.device).table
     found: Evaluation = {}
+    score = likelihood_of(plan)
+    scores: dict[str, Scores] = {}
+    inside = ""
     with located(run.checked):
-        for split, table in data:
-            if splits and split not in splits:
-                continue
+        for split, table in sets.items():
             progress(f"{split}: figures")
             rows = open_examples(table, model.data, model.device)
             found[split] = described(evaluate_figures(model, rows, samples, seed), graph, plan)
@@ -108,7 +123,28 @@ def evaluate(
                 found[split] |= described(bound, graph, plan, tighter.figure)
             if measures or (measures is None and likelihood_of(plan) is None):
                 found[split] |= measure(model, graph, rows, seed, progress=_sets_progress(progress, split))
+            if data and score is not None:
+                scores[split] = row_scores(model, rows, score.name, samples, seed)
+                inside = inside or split
+                if split != inside:
+                    area = Measured(area_under_roc(score, inside), auroc(scores[inside], scores[split]))
+                    found[split][area.figure.name] = area
     return found
+
+
+def auroc(inside: Scores, outside: Scores) -> Estimate:
+    """The area under the ROC curve of two samples of scores, with its standard error (Hanley and McNeil, 1982).
+
+    That is the share of pairs of one of each in which the first is larger, ties counted half.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    m, n = len(inside), len(outside)
+    labels = np.concatenate([np.ones(m), np.zeros(n)])
+    area = float(roc_auc_score(labels, np.nan_to_num(np.concatenate([inside, outside]), neginf=-1e300)))
+    one, two = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (m - 1) * (one - area**2) + (n - 1) * (two - area**2)) / (m * n)
+    return Estimate(area, math.sqrt(max(variance, 0.0)), n)
 
 
 def _sets_progress(progress: Callable[[str], None], split: str) -> Callable[[int, int], None]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl.runtime import GenerativeModel
@@ -121,6 +123,22 @@ def figure_moments(
     finally:
         model.train(training)
     return found
+
+
+def row_scores(
+    model: GenerativeModel, data: Sequence[Tensor] | ChunkedRows, name: str, samples: int = 1, seed: int = 0
+) -> NDArray[np.float64]:
+    """One figure of each row, with the draws of `evaluate_figures`."""
+    found = []
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), seeded(seed, model.device), model.unchecked():
+            for chunk in chunks_of(data, CHUNK):
+                found.append((_sums(model.figures, chunk, samples)[name] / samples).cpu().numpy())
+    finally:
+        model.train(training)
+    return np.concatenate(found) if found else np.empty(0)
 
 
 def _sums(give: Callable[..., Mapping[str, Tensor]], chunk: Sequence[Tensor], samples: int) -> dict[str, Tensor]:
