@@ -92,6 +92,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "diffusion/diffusion": ((), "elbo", True),
     "diffusion/diffusion_prior": ((), "elbo", True),
     "latent/hyperspherical_vae": ((), "elbo", True),
+    "latent/ivae": ((), "elbo", True),
     "latent/ladder_vae": (("L=2",), "elbo", True),
     "latent/m2": ((), "elbo", False),
     "latent/mixture_of_experts": ((), "log_prob", False),
