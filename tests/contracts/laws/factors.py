@@ -65,7 +65,7 @@ def _spread_law(found: Checked, side: str, head: str, number: int) -> Law:
         draws = law.sample(50)[head].double().reshape(50, -1).sort(0).values
         apart = (draws[3:] - draws[:-3]).min(0).values  # of many draws, three that are as close are no coincidence
         if graph_of(found)[head].type.support.discrete or (
-            (draws.std(0) > 1e-4).all() and (apart > 2e-3 * (draws[37] - draws[12])).all()
+            (draws.std(0) > 1e-4).all() and (apart > 5e-3 * (draws[37] - draws[12])).all()
         ):
             break
     return law
