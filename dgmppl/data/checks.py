@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.data.rows import Array, Origin, Rows, Values
-from dgmppl.data.transforms import Column
+from dgmppl.data.column import Column, Transform
+from dgmppl.data.rows import Array, MappedRows, Origin, Rows, Values
 from dgmppl.diagnostics import Diagnostic, Note, SpecError
 from dgmppl.graph.scope import LARGEST
 from dgmppl.supports import Support, number_text
@@ -85,7 +85,7 @@ def checked_blocks(
             number = rows.number(start + int(present[row]))
             place = rows.origin.place(number, column, declared.elements)
             headline = f"`{name}` is declared {declared.describe()}, but {place} is {found}"
-            help_ = _value_help(declared.support, rows.origin.counted)
+            help_ = _value_help(declared.support, found, rows.origin.counted)
             if missing and found == "nan":
                 expected = "a row is missing as a whole or not at all"
                 help_ = f"declared `elementwise`, elements are missing one by one; {rows.origin.counted}"
@@ -99,6 +99,30 @@ def checked_blocks(
         for excluded in impossible:
             _verify_possible(name, rows, start, present, rounded[present], declared, source, excluded)
         yield start, block, rounded
+
+
+class TakenRows(MappedRows):
+    """Rows that a transform can be applied to: a block in which it cannot is refused when it is read."""
+
+    def __init__(self, rows: Rows, name: str, transform: Transform, source: DataSource) -> None:
+        super().__init__(rows, lambda values: values)
+        self.name, self.transform, self.source = name, transform, source
+
+    def read(self, start: int, stop: int) -> Values:
+        """As of other rows.
+
+        Raises:
+            SpecError: (E508) naming the first row and column that the transform cannot be applied to.
+        """
+        values = self.rows.read(start, stop).astype(np.float64, copy=False)
+        problem = _first(values, self.transform.outside(values), "")
+        if problem is None:
+            return values
+        row, column, found, _ = problem
+        place = self.rows.origin.place(self.rows.number(start + row), column, math.prod(self.shape))
+        headline = f"{place} is {found}, and `{self.name}` takes {self.transform.takes}"
+        help_ = "; ".join(part for part in (self.transform.mend, self.rows.origin.counted) if part)
+        raise SpecError([Diagnostic("E508", headline, self.source.span, f"`{self.name}` of {found}", help=help_)])
 
 
 def _verify_possible(
@@ -170,6 +194,9 @@ def _is_one_hot(values: Values) -> bool:
     return bool(((values == 0) | (values == 1)).all() and (values.sum(-1) == 1).all())
 
 
-def _value_help(support: Support, counted: str) -> str:
+def _value_help(support: Support, found: str, counted: str) -> str:
     transform = support.transform()
-    return f"`{transform}` brings values into {support.describe()}; {counted}" if transform else counted
+    way_out = f"`{transform}` brings values into {support.describe()}" if transform else ""
+    if not support.numeric and found == str(support.size):
+        way_out = "`shift(..., -1)` counts classes from 0 that the data count from 1"
+    return "; ".join(part for part in (way_out, counted) if part)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmppl.data.column import Transform
 from dgmppl.data.rows import Array
-from dgmppl.data.transforms import TRANSFORMS, Transform
+from dgmppl.data.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource

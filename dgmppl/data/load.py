@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.catalogue.transforms import REMOVES
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.checks import Missing, checked_blocks, verify_shape
+from dgmppl.data.checks import Missing, TakenRows, checked_blocks, verify_shape
+from dgmppl.data.column import Column, Transform
 from dgmppl.data.fields import Field
 from dgmppl.data.formats import READERS
 from dgmppl.data.precision import Distinct, collapse
@@ -25,7 +26,7 @@ from dgmppl.data.readers import read_dataset
 from dgmppl.data.rows import ArrayRows, BadCell, EndedRows, MappedRows, Origin, Rows
 from dgmppl.data.split import Opened, SplitRule, rule_name, split_fields
 from dgmppl.data.table import SPLITS, Splits, Table
-from dgmppl.data.transforms import TRANSFORMS, Column, Transform
+from dgmppl.data.transforms import TRANSFORMS
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
@@ -260,6 +261,9 @@ def _transform(column: Column, one: Wanted) -> tuple[Column, tuple[Transform, ..
     for position, (name, numbers) in enumerate(one.source.transforms):
         try:
             fitted = one.known.transforms[position] if one.known else TRANSFORMS[name].fit(column, *numbers)
+            if fitted.takes:
+                taken = {s: TakenRows(rows, name, fitted, one.source) for s, rows in column.parts.items()}
+                column = replace(column, parts=taken)
             column = fitted.of(column) if one.others else fitted.of_fit(column)
         except ValueError as error:
             raise SpecError([Diagnostic("E508", f"{name}: {error}", one.source.span)]) from None

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dgmppl.data.rows import Array, ArrayRows, MappedRows, MaskedRows, Rows
+from dgmppl.data.column import Bounds, Column, Shape, Transform
+from dgmppl.data.rows import Array, ArrayRows, MaskedRows, Rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -23,114 +25,6 @@ if TYPE_CHECKING:
 # Which rows keep their labels is the same for every model and seed of a fit.
 _LABELLED_SEED = 0
 _MISSING_SEED = 0
-
-Shape = tuple[int, ...]
-Bounds = tuple[float | None, float | None]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One field, split; `low` and `high` bound its values where its declaration says so.
-
-    `classes` is how many values the variable can have that is read from it; 0 where that is no finite number. `place`
-    tells it from others that are parts of the same field.
-    """
-
-    parts: Mapping[str, Rows]
-    low: float | None = None
-    high: float | None = None
-    classes: int = 0
-    place: int = 0
-
-    @property
-    def shape(self) -> Shape:
-        return next(iter(self.parts.values())).shape
-
-    def span(self) -> tuple[float, float]:
-        """The declared bounds; where there are none, the extremes of all rows."""
-        if self.low is not None and self.high is not None:
-            return self.low, self.high
-        low, high = math.inf, -math.inf
-        for rows in self.parts.values():
-            for _, block in rows.blocks():
-                found = block[np.isfinite(block)]
-                if found.size:
-                    low, high = min(low, float(found.min())), max(high, float(found.max()))
-        return low, high
-
-
-class Transform:
-    """A transform with what it took from the rows that it was fitted to: a function of values, and its inverse.
-
-    A subclass is a frozen dataclass whose fields are numbers and arrays: a run keeps them as JSON.
-    """
-
-    invertible: ClassVar[bool] = True
-    """Whether `invert` gives back what `apply` was given."""
-
-    @classmethod
-    def fit(cls, column: Column, *numbers: float) -> Self:
-        """The transform of a column, with the numbers that the spec gives it.
-
-        Raises:
-            ValueError: when the values allow no such transform; the text says why.
-        """
-        return cls(*numbers)
-
-    def apply(self, values: Array) -> Array:
-        """Values as the model has them, (n, *shape) to (n, *new shape)."""
-        return values
-
-    def invert(self, values: Array) -> Array:
-        """Values in the units of the data."""
-        return values
-
-    def shape(self, shape: Shape) -> Shape:
-        """The shape that a row of this shape has behind it."""
-        return shape
-
-    def bounds(self, low: float | None, high: float | None) -> Bounds:
-        """Bounds of the values behind it, of values within these."""
-        return None, None
-
-    def of_fit(self, column: Column) -> Column:
-        """The column behind it, where its rows are those of a fit."""
-        return self.of(column)
-
-    def of(self, column: Column) -> Column:
-        """The column behind it, whatever its rows."""
-        shape = self.shape(column.shape)
-        parts: dict[str, Rows] = {s: MappedRows(rows, self.apply, shape) for s, rows in column.parts.items()}
-        return Column(parts, *self.bounds(column.low, column.high), column.classes, column.place)
-
-    def as_data(self) -> dict[str, Any]:
-        """What it took from the data, as JSON has it."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Self:
-        """The transform of which `as_data` gave this.
-
-        Raises:
-            ValueError, TypeError: when it is something else.
-        """
-        kinds = {f.name: str(f.type) for f in fields(cls)}  # type: ignore[arg-type]
-        if kinds.keys() != data.keys():
-            raise ValueError(f"it has {', '.join(data) or 'nothing'}, not {', '.join(kinds) or 'nothing'}")
-        return cls(**{name: _read(kind, data[name]) for name, kind in kinds.items()})
-
-
-def _read(kind: str, value: Any) -> Any:
-    """A field of a transform from JSON: numbers of its kind, and nothing else."""
-    if kind == "Array":
-        found = np.asarray(value)
-        if found.dtype.kind not in "iuf":
-            raise ValueError("numbers are expected")
-        return found.astype(np.float64)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("a number is expected")
-    return float(value)
 
 
 @dataclass(frozen=True)
@@ -218,6 +112,110 @@ def moments(rows: Rows) -> tuple[Array, Array]:
         mean += shift * n / both
         count += n
     return mean, np.sqrt(squares / np.maximum(count, 1))
+
+
+@dataclass(frozen=True)
+class Log(Transform):
+    """The natural logarithm of numbers above 0."""
+
+    takes = "numbers above 0"
+    mend = "`log(shift(..., 1))` takes 0 as well"
+
+    def outside(self, values: Array) -> NDArray[np.bool_]:
+        return values <= 0
+
+    def apply(self, values: Array) -> Array:
+        return np.log(values)
+
+    def invert(self, values: Array) -> Array:
+        return np.exp(values)
+
+
+@dataclass(frozen=True)
+class Logit(Transform):
+    """log(v / (1 - v)) of shares between 0 and 1."""
+
+    takes = "numbers between 0 and 1, both left out"
+    mend = "`logit(clip(..., 0.001, 0.999))` brings the ends inside"
+
+    def outside(self, values: Array) -> NDArray[np.bool_]:
+        return (values <= 0) | (values >= 1)
+
+    def apply(self, values: Array) -> Array:
+        return np.log(values) - np.log1p(-values)
+
+    def invert(self, values: Array) -> Array:
+        # exp of what is not positive cannot overflow.
+        small = np.exp(-np.abs(values))
+        return np.where(values < 0, small, 1.0) / (1.0 + small)
+
+
+@dataclass(frozen=True)
+class Clip(Transform):
+    """Values below `low` become `low`, those above `high` become `high`. What they were is lost: the inverse leaves
+    values as they are."""
+
+    low: float
+    high: float
+    lossless = False
+
+    def apply(self, values: Array) -> Array:
+        return np.clip(values, self.low, self.high)
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Shift(Transform):
+    """Adds a number."""
+
+    by: float
+
+    def apply(self, values: Array) -> Array:
+        return values + self.by
+
+    def invert(self, values: Array) -> Array:
+        return values - self.by
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return None if low is None else low + self.by, None if high is None else high + self.by
+
+
+@dataclass(frozen=True)
+class Scale(Transform):
+    """Multiplies by a number that is not 0."""
+
+    by: float
+
+    def apply(self, values: Array) -> Array:
+        return values * self.by
+
+    def invert(self, values: Array) -> Array:
+        return values / self.by
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        ends = [None if end is None else end * self.by for end in (low, high)]
+        return (ends[0], ends[1]) if self.by > 0 else (ends[1], ends[0])
+
+
+@dataclass(frozen=True)
+class Closure(Transform):
+    """Divides the parts of a row by their sum (Aitchison, 1982, "The statistical analysis of compositional data"). What
+    the sum was is lost: the inverse leaves shares as they are."""
+
+    lossless = False
+    takes = "rows of numbers from 0 that are not all 0"
+
+    def outside(self, values: Array) -> NDArray[np.bool_]:
+        wrong = (values < 0).any(axis=-1) | (values.sum(axis=-1) == 0)
+        return np.asarray(wrong.reshape(len(values), -1).any(axis=1))
+
+    def apply(self, values: Array) -> Array:
+        return values / values.sum(axis=-1, keepdims=True)
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return 0.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -327,6 +325,12 @@ TRANSFORMS: Mapping[str, type[Transform]] = {
     "rescale": Rescale,
     "threshold": Threshold,
     "standardize": Standardize,
+    "log": Log,
+    "logit": Logit,
+    "clip": Clip,
+    "shift": Shift,
+    "scale": Scale,
+    "closure": Closure,
     "total": Total,
     "flatten": Flatten,
     "labelled": Labelled,

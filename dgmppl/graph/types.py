@@ -154,11 +154,12 @@ def _transform(scope: Scope, node: tree.Transformed) -> tuple[str, tuple[float, 
         else scope.number(b.value, {}, f"`{b.argument.name}`")
         for b in given
     )
-    if node.name == "rescale" and numbers[0] >= numbers[1]:
+    if node.name in ("rescale", "clip") and numbers[0] >= numbers[1]:
         low, high = number_text(numbers[1]), number_text(numbers[0])
-        scope.fail(
-            "E210", "rescale takes its low end first", node.span, "empty range", help=f"rescale(..., {low}, {high})"
-        )
+        way_out = f"{node.name}(..., {low}, {high})" if numbers[0] > numbers[1] else ""
+        scope.fail("E210", f"{node.name} takes its low end first", node.span, "empty range", help=way_out)
+    if node.name == "scale" and numbers[0] == 0:
+        scope.fail("E210", "a scale is not 0", node.span, "all values become 0", help="scale(..., 0.01)")
     if node.name == "missing" and not 0 < numbers[0] < 1:
         found = f"this is {number_text(numbers[0])}"
         help_ = f"missing(..., {number_text(numbers[0] / 100)})" if 1 < numbers[0] < 100 else "missing(..., 0.2)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from dgmppl.supports.base import Form, Function, Support
+from dgmppl.supports.base import Form, Function, Support, number_text
 
 if TYPE_CHECKING:
     from dgmppl.supports.base import Mask, Values
@@ -25,6 +25,17 @@ class Simplex(Support):
     def contains(self, values: Values) -> Mask:
         inside: Mask = (values >= 0).all(-1) & (abs(values.sum(-1) - 1) < TOLERANCE)
         return inside
+
+    def faults(self, values: Values) -> tuple[tuple[Mask, str], ...]:
+        positive: Mask = (values >= 0).all(-1)
+        off: Mask = positive & (abs(values.sum(-1) - 1) >= TOLERANCE)
+        expected = self.expected
+        if off.any():
+            expected += f", and these sum to {number_text(round(float(values[off].sum(-1)[0]), 6))}"
+        return (off, expected), (~positive, self.expected)
+
+    def transform(self, found: Support | None = None) -> str:
+        return "closure(...)" if found is None or (found.numeric and found.within(0.0, None)) else ""
 
     def feasible(self, length: int = 1) -> float:
         return 1 / length
