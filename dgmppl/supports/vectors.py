@@ -27,12 +27,12 @@ class Simplex(Support):
         return inside
 
     def faults(self, values: Values) -> tuple[tuple[Mask, str], ...]:
-        positive: Mask = (values >= 0).all(-1)
-        off: Mask = positive & (abs(values.sum(-1) - 1) >= TOLERANCE)
+        outside = ~self.contains(values)
+        off: Mask = outside & (values >= 0).all(-1)
         expected = self.expected
         if off.any():
             expected += f", and these sum to {number_text(round(float(values[off].sum(-1)[0]), 6))}"
-        return (off, expected), (~positive, self.expected)
+        return (off, expected), (outside, self.expected)
 
     def transform(self, found: Support | None = None) -> str:
         return "closure(...)" if found is None or (found.numeric and found.within(0.0, None)) else ""
