@@ -143,6 +143,7 @@ ROWS = (
     Row("latent/vae_vampprior", nats, "nats", -1, 100.0, "103.2"),
     Row("latent/vae_mog", nats, "nats", -1, 99.0, "99.0"),
     Row("latent/vae_gtm", nats, "nats", -1, 101.0, "101.0"),
+    Row("latent/two_stage_vae", nats, "nats", -1),
     Row("latent/vae_gtm_vampprior", nats, "nats", -1, 100.2, "100.2"),
     Row("latent/vae_flow_prior", nats, "nats", -1, 100.1, "100.1"),
     Row("latent/vae_householder", nats, "nats", -1),

@@ -133,6 +133,7 @@ SETTINGS: dict[str, str] = {
     "posterior": "posterior",
     "gradient": "gradient",
     "accept": "accept",
+    "stages": "stages",
 }
 
 # How the terms of a variable are estimated where there is a choice: of a chain along an index, at which member.

@@ -102,7 +102,7 @@ def _train(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         callbacks = RunCallbacks(checkpoint_every=options.checkpoint_every)
         if is_first_process():
-            progress = stack.enter_context(show_progress(plan.settings.epochs if plan else 0))
+            progress = stack.enter_context(show_progress(plan.settings.most_epochs if plan else 0))
             callbacks = RunCallbacks(
                 progress.on_epoch,
                 progress.on_step,

@@ -58,13 +58,14 @@ def held(graph: Graph) -> tuple[Held, ...]:
     """Everything that the model holds, in order of first use; what a flow names stands before the flow."""
     found: dict[str, Held] = {p.ident: Held(p, p, p.type.shape) for p in graph.parameters}
     for term, statement in statements(graph):
-        for one in _held(term, statement):
+        for one in held_by(term, statement):
             attribute = one.term.ident if isinstance(one.term, Parameter) else one.term.attribute
             found.setdefault(attribute, one)
     return tuple(found.values())
 
 
-def _held(term: object, statement: Statement) -> Iterator[Held]:
+def held_by(term: object, statement: Statement) -> Iterator[Held]:
+    """What a typed expression needs the model to hold, shared or not."""
     if isinstance(term, Composition) and term.attribute:
         yield from _named_inside(term, statement)
         yield Held(term, statement)
@@ -79,7 +80,7 @@ def _held(term: object, statement: Statement) -> Iterator[Held]:
         if isinstance(term, Mixture) and child is term.weights and isinstance(child, Learned):
             yield Held(child, statement, child.shape, zeros=True)
         elif id(child) not in inside:
-            yield from _held(child, statement)
+            yield from held_by(child, statement)
 
 
 def _named_inside(chain: Composition, statement: Statement) -> Iterator[Held]:
@@ -87,7 +88,7 @@ def _named_inside(chain: Composition, statement: Statement) -> Iterator[Held]:
     for part in chain.parts:
         for t in walk(part):
             if isinstance(t, Composition) and t.attribute:
-                yield from _held(t, statement)
+                yield from held_by(t, statement)
             elif isinstance(t, Block):
                 yield from (Held(m, statement) for _, m in t.slots if m.named)
 

@@ -24,6 +24,7 @@ from dgmppl.plan.rules.game import opponents, verify_games
 from dgmppl.plan.rules.match import Matching, match
 from dgmppl.plan.sampler import verify_options
 from dgmppl.plan.settings import ObjectiveSetting, TrainSettings, check_settings
+from dgmppl.plan.stages import resolve_stages
 from dgmppl.plan.state import Elimination
 from dgmppl.plan.structure import describe_structure
 from dgmppl.plan.untaught import warn_untaught
@@ -126,6 +127,7 @@ def _choose(
     # Classes are drawn at each member: no mean says what the start was.
     steps = [s for s in state.steps if isinstance(s, Compose) and graph[s.variable].type.support == REAL]
     composed = {s.variable: s.factor for s in steps}
+    settings = resolve_stages(scope, graph, settings)
     plan = Plan(
         model=graph.name,
         source=graph.source.name,

@@ -57,6 +57,10 @@ def _text(plan: Plan, members: bool = False, forecasts: Sequence[str] = ()) -> s
     rows += _row("sampling", "; ".join(families.lines([s.words() for s in plan.generate])))
     for text in forecasts:
         rows += _row("forecast", "; ".join(families.lines(text.split("; "))))
+    for k, stage in enumerate(plan.settings.stages):
+        rate = f", at the rate {stage.lr:g}" if stage.lr is not None else ""
+        text = f"fits {', '.join(families.lines(list(stage.statements)))}{rate}; all else is held"
+        rows += _row("stages" if k == 0 else "", f"{k + 1}. {text}")
     rows += _row(
         "best epoch",
         f"by {plan.criterion} on the validation rows"

@@ -83,3 +83,18 @@ class Accepted:
     code: str
     name: str = ""
     span: Span = field(default=Span(0, 0), compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a fit that moves the weights of some statements alone, and ends as a whole fit would.
+
+    `parts` are sides ("p", "q", or "" for both) with names of variables, as the spec has them; `statements` what they
+    are in the graph, and `weights` what the model holds these weights under. `lr`: a learning rate of its own.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+    lr: float | None = None
+    span: Span = field(default=Span(0, 0), compare=False, repr=False)
+    statements: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()

@@ -36,6 +36,7 @@ from dgmppl.plan.setting_types import (
     PathSetting,
     RampSetting,
     SplitSetting,
+    Stage,
 )
 from dgmppl.syntax import tree
 
@@ -328,6 +329,39 @@ def _accepted(scope: Scope, item: tree.Expr) -> tuple[Accepted, ...]:
     return tuple(Accepted(code, name or "", item.span) for name in found or [""])
 
 
+def _stages(scope: Scope, bound: Bound) -> tuple[Stage, ...]:
+    """`[fit(q(z), p(x)), fit(p(z))]`."""
+    usage = "stages = [fit(q(z), p(x)), fit(p(z))]"
+    if not isinstance(bound.value, tree.Sizes):
+        _wrong(scope, bound.value, "a list of stages", usage)
+    found = []
+    for item in bound.value.sizes:
+        called = called_name(item)
+        if called is None or called[0] != "fit" or not called[1]:
+            _wrong(scope, item, "a stage, with what it fits,", usage)
+        parts = [a for a in called[1] if not isinstance(a, tree.Keyword)]
+        options = [a for a in called[1] if isinstance(a, tree.Keyword)]
+        lr = None
+        for option in options:
+            if option.name != "lr" or lr is not None:
+                scope.fail("E305", "a stage has one option, `lr`", option.span, f"`{option.name}`", help=usage)
+            lr = _positive(scope, Bound(Argument("lr", "positive"), option.value, option.span))
+        if not parts:
+            _wrong(scope, item, "a stage, with what it fits,", usage)
+        found.append(Stage(tuple(_fitted(scope, a, usage) for a in parts), lr, item.span))
+    return tuple(found)
+
+
+def _fitted(scope: Scope, expr: tree.Expr | tree.Keyword, usage: str) -> tuple[str, str]:
+    """`z`, or `p(z)` and `q(z)`; of a family `z[t]`."""
+    if isinstance(expr, tree.Quotation) and len(expr.heads) == 1:
+        return expr.side, expr.heads[0].name
+    name = _family_or_name(expr)
+    if name is None:
+        _wrong(scope, expr, "a variable, or its p or q,", usage)
+    return "", name
+
+
 def _family_or_name(expr: tree.Expr | tree.Keyword) -> str | None:
     """z of `z`, and of a family `z[t]`; None for what is neither."""
     if isinstance(expr, tree.Bracket) and len(expr.items) == 1 and isinstance(expr.items[0], tree.Name):
@@ -359,4 +393,5 @@ READ: dict[str, Read] = {
     "posterior": _posterior,
     "gradient": _gradient,
     "accept": _accept,
+    "stages": _stages,
 }

@@ -15,6 +15,7 @@ from dgmppl.plan.setting_types import (
     PathSetting,
     RampSetting,
     SplitSetting,
+    Stage,
 )
 from dgmppl.plan.setting_values import called_name, read
 from dgmppl.plan.setting_values import setting as as_bound
@@ -45,7 +46,8 @@ class TrainSettings:
     the norm of the gradient; `lr` is that of `optimizer`, and `adversary_optimizer` defaults to it; `warmup` counts
     steps; `ema` is the decay of the averaged weights. Without `split` a data set keeps its own; without `stream`
     what is large is streamed. `posterior`: what each q reads that is derived; `gradient`:
-    the estimators that variables are given; `accept`: warnings that are not told.
+    the estimators that variables are given; `accept`: warnings that are not told; `stages`: parts of the fit, of which
+    each has up to `epochs`, and ends by `patience`.
     """
 
     epochs: int = 1000
@@ -65,6 +67,12 @@ class TrainSettings:
     posterior: str = "structured"
     gradient: dict[str, str] = field(default_factory=dict)
     accept: tuple[Accepted, ...] = ()
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def most_epochs(self) -> int:
+        """How many epochs a fit has at most, over all its stages."""
+        return self.epochs * max(1, len(self.stages))
 
 
 def asks_for_factorised(spec: tree.Spec) -> bool:

@@ -29,6 +29,7 @@ from dgmppl.train.figures import evaluate_figures, has_shared
 from dgmppl.train.history import Callbacks, Epoch, FitResult, State, Totals
 from dgmppl.train.players import PlayerState, trainable_groups
 from dgmppl.train.processes import Processes
+from dgmppl.train.stages import StagesOf
 
 Spans = Mapping[str, Span]
 
@@ -94,7 +95,8 @@ class Trainer:
         self.batches = -(-train.count // settings.batch)
         if has_shared(model):
             model.get_buffer("training_rows").fill_(train.count)  # before the weights are copied for an average
-        self.players = _player_states(model, settings, self.batches)
+        self.stages = StagesOf(model, settings)
+        self.players = _player_states(model, self.stages.settings, self.batches)
         if not self.players:
             raise failures.nothing_to_fit()
         self.chains = [m for m in model.modules() if isinstance(m, Chain) and m.persistent]
@@ -123,6 +125,7 @@ class Trainer:
         self.model.observer = self._observe
         self.model.check_rows = False  # they were checked when they were read
         self.model.train()
+        self.stages.still()
         saved = time.monotonic()
         try:
             while not self.stopped:
@@ -301,13 +304,26 @@ class Trainer:
         self.position, self.seconds, self.totals = 0, 0.0, self._no_totals()
         self.order_state = self.order.get_state()
         self.stopped = self._ended()
+        if self.stopped and self.stages.more:
+            self._begin_stage(self.stages.number + 1, number)
+            self.stopped = ""
+        self.stages.still()
+
+    def _begin_stage(self, number: int, after: int) -> None:
+        """The next stage starts from the best weights so far, with optimisers and schedules of its own."""
+        if self.best_weights is not None:
+            self.model.load_state_dict(self.best_weights)
+        self.stages.begin(number, after)
+        self.players = _player_states(self.model, self.stages.settings, self.batches)
+        if self.average is not None:
+            self.average = averaged_model(self.model, self.settings.ema or 0.0)
 
     def _ended(self) -> str:
-        """Why the fit ends after the epochs so far; "" when it does not."""
-        number = len(self.epochs)
-        if number and number - self.best_epoch >= self.settings.patience:
+        """Why the fit, or its stage, ends after the epochs so far; "" when it does not."""
+        number, began = len(self.epochs), self.stages.began
+        if number > began and number - max(self.best_epoch, began) >= self.settings.patience:
             return "patience"
-        return "epochs" if number >= self.settings.epochs else ""
+        return "epochs" if number - began >= self.settings.epochs else ""
 
     def _evaluated(self) -> GenerativeModel:
         """The model that is validated: the one with averaged weights where they are averaged."""
@@ -353,6 +369,7 @@ class Trainer:
             "best": self.best,
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
+            "stage": [self.stages.number, self.stages.began],
             "weights": self.model.state_dict(),
             "places": [m.state() for m in self.by_loss],
             "average": dict(self.average.state_dict()) if self.average else None,
@@ -379,6 +396,9 @@ class Trainer:
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         self.position, self.steps, self.seconds = state["position"], state["steps"], state["seconds"]
         self.best, self.best_epoch = state["best"], state["best_epoch"]
+        stage, began = state.get("stage", [0, 0])
+        if stage:
+            self._begin_stage(stage, began)
         # Asked anew, because the settings may now allow more epochs.
         self.stopped = self._ended()
         device = self.model.device

@@ -105,6 +105,7 @@ CONSTRUCTS = (
     r"weight = \{.*cosine\(",
     r"classify = ",
     r"posterior = factorised",
+    r"stages = \[fit\(",
     r"accept = \[W401\]",
     r"accept = \[W401\(",
     r"Delta\(",
@@ -128,6 +129,7 @@ LAWS: dict[str, Callable[[Checked], object]] = {
     "bound": laws.verify_bound,
     "precision": laws.verify_precision,
     "source": laws.verify_source,
+    "stages": laws.verify_stages,
     "saved": laws.verify_saved,
 }
 

@@ -110,6 +110,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "latent/vae_flow_prior": ((), "elbo", True),
     "latent/vae_gtm": ((), "elbo", True),
     "latent/vae_gtm_vampprior": ((), "elbo", True),
+    "latent/two_stage_vae": ((), "elbo", True),
     "latent/vae_householder": ((), "elbo", True),
     "latent/vae_iaf": ((), "elbo", True),
     "latent/vae_mog": ((), "elbo", True),

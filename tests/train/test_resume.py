@@ -14,6 +14,7 @@ from dgmppl import pipeline
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import ComputeOptions, RunCallbacks, resume_run, train_spec
+from dgmppl.plan.setting_types import Stage
 from dgmppl.plan.settings import DecaySetting, OptimizerSetting, TrainSettings
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.history import read_history
@@ -33,6 +34,7 @@ from .specs import FROM_FILE, RBM, VAE
 
 CPU = torch.device("cpu")
 SETTINGS = TrainSettings(epochs=3, batch=50, optimizer=OptimizerSetting("adam", 0.01))
+ALL = Stage((("", "x"), ("", "z")), weights=("decoder", "encoder"))
 EVERYTHING = dataclasses.replace(
     SETTINGS,
     accumulate=3,
@@ -49,6 +51,13 @@ class RampedVae(TinyVae):
     """With a weight that changes over the epochs."""
 
     ramps: ClassVar[dict[str, tuple[LinearRamp, ...]]] = {"-KL(z)": (LinearRamp(0, 1, 3),)}
+
+
+STAGED = dataclasses.replace(
+    EVERYTHING,
+    epochs=1,
+    stages=(Stage((("p", "x"),), 0.02, weights=("decoder",)), Stage((("q", "z"),), weights=("encoder",)), ALL),
+)
 
 
 class ByLossVae(TinyVae):
@@ -89,8 +98,13 @@ def interrupted_after(stop, folder):
     return Callbacks(on_checkpoint=lambda s: write_checkpoint(folder, s), should_stop=lambda: next(steps) == stop)
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING], ids=["plain", "everything"])
-@pytest.mark.parametrize("kind", [TinyVae, RampedVae, ByLossVae, TinyGan])
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        *((kind, s) for kind in (TinyVae, RampedVae, ByLossVae, TinyGan) for s in (SETTINGS, EVERYTHING)),
+        (TinyVae, STAGED),
+    ],
+)
 def test_a_fit_can_be_stopped_after_every_step(kind, settings, tmp_path):
     with seeded(0, CPU):
         whole = trainer(kind, settings)

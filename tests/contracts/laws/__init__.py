@@ -6,6 +6,7 @@ from tests.contracts.laws.forecasts import verify_forecasts
 from tests.contracts.laws.likelihood import verify_inferred, verify_missing, verify_seen, verify_whole
 from tests.contracts.laws.order import verify_order, verify_source
 from tests.contracts.laws.samples import verify_samples, verify_saved
+from tests.contracts.laws.stages import verify_stages
 from tests.contracts.laws.taught import missed, unreached, untaught
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "verify_saved",
     "verify_seen",
     "verify_source",
+    "verify_stages",
     "verify_whole",
 ]

@@ -45,8 +45,22 @@ def _divergence(d: Draft) -> str:
     return f"contrastive_divergence(steps = 2, persistent = {d.choose(('true', 'false'))})"
 
 
+def _stages(d: Draft) -> str:
+    """A fit in two parts: some variables with their p and q, then all others, or the priors of latents alone."""
+    drawn = [s.split("=")[0] for s in d.statements if s.startswith(("p(", "q("))]
+    names = list(
+        dict.fromkeys(s[2:].split("|")[0].split(")")[0].strip() for s in drawn if "[" not in s and "," not in s)
+    )
+    if len(names) < 2:
+        return ""
+    return f"[fit({', '.join(names[1:])}), fit({names[0]}, lr = 0.01)]"
+
+
 def asked(d: Draft, core: Callable[[Draft], None]) -> None:
-    """An objective by name, one that the core can have."""
+    """An objective by name, one that the core can have; and stages."""
+    stages = _stages(d) if d.often(0.3) else ""
+    if stages:
+        d.settings["stages"] = stages
     if core in (latents, pseudo_inputs, family):
         options = (_beta, _weight, _classify, _classify, _weight if shares(d) else _importance)
         d.settings["objective"] = d.choose(options)(d)
