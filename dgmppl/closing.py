@@ -22,6 +22,7 @@ from dgmppl.train.contents import Figures, Record, figures_as_data, parts, write
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import RECORD, SAMPLES, WEIGHTS, write_json, write_weights
 from dgmppl.train.runs import Run, draw, with_ends
+from dgmppl.train.units import DataUnits
 
 _PICTURED = 64
 
@@ -68,7 +69,8 @@ def close_run(
     def draw_samples() -> None:
         given = splits.validation.read(0, min(_PICTURED, len(splits.validation)))
         graph, _ = parts(run.checked)
-        write_picture(with_ends(draw(model, graph, _PICTURED, given), graph, given), graph, path / SAMPLES)
+        drawn = with_ends(draw(model, graph, _PICTURED, given), graph, given)
+        write_picture(drawn, DataUnits(graph, splits.fields), path / SAMPLES)
 
     def draw_page() -> None:
         write_report(path, model, replace(run, record=finished(figures)), splits)

@@ -14,13 +14,14 @@ import torch
 
 import dgmppl
 from dgmppl import pipeline
+from dgmppl.apply.sample import sample_run
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import ComputeOptions, train_spec
 from dgmppl.report.compare import compare
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.page import report_run
-from dgmppl.train.runs import load_run, sample_run
+from dgmppl.train.runs import load_run
 
 SPEC = """\
 model vae

@@ -17,13 +17,14 @@ import torch
 
 import dgmppl
 from dgmppl import pipeline
+from dgmppl.apply.sample import sample_run
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
 from dgmppl.pipeline import Checked, check
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.page import report_run
 from dgmppl.source import Source
-from dgmppl.train.runs import load_run, sample_run
+from dgmppl.train.runs import load_run
 from tests.contracts.support import data_of
 
 NET = 'python("tests.contracts.own:Net")'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,16 @@ def _quiet(done: int, rows: int) -> None:
     pass
 
 
+class Pictures(Protocol):
+    """How answers are drawn, where they can be."""
+
+    def grid(self, arrays: Mapping[str, Values]) -> bytes:
+        """All rows as one picture, a PNG."""
+
+    def each(self, arrays: Mapping[str, Values]) -> Iterator[tuple[str, bytes]] | None:
+        """A picture for each row, each after the folder that it belongs in; None where a row is no picture."""
+
+
 @dataclass(frozen=True)
 class Answers(Mapping[str, Values]):
     """Arrays by name, each with a row for each row that was given.
@@ -46,6 +57,7 @@ class Answers(Mapping[str, Values]):
         columns: what the elements of an array are called in a table; `z[0]`, `z[1]`, ... where nothing is said.
         index: of the DataFrame that was given.
         notes: how they were computed, in words.
+        pictures: how they are drawn.
     """
 
     rows: int
@@ -53,12 +65,12 @@ class Answers(Mapping[str, Values]):
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     index: Any = None
     notes: tuple[str, ...] = ()
+    pictures: Pictures | None = None
 
     @cached_property
     def arrays(self) -> dict[str, Values]:
         """All rows of each array."""
-        chunks = list(self.give())
-        return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in (chunks[0] if chunks else {})}
+        return _gathered(self, _quiet)
 
     def __getitem__(self, name: str) -> Values:
         return self.arrays[name]
@@ -88,16 +100,18 @@ class Answers(Mapping[str, Values]):
         return found
 
     def write(self, path: Path, progress: Progress = _quiet) -> None:
-        """Writes all rows to a file, whole or not at all: a table (.csv, .parquet) or arrays (.npz).
+        """Writes all rows to a file, whole or not at all: a table (.csv, .parquet) or arrays (.npz), and what can be
+        drawn as one picture (.png) or as a folder of one for each row.
 
         Raises:
             SpecError: for another ending (E703), or when the file cannot be written (E607).
         """
         path = Path(path)
-        writer = WRITERS.get(path.suffix.lower())
-        if writer is None:
-            ends = ", ".join(WRITERS)
-            raise SpecError([Diagnostic("E703", f"answers are written to {ends}, not to {path.name}")])
+        ends = [*WRITERS, *(DRAWN if self.pictures is not None else {})]
+        if path.suffix.lower() not in ends:
+            told = ", ".join(end or "a folder" for end in ends)
+            raise SpecError([Diagnostic("E703", f"answers are written to {told}, not to {path.name}")])
+        writer = {**WRITERS, **DRAWN}[path.suffix.lower()]
         try:
             with _draft(path) as draft:
                 writer(self, draft, progress)
@@ -121,7 +135,10 @@ def _draft(path: Path) -> Iterator[Path]:
         yield draft
         draft.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
 
 
 def _write_csv(answers: Answers, path: Path, progress: Progress) -> None:
@@ -196,10 +213,38 @@ def _plain(values: Values) -> Values:
     return np.array(["" if v is None else str(v) for v in values.ravel()], dtype="U64").reshape(values.shape)
 
 
+def _write_picture(answers: Answers, path: Path, progress: Progress) -> None:
+    assert answers.pictures is not None
+    path.write_bytes(answers.pictures.grid(_gathered(answers, progress)))
+
+
+def _write_pictures(answers: Answers, path: Path, progress: Progress) -> None:
+    """A folder of pictures, a chunk of rows at a time."""
+    assert answers.pictures is not None
+    path.mkdir()
+    start = 0
+    for chunk in answers.counted(progress):
+        found = answers.pictures.each(chunk)
+        if found is None:
+            headline = f"a folder is for rows that are images, and {' and '.join(chunk)} are none"
+            raise SpecError([Diagnostic("E703", headline, help=f"a table: {', '.join(WRITERS)}")])
+        size = len(str(answers.rows - 1))
+        for k, (folder, content) in enumerate(found, start):
+            (path / folder).mkdir(exist_ok=True)
+            (path / folder / f"{k:0{size}}.png").write_bytes(content)
+        start += len(next(iter(chunk.values()), ()))
+
+
+def _gathered(answers: Answers, progress: Progress) -> dict[str, Values]:
+    chunks = list(answers.counted(progress))
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in (chunks[0] if chunks else {})}
+
+
 WRITERS: Mapping[str, Callable[[Answers, Path, Progress], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
     ".npz": _write_npz,
 }
+DRAWN: Mapping[str, Callable[[Answers, Path, Progress], None]] = {".png": _write_picture, "": _write_pictures}
 
-__all__ = ["Answers", "Chunk", "Progress"]
+__all__ = ["DRAWN", "WRITERS", "Answers", "Chunk", "Pictures", "Progress", "Values"]

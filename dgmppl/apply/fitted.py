@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from dgmppl.train.runs import Run, fields_of, load_run, located
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dgmppl.apply.completion import Completion
 
 
 class FittedRun:
@@ -100,6 +103,13 @@ class FittedRun:
 
         return Answers(given.rows, give, columns, given.index, notes)
 
+    @cached_property
+    def completion(self) -> Completion:
+        """Draws, or means, of what is not known of rows; see `dgmppl.apply.completion`."""
+        from dgmppl.apply.completion import Completion
+
+        return Completion(self.run.checked, self.model)
+
     @contextmanager
     def computing(self, seed: int) -> Iterator[None]:
         """Eval mode, no gradients, a seed of its own, and mistakes of emitted code told at the line of the spec."""
@@ -136,6 +146,39 @@ class FittedRun:
 
         options = {"importance": importance, "unusual": unusual, "samples": samples, "seed": seed}
         return score(self, data, split=split, **options)  # type: ignore[arg-type]
+
+    def sample(
+        self,
+        n: int | None = None,
+        data: Any = None,
+        *,
+        split: str | None = None,
+        conditions: Mapping[str, Any] | Sequence[str] = (),
+        seed: int = 0,
+        latents: bool = False,
+        units: str = "data",
+        given: Sequence[str] = (),
+        until: int | None = None,
+        ways: Mapping[str, float | None] | None = None,
+        **named: Any,
+    ) -> Answers:
+        """Draws, `run.sample(100, y="clerk")`, or some for each row of conditions; see `dgmppl.apply.sample`."""
+        from dgmppl.apply.sample import sample
+
+        every = {**conditions, **named} if isinstance(conditions, Mapping) else conditions or named
+        return sample(
+            self,
+            n,
+            data,
+            split=split,
+            conditions=every,
+            latents=latents,
+            units=units,
+            given=given,
+            until=until,
+            ways=ways,
+            seed=seed,
+        )
 
     def metrics(self) -> pd.DataFrame:
         """The course of the fit: a row an epoch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,6 +230,8 @@ class _File(_Source):
         return (*field.columns, *super().names(field))
 
     def open(self, field: Field) -> Opened | None:
+        if self.format == "npz" and field.classes and (texts := self._texts_of(field)) is not None:
+            return texts
         for source in self._candidates(field):
             try:
                 found = open_field(source, Path(), source.whole(field.type), None)
@@ -237,6 +240,15 @@ class _File(_Source):
                     continue
                 raise
             return found if "all" in found.parts else Opened({"all": found.rows}, found.low, found.high)
+        return None
+
+    def _texts_of(self, field: Field) -> Opened | None:
+        """The classes of a .npz file that are told as texts, as answers tell them; None where they are not."""
+        with suppress(OSError, ValueError), np.load(self.path, allow_pickle=False) as arrays:
+            name = next((n for n in self.names(field) if n in arrays.files), None)
+            if name is not None and (values := arrays[name]).dtype.kind == "U":
+                codes, origin = _texts(name, np.where(values == "", None, values), Origin(f"{self.name}, array {name}"))
+                return Opened({"all": ArrayRows(codes, origin)})
         return None
 
     def _candidates(self, field: Field) -> Iterator[DataSource]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path, positive, share
 from dgmppl.cli.files import print_warning
+from dgmppl.cli.sampling import add_sample
 
 if TYPE_CHECKING:
     from dgmppl.apply.answers import Answers
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 
 def add_commands(add: Add) -> None:
+    add_sample(add("sample", _sample, "draw samples from a run's model, in the units of its data"))
+
     sub = add("encode", _encode, "the latents of rows: means, deviations, draws")
     add_rows(sub)
     sub.add_argument("--draws", type=count, default=0, metavar="N", help="also write so many draws (default none)")
@@ -84,3 +87,9 @@ def _score(options: argparse.Namespace) -> int:
 def _encode(options: argparse.Namespace) -> int:
     answers = opened(options).encode(options.data, split=options.split, draws=options.draws, seed=options.seed)
     return written(options, answers)
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from dgmppl.cli.sampling import sampled
+
+    return written(options, sampled(options, opened))

@@ -1,4 +1,4 @@
-"""Commands on runs: train one, draw samples from its model."""
+"""The command on specs that makes a run: train."""
 
 from __future__ import annotations
 
@@ -12,18 +12,14 @@ from dgmppl.cli.arguments import (
     FINE,
     SIGNALLED,
     Add,
-    Assign,
     add_allow_python,
     add_data_folder,
     add_device,
     add_set,
-    assignment,
     count,
-    number,
     path,
     positive,
     seconds,
-    share,
 )
 from dgmppl.cli.files import print_warning, read_good
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -53,27 +49,6 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--compile", action="store_true", default=None, help="have torch compile the networks")
     help_ = "between checkpoints (default 30); 0 writes one after each step"
     sub.add_argument("--checkpoint-every", type=seconds, default=30.0, metavar="SECONDS", help=help_)
-
-    sub = add("sample", _sample, "draw samples from a run's model")
-    sub.add_argument("run", type=path, metavar="RUN")
-    help_ = "how many (default 64; with --given of each row, default 1)"
-    sub.add_argument("-n", type=positive, metavar="N", help=help_)
-    sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".png or .npz")
-    sub.add_argument("--seed", type=count, default=0, metavar="N")
-    add_set(sub, "the value of a condition, such as y=3")
-    help_ = "a .npy or .npz file with the first members of rows, which samples begin with; may be repeated"
-    sub.add_argument(
-        "--until", type=positive, metavar="N", help="go on up to this member (default: the last of the data)"
-    )
-    sub.add_argument("--given", type=assignment, action=Assign, default=[], metavar="NAME=FILE", help=help_)
-    help_ = "go back along a chain of latents, or along a flow, in so many steps (default: in all of them)"
-    sub.add_argument("--steps", type=positive, metavar="N", help=help_)
-    help_ = "of these steps: 1, or 0 for none (default: 1 of a chain, 0 of a flow)"
-    sub.add_argument("--noise", type=share, metavar="X", help=help_)
-    help_ = "how far to lead away from samples without what `drop` leaves out (default 0)"
-    sub.add_argument("--guidance", type=number, metavar="W", help=help_)
-    add_allow_python(sub)
-    add_device(sub, "cpu")
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -159,30 +134,6 @@ def _tell(run: Run) -> int:
     _print_figures(record["figures"])
     samples = f", samples in {out / 'samples.png'}" if (out / "samples.png").exists() else ""
     print(f"results in {out}{samples}")
-    return FINE
-
-
-def _sample(options: argparse.Namespace) -> int:
-    from dgmppl.train.runs import sample_run
-
-    if options.until is not None and not options.given:
-        raise _misused("--until says how far sequences go on, and none is given", "--given x=FILE has first members")
-    how = sample_run(
-        options.run,
-        options.n or (1 if options.given else 64),
-        options.out,
-        seed=options.seed,
-        conditions=options.set,
-        device=options.device,
-        allow_python=options.allow_python,
-        steps=options.steps,
-        noise=options.noise,
-        guidance=options.guidance,
-        given=options.given,
-        last=options.until,
-    )
-    for line in how:
-        print(line)
     return FINE
 
 

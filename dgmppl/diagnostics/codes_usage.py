@@ -22,7 +22,8 @@ CODES: dict[str, Code] = {
     "E703": Code(
         "samples of an unknown kind",
         "The kind of the output follows from the end of the file's name.",
-        "Samples are written to .png, as a picture, or to .npz, as arrays by variable.",
+        "Answers are written to .csv or .parquet, as a table, or to .npz, as arrays by variable; samples to .png too, "
+        "as a picture, or to a name without an end, as a folder of images.",
         "",
         "",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dgmppl.catalogue.training import RAMP_CLASSES
 from dgmppl.emit.build import write_held
+from dgmppl.emit.completion import write_completion
 from dgmppl.emit.energies import chain_steps, write_chain, write_energy
 from dgmppl.emit.figures import write_figures
 from dgmppl.emit.forecast import write_forecast, write_proposal
@@ -15,6 +16,7 @@ from dgmppl.emit.methods import write_definition, write_factor, write_feature, w
 from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.numbers import write_linear_chain
 from dgmppl.emit.terms import write_terms
+from dgmppl.emit.ways import way_arguments
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.nodes import Plan
@@ -63,6 +65,8 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
             write_forecast(writer, graph, plan.forecast)
         if plan.proposes:
             write_proposal(writer, graph, plan)
+        if plan.completes:
+            write_completion(writer, graph, plan)
     return write_module(writer, graph, f"{plan.model}: {doc}")
 
 
@@ -135,8 +139,7 @@ def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
     writer.rows.append(("", None))
     writer.line("@torch.no_grad()")
     ways, taught = ways_of(graph, plan), taught_flows(plan)
-    arguments += f", *, steps: int | None = None, noise: float = {'0.0' if taught else '1.0'}" if ways else ""
-    arguments += ", guidance: float = 0.0" if "guidance" in ways else ""
+    arguments += way_arguments(graph, plan)
     with writer.block(f"def sample(self, n: int{arguments}) -> {result}:"):
         how = f"; {', '.join(f'`{w}`' for w in ways)}: see `{'rt.on_the_way' if taught else 'rt.NormalChain.draw'}`"
         writer.line(f'"""n draws of {what}{given}{how if ways else ""}."""')

@@ -8,15 +8,25 @@ from dgmppl.emit.writer import Writer
 from dgmppl.graph.dropping import dropped_by
 from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import Dropped, variables
+from dgmppl.plan.nodes import Plan
 from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.settings import PathSetting
-from dgmppl.plan.ways import dropped_in
+from dgmppl.plan.ways import dropped_in, taught_flows, ways_of
 from dgmppl.supports import number_text
 
 
 def path_source(writer: Writer, path: PathSetting) -> str:
     options = ", ".join(f"{name}={number_text(value)}" for name, value in path.options.items())
     return f"{writer.use(PATH_CLASSES[path.name])}({options})"
+
+
+def way_arguments(graph: Graph, plan: Plan) -> str:
+    """The arguments of a method that draws, which say in what way; "" where there is but one."""
+    ways = ways_of(graph, plan)
+    if not ways:
+        return ""
+    guided = ", guidance: float = 0.0" if "guidance" in ways else ""
+    return f", *, steps: int | None = None, noise: float = {'0.0' if taught_flows(plan) else '1.0'}{guided}"
 
 
 def way_source(writer: Writer, graph: Graph, term: Matching) -> str:
@@ -43,4 +53,4 @@ def _without(graph: Graph, name: str) -> str:
     return f"self.define_{variable.ident}({', '.join(_without(graph, n) for n in variables(definition.value))})"
 
 
-__all__ = ["path_source", "way_source", "without_source"]
+__all__ = ["path_source", "way_arguments", "way_source", "without_source"]

@@ -100,7 +100,7 @@ MODEL = frozenset(
 EMITTED = frozenset(
     {
         *("energy", "energies", "free_energy", "log_partition", "chain", "sweep", "settle", "draw_from_energy"),
-        *("reconstruct", "smooth", "model", "guide"),
+        *("reconstruct", "smooth", "forecast", "propose", "complete", "model", "guide"),
     }
 )
 ATTRIBUTES = MODULE | MODEL | EMITTED

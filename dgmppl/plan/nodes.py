@@ -137,8 +137,9 @@ class Plan:
     `samplers` are the Markov chains that steps and terms draw from; `figures` what the emitted class reports of each
     row, of which `criterion` names the one that chooses the epoch. `evaluated` are the terms of the likelihood, or of
     its bound, where those of the loss are others. `forecast` says how sequences go on, `proposes` what is drawn given
-    what is known of them, each in a model that is made for that alone. `inexact`: why latents are drawn, where a rule
-    that is exact comes near, and what their posteriors leave out.
+    what is known of them, `completes` that rows are completed of which some variables are known, each in a model that
+    is made for that alone. `inexact`: why latents are drawn, where a rule that is exact comes near, and what their
+    posteriors leave out.
     """
 
     model: str
@@ -157,6 +158,7 @@ class Plan:
     evaluated: tuple[Term, ...] = ()
     forecast: Forecast | None = field(default=None, repr=False)
     proposes: tuple[str, ...] = field(default=(), repr=False)
+    completes: bool = field(default=False, repr=False)
     inexact: tuple[Reason, ...] = ()
 
     @cached_property

@@ -52,15 +52,21 @@ def line_chart(series: Mapping[str, Points], label: str, mark: float | None = No
     return image(svg, "svg+xml", label, "chart")
 
 
-def scatter(groups: Mapping[str, NDArray[np.floating]], label: str, beside: NDArray[np.floating] | None = None) -> Html:
-    """Points of the plane (n, 2) by group, on axes of the same scale.
+def scatter(
+    groups: Mapping[str, NDArray[np.floating]],
+    label: str,
+    beside: NDArray[np.floating] | None = None,
+    axes: Sequence[str] = (),
+) -> Html:
+    """Points of the plane (n, 2) by group, on axes of the same scale, or of their own where these have names.
 
     Args:
+        axes: the names of the axes.
         beside: further points that the axes hold, those of another scatter that is to be compared.
     """
     if not any(len(plane_of(points)) for points in groups.values()):
         return nothing_finite()
-    svg = render(lambda figure: draw_points(figure.subplots(), groups, beside), _SQUARE, _SQUARE, "svg")
+    svg = render(lambda figure: draw_points(figure.subplots(), groups, beside, axes), _SQUARE, _SQUARE, "svg")
     return image(svg, "svg+xml", label, "chart")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +16,10 @@ from dgmppl.report.html import Html, box, captioned, join, macro, narrow, note
 from dgmppl.report.latents import latents_of, rows_back
 from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
-from dgmppl.supports import Type
-from dgmppl.train.pictures import image_shape
+from dgmppl.train.pictures import Shown, image_shape
 from dgmppl.train.runs import draw
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 
 _SAMPLES, _POINTS = 64, 1000
 _EACH = 8
@@ -41,14 +41,15 @@ def samples(report: Report) -> Html | None:
     drawn = draw(report.model, report.graph, count, given)
     panels = []
     for name, values in drawn.items():
-        declared = report.graph[name].type
+        how = report.units.shown(name)
         # Side by side with what they are to be like; samples by class are told by their class.
         rows = {} if given else report.rows(count)
         like = rows[name] if name in rows and np.isfinite(rows[name]).all() else None
-        shown = show(name, values, declared, "samples", columns, like)
-        panels.append(captioned(shown, f"{name} : {declared.describe()}, samples"))
+        values, like = report.units.of(name, values), None if like is None else report.units.of(name, like)
+        shown = show(name, values, how, "samples", columns, like)
+        panels.append(captioned(shown, f"{name} : {how.type.describe()}, samples"))
         if like is not None:
-            panels.append(captioned(show(name, like, declared, "test rows", beside=values), f"{name}, test rows"))
+            panels.append(captioned(show(name, like, how, "test rows", beside=values), f"{name}, test rows"))
     return join([_beside(panels), note(said) if said else None])
 
 
@@ -70,7 +71,8 @@ def _conditions(report: Report) -> tuple[dict[str, Array] | None, int | None, st
         values = np.array(support.values(), dtype=np.float32)
         images = any(image_shape(v.type.shape) for v in report.graph.data)
         what = "Each row of images has" if images else f"Each {_EACH} samples have"
-        said = f"{what} one value of {names[0]}, from {values[0]:g} to {values[-1]:g}."
+        first, last = (report.class_text(names[0], float(value)) for value in (values[0], values[-1]))
+        said = f"{what} one value of {names[0]}, from {first} to {last}."
         return {names[0]: values.repeat(_EACH)}, _EACH, said
     rows = report.rows(_count(report))
     if not rows:
@@ -91,14 +93,14 @@ def reconstructions(report: Report) -> Html | None:
         found = rows_back(model, report.plan, rows)
     panels: list[Html] = []
     for name, values in found.items():
-        declared = report.graph[name].type
+        how, declared = report.units.shown(name), report.graph[name].type
         known, back = rows[name].cpu().numpy(), values.cpu().numpy().astype(np.float32)
-        if image_shape(declared.shape):
+        if image_shape(how.type.shape):
             seen = np.where(np.isnan(known), declared.feasible, known)
             for what, shown in (("test rows", seen), ("given back", back)):
-                panels.append(captioned(show(name, shown, declared, what, _EACH), f"{name}, {what}"))
+                panels.append(captioned(show(name, report.units.of(name, shown), how, what, _EACH), f"{name}, {what}"))
         elif declared.support.numeric:
-            panels.append(_against(name, known, back, declared))
+            panels.append(_against(name, report.units.of(name, known), report.units.of(name, back), how))
     if not panels:
         return None
     said = "Each row goes through the means of its latents to the mean of p; where there is no mean, through a draw."
@@ -106,11 +108,12 @@ def reconstructions(report: Report) -> Html | None:
     return join([box("beside", panels), note(said)])
 
 
-def _against(name: str, known: Array, back: Array, declared: Type) -> Html:
+def _against(name: str, known: Array, back: Array, how: Shown) -> Html:
+    declared, known, back = how.type, how.numbers(known), how.numbers(back)
     if declared.shape == (2,):
         seen = known[np.isfinite(known).all(axis=1)]
         groups: Mapping[str, Array] = {"test rows": seen, "given back": back}
-        chart = scatter(groups, f"{len(known)} test rows of {name}, and what is given back")
+        chart = scatter(groups, f"{len(known)} test rows of {name}, and what is given back", axes=how.labels)
         return narrow(captioned(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
     every = np.stack([known.reshape(-1), back.reshape(-1)], axis=1)
     every = every[np.isfinite(every).all(axis=1)]  # what is missing is given back beside nothing
@@ -131,14 +134,17 @@ def latent_map(report: Report) -> Html | None:
     inverted = {name for step in report.plan.steps if isinstance(step, Invert) for name in step.gives}
     if not found:
         return None
-    labels = report.labels(_POINTS)
+    of, classes = report.labels(_POINTS) or ("", None)
+
+    def told(value: float) -> str:
+        return f"{of} = {report.class_text(of, value)}"
+
     panels = []
     for name, values in list(found.items())[:_MOST_MAPS]:
         points, how = plane(values.cpu().numpy().reshape(len(values), -1))
-        of, classes = labels or ("", None)
         alt = f"{len(points)} test rows in the space of {name}{f', coloured by {of}' if of else ''}"
         what = "the data, inverted" if name in inverted else "the mean under q"
-        shown = show_groups(points, classes, of, alt)
+        shown = show_groups(points, classes, told, alt)
         panels.append(captioned(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
     more = f"{len(found) - _MOST_MAPS} further latents are not shown." if len(found) > _MOST_MAPS else None
     return join([_beside(panels), note(more) if more else None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,32 +13,35 @@ from PIL import Image
 from dgmppl.report.charts import legend, scatter
 from dgmppl.report.html import Html, image, join
 from dgmppl.supports import Type
-from dgmppl.train.pictures import as_bytes, draw_values, image_shape, shades, tile
+from dgmppl.train.pictures import Shown, as_bytes, draw_values, image_shape, shades, tile
 from dgmppl.train.plots import render
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 
 # Screen pixels that a grid of images is wide at most, and that a pixel of an image takes.
 _WIDTH, _LARGEST = 520, 8
 
 
 def show(
-    name: str, values: Array, declared: Type, what: str, columns: int | None = None, beside: Array | None = None
+    name: str, values: Array, how: Shown, what: str, columns: int | None = None, beside: Array | None = None
 ) -> Html:
     """Values (n, *shape) of a variable.
 
     Args:
+        how: how they are shown.
         what: what they are, for a reader who sees no picture.
         columns: images side by side.
         beside: values that are shown next to these: points are on the same axes.
     """
+    declared, values = how.type, how.numbers(values)
+    beside = None if beside is None else how.numbers(beside)
     shape = image_shape(declared.shape)
     alt = f"{what}: {len(values)} values of {name} : {declared.describe()}"
     if shape is not None:
         return show_images(values.reshape(-1, *shape), declared, alt, columns)
     if declared.shape == (2,):
-        return scatter({name: values}, alt, beside)
-    svg = render(lambda figure: draw_values(figure.subplots(), values, declared), 4.2, 3.2, "svg")
+        return scatter({name: values}, alt, beside, how.labels)
+    svg = render(lambda figure: draw_values(figure.subplots(), values, how), 4.2, 3.2, "svg")
     return image(svg, "svg+xml", alt, "chart")
 
 
@@ -53,10 +56,10 @@ def show_images(images: Array, declared: Type, alt: str, columns: int | None = N
     return image(file.getvalue(), "png", alt, "pixels", width=pixels.shape[1] * larger)
 
 
-def show_groups(points: Array, labels: Array | None, of: str, alt: str) -> Html:
-    """Points (n, 2), coloured by their labels where they have any."""
+def show_groups(points: Array, labels: Array | None, told: Callable[[float], str], alt: str) -> Html:
+    """Points (n, 2), coloured by their labels where they have any; `told` says what a label is called."""
     if labels is None:
         return scatter({"": points}, alt)
     classes = [float(v) for v in np.unique(labels)]
-    groups: Mapping[str, Any] = {f"{of} = {value:g}": points[labels == value] for value in classes}
+    groups: Mapping[str, Any] = {told(value): points[labels == value] for value in classes}
     return join([scatter(groups, alt), legend(list(groups))])

@@ -24,7 +24,8 @@ from dgmppl.report.style import COLOURS
 from dgmppl.runtime import GenerativeModel
 from dgmppl.supports import Categorical, Type
 from dgmppl.train.contents import parts
-from dgmppl.train.runs import Run
+from dgmppl.train.runs import Run, fields_of
+from dgmppl.train.units import DataUnits, ModelUnits
 
 Array = NDArray[np.float32]
 
@@ -42,11 +43,12 @@ class Report:
     checked: Checked
     model: GenerativeModel | None
     splits: Splits | None
+    run: Run | None = None
 
     @staticmethod
     def of(folder: Path, model: GenerativeModel | None, run: Run, splits: Splits | None) -> Report:
         history = History(folder, run.record, read_lines(folder / METRICS))
-        return Report(history, run.checked, model, splits)
+        return Report(history, run.checked, model, splits, run)
 
     @cached_property
     def graph(self) -> Graph:
@@ -55,6 +57,20 @@ class Report:
     @cached_property
     def plan(self) -> Plan:
         return parts(self.checked)[1]
+
+    @cached_property
+    def units(self) -> DataUnits:
+        """Those of the data, in which the page tells values; those of the model where a run has kept none."""
+        if self.splits is not None:
+            return DataUnits(self.graph, self.splits.fields)
+        try:
+            return DataUnits(self.graph, fields_of(self.run) if self.run is not None else {})
+        except SpecError:
+            return ModelUnits(self.graph)
+
+    def class_text(self, name: str, value: float) -> str:
+        """A class as text, where the data has texts for it."""
+        return self.units.shown(name).text(value) if name in self.units.fields else f"{value:g}"
 
     def rows(self, most: int) -> dict[str, Array]:
         """The first rows of the test split by variable; none without data."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.checks import find_problem
+from dgmppl.data.fields import Field
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.graph.nodes import Graph
 
@@ -15,14 +16,16 @@ from dgmppl.graph.nodes import Graph
 def read_conditions(
     texts: Sequence[str],
     graph: Graph,
-    classes: Mapping[str, Sequence[str]] | None = None,
+    fields: Mapping[str, Field] | None = None,
     known: Collection[str] = (),
+    in_data: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
     """For each condition of the graph an array (1, *shape) of the values given as `name=value,value,...`.
 
     Args:
-        classes: the texts that the values 0, 1, ... of a variable stand for; a condition may be given as one.
+        fields: what a run keeps of the data of a variable. A class may be given as its text.
         known: conditions whose values are known otherwise.
+        in_data: values are in the units of the data, and not in those of the model.
 
     Raises:
         SpecError: for a name that is no condition, a value outside its type, or a condition without a value.
@@ -37,10 +40,11 @@ def read_conditions(
             if name in graph.conditions:
                 raise _error("E706", f"samples of {graph.name} do not depend on `{name}`", help_)
             raise _error("E706", f"`{name}` is not a condition of {graph.name}", help_)
-        known_texts = list((classes or {}).get(name, ()))
+        field = (fields or {}).get(name)
+        known_texts = list(field.classes) if field is not None else []
         if values.strip() in known_texts:
             values = str(known_texts.index(values.strip()))
-        given[name] = _read_values(name, values, graph, known_texts)
+        given[name] = _read_values(name, values, graph, known_texts, field if in_data else None)
     missing = [name for name in graph.asked if name not in (*given, *known)]
     if missing:
         types = ", ".join(f"{name} : {graph[name].type.describe()}" for name in missing)
@@ -49,7 +53,9 @@ def read_conditions(
     return given
 
 
-def _read_values(name: str, text: str, graph: Graph, classes: Sequence[str]) -> NDArray[np.float32]:
+def _read_values(
+    name: str, text: str, graph: Graph, classes: Sequence[str], field: Field | None
+) -> NDArray[np.float32]:
     declared = graph[name].type
     is_declared = f"`{name}` is declared {declared.describe()}"
     try:
@@ -62,6 +68,8 @@ def _read_values(name: str, text: str, graph: Graph, classes: Sequence[str]) -> 
     if values.size != declared.elements:
         raise _error("E706", f"{is_declared}, but --set gives {values.size} values, not {declared.elements}")
     row = values.reshape(1, *declared.shape)
+    if field is not None and field.invertible and field.transforms:
+        row = field.apply(values.reshape(1, *field.shape))
     problem = find_problem(row, declared.support)
     if problem is not None:
         _, _, found, expected = problem

@@ -35,6 +35,7 @@ from dgmppl.train.figures import Estimate
 from dgmppl.train.folder import FORMAT, KIND, METRICS, RECORD, SPEC, finite_only, write_json
 from dgmppl.train.history import Epoch, FitResult
 from dgmppl.train.pictures import draw_samples
+from dgmppl.train.units import DataUnits
 
 Arrays = dict[str, NDArray[np.float32]]
 Figures = dict[str, dict[str, Estimate]]
@@ -188,9 +189,9 @@ def parts(checked: Checked) -> tuple[Graph, Plan]:
     return checked.graph, checked.plan
 
 
-def write_picture(samples: Arrays, graph: Graph, out: Path) -> None:
-    """Samples as a PNG."""
-    draw_samples(samples, {v.name: v.type for v in graph.variables}, out)
+def write_picture(samples: Mapping[str, NDArray[Any]], units: DataUnits, out: Path) -> None:
+    """Samples as a PNG, in the units of the data."""
+    draw_samples(units.every(samples), {name: units.shown(name) for name in samples}, out)
 
 
 def write_arrays(samples: Arrays, graph: Graph, out: Path | IO[bytes]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.checks import find_problem
+from dgmppl.data.fields import Field
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.graph.nodes import Along, Graph, Variable
 from dgmppl.plan.forecast import Forecast, indices
@@ -27,8 +28,13 @@ class Past:
     last: NDArray[np.int64]
 
 
-def read_arrays(texts: Sequence[str], graph: Graph) -> dict[str, NDArray[np.generic]]:
-    """The arrays that `name=file` names, by variable.
+def read_arrays(
+    texts: Sequence[str], graph: Graph, fields: Mapping[str, Field] | None = None
+) -> dict[str, NDArray[np.generic]]:
+    """The arrays that `name=file` names, by variable, in the units of the model.
+
+    Args:
+        fields: what a run keeps of the data of each variable, where they are in the units of that.
 
     Raises:
         SpecError (E715): for a name that is no variable of the data, or a file without such an array.
@@ -40,8 +46,26 @@ def read_arrays(texts: Sequence[str], graph: Graph) -> dict[str, NDArray[np.gene
         if name not in names:
             help_ = did_you_mean(name, names, f"its data: {', '.join(names)}")
             raise _error(f"`{name}` is no variable of the data of {graph.name}", help_)
-        found[name] = _read(graph[name], Path(place))
+        field = fields[name] if fields is not None else None
+        array = _read(graph[name], Path(place), field.classes if field is not None else ())
+        found[name] = array if field is None else _applied(field, array)
     return found
+
+
+def _applied(field: Field, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The first members of rows as the model has them: transforms know those that are not there as missing."""
+    shape = field.shape
+    if not field.transforms or not field.invertible or array.ndim != 1 + len(shape) or array.shape[2:] != shape[1:]:
+        return array
+    members = array.shape[1] if shape else 0
+    if shape and members > shape[0]:
+        return array
+    if not shape:
+        return field.apply(array.astype(np.float64))
+    whole = np.full((len(array), *shape), np.nan)
+    whole[:, :members] = array
+    found = field.apply(whole)
+    return found[:, :members] if found.shape[1:] == shape else found
 
 
 def index_of(names: Sequence[str], graph: Graph) -> Along:
@@ -103,7 +127,7 @@ def read_past(
     return Past(values, last)
 
 
-def _read(variable: Variable, place: Path) -> NDArray[np.generic]:
+def _read(variable: Variable, place: Path, classes: Sequence[str] = ()) -> NDArray[np.generic]:
     name = variable.name
     try:
         loaded = np.load(place, allow_pickle=False)
@@ -125,8 +149,11 @@ def _read(variable: Variable, place: Path) -> NDArray[np.generic]:
                 array = loaded[key]
             except ValueError:
                 raise _error(f"`{key}` in {place} is no array of numbers") from None
+    if array.dtype.kind == "U" and set(array.ravel().tolist()) <= {*classes, ""}:
+        numbers = {text: float(k) for k, text in enumerate(classes)}
+        array = np.array([numbers.get(text, np.nan) for text in array.ravel()]).reshape(array.shape)
     if array.dtype.kind not in "fiub":
-        raise _error(f"`{name}` in {place} holds no numbers", "texts are given as the numbers of their classes")
+        raise _error(f"`{name}` in {place} holds no numbers", f"its classes: {', '.join(classes)}" if classes else "")
     return np.asarray(array)
 
 

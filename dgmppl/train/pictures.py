@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 
 # Fewer pixels than this in a vector are more likely measurements than an image.
 _FEWEST_PIXELS = 36
@@ -25,20 +26,49 @@ _MOST_HISTOGRAMS = 16
 _INCHES = 4.0
 
 
-def draw_samples(samples: Mapping[str, Array], types: Mapping[str, Type], path: Path | IO[bytes]) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """How values of a variable are shown.
+
+    Attributes:
+        type: of the values; bounds of its support become black and white.
+        labels: what the elements of a row are called; none: their numbers.
+        classes: the texts that the values 0, 1, ... stand for.
+    """
+
+    type: Type
+    labels: Sequence[str] = ()
+    classes: Sequence[str] = ()
+
+    def numbers(self, values: Array) -> Array:
+        """Values as numbers: of a class that is told as text its number, NaN where one is missing."""
+        if values.dtype != object:
+            return values
+        known = {text: float(k) for k, text in enumerate(self.classes)}
+        flat = [known.get(value, np.nan) for value in values.ravel()]
+        return np.array(flat, dtype=np.float64).reshape(values.shape)
+
+    def text(self, value: float) -> str:
+        """A value as a person reads it: the text of a class."""
+        if self.classes and float(value).is_integer() and 0 <= value < len(self.classes):
+            return self.classes[int(value)]
+        return f"{value:g}"
+
+
+def draw_samples(samples: Mapping[str, Array], shown: Mapping[str, Shown], path: Path | IO[bytes]) -> None:
     """Draws samples to a PNG, one panel a variable.
 
     Args:
         samples: for each variable an array (n, *shape); what is not finite is left out.
-        types: of these variables; bounds of a support become black and white.
+        shown: how their values are shown.
         path: of the file to write, or an open one.
     """
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(samples), squeeze=False)[0]
         for axes, (name, values) in zip(panels, samples.items(), strict=True):
-            draw_values(axes, values, types[name])
-            axes.set_title(literal(f"{name} : {types[name].describe()}"))
+            draw_values(axes, values, shown[name])
+            axes.set_title(literal(f"{name} : {shown[name].type.describe()}"))
 
     content = render(draw, _INCHES * len(samples), _INCHES)
     if isinstance(path, Path):
@@ -47,20 +77,26 @@ def draw_samples(samples: Mapping[str, Array], types: Mapping[str, Type], path: 
         path.write(content)
 
 
-def draw_values(axes: Axes, values: Array, declared: Type) -> None:
+def draw_values(axes: Axes, values: Array, how: Shown) -> None:
     """Values (n, *shape) of one variable."""
+    declared, values = how.type, how.numbers(values)
     shape = image_shape(declared.shape)
     if shape is not None:
         _draw_images(axes, values.reshape(-1, *shape), declared)
     elif declared.shape == (2,):
-        draw_points(axes, {"": values})
+        draw_points(axes, {"": values}, labels=how.labels)
     else:
         columns = values.reshape(len(values), -1)
-        shown = columns[:, :_MOST_HISTOGRAMS]
-        names = [str(k) for k in range(shown.shape[1])] if columns.shape[1] > 1 else []
-        draw_histograms(axes, shown, declared.support.discrete, names)
+        drawn = columns[:, :_MOST_HISTOGRAMS]
+        names = [*how.labels] or [str(k) for k in range(columns.shape[1])]
+        names = [literal(n) for n in names[: drawn.shape[1]]] if columns.shape[1] > 1 else []
+        draw_histograms(axes, drawn, declared.support.discrete, names)
         if names:
-            axes.legend(fontsize=6, ncols=2, title=f"columns, {shown.shape[1]} of {columns.shape[1]}")
+            axes.legend(fontsize=6, ncols=2, title=f"columns, {drawn.shape[1]} of {columns.shape[1]}")
+        elif how.labels:
+            axes.set_xlabel(literal(how.labels[0]))
+        if how.classes:
+            axes.set_xticks(range(len(how.classes)), [literal(text) for text in how.classes])
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -145,14 +145,19 @@ def thinned(points: Points) -> tuple[list[float], list[float]]:
 
 
 def draw_points(
-    axes: Axes, groups: Mapping[str, NDArray[np.floating]], beside: NDArray[np.floating] | None = None
+    axes: Axes,
+    groups: Mapping[str, NDArray[np.floating]],
+    beside: NDArray[np.floating] | None = None,
+    labels: Sequence[str] = (),
 ) -> None:
-    """Points (n, 2) of the plane by group, on axes of the same scale.
+    """Points (n, 2) of the plane by group, on axes of the same scale; on axes of their own where these have names, as
+    they may have units of their own too.
 
     A few points far off must not shrink all the others: the axes hold the middle 99% with a margin.
 
     Args:
         beside: further points that the axes hold, those of another chart that this is compared with.
+        labels: the names of the two axes.
     """
     held = [*groups.values(), *([] if beside is None else [beside])]
     every = np.concatenate([plane_of(points) for points in held])
@@ -160,14 +165,19 @@ def draw_points(
         low, high = np.percentile(every, 0.5, axis=0), np.percentile(every, 99.5, axis=0)
         middle = (low + high) / 2
         # Points that are all the same need room that differs from them in double precision.
-        half = max(float((high - low).max()) * 0.55, float(np.abs(middle).max()) * 1e-6, 1e-6)
-        axes.set_xlim(middle[0] - half, middle[0] + half)
-        axes.set_ylim(middle[1] - half, middle[1] + half)
+        half = np.maximum(np.maximum((high - low) * 0.55, np.abs(middle) * 1e-6), 1e-6)
+        half = half if labels else np.full(2, half.max())
+        axes.set_xlim(middle[0] - half[0], middle[0] + half[0])
+        axes.set_ylim(middle[1] - half[1], middle[1] + half[1])
     for k, points in enumerate(groups.values()):
         found = plane_of(points)
         colour = PALETTE[k % len(PALETTE)]
         axes.scatter(found[:, 0], found[:, 1], s=7, alpha=0.7, linewidths=0, color=colour, rasterized=True)
-    axes.set_aspect("equal", "box")
+    if labels:
+        axes.set_xlabel(literal(labels[0]))
+        axes.set_ylabel(literal(labels[1]))
+    else:
+        axes.set_aspect("equal", "box")
     axes.locator_params(nbins=5)
 
 

@@ -28,12 +28,11 @@ from dgmppl.plan.nodes import Plan
 from dgmppl.plan.ways import ways_of
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.checkpoint import CHECKPOINT, damaged, read_checkpoint
-from dgmppl.train.conditions import read_conditions
-from dgmppl.train.contents import Arrays, digest, parts, write_arrays, write_picture
+from dgmppl.train.contents import Arrays, digest, parts
 from dgmppl.train.device import open_device, seeded
 from dgmppl.train.folder import RECORD, SPEC, WEIGHTS, fill_weights, read_record, read_weights
 from dgmppl.train.forecasts import Continuation, as_arrays
-from dgmppl.train.pasts import index_of, read_arrays, read_past
+from dgmppl.train.pasts import index_of, read_past
 
 
 @dataclass(frozen=True)
@@ -128,61 +127,6 @@ def _no_weights(path: Path, record: Mapping[str, Any]) -> SpecError:
     return SpecError([Diagnostic("E604", f"{path} has no weights yet: its state is {record['state']}", help=help_)])
 
 
-def sample_run(
-    path: Path,
-    n: int,
-    out: Path,
-    *,
-    seed: int = 0,
-    conditions: Sequence[str] = (),
-    device: str = "cpu",
-    allow_python: bool = False,
-    steps: int | None = None,
-    noise: float | None = None,
-    guidance: float | None = None,
-    given: Sequence[str] = (),
-    last: int | None = None,
-) -> tuple[str, ...]:
-    """Draws n samples of a run's model to `out`: a picture (.png) or arrays by variable (.npz).
-
-    Args:
-        conditions: `name=value` for each observed variable that the model is conditional on; values of a
-            vector are separated by commas.
-        allow_python: see `load_run`.
-        steps, noise, guidance: how to draw, where the model has such ways: see `NormalChain.draw`, `on_the_way`.
-        given: `name=file` for what is known of rows: the first members of sequences, with which n draws of each begin.
-        last: the member up to which these go on, by default the last of the data.
-
-    Returns:
-        How the samples of what is `given` were made, in lines.
-
-    Raises:
-        SpecError: when the run cannot be opened, a condition is missing or outside its type, or there is no such way;
-            or when what is given does not fit, or sequences cannot be continued.
-    """
-    write = {".png": write_picture, ".npz": write_arrays}.get(out.suffix.lower())
-    if write is None:
-        raise SpecError([Diagnostic("E703", f"samples are written to .png or .npz, not to {out.name}")])
-    model, run = load_run(path, device, allow_python)
-    graph, plan = parts(run.checked)
-    arrays = read_arrays(given, graph)
-    values = read_conditions(conditions, graph, {name: f.classes for name, f in fields_of(run).items()}, arrays)
-    asked = (("steps", steps), ("noise", noise), ("guidance", guidance))
-    ways = {name: value for name, value in asked if value is not None}
-    _verify_ways(graph, plan, ways)
-    how: tuple[str, ...] = ()
-    with located(run.checked), seeded(seed, model.device):
-        if given:
-            samples, graph, how = continued(model, run.checked, arrays, values, n, last)
-        else:
-            samples = with_ends(draw(model, graph, n, values, ways), graph, values)
-    try:
-        write(samples, graph, out)
-    except OSError as error:
-        raise SpecError([Diagnostic("E607", f"cannot write {out}: {error.strerror}")]) from None
-    return how
-
-
 def continued(
     model: GenerativeModel,
     checked: Checked,
@@ -205,7 +149,7 @@ def continued(
     return with_ends(as_arrays(samples), whole, ends), whole, (*how.words(), *weights)
 
 
-def _verify_ways(graph: Graph, plan: Plan, ways: Mapping[str, float]) -> None:
+def verify_ways(graph: Graph, plan: Plan, ways: Mapping[str, float]) -> None:
     """Reports options of `sample` that the model has not (E707)."""
     known = ways_of(graph, plan)
     idle = [name for name in ways if name not in known]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dgmppl import pipeline
+from dgmppl.apply.sample import sample_run
 from dgmppl.catalogue import figures as catalogue
 from dgmppl.catalogue.figures import KINDS, as_data, read_figures
 from dgmppl.emit.figures import _WRITE
@@ -18,7 +19,6 @@ from dgmppl.report.history import read_history
 from dgmppl.runtime import importance_bound
 from dgmppl.source import Source
 from dgmppl.train.measures import MEASURES
-from dgmppl.train.runs import sample_run
 
 from .runs import SPECS, train
 

@@ -65,7 +65,7 @@ def test_sequences_go_on_from_what_is_given(tmp_path, capsys):
     np.savez(tmp_path / "past.npz", x=past)
     capsys.readouterr()
     assert run("sample", out, "-n", 3, "-o", more, "--given", f"x={tmp_path / 'past.npz'}", "--set", "y=3") == 0
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr().err
     assert "take x up to t = past, y" in printed
     assert "sum s out along the index" in printed and "exactly" in printed
     found = np.load(more)["x"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgmppl.supports import BINARY, INTEGER, REAL, Integers, Interval, Type
-from dgmppl.train.pictures import as_bytes, draw_samples, image_shape, shades, tile
+from dgmppl.train.pictures import Shown, as_bytes, draw_samples, image_shape, shades, tile
 
 
 def test_what_looks_like_an_image():
@@ -61,7 +61,7 @@ def test_every_type_is_drawn(tmp_path, declared, values):
     path = tmp_path / "samples.png"
     draw_samples(
         {"x": values.astype(np.float32), "$y_": np.arange(len(values))},
-        {"x": declared, "$y_": Type(REAL)},
+        {"x": Shown(declared), "$y_": Shown(Type(REAL))},
         path,
     )
     assert path.read_bytes().startswith(b"\x89PNG")

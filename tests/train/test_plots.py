@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dgmppl.supports import REAL, Interval, Type
-from dgmppl.train.pictures import draw_samples
+from dgmppl.train.pictures import Shown, draw_samples
 from dgmppl.train.plots import bin_edges, draw_histograms, draw_lines, draw_points, literal, render, thinned
 
 SERIES = {"a": [(float(k), float(k)) for k in range(1, 41)]}
@@ -114,7 +114,7 @@ def test_as_many_bars_as_can_be_told_apart(values, discrete, bars):
 @pytest.mark.filterwarnings("error")
 def test_samples_that_are_all_the_same_are_drawn(tmp_path, shape, value, rows, support):
     values = np.full((rows, *shape), value, dtype=np.float32)
-    draw_samples({"x": values}, {"x": Type(support, shape)}, tmp_path / "x.png")
+    draw_samples({"x": values}, {"x": Shown(Type(support, shape))}, tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -128,9 +128,9 @@ SCRIPT = """
 import sys
 import numpy as np
 from dgmppl.supports import REAL, Type
-from dgmppl.train.pictures import draw_samples
+from dgmppl.train.pictures import Shown, draw_samples
 from dgmppl.train.plots import draw_lines, render
-draw_samples({"x": np.arange(5.0)}, {"x": Type(REAL)}, __import__("pathlib").Path(sys.argv[1]))
+draw_samples({"x": np.arange(5.0)}, {"x": Shown(Type(REAL))}, __import__("pathlib").Path(sys.argv[1]))
 sys.stdout.buffer.write(render(lambda f: draw_lines(f.subplots(), {"a": [(1, 0.5), (2, 1.5)]}), 3, 2, "svg"))
 import os
 assert os.environ.get("MPLBACKEND") == (sys.argv[2] or None)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from dgmppl import pipeline
+from dgmppl.apply.sample import sample_run
 from dgmppl.diagnostics import SpecError
 from dgmppl.lifecycle import ComputeOptions, RunCallbacks, train_spec
 from dgmppl.report.evaluate import evaluate
-from dgmppl.train.runs import load_run, sample_run
+from dgmppl.train.runs import load_run
 
 from .specs import CONDITIONAL_GAN, FROM_FILE, VAE
 
@@ -98,8 +99,8 @@ def test_samples_repeat_and_follow_the_seed(run, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert codes(sample_run, run, 7, tmp_path / "a.gif") == ["E703"]
     assert codes(sample_run, run, 7, tmp_path / "none" / "a.npz") == ["E607"]
-    assert codes(sample_run, run, 7, tmp_path / "d.npz", steps=5) == ["E707"]
-    assert codes(sample_run, run, 7, tmp_path / "d.npz", guidance=2.0) == ["E707"]
+    assert codes(sample_run, run, 7, tmp_path / "d.npz", ways={"steps": 5}) == ["E707"]
+    assert codes(sample_run, run, 7, tmp_path / "d.npz", ways={"guidance": 2.0}) == ["E707"]
 
 
 def test_a_condition_is_needed_and_checked(tmp_path):

@@ -1,0 +1,202 @@
+"""`sample`: draws of a run's model in the units of its data, by themselves, or for rows of conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dgmppl.apply.answers import Answers, Chunk
+from dgmppl.apply.given import CHUNK, Given
+from dgmppl.apply.pictures import SamplePictures
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.nodes import Graph
+from dgmppl.train.conditions import read_conditions
+from dgmppl.train.contents import Arrays
+from dgmppl.train.pasts import read_arrays
+from dgmppl.train.runs import continued, draw, load_run, verify_ways, with_ends
+from dgmppl.train.units import DataUnits, ModelUnits
+
+if TYPE_CHECKING:
+    from dgmppl.apply.fitted import FittedRun
+
+UNITS = ("data", "model")
+
+
+def sample(
+    fitted: FittedRun,
+    n: int | None = None,
+    data: Any = None,
+    *,
+    split: str | None = None,
+    conditions: Mapping[str, Any] | Sequence[str] = (),
+    latents: bool = False,
+    units: str = "data",
+    given: Sequence[str] = (),
+    until: int | None = None,
+    ways: Mapping[str, float | None] | None = None,
+    seed: int = 0,
+) -> Answers:
+    """Draws of the data's variables, with their conditions; by name, in the units of the data.
+
+    Args:
+        n: how many; of each row that is given, which are 64, or 1 of each row.
+        data: rows of conditions: a file, a DataFrame, arrays; or those of a `split`.
+        conditions: values of conditions that all draws have in common, in the units of the data, classes as texts: by
+            name, or as texts `name=value`.
+        latents: give the latents that the draws came from as well.
+        units: "data", or "model" for the values as the model has them.
+        given: `name=file` for the first members of sequences, with which the draws begin; up to the member `until`.
+        ways: `steps`, `noise`, `guidance`: how to draw, where the model has such ways.
+
+    Raises:
+        SpecError: a condition is missing or outside its type (E706), the model has no such ways (E707), or what is
+            given does not fit.
+    """
+    graph = fitted.graph
+    if units not in UNITS:
+        raise SpecError([Diagnostic("E713", f"units are those of the data or of the model, not {units}")])
+    in_data = units == "data"
+    asked = {name: value for name, value in (ways or {}).items() if value is not None}
+    verify_ways(graph, fitted.plan, asked)
+    arrays = read_arrays(given, graph, fitted.fields if in_data else None)
+    rows = _rows(fitted, data, split, conditions)
+    known = {*arrays, *(rows.table.columns if rows is not None else ())}
+    values = _conditions(fitted, conditions, known, in_data)
+    if given:
+        _verify_plain(rows, latents)
+        with fitted.computing(seed):
+            found, whole, how = continued(fitted.model, fitted.run.checked, arrays, values, n or 1, until)
+        told = DataUnits(whole, fitted.fields) if in_data else ModelUnits(whole)
+        found = {
+            **{name: np.resize(v, (len(next(iter(found.values()))), *v.shape[1:])) for name, v in values.items()},
+            **found,
+        }
+        return _answers(told, lambda: iter([told.every(found)]), len(next(iter(found.values()))), list(found), how)
+    told = DataUnits(graph, fitted.fields) if in_data else ModelUnits(graph)
+    latent_names = _latents(fitted) if latents else ()
+
+    def give() -> Iterator[Chunk]:
+        with fitted.computing(seed):
+            for count, these in _batches(graph, rows, values, n):
+                yield told.every(_drawn(fitted, count, these, asked, latent_names))
+
+    count = (n or 64) if rows is None else rows.rows * (n or 1)
+    names = [v.name for v in graph.data if v.name not in graph.conditions or v.name in {*values, *known}]
+    index = None if rows is None or rows.index is None else rows.index.repeat(n or 1)
+    notes = told.stays if in_data else ()
+    return _answers(told, give, count, [*names, *latent_names], notes, index)
+
+
+def _answers(
+    told: DataUnits, give: Any, rows: int, names: Sequence[str], notes: Sequence[str] = (), index: Any = None
+) -> Answers:
+    columns = {name: told.labels(name) for name in names}
+    return Answers(rows, give, columns, index, tuple(notes), SamplePictures(told))
+
+
+def _rows(
+    fitted: FittedRun, data: Any, split: str | None, conditions: Mapping[str, Any] | Sequence[str]
+) -> Given | None:
+    """The rows of conditions; None where none are given."""
+    graph = fitted.graph
+    if data is None and split is None:
+        return None
+    if not graph.asked:
+        headline = f"samples of {graph.name} depend on no row: it has no conditions"
+        raise SpecError([Diagnostic("E713", headline, help="-n says how many are drawn")])
+    once = {c.partition("=")[0].strip() if isinstance(c, str) else c for c in conditions}
+    optional = tuple(v.name for v in graph.data if v.name not in graph.asked or v.name in once)
+    return fitted.rows(data, split, optional=optional, missing=dict.fromkeys(optional, "elements"))
+
+
+def _conditions(
+    fitted: FittedRun, conditions: Mapping[str, Any] | Sequence[str], known: set[str], in_data: bool
+) -> Arrays:
+    texts = [*conditions] if not isinstance(conditions, Mapping) else [_text(*item) for item in conditions.items()]
+    return read_conditions(texts, fitted.graph, fitted.fields, known, in_data)
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return f"{name}={value}"
+    return f"{name}={','.join(repr(float(v)) for v in np.asarray(value).ravel())}"
+
+
+def _latents(fitted: FittedRun) -> tuple[str, ...]:
+    """The latents that samples come from, in the order in which they are drawn."""
+    graph = fitted.graph
+    made = dict.fromkeys(name for step in fitted.plan.generate for name in step.gives)
+    found = tuple(name for name in made if graph[name].role == "latent" and not graph[name].shared)
+    if not found:
+        headline = f"samples of {graph.name} come from no latents that could be kept"
+        raise SpecError([Diagnostic("E660", headline, help="leave --latents out")])
+    return found
+
+
+def _verify_plain(rows: Given | None, latents: bool) -> None:
+    if rows is not None or latents:
+        told = "--data" if rows is not None else "--latents"
+        raise SpecError([Diagnostic("E713", f"{told} and --given do not go together", help=f"leave {told} out")])
+
+
+def _batches(graph: Graph, rows: Given | None, values: Arrays, n: int | None) -> Iterator[tuple[int, Arrays]]:
+    """How many draws are made at once, and all that is known of them. What rows have in common is drawn once."""
+    shared = bool(graph.shared)
+    if rows is None:
+        left = 64 if n is None else n
+        while left:
+            count = left if shared else min(left, CHUNK)
+            yield count, {name: np.resize(v, (count, *v.shape[1:])) for name, v in values.items()}
+            left -= count
+        return
+    each = n or 1
+    for chunk in rows.chunks(rows.rows if shared else max(1, CHUNK // each)):
+        found = {name: v.cpu().numpy().repeat(each, 0) for name, v in chunk.items()}
+        count = len(next(iter(found.values())))
+        kept = {name: v for name, v in found.items() if name in graph.conditions}
+        yield count, {**{name: np.resize(v, (count, *v.shape[1:])) for name, v in values.items()}, **kept}
+
+
+def _drawn(
+    fitted: FittedRun, count: int, known: Arrays, ways: Mapping[str, Any], latents: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Draws with what is known of them, in the order of the data, and their latents."""
+    graph = fitted.graph
+    if latents:
+        asked = {name: torch.from_numpy(known[name]).to(fitted.model.device) for name in graph.asked}
+        every = {n: v.cpu().numpy() for n, v in fitted.completion(count, asked, **ways).items()}
+        found = {v.name: every[v.name] for v in graph.data if v.name not in graph.conditions}
+    else:
+        every, found = {}, draw(fitted.model, graph, count, known, ways)
+    whole = {**known, **with_ends(found, graph, known)}
+    return {**{v.name: whole[v.name] for v in graph.data if v.name in whole}, **{n: every[n] for n in latents}}
+
+
+def sample_run(
+    path: Path,
+    n: int | None,
+    out: Path,
+    *,
+    seed: int = 0,
+    conditions: Sequence[str] = (),
+    device: str = "cpu",
+    allow_python: bool = False,
+    ways: Mapping[str, float | None] | None = None,
+    given: Sequence[str] = (),
+    last: int | None = None,
+) -> Answers:
+    """Draws samples of a run's model to a file; see `sample`, `dgmppl.apply.answers.Answers.write`."""
+    from dgmppl.apply.fitted import FittedRun
+
+    fitted = FittedRun(*load_run(path, device, allow_python))
+    found = sample(fitted, n, conditions=conditions, given=given, until=last, ways=ways, seed=seed)
+    found.write(out)
+    return found
+
+
+__all__ = ["sample", "sample_run"]

@@ -1,0 +1,150 @@
+"""Samples in the units of the data: they look like its rows, are read as its rows are, and keep their latents."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from dgmppl.apply.fitted import FittedRun
+from dgmppl.cli import main
+from dgmppl.diagnostics import SpecError
+from tests.apply.runs import PEOPLE, fit, people
+
+CONDITIONAL = """\
+model by_size
+observed x : real[2] from standardize("people.csv"[height, weight])
+observed y : categorical(3) from "people.csv".size
+observed a : real from standardize("people.csv".age)
+p(x | y, a) = Normal(linear(y, a), param)
+train { epochs = 200, lr = 3e-2 }
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> FittedRun:
+    folder = tmp_path_factory.mktemp("people")
+    people().to_csv(folder / "people.csv", index=False)
+    return fit(folder, PEOPLE)
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> FittedRun:
+    folder = tmp_path_factory.mktemp("people")
+    table = people(600)
+    table["age"] = 20 + 60 * np.random.default_rng(1).random(len(table))
+    table["height"] += table["age"]
+    table.to_csv(folder / "people.csv", index=False)
+    return fit(folder, CONDITIONAL)
+
+
+def test_samples_of_standardised_data_have_the_moments_of_the_data(tmp_path: Path) -> None:
+    table = people(300)[["height", "weight"]]
+    table.to_csv(tmp_path / "people.csv", index=False)
+    text = 'model s\nobserved x : real[2] from standardize("people.csv"[height, weight])\np(x) = Normal(param)\n'
+    run = fit(tmp_path, text + "train { epochs = 300, lr = 1e-1 }\n")
+    out = tmp_path / "out.csv"
+    assert main(["sample", str(run.path), "-n", "4000", "-o", str(out)]) == 0
+    found = pd.read_csv(out)
+    assert list(found.columns) == ["height", "weight"]
+    np.testing.assert_allclose(found.mean(), table.mean(), atol=3)
+    np.testing.assert_allclose(found.std(), table.std(), rtol=0.2)
+    model = run.sample(4000, units="model")["x"]
+    np.testing.assert_allclose(run.fields["x"].invert(model), found, rtol=1e-6)
+
+
+@pytest.mark.parametrize("end", ["csv", "parquet", "npz"])
+def test_samples_are_read_as_rows_of_the_data_are(run: FittedRun, tmp_path: Path, end: str) -> None:
+    out = tmp_path / f"s.{end}"
+    assert main(["sample", str(run.path), "-n", "700", "-o", str(out), "--seed", "3"]) == 0
+    found = run.sample(700, seed=3)
+    assert set(found["y"]) <= {"short", "middling", "tall"}
+    read = {name: np.concatenate(v) for name, v in _gathered(run, str(out)).items()}
+    drawn = run.sample(700, seed=3, units="model")
+    np.testing.assert_allclose(read["x"], drawn["x"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(read["y"], drawn["y"])
+
+
+def _gathered(run: FittedRun, data: object) -> dict[str, list[np.ndarray]]:
+    found: dict[str, list[np.ndarray]] = {}
+    for chunk in run.rows(data).chunks():
+        for name, values in chunk.items():
+            found.setdefault(name, []).append(values.numpy())
+    return found
+
+
+def test_kept_latents_are_those_that_the_samples_came_from(run: FittedRun) -> None:
+    found = run.sample(6000, latents=True, units="model", seed=1)
+    z = torch.from_numpy(found["z"])
+    np.testing.assert_allclose(z.mean(0), 0, atol=0.06)
+    np.testing.assert_allclose(z.std(0), 1, atol=0.06)
+    p = run.model.p_x(z)
+    scaled = (torch.from_numpy(found["x"]) - p.mean) / p.stddev
+    np.testing.assert_allclose(scaled.std(0).detach(), 1, atol=0.06)
+    np.testing.assert_allclose(scaled.mean(0).detach(), 0, atol=0.06)
+    assert list(run.sample(3, latents=True).frame().columns) == ["height", "weight", "size", "z[0]", "z[1]"]
+
+
+def test_each_row_of_conditions_has_its_samples(conditional: FittedRun, tmp_path: Path) -> None:
+    rows = pd.DataFrame({"size": ["tall", "short"], "age": [70.0, 25.0]}, index=[7, 3])
+    found = conditional.sample(2000, rows)
+    frame = found.frame()
+    assert list(frame.columns) == ["height", "weight", "size", "age"]
+    assert list(frame.index[[0, -1]]) == [7, 3]
+    assert (frame["size"][:2000] == "tall").all()
+    np.testing.assert_allclose(frame["age"][2000:], 25, rtol=1e-5)
+    p = conditional.model.p_x(*(next(conditional.rows(_whole(rows)).chunks())[n] for n in ("y", "a")))
+    expected = conditional.fields["x"].invert(p.mean.detach().numpy())
+    np.testing.assert_allclose(frame[["height", "weight"]].groupby(frame.index, sort=False).mean(), expected, atol=1)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    out = tmp_path / "out.csv"
+    assert main(["sample", str(conditional.path), "--data", str(tmp_path / "rows.csv"), "-o", str(out)]) == 0
+    assert list(pd.read_csv(out)["size"]) == ["tall", "short"]
+    named = conditional.sample(2000, y="short", a=25.0)
+    np.testing.assert_allclose(named["x"].mean(0), expected[1], atol=1)
+    assert set(named["y"]) == {"short"}
+    np.testing.assert_allclose(named["a"], 25, rtol=1e-5)
+    again = conditional.sample(2, rows[["size"]], conditions={"a": 25})
+    assert again.rows == 4 and len(again["x"]) == 4
+
+
+def _whole(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(height=170.0, weight=70.0)
+
+
+def test_a_folder_of_images_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(60):
+        (tmp_path / "in" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 60, (8, 8)) + 120 * (k % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "in" / "ab"[k % 2] / f"{k}.png")
+    text = (
+        'model images\nobserved x : integer(0..255)[8, 8] from "in".image\n'
+        'observed y : categorical(2) from "in".label\np(y) = Categorical(param)\n'
+        "p(x | y) = DiscretizedLogistic(linear(y), 10)\ntrain { epochs = 1 }\n"
+    )
+    run = fit(tmp_path, text)
+    assert main(["sample", str(run.path), "-n", "12", "-o", str(tmp_path / "out")]) == 0
+    drawn = run.sample(12)
+    read = _gathered(run, str(tmp_path / "out"))
+    order = np.argsort(drawn["y"], kind="stable")
+    np.testing.assert_array_equal(np.concatenate(read["x"]), drawn["x"][order])
+    assert main(["sample", str(run.path), "-n", "12", "-o", str(tmp_path / "out")]) == 1
+
+
+def test_what_does_not_go_together_is_said_and_nothing_is_written(run: FittedRun, conditional: FittedRun) -> None:
+    with pytest.raises(SpecError, match="it has no conditions"):
+        run.sample(3, people(3))
+    with pytest.raises(SpecError, match="'huge'"):
+        conditional.sample(3, y="huge", a=3)
+    with pytest.raises(SpecError, match="come from no latents"):
+        conditional.sample(3, y="tall", a=3, latents=True)
+    with pytest.raises(SpecError, match="units"):
+        run.sample(3, units="feet")
+    with pytest.raises(SpecError, match=r"\.csv.*not to s\.doc"):
+        run.sample(3).write(conditional.path / "s.doc")
+    with pytest.raises(SpecError, match="a folder is for rows that are images"):
+        run.sample(3).write(conditional.path / "folder")
+    assert not (conditional.path / "folder").exists()
