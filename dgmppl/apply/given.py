@@ -128,6 +128,7 @@ def given_data(
         }
         one = {name: replace(w, missing=_more(w.missing, missing.get(name, ""))) for name, w in one.items()}
         _verify_lengths_there(one)
+        _verify_some(opened, source)
         split = {name: {"all": field.parts["all"]} for name, field in opened.items()}
         read = read_columns(one, opened, split, Path())
     except SpecError as error:
@@ -144,8 +145,16 @@ def _more(first: Missing, second: Missing) -> Missing:
 
 
 def _unplaced(found: Diagnostic) -> Diagnostic:
-    headline = f"{found.headline}: {found.label}" if found.label else found.headline
-    return replace(found, span=None, label="", headline=headline, notes=())
+    said = found.label and found.label not in found.headline
+    headline = f"{found.headline}: {found.label}" if said else found.headline
+    return replace(found, span=None, label="", headline=headline, help=_help(found), notes=())
+
+
+def _help(found: Diagnostic) -> str:
+    """What helps where the spec is not to be changed: the run was fitted to it."""
+    if found.code == "E505":
+        return "rows are as those that the run was fitted to"
+    return found.help.replace("a `partial` variable may be missing in some rows; ", "")
 
 
 def _verify_lengths_there(wanted: Mapping[str, Wanted]) -> None:
@@ -153,6 +162,11 @@ def _verify_lengths_there(wanted: Mapping[str, Wanted]) -> None:
         if one.end is not None and one.end[0] not in wanted:
             headline = f"`{name}` goes as far as `{one.end[0]}` says, which is not there"
             raise SpecError([Diagnostic("E504", headline, help=f"give `{one.end[0]}` as well")])
+
+
+def _verify_some(opened: Mapping[str, Opened], source: _Source) -> None:
+    if any(not field.parts["all"].count for field in opened.values()):
+        raise SpecError([Diagnostic("E505", f"{source.name} has no rows", help="a row for each example")])
 
 
 def _absent(field: Field, source: _Source) -> Diagnostic:

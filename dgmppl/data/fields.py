@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dgmppl.data.column import Transform
 from dgmppl.data.rows import Array
-from dgmppl.data.transforms import TRANSFORMS
+from dgmppl.data.transforms import TRANSFORMS, Standardize
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
@@ -125,8 +125,30 @@ def read_field(name: str, type_: Type, source: DataSource, data: Any) -> Field:
             found.append(TRANSFORMS[transform["name"]].from_data(constants))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{transform['name']}: {error}") from None
+    _verify_fit(tuple(shape), type_, found)
     columns, classes = _texts(data.get("columns", [])), _texts(data.get("classes", []))
     return Field(name, type_, source, tuple(shape), columns, classes, tuple(found))
+
+
+def _verify_fit(shape: tuple[int, ...], type_: Type, transforms: Sequence[Transform]) -> None:
+    """Raises a ValueError when transforms do not map a row of the data to one of the type."""
+    behind = shape
+    for transform in transforms:
+        behind = transform.shape(behind)
+    if behind != type_.shape:
+        raise ValueError(f"its rows have the shape {list(behind)}, not {list(type_.shape)}")
+    for name, values in ((n, v) for t in transforms for n, v in vars(t).items() if isinstance(v, np.ndarray)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} is not finite")
+    try:
+        with np.errstate(all="ignore"):
+            row = np.ones((1, *shape))
+            for transform in transforms:
+                row = transform.apply(row)
+                if isinstance(transform, Standardize) and not np.isfinite(row).all():
+                    raise ValueError("it divides by a deviation of 0")
+    except (ValueError, IndexError, TypeError) as error:
+        raise ValueError(f"its transforms do not fit: {error}") from None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

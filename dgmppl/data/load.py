@@ -311,7 +311,7 @@ def _recoded(name: str, parts: Mapping[str, Rows], known: Field) -> dict[str, Ro
         if strange is not None or not texts:
             what = "numbers" if strange is None else f'the class "{strange}"'
             headline = f"{rows.origin.name} holds {what}, which `{name}` of the run does not know"
-            raise SpecError([Diagnostic("E506", headline, known.source.span, "other classes", help=help_)])
+            raise SpecError([Diagnostic("E506", headline, known.source.span, help=help_)])
         numbers = np.array([known.classes.index(text) for text in texts], dtype=np.float64)
         origin = replace(rows.origin, classes=known.classes)
         found[part] = MappedRows(rows, partial(_renumbered, numbers), origin=origin)
