@@ -4,29 +4,61 @@
     >>> model = dgmppl.compile("specs/latent/vae.dgm")      # an nn.Module
     >>> dgmppl.check("specs/latent/vae.dgm")                # its diagnostics, none here
     ()
-    >>> run = dgmppl.load("runs/vae")                       # a run: run.model, run.encode(table), ...
+    >>> run = dgmppl.train("specs/latent/vae.dgm", out="runs/vae", epochs=5)
+    >>> run = dgmppl.load("runs/vae")                       # the same: run.model, run.encode(table), ...
 
 A spec says what is random and how it factorises; sizes, objective, estimator and sampler are derived.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
+    from dgmppl.fitting import resume as resume
+    from dgmppl.fitting import train as train
+    from dgmppl.notebook import Problems
+    from dgmppl.pipeline import Checked
     from dgmppl.runtime import GenerativeModel
 
 __version__ = "0.1.0"
-__all__ = ["Diagnostic", "SpecError", "check", "compile", "explain", "load"]
+__all__ = ["Diagnostic", "SpecError", "check", "compile", "explain", "load", "read", "resume", "train"]
 
 
-def check(spec: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> tuple[Diagnostic, ...]:
+def __getattr__(name: str) -> Any:
+    """`train` and `resume`, from `dgmppl.fitting`: what they need is not imported before that. `dgmppl.train` is also
+    the package of that name, which can be called."""
+    if name == "train":
+        return importlib.import_module("dgmppl.train")
+    if name == "resume":
+        return importlib.import_module("dgmppl.fitting").resume
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def read(spec: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Checked:
+    """A spec (a path, or the text itself), checked: its `graph`, its `plan` and its `diagnostics`, as far as it came.
+
+    Imports no torch. In a notebook it shows its text with what is wrong with it, or with the formula of its objective;
+    so do `plan` and `graph`, a formula and a picture.
+
+    Raises:
+        SpecError: the file cannot be read, or an override is none.
+    """
+    from dgmppl import pipeline
+
+    return pipeline.read(spec, overrides, allow_python)
+
+
+def check(spec: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Problems:
     """What is wrong with a spec (a path, or the text itself): errors and warnings, none when it is fine.
+
+    A tuple of `Diagnostic`; as text (`print`), and in a notebook, it has the lines that they are about, with carets.
 
     Imports no torch. `overrides` are settings and constants as `--set` takes them: `["train.epochs=5", "T=3"]`, or
     one of them by itself. With `allow_python` the spec may name Python classes as networks; they are not imported here.
@@ -34,9 +66,10 @@ def check(spec: str | Path, overrides: Sequence[str] = (), allow_python: bool = 
     Raises:
         SpecError: the file cannot be read, or an override is none.
     """
-    from dgmppl import pipeline
+    from dgmppl import notebook, pipeline
 
-    return pipeline.read(spec, overrides, allow_python).diagnostics
+    found = pipeline.read(spec, overrides, allow_python)
+    return notebook.Problems.of(found.diagnostics, found.source)
 
 
 def compile(
@@ -66,13 +99,13 @@ def compile(
 
 def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = (), allow_python: bool = False) -> str:
     """What is derived from a spec, and why: "text", "json" or "latex". With `allow_python` the spec may name Python
-    classes as networks; they are not imported here.
+    classes as networks; they are not imported here. In a notebook text stands below the formula of the objective.
 
     Raises:
         SpecError: the spec is wrong.
         ValueError: an unknown format.
     """
-    from dgmppl import forecasts, pipeline
+    from dgmppl import forecasts, notebook, pipeline
     from dgmppl.plan.explain import FORMATS, explain_plan
 
     if format not in FORMATS:
@@ -80,7 +113,8 @@ def explain(spec: str | Path, format: str = "text", overrides: Sequence[str] = (
     checked = pipeline.read(spec, overrides, allow_python)
     if checked.plan is None:
         raise SpecError(checked.errors, checked.source)
-    return explain_plan(checked.plan, format, forecasts=forecasts.told(checked))
+    text = explain_plan(checked.plan, format, forecasts=forecasts.told(checked))
+    return notebook.Explanation.of(text, checked.plan) if format == "text" else text
 
 
 def load(

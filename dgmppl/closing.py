@@ -34,10 +34,12 @@ class ClosingCallbacks:
     Args:
         on_step: called with what is done, and how much of how much of it; 0 and 0 where its size is not known.
         on_warning: called with what could not be made.
+        pictures: whether samples and a page are made.
     """
 
     on_step: Callable[[str, int, int], None] = lambda what, done, total: None
     on_warning: Callable[[Diagnostic], None] = lambda diagnostic: None
+    pictures: bool = True
 
 
 def close_run(
@@ -80,7 +82,7 @@ def close_run(
         SAMPLES: (draw_samples, f"dgmppl sample {path}{conditions} -o {path / SAMPLES}"),
         PAGE: (draw_page, f"dgmppl report {path}"),
     }
-    for name, (action, command) in again.items():
+    for name, (action, command) in again.items() if callbacks.pictures else ():
         callbacks.on_step(name, 0, 0)
         try:
             action()

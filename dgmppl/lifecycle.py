@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning_fabric import Fabric
 
 from dgmppl import pipeline
 from dgmppl.closing import missing
+from dgmppl.data.given import DATA
+from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
@@ -48,6 +51,9 @@ from dgmppl.train.players import trainable_groups
 from dgmppl.train.rank import is_first_process
 from dgmppl.train.runs import Run, fingerprint_of, load_data, load_run, located, open_spec, run_data
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 # What may differ from the run's own when it is resumed: they change when a fit ends, and nothing before that.
 _EXTENSIONS = ("train.epochs", "train.patience")
 
@@ -61,6 +67,7 @@ def train_spec(
     callbacks: RunCallbacks | None = None,
     *,
     overwrite: bool = False,
+    table: pa.Table | None = None,
 ) -> tuple[GenerativeModel, Run]:
     """Fits a checked spec and leaves a run folder, from which a fit that is killed can be resumed.
 
@@ -68,6 +75,7 @@ def train_spec(
         checked: a spec without errors.
         out: the folder to write.
         overwrite: replace `out` if it is a run.
+        table: the data of a spec that reads them from the run folder; see `dgmppl.data.given`.
 
     Raises:
         SpecError: when the data does not fit, the device is not there, `out` is taken or cannot be written (all said
@@ -81,7 +89,7 @@ def train_spec(
     if is_first_process():
         verify_free(out, overwrite)
         verify_writable(out)
-    splits = load_data(checked, checked.folder)
+    splits = load_data(checked, checked.folder) if table is None else _load_table(checked, table, out)
     if is_first_process():
         for found in splits.warnings:
             callbacks.on_warning(replace(found, span=None))
@@ -92,9 +100,13 @@ def train_spec(
         if is_first_process():
             with new_folder(out, overwrite) as folder:
                 undrawn = write_start(folder, checked, record)
+                if table is not None:
+                    _write_table(table, folder)
             if undrawn is not None:
                 command = f"`dgmppl graph {out / SPEC} -o {out / 'graph.svg'}` draws it"
                 callbacks.on_warning(missing(out / "graph.svg", undrawn, command))
+        if table is not None and splits.train.streamed:
+            splits = load_data(checked, out)  # from where they stay
         session = Session(Run(out, checked, record), model, splits, fabric, callbacks, started)
         try:
             return model, session.fit(None)
@@ -102,6 +114,19 @@ def train_spec(
             if is_first_process() and session.nothing_written:
                 remove_run(out)
             raise
+
+
+def _load_table(checked: Checked, table: pa.Table, out: Path) -> Splits:
+    """The data of a spec that reads a table from its run folder, which is not there yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write_table(table, Path(folder))
+        return replace(load_data(checked, Path(folder)), folder=out)
+
+
+def _write_table(table: pa.Table, folder: Path) -> None:
+    from pyarrow import parquet
+
+    parquet.write_table(table, folder / DATA)
 
 
 def resume_run(

@@ -6,6 +6,7 @@ Each is a function from one frozen value to the next; nothing here prints. Up to
 from __future__ import annotations
 
 import linecache
+import math
 import re
 import sys
 import types
@@ -30,7 +31,7 @@ from dgmppl.plan.settings import asks_for_factorised, check_train
 from dgmppl.protocol import NetworkError
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
-from dgmppl.syntax.ends import first_of, open_ends, sources_of
+from dgmppl.syntax.ends import first_of, open_ends, rank_of, sources_of
 from dgmppl.syntax.override import apply_overrides, name_override
 from dgmppl.syntax.parse import parse_spec
 
@@ -64,6 +65,11 @@ class Checked:
         """Where relative paths of files start from: the folder that the spec lies in."""
         return self.path.parent if self.path else Path()
 
+    def _repr_html_(self) -> str:
+        from dgmppl.notebook import spec_html
+
+        return spec_html(self)
+
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         return tuple(d for d in self.diagnostics if d.severity == "error")
@@ -94,7 +100,7 @@ def read(
 
 
 def _with_ends(found: Checked) -> Checked:
-    """A spec checked with the ends of its ranges that data say, where nothing declares them."""
+    """A spec checked with the ends of its ranges and the sizes that data say, where nothing declares them."""
     ends = open_ends(found.spec) if found.spec is not None else {}
     if not ends or found.spec is None:
         return found
@@ -104,6 +110,8 @@ def _with_ends(found: Checked) -> Checked:
     for name in ends:
         for variable, field, axis in sources_of(found.spec, name):
             shape, first = row_shape(field, found.folder), first_of(found.spec, variable, axis)
+            if shape is not None and not field.file and rank_of(variable) == 1:
+                shape = (math.prod(shape),)  # a grid of the catalogue is a vector where one is declared
             if shape is not None and len(shape) > axis and first is not None:
                 known.append(f"{name}={first + shape[axis] - 1}")
                 break

@@ -61,6 +61,7 @@ class RunCallbacks:
         on_closing: called with what is done after the last epoch, and how much of how much of it.
         checkpoint_every: seconds between checkpoints.
         should_stop: asked after each step whether to end, as a signal would have it.
+        pictures: whether a run that has finished has samples and a page to be looked at.
     """
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -70,6 +71,7 @@ class RunCallbacks:
     on_closing: Callable[[str, int, int], None] = lambda what, done, total: None
     checkpoint_every: float = 30.0
     should_stop: Callable[[], bool] = lambda: False
+    pictures: bool = True
 
 
 class Session:
@@ -159,7 +161,7 @@ class Session:
         def finished(figures: Figures) -> dict[str, Any]:
             return self._record("finished", result, figures)
 
-        told = ClosingCallbacks(self.callbacks.on_closing, self.callbacks.on_warning)
+        told = ClosingCallbacks(self.callbacks.on_closing, self.callbacks.on_warning, self.callbacks.pictures)
         try:
             with interruptible(request):
                 return close_run(self.run, self.model, self.splits, self.rows, told, self._write, finished)

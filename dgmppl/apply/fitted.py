@@ -39,10 +39,11 @@ class FittedRun:
         run: the folder, its spec and its record.
         fields: what the run keeps of the data of each variable, in the order of `model.data`.
         data_folder: where the data of the fit is now, if it was moved apart from the run.
+        kept: what lasts as long as this does, the folder of a run that is to have none.
     """
 
-    def __init__(self, model: GenerativeModel, run: Run, data_folder: Path | None = None) -> None:
-        self.model, self.run, self.data_folder = model, run, data_folder
+    def __init__(self, model: GenerativeModel, run: Run, data_folder: Path | None = None, kept: object = None) -> None:
+        self.model, self.run, self.data_folder, self.kept = model, run, data_folder, kept
         self.fields: dict[str, Field] = fields_of(run)
 
     @property
@@ -180,6 +181,14 @@ class FittedRun:
             seed=seed,
         )
 
+    @cached_property
+    def data(self) -> Mapping[str, pd.DataFrame]:
+        """The run's own data by split, in their own units, a column for each element; read when asked for."""
+        from dgmppl.apply.frames import Frames
+
+        return Frames(self.run, self.fields, self.data_folder)
+
+    @property
     def metrics(self) -> pd.DataFrame:
         """The course of the fit: a row an epoch."""
         import json
@@ -190,6 +199,14 @@ class FittedRun:
 
         lines = (self.path / METRICS).read_text(encoding="utf-8").splitlines()
         return pd.json_normalize([json.loads(line) for line in lines])
+
+    def __repr__(self) -> str:
+        return f"<{self.graph.name}, a run in {self.path}: {self.run.record['state']}>"
+
+    def _repr_html_(self) -> str:
+        from dgmppl.notebook import run_html
+
+        return run_html(self)
 
 
 def open_run(path: Path, device: str = "cpu", allow_python: bool = False, data_folder: Path | None = None) -> FittedRun:

@@ -25,6 +25,8 @@ def row_shape(field: tree.Field, base: Path) -> Shape | None:
     if not field.file:
         known = DATASETS[field.dataset].fields.get(field.name or "") if field.dataset in DATASETS else None
         return None if known is None else known.type.shape
+    if field.columns:
+        return (len(field.columns),)
     path = base / field.dataset
     try:
         if path.suffix.lower() == ".npy":

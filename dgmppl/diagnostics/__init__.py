@@ -44,6 +44,12 @@ class SpecError(Exception):
         self.source = source
         super().__init__("; ".join(f"{d.code}: {d.headline}" for d in self.diagnostics))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the place of a traceback: the lines that it is about, with carets."""
+        from dgmppl.diagnostics.render import render
+
+        return render(self.diagnostics, self.source).splitlines()
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` most likely was meant to be, or None when nothing is near."""

@@ -161,6 +161,16 @@ class Plan:
     completes: bool = field(default=False, repr=False)
     inexact: tuple[Reason, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from dgmppl.notebook import plan_html
+
+        return plan_html(self)
+
+    def _repr_latex_(self) -> str:
+        from dgmppl.notebook import plan_latex
+
+        return plan_latex(self)
+
     @cached_property
     def fitted(self) -> Loss:
         """The model's own loss."""

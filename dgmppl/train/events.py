@@ -101,11 +101,11 @@ def scalars(epoch: Epoch) -> Iterator[tuple[str, float]]:
     for group, found in groups.items():
         for name, value in found.items():
             if math.isfinite(value):
-                yield f"{group}/{_tag(name)}", value
+                yield f"{group}/{tag(name)}", value
     if epoch.seconds > 0:
         yield "time/seconds", epoch.seconds
 
 
-def _tag(name: str) -> str:
+def tag(name: str) -> str:
     """A name in the letters that TensorBoard allows in a tag."""
     return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_") or "_"

@@ -9,6 +9,7 @@ run.json      state, settings, versions, figures        Where a loss was not fin
 metrics.jsonl a line an epoch                           not_finite.npz       the batch that it arose on
 tensorboard/  the same as events
 checkpoint.safetensors, checkpoint.previous.safetensors (see dgmppl.train.checkpoint)
+data.parquet  the data, where the fit was given them and its spec names no files
 lock          held by the process that works on the run
 """
 
@@ -31,6 +32,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
+from dgmppl.data.given import DATA
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS, checksum, write_atomically
 
@@ -41,7 +43,7 @@ SPEC, RECORD, WEIGHTS, METRICS, BATCH = "spec.dgm", "run.json", "weights.safeten
 LOCK = "lock"
 SAMPLES = "samples.png"
 EVENTS = "tensorboard"
-_NAMES = (SPEC, RECORD, WEIGHTS, METRICS, BATCH, LOCK, SAMPLES, CHECKPOINT, PREVIOUS)
+_NAMES = (SPEC, RECORD, WEIGHTS, METRICS, BATCH, LOCK, SAMPLES, DATA, CHECKPOINT, PREVIOUS)
 _FILES = frozenset((*_NAMES, "model.py", "plan.json", "graph.svg", "report.html"))
 _EVENT_FILES = "events.out.tfevents."
 # A draft is renamed within seconds; one that is older was left by a process that was killed.
