@@ -17,6 +17,7 @@ from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
 from dgmppl.data.formats.tables import open_table
 from dgmppl.data.load import Wanted, open_field, read_columns
+from dgmppl.data.reading import marked
 from dgmppl.data.rows import ArrayRows, Origin
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS, Table
@@ -114,9 +115,10 @@ def given_data(
     try:
         source = _source_of(data, fields, optional)
         for name, field in fields.items():
-            found = source.open(field)
+            others = replace(field.source, reading=field.source.reading.of_others())
+            found = source.open(replace(field, source=others))
             if found is not None:
-                opened[name] = found
+                opened[name] = marked(found, others)
             elif name not in optional:
                 problems.append(_absent(field, source))
         if problems:

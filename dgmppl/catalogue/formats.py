@@ -21,6 +21,7 @@ class Format:
         written: how such a file is made, for who has one that cannot be read.
         alone: whether the name stands alone, without a field.
         columns: whether columns can be listed in brackets.
+        cells: whether a column has one number or text a row.
         named: whether `.NAME` follows.
         fields: the only names that may follow; empty: any.
         names: where the name after a prefix is one of a few.
@@ -34,6 +35,7 @@ class Format:
     written: str = ""
     alone: bool = False
     columns: bool = False
+    cells: bool = False
     named: bool = True
     fields: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
@@ -77,12 +79,13 @@ FORMATS: Mapping[str, Format] = {
         streams=True,
     ),
     "csv": Format(
-        r".*\.csv",
-        "a table as text",
+        r".*\.(csv|tsv)(\.gz)?",
+        "a table as text: `.csv`, `.tsv`, `.csv.gz`, `.tsv.gz`",
         '"table.csv".age',
         "a row that names the columns, then a row of cells for each example",
         alone=True,
         columns=True,
+        cells=True,
     ),
     "parquet": Format(
         r".*\.parquet",
@@ -92,6 +95,24 @@ FORMATS: Mapping[str, Format] = {
         alone=True,
         columns=True,
         streams=True,
+    ),
+    "feather": Format(
+        r".*\.(feather|arrow)",
+        "a table, as Arrow keeps it",
+        '"table.feather".age',
+        "write it with pyarrow.feather.write_feather(table, path)",
+        alone=True,
+        columns=True,
+    ),
+    "excel": Format(
+        r".*\.xlsx",
+        "a sheet of a workbook",
+        '"table.xlsx".age',
+        "a row that names the columns, then a row of cells for each example, saved as .xlsx",
+        alone=True,
+        columns=True,
+        cells=True,
+        extra="excel",
     ),
     "idx": Format(
         r".*[-.]idx\d?(-[a-z]+)?(\.gz)?",
@@ -115,12 +136,14 @@ def format_of(dataset: str) -> str:
     return next((name for name, format in FORMATS.items() if re.fullmatch(format.pattern, dataset, re.I | re.S)), "")
 
 
-def field_text(dataset: str, field: str, is_file: bool, columns: tuple[str, ...] = ()) -> str:
-    """A field as a spec writes it: `digits.image`, `"table.csv"[age, "blood pressure"]`."""
+def field_text(
+    dataset: str, field: str, is_file: bool, columns: tuple[str, ...] = (), options: tuple[str, ...] = ()
+) -> str:
+    """A field as a spec writes it: `digits.image`, `"table.csv"[age, "blood pressure", decimal = ","]`."""
     name = f'"{dataset}"' if is_file else dataset
-    if columns:
-        return f"{name}[{', '.join(map(_column_text, columns))}]"
-    return f"{name}.{_column_text(field)}" if field else name
+    name += f".{_column_text(field)}" if field else ""
+    inside = (*map(_column_text, columns), *options)
+    return f"{name}[{', '.join(inside)}]" if inside else name
 
 
 def _column_text(name: str) -> str:

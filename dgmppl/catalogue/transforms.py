@@ -51,6 +51,7 @@ TRANSFORMS: dict[str, tuple[Signature, Result]] = {
     "shift": (_numbers("shift", "by"), lambda t, by: Type(_shifted(t.support, *by), t.shape)),
     "scale": (_numbers("scale", "by"), lambda t, by: Type(_scaled(t.support, *by), t.shape)),
     "closure": (_numbers("closure"), lambda t, _: Type(SIMPLEX, t.shape)),
+    "dates": (_numbers("dates"), lambda t, _: Type(REAL, t.shape)),
     "total": (_numbers("total"), lambda t, _: Type(t.support.summed())),
     "flatten": (_numbers("flatten"), lambda t, _: Type(t.support, (t.elements,))),
     "labelled": (_numbers("labelled", "n", kind="count"), lambda t, _: t),

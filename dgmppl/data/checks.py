@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -92,6 +93,8 @@ def checked_blocks(
             elif found == "nan":
                 expected = "expected a number in every row"
                 help_ = f"a `partial` variable may be missing in some rows; {rows.origin.counted}"
+                if rows.origin.marks:
+                    help_ = f"{_mark_help(rows.origin, source)}; {help_}"
             if found == "nan":
                 headline = f"{headline.removesuffix(found)}{rows.origin.missing}"
             raise SpecError([Diagnostic("E506", headline, source.span, expected, help=help_)])
@@ -192,6 +195,22 @@ def _shape_help(rows: Rows, declared: Type) -> str:
 
 def _is_one_hot(values: Values) -> bool:
     return bool(((values == 0) | (values == 1)).all() and (values.sum(-1) == 1).all())
+
+
+def _mark_help(origin: Origin, source: DataSource) -> str:
+    marks = " and ".join(f"`{mark}`" for mark in origin.marks)
+    way_out = replace(source, reading=replace(source.reading, missing=("",))).text
+    return f"{marks} stands for a missing value, unless it is in quotes, or the spec says {way_out}"
+
+
+def taken_for_missing(name: str, origin: Origin, declared: Type, source: DataSource) -> Diagnostic | None:
+    """A warning where texts were taken for missing values and fewer classes are left than are declared."""
+    if not origin.marks or len(origin.classes) >= (declared.support.size or 0):
+        return None
+    marks = " and ".join(f"`{mark}`" for mark in origin.marks)
+    headline = f"{marks} of {origin.name} is taken for a missing value, and {len(origin.classes)} classes are left"
+    label = f"`{name}` is {declared.describe()}"
+    return Diagnostic("W522", headline, source.span, label, help=_mark_help(origin, source), severity="warning")
 
 
 def _value_help(support: Support, found: str, counted: str) -> str:

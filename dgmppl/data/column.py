@@ -82,8 +82,8 @@ class Transform:
         """Values as the model has them, (n, *shape) to (n, *new shape)."""
         return values
 
-    def invert(self, values: Array) -> Array:
-        """Values in the units of the data."""
+    def invert(self, values: Array) -> NDArray[Any]:
+        """Values in the units of the data: numbers, or texts (None where one is missing)."""
         return values
 
     def shape(self, shape: Shape) -> Shape:

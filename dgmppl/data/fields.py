@@ -60,7 +60,7 @@ class Field:
     def invert(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of the model in the units of the data, in double precision; classes that have names as texts, None
         where one is missing. Values behind a transform that has no inverse stay as they are."""
-        found = np.asarray(values, dtype=np.float64)
+        found: NDArray[Any] = np.asarray(values, dtype=np.float64)
         if not self.invertible:
             return found
         for transform in reversed(self.transforms):

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.catalogue.transforms import REMOVES
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.checks import Missing, TakenRows, checked_blocks, verify_shape
+from dgmppl.data.checks import Missing, TakenRows, checked_blocks, taken_for_missing, verify_shape
 from dgmppl.data.column import Column, Transform
 from dgmppl.data.fields import Field
 from dgmppl.data.formats import READERS
 from dgmppl.data.precision import Distinct, collapse
 from dgmppl.data.readers import read_dataset
+from dgmppl.data.reading import chosen, marked
 from dgmppl.data.rows import ArrayRows, BadCell, EndedRows, MappedRows, Origin, Rows
 from dgmppl.data.split import Opened, SplitRule, rule_name, split_fields
 from dgmppl.data.table import SPLITS, Splits, Table
@@ -161,8 +162,9 @@ def read_columns(
             columns[name], digests[name], lost = _read(name, column, declared, source, may_miss, one.impossible)
             if source.transforms:
                 digests[name] = _digest_before(parts)
-            warnings += [lost] if lost is not None else []
             origin = next(iter(parts.values())).origin
+            taken = taken_for_missing(name, origin, declared, source)
+            warnings += [found for found in (lost, taken) if found is not None]
             made = Field(name, declared, source, whole.shape, origin.columns, origin.classes, transforms)
             fields[name] = one.known or made
         except SpecError as error:
@@ -196,10 +198,13 @@ def _part_of(name: str, parts: Mapping[str, Rows], one: Wanted) -> Mapping[str, 
 
 
 def open_field(source: DataSource, base: Path, declared: Type, stream: bool | None) -> Opened:
+    """The rows of a source: whole, or split as it gives them; those that the spec asks for, its marks missing."""
     if not source.is_file:
         return _open_named(source)
+    read = READERS[format_of(source.dataset)]
     try:
-        return _resident(READERS[format_of(source.dataset)](source, base, declared), stream)
+        found = marked(_resident(read(source, base, declared), stream), source)
+        return chosen(found, source, lambda asked, type_: marked(read(asked, base, type_), asked))
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         raise SpecError([_unreadable(source, base, error)]) from None
 

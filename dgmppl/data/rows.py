@@ -40,6 +40,7 @@ class Origin:
         columns: names of the columns of a row that is a vector, or of the one column.
         classes: the texts that the values 0, 1, ... stand for.
         missing: what a value that is not there is called.
+        marks: texts without quotes that were taken for missing values, though no spec says so.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Origin:
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     missing: str = "nan"
+    marks: tuple[str, ...] = ()
 
     def place(self, row: int, column: tuple[int, ...] | None = None, width: int = 1) -> str:
         """`row 7, column 2 of mine.npz, array x`; without a column the whole row. `width`: columns a row has."""
@@ -135,10 +137,11 @@ class SliceRows(Rows):
 
 
 class PickedRows(Rows):
-    """Rows in memory in the order of `index`."""
+    """Rows in memory in the order of `index`; `obstacle` says why they do not stream."""
 
-    def __init__(self, rows: Rows, index: NDArray[np.int64]) -> None:
+    def __init__(self, rows: Rows, index: NDArray[np.int64], obstacle: str = "") -> None:
         self.rows, self.index = rows, index
+        self.obstacle = obstacle or self.obstacle
         self.count, self.shape, self.origin = len(index), rows.shape, rows.origin
         self._array = rows.read(0, rows.count)
 

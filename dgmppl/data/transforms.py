@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.column import Bounds, Column, Shape, Transform
+from dgmppl.data.dates import date_texts
 from dgmppl.data.rows import Array, ArrayRows, MaskedRows, Rows
 
 if TYPE_CHECKING:
@@ -219,6 +220,25 @@ class Closure(Transform):
 
 
 @dataclass(frozen=True)
+class Dates(Transform):
+    """Days since the first of January 1970, of dates and times as texts (ISO 8601), which readers take for numbers."""
+
+    whole: float
+    """1 where all of the fit's are days, else 0: then they are times to the second."""
+
+    @classmethod
+    def fit(cls, column: Column, *numbers: float) -> Self:
+        blocks = (block[np.isfinite(block)] for rows in column.parts.values() for _, block in rows.blocks())
+        return cls(float(all(np.array_equal(found, np.round(found)) for found in blocks)))
+
+    def invert(self, values: Array) -> NDArray[Any]:
+        return date_texts(values, bool(self.whole))
+
+    def bounds(self, low: float | None, high: float | None) -> Bounds:
+        return low, high
+
+
+@dataclass(frozen=True)
 class Flatten(Transform):
     """Makes each row one vector."""
 
@@ -331,6 +351,7 @@ TRANSFORMS: Mapping[str, type[Transform]] = {
     "shift": Shift,
     "scale": Scale,
     "closure": Closure,
+    "dates": Dates,
     "total": Total,
     "flatten": Flatten,
     "labelled": Labelled,

@@ -115,4 +115,12 @@ CODES: dict[str, Code] = {
         'observed t : real from "seconds_since_1970.npy"',
         'observed t : real from standardize("seconds_since_1970.npy")',
     ),
+    "W522": Code(
+        "text that is taken for a missing value",
+        "Cells such as NA or null were taken for missing values, and fewer classes are left than are declared.",
+        "NA is Namibia, and None an answer. A cell in quotes is a text; so is every cell that `missing` does not name, "
+        "which takes the place of what usually stands for a missing value.",
+        'partial c : categorical(3) from "x.csv".country',
+        'partial c : categorical(3) from "x.csv".country[missing = ""]',
+    ),
 }

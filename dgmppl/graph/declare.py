@@ -14,6 +14,7 @@ from dgmppl.graph.folding import length_of
 from dgmppl.graph.names import member_ident, member_name
 from dgmppl.graph.nodes import Along, DataSource, Fixed, Parameter, Variable
 from dgmppl.graph.random_weights import declare_weights
+from dgmppl.graph.readings import verify_same_rows
 from dgmppl.graph.scope import MAX_LENGTH, MAX_MEMBERS, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily
 from dgmppl.graph.ties import verify_ties
 from dgmppl.graph.types import check_data, check_type
@@ -62,6 +63,7 @@ def declare(scope: Scope, spec: tree.Spec) -> list[Variable]:
                 scope.declare(statement.name, NamedNet(specs, statement.name_span), statement.name_span)
             elif isinstance(statement, tree.Flow):
                 scope.declare(statement.name, NamedFlow(statement), statement.name_span)
+    verify_same_rows(scope, ((v.name, v.data) for v in variables if v.data is not None))
     verify_ties(scope)
     for name, ties in scope.ties.items():
         family = scope.names.get(name)
@@ -391,7 +393,7 @@ def _tensor(scope: Scope, statement: tree.Tensor) -> None:
     """A tensor of fixed values. Reports what is no .npy file (E218); its values are checked when it is read."""
     type_ = check_type(scope, statement.type, {})
     data = statement.data
-    alone = isinstance(data, tree.Field) and data.file and data.name is None and not data.columns
+    alone = isinstance(data, tree.Field) and data.file and data.name is None and not (data.columns or data.readings)
     if not (alone and isinstance(data, tree.Field) and format_of(data.dataset) == "npy"):
         headline = "a fixed tensor is the one array of a .npy file"
         help_ = f'numpy.save writes one: const {statement.name} : ... from "{statement.name}.npy"'

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from dgmppl.catalogue.formats import field_text
+from dgmppl.catalogue.readings import AS_IT_IS, Reading
 from dgmppl.graph.names import member_name
 from dgmppl.graph.values import Apply, Bijection, Density, Feature, Module, Residual, Value, children, variables, walk
 from dgmppl.source import Source, Span
@@ -28,7 +30,18 @@ class DataSource:
     transforms: tuple[tuple[str, tuple[float, ...]], ...] = ()
     span: Span = dataclasses.field(default=Span(0, 0), compare=False, repr=False)
     columns: tuple[str, ...] = ()
+    reading: Reading = AS_IT_IS
     places: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def dates(self) -> bool:
+        """Whether its texts are dates."""
+        return bool(self.transforms) and self.transforms[0][0] == "dates"
+
+    @property
+    def text(self) -> str:
+        """The field as a spec writes it, without its transforms."""
+        return field_text(self.dataset, self.field, self.is_file, self.columns, self.reading.written())
 
     @property
     def place(self) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dgmppl.catalogue.formats import FORMATS, Format, field_text, format_of
+from dgmppl.catalogue.readings import TABLES
 from dgmppl.catalogue.transforms import TRANSFORMS
 from dgmppl.data.catalogue import DATASETS, DataField
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.binding import bind
 from dgmppl.graph.nodes import DataSource
+from dgmppl.graph.readings import check_readings
 from dgmppl.graph.scope import MAX_ELEMENTS, Scope
 from dgmppl.supports import SUPPORTS, Support, Type, number_text
 from dgmppl.syntax import tree
@@ -125,7 +127,20 @@ def check_data(
                 notes=(Note(declared.span, "declared here"),),
                 help=_mend(type_, found),
             )
-    return DataSource(inner.dataset, inner.name or "", inner.file, tuple(transforms), node.span, inner.columns)
+    reading = check_readings(scope, inner)
+    _verify_dates(scope, node, inner)
+    return DataSource(inner.dataset, inner.name or "", inner.file, tuple(transforms), node.span, inner.columns, reading)
+
+
+def _verify_dates(scope: Scope, node: tree.Field | tree.Transformed, field: tree.Field) -> None:
+    """`dates` reads texts, so nothing stands between it and a table."""
+    while isinstance(node, tree.Transformed):
+        if node.name == "dates" and node.data is not field:
+            scope.fail("E219", "`dates` is the first of the transforms", node.span, "these are numbers already")
+        if node.name == "dates" and not (field.file and format_of(field.dataset) in TABLES):
+            help_ = 'dates("table.csv".born)'
+            scope.fail("E219", "`dates` reads texts of a table", node.span, "no table", help=help_)
+        node = node.data
 
 
 def _verify_labelled(scope: Scope, node: tree.Transformed, outermost: bool, role: str) -> None:
@@ -227,7 +242,7 @@ def _verify_file_shape(scope: Scope, node: tree.Field, format: str, type_: Type,
     found: tuple[int, ...] | None = None
     if node.columns:
         found = (len(node.columns),)
-    elif (format == "csv" and node.name is not None) or node.name == "label" in FORMATS[format].fields:
+    elif (FORMATS[format].cells and node.name is not None) or node.name == "label" in FORMATS[format].fields:
         found = ()
     if found is not None and found != type_.shape:
         what = f"a row of {len(found) and found[0]} columns" if found else "one number a row"

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import graphviz
 
-from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import DataSource, Energy, Factor, Graph, Variable
 from dgmppl.graph.values import Residual, walk
@@ -161,7 +160,7 @@ def _distribution(factor: Factor | None, colour: str) -> str:
 
 def _data(data: DataSource) -> str:
     """`threshold(digits.image, 8)`, as in the spec."""
-    text = field_text(data.dataset, data.field, data.is_file, data.columns)
+    text = data.text
     for name, numbers in data.transforms:
         text = f"{name}({', '.join([text, *map(number_text, numbers)])})"
     return text

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dgmppl.catalogue.formats import field_text
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource
 from dgmppl.picture import graph as picture
@@ -199,8 +199,7 @@ def data(report: Report) -> Html | None:
 def _source(source: DataSource | None) -> str:
     if source is None:
         return DASH
-    name = Path(source.dataset).name if source.is_file else source.dataset
-    text = field_text(name, source.field, source.is_file, source.columns)
+    text = replace(source, dataset=Path(source.dataset).name).text if source.is_file else source.text
     for transform, numbers in source.transforms:
         text = f"{transform}({', '.join((text, *map(number_text, numbers)))})"
     return text

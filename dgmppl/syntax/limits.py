@@ -12,7 +12,8 @@ MAX_SIZE = 1_000_000
 MAX_DEPTH = 100
 """Levels of brackets, and of the tree."""
 LISTS = (
-    "arguments", "columns", "dims", "given", "heads", "items", "parents", "pasts", "settings", "sizes", "subscripts",
+    "arguments", "columns", "dims", "entries", "given", "heads", "items", "marks", "parents", "pasts", "settings",
+    "sizes", "subscripts",
     "sum_indices", "transform_args", "type_args",
 )  # fmt: skip
 """The rules of the grammar that are lists: no class of the tree, and no level of it."""

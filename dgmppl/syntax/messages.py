@@ -52,6 +52,8 @@ def _notation(f: Failure) -> Diagnostic | None:
         for at in range(f.start, f.start - len(notation), -1):
             if at >= 0 and f.text.startswith(notation, at) and (at == f.start or notation[0] not in "<|-"):
                 place = Span(at, at + len(notation))
+                if "comparisons" in way_out and "where" in f.words:
+                    way_out += ": write `where = age in 18..65`, `where = age in 18..`, `where = age in [18, 19]`"
                 return Diagnostic("E107", f"`{notation}` is not a notation of this language", place, help=way_out)
     return None
 

@@ -107,9 +107,25 @@ def _text(child: Any) -> Any:
     return str(child)[1:-1] if child.type == "STRING" else str(child)
 
 
-def _field(dataset: Token, inside: Token | tuple[str, ...] | None) -> tuple[Any, ...]:
-    columns = inside if isinstance(inside, tuple) else ()
-    return dataset, None if columns else inside, dataset.type == "STRING", columns
+def _field(dataset: Token, name: Token | None, inside: tuple[str | tree.Reading, ...] | None) -> tuple[Any, ...]:
+    columns = tuple(c for c in inside or () if not isinstance(c, tree.Reading))
+    return (
+        dataset,
+        name,
+        dataset.type == "STRING",
+        columns,
+        tuple(r for r in inside or () if isinstance(r, tree.Reading)),
+    )
+
+
+def _reading(
+    name: Token, found: tree.Mark | tree.Condition | tuple[tree.Mark | tree.Condition, ...]
+) -> tuple[Any, ...]:
+    return name, found if isinstance(found, tuple) else (found,)
+
+
+def _mark(value: Token) -> tuple[Any, ...]:
+    return (value if value.type == "STRING" else float(value),)
 
 
 def _reference(name: Token, inside: tuple[tree.Expr | tree.Past, ...] | None) -> tuple[Any, ...]:
@@ -142,6 +158,8 @@ _FIELDS: dict[type[tree.Node], Callable[..., tuple[Any, ...]]] = {
     tree.Family: _family,
     tree.Field: _field,
     tree.Indices: _indices,
+    tree.Mark: _mark,
+    tree.Reading: _reading,
     tree.Integral: lambda index, range_, body, *options: (index, range_, body, options),
     tree.Number: lambda text: (float(text), text),
     tree.Reference: _reference,
@@ -195,6 +213,12 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
 
     def future(self, meta: Meta, index: Token) -> tree.Past:
         return tree.Past(_span(meta), str(index), True)
+
+    def negative(self, meta: Meta, number: Token) -> tree.Mark:
+        return tree.Mark(_span(meta), -float(number))
+
+    def mark_up_to(self, meta: Meta, high: tree.Mark) -> tree.MarkRange:
+        return tree.MarkRange(_span(meta), None, high)
 
     def shape(self, meta: Meta, sizes: tuple[tree.Expr, ...]) -> tree.Sizes:
         return tree.Sizes(_span(meta), sizes)

@@ -224,16 +224,51 @@ class Type(Node):
 
 
 @dataclass(frozen=True)
-class Field(Node):
-    """`digits.image`, `"mine.npz".spectra` (then `file` is true), `"table.csv"[age, height]`, `"x.npy"`.
+class Mark(Node):
+    """`"?"` or `-1`, as a cell or a value of a file may be."""
 
-    `name` is None and `columns` empty where nothing of the kind is written.
+    value: str | float
+
+
+@dataclass(frozen=True)
+class MarkRange(Node):
+    """`18..65`, `18..` or `..65`: both ends belong to it."""
+
+    low: Mark | None
+    high: Mark | None
+
+
+@dataclass(frozen=True)
+class Condition(Node):
+    """`age in 18..65`, `country in ["DE", "NA"]`: of a column."""
+
+    column: str
+    values: MarkRange | tuple[Mark, ...]
+
+
+Entry = Mark | Condition
+
+
+@dataclass(frozen=True)
+class Reading(Node):
+    """`missing = ["?", -1]`, `decimal = ","`, `where = age in 18..65`: how a file is read."""
+
+    name: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Field(Node):
+    """`digits.image`, `"mine.npz".spectra` (then `file` is true), `"table.csv"[age, height, decimal = ","]`, `"x.npy"`.
+
+    `name` is None, `columns` and `readings` are empty where nothing of the kind is written.
     """
 
     dataset: str
     name: str | None
     file: bool
     columns: tuple[str, ...] = ()
+    readings: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,9 @@ def _declaration(f: Failure, last: str) -> Diagnostic | None:
         return _missing(f, f"`{name}` has no type", f"expected a type{found}", f"{_text(f)} real[16]")
     if last == "per":
         return _missing(f, "`per` lacks what has one each", "expected `data` or a column", f"{_text(f)} data")
+    if "from" in f.words and f.words[-2] == "=" and f.statement[-1].type == "NAME" and f.word in ("]", ","):
+        way_out = f'{f.words[-3]} = "{last}"'
+        return Diagnostic("E101", f"`{last}` is no text: it has no quotes", f.place, "unexpected", help=way_out)
     if "from" in f.words and f.words[-1] in ("[", ",") and str(f.opened[-1:] and f.opened[-1]) == "[":
         return _columns(f)
     if f.opened or "=" in f.words:

@@ -6,18 +6,21 @@ the option `without` names a library that is not there.
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import pickle
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pyarrow as pa
 from PIL import Image
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 from dgmppl.plan.settings import SplitSetting
 from dgmppl.source import Span
@@ -272,7 +275,202 @@ def csv_without_header(folder: Path) -> str:
 @case
 def csv_of_semicolons(folder: Path) -> str:
     csv(folder, PEOPLE.replace(",", ";"))
-    return 'x : real from "t.csv".age'
+    return 'x : real from "t.csv".age[separator = "|"]'
+
+
+@case
+def csv_decimal_commas(folder: Path) -> str:
+    csv(folder, "age;size\n1;1,5\n2;2\n")
+    return 'x : real from "t.csv".size'
+
+
+@case
+def csv_decimal_commas_everywhere(folder: Path) -> str:
+    csv(folder, "age;size\n1;1,5\n2;2,5\n")
+    return 'x : real from "t.csv".size'
+
+
+@case
+def csv_decimal_points(folder: Path) -> str:
+    csv(folder, "age;size\n1;1,5\n2;2.5\n")
+    return 'x : real from "t.csv".size[decimal = ","]'
+
+
+@case
+def csv_no_date(folder: Path) -> str:
+    csv(folder, "born\n2001-02-03\n3.2.2001\n")
+    return 'x : real from dates("t.csv".born)'
+
+
+@case
+def csv_date_that_is_none(folder: Path) -> str:
+    csv(folder, "born\n2001-02-30\n")
+    return 'x : real from dates("t.csv".born)'
+
+
+@case
+def csv_class_named_na(folder: Path) -> str:
+    csv(folder, "country\n" + "DE\nZA\nNA\n" * 5)
+    return 'y : categorical(3) from "t.csv".country'
+
+
+@case
+def csv_no_row_is_chosen(folder: Path) -> str:
+    csv(folder, PEOPLE)
+    return 'x : real from "t.csv".age[where = age in 1000..]'
+
+
+@case
+def csv_chosen_by_a_text(folder: Path) -> str:
+    csv(folder, PEOPLE)
+    return 'x : real from "t.csv".age[where = age in ["old"]]'
+
+
+@case
+def csv_chosen_by_what_is_not_there(folder: Path) -> str:
+    csv(folder, PEOPLE)
+    return 'x : real from "t.csv".age[where = agee in 3..]'
+
+
+@case
+def csv_chosen_rows_streamed(folder: Path) -> tuple[Any, ...]:
+    parquet.write_table(pa.table({"age": np.arange(50.0)}), folder / "t.parquet")
+    return 'x : real from "t.parquet".age[where = age in 3..]', {"stream": True}
+
+
+@case
+def gz_cut_off(folder: Path) -> str:
+    packed = gzip.compress(("age\n" + "12\n" * 5000).encode())
+    (folder / "t.csv.gz").write_bytes(packed[:-12])
+    return 'x : real from "t.csv.gz".age'
+
+
+@case
+def gz_with_a_wrong_checksum(folder: Path) -> str:
+    packed = bytearray(gzip.compress(("age\n" + "12\n" * 5000).encode(), mtime=0))
+    packed[-6] ^= 1
+    (folder / "t.csv.gz").write_bytes(packed)
+    return 'x : real from "t.csv.gz".age'
+
+
+@case
+def gz_that_is_none(folder: Path) -> str:
+    (folder / "t.csv.gz").write_text("age\n1\n")
+    return 'x : real from "t.csv.gz".age'
+
+
+@case
+def gz_bomb(folder: Path) -> str:
+    with gzip.open(folder / "t.csv.gz", "wb", compresslevel=9) as file:
+        file.write(b"age\n")
+        for _ in range(70):
+            file.write(b"1" * 2**20)
+    return 'x : real from "t.csv.gz".age'
+
+
+@case
+def feather_cut_off(folder: Path) -> str:
+    feather.write_feather(pa.table({"age": np.arange(500.0)}), folder / "t.feather")
+    (folder / "t.feather").write_bytes((folder / "t.feather").read_bytes()[:900])
+    return 'x : real from "t.feather".age'
+
+
+@case
+def feather_that_is_none(folder: Path) -> str:
+    (folder / "t.feather").write_text("age\n1\n")
+    return 'x : real from "t.feather".age'
+
+
+def excel(folder: Path, rows: list[list[Any]], title: str = "people") -> Path:
+    book = openpyxl.Workbook()
+    book.active.title = title
+    for row in rows:
+        book.active.append(row)
+    book.save(folder / "t.xlsx")
+    return folder / "t.xlsx"
+
+
+@case
+def excel_not_installed(folder: Path) -> tuple[Any, ...]:
+    excel(folder, [["age"], [1]])
+    return 'x : real from "t.xlsx".age', {"without": "openpyxl"}
+
+
+@case
+def excel_that_is_none(folder: Path) -> str:
+    (folder / "t.xlsx").write_text("age\n1\n")
+    return 'x : real from "t.xlsx".age'
+
+
+@case
+def excel_of_a_zip(folder: Path) -> str:
+    with zipfile.ZipFile(folder / "t.xlsx", "w") as archive:
+        archive.writestr("t.csv", "age\n1\n")
+    return 'x : real from "t.xlsx".age'
+
+
+@case
+def excel_cut_off(folder: Path) -> str:
+    path = excel(folder, [["age"], *[[k] for k in range(500)]])
+    path.write_bytes(path.read_bytes()[:-200])
+    return 'x : real from "t.xlsx".age'
+
+
+@case
+def excel_without_a_part(folder: Path) -> str:
+    path = excel(folder, [["age"], *[[k] for k in range(50)]])
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content[:200] if "sheet1" in name else content)
+    return 'x : real from "t.xlsx".age'
+
+
+@case
+def excel_of_entities(folder: Path) -> str:
+    path = excel(folder, [["age"], [1]])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("xl/more.xml", '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
+    return 'x : real from "t.xlsx".age'
+
+
+@case
+def excel_bomb(folder: Path) -> str:
+    path = excel(folder, [["age"], [1]])
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("xl/more.xml", b" " * (70 * 2**20))
+    return 'x : real from "t.xlsx".age'
+
+
+@case
+def excel_formula_that_was_never_computed(folder: Path) -> str:
+    excel(folder, [["age", "twice"], [1, 2], [2, "=2*A3"]])
+    return 'x : real from "t.xlsx".twice'
+
+
+@case
+def excel_error(folder: Path) -> str:
+    excel(folder, [["age"], [1], ["#DIV/0!"]])
+    return 'x : real from "t.xlsx".age'
+
+
+@case
+def excel_date_as_number(folder: Path) -> str:
+    excel(folder, [["born"], [datetime.date(2020, 1, 2)]])
+    return 'x : real from "t.xlsx".born'
+
+
+@case
+def excel_sheet_misspelled(folder: Path) -> str:
+    excel(folder, [["age"], [1]])
+    return 'x : real from "t.xlsx".age[sheet = "poeple"]'
+
+
+@case
+def excel_text_among_numbers(folder: Path) -> str:
+    excel(folder, [["age"], [1], ["two"], [3.5]])
+    return 'x : real from "t.xlsx".age'
 
 
 @case

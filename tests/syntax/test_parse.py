@@ -107,6 +107,7 @@ net f = mlp[skip = true, init = "zeros"]
 observed a : real from "x.npy"
 observed b : real from "table.csv"."blood pressure"
 observed c : real[2] from "table.csv"[age, "blood pressure"]
+observed d : real from "table.csv".age[missing = ["?", -1], where = [age in 1..9, "b c" in ["x", 2]]]
 let g[t in 1..N] : real = sum(a)
 let h = reshape(sum(c, axis = 0), [1])
 train {}

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from dgmppl.data.formats.arrays import open_npy, open_npz
 from dgmppl.data.formats.csv import open_csv
+from dgmppl.data.formats.excel import open_excel
+from dgmppl.data.formats.feather import open_feather
 from dgmppl.data.formats.hub import open_huggingface, open_torchvision
 from dgmppl.data.formats.idx import open_idx
 from dgmppl.data.formats.images import open_folder
@@ -33,6 +35,8 @@ READERS: Mapping[str, Reader] = {
     "npy": open_npy,
     "csv": open_csv,
     "parquet": open_parquet,
+    "feather": open_feather,
+    "excel": open_excel,
     "idx": open_idx,
     "folder": open_folder,
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dgmppl.data.dates import EXAMPLE, days_of
 from dgmppl.data.rows import BadCell, Values
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 
@@ -118,10 +119,41 @@ def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, st
     elif pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
-        raise BadCell(f"column `{name}` is of type {column.type}, numbers are needed")
+        dates = pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)
+        way_out = ": `dates(...)` tells it in days" if dates else ""
+        raise BadCell(f"column `{name}` is of type {column.type}, numbers are needed{way_out}")
     if column.null_count:
         column = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan"))
     values: Values = column.to_numpy(zero_copy_only=False) if len(column) else np.empty(0)
+    return values
+
+
+def column_days(column: pa.ChunkedArray, name: str, start: int = 0) -> Values:
+    """The days of a column of dates, times or texts of them, counted from 1970. Its first row has the number `start`.
+
+    Raises:
+        BadCell: when it holds something else.
+    """
+    import pyarrow as pa
+
+    kinds = pa.types
+    if is_text(column.type):
+        texts = column.cast(pa.string()).to_pylist()
+    elif kinds.is_date(column.type) or kinds.is_timestamp(column.type):
+        # Without an offset, and told in UTC where it had one.
+        found = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False).to_numpy()
+        return np.where(np.isnat(found), np.nan, found.astype(np.int64) / 86_400e6) if len(found) else np.empty(0)
+    elif kinds.is_null(column.type):
+        return np.full(len(column), np.nan)
+    else:
+        raise BadCell(f"column `{name}` is of type {column.type}, dates are needed")
+    values = np.full(len(texts), np.nan)
+    for row, text in enumerate(texts):
+        if text is not None:
+            try:
+                values[row] = days_of(text)
+            except ValueError:
+                raise BadCell(f"row {start + row}, column `{name}` is `{text[:60]}`, a date is {EXAMPLE}") from None
     return values
 
 

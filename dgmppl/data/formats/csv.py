@@ -1,19 +1,20 @@
-"""Tables as text, columns separated by commas, with a header row that names them."""
+"""Tables as text, with a header row that names the columns; cells are separated by commas, or by what the header says.
+A table may be compressed by gzip."""
 
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Sequence
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-
-from dgmppl.data.formats.columns import choose_columns, fail_text, text_codes, verify_classes_few
-from dgmppl.data.rows import ArrayRows, Origin, Values
+from dgmppl.data.formats.cells import MISSING, Cells, is_number
+from dgmppl.data.formats.columns import choose_columns
 from dgmppl.data.split import Opened
-from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,50 +22,86 @@ if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
     from dgmppl.supports import Type
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
-_TRUTH = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
-_SEPARATORS = {";": "`;`", "\t": "tabs", "|": "`|`"}
-# The header is row 1, as a spreadsheet shows it.
-_FIRST_ROW = 2
+_SEPARATORS = {",": "commas", ";": "`;`", "\t": "tabs", "|": "`|`"}
 _COUNTED = "rows are counted from 1, the header being the first and blank lines none"
+_PIECE = 2**20
+# What a compressed table may hold: gzip makes a thousand times less of zeros, and ten times less of a table.
+LARGEST, MOST_FOLD = 2**26, 200
 
 
 def open_csv(source: DataSource, base: Path, declared: Type) -> Opened:
     """A column of a table, or several as a vector. No type is guessed from the first cells: all are read as text."""
     path = base / source.dataset
-    _verify_cells(path)
-    header = _header(path)
+    separator = source.reading.separator or ("\t" if ".tsv" in path.name.lower()[-7:] else "")
+    _verify_size(path)
+    header, separator = _header(path, separator, source.reading.decimal)
+    _verify_cells(path, separator)
     names = [name.strip() for name in header]
     asked = choose_columns(source, names)
-    table = _read(path, header, [header[names.index(name)] for name in asked])
-    single = bool(source.field)
-    classes: tuple[str, ...] = ()
-    columns = []
-    for number, name in enumerate(asked):
-        values, texts = _values(table.column(number), name, source)
-        if texts and not single:
-            fail_text(source, name)
-        classes = verify_classes_few(source, name, texts)
-        columns.append(text_codes(values, classes) if texts else values)
-    origin = Origin(source.dataset, _FIRST_ROW, _COUNTED, asked, classes, "missing")
-    return Opened({"all": ArrayRows(columns[0] if single else np.stack(columns, axis=1), origin)})
+    marks = MISSING[1:] if source.reading.missing is None else ()
+    written = [header[names.index(name)] for name in asked]
+    table = _read(path, separator, header, written, marks)
+    # Numbers with a decimal comma stand in quotes where commas separate cells, which other files than that of the spec
+    # do not have: they come from elsewhere.
+    plain = source.reading.others and separator == ","
+    cells = Cells(source, declared, _COUNTED, "." if plain else source.reading.decimal)
+    return cells.open(
+        names,
+        lambda name: table.column(asked.index(name)),
+        lambda name: _read(path, separator, header, [written[asked.index(name)]], ()).column(0),
+    )
 
 
-def _verify_cells(path: Path) -> None:
+@contextmanager
+def _bytes(path: Path) -> Iterator[IO[bytes]]:
+    """The text of a file as bytes. Raises ValueError where what is compressed is damaged."""
+    if path.suffix.lower() != ".gz":
+        with path.open("rb") as plain:
+            yield plain
+        return
+    try:
+        with gzip.open(path) as packed:
+            yield packed  # type: ignore[misc]
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"it is cut off or damaged: {error}") from None
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[IO[str]]:
+    with _bytes(path) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+        yield text
+        text.detach()
+
+
+def _verify_size(path: Path) -> None:
+    """Raises ValueError where a compressed file holds far more than a table does: it would fill the memory."""
+    if path.suffix.lower() != ".gz":
+        return
+    most, size = max(LARGEST, MOST_FOLD * path.stat().st_size), 0
+    with _bytes(path) as file:
+        for piece in iter(lambda: file.read(_PIECE), b""):
+            size += len(piece)
+            if size > most:
+                fold = size // path.stat().st_size
+                raise ValueError(f"it holds more than {most >> 20} MiB, over {fold} times its size: unpack it yourself")
+
+
+def _verify_cells(path: Path, separator: str) -> None:
     """Raises ValueError, naming the row, where quotes do not pair up or a cell has a zero byte.
 
     pyarrow takes a quote that is never closed for one that ends with the file, and `"2"5` for `25`: what is left out
     or put together would go unnoticed. Python's reader is strict about both (RFC 4180, section 2).
     """
-    with path.open("rb") as binary:
-        marks = {mark for piece in iter(lambda: binary.read(2**20), b"") for mark in b'"\0' if mark in piece}
+    with _bytes(path) as binary:
+        marks = {mark for piece in iter(lambda: binary.read(_PIECE), b"") for mark in b'"\0' if mark in piece}
     if not marks:
         return
     rows, single = 0, False
     limit = csv.field_size_limit(2**31 - 1)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.reader(file, strict=True):
+        with _text(path) as file:
+            for row in csv.reader(file, strict=True, delimiter=separator):
                 # As `_read` has it: a blank line is a missing cell where there is one column, and none elsewhere.
                 single = len(row) == 1 if rows == 0 else single
                 rows += bool(row) or single
@@ -77,38 +114,36 @@ def _verify_cells(path: Path) -> None:
             raise ValueError(f"row {rows + 1} has a zero byte, which is no text") from None
         if "end of data" in str(error):
             raise ValueError(f"row {rows + 1} has a cell that begins with a quote, which is never closed") from None
-        what = f"row {rows + 1} has a cell in quotes with more behind the closing one than a comma"
+        mark = {",": "a comma", "\t": "a tab"}.get(separator, f"`{separator}`")
+        what = f"row {rows + 1} has a cell in quotes with more behind the closing one than {mark}"
         raise ValueError(what + "; a quote inside such a cell is written twice") from None
     finally:
         csv.field_size_limit(limit)
 
 
-def _header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+def _header(path: Path, separator: str, decimal: str) -> tuple[list[str], str]:
+    """The names of the columns, and what separates cells: commas, unless they leave one cell with another mark."""
+    with _text(path) as file:
         try:
-            header = next(csv.reader(file), [])
+            header = next(csv.reader(file, delimiter=separator or ","), [])
         except (UnicodeDecodeError, csv.Error):
             raise ValueError("it is no text in UTF-8") from None
     if not header:
         raise ValueError("it is empty; the first row names the columns")
-    if all(_is_number(name) for name in header):
+    marks = [mark for mark in _SEPARATORS if mark != (separator or ",")]
+    other = next((mark for mark in marks if len(header) == 1 and mark in header[0]), None)
+    if other and not separator:
+        return _header(path, other, decimal)
+    if all(is_number(name, decimal) for name in header):
         raise ValueError("its first row holds numbers, and no names of columns")
-    other = next((name for mark, name in _SEPARATORS.items() if len(header) == 1 and mark in header[0]), None)
     if other:
-        raise ValueError(f"its columns are separated by {other}, not by commas")
-    return header
+        found, asked = _SEPARATORS[other], _SEPARATORS.get(separator, f"`{separator}`")
+        raise ValueError(f"its columns are separated by {found}, not by {asked}")
+    return header, separator or ","
 
 
-# As pyarrow reads numbers: Python takes `1_0` and the digits of other scripts, too.
-_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
-
-
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text.strip()) is not None
-
-
-def _read(path: Path, header: Sequence[str], wanted: Sequence[str]) -> pa.Table:
-    """The wanted columns as text."""
+def _read(path: Path, separator: str, header: Sequence[str], wanted: Sequence[str], marks: Sequence[str]) -> pa.Table:
+    """The wanted columns as text; null where a cell is one of `marks` and stands in no quotes."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -119,16 +154,24 @@ def _read(path: Path, header: Sequence[str], wanted: Sequence[str]) -> pa.Table:
         return "error"
 
     try:
-        return arrow_csv.read_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(use_threads=False),
-            parse_options=arrow_csv.ParseOptions(
-                newlines_in_values=True, ignore_empty_lines=len(header) > 1, invalid_row_handler=refuse
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(wanted, pa.string()), include_columns=list(wanted), strings_can_be_null=False
-            ),
-        )
+        with _bytes(path) as file:
+            return arrow_csv.read_csv(
+                file if path.suffix.lower() == ".gz" else path,
+                read_options=arrow_csv.ReadOptions(use_threads=False),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=separator,
+                    newlines_in_values=True,
+                    ignore_empty_lines=len(header) > 1,
+                    invalid_row_handler=refuse,
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(wanted, pa.string()),
+                    include_columns=list(wanted),
+                    null_values=list(marks),
+                    strings_can_be_null=bool(marks),
+                    quoted_strings_can_be_null=False,
+                ),
+            )
     except pa.ArrowInvalid as error:
         if ragged:
             row = ragged[0]
@@ -137,40 +180,3 @@ def _read(path: Path, header: Sequence[str], wanted: Sequence[str]) -> pa.Table:
         if "UTF8" in str(error):
             raise ValueError("it is no text in UTF-8") from None
         raise
-
-
-def _values(cells: pa.ChunkedArray, name: str, source: DataSource) -> tuple[Any, list[str]]:
-    """Numbers, NaN where a cell is missing, and no texts; or cells, null where missing, and their different texts."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    cells = pc.utf8_trim_whitespace(cells)
-    missing = pc.is_in(cells, value_set=pa.array(MISSING))
-    present = pc.if_else(missing, pa.scalar(None, pa.string()), cells)
-    try:
-        # A plus sign is no part of a number to pyarrow.
-        numbers = pc.replace_substring_regex(present, r"^\+", "").cast(pa.float64())
-    except pa.ArrowInvalid:
-        return _texts(present, name, source)
-    values: Values = pc.fill_null(numbers, float("nan")).to_numpy(zero_copy_only=False) if len(numbers) else np.empty(0)
-    return values, []
-
-
-def _texts(cells: pa.ChunkedArray, name: str, source: DataSource) -> tuple[Any, list[str]]:
-    """Cells that are not all numbers: truth values, texts, or a mistake."""
-    import pyarrow.compute as pc
-
-    different = [text for text in pc.unique(cells).to_pylist() if text is not None]
-    if all(text in _TRUTH for text in different):
-        return np.array([_TRUTH.get(text, np.nan) for text in cells.to_pylist()]), []
-    if any(_is_number(text) for text in different):
-        row, text = next((i, t) for i, t in enumerate(cells.to_pylist()) if t is not None and not _is_number(t))
-        place = Origin(source.dataset, _FIRST_ROW, columns=(name,)).place(row, (0,))
-        raise SpecError(
-            [
-                Diagnostic(
-                    "E516", f"{place} is `{text}`", source.span, "expected a number, as in other rows", help=_COUNTED
-                )
-            ]
-        )
-    return cells, different

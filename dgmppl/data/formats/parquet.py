@@ -14,6 +14,7 @@ import numpy as np
 
 from dgmppl.data.formats.columns import (
     choose_columns,
+    column_days,
     column_values,
     fail_text,
     is_text,
@@ -55,7 +56,7 @@ def open_parquet(source: DataSource, base: Path, declared: Type) -> Opened:
         raise
     asked = choose_columns(source, schema.names)
     texts = [name for name in asked if is_text(schema.field(name).type)]
-    if texts and not source.field:
+    if texts and not source.field and not source.dates:
         fail_text(source, texts[0])
     rows = ParquetRows(path, metadata, asked, source, single=bool(source.field) or len(asked) == 1)
     return Opened({"all": rows})
@@ -70,7 +71,8 @@ class ParquetRows(Rows):
         self._starts = [0, *np.cumsum(sizes).tolist()]
         self.count = self._starts[-1]
         self._classes: tuple[str, ...] = ()
-        if source.field:
+        self._dates = source.dates
+        if source.field and not source.dates:
             self._classes = self._texts(source)
         shapes = self._shapes()
         # A table of one column of numbers is a vector of one, as it is with more; a column of lists is one already.
@@ -119,7 +121,10 @@ class ParquetRows(Rows):
         if self._classes:
             return text_codes(table.column(0), self._classes)
         start = self._starts[number]
-        columns = [column_values(table.column(i), self._inner, n, start) for i, n in enumerate(self.columns)]
+        if self._dates:
+            columns = [column_days(table.column(i), n, start) for i, n in enumerate(self.columns)]
+        else:
+            columns = [column_values(table.column(i), self._inner, n, start) for i, n in enumerate(self.columns)]
         return columns[0] if self._single else np.stack(columns, axis=1)
 
     @contextmanager

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from dgmppl.data.formats.columns import (
     choose_columns,
+    column_days,
     column_values,
     fail_text,
     is_text,
@@ -37,7 +38,7 @@ def open_table(table: pa.Table, source: DataSource) -> Opened:
     columns = []
     for name in asked:
         column = table.column(name)
-        if is_text(column.type):
+        if is_text(column.type) and not source.dates:
             if not source.field:
                 fail_text(source, name)
             texts = [text for text in pc.unique(column).to_pylist() if text is not None]
@@ -45,7 +46,8 @@ def open_table(table: pa.Table, source: DataSource) -> Opened:
             columns.append(text_codes(column, classes))
             continue
         try:
-            columns.append(column_values(column, row_shape(column), name))
+            days = column_days(column, name) if source.dates else None
+            columns.append(column_values(column, row_shape(column), name) if days is None else days)
         except BadCell as error:
             raise SpecError([Diagnostic("E516", f"{source.dataset}: {error}", source.span)]) from None
     origin = Origin(source.dataset, 0, "rows are counted from 0", asked, classes, "missing")
