@@ -62,6 +62,27 @@ KINDS: Mapping[str, Kind] = {
         note="the exact log-probability of one variable given the others",
         called="log p(y | x)",
     ),
+    "factor": Kind(
+        NATS,
+        "higher",
+        "exact",
+        note="the log-probability of one factor, a part of the whole",
+        called="log p(y | x)",
+    ),
+    "rest": Kind(
+        NATS,
+        "higher",
+        "exact",
+        note="what is left of the whole without the factors that have a figure of their own",
+        called="log p(x)",
+    ),
+    "objective": Kind(
+        NATS,
+        "higher",
+        "estimate",
+        note="what a fit maximises: the terms with their weights, those that change as they are in the end",
+        called="objective",
+    ),
     "pseudo_likelihood": Kind(
         NATS,
         "higher",
@@ -154,6 +175,11 @@ class Figure:
         return self.kind in KINDS and KINDS[self.kind].likelihood
 
     @property
+    def written(self) -> str:
+        """What it is called in a spec: an error with its variable, `error(y)`."""
+        return f"error({self.variables[0]})" if self.kind == "error" else self.name
+
+    @property
     def names_unit(self) -> bool:
         """Whether the name says the unit: it need not be said again."""
         return self.kind == "bits"
@@ -205,6 +231,22 @@ def conditional(variable: str, given: Sequence[str]) -> Figure:
     """The exact `log p(variable | given)`, nats."""
     text = f"log p({variable} | {', '.join(given)})"
     return _figure("conditional", text, text, variables=(variable,))
+
+
+def factor(variable: str, given: Sequence[str], how: str, relation: str) -> Figure:
+    """The log-probability of one variable given what it depends on, where the whole has other factors too."""
+    text = f"log p({variable}{' | ' + ', '.join(given) if given else ''})"
+    return replace(_figure("factor", text, text, how=how, variables=(variable,)), relation=relation)
+
+
+def rest(quantity: str, variables: Sequence[str], how: str, relation: str) -> Figure:
+    """What is left of the whole without such factors: the log-likelihood of the other variables, or a bound on it."""
+    return replace(_figure("rest", quantity, quantity, how=how, variables=tuple(variables)), relation=relation)
+
+
+def objective(how: str) -> Figure:
+    """The weighted sum of the terms, minus the loss."""
+    return _figure("objective", "objective", "the weighted terms of the objective", how=how)
 
 
 def pseudo_likelihood(variable: str) -> Figure:

@@ -130,6 +130,7 @@ SETTINGS: dict[str, str] = {
     "split": "split",
     "stream": "flag",
     "objective": "objective",
+    "best": "figure",
     "posterior": "posterior",
     "gradient": "gradient",
     "accept": "accept",

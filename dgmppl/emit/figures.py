@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dgmppl.catalogue.figures import Figure
-from dgmppl.emit.cases import batch_size, is_seen_in_part, mean_source, some_source, values_source
+from dgmppl.emit.cases import batch_size, mean_source, some_source, values_source
 from dgmppl.emit.densities import factor_reads
 from dgmppl.emit.methods import factor_source, write_seen
 from dgmppl.emit.steps import needed_steps, write_steps
@@ -15,6 +15,7 @@ from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.plan.nodes import Plan
+from dgmppl.plan.parts import rest_of, terms_apart
 from dgmppl.plan.sampler import FreeEnergy
 from dgmppl.supports import number_text
 
@@ -28,6 +29,13 @@ class _Place:
     plan: Plan
     reads: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
+    of_terms: bool = False
+
+    @property
+    def terms(self) -> str:
+        """The name of the terms of each row, which are computed once."""
+        self.of_terms = True
+        return self.graph.local("terms")
 
     @property
     def given(self) -> str:
@@ -37,7 +45,7 @@ class _Place:
 def write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
     """`figures`, where the base class's sum of the terms is not all there is to report."""
     if not plan.figures or (plan.figures[0].kind in _SUMS and not plan.samplers and len(plan.figures) == 1):
-        return
+        return  # which then chooses the epoch: the base class gives it
     place = _Place(writer, graph, plan)
     entries = [(f, _WRITE[f.kind](place, f)) for f in plan.figures]
     errors = any(f.kind == "error" and graph[f.variables[0]].role == "partial" for f, _ in entries)
@@ -49,32 +57,28 @@ def write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
     ):
         needed = needed_steps(plan.steps, place.reads)
         sums = [s for s in needed if s.repeats]
-        whole = f"super().figures({place.given})"
-        if any(s.repeats or is_seen_in_part(s) for s in needed):  # which give the names of data to other values
-            bound = graph.local("bound")
-            writer.line(f"{bound} = {whole}")
-            whole = bound
+        if place.of_terms:  # before the names of data are given to other values
+            writer.line(f"{place.terms} = self.terms({place.given})")
         write_seen(writer, graph)
         write_steps(writer, graph, plan, needed, place.reads)
         for statement in place.statements:
             writer.line(statement)
         with writer.block("return {"):
             for figure, source in entries:
-                if source is None:
-                    writer.line(f"**{whole},")
-                else:
-                    writer.line(f'"{figure.name}": {mean_source(source, graph, sums)},')
+                rows = source if figure.kind in _OF_TERMS and place.of_terms else mean_source(source, graph, sums)
+                writer.line(f'"{figure.name}": {rows},')
         writer.line("}")
     if plan.evaluated:
         _write_epoch_figures(place, entries)
 
 
-def _write_epoch_figures(place: _Place, entries: list[tuple[Figure, str | None]]) -> None:
+def _write_epoch_figures(place: _Place, entries: list[tuple[Figure, str]]) -> None:
     """`epoch_figures`: without the likelihood, for which an equation is solved."""
     arguments = "".join(f", {v.ident}: Tensor" for v in place.graph.data)
     doc = "The figures of an epoch: without the likelihood, for which an equation is solved."
     inside = ", ".join(f'"{f.name}": {source}' for f, source in entries if not f.is_likelihood)
     with place.writer.method(f"epoch_figures(self{arguments}) -> dict[str, Tensor]", doc):
+        place.writer.line(f"{place.terms} = self.terms({place.given})")
         place.writer.line(f"return {{{inside}}}")
 
 
@@ -82,13 +86,13 @@ def _energy(place: _Place) -> FreeEnergy | None:
     return place.plan.samplers[0].form if place.plan.samplers else None
 
 
-def _sum_of_terms(place: _Place, figure: Figure) -> str | None:
-    """None: the base class adds the terms up. An energy's likelihood needs its normaliser."""
+def _sum_of_terms(place: _Place, figure: Figure) -> str:
+    """The terms added up. An energy's likelihood needs its normaliser."""
     energy, graph = _energy(place), place.graph
     if place.plan.evaluated:
         return _sum_evaluated(place)
     if energy is None:
-        return None
+        return f"self.total({place.terms})"
     state = ", ".join(graph[n].ident for n in energy.state)
     summed = graph[energy.enumerated] if energy.enumerated is not None else None
     if summed is not None and summed.role == "observed":
@@ -109,7 +113,30 @@ def _sum_evaluated(place: _Place) -> str:
 
 
 def _loss(place: _Place, figure: Figure) -> str:
-    return f'-super().figures({place.given})["{figure.name}"]'
+    return f"-self.total({place.terms})"
+
+
+def _factor(place: _Place, figure: Figure) -> str:
+    """The term of a factor that stands alone, in the rows that have its variable."""
+    variable = place.graph[figure.variables[0]]
+    label = terms_apart(place.plan.terms, figure.variables)[variable.name].label
+    source = f'{place.terms}["{label}"]'
+    return f"{place.writer.use('rows_seen')}({source}, {variable.ident})" if variable.role == "partial" else source
+
+
+def _rest(place: _Place, figure: Figure) -> str:
+    """The terms of the whole without those."""
+    factors = [f.variables[0] for f in place.plan.figures if f.kind == "factor"]
+    others = rest_of(place.plan.terms, terms_apart(place.plan.terms, factors).values())
+    return f"self.total({place.terms}, {', '.join(_quoted(t.label) for t in others)})"
+
+
+def _quoted(label: str) -> str:
+    return f'"{label}"'
+
+
+def _objective(place: _Place, figure: Figure) -> str:
+    return f"self.weighted({place.terms})"
 
 
 def _importance_weighted(place: _Place, figure: Figure) -> str:
@@ -171,12 +198,18 @@ def _log_prob_seen(place: _Place, variable: Variable) -> str:
 _SUMS = ("elbo", "log_prob")
 """Kinds that are the sum of the terms where there is no energy."""
 
-_WRITE: dict[str, Callable[[_Place, Figure], str | None]] = {
+_OF_TERMS = (*_SUMS, "factor", "rest", "objective", "matching")
+"""Kinds that the terms give, which are numbers of each row whatever sums are taken for the others."""
+
+_WRITE: dict[str, Callable[[_Place, Figure], str]] = {
     "elbo": _sum_of_terms,
     "log_prob": _sum_of_terms,
     "iwae": _importance_weighted,
     "conditional": _conditional,
     "error": _error,
+    "factor": _factor,
     "matching": _loss,
+    "objective": _objective,
     "pseudo_likelihood": _pseudo_likelihood,
+    "rest": _rest,
 }

@@ -99,7 +99,7 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
         writer.line(f"ends = {{{', '.join(ends)}}}")
     if plan.criterion is not None:
         writer.line(f'criterion = "{plan.criterion}"')
-    if plan.figures and plan.figures[0].name == plan.criterion and plan.figures[0].lower_is_better:
+    if any(f.name == plan.criterion and f.lower_is_better for f in plan.figures):
         writer.line("lower_is_better = True")
     apart = [f'"{t.label}"' for t in plan.terms if t.beside and (plan.objective.kind or plan.fitted.samples > 1)]
     if plan.fitted.samples > 1:

@@ -116,7 +116,7 @@ def _choose(
     objective = describe_objective(state, whole)
     verify_asked(state, objective.name, fitted)
     verify_gradient(state, spec, fitted)
-    figures = choose_figures(state, objective.kind, fitted.samples)
+    figures = choose_figures(state, objective.kind, fitted)
     if matched:
         figures = figures_of_matching(state, fitted, figures)
         objective = describe_matching(state, fitted, figures)
@@ -139,7 +139,7 @@ def _choose(
         conditions=graph.conditions,
         samplers=(sampler,) if sampler is not None else (),
         figures=figures,
-        criterion=criterion_of(figures),
+        criterion=criterion_of(state, spec, figures, matched),
         settings=settings,
         derived=derived,
         evaluated=whole.terms if matched else (),

@@ -10,24 +10,28 @@ from collections.abc import Iterable, Sequence
 from dgmppl.catalogue import figures as catalogue
 from dgmppl.catalogue.figures import Figure
 from dgmppl.graph.inverse import MAX_CASES, joint_values
-from dgmppl.graph.nodes import Graph
+from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.values import variables
-from dgmppl.plan.nodes import Loss, Plan, Step
+from dgmppl.plan.nodes import Loss, Plan, Step, Term
+from dgmppl.plan.parts import known_by, leaves, terms_apart
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.match import Matching, likelihood_shown, words
 from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.sampler import FreeEnergy
+from dgmppl.plan.settings import setting_span
 from dgmppl.plan.state import Elimination
+from dgmppl.syntax import tree
 
 
-def choose_figures(state: Elimination, kind: str, samples: int) -> tuple[Figure, ...]:
-    """The figures of each row, the one that chooses the epoch first if there is one.
+def choose_figures(state: Elimination, kind: str, fitted: Loss) -> tuple[Figure, ...]:
+    """The figures of each row, that of the whole first if there is one; then those of its parts, and errors.
 
     Args:
         kind: of the bound or likelihood that the objective's terms add up to, "" where they are none.
-        samples: how many draws of each row are weighed; 1 where the terms are averaged instead.
+        fitted: the model's loss. Where its samples are several, draws of each row are weighed; else terms are averaged.
     """
+    samples = fitted.samples
     whole = quantity(state)
     summed = state.summed()
     drawn = [q.head for q in state.posteriors() if q.head not in summed]
@@ -43,7 +47,13 @@ def choose_figures(state: Elimination, kind: str, samples: int) -> tuple[Figure,
         found = (catalogue.elbo(whole, ", ".join(how), drawn),)
     elif kind == "log_prob":
         found = (catalogue.log_prob(whole),)
-    return (*found, *_errors(state))
+    matched = any(isinstance(t, Matching) for t in fitted.terms)
+    apart = () if matched else leaves(state)
+    if kind and samples == 1 and state.sampler is None and not matched:
+        found = (*found, *_of_parts(state, fitted.terms, apart, found[0]))
+        if any(t.times for t in fitted.terms) or state.settings.best == "objective":
+            found = (*found, catalogue.objective(found[0].how))
+    return (*found, *_errors(state, apart))
 
 
 def figures_of_matching(state: Elimination, fitted: Loss, likelihood: tuple[Figure, ...]) -> tuple[Figure, ...]:
@@ -56,9 +66,29 @@ def figures_of_matching(state: Elimination, fitted: Loss, likelihood: tuple[Figu
     return (catalogue.matching([t.variable for t in terms], how), *shown)
 
 
-def criterion_of(figures: Sequence[Figure]) -> str | None:
-    """The name of the figure that says which epoch was best; None where only errors, or nothing, can be compared."""
-    return next((f.name for f in figures if f.kind != "error"), None)
+def criterion_of(state: Elimination, spec: tree.Spec, figures: Sequence[Figure], matched: bool) -> str | None:
+    """The name of the figure that says which epoch was best: what `best` asks for (E305), else that of the whole; None
+    where only errors, or nothing, can be compared.
+
+    Args:
+        matched: whether the likelihood is none of the figures that are looked at after each epoch.
+    """
+    asked = state.settings.best
+    if not asked:
+        return next((f.name for f in figures if f.kind != "error"), None)
+    known = {f.written: f.name for f in figures if not (matched and f.is_likelihood)}
+    names = known | {name: name for name in known.values()}
+    if asked in names:
+        return names[asked]
+    what = f"`{asked}` is no figure of this model" if known else "this model has no figure that could choose an epoch"
+    help_ = f"one of {', '.join(known)}" if known else "the weights of the last epoch are kept"
+    state.scope.fail("E305", what, setting_span(spec, "best"), "chooses no epoch", help=help_)
+
+
+def told_by(plan: Plan) -> Figure | None:
+    """The figure that says how unlike others a row is: that of the rest, where there are factors with figures of their
+    own, for a label says nothing of what it is a label of; else that of the whole."""
+    return next((f for f in plan.figures if f.kind == "rest"), None) or likelihood_of(plan)
 
 
 def likelihood_of(plan: Plan) -> Figure | None:
@@ -91,14 +121,18 @@ def dimensions(graph: Graph) -> int | None:
     return sum(t.elements for t in modelled)
 
 
-def quantity(state: Elimination) -> str:
-    """What the density of the data is: "log p(x | y)"; what a game generates has none, but others may depend on it."""
+def quantity(state: Elimination, without: Sequence[str] = ()) -> str:
+    """What the density of the data is: "log p(x | y)"; what a game generates has none, but others may depend on it.
+
+    Args:
+        without: variables that nothing else depends on, and that are left out.
+    """
     graph, implicit = state.graph, [d.variable for d in state.implicit]
-    seen = ", ".join(v.name for v in graph.data if v.name not in (*graph.conditions, *implicit))
+    seen = ", ".join(v.name for v in graph.data if v.name not in (*graph.conditions, *implicit, *without))
     read = [v for v in implicit if any(f.side == "p" and v in graph.roots(f.parents) for f in graph.factors)]
     given = ", ".join((*graph.conditions, *read))
     target = f"log p({seen}{' | ' + given if given else ''})"
-    rows = [v.name for v in graph.partial if not v.elementwise]
+    rows = [v.name for v in graph.partial if not v.elementwise and v.name not in without]
     elements = [v.name for v in graph.partial if v.elementwise]
     if elements:
         target += f" of what is seen of {', '.join(elements)}"
@@ -119,17 +153,40 @@ def _of_energy(graph: Graph, energy: FreeEnergy, kind: str, whole: str) -> tuple
     return tuple(found)
 
 
-def _errors(state: Elimination) -> list[Figure]:
-    """How often a partial variable of few values is predicted wrongly where it is seen: by its q, or by its p where
-    it has none. One of the energy is scored there."""
+def _of_parts(state: Elimination, terms: Sequence[Term], apart: Sequence[Variable], whole: Figure) -> list[Figure]:
+    """A figure of each factor that stands alone, and of the rest; none where there is but one part."""
     graph = state.graph
+    alone = terms_apart(terms, [v.name for v in apart])
+    others = [v.name for v in graph.data if v.name not in (*graph.conditions, *alone)]
+    if len(alone) + bool(others) < 2:
+        return []
     found: list[Figure] = []
-    for v in graph.partial:
+    for name, term in alone.items():
+        known = known_by(state, term.reads[1:])
+        how = catalogue.draws_text(1, [*known.drawn, *(["the noise"] if known.noisy else [])])
+        exact = not known.drawn and not known.noisy
+        relation = "exact" if exact else "estimate" if known.drawn else "lower bound"
+        found.append(catalogue.factor(name, known.names, "exactly" if exact else how, relation))
+    if others:
+        found.append(catalogue.rest(quantity(state, tuple(alone)), others, whole.how, whole.relation))
+    return found
+
+
+def _errors(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
+    """How often a variable of few values is predicted wrongly where it is seen: a partial one by its q, or by its p
+    where it has none; another by its p, if nothing else reads it. One of the energy is scored there."""
+    graph = state.graph
+    given = {f.head for f in graph.factors if f.side == "p" and f.parents}
+    read = [v for v in apart if v.role == "observed" and v.name in given]
+    predicted = [*graph.partial, *read]
+    several = [v for v in predicted if joint_values(v) <= MAX_CASES]
+    found: list[Figure] = []
+    for v in predicted:
         factor = graph.factor("q", v.name) or graph.factor("p", v.name)
         if factor is None or joint_values(v) > MAX_CASES or v.elementwise:
             continue  # elements are not predicted together
         if not _under_a_sum(graph, state.steps, factor.parents):
-            found.append(catalogue.error(v.name, named=len(graph.partial) > 1))
+            found.append(catalogue.error(v.name, named=len(graph.partial) > 1 or len(several) > 1))
     return found
 
 

@@ -5,7 +5,7 @@ To add a kind of value: its reader in `READ`, under the kind that the tables of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from dgmppl.catalogue.signature import Argument, Signature
@@ -306,6 +306,44 @@ def _gradient(scope: Scope, bound: Bound) -> dict[str, str]:
     return found
 
 
+def _figure(scope: Scope, bound: Bound) -> str:
+    """The name of a figure, as written: which ones there are is known only with the plan."""
+    text = _figure_text(bound.value)
+    if text is None:
+        _wrong(scope, bound.value, "the name of a figure", "best = error(y), or best = log p(y | x)")
+    return text
+
+
+def _figure_text(expr: tree.Node) -> str | None:
+    """`elbo`, `error(y)`, `iwae(10)`, `log p(y | x)` or a text; None for what is no name of a figure."""
+    if isinstance(expr, tree.String):
+        return expr.value
+    if isinstance(expr, tree.Figure):
+        factor = expr.factor
+        heads, given = map(_plain_names, (factor.heads, factor.given))
+        if heads is None or given is None:
+            return None
+        return f"{expr.name} {factor.side}({heads}{' | ' + given if given else ''})"
+    called = called_name(expr) if isinstance(expr, (tree.Name, tree.Call)) else None
+    if called is None:
+        return None
+    inside = _plain_names(called[1])
+    return inside if inside is None else f"{called[0]}({inside})" if inside else called[0]
+
+
+def _plain_names(parts: Sequence[tree.Node]) -> str | None:
+    """Names and numbers as they are written, with commas between them."""
+    found: list[str] = []
+    for part in parts:
+        if isinstance(part, tree.Name) or (isinstance(part, tree.Reference) and not (part.subscripts or part.past)):
+            found.append(part.name)
+        elif isinstance(part, tree.Number):
+            found.append(part.text)
+        else:
+            return None
+    return ", ".join(found)
+
+
 def _accept(scope: Scope, bound: Bound) -> tuple[Accepted, ...]:
     items = bound.value.sizes if isinstance(bound.value, tree.Sizes) else (bound.value,)
     return tuple(accepted for item in items for accepted in _accepted(scope, item))
@@ -390,6 +428,7 @@ READ: dict[str, Read] = {
     "objective": _objective,
     "decay": _decay,
     "split": _split,
+    "figure": _figure,
     "posterior": _posterior,
     "gradient": _gradient,
     "accept": _accept,

@@ -179,13 +179,24 @@ class GenerativeModel(nn.Module):
         _verify_terms(terms, len(data[0]) if data else 0)
         if self.observer is not None:
             self.observer(terms)
-        weights = {name: self.weight_of(name) for name in (*self.weights, *self.ramps)}
-        weighted = [weights[name] * term if name in weights else term for name, term in terms.items()]
-        return -sum(weighted[1:], weighted[0]).mean()
+        return -self.weighted(terms, self.epoch).mean()
 
-    def weight_of(self, term: str) -> float:
-        """The factor of a term in the loss at this epoch."""
-        return math.prod((self.weights.get(term, 1.0), *(ramp.at(self.epoch) for ramp in self.ramps.get(term, ()))))
+    def weighted(self, terms: dict[str, Tensor], epoch: float = math.inf) -> Tensor:
+        """The terms with their weights at an epoch, or in the end, added up, ``(n,)``."""
+        weights = {name: self.weight_of(name, epoch) for name in (*self.weights, *self.ramps)}
+        weighted = [weights[name] * term if name in weights else term for name, term in terms.items()]
+        return sum(weighted[1:], weighted[0])
+
+    def weight_of(self, term: str, epoch: float | None = None) -> float:
+        """The factor of a term in the loss, at this epoch where no other is given."""
+        at = self.epoch if epoch is None else epoch
+        return math.prod((self.weights.get(term, 1.0), *(ramp.at(at) for ramp in self.ramps.get(term, ()))))
+
+    def total(self, terms: dict[str, Tensor], *names: str) -> Tensor:
+        """The terms of these names added up without weights, ``(n,)``; without names all that are no terms `apart`."""
+        _verify_terms(terms, len(next(iter(terms.values()))))
+        chosen = names or [name for name in terms if name not in self.apart]
+        return functools.reduce(torch.add, [terms[name] for name in chosen])
 
     @_at_the_door
     def figures(self, *data: Any, **named: Any) -> dict[str, Tensor]:
@@ -195,10 +206,9 @@ class GenerativeModel(nn.Module):
         """
         if self.criterion is None:
             return {}
-        found = self.terms(*data)
-        _verify_terms(found, len(data[0]) if data else 0)
-        terms = [term for name, term in found.items() if name not in self.apart]
-        return {self.criterion: sum(terms[1:], terms[0])}
+        terms = self.terms(*data)
+        _verify_terms(terms, len(data[0]) if data else 0)
+        return {self.criterion: self.total(terms)}
 
     def epoch_figures(self, *data: Any, **named: Any) -> dict[str, Tensor]:
         """Those of the figures that are looked at after each epoch: all, where none costs far more than a step."""

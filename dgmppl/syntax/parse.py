@@ -35,7 +35,7 @@ _PLACES = (
 def grammar() -> Lark:
     """The LALR(1) parser of `grammar/dgm.lark`."""
     text = next(p for p in _PLACES if p.is_file()).read_text(encoding="utf-8")
-    return Lark(text, parser="lalr", start=["start", "expr"], propagate_positions=True, maybe_placeholders=True)
+    return Lark(text, parser="lalr", start=["start", "value"], propagate_positions=True, maybe_placeholders=True)
 
 
 def parse_spec(source: Source) -> tuple[tree.Spec | None, tuple[Diagnostic, ...]]:
@@ -44,8 +44,8 @@ def parse_spec(source: Source) -> tuple[tree.Spec | None, tuple[Diagnostic, ...]
 
 
 def parse_expression(source: Source) -> tuple[tree.Expr | None, tuple[Diagnostic, ...]]:
-    """The tree of a single expression, as `--set name=expression` takes it."""
-    return _parse(source, "expr")
+    """The tree of a single value, as `--set name=value` takes it."""
+    return _parse(source, "value")
 
 
 def spec_tokens(source: Source) -> list[Token]:

@@ -164,6 +164,14 @@ class Quotation(Node):
 
 
 @dataclass(frozen=True)
+class Figure(Node):
+    """`log p(y | x)`: a figure by its name, the logarithm of a factor."""
+
+    name: str
+    factor: Quotation
+
+
+@dataclass(frozen=True)
 class Record(Node):
     """`{ x = 0.01 }`."""
 
@@ -183,6 +191,7 @@ Expr = (
     | Summation
     | Integral
     | Quotation
+    | Figure
     | Record
     | Range
     | Sizes

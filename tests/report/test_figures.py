@@ -14,6 +14,8 @@ from dgmppl.apply.sample import sample_run
 from dgmppl.catalogue import figures as catalogue
 from dgmppl.catalogue.figures import KINDS, as_data, read_figures
 from dgmppl.emit.figures import _WRITE
+from dgmppl.lifecycle import resume_run
+from dgmppl.plan.explain import explain_plan
 from dgmppl.report.compare import compare
 from dgmppl.report.history import read_history
 from dgmppl.runtime import importance_bound
@@ -197,3 +199,113 @@ def test_a_fit_of_data_that_is_all_the_same_ends_with_figures_and_pictures(tmp_p
     assert (run / "samples.png").read_bytes().startswith(b"\x89PNG")
     assert "could not be made" not in (run / "report.html").read_text()
     sample_run(run, 1, tmp_path / "one.png")
+
+
+HYBRID = """\
+model hybrid
+observed x : real[4] from standardize(iris.data)
+observed y : categorical(3) from iris.label
+latent   u : real[4]
+flow f   = 2 * (coupling[mlp[8], affine] >> reverse)
+p(u)     = Normal(0, 1)
+x        = f(u)
+p(y | u) = Categorical(linear(u))
+train { epochs = 3, batch = 32, objective = likelihood(weight = { x = 0.1 }) }
+"""
+BOUND = """\
+model bound
+observed x : real[4] from standardize(iris.data)
+partial  y : categorical(3) from labelled(iris.label, 20)
+observed w : real from standardize(iris.label)
+latent   z : real[2]
+p(z)     = Normal(0, 1)
+p(x | z) = Normal(mlp[8](z), 0.5)
+p(y | x) = Categorical(linear(x))
+p(w | z) = Normal(linear(z))
+q(z | x, w) = Normal(mlp[8](x, w))
+train { epochs = 1 }
+"""
+
+
+def rows_of(found, n=7):
+    torch.manual_seed(0)
+    given = {v.name: v.type for v in found.graph.data}
+    return [
+        torch.randint(3, (n,)).float() if given[name].support.finite else torch.randn(n, *given[name].shape)
+        for name in (v.name for v in found.graph.data)
+    ]
+
+
+def test_factors_that_nothing_reads_have_figures_and_so_has_the_rest():
+    figures = {f.name: f for f in plan_of(HYBRID).figures}
+    assert list(figures) == ["log_prob", "log p(y | x)", "log p(x)", "objective", "error"]
+    assert figures["log p(y | x)"].relation == figures["log p(x)"].relation == "exact"
+    bound = {f.name: f for f in plan_of(BOUND).figures}
+    # w is read by q, so it is no part by itself.
+    assert list(bound) == ["elbo", "log p(y | x)", "log p(x, w)", "error"]
+    assert bound["log p(x, w)"].estimates == "a lower bound on log p(x, w)"
+    assert bound["log p(y | x)"].relation == "exact"
+    digits = HYBRID.replace("real[4] from standardize(iris.data)", "integer(0..16)[64] from digits.image")
+    digits = digits.replace("real[4]", "real[64]").replace("(3) from iris", "(10) from digits")
+    noisy = plan_of(digits.replace("= f(u)", "= floor(f(u))"))
+    assert [f.relation for f in noisy.figures[:3]] == ["lower bound"] * 3
+
+
+def test_the_parts_are_those_of_the_whole():
+    found = pipeline.check(Source("a.dgm", HYBRID))
+    model, (x, y) = pipeline.build(found), rows_of(found)
+    torch.nn.init.normal_(model.p_y_net.weight)
+    given = model.figures(x, y)
+    torch.testing.assert_close(given["log p(x)"] + given["log p(y | x)"], given["log_prob"])
+    torch.testing.assert_close(0.1 * given["log p(x)"] + given["log p(y | x)"], given["objective"])
+    torch.testing.assert_close(given["objective"].mean(), -model.loss(x, y))
+    assert given["error"].tolist() == (model.p_y_net(model.infer(x, y)["u"]).argmax(-1) != y).float().tolist()
+    # A model of x alone, which has the same flow.
+    without = "\n".join(line for line in HYBRID.splitlines() if not line.startswith(("observed y", "p(y")))
+    alone = pipeline.build(pipeline.check(Source("a.dgm", without)))
+    alone.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("p_y")})
+    torch.testing.assert_close(given["log p(x)"], alone.log_prob(x))
+
+
+def test_parts_of_a_bound_are_of_its_draws_and_of_the_rows_that_have_them():
+    found = pipeline.check(Source("a.dgm", BOUND))
+    model, rows = pipeline.build(found), rows_of(found)
+    y = next(k for k, name in enumerate(model.data) if name == "y")
+    rows[y][2:] = math.nan
+    given = model.figures(*rows)
+    assert [len(given[name]) for name in given] == [7, 2, 7, 2]
+    torch.testing.assert_close(given["elbo"][2:], given["log p(x, w)"][2:])
+    torch.testing.assert_close(given["elbo"][:2], given["log p(x, w)"][:2] + given["log p(y | x)"])
+
+
+@pytest.mark.parametrize(
+    ("best", "name", "lower"),
+    [
+        ("error(y)", "error", True),
+        ("error", "error", True),
+        ("log p(y | x)", "log p(y | x)", False),
+        ("log p( y|x )", "log p(y | x)", False),
+        ("objective", "objective", False),
+        ("log_prob", "log_prob", False),
+        ('"log p(x)"', "log p(x)", False),
+    ],
+)
+def test_the_epoch_is_chosen_by_the_figure_that_is_asked_for(best, name, lower):
+    found = pipeline.check(Source("a.dgm", HYBRID), overrides=(f"train.best={best}",))
+    assert found.plan is not None, found.errors
+    model = pipeline.build(found)
+    assert (found.plan.criterion, model.criterion, model.lower_is_better) == (name, name, lower)
+    assert f"by {name} on the validation rows" in explain_plan(found.plan)
+
+
+def test_a_run_keeps_the_epoch_of_the_least_error_and_so_does_one_that_goes_on(tmp_path):
+    run = train(tmp_path, HYBRID.replace("epochs = 3", "epochs = 3, best = error(y)"))
+    resume_run(run, overrides=("train.epochs=12",))
+    record = json.loads((run / "run.json").read_text())
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    errors = [line["validation"]["error"] for line in lines]
+    assert record["criterion"] == "error"
+    assert record["settings"]["best"] == "error(y)"
+    assert record["best_epoch"] == 1 + errors.index(min(errors))
+    assert record["figures"]["validation"]["error"]["mean"] == pytest.approx(min(errors))
+    assert [line["best"] for line in lines] == [e < min(errors[:k], default=1.1) for k, e in enumerate(errors)]

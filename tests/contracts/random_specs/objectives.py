@@ -72,3 +72,5 @@ def asked(d: Draft, core: Callable[[Draft], None]) -> None:
         d.settings["objective"] = f"likelihood({_weights(d)})"
     elif core in (boltzmann, lattice, network_energy):
         d.settings["objective"] = _divergence(d)
+    if core in (latents, exact) and "iwae" not in d.settings.get("objective", "") and d.often(0.3):
+        d.settings["best"] = "objective"
