@@ -126,7 +126,7 @@ CONTRACTS: dict[str, tuple[tuple[str, ...], str | None, bool]] = {
     "hybrid/shared_integer_flow": ((), "objective", False),
     "semi_supervised/flow_semi": ((), "elbo", False),
     "semi_supervised/jem_semi": ((), "error", False),
-    "semi_supervised/m1": ((), "error", True),
+    "semi_supervised/m1": ((), "elbo", True),
     "semi_supervised/m1_m2": ((), "error", False),
     "semi_supervised/m2": ((), "error", False),
     "sequence/hmm": ((), "log_prob", False),
