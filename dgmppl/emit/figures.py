@@ -165,7 +165,7 @@ def _error(place: _Place, figure: Figure) -> str:
         density = factor_source(graph, factor) + (
             "" if factor_has_rows(graph, factor) else f".expand(({batch_size(graph)},))"
         )
-    if v.role == "partial":
+    if v.role == "partial" or factor is not None:
         return f"{writer.use('errors_seen')}({density}, {values_source(v)}, {v.ident})"
     low = number_text(v.type.support.low or 0.0)
     return f"({density}.logits.argmax(-1){f' + {low}' if low != '0' else ''} != {v.ident}).float()"

@@ -128,6 +128,9 @@ def _choose(
     steps = [s for s in state.steps if isinstance(s, Compose) and graph[s.variable].type.support == REAL]
     composed = {s.variable: s.factor for s in steps}
     settings = resolve_stages(scope, graph, settings)
+    criterion = criterion_of(state, spec, figures, matched)
+    # Weights are of the fit alone: how large they make the whole says nothing of the model.
+    figures = tuple(f for f in figures if f.kind != "objective" or f.name == criterion)
     plan = Plan(
         model=graph.name,
         source=graph.source.name,
@@ -139,7 +142,7 @@ def _choose(
         conditions=graph.conditions,
         samplers=(sampler,) if sampler is not None else (),
         figures=figures,
-        criterion=criterion_of(state, spec, figures, matched),
+        criterion=criterion,
         settings=settings,
         derived=derived,
         evaluated=whole.terms if matched else (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgmppl.apply.given import given_data
+from dgmppl.apply.given import Given, given_data
 from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, area_under_roc, bits_per_dimension, unknown
 from dgmppl.data.table import Table
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.nodes import Graph
-from dgmppl.plan.figures import dimensions, likelihood_of
+from dgmppl.plan.figures import dimensions, likelihood_of, told_by
 from dgmppl.plan.nodes import Plan
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
@@ -87,7 +87,8 @@ def evaluate(
         data_folder: where relative paths of data start from; None: see `dgmppl.train.runs.run_data`.
         allow_python: see `dgmppl.train.runs.load_run`.
         data: other rows: files, or what else `dgmppl.apply.given` reads. Where there is a likelihood, each set but the
-            first is told from the first by it.
+            first is told from the first by it; where factors have figures of their own, by that of the rest. The
+            variables of such factors may be left out, and with them the figures that need them.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -96,7 +97,7 @@ def evaluate(
     model, run = load_run(path, device, allow_python)
     graph, plan = parts(run.checked)
     tighter = open_importance(model, run, importance) if importance is not None else None
-    sets: dict[str, Table] = {}
+    sets: dict[str, Table | Given] = {}
     if unfinished(run) is not None:
         warn(unfinished(run))  # type: ignore[arg-type]
     if splits or not data:
@@ -107,21 +108,29 @@ def evaluate(
         sets = {split: table for split, table in own if not splits or split in splits}
     for number, other in enumerate(data, 1):
         name = str(other) if isinstance(other, str | Path) else f"data {number}"
-        sets[name] = given_data(run, fields_of(run), other, model.device).table
+        apart = [f.variables[0] for f in plan.figures if f.kind == "factor"]
+        sets[name] = given_data(run, fields_of(run), other, model.device, optional=apart)
     found: Evaluation = {}
-    score = likelihood_of(plan)
+    score = told_by(plan)
     scores: dict[str, Scores] = {}
     inside = ""
     with located(run.checked):
         for split, table in sets.items():
             progress(f"{split}: figures")
-            rows = open_examples(table, model.data, model.device)
-            found[split] = described(evaluate_figures(model, rows, samples, seed), graph, plan)
-            if tighter is not None:
+            absent = table.absent if isinstance(table, Given) else ()
+            rows: Data
+            if isinstance(table, Given):
+                rows = Filled(table, graph) if absent else table.examples()
+            else:
+                rows = open_examples(table, model.data, model.device)
+            figures = evaluate_figures(model, rows, samples, seed)
+            known = [f.name for f in plan.figures if not absent or _says(f, absent, graph)]
+            found[split] = described({n: e for n, e in figures.items() if n in known}, graph, plan)
+            if tighter is not None and not absent:
                 progress(f"{split}: {tighter.figure.name}")
                 bound = evaluate_figures(tighter.model, rows, samples, seed, tighter.give)
                 found[split] |= described(bound, graph, plan, tighter.figure)
-            if measures or (measures is None and likelihood_of(plan) is None):
+            if not absent and (measures or (measures is None and likelihood_of(plan) is None)):
                 found[split] |= measure(model, graph, rows, seed, progress=_sets_progress(progress, split))
             if data and score is not None:
                 scores[split] = row_scores(model, rows, score.name, samples, seed)
@@ -130,6 +139,33 @@ def evaluate(
                     area = Measured(area_under_roc(score, inside), auroc(scores[inside], scores[split]))
                     found[split][area.figure.name] = area
     return found
+
+
+class Filled:
+    """Given rows, with some value for each variable that is not there: what does not read it is as it would be."""
+
+    def __init__(self, given: Given, graph: Graph) -> None:
+        self.given, self.graph = given, graph
+
+    def chunks(self, size: int) -> Iterator[Sequence[Tensor]]:
+        """The rows as the model takes them, up to `size` at a time."""
+        for chunk in self.given.chunks(size):
+            like = next(iter(chunk.values()))
+            yield tuple(chunk[name] if name in chunk else self._some(name, like) for name in self.given.names)
+
+    def _some(self, name: str, like: Tensor) -> Tensor:
+        variable = self.graph[name]
+        shape = variable.type.shape
+        value = math.nan if variable.role == "partial" else variable.type.support.feasible(shape[-1] if shape else 1)
+        return like.new_full((len(like), *shape), value)
+
+
+def _says(figure: Figure, absent: Sequence[str], graph: Graph) -> bool:
+    """Whether a figure needs none of these variables, which no other factor reads but such as are apart too."""
+    if figure.kind == "rest":
+        return True
+    factor = graph.factor("p", figure.variables[0]) if figure.kind in ("factor", "error") else None
+    return factor is not None and not {factor.head, *graph.roots(factor.parents)} & set(absent)
 
 
 def auroc(inside: Scores, outside: Scores) -> Estimate:

@@ -15,6 +15,7 @@ from dgmppl.report.evaluate import evaluate, measure, pick_rows
 from dgmppl.train.runs import load_run
 
 from .runs import train
+from .test_figures import HYBRID
 
 GAUSSIAN = """\
 model gaussian
@@ -184,3 +185,22 @@ def test_the_command_says_units_and_what_errors_are_over(run_of, capsys):
     assert found["test"]["elbo"]["how"] == "one draw of z"
     assert main(["evaluate", str(run_of("flow")), "--importance", "3"]) == 1
     assert "error[E650]" in capsys.readouterr().err
+
+
+def test_rows_without_a_label_are_told_by_what_else_there_is(tmp_path):
+    """The label says nothing of how unlike others a row is, and need not be there."""
+    text = HYBRID.replace("epochs = 3", "epochs = 1")
+    run = train(tmp_path, text)
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    y = np.arange(20) % 3
+    np.savez(tmp_path / "inside.npz", data=x, label=y)
+    np.savez(tmp_path / "outside.npz", data=x + 30)
+    np.savez(tmp_path / "both.npz", data=x + 30, label=y)
+    found = evaluate(run, data=[tmp_path / f"{name}.npz" for name in ("inside", "outside", "both")])
+    inside, outside, both = found.values()
+    assert list(outside) == ["log p(x)", "auroc"]
+    assert outside["log p(x)"].estimate == both["log p(x)"].estimate
+    assert outside["auroc"].estimate == both["auroc"].estimate
+    assert outside["auroc"].estimate.mean > 0.99
+    assert outside["auroc"].figure.quantity.endswith("by log p(x)")
+    assert {"log_prob", "log p(y | x)", "error"} <= inside.keys()

@@ -212,6 +212,12 @@ x        = f(u)
 p(y | u) = Categorical(linear(u))
 train { epochs = 3, batch = 32, objective = likelihood(weight = { x = 0.1 }) }
 """
+ELEMENTS = """\
+model elements
+observed s : real[4] from iris.data
+observed b : binary[2] from "b.npy"
+p(b | s) = Bernoulli(linear(s))
+"""
 BOUND = """\
 model bound
 observed x : real[4] from standardize(iris.data)
@@ -238,7 +244,7 @@ def rows_of(found, n=7):
 
 def test_factors_that_nothing_reads_have_figures_and_so_has_the_rest():
     figures = {f.name: f for f in plan_of(HYBRID).figures}
-    assert list(figures) == ["log_prob", "log p(y | x)", "log p(x)", "objective", "error"]
+    assert list(figures) == ["log_prob", "log p(y | x)", "log p(x)", "error"]
     assert figures["log p(y | x)"].relation == figures["log p(x)"].relation == "exact"
     bound = {f.name: f for f in plan_of(BOUND).figures}
     # w is read by q, so it is no part by itself.
@@ -252,7 +258,7 @@ def test_factors_that_nothing_reads_have_figures_and_so_has_the_rest():
 
 
 def test_the_parts_are_those_of_the_whole():
-    found = pipeline.check(Source("a.dgm", HYBRID))
+    found = pipeline.check(Source("a.dgm", HYBRID), overrides=("train.best=objective",))
     model, (x, y) = pipeline.build(found), rows_of(found)
     torch.nn.init.normal_(model.p_y_net.weight)
     given = model.figures(x, y)
@@ -260,6 +266,11 @@ def test_the_parts_are_those_of_the_whole():
     torch.testing.assert_close(0.1 * given["log p(x)"] + given["log p(y | x)"], given["objective"])
     torch.testing.assert_close(given["objective"].mean(), -model.loss(x, y))
     assert given["error"].tolist() == (model.p_y_net(model.infer(x, y)["u"]).argmax(-1) != y).float().tolist()
+    two = pipeline.check(Source("b.dgm", ELEMENTS))
+    of_two, (s, _) = pipeline.build(two), rows_of(two)
+    b = torch.tensor([[0, 1], [1, 1], [0, 0], [1, 0], [0, 1], [1, 1], [0, 0]]).float()
+    wrong = (of_two.p_b_net(s).reshape(-1, 2) > 0).float() != b
+    assert of_two.figures(s, b)["error"].tolist() == wrong.any(-1).float().tolist()
     # A model of x alone, which has the same flow.
     without = "\n".join(line for line in HYBRID.splitlines() if not line.startswith(("observed y", "p(y")))
     alone = pipeline.build(pipeline.check(Source("a.dgm", without)))
