@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -86,6 +86,10 @@ class Answers(Mapping[str, Values]):
         import pandas as pd
 
         return pd.DataFrame(self._table(self.arrays), index=self.index)
+
+    def drawn_by(self, pictures: Pictures) -> Answers:
+        """The same answers, which can be drawn."""
+        return replace(self, pictures=pictures)
 
     def _repr_html_(self) -> str:
         return str(self.frame()._repr_html_())

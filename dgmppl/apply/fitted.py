@@ -105,6 +105,14 @@ class FittedRun:
         return Answers(given.rows, give, columns, given.index, notes)
 
     @cached_property
+    def inferred(self) -> tuple[str, ...]:
+        """The latents that each row has of its own and that follow from it, in the order in which they become known."""
+        from dgmppl.emit.inference import inferred_of
+
+        found = inferred_of(self.graph, self.plan)
+        return tuple(n for n in found if self.graph[n].role == "latent" and not self.graph[n].shared)
+
+    @cached_property
     def completion(self) -> Completion:
         """Draws, or means, of what is not known of rows; see `dgmppl.apply.completion`."""
         from dgmppl.apply.completion import Completion
@@ -180,6 +188,49 @@ class FittedRun:
             ways=ways,
             seed=seed,
         )
+
+    def reconstruct(self, data: Any = None, *, split: str | None = None, draw: bool = False, seed: int = 0) -> Answers:
+        """Rows given back through their latents; see `dgmppl.apply.reconstruct`."""
+        from dgmppl.apply.reconstruct import reconstruct
+
+        return reconstruct(self, data, split=split, draw=draw, seed=seed)
+
+    def interpolate(
+        self,
+        data: Any = None,
+        *,
+        split: str | None = None,
+        pairs: int | None = None,
+        steps: int = 9,
+        spherical: bool = False,
+        draw: bool = False,
+        seed: int = 0,
+    ) -> Answers:
+        """Paths between pairs of rows through their latents; see `dgmppl.apply.paths`."""
+        from dgmppl.apply.paths import interpolate
+
+        how: dict[str, Any] = {"steps": steps, "spherical": spherical, "draw": draw, "seed": seed}
+        return interpolate(self, data, split=split, pairs=pairs, **how)
+
+    def traverse(
+        self,
+        latent: str | Sequence[str],
+        data: Any = None,
+        *,
+        split: str | None = None,
+        rows: int = 1,
+        low: float | None = None,
+        high: float | None = None,
+        steps: int = 9,
+        conditions: Mapping[str, Any] | Sequence[str] = (),
+        draw: bool = False,
+        seed: int = 0,
+    ) -> Answers:
+        """Rows along one number of a latent, `z[3]`, others as they are; see `dgmppl.apply.paths`."""
+        from dgmppl.apply.paths import traverse
+
+        path: dict[str, Any] = {"low": low, "high": high, "steps": steps, "draw": draw, "seed": seed}
+        return traverse(self, latent, data, split=split, rows=rows, conditions=conditions, **path)
 
     @cached_property
     def data(self) -> Mapping[str, pd.DataFrame]:

@@ -117,8 +117,12 @@ def _rows(
 def _conditions(
     fitted: FittedRun, conditions: Mapping[str, Any] | Sequence[str], known: set[str], in_data: bool
 ) -> Arrays:
-    texts = [*conditions] if not isinstance(conditions, Mapping) else [_text(*item) for item in conditions.items()]
-    return read_conditions(texts, fitted.graph, fitted.fields, known, in_data)
+    return read_conditions(condition_texts(conditions), fitted.graph, fitted.fields, known, in_data)
+
+
+def condition_texts(conditions: Mapping[str, Any] | Sequence[str]) -> list[str]:
+    """Conditions as the command line has them, `name=value`."""
+    return [_text(*item) for item in conditions.items()] if isinstance(conditions, Mapping) else [*conditions]
 
 
 def _text(name: str, value: Any) -> str:
@@ -199,4 +203,4 @@ def sample_run(
     return found
 
 
-__all__ = ["sample", "sample_run"]
+__all__ = ["condition_texts", "sample", "sample_run"]

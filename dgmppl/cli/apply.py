@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path, positive, share
 from dgmppl.cli.files import print_warning
+from dgmppl.cli.paths import (
+    add_interpolate,
+    add_reconstruct,
+    add_traverse,
+    interpolated,
+    reconstructed,
+    traversed,
+)
 from dgmppl.cli.sampling import add_sample
 
 if TYPE_CHECKING:
@@ -30,15 +38,29 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--unusual", type=share, default=0.01, metavar="SHARE", help=help_)
     sub.add_argument("--samples", type=positive, default=1, metavar="N", help="draws that a bound is averaged over")
 
+    add_path_commands(add)
 
-def add_rows(sub: argparse.ArgumentParser) -> None:
+
+def add_path_commands(add: Add) -> None:
+    sub = add("reconstruct", lambda o: written(o, reconstructed(o, opened(o))), "rows given back through their latents")
+    add_rows(sub, ".csv, .parquet, .npz, .png")
+    add_reconstruct(sub)
+    sub = add("interpolate", lambda o: written(o, interpolated(o, opened(o))), "rows along paths between pairs of rows")
+    add_rows(sub, ".csv, .parquet, .npz, .png")
+    add_interpolate(sub)
+    sub = add("traverse", lambda o: written(o, traversed(o, opened(o))), "rows along one number of a latent")
+    add_rows(sub, ".csv, .parquet, .npz, .png")
+    add_traverse(sub)
+
+
+def add_rows(sub: argparse.ArgumentParser, ends: str = ".csv, .parquet or .npz") -> None:
     """What all of these commands take: the run, its rows, where the answers go."""
     sub.add_argument("run", type=path, metavar="RUN")
     rows = sub.add_mutually_exclusive_group()
     rows.add_argument("--data", type=path, metavar="FILE", help="rows in the data's own units: .csv, .parquet, ...")
     help_ = "rows of the run's own data (default test)"
     rows.add_argument("--split", choices=("train", "validation", "test"), help=help_)
-    sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".csv, .parquet or .npz")
+    sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=ends)
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_data_folder(sub)
     add_device(sub, "cpu")

@@ -103,6 +103,7 @@ class Support(Domain):
     integral: ClassVar[bool] = False  # whole numbers that add up, and so more than names of classes
     shiftable: ClassVar[bool] = False  # a rounded shift maps its values to its values, one to one
     numeric: ClassVar[bool] = True  # values are numbers, and not names of classes
+    convex: ClassVar[bool] = True  # whether what lies between two of its values is one, rounded where it is discrete
     takes_text: ClassVar[bool] = False  # texts in data stand for the values 0, 1, ...
     smooth: ClassVar[bool] = True  # an energy has a gradient in each element: Langevin dynamics can draw it
     # The distribution of one element under an energy that is linear in it (in its indicator, for classes).

@@ -54,7 +54,7 @@ class Sphere(Support):
 
     word = "sphere"
     forms = (Form("sphere", "vectors of length 1"),)
-    event_rank, smooth = 1, False
+    event_rank, smooth, convex = 1, False, False
     posterior = "VonMisesFisher"
     shortest = 2  # of one number there are two directions, which have no density
     condition = "of length 1"

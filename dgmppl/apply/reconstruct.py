@@ -1,0 +1,50 @@
+"""`reconstruct`: rows given back through their latents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from dgmppl.apply.answers import Answers, Chunk
+from dgmppl.apply.pictures import BackPictures
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.train.units import DataUnits
+
+if TYPE_CHECKING:
+    from dgmppl.apply.fitted import FittedRun
+
+
+def reconstruct(
+    fitted: FittedRun, data: Any = None, *, split: str | None = None, draw: bool = False, seed: int = 0
+) -> Answers:
+    """Rows as `reconstruct` of the model gives them back, in the units of the data: the mean of p given the means of
+    the latents, of few values the most probable one; or with `draw` a draw of p given one of the latents. What does not
+    depend on the latents is as it is in the row.
+
+    Raises:
+        SpecError: when no latents of a row are known (E660), or the rows are not as the run's types have them.
+    """
+    given = fitted.rows(data, split)
+    model, told = fitted.model, DataUnits(fitted.graph, fitted.fields)
+    give: Any = getattr(model, "reconstruct", None)
+    if give is None:
+        headline = f"{fitted.path} gives no row back: nothing of its data depends on latents that follow from a row"
+        raise SpecError([Diagnostic("E660", headline, help="`dgmppl sample` draws rows")])
+    names = list(given.names)
+
+    def of(chunk: dict[str, Tensor]) -> Chunk:
+        found = give(*chunk.values(), mean=not draw)
+        return told.every({name: found.get(name, chunk[name]).cpu().numpy() for name in names})
+
+    answers = fitted.answers(given, of, {name: told.labels(name) for name in names}, seed, told.stays)
+
+    def originals() -> dict[str, Any]:
+        chunks = [told.every({n: v.cpu().numpy() for n, v in chunk.items()}) for chunk in given.chunks()]
+        return {name: np.concatenate([c[name] for c in chunks]) for name in names}
+
+    return answers.drawn_by(BackPictures(told, originals))
+
+
+__all__ = ["reconstruct"]
