@@ -22,6 +22,7 @@ from dgmppl.emit.writer import Emitted
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.inverse import derive_posteriors
 from dgmppl.graph.nodes import Graph
+from dgmppl.graph.units import with_units
 from dgmppl.imports import NO_PYTHON, Python, classes_in, import_classes, verify_allowed
 from dgmppl.plan.accepted import without_accepted
 from dgmppl.plan.cancel import cancel_constants
@@ -175,6 +176,7 @@ def check_tree(
         graph = whole or graph
     graph = cancel_constants(graph, spec)
     plan, found = check_plan(graph, spec, derived)
+    graph = with_units(graph, plan.units) if plan is not None else graph
     return result(graph, plan, problems + found)
 
 

@@ -36,7 +36,9 @@ class DistributionParameter:
     value, "K-1" for one between each two, "R" for as many as what is given has; "vector" is one number for all elements
     of a vector. `range` says what a
     network's output counts where the variable has a range: a "place" from its middle, or a "width", in units of half of
-    it. `uniform` is the number for which, with those of the others, all values are equally likely.
+    it. `counts` says in which units of the data it is given, where it is of the values themselves: a "place" among
+    them, a "width" of their spread, a "size" of them or the "rate" 1 / size, or the "log" of a size. `uniform` is the
+    number for which, with those of the others, all values are equally likely.
     """
 
     name: str
@@ -44,6 +46,7 @@ class DistributionParameter:
     size: str = "1"
     default: float | None = None
     range: str = ""
+    counts: str = ""
     uniform: float | None = None
 
     def axis(self, support: Support) -> tuple[int, ...]:
@@ -89,7 +92,10 @@ class Distribution:
         return next((p for p in self.parameters if p.name == name), None)
 
 
-_LOC, _SCALE = DistributionParameter("loc"), DistributionParameter("scale", POSITIVE)
+_LOC = DistributionParameter("loc", counts="place")
+_SCALE = DistributionParameter("scale", POSITIVE, counts="width")
+_SIZE = DistributionParameter("scale", POSITIVE, counts="size")
+_RATE = DistributionParameter("rate", POSITIVE, counts="rate")
 _LOGITS = DistributionParameter("logits", uniform=0.0)
 
 DISTRIBUTIONS: dict[str, Distribution] = {
@@ -110,15 +116,19 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             vector=True,
             ours=True,
         ),
-        Distribution("HalfNormal", (_SCALE,), POSITIVE, reparameterised=True, ours=True),
-        Distribution("HalfCauchy", (_SCALE,), POSITIVE, reparameterised=True, ours=True),
-        Distribution("LogNormal", (_LOC, _SCALE), POSITIVE, reparameterised=True, ours=True),
+        Distribution("HalfNormal", (_SIZE,), POSITIVE, reparameterised=True, ours=True),
+        Distribution("HalfCauchy", (_SIZE,), POSITIVE, reparameterised=True, ours=True),
         Distribution(
-            "Exponential", (DistributionParameter("rate", POSITIVE),), POSITIVE, reparameterised=True, ours=True
+            "LogNormal",
+            (DistributionParameter("loc", counts="log"), DistributionParameter("scale", POSITIVE)),
+            POSITIVE,
+            reparameterised=True,
+            ours=True,
         ),
+        Distribution("Exponential", (_RATE,), POSITIVE, reparameterised=True, ours=True),
         Distribution(
             "Gamma",
-            (DistributionParameter("concentration", POSITIVE), DistributionParameter("rate", POSITIVE)),
+            (DistributionParameter("concentration", POSITIVE), _RATE),
             POSITIVE,
             reparameterised=True,
             ours=True,
@@ -159,7 +169,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             Every(Ordinal),
             ours=True,
         ),
-        Distribution("Poisson", (DistributionParameter("rate", POSITIVE),), NATURAL, ours=True),
+        Distribution("Poisson", (DistributionParameter("rate", POSITIVE, counts="size"),), NATURAL, ours=True),
         Distribution("Geometric", (_LOGITS,), NATURAL, ours=True),
         Distribution(
             "NegativeBinomial",
@@ -176,7 +186,10 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         ),
         Distribution(
             "DiscretizedLogistic",
-            (DistributionParameter("loc", range="place"), DistributionParameter("scale", POSITIVE, range="width")),
+            (
+                DistributionParameter("loc", range="place", counts="place"),
+                DistributionParameter("scale", POSITIVE, range="width", counts="width"),
+            ),
             AnyIntegers(),
             ours=True,
         ),

@@ -129,6 +129,7 @@ SETTINGS: dict[str, str] = {
     "ema": "fraction",
     "split": "split",
     "stream": "flag",
+    "units": "flag",
     "objective": "objective",
     "best": "figure",
     "posterior": "posterior",

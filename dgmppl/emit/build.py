@@ -14,6 +14,7 @@ from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.held import Held, blocks, held
 from dgmppl.graph.names import safe_local
 from dgmppl.graph.nodes import Fixed, Graph, Parameter, Schedule
+from dgmppl.graph.units import in_the_middle
 from dgmppl.graph.values import (
     Bijection,
     Block,
@@ -31,8 +32,16 @@ from dgmppl.supports import number_text
 
 
 def write_held(writer: Writer, graph: Graph) -> None:
-    """One line for each thing that the model holds, in order of first use."""
+    """One line for each thing that the model holds: units of its data, and the others in order of first use."""
+    for units in graph.units:
+        positive = ", positive=True" if units.positive else ""
+        shape = tuple_source(units.shape) if len(units.shape) != 1 else str(units.shape[0])
+        with writer.place(graph[units.variable].span):
+            line = f'self.{units.attribute} = {writer.use("Units")}({json.dumps(units.variable)}, {shape}{positive})'
+            writer.line(line, mark=True)
+    central = in_the_middle(graph)
     for one in held(graph):
+        one = replace(one, zeros=one.zeros or one.term in central)
         with writer.place(one.statement.span):
             if isinstance(one.term, Schedule):
                 _schedule(writer, graph, one)

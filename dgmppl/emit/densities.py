@@ -11,6 +11,7 @@ from dgmppl.emit.expr import Attribute, Binary, Call, Expr, Name, Number, Text, 
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
 from dgmppl.graph.elements import lag_of
 from dgmppl.graph.nodes import Factor, Graph, Variable, features_of
+from dgmppl.graph.units import Units, counted
 from dgmppl.graph.values import (
     Apply,
     At,
@@ -75,8 +76,17 @@ def _family(density: Density, place: Place) -> Expr:
         assert parameter is not None
         sources[name] = linked(sources[name], parameter.constraint, writer)
         sources[name] = _in_range(sources[name], parameter, density.type.support, place.units)
+    for name in counted(density) if place.of_data is not None else ():
+        sources[name] = _of_data(sources[name], DISTRIBUTIONS[density.kind], name, place.of_data)
     _fill(density, entry, sources, values, place)
     return _construct(density, entry, sources, place)
+
+
+def _of_data(source: Expr, entry: Distribution, name: str, units: Units | None) -> Expr:
+    """A parameter that a network or `param` gives in units of the data, in those of the values."""
+    parameter = entry.parameter(name)
+    assert parameter is not None and units is not None
+    return call(f"self.{units.attribute}.{parameter.counts}", source)
 
 
 def _split(joint: Expr, density: Parametric, entry: Distribution) -> Expr:
@@ -188,7 +198,7 @@ def _mixture(density: Density, place: Place) -> Expr:
 
 def _pushforward(density: Density, place: Place) -> Expr:
     assert isinstance(density, Pushforward)
-    base = write_density(density.base, place)
+    base = write_density(density.base, replace(place, of_data=None))
     return call(place.writer.use("Pushforward"), base, bijection_expr(density.bijection, place))
 
 
@@ -200,7 +210,7 @@ def _rounded(density: Density, place: Place) -> Expr:
     named |= {} if support.high is None else {"high": Number(support.high)}
     if isinstance(base, Pushforward):
         named["bijection"] = bijection_expr(base.bijection, place)
-        inner = write_density(base.base, place)
+        inner = write_density(base.base, replace(place, of_data=None))
     else:
         inner = write_density(base, replace(place, units=_units(support)))
     match inner:

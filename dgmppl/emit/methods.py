@@ -26,7 +26,7 @@ def write_factor(writer: Writer, graph: Graph, factor: Factor) -> None:
         writer.method(f"{factor.method}(self{arguments}) -> {writer.use('Distribution')}", doc),
         writer.place(factor.span),
     ):
-        result = write_density(factor.density, Place(writer, graph))
+        result = write_density(factor.density, Place(writer, graph, of_data=graph.unit_of(factor.head)))
         writer.line(f"return {result}", mark=True)
 
 

@@ -9,6 +9,7 @@ from dgmppl.emit.leaves import call_function, linked
 from dgmppl.emit.place import Place, emitted, of_state, value_expr
 from dgmppl.emit.positions import there
 from dgmppl.emit.writer import Writer
+from dgmppl.graph.units import variable_read
 from dgmppl.graph.values import Apply, At, Constant, Module, Past, SeenPart, Stage, Value
 
 
@@ -27,6 +28,9 @@ def embedded(value: Value, place: Place, rank: int = 0) -> Expr:
     if isinstance(value, Constant):
         return Name(f"self.like.new_tensor([{Number(value.number, real=True)}])")
     found = call_function(support.embedding, value_expr(value, place), place.writer)
+    units = None if isinstance(value, SeenPart) else place.graph.unit_of(variable_read(value))
+    if units is not None and units.read:
+        found = call(f"self.{units.attribute}", found)
     rank = rank if axes >= rank else 0
     axes += support.width > 1  # the embedding added one
     if axes == rank:
@@ -46,6 +50,8 @@ def _seen_part(value: SeenPart, place: Place) -> Expr:
     embedding = value.of.support.embedding
     function = embedding.of("v", place.writer.use(embedding.name)) if embedding.name else ""
     given = [Name(f"lambda v: {function}")] if function else []
+    if (units := place.graph.unit_of(value.variable)) is not None and units.read:
+        given = [Name(f"self.{units.attribute}")]
     name = Name(place.variable(value.variable))
     found = call(place.writer.use("beside_mask"), name, Number(value.of.feasible, real=True), *given)
     return found.call("unsqueeze", 1) if place.spread and value.rows else found

@@ -13,6 +13,7 @@ from functools import singledispatch
 from dgmppl.emit.expr import Expr, Name, sizes
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph
+from dgmppl.graph.units import Units
 from dgmppl.graph.values import At, Feature, State, Use, Value, children
 
 
@@ -55,8 +56,9 @@ class Place:
     how many axes of positions stand behind the batch, where elements are modelled one by one; `ordered`: whether they
     are drawn one after another; `order`: the local name of another order than row by row. `step`: of a recurrence, one
     position of which is computed. `units`: what a network's location and scale count, (middle, half) of a range.
-    `part`: the law of some positions alone, which `at` gives and what is computed at all of them is cut to; `whole`:
-    features that are known at all positions; `computed`: the local names of values that are."""
+    `of_data`: the units of the data that parameters are given in. `part`: the law of some positions alone,
+    which `at` gives and what is computed at all of them is cut to; `whole`: features that are known at all positions;
+    `computed`: the local names of values that are."""
 
     writer: Writer
     graph: Graph
@@ -67,6 +69,7 @@ class Place:
     order: Name | None = None
     step: Step | None = None
     units: tuple[float, float] | None = None
+    of_data: Units | None = None
     part: bool = False
     whole: frozenset[str] = frozenset()
     computed: Mapping[Value, Name] = field(default_factory=dict)

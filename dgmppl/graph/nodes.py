@@ -18,6 +18,8 @@ from dgmppl.supports import Type
 if TYPE_CHECKING:
     import networkx as nx
 
+    from dgmppl.graph.units import Units
+
 
 @dataclass(frozen=True)
 class DataSource:
@@ -250,6 +252,8 @@ class Graph:
     constants: tuple[tuple[str, float], ...] = ()
     letters: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Of each family the letters of its indices."""
+    units: tuple[Units, ...] = ()
+    """In which units of the data networks read variables, and give the parameters of their factors."""
 
     def __getitem__(self, name: str) -> Variable:
         return self._by_name[name]
@@ -257,6 +261,10 @@ class Graph:
     @cached_property
     def _by_name(self) -> dict[str, Variable]:
         return {v.name: v for v in self.variables}
+
+    def unit_of(self, name: str) -> Units | None:
+        """The units of a variable, None for one that has none."""
+        return next((one for one in self.units if one.variable == name), None)
 
     def local(self, name: str) -> str:
         """A local name of emitted source, unlike every variable of the spec: none of those starts with `_`."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope, VariableFamily
+from dgmppl.graph.units import find_units
 from dgmppl.plan import eliminate
 from dgmppl.plan.figures import choose_figures, criterion_of, figures_of_matching
 from dgmppl.plan.generate import choose_generation
@@ -147,6 +148,7 @@ def _choose(
         derived=derived,
         evaluated=whole.terms if matched else (),
         inexact=inexact(state),
+        units=find_units(graph) if settings.units else (),
     )
     warn_untaught(state, plan)
     return plan

@@ -61,6 +61,8 @@ def _text(plan: Plan, members: bool = False, forecasts: Sequence[str] = ()) -> s
         rate = f", at the rate {stage.lr:g}" if stage.lr is not None else ""
         text = f"fits {', '.join(families.lines(list(stage.statements)))}{rate}; all else is held"
         rows += _row("stages" if k == 0 else "", f"{k + 1}. {text}")
+    for k, text in enumerate(_units(families, plan)):
+        rows += _row("units" if k == 0 else "", text)
     rows += _row(
         "best epoch",
         f"by {plan.criterion} on the validation rows"
@@ -78,6 +80,16 @@ def _text(plan: Plan, members: bool = False, forecasts: Sequence[str] = ()) -> s
     own = (f"those of {path}" for path in plan.structure.own)
     rows += _row("weights", " and ".join([f"{plan.structure.weights:,}", *own]))
     return "\n".join(rows)
+
+
+def _units(families: Families, plan: Plan) -> list[str]:
+    """What is counted in units of the data, a line for each variable."""
+    found = []
+    for units in plan.units:
+        parts = [f"{' and '.join(names)} of {key}" for key, names in units.given]
+        parts += ["what networks read of it"] if units.read else []
+        found.append(f"{units.variable} in those of its training rows: {', '.join(parts)}")
+    return families.lines(found)
 
 
 def _row(label: str, text: str) -> list[str]:

@@ -16,6 +16,7 @@ from dgmppl.plan.structure import Structure
 from dgmppl.supports import number_text
 
 if TYPE_CHECKING:
+    from dgmppl.graph.units import Units
     from dgmppl.plan.forecast import Forecast
     from dgmppl.plan.sampler import Sampler
 
@@ -139,7 +140,7 @@ class Plan:
     its bound, where those of the loss are others. `forecast` says how sequences go on, `proposes` what is drawn given
     what is known of them, `completes` that rows are completed of which some variables are known, each in a model that
     is made for that alone. `inexact`: why latents are drawn, where a rule that is exact comes near, and what their
-    posteriors leave out.
+    posteriors leave out. `units`: of the data, taken from the training rows where a fit starts.
     """
 
     model: str
@@ -160,6 +161,7 @@ class Plan:
     proposes: tuple[str, ...] = field(default=(), repr=False)
     completes: bool = field(default=False, repr=False)
     inexact: tuple[Reason, ...] = ()
+    units: tuple[Units, ...] = ()
 
     def _repr_html_(self) -> str:
         from dgmppl.notebook import plan_html

@@ -45,9 +45,10 @@ class TrainSettings:
     `batch` counts the rows of a step over all processes, computed in `accumulate` parts by each of them; `clip` bounds
     the norm of the gradient; `lr` is that of `optimizer`, and `adversary_optimizer` defaults to it; `warmup` counts
     steps; `ema` is the decay of the averaged weights. Without `split` a data set keeps its own; without `stream`
-    what is large is streamed. `best`: the figure that chooses the epoch, "" for that of the whole. `posterior`: what
-    each q reads that is derived; `gradient`: the estimators that variables are given; `accept`: warnings that are not
-    told; `stages`: parts of the fit, of which each has up to `epochs`, and ends by `patience`.
+    what is large is streamed. `units`: whether networks count in units of the data. `best`: the figure that chooses
+    the epoch, "" for that of the whole. `posterior`: what each q reads that is derived; `gradient`: the estimators that
+    variables are given; `accept`: warnings that are not told; `stages`: parts of the fit, of which each has up to
+    `epochs`, and ends by `patience`.
     """
 
     epochs: int = 1000
@@ -64,6 +65,7 @@ class TrainSettings:
     ema: float | None = None
     split: SplitSetting | None = None
     stream: bool | None = None
+    units: bool = True
     best: str = ""
     posterior: str = "structured"
     gradient: dict[str, str] = field(default_factory=dict)

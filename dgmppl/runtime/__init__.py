@@ -49,6 +49,7 @@ from dgmppl.runtime import (
     sum_product,
     transforms,
     unet,
+    units,
     ways,
 )
 from dgmppl.runtime.along import *
@@ -100,6 +101,7 @@ from dgmppl.runtime.simplices import *
 from dgmppl.runtime.sum_product import *
 from dgmppl.runtime.transforms import *
 from dgmppl.runtime.unet import *
+from dgmppl.runtime.units import *
 from dgmppl.runtime.ways import *
 
 __all__ = ["RowsError"]
@@ -151,4 +153,5 @@ __all__ += simplices.__all__
 __all__ += sum_product.__all__
 __all__ += transforms.__all__
 __all__ += unet.__all__
+__all__ += units.__all__
 __all__ += ways.__all__

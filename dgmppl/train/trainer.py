@@ -30,6 +30,7 @@ from dgmppl.train.history import Callbacks, Epoch, FitResult, State, Totals
 from dgmppl.train.players import PlayerState, trainable_groups
 from dgmppl.train.processes import Processes
 from dgmppl.train.stages import StagesOf
+from dgmppl.train.start import start_units
 
 Spans = Mapping[str, Span]
 
@@ -95,6 +96,7 @@ class Trainer:
         self.batches = -(-train.count // settings.batch)
         if has_shared(model):
             model.get_buffer("training_rows").fill_(train.count)  # before the weights are copied for an average
+        start_units(model, train)
         self.stages = StagesOf(model, settings)
         self.players = _player_states(model, self.stages.settings, self.batches)
         if not self.players:
