@@ -37,7 +37,7 @@ def write_held(writer: Writer, graph: Graph) -> None:
         positive = ", positive=True" if units.positive else ""
         shape = tuple_source(units.shape) if len(units.shape) != 1 else str(units.shape[0])
         with writer.place(graph[units.variable].span):
-            line = f'self.{units.attribute} = {writer.use("Units")}({json.dumps(units.variable)}, {shape}{positive})'
+            line = f"self.{units.attribute} = {writer.use('Units')}({json.dumps(units.variable)}, {shape}{positive})"
             writer.line(line, mark=True)
     central = in_the_middle(graph)
     for one in held(graph):
