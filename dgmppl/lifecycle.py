@@ -18,6 +18,7 @@ from dgmppl import pipeline
 from dgmppl.closing import missing
 from dgmppl.data.given import DATA
 from dgmppl.data.table import Splits
+from dgmppl.data.wanted import load_data
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
@@ -49,7 +50,7 @@ from dgmppl.train.folder import (
 )
 from dgmppl.train.players import trainable_groups
 from dgmppl.train.rank import is_first_process
-from dgmppl.train.runs import Run, fingerprint_of, load_data, load_run, located, open_spec, run_data
+from dgmppl.train.runs import Run, fingerprint_of, load_run, located, open_spec, run_data
 
 if TYPE_CHECKING:
     import pyarrow as pa

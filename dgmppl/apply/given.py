@@ -21,9 +21,10 @@ from dgmppl.data.reading import marked
 from dgmppl.data.rows import ArrayRows, Origin
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS, Table
+from dgmppl.data.wanted import wanted_of
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.train.batches import Examples, open_examples
-from dgmppl.train.runs import Run, run_data, wanted_of
+from dgmppl.train.runs import Run, run_data
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Commands on specs: check, fmt, explain, graph, compile. None of them waits for torch."""
+"""Commands on specs: check, fmt, explain, data, graph, compile. None of them waits for torch."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ def add_commands(add: Add) -> None:
     add_allow_python(sub)
     sub.add_argument("--format", choices=("text", "json", "latex"), default="text")
     sub.add_argument("--members", action="store_true", help="name the members of families one by one")
+
+    sub = add("data", _data, "say what a fit will see of a spec's data: sizes, ranges, classes of each split")
+    add_spec(sub)
+    sub.add_argument("--format", choices=("text", "json"), default="text")
 
     sub = add("graph", _graph, "draw a spec's graph")
     add_spec(sub)
@@ -101,6 +105,18 @@ def _explain(options: argparse.Namespace) -> int:
 
     checked, _, plan = read_good(Path(options.what), options.set, options.allow_python)
     print(explain_plan(plan, options.format, options.members, told(checked)))
+    return FINE
+
+
+def _data(options: argparse.Namespace) -> int:
+    from dgmppl.data.describe import as_data, as_text, describe
+    from dgmppl.data.wanted import load_data
+
+    checked, _, plan = read_good(options.spec, options.set, options.allow_python)
+    summary = describe(plan.model, load_data(checked, checked.folder))
+    print(as_text(summary) if options.format == "text" else json.dumps(as_data(summary), indent=2))
+    if summary.warnings:
+        print_diagnostics(SpecError(summary.warnings, checked.source))
     return FINE
 
 

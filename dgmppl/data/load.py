@@ -21,6 +21,7 @@ from dgmppl.data.checks import Missing, TakenRows, checked_blocks, taken_for_mis
 from dgmppl.data.column import Column, Transform
 from dgmppl.data.fields import Field
 from dgmppl.data.formats import READERS
+from dgmppl.data.missed import missed_classes
 from dgmppl.data.precision import Distinct, collapse
 from dgmppl.data.readers import read_dataset
 from dgmppl.data.reading import chosen, marked
@@ -91,7 +92,8 @@ def load(
         "seed": seed,
         "streamed": train.streamed,
     }
-    return Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields)
+    splits = Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields)
+    return replace(splits, warnings=(*splits.warnings, *missed_classes(splits)))
 
 
 def open_fields(wanted: Mapping[str, Wanted], base: Path, stream: bool | None) -> dict[str, Opened]:

@@ -123,4 +123,12 @@ CODES: dict[str, Code] = {
         'partial c : categorical(3) from "x.csv".country',
         'partial c : categorical(3) from "x.csv".country[missing = ""]',
     ),
+    "W523": Code(
+        "a split without a class",
+        "A class that the data has is in no training row, or so seldom in another split that chance would not do it.",
+        "Rows that come sorted by class and are split in their order have some classes in one split alone. What is no "
+        "training row is not learned, and figures of such validation and test rows say little: shuffle them first.",
+        'observed y : categorical(3) from "iris.csv".species',
+        "train { split = shuffled(0.6, 0.2, 0.2) }",
+    ),
 }

@@ -6,12 +6,13 @@ import math
 from pathlib import Path
 
 from dgmppl.catalogue.figures import Figure
+from dgmppl.data.wanted import load_data
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.pipeline import Checked
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.history import read_lines
 from dgmppl.train.folder import METRICS
-from dgmppl.train.runs import Run, load_data
+from dgmppl.train.runs import Run
 
 
 def verify_data(checked: Checked) -> None:

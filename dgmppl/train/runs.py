@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl import pipeline
-from dgmppl.data.factor_support import impossible_values
 from dgmppl.data.fields import Field, read_field
-from dgmppl.data.load import Wanted, load
 from dgmppl.data.table import Splits
+from dgmppl.data.wanted import load_data
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.forecasts import forecaster
 from dgmppl.graph.nodes import Graph
@@ -208,48 +207,6 @@ def fields_of(run: Run) -> dict[str, Field]:
             headline = f"{run.path / RECORD}: the field of `{v.name}` is not as a run keeps it: {error}"
             raise SpecError([Diagnostic("E603", headline, help="was it edited? take it back from a copy")]) from None
     return found
-
-
-def load_data(checked: Checked, base: Path, known: Mapping[str, Field] | None = None) -> Splits:
-    """The data of a spec's observed variables; relative file paths start from `base`.
-
-    Args:
-        known: what a run keeps of it, whose transforms are applied; None: they are fitted.
-    """
-    _, plan = parts(checked)
-    try:
-        return load(wanted_of(checked, known), base, split=plan.settings.split, stream=plan.settings.stream)
-    except SpecError as error:
-        raise SpecError(error.diagnostics, checked.source) from None
-
-
-def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dict[str, Wanted]:
-    """What is read of each observed variable, and what its values have to be.
-
-    Raises:
-        SpecError: (E509) where the spec does not say where one comes from.
-    """
-    graph, _ = parts(checked)
-    problems = [
-        Diagnostic("E509", f"`{v.name}` is observed, but not said where from", v.span, help="add `from set.field`")
-        for v in graph.data
-        if v.data is None
-    ]
-    if problems:
-        raise SpecError(problems, checked.source)
-    partial = {v.name: "elements" if v.elementwise else "rows" for v in graph.partial}
-    return {
-        v.name: Wanted(
-            v.data,
-            v.type,
-            partial.get(v.name, ""),  # type: ignore[arg-type]
-            impossible_values(graph, v.name),
-            (v.length, v.members.start) if v.length else None,
-            known[v.name] if known else None,
-        )
-        for v in graph.data
-        if v.data
-    }
 
 
 def run_data(run: Run, folder: Path | None = None) -> Splits:

@@ -121,6 +121,11 @@ def _verify_cells(path: Path, separator: str) -> None:
         csv.field_size_limit(limit)
 
 
+def header_of(path: Path, separator: str = "", decimal: str = ".") -> tuple[str, ...]:
+    """The names of the columns of a table. Raises ValueError where its first row has none."""
+    return tuple(name.strip() for name in _header(path, separator, decimal)[0])
+
+
 def _header(path: Path, separator: str, decimal: str) -> tuple[list[str], str]:
     """The names of the columns, and what separates cells: commas, unless they leave one cell with another mark."""
     with _text(path) as file:

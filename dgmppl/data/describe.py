@@ -1,0 +1,231 @@
+"""What training will see of the data: sizes, ranges, classes of each split, what is missing and what never varies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dgmppl.catalogue.formats import format_of
+from dgmppl.data.fields import Field, element_labels
+from dgmppl.data.formats.csv import header_of
+from dgmppl.data.missed import class_counts, class_name, is_class
+from dgmppl.data.rows import Array
+from dgmppl.data.table import SPLITS, Splits, Table
+from dgmppl.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from dgmppl.graph.nodes import DataSource
+
+# Columns of a variable that are told one by one; of more they are told together.
+_LISTED = 16
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """One element of a variable over the training rows, as training sees it. `missing` and `beyond` count rows of all
+    splits: those without a value, and those outside of what the training rows have; None is a range of no values."""
+
+    name: str
+    low: float | None
+    high: float | None
+    mean: float | None
+    deviation: float | None
+    constant: bool
+    missing: int
+    beyond: int
+
+
+@dataclass(frozen=True)
+class VariableSummary:
+    """A variable: `source` as its spec writes it, its `transforms` with what they took from the data, and either its
+    `columns` or, where it is a class, how many rows of each split have each."""
+
+    name: str
+    type: str
+    source: str
+    transforms: tuple[Mapping[str, Any], ...]
+    columns: tuple[ColumnSummary, ...]
+    classes: Mapping[str, tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The data of a model. `unread` are the columns or arrays of each file that the spec does not name."""
+
+    model: str
+    rows: Mapping[str, int]
+    rule: str
+    variables: tuple[VariableSummary, ...]
+    unread: Mapping[str, tuple[str, ...]]
+    warnings: tuple[Diagnostic, ...]
+
+
+def describe(model: str, splits: Splits) -> DataSummary:
+    """What a fit will see of loaded data, which is read once more, block by block."""
+    return DataSummary(
+        model,
+        {name: table.rows for name, table in splits},
+        str(splits.rule["rule"]),
+        tuple(_variable(splits, field) for field in splits.fields.values()),
+        _unread([field.source for field in splits.fields.values()], splits.folder),
+        splits.warnings,
+    )
+
+
+def _variable(splits: Splits, field: Field) -> VariableSummary:
+    classes: dict[str, tuple[int, int, int]] = {}
+    columns: tuple[ColumnSummary, ...] = ()
+    if is_class(field):
+        counts = class_counts(splits, field.name)
+        for number, found in enumerate(counts.T.tolist()):
+            classes[class_name(field, number)] = (found[0], found[1], found[2])
+    else:
+        columns = tuple(_columns(splits, field))
+    transforms = field.as_data()["transforms"]
+    return VariableSummary(
+        field.name, field.type.describe(), _written(field.source), tuple(transforms), columns, classes
+    )
+
+
+def _columns(splits: Splits, field: Field) -> Iterator[ColumnSummary]:
+    size = math.prod(field.type.shape)
+    labels = field.columns if len(field.columns) == size else element_labels(field.name, field.type.shape)
+    count, total, squares = np.zeros(size), np.zeros(size), np.zeros(size)
+    low, high = np.full(size, np.inf), np.full(size, -np.inf)
+    for block in _blocks(splits.train, field.name, size):
+        count += np.isfinite(block).sum(0)
+        total += np.nansum(block, 0)
+        low, high = np.fmin(low, np.fmin.reduce(block, 0)), np.fmax(high, np.fmax.reduce(block, 0))
+    mean = total / np.maximum(count, 1)
+    missing, beyond = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for split, table in splits:
+        for block in _blocks(table, field.name, size):
+            squares += np.nansum((block - mean) ** 2, 0) if split == "train" else 0.0
+            missing += np.isnan(block).sum(0)
+            beyond += ((block < low) | (block > high)).sum(0)
+    deviation = np.sqrt(squares / np.maximum(count, 1))
+    mean = np.where(np.abs(mean) < 1e-6 * deviation, 0.0, mean)  # what rounding leaves of a mean that was subtracted
+    for k, label in enumerate(labels):
+        least, most, middle, spread = (float(v[k]) if count[k] else None for v in (low, high, mean, deviation))
+        fixed = least is not None and least == most
+        yield ColumnSummary(label, least, most, middle, spread, fixed, int(missing[k]), int(beyond[k]))
+
+
+def _blocks(table: Table, name: str, size: int) -> Iterator[Array]:
+    for _, block in table.columns[name].blocks():
+        if len(block):
+            yield block.reshape(len(block), size)
+
+
+def _written(source: DataSource) -> str:
+    """A field as a spec names it, inside its transforms."""
+    text = f'"{source.dataset}"' if source.is_file else source.dataset
+    if source.field:
+        text += f".{source.field}"
+    elif source.columns:
+        text += f"[{', '.join(source.columns)}]"
+    for name, numbers in reversed(source.transforms):
+        text = f"{name}({', '.join([text, *(f'{n:g}' if isinstance(n, float) else str(n) for n in numbers)])})"
+    return text
+
+
+def _unread(sources: Sequence[DataSource], folder: Path) -> dict[str, tuple[str, ...]]:
+    """What tables and archives of arrays hold that no variable is read from, by file."""
+    found: dict[str, tuple[str, ...]] = {}
+    for file in dict.fromkeys(source.dataset for source in sources if source.is_file):
+        of_file = [source for source in sources if source.dataset == file]
+        if any(not source.field and not source.columns for source in of_file):
+            continue  # all of it is read
+        read = {name for source in of_file for name in (source.field, *source.columns)}
+        left = tuple(name for name in _names(folder / file) if name not in read)
+        if left:
+            found[file] = left
+    return found
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    kind = format_of(str(path))
+    if kind == "csv":
+        with suppress(ValueError):  # of a file without a header, which was read all the same
+            return header_of(path)
+    if kind == "npz":
+        with np.load(path, allow_pickle=False) as archive:
+            suffixes = tuple(f"_{split}" for split in SPLITS)
+            return tuple(
+                dict.fromkeys(name.rpartition("_")[0] if name.endswith(suffixes) else name for name in archive.files)
+            )
+    return ()
+
+
+def as_data(summary: DataSummary) -> dict[str, Any]:
+    """A summary as JSON has it."""
+    found = asdict(summary)
+    found["warnings"] = [{"code": d.code, "headline": d.headline, "help": d.help} for d in summary.warnings]
+    return found
+
+
+def as_text(summary: DataSummary) -> str:
+    """A summary for people."""
+    counts = ", ".join(f"{count:,} {_WORDS[name]}" for name, count in summary.rows.items())
+    lines = [f"{summary.model}: {sum(summary.rows.values()):,} rows, {counts} ({summary.rule})"]
+    for variable in summary.variables:
+        lines += ["", f"{variable.name} : {variable.type} from {variable.source}"]
+        for transform in variable.transforms:
+            constants = ", ".join(f"{k} {_constant(v)}" for k, v in transform.items() if k != "name")
+            lines.append(f"  {transform['name']}" + (f": {constants}" if constants else ""))
+        lines += _class_rows(variable) if variable.classes else _column_rows(variable)
+    for file, names in summary.unread.items():
+        lines += ["", f"not read of {file}: {', '.join(names)}"]
+    return "\n".join(lines)
+
+
+_WORDS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def _class_rows(variable: VariableSummary) -> list[str]:
+    rows = [("class", *_WORDS.values())]
+    rows += [(name, *(f"{n:,}" for n in counts)) for name, counts in variable.classes.items()]
+    return _aligned(rows)
+
+
+def _column_rows(variable: VariableSummary) -> list[str]:
+    columns, remarks = variable.columns, []
+    constant = [c.name for c in columns if c.constant]
+    if constant:
+        remarks.append(f"  the same in all training rows: {_some(constant)}")
+    if len(columns) > _LISTED:
+        lows, highs = ([v for v in values if v is not None] for values in zip(*((c.low, c.high) for c in columns)))
+        missing = sum(c.missing for c in columns)
+        text = f"  {len(columns)} elements from {min(lows, default=math.nan):.6g} to {max(highs, default=math.nan):.6g}"
+        return [text + (f", {missing:,} missing" if missing else ""), *remarks]
+    rows = [("column", "smallest", "largest", "mean", "deviation", "missing", "beyond training")]
+    for c in columns:
+        low, high, mean, deviation = ("-" if v is None else f"{v:.6g}" for v in (c.low, c.high, c.mean, c.deviation))
+        rows.append((c.name, low, high, mean, deviation, f"{c.missing:,}", f"{c.beyond:,}"))
+    return [*_aligned(rows), *remarks]
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    cells = ([f"{c:<{w}}" if k == 0 else f"{c:>{w}}" for k, (c, w) in enumerate(zip(row, widths))] for row in rows)
+    return ["  " + "  ".join(row) for row in cells]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_constant(v) for v in value[:_LISTED])}{', ...' if len(value) > _LISTED else ''}]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+__all__ = ["ColumnSummary", "DataSummary", "VariableSummary", "as_data", "as_text", "describe"]

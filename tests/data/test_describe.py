@@ -1,0 +1,131 @@
+"""What `dgmppl data` says of a spec's data, against pandas; and the warning of a split without a class."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dgmppl import cli, pipeline
+from dgmppl.data.describe import DataSummary, describe
+from dgmppl.data.table import Splits
+from dgmppl.data.wanted import load_data
+
+SPEC = """
+model people
+partial  x : real[2] elementwise from "people.csv"[height, weight]
+observed s : real from standardize("people.csv".income)
+observed k : real from "people.csv".same
+observed y : categorical(3) from "people.csv".job
+latent z : real
+p(z) = Normal(0, 1)
+p(x | z) = Normal(mlp[4](z))
+p(s | z) = Normal(mlp[4](z))
+p(k) = Normal(param)
+p(y | z) = Categorical(mlp[4](z))
+q(z | x, s, y) = Normal(mlp[4](x, s, y))
+"""
+
+
+def table(sort: bool = False) -> pd.DataFrame:
+    r = np.random.default_rng(3)
+    found = pd.DataFrame(
+        {
+            "height": r.normal(170, 10, 100).round(1),
+            "weight": r.normal(70, 12, 100).round(1),
+            "income": r.lognormal(10, 0.5, 100).round(),
+            "same": 4.0,
+            "job": r.choice(["clerk", "nurse", "smith"], 100),
+            "notes": "-",
+        }
+    )
+    found.loc[::7, "weight"] = np.nan
+    return found.sort_values("job") if sort else found
+
+
+def loaded(folder: Path, sort: bool = False, spec: str = SPEC) -> tuple[pd.DataFrame, Splits, DataSummary]:
+    rows = table(sort)
+    rows.to_csv(folder / "people.csv", index=False)
+    (folder / "people.dgm").write_text(spec)
+    splits = load_data(pipeline.read(folder / "people.dgm"), folder)
+    return rows, splits, describe("people", splits)
+
+
+def test_it_says_what_pandas_says(tmp_path: Path) -> None:
+    rows, _, summary = loaded(tmp_path)
+    train = rows[:60]
+    assert summary.rows == {"train": 60, "validation": 20, "test": 20}
+    height, weight = summary.variables[0].columns
+    for found, column in ((height, "height"), (weight, "weight")):
+        assert found.name == column
+        assert found.low == pytest.approx(train[column].min(), rel=1e-6)
+        assert found.high == pytest.approx(train[column].max(), rel=1e-6)
+        assert found.mean == pytest.approx(train[column].mean(), rel=1e-6)
+        assert found.deviation == pytest.approx(train[column].std(ddof=0), rel=1e-6)
+        assert found.missing == rows[column].isna().sum()
+        outside = (rows[column] < train[column].min()) | (rows[column] > train[column].max())
+        assert found.beyond == outside.sum()
+    counted = {
+        job: tuple(int((part["job"] == job).sum()) for part in (train, rows[60:80], rows[80:]))
+        for job in ("clerk", "nurse", "smith")
+    }
+    by_name = {v.name: v for v in summary.variables}
+    assert by_name["y"].classes == counted
+    (same,) = by_name["k"].columns
+    assert same.constant and not height.constant
+    (scaled,) = by_name["s"].transforms
+    assert scaled["name"] == "standardize"
+    assert np.ravel(scaled["mean"])[0] == pytest.approx(train["income"].mean())
+    assert summary.unread == {"people.csv": ("notes",)}
+    assert not summary.warnings
+
+
+def test_rows_that_come_sorted_are_told_with_a_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, splits, _ = loaded(tmp_path, sort=True)
+    (warning,) = splits.warnings
+    assert warning.code == "W522"
+    assert "no training row is of smith" in warning.headline
+    assert "shuffled(0.6, 0.2, 0.2)" in warning.help
+    assert cli.main(["data", str(tmp_path / "people.dgm")]) == 0
+    printed = capsys.readouterr()
+    assert "W522" in printed.err
+    assert "smith" in printed.out
+    shuffled = ["--set", "train.split=shuffled(0.6, 0.2, 0.2)"]
+    assert cli.main(["data", str(tmp_path / "people.dgm"), *shuffled]) == 0
+    assert "W522" not in capsys.readouterr().err
+
+
+def test_a_class_of_a_few_rows_may_be_in_one_split_by_chance(tmp_path: Path) -> None:
+    rows = table()
+    rows.loc[:, "job"] = ["clerk", "nurse"] * 50
+    rows.loc[3, "job"] = "smith"
+    rows.to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "people.dgm").write_text(SPEC)
+    assert not load_data(pipeline.read(tmp_path / "people.dgm"), tmp_path).warnings
+    rows.loc[3, "job"], rows.loc[90, "job"] = "nurse", "smith"  # which no fit would see
+    rows.to_csv(tmp_path / "people.csv", index=False)
+    (warning,) = load_data(pipeline.read(tmp_path / "people.dgm"), tmp_path).warnings
+    assert warning.headline == "`y`: no training row is of smith"
+
+
+def test_json_has_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded(tmp_path)
+    assert cli.main(["data", str(tmp_path / "people.dgm"), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [v["name"] for v in found["variables"]] == ["x", "s", "k", "y"]
+    assert found["variables"][0]["columns"][1]["missing"] == 15
+
+
+def test_torch_is_not_needed() -> None:
+    script = (
+        "import sys, dgmppl.cli; dgmppl.cli.main(['data', 'specs/latent/vae.dgm']); assert 'torch' not in sys.modules"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script, "data", "specs/latent/vae.dgm"], capture_output=True, text=True, check=True
+    )
+    assert "1,797 rows" in found.stdout
