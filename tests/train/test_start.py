@@ -17,7 +17,7 @@ from dgmppl.runtime import GenerativeModel, Units
 from dgmppl.source import Source
 from dgmppl.train.batches import MemoryExamples
 from dgmppl.train.runs import Run
-from dgmppl.train.units import start_units
+from dgmppl.train.start import start_units
 
 PEOPLE = """
 model people
