@@ -1,6 +1,6 @@
 """Writes people.csv: 600 people who are not there, drawn with a fixed seed, as a table that somebody may bring.
 
-    python examples/people/make_people.py
+python examples/people/make_people.py
 """
 
 from __future__ import annotations
