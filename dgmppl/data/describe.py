@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dgmppl.catalogue.formats import format_of
+from dgmppl.catalogue.readings import Reading
 from dgmppl.data.fields import Field, element_labels
 from dgmppl.data.formats.csv import header_of
 from dgmppl.data.missed import class_counts, class_name, is_class
 from dgmppl.data.rows import Array
 from dgmppl.data.table import SPLITS, Splits, Table
 from dgmppl.diagnostics import Diagnostic
+from dgmppl.supports import number_text
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
@@ -125,13 +127,9 @@ def _blocks(table: Table, name: str, size: int) -> Iterator[Array]:
 
 def _written(source: DataSource) -> str:
     """A field as a spec names it, inside its transforms."""
-    text = f'"{source.dataset}"' if source.is_file else source.dataset
-    if source.field:
-        text += f".{source.field}"
-    elif source.columns:
-        text += f"[{', '.join(source.columns)}]"
-    for name, numbers in reversed(source.transforms):
-        text = f"{name}({', '.join([text, *(f'{n:g}' if isinstance(n, float) else str(n) for n in numbers)])})"
+    text = source.text
+    for name, numbers in source.transforms:
+        text = f"{name}({', '.join([text, *(number_text(float(n)) for n in numbers)])})"
     return text
 
 
@@ -143,17 +141,17 @@ def _unread(sources: Sequence[DataSource], folder: Path) -> dict[str, tuple[str,
         if any(not source.field and not source.columns for source in of_file):
             continue  # all of it is read
         read = {name for source in of_file for name in (source.field, *source.columns)}
-        left = tuple(name for name in _names(folder / file) if name not in read)
+        left = tuple(name for name in _names(folder / file, of_file[0].reading) if name not in read)
         if left:
             found[file] = left
     return found
 
 
-def _names(path: Path) -> tuple[str, ...]:
+def _names(path: Path, reading: Reading) -> tuple[str, ...]:
     kind = format_of(str(path))
     if kind == "csv":
         with suppress(ValueError):  # of a file without a header, which was read all the same
-            return header_of(path)
+            return header_of(path, reading.separator, reading.decimal)
     if kind == "npz":
         with np.load(path, allow_pickle=False) as archive:
             suffixes = tuple(f"_{split}" for split in SPLITS)

@@ -42,7 +42,7 @@ def class_name(field: Field, number: int) -> str:
 
 
 def missed_classes(splits: Splits) -> Iterator[Diagnostic]:
-    """A warning (W522) for each variable of classes that a split misses: a class that has rows, and none for training;
+    """A warning (W523) for each variable of classes that a split misses: a class that has rows, and none for training;
     or none in another split, where that is no chance."""
     if splits.rule["rule"] == "whole":
         return
@@ -70,7 +70,7 @@ _WORDS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def _warning(headline: str, help_: str, span: Span) -> Diagnostic:
-    return Diagnostic("W522", headline, span, "classes are not in all splits", help=help_, severity="warning")
+    return Diagnostic("W523", headline, span, "classes are not in all splits", help=help_, severity="warning")
 
 
 def _way_out(splits: Splits) -> str:

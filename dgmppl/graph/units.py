@@ -48,7 +48,7 @@ def find_units(graph: Graph) -> tuple[Units, ...]:
         support, source = variable.type.support, variable.data
         if support not in _UNBOUNDED:
             continue
-        if source is None or (source.transforms and source.transforms[0][0] in _HAS_UNITS):
+        if source is None or (source.transforms and source.transforms[-1][0] in _HAS_UNITS):
             continue
         factors = [f for f in graph.factors if f.head == variable.name]
         given = tuple((f.key, names) for f in factors if (names := _given(f)))

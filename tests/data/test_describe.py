@@ -88,16 +88,16 @@ def test_it_says_what_pandas_says(tmp_path: Path) -> None:
 def test_rows_that_come_sorted_are_told_with_a_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, splits, _ = loaded(tmp_path, sort=True)
     (warning,) = splits.warnings
-    assert warning.code == "W522"
+    assert warning.code == "W523"
     assert "no training row is of smith" in warning.headline
     assert "shuffled(0.6, 0.2, 0.2)" in warning.help
     assert cli.main(["data", str(tmp_path / "people.dgm")]) == 0
     printed = capsys.readouterr()
-    assert "W522" in printed.err
+    assert "W523" in printed.err
     assert "smith" in printed.out
     shuffled = ["--set", "train.split=shuffled(0.6, 0.2, 0.2)"]
     assert cli.main(["data", str(tmp_path / "people.dgm"), *shuffled]) == 0
-    assert "W522" not in capsys.readouterr().err
+    assert "W523" not in capsys.readouterr().err
 
 
 def test_a_class_of_a_few_rows_may_be_in_one_split_by_chance(tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ def test_a_switch_turns_them_off_and_explain_tells_them() -> None:
     assert on.plan is not None and off.plan is not None
     assert "x in those of its training rows: loc and scale of p(x)" in explain_plan(on.plan)
     assert "units" not in explain_plan(off.plan)
+    whole = 'model m\nobserved x : real[4] from standardize(flatten("a.npz".x))\np(x) = Normal(param)'
+    scaled = pipeline.check(Source("spec.dgm", whole))
+    assert scaled.plan is not None and not scaled.plan.units  # its transform has given it units
     assert not any(isinstance(m, Units) for m in pipeline.build(off).modules())
 
 
