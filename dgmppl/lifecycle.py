@@ -100,7 +100,7 @@ def train_spec(
         record = start_record(checked, model, splits, out, compute_as_data(compute, fabric))
         if is_first_process():
             with new_folder(out, overwrite) as folder:
-                undrawn = write_start(folder, checked, record)
+                undrawn = write_start(folder, checked, record, callbacks.pictures)
                 if table is not None:
                     _write_table(table, folder)
             if undrawn is not None:

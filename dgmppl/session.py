@@ -61,7 +61,7 @@ class RunCallbacks:
         on_closing: called with what is done after the last epoch, and how much of how much of it.
         checkpoint_every: seconds between checkpoints.
         should_stop: asked after each step whether to end, as a signal would have it.
-        pictures: whether a run that has finished has samples and a page to be looked at.
+        pictures: whether a run has its graph and, when it has finished, samples and a page to be looked at.
     """
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None

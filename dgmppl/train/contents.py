@@ -156,8 +156,9 @@ def figures_as_data(figures: Figures) -> dict[str, dict[str, dict[str, float]]]:
     return {split: {name: asdict(e) for name, e in found.items()} for split, found in figures.items()}
 
 
-def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> SpecError | None:
-    """Writes what is known before the fit; plan and source are those of the canonical spec beside them.
+def write_start(folder: Path, checked: Checked, record: Mapping[str, Any], drawn: bool = True) -> SpecError | None:
+    """Writes what is known before the fit; plan and source are those of the canonical spec beside them. The graph is
+    `drawn` where that is asked for.
 
     Returns:
         Why the graph could not be drawn, where it could not: nothing of a fit depends on it.
@@ -170,6 +171,8 @@ def write_start(folder: Path, checked: Checked, record: Mapping[str, Any]) -> Sp
     (folder / "plan.json").write_text(explain_plan(plan, "json") + "\n", encoding="utf-8")
     (folder / METRICS).touch()
     write_json(folder / RECORD, record)
+    if not drawn:
+        return None
     try:
         picture.render(graph, folder / "graph.svg")
     except SpecError as error:

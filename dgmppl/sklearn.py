@@ -1,0 +1,361 @@
+"""Specs as scikit-learn estimators.
+
+    >>> from dgmppl.sklearn import DensityEstimator
+    >>> model = DensityEstimator(spec, settings={"epochs": 20}, random_state=0).fit(X)
+    >>> model.score_samples(X), model.sample(5), model.transform(X), model.inverse_transform(Z)
+
+A spec reads `X` as its one observed variable, or, where it has several, a DataFrame by the names that it says; and `y`,
+if it has a variable of that name. What it does not declare, as D of `observed x : real[D]`, X and y say: this is the
+`data=` of `dgmppl.train`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+import dgmppl
+from dgmppl import pipeline
+from dgmppl.apply.fitted import FittedRun
+from dgmppl.catalogue.training import SETTINGS
+from dgmppl.data.fields import element_labels
+from dgmppl.data.given import read_given
+from dgmppl.diagnostics import SpecError
+from dgmppl.diagnostics.render import render
+from dgmppl.plan.figures import likelihood_of
+from dgmppl.syntax import tree
+
+Array = NDArray[Any]
+TARGET = "y"
+"""The variable that `y` is."""
+_KEPT = ("spec.dgm", "run.json", "weights.safetensors", "metrics.jsonl")
+"""What of a run is needed to use it, and is pickled: its data are not."""
+
+
+def _text_of(spec: str | Path) -> str:
+    """The text of a spec, which is a path or the text itself."""
+    return pipeline.read(spec, files=False).source.text if isinstance(spec, Path) or "\n" not in spec else spec
+
+
+@lru_cache(maxsize=64)
+def _statements(text: str) -> tuple[tree.Statement, ...]:
+    """The statements of a spec's text.
+
+    Raises:
+        SpecError: it is none.
+    """
+    read = pipeline.read(text, files=False)
+    if read.spec is None:
+        raise SpecError(read.diagnostics, read.source)
+    return read.spec.statements
+
+
+@lru_cache(maxsize=64)
+def _relation(text: str, settings: tuple[str, ...]) -> str:
+    """How the likelihood that a spec gives stands to the exact one, if it is fitted to two rows of two numbers; ""
+    where it gives none, or cannot be fitted to them."""
+    read = pipeline.read(text, files=False)
+    observed = [s for s in _statements(text) if isinstance(s, tree.Variable) and s.role != "latent"]
+    zeros = np.zeros((2, 2))
+    try:
+        assert read.spec is not None
+        data = {s.name: zeros[:, 0] if not s.type.shape and s.family is None else zeros for s in observed}
+        given = read_given(read.spec, read.source, data)
+        plan = pipeline.check(given.source, None, (*settings, *given.sizes)).plan
+    except SpecError:
+        return ""
+    likelihood = likelihood_of(plan) if plan is not None else None
+    return likelihood.relation if likelihood is not None else ""
+
+
+def _has_latents(self: DensityEstimator) -> bool:
+    return any(isinstance(s, tree.Variable) and s.role == "latent" for s in _statements(_text_of(self.spec)))
+
+
+class DensityEstimator(TransformerMixin, DensityMixin, BaseEstimator):
+    """A spec that is fitted to X, and to y if it has a variable `y`.
+
+    All rows are fitted to, unless the spec or the settings have a `split`, whose validation rows choose the best epoch.
+
+    Args:
+        spec: a path, or the text itself.
+        settings: of `train { ... }` and constants by name, as `dgmppl.train` takes them.
+        random_state: of the fit, of draws, and of bounds that are estimated.
+        device: "cpu", "cuda" or "auto".
+        out: the folder of the run; None: a temporary one. A run that is there is replaced.
+        callbacks: those of `dgmppl.train`.
+        verbose: show progress.
+
+    Attributes:
+        run_: the run, as `dgmppl.load` gives it.
+        n_features_in_, feature_names_in_: of X.
+        n_iter_: epochs of the fit.
+        classes_: the values of a `y` that is a class, in order.
+    """
+
+    def __init__(
+        self,
+        spec: str | Path,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        random_state: Any = None,
+        device: str = "cpu",
+        out: str | Path | None = None,
+        callbacks: Any = (),
+        verbose: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.random_state = random_state
+        self.device = device
+        self.out = out
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    # --- the fit -----------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None) -> DensityEstimator:
+        """Fits the spec to rows.
+
+        Raises:
+            ValueError: they are not as the spec's types have them.
+            SpecError: the spec is wrong, or the fit fails.
+        """
+        X = self._checked_rows(X, reset=True)
+        data = self._as_data(X, self._encoded(X, y, reset=True))
+        settings = dict(self.settings or {})
+        if "split" not in settings and not self._sets("split"):
+            settings["split"] = "whole"
+        if "seed" not in settings:
+            settings["seed"] = int(check_random_state(self.random_state).randint(2**31 - 1))
+        try:
+            self.run_ = dgmppl.train(
+                self.spec,
+                data=data,
+                out=self.out,
+                callbacks=self.callbacks,
+                overwrite=True,
+                device=self.device,
+                progress=self.verbose,
+                **settings,
+            )
+        except SpecError as error:
+            raise _as_value_error(error) from error
+        self.n_iter_ = int(self.run_.run.record["epochs"])
+        return self
+
+    def _checked_rows(self, X: Any, reset: bool) -> Any:
+        """X as an array of numbers; as the DataFrame that it is, where the spec has several variables beside y."""
+        if len(self._variables()) > 1 and hasattr(X, "iloc"):
+            return validate_data(self, X, skip_check_array=True, reset=reset)
+        return validate_data(
+            self,
+            X,
+            dtype=np.float64,
+            allow_nd=True,
+            reset=reset,
+            ensure_all_finite="allow-nan" if self._may_miss() else True,
+            ensure_min_samples=2 if reset else 1,
+        )
+
+    def _encoded(self, X: Any, y: Any, reset: bool = False) -> Array | None:
+        """y as the spec's variable has it, classes as their numbers; None where the spec has none."""
+        statement = self._target()
+        if statement is None:
+            return None
+        if y is None:
+            name = type(self).__name__
+            raise ValueError(f"this {name} estimator requires y to be passed, but the target y is None")
+        values = np.asarray(y)
+        if len(values) != len(X):
+            raise ValueError(f"X has {len(X)} rows, and y has {len(values)}")
+        if statement.type.support != "categorical":
+            return values
+        values = column_or_1d(values, warn=True)
+        if reset:
+            self.classes_ = np.unique(values)
+        codes = np.searchsorted(self.classes_, values)
+        known = codes < len(self.classes_)
+        if not (known.all() and (self.classes_[codes] == values).all()):
+            raise ValueError(f"y holds other values than those of the fit, {self.classes_.tolist()}")
+        return codes
+
+    def _as_data(self, X: Any, y: Array | None) -> Any:
+        """Rows as `data=` of `dgmppl.train` and the commands of a run take them."""
+        if hasattr(X, "iloc"):
+            return X if y is None else X.assign(**{TARGET: list(y)})
+        (statement,) = self._variables()
+        scalar = not statement.type.shape and statement.family is None
+        return {statement.name: X[:, 0] if scalar and X.ndim == 2 else X, **({} if y is None else {TARGET: y})}
+
+    # --- what is known of the spec before a fit ------------------------------------------------------
+
+    def _observed(self) -> list[tree.Variable]:
+        found = _statements(_text_of(self.spec))
+        return [s for s in found if isinstance(s, tree.Variable) and s.role != "latent"]
+
+    def _target(self) -> tree.Variable | None:
+        return next((s for s in self._observed() if s.name == TARGET), None)
+
+    def _variables(self) -> list[tree.Variable]:
+        """The variables of X."""
+        return [s for s in self._observed() if s.name != TARGET]
+
+    def _may_miss(self) -> bool:
+        return any(s.role == "partial" for s in self._variables())
+
+    def _sets(self, name: str) -> bool:
+        blocks = [s for s in _statements(_text_of(self.spec)) if isinstance(s, tree.Train)]
+        return any(setting.name == name for block in blocks for setting in block.settings)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        settings = (f"{'train.' * (n in SETTINGS)}{n}={v}" for n, v in (self.settings or {}).items())
+        tags.non_deterministic = _relation(_text_of(self.spec), tuple(settings)) != "exact"
+        tags.target_tags.required = self._target() is not None
+        tags.input_tags.allow_nan = self._may_miss()
+        return tags
+
+    # --- what it says of rows ------------------------------------------------------------------------
+
+    def score_samples(self, X: Any, y: Any = None) -> Array:
+        """The exact log-likelihood of each row, or a bound on it, in nats; see `run_.score` for which."""
+        data = self._given(X, y)
+        likelihood = likelihood_of(self.run_.plan)
+        if likelihood is None:
+            raise AttributeError(f"{self.run_.graph.name} gives no likelihood of a row, nor a bound on it")
+        return np.asarray(self._asked(lambda: self.run_.score(data, unusual=0, seed=self._seed())[likelihood.name]))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `score_samples`: higher is better."""
+        return float(np.mean(self.score_samples(X, y)))
+
+    def sample(self, n_samples: int = 1) -> Any:
+        """Draws in the units of the data: X, or (X, y) where the spec has a variable `y`."""
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"n_samples is at least 1, not {n_samples}")
+        found = self._asked(lambda: self.run_.sample(n_samples, seed=self._seed()).arrays)
+        X = self._as_rows(found)
+        if TARGET not in found:
+            return X
+        return X, self.classes_[found[TARGET].astype(int)] if hasattr(self, "classes_") else found[TARGET]
+
+    def transform(self, X: Any, y: Any = None) -> Array:
+        """The means of the latents given each row, (n_samples, numbers of all latents)."""
+        data = self._given(X, y)
+        found = self._asked(lambda: self.run_.encode(data, samples=1, seed=self._seed()).arrays)
+        return np.concatenate(
+            [found[n].reshape(len(found[n]), -1).astype(np.float64) for n, _ in self._latents()], axis=1
+        )
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Rows in the units of the data for values of the latents, as `transform` gives them: the mean of p, of few
+        values the most probable one."""
+        import torch
+
+        check_is_fitted(self)
+        values = np.asarray(X, dtype=np.float32)
+        latents = self._latents()
+        size = sum(int(np.prod(shape)) for _, shape in latents)
+        if values.ndim != 2 or values.shape[1] != size:
+            raise ValueError(f"X has the shape {values.shape}, and the latents are {size} numbers")
+        run, known, at = self.run_, {}, 0
+        for name, shape in latents:
+            end = at + int(np.prod(shape))
+            known[name] = torch.from_numpy(values[:, at:end].reshape(len(values), *shape)).to(run.model.like)
+            at = end
+
+        def complete() -> dict[str, Array]:
+            with run.computing(self._seed()):
+                return {name: v.cpu().numpy() for name, v in run.completion(len(values), known, mean=True).items()}
+
+        found = self._asked(complete)
+        return self._as_rows({name: field.invert(found[name]) for name, field in run.fields.items()})
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """The names of the columns that `transform` gives: `z[0]`, `z[1]`, ..."""
+        check_is_fitted(self)
+        return np.array([n for name, shape in self._latents() for n in element_labels(name, shape)], dtype=object)
+
+    def _latents(self) -> list[tuple[str, tuple[int, ...]]]:
+        """The latents that a row has, with their shapes, in the order in which they become known."""
+        graph = self.run_.graph
+        names = [n for n in self.run_.completion.settable if not graph[n].shared]
+        return [(n, graph[n].type.shape) for n in names]
+
+    def _given(self, X: Any, y: Any) -> Any:
+        check_is_fitted(self)
+        X = self._checked_rows(X, reset=False)
+        return self._as_data(X, self._encoded(X, y))
+
+    def _as_rows(self, found: Mapping[str, Array]) -> Any:
+        """X of arrays by variable: of one variable an array, of several a DataFrame."""
+        names = [s.name for s in self._variables()]
+        if len(names) == 1:
+            values = found[names[0]]
+            return values.reshape(-1, 1) if values.ndim == 1 else values
+        import pandas as pd
+
+        columns: dict[str, Array] = {}
+        for name in names:
+            flat = found[name].reshape(len(found[name]), -1)
+            columns |= {label: flat[:, k] for k, label in enumerate(self.run_.fields[name].labels)}
+        return pd.DataFrame(columns)
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
+        """What a run says; what is wrong with its rows as a ValueError."""
+        try:
+            return ask()
+        except SpecError as error:
+            raise _as_value_error(error) from error
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    # --- copies ----------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state without the folder of the run, of which the files that are needed are in it."""
+        state = dict(super().__getstate__())
+        run: FittedRun | None = state.pop("run_", None)
+        if run is not None:
+            state["_files"] = {n: (run.path / n).read_bytes() for n in _KEPT if (run.path / n).exists()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        files = state.pop("_files", None)
+        super().__setstate__(state)
+        if files is not None:
+            folder = tempfile.TemporaryDirectory(prefix="dgmppl-")
+            for name in _KEPT:
+                if name in files:
+                    (Path(folder.name) / name).write_bytes(files[name])
+            self.run_ = dgmppl.load(folder.name, self.device)
+            self.run_.kept = folder
+
+
+# Once scikit-learn has wrapped `transform` for `set_output`, which does not keep what is available.
+for _method in ("transform", "fit_transform", "inverse_transform"):
+    setattr(DensityEstimator, _method, available_if(_has_latents)(getattr(DensityEstimator, _method)))
+
+
+def _as_value_error(error: SpecError) -> Exception:
+    """What is wrong with data, as scikit-learn's users expect it; what is wrong with a spec stays what it is."""
+    if all(d.code.startswith("E5") for d in error.diagnostics):
+        return ValueError(render(error.diagnostics, error.source))
+    return error
+
+
+__all__ = ["DensityEstimator"]
