@@ -44,7 +44,7 @@ def read_given(spec: tree.Spec, source: Source, data: Any) -> Given:
 
     A variable is read from the columns or the array that the spec names, else from what has the name of the variable,
     else from its elements, `x[0]`, `x[1]`, ...; one alone of which the spec says nothing, from the columns that no
-    other is read from. Transforms stay as they are.
+    other is read from. Transforms, and what stands for a missing value, stay as they are; a `where` chooses no rows.
 
     Args:
         spec: as it was read, with its overrides.
@@ -62,8 +62,11 @@ def read_given(spec: tree.Spec, source: Source, data: Any) -> Given:
     edits = []
     for s in observed:
         columns, together = chosen[s.name]
-        text = field_text(DATA, "" if together else columns[0], True, columns if together else ())
         field = _field(s)
+        # What stands for a missing value does so in what is given; the rest is about a file that is not read.
+        marks = [r for r in field.readings if r.name == "missing"] if field is not None else []
+        options = tuple(source.text[r.span.start : r.span.end] for r in marks)
+        text = field_text(DATA, "" if together else columns[0], True, columns if together else (), options)
         edits.append((s.span.end, s.span.end, f" from {text}") if field is None else (*_ends(field), text))
     text = source.text
     for start, end, new in sorted(edits, reverse=True):
@@ -232,7 +235,8 @@ def _sizes(spec: tree.Spec, observed: list[tree.Variable], table: pa.Table, chos
     counts = dict(_by_name(counts_of(spec)))
     for name in open_ends(spec):
         if name in counts:
-            yield f"{name}={_classes(table.column(chosen[counts[name].name][0][0]))}"
+            s = counts[name]
+            yield f"{name}={_classes(table.column(chosen[s.name][0][0]), _marks(s))}"
             continue
         for s, _, axis in sources_of(given, name):
             first = first_of(spec, s, axis)
@@ -264,14 +268,21 @@ def _shape(statement: tree.Variable, table: pa.Table, chosen: tuple[tuple[str, .
     return found.shape
 
 
-def _classes(column: pa.ChunkedArray) -> int:
+def _marks(statement: tree.Variable) -> set[str | float]:
+    """What stands for a missing value."""
+    field = _field(statement)
+    entries = [e for r in field.readings if r.name == "missing" for e in r.entries] if field is not None else []
+    return {entry.value for entry in entries if isinstance(entry, tree.Mark)}
+
+
+def _classes(column: pa.ChunkedArray, marks: set[str | float]) -> int:
     """How many classes a column has: of texts as many as there are, of numbers those from 0 to the largest."""
     import pyarrow.compute as pc
 
     from dgmppl.data.formats.columns import is_text
 
     if is_text(column.type):
-        return max(2, len([text for text in pc.unique(column).to_pylist() if text is not None]))
+        return max(2, len([text for text in pc.unique(column).to_pylist() if text is not None and text not in marks]))
     largest = pc.max(column).as_py()
     return max(2, int(largest) + 1) if isinstance(largest, int | float) and 0 <= largest < 2**31 else 2
 

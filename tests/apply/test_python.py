@@ -112,6 +112,15 @@ def test_the_number_of_classes_is_that_of_what_is_given(labels: Any) -> None:
     assert list(run.data["train"]["y"])[:3] == list(labels[:3])
 
 
+def test_what_stands_for_a_missing_value_does_so_in_what_is_given() -> None:
+    text = LABELLED.replace(
+        "observed y : categorical(K)", 'partial y : categorical(K) from "a.csv".kind[missing = "?"]'
+    )
+    run = quick(text, data=pd.DataFrame(ROWS).assign(kind=["a", "?", "b", "c", "a"] * 10))
+    assert run.graph["y"].type.support.size == 3
+    assert list(run.data["train"]["kind"][:3].fillna("missing")) == ["a", "missing", "b"]
+
+
 def test_axes_and_ends_of_ranges_are_those_of_what_is_given() -> None:
     text = "model walk\nobserved x[t in 1..T] : real[D]\np(x[1]) = Normal(0, 1)\n"
     text += "p(x[t] | x[t-1]) = Normal(mlp[4](x[t-1]))\n"
