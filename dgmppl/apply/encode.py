@@ -1,48 +1,162 @@
-"""`encode`: the latents of rows."""
+"""`encode`: the latents of rows, level by level."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.emit.inference import inferred_of
+from dgmppl.emit.steps import needed_steps
+from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.plan.nodes import Plan
+from dgmppl.plan.rules.compute import Compute
+from dgmppl.plan.rules.invert import Invert
+from dgmppl.plan.rules.observe import Given
+from dgmppl.train.units import labels_of
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
 
+Moments = dict[str, tuple[Tensor, Tensor, Tensor]]
+"""Of each latent its mean, its spread and the draws that are kept, (draws, n, *shape)."""
+
 
 def encode(
-    fitted: FittedRun, data: Any = None, *, split: str | None = None, draws: int = 0, samples: int = 64, seed: int = 0
+    fitted: FittedRun,
+    data: Any = None,
+    *,
+    split: str | None = None,
+    draws: int = 0,
+    samples: int = 64,
+    common: bool = False,
+    seed: int = 0,
 ) -> Answers:
-    """The latents of rows, in the order in which they become known.
+    """The latents of rows in the order in which they become known: each level of a hierarchy, all members of a family.
 
     For each latent z: `z`, the mean of its posterior (of q given the means of the latents before it, or what the data
-    determine; the most probable value of a class), `z_deviation`, the standard deviation of as many draws as `samples`
-    says, and with `draws` as many of these, `z_draws`, (rows, draws, *shape).
+    determine; the most probable value of a class); `z_deviation`, the standard deviation of as many draws as `samples`
+    says, 0 where the data determine it, or of a class `z_probability`, the share of these draws that have this value;
+    with `draws` as many of them, `z_draws`, (rows, draws, *shape). Of what each group has a row
+    has that of its own group. Beyond the end of a sequence stands NaN.
+
+    Args:
+        common: the latents that all rows have in common, in a single row, in place of those of each row.
 
     Raises:
-        SpecError: when the model has no latents (E660), or the rows are not as the run's types have them.
+        SpecError: when the model has no such latents (E660), or the rows are not as the run's types have them.
     """
+    graph = fitted.graph
+    found = [n for n in inferred_of(graph, fitted.plan) if graph[n].role == "latent"]
+    ours = [n for n in found if (not graph[n].rows and graph[n].group is None) == common]
+    if not ours:
+        raise SpecError([_none(fitted, found, common)])
     given = fitted.rows(data, split)
-    count = max(draws, samples)
+    count = 1 if _determined(graph, fitted.plan, ours) else max(draws, samples)
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
-        rows = tuple(chunk.values())
-        means = fitted.model.infer(*rows, mean=True)
-        drawn = [fitted.model.infer(*rows) for _ in range(count)]
-        found = {}
-        for name, mean in means.items():
-            together = torch.stack([d[name] for d in drawn], dim=1)
-            found[name] = mean
-            found[f"{name}_deviation"] = together.std(dim=1, correction=0)
+        answers: dict[str, NDArray[Any]] = {}
+        for name, parts in _moments(fitted, chunk, ours, count, draws).items():
+            group = graph[name].group
+            low = graph[group].type.support.low or 0.0 if group is not None else 0.0
+            mean, spread, kept = (_of_rows(v, graph[name], chunk, axis, low) for v, axis in zip(parts, (0, 0, 1)))
+            answers[name] = mean
+            answers[f"{name}_{_spread_of(graph[name])}"] = spread
             if draws:
-                found[f"{name}_draws"] = together[:, :draws]
-        return {name: value.cpu().numpy() for name, value in found.items()}
+                answers[f"{name}_draws"] = np.moveaxis(kept, 0, 1)
+        return answers
 
-    if not any(v.role == "latent" for v in fitted.graph.variables):
-        headline = f"{fitted.path} has no latents: there is nothing to encode rows as"
-        raise SpecError([Diagnostic("E660", headline, help="`dgmppl score` gives its log-probabilities")])
-    return fitted.answers(given, of, {}, seed)
+    columns = {n: labels_of(graph[n]) for n in ours}
+    more = {f"{n}_{s}": _named(c, n, s) for n, c in columns.items() for s in (_spread_of(graph[n]),)}
+    beside = [n for n in found if n not in ours]
+    notes = (f"{', '.join(beside)}: the same for all rows, see --common",) if beside and not common else ()
+    if not common:
+        return fitted.answers(given, of, {**columns, **more}, seed, notes)
+
+    def once() -> Any:
+        with fitted.computing(seed):
+            yield of({n: v[:1] for n, v in next(given.chunks(1)).items()})
+
+    return Answers(1, once, {**columns, **more})
+
+
+def _none(fitted: FittedRun, found: list[str], common: bool) -> Diagnostic:
+    """Why there is nothing to encode rows as."""
+    if found:
+        told = "each row has latents of its own" if common else f"{', '.join(found)} is what all rows have in common"
+        help_ = "leave --common out" if common else "--common gives its posterior"
+        return Diagnostic("E660", f"{fitted.path}: {told}", help=help_)
+    headline = f"{fitted.path} has no latents: there is nothing to encode rows as"
+    if any(v.role == "latent" for v in fitted.graph.variables):
+        headline = f"{fitted.path} has no latents that follow from a row: nothing is drawn or inverted to them"
+    return Diagnostic("E660", headline, help="`dgmppl score` gives its log-probabilities")
+
+
+def _determined(graph: Graph, plan: Plan, names: list[str]) -> bool:
+    """Whether the data determine these latents, by the inverses of flows and functions."""
+    steps = needed_steps(plan.steps, names)
+    return all(isinstance(s, (Given, Compute, Invert)) for s in steps)
+
+
+def _spread_of(variable: Variable) -> str:
+    return "deviation" if variable.type.support.numeric else "probability"
+
+
+def _named(labels: tuple[str, ...], name: str, what: str) -> tuple[str, ...]:
+    """The labels of what is told of each element: `z_deviation[0]`."""
+    return tuple(f"{name}_{what}{label.removeprefix(name)}" for label in labels)
+
+
+def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], count: int, draws: int) -> Moments:
+    """Means, spreads and draws. Sums are of differences to the first draw: of draws that are all the same it is 0."""
+    rows = tuple(chunk.values())
+    means = fitted.model.infer(*rows, mean=True)
+    first: dict[str, Tensor] = {}
+    sums = {n: torch.zeros_like(means[n], dtype=torch.float64) for n in names}
+    squares = {n: torch.zeros_like(s) for n, s in sums.items()}
+    kept: dict[str, list[Tensor]] = {n: [] for n in names}
+    for k in range(count):
+        drawn = fitted.model.infer(*rows)
+        for n in names:
+            away = drawn[n].double() - first.setdefault(n, drawn[n].double())
+            if not fitted.graph[n].type.support.numeric:
+                sums[n] += (drawn[n] == means[n]).double()
+                kept[n] += [drawn[n]] if k < draws else []
+                continue
+            sums[n] += away
+            squares[n] += away**2
+            kept[n] += [drawn[n]] if k < draws else []
+    found: Moments = {}
+    for n in names:
+        share = sums[n] / count
+        variance = (squares[n] / count - share**2).clamp(min=0)
+        spread = variance.sqrt() if fitted.graph[n].type.support.numeric else share
+        repeated = kept[n] * draws if count == 1 else kept[n]
+        found[n] = means[n], spread.to(means[n].dtype), torch.stack(repeated[:draws]) if draws else means[n][None]
+    return found
+
+
+def _of_rows(
+    values: Tensor, variable: Variable, chunk: dict[str, Tensor], axis: int, lowest: float = 0.0
+) -> NDArray[Any]:
+    """Values with an axis of rows: of groups that of each row's own, of what is in common a single one; NaN beyond the
+    end of a sequence."""
+    if variable.group is not None:
+        own = chunk[variable.group] - lowest
+        values = values.index_select(axis, own.long().reshape(-1))
+    elif not variable.rows:
+        values = values.unsqueeze(axis)
+    if variable.length and variable.length in chunk:
+        numbers = torch.tensor(list(variable.members), device=values.device)
+        beyond = numbers[None] > chunk[variable.length][:, None]
+        shape = (*beyond.shape, *[1] * (values.dim() - axis - 2))
+        values = values.masked_fill(beyond.reshape(shape), float("nan"))
+    return values.detach().cpu().numpy()
+
+
+__all__ = ["encode"]

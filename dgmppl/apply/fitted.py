@@ -133,12 +133,19 @@ class FittedRun:
     # The commands, each in the module of its name.
 
     def encode(
-        self, data: Any = None, *, split: str | None = None, draws: int = 0, samples: int = 64, seed: int = 0
+        self,
+        data: Any = None,
+        *,
+        split: str | None = None,
+        draws: int = 0,
+        samples: int = 64,
+        common: bool = False,
+        seed: int = 0,
     ) -> Answers:
         """Each latent of each row: its mean and deviation; see `dgmppl.apply.encode`."""
         from dgmppl.apply.encode import encode
 
-        return encode(self, data, split=split, draws=draws, samples=samples, seed=seed)
+        return encode(self, data, split=split, draws=draws, samples=samples, common=common, seed=seed)
 
     def score(
         self,

@@ -29,6 +29,8 @@ def add_commands(add: Add) -> None:
     sub = add("encode", _encode, "the latents of rows: means, deviations, draws")
     add_rows(sub)
     sub.add_argument("--draws", type=count, default=0, metavar="N", help="also write so many draws (default none)")
+    help_ = "the latents that all rows have in common, in one row, in place of those of each row"
+    sub.add_argument("--common", action="store_true", help=help_)
 
     sub = add("score", _score, "how probable each row is: figures, terms, and which rows are unusual")
     add_rows(sub)
@@ -107,7 +109,9 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _encode(options: argparse.Namespace) -> int:
-    answers = opened(options).encode(options.data, split=options.split, draws=options.draws, seed=options.seed)
+    answers = opened(options).encode(
+        options.data, split=options.split, draws=options.draws, common=options.common, seed=options.seed
+    )
     return written(options, answers)
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
 from tests.apply.runs import PEOPLE, fit, people
+from tests.apply.test_paths import ICA, LEVELS
 
 
 def test_means_and_deviations_are_those_of_q(tmp_path: Path) -> None:
@@ -54,3 +56,87 @@ def test_a_model_without_latents_has_none_to_give(tmp_path: Path) -> None:
     run = fit(tmp_path, text, overrides=("train.epochs=1",))
     with pytest.raises(SpecError, match="no latents"):
         run.encode(people())
+
+
+def test_what_the_data_determine_has_no_deviation(tmp_path: Path) -> None:
+    people().to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, ICA)
+    found = run.encode(people(30, seed=3), draws=2)
+    assert (found["s_deviation"] == 0).all()
+    assert (found["s_draws"] == found["s"][:, None]).all()
+    x = next(run.rows(people(30, seed=3)).chunks())["x"].numpy()
+    W, b = (run.model.state_dict()[name].numpy() for name in ("W", "b"))
+    np.testing.assert_allclose(found["s"], np.linalg.solve(W, (x - b).T).T, rtol=1e-3, atol=1e-4)
+
+
+def test_each_level_of_a_hierarchy_and_classes(tmp_path: Path) -> None:
+    people().to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, LEVELS)
+    found = run.encode(people(40, seed=3), samples=3000)
+    levels = {f"z[{k}]{spread}" for k in (3, 2, 1) for spread in ("", "_deviation")}
+    assert set(found) == {*levels, "c", "c_probability"}
+    rows = next(run.rows(people(40, seed=3)).chunks())
+    x, y = rows["x"], rows["y"]
+    top = run.model.q_z_3(x, y)
+    np.testing.assert_allclose(found["z[3]"], top.mean.detach(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["z[3]_deviation"], top.stddev.detach(), rtol=0.1)
+    np.testing.assert_allclose(found["z[2]"], run.model.q_z_2(top.mean, x).mean.detach(), rtol=1e-4, atol=1e-5)
+    probabilities = run.model.q_c(x).logits.softmax(-1).detach().numpy()
+    assert (found["c"] == probabilities.argmax(1)).all()
+    np.testing.assert_allclose(found["c_probability"], probabilities.max(1), atol=0.04)
+    assert {"z[3][0]", "z[3]_deviation[0]", "c"} <= set(found.frame().columns)
+
+
+GROUPS = """\
+model groups
+observed y : categorical(3) from "people.csv".size
+observed x : real from standardize("people.csv".weight)
+latent m : real per y
+latent s : positive per data
+p(m) = Normal(0, 1)
+p(s) = HalfNormal(1)
+p(x | m, s, y) = Normal(m, s)
+train { epochs = 30, lr = 5e-2 }
+"""
+
+
+def test_what_rows_have_in_common_is_told_once(tmp_path: Path) -> None:
+    people().to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, GROUPS)
+    rows = people(40, seed=3)
+    found = run.encode(rows, draws=5)
+    assert set(found) == {"m", "m_deviation", "m_draws"} and found["m_draws"].shape == (40, 5)
+    each = run.model.q_m(torch.arange(3.0)).mean.detach().numpy()
+    codes = [run.fields["y"].classes.index(size) for size in rows["size"]]
+    np.testing.assert_allclose(found["m"], each[codes], rtol=1e-5)
+    assert any("--common" in note for note in found.notes)
+    common = run.encode(common=True, samples=2000)
+    assert common["s"].shape == (1,) and 0 < common["s_deviation"][0] < 1
+
+
+UNEVEN = """\
+model uneven
+observed n : integer(2..4) from "walks.npz".n
+observed x[t in 1..n] : real from "walks.npz".x
+latent z[t in 1..n] : real[2]
+p(z[1]) = Normal(0, 1)
+p(z[t] | z[t-1]) = Normal(linear(z[t-1]))
+p(x[t] | z[t]) = Normal(linear(z[t]))
+q(z[1] | x) = Normal(linear(x[1]))
+q(z[t] | z[t-1], x) = Normal(linear(z[t-1], x[t]))
+train { epochs = 1 }
+"""
+
+
+def test_members_have_their_numbers_and_end_where_their_sequence_does(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    n = rng.integers(2, 5, 60)
+    x = rng.normal(size=(60, 4))
+    x[np.arange(4) >= n[:, None]] = np.nan
+    np.savez(tmp_path / "walks.npz", n=n, x=x)
+    run = fit(tmp_path, UNEVEN)
+    found = run.encode({"n": n[:9], "x": x[:9]}, draws=2)
+    gone = np.arange(4) >= n[:9, None]
+    assert (np.isnan(found["z"]).all(-1) == gone).all() and (np.isnan(found["z_deviation"]).all(-1) == gone).all()
+    assert (np.isnan(found["z_draws"]).all(-1) == gone[:, None]).all()
+    assert list(found.frame().columns)[:2] == ["z[1][0]", "z[1][1]"]
