@@ -30,8 +30,8 @@ Progress = Callable[[int, int], None]
 """Called with the rows that are done, and how many there are."""
 
 
-def _quiet(done: int, rows: int) -> None:
-    pass
+def quiet(done: int, rows: int) -> None:
+    """Tells nobody."""
 
 
 class Pictures(Protocol):
@@ -70,7 +70,7 @@ class Answers(Mapping[str, Values]):
     @cached_property
     def arrays(self) -> dict[str, Values]:
         """All rows of each array."""
-        return _gathered(self, _quiet)
+        return _gathered(self, quiet)
 
     def __getitem__(self, name: str) -> Values:
         return self.arrays[name]
@@ -103,7 +103,7 @@ class Answers(Mapping[str, Values]):
             found |= {label: flat[:, k] for k, label in enumerate(labels)}
         return found
 
-    def write(self, path: Path, progress: Progress = _quiet) -> None:
+    def write(self, path: Path, progress: Progress = quiet) -> None:
         """Writes all rows to a file, whole or not at all: a table (.csv, .parquet) or arrays (.npz), and what can be
         drawn as one picture (.png) or as a folder of one for each row.
 
@@ -117,8 +117,8 @@ class Answers(Mapping[str, Values]):
             raise SpecError([Diagnostic("E703", f"answers are written to {told}, not to {path.name}")])
         writer = {**WRITERS, **DRAWN}[path.suffix.lower()]
         try:
-            with _draft(path) as draft:
-                writer(self, draft, progress)
+            with draft(path) as new:
+                writer(self, new, progress)
         except OSError as error:
             raise SpecError([Diagnostic("E607", f"cannot write {path}: {error.strerror or error}")]) from None
 
@@ -132,17 +132,17 @@ class Answers(Mapping[str, Values]):
 
 
 @contextmanager
-def _draft(path: Path) -> Iterator[Path]:
+def draft(path: Path) -> Iterator[Path]:
     """A file beside the place of another, which it takes when all is written."""
-    draft = path.with_name(f"{path.name}.new")
+    new = path.with_name(f"{path.name}.new")
     try:
-        yield draft
-        draft.replace(path)
+        yield new
+        new.replace(path)
     finally:
-        if draft.is_dir():
-            shutil.rmtree(draft, ignore_errors=True)
+        if new.is_dir():
+            shutil.rmtree(new, ignore_errors=True)
         else:
-            draft.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
 
 
 def _write_csv(answers: Answers, path: Path, progress: Progress) -> None:
@@ -251,4 +251,4 @@ WRITERS: Mapping[str, Callable[[Answers, Path, Progress], None]] = {
 }
 DRAWN: Mapping[str, Callable[[Answers, Path, Progress], None]] = {".png": _write_picture, "": _write_pictures}
 
-__all__ = ["DRAWN", "WRITERS", "Answers", "Chunk", "Pictures", "Progress", "Values"]
+__all__ = ["DRAWN", "WRITERS", "Answers", "Chunk", "Pictures", "Progress", "Values", "draft", "quiet"]

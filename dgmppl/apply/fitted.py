@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dgmppl.apply.completion import Completion
+    from dgmppl.apply.compress import Compressed
 
 
 class FittedRun:
@@ -162,6 +163,18 @@ class FittedRun:
 
         options = {"importance": importance, "unusual": unusual, "samples": samples, "seed": seed}
         return score(self, data, split=split, **options)  # type: ignore[arg-type]
+
+    def compress(self, data: Any = None, *, split: str | None = None) -> Compressed:
+        """The rows as bits by the model's probabilities; see `dgmppl.apply.compress`."""
+        from dgmppl.apply.compress import compress
+
+        return compress(self, data, split=split)
+
+    def decompress(self, source: Path | str | bytes | Compressed) -> Answers:
+        """The rows of which `compress` made this; see `dgmppl.apply.compress`."""
+        from dgmppl.apply.compress import decompress
+
+        return decompress(self, source)
 
     def sample(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path, positive, share
@@ -41,6 +42,16 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--samples", type=positive, default=1, metavar="N", help="draws that a bound is averaged over")
 
     add_path_commands(add)
+
+    sub = add("compress", _compress, "rows as bits, by the probabilities that the model gives them")
+    add_rows(sub, ".dgz")
+
+    sub = add("decompress", _decompress, "the rows of a compressed file, bit for bit")
+    sub.add_argument("run", type=path, metavar="RUN")
+    sub.add_argument("file", type=path, metavar="FILE.dgz")
+    sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".csv, .parquet or .npz")
+    sub.set_defaults(device="cpu", data_folder=None)
+    add_allow_python(sub)
 
 
 def add_path_commands(add: Add) -> None:
@@ -81,15 +92,20 @@ def opened(options: argparse.Namespace) -> FittedRun:
     return found
 
 
-def written(options: argparse.Namespace, answers: Answers) -> int:
-    """Writes answers as they are computed, with progress on a terminal."""
+def _with_progress(rows: int, write: Callable[[Callable[[int, int], None]], None]) -> None:
+    """Writes with progress on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("rows", total=answers.rows)
-        answers.write(options.out, lambda done, rows: bar.update(task, completed=done))
+        task = bar.add_task("rows", total=rows)
+        write(lambda done, rows: bar.update(task, completed=done))
+
+
+def written(options: argparse.Namespace, answers: Answers) -> int:
+    """Writes answers as they are computed, with progress on a terminal."""
+    _with_progress(answers.rows, lambda progress: answers.write(options.out, progress))
     for note in answers.notes:
         print(note, file=sys.stderr)
     print(f"{answers.rows} rows in {options.out}")
@@ -119,3 +135,17 @@ def _sample(options: argparse.Namespace) -> int:
     from dgmppl.cli.sampling import sampled
 
     return written(options, sampled(options, opened))
+
+
+def _compress(options: argparse.Namespace) -> int:
+    found = opened(options).compress(options.data, split=options.split)
+    _with_progress(found.rows, lambda progress: found.write(options.out, progress))
+    for note in found.notes:
+        print(note, file=sys.stderr)
+    initial = f", of which {found.initial // 8:,} for the latents of the first rows" if found.initial else ""
+    print(f"{found.rows} rows in {options.out}: {found.size:,} bytes{initial}; an ideal code has {found.bits / 8:,.0f}")
+    return FINE
+
+
+def _decompress(options: argparse.Namespace) -> int:
+    return written(options, opened(options).decompress(options.file))

@@ -230,4 +230,37 @@ CODES: dict[str, Code] = {
         "",
         "",
     ),
+    "E670": Code(
+        "data that the model cannot code",
+        "`compress` codes rows by the probabilities that the model gives them. Real numbers have densities, an "
+        "energy is unnormalised, and what a network makes of noise has none.",
+        "Model whole numbers or classes element by element: autoregressively, through a flow of whole numbers, or "
+        "given latents with a q.",
+        "",
+        "",
+    ),
+    "E671": Code(
+        "file that is no file of compressed rows, or a damaged one",
+        "It does not begin as those do, it ends too early, or its checksums are not those of its bytes.",
+        "Take it back from a copy. Nothing was written.",
+        "",
+        "",
+    ),
+    "E672": Code(
+        "compressed rows of another model",
+        "A file of compressed rows has a checksum of the spec and of the weights by which it was coded; no others "
+        "decode it.",
+        "Decompress it with the run that compressed it.",
+        "",
+        "",
+    ),
+    "E673": Code(
+        "compressed rows that cannot be decoded on this machine",
+        "Coding needs the same probabilities, to the last of 24 bits, on both sides. Networks are computed in double "
+        "precision by one thread, which makes them so on machines of one kind; the file has a checksum of the "
+        "probabilities, and these are others.",
+        "Use the versions of torch and dgmppl, and a processor of the kind, that the file was written with.",
+        "",
+        "",
+    ),
 }

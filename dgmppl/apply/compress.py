@@ -1,0 +1,324 @@
+"""`compress` and `decompress`: rows as bits by the model's own probabilities, and back, bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgmppl.apply.answers import Answers, Chunk, Progress, draft, quiet
+from dgmppl.coding.file import DIGEST, Block, Head, read_blocks, read_head
+from dgmppl.coding.program import Coder, Row, program_of
+from dgmppl.coding.stack import CodingError, Stack, initial_words, is_initial
+from dgmppl.data.fields import Field
+from dgmppl.data.transforms import Flatten
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.syntax.format import format_spec
+
+if TYPE_CHECKING:
+    from dgmppl.apply.fitted import FittedRun
+
+SUFFIX = ".dgz"
+_BLOCK = 2**22  # elements of the rows of a block
+_TABLES = 2**22  # entries of the tables of the rows that are coded side by side
+_SIDE_BY_SIDE = 256  # rows, at most
+_GROWTH = 4  # rows of which the latents are taken from the bits of this many times as many rows
+
+
+@dataclass
+class Compressed:
+    """Rows as bits, made as they are written.
+
+    Attributes:
+        rows: how many there are.
+        give: makes the parts of the file.
+        notes: how they are coded, in words.
+        size: bytes that were made.
+        bits: what an ideal code by the model's probabilities takes, -log2 p of all rows; with latents that are drawn,
+            minus the bound at these draws.
+        initial: bits that were there before the rows, from which the latents of the first of them were taken.
+    """
+
+    rows: int
+    give: Callable[[Compressed], Iterator[tuple[int, bytes]]] = field(repr=False)
+    notes: tuple[str, ...] = ()
+    size: int = 0
+    bits: float = 0.0
+    initial: int = 0
+
+    def parts(self, progress: Progress = quiet) -> Iterator[bytes]:
+        """The bytes of the file, part by part."""
+        self.size, self.bits, self.initial, done = 0, 0.0, 0, 0
+        for rows, part in self.give(self):
+            done, self.size = done + rows, self.size + len(part)
+            progress(done, self.rows)
+            yield part
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.parts())
+
+    def write(self, path: Path | str, progress: Progress = quiet) -> None:
+        """Writes the file, whole or not at all.
+
+        Raises:
+            SpecError: for another ending than .dgz (E703), or when the file cannot be written (E607).
+        """
+        path = Path(path)
+        if path.suffix.lower() != SUFFIX:
+            raise SpecError([Diagnostic("E703", f"compressed rows are written to {SUFFIX}, not to {path.name}")])
+        try:
+            with draft(path) as new, new.open("wb") as file:
+                file.writelines(self.parts(progress))
+        except OSError as error:
+            raise SpecError([Diagnostic("E607", f"cannot write {path}: {error.strerror or error}")]) from None
+
+
+def compress(fitted: FittedRun, data: Any = None, *, split: str | None = None) -> Compressed:
+    """Rows as bits, to within a few bytes of -log2 p.
+
+    They are decoded again before they are written, and held against the rows.
+
+    Raises:
+        SpecError: when the model gives its data no probabilities that can be coded (E670), or the rows are not as the
+            run's types have them.
+    """
+    given = fitted.rows(data, split)
+    with _telling(fitted):
+        program = program_of(fitted.graph, fitted.plan)
+    size = _rows_of_a_block(fitted)
+
+    def give(found: Compressed) -> Iterator[tuple[int, bytes]]:
+        yield 0, Head(_model_digest(fitted), given.rows, _schema(fitted)).written()
+        for chunk in given.chunks(size):
+            with _telling(fitted), _exactly(fitted) as model:
+                block = _block(Coder(program, model), {name: v.double().cpu() for name, v in chunk.items()}, found)
+            yield len(next(iter(chunk.values()))), block.written()
+
+    return Compressed(given.rows, give, (program.words(), *_kept(fitted)))
+
+
+def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> Answers:
+    """The rows of which `compress` made this, in the units of the data.
+
+    Args:
+        source: the path of a file, its bytes, or what `compress` gave.
+
+    Raises:
+        SpecError: when it is no such file, damaged or cut off (E671), of another model (E672), or the probabilities of
+            the model are not computed here as they were where it was written (E673).
+    """
+    name = str(source) if isinstance(source, Path | str) else "what is given"
+    source = bytes(source) if isinstance(source, Compressed) else source
+    with _telling(fitted):
+        program = program_of(fitted.graph, fitted.plan)
+    with _opened(source) as file, _reading(name):
+        head = read_head(file)
+    if head.model != _model_digest(fitted) or head.schema != _schema(fitted):
+        headline = f"{name} was written by another model than that of {fitted.path}: it is of {head.schema}"
+        raise SpecError([Diagnostic("E672", headline, help="decompress it with the run that compressed it")])
+
+    def give() -> Iterator[Chunk]:
+        size, done = _rows_of_a_block(fitted), 0
+        with _opened(source) as file, _reading(name), _exactly(fitted) as model:
+            read_head(file)
+            coder = Coder(program, model)
+            blocks = read_blocks(file, len(coder.open))
+            while done < head.rows:
+                count = min(size, head.rows - done)
+                block = next(blocks, None)
+                if block is None:
+                    raise CodingError("it is cut off")
+                rows = _unblocked(coder, block, count)
+                done += count
+                yield {f.name: _as_data(f, rows[f.name]) for f in fitted.fields.values()}
+            if next(blocks, None) is not None:
+                raise CodingError("it is damaged: something follows its rows")
+
+    columns = {f.name: f.labels for f in fitted.fields.values()}
+    return Answers(head.rows, give, columns, None, _kept(fitted))
+
+
+# --- blocks -------------------------------------------------------------------------------------------
+
+
+def _block(coder: Coder, rows: Row, found: Compressed) -> Block:
+    """Rows as a block, decoded again to see that they come back."""
+    n = len(next(iter(rows.values())))
+    ranges = coder.ranges_of(rows)
+    coder.tell(ranges)
+    side = _side(coder)
+    count = _initial(coder, side)
+    stack = Stack(initial_words(count), sealed=bool(count))
+    for start, stop in _groups(n, side, bool(count)):
+        coder.encode({name: v[start:stop] for name, v in rows.items()}, stack)
+    # Below these no latent was taken. The two highest words of a stack are at work.
+    untouched = max(0, min(stack.lowest - 3, count)) if count else 0
+    if count and not untouched:
+        raise CodingError("the latents of the rows take more bits than there are")
+    block = Block(tuple(ranges.values()), count - untouched, stack.tables, _digest(rows), stack.words()[untouched:])
+    _unblocked(coder, block, n)
+    found.bits += stack.bits
+    found.initial += 32 * (count - untouched)
+    return block
+
+
+def _unblocked(coder: Coder, block: Block, n: int) -> Row:
+    """The rows of a block.
+
+    Raises:
+        CodingError: when they are not those that were coded.
+    """
+    coder.tell(dict(zip(coder.open, block.ranges)))
+    side = _side(coder)
+    count = _initial(coder, side)
+    try:
+        stack = Stack(block.words, sealed=False)
+        parts = [coder.decode(stop - start, stack) for start, stop in reversed(_groups(n, side, bool(count)))]
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise Differs from error
+    rows = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    same = stack.tables == block.tables and _digest(rows) == block.rows
+    if not same or not is_initial(stack.words(), block.initial, count):
+        raise Differs
+    return rows
+
+
+class Differs(CodingError):
+    """What is decoded is not what was coded: the probabilities are not the same."""
+
+
+def _side(coder: Coder) -> int:
+    """How many rows are coded side by side, at most."""
+    return max(1, min(_SIDE_BY_SIDE, _TABLES // max(1, coder.cells_of_a_row)))
+
+
+def _initial(coder: Coder, side: int) -> int:
+    """How many words of noise there are for the latents of the first rows: more than enough."""
+    return 4 * side * coder.words_of_a_row + 16 if coder.words_of_a_row else 0
+
+
+def _groups(n: int, side: int, grows: bool) -> list[tuple[int, int]]:
+    """Rows that are coded side by side, in the order in which they are put on the stack: the last rows first.
+
+    `grows`: their latents are taken from the bits of those before, so that few bits need be there at first.
+    """
+    found: list[tuple[int, int]] = []
+    stop = n
+    while stop > 0:
+        count = min(side, stop, max(1, (n - stop) // _GROWTH) if grows else side)
+        found.append((stop - count, stop))
+        stop -= count
+    return found
+
+
+def _rows_of_a_block(fitted: FittedRun) -> int:
+    elements = sum(int(np.prod(f.type.shape)) for f in fitted.fields.values())
+    return max(1, min(2**16, _BLOCK // max(1, elements)))
+
+
+# --- what is checked ----------------------------------------------------------------------------------
+
+
+def _digest(rows: Row) -> bytes:
+    """A checksum of rows."""
+    found = hashlib.sha256()
+    for name in sorted(rows):
+        found.update(np.ascontiguousarray(rows[name].numpy().astype("<f8")).tobytes())
+    return found.digest()[:DIGEST]
+
+
+def _model_digest(fitted: FittedRun) -> bytes:
+    """A checksum of a model: its spec and its weights."""
+    found = hashlib.sha256(format_spec(fitted.run.checked.source.text).encode())
+    for name, value in sorted(fitted.model.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.digest()[:DIGEST]
+
+
+def _schema(fitted: FittedRun) -> str:
+    return ", ".join(f"{f.name} : {f.type.describe()}" for f in fitted.fields.values())
+
+
+def _kept(fitted: FittedRun) -> tuple[str, ...]:
+    """What a transform leaves out."""
+    return tuple(
+        f"{f.name} is kept as the model has it, behind {', '.join(f.transform_names)}: that has no inverse"
+        for f in fitted.fields.values()
+        if not f.invertible
+    )
+
+
+def _as_data(field_: Field, values: Tensor) -> Any:
+    found = field_.invert(values.numpy())
+    plain = not field_.invertible or all(isinstance(t, Flatten) for t in field_.transforms)
+    return found.astype(np.int64) if plain and found.dtype.kind == "f" else found
+
+
+# --- where it is computed -----------------------------------------------------------------------------
+
+
+@contextmanager
+def _exactly(fitted: FittedRun) -> Iterator[Any]:
+    """A copy of the model whose numbers are the same each time: in double precision, by one thread of the processor."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    model = deepcopy(fitted.model).to("cpu").double().eval()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with fitted.computing(0), model.unchecked():
+            yield model
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _telling(fitted: FittedRun) -> Iterator[None]:
+    """What cannot be coded is a mistake of who asks for it."""
+    try:
+        yield
+    except Differs:
+        headline = f"rows that {fitted.path} codes do not come back: its numbers differ from one time to the next"
+        raise SpecError([Diagnostic("E670", headline)]) from None
+    except CodingError as error:
+        headline = f"the model of {fitted.path} cannot code its data: {error}"
+        help_ = "rows are coded by models of whole numbers or classes whose probabilities follow element by element"
+        raise SpecError([Diagnostic("E670", headline, help=help_)]) from None
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Differs:
+        headline = f"{name} cannot be decoded here: the model gives other probabilities than where it was written"
+        help_ = "use the versions of torch and dgmppl, and a processor of the kind, that it was written with"
+        raise SpecError([Diagnostic("E673", headline, help=help_)]) from None
+    except CodingError as error:
+        headline = f"{name} cannot be decoded: {error}"
+        raise SpecError([Diagnostic("E671", headline, help="take it back from a copy")]) from None
+
+
+@contextmanager
+def _opened(source: Path | str | bytes) -> Iterator[IO[bytes]]:
+    if not isinstance(source, Path | str):
+        yield io.BytesIO(source)
+        return
+    try:
+        with Path(source).open("rb") as file:
+            yield file
+    except OSError as error:
+        raise SpecError([Diagnostic("E671", f"cannot read {source}: {error.strerror or error}")]) from None
+
+
+__all__ = ["Compressed", "compress", "decompress"]

@@ -1,0 +1,233 @@
+"""Compressed rows come back bit for bit, take what their probabilities say, and what is no such file is refused."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import math
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import dgmppl
+from dgmppl.apply import compress as module
+from dgmppl.apply.fitted import FittedRun
+from dgmppl.cli import main
+from dgmppl.diagnostics import SpecError
+from tests.apply.runs import PEOPLE, fit, people
+
+DATA = "observed x : integer(0..16)[64] from digits.image\n"
+VAE = "p(z) = Normal(0, 1)\np(x | z) = Categorical(mlp[48](z))\nq(z | x) = Normal(mlp[48](x))\n"
+FLOW = """\
+latent k : categorical(8)
+latent u : integer(0..16)[64]
+flow f = 2 * (coupling[shift = mlp[16, out = tanh], rezero = true] >> reverse)
+p(k) = Categorical(param)
+p(u | k) = DiscretizedLogistic(mlp[64](k))
+x = f(u)
+"""
+LEVELS = """\
+latent z : real[4]
+latent w : real[3]
+p(w) = Normal(0, 1)
+p(z | w) = Normal(mlp[16](w))
+p(x | z) = Categorical(mlp[48](z))
+q(z | x) = Normal(mlp[48](x))
+q(w | z) = Normal(mlp[16](z))
+"""
+MODELS = {
+    "causal": "p(x[d] | x[<d]) = Categorical(causal[16, kernel = 5](x[<d]))\n",
+    "flow": FLOW,
+    "mixture": "p(x) = mixture[4](Categorical(param))\n",
+    "vae": "latent z : real[6]\n" + VAE,
+    "levels": LEVELS,
+}
+TRAIN = "train { epochs = 15, batch = 64, optimizer = adam(5e-3) }\n"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FittedRun]:
+    folder = tmp_path_factory.mktemp("digits")
+    return {name: fit(folder, f"model {name}\n{DATA}{text}{TRAIN}", name) for name, text in MODELS.items()}
+
+
+def rows_of(run: FittedRun) -> np.ndarray:
+    return next(run.rows().chunks(1000))["x"].numpy()
+
+
+def bytes_by_the_model(run: FittedRun) -> float:
+    """-log2 p of the test rows, or minus their bound over many draws, as the module itself computes it."""
+    x = torch.from_numpy(rows_of(run))
+    with torch.no_grad(), run.model.unchecked():
+        figures = [run.model.figures(x)[run.model.criterion].sum().item() for _ in range(20)]
+    return -float(np.mean(figures)) / math.log(2) / 8
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_come_back_and_take_what_their_probabilities_say(runs: dict[str, FittedRun], name: str) -> None:
+    run = runs[name]
+    found = run.compress()
+    file = bytes(found)
+    assert len(file) == found.size
+    again = run.decompress(file)
+    assert again["x"].dtype == np.int64
+    assert np.array_equal(again["x"].reshape(447, 64), rows_of(run))
+    wanted = bytes_by_the_model(run)
+    assert len(file) - found.initial / 8 <= 1.01 * wanted + 64
+    assert found.bits / 8 == pytest.approx(wanted, rel=1e-4 if run.model.criterion == "log_prob" else 0.01)
+    assert found.initial <= 32 * 16
+    assert bool(found.initial) == (name in ("flow", "vae", "levels"))
+
+
+def test_it_is_less_than_common_formats_take(runs: dict[str, FittedRun]) -> None:
+    rows = rows_of(runs["flow"]).astype(np.uint8)
+    tiled = np.concatenate([rows, np.zeros((37, 64), np.uint8)]).reshape(22, 22, 8, 8).swapaxes(1, 2).reshape(176, 176)
+    others = [len(zlib.compress(rows.tobytes(), 9)), len(lzma.compress(rows.tobytes(), preset=9))]
+    for form, options in (("PNG", {"optimize": True}), ("WEBP", {"lossless": True, "quality": 100, "method": 6})):
+        for pixels in (rows, tiled):
+            Image.fromarray(pixels).save(picture := io.BytesIO(), form, **options)
+            others.append(len(picture.getvalue()))
+    assert len(bytes(runs["flow"].compress())) < 0.9 * min(others)
+
+
+def test_processes_and_threads_agree(runs: dict[str, FittedRun], tmp_path: Path) -> None:
+    folder = runs["flow"].path.parent
+    script = (
+        "import sys, torch, dgmppl\n"
+        "from pathlib import Path\n"
+        "for run in sys.argv[2:]:\n"
+        "    dgmppl.load(Path(run)).compress().write(Path(sys.argv[1], Path(run).name + '.dgz'))\n"
+        "print(torch.get_num_threads())\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), *(str(folder / name) for name in MODELS)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["2"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for name, run in runs.items():
+            there = (tmp_path / f"{name}.dgz").read_bytes()
+            assert there == bytes(run.compress()), name
+            assert np.array_equal(run.decompress(there)["x"].reshape(447, 64), rows_of(run)), name
+    finally:
+        torch.set_num_threads(threads)
+
+
+def codes(error: pytest.ExceptionInfo[SpecError]) -> list[str]:
+    return [d.code for d in error.value.diagnostics]
+
+
+def test_damaged_files_are_refused(runs: dict[str, FittedRun]) -> None:
+    run = runs["mixture"]
+    file = bytes(run.compress())
+    damaged = [file[:k] for k in (0, 3, 6, 7, 9, 40, 60, len(file) - 1)]
+    damaged += [file + b"\0", file + b"\1\2\3\4\5\6"]
+    damaged += [file[:k] + bytes([file[k] ^ 16]) + file[k + 1 :] for k in (0, 6, 7, 9, 30, 50, 70, 500, len(file) - 1)]
+    for one in damaged:
+        with pytest.raises(SpecError) as caught:
+            dict(run.decompress(one))
+        assert codes(caught) == ["E671"]
+
+
+def test_the_files_of_other_models_are_refused(
+    runs: dict[str, FittedRun], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = bytes(runs["mixture"].compress())
+    with pytest.raises(SpecError, match="another model") as caught:
+        runs["causal"].decompress(file)
+    assert codes(caught) == ["E672"]
+    # A model that is the same by its checksum and computes other numbers, as another machine might.
+    monkeypatch.setattr(module, "_model_digest", lambda fitted: b"the same")
+    file = bytes(runs["mixture"].compress())
+    weight = next(iter(runs["mixture"].model.parameters()))
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight.mul_(1.0001)
+    try:
+        answers = runs["mixture"].decompress(file)
+        with pytest.raises(SpecError, match="cannot be decoded here") as caught:
+            answers.write(tmp_path / "rows.csv")
+    finally:
+        with torch.no_grad():
+            weight.copy_(before)
+    assert codes(caught) == ["E673"]
+    assert not list(tmp_path.iterdir())
+
+
+TABLE = """\
+model orders
+observed size  : categorical(3) from "orders.csv".size
+observed count : natural from "orders.csv".count
+p(size) = Categorical(param)
+p(count | size) = Poisson(mlp[8](size))
+train { epochs = 2, batch = 50 }
+"""
+
+
+def test_a_table_comes_back_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"size": rng.choice(["small", "large", "huge"], 300), "count": rng.poisson(40, 300)})
+    table.to_csv(tmp_path / "orders.csv", index=False)
+    run = fit(tmp_path, TABLE)
+    others = table.sample(100, random_state=1)
+    pd.testing.assert_frame_equal(
+        run.decompress(run.compress(others)).frame().astype(str), others.reset_index(drop=True).astype(str)
+    )
+    others.to_csv(tmp_path / "others.csv", index=False)
+    file = tmp_path / "others.dgz"
+    assert main(["compress", str(run.path), "--data", str(tmp_path / "others.csv"), "-o", str(file)]) == 0
+    said = capsys.readouterr()
+    assert f"{file.stat().st_size} bytes" in said.out
+    assert "coded by p(size), p(count | size)" in said.err
+    for end, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
+        out = tmp_path / f"rows.{end}"
+        assert main(["decompress", str(run.path), str(file), "-o", str(out)]) == 0
+        assert read(out).astype(str).equals(others.reset_index(drop=True).astype(str))
+    # What goes wrong leaves nothing behind.
+    capsys.readouterr()
+    before = sorted(p.name for p in tmp_path.iterdir())
+    (tmp_path / "others.csv").write_text("not,this\n1,2\n")
+    cut = file.read_bytes()[:-3]
+    file.write_bytes(cut)
+    assert main(["decompress", str(run.path), str(file), "-o", str(tmp_path / "new.csv")]) == 1
+    assert "E671" in capsys.readouterr().err
+    assert main(["decompress", str(run.path), str(tmp_path / "no.dgz"), "-o", str(tmp_path / "new.csv")]) == 1
+    assert main(["compress", str(run.path), "-o", str(tmp_path / "new.zip")]) == 2
+    assert main(["compress", str(run.path), "--data", str(tmp_path / "others.csv"), "-o", str(tmp_path / "n.dgz")]) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_few_rows(runs: dict[str, FittedRun]) -> None:
+    run = runs["causal"]
+    for count in (1, 3):
+        rows = rows_of(run)[:count].reshape(count, 8, 8)
+        assert np.array_equal(run.decompress(run.compress({"x": rows}))["x"], rows)
+
+
+def test_rows_in_several_blocks(runs: dict[str, FittedRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", 100 * 64)
+    for name in ("causal", "vae"):
+        found = runs[name].decompress(bytes(runs[name].compress()))
+        assert np.array_equal(found["x"].reshape(447, 64), rows_of(runs[name]))
+
+
+def test_a_density_has_no_code(tmp_path: Path) -> None:
+    people().to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, PEOPLE)
+    with pytest.raises(SpecError, match="real numbers have densities") as caught:
+        run.compress(people())
+    assert codes(caught) == ["E670"]
+
+
+def test_it_is_the_same_from_the_folder(runs: dict[str, FittedRun]) -> None:
+    run = runs["levels"]
+    assert bytes(dgmppl.load(run.path).compress()) == bytes(run.compress())
