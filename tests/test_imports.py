@@ -33,6 +33,7 @@ STAGES = (
     ("dgmppl.runtime",),
     ("dgmppl.data",),
     ("dgmppl.train",),
+    ("dgmppl.apply",),
     ("dgmppl.report",),
     ("dgmppl.closing",),
     ("dgmppl.session",),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from dgmppl.apply.completion import Completion
     from dgmppl.apply.compress import Compressed
+    from dgmppl.apply.predict import Predictions
 
 
 class FittedRun:
@@ -175,6 +176,20 @@ class FittedRun:
         from dgmppl.apply.compress import decompress
 
         return decompress(self, source)
+
+    def predict(
+        self,
+        data: Any = None,
+        *,
+        of: str | Sequence[str] = (),
+        split: str | None = None,
+        draws: int | None = None,
+        seed: int = 0,
+    ) -> Predictions:
+        """What is left out of rows, or named by `of`, given the rest of them; see `dgmppl.apply.predict`."""
+        from dgmppl.apply.predict import predict
+
+        return predict(self, data, of=of, split=split, draws=draws, seed=seed)
 
     def sample(
         self,

@@ -100,6 +100,41 @@ KINDS: Mapping[str, Kind] = {
     "error": Kind(
         "share of rows", "lower", "exact", note="the share of rows whose most probable value is another", called="error"
     ),
+    "nll": Kind(
+        NATS,
+        "lower",
+        "exact",
+        note="minus the log-probability of the value that a row has, given the rest of the row",
+        called="NLL",
+    ),
+    "entropy": Kind(
+        NATS,
+        "lower",
+        "exact",
+        note="the entropy of what is predicted: how uncertain the model is",
+        called="entropy",
+    ),
+    "ece": Kind(
+        "probability",
+        "lower",
+        "estimate",
+        note="the expected calibration error, over 15 bins of confidence of equal width (Guo et al., 2017)",
+        called="ECE",
+    ),
+    "rmse": Kind(
+        "units of the data",
+        "lower",
+        "estimate",
+        note="the root of the mean squared error of the means that are predicted",
+        called="RMSE",
+    ),
+    "coverage": Kind(
+        "share of values",
+        "higher",
+        "estimate",
+        note="how many values lie in the central 90 % of what is predicted, which should be as many",
+        called="coverage",
+    ),
     "bits": Kind(
         BITS,
         "lower",
@@ -270,6 +305,30 @@ def error(variable: str, *, named: bool = False) -> Figure:
     return _figure(
         "error", f"error in {variable}" if named else "error", f"errors in {variable}", variables=(variable,)
     )
+
+
+PREDICTED = {
+    "error": "error",
+    "nll": "nll",
+    "entropy": "entropy",
+    "ece": "ece",
+    "squares": "rmse",
+    "coverage": "coverage",
+}
+"""The kind of each figure of predictions."""
+
+
+def prediction(name: str, variable: str, named: bool, exact: bool) -> Figure:
+    """A figure of what is predicted of a variable, given the rest of each row.
+
+    Args:
+        named: say the variable in the name, because there are several.
+        exact: whether the conditional distribution is computed, and not estimated from draws.
+    """
+    kind = PREDICTED[name]
+    called = f"{KINDS[kind].called} in {variable}" if named else KINDS[kind].called
+    how = "exactly" if exact else "by draws"
+    return _figure(kind, called, f"{KINDS[kind].called} of predictions of {variable}", how=how, variables=(variable,))
 
 
 def bits_per_dimension(figure: Figure, *, named: bool = False) -> Figure:

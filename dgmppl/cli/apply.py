@@ -41,6 +41,13 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--unusual", type=share, default=0.01, metavar="SHARE", help=help_)
     sub.add_argument("--samples", type=positive, default=1, metavar="N", help="draws that a bound is averaged over")
 
+    sub = add("predict", _predict, "what is left out of rows: classes with probabilities, means with deviations")
+    add_rows(sub)
+    help_ = "predict this variable although the rows have it, and say how good that is; may be repeated"
+    sub.add_argument("--of", action="append", default=[], metavar="NAME", help=help_)
+    help_ = "draws of a row, where it takes any (default 1000; 100 for each of few values)"
+    sub.add_argument("--draws", type=positive, metavar="N", help=help_)
+
     add_path_commands(add)
 
     sub = add("compress", _compress, "rows as bits, by the probabilities that the model gives them")
@@ -122,6 +129,20 @@ def _score(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     return written(options, answers)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    answers = opened(options).predict(
+        options.data, of=options.of, split=options.split, draws=options.draws, seed=options.seed
+    )
+    written(options, answers)
+    if answers.judged:
+        from dgmppl.cli.figures import print_figures
+        from dgmppl.report.evaluate import Measured
+
+        name = str(options.data) if options.data is not None else options.split or "test"
+        print_figures({name: {key: Measured(*found) for key, found in answers.figures.items()}})
+    return FINE
 
 
 def _encode(options: argparse.Namespace) -> int:

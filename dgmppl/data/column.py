@@ -58,6 +58,8 @@ class Transform:
 
     invertible: ClassVar[bool] = True
     """Whether `invert` brings values into the units of the data."""
+    affine: ClassVar[bool] = False
+    """Whether `invert` is affine in each value: deviations are scaled by it."""
     lossless: ClassVar[bool] = True
     """Whether `invert` gives back what `apply` was given; else only what lies within what `apply` gives."""
     takes: ClassVar[str] = ""

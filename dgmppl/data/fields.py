@@ -51,6 +51,11 @@ class Field:
         """Whether its values can be told in the units of the data; else they stay as the model has them."""
         return all(t.invertible for t in self.transforms)
 
+    @property
+    def affine(self) -> bool:
+        """Whether the units of the data are those of the model, or an affine function of them."""
+        return not self.invertible or all(t.affine for t in self.transforms)
+
     def apply(self, values: Array) -> Array:
         """Values in the units of the data, (n, *shape), as the model has them, (n, *type.shape)."""
         for transform in self.transforms:

@@ -32,6 +32,8 @@ _MISSING_SEED = 0
 class Rescale(Transform):
     """Maps the field's declared range, else the smallest and largest value of all rows, onto low to high."""
 
+    affine = True
+
     start: float
     end: float
     low: float
@@ -76,6 +78,8 @@ class Threshold(Transform):
 @dataclass(frozen=True)
 class Standardize(Transform):
     """Subtracts the mean and divides by the standard deviation of the training rows, column by column."""
+
+    affine = True
 
     mean: Array
     deviation: Array
@@ -171,6 +175,8 @@ class Clip(Transform):
 class Shift(Transform):
     """Adds a number."""
 
+    affine = True
+
     by: float
 
     def apply(self, values: Array) -> Array:
@@ -186,6 +192,8 @@ class Shift(Transform):
 @dataclass(frozen=True)
 class Scale(Transform):
     """Multiplies by a number that is not 0."""
+
+    affine = True
 
     by: float
 
@@ -242,6 +250,8 @@ class Dates(Transform):
 class Flatten(Transform):
     """Makes each row one vector."""
 
+    affine = True
+
     axes: Array
     """The shape that a row had."""
 
@@ -284,6 +294,8 @@ class Labelled(Transform):
     fit's keep theirs.
     """
 
+    affine = True
+
     n: float
 
     def bounds(self, low: float | None, high: float | None) -> Bounds:
@@ -317,6 +329,8 @@ class Labelled(Transform):
 class Missing(Transform):
     """Removes this share of all values, each element for itself, in the rows of every split. Which ones follows from a
     fixed seed. Rows that are none of the fit's keep theirs."""
+
+    affine = True
 
     share: float
 

@@ -15,6 +15,7 @@ from dgmppl.emit.matching import write_matching
 from dgmppl.emit.methods import write_definition, write_factor, write_feature, write_flow_methods
 from dgmppl.emit.module import class_name, names_in, write_module
 from dgmppl.emit.numbers import write_linear_chain
+from dgmppl.emit.predict import write_prediction
 from dgmppl.emit.terms import write_terms
 from dgmppl.emit.ways import way_arguments
 from dgmppl.emit.writer import Emitted, Writer, tuple_source
@@ -67,6 +68,8 @@ def emit_torch(graph: Graph, plan: Plan) -> Emitted:
             write_proposal(writer, graph, plan)
         if plan.completes:
             write_completion(writer, graph, plan)
+        if plan.prediction is not None:
+            write_prediction(writer, graph, plan, plan.prediction)
     return write_module(writer, graph, f"{plan.model}: {doc}")
 
 

@@ -18,6 +18,7 @@ from dgmppl.supports import number_text
 if TYPE_CHECKING:
     from dgmppl.graph.units import Units
     from dgmppl.plan.forecast import Forecast
+    from dgmppl.plan.predict import Prediction
     from dgmppl.plan.sampler import Sampler
 
 
@@ -138,9 +139,10 @@ class Plan:
     `samplers` are the Markov chains that steps and terms draw from; `figures` what the emitted class reports of each
     row, of which `criterion` names the one that chooses the epoch. `evaluated` are the terms of the likelihood, or of
     its bound, where those of the loss are others. `forecast` says how sequences go on, `proposes` what is drawn given
-    what is known of them, `completes` that rows are completed of which some variables are known, each in a model that
-    is made for that alone. `inexact`: why latents are drawn, where a rule that is exact comes near, and what their
-    posteriors leave out. `units`: of the data, taken from the training rows where a fit starts.
+    what is known of them, `completes` that rows are completed of which some variables are known, `prediction` how
+    what is left out of rows is drawn, each in a model that is made for that alone. `inexact`: why latents are drawn,
+    where a rule that is exact comes near, and what their posteriors leave out. `units`: of the data, taken from the
+    training rows where a fit starts.
     """
 
     model: str
@@ -160,6 +162,7 @@ class Plan:
     forecast: Forecast | None = field(default=None, repr=False)
     proposes: tuple[str, ...] = field(default=(), repr=False)
     completes: bool = field(default=False, repr=False)
+    prediction: Prediction | None = field(default=None, repr=False)
     inexact: tuple[Reason, ...] = ()
     units: tuple[Units, ...] = ()
 

@@ -10,6 +10,7 @@ from dgmppl import pipeline
 from dgmppl.catalogue.figures import Figure, importance_weighted
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.plan.figures import likelihood_of
+from dgmppl.plan.nodes import Plan
 from dgmppl.runtime import GenerativeModel, importance_bound
 from dgmppl.train.device import seeded
 from dgmppl.train.runs import Run, located
@@ -22,6 +23,7 @@ class Importance:
     model: GenerativeModel
     figure: Figure
     samples: int
+    plan: Plan
 
     def give(self, *data: Tensor) -> dict[str, Tensor]:
         return {self.figure.name: importance_bound(self.model.terms, self.samples, *data)}
@@ -40,7 +42,7 @@ def open_importance(model: GenerativeModel, run: Run, samples: int) -> Importanc
     asked = f"train.objective=iwae({min(samples, 2)})"
     checked = pipeline.check(run.checked.source, run.checked.path, (*kept, asked), run.checked.python)
     bound = likelihood_of(checked.plan) if checked.plan is not None else None
-    if bound is None or bound.kind not in ("elbo", "iwae"):
+    if checked.plan is None or bound is None or bound.kind not in ("elbo", "iwae"):
         # The label names the override, which the user has not written.
         why = next(((d.label or d.headline).partition(", from --set")[0] for d in checked.errors), "")
         why = (
@@ -53,4 +55,4 @@ def open_importance(model: GenerativeModel, run: Run, samples: int) -> Importanc
         tighter = pipeline.build(checked)
     tighter.load_state_dict(model.state_dict())
     figure = importance_weighted(samples, bound.quantity, bound.variables)
-    return Importance(tighter.to(model.device).eval(), figure, samples)
+    return Importance(tighter.to(model.device).eval(), figure, samples, checked.plan)

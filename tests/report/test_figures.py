@@ -12,7 +12,7 @@ import torch
 from dgmppl import pipeline
 from dgmppl.apply.sample import sample_run
 from dgmppl.catalogue import figures as catalogue
-from dgmppl.catalogue.figures import KINDS, as_data, read_figures
+from dgmppl.catalogue.figures import KINDS, PREDICTED, as_data, read_figures
 from dgmppl.emit.figures import _WRITE
 from dgmppl.lifecycle import resume_run
 from dgmppl.plan.explain import explain_plan
@@ -42,7 +42,7 @@ def plan_of(text):
 
 
 def test_every_kind_is_computed_somewhere():
-    assert KINDS.keys() == _WRITE.keys() | MEASURES.keys() | {"bits", "auroc"}
+    assert KINDS.keys() == _WRITE.keys() | MEASURES.keys() | {"bits", "auroc"} | {*PREDICTED.values()}
     for kind in KINDS.values():
         assert kind.better in ("higher", "lower")
         assert kind.relation in ("exact", "lower bound", "estimate")

@@ -1,0 +1,134 @@
+"""Beliefs: what a model says of a variable of a row that it is not told, and how that is judged by what it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dgmppl.catalogue import figures as catalogue
+from dgmppl.catalogue.figures import Figure
+from dgmppl.train.figures import Estimate, Moments
+
+Array = NDArray[np.float64]
+
+BINS = 15
+"""Bins of equal width over which the calibration error is taken (Guo et al., 2017, use as many)."""
+
+COVERED = 0.9
+"""The central share of each law of a number, in which as many of the values should lie."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """A probability of each value, (n, elements, values). `effective`: the effective sample size of each row."""
+
+    probabilities: Array
+    effective: Array | None = None
+
+    @property
+    def best(self) -> NDArray[np.int64]:
+        """The index of the most probable value, (n, elements)."""
+        return self.probabilities.argmax(-1)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Means and deviations in the units of the data, (n, *shape).
+
+    Where the values are known: `below`, the probability of less than these, and `nll`, minus their log-density in the
+    units of the model, (n,), where it is known.
+    """
+
+    mean: Array
+    deviation: Array
+    below: Array | None = None
+    nll: Array | None = None
+    effective: Array | None = None
+
+
+Belief = Classes | Numbers
+
+
+@dataclass
+class Judgement:
+    """The figures of beliefs about a variable, added up over chunks of rows whose values are known."""
+
+    variable: str
+    named: bool
+    """Whether names of figures say the variable, because there are several."""
+
+    exact: bool
+    found: dict[str, Moments] = field(default_factory=dict)
+    bins: Array = field(default_factory=lambda: np.zeros((3, BINS)))
+    """Of each bin of confidence how many predictions it has, the sum of their confidences, and how many are right."""
+
+    def classes(self, belief: Classes, index: NDArray[np.int64]) -> None:
+        """Adds rows whose values have these indices, (n, elements)."""
+        p = belief.probabilities
+        truth = np.take_along_axis(p, index[..., None], -1)[..., 0]
+        right = belief.best == index
+        with np.errstate(divide="ignore", invalid="ignore"):
+            entropy = -np.where(p > 0, p * np.log(p), 0.0).sum(-1)
+            self._add("error", ~right.all(1))
+            self._add("nll", -np.log(truth).sum(1))
+        self._add("entropy", entropy.sum(1))
+        confidence = p.max(-1).ravel()
+        place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+        for row, weights in zip(self.bins, (np.ones_like(confidence), confidence, right.ravel().astype(float))):
+            row += np.bincount(place, weights, BINS)
+
+    def numbers(self, belief: Numbers, truth: Array) -> None:
+        """Adds rows with these values, in the units of the data."""
+        n = len(truth)
+        squares = np.square(belief.mean - truth).reshape(n, -1)
+        self._add("squares", squares.mean(1))
+        if belief.below is not None:
+            inside = np.abs(belief.below - 0.5) <= COVERED / 2
+            self._add("coverage", inside.reshape(n, -1).mean(1))
+        if belief.nll is not None:
+            self._add("nll", belief.nll)
+
+    def _add(self, name: str, values: Array) -> None:
+        more = Moments.of(torch.from_numpy(np.asarray(values, dtype=np.float64)))
+        self.found[name] = self.found.get(name, Moments()).merge(more)
+
+    @property
+    def calibration_error(self) -> float:
+        """The expected calibration error: sum_b n_b / n |accuracy_b - confidence_b| (Guo et al., 2017, Eq. 3)."""
+        count, confidence, right = self.bins
+        return float(np.abs(right - confidence).sum() / count.sum()) if count.sum() else math.nan
+
+    def figures(self) -> list[tuple[Figure, Estimate]]:
+        """Each figure with its value; none where no row had a known value."""
+        made = []
+        for name, moments in self.found.items():
+            if moments.count:
+                made.append((catalogue.prediction(name, self.variable, self.named, self.exact), moments.estimate))
+        found = {figure.kind: (figure, estimate) for figure, estimate in made}
+        if "squares" in self.found and self.found["squares"].count:
+            figure, squared = found.pop("rmse")
+            root = math.sqrt(squared.mean)
+            error = squared.standard_error / (2 * root) if root else math.nan  # the delta method
+            found = {"rmse": (figure, Estimate(root, error, squared.rows)), **found}
+        if "error" in found:
+            figure = catalogue.prediction("ece", self.variable, self.named, self.exact)
+            found["ece"] = (figure, Estimate(self.calibration_error, math.nan, found["error"][1].rows))
+        return list(found.values())
+
+
+def weighed(log_weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Logarithms of the sum of weights and of that of their squares, along the last axis of each piece, summed up."""
+    first = torch.stack([w.logsumexp(-1) for w in log_weights]).logsumexp(0)
+    second = torch.stack([(2 * w).logsumexp(-1) for w in log_weights]).logsumexp(0)
+    return first, second
+
+
+Beliefs = Mapping[str, Belief]
+
+__all__ = ["BINS", "COVERED", "Belief", "Beliefs", "Classes", "Judgement", "Numbers", "weighed"]

@@ -1,0 +1,218 @@
+"""The law of variables of a row given the others: by enumeration, as a normal one, or else by draws that are weighed."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.apply.beliefs import Array, Belief, Beliefs, Classes, Numbers, weighed
+from dgmppl.apply.draws import Drawn
+from dgmppl.apply.scores import Score, choose_score, in_numbers, refuse_missing
+from dgmppl.data.fields import Field
+from dgmppl.graph.inverse import MAX_CASES, joint_values
+from dgmppl.plan.figures import likelihood_of
+from dgmppl.plan.rules.exact import Exact
+from dgmppl.plan.rules.filter import IntegrateAlong
+from dgmppl.plan.rules.integrate import Integrate
+from dgmppl.runtime import GenerativeModel
+from dgmppl.syntax import tree
+
+if TYPE_CHECKING:
+    from dgmppl.apply.fitted import FittedRun
+    from dgmppl.graph.nodes import Graph, Variable
+
+AT_ONCE = 20_000
+"""Rows that a model computes at once: memory does not grow with the number of draws."""
+
+DRAWS = 1000
+"""Draws of a row, unless it is said."""
+
+CASE_DRAWS = 100
+"""Draws of a row for each value that is enumerated, unless it is said."""
+
+_NORMAL = 200
+"""More elements are drawn: a Hessian of them takes as many backward passes."""
+
+
+class Conditional(Protocol):
+    """Gives the beliefs about the variables that it was made for."""
+
+    exact: bool
+    notes: tuple[str, ...]
+
+    def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
+        """Of rows that lack these variables, and their values where they are known, NaN in the rows where not."""
+
+
+def conditional(fitted: FittedRun, names: tuple[str, ...], draws: int | None) -> Conditional:
+    """How variables that rows lack follow from what they have.
+
+    Raises:
+        SpecError: (E660) where the structure gives nothing of the kind.
+    """
+    graph = fitted.graph
+    if math.prod(joint_values(graph[name]) for name in names) <= MAX_CASES:
+        score = choose_score(fitted.model, fitted.run, names)
+        return Enumerated(graph, names, score, draws or CASE_DRAWS)
+    if is_normal(fitted, names):
+        return Normal(fitted.model, graph, fitted.fields, names)
+    return Drawn(fitted, names, draws or DRAWS, AT_ONCE)
+
+
+class Enumerated:
+    """Few values: each of them is tried, and what a row's log-density is with it is normalised over all."""
+
+    def __init__(self, graph: Graph, names: tuple[str, ...], score: Score, draws: int) -> None:
+        self.graph, self.names, self.score, self.exact = graph, names, score, score.exact
+        self.draws = 1 if score.exact else draws
+        self.cases = [list(_values(graph[name])) for name in names]
+        told = ", ".join(names)
+        many = "" if score.exact else f"; {draws} draws for each value"
+        self.notes: tuple[str, ...] = (f"{told}: {score.how}{many}",)
+
+    def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
+        n = len(next(iter(rows.values())))
+        like = next(iter(rows.values()))
+        logs, squares = [], []
+        for case in product(*self.cases):
+            filled = dict(rows)
+            for name, value in zip(self.names, case, strict=True):
+                filled[name] = value.to(like).expand(n, *value.shape)
+            log, square = weighed(list(self._weights(filled, n)))
+            logs.append(log - math.log(self.draws))
+            squares.append(square)
+        total = torch.stack(logs, -1)
+        joint = total.softmax(-1)
+        if not joint.isfinite().all():
+            refuse_missing(rows, rows)
+        effective = None
+        if not self.exact:
+            both = 2 * (total + math.log(self.draws)).logsumexp(-1) - torch.stack(squares, -1).logsumexp(-1)
+            effective = both.exp().cpu().numpy()
+        shape = [len(values) for values in self.cases]
+        joint = joint.reshape(n, *shape)
+        found: dict[str, Belief] = {}
+        for k, name in enumerate(self.names):
+            others = [1 + j for j in range(len(shape)) if j != k]
+            own = joint.sum(others) if others else joint
+            found[name] = Classes(_by_element(self.graph[name], self.cases[k], own), effective)
+        return found
+
+    def _weights(self, rows: Mapping[str, Tensor], n: int) -> Iterator[Tensor]:
+        """Logarithms of weights, (n, draws), in pieces."""
+        each = 1 if self.score.apart else max(1, AT_ONCE // max(n, 1))
+        done = 0
+        while done < self.draws:
+            count = min(each, self.draws - done)
+            repeated = {name: v.repeat_interleave(count, 0) for name, v in rows.items()} if count > 1 else rows
+            yield self.score.give(repeated).double().reshape(n, count)
+            done += count
+
+
+def _values(variable: Variable) -> Iterator[Tensor]:
+    """All values of a variable, of its type's shape each."""
+    low, size, shape = int(variable.type.support.low or 0), variable.type.support.size or 0, variable.type.shape
+    for value in product(range(low, low + size), repeat=variable.type.elements):
+        yield torch.tensor(value, dtype=torch.get_default_dtype()).reshape(shape)
+
+
+def _by_element(variable: Variable, cases: list[Tensor], joint: Tensor) -> Array:
+    """The probabilities of the values of each element, (n, elements, values), of those of all values, (n, cases)."""
+    low, size = variable.type.support.low or 0, variable.type.support.size or 0
+    index = torch.stack([case.reshape(-1) for case in cases]) - low  # (cases, elements)
+    one_hot = torch.nn.functional.one_hot(index.long(), size).to(joint)
+    found = torch.einsum("nc,cev->nev", joint, one_hot)
+    values: Array = found.double().cpu().numpy()
+    return values
+
+
+def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
+    """Whether the log-density of a row is exact, and quadratic in these variables: were they latent, they would be
+    integrated out."""
+    graph, checked = fitted.graph, fitted.run.checked
+    likelihood = likelihood_of(fitted.plan)
+    sizes = sum(graph[name].type.elements for name in names)
+    if likelihood is None or likelihood.kind != "log_prob" or sizes > _NORMAL or checked.spec is None:
+        return False
+    if any(graph[name].length or graph.factor("p", name) is None for name in names):
+        return False
+    told = tuple(
+        replace(s, role="latent", data=None, elementwise=None)
+        if isinstance(s, tree.Variable) and s.name in names
+        else s
+        for s in checked.spec.statements
+        if not isinstance(s, tree.Train)
+    )
+    found = pipeline.check_tree(
+        replace(checked.spec, statements=told), checked.source, checked.path, (), checked.python
+    )
+    steps = found.plan.steps if found.plan is not None else ()
+    integrated = {name for s in steps if isinstance(s, (Integrate, IntegrateAlong)) for name in s.variables}
+    others = [s for s in steps if isinstance(s, Exact) and not isinstance(s, (Integrate, IntegrateAlong))]
+    return set(names) <= integrated and not others and not any(s.repeats for s in steps)
+
+
+class Normal:
+    """A joint density that is normal in the variables: their mean is where its gradient is 0, their precision minus its
+    Hessian. Both are exact from one Newton step, in double precision."""
+
+    exact = True
+
+    def __init__(
+        self, model: GenerativeModel, graph: Graph, fields: Mapping[str, Field], names: tuple[str, ...]
+    ) -> None:
+        self.model = copy.deepcopy(model).double().eval()
+        self.graph, self.names = graph, names
+        self.fields = {name: in_numbers(field) for name, field in fields.items()}
+        self.notes: tuple[str, ...] = (f"{', '.join(names)}: exactly, normal given the rest",)
+
+    def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
+        n = len(next(iter(rows.values())))
+        shapes = [self.graph[name].type.shape for name in self.names]
+        sizes = [math.prod(shape) for shape in shapes]
+        known = {name: v.double() for name, v in rows.items()}
+        like = next(iter(known.values()))
+        with torch.enable_grad(), self.model.unchecked():
+            at = like.new_zeros((n, sum(sizes)), requires_grad=True)
+            parts = zip(self.names, at.split(sizes, -1), shapes)
+            filled = {**known, **{name: part.reshape(n, *shape) for name, part, shape in parts}}
+            log = self.model.figures(*(filled[v.name] for v in self.graph.data))["log_prob"]
+            (gradient,) = torch.autograd.grad(log.sum(), at, create_graph=True)
+            hessian = [torch.autograd.grad(g.sum(), at, retain_graph=True)[0] for g in gradient.unbind(-1)]
+        root = torch.linalg.cholesky(-torch.stack(hessian, -2).detach())
+        mean = torch.cholesky_solve(gradient.detach().unsqueeze(-1), root).squeeze(-1)
+        covariance = torch.cholesky_inverse(root)
+        deviation = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+        blocks = np.cumsum([0, *sizes])
+        found: dict[str, Belief] = {}
+        for name, shape, a, b in zip(self.names, shapes, blocks, blocks[1:], strict=False):
+            own, spread = mean[:, a:b].reshape(n, *shape), deviation[:, a:b].reshape(n, *shape)
+            below = nll = None
+            if name in truth:
+                away = truth[name].double() - own
+                below = torch.special.ndtr(away / spread).cpu().numpy()
+                part = torch.distributions.MultivariateNormal(
+                    mean[:, a:b], covariance[:, a:b, a:b], validate_args=False
+                )
+                nll = -part.log_prob(truth[name].double().reshape(n, -1)).cpu().numpy()
+            given = in_units(self.fields[name], own.cpu().numpy(), spread.cpu().numpy())
+            found[name] = Numbers(*given, below, nll)
+        return found
+
+
+def in_units(field: Field, mean: Array, deviation: Array) -> tuple[Array, Array]:
+    """A mean and a deviation in the units of the data, which are affine functions of those of the model."""
+    there = field.invert(mean)
+    return there, np.abs(field.invert(mean + deviation) - there)
+
+
+__all__ = ["Conditional", "Enumerated", "Normal", "conditional", "in_units", "is_normal"]

@@ -1,0 +1,184 @@
+"""`predict`: variables of rows that are left out, given the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dgmppl.apply.answers import Answers, Chunk, Values
+from dgmppl.apply.beliefs import Belief, Classes, Judgement
+from dgmppl.apply.conditionals import conditional
+from dgmppl.apply.scores import in_numbers
+from dgmppl.catalogue.figures import Figure
+from dgmppl.data.fields import Field
+from dgmppl.data.transforms import Dates
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.train.figures import Estimate
+
+if TYPE_CHECKING:
+    from dgmppl.apply.fitted import FittedRun
+
+EFFECTIVE = "effective_sample_size"
+"""The answer that says how many independent draws the weighed ones of a row are worth (Kong, 1992)."""
+
+
+@dataclass(frozen=True)
+class Predictions(Answers):
+    """Predictions of rows, and how good they are where the answers were there."""
+
+    judged: Mapping[str, Judgement] = field(default_factory=dict)
+    started: Callable[[], None] = lambda: None
+
+    @property
+    def figures(self) -> dict[str, tuple[Figure, Estimate]]:
+        """The figures by name, of the rows whose values are known: of classes error, NLL, entropy and calibration
+        error; of numbers root mean squared error, coverage, and NLL where the law of the values has a density."""
+        if not any(judgement.found for judgement in self.judged.values()):
+            for _ in self.give():
+                pass
+        return {figure.name: (figure, e) for one in self.judged.values() for figure, e in one.figures()}
+
+
+def predict(
+    fitted: FittedRun,
+    data: Any = None,
+    *,
+    of: str | Sequence[str] = (),
+    split: str | None = None,
+    draws: int | None = None,
+    seed: int = 0,
+) -> Predictions:
+    """Each variable that is left out of the rows, given all others: of several each one's marginal.
+
+    Of a variable with few values: `y`, the most probable one, and `y_probability`, (rows, values), a column for each by
+    its name. Of numbers: `y`, the mean, and `y_deviation`, the standard deviation, in the units of the data. They are
+    exact where the structure gives that, which `notes` say; else by importance sampling, and `effective_sample_size`
+    says how many independent draws it is worth.
+
+    Args:
+        of: variables that are predicted although the rows have them, and judged by what they are.
+        draws: of each row, where it takes any; where values are enumerated, for each value.
+
+    Raises:
+        SpecError: when nothing is left out, or nothing models it (E660), or the rows are not as the run's types have
+            them.
+    """
+    graph = fitted.graph
+    asked = (of,) if isinstance(of, str) else tuple(of)
+    _verify_asked(graph, asked)
+    modelled = tuple(v.name for v in graph.data if v.name not in graph.conditions)
+    given = fitted.rows(data, split, optional=modelled)
+    names = tuple(n for n in modelled if n in asked or n in given.absent)
+    if not names:
+        headline = "nothing is left to predict: all variables are there"
+        help_ = f"name those that are to be predicted and judged, as `--of {modelled[-1]}`"
+        raise SpecError([Diagnostic("E660", headline, help=help_)])
+    if len(names) == len(fitted.fields):
+        headline = "nothing is known of the rows: all variables are left out"
+        raise SpecError([Diagnostic("E660", headline, help="`dgmppl sample` draws rows")])
+    way = conditional(fitted, names, draws)
+    there = [name for name in names if name not in given.absent]
+    judged = {name: Judgement(name, len(there) > 1, way.exact) for name in there}
+
+    def of_chunk(chunk: dict[str, Tensor]) -> Chunk:
+        truth = {name: chunk.pop(name) for name in there}
+        found = way.beliefs(chunk, truth)
+        for name in there:
+            judge(judged[name], found[name], truth[name], fitted.fields[name], graph[name])
+        return _answers(found, graph, fitted.fields)
+
+    answers = fitted.answers(given, of_chunk, _columns(graph, fitted.fields, names), seed, way.notes)
+
+    def give() -> Iterable[Chunk]:
+        for judgement in judged.values():
+            judgement.found.clear()
+            judgement.bins[:] = 0
+        return answers.give()
+
+    return Predictions(answers.rows, give, answers.columns, answers.index, answers.notes, judged=judged)
+
+
+def _verify_asked(graph: Graph, asked: Sequence[str]) -> None:
+    data = [v.name for v in graph.data]
+    for name in asked:
+        if name not in data:
+            known = ", ".join(n for n in data if n not in graph.conditions)
+            raise SpecError([Diagnostic("E660", f"`{name}` is no variable of the data", help=f"these are: {known}")])
+        if name in graph.conditions:
+            headline = f"`{name}` cannot be predicted: nothing models it"
+            raise SpecError([Diagnostic("E660", headline, help=f"a model of it has a factor p({name}) = ...")])
+
+
+def judge(judgement: Judgement, belief: Belief, truth: Tensor, field_: Field, variable: Variable) -> None:
+    """Adds the rows of a chunk that have a value."""
+    values = truth.detach().cpu().numpy().astype(np.float64)
+    seen = np.asarray(np.isfinite(values.reshape(len(values), -1)).all(1))
+    if not seen.any():
+        return
+    some = _rows(belief, seen)
+    if isinstance(some, Classes):
+        low = int(variable.type.support.low or 0)
+        judgement.classes(some, values[seen].reshape(int(seen.sum()), -1).astype(np.int64) - low)
+    else:
+        judgement.numbers(some, np.asarray(in_numbers(field_).invert(values[seen]), dtype=np.float64))
+
+
+def _rows(belief: Belief, seen: NDArray[np.bool_]) -> Belief:
+    """A belief about some of the rows."""
+    return replace(belief, **{name: v[seen] for name, v in vars(belief).items() if v is not None})
+
+
+def _answers(found: Mapping[str, Belief], graph: Graph, fields: Mapping[str, Field]) -> Chunk:
+    answers: dict[str, Values] = {}
+    effective = None
+    for name, belief in found.items():
+        effective = belief.effective if effective is None else effective
+        if isinstance(belief, Classes):
+            variable = graph[name]
+            low = variable.type.support.low or 0
+            best = (belief.best + low).reshape(-1, *variable.type.shape).astype(np.float64)
+            answers[name] = fields[name].invert(best)
+            answers[f"{name}_probability"] = belief.probabilities.reshape(
+                len(best), *variable.type.shape, belief.probabilities.shape[-1]
+            )
+        else:
+            mean: Values = belief.mean
+            for dates in (t for t in fields[name].transforms if isinstance(t, Dates)):
+                mean = dates.invert(mean)  # its deviation is in days
+            answers[name], answers[f"{name}_deviation"] = mean, belief.deviation
+    if effective is not None:
+        answers[EFFECTIVE] = effective
+    return answers
+
+
+def value_names(field_: Field, variable: Variable) -> tuple[str, ...]:
+    """What the values of an element of few values are called: classes by their names, numbers as the data has them."""
+    support = variable.type.support
+    values = int(support.low or 0) + np.arange(support.size or 0)
+    if field_.classes:
+        return tuple(str(v) for v in field_.named(values.astype(np.float64)))
+    if variable.type.shape or not field_.invertible:
+        return tuple(str(v) for v in values)
+    return tuple(f"{float(v):g}" for v in np.asarray(field_.invert(values)).ravel())
+
+
+def _columns(graph: Graph, fields: Mapping[str, Field], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    return {key: labels for name in names for key, labels in _columns_of(graph[name], fields[name])}
+
+
+def _columns_of(variable: Variable, field_: Field) -> Iterator[tuple[str, tuple[str, ...]]]:
+    name, labels = variable.name, field_.labels
+    yield name, labels
+    yield f"{name}_deviation", tuple(f"{label}_deviation" for label in labels)
+    if variable.type.support.size is not None:
+        values = value_names(field_, variable) if variable.type.support.size <= 256 else ()
+        yield f"{name}_probability", tuple(f"p({label} = {value})" for label in labels for value in values)
+
+
+__all__ = ["EFFECTIVE", "Predictions", "judge", "predict"]

@@ -1,0 +1,379 @@
+"""Predictions of what rows lack, against enumeration, quadrature and conditionals worked out by hand; and how good they
+are, against scikit-learn."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import logsumexp
+from scipy.stats import entropy, multivariate_normal, norm
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
+
+from dgmppl.apply import conditionals, draws
+from dgmppl.apply.fitted import FittedRun
+from dgmppl.cli import main
+from dgmppl.diagnostics import SpecError
+from tests.apply.runs import fit, people
+
+X = 'observed x : real[2] from standardize("people.csv"[height, weight])\n'
+Y = 'observed y : categorical(3) from "people.csv".size\n'
+A = 'observed a : real from standardize("people.csv".age)\n'
+SPECS = {
+    "discriminative": X + Y + "p(y | x) = Categorical(mlp[4](x))",
+    "naive_bayes": X + Y + A + "p(y) = Categorical(param)\np(x | y) = Normal(linear(y))\np(a | y) = Normal(linear(y))",
+    "class_latent": X
+    + Y
+    + A
+    + "latent c : categorical(2)\np(c) = Categorical(param)\np(y | c) = Categorical(linear(c))"
+    "\np(x | c) = Normal(linear(c))\np(a | c) = Normal(linear(c))",
+    "labelled_vae": X + Y + "latent z : real\np(y) = Categorical(param)\np(z) = Normal(0, 1)"
+    "\np(x | y, z) = Normal(mlp[4](y, z))\nq(z | x, y) = Normal(mlp[4](x, y))",
+    "table": X + Y + A + "latent z : real\np(z) = Normal(0, 1)\np(x | z) = Normal(linear(z))"
+    "\np(y | z) = Categorical(mlp[4](z))\np(a | z) = Normal(mlp[4](z))\nq(z | x, y, a) = Normal(mlp[4](x, y, a))",
+    "linear_gaussian": X + A + "latent z : real[2]\np(z) = Normal(0, 1)\np(x | z) = Normal(linear(z), 0.5)"
+    "\np(a | x, z) = Normal(linear(x, z), 0.3)",
+    "flow": X + Y + "p(y) = Categorical(param)\np(x | y) = Normal(0, 1) >> coupling[mlp[4]](y) >> reverse",
+    "hybrid": X + Y + A + "latent u : real[2]\nflow f = coupling[mlp[4]] >> reverse\np(u) = Normal(0, 1)\nx = f(u)"
+    "\np(y | u) = Categorical(mlp[4](u))\np(a | u) = Normal(mlp[4](u))",
+    "energy": X + Y + "E(x, y) = -mlp[4](x)[y] + 0.5 * sum(x ^ 2)",
+    "partly_labelled": X + 'partial y : categorical(3) from labelled("people.csv".size, 30)\nlatent z : real'
+    "\np(y) = Categorical(param)\np(z) = Normal(0, 1)\np(x | y, z) = Normal(mlp[4](y, z))"
+    "\nq(y | x) = Categorical(mlp[4](x))\nq(z | x, y) = Normal(mlp[4](x, y))",
+    "shared": X + A + "latent w : real[2] per data\np(w) = Normal(0, 1)\np(a | x, w) = Normal(x @ w, 0.5)\nq(w) = "
+    "Normal(param, param)",
+    "incomes": X + 'observed i : real from log("people.csv".income)\np(i | x) = Normal(linear(x), 0.3)',
+    "born": X + 'observed d : real from standardize(dates("people.csv".born))\np(d | x) = Normal(linear(x))',
+}
+SEQUENCES = """\
+model hmm
+observed x[t in 1..3] : real from "walks.npz".x
+observed y : categorical(2) from "walks.npz".y
+latent s[t in 1..3] : categorical(2)
+p(y) = Categorical(param)
+p(s[1] | y) = Categorical(linear(y))
+p(s[t] | s[t-1]) = Categorical(linear(s[t-1]))
+p(x[t] | s[t]) = Normal(linear(s[t]), 1)
+train { epochs = 1 }
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("people")
+    rng = np.random.default_rng(3)
+    table = people(240)
+    table["age"] = rng.normal(40, 10, 240) + 0.3 * (table.height - 170)
+    table["income"] = np.exp(rng.normal(7, 0.5, 240))
+    table["born"] = (np.datetime64("1980-01-01") + rng.integers(0, 9000, 240).astype("timedelta64[D]")).astype(str)
+    table.to_csv(path / "people.csv", index=False)
+    np.savez(path / "walks.npz", x=rng.normal(size=(60, 3)), y=rng.integers(0, 2, 60))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path):
+    """The run of a kind of model, fitted for an epoch once."""
+    made: dict[str, FittedRun] = {}
+
+    def of(kind: str) -> FittedRun:
+        if kind not in made:
+            torch.manual_seed(0)
+            made[kind] = fit(folder, f"model {kind}\n{SPECS[kind]}\ntrain {{ epochs = 1, lr = 0.01 }}\n", kind)
+        return made[kind]
+
+    return of
+
+
+def rows_of(run: FittedRun) -> dict[str, torch.Tensor]:
+    """The test rows as the model has them."""
+    return dict(next(iter(run.rows(split="test").chunks())))
+
+
+def in_units(run: FittedRun, name: str, mean, deviation):
+    """By hand: the mean and deviation of the training rows undo `standardize`."""
+    (transform,) = run.fields[name].transforms
+    return mean * transform.deviation + transform.mean, deviation * transform.deviation
+
+
+def normalised(logs) -> np.ndarray:
+    logs = np.asarray(logs)
+    return np.exp(logs - logsumexp(logs, axis=-1, keepdims=True))
+
+
+EXACT = {
+    "discriminative": lambda m, r, y: m.p_y(r["x"]).log_prob(y),
+    "naive_bayes": lambda m, r, y: m.p_y().log_prob(y) + m.p_x(y).log_prob(r["x"]) + m.p_a(y).log_prob(r["a"]),
+    "class_latent": lambda m, r, y: torch.logsumexp(
+        torch.stack(
+            [
+                m.p_c().log_prob(c) + m.p_y(c).log_prob(y) + m.p_x(c).log_prob(r["x"]) + m.p_a(c).log_prob(r["a"])
+                for c in (torch.zeros(len(y)), torch.ones(len(y)))
+            ]
+        ),
+        0,
+    ),
+    "flow": lambda m, r, y: m.p_y().log_prob(y) + m.p_x(y).log_prob(r["x"]),
+    "hybrid": lambda m, r, y: m.p_y(m.f.inverse_and_log_det(r["x"])[0]).log_prob(y),
+    "energy": lambda m, r, y: -m.energy(r["x"], y),
+}
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_classes_are_those_of_enumeration(run, kind: str) -> None:
+    fitted = run(kind)
+    found, rows = fitted.predict(split="test", of="y"), rows_of(fitted)
+    n = len(rows["x"])
+    with torch.no_grad():
+        logs = [EXACT[kind](fitted.model, rows, torch.full((n,), float(k))) for k in range(3)]
+    expected = normalised(torch.stack(logs, -1).double().numpy())
+    np.testing.assert_allclose(found["y_probability"], expected, atol=1e-5)
+    assert "exactly" in found.notes[0] and "effective_sample_size" not in found
+    names = np.array(fitted.fields["y"].classes, dtype=object)
+    np.testing.assert_array_equal(found["y"], names[expected.argmax(-1)])
+
+
+def over_z(fitted: FittedRun, give) -> tuple[np.ndarray, np.ndarray]:
+    """Points of z, and the log-density of all else at each, (rows, points)."""
+    z = torch.linspace(-8, 8, 801)
+    rows = rows_of(fitted)
+    with torch.no_grad():
+        log = fitted.model.p_z().log_prob(z)
+        each = [
+            give(
+                fitted.model,
+                {k: v[i : i + 1].expand(801, *v.shape[1:]) for k, v in rows.items()},
+                z,
+            )
+            for i in range(len(rows["x"]))
+        ]
+    return z.numpy(), (torch.stack(each) + log).double().numpy()
+
+
+@pytest.mark.parametrize("kind", ["labelled_vae", "partly_labelled"])
+def test_classes_beside_a_latent_are_those_of_quadrature(run, kind: str) -> None:
+    fitted = run(kind)
+    found = fitted.predict(split="test", of="y", draws=3000)
+    logs = []
+    for k in range(3):
+        y = torch.full((801,), float(k))
+        _, log = over_z(fitted, lambda m, r, z, y=y: m.p_y().log_prob(y) + m.p_x(y, z).log_prob(r["x"]))
+        logs.append(logsumexp(log, axis=-1))
+    error = np.abs(found["y_probability"] - normalised(np.stack(logs, -1)))
+    assert error.max() < 0.04 and error.mean() < 0.01
+    assert "importance sampling" in found.notes[0] and (found["effective_sample_size"] > 5).all()
+
+
+def test_what_hangs_on_a_latent_is_that_of_quadrature(run) -> None:
+    """A number, a class, and both at once: of each the marginal."""
+    fitted = run("table")
+
+    def moments(give):
+        z, log = over_z(fitted, give)
+        weights = normalised(log)
+        with torch.no_grad():
+            law = fitted.model.p_a(torch.as_tensor(z))
+            probabilities = fitted.model.p_y(torch.as_tensor(z)).probs.numpy()
+        mean = weights @ law.mean.numpy()
+        deviation = np.sqrt(weights @ (law.variance + law.mean**2).numpy() - mean**2)
+        return *in_units(fitted, "a", mean, deviation), weights @ probabilities
+
+    found = fitted.predict(split="test", of="a", draws=8000)
+    mean, deviation, _ = moments(lambda m, r, z: m.p_x(z).log_prob(r["x"]) + m.p_y(z).log_prob(r["y"]))
+    assert np.abs(found["a"] - mean).max() < 0.08 * deviation.min()
+    np.testing.assert_allclose(found["a_deviation"], deviation, rtol=0.05)
+    both = fitted.predict(split="test", of=("y", "a"), draws=8000)
+    mean, deviation, probabilities = moments(lambda m, r, z: m.p_x(z).log_prob(r["x"]))
+    assert np.abs(both["a"] - mean).max() < 0.08 * deviation.min()
+    np.testing.assert_allclose(both["y_probability"], probabilities, atol=0.02)
+    # Its density at what is there, from the same weights.
+    assert both.figures["NLL in y"][1].mean == pytest.approx(
+        -np.log(np.take_along_axis(both["y_probability"], rows_of(fitted)["y"].long().numpy()[:, None], 1)).mean()
+    )
+
+
+def test_numbers_of_a_mixture_are_those_of_its_components(run) -> None:
+    fitted = run("class_latent")
+    found, rows, m = fitted.predict(split="test", of="a", draws=20000), rows_of(fitted), fitted.model
+    c = torch.arange(2.0)
+    with torch.no_grad():
+        log = torch.stack(
+            [m.p_c().log_prob(k) + m.p_y(k).log_prob(rows["y"]) + m.p_x(k).log_prob(rows["x"]) for k in c], -1
+        )
+        law = m.p_a(c)
+    weights = normalised(log.double().numpy())
+    mean = weights @ law.mean.numpy()
+    deviation = np.sqrt(weights @ (law.variance + law.mean**2).numpy() - mean**2)
+    mean, deviation = in_units(fitted, "a", mean, deviation)
+    assert np.abs(found["a"] - mean).max() < 0.05 * deviation.min()
+    np.testing.assert_allclose(found["a_deviation"], deviation, rtol=0.03)
+
+
+def test_numbers_of_a_factor_are_exact_in_the_units_of_the_data(run) -> None:
+    for kind, given in (("naive_bayes", lambda r: r["y"]), ("hybrid", None)):
+        fitted = run(kind)
+        rows, found = rows_of(fitted), fitted.predict(split="test", of="a")
+        with torch.no_grad():
+            law = fitted.model.p_a(given(rows) if given else fitted.model.f.inverse_and_log_det(rows["x"])[0])
+        mean, deviation = in_units(fitted, "a", law.mean.numpy(), law.stddev.numpy())
+        np.testing.assert_allclose(found["a"], mean, rtol=1e-5)
+        np.testing.assert_allclose(found["a_deviation"], deviation, rtol=1e-5)
+        assert "exactly" in found.notes[0]
+        assert found.figures["NLL"][1].mean == pytest.approx(-law.log_prob(rows["a"]).mean().item(), rel=1e-5)
+
+
+def test_a_linear_gaussian_conditional_is_exact(run) -> None:
+    """The joint of (x, a) from the weights; what is left out of it conditioned by its blocks."""
+    fitted = run("linear_gaussian")
+    m, rows = fitted.model, rows_of(fitted)
+    with torch.no_grad():
+        eye, zero = torch.eye(2), torch.zeros(1, 2)
+        b = m.p_x(zero).mean[0]
+        w = (m.p_x(eye).mean - b).T  # x = w z + b + 0.5 e
+        c = m.p_a(zero, zero).mean
+        u, v = m.p_a(eye, torch.zeros(2, 2)).mean - c, m.p_a(torch.zeros(2, 2), eye).mean - c
+    b, w, c, u, v = (t.double().numpy() for t in (b, w, c, u, v))
+    over = np.vstack([w, u @ w + v])  # x and a by z, and by the noise of x and of a
+    noise = np.vstack([np.hstack([0.5 * np.eye(2), np.zeros((2, 1))]), np.hstack([0.5 * u, [0.3]])])
+    covariance = over @ over.T + noise @ noise.T
+    centre = np.append(b, u @ b + c)
+    values = np.column_stack([rows["x"].double().numpy(), rows["a"].double().numpy()])
+    for name, left, kept in (("a", [2], [0, 1]), ("x", [0, 1], [2])):
+        found = fitted.predict(split="test", of=name)
+        gain = covariance[np.ix_(left, kept)] @ np.linalg.inv(covariance[np.ix_(kept, kept)])
+        mean = centre[left] + (values[:, kept] - centre[kept]) @ gain.T
+        rest = covariance[np.ix_(left, left)] - gain @ covariance[np.ix_(kept, left)]
+        there, deviation = in_units(fitted, name, mean.squeeze(), np.sqrt(np.diag(rest)).squeeze())
+        np.testing.assert_allclose(found[name], there, rtol=1e-4)
+        np.testing.assert_allclose(found[f"{name}_deviation"][0], deviation, rtol=1e-4)
+        assert found.notes == (f"{name}: exactly, normal given the rest",)
+        law = multivariate_normal(np.zeros(len(left)), rest)
+        nll = -law.logpdf(values[:, left] - mean).mean()
+        assert found.figures["NLL"][1].mean == pytest.approx(nll, rel=1e-4)
+        inside = np.abs(values[:, left] - mean) <= norm.ppf(0.95) * np.sqrt(np.diag(rest))
+        assert found.figures["coverage"][1].mean == pytest.approx(inside.mean())
+
+
+def test_a_class_of_a_sequence_is_that_of_all_paths(folder: Path) -> None:
+    fitted = fit(folder, SEQUENCES, "hmm")
+    found, rows, m = fitted.predict(split="test", of="y"), rows_of(fitted), fitted.model
+    n = len(rows["y"])
+    logs = []
+    with torch.no_grad():
+        for k in range(2):
+            y = torch.full((n,), float(k))
+            paths = []
+            for path in itertools.product([0.0, 1.0], repeat=3):
+                s = torch.tensor(path).expand(n, 3)
+                paths.append(m.p_y().log_prob(y) + m.p_s(y).log_prob(s) + m.p_x(s).log_prob(rows["x"]))
+            logs.append(torch.logsumexp(torch.stack(paths), 0))
+    np.testing.assert_allclose(found["y_probability"], normalised(torch.stack(logs, -1).double()), atol=1e-5)
+    assert "exactly" in found.notes[0]
+
+
+def test_what_rows_have_in_common_comes_from_its_q(run) -> None:
+    fitted = run("shared")
+    found, rows = fitted.predict(split="test", of="a", draws=1500), rows_of(fitted)
+    with torch.no_grad():
+        q = fitted.model.q_w()
+    x = rows["x"].double().numpy()
+    mean, deviation = x @ q.mean.detach().double().numpy(), np.sqrt(x**2 @ q.variance.detach().double().numpy() + 0.25)
+    mean, deviation = in_units(fitted, "a", mean, deviation)
+    assert (np.abs(found["a"] - mean) < 0.1 * deviation).all()
+    np.testing.assert_allclose(found["a_deviation"], deviation, rtol=0.1)
+
+
+def test_behind_a_logarithm_means_are_those_of_the_data(run) -> None:
+    """Of a log-normal law exp(m + s^2 / 2), and its deviation."""
+    fitted = run("incomes")
+    found, rows = fitted.predict(split="test", of="i", draws=40000), rows_of(fitted)
+    with torch.no_grad():
+        law = torch.distributions.LogNormal(fitted.model.p_i(rows["x"]).mean, 0.3)
+    np.testing.assert_allclose(found["i"], law.mean, rtol=0.02)
+    np.testing.assert_allclose(found["i_deviation"], law.stddev, rtol=0.04)
+
+
+def test_dates_are_told_as_dates_and_their_deviations_in_days(run) -> None:
+    fitted = run("born")
+    found, rows = fitted.predict(split="test", of="d"), rows_of(fitted)
+    with torch.no_grad():
+        law = fitted.model.p_d(rows["x"])
+    scale = fitted.fields["d"].transforms[-1]
+    days = law.mean.double().numpy() * scale.deviation + scale.mean
+    told = np.array(found["d"], dtype="datetime64[s]").astype(np.int64) / 86400
+    np.testing.assert_allclose(told, days, atol=0.51)
+    np.testing.assert_allclose(found["d_deviation"], law.stddev.numpy() * scale.deviation, rtol=1e-5)
+    assert found.figures["RMSE"][1].mean > 100
+
+
+def test_figures_of_classes_are_those_of_scikit_learn(run) -> None:
+    fitted = run("naive_bayes")
+    table = people(700, seed=5).assign(age=45.0)
+    found = fitted.predict(table, of="y")
+    p, names = found["y_probability"], fitted.fields["y"].classes
+    values = {name: estimate.mean for name, (_, estimate) in found.figures.items()}
+    assert values["error"] == pytest.approx(1 - accuracy_score(table["size"], found["y"].astype(str)))
+    assert values["NLL"] == pytest.approx(log_loss(table["size"], p, labels=list(names)), rel=1e-6)
+    assert values["entropy"] == pytest.approx(entropy(p, axis=1).mean(), rel=1e-6)
+    confidence, right = p.max(1), (found["y"] == table["size"]).to_numpy()
+    share, mean = calibration_curve(right, confidence, n_bins=15)
+    counts = np.histogram(confidence, np.linspace(0, 1, 16))[0]
+    assert values["ECE"] == pytest.approx((np.abs(share - mean) * counts[counts > 0]).sum() / 700, rel=1e-6)
+    numbers = fitted.predict(table, of="a")
+    assert numbers.figures["RMSE"][1].mean == pytest.approx(root_mean_squared_error(table.age, numbers["a"]))
+
+
+def test_rows_of_a_file_lack_it(run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fitted = run("naive_bayes")
+    table = people(6, seed=2).assign(age=[40.0, 41, 42, 43, 44, 45])
+    file, out = tmp_path / "others.csv", tmp_path / "predicted.csv"
+    table.drop(columns="size").to_csv(file, index=False)
+    assert main(["predict", str(fitted.path), "--data", str(file), "-o", str(out)]) == 0
+    written = pd.read_csv(out)
+    assert list(written) == ["size", "p(size = middling)", "p(size = short)", "p(size = tall)"]
+    np.testing.assert_allclose(written.iloc[:, 1:].sum(axis=1), 1, rtol=1e-6)
+    frame = fitted.predict(table, of="y").frame()
+    np.testing.assert_allclose(frame.iloc[:, 1:], written.iloc[:, 1:], rtol=1e-6)
+    table.to_csv(file, index=False)
+    capsys.readouterr()
+    assert main(["predict", str(fitted.path), "--data", str(file), "--of", "y", "--of", "a", "-o", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "ECE in y" in said.out and "RMSE in a" in said.out and "importance sampling" in said.err
+
+
+def test_memory_grows_neither_with_draws_nor_with_rows(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a model computes at once has an upper end, whatever is asked for; answers are those of small pieces."""
+    fitted = run("table")
+    sizes = []
+    build = draws.with_prediction
+
+    def watched(*given):
+        model = build(*given)
+        whole = model.predict
+        model.predict = lambda *data: sizes.append(len(data[0])) or whole(*data)
+        return model
+
+    monkeypatch.setattr(draws, "with_prediction", watched)
+    table = people(1200, seed=4).drop(columns="size").assign(age=40.0)
+    fitted.predict(table, of="a", draws=100)["a"]
+    assert len(sizes) > 10 and max(sizes) <= conditionals.AT_ONCE
+
+
+REFUSED = {
+    "nothing is left to predict": ("naive_bayes", {"split": "test"}),
+    "is no variable of the data": ("naive_bayes", {"split": "test", "of": "z"}),
+    "nothing models it": ("discriminative", {"split": "test", "of": "x"}),
+    "all variables are left out": ("naive_bayes", {"split": "test", "of": ("x", "y", "a")}),
+    "part of an energy": ("energy", {"split": "test", "of": "x"}),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_cannot_be_predicted_is_said(run, why: str) -> None:
+    kind, given = REFUSED[why]
+    with pytest.raises(SpecError) as error:
+        run(kind).predict(**given)
+    assert error.value.diagnostics[0].code == "E660" and why in error.value.diagnostics[0].headline
