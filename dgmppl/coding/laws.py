@@ -59,38 +59,19 @@ def _autoregressive(law: Autoregressive, cells: Cells, chooser: Chooser, known: 
         if step.event_shape == one:
             found = draw(step, cells.part(law.axes, d), chooser, this)
         else:  # a law with numbers for all positions: those of this one
-            found = draw(_At(step, cells, law.axes, d, one).law(), cells.part(law.axes, d), chooser, this)
+            found = _chosen(_weights_at(step, cells, law.axes, d, one), cells.part(law.axes, d), chooser, this)
         flat.select(axis, d).copy_(found.reshape(*batch, *shape[last + 1 :]))
     return x
 
 
-class _At:
-    """The law of the elements at one position, of one that has them all side by side."""
-
-    def __init__(self, step: td.Distribution, cells: Cells, axes: int, place: int, one: torch.Size) -> None:
-        self.step, self.cells, self.axes, self.place, self.one = step, cells, axes, place, one
-
-    def law(self) -> td.Distribution:
-        if not isinstance(self.step, td.Independent) or self.step.base_dist.event_shape:
-            raise CodingError(f"elements under {type(self.step).__name__} cannot be taken one by one")
-        weights = self.cells.log_weights(self.step.base_dist)
-        axis = weights.dim() - 1 - len(self.step.event_shape)
-        found = weights.flatten(axis, axis + self.axes - 1).select(axis, self.place)
-        return _Weighed(found.reshape(*found.shape[:axis], *self.one, -1))
-
-
-class _Weighed(td.Distribution):
-    """Elements whose cells have these weights."""
-
-    arg_constraints: dict[str, td.constraints.Constraint] = {}  # noqa: RUF012
-
-    def __init__(self, log_weights: Tensor) -> None:
-        self.log_weights = log_weights
-        super().__init__(log_weights.shape[:-1], validate_args=False)
-
-
-def _weighed(law: _Weighed, cells: Cells, chooser: Chooser, known: Tensor | None) -> Tensor:
-    return _chosen(law.log_weights, cells, chooser, known)
+def _weights_at(step: td.Distribution, cells: Cells, axes: int, place: int, one: torch.Size) -> Tensor:
+    """The tables of the elements at one position, of a law that has them all side by side."""
+    if not isinstance(step, td.Independent) or step.base_dist.event_shape:
+        raise CodingError(f"elements under {type(step).__name__} depend on each other in no order")
+    weights = cells.log_weights(step.base_dist)
+    axis = weights.dim() - 1 - len(step.event_shape)
+    found = weights.flatten(axis, axis + axes - 1).select(axis, place)
+    return found.reshape(*found.shape[:axis], *one, -1)
 
 
 def _sequence(law: Sequence, cells: Cells, chooser: Chooser, known: Tensor | None) -> Tensor:
@@ -128,17 +109,15 @@ def _mixture(law: Mixture, cells: Cells, chooser: Chooser, known: Tensor | None)
     axis = len(law.batch_shape)
     weights = weights.flatten(axis + 1, axis + len(event))
     of_class = law.logits.expand(*law.batch_shape, -1)
-    parts: list[Tensor] = []
+    places = None if known is None else cells.index(known).flatten(axis)
     chosen: list[Tensor] = []
-    values = None if known is None else cells.index(known).flatten(axis)
     for d in range(weights.shape[-2]):
         each = weights[..., d, :]
         table = torch.logsumexp(of_class.unsqueeze(-1) + each, -2).reshape(-1, cells.size)
-        this = None if values is None else values[..., d].reshape(-1)
+        this = None if places is None else places[..., d].reshape(-1)
         index = chooser.choose(table, this).reshape(law.batch_shape)
-        chosen.append(index)
         of_class = of_class + each.gather(-1, index[..., None, None].expand(*each.shape[:-1], 1)).squeeze(-1)
-        parts.append(index)
+        chosen.append(index)
     return cells.value(torch.stack(chosen, -1).reshape(*law.batch_shape, *event))
 
 
@@ -155,7 +134,6 @@ _KINDS: dict[type[td.Distribution], Callable[..., Tensor]] = {
     Sequence: _sequence,
     Mixture: _mixture,
     Pushforward: _pushforward,
-    _Weighed: _weighed,
 }
 
 __all__ = ["draw"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from dgmppl.coding.cells import Cells, Values, bins_of
 from dgmppl.coding.laws import draw
 from dgmppl.coding.stack import Chooser, CodingError, Popping, Recording, Scattered, Stack
 from dgmppl.graph.inverse import MAX_CASES
-from dgmppl.graph.nodes import Factor, Graph, Variable
+from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
@@ -63,7 +64,7 @@ class Program:
 
     def words(self) -> str:
         """How rows are coded, in a line."""
-        found = [f"{self.graph.keyed(f.key).key}" for n in self.drawn if (f := self.graph.factor("p", n))]
+        found = [f.key for n in self.drawn if (f := self.graph.factor("p", n)) is not None]
         how = f"coded by {', '.join(found)}" if found else "coded"
         for name in self.conditions:
             how += f"; all values of {name} alike"
@@ -119,10 +120,7 @@ def program_of(graph: Graph, plan: Plan) -> Program:
         definition = graph.definition(v.name)
         if definition is None or not set(variables(definition.value)) & set(inverted):
             raise CodingError(f"`{v.name}` has no probability of its own: it is a function of latents with no inverse")
-    cases = 1.0
-    for name in summed:
-        cases *= _values_of(graph[name]) ** max(1, int(torch.Size(graph[name].type.shape).numel()))
-    if cases > MAX_CASES:
+    if _cases(graph, summed) > MAX_CASES:
         raise CodingError(f"{', '.join(summed)} take more than {MAX_CASES:,} values together")
     return Program(graph, graph.conditions, drawn, tuple(inverted), tuple(inferred), tuple(summed))
 
@@ -169,8 +167,12 @@ def _verify_before(graph: Graph, step: Step, later: set[str]) -> None:
         raise CodingError(headline)
 
 
-def _values_of(variable: Variable) -> float:
-    return float(variable.type.support.size or torch.inf)
+def _cases(graph: Graph, names: Sequence[str]) -> float:
+    """How many values these take together."""
+    found = 1.0
+    for name in names:
+        found *= (graph[name].type.support.size or math.inf) ** math.prod(graph[name].type.shape)
+    return found
 
 
 class Coder:
@@ -227,8 +229,10 @@ class Coder:
         program = self.program
         found = sum(self._elements(n) * self._size(n) for n in program.coded)
         found += sum(self._elements(n) * self._size(n) for n, _ in program.inferred)
-        for cases in [int(self._cases())] if program.summed else []:
-            found += cases * sum(self._elements(n) * self._size(n) for n in program.drawn)
+        if program.summed:
+            found += int(_cases(self.graph, program.summed)) * sum(
+                self._elements(n) * self._size(n) for n in program.drawn
+            )
         return found
 
     @property
@@ -240,13 +244,7 @@ class Coder:
         return self.cells(name).size if name not in self.open or name in self._ranges else 256
 
     def _elements(self, name: str) -> int:
-        return int(torch.Size(self.graph[name].type.shape).numel())
-
-    def _cases(self) -> float:
-        found = 1.0
-        for name in self.program.summed:
-            found *= _values_of(self.graph[name]) ** self._elements(name)
-        return found
+        return math.prod(self.graph[name].type.shape)
 
     # --- rows ----------------------------------------------------------------------------------------
 
@@ -283,7 +281,7 @@ class Coder:
             cells, shape = self.cells(name), (n, *self.graph[name].type.shape)
             this = known.get(name)
             index = None if this is None else cells.index(this).reshape(-1)
-            alike = torch.zeros(int(torch.Size(shape).numel()), cells.size)
+            alike = torch.zeros(math.prod(shape), cells.size)
             found[name] = cells.value(chooser.choose(alike, index).reshape(shape))
         for name in self.program.drawn:
             factor = self.graph.factor("p", name)
@@ -315,7 +313,7 @@ class Coder:
         grid = torch.cartesian_prod(*(torch.arange(len(v)) for v in values.values())).reshape(-1, len(names))
         cases = {name: v[grid[:, k]] for k, (name, v) in enumerate(values.items())}
         count = len(grid)
-        repeated = {name: v.repeat_interleave(count, 0) for name, v in env.items() if self._role(name) != "let"}
+        repeated = {name: v.repeat_interleave(count, 0) for name, v in env.items() if self.graph[name].role != "let"}
         repeated |= {name: v.repeat(n, *[1] * (v.dim() - 1)) for name, v in cases.items()}
         total = torch.zeros(n * count)
         for factor in self.graph.factors:
@@ -332,9 +330,6 @@ class Coder:
     def _every(self, name: str) -> Tensor:
         type_ = self.graph[name].type
         return enumerate_values(int(type_.support.low or 0), type_.support.size or 0, type_.shape, torch.empty(0))
-
-    def _role(self, name: str) -> str:
-        return self.graph[name].role
 
     # --- laws ----------------------------------------------------------------------------------------
 
