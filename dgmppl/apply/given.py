@@ -15,10 +15,11 @@ from torch import Tensor
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
+from dgmppl.data.formats.columns import column_days
 from dgmppl.data.formats.tables import open_table
 from dgmppl.data.load import Wanted, open_field, read_columns
 from dgmppl.data.reading import marked
-from dgmppl.data.rows import ArrayRows, Origin
+from dgmppl.data.rows import ArrayRows, BadCell, Origin
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS, Table
 from dgmppl.data.wanted import wanted_of
@@ -339,11 +340,24 @@ class _Arrays(_Source):
         origin = Origin(f"`{name}`")
         if values.ndim == 0:
             raise SpecError([Diagnostic("E505", f"`{name}` is a single value; rows are expected")])
+        if field.dates and values.dtype.kind in "OUSM":
+            return Opened({"all": ArrayRows(_days(name, values), origin)})
         if values.dtype.kind in "OUS":
             values, origin = _texts(name, values, origin)
         if values.dtype.kind not in "biuf":
             raise SpecError([Diagnostic("E516", f"`{name}` holds values of type {values.dtype}, not numbers")])
         return Opened({"all": ArrayRows(values, origin)})
+
+
+def _days(name: str, values: Any) -> Any:
+    """Dates and texts of them as days; None is missing."""
+    import pyarrow as pa
+
+    try:
+        column = pa.chunked_array([pa.array(values.ravel(), from_pandas=True)])
+        return column_days(column, name).reshape(values.shape)
+    except (BadCell, pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise SpecError([Diagnostic("E516", f"`{name}` holds values that are no dates: {error}")]) from None
 
 
 def _texts(name: str, values: Any, origin: Origin) -> tuple[Any, Origin]:

@@ -87,6 +87,8 @@ def checked_blocks(
             place = rows.origin.place(number, column, declared.elements)
             headline = f"`{name}` is declared {declared.describe()}, but {place} is {found}"
             help_ = _value_help(declared.support, found, rows.origin.counted)
+            if missing and source.is_file and column is not None and found != "nan":
+                help_ = f"{_missing_help(found, source)}; {help_}"
             if missing and found == "nan":
                 expected = "a row is missing as a whole or not at all"
                 help_ = f"declared `elementwise`, elements are missing one by one; {rows.origin.counted}"
@@ -195,6 +197,12 @@ def _shape_help(rows: Rows, declared: Type) -> str:
 
 def _is_one_hot(values: Values) -> bool:
     return bool(((values == 0) | (values == 1)).all() and (values.sum(-1) == 1).all())
+
+
+def _missing_help(found: str, source: DataSource) -> str:
+    marks = (*(source.reading.missing or ()), float(found))
+    way_out = replace(source, reading=replace(source.reading, missing=marks)).text
+    return f"where it stands for a missing value: {way_out}"
 
 
 def _mark_help(origin: Origin, source: DataSource) -> str:

@@ -4,7 +4,7 @@ of the fit were, and what the model gives is told in the data's own units."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dgmppl.data.column import Transform
 from dgmppl.data.rows import Array
-from dgmppl.data.transforms import TRANSFORMS, Standardize
+from dgmppl.data.transforms import TRANSFORMS, Dates, Standardize
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
@@ -55,6 +55,17 @@ class Field:
     def affine(self) -> bool:
         """Whether the units of the data are those of the model, or an affine function of them."""
         return not self.invertible or all(t.affine for t in self.transforms)
+
+    @property
+    def dates(self) -> bool:
+        """Whether the data have texts of dates, which are days to all that computes."""
+        return self.source.dates
+
+    @property
+    def in_numbers(self) -> Field:
+        """The same with numbers alone: of classes, and days of dates."""
+        kept = tuple(t for t in self.transforms if not isinstance(t, Dates))
+        return replace(self, classes=(), transforms=kept)
 
     def apply(self, values: Array) -> Array:
         """Values in the units of the data, (n, *shape), as the model has them, (n, *type.shape)."""

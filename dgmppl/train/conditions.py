@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.checks import find_problem
+from dgmppl.data.dates import EXAMPLE, days_of
 from dgmppl.data.fields import Field
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.graph.nodes import Graph
@@ -59,10 +60,15 @@ def _read_values(
     declared = graph[name].type
     is_declared = f"`{name}` is declared {declared.describe()}"
     try:
-        values = np.array([float(value) for value in text.split(",")])
+        number = days_of if field is not None and field.dates else float
+        values = np.array([number(value) for value in text.split(",")])
     except ValueError:
-        help_ = did_you_mean(
-            text.strip(), classes, f"its classes: {', '.join(classes)}" if classes else "values are numbers"
+        help_ = (
+            f"values are dates: {EXAMPLE}"
+            if field is not None and field.dates
+            else did_you_mean(
+                text.strip(), classes, f"its classes: {', '.join(classes)}" if classes else "values are numbers"
+            )
         )
         raise _error("E706", f"{is_declared}, but --set gives {text!r}", help_) from None
     if values.size != declared.elements:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmppl.data.dates import date_texts, days_of
 from dgmppl.supports import Type
 from dgmppl.train.plots import draw_histograms, draw_points, literal, render
 
@@ -34,16 +35,22 @@ class Shown:
         type: of the values; bounds of its support become black and white.
         labels: what the elements of a row are called; none: their numbers.
         classes: the texts that the values 0, 1, ... stand for.
+        dates: whether numbers are the days of texts.
     """
 
     type: Type
     labels: Sequence[str] = ()
     classes: Sequence[str] = ()
+    dates: bool = False
 
     def numbers(self, values: Array) -> Array:
-        """Values as numbers: of a class that is told as text its number, NaN where one is missing."""
+        """Values as numbers: of a class that is told as text its number, of a date its days since 1970; NaN where one
+        is missing."""
         if values.dtype != object:
             return values
+        if self.dates:
+            days = [np.nan if text is None else days_of(text) for text in values.ravel()]
+            return np.array(days, dtype=np.float64).reshape(values.shape)
         known = {text: float(k) for k, text in enumerate(self.classes)}
         flat = [known.get(value, np.nan) for value in values.ravel()]
         return np.array(flat, dtype=np.float64).reshape(values.shape)
@@ -52,6 +59,8 @@ class Shown:
         """A value as a person reads it: the text of a class."""
         if self.classes and float(value).is_integer() and 0 <= value < len(self.classes):
             return self.classes[int(value)]
+        if self.dates:
+            return str(date_texts(np.array([value]), whole=True)[0])
         return f"{value:g}"
 
 

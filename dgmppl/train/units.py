@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ class DataUnits:
         if field is None:
             return Shown(declared)
         named = self.labels(name) if field.columns else ()
-        return Shown(data_type(field), named, field.classes)
+        return Shown(data_type(field), named, field.classes, field.dates)
 
     def _field(self, name: str) -> Field | None:
         """The field of a variable; None where there is none, or where a family has other members than the data."""
@@ -85,7 +84,7 @@ def data_type(field: Field) -> Type:
     """The type of values in the units of the data."""
     if not field.invertible:
         return field.type
-    numbers = replace(field, classes=())
+    numbers = field.in_numbers
     declared, shape = field.type.support, field.shape
 
     def ends(value: float) -> Values:

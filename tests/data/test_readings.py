@@ -74,6 +74,8 @@ def test_marks_of_numbers_and_of_texts(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", y=labels, n=np.array([[1, -9], [-9, 2], [-1, 5], [3, 4], [5, 6]]))
     found = whole(loaded('partial y : categorical(3) from "x.npz".y[missing = -1]', base=tmp_path), "y")
     assert np.array_equal(found, np.where(labels < 0, np.nan, labels), equal_nan=True)
+    said = message('partial y : categorical(3) from "x.npz".y', base=tmp_path)
+    assert 'where it stands for a missing value: "x.npz".y[missing = -1]' in said
     found = whole(loaded('partial x : real[2] elementwise from "x.npz".n[missing = [-9, -1]]', base=tmp_path))
     assert np.array_equal(np.isnan(found).sum(0), [2, 1])
     write(tmp_path, "a,b\n1,?\n-99,3\n,4\n5,6\n7,8\n")

@@ -10,6 +10,20 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+# support -> what stands around a field that a variable of it is read from
+BEHIND: dict[str, tuple[str, ...]] = {
+    "real": ("log({})", "logit({})", "shift({}, -1.5)", "scale({}, 0.01)", "standardize(log(shift({}, 1)))"),
+    "positive": ("scale({}, 0.01)", "shift({}, 1)"),
+    "unit": ("clip({}, 0, 1)", "scale(clip({}, 0, 10), 0.1)"),
+    "interval": ("clip({}, -1, 1)", "rescale(log({}), -1, 1)"),
+    "categorical": ("shift({}, -1)",),
+    "ordinal": ("shift({}, -1)", "clip({}, 0, 2)"),
+    "integer": ("shift({}, -1)", "scale({}, 10)"),
+    "natural": ("shift({}, -1)",),
+    "simplex": ("closure({})", "closure(clip({}, 0.001, 1))"),
+}
+
+
 @dataclass(frozen=True)
 class Unit:
     """A variable of a random spec: its name, its support and shape as they are written, its role, and what has one of
@@ -41,6 +55,7 @@ class Draft:
         self.random = Random(number)
         self.files = Random(number + 10**6)  # apart, so that a file changes nothing else
         self.gaps = Random(number + 2 * 10**6)  # and what is missing of the data
+        self.sources = Random(number + 3 * 10**6)  # and how they are read
         self.statements: list[str] = []
         self.shared: dict[tuple[object, ...], str] = {}
         self.counts: dict[str, int] = {}
@@ -67,10 +82,20 @@ class Draft:
     def unit(self, stem: str, support: str, shape: tuple[int, ...] = (), role: str = "latent", per: str = "") -> Unit:
         """Declares a variable."""
         found = Unit(self.name(stem), support, shape, role, per)
-        source = "" if role == "latent" else f' from "rows.npz".{found.name}'
+        source = "" if role == "latent" else f" from {self.source(found)}"
         elementwise = role == "partial" and shape and support not in ("simplex", "sphere") and self.gaps.random() < 0.5
         how = " elementwise" if elementwise else f" per {per}" if per else ""
         self.say(f"{role} {found.name} : {found.type}{how}{source}")
+        return found
+
+    def source(self, unit: Unit) -> str:
+        """Where a variable of the data is read from, now and then behind a transform, or with what marks its gaps."""
+        found = f'"rows.npz".{unit.name}'
+        if unit.role == "partial" and self.sources.random() < 0.3:
+            found += "[missing = [-9, -1]]"
+        if self.sources.random() < 0.25:
+            wrap = self.sources.choice(BEHIND.get(unit.support.partition("(")[0], ("{}",)))
+            found = wrap.format(found)
         return found
 
     def open(self, unit: Unit) -> None:
