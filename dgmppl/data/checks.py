@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -25,6 +26,8 @@ Mask = NDArray[np.bool_]
 Missing = Literal["", "rows", "elements"]
 """What may be missing of a variable's values: nothing, whole rows, or elements one by one."""
 
+# Numbers that often stand for a missing value.
+_USUAL_MARK = re.compile(r"-[19]|-?99+")
 # Rows that are read to tell what an array of the wrong shape might be.
 _LOOKED_AT = 1000
 
@@ -87,7 +90,7 @@ def checked_blocks(
             place = rows.origin.place(number, column, declared.elements)
             headline = f"`{name}` is declared {declared.describe()}, but {place} is {found}"
             help_ = _value_help(declared.support, found, rows.origin.counted)
-            if missing and source.is_file and column is not None and found != "nan":
+            if missing and source.is_file and _USUAL_MARK.fullmatch(found):
                 help_ = f"{_missing_help(found, source)}; {help_}"
             if missing and found == "nan":
                 expected = "a row is missing as a whole or not at all"
