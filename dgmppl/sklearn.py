@@ -4,6 +4,8 @@
     >>> model = DensityEstimator(spec, settings={"epochs": 20}, random_state=0).fit(X)
     >>> model.score_samples(X), model.sample(5), model.transform(X), model.inverse_transform(Z)
 
+`GenerativeClassifier` and `GenerativeRegressor` predict `y` by p(y | X).
+
 A spec reads `X` as its one observed variable, or, where it has several, a DataFrame by the names that it says; and `y`,
 if it has a variable of that name. What it does not declare, as D of `observed x : real[D]`, X and y say: this is the
 `data=` of `dgmppl.train`.
@@ -15,13 +17,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator, ClassifierMixin, DensityMixin, RegressorMixin, TransformerMixin
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, check_random_state
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 import dgmppl
@@ -36,6 +39,9 @@ from dgmppl.plan.figures import likelihood_of
 from dgmppl.syntax import tree
 
 Array = NDArray[Any]
+S = TypeVar("S", bound="SpecEstimator")
+C = TypeVar("C", bound="GenerativeClassifier")
+R = TypeVar("R", bound="GenerativeRegressor")
 TARGET = "y"
 """The variable that `y` is."""
 _KEPT = ("spec.dgm", "run.json", "weights.safetensors", "metrics.jsonl")
@@ -78,12 +84,12 @@ def _relation(text: str, settings: tuple[str, ...]) -> str:
     return likelihood.relation if likelihood is not None else ""
 
 
-def _has_latents(self: DensityEstimator) -> bool:
+def _has_latents(self: SpecEstimator) -> bool:
     return any(isinstance(s, tree.Variable) and s.role == "latent" for s in _statements(_text_of(self.spec)))
 
 
-class DensityEstimator(TransformerMixin, DensityMixin, BaseEstimator):
-    """A spec that is fitted to X, and to y if it has a variable `y`.
+class SpecEstimator(TransformerMixin, BaseEstimator):
+    """What the estimators below have in common: a spec that is fitted to X, and to y if it has a variable `y`.
 
     All rows are fitted to, unless the spec or the settings have a `split`, whose validation rows choose the best epoch.
 
@@ -124,7 +130,7 @@ class DensityEstimator(TransformerMixin, DensityMixin, BaseEstimator):
 
     # --- the fit -----------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None) -> DensityEstimator:
+    def fit(self: S, X: Any, y: Any = None) -> S:
         """Fits the spec to rows.
 
         Raises:
@@ -176,12 +182,12 @@ class DensityEstimator(TransformerMixin, DensityMixin, BaseEstimator):
         if y is None:
             name = type(self).__name__
             raise ValueError(f"this {name} estimator requires y to be passed, but the target y is None")
-        values = np.asarray(y)
-        if len(values) != len(X):
-            raise ValueError(f"X has {len(X)} rows, and y has {len(values)}")
+        check_consistent_length(X, y)
         if statement.type.support != "categorical":
-            return values
-        values = column_or_1d(values, warn=True)
+            found = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+            return found if statement.type.shape else column_or_1d(found, warn=True)
+        values = column_or_1d(y, warn=True)
+        assert_all_finite(values, input_name="y")
         if reset:
             self.classes_ = np.unique(values)
         codes = np.searchsorted(self.classes_, values)
@@ -227,18 +233,6 @@ class DensityEstimator(TransformerMixin, DensityMixin, BaseEstimator):
         return tags
 
     # --- what it says of rows ------------------------------------------------------------------------
-
-    def score_samples(self, X: Any, y: Any = None) -> Array:
-        """The exact log-likelihood of each row, or a bound on it, in nats; see `run_.score` for which."""
-        data = self._given(X, y)
-        likelihood = likelihood_of(self.run_.plan)
-        if likelihood is None:
-            raise AttributeError(f"{self.run_.graph.name} gives no likelihood of a row, nor a bound on it")
-        return np.asarray(self._asked(lambda: self.run_.score(data, unusual=0, seed=self._seed())[likelihood.name]))
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """The mean of `score_samples`: higher is better."""
-        return float(np.mean(self.score_samples(X, y)))
 
     def sample(self, n_samples: int = 1) -> Any:
         """Draws in the units of the data: X, or (X, y) where the spec has a variable `y`."""
@@ -287,6 +281,13 @@ class DensityEstimator(TransformerMixin, DensityMixin, BaseEstimator):
         """The names of the columns that `transform` gives: `z[0]`, `z[1]`, ..."""
         check_is_fitted(self)
         return np.array([n for name, shape in self._latents() for n in element_labels(name, shape)], dtype=object)
+
+    def _predicted(self, X: Any) -> Mapping[str, Array]:
+        """What the run says of `y` of rows."""
+        check_is_fitted(self)
+        data = self._as_data(self._checked_rows(X, reset=False), None)
+        found: Mapping[str, Array] = self._asked(lambda: self.run_.predict(data, seed=self._seed()).arrays)
+        return found
 
     def _latents(self) -> list[tuple[str, tuple[int, ...]]]:
         """The latents that a row has, with their shapes, in the order in which they become known."""
@@ -348,7 +349,72 @@ class DensityEstimator(TransformerMixin, DensityMixin, BaseEstimator):
 
 # Once scikit-learn has wrapped `transform` for `set_output`, which does not keep what is available.
 for _method in ("transform", "fit_transform", "inverse_transform"):
-    setattr(DensityEstimator, _method, available_if(_has_latents)(getattr(DensityEstimator, _method)))
+    setattr(SpecEstimator, _method, available_if(_has_latents)(getattr(SpecEstimator, _method)))
+
+
+class DensityEstimator(DensityMixin, SpecEstimator):
+    """A spec that says how probable rows are; see `SpecEstimator` for what it takes."""
+
+    def score_samples(self, X: Any, y: Any = None) -> Array:
+        """The exact log-likelihood of each row, or a bound on it, in nats; see `run_.score` for which."""
+        data = self._given(X, y)
+        likelihood = likelihood_of(self.run_.plan)
+        if likelihood is None:
+            raise AttributeError(f"{self.run_.graph.name} gives no likelihood of a row, nor a bound on it")
+        return np.asarray(self._asked(lambda: self.run_.score(data, unusual=0, seed=self._seed())[likelihood.name]))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `score_samples`: higher is better."""
+        return float(np.mean(self.score_samples(X, y)))
+
+
+class GenerativeClassifier(ClassifierMixin, SpecEstimator):
+    """A spec with a class `y`, predicted from X by the posterior p(y | X): exactly where the structure of the spec gives
+    it, else by weighed draws, as `predict` of the run says; see `SpecEstimator` for what it takes.
+    """
+
+    def fit(self: C, X: Any, y: Any = None) -> C:
+        """Fits the spec to rows and their classes.
+
+        Raises:
+            ValueError: the spec has no `y : categorical(K)`, or rows are not as its types have them.
+            SpecError: the spec is wrong, or the fit fails.
+        """
+        target = self._target()
+        if target is None or target.type.support != "categorical" or target.type.shape:
+            raise ValueError("a classifier's spec has a class of this name: observed y : categorical(K)")
+        if y is not None:
+            check_classification_targets(y)
+        return super().fit(X, y)
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each of `classes_`, (n_samples, n_classes)."""
+        found = self._predicted(X)[f"{TARGET}_probability"][:, : len(self.classes_)].astype(np.float64)
+        return found / found.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> Array:
+        """The most probable class of each row."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+class GenerativeRegressor(RegressorMixin, SpecEstimator):
+    """A spec with a number `y`, predicted from X by the mean of p(y | X); see `GenerativeClassifier`."""
+
+    def fit(self: R, X: Any, y: Any = None) -> R:
+        """Fits the spec to rows and their numbers.
+
+        Raises:
+            ValueError: the spec has no number `y`, or rows are not as its types have them.
+            SpecError: the spec is wrong, or the fit fails.
+        """
+        target = self._target()
+        if target is None or target.type.support == "categorical" or target.type.shape:
+            raise ValueError("a regressor's spec has a number of this name: observed y : real")
+        return super().fit(X, y)
+
+    def predict(self, X: Any) -> Array:
+        """The mean of y given each row, in the units of y."""
+        return np.asarray(self._predicted(X)[TARGET], dtype=np.float64)
 
 
 def _as_value_error(error: SpecError) -> Exception:
@@ -358,4 +424,4 @@ def _as_value_error(error: SpecError) -> Exception:
     return error
 
 
-__all__ = ["DensityEstimator"]
+__all__ = ["DensityEstimator", "GenerativeClassifier", "GenerativeRegressor"]

@@ -258,6 +258,12 @@ class Graph:
     def __getitem__(self, name: str) -> Variable:
         return self._by_name[name]
 
+    def _repr_svg_(self) -> str:
+        """Its picture, which notebooks show."""
+        from dgmppl.picture.graph import svg
+
+        return svg(self)
+
     @cached_property
     def _by_name(self) -> dict[str, Variable]:
         return {v.name: v for v in self.variables}
