@@ -369,8 +369,8 @@ class DensityEstimator(DensityMixin, SpecEstimator):
 
 
 class GenerativeClassifier(ClassifierMixin, SpecEstimator):
-    """A spec with a class `y`, predicted from X by the posterior p(y | X): exactly where the structure of the spec gives
-    it, else by weighed draws, as `predict` of the run says; see `SpecEstimator` for what it takes.
+    """A spec with a class `y`, predicted from X by the posterior p(y | X): exactly where the structure of the spec
+    gives it, else by weighed draws, as `predict` of the run says; see `SpecEstimator` for what it takes.
     """
 
     def fit(self: C, X: Any, y: Any = None) -> C:
@@ -394,6 +394,7 @@ class GenerativeClassifier(ClassifierMixin, SpecEstimator):
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each row."""
+        check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 

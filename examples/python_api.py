@@ -3,7 +3,7 @@
     python examples/python_api.py            # about twenty seconds
     python examples/python_api.py --quick    # one pass over the data
 
-A compiled model is an ordinary `nn.Module`; a run, which `dgmppl.train` and `dgmppl train` leave, knows its data as well.
+A compiled model is an ordinary `nn.Module`; a run, which `dgmppl.train` leaves, knows its data as well.
 """
 
 from __future__ import annotations

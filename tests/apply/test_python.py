@@ -319,7 +319,7 @@ def test_the_page_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     wandb = ModuleType("wandb")
     run = Wandb()
     wandb.init = lambda project: run  # type: ignore[attr-defined]
-    values: dict[str, Any] = {"table": people(60), "array": ROWS, "mlflow": module, "wandb": wandb}
+    values: dict[str, Any] = {"table": people(60), "array": ROWS, "labels": list("abcde") * 10, "mlflow": module, "wandb": wandb}
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 3
     values["brief"] = lambda spec, **options: quick(

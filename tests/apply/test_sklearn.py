@@ -11,13 +11,15 @@ import pytest
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import dgmppl
-from dgmppl.sklearn import DensityEstimator
+from dgmppl.sklearn import DensityEstimator, GenerativeClassifier, GenerativeRegressor
 from tests.apply.runs import PEOPLE, people
 
 PPCA = """\
@@ -48,8 +50,28 @@ p(y)     = Categorical(param)
 p(x | y) = Normal(mlp[4](y))
 train { epochs = 2 }
 """
+BAYES = """\
+model bayes
+observed y : categorical(K)
+observed x : real[D] from standardize("x.npy")
+param    m : real[K, D]
+param    s : real[K, D]
+p(y)     = Categorical(param)
+p(x | y) = Normal(m[y], exp(s[y]))
+train { optimizer = adam(1e-1), epochs = 30 }
+"""
+REGRESSION = """\
+model regression
+observed x : real[D] from standardize("x.npy")
+observed y : real from standardize("y.npy")
+param    w : real[D]
+param    b : real
+param    s : real
+p(y | x) = Normal(sum(w * x) + b, exp(s))
+train { optimizer = adam(3e-2), epochs = 60 }
+"""
 X = np.random.default_rng(0).normal(2, 3, (60, 4))
-# Of the checks that scikit-learn has, those that are always run; --slow runs all of both estimators. None is expected
+# Of the checks that scikit-learn has, those that are always run; --slow runs all of each estimator. None is expected
 # to fail. It leaves out by itself those of arrays of other libraries (SCIPY_ARRAY_API), and of the bound of an
 # auto-encoder, which is estimated by draws, those that compare two computations of it.
 CHECKS = (
@@ -70,7 +92,14 @@ CHECKS = (
 )
 
 
-@parametrize_with_checks([DensityEstimator(PPCA, random_state=0), DensityEstimator(VAE, random_state=0)])
+@parametrize_with_checks(
+    [
+        DensityEstimator(PPCA, random_state=0),
+        DensityEstimator(VAE, random_state=0),
+        GenerativeClassifier(BAYES, random_state=0),
+        GenerativeRegressor(REGRESSION, random_state=0),
+    ]
+)
 def test_scikit_learns_own_checks(estimator: Any, check: Any, request: pytest.FixtureRequest) -> None:
     name = check.func.__name__
     if not request.config.getoption("--slow") and (estimator.spec != PPCA or name not in CHECKS):
@@ -132,6 +161,30 @@ def test_classes_are_those_of_y() -> None:
         model.score_samples(X)
     with pytest.raises(ValueError, match="other values than those of the fit"):
         model.score_samples(X[:1], ["d"])
+
+
+def test_classes_are_predicted_by_bayes_rule() -> None:
+    labels = np.array(["a", "b", "c"])[(X[:, 0] > 2).astype(int) + (X[:, 1] > 2)]
+    model = GenerativeClassifier(BAYES, random_state=0).fit(X, labels)
+    oracle = GaussianNB().fit(X, labels)  # of the same family, and with the parameters that were fitted
+    scaled = model.run_.fields["x"].transforms[0]
+    state = {name: value.double().numpy() for name, value in model.run_.model.state_dict().items()}
+    oracle.theta_ = state["m"] * scaled.deviation + scaled.mean
+    oracle.var_ = (np.exp(state["s"]) * scaled.deviation) ** 2
+    oracle.class_prior_ = np.exp(state["p_y_logits"]) / np.exp(state["p_y_logits"]).sum()
+    np.testing.assert_allclose(model.predict_proba(X), oracle.predict_proba(X), rtol=1e-4, atol=1e-6)
+    assert model.score(X, labels) == oracle.score(X, labels) > 0.7
+    with pytest.raises(ValueError, match="observed y : categorical"):
+        GenerativeClassifier(PPCA).fit(X, labels)
+
+
+def test_numbers_are_predicted_in_their_units() -> None:
+    target = 1000 + X @ np.arange(4.0) + np.random.default_rng(2).normal(size=60)
+    model = GenerativeRegressor(REGRESSION, settings={"epochs": 300, "patience": 300}, random_state=0).fit(X, target)
+    expected = LinearRegression().fit(X, target).predict(X)
+    np.testing.assert_allclose(model.predict(X), expected, atol=0.1)
+    with pytest.raises(ValueError, match="observed y : real"):
+        GenerativeRegressor(BAYES).fit(X, target)
 
 
 def test_a_table_is_read_by_the_names_of_the_spec() -> None:

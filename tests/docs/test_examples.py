@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # What shows that an example came to its end, and that its figures are numbers.
 SHOWN = {
-    "python_api.py": r"test ELBO -\d+\.\d\d nats an image\n(.*\n)+a sample:\n(.{18}\n){8}\nby dgmppl.train: 1 epochs, test ELBO -\d+",
+    "python_api.py": r"test ELBO -\d+\.\d\d nats an image\n(.*\n)+a sample:\n(.{18}\n){8}\n"
+    r"by dgmppl.train: 1 epochs, test ELBO -\d+",
     "pyro_nuts.py": r"the guide's means are at most \d+\.\d\d posterior deviations off\n$",
 }
 
