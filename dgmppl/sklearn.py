@@ -35,6 +35,7 @@ from dgmppl.data.fields import element_labels
 from dgmppl.data.given import read_given
 from dgmppl.diagnostics import SpecError
 from dgmppl.diagnostics.render import render
+from dgmppl.emit.inference import inferred_of
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.syntax import tree
 
@@ -290,9 +291,13 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
         return found
 
     def _latents(self) -> list[tuple[str, tuple[int, ...]]]:
-        """The latents that a row has, with their shapes, in the order in which they become known."""
+        """The latents that follow from a row and that rows can be made from, with their shapes, in the order in which
+        rows are made."""
         graph = self.run_.graph
-        names = [n for n in self.run_.completion.settable if not graph[n].shared]
+        known = inferred_of(graph, self.run_.plan)
+        names = [n for n in self.run_.completion.settable if n in known and not graph[n].shared]
+        if not names:
+            raise AttributeError(f"no latent of {graph.name} follows from a row")
         return [(n, graph[n].type.shape) for n in names]
 
     def _given(self, X: Any, y: Any) -> Any:

@@ -319,14 +319,22 @@ def test_the_page_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     wandb = ModuleType("wandb")
     run = Wandb()
     wandb.init = lambda project: run  # type: ignore[attr-defined]
-    values: dict[str, Any] = {"table": people(60), "array": ROWS, "labels": list("abcde") * 10, "mlflow": module, "wandb": wandb}
+    values: dict[str, Any] = {
+        "table": people(60),
+        "array": ROWS,
+        "labels": list("abcde") * 10,
+        "mlflow": module,
+        "wandb": wandb,
+    }
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 3
-    values["brief"] = lambda spec, **options: quick(
-        spec, **{**options, "epochs": 1, "data": options.get("data", values["table"])}
-    )
+
+    def brief(spec: str, **options: Any) -> Any:
+        return quick(spec, **{**options, "epochs": 1, "data": options.get("data", values["table"])})
+
+    values["brief"] = brief
     for number, block in enumerate(blocks):
-        brief = block if number == 0 else block.replace("dgmppl.train(", "brief(")
-        exec(compile(brief.replace("epochs=5", "epochs=1"), f"block {number}", "exec"), values)
+        shown = block if number == 0 else block.replace("dgmppl.train(", "brief(")
+        exec(compile(shown.replace("epochs=5", "epochs=1"), f"block {number}", "exec"), values)
     assert told
     assert run.told
