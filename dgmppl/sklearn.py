@@ -68,9 +68,14 @@ def _statements(text: str) -> tuple[tree.Statement, ...]:
 
 
 @lru_cache(maxsize=64)
-def _relation(text: str, settings: tuple[str, ...]) -> str:
-    """How the likelihood that a spec gives stands to the exact one, if it is fitted to two rows of two numbers; ""
-    where it gives none, or cannot be fitted to them."""
+def _supposed(text: str, settings: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
+    """What is known of a spec before its data are.
+
+    Returns:
+        How the likelihood that it gives stands to the exact one, if it is fitted to two rows of two numbers; "" where
+        it gives none, or cannot be fitted to them. And the shape of a row of its first variable beside y, () where
+        that is a number or the data say it.
+    """
     read = pipeline.read(text, files=False)
     observed = [s for s in _statements(text) if isinstance(s, tree.Variable) and s.role != "latent"]
     zeros = np.zeros((2, 2))
@@ -78,11 +83,14 @@ def _relation(text: str, settings: tuple[str, ...]) -> str:
         assert read.spec is not None
         data = {s.name: zeros[:, 0] if not s.type.shape and s.family is None else zeros for s in observed}
         given = read_given(read.spec, read.source, data)
-        plan = pipeline.check(given.source, None, (*settings, *given.sizes)).plan
+        found = pipeline.check(given.source, None, (*settings, *given.sizes))
     except SpecError:
-        return ""
-    likelihood = likelihood_of(plan) if plan is not None else None
-    return likelihood.relation if likelihood is not None else ""
+        return "", ()
+    likelihood = likelihood_of(found.plan) if found.plan is not None else None
+    names = [s.name for s in observed if s.name != TARGET]
+    known = found.graph is not None and names and not given.sizes
+    shape = found.graph[names[0]].type.shape if found.graph is not None and known else ()
+    return likelihood.relation if likelihood is not None else "", shape
 
 
 def _has_latents(self: SpecEstimator) -> bool:
@@ -139,6 +147,7 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
             SpecError: the spec is wrong, or the fit fails.
         """
         X = self._checked_rows(X, reset=True)
+        self._flat = X.ndim == 2
         data = self._as_data(X, self._encoded(X, y, reset=True))
         settings = dict(self.settings or {})
         if "split" not in settings and not self._sets("split"):
@@ -202,8 +211,13 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
         if hasattr(X, "iloc"):
             return X if y is None else X.assign(**{TARGET: list(y)})
         (statement,) = self._variables()
-        scalar = not statement.type.shape and statement.family is None
-        return {statement.name: X[:, 0] if scalar and X.ndim == 2 else X, **({} if y is None else {TARGET: y})}
+        if X.ndim == 2:  # a table, whatever axes a row has in the spec
+            shape = self._supposed()[1]
+            if not statement.type.shape and statement.family is None:
+                X = X[:, 0] if X.shape[1] == 1 else X
+            elif len(shape) > 1 and np.prod(shape) == X.shape[1]:
+                X = X.reshape(len(X), *shape)
+        return {statement.name: X, **({} if y is None else {TARGET: y})}
 
     # --- what is known of the spec before a fit ------------------------------------------------------
 
@@ -225,10 +239,13 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
         blocks = [s for s in _statements(_text_of(self.spec)) if isinstance(s, tree.Train)]
         return any(setting.name == name for block in blocks for setting in block.settings)
 
+    def _supposed(self) -> tuple[str, tuple[int, ...]]:
+        settings = (f"{'train.' * (n in SETTINGS)}{n}={v}" for n, v in (self.settings or {}).items())
+        return _supposed(_text_of(self.spec), tuple(settings))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        settings = (f"{'train.' * (n in SETTINGS)}{n}={v}" for n, v in (self.settings or {}).items())
-        tags.non_deterministic = _relation(_text_of(self.spec), tuple(settings)) != "exact"
+        tags.non_deterministic = self._supposed()[0] != "exact"
         tags.target_tags.required = self._target() is not None
         tags.input_tags.allow_nan = self._may_miss()
         return tags
@@ -310,7 +327,7 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
         names = [s.name for s in self._variables()]
         if len(names) == 1:
             values = found[names[0]]
-            return values.reshape(-1, 1) if values.ndim == 1 else values
+            return values.reshape(len(values), -1) if self._flat else values
         import pandas as pd
 
         columns: dict[str, Array] = {}

@@ -187,6 +187,13 @@ def test_numbers_are_predicted_in_their_units() -> None:
         GenerativeRegressor(BAYES).fit(X, target)
 
 
+def test_rows_of_a_table_may_have_axes_in_the_spec() -> None:
+    walk = "model walk\nobserved x[t in 1..2] : real[2]\np(x[1]) = Normal(0, 1)\np(x[2]) = Normal(mlp[4](x[1]), 1)\n"
+    model = DensityEstimator(walk, settings={"epochs": 1}, random_state=0).fit(X)
+    assert model.sample(3).shape == (3, 4)
+    np.testing.assert_array_equal(model.run_.score(X.reshape(-1, 2, 2))["log_prob"], model.score_samples(X))
+
+
 def test_a_table_is_read_by_the_names_of_the_spec() -> None:
     table = people(50)
     spec = PEOPLE.replace(" y ", " size ").replace("p(y", "p(size").replace("x, y", "x, size").replace("(3)", "(K)")
