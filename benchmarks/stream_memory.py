@@ -1,10 +1,12 @@
-"""Memory of a fit whose data is larger than it: a file of 4 GB, trained on for an epoch.
+"""Memory of what reads a file that is larger than it: a fit of an epoch to 4 GB, and commands over as many rows.
 
     python benchmarks/stream_memory.py --gb 4 --format npy
     python benchmarks/stream_memory.py --gb 4 --format parquet
+    python benchmarks/stream_memory.py --gb 1 --format csv --command score
 
-Writes a file of random numbers, 784 a row, into a temporary folder, fits a linear model to it in a process of its own,
-and prints the most memory that this process held (resident, mapped pages among it), and the seconds that it took.
+Writes a file of random numbers, 784 a row, into a temporary folder, and fits a linear model to it in a process of its own;
+or fits the model to a few rows and applies the run to the file. Prints the most memory that this process held (resident,
+mapped pages among it), and the seconds that it took.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ import resource, sys
 from dgmppl import cli
 code = 0
 try:
-    cli.main(["train", sys.argv[1], "--out", sys.argv[2], "--device", "cpu"])
+    code = cli.main(sys.argv[1:])
 except SystemExit as exit:
     code = exit.code
 print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
@@ -63,33 +65,50 @@ def write_parquet(path: Path, blocks: int) -> None:
             writer.write_table(pa.table([column], schema), row_group_size=BLOCK)
 
 
-FORMATS = {"npy": (write_npy, '"x.npy"'), "parquet": (write_parquet, '"x.parquet".x')}
+def write_csv(path: Path, blocks: int) -> None:
+    generator = np.random.default_rng(0)
+    with path.open("w") as file:
+        file.write(",".join(f"c{k}" for k in range(COLUMNS)) + "\n")
+        for _ in range(max(1, blocks // 2)):  # a number takes eight letters
+            np.savetxt(file, generator.standard_normal((BLOCK, COLUMNS)), "%.4f", ",")
 
 
-def measure(format: str, gb: float) -> None:
+FORMATS = {"npy": (write_npy, '"x.npy"'), "parquet": (write_parquet, '"x.parquet".x'), "csv": (write_csv, '"x.csv"')}
+COMMANDS = ("train", "score", "encode", "evaluate")
+
+
+def measure(format: str, gb: float, command: str) -> None:
     write, field = FORMATS[format]
+    blocks = round(gb * 1e9 / (4 * COLUMNS * BLOCK))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = folder / f"x.{format}"
-        write(path, round(gb * 1e9 / (4 * COLUMNS * BLOCK)))
+        path, run = folder / f"x.{format}", folder / "run"
         spec = folder / "streamed.dgm"
         spec.write_text(SPEC.format(field=field), encoding="utf-8")
+        write(path, blocks if command == "train" else 1)
+        arguments = ["train", str(spec), "--out", str(run), "--device", "cpu"]
+        if command != "train":
+            subprocess.run([sys.executable, "-c", RUN, *arguments], stdout=subprocess.DEVNULL, check=True)
+            path = folder / f"large.{format}"
+            write(path, blocks)
+            out = [] if command == "evaluate" else ["-o", str(folder / "out.parquet")]
+            arguments = [command, str(run), "--data", str(path), *out]
         start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", RUN, str(spec), str(folder / "run")], stdout=subprocess.PIPE, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, text=True, check=True)
         peak = int(done.stdout.rsplit("peak", 1)[1])
         seconds = round(time.perf_counter() - start)
         size = round(path.stat().st_size / 1e9, 2)
-        print(json.dumps({"file": path.name, "gb": size, "peak_gb": round(peak / 1e9, 2), "seconds": seconds}))
+        peak_gb = round(peak / 1e9, 2)
+        print(json.dumps({"command": command, "file": path.name, "gb": size, "peak_gb": peak_gb, "seconds": seconds}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--gb", type=float, default=4.0)
     parser.add_argument("--format", choices=FORMATS, default="npy")
+    parser.add_argument("--command", choices=COMMANDS, default="train")
     arguments = parser.parse_args()
-    measure(arguments.format, arguments.gb)
+    measure(arguments.format, arguments.gb, arguments.command)
 
 
 if __name__ == "__main__":
