@@ -4,9 +4,9 @@
     python benchmarks/stream_memory.py --gb 4 --format parquet
     python benchmarks/stream_memory.py --gb 1 --format csv --command score
 
-Writes a file of random numbers, 784 a row, into a temporary folder, and fits a linear model to it in a process of its own;
-or fits the model to a few rows and applies the run to the file. Prints the most memory that this process held (resident,
-mapped pages among it), and the seconds that it took.
+Writes a file of random numbers, 784 a row, into a temporary folder, and fits a linear model to it in a process of its
+own; or fits the model to a few rows and applies the run to the file. Prints the most memory that this process held
+(resident, mapped pages among it), and the seconds that it took.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Invert, LogDet
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.sum_product import SumOut
-from dgmppl.supports import Real, number_text
+from dgmppl.supports import REAL, number_text
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def summed(graph: Graph, plan: Plan) -> Summed | None:
     if not all(_is_plain(t) for t in terms):
         return None
     heads = frozenset(graph.keyed(key).head for t in terms for key in t.factors()) - gone
-    if any(graph[n].role == "latent" and not isinstance(graph[n].type.support, Real) for n in heads):
+    if any(graph[n].role == "latent" and graph[n].type.support != REAL for n in heads):
         return None
     read = [name for s in steps for name in s.reads] + [name for t in terms for name in t.reads]
     computed = [s for s in needed_steps(plan.steps[:first], read) if _is_feature(graph, s)]

@@ -100,7 +100,7 @@ MODEL = frozenset(
 EMITTED = frozenset(
     {
         *("energy", "energies", "free_energy", "log_partition", "chain", "sweep", "settle", "draw_from_energy"),
-        *("reconstruct", "smooth", "forecast", "propose", "complete", "model", "guide"),
+        *("reconstruct", "smooth", "log_sum", "forecast", "propose", "complete", "model", "guide"),
     }
 )
 ATTRIBUTES = MODULE | MODEL | EMITTED

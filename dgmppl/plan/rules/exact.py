@@ -116,7 +116,7 @@ def normal_readers(state: Elimination, variable: Variable) -> list[Factor]:
         return []
     if any(name in (d.variable, *graph.roots(variables(d.value))) for d in defined):
         return []
-    found = [f for f, read in state.readings if f.side == "p" and name in read]
+    found = sorted((f for f, read in state.readings if f.side == "p" and name in read), key=lambda f: f.key)
     return found if all(map(is_normal, found)) and any(f.head != name for f in found) else []
 
 
@@ -134,5 +134,6 @@ def why_not_together(state: Elimination, variable: Variable, readers: Iterable[F
         for other in sorted(read & others - {name}):
             if found := why_not_normal(graph, f, frozenset({name, other})):
                 return found
-    q = next((f for f, read in state.readings if f.side == "q" and name in read and f.head != name), None)
+    reading = (f for f, read in state.readings if f.side == "q" and name in read and f.head != name)
+    q = min(reading, key=lambda f: f.key, default=None)
     return f"{q.key} reads it" if q is not None else ""
