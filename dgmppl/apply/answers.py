@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -56,7 +56,7 @@ class Answers(Mapping[str, Values]):
         give: computes them, a chunk of rows at a time, in order.
         columns: what the elements of an array are called in a table; `z[0]`, `z[1]`, ... where nothing is said.
         index: of the DataFrame that was given.
-        notes: how they were computed, in words.
+        notes: how they were computed, in words; some are known when all are.
         pictures: how they are drawn.
     """
 
@@ -64,7 +64,7 @@ class Answers(Mapping[str, Values]):
     give: Callable[[], Iterable[Chunk]]
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     index: Any = None
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
     pictures: Pictures | None = None
 
     @cached_property

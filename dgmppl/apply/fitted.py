@@ -191,6 +191,22 @@ class FittedRun:
 
         return predict(self, data, of=of, split=split, draws=draws, seed=seed)
 
+    def impute(
+        self,
+        data: Any = None,
+        *,
+        split: str | None = None,
+        draws: int = 0,
+        deviations: bool = False,
+        samples: int = 200,
+        seed: int = 0,
+    ) -> Answers:
+        """The rows with what is missing of them filled in; see `dgmppl.apply.impute`."""
+        from dgmppl.apply.impute import impute
+
+        options: Mapping[str, Any] = {"draws": draws, "deviations": deviations, "samples": samples, "seed": seed}
+        return impute(self, data, split=split, **options)
+
     def sample(
         self,
         n: int | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from dgmppl.data.formats.columns import column_days
 from dgmppl.data.formats.tables import open_table
 from dgmppl.data.load import Wanted, open_field, read_columns
 from dgmppl.data.reading import marked
-from dgmppl.data.rows import ArrayRows, BadCell, Origin
+from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS, Table
 from dgmppl.data.wanted import wanted_of
@@ -46,6 +46,7 @@ class Given:
         names: the variables of the data, in the order in which the model takes them.
         device: where tensors go.
         index: the index of a DataFrame, which answers keep.
+        originals: the values that were given, before all transforms, by variable; none of a split.
     """
 
     table: Table
@@ -53,6 +54,7 @@ class Given:
     names: tuple[str, ...]
     device: torch.device
     index: Any = None
+    originals: Mapping[str, Rows] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -139,7 +141,8 @@ def given_data(
         # What they point at is where the spec says the data of the fit come from: a place that says nothing of these.
         raise SpecError([_unplaced(d) for d in error.diagnostics]) from None
     table = Table({name: parts["all"] for name, parts in read.columns.items()})
-    return Given(table, fields, tuple(fields), device, source.index)
+    originals = {name: field.parts["all"] for name, field in opened.items()}
+    return Given(table, fields, tuple(fields), device, source.index, originals)
 
 
 def _more(first: Missing, second: Missing) -> Missing:

@@ -48,6 +48,12 @@ def add_commands(add: Add) -> None:
     help_ = "draws of a row, where it takes any (default 1000; 100 for each of few values)"
     sub.add_argument("--draws", type=positive, metavar="N", help=help_)
 
+    sub = add("impute", _impute, "rows with their missing cells filled in")
+    add_rows(sub)
+    sub.add_argument("--draws", type=count, default=0, metavar="N", help="complete each row so often (default once)")
+    sub.add_argument("--deviations", action="store_true", help="also write how sure each filled cell is")
+    help_ = "draws that a filled cell is the mean of (default 200)"
+    sub.add_argument("--samples", type=positive, default=200, metavar="N", help=help_)
     add_path_commands(add)
 
     sub = add("compress", _compress, "rows as bits, by the probabilities that the model gives them")
@@ -170,3 +176,15 @@ def _compress(options: argparse.Namespace) -> int:
 
 def _decompress(options: argparse.Namespace) -> int:
     return written(options, opened(options).decompress(options.file))
+
+
+def _impute(options: argparse.Namespace) -> int:
+    answers = opened(options).impute(
+        options.data,
+        split=options.split,
+        draws=options.draws,
+        deviations=options.deviations,
+        samples=options.samples,
+        seed=options.seed,
+    )
+    return written(options, answers)

@@ -309,7 +309,7 @@ def _recoded(name: str, parts: Mapping[str, Rows], known: Field) -> dict[str, Ro
     found: dict[str, Rows] = {}
     for part, rows in parts.items():
         texts = rows.origin.classes
-        if texts == known.classes or not (known.classes and rows.count):
+        if texts == known.classes or not (known.classes and rows.count) or (not texts and _is_empty(rows)):
             found[part] = rows
             continue
         names = ", ".join(known.classes[:8]) + (", ..." if len(known.classes) > 8 else "")
@@ -323,6 +323,11 @@ def _recoded(name: str, parts: Mapping[str, Rows], known: Field) -> dict[str, Ro
         origin = replace(rows.origin, classes=known.classes)
         found[part] = MappedRows(rows, partial(_renumbered, numbers), origin=origin)
     return found
+
+
+def _is_empty(rows: Rows) -> bool:
+    """Whether all values are missing."""
+    return all(bool(np.isnan(block).all()) for _, block in rows.blocks())
 
 
 def _renumbered(numbers: NDArray[np.float64], codes: NDArray[np.float64]) -> NDArray[np.float64]:

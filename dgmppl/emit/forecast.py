@@ -6,9 +6,10 @@ from dgmppl.emit.cases import batch_size
 from dgmppl.emit.densities import by_key
 from dgmppl.emit.exact import write_reading
 from dgmppl.emit.generation import clamp_of, write_generation
-from dgmppl.emit.methods import factor_source, values_of, write_members
+from dgmppl.emit.methods import factor_source, values_of, write_members, write_seen
 from dgmppl.emit.steps import needed_steps, turns_source, write_steps
 from dgmppl.emit.term_kinds import term_source
+from dgmppl.emit.terms import write_all_terms
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.forecast import Forecast, is_weighed
@@ -76,8 +77,16 @@ def write_proposal(writer: Writer, graph: Graph, plan: Plan) -> None:
         if not weighed:
             writer.line(f"return self.infer({', '.join(data)}), self.like.new_zeros({batch_size(graph)})")
             return
+        write_seen(writer, graph)
         terms = [t for t in plan.terms if not t.beside]
         steps = needed_steps(plan.steps, {*plan.proposes, *(name for t in terms for name in t.reads)})
+        items = ", ".join(f'"{name}": {values_of(graph, graph[name])}' for name in plan.proposes)
+        if any(s.repeats for s in steps):  # behind the draws, rows are repeated for what is summed
+            drawn, all_terms = graph.local("drawn"), graph.local("terms")
+            write_all_terms(writer, graph, plan, f"{all_terms} = ", f"{drawn} = {{{items}}}")
+            weight = " + ".join(f'{all_terms}["{t.label}"]' for t in terms)
+            writer.line(f"return {drawn}, {weight}")
+            return
         write_steps(writer, graph, plan, steps, ())
         weight = graph.local("weight")
         sources = [term_source(writer, graph, plan, t, batch_size(graph)) for t in terms]
@@ -87,7 +96,6 @@ def write_proposal(writer: Writer, graph: Graph, plan: Plan) -> None:
             writer.line("mean = False")
         for step in read:
             write_reading(writer, graph, step)
-        items = ", ".join(f'"{name}": {values_of(graph, graph[name])}' for name in plan.proposes)
         writer.line(f"return {{{items}}}, {weight}")
 
 

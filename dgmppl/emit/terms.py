@@ -26,29 +26,36 @@ class Stretch:
 
 def write_terms(writer: Writer, graph: Graph, plan: Plan) -> None:
     """`terms`: each term is computed before the rows are repeated for a sum that it does not stand under."""
-    names = {name for t in plan.terms for name in t.reads}
-    steps = needed_steps(plan.steps, names)
-    sums = [s for s in steps if s.repeats]
-    stretches = _stretches(plan, steps, sums)
     doc = f"The terms of the objective for each example, shape (n,), nats: {plan.objective.formula}."
     arguments = "".join(f", {v.ident}: Tensor" for v in graph.data)
     with writer.method(f"terms(self{arguments}) -> dict[str, Tensor]", doc):
         write_seen(writer, graph)
-        begun, before = False, graph.local("terms")
-        for k, stretch in enumerate(stretches):
-            later = [t for s in stretches[k:] for t, _ in s.terms]
-            size = batch_size(graph, sums[k - 1] if k else None)
-            if k:
-                after = [s for part in stretches[k:] for s in part.steps]
-                before_it = batch_size(graph, sums[k - 2] if k > 1 else None)
-                write_cases(writer, graph, sums[k - 1], live(after, _read_by(later, sums[k - 1])), before_it)
-            write_steps(writer, graph, plan, [s for s in stretch.steps if s not in sums], (), size)
-            if k < len(sums):
-                write_weights(writer, graph, sums[k], size)
-            if stretch.terms or k == len(sums):
-                opening = ("return " if k == len(sums) else f"{before} = ") + (f"{before} | {{" if begun else "{")
-                _write_dict(writer, graph, plan, stretch, sums, size, opening)
-                begun = True
+        write_all_terms(writer, graph, plan, "return ")
+
+
+def write_all_terms(writer: Writer, graph: Graph, plan: Plan, last: str, kept: str = "") -> None:
+    """The terms by name, with what is written before that dictionary; and a line before rows are repeated."""
+    names = {name for t in plan.terms for name in t.reads}
+    steps = needed_steps(plan.steps, names)
+    sums = [s for s in steps if s.repeats]
+    stretches = _stretches(plan, steps, sums)
+    begun, before = False, graph.local("terms")
+    for k, stretch in enumerate(stretches):
+        later = [t for s in stretches[k:] for t, _ in s.terms]
+        size = batch_size(graph, sums[k - 1] if k else None)
+        if k:
+            after = [s for part in stretches[k:] for s in part.steps]
+            before_it = batch_size(graph, sums[k - 2] if k > 1 else None)
+            write_cases(writer, graph, sums[k - 1], live(after, _read_by(later, sums[k - 1])), before_it)
+        write_steps(writer, graph, plan, [s for s in stretch.steps if s not in sums], (), size)
+        if kept and not k:
+            writer.line(kept)
+        if k < len(sums):
+            write_weights(writer, graph, sums[k], size)
+        if stretch.terms or k == len(sums):
+            opening = (last if k == len(sums) else f"{before} = ") + (f"{before} | {{" if begun else "{")
+            _write_dict(writer, graph, plan, stretch, sums, size, opening)
+            begun = True
 
 
 def _write_dict(

@@ -111,8 +111,7 @@ def _variable(scope: Scope, statement: tree.Variable, variables: list[Variable])
             along = Along(statement.family.index, members.start, "" if length is None else length.name)
             _verify_uneven(scope, statement, length)
             type_ = Type(type_.support, (len(members), *type_.shape))
-        # A single number is missing as a whole or not at all.
-        elementwise = statement.elementwise is not None and bool(type_.shape)
+        elementwise = statement.elementwise is not None
         if statement.data is not None and statement.role != "latent":
             with scope.statement():  # the declared type stands, whatever is wrong with the data
                 data = _data(scope, statement, type_, elementwise)

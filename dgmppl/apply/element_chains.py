@@ -1,0 +1,193 @@
+"""Markov chains that move some elements of rows by a density of whole rows that is known up to a factor.
+
+Elements of few values are drawn from their exact conditional, one after another (Gibbs sampling, Geman and Geman,
+1984). Continuous ones move together by Hamiltonian Monte Carlo (Neal, 2011), which mirrors reflect at the bounds of
+their support. Other whole numbers take steps that are accepted or not (Metropolis et al., 1953).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dgmppl.supports import Support
+
+LEAPFROGS = 10
+WANTED = {"hamiltonian": 0.8, "steps": 0.44}
+"""The shares of moves that are accepted where their size is right."""
+AT_ONCE = 2**22
+"""So many numbers are in a state that is evaluated at once."""
+
+State = dict[str, Tensor]
+Target = Callable[[State], Tensor]
+
+
+@dataclass
+class Chains:
+    """Chains, one for each row of a state, and how large their moves are.
+
+    Args:
+        target: the logarithm of the density of each row of a state, (n,), up to a constant of the row.
+        supports: of the variables that are moved.
+        free: which elements of each of them move, (n, *shape).
+    """
+
+    target: Target
+    supports: Mapping[str, Support]
+    free: State
+    sizes: dict[str, Tensor] = field(default_factory=dict)
+    accepted: dict[str, list[Tensor]] = field(default_factory=lambda: {"hamiltonian": [], "steps": []})
+
+    def run(self, state: State, sweeps: int, adapt: bool) -> State:
+        """The state after so many sweeps; the sizes of moves are learned in them where `adapt` says so."""
+        names = [n for n in self.supports if bool(self.free[n].any())]
+        smooth = [n for n in names if not self.supports[n].discrete]
+        for _ in range(sweeps):
+            if smooth:
+                state = self._hamiltonian(state, smooth, adapt)
+            for name in names:
+                support = self.supports[name]
+                if support.size is not None and support.discrete:
+                    state = self._gibbs(state, name, support)
+                elif support.discrete:
+                    state = self._steps(state, name, support, adapt)
+        return state
+
+    def acceptance(self) -> Tensor | None:
+        """The share of the moves of each row that were accepted while nothing was learned; None without such moves."""
+        kept = [*self.accepted["hamiltonian"], *self.accepted["steps"]]
+        return torch.stack(kept).mean(0) if kept else None
+
+    def _gibbs(self, state: State, name: str, support: Support) -> State:
+        """Each free element of a variable of few values given all others."""
+        values = (support.low or 0.0) + torch.arange(support.size or 0, device=state[name].device)
+        flat, free = _flat(state[name]).clone(), _flat(self.free[name])
+        shape = state[name].shape
+        width = sum(v[0].numel() for v in state.values())
+        many = max(AT_ONCE // (width * len(values)), 1)
+        for place in free.any(0).nonzero().flatten().tolist():
+            for rows in free[:, place].nonzero().flatten().split(many):
+                tried = {n: v[rows].repeat_interleave(len(values), 0) for n, v in state.items()}
+                whole = flat[rows].repeat_interleave(len(values), 0)
+                whole[:, place] = values.to(flat.dtype).repeat(len(rows))
+                tried[name] = whole.reshape(-1, *shape[1:])
+                logits = _finite(self.target(tried)).reshape(len(rows), -1)
+                flat[rows, place] = values.to(flat.dtype)[torch.distributions.Categorical(logits=logits).sample()]
+        return {**state, name: flat.reshape(shape)}
+
+    def _steps(self, state: State, name: str, support: Support, adapt: bool) -> State:
+        """Each free element of a variable of whole numbers takes a step up or down, of a geometric length."""
+        size = self.sizes.setdefault(name, state[name].new_full((len(state[name]),), 2.0))
+        free, shape = _flat(self.free[name]), state[name].shape
+        now = _finite(self.target(state))
+        for place in free.any(0).nonzero().flatten().tolist():
+            flat = _flat(state[name]).clone()
+            length = 1 + (torch.empty_like(size).exponential_() * size).floor()
+            flat[:, place] += torch.where(free[:, place], length * _sign(size), 0.0)
+            inside = torch.ones_like(size, dtype=torch.bool)
+            if support.low is not None:
+                inside = flat[:, place] >= support.low
+            if support.high is not None:
+                inside &= flat[:, place] <= support.high
+            flat[:, place] = torch.where(inside, flat[:, place], _flat(state[name])[:, place])
+            tried = {**state, name: flat.reshape(shape)}
+            then = torch.where(inside, _finite(self.target(tried)), -torch.inf)
+            taken = torch.rand_like(size).log() < then - now
+            chance = torch.where(free[:, place], (then - now).exp().clamp(max=1), WANTED["steps"])
+            size = self._learned("steps", size, chance, adapt)
+            now = torch.where(taken, then, now)
+            state = {**state, name: torch.where(_over(taken, state[name]), tried[name], state[name])}
+        self.sizes[name] = size
+        return state
+
+    def _hamiltonian(self, state: State, names: list[str], adapt: bool) -> State:
+        """The free elements of continuous variables move together along a path of constant energy, nearly."""
+        first = state[names[0]]
+        size = self.sizes.setdefault("", first.new_full((len(first),), 0.1))
+        step = size * (0.8 + 0.4 * torch.rand_like(size))  # of different lengths: no path closes upon itself
+        momenta = {n: torch.randn_like(state[n]) * self.free[n] for n in names}
+        before, slope = self._slope(state, names)
+        start = before - _kinetic(momenta)
+        moved = state
+        for _ in range(LEAPFROGS):
+            momenta = {n: m + 0.5 * _over(step, m) * slope[n] for n, m in momenta.items()}
+            moved = {**moved, **{n: moved[n] + _over(step, m) * m for n, m in momenta.items()}}
+            for n in names:
+                inside, momenta[n] = _reflected(moved[n], momenta[n], self.supports[n])
+                moved[n] = torch.where(self.free[n], inside, state[n])  # the others keep every bit
+            after, slope = self._slope(moved, names)
+            momenta = {n: m + 0.5 * _over(step, m) * slope[n] for n, m in momenta.items()}
+        change = _finite(after - _kinetic(momenta)) - start
+        taken = torch.rand_like(size).log() < change
+        self.sizes[""] = self._learned("hamiltonian", size, change.exp().clamp(max=1), adapt)
+        kept = {n: torch.where(_over(taken, state[n]), moved[n], state[n]) for n in names}
+        return {**state, **kept}
+
+    def _slope(self, state: State, names: list[str]) -> tuple[Tensor, State]:
+        """The target of each row, and its gradient in the free elements."""
+        with torch.enable_grad():
+            inputs = {n: state[n].detach().requires_grad_() for n in names}
+            found = self.target({**state, **inputs})
+            slopes = torch.autograd.grad(found.sum(), list(inputs.values()), allow_unused=True, materialize_grads=True)
+        free = (torch.where(self.free[n], s.nan_to_num(0, 0, 0), 0.0) for n, s in zip(names, slopes))
+        return _finite(found.detach()), dict(zip(names, free))
+
+    def _learned(self, kind: str, size: Tensor, chance: Tensor, adapt: bool) -> Tensor:
+        """The size of moves that are accepted as often as is best (Robbins and Monro, 1951)."""
+        if not adapt:
+            self.accepted[kind].append(chance)
+            return size
+        return (size * torch.exp(0.2 * (chance - WANTED[kind]))).clamp(1e-6, 1e6)
+
+
+def scale_reduction(draws: Tensor) -> Tensor:
+    """The factor by which the spread of chains could shrink if they went on, R (Gelman and Rubin, 1992): near 1 where
+    they agree. Draws are (chains, draws, ...), and so are axes behind them those of the result."""
+    many = draws.shape[1]
+    within = draws.var(1).mean(0)
+    between = many * draws.mean(1).var(0)
+    pooled = (many - 1) / many * within + between / many
+    return torch.where(within > 0, (pooled / within).sqrt(), torch.where(between > 0, torch.inf, 1.0))
+
+
+def _finite(numbers: Tensor) -> Tensor:
+    """Log-densities, of which one that is no number is that of what cannot be."""
+    return torch.where(numbers.isnan(), -torch.inf, numbers)
+
+
+def _flat(values: Tensor) -> Tensor:
+    """Rows of vectors, (n, elements)."""
+    return values.reshape(len(values), -1)
+
+
+def _kinetic(momenta: State) -> Tensor:
+    return torch.stack([0.5 * _flat(m.square()).sum(1) for m in momenta.values()]).sum(0)
+
+
+def _sign(like: Tensor) -> Tensor:
+    return torch.where(torch.rand_like(like) < 0.5, -1.0, 1.0)
+
+
+def _over(rows: Tensor, value: Tensor) -> Tensor:
+    """A number of each row with axes for the elements of a row."""
+    return rows.reshape(-1, *(1,) * (value.dim() - 1))
+
+
+def _reflected(x: Tensor, momentum: Tensor, support: Support) -> tuple[Tensor, Tensor]:
+    """Places behind a bound as those before a mirror there, which turns the momentum."""
+    low, high = support.low, support.high
+    if low is not None and high is not None:
+        width = high - low
+        phase = (x - low).remainder(2 * width)
+        return high - (phase - width).abs(), torch.where(phase > width, -momentum, momentum)
+    if low is not None:
+        return low + (x - low).abs(), torch.where(x < low, -momentum, momentum)
+    if high is not None:
+        return high - (high - x).abs(), torch.where(x > high, -momentum, momentum)
+    return x, momentum
+
+
+__all__ = ["Chains", "State", "Target", "scale_reduction"]

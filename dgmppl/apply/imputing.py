@@ -1,0 +1,387 @@
+"""Draws of what is missing of rows, by each of the ways that `dgmppl.imputations` finds."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.apply.element_chains import Chains, State, scale_reduction
+from dgmppl.imputations import ByChain, ByWeights, Exactly, Way, both, no_way, ways
+from dgmppl.pipeline import Checked
+from dgmppl.plan.figures import likelihood_of
+from dgmppl.runtime import GenerativeModel
+from dgmppl.train.device import seeded
+from dgmppl.train.runs import located
+
+PARTICLES = 100
+"""Draws of the latents of a row in each round."""
+OF_PRIOR = 25
+"""So many of these are of p, for rows of which q knows nothing (defensive sampling, Hesterberg, 1995)."""
+ROUNDS = 10
+"""Rounds, of which each proposes by what the one before found; the last half counts."""
+CHAINS = 10
+"""Chains of a row, or more where a chain would give more draws than `EACH`."""
+EACH = 20
+BURN_IN = 60
+"""Sweeps that a chain forgets its start in."""
+AT_ONCE = 2**23
+"""So many numbers are in what is computed at once: memory does not grow with the draws of all rows."""
+
+Values = Mapping[str, Tensor]
+
+
+class Completion(ABC):
+    """A way of drawing what is missing.
+
+    Args:
+        missing: the variables that may be missing.
+        fitted: the model of the run.
+        asked: what its `sample` is given.
+    """
+
+    def __init__(
+        self, way: Way, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str] = ()
+    ) -> None:
+        self.missing, self.fitted, self.asked = tuple(missing), fitted, asked
+        self.words = way.words()
+
+    @abstractmethod
+    def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
+        """So many draws of the variables that may be missing, (n, count, *shape), given what is seen (not NaN)."""
+
+    @abstractmethod
+    def copies(self, count: int) -> int:
+        """How many copies of a row are at hand for so many draws."""
+
+    def quality(self) -> str:
+        """How good all draws so far are, in words; "" where there is nothing to say."""
+        return ""
+
+    def drawn(self, rows: Values, count: int) -> dict[str, Tensor]:
+        """`draw`, a few rows at a time."""
+        width = sum(v[0].numel() for v in rows.values()) if rows else 1
+        many = max(AT_ONCE // (width * self.copies(count)), 1)
+        n = len(next(iter(rows.values())))
+        found = [self.draw({k: v[s : s + many] for k, v in rows.items()}, count) for s in range(0, n, many)]
+        return {name: torch.cat([f[name] for f in found]) for name in self.missing}
+
+
+class ExactCompletion(Completion):
+    """By `infer` of the model of which elements may be missing."""
+
+    def __init__(
+        self, way: Exactly, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str] = ()
+    ) -> None:
+        super().__init__(way, missing, fitted, asked)
+        self.model = with_weights(way.seen, fitted)
+
+    def copies(self, count: int) -> int:
+        return count
+
+    def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
+        found = self.model.infer(*_of(self.model, _repeated(rows, count)))
+        return {name: _by_row(found[name], count) for name in self.missing}
+
+
+class WeightedCompletion(Completion):
+    """Population Monte Carlo (Cappé et al., 2004): latents are proposed by q of completed rows and weighed by
+    p(seen, z) / q(z | completed); by what is drawn of them rows are completed again for the next round.
+
+    The weights are right whatever the rows were completed with, for the completion of a round is known before its
+    latents are drawn. Each is drawn from a mixture of q and p (defensive sampling, Hesterberg, 1995): so no weight is
+    without bound, whatever q does.
+    """
+
+    def __init__(
+        self, way: ByWeights, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str] = ()
+    ) -> None:
+        super().__init__(way, missing, fitted, asked)
+        self.latents = way.latents
+        self.given: Values | None = None
+        self.seen, self.proposal = with_weights(way.seen, fitted), with_weights(way.proposal, fitted)
+        likelihood = likelihood_of(both(way.seen)[1])
+        assert likelihood is not None
+        self.name = likelihood.name
+        graph = both(way.proposal)[0]
+        self.conditions = both(way.seen)[0].asked
+        factors = {n: q.method for n in way.latents if (q := graph.factor("q", n)) is not None}
+        self.unseen = way.unseen if self._let_be_given(factors) else ()
+        self.filled = [n for n in missing if graph[n].role == "observed"]  # q reads the others as far as they are seen
+        self.effective: list[Tensor] = []
+
+    def copies(self, count: int) -> int:
+        return max(PARTICLES, count)
+
+    def quality(self) -> str:
+        sizes = torch.cat(self.effective)
+        total = PARTICLES * (ROUNDS - ROUNDS // 2)
+        few = int((sizes < 10).sum())
+        words = f"effective sample size of {total} draws: {sizes.median():.0f} in the median row, {sizes.min():.1f} at"
+        return f"{words} least" + (f"; below 10 in {few} rows, where draws are few that differ" if few else "")
+
+    def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
+        n = len(next(iter(rows.values())))
+        many = _repeated(rows, PARTICLES)
+        whole = start_of(self.fitted, many, self.filled, self.asked)
+        kept: list[tuple[dict[str, Tensor], Tensor]] = []
+        for k in range(ROUNDS):
+            latents, log_q = self._proposed(whole)
+            if self.unseen:
+                latents, log_q = self._some_of_p(whole, latents)
+            ratio = self._density(many, latents) - log_q
+            weights = torch.where(ratio.isnan(), -torch.inf, ratio).reshape(n, PARTICLES)
+            if k >= ROUNDS // 2:
+                kept.append(({m: _by_row(v, PARTICLES) for m, v in latents.items()}, weights))
+            if self.filled and k < ROUNDS - 1:
+                taken = _taken(weights, PARTICLES)
+                chosen = {m: _chosen(_by_row(v, PARTICLES), taken) for m, v in latents.items()}
+                whole = {**whole, **{m: v for m, v in self._completed(many, chosen).items() if m in self.filled}}
+        logits = torch.cat([w for _, w in kept], 1)
+        shares = _shares(logits)
+        self.effective.append(1 / shares.square().sum(1))
+        taken = _taken(logits, count)
+        chosen = {m: _chosen(torch.cat([z[m] for z, _ in kept], 1), taken) for m in self.latents}
+        found = self._completed(_repeated(rows, count), chosen)
+        return {name: _by_row(found[name], count) for name in self.missing}
+
+    def _proposed(self, whole: Values, given: Values | None = None) -> tuple[dict[str, Tensor], Tensor]:
+        """Latents that are drawn from q of whole rows, or those that are given, and log q of them."""
+        self.given = given
+        latents, ratio = self.proposal.propose(*_of(self.proposal, whole))  # type: ignore[operator]
+        self.given = None
+        return latents, self._density(whole, latents) - ratio
+
+    def _some_of_p(self, whole: Values, latents: Values) -> tuple[dict[str, Tensor], Tensor]:
+        """Latents of which the last of each row are drawn from p, and the density of the mixture that all are of."""
+        n = len(next(iter(whole.values())))
+        drawn = _drawn(self.seen, n, whole, self.conditions)
+        of_p = torch.arange(n, device=self.seen.device) % PARTICLES >= PARTICLES - OF_PRIOR
+        mixed = {m: torch.where(_over(of_p, v), drawn[m], v) for m, v in latents.items()}
+        _, log_q = self._proposed(whole, mixed)
+        unseen = {m: torch.full_like(v, torch.nan) if m in self.unseen else v for m, v in whole.items()}
+        log_p, share = self._density(unseen, mixed), OF_PRIOR / PARTICLES
+        return mixed, torch.logaddexp(math.log(1 - share) + _finite(log_q), math.log(share) + _finite(log_p))
+
+    def _let_be_given(self, methods: Mapping[str, str]) -> bool:
+        """Lets `propose` take latents that are given in place of draws, by the methods that give the q of each; false
+        where a latent has none."""
+        laws = {name: getattr(self.proposal, method, None) for name, method in methods.items()}
+        if None in laws.values() or set(laws) != set(self.latents):
+            return False
+        for name, method in methods.items():
+            setattr(self.proposal, method, self._of_given(name, laws[name]))
+        return True
+
+    def _of_given(self, name: str, law: Any) -> Any:
+        return lambda *read: law(*read) if self.given is None else _Given(law(*read), self.given[name])
+
+    def _density(self, rows: Values, latents: Values) -> Tensor:
+        """log p of what is seen of rows, and latents."""
+        return self.seen.figures(*_of(self.seen, {**rows, **latents}))[self.name]
+
+    def _completed(self, rows: Values, latents: Values) -> dict[str, Tensor]:
+        found = self.seen.infer(*_of(self.seen, {**rows, **latents}))
+        return {name: found[name] for name in self.missing}
+
+
+class _Given:
+    """A distribution of which the next draw is known.
+
+    Args:
+        law: the distribution.
+        value: the draw.
+    """
+
+    def __init__(self, law: Any, value: Tensor) -> None:
+        self.law, self.value = law, value
+
+    def rsample(self, *shape: Any) -> Tensor:
+        return self.value
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.law, name)
+
+
+class ChainCompletion(Completion):
+    """By Markov chains, several of each row."""
+
+    def __init__(
+        self, way: ByChain, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str] = ()
+    ) -> None:
+        super().__init__(way, missing, fitted, asked)
+        self.model = fitted if way.energy is not None else with_weights(way.whole, fitted)
+        self.latents, self.energy = way.latents, way.energy
+        graph, plan = both(way.whole)
+        likelihood = likelihood_of(plan)
+        self.name = likelihood.name if likelihood is not None else ""
+        moved = (*self.missing, *self.latents)
+        self.supports = {name: graph[name].type.support for name in moved}
+        if any(s.event_rank for s in self.supports.values()):
+            raise no_way(way.whole, missing)
+        self.accepted: list[Tensor] = []
+        self.reduction: list[Tensor] = []
+
+    def copies(self, count: int) -> int:
+        return min(count, max(CHAINS, count // EACH))
+
+    def quality(self) -> str:
+        found: list[str] = []
+        if self.accepted:
+            found.append(f"{torch.cat(self.accepted).mean():.0%} of the moves were accepted")
+        if self.reduction:
+            r = torch.cat(self.reduction)
+            worst = torch.quantile(r[r.isfinite()][:1_000_000], 0.95) if r.isfinite().any() else torch.inf
+            stuck = int(r.isinf().sum())
+            found.append(f"R of the chains is {r.median():.3f} in the median cell, {worst:.3f} in one of twenty")
+            found += [f"in {stuck} cells no chain has moved, and they differ"] if stuck else []
+        return "; ".join(found)
+
+    def target(self, state: State) -> Tensor:
+        if self.energy is not None:
+            method, arguments = self.energy
+            found: Tensor = -getattr(self.model, method)(*(state[name] for name in arguments))
+            return found
+        return self.model.figures(*_of(self.model, state))[self.name]
+
+    def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
+        n = len(next(iter(rows.values())))
+        chains = self.copies(count)
+        each = -(-count // chains)
+        many = _repeated(rows, chains)
+        state = start_of(self.fitted, many, self.missing, self.asked)
+        free = {name: many[name].isnan() for name in self.missing}
+        if self.latents:
+            found = self.fitted.infer(*_of(self.fitted, state))
+            state |= {name: found[name] for name in self.latents}
+            free |= {name: torch.ones_like(state[name], dtype=torch.bool) for name in self.latents}
+        running = Chains(self.target, self.supports, free)
+        state = running.run(state, BURN_IN, adapt=True)
+        drawn: dict[str, list[Tensor]] = {name: [] for name in self.missing}
+        for _ in range(each):
+            state = running.run(state, 2, adapt=False)
+            for name in self.missing:
+                drawn[name].append(_by_row(state[name], chains))
+        accepted = running.acceptance()
+        if accepted is not None:
+            self.accepted.append(accepted)
+        together = {name: torch.stack(values, 1) for name, values in drawn.items()}  # (n, each, chains, *shape)
+        if each >= 5 and chains > 1:
+            for name, values in together.items():
+                cells = scale_reduction(values.transpose(0, 2)).reshape(n, -1)
+                self.reduction.append(cells[rows[name].isnan().reshape(n, -1)])
+        return {name: v.flatten(1, 2)[:, :count] for name, v in together.items()}
+
+
+def completion(checked: Checked, missing: Collection[str], fitted: GenerativeModel) -> Completion:
+    """The best way that the structure and the weights of a fitted model allow.
+
+    Raises:
+        SpecError (E660): where there is none.
+    """
+    asked = both(checked)[0].asked
+    for way in ways(checked, missing):
+        try:
+            if isinstance(way, Exactly):
+                return ExactCompletion(way, missing, fitted, asked)
+            if isinstance(way, ByWeights):
+                return WeightedCompletion(way, missing, fitted, asked)
+            return ChainCompletion(way, missing, fitted, asked)
+        except Misfit:
+            continue
+    raise no_way(checked, missing)
+
+
+class Misfit(Exception):
+    """The weights of a model are not those of another one."""
+
+
+def with_weights(checked: Checked, fitted: GenerativeModel) -> GenerativeModel:
+    """A model with the weights of a fitted one, which has all of them.
+
+    Raises:
+        Misfit: where it has not.
+    """
+    with located(checked), seeded(0, fitted.device):
+        model = pipeline.build(checked)
+    others = {**dict(fitted.named_buffers()), **dict(fitted.named_parameters())}
+    held = {**dict(model.named_buffers()), **dict(model.named_parameters())}
+    for name, values in held.items():
+        if name not in others or others[name].shape != values.shape:
+            raise Misfit(name)
+        values.data.copy_(others[name].data)
+    model.check_rows = False
+    return model.to(fitted.like).eval()
+
+
+def start_of(
+    fitted: GenerativeModel, rows: Values, names: Collection[str], asked: Collection[str]
+) -> dict[str, Tensor]:
+    """Rows of which these variables are completed by draws of the model that know nothing of what is seen.
+
+    Args:
+        asked: the variables that are given to `sample`.
+    """
+    n = len(next(iter(rows.values())))
+    many = n if asked else min(n, 1000)
+    drawn = _drawn(fitted, many, rows, asked)
+    which = torch.arange(n) if asked else torch.randint(many, (n,))
+    found = dict(rows)
+    for name in names:
+        values = drawn[name][which.to(rows[name].device)]
+        found[name] = torch.where(rows[name].isnan(), values, rows[name])
+    return found
+
+
+def _drawn(model: GenerativeModel, n: int, rows: Values, asked: Collection[str]) -> dict[str, Tensor]:
+    """So many draws of all data of a model, given what it has to be given of rows."""
+    found = model.sample(n, *(rows[name] for name in asked))
+    named = found if isinstance(found, dict) else {name: found for name in model.data if name not in asked}
+    return {**{name: rows[name] for name in asked}, **named}
+
+
+def _of(model: GenerativeModel, rows: Values) -> tuple[Tensor, ...]:
+    return tuple(rows[name] for name in model.data)
+
+
+def _repeated(rows: Values, count: int) -> dict[str, Tensor]:
+    return {name: v.repeat_interleave(count, 0) for name, v in rows.items()}
+
+
+def _finite(numbers: Tensor) -> Tensor:
+    """Log-densities, of which one that is no number is that of what cannot be."""
+    return torch.where(numbers.isnan(), -torch.inf, numbers)
+
+
+def _over(rows: Tensor, value: Tensor) -> Tensor:
+    """A number of each row with axes for the elements of a row."""
+    return rows.reshape(-1, *(1,) * (value.dim() - 1))
+
+
+def _by_row(values: Tensor, count: int) -> Tensor:
+    return values.reshape(-1, count, *values.shape[1:])
+
+
+def _shares(logits: Tensor) -> Tensor:
+    """Weights that sum to 1; alike where none is more than 0."""
+    lost = (logits == -torch.inf).all(1, keepdim=True)
+    return torch.where(lost, 0.0, logits).softmax(1)
+
+
+def _taken(logits: Tensor, count: int) -> Tensor:
+    """Which of the draws of each row are taken, by their weights, (n, count)."""
+    return torch.multinomial(_shares(logits), count, replacement=True)
+
+
+def _chosen(values: Tensor, taken: Tensor) -> Tensor:
+    """Of draws (n, many, *shape) those that are taken, (n count, *shape)."""
+    rows = torch.arange(len(taken), device=taken.device).unsqueeze(1)
+    return values[rows, taken].flatten(0, 1)
+
+
+__all__ = ["Completion", "completion"]

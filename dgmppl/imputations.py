@@ -1,0 +1,216 @@
+"""How what is missing of a row follows from what is seen: the models of a spec that it is drawn by, in words.
+
+A way is found from the structure, by the rules of elimination that an objective is made by, in this order:
+
+- exact: a spec of which elements may be missing has rules for them and for all latents that draw nothing from a q;
+- weights: given the latents that a q draws what is missing is exact. Draws of q are weighed by p(seen, z) / q(z)
+  (importance resampling, as Mattei and Frellsen, 2019, have it for data that are incomplete from the start);
+- chain: the density of a whole row is known up to a factor, and a Markov chain moves what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.emit.inference import inferred_of
+from dgmppl.graph.elaborate import check_graph
+from dgmppl.graph.nodes import Graph
+from dgmppl.graph.seen_spec import spec_of_the_seen, spec_of_whole_rows, with_known
+from dgmppl.pipeline import Checked, check_tree
+from dgmppl.plan.cancel import cancel_constants
+from dgmppl.plan.choose import check_plan
+from dgmppl.plan.figures import likelihood_of
+from dgmppl.plan.forecast import is_weighed
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.syntax import tree
+from dgmppl.syntax.override import apply_overrides
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """What is missing is drawn from its law given what is seen, by `infer` of a model.
+
+    Args:
+        seen: the spec whose elements may be missing.
+    """
+
+    seen: Checked
+
+    def words(self) -> str:
+        steps = _drawn(*both(self.seen))
+        shared = f", given {', '.join(s.variable for s in steps)} as q has it" if steps else ""
+        return f"exact: drawn from p given what is seen{shared}"
+
+
+@dataclass(frozen=True)
+class ByWeights:
+    """Latents are drawn from a q, and weighed; what is missing is exact given them.
+
+    Args:
+        seen: the spec whose elements may be missing, and whose latents are data.
+        proposal: the spec of whole rows, whose model has `propose`.
+        latents: those that are drawn.
+        unseen: all data that p models, where all of it may be missing: what is left then is the density of latents.
+    """
+
+    seen: Checked
+    proposal: Checked
+    latents: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        names = ", ".join(self.latents)
+        return f"by weights: draws of {names} from q, weighed by p / q; what is missing by p given {names} and the rest"
+
+
+@dataclass(frozen=True)
+class ByChain:
+    """A Markov chain moves what is missing, by a density of whole rows.
+
+    Args:
+        whole: a spec with that density: of its likelihood, or of its energy.
+        latents: those that are moved as well, which are data of `whole`.
+        energy: the method that is minus its logarithm, and what this takes; None where it is the likelihood.
+    """
+
+    whole: Checked
+    latents: tuple[str, ...] = ()
+    energy: tuple[str, tuple[str, ...]] | None = None
+
+    def words(self) -> str:
+        beside = f" and {', '.join(self.latents)}" if self.latents else ""
+        return f"by a Markov chain of what is missing{beside}, the rest held fixed"
+
+
+Way = Exactly | ByWeights | ByChain
+
+
+def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
+    """The ways in which these variables of the data can be imputed, the best first. Whether the weights of a run fit
+    its models is seen when they are built.
+
+    Raises:
+        SpecError (E660): for a variable that nothing models.
+    """
+    graph, plan = both(checked)
+    free = next((v for v in graph.data if v.name in missing and v.name in graph.conditions), None)
+    if free is not None:
+        headline = f"`{free.name}` is missing, and nothing models it: the others are given it"
+        raise SpecError([Diagnostic("E660", headline, help=f"give `{free.name}` in every row")])
+    assert checked.spec is not None
+    rows = tuple(v.name for v in (*graph.latents, *graph.partial) if not v.shared)
+    seen = _checked(checked, spec_of_the_seen(checked.spec, missing, rows))
+    if seen is not None and _is_exact(seen, missing):
+        yield Exactly(seen)
+    of_rows = [(n, s) for s in _drawn(graph, plan) for n in s.gives or (s.variable,) if n in rows]
+    drawn = tuple(n for n, _ in of_rows if graph[n].role == "latent")
+    summed = tuple(n for n, s in of_rows if s.repeats and n in drawn)
+    if len(summed) < len(drawn):
+        yield from _by_weights(checked, missing, tuple(n for n in drawn if n not in summed), summed)
+    if graph.energy is not None:
+        yield from _by_energy(checked)
+        return
+    for known in ((), drawn):
+        spec = spec_of_whole_rows(spec_of_the_seen(checked.spec, (), rows), [v.name for v in graph.partial])
+        whole = _checked(checked, spec, known)
+        if whole is not None and _is_a_density(whole):
+            yield ByChain(whole, known)
+            return
+
+
+def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
+    """That a model says nothing of what is missing (E660)."""
+    names = " and ".join(f"`{name}`" for name in missing)
+    headline = f"{both(checked)[0].name} cannot impute {names}: no density of whole rows is known, given its latents"
+    return SpecError([Diagnostic("E660", headline, help="`dgmppl explain` says what is derived from the spec")])
+
+
+def _by_weights(
+    checked: Checked, missing: Collection[str], latents: tuple[str, ...], summed: tuple[str, ...]
+) -> Iterator[ByWeights]:
+    assert checked.spec is not None and checked.completed is not None
+    graph, _ = both(checked)
+    rows = (*latents, *summed, *(v.name for v in graph.partial))
+    whole = tuple(v.name for v in graph.data if v.name not in graph.conditions)
+    for unseen in (whole, ()):
+        seen = _checked(checked, spec_of_the_seen(checked.spec, unseen or missing, rows), latents)
+        if seen is not None and _is_exact(seen, unseen or missing) and _is_a_density(seen):
+            break
+    else:
+        return
+    in_rows = [v.name for v in graph.partial if not v.elementwise]
+    spec = spec_of_whole_rows(checked.completed, in_rows, summed)
+    proposal = _checked(checked, apply_overrides(spec, ("train.objective=iwae(2)",)))
+    bound = likelihood_of(both(proposal)[1]) if proposal is not None else None
+    if proposal is None or bound is None or bound.kind not in ("elbo", "iwae"):
+        return
+    proposal = replace(proposal, plan=replace(both(proposal)[1], proposes=latents))
+    if is_weighed(*both(proposal)):
+        yield ByWeights(seen, proposal, latents, unseen)
+
+
+def _by_energy(checked: Checked) -> Iterator[ByChain]:
+    """Where all that has a density is the energy: its data, and latents that are not summed out."""
+    graph, plan = both(checked)
+    others = [f for f in graph.factors if f.side == "p"]
+    if graph.energy is None or others or not plan.samplers:
+        return
+    form = plan.samplers[0].form
+    free = form.state if not any(graph[n].role != "latent" for n in _summed(graph, form.state)) else None
+    arguments = free or graph.energy.arguments
+    latents = tuple(n for n in arguments if graph[n].role == "latent")
+    yield ByChain(checked, latents, ("free_energy" if free else "energy", tuple(arguments)))
+
+
+def _summed(graph: Graph, state: Collection[str]) -> list[str]:
+    assert graph.energy is not None
+    return [n for n in graph.energy.arguments if n not in state]
+
+
+def _checked(checked: Checked, spec: tree.Spec, known: Collection[str] = ()) -> Checked | None:
+    """A spec with its plan, these latents of which are data; None where there is none. Its units of data are those of
+    the spec that it stands for."""
+    units = both(checked)[0].units
+    if not known:
+        found = check_tree(spec, checked.source, checked.path, (), checked.python)
+        return replace(found, graph=replace(both(found)[0], units=units)) if found.plan is not None else None
+    graph, _ = check_graph(spec, checked.source)
+    if graph is None:
+        return None
+    graph = cancel_constants(with_known(graph, known), spec)
+    plan, _ = check_plan(graph, spec)
+    graph = replace(graph, units=units)
+    made = Checked(checked.source, checked.path, (), spec, graph, plan, (), checked.python)
+    return made if plan is not None else None
+
+
+def both(checked: Checked) -> tuple[Graph, Plan]:
+    """The graph and the plan."""
+    if checked.graph is None or checked.plan is None:
+        raise SpecError(checked.errors, checked.source)
+    return checked.graph, checked.plan
+
+
+def _drawn(graph: Graph, plan: Plan) -> list[Step]:
+    """The steps that draw from a q, or sum under one."""
+    return [s for s in plan.steps if any(key[0] == "q" for key in s.comes_from)]
+
+
+def _is_exact(seen: Checked, missing: Collection[str]) -> bool:
+    """Whether its `infer` draws what is missing from its law given what is seen, and given what rows have in common."""
+    graph, plan = both(seen)
+    noise = any(isinstance(s, Dequantise) for s in plan.steps)
+    shared = all(graph[s.variable].shared for s in _drawn(graph, plan))
+    return shared and not noise and set(missing) <= set(inferred_of(graph, plan))
+
+
+def _is_a_density(whole: Checked) -> bool:
+    """Whether its likelihood is exact."""
+    likelihood = likelihood_of(both(whole)[1])
+    return likelihood is not None and likelihood.kind == "log_prob"
+
+
+__all__ = ["ByChain", "ByWeights", "Exactly", "Way", "both", "no_way", "ways"]

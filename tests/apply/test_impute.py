@@ -1,0 +1,360 @@
+"""What is missing is imputed by its law given what is seen: against scipy, enumeration and quadrature, for models of
+each kind. Weights are those of a short fit, or drawn: the law is that of the model, whatever its weights."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from dgmppl.apply import imputing
+from dgmppl.apply.fitted import FittedRun
+from dgmppl.cli import main
+from dgmppl.diagnostics import SpecError
+from tests.apply.runs import PEOPLE, fit, people
+
+DRAWS = 2000
+
+
+def run_of(folder: Path, text: str, data: dict[str, NDArray[np.float64]], spread: float = 0.0) -> FittedRun:
+    """A run of a spec whose data lie in `d.npz`; its weights are moved by noise."""
+    np.savez(folder / "d.npz", **data)
+    run = fit(folder, text + "train { epochs = 1 }\n")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weights in run.model.parameters():
+            weights += spread * torch.randn_like(weights)
+    return run
+
+
+def bits(rows: int, size: int, seed: int = 0) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).integers(0, 2, (rows, size)).astype(np.float64)
+
+
+def close(found: NDArray[np.float64], expected: NDArray[np.float64], deviation: NDArray[np.float64]) -> None:
+    """Means of so many draws, within five standard errors."""
+    assert (np.abs(found - expected) < 5 * deviation / np.sqrt(DRAWS) + 1e-3).all(), (found, expected)
+
+
+LINEAR = """\
+model linear
+observed x : real[5] from "d.npz".x
+latent z : real[2]
+p(z) = Normal(0, 1)
+p(x | z) = Normal(linear(z), param)
+"""
+
+
+def test_a_linear_gaussian_is_that_of_scipy(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 5))
+    run = run_of(tmp_path, LINEAR, {"x": x}, spread=0.8)
+    row = np.array([[0.5, np.nan, -1.0, np.nan, 2.0]])
+    found = run.impute({"x": row}, draws=DRAWS)
+    drawn = found["x"][0]
+    assert drawn.shape == (DRAWS, 5) and (drawn[:, [0, 2, 4]] == row[0, [0, 2, 4]]).all()
+    assert any("exact" in note for note in found.notes)
+    given = run.model.p_x(torch.tensor(np.vstack([np.zeros(2), np.eye(2)]), dtype=torch.float32))
+    mean, noise = given.mean.detach().numpy().astype(np.float64), given.variance[0].detach().numpy()
+    slope = (mean[1:] - mean[0]).T
+    covariance = slope @ slope.T + np.diag(noise)
+    seen, gone = [0, 2, 4], [1, 3]
+    gain = covariance[np.ix_(gone, seen)] @ np.linalg.inv(covariance[np.ix_(seen, seen)])
+    expected = mean[0][gone] + gain @ (row[0, seen] - mean[0][seen])
+    spread = covariance[np.ix_(gone, gone)] - gain @ covariance[np.ix_(seen, gone)]
+    close(drawn[:, gone].mean(0), expected, np.sqrt(np.diag(spread)))
+    np.testing.assert_allclose(np.cov(drawn[:, gone].T), spread, rtol=0.15, atol=0.05)
+
+
+MIXTURE = """\
+model mixed
+observed x : real[3] from "d.npz".x
+latent k : categorical(3)
+param m : real[3, 3] = normal(2)
+p(k) = Categorical(param)
+p(x | k) = Normal(m[k], 0.5)
+"""
+
+
+def test_a_mixture_is_exact(tmp_path: Path) -> None:
+    run = run_of(tmp_path, MIXTURE, {"x": np.random.default_rng(0).normal(size=(60, 3))}, spread=0.5)
+    row = np.array([[0.3, np.nan, np.nan]])
+    found = run.impute({"x": row}, draws=DRAWS)
+    assert any("exact" in note for note in found.notes)
+    m = run.model.m.detach().numpy().astype(np.float64)
+    prior = run.model.p_k().probs.detach().numpy().ravel()
+    weights = prior * stats.norm.pdf(0.3, m[:, 0], 0.5)
+    weights /= weights.sum()
+    for column in (1, 2):
+        test = stats.kstest(
+            found["x"][0, :, column], lambda v, c=column: (weights * stats.norm.cdf(v[:, None], m[:, c], 0.5)).sum(1)
+        )
+        assert test.pvalue > 1e-4
+
+
+CHAIN = """\
+model causal
+observed x : binary[10] from "d.npz".x
+p(x[d] | x[<d]) = Bernoulli(masked[16](x[<d]))
+"""
+RBM = """\
+model rbm
+observed x : binary[10] from "d.npz".x
+latent h : binary[3]
+param W : real[10, 3]
+param b : real[10]
+param c : real[3]
+E(x, h) = -x @ W @ h - b @ x - c @ h
+"""
+SHORT = CHAIN.replace("10", "6")
+
+
+@pytest.mark.parametrize(
+    ("text", "log_density", "way"),
+    [
+        (CHAIN, lambda model, x: model.log_prob(x), "Markov chain"),
+        (SHORT, lambda model, x: model.log_prob(x), "exact"),
+        (RBM, lambda model, x: -model.free_energy(x), "Markov chain"),
+    ],
+    ids=["autoregressive", "autoregressive of few values", "rbm"],
+)
+def test_binary_rows_are_as_enumeration_has_them(
+    tmp_path: Path, text: str, log_density: Callable[..., torch.Tensor], way: str
+) -> None:
+    size = 6 if "binary[6]" in text else 10
+    run = run_of(tmp_path, text, {"x": bits(50, size)}, spread=1.0)
+    row = bits(1, size, seed=3)
+    gone = [0, 2, 3, size - 1]
+    row[0, gone] = np.nan
+    found = run.impute({"x": row}, draws=DRAWS)
+    assert any(way in note for note in found.notes)
+    every = torch.tensor(list(itertools.product((0.0, 1.0), repeat=len(gone))))
+    whole = torch.tensor(row, dtype=torch.float32).repeat(len(every), 1)
+    whole[:, gone] = every
+    with torch.no_grad():
+        expected = log_density(run.model, whole).softmax(0).numpy()
+    codes = (found["x"][0][:, gone] @ 2 ** np.arange(len(gone))[::-1]).astype(int)
+    frequencies = np.bincount(codes, minlength=len(every)) / DRAWS
+    assert np.abs(frequencies - expected).max() < 0.05, (frequencies, expected)
+    one = run.impute({"x": row}, deviations=True, samples=DRAWS)
+    odds = expected @ every.numpy()
+    sure = np.abs(odds - 0.5) > 0.06
+    assert (one["x"][0, gone][sure] == (odds > 0.5)[sure]).all()
+    np.testing.assert_allclose(one["x_probability"][0, gone], np.maximum(odds, 1 - odds), atol=0.06)
+    assert np.isnan(one["x_probability"][0, 1])
+
+
+VAE = """\
+model vae
+observed x : real[3] from "d.npz".x
+observed y : categorical(2) from "d.npz".y
+latent z : real
+p(z) = Normal(0, 1)
+p(x | z) = Normal(mlp[8](z), 0.5)
+p(y | z) = Categorical(mlp[8](z))
+q(z | x, y) = Normal(mlp[8](x, y), 1.0)
+"""
+
+
+CLUSTERED = (
+    VAE.replace("p(z) = Normal(0, 1)", "p(k) = Categorical(param)\np(z | k) = Normal(2 * k - 1, 0.7)")
+    .replace("model vae", "model clustered")
+    .replace("latent z : real\n", "latent z : real\nlatent k : integer(0..1)\n")
+)
+SEMI_SUPERVISED = """\
+model semi_supervised
+observed x : real[3] from "d.npz".x
+partial y : categorical(2) from "d.npz".y
+latent z : real
+p(z) = Normal(0, 1)
+p(y) = Categorical(param)
+p(x | y, z) = Normal(mlp[8](y, z), 0.5)
+q(y | x) = Categorical(mlp[8](x))
+q(z | x, y) = Normal(mlp[8](x, y), 1.0)
+"""
+Joint = tuple[torch.Tensor, torch.Tensor]
+"""log p(y, z) for each z and y, (grid, 2), and the means of x, (grid, 2, 3)."""
+
+
+def of_vae(model: torch.nn.Module, z: torch.Tensor) -> Joint:
+    y = torch.tensor([[0.0], [1.0]])
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z)
+    return (prior + model.p_y(z).log_prob(y)).T, model.p_x(z).mean.unsqueeze(1).expand(-1, 2, -1)
+
+
+def of_clustered(model: torch.nn.Module, z: torch.Tensor) -> Joint:
+    log_joint, means = of_vae(model, z)
+    weights = model.p_k().probs.reshape(2)
+    normal = torch.distributions.Normal
+    prior = torch.log(sum(weights[k] * normal(2.0 * k - 1, 0.7).log_prob(z).exp() for k in (0, 1)))
+    return log_joint + (prior - normal(0.0, 1.0).log_prob(z)).unsqueeze(1), means
+
+
+def of_semi_supervised(model: torch.nn.Module, z: torch.Tensor) -> Joint:
+    classes = torch.log(model.p_y().probs.reshape(1, 2))
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).unsqueeze(1)
+    means = [model.p_x(torch.full_like(z, k), z).mean for k in (0.0, 1.0)]
+    return prior + classes, torch.stack(means, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "joint"),
+    [(VAE, of_vae), (CLUSTERED, of_clustered), (SEMI_SUPERVISED, of_semi_supervised)],
+    ids=["vae", "with clusters", "semi-supervised"],
+)
+def test_a_latent_model_is_as_quadrature_has_it(
+    tmp_path: Path,
+    text: str,
+    joint: Callable[[torch.nn.Module, torch.Tensor], Joint],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(imputing, "PARTICLES", 1000)
+    monkeypatch.setattr(imputing, "OF_PRIOR", 250)
+    rng = np.random.default_rng(0)
+    run = run_of(tmp_path, text, {"x": rng.normal(size=(60, 3)), "y": bits(60, 1)[:, 0]}, spread=0.7)
+    with torch.no_grad():
+        log_joint, means = joint(run.model, torch.linspace(-8, 8, 4001))
+        seen = float(means[2000, 0, 0])
+        weights = (log_joint - 2 * (means[..., 0] - seen) ** 2).double().flatten().softmax(0).numpy()
+    row = np.array([[seen, np.nan, np.nan]])
+    found = run.impute({"x": row, "y": np.array([np.nan])}, draws=DRAWS)
+    assert any("by weights" in note for note in found.notes)
+    flat = means.double().numpy().reshape(-1, 3)
+    expected = weights @ flat
+    deviation = np.sqrt(weights @ (flat**2 + 0.25) - expected**2)
+    assert (np.abs(found["x"][0].mean(0) - expected)[1:] < 0.15 * deviation[1:]).all(), found.notes
+    np.testing.assert_allclose(found["x"][0].std(0)[1:], deviation[1:], rtol=0.12)
+    assert abs(found["y"][0].mean() - weights.reshape(-1, 2).sum(0)[1]) < 0.05
+
+
+FLOW = """\
+model flow
+observed x : real[2] from "d.npz".x
+p(x) = Normal(0, 1) >> affine >> coupling[mlp[8]] >> reverse >> coupling[mlp[8]]
+"""
+BOUNDED = """\
+model bounded
+observed x : unit[2] from "d.npz".x
+observed y : binary from "d.npz".y
+p(x) = Beta(exp(param), exp(param))
+p(y | x) = Bernoulli(mlp[8](x))
+"""
+
+
+@pytest.mark.parametrize("text", [FLOW, BOUNDED], ids=["flow", "bounded"])
+def test_continuous_elements_are_as_quadrature_has_them(tmp_path: Path, text: str) -> None:
+    data = {"x": np.random.default_rng(0).uniform(0.05, 0.95, size=(60, 2)), "y": bits(60, 1)[:, 0]}
+    run = run_of(tmp_path, text, data, spread=0.6)
+    rows = {"x": np.array([[0.3, np.nan]])} | ({"y": np.ones(1)} if text is BOUNDED else {})
+    found = run.impute(rows, draws=DRAWS)
+    assert any("Markov chain" in note for note in found.notes)
+    grid = torch.linspace(0.0005, 0.9995, 1000) if text is BOUNDED else torch.linspace(-12, 12, 8001)
+    whole = torch.stack([torch.full_like(grid, 0.3), grid], 1)
+    rest = (torch.ones(len(grid)),) if text is BOUNDED else ()
+    with torch.no_grad():
+        density = run.model.log_prob(whole, *rest).double().softmax(0).numpy()
+    expected = density @ grid.numpy()
+    deviation = np.sqrt(density @ grid.numpy() ** 2 - expected**2)
+    drawn = found["x"][0, :, 1]
+    assert any("accepted" in note for note in found.notes)
+    assert abs(drawn.mean() - expected) < 0.15 * deviation
+    assert drawn.std() == pytest.approx(deviation, rel=0.15)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> FittedRun:
+    folder = tmp_path_factory.mktemp("people")
+    people().to_csv(folder / "people.csv", index=False)
+    return fit(folder, PEOPLE)
+
+
+def with_gaps(rows: int = 40) -> pd.DataFrame:
+    table = people(rows, seed=3).assign(id=[f"00{k}" for k in range(rows)])[["size", "id", "height", "weight"]]
+    table.loc[3, "height"] = np.nan
+    table.loc[4, "size"] = None
+    table.loc[5, ["size", "height", "weight"]] = None
+    return table.set_index(np.arange(rows) + 100)
+
+
+def test_a_table_comes_back_with_its_seen_cells_as_they_were(run: FittedRun) -> None:
+    table = with_gaps()
+    found = run.impute(table).frame()
+    assert list(found.columns) == list(table.columns) and list(found.index) == list(table.index)
+    assert found.notna().all().all()
+    seen = table.notna()
+    assert (found[seen] == table[seen]).eq(seen).all().all()
+    assert set(found["size"]) <= {"tall", "middling", "short"}
+    assert found["height"].between(120, 220).all()
+    many = run.impute(table, draws=3)
+    frame = many.frame()
+    assert list(frame.columns) == [*table.columns, "draw"] and len(frame) == 3 * len(table)
+    assert list(frame["draw"][:4]) == [0, 1, 2, 0] and list(frame.index[:4]) == [100, 100, 100, 101]
+    assert frame["height"].iloc[9:12].nunique() == 3 and frame["height"].iloc[0:3].nunique() == 1
+    beside = run.impute(table, deviations=True).frame()
+    assert list(beside.columns[4:]) == ["height_deviation", "weight_deviation", "size_probability"]
+    assert beside["height_deviation"].notna().tolist() == table["height"].isna().tolist()
+
+
+def test_the_command_writes_what_python_says(
+    run: FittedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = with_gaps()
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+    expected = run.impute(table).frame()
+    for end in ("csv", "parquet"):
+        out = tmp_path / f"whole.{end}"
+        assert main(["impute", str(run.path), "--data", str(tmp_path / "gaps.csv"), "-o", str(out)]) == 0
+        told = capsys.readouterr()
+        assert "x: 3 of 80 cells are missing" in told.err and "effective sample size" in told.err
+    back = pd.read_csv(tmp_path / "whole.csv", dtype={"id": str})
+    pd.testing.assert_frame_equal(back, expected.reset_index(drop=True))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "whole.parquet"), back)
+    arrays = {"x": table[["height", "weight"]].to_numpy(np.float32), "y": table["size"].to_numpy()}
+    found = run.impute(arrays, draws=2)
+    assert found["x"].shape == (40, 2, 2) and found["x"].dtype == np.float32 and found["y"].shape == (40, 2)
+    assert (found["x"][:, 0][~np.isnan(arrays["x"])] == arrays["x"][~np.isnan(arrays["x"])]).all()
+
+
+def test_columns_that_are_not_there_are_imputed(run: FittedRun, tmp_path: Path) -> None:
+    table = people(30, seed=4)
+    found = run.impute(table.drop(columns="size"))
+    assert list(found.frame().columns) == ["height", "weight", "size"]
+    assert "y is not there: all of it is imputed" in found.notes
+    part = run.impute(table.drop(columns="height")).frame()
+    assert list(part.columns) == ["weight", "size", "height"] and part["height"].notna().all()
+    table.drop(columns="height").to_csv(tmp_path / "part.csv", index=False)
+    assert run.impute(tmp_path / "part.csv").frame()["height"].notna().all()
+
+
+def test_mistakes_are_said(run: FittedRun) -> None:
+    table = people(10, seed=4)
+    found = run.impute(table)
+    pd.testing.assert_frame_equal(found.frame(), table)
+    assert list(found.notes) == ["nothing is missing: the rows are given back as they are"]
+    with pytest.raises(SpecError, match="nothing of what the model is about: height, weight, size"):
+        run.impute(table.rename(columns=str.upper))
+    with pytest.raises(SpecError, match="holds the class"):
+        run.impute(table.assign(size="giant"))
+    nothing = run.impute(table.assign(height=np.nan, weight=np.nan, size=None)).frame()
+    assert nothing.notna().all().all()
+
+
+CONDITIONAL = """\
+model conditional
+observed x : real[2] from "d.npz".x
+observed y : real from "d.npz".y
+p(x | y) = Normal(mlp[8](y))
+"""
+
+
+def test_what_nothing_models_has_to_be_there(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    run = run_of(tmp_path, CONDITIONAL, {"x": rng.normal(size=(30, 2)), "y": rng.normal(size=30)})
+    rows = {"x": np.array([[np.nan, 1.0]]), "y": np.array([0.5])}
+    assert np.isfinite(run.impute(rows)["x"]).all()
+    with pytest.raises(SpecError, match="`y`"):
+        run.impute({"x": rows["x"]})
