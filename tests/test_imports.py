@@ -33,6 +33,7 @@ STAGES = (
     ("dgmppl.runtime",),
     ("dgmppl.data",),
     ("dgmppl.train",),
+    ("dgmppl.coding",),
     ("dgmppl.apply",),
     ("dgmppl.report",),
     ("dgmppl.closing",),
