@@ -19,6 +19,7 @@ from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import CERTAIN, Draw
+from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.invert import Invert
 from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.rules.observe import Given, GivenSome
@@ -26,6 +27,7 @@ from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_under_q import Sum
 from dgmppl.runtime import GenerativeModel
 from dgmppl.runtime.cases import enumerate_values
+from dgmppl.runtime.finite_chains import drawn_by
 
 Row = dict[str, Tensor]
 """Values by variable, rows first."""
@@ -43,6 +45,7 @@ class Program:
         inverted: latents that the data determines.
         inferred: latents that are drawn from their q, in order, with its key.
         summed: latents that are summed out: they are drawn from their posterior.
+        chained: a family of latents that is summed out along its index, likewise.
     """
 
     graph: Graph
@@ -51,6 +54,7 @@ class Program:
     inverted: tuple[str, ...]
     inferred: tuple[tuple[str, str], ...]
     summed: tuple[str, ...]
+    chained: tuple[str, ...] = ()
 
     @property
     def coded(self) -> tuple[str, ...]:
@@ -60,7 +64,7 @@ class Program:
     @property
     def bits_back(self) -> tuple[str, ...]:
         """Latents that are popped before a row is pushed."""
-        return (*(name for name, _ in self.inferred), *self.summed)
+        return (*(name for name, _ in self.inferred), *self.summed, *self.chained)
 
     def words(self) -> str:
         """How rows are coded, in a line."""
@@ -72,8 +76,8 @@ class Program:
             how += f"; {', '.join(self.inverted)} by inverting the flow"
         if self.inferred:
             how += f"; bits back from {', '.join(key for _, key in self.inferred)}"
-        if self.summed:
-            how += f"; bits back from the exact posterior of {', '.join(self.summed)}"
+        if self.summed or self.chained:
+            how += f"; bits back from the exact posterior of {', '.join((*self.summed, *self.chained))}"
         return how
 
 
@@ -96,6 +100,7 @@ def program_of(graph: Graph, plan: Plan) -> Program:
     inverted: list[str] = []
     inferred: list[tuple[str, str]] = []
     summed: list[str] = []
+    chained: tuple[str, ...] = ()
     for step in plan.steps:
         if isinstance(step, GivenSome) or type(step) in (Given, Compute):
             continue
@@ -107,9 +112,13 @@ def program_of(graph: Graph, plan: Plan) -> Program:
             inferred.append((step.variable, step.factor))
         elif (isinstance(step, Marginalise) and not step.partial) or isinstance(step, SumOut):
             summed += step.gives
+        elif isinstance(step, SumAlong) and _is_coded(graph, step, chained):
+            chained = step.gives
         else:
             raise CodingError(f"its plan has to {step.words()}: there is no code for what comes so")
-    latents = {*inverted, *summed, *(name for name, _ in inferred)}
+    if chained and (inferred or summed):
+        raise CodingError(f"{chained[0]} is summed out along its index beside other latents: it has no code")
+    latents = {*inverted, *summed, *chained, *(name for name, _ in inferred)}
     drawn = _with_auxiliary(graph, drawn, latents)
     there = {v.name for v in graph.data} | latents
     hidden = [name for name in drawn if name not in there]
@@ -122,7 +131,12 @@ def program_of(graph: Graph, plan: Plan) -> Program:
             raise CodingError(f"`{v.name}` has no probability of its own: it is a function of latents with no inverse")
     if _cases(graph, summed) > MAX_CASES:
         raise CodingError(f"{', '.join(summed)} take more than {MAX_CASES:,} values together")
-    return Program(graph, graph.conditions, drawn, tuple(inverted), tuple(inferred), tuple(summed))
+    return Program(graph, graph.conditions, drawn, tuple(inverted), tuple(inferred), tuple(summed), chained)
+
+
+def _is_coded(graph: Graph, step: SumAlong, before: tuple[str, ...]) -> bool:
+    """Whether a sum along an index is of one family of single values, from the first position on."""
+    return not before and len(step.gives) == 1 and not graph[step.variable].element.shape and not step.chain.backward
 
 
 def _with_auxiliary(graph: Graph, drawn: tuple[str, ...], latents: set[str]) -> tuple[str, ...]:
@@ -297,6 +311,8 @@ class Coder:
             env[name] = self._drawn(self.graph.keyed(key), env, chooser, this, n)
         if self.program.summed:
             self._sum(env, chooser, known, n)
+        if self.program.chained:
+            self._follow(env, chooser, known)
 
     def _drawn(self, factor: Factor, env: Row, chooser: Chooser, known: Tensor | None, n: int) -> Tensor:
         law = self._law(factor, env)
@@ -326,6 +342,29 @@ class Coder:
             index = torch.stack(same).all(0).to(torch.uint8).argmax(-1)
         found = chooser.choose(total.reshape(n, count), index)
         env |= {name: v[found] for name, v in cases.items()}
+
+    def _follow(self, env: Row, chooser: Chooser, known: Row | None) -> None:
+        """The path of a chain by its exact posterior, as `infer` draws it: backward from the last positions."""
+        (name,) = self.program.chained
+        cells = self.cells(name)
+        path = None if known is None else cells.index(known[name])
+        left = self.graph[name].type.shape[0]
+
+        def choose(scores: Tensor) -> Tensor:
+            """All positions at once where they do not depend on each other; the last ones together; or one."""
+            nonlocal left
+            count = 1 if scores.dim() == 3 else round(math.log(scores.shape[-1], cells.size))
+            index = path
+            if path is not None and scores.dim() == 2:
+                index = torch.zeros(len(path), dtype=torch.long)
+                for place in range(left - count, left):
+                    index = index * cells.size + path[:, place]
+            left -= count
+            found = chooser.choose(scores.flatten(0, -2), None if index is None else index.reshape(-1))
+            return found.reshape(scores.shape[:-1])
+
+        with drawn_by(choose):
+            env[name] = self.model.infer(*(env[v.name] for v in self.graph.data))[name]
 
     def _every(self, name: str) -> Tensor:
         type_ = self.graph[name].type

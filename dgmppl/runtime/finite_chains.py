@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -354,9 +356,25 @@ def _given(table: Tensor, rows: Tensor, behind: list[Tensor]) -> Tensor:
     return table[index]
 
 
+_BY: ContextVar[Callable[[Tensor], Tensor] | None] = ContextVar("by", default=None)
+
+
+@contextmanager
+def drawn_by(draw: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside, paths are drawn by a function of scores ``(..., C)``, which gives their indices."""
+    token = _BY.set(draw)
+    try:
+        yield
+    finally:
+        _BY.reset(token)
+
+
 def _chosen(scores: Tensor, mean: bool) -> Tensor:
     """The index of the best score along the last axis with `mean`, else a draw by their exponentials."""
-    return scores.argmax(-1) if mean else Categorical(logits=scores).sample().long()
+    if mean:
+        return scores.argmax(-1)
+    draw = _BY.get()
+    return Categorical(logits=scores).sample().long() if draw is None else draw(scores)
 
 
-__all__ = ["FiniteChain", "Link"]
+__all__ = ["FiniteChain", "Link", "drawn_by"]

@@ -23,8 +23,7 @@ REFUSED = {
     "discrete_diffusion": "its plan has to compose q(z | x)",
     "topic_model": "nothing models `n`",
     "m2": "some rows miss `y`",
-    "hmm": "its plan has to sum s out along the index",
-    "switching": "its plan has to sum s out along the index",
+    "switching": "along its index beside other latents",
     "rbm": "an energy is unnormalised",
     "vrnn": "its plan has to draw z, x in turn",
 }
