@@ -217,7 +217,7 @@ class FittedRun:
         seed: int = 0,
         latents: bool = False,
         units: str = "data",
-        given: Sequence[str] = (),
+        given: Mapping[str, Any] | Sequence[str] = (),
         until: int | None = None,
         ways: Mapping[str, float | None] | None = None,
         **named: Any,

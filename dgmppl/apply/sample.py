@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ from dgmppl.apply.given import CHUNK, Given
 from dgmppl.apply.pictures import SamplePictures
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
+from dgmppl.plan.forecast import indices
 from dgmppl.train.conditions import read_conditions
 from dgmppl.train.contents import Arrays
-from dgmppl.train.pasts import read_arrays
+from dgmppl.train.pasts import applied, index_of, read_arrays
 from dgmppl.train.runs import continued, draw, load_run, verify_ways, with_ends
 from dgmppl.train.units import DataUnits, ModelUnits
 
@@ -36,7 +38,7 @@ def sample(
     conditions: Mapping[str, Any] | Sequence[str] = (),
     latents: bool = False,
     units: str = "data",
-    given: Sequence[str] = (),
+    given: Mapping[str, Any] | Sequence[str] = (),
     until: int | None = None,
     ways: Mapping[str, float | None] | None = None,
     seed: int = 0,
@@ -50,7 +52,9 @@ def sample(
             name, or as texts `name=value`.
         latents: give the latents that the draws came from as well.
         units: "data", or "model" for the values as the model has them.
-        given: `name=file` for the first members of sequences, with which the draws begin; up to the member `until`.
+        given: what is known of rows, arrays by name or texts `name=file`: the first members of sequences, with which
+            the draws begin, up to the member `until`; or any part of other variables, of which what is NaN is drawn
+            given all that is there, as `impute` draws it.
         ways: `steps`, `noise`, `guidance`: how to draw, where the model has such ways.
 
     Raises:
@@ -63,12 +67,19 @@ def sample(
     in_data = units == "data"
     asked = {name: value for name, value in (ways or {}).items() if value is not None}
     verify_ways(graph, fitted.plan, asked)
-    arrays = read_arrays(given, graph, fitted.fields if in_data else None)
+    parts = read_arrays(given, graph, fitted.fields)
+    goes_on = any(graph[name].along in indices(graph) for name in parts)
+    arrays = {n: applied(fitted.fields[n], v) for n, v in parts.items()} if in_data and goes_on else parts
     rows = _rows(fitted, data, split, conditions)
     known = {*arrays, *(rows.table.columns if rows is not None else ())}
     values = _conditions(fitted, conditions, known, in_data)
-    if given:
+    if parts:
         _verify_plain(rows, latents)
+    if parts and not goes_on and indices(graph):
+        index_of([*parts], graph)  # says what is missing of the sequences
+    if parts and not goes_on:
+        return _clamped(fitted, parts, values, n or 1, in_data, seed)
+    if parts:
         with fitted.computing(seed):
             found, whole, how = continued(fitted.model, fitted.run.checked, arrays, values, n or 1, until)
         told = DataUnits(whole, fitted.fields) if in_data else ModelUnits(whole)
@@ -90,6 +101,29 @@ def sample(
     index = None if rows is None or rows.index is None else rows.index.repeat(n or 1)
     notes = told.stays if in_data else ()
     return _answers(told, give, count, [*names, *latent_names], notes, index)
+
+
+def _clamped(
+    fitted: FittedRun, parts: Mapping[str, NDArray[Any]], values: Arrays, each: int, in_data: bool, seed: int
+) -> Answers:
+    """So many draws of each row of which parts are known: those stay as they are."""
+    from dgmppl.apply.impute import impute
+
+    if not in_data:
+        headline = "what is given of a row is in the units of the data, and so is what is drawn for it"
+        raise SpecError([Diagnostic("E713", headline, help="leave --units out")])
+    told = DataUnits(fitted.graph, fitted.fields)
+    rows = len(next(iter(parts.values())))
+    common = {name: told.of(name, v).repeat(rows, 0) for name, v in values.items()}
+    whole = {name: fitted.fields[name].named(v) for name, v in parts.items()}
+    found = impute(fitted, {**common, **whole}, draws=each, seed=seed)
+
+    def give() -> Iterator[Chunk]:
+        for chunk in found.give():
+            yield {name: v.reshape(-1, *v.shape[2:]) for name, v in chunk.items()}
+
+    columns = {name: told.labels(name) for name in fitted.fields}
+    return replace(found, rows=rows * each, give=give, columns=columns, pictures=SamplePictures(told))
 
 
 def _answers(

@@ -40,7 +40,8 @@ def add_sample(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--latents", action="store_true", help="also write the latents that the samples come from")
     help_ = "of what is written and given (default data): those of the data, or the model's own, behind transforms"
     sub.add_argument("--units", choices=("data", "model"), default="data", help=help_)
-    help_ = "a .npy or .npz file with the first members of rows, which samples begin with; may be repeated"
+    help_ = "a .npy or .npz file of what is known of rows: the first members of sequences, or any part of other "
+    help_ += "variables, of which what is NaN is drawn; may be repeated"
     sub.add_argument("--given", type=assignment, action=Assign, default=[], metavar="NAME=FILE", help=help_)
     help_ = "go on up to this member (default: the last of the data)"
     sub.add_argument("--until", type=positive, metavar="N", help=help_)

@@ -29,30 +29,43 @@ class Past:
 
 
 def read_arrays(
-    texts: Sequence[str], graph: Graph, fields: Mapping[str, Field] | None = None
+    given: Mapping[str, Any] | Sequence[str], graph: Graph, fields: Mapping[str, Field]
 ) -> dict[str, NDArray[np.generic]]:
-    """The arrays that `name=file` names, by variable, in the units of the model.
+    """The arrays that are given, or that `name=file` names, by variable; texts of classes as their numbers.
 
     Args:
-        fields: what a run keeps of the data of each variable, where they are in the units of that.
+        fields: what a run keeps of the data of each variable.
 
     Raises:
         SpecError (E715): for a name that is no variable of the data, or a file without such an array.
     """
     found: dict[str, NDArray[np.generic]] = {}
     names = [v.name for v in graph.data]
-    for text in texts:
-        name, _, place = (part.strip() for part in text.partition("="))
+    pairs = [*given.items()] if isinstance(given, Mapping) else [text.partition("=")[::2] for text in given]
+    for name, place in ((str(name).strip(), place) for name, place in pairs):
         if name not in names:
             help_ = did_you_mean(name, names, f"its data: {', '.join(names)}")
             raise _error(f"`{name}` is no variable of the data of {graph.name}", help_)
-        field = fields[name] if fields is not None else None
-        array = _read(graph[name], Path(place), field.classes if field is not None else ())
-        found[name] = array if field is None else _applied(field, array)
+        classes = fields[name].classes
+        if isinstance(place, str | Path):
+            found[name] = _read(graph[name], Path(str(place).strip()), classes)
+        else:
+            found[name] = _numbers(name, np.asarray(place), classes, "what is given")
     return found
 
 
-def _applied(field: Field, array: NDArray[np.generic]) -> NDArray[np.generic]:
+def _numbers(name: str, array: NDArray[Any], classes: Sequence[str], where: str) -> NDArray[np.generic]:
+    """An array as numbers, of classes those that their texts stand for."""
+    if array.dtype.kind == "U" and {*array.ravel().tolist()} <= {*classes, ""}:
+        numbers = {text: float(k) for k, text in enumerate(classes)}
+        array = np.array([numbers.get(text, np.nan) for text in array.ravel()]).reshape(array.shape)
+    if array.dtype.kind not in "fiub" or not array.ndim:
+        known = f"its classes: {', '.join(classes)}" if classes else ""
+        raise _error(f"`{name}` in {where} holds no numbers", known)
+    return array
+
+
+def applied(field: Field, array: NDArray[np.generic]) -> NDArray[np.generic]:
     """The first members of rows as the model has them: transforms know those that are not there as missing."""
     shape = field.shape
     if not field.transforms or not field.invertible or array.ndim != 1 + len(shape) or array.shape[2:] != shape[1:]:
@@ -149,12 +162,7 @@ def _read(variable: Variable, place: Path, classes: Sequence[str] = ()) -> NDArr
                 array = loaded[key]
             except ValueError:
                 raise _error(f"`{key}` in {place} is no array of numbers") from None
-    if array.dtype.kind == "U" and set(array.ravel().tolist()) <= {*classes, ""}:
-        numbers = {text: float(k) for k, text in enumerate(classes)}
-        array = np.array([numbers.get(text, np.nan) for text in array.ravel()]).reshape(array.shape)
-    if array.dtype.kind not in "fiub":
-        raise _error(f"`{name}` in {place} holds no numbers", f"its classes: {', '.join(classes)}" if classes else "")
-    return np.asarray(array)
+    return _numbers(name, np.asarray(array), classes, str(place))
 
 
 def _begun(variable: Variable, array: NDArray[np.generic]) -> tuple[Values, NDArray[np.int64]]:
@@ -231,4 +239,4 @@ def _error(headline: str, help_: str = "") -> SpecError:
     return SpecError([Diagnostic("E715", headline, help=help_)])
 
 
-__all__ = ["Past", "index_of", "read_arrays", "read_past"]
+__all__ = ["Past", "applied", "index_of", "read_arrays", "read_past"]

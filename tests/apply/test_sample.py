@@ -148,3 +148,61 @@ def test_what_does_not_go_together_is_said_and_nothing_is_written(run: FittedRun
     with pytest.raises(SpecError, match="a folder is for rows that are images"):
         run.sample(3).write(conditional.path / "folder")
     assert not (conditional.path / "folder").exists()
+
+
+BOLTZMANN = """\
+model boltzmann
+observed x : binary[5] from "x.npz".x
+latent h : binary[3]
+param W : real[5, 3] = normal(1)
+param b : real[5]
+param c : real[3]
+E(x, h) = -x @ W @ h - b @ x - c @ h
+train { epochs = 5, lr = 1e-1 }
+"""
+
+
+def test_what_is_given_of_an_energy_stays_and_the_rest_has_its_law(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", x=np.repeat(rng.integers(0, 2, (60, 1)), 5, 1) ^ (rng.random((60, 5)) < 0.2))
+    run = fit(tmp_path, BOLTZMANN)
+    np.save(tmp_path / "part.npy", [[1, np.nan, 0, np.nan, np.nan], [np.nan, 1, 1, 1, 0]])
+    out = tmp_path / "out.npz"
+    options = ["--given", f"x={tmp_path / 'part.npy'}", "-n", "4000", "-o", str(out)]
+    assert main(["sample", str(run.path), *options]) == 0
+    found = np.load(out)["x"].reshape(2, 4000, 5)
+    assert (found[0, :, 0] == 1).all() and (found[0, :, 2] == 0).all() and (found[1, :, 1:] == [1, 1, 1, 0]).all()
+    # The law of the free elements by enumeration: the hidden units summed out are softplus of their inputs.
+    W, b, c = (run.model.state_dict()[name].double().numpy() for name in ("W", "b", "c"))
+    every = np.array([[1, u, 0, v, w] for u in (0, 1) for v in (0, 1) for w in (0, 1)], dtype=float)
+    weight = np.exp(every @ b + np.logaddexp(0, every @ W + c).sum(1))
+    np.testing.assert_allclose(found[0].mean(0), (weight / weight.sum()) @ every, atol=0.05)
+
+
+def test_what_is_given_of_a_table_stays_in_its_units(run: FittedRun) -> None:
+    found = run.sample(300, given={"x": [[190.0, np.nan]], "y": ["tall"]}).frame()
+    assert (found["height"] == 190).all() and (found["size"] == "tall").all()
+    assert 30 < found["weight"].mean() < 130 and found["weight"].std() > 1
+    with pytest.raises(SpecError, match="no variable of the data"):
+        run.sample(3, given={"w": [1.0]})
+    with pytest.raises(SpecError, match="holds no numbers"):
+        run.sample(3, given={"y": ["huge"]})
+    with pytest.raises(SpecError, match="--latents and --given"):
+        run.sample(3, given={"y": ["tall"]}, latents=True)
+
+
+def test_sequences_go_on_in_the_units_of_the_data(tmp_path: Path) -> None:
+    walks = 1000 + 50 * np.random.default_rng(0).normal(size=(80, 4)).cumsum(1)
+    np.savez(tmp_path / "walks.npz", x=walks)
+    text = (
+        'model walks\nobserved x[t in 1..4] : real from standardize("walks.npz".x)\n'
+        "p(x[1]) = Normal(param)\np(x[t] | x[t-1]) = Normal(linear(x[t-1]), 0.1)\ntrain { epochs = 1 }\n"
+    )
+    run = fit(tmp_path, text)
+    found = run.sample(3, given={"x": walks[:5, :2]})
+    assert found["x"].shape == (15, 4)
+    np.testing.assert_allclose(found["x"][:, :2], walks[:5, :2].repeat(3, 0), rtol=1e-5)
+    assert (np.abs(found["x"][:, 2:] - 1000) < 1000).all()
+    assert found.frame().columns[0] == "x[0]"
+    model = run.sample(3, given={"x": (walks[:5, :2] - walks.mean()) / 100}, units="model")
+    np.testing.assert_allclose(model["x"][::3, :2], (walks[:5, :2] - walks.mean()) / 100, rtol=1e-4, atol=1e-6)
