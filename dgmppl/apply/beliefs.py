@@ -68,16 +68,17 @@ class Judgement:
     bins: Array = field(default_factory=lambda: np.zeros((3, BINS)))
     """Of each bin of confidence how many predictions it has, the sum of their confidences, and how many are right."""
 
-    def classes(self, belief: Classes, index: NDArray[np.int64]) -> None:
-        """Adds rows whose values have these indices, (n, elements)."""
+    def classes(self, belief: Classes, index: NDArray[np.int64] | None) -> None:
+        """Adds rows whose values have these indices, (n, elements); None: of which they are not known."""
         p = belief.probabilities
+        self._add("entropy", -np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0).sum((1, 2)))
+        if index is None:
+            return
         truth = np.take_along_axis(p, index[..., None], -1)[..., 0]
         right = belief.best == index
-        with np.errstate(divide="ignore", invalid="ignore"):
-            entropy = -np.where(p > 0, p * np.log(p), 0.0).sum(-1)
-            self._add("error", ~right.all(1))
+        self._add("error", ~right.all(1))
+        with np.errstate(divide="ignore"):
             self._add("nll", -np.log(truth).sum(1))
-        self._add("entropy", entropy.sum(1))
         confidence = p.max(-1).ravel()
         place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
         for row, weights in zip(self.bins, (np.ones_like(confidence), confidence, right.ravel().astype(float))):

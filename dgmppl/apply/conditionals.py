@@ -1,4 +1,4 @@
-"""The law of variables of a row given the others: by enumeration, as a normal one, or else by weighed draws."""
+"""The law of variables of a row given the others: by enumeration, as a normal one, else by draws that are weighed."""
 
 from __future__ import annotations
 

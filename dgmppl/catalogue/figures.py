@@ -328,6 +328,8 @@ def prediction(name: str, variable: str, named: bool, exact: bool) -> Figure:
     kind = PREDICTED[name]
     called = f"{KINDS[kind].called} in {variable}" if named else KINDS[kind].called
     how = "exactly" if exact else "by draws"
+    if kind == "error":
+        return replace(error(variable, named=named), how=how)
     return _figure(kind, called, f"{KINDS[kind].called} of predictions of {variable}", how=how, variables=(variable,))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path, positive
 from dgmppl.cli.files import print_warning
@@ -67,6 +67,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from dgmppl.report.evaluate import evaluate
     from dgmppl.train.folder import finite_only
 
+    told: list[str] = []
     with Console(stderr=True).status("") as status:
         found = evaluate(
             options.run,
@@ -81,13 +82,38 @@ def _evaluate(options: argparse.Namespace) -> int:
             data_folder=options.data_folder,
             allow_python=options.allow_python,
             data=options.data,
+            scored=lambda scores, figure: told.extend(histogram(scores, figure.name)),
         )
     if options.format == "json":
         data = {split: {name: figure.as_data() for name, figure in of.items()} for split, of in found.items()}
         print(json.dumps(finite_only(data), indent=2))
     else:
         print_figures(found)
+        print("\n".join(told), end="\n" * bool(told))
     return FINE
+
+
+def histogram(scores: Mapping[str, Any], name: str, bins: int = 12, width: int = 30) -> list[str]:
+    """How the scores of several sets lie, a line for each bin: the share of each set in it, as a bar."""
+    import numpy as np
+
+    whole = np.concatenate([values[np.isfinite(values)] for values in scores.values()])
+    if not whole.size:
+        return []
+    # What lies far out would leave all else in one bin: it is counted in the first or the last.
+    low, high = np.quantile(whole, [0.005, 0.995])
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    shares = {}
+    for key, values in scores.items():
+        inside = np.clip(np.nan_to_num(values, neginf=-1e300), edges[0], edges[-1])
+        shares[key] = np.histogram(inside, edges)[0] / max(len(values), 1)
+    most = max(share.max() for share in shares.values()) or 1.0
+    lines = ["", f"{name} of each row, the share of a set in each bin:"]
+    lines.append(" " * 26 + "  ".join(key[-width:].ljust(width) for key in shares).rstrip())
+    for k in range(bins):
+        bars = [f"{s[k]:6.1%} {'#' * round(s[k] / most * (width - 7))}".ljust(width) for s in shares.values()]
+        lines.append(f"{edges[k]:>10.4g} .. {edges[k + 1]:<10.4g}  " + "  ".join(bars).rstrip())
+    return lines
 
 
 def print_figures(found: Evaluation) -> None:

@@ -13,10 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dgmppl.apply.beliefs import Classes, Judgement
+from dgmppl.apply.conditionals import Enumerated
 from dgmppl.apply.given import Given, given_data
+from dgmppl.apply.scores import choose_score
 from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, area_under_roc, bits_per_dimension, unknown
 from dgmppl.data.table import Table
-from dgmppl.diagnostics import Diagnostic
+from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.figures import dimensions, likelihood_of, told_by
 from dgmppl.plan.nodes import Plan
@@ -27,7 +31,7 @@ from dgmppl.train.device import seeded
 from dgmppl.train.figures import CHUNK, ChunkedRows, Estimate, Moments, chunks_of, evaluate_figures, row_scores
 from dgmppl.train.importance import open_importance
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
-from dgmppl.train.runs import changed_data, draw, fields_of, load_run, located, run_data, unfinished
+from dgmppl.train.runs import Run, changed_data, draw, fields_of, load_run, located, run_data, unfinished
 
 Data = Sequence[Tensor] | ChunkedRows
 Scores = NDArray[np.float64]
@@ -73,6 +77,7 @@ def evaluate(
     data_folder: Path | None = None,
     allow_python: bool = False,
     data: Sequence[Any] = (),
+    scored: Callable[[Mapping[str, Scores], Figure], None] = lambda scores, figure: None,
 ) -> Evaluation:
     """The figures of a run's model by split and name.
 
@@ -88,7 +93,9 @@ def evaluate(
         allow_python: see `dgmppl.train.runs.load_run`.
         data: other rows: files, or what else `dgmppl.apply.given` reads. Where there is a likelihood, each set but the
             first is told from the first by it; where factors have figures of their own, by that of the rest. The
-            variables of such factors may be left out, and with them the figures that need them.
+            variables of such factors may be left out, and with them the figures that need them. Classes are predicted
+            where they follow exactly from the rest.
+        scored: called with the likelihood of each row of each set, where other rows are given, and with what it is.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -114,6 +121,7 @@ def evaluate(
     score = told_by(plan)
     scores: dict[str, Scores] = {}
     inside = ""
+    classes = predicted_classes(model, run, graph) if data else []
     with located(run.checked):
         for split, table in sets.items():
             progress(f"{split}: figures")
@@ -132,13 +140,53 @@ def evaluate(
                 found[split] |= described(bound, graph, plan, tighter.figure)
             if not absent and (measures or (measures is None and likelihood_of(plan) is None)):
                 found[split] |= measure(model, graph, rows, seed, progress=_sets_progress(progress, split))
+            for way in classes:
+                if set(absent) <= {*way.names}:
+                    told = judged(way, rows, model.data, len(classes) > 1, bool(absent))
+                    found[split] |= {n: m for n, m in told.items() if n not in found[split]}
             if data and score is not None:
                 scores[split] = row_scores(model, rows, score.name, samples, seed)
                 inside = inside or split
                 if split != inside:
                     area = Measured(area_under_roc(score, inside), auroc(scores[inside], scores[split]))
                     found[split][area.figure.name] = area
+    if scores and score is not None:
+        scored(scores, score)
     return found
+
+
+def predicted_classes(model: GenerativeModel, run: Run, graph: Graph) -> list[Enumerated]:
+    """The variables of few values that rows have, whose law given all others is exact."""
+    names = [v.name for v in graph.data if v.name not in graph.conditions and not v.type.shape]
+    found = []
+    for name in names:
+        if len(graph.data) == 1 or joint_values(graph[name]) > MAX_CASES:
+            continue
+        try:
+            score = choose_score(model, run, (name,))
+        except SpecError:
+            continue  # a game, or latents of an energy: nothing says how probable a value is
+        if score.exact:
+            found.append(Enumerated(graph, (name,), score, 1))
+    return found
+
+
+def judged(way: Enumerated, data: Data, names: Sequence[str], named: bool, absent: bool) -> dict[str, Measured]:
+    """Error, NLL, entropy and calibration error of the predictions of a variable; where it is absent the entropy."""
+    (name,) = way.names
+    judgement = Judgement(name, named, way.exact)
+    low = int(way.graph[name].type.support.low or 0)
+    with torch.no_grad():
+        for chunk in chunks_of(data, CHUNK):
+            rows = dict(zip(names, chunk, strict=True))
+            truth = rows.pop(name)
+            seen = truth.isfinite() | absent
+            if not seen.any():
+                continue
+            (belief,) = way.beliefs({key: value[seen] for key, value in rows.items()}, {}).values()
+            assert isinstance(belief, Classes)
+            judgement.classes(belief, None if absent else truth[seen].long().cpu().numpy()[:, None] - low)
+    return {figure.name: Measured(figure, estimate) for figure, estimate in judgement.figures()}
 
 
 class Filled:

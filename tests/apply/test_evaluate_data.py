@@ -1,5 +1,6 @@
 """Figures on other data: those of the rows, and how well the first set is told from the others."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,26 @@ def test_other_rows_have_figures_of_their_own(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert main(["evaluate", str(run.path), "--split", "test", "--data", str(tmp_path / "far.csv")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["test", str(tmp_path / "far.csv"), str(tmp_path / "far.csv")]
+    assert [line.split()[0] for line in lines[:3]] == ["test", str(tmp_path / "far.csv"), str(tmp_path / "far.csv")]
+    assert lines[4] == "elbo of each row, the share of a set in each bin:"
+    shares = np.array([[float(part) for part in re.findall(r"([0-9.]+)%", line)] for line in lines[6:]])
+    np.testing.assert_allclose(shares.sum(0), 100, atol=0.7)
     assert main(["evaluate", str(run.path), "--data", str(tmp_path / "nothing.csv")]) == 1
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_classes_are_predicted_in_each_set(tmp_path: Path) -> None:
+    """Those of `predict`, inside and outside; what is less sure there has a larger entropy."""
+    people(600).to_csv(tmp_path / "people.csv", index=False)
+    classifier = PEOPLE[: PEOPLE.index("latent")] + "p(y | x) = Categorical(mlp[16](x))\ntrain { epochs = 5 }\n"
+    run = fit(tmp_path, classifier)
+    near, far = people(300, seed=1), people(200, seed=2)
+    far["weight"] += 40
+    found = evaluate(run.path, data=[near, far])
+    for table, of in zip((near, far), found.values(), strict=True):
+        told = run.predict(table, of="y").figures
+        assert {"error", "NLL", "entropy", "ECE"} <= of.keys()
+        for name, (figure, estimate) in told.items():
+            assert of[name].figure == figure
+            assert of[name].estimate.mean == pytest.approx(estimate.mean, rel=1e-6)
+    assert "auroc" not in found["data 1"]
