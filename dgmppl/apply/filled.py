@@ -15,7 +15,7 @@ from dgmppl.apply.answers import Chunk
 from dgmppl.apply.given import Given
 from dgmppl.apply.imputing import Completion
 from dgmppl.apply.originals import Original
-from dgmppl.apply.summaries import Summary, summary_of
+from dgmppl.apply.summaries import Summary, dated, summary_of
 from dgmppl.data.fields import Field, element_labels
 
 if TYPE_CHECKING:
@@ -115,11 +115,13 @@ class Completer:
                 return _named(values, rows.origin.classes)
             if field.classes:
                 return field.named(values)
+            if field.dates:
+                return dated(values.astype(np.float64), field)
             return values if values.dtype.kind == "f" or name not in self.missing else values.astype(np.float64)
         if name in chunk:
             return field.invert(chunk[name].cpu().numpy())
         empty = np.full((n, *_shape(field)), np.nan)
-        return field.named(empty) if field.invertible else empty
+        return dated(field.named(empty), field) if field.invertible else empty
 
     def _completed(self, seen: Values, summary: Summary | None) -> Values:
         """A variable with what is missing of it filled in, (n, *shape), with draws (n, draws, *shape)."""

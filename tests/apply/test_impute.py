@@ -358,3 +358,28 @@ def test_what_nothing_models_has_to_be_there(tmp_path: Path) -> None:
     assert np.isfinite(run.impute(rows)["x"]).all()
     with pytest.raises(SpecError, match="`y`"):
         run.impute({"x": rows["x"]})
+
+
+DATED = """\
+model dated
+observed x : real from standardize("people.csv".height)
+observed b : real from standardize(dates("people.csv".born))
+latent z : real
+p(z) = Normal(0, 1)
+p(x | z) = Normal(linear(z), param)
+p(b | z) = Normal(linear(z), param)
+train { epochs = 1 }
+"""
+
+
+def test_dates_are_texts(tmp_path: Path) -> None:
+    born = pd.date_range("1990-01-01", periods=60).strftime("%Y-%m-%d")
+    people(60).assign(born=born).to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, DATED)
+    table = pd.DataFrame({"height": [170.0, 180.0, np.nan], "born": ["1990-01-20", None, "1990-01-02"]})
+    found = run.impute(table, deviations=True).frame()
+    assert found["born"][0] == "1990-01-20" and found["born"][2] == "1990-01-02"
+    assert abs(pd.Timestamp(found["born"][1]) - pd.Timestamp("1990-01-30")).days < 100
+    assert 0.5 < found["born_deviation"][1] < 100 and np.isnan(found["born_deviation"][0])
+    many = run.impute(table, draws=2).frame()
+    assert pd.to_datetime(many["born"]).notna().all()
