@@ -137,7 +137,10 @@ def settings_as_data(settings: TrainSettings) -> Record:
     del found["accept"]
     if found["split"] is not None:
         del found["split"]["span"]
-    return found
+    for stage in found["stages"]:
+        del stage["span"]
+    as_read: Record = json.loads(json.dumps(found))  # the record is the same before it is written and behind it
+    return as_read
 
 
 def _versions() -> dict[str, str | None]:
