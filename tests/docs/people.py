@@ -1,0 +1,74 @@
+"""The commands that docs/people.md shows, and what they print, in a copy of examples/people."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dgmppl import cli
+
+from .readme import ROOT
+
+PATH = ROOT / "docs" / "people.md"
+EXAMPLE = ROOT / "examples" / "people"
+
+_CONSOLE = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
+_SPEC = re.compile(r"(?<=```dgm\n)(.*?)(?=```)", re.DOTALL)
+_NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
+
+
+def commands(page: str) -> Iterator[tuple[str, str]]:
+    """Each command with what is shown of what it prints."""
+    for block in _CONSOLE.findall(page):
+        command, _, shown = block.partition("\n")
+        yield command.removeprefix("$ "), shown
+
+
+def copied(folder: Path) -> Path:
+    """The example without what was made there."""
+    return Path(shutil.copytree(EXAMPLE, folder / "people", ignore=shutil.ignore_patterns("runs", "__pycache__")))
+
+
+def run(command: str, folder: Path) -> str:
+    """What a command prints on both streams, run from `folder`: of a fit what it says at its end."""
+    program, *arguments = shlex.split(command)
+    if program == "python":
+        done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+        return done.stdout
+    assert program == "dgmppl", command
+    printed = io.StringIO()
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            assert cli.main(arguments) == 0, printed.getvalue()
+    finally:
+        os.chdir(before)
+    lines = printed.getvalue().splitlines(keepends=True)
+    first = next((k for k, line in enumerate(lines) if "weights of epoch" in line), 0)
+    return "".join(lines[first:])
+
+
+def plain(printed: str) -> str:
+    """What is printed without its numbers, which differ in their last digits from machine to machine."""
+    return re.sub(r"[ #]+", " ", _NUMBER.sub("#", printed))
+
+
+def updated(page: str, folder: Path) -> str:
+    """The page with its spec, and what its commands print now."""
+    here = copied(folder)
+    page = _SPEC.sub(lambda _: (here / "people.dgm").read_text(), page)
+    return _CONSOLE.sub(lambda block: _printed(block[0], here), page)
+
+
+def _printed(block: str, folder: Path) -> str:
+    first, _, _ = block.partition("\n")
+    return f"{first}\n{run(first.removeprefix('$ '), folder)}"
