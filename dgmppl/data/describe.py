@@ -175,7 +175,7 @@ def as_text(summary: DataSummary) -> str:
     for variable in summary.variables:
         lines += ["", f"{variable.name} : {variable.type} from {variable.source}"]
         for transform in variable.transforms:
-            constants = ", ".join(f"{k} {_constant(v)}" for k, v in transform.items() if k != "name")
+            constants = ", ".join(f"{k} {_constant(v)}" for k, v in transform.items() if k not in _UNTOLD)
             lines.append(f"  {transform['name']}" + (f": {constants}" if constants else ""))
         lines += _class_rows(variable) if variable.classes else _column_rows(variable)
     for file, names in summary.unread.items():
@@ -183,6 +183,8 @@ def as_text(summary: DataSummary) -> str:
     return "\n".join(lines)
 
 
+# Whether dates are without a time of the day is told by themselves.
+_UNTOLD = ("name", "whole")
 _WORDS = {"train": "training", "validation": "validation", "test": "test"}
 
 

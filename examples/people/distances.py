@@ -2,11 +2,11 @@
 
     python examples/people/distances.py people.csv synthetic.csv
 
-A column of texts: the total variation of its classes, half the sum of what their shares differ by. A column of numbers or
-dates: the Kolmogorov-Smirnov distance, the most that its distribution functions differ by. A pair of numbers: what their
-correlation differs by; of texts and numbers: what the correlation of a number with each class differs by, at most. In
-brackets the same between two halves of the real table, at random: what chance alone does to so few rows. Rows that miss
-a cell are left out of what needs it.
+A column of texts: the total variation of its classes, half the sum of what their shares differ by. A column of
+numbers or dates: the Kolmogorov-Smirnov distance, the most that its distribution functions differ by. A pair of
+numbers: what their correlation differs by; of texts and numbers: what the correlation of a number with each class
+differs by, at most. In brackets the same between two halves of the real table, at random: what chance alone does to
+so few rows. Rows that miss a cell are left out of what needs it.
 """
 
 from __future__ import annotations

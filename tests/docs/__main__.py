@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from . import readme, reference
+import tempfile
+from pathlib import Path
+
+from . import people, readme, reference
 
 for path, updated in (
     (reference.PATH, reference.updated),
@@ -10,4 +13,7 @@ for path, updated in (
     (readme.PATH, readme.updated),
 ):
     path.write_text(updated(path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+with tempfile.TemporaryDirectory() as folder:
+    page = people.updated(people.PATH.read_text(encoding="utf-8"), Path(folder))
+people.PATH.write_text(page, encoding="utf-8", newline="\n")
 readme.draw(readme.PICTURE)

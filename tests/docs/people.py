@@ -21,7 +21,7 @@ PATH = ROOT / "docs" / "people.md"
 EXAMPLE = ROOT / "examples" / "people"
 
 _CONSOLE = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
-_SPEC = re.compile(r"(?<=```dgm\n)(.*?)(?=```)", re.DOTALL)
+_SPEC = re.compile(r"(?<=```dgm\n)(.+?)(?=```)", re.DOTALL)
 _NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
 
 
@@ -62,6 +62,15 @@ def plain(printed: str) -> str:
     return re.sub(r"[ #]+", " ", _NUMBER.sub("#", printed))
 
 
+def shows(shown: str, printed: str) -> bool:
+    """Whether a page shows what is printed but for its numbers; where it is cut with `...`, some lines in order."""
+    shown, printed = plain(shown), plain(printed)
+    if "..." not in shown.splitlines():
+        return shown == printed
+    lines = iter(printed.splitlines())
+    return all(line in lines for line in shown.splitlines() if line != "...")
+
+
 def updated(page: str, folder: Path) -> str:
     """The page with its spec, and what its commands print now."""
     here = copied(folder)
@@ -70,5 +79,6 @@ def updated(page: str, folder: Path) -> str:
 
 
 def _printed(block: str, folder: Path) -> str:
-    first, _, _ = block.partition("\n")
-    return f"{first}\n{run(first.removeprefix('$ '), folder)}"
+    first, _, shown = block.partition("\n")
+    printed = run(first.removeprefix("$ "), folder)
+    return f"{first}\n{shown if shows(shown, printed) else printed}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .people import EXAMPLE, PATH, commands, copied, plain, run
+from .people import EXAMPLE, PATH, commands, copied, run, shows
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_commands_print_what_is_shown(session: tuple[Path, list[tuple[str, str, str]]]) -> None:
     for command, shown, printed in session[1]:
-        assert plain(printed) == plain(shown), f"{command}: write it with `python -m tests.docs`"
+        assert shows(shown, printed), f"{command}: write it with `python -m tests.docs`\n{printed}"
 
 
 def test_the_spec_is_the_one_of_the_example() -> None:
