@@ -55,3 +55,15 @@ def test_the_synthetic_table_is_near_the_real_one(session: tuple[Path, list[tupl
     assert len(found) == 15
     assert max(value for name, value in found.items() if "," not in name) < 0.09
     assert max(found.values()) < 0.2
+
+
+def test_imputing_fills_the_empty_cells_and_leaves_the_others(
+    session: tuple[Path, list[tuple[str, str, str]]],
+) -> None:
+    folder, _ = session
+    before, after = rows(folder / "people.csv"), rows(folder / "whole.csv")
+    assert len(after) == len(before)
+    for had, has in zip(before, after):
+        assert all(has.values())
+        assert all(float(has[name]) == float(had[name]) for name in ("height", "weight") if had[name])
+        assert (has["job"], has["born"]) == (had["job"], had["born"])
