@@ -78,7 +78,6 @@ def _write_epoch_figures(place: _Place, entries: list[tuple[Figure, str]]) -> No
     doc = "The figures of an epoch: without the likelihood, for which an equation is solved."
     inside = ", ".join(f'"{f.name}": {source}' for f, source in entries if not f.is_likelihood)
     with place.writer.method(f"epoch_figures(self{arguments}) -> dict[str, Tensor]", doc):
-        place.writer.line(f"{place.terms} = self.terms({place.given})")
         place.writer.line(f"return {{{inside}}}")
 
 
@@ -113,7 +112,7 @@ def _sum_evaluated(place: _Place) -> str:
 
 
 def _loss(place: _Place, figure: Figure) -> str:
-    return f"-self.total({place.terms})"
+    return f"-self.total(self.terms({place.given}))"  # behind the steps: their draws are those of the likelihood alone
 
 
 def _factor(place: _Place, figure: Figure) -> str:
@@ -198,7 +197,7 @@ def _log_prob_seen(place: _Place, variable: Variable) -> str:
 _SUMS = ("elbo", "log_prob")
 """Kinds that are the sum of the terms where there is no energy."""
 
-_OF_TERMS = (*_SUMS, "factor", "rest", "objective", "matching")
+_OF_TERMS = (*_SUMS, "factor", "rest", "objective")
 """Kinds that the terms give, which are numbers of each row whatever sums are taken for the others."""
 
 _WRITE: dict[str, Callable[[_Place, Figure], str]] = {
