@@ -29,7 +29,7 @@ STAGES = (
     ("dgmppl.emit",),
     ("dgmppl.imports",),
     ("dgmppl.pipeline",),
-    ("dgmppl.forecasts",),
+    ("dgmppl.forecasts", "dgmppl.imputations"),
     ("dgmppl.runtime",),
     ("dgmppl.data",),
     ("dgmppl.train",),

@@ -112,6 +112,7 @@ let g[t in 1..N] : real = sum(a)
 let h = reshape(sum(c, axis = 0), [1])
 train {}
 train { accept = [W402, W401(w)] }
+train { best = log p(b | a) }
 latent w : real per data
 partial y : real[2] elementwise from "y.npy"
 let h[i, j] : real[2] = linear(x[i, j - 1])
