@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -242,3 +244,17 @@ def test_an_entry_is_about_a_family_or_one_of_its_members(entries: str, weights:
     assert checked.plan is not None, checked.errors
     found = {t.owner: t.weight for t in checked.plan.terms}
     assert [found[f"z[{k}]"] for k in (1, 2, 3)] == weights
+
+
+def test_draws_in_turn_are_weighed_too() -> None:
+    """Families whose q read each other's earlier members are drawn in one step of the plan, not one each."""
+    path = Path(__file__).parent / "specs" / "in_turn.dgm"
+    one, many = (pipeline.read(path, o) for o in ((), ("train.objective=iwae(20)",)))
+    with seeded(0, CPU):
+        first = pipeline.build(one)
+    second = pipeline.build(many)
+    second.load_state_dict(first.state_dict())
+    x = torch.randn(200, 4, 2, generator=torch.Generator().manual_seed(1))
+    with seeded(0, CPU), torch.no_grad():
+        bound, tighter = first.figures(x)["elbo"], second.figures(x)["iwae(20)"]
+    assert tighter.mean() > bound.mean() + 0.1

@@ -203,7 +203,8 @@ def reads_of(graph: Graph, variable: Variable, factor: Factor) -> tuple[str, ...
 def samples_of(state: Elimination) -> int:
     """How many draws of the latents the bound weighs: those of `iwae(K)`, where there are draws to weigh."""
     asked = state.asked
-    weighs = asked is not None and asked.name == "iwae" and any(s.factor[:1] == "q" for s in state.steps)
+    drawn = (key for s in state.steps for key in s.comes_from)
+    weighs = asked is not None and asked.name == "iwae" and any(key[:1] == "q" for key in drawn)
     return int(asked.options.get("samples", 50)) if asked is not None and weighs else 1
 
 
