@@ -104,11 +104,6 @@ def rows_of_different_lengths(folder: Path) -> None:
 
 
 @case("score run --data others.csv -o z.csv")
-def separated_by_semicolons(folder: Path) -> None:
-    (folder / "others.csv").write_text("height;weight;size\n170;60;tall\n")
-
-
-@case("score run --data others.csv -o z.csv")
 def an_empty_file(folder: Path) -> None:
     (folder / "others.csv").write_text("")
 

@@ -272,6 +272,7 @@ observed x : real[2] from "rows.npz".x
 p(w)     = Gamma(2, param)
 p(x | w) = Normal(mlp[6](w))
 {q}
+train {{ units = false }}
 """
 
 

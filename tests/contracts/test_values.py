@@ -240,7 +240,7 @@ p(y | a, b, c, d, e, f, g) = Normal(mlp[4](a, b, c, d, e, f, g))
         torch.tensor([[1.0, 0.0]]),
         torch.tensor([0.3]),
     )
-    expected = [-1, 1, *(0, 1, 0), -1, *(-1, 0, 1, -0.5), -0.5, 7, *(0, 1, 1, 0)]
+    expected = [-1, 1, *(0, 1, 0), -1, *(-1, 0, 1, -0.5), -0.5, 6, *(0, 1, 1, 0)]  # a count is told from 1 before a fit
     assert torch.allclose(seen[0], torch.tensor([expected]).float())
 
 

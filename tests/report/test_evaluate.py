@@ -198,7 +198,7 @@ def test_rows_without_a_label_are_told_by_what_else_there_is(tmp_path):
     np.savez(tmp_path / "both.npz", data=x + 30, label=y)
     found = evaluate(run, data=[tmp_path / f"{name}.npz" for name in ("inside", "outside", "both")])
     inside, outside, both = found.values()
-    assert list(outside) == ["log p(x)", "auroc"]
+    assert list(outside) == ["log p(x)", "entropy", "auroc"]
     assert outside["log p(x)"].estimate == both["log p(x)"].estimate
     assert outside["auroc"].estimate == both["auroc"].estimate
     assert outside["auroc"].estimate.mean > 0.99

@@ -110,7 +110,6 @@ def given(name: str, command: str, array: object, file: str = "past.npy") -> Non
 
 plain("given_a_file_that_is_gone", "sample rows --given x=past.npy --set y=3 -o samples.npz")
 given("given_what_is_no_variable", "rows --given z=past.npy --set y=3", np.zeros((2, 3, 8)))
-given("given_no_sequence", "ended --given x=past.npy", np.zeros((2, 2)))
 given("given_a_class_alone", "rows --given y=past.npy", np.zeros(2))
 given("given_without_a_class", "rows --given x=past.npy", np.zeros((2, 3, 8)))
 given("given_more_than_there_is", "rows --given x=past.npy --set y=3", np.zeros((2, 9, 8)))
