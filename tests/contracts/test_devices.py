@@ -26,6 +26,7 @@ from tests.contracts.support import LIBRARY, build, checked, name_of
 UNKNOWN_TO_META = (
     "counts",
     "heavy_tails",
+    "ivae",
     "topics",
     "bounded_flows",
     "likelihoods",
