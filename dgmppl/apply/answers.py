@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import zipfile
@@ -190,31 +191,35 @@ def _tables(answers: Answers, progress: Progress) -> Iterator[pa.Table]:
 def _write_npz(answers: Answers, path: Path, progress: Progress) -> None:
     """Arrays by name. Each is kept in a file beside until all rows are there: memory does not grow with the rows."""
     kept: dict[str, Any] = {}
-    kinds: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    pieces: dict[str, list[tuple[tuple[int, ...], np.dtype[Any]]]] = {}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, ExitStack() as opened:
         for chunk in answers.counted(progress):
             for name, values in chunk.items():
-                plain = _plain(values)
+                plain = np.ascontiguousarray(_plain(values))
                 if name not in kept:
                     kept[name] = opened.enter_context(Path(folder, str(len(kept))).open("w+b"))
-                    kinds[name] = plain.shape[1:], plain.dtype
-                kept[name].write(np.ascontiguousarray(plain.astype(kinds[name][1])).tobytes())
+                    pieces[name] = []
+                pieces[name].append((plain.shape, plain.dtype))
+                kept[name].write(plain.tobytes())
         with zipfile.ZipFile(path, "w") as archive:
             for name, file in kept.items():
-                shape, dtype = kinds[name]
+                # Chunks of texts are as wide as their longest, and the array as the widest of them.
+                dtype = np.result_type(*(d for _, d in pieces[name]))
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
-                    np.lib.format.write_array_header_2_0(member, {**header, "shape": (answers.rows, *shape)})
+                    whole = (answers.rows, *pieces[name][0][0][1:])
+                    np.lib.format.write_array_header_2_0(member, {**header, "shape": whole})
                     file.seek(0)
-                    while block := file.read(2**20):
-                        member.write(block)
+                    for shape, piece in pieces[name]:
+                        block = file.read(math.prod(shape) * piece.itemsize)
+                        member.write(np.frombuffer(block, piece).astype(dtype).tobytes())
 
 
 def _plain(values: Values) -> Values:
     """Texts in a dtype that needs no pickle; a missing one is empty."""
     if values.dtype != object:
         return values
-    return np.array(["" if v is None else str(v) for v in values.ravel()], dtype="U64").reshape(values.shape)
+    return np.array(["" if v is None else str(v) for v in values.ravel()], dtype=np.str_).reshape(values.shape)
 
 
 def _write_picture(answers: Answers, path: Path, progress: Progress) -> None:

@@ -39,6 +39,10 @@ class Rescale(Transform):
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        if not (self.start < self.end and self.low != self.high):
+            raise ValueError("a range has two ends")
+
     @classmethod
     def fit(cls, column: Column, *numbers: float) -> Self:
         low, high = numbers
@@ -83,6 +87,10 @@ class Standardize(Transform):
 
     mean: Array
     deviation: Array
+
+    def __post_init__(self) -> None:
+        if not (self.deviation > 0).all():
+            raise ValueError("a deviation is above 0")
 
     @classmethod
     def fit(cls, column: Column, *numbers: float) -> Self:
