@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -265,7 +267,9 @@ class _File(_Source):
 
     def _texts_of(self, field: Field) -> Opened | None:
         """The classes of a .npz file that are told as texts, as answers tell them; None where they are not."""
-        with suppress(OSError, ValueError), np.load(self.path, allow_pickle=False) as arrays:
+        # What is damaged is told where its numbers are opened.
+        damaged = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+        with suppress(*damaged), np.load(self.path, allow_pickle=False) as arrays:
             name = next((n for n in self.names(field) if n in arrays.files), None)
             if name is not None and (values := arrays[name]).dtype.kind == "U":
                 codes, origin = _texts(name, np.where(values == "", None, values), Origin(f"{self.name}, array {name}"))

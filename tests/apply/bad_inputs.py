@@ -177,6 +177,14 @@ def arrays_cut_off(folder: Path) -> None:
     (folder / "w.npz").write_bytes((folder / "w.npz").read_bytes()[:300])
 
 
+@case("score run --data w.npz -o z.csv")
+def texts_that_are_damaged(folder: Path) -> None:
+    np.savez(folder / "w.npz", x=np.zeros((500, 2)), size=np.array(["tall"] * 500))
+    content = bytearray((folder / "w.npz").read_bytes())
+    content[9000] ^= 255
+    (folder / "w.npz").write_bytes(bytes(content))
+
+
 @case("score alone --data w.npy -o z.csv")
 def a_row_is_not_finite(folder: Path) -> None:
     np.save(folder / "w.npy", np.where(np.arange(15).reshape(5, 3) == 7, np.nan, 1.0))
