@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from chosen import only
+
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 TARGET = 0.35
 
@@ -51,13 +53,13 @@ def measure(spec: Path, runs: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="vae,deep_vae,rbm", help="names of specs, separated by commas")
+    paths = {path.stem: path for path in SPECS.glob("*/*.dgm")}
+    parser.add_argument(
+        "--only", type=only(paths), default="vae,deep_vae,rbm", help="names of specs, separated by commas"
+    )
     parser.add_argument("--runs", type=int, default=15)
     arguments = parser.parse_args()
-    paths = {path.stem: path for path in SPECS.glob("*/*.dgm")}
-    for name in arguments.only.split(","):
-        if name not in paths:
-            parser.error(f"no such spec: {name}")
+    for name in arguments.only:
         print(json.dumps(measure(paths[name], arguments.runs)), flush=True)
 
 

@@ -21,6 +21,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from chosen import only
 from PIL import Image
 from sample_time import MODELS, PIXELS, SAMPLES, SIDE
 
@@ -98,7 +99,7 @@ def recomputed(model: GenerativeModel) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
-    parser.add_argument("--only", help="names of models, separated by commas")
+    parser.add_argument("--only", type=only(MODELS), default=list(MODELS), help="names of models, separated by commas")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for path in options.runs:
@@ -106,7 +107,7 @@ def main() -> None:
     torch.set_default_dtype(torch.float64)
     worst = float("inf")
     for name, text in MODELS.items():
-        if options.only is not None and name not in options.only.split(","):
+        if name not in options.only:
             continue
         checked = pipeline.read(f"model drawn\n{text}\n")
         model = pipeline.build(checked).double().eval()

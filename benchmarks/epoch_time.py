@@ -29,6 +29,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from chosen import only
 from step_time import HandRbm, HandVae, same_start
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -189,15 +190,16 @@ TARGETS = {"vae": 1.05, "moons": 0.5, "rbm": 0.5}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="names of models, separated by commas")
+    parser.add_argument(
+        "--only", type=only(CONTESTS), default=list(CONTESTS), help="names of models, separated by commas"
+    )
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--turns", type=int, default=60, help="epochs of each side that are timed")
     parser.add_argument("--cpu-time", action="store_true")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.cpu_time else time.perf_counter
-    chosen = list(CONTESTS) if arguments.only is None else arguments.only.split(",")
     for threads in (int(t) for t in arguments.threads.split(",")):
-        for name in chosen:
+        for name in arguments.only:
             print(json.dumps(measure(name, threads, arguments.turns, clock)), flush=True)
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from chosen import only
 from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
@@ -250,16 +251,13 @@ def show(results: list[dict[str, object]], console: Console) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="names of specs, separated by commas")
+    names = [row.name for row in ROWS]
+    parser.add_argument("--only", type=only(names), default=names, help="names of specs, separated by commas")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--out", type=Path, help="folder that keeps the runs (default: none are kept)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    names = [row.name for row in ROWS] if arguments.only is None else arguments.only.split(",")
-    unknown = sorted(set(names) - {row.name for row in ROWS})
-    if unknown:
-        parser.error(f"no such spec: {', '.join(unknown)}")
     results: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.out or Path(scratch)

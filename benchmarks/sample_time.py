@@ -15,6 +15,7 @@ import time
 from statistics import median
 
 import torch
+from chosen import only
 
 from dgmppl import pipeline
 from dgmppl.runtime import GenerativeModel
@@ -47,12 +48,12 @@ def recomputed(model: GenerativeModel) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="names of models, separated by commas")
+    parser.add_argument("--only", type=only(MODELS), default=list(MODELS), help="names of models, separated by commas")
     chosen = parser.parse_args().only
     torch.set_num_threads(1)
     worst = float("inf")
     for name, text in MODELS.items():
-        if chosen is not None and name not in chosen.split(","):
+        if name not in chosen:
             continue
         model = pipeline.build(pipeline.read(f"model drawn\n{text}\n")).eval()
         start = time.perf_counter()

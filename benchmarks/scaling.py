@@ -18,6 +18,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from chosen import only
+
 SPECS = Path(__file__).resolve().parent.parent / "specs"
 
 MODELS = {"vae": ("latent/vae.dgm", (64, 512)), "realnvp": ("flow/realnvp.dgm", (64, 512))}
@@ -57,11 +59,11 @@ def measure(name: str, batch: int, epochs: int, turns: int) -> dict[str, object]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="names of models, separated by commas")
+    parser.add_argument("--only", type=only(MODELS), default=list(MODELS), help="names of models, separated by commas")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--turns", type=int, default=3)
     arguments = parser.parse_args()
-    for name in MODELS if arguments.only is None else arguments.only.split(","):
+    for name in arguments.only:
         for batch in MODELS[name][1]:
             print(json.dumps(measure(name, batch, arguments.epochs, arguments.turns)), flush=True)
 

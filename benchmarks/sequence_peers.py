@@ -26,7 +26,10 @@ class PyroHmm:
 
     def loss(self, x: Tensor) -> Tensor:
         emission = Normal(self.hand.loc, F.softplus(self.hand.raw) + 1e-6).to_event(1)
-        law = DiscreteHMM(self.hand.first, self.hand.transition, emission, duration=x.shape[1])
+        # Pyro's state moves before the first observation: its first transition is the law of the first state.
+        first, later = self.hand.first.expand(1, *self.hand.transition.shape), self.hand.transition
+        transition = torch.cat([first, later.expand(x.shape[1] - 1, *later.shape)])
+        law = DiscreteHMM(self.hand.first, transition, emission, duration=x.shape[1])
         return -law.log_prob(x).mean()
 
     def step(self, x: Tensor) -> None:

@@ -25,6 +25,7 @@ from unittest.mock import patch
 
 import pyro
 import torch
+from chosen import only
 from hand_written import (
     HandConvVae,
     HandGlow,
@@ -186,17 +187,17 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="names of specs, separated by commas")
+    names = [Path(spec).name for spec in CONTESTS]
+    parser.add_argument("--only", type=only(names), default=names, help="names of specs, separated by commas")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--blocks", type=int, default=60, help="epochs of each side that are timed")
     parser.add_argument("--cpu-time", action="store_true")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.cpu_time else time.perf_counter
-    chosen = None if arguments.only is None else arguments.only.split(",")
     worst = 0.0
     for threads in (int(t) for t in arguments.threads.split(",")):
         for spec, hand in CONTESTS.items():
-            if chosen is None or Path(spec).name in chosen:
+            if Path(spec).name in arguments.only:
                 found = measure(spec, hand, threads, arguments.blocks, clock)
                 print(json.dumps(found), flush=True)
                 worst = max(worst, float(str(found["compiled_ratio"])))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from chosen import only
 from torch import Tensor, nn
 
 from dgmppl import pipeline
@@ -132,13 +133,13 @@ def drawn(path: str, laws: dict[str, Law]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="names of densities, separated by commas")
+    parser.add_argument("--only", type=only(DATA), default=list(DATA), help="names of densities, separated by commas")
     parser.add_argument("--plot", metavar="FILE", help="draw what the spec learned")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     worst, laws = -math.inf, {}
     for name, draw in DATA.items():
-        if arguments.only is not None and name not in arguments.only.split(","):
+        if name not in arguments.only:
             continue
         points = torch.tensor(draw(TEST, np.random.default_rng(99)), dtype=torch.float32)
         nats = {}
