@@ -413,6 +413,18 @@ class Graph:
         return tuple(found)
 
     @cached_property
+    def _readers(self) -> dict[str, list[Factor]]:
+        found: dict[str, list[Factor]] = {}
+        for factor in self.factors:
+            for name in self.roots(factor.parents) if factor.side == "p" else ():
+                found.setdefault(name, []).append(factor)
+        return found
+
+    def readers(self, variable: str) -> list[Factor]:
+        """The factors of p that depend on a variable, be it through a feature."""
+        return self._readers.get(variable, [])
+
+    @cached_property
     def network(self) -> nx.MultiDiGraph:
         """The graph as networkx has it: variables as nodes, an edge for each dependence, with its role
         ("p", "q", "let", "define", "energy", "adversary")."""

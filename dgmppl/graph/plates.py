@@ -16,7 +16,7 @@ def plate_axes(graph: Graph, variable: Variable) -> int:
     own = graph.factor("p", variable.name)
     if own is None or variable.type.support.event_rank:
         return 0
-    readers = [f for f in graph.factors if f.side == "p" and f is not own and variable.name in graph.roots(f.parents)]
+    readers = [f for f in graph.readers(variable.name) if f is not own]
     axes = {f.density.axes if isinstance(f.density, Plate) and _pointwise(graph, f, variable) else 0 for f in readers}
     if isinstance(own.density, Plate):
         axes.add(own.density.axes)

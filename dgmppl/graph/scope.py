@@ -51,6 +51,12 @@ class VariableFamily:
     index: str
     members: dict[int, Variable] = field(default_factory=dict)
 
+    def member(self, name: str) -> Variable | None:
+        """The member of this name, `z[3]`."""
+        number = name.removeprefix(f"{self.name}[").removesuffix("]")
+        found = self.members.get(int(number)) if number.isdecimal() else None
+        return found if found is not None and found.name == name else None
+
 
 @dataclass
 class NamedNet:
@@ -252,6 +258,10 @@ class Scope:
 
     def variable(self, name: str) -> Variable | None:
         """The variable that the graph has by this name, be it a member of a family."""
+        own = self.names.get(name.partition("[")[0])
+        own = own.member(name) if isinstance(own, VariableFamily) else own
+        if isinstance(own, Variable) and own.name == name:
+            return own
         for binding in self.names.values():
             members = binding.members.values() if isinstance(binding, VariableFamily) else (binding,)
             found = next((v for v in members if isinstance(v, Variable) and v.name == name), None)
