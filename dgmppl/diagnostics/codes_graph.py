@@ -147,7 +147,8 @@ CODES: dict[str, Code] = {
     "E210": Code(
         "a wrong value",
         "Something else is needed here: a whole number, a positive one, the name of an activation.",
-        "Sizes and options are numbers that are known when the model is built: constants and arithmetic on them.",
+        "Sizes and options are numbers that are known when the model is built: constants and arithmetic on them. "
+        "What is computed for a positive parameter is positive whatever it is computed from: `exp(...)`.",
         _VAE.replace("Normal(0, 1)", "Normal(0, 0)"),
         _VAE,
     ),

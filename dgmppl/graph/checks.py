@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dgmppl.catalogue.distributions import suggestions
 from dgmppl.diagnostics import Note, nearest
+from dgmppl.graph.arguments import verify_arguments
 from dgmppl.graph.certain import verify_certain
 from dgmppl.graph.cycles import verify_cycles
 from dgmppl.graph.definitions import verify_context, verify_range
@@ -39,6 +40,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
     _verify_modelled(scope, graph, spec)
     for factor in graph.factors:
         _verify_factor(scope, graph, factor)
+    verify_arguments(scope, graph)
     verify_certain(scope, graph)
     verify_seen(scope, graph)
     verify_dropped(scope, graph)

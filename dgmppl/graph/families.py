@@ -24,11 +24,10 @@ from dgmppl.graph.numbers import Index, NotClosed, numbers
 from dgmppl.graph.positions import of_sequences
 from dgmppl.graph.scope import SMALLEST, Scope
 from dgmppl.graph.values import (
-    Apply,
     Constant,
-    Learned,
     Parametric,
     Value,
+    is_bare,
 )
 from dgmppl.source import Span
 from dgmppl.supports import POSITIVE, REAL, Support, Type, number_text, real
@@ -192,7 +191,7 @@ def _parameter(
     if not isinstance(value, Constant) and parameter.axis(head.type.support) and value.shape != wanted.shape:
         scope.fail("E204", f"{parameter.name} has shape {list(wanted.shape)}", expr.span, f"{list(value.shape)}")
     linked = parameter.constraint != REAL or bool(parameter.range)
-    return value, linked and isinstance(value, (Apply, Learned))
+    return value, linked and is_bare(value)
 
 
 def _sized_by_itself(

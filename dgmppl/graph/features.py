@@ -7,7 +7,7 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.expressions import check_value, evaluate
 from dgmppl.graph.names import member_ident, member_name
 from dgmppl.graph.nodes import Definition, Variable
-from dgmppl.graph.recurrences import feature
+from dgmppl.graph.recurrences import as_declared, feature
 from dgmppl.graph.scope import Fail, IndexedFeature, Scope, VariableFamily
 from dgmppl.graph.several import inputs_written_out
 from dgmppl.syntax import tree
@@ -79,7 +79,7 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
     if isinstance(binding, Variable):
         text = inputs_written_out(scope, statement.value, {})
         value = check_value(scope, text, binding.type, Context(binding.ident, seen=True))
-        return [Definition(binding.name, value, statement.span)]
+        return [Definition(binding.name, as_declared(value, binding.type), statement.span)]
     assert isinstance(binding, VariableFamily) and statement.family is not None
     index = statement.family.index
     inner = [m for m in binding.members.values() if m.span == statement.name_span]
@@ -89,7 +89,7 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
         env = {index: m.index or 0}
         text = inputs_written_out(scope, statement.value, env)
         value = check_value(scope, text, m.type, Context(m.ident, env, ranges=ranges, seen=True))
-        found.append(Definition(m.name, value, statement.span))
+        found.append(Definition(m.name, as_declared(value, m.type), statement.span))
     return found
 
 

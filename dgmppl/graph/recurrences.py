@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context, Elements
+from dgmppl.graph.ends import ENDS, of_support
 from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.scope import Fail, IndexedFeature, Scope
 from dgmppl.graph.shapes import Evaluate
-from dgmppl.graph.values import Feature, State, Value
+from dgmppl.graph.values import Apply, Feature, State, Value
 from dgmppl.source import Span
+from dgmppl.supports import Type
 from dgmppl.syntax import tree
 
 
@@ -108,7 +111,18 @@ def _worked_out(scope: Scope, binding: IndexedFeature, evaluate: Evaluate) -> Fe
     if body.shape != binding.type.shape:
         shape = list(binding.type.shape) or "one number"
         scope.fail("E204", f"`{statement.name}` has shape {shape}", statement.value.span, f"shape {list(body.shape)}")
+    body = as_declared(body, binding.type)
     return Feature(binding.type, statement.name_span, statement.name, binding.ident, extent, body)
+
+
+def as_declared(value: Value, type_: Type) -> Value:
+    """A feature's value, with its declared type where it is a network's: that passes through the link of its support,
+    unless its last activation lands there."""
+    support = type_.support
+    if not isinstance(value, Apply) or support.link is None or support.discrete:
+        return value
+    lands = not value.module.own and value.module.out in ENDS and ENDS[value.module.out].within(of_support(support))
+    return value if lands else replace(value, type=type_)
 
 
 def _extents(

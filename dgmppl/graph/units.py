@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.graph.held import held, statements
-from dgmppl.graph.values import Apply, At, Block, Learned, Parametric, Past, Pushforward, Use, Value, children, walk
+from dgmppl.graph.values import (
+    Apply,
+    At,
+    Block,
+    Learned,
+    Parametric,
+    Past,
+    Pushforward,
+    Use,
+    Value,
+    children,
+    is_bare,
+    walk,
+)
 from dgmppl.supports import INTEGER, NATURAL, POSITIVE, REAL
 
 if TYPE_CHECKING:
@@ -72,9 +85,7 @@ def counted(density: Parametric) -> tuple[str, ...]:
     values, where a network or `param` gives them."""
     entry, values = DISTRIBUTIONS[density.kind], dict(density.arguments)
     return tuple(
-        p.name
-        for p in entry.parameters
-        if p.counts and (density.joint is not None or isinstance(values.get(p.name), (Apply, Learned)))
+        p.name for p in entry.parameters if p.counts and (density.joint is not None or is_bare(values.get(p.name)))
     )
 
 

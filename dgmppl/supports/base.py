@@ -6,6 +6,7 @@ property or a method here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -103,6 +104,7 @@ class Support(Domain):
     integral: ClassVar[bool] = False  # whole numbers that add up, and so more than names of classes
     shiftable: ClassVar[bool] = False  # a rounded shift maps its values to its values, one to one
     numeric: ClassVar[bool] = True  # values are numbers, and not names of classes
+    open: ClassVar[bool] = False  # whether the ends of its range are no values
     convex: ClassVar[bool] = True  # whether what lies between two of its values is one, rounded where it is discrete
     takes_text: ClassVar[bool] = False  # texts in data stand for the values 0, 1, ...
     smooth: ClassVar[bool] = True  # an energy has a gradient in each element: Langevin dynamics can draw it
@@ -116,6 +118,11 @@ class Support(Domain):
     @property
     def finite(self) -> bool:
         return self.size is not None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Between which numbers each element of a value lies."""
+        return (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
 
     @property
     def bounded(self) -> bool:

@@ -53,6 +53,7 @@ class Positive(Support):
     word = "positive"
     forms = (Form("positive", "above 0"),)
     condition = "> 0"
+    open = True
     posterior = "LogNormal"
     expected = "expected a value above 0"
 
@@ -97,6 +98,8 @@ class Positive(Support):
 class HalfLine(Support):
     """The numbers on one side of one: where a positive value comes to lie that is scaled and shifted. No spec declares
     it, and no variable has it."""
+
+    open = True
 
     def __init__(self, low: float | None, high: float | None) -> None:
         super().__init__(low=low, high=high)

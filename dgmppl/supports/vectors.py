@@ -37,6 +37,10 @@ class Simplex(Support):
     def transform(self, found: Support | None = None) -> str:
         return "closure(...)" if found is None or (found.numeric and found.within(0.0, None)) else ""
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
     def feasible(self, length: int = 1) -> float:
         return 1 / length
 
@@ -63,6 +67,10 @@ class Sphere(Support):
     def contains(self, values: Values) -> Mask:
         inside: Mask = abs((values**2).sum(-1) - 1) < TOLERANCE
         return inside
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return -1.0, 1.0
 
     def feasible(self, length: int = 1) -> float:
         return 1 / math.sqrt(length)

@@ -116,6 +116,8 @@ CONSTRUCTS = (
     r"target = noise",
     r"E\(",
     r"adversary ",
+    r"let s\d* : positive",
+    r"1\.5 - sigmoid",
 )
 
 

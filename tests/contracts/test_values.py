@@ -14,7 +14,8 @@ from torch import Tensor
 from dgmppl import pipeline
 from dgmppl.emit.values import emitted
 from dgmppl.graph import values
-from tests.contracts.support import build, checked
+from dgmppl.graph.ends import ends_of
+from tests.contracts.support import build, checked, graph_of
 
 Values = dict[str, Tensor]
 
@@ -199,6 +200,11 @@ def test_random_expressions(expression: Expression) -> None:
         if not names:  # parameters and numbers alone: the same for every row
             result = torch.as_tensor(result).expand(n, *expression.shape)
         held = {"A": model.A, "b": model.b, "c": model.c}
+        graph = graph_of(found)
+        definition = graph.definition("result")
+        assert definition is not None
+        ends = ends_of(graph, definition.value)
+        assert ((result >= ends.low - 1e-6) & (result <= ends.high + 1e-6)).all(), (expression.text, ends)
         for row in range(n):
             one = {**held, **{name: value[row] for name, value in values.items()}}
             expected = expression.value(one).double().expand(expression.shape)

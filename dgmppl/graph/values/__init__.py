@@ -5,7 +5,7 @@ Values (tensors), bijections and densities, a module for each subject; all of th
 
 from dgmppl.graph.values.arithmetic import Element, Index, IndexSum, Operation
 from dgmppl.graph.values.axes import Dropped, Joined, OneHot, Part, Reduced, Reshaped, Softmax
-from dgmppl.graph.values.base import Bijection, Density, Value, children, rewritten, walk
+from dgmppl.graph.values.base import Bijection, Density, Term, Value, children, rewritten, walk
 from dgmppl.graph.values.bijections import Block, Composition, Field, Inverse, Levels, Mapped, Transform, Triangular
 from dgmppl.graph.values.densities import (
     Autoregressive,
@@ -21,7 +21,7 @@ from dgmppl.graph.values.densities import (
     Sequence,
 )
 from dgmppl.graph.values.leaves import Constant, Declared, Learned, Past, Points, SeenPart, Use, variables
-from dgmppl.graph.values.networks import Apply, Module, NetworkSpec, Stage
+from dgmppl.graph.values.networks import Apply, Module, NetworkSpec, Stage, is_bare
 from dgmppl.graph.values.positions import At, Cumulative, Feature, Position, Scheduled, State
 
 __all__ = [
@@ -71,11 +71,13 @@ __all__ = [
     "Softmax",
     "Stage",
     "State",
+    "Term",
     "Transform",
     "Triangular",
     "Use",
     "Value",
     "children",
+    "is_bare",
     "rewritten",
     "variables",
     "walk",

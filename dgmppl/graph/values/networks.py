@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from dgmppl.catalogue.axes import Axes, Sizes
 from dgmppl.catalogue.networks import NETWORKS, Form, Network, own_network
+from dgmppl.graph.values.arithmetic import Element
 from dgmppl.graph.values.base import Term, Value
-from dgmppl.graph.values.leaves import Use
+from dgmppl.graph.values.leaves import Learned, Use
+from dgmppl.graph.values.positions import At
 from dgmppl.source import Span
 
 
@@ -126,3 +128,11 @@ class Apply(Value):
     @property
     def own_tensor(self) -> bool:
         return True
+
+
+def is_bare(value: object) -> bool:
+    """Whether a value is a network or `param` by itself, or what a network of sequences gives at a position: numbers
+    without bounds, which pass through the link of their place."""
+    if isinstance(value, Element) and isinstance(value.value, At):  # which has one number there
+        return is_bare(value.value)
+    return isinstance(value.value if isinstance(value, At) else value, (Apply, Learned))

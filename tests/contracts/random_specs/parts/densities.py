@@ -9,7 +9,7 @@ from tests.contracts.random_specs.parts.elements import autoregressive, by_eleme
 from tests.contracts.random_specs.parts.families import LOCATED, ONTO, Right, families
 from tests.contracts.random_specs.parts.flows import flow
 from tests.contracts.random_specs.parts.networks import network, perceptron, shared_network
-from tests.contracts.random_specs.parts.values import affine_map, value
+from tests.contracts.random_specs.parts.values import affine_map, positive, value
 
 
 def _learned(family: str) -> str:
@@ -43,6 +43,8 @@ def _located(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
         return None
     family, loc = d.choose(families(head)), value(d, head, of)
     scale = d.choose(("0.5", "param", f"exp({perceptron(d, of)})" if of else "param"))
+    if d.often(0.3):
+        scale = positive(d, head, of)
     if d.often(0.2):
         return f"StudentT(df = 5, loc = {loc}, scale = {scale})", False
     return d.choose((f"{family}({loc}, {scale})", f"{family}(scale = {scale}, loc = {loc})")), False

@@ -64,6 +64,32 @@ VALUES: tuple[Callable[[Draft, Unit, Sequence[Unit]], str | None], ...] = (
 )
 
 
+POSITIVE = (
+    "exp({})",
+    "softplus({}) + 0.05",
+    "0.1 + ({}) ^ 2",
+    "1.5 - sigmoid({})",
+    "sqrt(0.2 + abs({}))",
+    "0.5 / (1 + exp({}))",
+    "0.3 + relu({})",
+    "1.2 + sin({})",
+    "log(1.5 + exp({}))",
+)
+"""Functions of a real value that are positive."""
+
+
+def positive(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
+    """A positive value, by arithmetic of a real one; now and then one that is of any sign, which is refused."""
+    if d.often(0.1):
+        return f"0.1 + {value(d, head, of)}"
+    if of and d.often(0.2):
+        name = d.name("s")
+        shape = f"[{', '.join(map(str, head.shape))}]" if head.shape else ""
+        d.say(f"let {name} : positive{shape} = {network(d, of)}")
+        return name
+    return d.choose(POSITIVE).format(value(d, head, of))
+
+
 def value(d: Draft, head: Unit, of: Sequence[Unit]) -> str:
     """A real value in the shape of `head` that reads all of these: arithmetic where it can be, else a network."""
     found = d.choose(VALUES)(d, head, of) if of and d.often(0.5) else None
