@@ -75,6 +75,8 @@ class Chains:
                 whole[:, place] = values.to(flat.dtype).repeat(len(rows))
                 tried[name] = whole.reshape(-1, *shape[1:])
                 logits = _finite(self.target(tried)).reshape(len(rows), -1)
+                lost = (logits == -torch.inf).all(1, keepdim=True)  # nowhere near what could be: any value
+                logits = torch.where(lost, 0.0, logits)
                 flat[rows, place] = values.to(flat.dtype)[torch.distributions.Categorical(logits=logits).sample()]
         return {**state, name: flat.reshape(shape)}
 

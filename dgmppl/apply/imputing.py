@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dgmppl import pipeline
 from dgmppl.apply.element_chains import Chains, State, scale_reduction
+from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.imputations import ByChain, ByWeights, Exactly, Way, both, no_way, ways
 from dgmppl.pipeline import Checked
 from dgmppl.plan.figures import likelihood_of
@@ -242,6 +243,23 @@ class ChainCompletion(Completion):
             found += [f"in {stuck} cells no chain has moved, and they differ"] if stuck else []
         return "; ".join(found)
 
+    def _possible(self, state: State, chains: int) -> State:
+        """The state in which chains that have come to nothing of a probability above 0 go on from others of their row.
+
+        Raises:
+            SpecError (E660): where no chain of a row has come to anything else.
+        """
+        lost = (_finite(self.target(state)) == -torch.inf).reshape(-1, chains)
+        if bool(lost.all(1).any()):
+            names = " and ".join(f"`{name}`" for name in self.missing)
+            headline = f"some rows cannot be completed: no chain of {names} comes to values of a probability above 0"
+            help_ = "what is seen of these rows may have none, or leave a single value to what is missing: fill it in"
+            raise SpecError([Diagnostic("E660", headline, help=help_)])
+        own = torch.arange(chains, device=lost.device).expand_as(lost)
+        place = torch.where(lost, lost.long().argmin(1, keepdim=True), own)
+        place = (place + chains * torch.arange(len(lost), device=lost.device).unsqueeze(1)).flatten()
+        return {name: v[place] for name, v in state.items()}
+
     def target(self, state: State) -> Tensor:
         if self.energy is not None:
             method, arguments = self.energy
@@ -262,6 +280,7 @@ class ChainCompletion(Completion):
             free |= {name: torch.ones_like(state[name], dtype=torch.bool) for name in self.latents}
         running = Chains(self.target, self.supports, free)
         state = running.run(state, BURN_IN, adapt=True)
+        state = self._possible(state, chains)
         drawn: dict[str, list[Tensor]] = {name: [] for name in self.missing}
         for _ in range(each):
             state = running.run(state, 2, adapt=False)

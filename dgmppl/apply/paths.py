@@ -199,7 +199,7 @@ def _inferred(fitted: FittedRun, chunk: Rows, latents: Sequence[str]) -> Rows:
     """The means of the latents of rows, and what of the data does not follow from them."""
     graph = fitted.graph
     found = fitted.model.infer(*chunk.values(), mean=True)
-    kept = {n: v for n, v in chunk.items() if not graph.sources({n}) & {*latents}}
+    kept = {n: found.get(n, v) for n, v in chunk.items() if not graph.sources({n}) & {*latents}}  # completed
     return {**kept, **{n: found[n] for n in found if n in latents or graph[n].shared}}
 
 

@@ -153,7 +153,8 @@ def _total(draws: float) -> Rule:
     """The counts of so many draws add up to their number."""
     why = f"rows of Multinomial({draws:g}, ...) add up to {draws:g}"
     help_ = "how many there are in each row: observed n : natural from total(...)   Multinomial(n, ...)"
-    return lambda v: v.sum(axis=-1) != draws, why, help_
+    # Where some counts are missing, no more than so many are seen.
+    return lambda v: np.where(np.isnan(v).any(-1), np.nansum(v, -1) > draws, v.sum(axis=-1) != draws), why, help_
 
 
 def _end(kind: str, numbers: Mapping[str, float], name: str, end: float, help_: str) -> list[Rule]:

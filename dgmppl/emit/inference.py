@@ -168,10 +168,9 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
             )
         else:
             write_steps(writer, graph, plan, [step], live(steps[k + 1 :], read), size)
-        size = batch_size(graph, step) if step.repeats else size
-    for step in steps:
         if isinstance(step, Exact):
             write_reading(writer, graph, step)
+        size = batch_size(graph, step) if step.repeats else size
     sums = [s for s in steps if s.repeats]
     size = batch_size(graph, sums[-1])
     numbers = likelihood_source(writer, graph, plan, total, size)

@@ -42,6 +42,8 @@ class _Writing:
             write_steps(writer, graph, self.plan, made.steps, ())
             for move in made.moves:
                 self.move(move)
+            for move in (m for m in made.moves if m.weighed):
+                self.weigh(move)
             for key in made.evidence:
                 factor = graph.keyed(key)
                 self.features(graph.reads(factor))
@@ -87,10 +89,13 @@ class _Writing:
             if (move.weighed or self.prediction.alone) and not move.some:
                 self.weights.append(f"-{density}.log_prob({values})")
         self.computed -= {name for name in self.computed if move.variable in graph.roots([name])}
-        if move.weighed:
-            p = graph.keyed(move.weighed)
-            self.features(graph.reads(p))
-            self.weights.append(f"{factor_source(graph, p)}.log_prob({values_of(graph, variable)})")
+
+    def weigh(self, move: Move) -> None:
+        """The density by which a draw is weighed, once all is drawn: it may read what is drawn after it."""
+        p = self.graph.keyed(move.weighed)
+        self.features(self.graph.reads(p))
+        values = values_of(self.graph, self.graph[move.variable])
+        self.weights.append(f"{factor_source(self.graph, p)}.log_prob({values})")
 
     def features(self, names: Iterable[str]) -> None:
         """Computes the features that these names depend on, anew where what they read has changed."""

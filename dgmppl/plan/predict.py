@@ -105,7 +105,7 @@ def choose_weights(graph: Graph, plan: Plan, names: tuple[str, ...]) -> Predicti
     """
     known, steps = determined(graph, plan, names)
     given, there = known | {*names}, {v.name for v in graph.data} - {*graph.conditions}
-    moves = _moves(graph, (), given, graph.sources(there, prior=True) - given)
+    moves = _moves(graph, (), given, graph.sources(there, prior=True) - given, names)
     evidence = _evidence(graph, names, there, given, known)
     return Prediction((), steps, moves, evidence, False, (), (), _energetic(graph, moves, names))
 
@@ -157,11 +157,13 @@ def _given_by(graph: Graph, name: str, known: set[str]) -> bool:
     return factor is not None and _roots(graph, factor) <= known
 
 
-def _moves(graph: Graph, left_out: tuple[str, ...], known: set[str], wanted: set[str]) -> tuple[Move, ...]:
+def _moves(
+    graph: Graph, left_out: tuple[str, ...], known: set[str], wanted: set[str], asked: tuple[str, ...] = ()
+) -> tuple[Move, ...]:
     """An order in which all that is wanted becomes known, each by its q where it has one.
 
     A q that reads what is left out, where that is not drawn before, reads a value that stands for it. Any does: it
-    changes how well draws fit, and their weights with it.
+    changes how well draws fit, and their weights with it. `asked` is what a refusal is about.
     """
     order = [v.name for v in graph.variables if v.name in wanted and v.role != "let"]
     there, moves = set(known), list[Move]()
@@ -171,7 +173,7 @@ def _moves(graph: Graph, left_out: tuple[str, ...], known: set[str], wanted: set
         move = next(first, None)
         if move is None:
             names = ", ".join(f"`{name}`" for name in rest)
-            raise refused(left_out, f"{names} can be drawn one after another neither by p nor by q")
+            raise refused(asked or left_out, f"{names} can be drawn one after another neither by p nor by q")
         moves.append(move)
         there.add(move.variable)
     return tuple(moves)

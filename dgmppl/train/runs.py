@@ -145,7 +145,8 @@ def continued(
     ends = {name: np.repeat(v, each, 0) for name, v in past.values.items()}
     told = continuation.effective
     weights = () if told is None else (f"at least {told:.1%} of the draws of q count, row by row",)
-    return with_ends(as_arrays(samples), whole, ends), whole, (*how.words(), *weights)
+    known = {name: ends[name] for name in how.forecast.whole if name in graph.conditions}
+    return with_ends({**known, **as_arrays(samples)}, whole, ends), whole, (*how.words(), *weights)
 
 
 def verify_ways(graph: Graph, plan: Plan, ways: Mapping[str, float]) -> None:

@@ -118,6 +118,7 @@ CONSTRUCTS = (
     r"adversary ",
     r"let s\d* : positive",
     r"1\.5 - sigmoid",
+    r"units = false",
 )
 
 
@@ -133,6 +134,7 @@ LAWS: dict[str, Callable[[Checked], object]] = {
     "source": laws.verify_source,
     "stages": laws.verify_stages,
     "saved": laws.verify_saved,
+    "commands": laws.verify_commands,
 }
 
 

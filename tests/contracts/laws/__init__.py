@@ -1,6 +1,7 @@
 """What must hold of every compiled spec, whoever wrote it: compositions, the library, random ones."""
 
 from tests.contracts.laws.bounds import verify_bound, verify_bound_of_all
+from tests.contracts.laws.commands import verify_commands
 from tests.contracts.laws.factors import verify_factors, verify_precision
 from tests.contracts.laws.forecasts import verify_forecasts
 from tests.contracts.laws.likelihood import verify_inferred, verify_missing, verify_seen, verify_whole
@@ -15,6 +16,7 @@ __all__ = [
     "untaught",
     "verify_bound",
     "verify_bound_of_all",
+    "verify_commands",
     "verify_factors",
     "verify_forecasts",
     "verify_inferred",

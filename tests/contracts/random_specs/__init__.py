@@ -48,6 +48,8 @@ def random_spec(number: int) -> str:
         d.choose(LEAVES)(d)
     if d.often(0.2):
         asked(d, core)
+    if d.scales.random() < 0.1:
+        d.settings["units"] = "false"
     lines = [f"model random_{number}", *d.statements]
     settings = ", ".join(f"{name} = {value}" for name, value in d.settings.items())
     return "\n".join([*lines, *([f"train {{ {settings} }}"] if settings else [])]) + "\n"

@@ -56,6 +56,7 @@ class Draft:
         self.files = Random(number + 10**6)  # apart, so that a file changes nothing else
         self.gaps = Random(number + 2 * 10**6)  # and what is missing of the data
         self.sources = Random(number + 3 * 10**6)  # and how they are read
+        self.scales = Random(number + 4 * 10**6)  # and in which units networks have them
         self.statements: list[str] = []
         self.shared: dict[tuple[object, ...], str] = {}
         self.counts: dict[str, int] = {}

@@ -1,0 +1,356 @@
+"""Commands on rows, of a run that was begun and not fitted: each gives answers that rows could be, or one refusal."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from dgmppl.apply import element_chains, imputing
+from dgmppl.apply.answers import Answers
+from dgmppl.apply.fitted import FittedRun
+from dgmppl.data.wanted import load_data
+from dgmppl.diagnostics import SpecError
+from dgmppl.graph.nodes import Variable
+from dgmppl.pipeline import Checked
+from dgmppl.plan.figures import likelihood_of
+from dgmppl.plan.forecast import indices
+from dgmppl.supports import Sphere
+from dgmppl.train.figures import evaluate_figures
+from dgmppl.train.runs import Run
+from tests.contracts.support import build, data_of, graph_of
+
+Array = NDArray[Any]
+Rows = dict[str, Array]
+
+MOST = 64
+"""As many joint values of what is left out are enumerated."""
+ROWS = 4
+DRAWS = 600
+"""Of a row, where what is drawn is compared with its law."""
+FAILED = "E601"
+"""That emitted code failed, which is no refusal."""
+
+BACK: dict[str, Callable[..., Array]] = {
+    "log": np.exp,
+    "logit": lambda v: 1 / (1 + np.exp(-v)),
+    "shift": lambda v, by: v - by,
+    "scale": lambda v, by: v / by,
+}
+"""What comes back through a transform that takes nothing from the data; the others leave values as they are."""
+
+
+def verify_commands(found: Checked) -> dict[str, str]:
+    """Gives what each command did: "" for answers, or how it refused."""
+    if found.plan is None:
+        return {}
+    with _begun(found) as (fitted, rows):
+        return {name: _tried(command, fitted, rows) for name, command in COMMANDS.items()}
+
+
+def _tried(command: Callable[[FittedRun, Rows], str], fitted: FittedRun, rows: Rows) -> str:
+    """What a command says; a refusal is one diagnostic that says why."""
+    try:
+        return command(fitted, rows)
+    except SpecError as error:
+        (one,) = error.diagnostics
+        assert one.severity == "error" and one.code != FAILED, one.headline
+        return f"refused: {one.headline}"
+
+
+@contextmanager
+def _begun(found: Checked) -> Iterator[tuple[FittedRun, Rows]]:
+    """A run as it is begun, with noise on its weights, and rows in the units of its data."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        rows = _raw(found, data_of(found, 40, number=2))
+        np.savez(Path(folder) / "rows.npz", **_file(found, rows))
+        splits = load_data(found, Path(folder))
+        fields = {name: field.as_data() for name, field in splits.fields.items()}
+        record = {"state": "finished", "data": {"fields": fields}, "data_folder": folder}
+        for name, few in {"BURN_IN": 5, "PARTICLES": 20, "OF_PRIOR": 5, "ROUNDS": 3}.items():
+            patch.setattr(imputing, name, few)
+        patch.setattr(element_chains, "LEAPFROGS", 3)
+        model = build(found, scale=0.05).eval()
+        yield FittedRun(model, Run(Path(folder) / "run", found, record)), {n: v[:ROWS] for n, v in rows.items()}
+
+
+def _raw(found: Checked, rows: list[torch.Tensor]) -> Rows:
+    """Rows in the units of the data, of which transforms make rows of the model."""
+    made = {}
+    for v, values in zip(graph_of(found).data, rows, strict=True):
+        assert v.data is not None
+        made[v.name] = values.double().numpy()
+        for name, numbers in reversed(v.data.transforms):
+            made[v.name] = BACK.get(name, lambda x, *_: x)(made[v.name], *numbers)
+    return made
+
+
+def _file(found: Checked, rows: Rows) -> Rows:
+    """The arrays that rows are read from: members of a family of two indices lie side by side in one."""
+    graph, made = graph_of(found), dict[str, Array]()
+    for v in graph.data:
+        assert v.data is not None
+        parts = [rows[w.name] for w in graph.data if w.data is not None and w.data.field == v.data.field]
+        along = 1 if v.along is None else 2
+        made[v.data.field] = np.stack(parts, along) if v.data.places else parts[0]
+    return made
+
+
+# --- the commands ------------------------------------------------------------------------------------
+
+
+def _score(fitted: FittedRun, rows: Rows) -> str:
+    """The mean of what rows score is what `evaluate` tells."""
+    found = fitted.score(split="train", unusual=0)
+    for name, values in found.items():
+        assert not np.isnan(values).any(), name
+    likelihood = likelihood_of(fitted.plan)
+    if likelihood is not None and not fitted.graph.shared:
+        told = evaluate_figures(fitted.model, fitted.rows(split="train").examples())[likelihood.name]
+        assert np.mean(found[likelihood.name]) == pytest.approx(told.mean, rel=1e-4, abs=1e-4)
+    return ""
+
+
+def _encode(fitted: FittedRun, rows: Rows) -> str:
+    found = fitted.encode(rows, draws=2, samples=3)
+    lengths = {v.name for v in fitted.graph.variables if v.length}
+    for name, values in found.items():
+        assert len(values) == ROWS, name
+        if name.removesuffix("_draws").removesuffix("_deviation").removesuffix("_probability") not in lengths:
+            assert np.isfinite(values).all(), name
+    for v in fitted.graph.latents:
+        if v.name in found and not v.length:
+            _verify_values(v, found[f"{v.name}_draws"].reshape(-1, *v.type.shape))
+    found.frame()
+    return ""
+
+
+def _reconstruct(fitted: FittedRun, rows: Rows) -> str:
+    _verify_rows(fitted, fitted.reconstruct(rows, draw=True), ROWS, missing=True)
+    for name, values in fitted.reconstruct(rows).items():
+        assert len(values) == ROWS, name
+    return ""
+
+
+def _interpolate(fitted: FittedRun, rows: Rows) -> str:
+    _verify_rows(fitted, fitted.interpolate(rows, steps=3, draw=True), 3 * (ROWS // 2))
+    return ""
+
+
+def _sample(fitted: FittedRun, rows: Rows) -> str:
+    if fitted.graph.asked:
+        found = fitted.sample(2, {n: v for n, v in rows.items() if n in fitted.graph.conditions})
+        _verify_rows(fitted, found, 2 * ROWS)
+    else:
+        _verify_rows(fitted, fitted.sample(3), 3)
+    return ""
+
+
+def _go_on(fitted: FittedRun, rows: Rows) -> str:
+    """Sequences from their first members, where those are given."""
+    if len(indices(fitted.graph)) != 1:
+        return "no index"
+    families = [v for v in fitted.graph.data if v.along in indices(fitted.graph)]
+    start = max(v.members[0] for v in fitted.graph.variables if v.along is not None and v.role != "let")
+    past = {}
+    for v in fitted.graph.data:
+        if v in families and v.name not in fitted.graph.conditions:
+            past[v.name] = rows[v.name][:, : start - v.members.start + 1]
+        elif v.name in fitted.graph.conditions:
+            past[v.name] = rows[v.name]
+    past = {n: v for n, v in past.items() if not any(w.length == n for w in fitted.graph.data)}
+    found = fitted.sample(2, given=past)
+    for name in (n for n in past if n in found):
+        assert len(found[name]) == 2 * ROWS, name
+        there = past[name]
+        if fitted.fields[name].invertible and not np.isnan(there).any():
+            kept = found[name][:, : there.shape[1]] if there.ndim > 1 else found[name]
+            np.testing.assert_allclose(kept, there.repeat(2, 0), rtol=1e-4, atol=1e-4, err_msg=name)
+    return ""
+
+
+def _clamped(fitted: FittedRun, rows: Rows) -> str:
+    """What is missing of rows is drawn by `sample` as by `impute`."""
+    gaps = _gaps(fitted, rows)
+    if not gaps:
+        return "nothing"
+    found = fitted.sample(2, given=_pierced(rows, gaps))
+    for name, values in rows.items():
+        if fitted.fields[name].invertible and name in found:
+            there = np.isfinite(_pierced(rows, gaps)[name])
+            np.testing.assert_allclose(found[name][::2][there], values[there], rtol=1e-4, atol=1e-4, err_msg=name)
+    return ""
+
+
+def _impute(fitted: FittedRun, rows: Rows) -> str:
+    gaps = _gaps(fitted, rows)
+    if not gaps:
+        return "nothing"
+    pierced = _pierced(rows, gaps)
+    found, told = fitted.impute(pierced, draws=2), "not enumerated"
+    for name, values in pierced.items():
+        there = np.isfinite(values)
+        for k in range(2):
+            if fitted.fields[name].invertible:
+                np.testing.assert_allclose(found[name][:, k][there], values[there], rtol=1e-4, atol=1e-4, err_msg=name)
+        _verify_data(fitted, name, found[name].reshape(-1, *found[name].shape[2:]))
+    for v in fitted.graph.data:
+        if v.name in gaps and not v.length and (v.type.support.size or math.inf) ** gaps[v.name][0].sum() <= MOST:
+            told = _verify_drawn(fitted, rows, v, gaps[v.name])
+            break
+    return "; ".join([*found.notes[-2:], told])
+
+
+def _verify_drawn(fitted: FittedRun, rows: Rows, v: Variable, gap: Array) -> str:
+    """What is drawn for the missing cells of a row has the law that the log-density of rows gives them."""
+    likelihood, size = likelihood_of(fitted.plan), v.type.support.size or 0
+    if likelihood is None or likelihood.kind != "log_prob" or not gap[0].any() or fitted.graph.shared:
+        return "no density"
+    one = {n: r[:1] for n, r in rows.items()}
+    found = fitted.impute(_pierced(one, {v.name: gap[:1]}), draws=DRAWS)
+    if "by weights" in str(found.notes):
+        return "of few particles"
+    low = v.type.support.low or 0.0
+    cells = torch.from_numpy(gap[0].reshape(-1) if v.type.shape else gap[0].reshape(1))
+    cases = torch.tensor(list(itertools.product(range(size), repeat=int(cells.sum()))))
+    given = _in_model(fitted, one)
+    whole = given[v.name].reshape(1, -1).repeat(len(cases), 1)
+    whole[:, cells] = cases.float() + low
+    every = {n: r.expand(len(cases), *r.shape[1:]) for n, r in given.items()}
+    every[v.name] = whole.reshape(-1, *v.type.shape)
+    with torch.no_grad():
+        log = fitted.model.figures(*(every[d.name] for d in fitted.graph.data))["log_prob"].double()
+    drawn = torch.from_numpy(np.asarray(fitted.fields[v.name].apply(found[v.name][0]))).reshape(DRAWS, -1)[:, cells]
+    share = (drawn.round()[:, None] - low == cases).all(-1).double().mean(0)
+    assert (share - log.softmax(0)).abs().max() < 2.5 / math.sqrt(DRAWS / 4), (v.name, share, log.softmax(0))
+    return "as enumerated"
+
+
+def _in_model(fitted: FittedRun, rows: Rows) -> dict[str, torch.Tensor]:
+    return {n: torch.from_numpy(np.asarray(fitted.fields[n].apply(r), np.float32)) for n, r in rows.items()}
+
+
+def _gaps(fitted: FittedRun, rows: Rows) -> dict[str, Array]:
+    """Which cells go: every other one of what has elements, all of one variable in two."""
+    lengths = {v.length for v in fitted.graph.data}
+    made = {}
+    modelled = [v for v in fitted.graph.data if v.name not in fitted.graph.conditions and v.name not in lengths]
+    for k, v in enumerate(modelled):
+        shape = rows[v.name].shape
+        of_rows = np.arange(ROWS).reshape(-1, *[1] * (len(shape) - 1))
+        of_cells = np.arange(rows[v.name].size).reshape(shape)
+        number = of_cells if v.type.shape and not v.type.support.event_rank else of_rows
+        made[v.name] = np.broadcast_to((number + k) % 2 == 0, shape)
+    return made
+
+
+def _pierced(rows: Rows, gaps: dict[str, Array]) -> Rows:
+    return {n: np.where(gaps[n], np.nan, v) if n in gaps else v for n, v in rows.items()}
+
+
+def _predict(fitted: FittedRun, rows: Rows) -> str:
+    told = []
+    modelled = [v for v in fitted.graph.data if v.name not in fitted.graph.conditions]
+    if len(fitted.fields) == 1:
+        modelled = []
+    for v in modelled:
+        whole = {n: r for n, r in rows.items() if n != v.name}
+        told.append(_tried(lambda f, r, v=v: _predict_one(f, r, v), fitted, whole))
+    return " | ".join(told)
+
+
+def _predict_one(fitted: FittedRun, rows: Rows, v: Variable) -> str:
+    found = fitted.predict(rows, draws=6)
+    values = found[v.name]
+    assert len(values) == ROWS
+    if f"{v.name}_probability" in found:
+        p = found[f"{v.name}_probability"]
+        assert (p >= 0).all() and np.isfinite(p).all(), p
+        np.testing.assert_allclose(p.sum(-1), 1, atol=1e-4)
+        _verify_data(fitted, v.name, values)
+    else:
+        assert np.isfinite(values).all(), values
+        assert (found[f"{v.name}_deviation"] >= 0).all()
+    if "exactly" in found.notes[0]:
+        _verify_enumerated(fitted, rows, v, found)
+    return found.notes[0]
+
+
+def _verify_enumerated(fitted: FittedRun, rows: Rows, v: Variable, found: Answers) -> None:
+    """An exact answer is what the log-density of rows with each value says."""
+    likelihood = likelihood_of(fitted.plan)
+    size = v.type.support.size
+    if likelihood is None or likelihood.kind != "log_prob" or size is None or size**v.type.elements > MOST:
+        return
+    low = v.type.support.low or 0.0
+    given = _in_model(fitted, rows)
+    cases = torch.tensor(list(itertools.product(range(size), repeat=v.type.elements)))
+    logs = []
+    with torch.no_grad():
+        for case in cases:
+            whole = {**given, v.name: (case.float() + low).reshape(1, *v.type.shape).expand(ROWS, *v.type.shape)}
+            logs.append(fitted.model.figures(*(whole[d.name] for d in fitted.graph.data))["log_prob"].double())
+    joint = torch.stack(logs, -1).softmax(-1)
+    expected = torch.stack([joint @ (cases == k).double() for k in range(size)], -1)
+    p = found[f"{v.name}_probability"].reshape(ROWS, v.type.elements, size)
+    np.testing.assert_allclose(p, expected.numpy(), atol=1e-3)
+
+
+COMMANDS: dict[str, Callable[[FittedRun, Rows], str]] = {
+    "score": _score,
+    "encode": _encode,
+    "reconstruct": _reconstruct,
+    "interpolate": _interpolate,
+    "sample": _sample,
+    "goes on": _go_on,
+    "clamped": _clamped,
+    "impute": _impute,
+    "predict": _predict,
+}
+
+
+# --- what answers are --------------------------------------------------------------------------------
+
+
+def _verify_rows(fitted: FittedRun, found: Answers, n: int, missing: bool = False) -> None:
+    for name in found:
+        if name in fitted.fields:
+            assert len(found[name]) == n, name
+            _verify_data(fitted, name, found[name], missing)
+    found.frame()
+
+
+def _verify_data(fitted: FittedRun, name: str, values: Array, missing: bool = False) -> None:
+    """Values in the units of the data are some that the model could have been given."""
+    v, field = fitted.graph[name], fitted.fields[name]
+    there = np.isfinite(values.reshape(len(values), -1)).all(1)
+    if not v.length and not (v.role == "partial" and missing):
+        assert there.all(), name
+    made = field.apply(values[there]) if field.invertible else values[there]
+    if any(t == "logit" for t, _ in field.source.transforms):
+        return  # what rounds to 0 or 1 has none
+    _verify_values(v, made)
+
+
+def _verify_values(v: Variable, values: Array) -> None:
+    support = v.type.support
+    assert np.isfinite(values).all(), (v.name, values)
+    if support.discrete:
+        np.testing.assert_allclose(values, np.round(values), atol=1e-3)
+        values = np.round(values)
+    if support.event_rank:
+        power = 2 if type(support) is Sphere else 1
+        np.testing.assert_allclose((values**power).sum(-1), 1, atol=1e-4)
+        return
+    low = -math.inf if support.low is None else support.low
+    high = math.inf if support.high is None else support.high
+    assert (values >= low - 1e-4).all() and (values <= high + 1e-4).all(), (v.name, values)
