@@ -19,6 +19,7 @@ from dgmppl.report.page import PAGE, write_report
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import Examples
 from dgmppl.train.contents import Figures, Record, figures_as_data, parts, write_picture
+from dgmppl.train.densities import DensityUnits
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import RECORD, SAMPLES, WEIGHTS, write_json, write_weights
 from dgmppl.train.runs import Run, draw, with_ends
@@ -64,7 +65,8 @@ def close_run(
     """
     path = run.path
     write(lambda: write_weights(model.state_dict(), path / WEIGHTS))
-    figures = {name: evaluate_figures(model, _Counted(of, name, callbacks)) for name, of in rows.items()}
+    give = DensityUnits(*parts(run.checked), splits.fields).give(model.figures)
+    figures = {name: evaluate_figures(model, _Counted(of, name, callbacks), give=give) for name, of in rows.items()}
     # From here on they are safe, whatever becomes of the rest.
     write(lambda: write_json(path / RECORD, {**run.record, "figures": figures_as_data(figures)}))
 

@@ -28,6 +28,7 @@ from dgmppl.train.contents import (
     parts,
     write_arrays,
 )
+from dgmppl.train.densities import DensityUnits
 from dgmppl.train.events import Events
 from dgmppl.train.folder import (
     BATCH,
@@ -92,7 +93,8 @@ class Session:
         self.rows = {name: open_examples(table, model.data, model.device) for name, table in splits}
         spans = term_spans(run.checked.source, self.graph, self.plan)
         rows = self.rows["train"], self.rows["validation"]
-        self.trainer = Trainer(model, *rows, self.plan.settings, fabric, spans)
+        densities = DensityUnits(self.graph, self.plan, splits.fields)
+        self.trainer = Trainer(model, *rows, self.plan.settings, fabric, spans, densities.give)
 
     def fit(self, state: State | None, lengthened: bool = False) -> Run:
         """Fits from `state`, or from the start, to the end or until a signal comes.

@@ -158,12 +158,13 @@ class FittedRun:
         unusual: float = 0.01,
         samples: int = 1,
         seed: int = 0,
+        units: str = "data",
     ) -> Answers:
         """The figures and terms of each row, and whether it is unlike those of the fit; see `dgmppl.apply.score`."""
         from dgmppl.apply.score import score
 
-        options = {"importance": importance, "unusual": unusual, "samples": samples, "seed": seed}
-        return score(self, data, split=split, **options)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"importance": importance, "unusual": unusual, "samples": samples, "seed": seed}
+        return score(self, data, split=split, units=units, **options)
 
     def compress(self, data: Any = None, *, split: str | None = None) -> Compressed:
         """The rows as bits by the model's probabilities; see `dgmppl.apply.compress`."""

@@ -21,12 +21,10 @@ from dgmppl.train.conditions import read_conditions
 from dgmppl.train.contents import Arrays
 from dgmppl.train.pasts import applied, index_of, read_arrays
 from dgmppl.train.runs import continued, draw, load_run, verify_ways, with_ends
-from dgmppl.train.units import DataUnits, ModelUnits
+from dgmppl.train.units import DataUnits, ModelUnits, in_units_of_data
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
-
-UNITS = ("data", "model")
 
 
 def sample(
@@ -62,9 +60,7 @@ def sample(
             given does not fit.
     """
     graph = fitted.graph
-    if units not in UNITS:
-        raise SpecError([Diagnostic("E713", f"units are those of the data or of the model, not {units}")])
-    in_data = units == "data"
+    in_data = in_units_of_data(units)
     asked = {name: value for name, value in (ways or {}).items() if value is not None}
     verify_ways(graph, fitted.plan, asked)
     parts = read_arrays(given, graph, fitted.fields)

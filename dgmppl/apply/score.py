@@ -14,9 +14,11 @@ from dgmppl.catalogue.figures import bits_per_dimension
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.plan.figures import dimensions, likelihood_of
 from dgmppl.runtime import GenerativeModel
+from dgmppl.train.densities import DensityUnits
 from dgmppl.train.device import random_states, restore_random
 from dgmppl.train.figures import row_scores
 from dgmppl.train.importance import open_importance
+from dgmppl.train.units import in_units_of_data
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -34,16 +36,19 @@ def score(
     unusual: float = UNUSUAL,
     samples: int = 1,
     seed: int = 0,
+    units: str = "data",
 ) -> Answers:
-    """The figures of each row, in nats of the values as the model has them, and each term of the objective.
+    """The figures of each row, in nats of the units of the data, and each term of the objective.
 
     A figure is that of `dgmppl evaluate`, which gives the mean over the rows: an exact `log_prob`, or a bound on it; of
-    discrete data in bits per dimension as well. Terms are of the same draws, so they sum up to the bound.
+    discrete data in bits per dimension as well. Terms are of the same draws, and are those of the model; with `units of
+    x`, what the transforms of each variable add to its log-density, they sum up to the bound.
 
     Args:
         importance: also give the importance-weighted bound with so many draws (Burda et al., 2016).
         unusual: `unusual` is whether a row scores below this share of the validation rows; 0 leaves it out.
         samples: draws over which a stochastic figure of each row is averaged.
+        units: "model": figures are of the values behind the transforms of the spec.
 
     Raises:
         SpecError: when the model gives no figure of a row (E660), or the structure has no such bound (E650).
@@ -59,6 +64,8 @@ def score(
         )
     count = dimensions(graph)
     bits = bits_per_dimension(likelihood) if likelihood is not None and count is not None else None
+    more = [tighter.figure] if tighter is not None else []
+    densities = DensityUnits(graph, plan, fitted.fields if in_units_of_data(units) else {}, *more)
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
         rows = tuple(chunk.values())
@@ -69,12 +76,15 @@ def score(
             before = random_states(fitted.model.device)
             found |= {name: value.double() for name, value in tighter.give(*rows).items()}
             restore_random(before, fitted.model.device)
+        found = densities.told(found, chunk)
+        found |= {f"units of {name}": change for name, change in densities.log_derivatives(chunk).items()}
         answers = {name: value.cpu().numpy() for name, value in found.items()}
         if threshold is not None and likelihood is not None:
             answers["unusual"] = answers[likelihood.name] < threshold
         return answers
 
-    threshold, note = _threshold(fitted, likelihood.name if likelihood else "", unusual, samples, seed)
+    name = likelihood.name if likelihood is not None else ""
+    threshold, note = _threshold(fitted, name, densities, unusual, samples, seed)
     notes = tuple(f"{f.name}: {f.how}" if f.how else f.name for f in plan.figures[:1]) + ((note,) if note else ())
     return fitted.answers(given, of, {}, seed, notes)
 
@@ -99,7 +109,9 @@ def figures_and_terms(model: GenerativeModel, rows: tuple[Tensor, ...], samples:
     return found
 
 
-def _threshold(fitted: FittedRun, name: str, share: float, samples: int, seed: int) -> tuple[float | None, str]:
+def _threshold(
+    fitted: FittedRun, name: str, densities: DensityUnits, share: float, samples: int, seed: int
+) -> tuple[float | None, str]:
     """Below which score a row is unusual, and that in words; None without a likelihood, or without rows to compare."""
     if not share or not name:
         return None, ""
@@ -107,5 +119,6 @@ def _threshold(fitted: FittedRun, name: str, share: float, samples: int, seed: i
         known = fitted.rows(split="validation")
     except SpecError as error:
         return None, f"no row is told to be unusual: {error.diagnostics[0].headline}"
-    found = float(np.quantile(row_scores(fitted.model, known.examples(), name, samples, seed), share))
+    give = densities.give(fitted.model.figures)
+    found = float(np.quantile(row_scores(fitted.model, known.examples(), name, samples, seed, give), share))
     return found, f"unusual: {name} below {found:.6g}, as {share:.3g} of the {known.rows} validation rows have"

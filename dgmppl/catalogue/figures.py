@@ -1,6 +1,7 @@
 """Figures: the numbers that say how good a fitted model is, each with its unit, its direction and what it estimates.
 
-A figure is told from another by its record, never by its name. `plan.figures` says which ones a model has; those of
+Log-densities are in the units of the data, whatever transforms a spec has (`dgmppl.train.densities`). A figure is told
+from another by its record, never by its name. `plan.figures` says which ones a model has; those of
 samples (`MMD2`, `PRECISION`, `RECALL`) need nothing but `sample` and can be taken of any model.
 """
 
@@ -80,7 +81,8 @@ KINDS: Mapping[str, Kind] = {
         NATS,
         "higher",
         "estimate",
-        note="what a fit maximises: the terms with their weights, those that change as they are in the end",
+        note="what a fit maximises, in the units of the model: the terms with their weights, those that change as they "
+        "are in the end",
         called="objective",
     ),
     "pseudo_likelihood": Kind(

@@ -7,7 +7,18 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path, positive, share
+from dgmppl.cli.arguments import (
+    FINE,
+    Add,
+    add_allow_python,
+    add_data_folder,
+    add_device,
+    add_units,
+    count,
+    path,
+    positive,
+    share,
+)
 from dgmppl.cli.files import print_warning
 from dgmppl.cli.paths import (
     add_interpolate,
@@ -40,6 +51,7 @@ def add_commands(add: Add) -> None:
     help_ = "tell rows that score below this share of the validation rows (default 0.01; 0 for none)"
     sub.add_argument("--unusual", type=share, default=0.01, metavar="SHARE", help=help_)
     sub.add_argument("--samples", type=positive, default=1, metavar="N", help="draws that a bound is averaged over")
+    add_units(sub)
 
     sub = add("predict", _predict, "what is left out of rows: classes with probabilities, means with deviations")
     add_rows(sub)
@@ -133,6 +145,7 @@ def _score(options: argparse.Namespace) -> int:
         unusual=options.unusual,
         samples=options.samples,
         seed=options.seed,
+        units=options.units,
     )
     return written(options, answers)
 

@@ -55,6 +55,11 @@ def add_data_folder(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--data-folder", type=folder, metavar="DIR", help=help_)
 
 
+def add_units(sub: argparse.ArgumentParser) -> None:
+    help_ = "that densities are told in (default data): those of the data, or the model's own, behind transforms"
+    sub.add_argument("--units", choices=("data", "model"), default="data", help=help_)
+
+
 def assignment(text: str) -> str:
     name, equals, value = text.partition("=")
     if not (name.strip() and equals and value.strip()):

@@ -8,7 +8,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dgmppl.cli.arguments import FINE, Add, add_allow_python, add_data_folder, add_device, count, path, positive
+from dgmppl.cli.arguments import (
+    FINE,
+    Add,
+    add_allow_python,
+    add_data_folder,
+    add_device,
+    add_units,
+    count,
+    path,
+    positive,
+)
 from dgmppl.cli.files import print_warning
 
 if TYPE_CHECKING:
@@ -44,6 +54,7 @@ def add_commands(add: Add) -> None:
         help="other rows in place of the splits; of several sets, the others are told from the first (AUROC)",
     )
     sub.add_argument("--seed", type=count, default=0, metavar="N")
+    add_units(sub)
     sub.add_argument("--format", choices=("text", "json"), default="text")
     add_data_folder(sub)
     add_device(sub, "cpu")
@@ -82,6 +93,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             data_folder=options.data_folder,
             allow_python=options.allow_python,
             data=options.data,
+            units=options.units,
             scored=lambda scores, figure: told.extend(histogram(scores, figure.name)),
         )
     if options.format == "json":

@@ -88,6 +88,11 @@ class Transform:
         """Values in the units of the data: numbers, or texts (None where one is missing)."""
         return values
 
+    def log_derivative(self, values: Array) -> Array:
+        """log |dv/du| of each of the values v behind it, of what u was before: 0 where values stay, or are steps. With
+        it densities are told in the units of the data. Of a transform without an inverse it is not asked."""
+        return np.zeros(values.shape)
+
     def shape(self, shape: Shape) -> Shape:
         """The shape that a row of this shape has behind it."""
         return shape

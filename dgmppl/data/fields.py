@@ -83,6 +83,21 @@ class Field:
             found = transform.invert(found)
         return self.named(found)
 
+    @property
+    def rescales(self) -> bool:
+        """Whether a density of its values is another one in the units of the data: not of what is counted."""
+        return self.invertible and not self.type.support.discrete and bool(self.in_numbers.transforms)
+
+    def log_derivative(self, values: NDArray[Any]) -> Array:
+        """log |dv/du| of each of the values v of the model, (n, *type.shape), of what u is in the units of the data;
+        0 of what is missing. In them the log-density of a row is larger by the sum over the numbers that are free."""
+        behind: Array = np.asarray(values, dtype=np.float64)
+        found = np.zeros(behind.shape)
+        for transform in reversed(self.in_numbers.transforms if self.rescales else ()):
+            found = found + transform.log_derivative(behind).reshape(found.shape)
+            behind = transform.invert(behind)
+        return np.where(np.isnan(values), 0.0, found)
+
     def named(self, values: Array) -> NDArray[Any]:
         """Numbers of classes as their texts, where they have some."""
         if not self.classes:

@@ -61,6 +61,9 @@ class Rescale(Transform):
     def invert(self, values: Array) -> Array:
         return self.start + (values - self.low) * ((self.end - self.start) / (self.high - self.low))
 
+    def log_derivative(self, values: Array) -> Array:
+        return np.full(values.shape, math.log(abs(self.high - self.low)) - math.log(self.end - self.start))
+
     def bounds(self, low: float | None, high: float | None) -> Bounds:
         return self.low, self.high
 
@@ -104,6 +107,9 @@ class Standardize(Transform):
     def invert(self, values: Array) -> Array:
         return values * self.deviation + self.mean
 
+    def log_derivative(self, values: Array) -> Array:
+        return np.broadcast_to(-np.log(self.deviation), values.shape)
+
 
 def moments(rows: Rows) -> tuple[Array, Array]:
     """Mean and standard deviation of each column, missing values left out, in one pass over blocks.
@@ -143,6 +149,9 @@ class Log(Transform):
     def invert(self, values: Array) -> Array:
         return np.exp(values)
 
+    def log_derivative(self, values: Array) -> Array:
+        return -values  # 1 / u, and u = exp(v)
+
 
 @dataclass(frozen=True)
 class Logit(Transform):
@@ -161,6 +170,10 @@ class Logit(Transform):
         # exp of what is not positive cannot overflow.
         small = np.exp(-np.abs(values))
         return np.where(values < 0, small, 1.0) / (1.0 + small)
+
+    def log_derivative(self, values: Array) -> Array:
+        # 1 / (u (1 - u)), and u = sigmoid(v).
+        return np.logaddexp(0, values) + np.logaddexp(0, -values)
 
 
 @dataclass(frozen=True)
@@ -205,11 +218,18 @@ class Scale(Transform):
 
     by: float
 
+    def __post_init__(self) -> None:
+        if not self.by:
+            raise ValueError("what is multiplied by 0 has no values left")
+
     def apply(self, values: Array) -> Array:
         return values * self.by
 
     def invert(self, values: Array) -> Array:
         return values / self.by
+
+    def log_derivative(self, values: Array) -> Array:
+        return np.full(values.shape, math.log(abs(self.by)))
 
     def bounds(self, low: float | None, high: float | None) -> Bounds:
         ends = [None if end is None else end * self.by for end in (low, high)]

@@ -96,6 +96,16 @@ def likelihood_of(plan: Plan) -> Figure | None:
     return next((f for f in plan.figures if f.is_likelihood), None)
 
 
+def scored(graph: Graph, figure: Figure) -> tuple[str, ...]:
+    """The variables whose log-density a figure is, or bounds; none of what is no density, and of the objective, which
+    is a number of the model."""
+    if figure.kind in ("factor", "rest", "conditional", "pseudo_likelihood"):
+        return figure.variables
+    if figure.kind not in ("log_prob", "elbo", "iwae"):
+        return ()
+    return tuple(v.name for v in graph.data if v.name not in graph.conditions)
+
+
 def bits_of(graph: Graph, plan: Plan) -> Figure | None:
     """The plan's likelihood in bits per dimension; None where it has none, or some of the data is continuous."""
     known = likelihood_of(plan)

@@ -27,11 +27,13 @@ from dgmppl.plan.nodes import Plan
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
 from dgmppl.train.contents import Arrays, parts
+from dgmppl.train.densities import DensityUnits
 from dgmppl.train.device import seeded
 from dgmppl.train.figures import CHUNK, ChunkedRows, Estimate, Moments, chunks_of, evaluate_figures, row_scores
 from dgmppl.train.importance import open_importance
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
 from dgmppl.train.runs import Run, changed_data, draw, fields_of, load_run, located, run_data, unfinished
+from dgmppl.train.units import in_units_of_data
 
 Data = Sequence[Tensor] | ChunkedRows
 Scores = NDArray[np.float64]
@@ -77,6 +79,7 @@ def evaluate(
     data_folder: Path | None = None,
     allow_python: bool = False,
     data: Sequence[Any] = (),
+    units: str = "data",
     scored: Callable[[Mapping[str, Scores], Figure], None] = lambda scores, figure: None,
 ) -> Evaluation:
     """The figures of a run's model by split and name.
@@ -95,6 +98,7 @@ def evaluate(
             first is told from the first by it; where factors have figures of their own, by that of the rest. The
             variables of such factors may be left out, and with them the figures that need them. Classes are predicted
             where they follow exactly from the rest.
+        units: of log-densities: those of the data, or "model", behind the transforms of the spec.
         scored: called with the likelihood of each row of each set, where other rows are given, and with what it is.
 
     Raises:
@@ -104,6 +108,9 @@ def evaluate(
     model, run = load_run(path, device, allow_python)
     graph, plan = parts(run.checked)
     tighter = open_importance(model, run, importance) if importance is not None else None
+    fields = fields_of(run)
+    more = [tighter.figure] if tighter is not None else []
+    densities = DensityUnits(graph, plan, fields if in_units_of_data(units) else {}, *more)
     sets: dict[str, Table | Given] = {}
     if unfinished(run) is not None:
         warn(unfinished(run))  # type: ignore[arg-type]
@@ -116,7 +123,7 @@ def evaluate(
     for number, other in enumerate(data, 1):
         name = str(other) if isinstance(other, str | Path) else f"data {number}"
         apart = [f.variables[0] for f in plan.figures if f.kind == "factor"]
-        sets[name] = given_data(run, fields_of(run), other, model.device, optional=apart)
+        sets[name] = given_data(run, fields, other, model.device, optional=apart)
     found: Evaluation = {}
     score = told_by(plan)
     scores: dict[str, Scores] = {}
@@ -131,12 +138,12 @@ def evaluate(
                 rows = Filled(table, graph) if absent else table.examples()
             else:
                 rows = open_examples(table, model.data, model.device)
-            figures = evaluate_figures(model, rows, samples, seed)
+            figures = evaluate_figures(model, rows, samples, seed, densities.give(model.figures))
             known = [f.name for f in plan.figures if not absent or _says(f, absent, graph)]
             found[split] = described({n: e for n, e in figures.items() if n in known}, graph, plan)
             if tighter is not None and not absent:
                 progress(f"{split}: {tighter.figure.name}")
-                bound = evaluate_figures(tighter.model, rows, samples, seed, tighter.give)
+                bound = evaluate_figures(tighter.model, rows, samples, seed, densities.give(tighter.give))
                 found[split] |= described(bound, graph, plan, tighter.figure)
             if not absent and (measures or (measures is None and likelihood_of(plan) is None)):
                 found[split] |= measure(model, graph, rows, seed, progress=_sets_progress(progress, split))
@@ -145,7 +152,7 @@ def evaluate(
                     told = judged(way, rows, model.data, len(classes) > 1, bool(absent))
                     found[split] |= {n: m for n, m in told.items() if n not in found[split]}
             if data and score is not None:
-                scores[split] = row_scores(model, rows, score.name, samples, seed)
+                scores[split] = row_scores(model, rows, score.name, samples, seed, densities.give(model.figures))
                 inside = inside or split
                 if split != inside:
                     area = Measured(area_under_roc(score, inside), auroc(scores[inside], scores[split]))

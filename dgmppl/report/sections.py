@@ -22,6 +22,7 @@ from dgmppl.report.maths import formula
 from dgmppl.report.source import Report
 from dgmppl.supports import number_text
 from dgmppl.train.batches import open_examples
+from dgmppl.train.densities import DensityUnits
 from dgmppl.train.figures import Estimate
 from dgmppl.train.runs import fingerprint_of
 
@@ -171,6 +172,10 @@ def curves(report: Report) -> Html | None:
     said = f"The dashed line is epoch {best:g}, whose weights are kept." if best else ""
     said += " Losses are means over the epoch"
     said += ", in nats an example." if report.plan.terms and not report.plan.played else "."
+    if DensityUnits(report.graph, report.plan, report.units.fields).of:
+        said += (
+            " Losses and terms are of the values that the model has, the figures of the validation rows of the data's."
+        )
     said += f" The learning rate was {', '.join(rates)} throughout." if rates else ""
     said += " Scales follow from what comes after the first twentieth of the epochs; a start beyond them is cut off."
     return macro("run.html", "panels", panels, said.strip())

@@ -146,6 +146,10 @@ class Support(Domain):
         """The text that a spec writes."""
         return self.word
 
+    def free(self, length: int) -> int:
+        """How many of so many numbers along the last axis can be chosen: in so many its densities are."""
+        return length
+
     # --- values ----------------------------------------------------------------------------------
 
     @property

@@ -41,6 +41,9 @@ class Simplex(Support):
     def ends(self) -> tuple[float, float]:
         return 0.0, 1.0
 
+    def free(self, length: int) -> int:
+        return length - 1
+
     def feasible(self, length: int = 1) -> float:
         return 1 / length
 
@@ -71,6 +74,9 @@ class Sphere(Support):
     @property
     def ends(self) -> tuple[float, float]:
         return -1.0, 1.0
+
+    def free(self, length: int) -> int:
+        return length - 1
 
     def feasible(self, length: int = 1) -> float:
         return 1 / math.sqrt(length)

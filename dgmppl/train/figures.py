@@ -126,7 +126,12 @@ def figure_moments(
 
 
 def row_scores(
-    model: GenerativeModel, data: Sequence[Tensor] | ChunkedRows, name: str, samples: int = 1, seed: int = 0
+    model: GenerativeModel,
+    data: Sequence[Tensor] | ChunkedRows,
+    name: str,
+    samples: int = 1,
+    seed: int = 0,
+    give: Callable[..., Mapping[str, Tensor]] | None = None,
 ) -> NDArray[np.float64]:
     """One figure of each row, with the draws of `evaluate_figures`."""
     found = []
@@ -135,7 +140,7 @@ def row_scores(
     try:
         with torch.no_grad(), seeded(seed, model.device), model.unchecked():
             for chunk in chunks_of(data, CHUNK):
-                found.append((_sums(model.figures, chunk, samples)[name] / samples).cpu().numpy())
+                found.append((_sums(give or model.figures, chunk, samples)[name] / samples).cpu().numpy())
     finally:
         model.train(training)
     return np.concatenate(found) if found else np.empty(0)

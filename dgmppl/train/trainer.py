@@ -24,6 +24,7 @@ from dgmppl.source import Span
 from dgmppl.train import failures
 from dgmppl.train.averaging import averaged_model
 from dgmppl.train.batches import Examples, MemoryExamples, batches_of, with_next
+from dgmppl.train.densities import Give
 from dgmppl.train.device import derived_seed, open_device, random_states, restore_random, seeded
 from dgmppl.train.figures import evaluate_figures, has_shared
 from dgmppl.train.history import Callbacks, Epoch, FitResult, State, Totals
@@ -75,6 +76,7 @@ class Trainer:
         settings: see `TrainSettings`.
         fabric: the devices, launched.
         spans: where each term of the objective stands in the spec, to name it when it is not finite.
+        told: how figures are told of what the model gives: `DensityUnits.give` tells them in the units of the data.
 
     Raises:
         SpecError: when nothing can be fitted.
@@ -88,9 +90,11 @@ class Trainer:
         settings: TrainSettings,
         fabric: Fabric,
         spans: Spans | None = None,
+        told: Callable[[Give], Give] = lambda figures: figures,
     ) -> None:
         self.model, self.train, self.validation, self.settings = model, train, validation, settings
         self.spans = spans or {}
+        self.told = told
         self.processes = Processes(fabric)
         self.precision = fabric.strategy.precision
         self.batches = -(-train.count // settings.batch)
@@ -284,7 +288,7 @@ class Trainer:
             totals.terms, totals.term_rows = self.processes.add_terms(totals.terms, totals.term_rows)
         losses, terms = totals.means()
         evaluated = self._evaluated()
-        figures = evaluate_figures(evaluated, self.validation, give=evaluated.epoch_figures)
+        figures = evaluate_figures(evaluated, self.validation, give=self.told(evaluated.epoch_figures))
         validated = {name: e.mean for name, e in figures.items()}
         validated = self.processes.share(validated, 0)
         criterion = self.model.criterion

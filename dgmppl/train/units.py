@@ -9,12 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.fields import Field, element_labels
+from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.supports import REAL, Interval, Support, Type
 from dgmppl.train.pictures import Shown
 
 Values = NDArray[Any]
+
+
+def in_units_of_data(units: str) -> bool:
+    """Whether units are those of the "data"; else those of the "model".
+
+    Raises:
+        SpecError: (E713) when they are neither.
+    """
+    if units not in ("data", "model"):
+        raise SpecError([Diagnostic("E713", f"units are those of the data or of the model, not {units}")])
+    return units == "data"
 
 
 class DataUnits:
@@ -102,4 +114,4 @@ def data_type(field: Field) -> Type:
     return Type(support, shape)
 
 
-__all__ = ["DataUnits", "ModelUnits", "data_type", "labels_of"]
+__all__ = ["DataUnits", "ModelUnits", "data_type", "in_units_of_data", "labels_of"]

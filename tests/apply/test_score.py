@@ -48,12 +48,17 @@ def test_scores_are_the_figures_of_evaluate(run: FittedRun) -> None:
     np.testing.assert_allclose(found["elbo"].mean(), whole["elbo"].estimate.mean, rtol=1e-6)
     np.testing.assert_allclose(found["iwae(20)"].mean(), whole["iwae(20)"].estimate.mean, atol=0.02)
     assert (found["iwae(20)"].mean() > found["elbo"].mean()) and np.isfinite(found["iwae(20)"]).all()
+    assert run.figures["train"]["elbo"]["mean"] == whole["elbo"].estimate.mean
+    behind = evaluate(run.path, splits=("train",), units="model")["train"]
+    change = -np.log(run.fields["x"].transforms[0].deviation).sum()
+    assert whole["elbo"].estimate.mean - behind["elbo"].estimate.mean == pytest.approx(change, abs=1e-9)
+    assert run.figures["validation"]["elbo"]["mean"] == pytest.approx(run.metrics["validation.elbo"].max())
 
 
 def test_terms_add_up_to_the_bound_row_by_row(run: FittedRun) -> None:
     found = run.score(people(700, seed=4), samples=3)
     terms = [name for name in found if name not in ("elbo", "unusual")]
-    assert len(terms) == 3
+    assert len(terms) == 4 and "units of x" in terms
     np.testing.assert_allclose(sum(found[name] for name in terms), found["elbo"], atol=1e-4)
 
 
@@ -63,10 +68,18 @@ def test_an_exact_density_is_that_of_scipy_and_strange_rows_are_told(tmp_path: P
     others = people(400, seed=9)
     others.loc[3, "weight"] = 400.0
     found = run.score(others)
-    p = run.model.p_x()
-    fitted = multivariate_normal(p.mean.detach().numpy().ravel(), np.diag(p.variance.detach().numpy().ravel()))
-    rows = run.fields["x"].apply(others[["height", "weight"]].to_numpy())
+    p, units = run.model.p_x(), run.fields["x"].transforms[0]
+    mean, variance = (m.detach().numpy().ravel() for m in (p.mean, p.variance))
+    # The normal of centimetres and kilograms.
+    fitted = multivariate_normal(mean * units.deviation + units.mean, np.diag(variance * units.deviation**2))
+    rows = others[["height", "weight"]].to_numpy()
     np.testing.assert_allclose(found["log_prob"], fitted.logpdf(rows), rtol=1e-4)
+    model = run.score(others, units="model")
+    standard = multivariate_normal(mean, np.diag(variance)).logpdf(units.apply(rows))
+    np.testing.assert_allclose(model["log_prob"], standard, rtol=1e-4, atol=1e-5)
+    assert (model["unusual"] == found["unusual"]).all() and "units of x" not in model
+    with pytest.raises(SpecError, match="units are those of the data or of the model, not feet"):
+        run.score(others, units="feet")
     assert found["unusual"][3]
     assert found["unusual"].mean() < 0.05
     assert "unusual" not in run.score(others, unusual=0)

@@ -70,6 +70,26 @@ def test_the_inverse_gives_back_what_was_transformed(name):
     assert np.isnan(fitted.apply(values)).any()
 
 
+@pytest.mark.parametrize("name", [name for name, t in TRANSFORMS.items() if t.invertible])
+def test_the_derivative_is_that_of_differences(name):
+    """Where values are not clipped, and of parts of a whole: what the sum was is lost, and nothing is divided."""
+    numbers, kind = CASES[name]
+    values = VALUES[kind]
+    fitted = TRANSFORMS[name].fit(column_of(values), *numbers)
+    found = fitted.log_derivative(fitted.apply(values)).reshape(values.shape)
+    if name == "closure":
+        assert not found.any()
+        return
+    step = 1e-4 * (np.minimum(values, 1 - values) if kind == "unit" else np.abs(values).clip(1e-3))
+    ends = [fitted.apply(values + sign * step).reshape(values.shape) for sign in (-1, 1)]
+    inside = (values > values.min()) & (values < values.max())
+    if kind == "unit":
+        inside &= (values > 1e-6) & (values < 1 - 1e-6)
+    if name == "clip":
+        inside &= (values > 40) & (values < 60)
+    np.testing.assert_allclose(np.abs((ends[1] - ends[0]) / (2 * step))[inside], np.exp(found)[inside], rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_a_run_keeps_comes_back_from_json(name):
     numbers, kind = CASES[name]
