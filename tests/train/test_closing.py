@@ -168,7 +168,7 @@ def test_events_and_graph_cost_no_fit(tmp_path, monkeypatch):
 
 
 def test_a_figure_that_cannot_be_computed_is_an_error(tmp_path, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr("dgmppl.closing.evaluate_figures", fail)
