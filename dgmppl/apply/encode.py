@@ -11,13 +11,15 @@ from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.emit.inference import inferred_of
+from dgmppl.emit.inference import inferred_of, marginals_of
 from dgmppl.emit.steps import needed_steps
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.invert import Invert
 from dgmppl.plan.rules.observe import Given
+from dgmppl.runtime import Distribution
+from dgmppl.runtime.cases import enumerate_values
 from dgmppl.train.units import labels_of
 
 if TYPE_CHECKING:
@@ -40,10 +42,11 @@ def encode(
     """The latents of rows in the order in which they become known: each level of a hierarchy, all members of a family.
 
     For each latent z: `z`, the mean of its posterior (of q given the means of the latents before it, or what the data
-    determine; the most probable value of a class); `z_deviation`, the standard deviation of as many draws as `samples`
-    says, 0 where the data determine it, or of a class `z_probability`, the share of these draws that have this value;
-    with `draws` as many of them, `z_draws`, (rows, draws, *shape). Of what each group has a row
-    has that of its own group. Beyond the end of a sequence stands NaN.
+    determine; the most probable value of a class); `z_deviation`, its standard deviation, or of a class
+    `z_probability`, the probability of this value: exact where its posterior has a closed form
+    (`GenerativeModel.marginals`) or the data determine it, and otherwise of as many draws as `samples` says, which a
+    note tells; with `draws` as many of them, `z_draws`, (rows, draws, *shape). Of what each group has a row has that of
+    its own group. Beyond the end of a sequence stands NaN.
 
     Args:
         common: the latents that all rows have in common, in a single row, in place of those of each row.
@@ -57,7 +60,9 @@ def encode(
     if not ours:
         raise SpecError([_none(fitted, found, common)])
     given = fitted.rows(data, split)
-    count = 1 if _determined(graph, fitted.plan, ours) else max(draws, samples)
+    determined = _determined(graph, fitted.plan, ours)
+    estimated = [] if determined else [n for n in ours if n not in marginals_of(graph, fitted.plan)]
+    count = 1 if determined else max(draws, samples if estimated else 0)
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
         answers: dict[str, NDArray[Any]] = {}
@@ -74,7 +79,12 @@ def encode(
     columns = {n: labels_of(graph[n]) for n in ours}
     more = {f"{n}_{s}": _named(c, n, s) for n, c in columns.items() for s in (_spread_of(graph[n]),)}
     beside = [n for n in found if n not in ours]
-    notes = (f"{', '.join(beside)}: the same for all rows, see --common",) if beside and not common else ()
+    notes: tuple[str, ...] = (
+        (f"{', '.join(beside)}: the same for all rows, see --common",) if beside and not common else ()
+    )
+    if estimated:
+        spreads = ", ".join(f"{n}_{_spread_of(graph[n])}" for n in estimated)
+        notes += (f"{spreads}: of {count} draws, see --samples",)
     if not common:
         return fitted.answers(given, of, {**columns, **more}, seed, notes)
 
@@ -82,7 +92,7 @@ def encode(
         with fitted.computing(seed):
             yield of({n: v[:1] for n, v in next(given.chunks(1)).items()})
 
-    return Answers(1, once, {**columns, **more})
+    return Answers(1, once, {**columns, **more}, notes)
 
 
 def _none(fitted: FittedRun, found: list[str], common: bool) -> Diagnostic:
@@ -115,7 +125,7 @@ def _named(labels: tuple[str, ...], name: str, what: str) -> tuple[str, ...]:
 def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], count: int, draws: int) -> Moments:
     """Means, spreads and draws. Sums are of differences to the first draw: of draws that are all the same it is 0."""
     rows = tuple(chunk.values())
-    means = fitted.model.infer(*rows, mean=True)
+    means, exact = fitted.model.infer(*rows, mean=True), fitted.model.marginals(*rows)
     first: dict[str, Tensor] = {}
     sums = {n: torch.zeros_like(means[n], dtype=torch.float64) for n in names}
     squares = {n: torch.zeros_like(s) for n, s in sums.items()}
@@ -124,21 +134,39 @@ def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], coun
         drawn = fitted.model.infer(*rows)
         for n in names:
             away = drawn[n].double() - first.setdefault(n, drawn[n].double())
+            kept[n] += [drawn[n]] if k < draws else []
             if not fitted.graph[n].type.support.numeric:
                 sums[n] += (drawn[n] == means[n]).double()
-                kept[n] += [drawn[n]] if k < draws else []
                 continue
             sums[n] += away
             squares[n] += away**2
-            kept[n] += [drawn[n]] if k < draws else []
     found: Moments = {}
     for n in names:
-        share = sums[n] / count
-        variance = (squares[n] / count - share**2).clamp(min=0)
-        spread = variance.sqrt() if fitted.graph[n].type.support.numeric else share
+        if n in exact:
+            spread = _exact_spread(exact[n], fitted.graph[n], means[n])
+        else:
+            share = sums[n] / count
+            variance = (squares[n] / count - share**2).clamp(min=0)
+            spread = variance.sqrt() if fitted.graph[n].type.support.numeric else share
         repeated = kept[n] * draws if count == 1 else kept[n]
         found[n] = means[n], spread.to(means[n].dtype), torch.stack(repeated[:draws]) if draws else means[n][None]
     return found
+
+
+def _exact_spread(law: Distribution, variable: Variable, value: Tensor) -> Tensor:
+    """The standard deviation of each element or, of what is not numeric, the probability that it has this value."""
+    support = variable.type.support
+    if not support.finite:
+        return law.stddev.reshape(value.shape)
+    assert isinstance(law, torch.distributions.Categorical) and support.size is not None
+    inside = value.shape[len(law.batch_shape) :]
+    each = enumerate_values(support.low or 0.0, support.size, tuple(inside), value)
+    if support.numeric:
+        probs = law.probs.reshape(*law.batch_shape, -1, *(1,) * len(inside))
+        mean = (probs * each).sum(len(law.batch_shape), keepdim=True)
+        return (probs * (each - mean) ** 2).sum(len(law.batch_shape)).sqrt()
+    same = (value.unsqueeze(len(law.batch_shape)) == each).to(law.probs)
+    return (law.probs.reshape(*law.batch_shape, -1, *(1,) * len(inside)) * same).sum(len(law.batch_shape))
 
 
 def _of_rows(

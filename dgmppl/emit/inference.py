@@ -1,4 +1,4 @@
-"""`infer`, `smooth` and `reconstruct`: the latents of given rows, and the rows that these latents give back."""
+"""`infer`, `marginals` and `reconstruct`: the latents of given rows, and the rows that these latents give back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
 from dgmppl.emit.along import expected_source
-from dgmppl.emit.cases import batch_size, cases_of, imputing, is_seen_in_part, missing_of, some_source
+from dgmppl.emit.cases import (
+    batch_size,
+    cases_of,
+    imputing,
+    is_seen_in_part,
+    missing_of,
+    some_source,
+    values_source,
+)
 from dgmppl.emit.densities import by_key, factor_reads
 from dgmppl.emit.exact import exact_of, write_reading
 from dgmppl.emit.methods import (
@@ -29,14 +37,16 @@ from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
 from dgmppl.plan.rules.enumerate import Enumerate
-from dgmppl.plan.rules.exact import Exact
+from dgmppl.plan.rules.exact import Exact, ExactAlong
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
-from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.rules.integrate import Integrate
+from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.observe import Given, GivenSome
+from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_under_q import Sum
 
 
@@ -46,7 +56,7 @@ def write_inference(writer: Writer, graph: Graph, plan: Plan) -> None:
     if not names:
         return
     _write_infer(writer, graph, plan, names)
-    _write_smooth(writer, graph, plan)
+    _write_marginals(writer, graph, plan, names)
     heads = reconstructed_of(graph, plan, names)
     if heads:
         _write_reconstruct(writer, graph, plan, names, heads)
@@ -91,8 +101,7 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
     completed = _completed(graph, plan)
     densities = [f for n in completed if (f := graph.factor("p", n)) is not None]
     read |= {n for f in densities for n in factor_reads(graph, f)}
-    judged = {name for t in plan.terms if isinstance(t, LogSum) for name in t.reads}  # by which a case is drawn
-    steps = needed_steps(plan.steps, {*names, *read, *judged})
+    steps = needed_steps(plan.steps, {*names, *read, *_judged(plan)})
     settled = [s for s in steps if isinstance(s, Settle)]
     told = ", ".join(n for n in names if not graph[n].shared)
     common = ", ".join(n for n in names if graph[n].shared)
@@ -154,8 +163,20 @@ def _averages(graph: Graph, step: SumAlong, factor: Factor) -> bool:
 
 
 def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], names: Sequence[str]) -> None:
-    """What is summed out under its prior has its posterior by Bayes' rule: a row takes one of its cases. What is drawn
-    for each case weighs it by p / q."""
+    """What is summed out under its prior has its posterior by Bayes' rule: a row takes one of its cases."""
+    weights = _write_case_weights(writer, graph, plan, steps, names)
+    case = graph.local("case")
+    numbers, cases = weights
+    writer.line(f"{case} = {writer.use('posterior_case')}({numbers}, mean, {cases})")
+    for name in (n for n in names if not graph[n].shared):
+        ident = graph[name].ident
+        writer.line(f"{ident} = {writer.use('of_case')}({ident}, {case})")
+
+
+def _write_case_weights(
+    writer: Writer, graph: Graph, plan: Plan, steps: Sequence[Step], names: Sequence[str]
+) -> tuple[str, str]:
+    """The cases of sums, and what else a case counts for. What is drawn for each case weighs it by p / q."""
     (total,) = (t for t in plan.terms if isinstance(t, LogSum))
     read, size = {*names, *(name for t in total.terms for name in t.reads)}, ""
     for k, step in enumerate(steps):
@@ -175,12 +196,7 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
     size = batch_size(graph, sums[-1])
     numbers = likelihood_source(writer, graph, plan, total, size)
     writer.at = None
-    cases = ", ".join(cases_of(graph, graph[s.variable]) for s in sums)
-    case = graph.local("case")
-    writer.line(f"{case} = {writer.use('posterior_case')}({numbers}, mean, {cases})")
-    for name in (n for n in names if not graph[n].shared):
-        ident = graph[name].ident
-        writer.line(f"{ident} = {writer.use('of_case')}({ident}, {case})")
+    return numbers, ", ".join(cases_of(graph, graph[s.variable]) for s in sums)
 
 
 def _item(graph: Graph, name: str) -> str:
@@ -208,21 +224,53 @@ def _method(writer: Writer, graph: Graph, name: str, doc: str) -> AbstractContex
     return writer.method(signature, doc.format(drawn))
 
 
-def _write_smooth(writer: Writer, graph: Graph, plan: Plan) -> None:
-    """`smooth`: the exact posterior of each member alone, where nothing else is drawn or summed for it."""
-    found = [s for s in plan.steps if isinstance(s, (SumAlong, IntegrateAlong))]
-    names = [n for s in found for n in s.gives]
-    steps = needed_steps(plan.steps, names)
-    if not names or not all(isinstance(s, (Given, Compute, SumAlong, IntegrateAlong)) for s in steps):
+def marginals_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
+    """The latents of a row whose posterior each, given the data alone, is known exactly."""
+    names = [n for n in inferred_of(graph, plan) if graph[n].role == "latent"]
+    steps = needed_steps(plan.steps, {*names, *_judged(plan)})
+    sums = [s for s in steps if isinstance(s, Marginalise) and not s.partial]
+    exact = [s for s in steps if isinstance(s, Exact)]
+    if len({type(s) for s in steps} & {Integrate, SumOut, SumAlong, IntegrateAlong, Marginalise}) != 1:
+        return ()
+    if not all(isinstance(s, (Given, GivenSome, Compute, Invert, Exact, Marginalise)) for s in steps):
+        return ()
+    found = [s.variable for s in sums] or [n for s in exact for n in s.gives]
+    return tuple(n for n in names if n in found)
+
+
+def _judged(plan: Plan) -> set[str]:
+    """What the cases of a sum are weighed by."""
+    return {name for t in plan.terms if isinstance(t, LogSum) for name in t.reads}
+
+
+def _write_marginals(writer: Writer, graph: Graph, plan: Plan, inferred: tuple[str, ...]) -> None:
+    """`marginals`: the exact posterior of each latent alone."""
+    names = marginals_of(graph, plan)
+    if not names:
         return
+    steps = needed_steps(plan.steps, {*names, *_judged(plan)})
+    first = next((k for k, s in enumerate(steps) if isinstance(s, Marginalise)), len(steps))
     data = "".join(f", {v.ident}: Tensor" for v in graph.data)
-    doc = f"The posterior of each member of {', '.join(names)} alone given the data, of batch shape (n, T)."
-    law = writer.use("Distribution")
-    with writer.method(f"smooth(self{data}) -> dict[str, {law}]", doc):
-        write_steps(writer, graph, plan, steps, ())
+    each = f"each member of {', '.join(names)}" if any(isinstance(s, ExactAlong) for s in steps) else ", ".join(names)
+    doc = f"The posterior of {each} alone given the data; see `GenerativeModel.marginals`."
+    with writer.method(f"marginals(self{data}) -> dict[str, {writer.use('Distribution')}]", doc):
+        write_seen(writer, graph)
+        write_steps(writer, graph, plan, steps[:first], ())
+        if steps[first:]:
+            numbers, cases = _write_case_weights(writer, graph, plan, steps[first:], names)
+            if len(names) > 1:
+                total = graph.local("numbers")
+                writer.line(f"{total} = {numbers}")
+                numbers = total
+            with writer.block("return {"):
+                for name in names:
+                    values = f"{graph[name].ident}, {values_source(graph[name])}"
+                    writer.line(f'"{name}": {writer.use("posterior_of_cases")}({values}, {numbers}, {cases}),')
+            writer.line("}")
+            return
         writer.at = None
-        parts = " | ".join(f"{exact_of(graph, s)}.smoothed()" for s in found)
-        writer.line(f"return {parts}")
+        parts = [f"{exact_of(graph, s)}.marginals()" for s in steps if isinstance(s, Exact)]
+        writer.line(f"return {' | '.join(parts)}")
 
 
 def reconstructed_of(graph: Graph, plan: Plan, latents: Iterable[str]) -> tuple[str, ...]:
@@ -287,4 +335,4 @@ def _write_features(writer: Writer, graph: Graph, plan: Plan, reads: Iterable[st
     write_steps(writer, graph, plan, needed_steps(computed, reads), ())
 
 
-__all__ = ["inferred_of", "reconstructed_of", "write_inference"]
+__all__ = ["inferred_of", "marginals_of", "reconstructed_of", "write_inference"]

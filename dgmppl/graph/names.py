@@ -92,7 +92,8 @@ MODEL = frozenset(
             "check_rows",
             "unchecked",
         ),
-        *("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "sample", "condition", "like"),
+        *("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "marginals", "sample"),
+        *("condition", "like"),
         *("device", "players", "parameters_without", "lower_is_better", "share", "all_rows", "training_rows"),
         *("ramps", "epoch", "weight_of", "total", "weighted"),
     }
@@ -100,7 +101,7 @@ MODEL = frozenset(
 EMITTED = frozenset(
     {
         *("energy", "energies", "free_energy", "log_partition", "chain", "sweep", "settle", "draw_from_energy"),
-        *("reconstruct", "smooth", "log_sum", "forecast", "propose", "complete", "model", "guide"),
+        *("reconstruct", "log_sum", "forecast", "propose", "complete", "model", "guide"),
     }
 )
 ATTRIBUTES = MODULE | MODEL | EMITTED

@@ -53,10 +53,31 @@ def posterior_case(numbers: Tensor, mean: bool, *cases: Cases) -> Tensor:
         numbers: what the likelihood has of each case besides the weights of the values, log p(x | k).
         cases: of the variables that are summed out, outermost first.
     """
+    total = _log_weights(numbers, *cases)
+    return total.argmax(-1) if mean else Categorical(logits=total).sample().long()
+
+
+def _log_weights(numbers: Tensor, *cases: Cases) -> Tensor:
+    """The logarithm of what each case counts for, ``(n, cases)``, but for a constant."""
     total = numbers
     for each in reversed(cases):
         total = (each.log_q.unsqueeze(-1) + total.reshape(*each.log_q.shape, -1)).flatten(1)
-    return total.argmax(-1) if mean else Categorical(logits=total).sample().long()
+    return total
+
+
+def posterior_of_cases(value: Tensor, low: float, size: int, numbers: Tensor, *cases: Cases) -> Categorical:
+    """The posterior of a variable that is summed out: which of its values it has, of batch shape ``(n,)``.
+
+    Args:
+        value: its value in each case, ``(n cases, *shape)``.
+        low, size: each element takes the values low, ..., low + size - 1.
+        numbers, cases: as `posterior_case` has them.
+    """
+    total = _log_weights(numbers, *cases).softmax(-1)
+    elements = (value - low).long().reshape(*total.shape, -1)
+    places = size ** torch.arange(elements.shape[-1] - 1, -1, -1, device=value.device)
+    index = (elements * places).sum(-1)
+    return Categorical(probs=total.new_zeros(len(total), size ** elements.shape[-1]).scatter_add(1, index, total))
 
 
 def of_case(value: Tensor, case: Tensor) -> Tensor:
@@ -155,5 +176,6 @@ __all__ = [
     "log_prob_seen",
     "of_case",
     "posterior_case",
+    "posterior_of_cases",
     "rows_seen",
 ]

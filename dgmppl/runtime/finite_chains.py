@@ -114,7 +114,7 @@ class FiniteChain:
         path = self._in_order(_chosen(unary, mean) if wide is None else self._path(wide, unary, mean))
         return tuple(values[self.parts[name][path]] for name, values in self.states.items())
 
-    def marginals(self) -> dict[str, Tensor]:
+    def probabilities(self) -> dict[str, Tensor]:
         """The posterior probability of each value of each member of each latent, ``(n, T, values)``."""
         found = self._posterior()
         return {
@@ -159,9 +159,9 @@ class FiniteChain:
         """What stands along the positions from where the sums begin, ``(n, T, ...)``, from the first position on."""
         return found.flip(1) if self.backward else found
 
-    def smoothed(self) -> dict[str, Distribution]:
+    def marginals(self) -> dict[str, Distribution]:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``: which of its values it has."""
-        return {name: Categorical(probs=probs) for name, probs in self.marginals().items()}
+        return {name: Categorical(probs=probs) for name, probs in self.probabilities().items()}
 
     def _ended(self) -> tuple[Tensor | None, Tensor]:
         """The tables, with nothing but the first value beyond the end of each row: which of several ways a path might

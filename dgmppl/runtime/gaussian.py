@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.runtime.along import Sequence
-from dgmppl.runtime.distributions import Distribution
+from dgmppl.runtime.distributions import Distribution, MultivariateNormal
 from dgmppl.runtime.lengths import exists
 
 
@@ -97,6 +97,15 @@ class LinearGaussian:
         noise = 0.0 if mean else torch.randn_like(self.whitened)
         found = self._solved(self.whitened + noise, transposed=True)
         return tuple(self._part(found, name) for name in self.latents)
+
+    def marginals(self) -> dict[str, Distribution]:
+        """The posterior of each latent alone, of batch shape ``(n,)``, its elements one after another."""
+        mean, covariance = self._solved(self.whitened, transposed=True), torch.cholesky_inverse(self.cholesky)
+        dtype, found = self.like.dtype, dict[str, Distribution]()
+        for name, place in self.places.items():
+            root = _root(covariance[..., place, place]).to(dtype).expand(len(mean), -1, -1)
+            found[name] = MultivariateNormal(mean[..., place].to(dtype), scale_tril=root)
+        return found
 
     def posterior(self, name: str, **before: Tensor) -> tuple[Tensor, Tensor, tuple[int, ...]]:
         """The posterior of a latent given values of all those before it: the arguments of a `JointNormal`."""

@@ -367,7 +367,7 @@ class GaussianChain:
             path.insert(0, found)
         return (*self._members(torch.stack(path[-self.length :], 1)), *self._of_rows(still))
 
-    def smoothed(self) -> dict[str, Distribution]:
+    def marginals(self) -> dict[str, Distribution]:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``, its elements one after
         another; of what is still, of batch shape ``(n,)``."""
         mean, root = self.updated[-1]

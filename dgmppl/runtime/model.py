@@ -23,7 +23,7 @@ from dgmppl.runtime.weighing import for_a_loss
 M = TypeVar("M", bound="GenerativeModel")
 
 # The methods that take rows of data, each by position or by name.
-_OF_ROWS = ("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "reconstruct")
+_OF_ROWS = ("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "marginals", "reconstruct")
 
 
 @dataclass(frozen=True)
@@ -240,6 +240,16 @@ class GenerativeModel(nn.Module):
             mean: give the mean of each q in place of a draw; of one over whole numbers or classes, the value that is
                 most probable; of what is summed out along an index the most probable path, and of what is missing and
                 depends on it at its own position the mean over all paths.
+        """
+        return {}
+
+    def marginals(self, *data: Any, **named: Any) -> dict[str, torch.distributions.Distribution]:
+        """The exact posterior of each latent alone given the data, by name, of those that have one in closed form: what
+        is summed or integrated out where nothing is drawn from a q.
+
+        A normal latent's is a normal distribution of its elements one after another, of batch shape ``(n,)``, along an
+        index ``(n, T)`` of each member's. That of a latent of few values says which of them it has, in the order in
+        which they count up, the last element first.
         """
         return {}
 

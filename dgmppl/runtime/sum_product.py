@@ -8,6 +8,7 @@ et al., 2019, Tensor variable elimination for plated factor graphs).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -119,10 +120,30 @@ class SumProduct:
             index[name] = log.argmax(-1) if mean else Categorical(logits=log).sample().long()
         return tuple(self.variables[name].at(index[name], self.like) for name in self.variables)
 
-    def _eliminate(self, reduce: Callable[[Tensor], Tensor]) -> tuple[Tensor, list[tuple[str, _Log]]]:
-        """Reduces one variable after another. Returns what is left, ``(n,)``, and for each variable the product of the
-        tables that speak of it, its axis last."""
-        tables, products = list(self.tables), []
+    def marginals(self) -> dict[str, Categorical]:
+        """The posterior of each variable alone: which of its values it has, of batch shape ``(n,)`` or, where it has
+        positions, ``(n, *positions)``.
+
+        The probability of a value is the derivative of the log-sum by the logarithm of what that value is weighed by
+        (Darwiche, 2003, A differential approach to inference in Bayesian networks, section 4).
+        """
+        with torch.enable_grad():
+            weights = {name: self._unweighed(values) for name, values in self.variables.items()}
+            more = [_Log((name,), weight) for name, weight in weights.items()]
+            total, _ = self._eliminate(lambda log: torch.logsumexp(log, -1), *more)
+            found = torch.autograd.grad(total.sum(), list(weights.values()))
+        shapes = [(self.n, *v.shape[: v.axes], -1) for v in self.variables.values()]
+        return {n: Categorical(probs=f.reshape(shape)) for n, f, shape in zip(weights, found, shapes)}
+
+    def _unweighed(self, values: Values) -> Tensor:
+        """The logarithm of a weight of 1 for each of these at each position, ``(n, positions, values)``."""
+        positions = math.prod(values.shape[: values.axes])
+        return self.like.new_zeros(self.n, positions, len(values.each(self.like))).requires_grad_()
+
+    def _eliminate(self, reduce: Callable[[Tensor], Tensor], *more: _Log) -> tuple[Tensor, list[tuple[str, _Log]]]:
+        """Reduces one variable after another, of the tables and `more` of them. Returns what is left, ``(n,)``, and for
+        each variable the product of the tables that speak of it, its axis last."""
+        tables, products = [*self.tables, *more], []
         for name, values in self.variables.items():
             inside = [t for t in tables if name in t.names]
             others = dict.fromkeys(n for t in inside for n in t.names if n != name)

@@ -140,3 +140,27 @@ def test_members_have_their_numbers_and_end_where_their_sequence_does(tmp_path: 
     assert (np.isnan(found["z"]).all(-1) == gone).all() and (np.isnan(found["z_deviation"]).all(-1) == gone).all()
     assert (np.isnan(found["z_draws"]).all(-1) == gone[:, None]).all()
     assert list(found.frame().columns)[:2] == ["z[1][0]", "z[1][1]"]
+
+
+def test_the_probability_of_a_class_is_exact_where_it_is_summed_out(tmp_path: Path) -> None:
+    people().to_csv(tmp_path / "people.csv", index=False)
+    text = """model m
+observed x : real[2] from "people.csv"[height, weight]
+latent k : categorical(3)
+param m : real[3, 2]
+p(k) = Categorical(param)
+p(x | k) = Normal(m[k], param)
+train { epochs = 2 }
+"""
+    run = fit(tmp_path, text)
+    found = run.encode(people(300, seed=5))
+    rows = next(run.rows(people(300, seed=5)).chunks(300))["x"]
+    with torch.no_grad():
+        each = [
+            run.model.p_k().log_prob(torch.tensor(k)) + run.model.p_x(torch.full((300,), k)).log_prob(rows)
+            for k in range(3)
+        ]
+    expected = torch.stack(each, -1).softmax(-1)
+    np.testing.assert_array_equal(found["k"], expected.argmax(-1))
+    np.testing.assert_allclose(found["k_probability"], expected.amax(-1), rtol=1e-5)
+    assert not found.notes

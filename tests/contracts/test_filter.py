@@ -105,7 +105,7 @@ def test_the_filter_is_the_joint_normal(name: str) -> None:
     for a, b in zip(slopes, torch.autograd.grad(expected.sum(), parameters)):
         assert torch.allclose(a, b, atol=1e-5, rtol=1e-4)
     with torch.no_grad():
-        read, smoothed = model.infer(*data, mean=True), model.smooth(*data)  # type: ignore[attr-defined]
+        read, smoothed = model.infer(*data, mean=True), model.marginals(*data)  # type: ignore[attr-defined]
     latents = graph_of(found).latents
     for k, (_, mean, covariance) in enumerate(each):
         start = 0
@@ -195,7 +195,7 @@ def test_a_linear_dynamical_system_is_pykalmans() -> None:
         initial_state_covariance=np.eye(2),
     )
     with torch.no_grad():
-        value, smoothed = model.log_prob(x), model.smooth(x)["z"]  # type: ignore[attr-defined]
+        value, smoothed = model.log_prob(x), model.marginals(x)["z"]  # type: ignore[attr-defined]
     for k, row in enumerate(x.double().numpy()):
         means, covariances = oracle.smooth(row)
         assert float(value[k]) == pytest.approx(oracle.loglikelihood(row), abs=1e-4)

@@ -215,7 +215,7 @@ def test_marginals_are_those_of_all_paths(name: str) -> None:
     with torch.no_grad():
         logs, paths = every_path(found, model, data)
         posterior = logs.softmax(-1)
-        smoothed = model.smooth(*data)  # type: ignore[attr-defined]
+        smoothed = model.marginals(*data)  # type: ignore[attr-defined]
     for latent, path in paths.items():
         support = graph_of(found)[latent].type.support
         for k in range(support.size or 0):
@@ -325,7 +325,7 @@ def test_a_hidden_markov_model_is_hmmlearns() -> None:
         oracle.transmat_ = model.A.double().softmax(-1).numpy()
         oracle.means_ = model.mu.double().numpy()
         oracle.covars_ = torch.nn.functional.softplus(model.w.double()).square().numpy()
-        logs, smoothed = model.log_prob(x), model.smooth(x)["s"].probs  # type: ignore[attr-defined]
+        logs, smoothed = model.log_prob(x), model.marginals(x)["s"].probs  # type: ignore[attr-defined]
         path = model.infer(x, mean=True)["s"]
     for k, row in enumerate(x.double().numpy()):
         score, posterior = oracle.score_samples(row)

@@ -53,6 +53,11 @@ def test_samples_of_every_factor_follow_its_density(path) -> None:
     laws.verify_factors(small(path))
 
 
+@every
+def test_draws_of_latents_follow_their_posteriors(path) -> None:
+    laws.verify_marginals(small(path))
+
+
 @composition
 def test_samples_follow_the_likelihood(path) -> None:
     laws.verify_whole(checked(path))

@@ -128,6 +128,7 @@ LAWS: dict[str, Callable[[Checked], object]] = {
     "missing": laws.verify_missing,
     "forecasts": laws.verify_forecasts,
     "inferred": laws.verify_inferred,
+    "marginals": laws.verify_marginals,
     "samples": laws.verify_samples,
     "bound": laws.verify_bound,
     "precision": laws.verify_precision,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch import distributions as td
 
 from dgmppl.graph.nodes import Variable
 from dgmppl.pipeline import Checked
@@ -94,3 +95,32 @@ def verify_inferred(found: Checked) -> None:
             if v.name in values:
                 seen = ~rows.isnan()
                 assert torch.equal(values[v.name][seen], rows[seen]), v.name
+
+
+def verify_marginals(found: Checked) -> None:
+    """`marginals` are what draws of `infer` follow, each latent and each element by itself."""
+    if found.plan is None or "marginals" not in type(build(found)).__dict__:
+        return
+    graph, model, data, many = graph_of(found), build(found, scale=0.3), data_of(found, 2), 3000
+    with seed(0), torch.no_grad():
+        laws = model.marginals(*data)
+        drawn = model.infer(*(d.repeat_interleave(many, 0) for d in data))
+    lengths = {v.name: rows for v, rows in zip(graph.data, data, strict=True)}
+    for name, law in laws.items():
+        variable, batch = graph[name], law.batch_shape
+        draws = drawn[name].unflatten(0, (2, many)).movedim(1, 0).reshape(many, *batch, -1)
+        there = torch.ones(batch, dtype=torch.bool)
+        if variable.length:
+            there = torch.tensor(list(variable.members)) <= lengths[variable.length].unsqueeze(-1)
+        if isinstance(law, td.Categorical):
+            support = variable.type.support
+            places = support.size ** torch.arange(draws.shape[-1] - 1, -1, -1)
+            index = ((draws - (support.low or 0)).long() * places).sum(-1)
+            shares = torch.stack([(index == k).float().mean(0) for k in range(law.probs.shape[-1])], -1)
+            error = (law.probs * (1 - law.probs) / many).sqrt() + 1 / many
+            away = (shares - law.probs).abs() / error
+        else:
+            away = (draws.mean(0) - law.mean).abs() / (law.stddev / many**0.5 + 1e-5)
+            ratio = draws.std(0) / (law.stddev + 1e-6)
+            assert ((ratio - 1).abs() < 0.1)[there].all(), (name, ratio)
+        assert (away[there] < 5.5).all(), (name, away)
