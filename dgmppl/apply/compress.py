@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk, Progress, draft, quiet
+from dgmppl.coding.coder import Coder, Row
 from dgmppl.coding.file import DIGEST, Block, Head, read_blocks, read_head
-from dgmppl.coding.program import Coder, Row, program_of
+from dgmppl.coding.program import program_of
 from dgmppl.coding.stack import CodingError, Stack, initial_words, is_initial
 from dgmppl.data.fields import Field
 from dgmppl.data.transforms import Flatten
@@ -131,7 +132,7 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
         with _opened(source) as file, _reading(name), _exactly(fitted) as model:
             read_head(file)
             coder = Coder(program, model)
-            blocks = read_blocks(file, len(coder.open))
+            blocks = read_blocks(file, coder.told)
             while done < head.rows:
                 count = min(size, head.rows - done)
                 block = next(blocks, None)
@@ -139,7 +140,7 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
                     raise CodingError("it is cut off")
                 rows = _unblocked(coder, block, count)
                 done += count
-                yield {f.name: _as_data(f, rows[f.name]) for f in fitted.fields.values()}
+                yield {f.name: _as_data(fitted, f, rows[f.name]) for f in fitted.fields.values()}
             if next(blocks, None) is not None:
                 raise CodingError("it is damaged: something follows its rows")
 
@@ -153,8 +154,8 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
 def _block(coder: Coder, rows: Row, found: Compressed) -> Block:
     """Rows as a block, decoded again to see that they come back."""
     n = len(next(iter(rows.values())))
-    ranges = coder.ranges_of(rows)
-    coder.tell(ranges)
+    told = coder.told_of(rows)
+    coder.tell(told, n)
     side = _side(coder)
     count = _initial(coder, side)
     stack = Stack(initial_words(count), sealed=bool(count))
@@ -164,7 +165,7 @@ def _block(coder: Coder, rows: Row, found: Compressed) -> Block:
     untouched = max(0, min(stack.lowest - 3, count)) if count else 0
     if count and not untouched:
         raise CodingError("the latents of the rows take more bits than there are")
-    block = Block(tuple(ranges.values()), count - untouched, stack.tables, _digest(rows), stack.words()[untouched:])
+    block = Block(told, count - untouched, stack.tables, _digest(rows), stack.words()[untouched:])
     _unblocked(coder, block, n)
     found.bits += stack.bits
     found.initial += 32 * (count - untouched)
@@ -177,7 +178,7 @@ def _unblocked(coder: Coder, block: Block, n: int) -> Row:
     Raises:
         CodingError: when they are not those that were coded.
     """
-    coder.tell(dict(zip(coder.open, block.ranges)))
+    coder.tell(block.told, n)
     side = _side(coder)
     count = _initial(coder, side)
     try:
@@ -232,7 +233,8 @@ def _digest(rows: Row) -> bytes:
     """A checksum of rows."""
     found = hashlib.sha256()
     for name in sorted(rows):
-        found.update(np.ascontiguousarray(rows[name].numpy().astype("<f8")).tobytes())
+        values = rows[name].numpy().astype("<f8")
+        found.update(np.where(np.isnan(values), np.nan, values).tobytes())
     return found.digest()[:DIGEST]
 
 
@@ -258,10 +260,11 @@ def _kept(fitted: FittedRun) -> tuple[str, ...]:
     )
 
 
-def _as_data(field_: Field, values: Tensor) -> Any:
+def _as_data(fitted: FittedRun, field_: Field, values: Tensor) -> Any:
     found = field_.invert(values.numpy())
+    partial = fitted.graph[field_.name].role == "partial"
     plain = not field_.invertible or all(isinstance(t, Flatten) for t in field_.transforms)
-    return found.astype(np.int64) if plain and found.dtype.kind == "f" else found
+    return found.astype(np.int64) if plain and not partial and found.dtype.kind == "f" else found
 
 
 # --- where it is computed -----------------------------------------------------------------------------

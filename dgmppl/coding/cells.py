@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.runtime.densities import Mixture
+from dgmppl.coding.stack import CodingError
+from dgmppl.runtime.bijections import Compose, Conditioned
+from dgmppl.runtime.densities import Mixture, Pushforward
+from dgmppl.runtime.elementwise import Affine, FixedAffine, Scale, Shift
 
 BINS = 1024
 """Of a continuous latent: finer ones would not shorten a code noticeably (Townsend et al., 2019)."""
+
+_AFFINE = (Affine, FixedAffine, Shift, Scale)
 
 _WIDER = 1.5  # than the prior, so that posteriors in its tails have bins too
 
@@ -37,8 +42,8 @@ class Cells:
         """Those of the elements at one place along the first axes."""
         return self
 
-    def behind(self) -> Cells:
-        """Those of elements with one more axis, along which they are the same."""
+    def along(self, behind: int) -> Cells:
+        """Those of elements with one more axis before the last so many, along which they are the same."""
         return self
 
 
@@ -74,17 +79,27 @@ class Bins(Cells):
 
     def log_weights(self, law: td.Distribution) -> Tensor:
         if isinstance(law, Mixture):
-            parts = self.behind().log_weights(law.components)
+            parts = self.along(0).log_weights(law.components)
             return torch.logsumexp(law.logits.unsqueeze(-1) + parts, -2)
         ends = self._at(torch.arange(1, self.size) / self.size)
         if isinstance(law, td.Normal):
             return _normal_masses((ends - law.loc.unsqueeze(-1)) / law.scale.unsqueeze(-1)).log()
         # The mass of a bin of any other is the density in its middle times its width.
         middle = self._at(self._middles())
-        width = ends.diff(dim=-1)
-        width = torch.cat([width[..., :1], width, width[..., -1:]], -1)
+        width = self._widths(ends)
         density = law.log_prob(middle.movedim(-1, 0).reshape(self.size, *self._padded(law))).movedim(0, -1)
         return torch.where(density.isnan(), -torch.inf, density) + width.log()
+
+    def width(self, value: Tensor) -> Tensor:
+        """How wide the bin of each value is; an outermost one, which has no end, as its neighbour."""
+        widths = self._widths(self._at(torch.arange(1, self.size) / self.size))
+        index = self.index(value).unsqueeze(-1)
+        return widths.expand(*value.shape, self.size).gather(-1, index).squeeze(-1)
+
+    @staticmethod
+    def _widths(ends: Tensor) -> Tensor:
+        width = ends.diff(dim=-1)
+        return torch.cat([width[..., :1], width, width[..., -1:]], -1)
 
     def _padded(self, law: td.Distribution) -> tuple[int, ...]:
         return (*[1] * (len(law.batch_shape) - self.loc.dim()), *self.loc.shape)
@@ -110,8 +125,8 @@ class Bins(Cells):
         )
         return replace(self, loc=loc, scale=scale)
 
-    def behind(self) -> Cells:
-        return replace(self, loc=self.loc.unsqueeze(-1), scale=self.scale.unsqueeze(-1))
+    def along(self, behind: int) -> Cells:
+        return replace(self, loc=self.loc.unsqueeze(-1 - behind), scale=self.scale.unsqueeze(-1 - behind))
 
 
 def _normal_masses(z: Tensor) -> Tensor:
@@ -125,15 +140,61 @@ def _normal_masses(z: Tensor) -> Tensor:
     return torch.cat([first, inner, last], -1)
 
 
+def plain(law: td.Distribution) -> td.Distribution:
+    """A normal that is moved and scaled as the normal that it is; any other law as it is."""
+    if not isinstance(law, Pushforward):
+        return law
+    base, found = plain(law.base), law.bijection
+    found = found.bijection if isinstance(found, Conditioned) else found
+    parts = found.in_order() if isinstance(found, Compose) else [found]
+    inner = base.base_dist if isinstance(base, td.Independent) else base
+    if not isinstance(inner, td.Normal) or not all(isinstance(part, _AFFINE) for part in parts):
+        return law
+    loc, shape = law.bijection(inner.loc), inner.loc.shape
+    scale = (law.bijection(inner.loc + inner.scale) - loc).abs()
+    normal = td.Normal(loc.expand(shape), scale.expand(shape), validate_args=False)
+    rank = base.reinterpreted_batch_ndims if isinstance(base, td.Independent) else 0
+    return td.Independent(normal, rank) if rank else normal
+
+
+def of_law(law: td.Distribution) -> Bins:
+    """Bins for the elements of a law, each batch its own.
+
+    Raises:
+        CodingError: where it does not say where they lie.
+    """
+    try:
+        mean, variance = _moments(law)
+    except NotImplementedError:
+        raise CodingError(f"{type(law).__name__} has no mean and deviation to lay bins by") from None
+    return Bins(mean, _WIDER * variance.sqrt())
+
+
+def _moments(law: td.Distribution) -> tuple[Tensor, Tensor]:
+    law = plain(law)
+    if not isinstance(law, Mixture):
+        shape = law.batch_shape + law.event_shape
+        return law.mean.expand(shape), law.variance.expand(shape)
+    mean, variance = _moments(law.components)
+    axis = -1 - len(law.event_shape)
+    weight = law.logits.exp().reshape(*law.logits.shape, *[1] * len(law.event_shape))
+    whole = (weight * mean).sum(axis)
+    return whole, (weight * (variance + mean.square())).sum(axis) - whole.square()
+
+
 def bins_of(draws: Tensor) -> Bins:
-    """Bins for a variable of which these are draws, ``(n, *shape)``.
+    """Bins for a variable of which these are draws, ``(n, *shape)``, NaN where there is none.
 
     Their ends are rounded: so they are the same on machines whose numbers differ in the last bits.
     """
-    scale = _WIDER * draws.std(0, correction=0).clamp_min(1e-6)
+    there = ~draws.isnan()
+    count = there.sum(0).clamp_min(1)
+    mean = torch.where(there, draws, 0.0).sum(0) / count
+    deviation = (torch.where(there, draws - mean, 0.0).square().sum(0) / count).sqrt()
+    scale = _WIDER * torch.where(there.any(0), deviation, 1.0).clamp_min(1e-6)
     scale = torch.exp2(torch.round(2 * scale.log2()) / 2)
-    loc = torch.round(draws.mean(0) / scale * 2) / 2 * scale
+    loc = torch.round(mean / scale * 2) / 2 * scale
     return Bins(loc, scale)
 
 
-__all__ = ["Bins", "Cells", "Values", "bins_of"]
+__all__ = ["Bins", "Cells", "Values", "bins_of", "of_law", "plain"]

@@ -1,7 +1,7 @@
 """The file of compressed rows, `.dgz`: a head that says of which model and rows it is, and blocks of rows.
 
     head    magic, version, length of what follows, [ checksum of the model, rows, schema ], CRC-32 of that
-    block   length of what follows, [ ranges, initial words, checksums of tables and rows, words ], CRC-32 of that
+    block   length of what follows, [ what is told, initial words, checksums of tables and rows, words ], CRC-32 of that
 
 Whole numbers of any size are written seven bits a byte, the lowest first; the others are little-endian.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from dgmppl.coding.stack import CodingError, Words
 
 MAGIC = b"\x89DGZ\r\n"
-VERSION = 1
+VERSION = 2
 DIGEST = 8  # bytes of a checksum of a model, or of rows
 _LONGEST = 2**32
 
@@ -43,22 +43,23 @@ class Block:
     """Rows on a stack.
 
     Attributes:
-        ranges: of variables without a finite range, the least value and how many there are from it on.
+        told: of variables without a finite range, the least value and how many there are from it on; of what may be
+            missing how often it is.
         initial: how many words of noise lay on the stack before the rows.
         tables: checksum of the tables of probabilities.
         rows: checksum of the rows.
     """
 
-    ranges: tuple[tuple[int, int], ...]
+    told: tuple[int, ...]
     initial: int
     tables: int
     rows: bytes
     words: Words
 
     def written(self) -> bytes:
-        ranges = b"".join(_number(2 * low if low >= 0 else -2 * low - 1) + _number(size) for low, size in self.ranges)
+        told = b"".join(_number(2 * value if value >= 0 else -2 * value - 1) for value in self.told)
         checks = struct.pack("<I", self.tables) + self.rows
-        return _framed(ranges + _number(self.initial) + checks + self.words.astype("<u4").tobytes())
+        return _framed(told + _number(self.initial) + checks + self.words.astype("<u4").tobytes())
 
 
 def read_head(file: IO[bytes]) -> Head:
@@ -82,24 +83,22 @@ def read_head(file: IO[bytes]) -> Head:
         raise CodingError("it is damaged") from None
 
 
-def read_blocks(file: IO[bytes], ranges: int) -> Iterator[Block]:
-    """The blocks behind the head, each with so many ranges.
+def read_blocks(file: IO[bytes], told: int) -> Iterator[Block]:
+    """The blocks behind the head, each with so many numbers that are told.
 
     Raises:
         CodingError: when one is cut off or damaged.
     """
     while file.peek(1) if isinstance(file, io.BufferedReader) else file.tell() < _size(file):
         inner = io.BytesIO(_unframed(file))
-        found = []
-        for _ in range(ranges):
-            low, size = _read_number(inner), _read_number(inner)
-            found.append((-(low + 1) // 2 if low % 2 else low // 2, size))
+        numbers = [_read_number(inner) for _ in range(told)]
+        found = tuple(-(number + 1) // 2 if number % 2 else number // 2 for number in numbers)
         initial = _read_number(inner)
         checks, words = inner.read(4 + DIGEST), inner.read()
         if len(checks) < 4 + DIGEST or len(words) % 4:
             raise CodingError("it is damaged")
         (tables,) = struct.unpack("<I", checks[:4])
-        yield Block(tuple(found), initial, tables, checks[4:], np.frombuffer(words, "<u4").astype(np.uint32))
+        yield Block(found, initial, tables, checks[4:], np.frombuffer(words, "<u4").astype(np.uint32))
 
 
 def _size(file: IO[bytes]) -> int:

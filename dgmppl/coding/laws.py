@@ -3,63 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence as Row
 
 import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Cells, Values
+from dgmppl.coding.cells import Bins, Cells, Values, plain
+from dgmppl.coding.flows import ThroughFlow
 from dgmppl.coding.stack import Chooser, CodingError
 from dgmppl.runtime.along import Segment, Sequence
 from dgmppl.runtime.densities import Autoregressive, Mixture, Pushforward
-from dgmppl.runtime.incremental import Incremental
+from dgmppl.runtime.incremental import Incremental, current
 
 
-def draw(law: td.Distribution, cells: Cells, chooser: Chooser, known: Tensor | None) -> Tensor:
+def draw(
+    law: td.Distribution, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None = None
+) -> Tensor:
     """A value ``(*batch, *event)`` of a law, chosen element by element in the order in which they depend on each other.
 
     Args:
         known: the value, where it is known.
+        seen: the elements that there are, of its shape; None for all. No others are chosen, and any number stands in
+            their place.
 
     Raises:
         CodingError: where elements depend on each other in another way.
     """
+    law = plain(law) if isinstance(cells, Bins) else law
     if isinstance(law, td.Independent):
-        return draw(law.base_dist, cells, chooser, known)
+        return draw(law.base_dist, cells, chooser, known, seen)
     for kind, how in _KINDS.items():
         if isinstance(law, kind) and (kind is not Mixture or law.event_shape):
-            return how(law, cells, chooser, known)
+            return how(law, cells, chooser, known, seen)
     if law.event_shape:
         raise CodingError(f"elements under {type(law).__name__} depend on each other in no order")
-    return _chosen(cells.log_weights(law), cells, chooser, known)
+    return _chosen(cells.log_weights(law), cells, chooser, known, seen)
 
 
-def _chosen(log_weights: Tensor, cells: Cells, chooser: Chooser, known: Tensor | None) -> Tensor:
-    shape = log_weights.shape[:-1]
+def _chosen(log_weights: Tensor, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
+    shape, tables = log_weights.shape[:-1], log_weights.reshape(-1, log_weights.shape[-1])
     index = None if known is None else cells.index(known).expand(shape).reshape(-1)
-    found = chooser.choose(log_weights.reshape(-1, log_weights.shape[-1]), index)
+    if seen is None:
+        return cells.value(chooser.choose(tables, index).reshape(shape))
+    there = seen.expand(shape).reshape(-1)
+    found = torch.zeros(len(tables), dtype=torch.long)
+    if bool(there.any()):
+        found[there] = chooser.choose(tables[there], None if index is None else index[there])
     return cells.value(found.reshape(shape))
 
 
-def _autoregressive(law: Autoregressive, cells: Cells, chooser: Chooser, known: Tensor | None) -> Tensor:
-    """As `Autoregressive.sample`, position by position: networks keep what they computed of those before."""
+def _autoregressive(
+    law: Autoregressive, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None
+) -> Tensor:
+    """As `Autoregressive.sample`, position by position: networks keep what they computed of those before. What is
+    missing is missing as a whole."""
     batch = law.batch_shape
     shape = batch + law.event_shape
     x = law.like.new_zeros(shape)
     axis, last = len(batch), len(batch) + law.axes - 1
     flat = x.flatten(axis, last)  # the same memory
     one = torch.Size((*[1] * law.axes, *shape[last + 1 :]))
+
+    def at(value: Tensor | None, d: int) -> Tensor | None:
+        return None if value is None else value.flatten(axis, last).select(axis, d).reshape(*batch, *one)
+
     incremental = Incremental()
     for place in range(flat.shape[axis]):
         d = place if law.order is None else law.order.positions[place]
         with incremental.at(place, d):
             step = law.step(x)
         step = step if step.batch_shape == batch else step.expand(batch)
-        this = None if known is None else known.flatten(axis, last).select(axis, d).reshape(*batch, *one)
+        this, there, part = at(known, d), at(seen, d), cells.part(law.axes, d)
         if step.event_shape == one:
-            found = draw(step, cells.part(law.axes, d), chooser, this)
+            found = draw(step, part, chooser, this, there)
         else:  # a law with numbers for all positions: those of this one
-            found = _chosen(_weights_at(step, cells, law.axes, d, one), cells.part(law.axes, d), chooser, this)
+            found = _chosen(_weights_at(step, cells, law.axes, d, one), part, chooser, this, there)
         flat.select(axis, d).copy_(found.reshape(*batch, *shape[last + 1 :]))
     return x
 
@@ -74,59 +93,101 @@ def _weights_at(step: td.Distribution, cells: Cells, axes: int, place: int, one:
     return found.reshape(*found.shape[:axis], *one, -1)
 
 
-def _sequence(law: Sequence, cells: Cells, chooser: Chooser, known: Tensor | None) -> Tensor:
+def _sequence(law: Sequence, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
     """As `Sequence.sample`, member by member."""
-    if law.lengths is not None:
-        raise CodingError("sequences of different lengths are not coded")
     batch = law.batch_shape
-    shape = batch + law.event_shape
-    x = law.like.new_zeros(shape)
-    axis = len(batch)
+    x = law.like.new_zeros(batch + law.event_shape)
     incremental = Incremental(None, law.backward)
     places = range(law.event_shape[0])
     with incremental.at(0):
         for place, d in enumerate(reversed(places) if law.backward else places):
             incremental.move(place, d)
-            this = None if known is None else known.narrow(axis, d, 1)
-
-            def choose(s: Segment, one: td.Distribution, d: int = d, this: Tensor | None = this) -> Tensor:
-                wanted = torch.Size((*batch, 1))
-                one = one if one.batch_shape == wanted else one.expand(wanted)
-                return draw(one, cells.part(1, d), chooser, this)
-
-            x.narrow(axis, d, 1).copy_(law.element(x, d, choose))
+            x.narrow(len(batch), d, 1).copy_(_member(law, x, d, cells, chooser, known, seen))
     return x
 
 
-def _mixture(law: Mixture, cells: Cells, chooser: Chooser, known: Tensor | None) -> Tensor:
+def _member(
+    law: Sequence, x: Tensor, d: int, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None
+) -> Tensor:
+    """The element at a position of a sequence; of those that go not so far, `fill`."""
+    axis = len(law.batch_shape)
+    wanted = torch.Size((*law.batch_shape, 1))
+    this, there = (None if v is None else v.narrow(axis, d, 1) for v in (known, seen))
+
+    def choose(s: Segment, one: td.Distribution) -> Tensor:
+        one = one if one.batch_shape == wanted else one.expand(wanted)
+        shape = torch.Size((*wanted, *law.event_shape[1:]))
+        holds = there if law.lengths is None else law.where(s, d, 1).expand(shape)
+        return draw(one, cells.part(1, d), chooser, this, holds)
+
+    return law.element(x, d, choose)
+
+
+def draw_in_turn(
+    functions: Row[Callable[..., Sequence]],
+    shapes: Row[tuple[int, ...]],
+    cells: Row[Cells],
+    chooser: Chooser,
+    known: Row[Tensor | None],
+    backward: bool,
+) -> list[Tensor]:
+    """Values of sequences that depend on each other, as `dgmppl.runtime.along.in_turn` draws them: at each position in
+    the order in which they stand here. See `draw`.
+
+    Args:
+        functions: the distribution of each, given all of them.
+        shapes: of each, rows and the index first.
+    """
+    found = [torch.zeros(shape) for shape in shapes]
+    incremental = Incremental(None, backward)
+    places = range(shapes[0][1])
+    with incremental.at(0):
+        for place, d in enumerate(reversed(places) if backward else places):
+            incremental.move(place, d)
+            for k, function in enumerate(functions):
+                law = function(*found)
+                law = law if law.batch_shape == shapes[k][:1] else law.expand(torch.Size(shapes[k][:1]))
+                found[k].narrow(1, d, 1).copy_(_member(law, found[k], d, cells[k], chooser, known[k], None))
+    return found
+
+
+def _mixture(law: Mixture, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
     """A mixture of vectors, element by element: what is known of the class after each weighs the components of the
-    next, ``p(x_d | x_<d) = sum_k p(k | x_<d) p_k(x_d)``."""
-    inner = law.components
+    next, ``p(x_d | x_<d) = sum_k p(k | x_<d) p_k(x_d)``. What is missing says nothing of it."""
+    inner = plain(law.components)
     if not isinstance(inner, td.Independent) or inner.base_dist.event_shape:
         raise CodingError("elements of a mixture's components depend on each other")
     event = law.event_shape
-    weights = cells.log_weights(inner.base_dist)  # (*batch, k, *event, K)
+    weights = cells.along(len(event)).log_weights(inner.base_dist)  # (*batch, k, *event, K)
     axis = len(law.batch_shape)
     weights = weights.flatten(axis + 1, axis + len(event))
     of_class = law.logits.expand(*law.batch_shape, -1)
-    places = None if known is None else cells.index(known).flatten(axis)
+    there = None if seen is None else seen.flatten(axis)
+    places = Values(0, cells.size)
+    index = None if known is None else cells.index(known).flatten(axis)
     chosen: list[Tensor] = []
     for d in range(weights.shape[-2]):
         each = weights[..., d, :]
-        table = torch.logsumexp(of_class.unsqueeze(-1) + each, -2).reshape(-1, cells.size)
-        this = None if places is None else places[..., d].reshape(-1)
-        index = chooser.choose(table, this).reshape(law.batch_shape)
-        of_class = of_class + each.gather(-1, index[..., None, None].expand(*each.shape[:-1], 1)).squeeze(-1)
-        chosen.append(index)
+        table = torch.logsumexp(of_class.unsqueeze(-1) + each, -2)
+        this, here = (None if v is None else v[..., d] for v in (index, there))
+        found = _chosen(table, places, chooser, this, here).long()
+        of_found = each.gather(-1, found[..., None, None].expand(*each.shape[:-1], 1)).squeeze(-1)
+        of_class = of_class + (of_found if here is None else torch.where(here.unsqueeze(-1), of_found, 0.0))
+        chosen.append(found)
     return cells.value(torch.stack(chosen, -1).reshape(*law.batch_shape, *event))
 
 
-def _pushforward(law: Pushforward, cells: Cells, chooser: Chooser, known: Tensor | None) -> Tensor:
-    """A bijection of whole numbers: its base is coded."""
-    if not isinstance(cells, Values):
-        raise CodingError("a density that is pushed through a flow has no probabilities of single elements")
+def _pushforward(law: Pushforward, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
+    """A bijection of whole numbers: its base is coded. Of others the base is coded beside: see `flows`."""
+    if isinstance(cells, Bins):
+        if current() is not None or len(law.batch_shape) != 1:
+            raise CodingError("a density at each position that is pushed through a flow has no code")
+        return chooser.exchange(ThroughFlow(law, cells, draw), known)
+    assert isinstance(cells, Values)
+    if seen is not None and known is not None:
+        known = torch.where(seen, known, float(cells.low))
     base = None if known is None else law.bijection.inverse(known)
-    return law.bijection(draw(law.base, cells, chooser, base))
+    return law.bijection(draw(law.base, cells, chooser, base, seen))
 
 
 _KINDS: dict[type[td.Distribution], Callable[..., Tensor]] = {
@@ -136,4 +197,4 @@ _KINDS: dict[type[td.Distribution], Callable[..., Tensor]] = {
     Pushforward: _pushforward,
 }
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_in_turn"]

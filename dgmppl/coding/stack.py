@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import constriction
 import numpy as np
@@ -92,6 +93,16 @@ def is_initial(words: Words, kept: int, count: int) -> bool:
     return bool(np.array_equal(words, wanted))
 
 
+class Exchange(Protocol):
+    """A choice that takes from a stack as it puts there. `scattered`: as `Scattered` has it."""
+
+    def pop(self, stack: Stack, scattered: bool) -> Tensor:
+        """The value that was pushed."""
+
+    def push(self, stack: Stack, value: Tensor, scattered: bool) -> None:
+        """Puts a value on it."""
+
+
 class Popping:
     """Choices that come from a stack."""
 
@@ -103,25 +114,34 @@ class Popping:
         found = self.stack.pop(quantised(log_weights))
         return torch.from_numpy(found.astype(np.int64)).to(log_weights.device)
 
+    def exchange(self, exchange: Exchange, known: Tensor | None, scattered: bool = False) -> Tensor:
+        """The value of an exchange."""
+        return exchange.pop(self.stack, scattered)
+
 
 class Recording:
     """Choices that are known: noted with their tables, and pushed at the end, the last first."""
 
     def __init__(self) -> None:
-        self._noted: list[tuple[Index, NDArray[np.uint32]]] = []
+        self._noted: list[Callable[[Stack], None]] = []
 
     def choose(self, log_weights: Tensor, known: Tensor | None) -> Tensor:
         """The choices ``(m,)`` that are known."""
         assert known is not None
-        table = quantised(log_weights).astype(np.uint32)
-        self._noted.append((known.cpu().numpy().astype(np.int32), table))
+        table, index = quantised(log_weights).astype(np.uint32), known.cpu().numpy().astype(np.int32)
+        self._noted.append(lambda stack: stack.push(index, table.astype(np.float64)))
+        return known
+
+    def exchange(self, exchange: Exchange, known: Tensor | None, scattered: bool = False) -> Tensor:
+        """The value of an exchange, which is known."""
+        assert known is not None
+        self._noted.append(lambda stack: exchange.push(stack, known, scattered))
         return known
 
     def push(self, stack: Stack) -> None:
         """Puts all on a stack: popped in the order in which they were noted, they come back."""
         while self._noted:
-            index, table = self._noted.pop()
-            stack.push(index, table.astype(np.float64))
+            self._noted.pop()(stack)
 
 
 class Scattered:
@@ -140,6 +160,10 @@ class Scattered:
         place = None if known is None else order.argsort()[known]
         return order[self.chooser.choose(log_weights[:, order], place)]
 
+    def exchange(self, exchange: Exchange, known: Tensor | None) -> Tensor:
+        """The value of an exchange."""
+        return self.chooser.exchange(exchange, known, True)
+
 
 @cache
 def _order(size: int) -> Tensor:
@@ -151,6 +175,7 @@ Chooser = Popping | Recording | Scattered
 __all__ = [
     "Chooser",
     "CodingError",
+    "Exchange",
     "Popping",
     "Recording",
     "Scattered",

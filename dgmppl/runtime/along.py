@@ -210,11 +210,11 @@ class Sequence(_Density):
         size, behind = self._event_shape[0], len(self._event_shape) - 1
         for s, part in zip(self.segments, parts):
             padded = F.pad(part, (*[0, 0] * behind, s.first, size - s.last - 1))
-            found = torch.where(self._where(s, 0, size), padded, found)
+            found = torch.where(self.where(s, 0, size), padded, found)
         assert isinstance(found, Tensor)
         return found
 
-    def _where(self, s: Segment, first: int, count: int) -> Tensor:
+    def where(self, s: Segment, first: int, count: int) -> Tensor:
         """At which positions a segment is the law, with axes for those of an element."""
         assert self.lengths is not None
         found = s.holds(first, count, self.lengths)
@@ -229,7 +229,7 @@ class Sequence(_Density):
         for s in self.segments:
             # That of the last element is followed from the first on: recurrent networks keep what came before.
             if s.final or s.first <= position <= s.last:
-                found = torch.where(self._where(s, position, 1), draw(s, s.law(value)), found)
+                found = torch.where(self.where(s, position, 1), draw(s, s.law(value)), found)
         assert isinstance(found, Tensor)
         return found
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import torch
 from PIL import Image
 
@@ -43,12 +44,29 @@ p(x | z) = Categorical(mlp[48](z))
 q(z | x) = Normal(mlp[48](x))
 q(w | z) = Normal(mlp[16](z))
 """
+FLOWS = """\
+latent z : real[3]
+p(z) = Normal(0, 1) >> 2 * (coupling[mlp[16]] >> reverse)
+p(x | z) = Categorical(mlp[48](z))
+q(z | x) = Normal(mlp[48](x)) >> 2 * (coupling[mlp[16]] >> reverse)
+"""
+TURNS = """\
+model turns
+observed x[t in 1..8] : integer(0..16)[8] from digits.image
+latent   z[t in 1..8] : real[2]
+let h[t in 1..8] : real[16] = gru_cell(x[t-1], z[t-1], h[t-1])
+p(z[t] | z[<t], x[<t])       = Normal(mlp[16](h[t]))
+p(x[t] | z[t], z[<t], x[<t]) = Categorical(mlp[32](z[t], h[t]))
+q(z[t] | z[<t], x)           = Normal(mlp[16](x[t], h[t]))
+"""
 MODELS = {
     "causal": "p(x[d] | x[<d]) = Categorical(causal[16, kernel = 5](x[<d]))\n",
     "flow": FLOW,
     "mixture": "p(x) = mixture[4](Categorical(param))\n",
     "vae": "latent z : real[6]\n" + VAE,
     "levels": LEVELS,
+    "flows": FLOWS,
+    "turns": TURNS,
 }
 TRAIN = "train { epochs = 15, batch = 64, optimizer = adam(5e-3) }\n"
 
@@ -56,16 +74,17 @@ TRAIN = "train { epochs = 15, batch = 64, optimizer = adam(5e-3) }\n"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FittedRun]:
     folder = tmp_path_factory.mktemp("digits")
-    return {name: fit(folder, f"model {name}\n{DATA}{text}{TRAIN}", name) for name, text in MODELS.items()}
+    specs = {n: text if text.startswith("model") else f"model {n}\n{DATA}{text}" for n, text in MODELS.items()}
+    return {name: fit(folder, spec + TRAIN, name) for name, spec in specs.items()}
 
 
 def rows_of(run: FittedRun) -> np.ndarray:
-    return next(run.rows().chunks(1000))["x"].numpy()
+    return next(run.rows().chunks(1000))["x"].numpy().reshape(-1, 64)
 
 
 def bytes_by_the_model(run: FittedRun) -> float:
     """-log2 p of the test rows, or minus their bound over many draws, as the module itself computes it."""
-    x = torch.from_numpy(rows_of(run))
+    x = next(run.rows().chunks(1000))["x"]
     with torch.no_grad(), run.model.unchecked():
         figures = [run.model.figures(x)[run.model.criterion].sum().item() for _ in range(20)]
     return -float(np.mean(figures)) / math.log(2) / 8
@@ -84,7 +103,7 @@ def test_rows_come_back_and_take_what_their_probabilities_say(runs: dict[str, Fi
     assert len(file) - found.initial / 8 <= 1.01 * wanted + 64
     assert found.bits / 8 == pytest.approx(wanted, rel=1e-4 if run.model.criterion == "log_prob" else 0.01)
     assert found.initial <= 32 * 16
-    assert bool(found.initial) == (name in ("flow", "vae", "levels"))
+    assert bool(found.initial) == (name in ("flow", "vae", "levels", "flows", "turns"))
 
 
 def test_it_is_less_than_common_formats_take(runs: dict[str, FittedRun]) -> None:
@@ -204,6 +223,66 @@ def test_a_table_comes_back_in_its_own_words(tmp_path: Path, capsys: pytest.Capt
     assert main(["compress", str(run.path), "-o", str(tmp_path / "new.zip")]) == 2
     assert main(["compress", str(run.path), "--data", str(tmp_path / "others.csv"), "-o", str(tmp_path / "n.dgz")]) == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+GAPS = """\
+model gaps
+partial size  : categorical(3) from "orders.csv".size
+partial count : natural from "orders.csv".count
+partial marks : integer(0..5)[2] elementwise from "orders.csv"[first, second]
+latent  kind  : categorical(2)
+p(kind)         = Categorical(param)
+p(size | kind)  = Categorical(mlp[4](kind))
+p(count | kind) = Poisson(mlp[4](kind))
+p(marks | kind) = Categorical(mlp[4](kind))
+train { epochs = 2, batch = 50 }
+"""
+
+
+def test_a_table_with_gaps_comes_back_with_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"size": rng.choice(["small", "large", "huge"], 400), "count": rng.poisson(9, 400) * 1.0})
+    table[["first", "second"]] = rng.integers(0, 6, (400, 2)) * 1.0
+    for name, share in (("size", 0.3), ("count", 0.1), ("first", 0.5), ("second", 0.0)):
+        table.loc[rng.random(400) < share, name] = None
+    table.to_csv(tmp_path / "orders.csv", index=False)
+    run = fit(tmp_path, GAPS)
+    found = run.compress(table)
+    file = bytes(found)
+    again = run.decompress(file).frame()
+    pd.testing.assert_frame_equal(again, table, check_dtype=False)
+    # Ideal: what is there by its probability, and which cells are missing by the entropy of their share.
+    missing = table.isna().mean().to_numpy()
+    entropy = 400 * scipy.stats.entropy([missing, 1 - missing], base=2).sum()
+    ideal = (entropy - np.asarray(run.score(table)["log_prob"]).sum() / math.log(2)) / 8
+    assert found.bits / 8 <= 1.001 * ideal  # counts beyond those of the rows have no bits
+    assert len(file) - found.initial / 8 <= 1.01 * ideal + 64 + len(module._schema(run))
+    run.decompress(file).write(tmp_path / "again.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "again.parquet"), table, check_dtype=False)
+
+
+ENDS = """\
+model ends
+observed n            : integer(1..6) from "walks.npz".n
+observed x[t in 1..n] : integer(0..4) from "walks.npz".x
+p(x[t] | x[<t]) = Categorical(gru[8](x[<t]))
+train { epochs = 2, batch = 50 }
+"""
+
+
+def test_sequences_of_different_lengths_take_what_is_there(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    n, x = rng.integers(1, 7, 300), np.cumsum(rng.integers(0, 2, (300, 6)), 1) % 5
+    np.savez(tmp_path / "walks.npz", n=n, x=x)
+    run = fit(tmp_path, ENDS)
+    found = run.compress({"n": n, "x": x})
+    file = bytes(found)
+    again = run.decompress(file)
+    assert np.array_equal(again["n"], n)
+    assert np.array_equal(again["x"], np.where(np.arange(6) < n[:, None], x, 0))
+    ideal = (300 * math.log2(6) - np.asarray(run.score({"n": n, "x": x})["log_prob"]).sum() / math.log(2)) / 8
+    assert found.bits / 8 == pytest.approx(ideal, rel=1e-4)
+    assert len(file) <= 1.01 * ideal + 64 + len(module._schema(run))
 
 
 def test_few_rows(runs: dict[str, FittedRun]) -> None:

@@ -1,0 +1,339 @@
+"""Rows on a stack: a model's sampling program, drawn backward to put rows on it, and forward to take them off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+from dgmppl.coding.cells import Cells, Values, bins_of
+from dgmppl.coding.laws import draw, draw_in_turn
+from dgmppl.coding.program import Part, Program, cases
+from dgmppl.coding.stack import Chooser, CodingError, Popping, Recording, Scattered, Stack
+from dgmppl.graph.nodes import Factor
+from dgmppl.graph.values import variables
+from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime.along import Sequence as Along
+from dgmppl.runtime.along import in_turn
+from dgmppl.runtime.cases import enumerate_values
+from dgmppl.runtime.finite_chains import drawn_by
+from dgmppl.runtime.missing import log_prob_where
+
+Row = dict[str, Tensor]
+"""Values by variable, rows first; NaN where one is missing."""
+
+_PRIOR_DRAWS = 512
+
+
+class Coder:
+    """Codes rows by a model in double precision."""
+
+    def __init__(self, program: Program, model: GenerativeModel) -> None:
+        self.program, self.model, self.graph = program, model, program.graph
+        self._cells: dict[str, Cells] = {}
+        self._shares: dict[str, Tensor] = {}
+
+    # --- what is told of rows before they are coded ---------------------------------------------------
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """What is coded and has no finite range: that of the rows at hand, which has to be told."""
+        coded = self.program.coded
+        return tuple(n for n in coded if (s := self.graph[n].type.support).discrete and not s.finite)
+
+    @property
+    def told(self) -> int:
+        """How many whole numbers are told."""
+        return 2 * len(self.open) + sum(self._gaps(name) for name in self.program.missing)
+
+    def tell(self, told: Sequence[int], rows: int) -> None:
+        """What `told_of` says of so many rows."""
+        numbers = iter(told)
+        self._cells = {name: Values(next(numbers), next(numbers)) for name in self.open}
+        self._shares = {
+            name: torch.tensor([next(numbers) for _ in range(self._gaps(name))]) / max(rows, 1)
+            for name in self.program.missing
+        }
+        drawn = self.program.drawn
+        continuous = [n for n in drawn if not self.graph[n].type.support.discrete]
+        if continuous:
+            prior = self._prior_draws(continuous)
+            self._cells |= {name: bins_of(prior[name]) for name in continuous}
+
+    def told_of(self, rows: Row) -> tuple[int, ...]:
+        """The least value of each open variable of rows, and how many there are from it on; how many of each element
+        that may be missing are.
+
+        Raises:
+            CodingError: where latents take values without end.
+        """
+        env = self._known(rows) if self.open else rows
+        found: list[int] = []
+        for name in self.open:
+            if name not in env:
+                raise CodingError(f"`{name}` has no finite number of values")
+            there = env[name][~env[name].isnan()]
+            low, high = (int(there.min()), int(there.max())) if len(there) else (0, 0)
+            if high - low >= 2**16:
+                raise CodingError(f"the values of `{name}` lie too far from each other: from {low} to {high}")
+            found += [low, high - low + 1]
+        for name in self.program.missing:
+            found += self._missing(name, rows[name]).sum(0).tolist()
+        return tuple(found)
+
+    def cells(self, name: str) -> Cells:
+        """What each element of a variable is one of."""
+        support = self.graph[name].type.support
+        return Values(int(support.low or 0), support.size) if support.size else self._cells[name]
+
+    @property
+    def cells_of_a_row(self) -> int:
+        """How many entries the tables of a row have."""
+        program = self.program
+        inferred = [n for part in program.inferred for n in part.names]
+        found = sum(self._elements(n) * self.cells(n).size for n in (*program.coded, *inferred))
+        if program.summed:
+            found += int(cases(self.graph, program.summed)) * sum(
+                self._elements(n) * self.cells(n).size for n in program.drawn
+            )
+        return found
+
+    @property
+    def words_of_a_row(self) -> int:
+        """How many words the latents of a row take at most."""
+        continuous = {n for n in self.program.bits_back if not self.graph[n].type.support.discrete}
+        # A flow takes noise as well, under q and again under p.
+        return sum(self._elements(name) * (3 if name in continuous else 1) for name in self.program.bits_back)
+
+    def _elements(self, name: str) -> int:
+        return math.prod(self.graph[name].type.shape)
+
+    def _gaps(self, name: str) -> int:
+        """How many parts of a variable may be missing, each by itself."""
+        return self._elements(name) if self.graph[name].elementwise else 1
+
+    def _missing(self, name: str, value: Tensor) -> Tensor:
+        """Which of these are, ``(n, gaps)``."""
+        found = value.isnan().reshape(len(value), -1)
+        return found if self.graph[name].elementwise else found.any(-1, keepdim=True)
+
+    def _of_elements(self, name: str, missing: Tensor) -> Tensor:
+        """Whether each element is missing, ``(n, *shape)``."""
+        return missing.expand(-1, self._elements(name)).reshape(len(missing), *self.graph[name].type.shape)
+
+    # --- rows ----------------------------------------------------------------------------------------
+
+    def encode(self, rows: Row, stack: Stack) -> None:
+        """Puts rows ``(n, ...)`` on a stack, from which it takes the bits of their latents."""
+        gaps = {name: self._missing(name, rows[name]) for name in self.program.missing}
+        env = self._known(rows)
+        self._infer(env, Scattered(Popping(stack)), None)
+        recording = Recording()
+        self._generate(env, gaps, recording, len(next(iter(rows.values()))))
+        recording.push(stack)
+
+    def decode(self, n: int, stack: Stack) -> Row:
+        """Takes n rows from a stack, and puts the bits of their latents back."""
+        env, gaps = self._generate({}, {}, Popping(stack), n)
+        recording = Recording()
+        found = {v.name: self._value(v.name, env) for v in self.graph.data}
+        found |= {m: found[m].masked_fill(self._of_elements(m, gap), torch.nan) for m, gap in gaps.items()}
+        # A copy: what is inferred of a row is put beside it.
+        self._infer({**found, **{u: env[u] for u in self.program.inverted}}, Scattered(recording), env)
+        recording.push(stack)
+        return found
+
+    def _known(self, rows: Row) -> Row:
+        """Rows with what they determine."""
+        env = dict(rows)
+        if self.program.inverted:
+            found = self.model.infer(*(rows[v.name] for v in self.graph.data), mean=True)
+            env |= {u: found[u].as_subclass(Tensor) for u in self.program.inverted}
+        return env
+
+    def _generate(self, env: Row, gaps: Row, chooser: Chooser, n: int) -> tuple[Row, Row]:
+        """The sampling program, with what is missing before it: what is not known is chosen."""
+        gaps = {name: self._gap(name, gaps.get(name), chooser, n) for name in self.program.missing}
+        known = dict(env)
+        found = {k: v for k, v in env.items() if k not in self.program.coded}
+        for name in self.program.conditions:
+            cells, shape = self.cells(name), (n, *self.graph[name].type.shape)
+            this = known.get(name)
+            index = None if this is None else cells.index(this).reshape(-1)
+            alike = torch.zeros(math.prod(shape), cells.size)
+            found[name] = cells.value(chooser.choose(alike, index).reshape(shape))
+        seen = {name: ~self._of_elements(name, gaps[name]) for name in self.program.apart}
+        for part in self.program.parts:
+            self._draw(part, found, chooser, known, n, seen)
+        return found, gaps
+
+    def _gap(self, name: str, known: Tensor | None, chooser: Chooser, n: int) -> Tensor:
+        """What is missing of a variable, ``(n, gaps)``, by the share of rows in which it is."""
+        share = self._shares[name].expand(n, -1)
+        table = torch.stack([1 - share, share], -1).log().flatten(0, 1)
+        found = chooser.choose(table, None if known is None else known.long().reshape(-1))
+        return found.reshape(n, -1).bool()
+
+    def _infer(self, env: Row, chooser: Chooser, known: Row | None) -> None:
+        """The latents of rows: those of `known`, or chosen ones. They are put into `env`."""
+        n = len(next(iter(env.values())))
+        for part in self.program.inferred:
+            rows = {name: env[name] for name in part.names if name in self.program.missing}
+            self._draw(part, env, chooser, known or {}, n, {name: v.isnan() for name, v in rows.items()})
+            for name, value in rows.items():
+                env[name] = torch.where(value.isnan(), env[name], value)
+        if self.program.summed:
+            self._sum(env, chooser, known, n)
+        if self.program.chained:
+            self._follow(env, chooser, known)
+
+    def _draw(self, part: Part, env: Row, chooser: Chooser, known: Row, n: int, where: Row) -> None:
+        """Puts values of a part into `env`: known ones, or chosen ones. `where`: the elements that there are of each
+        variable, where that is not all of them."""
+        factors = [self.graph.keyed(key) for key in part.keys]
+        try:
+            if part.turns is None:
+                (name,) = part.names
+                law = self._law(factors[0], env)
+                law = law if law.batch_shape == (n,) else law.expand(torch.Size((n,)))
+                env[name] = draw(law, self.cells(name), chooser, known.get(name), where.get(name))
+                return
+            found = draw_in_turn(
+                [self._function(f, part, env) for f in factors],
+                [(n, *self.graph[name].type.shape) for name in part.names],
+                [self.cells(name) for name in part.names],
+                chooser,
+                [known.get(name) for name in part.names],
+                part.turns.backward,
+            )
+            env |= dict(zip(part.names, found))
+        except CodingError as error:
+            raise CodingError(f"{' '.join(part.keys)}: {error}") from None
+
+    def _sum(self, env: Row, chooser: Chooser, known: Row | None, n: int) -> None:
+        """Latents of few values by their exact posterior, ``p(k | x)`` by Bayes' rule over all cases."""
+        names = self.program.summed
+        values = {name: self._every(name) for name in names}
+        grid = torch.cartesian_prod(*(torch.arange(len(v)) for v in values.values())).reshape(-1, len(names))
+        every = {name: v[grid[:, k]] for k, (name, v) in enumerate(values.items())}
+        count = len(grid)
+        total = torch.zeros(n, count)
+        for name in names:
+            if name in env:  # of which something is seen
+                seen = env[name].unsqueeze(1)
+                agrees = ((seen == every[name]) | seen.isnan()).reshape(n, count, -1).all(-1)
+                total = total.masked_fill(~agrees, -torch.inf)
+        repeated = {name: v.repeat_interleave(count, 0) for name, v in env.items() if self.graph[name].role != "let"}
+        repeated |= {name: v.repeat(n, *[1] * (v.dim() - 1)) for name, v in every.items()}
+        for factor in self.graph.factors:
+            touched = {factor.head, *self.graph.roots(self.graph.reads(factor))} & set(names)
+            if factor.side == "p" and touched and factor.head in self.program.drawn:
+                total = total + self._log_prob(factor, repeated).reshape(n, count)
+        index = None
+        if known is not None:
+            same = [(known[m].unsqueeze(1) == v.unsqueeze(0)).reshape(n, count, -1).all(-1) for m, v in every.items()]
+            index = torch.stack(same).all(0).to(torch.uint8).argmax(-1)
+        found = chooser.choose(total, index)
+        env |= {name: v[found] for name, v in every.items()}
+
+    def _log_prob(self, factor: Factor, env: Row) -> Tensor:
+        """log p of what there is of a variable."""
+        name, law = factor.head, self._law(factor, env)
+        if name not in self.program.apart:
+            return law.log_prob(env[name])
+        there = ~self._of_elements(name, self._missing(name, env[name]))
+        value = env[name].masked_fill(~there, self.graph[name].type.feasible)
+        if self.graph[name].elementwise:
+            return log_prob_where(law, value, there)
+        return torch.where(there.reshape(len(there), -1).any(-1), law.log_prob(value), 0.0)
+
+    def _follow(self, env: Row, chooser: Chooser, known: Row | None) -> None:
+        """The path of a chain by its exact posterior, as `infer` draws it: backward from the last positions."""
+        (name,) = self.program.chained
+        cells = self.cells(name)
+        path = None if known is None else cells.index(known[name])
+        left = self.graph[name].type.shape[0]
+
+        def choose(scores: Tensor) -> Tensor:
+            """All positions at once where they do not depend on each other; the last ones together; or one."""
+            nonlocal left
+            count = 1 if scores.dim() == 3 else round(math.log(scores.shape[-1], cells.size))
+            index = path
+            if path is not None and scores.dim() == 2:
+                index = torch.zeros(len(path), dtype=torch.long)
+                for place in range(left - count, left):
+                    index = index * cells.size + path[:, place]
+            left -= count
+            found = chooser.choose(scores.flatten(0, -2), None if index is None else index.reshape(-1))
+            return found.reshape(scores.shape[:-1])
+
+        with drawn_by(choose):
+            env[name] = self.model.infer(*(env[v.name] for v in self.graph.data))[name]
+
+    def _every(self, name: str) -> Tensor:
+        type_ = self.graph[name].type
+        return enumerate_values(int(type_.support.low or 0), type_.support.size or 0, type_.shape, torch.empty(0))
+
+    # --- laws ----------------------------------------------------------------------------------------
+
+    def _law(self, factor: Factor, env: Row) -> td.Distribution:
+        found: td.Distribution = getattr(self.model, factor.method)(
+            *(self._value(name, env) for name in self.graph.reads(factor))
+        )
+        return found
+
+    def _function(self, factor: Factor, part: Part, env: Row) -> Callable[..., Along]:
+        """The law of one of several that are drawn in turn, as a function of all of them."""
+        outside = {k: v for k, v in env.items() if self.graph[k].role != "let" and k not in part.names}
+
+        def law(*given: Tensor) -> Along:
+            found = self._law(factor, {**outside, **dict(zip(part.names, given))})
+            assert isinstance(found, Along)
+            return found
+
+        return law
+
+    def _value(self, name: str, env: Row) -> Tensor:
+        """A variable, by its definition where it has no value yet."""
+        if name not in env:
+            definition = self.graph.definition(name)
+            assert definition is not None, name
+            reads = [self._value(r, env) for r in variables(definition.value)]
+            env[name] = getattr(self.model, f"define_{self.graph[name].ident}")(*reads)
+        return env[name]
+
+    def _prior_draws(self, wanted: Sequence[str]) -> Row:
+        """Draws of these from the sampling program; NaN beyond the ends of sequences."""
+        n, env = _PRIOR_DRAWS, Row()
+        torch.manual_seed(0)
+        for name in self.program.conditions:
+            cells, shape = self.cells(name), (n, *self.graph[name].type.shape)
+            env[name] = cells.value(torch.randint(cells.size, shape))
+        left = set(wanted)
+        for part in self.program.parts:
+            if not left:
+                break
+            factors = [self.graph.keyed(key) for key in part.keys]
+            if part.turns is None:
+                law = self._law(factors[0], env)
+                env[part.names[0]] = law.sample() if law.batch_shape == (n,) else law.sample(torch.Size((n,)))
+            else:
+                shapes = [self.graph[name].type.shape for name in part.names]
+                functions = [self._function(f, part, env) for f in factors]
+                found = in_turn(functions, shapes, n, torch.empty(0), None, part.turns.backward)
+                env |= dict(zip(part.names, found))
+            left -= {*part.names}
+        return {name: self._ended(name, env) for name in wanted}
+
+    def _ended(self, name: str, env: Mapping[str, Tensor]) -> Tensor:
+        variable = self.graph[name]
+        if not variable.length:
+            return env[name]
+        beyond = torch.tensor(list(variable.members)) > env[variable.length][:, None]
+        return env[name].masked_fill(beyond.reshape(*beyond.shape, *[1] * (env[name].dim() - 2)), torch.nan)
+
+
+__all__ = ["Coder", "Row"]
