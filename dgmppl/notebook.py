@@ -80,16 +80,19 @@ def problems_text(found: tuple[Diagnostic, ...], source: Source | None) -> str:
 
 def plan_latex(plan: Plan) -> str:
     """The formula of a plan's objective in dollars, as notebooks typeset it."""
-    return f"$\\displaystyle {plan.objective.latex}$"
+    from dgmppl.plan.typeset import objective_latex
+
+    return f"$\\displaystyle {objective_latex(plan)}$"
 
 
 def plan_html(plan: Plan, text: str = "") -> str:
     """The formula of a plan's objective, and all that is derived as text; of the formula its LaTeX where it cannot be
     made MathML."""
     from dgmppl.plan.explain import explain_plan
+    from dgmppl.plan.typeset import objective_latex
     from dgmppl.report.maths import formula
 
-    shown = formula(plan.objective.latex)
+    shown = formula(objective_latex(plan))
     maths = str(shown) if shown is not None else f"<p>{escape(plan_latex(plan))}</p>"
     return (
         f"<p><b>{escape(plan.model)}</b>: {escape(plan.objective.name)}</p>{maths}{_text(text or explain_plan(plan))}"

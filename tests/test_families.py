@@ -6,6 +6,7 @@ from dgmppl import pipeline
 from dgmppl.plan.explain import explain_plan
 from dgmppl.plan.families import Families, FamilyLine
 from dgmppl.plan.nodes import Plan
+from dgmppl.plan.typeset import objective_latex
 
 ONE = Families([FamilyLine("z", ("t",), tuple(f"z[{k}]" for k in range(1, 6)))])
 TWO = Families([FamilyLine("z", ("t", "l"), tuple(f"z[{t}, {k}]" for t in (1, 2) for k in (1, 2)))])
@@ -86,3 +87,21 @@ def test_a_second_index_is_named_as_it_was_written() -> None:
     assert [v.name for v in plan.structure.variables] == ["x[t]", "z[t, 1]", "z[t, 2]"]
     assert "z[t, l]  real, t = 1..3, l = 1..2" in explain_plan(plan)
     assert all("z_1" not in text for text in (*plan.structure.p, *plan.structure.q, plan.objective.formula))
+
+
+def test_latex_has_sums_and_products_over_members() -> None:
+    plan = _plan(LEVELS)
+    found = objective_latex(plan)
+    assert found == (
+        r"\mathbb{E}_{q(z_{1} \mid x), \prod_{l=2}^{4} q(z_{l} \mid z_{l-1})}\left[ \log p(x \mid z_{1}) "
+        r"- \mathrm{KL}\left(q(z_{4} \mid z_{3}) \,\|\, p(z_{4})\right) "
+        r"+ \log p(z_{1} \mid z_{2}) - \log q(z_{1} \mid x) "
+        r"+ \sum_{l=2}^{3} \left( \log p(z_{l} \mid z_{l+1}) - \log q(z_{l} \mid z_{l-1}) \right) \right]"
+    )
+    assert objective_latex(plan, members=True) == plan.objective.latex
+    two = "model two\nobserved x : real[2] from moons.point\nlatent z[t in 1..2, l in 1..2] : real[2]\n"
+    two += "p(z[t, l]) = Normal(0, 1)\np(x | z) = Normal(mlp[4](z))\nq(z[t, l] | x) = Normal(mlp[4](x))\n"
+    assert objective_latex(_plan(two)) == (
+        r"\mathbb{E}_{\prod_{l=1}^{2} \prod_{t=1}^{2} q(z_{t, l} \mid x)}\left[ \log p(x \mid z) "
+        r"- \sum_{l=1}^{2} \sum_{t=1}^{2} \mathrm{KL}\left(q(z_{t, l} \mid x) \,\|\, p(z_{t, l})\right) \right]"
+    )

@@ -34,7 +34,7 @@ def add_commands(add: Add) -> None:
     add_set(sub, "change a setting of the spec")
     add_allow_python(sub)
     sub.add_argument("--format", choices=("text", "json", "latex"), default="text")
-    sub.add_argument("--members", action="store_true", help="name the members of families one by one")
+    add_members(sub)
 
     sub = add("data", _data, "say what a fit will see of a spec's data: sizes, ranges, classes of each split")
     add_spec(sub)
@@ -43,11 +43,16 @@ def add_commands(add: Add) -> None:
     sub = add("graph", _graph, "draw a spec's graph")
     add_spec(sub)
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".svg, .png, .pdf or .dot")
+    add_members(sub)
 
     sub = add("compile", _compile, "print the Python module that a spec compiles to")
     add_spec(sub)
     sub.add_argument("--target", choices=("torch", "pyro"), default="torch")
     sub.add_argument("-o", "--out", type=path, metavar="FILE", help="write to a file instead")
+
+
+def add_members(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--members", action="store_true", help="name the members of families one by one")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -125,7 +130,7 @@ def _graph(options: argparse.Namespace) -> int:
     from dgmppl.picture.graph import render
 
     try:
-        render(graph, options.out)
+        render(graph, options.out, options.members)
     except OSError as error:
         raise cannot_write(options.out, error) from None
     return FINE

@@ -16,11 +16,13 @@ from pathlib import Path
 import graphviz
 
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.names import declared_name
 from dgmppl.graph.nodes import DataSource, Energy, Factor, Graph, Variable
 from dgmppl.graph.values import Residual, walk
 from dgmppl.picture import style
 from dgmppl.picture.edges import edges, node_ids, pushes
 from dgmppl.picture.engine import draw
+from dgmppl.picture.folding import Folding, Run, folded
 from dgmppl.picture.style import clean, font, label, markup, plain, written
 from dgmppl.picture.text import density_text, function_text, network_text, value_text
 from dgmppl.supports import number_text
@@ -29,8 +31,9 @@ FORMATS = ("svg", "png", "pdf", "dot")
 CROWDED = 20  # beyond so many variables each takes fewer, longer lines
 
 
-def render(graph: Graph, path: Path) -> None:
-    """Writes the picture to `path`, in the format that its suffix names: svg, png, pdf or dot.
+def render(graph: Graph, path: Path, members: bool = False) -> None:
+    """Writes the picture to `path`, in the format that its suffix names: svg, png, pdf or dot. Members of families of
+    which the same is said are one node, or each has its own.
 
     The file is written beside it and moved there, so a failure leaves what was there before.
 
@@ -42,50 +45,52 @@ def render(graph: Graph, path: Path) -> None:
     if format not in FORMATS:
         headline = f"a graph is written to .svg, .png, .pdf or .dot, not to {path.name or path}"
         raise SpecError([Diagnostic("E703", headline)])
-    source = dot(graph)
+    source = dot(graph, members)
     content = source.encode() if format == "dot" else draw(source, format)
     _write(path, content)
 
 
-def svg(graph: Graph) -> str:
+def svg(graph: Graph, members: bool = False) -> str:
     """The picture as SVG text, without the XML prologue, so that a page can hold it.
 
     Raises:
         SpecError: no working Graphviz (E704).
     """
-    text = draw(dot(graph), "svg").decode()
+    text = draw(dot(graph, members), "svg").decode()
     return text[text.index("<svg") :]
 
 
-def dot(graph: Graph) -> str:
+def dot(graph: Graph, members: bool = False) -> str:
     """The picture as DOT, Graphviz's language. Equal graphs give equal text."""
-    look = style.GRAPH | (style.DENSE if len(graph.variables) > CROWDED else {})
+    folding = folded(graph, lambda name: _texts(graph, graph[name]), members)
+    look = style.GRAPH | (style.DENSE if len(folding.runs) > CROWDED else {})
     legend = {"labelloc": "b", "label": label([_legend(graph)])}
     picture = graphviz.Digraph(plain(graph.name), graph_attr=look, node_attr=style.NODE, edge_attr=style.EDGE)
     picture.attr("graph", **legend)
     with picture.subgraph(name="cluster_model", graph_attr={"labelloc": "t", "peripheries": "0"}) as model:
         model.attr("graph", label=_title(graph))
-        _draw_nodes(model, graph)
+        _draw_nodes(model, graph, folding)
         ids = node_ids(graph)
-        for edge in edges(graph):
+        for edge in folding.edges(edges(graph)):
             first, last = edge.ends()
             model.edge(ids[first], ids[last], **edge.attributes())
     return picture.source
 
 
-def _draw_nodes(model: graphviz.Digraph, graph: Graph) -> None:
+def _draw_nodes(model: graphviz.Digraph, graph: Graph, folding: Folding) -> None:
     """Variables, those of a family inside its plate, then the energy and the adversaries. Where rows have something in
     common, what they have of their own stands in a plate of rows, and what each group has in one of groups."""
     ids = node_ids(graph)
-    own = [v for v in graph.variables if v.rows and v.group is None]
-    groups: dict[str, list[Variable]] = {}
-    for v in graph.variables:
-        if v.group is not None:
-            groups.setdefault(v.group, []).append(v)
+    own: list[Run] = []
+    common: list[Run] = []
+    groups: dict[str, list[Run]] = {}
+    for run in folding.runs:
+        v = graph[run.first]
+        (groups.setdefault(v.group, []) if v.group is not None else own if v.rows else common).append(run)
     if not graph.shared:
-        _draw_variables(model, graph, graph.variables, "")
+        _draw_variables(model, graph, folding.runs, "")
     else:
-        _draw_variables(model, graph, [v for v in graph.variables if not v.rows], "")
+        _draw_variables(model, graph, common, "")
         for k, (name, members) in enumerate(groups.items()):
             with _box(model, f"group_{k}", f"per {name}, {graph[name].type.support.size}") as plate:
                 _draw_variables(plate, graph, members, f"group_{k}_")
@@ -95,17 +100,17 @@ def _draw_nodes(model: graphviz.Digraph, graph: Graph) -> None:
         model.node(ids[name], **look)
 
 
-def _draw_variables(picture: graphviz.Digraph, graph: Graph, variables: Sequence[Variable], prefix: str) -> None:
+def _draw_variables(picture: graphviz.Digraph, graph: Graph, runs: Sequence[Run], prefix: str) -> None:
     ids = node_ids(graph)
-    plates = _plates(variables)
-    inside = {v.name for _, members in plates for v in members}
-    for v in variables:
-        if v.name not in inside:
-            picture.node(ids[v.name], **_variable(graph, v))
+    plates = _plates(graph, runs)
+    inside = {run.first for _, members in plates for run in members}
+    for run in runs:
+        if run.first not in inside:
+            picture.node(ids[run.first], **_variable(graph, run))
     for number, (text, members) in enumerate(plates):
         with _box(picture, f"{prefix}{number}", text) as plate:
-            for v in members:
-                plate.node(ids[v.name], **_variable(graph, v))
+            for run in members:
+                plate.node(ids[run.first], **_variable(graph, run))
 
 
 @contextmanager
@@ -119,43 +124,56 @@ def _box(picture: graphviz.Digraph, name: str, text: str) -> Iterator[graphviz.D
 # --- nodes ---------------------------------------------------------------------------------------
 
 
-def _variable(graph: Graph, variable: Variable) -> dict[str, str]:
-    role = "condition" if variable.name in graph.conditions else variable.role
-    look = dict(style.NODES[role])
-    p, q = graph.factor("p", variable.name), graph.factor("q", variable.name)
+def _texts(graph: Graph, variable: Variable) -> tuple[str, ...]:
+    """What is written of a variable: its name, its role, where its values come from, its laws, and what is told of it
+    where the pointer rests."""
+    factors = [graph.factor(side, variable.name) for side in ("p", "q")]
     definition = graph.definition(variable.name)
+    laws = [_law(f) if f is not None else "" for f in factors]
+    keys = [f"{f.key} = {density_text(f.density)}" for f in factors if f is not None]
+    role = "condition" if variable.name in graph.conditions else variable.role
+    hover = "; ".join([f"{variable.role} {variable.shown}", *keys])
+    defined = function_text(definition.value) if definition is not None else ""
+    return variable.shown, role, _data(variable.data) if variable.data else "", *laws, defined, hover
+
+
+def _variable(graph: Graph, run: Run) -> dict[str, str]:
+    variable = graph[run.first]
+    shown, role, data, p, q, function, hover = run.texts
+    types = list(dict.fromkeys(graph[m].element.describe() for m in (run.first, run.members[-1])))
+    type_ = " .. ".join(types)
+    look = dict(style.NODES[role])
+    factor, definition = graph.factor("p", variable.name), graph.definition(variable.name)
     if role == "let":
-        text = function_text(definition.value) if definition else ""
-        rows = [[written(variable.name, 11), written(text, 8, style.QUIET, longest=30)], [_type(variable, 8)]]
+        rows = [[written(shown, 11), written(function, 8, style.QUIET, longest=30)], [_type(type_, 8)]]
     else:
-        data = written(_data(variable.data), 8, style.QUIET, "I", 34) if variable.data else ""
         given = written("given", 9, style.GIVEN, "I") if role == "condition" else ""
         rows = [
-            [written(variable.shown, 13, tag="B"), _type(variable, 9)],
-            [data, given],
-            [_distribution(p, style.INK), _distribution(q, style.Q)],
+            [written(shown, 13, tag="B"), _type(type_, 9)],
+            [written(data, 8, style.QUIET, "I", 34) if data else "", given],
+            [_distribution("p", p, style.INK), _distribution("q", q, style.Q)],
         ]
-        if definition is not None or (p is not None and pushes(p.density)):
+        if definition is not None or (factor is not None and pushes(factor.density)):
             look |= style.TWICE
     if len(graph.variables) > CROWDED:
         lines = ["&nbsp; ".join(filter(None, row)) for row in rows]
     else:
         lines = [part for row in rows for part in row]
-    laws = [f"{f.key} = {density_text(f.density)}" for f in (p, q) if f is not None]
-    hover = "; ".join([f"{variable.role} {variable.shown} : {variable.element.describe()}", *laws])
-    return {"label": label(lines), **look, "tooltip": plain(hover)}
+    head, *laws = hover.split("; ", 1)
+    return {"label": label(lines), **look, "tooltip": plain("; ".join([f"{head} : {type_}", *laws]))}
 
 
-def _type(variable: Variable, size: float) -> str:
-    return written(variable.element.describe(), size, style.QUIET, longest=34)
+def _type(text: str, size: float) -> str:
+    return written(text, size, style.QUIET, longest=34)
 
 
-def _distribution(factor: Factor | None, colour: str) -> str:
-    if factor is None:
-        return ""
+def _law(factor: Factor) -> str:
     density = factor.density
-    text = f"residual of {density.prior[:1]}" if isinstance(density, Residual) else density_text(density)
-    return font(f"<I>{factor.side}</I> {markup(clean(text, 44))}", 9, colour)
+    return f"residual of {density.prior[:1]}" if isinstance(density, Residual) else density_text(density)
+
+
+def _distribution(side: str, text: str, colour: str) -> str:
+    return font(f"<I>{side}</I> {markup(clean(text, 44))}", 9, colour) if text else ""
 
 
 def _data(data: DataSource) -> str:
@@ -187,21 +205,27 @@ def _adversaries(graph: Graph) -> Iterator[tuple[str, dict[str, str]]]:
         yield f"{adversary.name}()", {"label": label(rows), **style.NODES["adversary"], "tooltip": plain(hover)}
 
 
-def _plates(variables: Sequence[Variable]) -> list[tuple[str, list[Variable]]]:
-    """Families with the variables in each; those counted by one name over one range share a plate."""
-    families: dict[str, list[Variable]] = {}
-    for v in variables:
-        if v.family is not None and v.index is not None:
-            families.setdefault(v.family, []).append(v)
-    plates: dict[tuple[str, int, int], list[Variable]] = {}
+def _plates(graph: Graph, runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Plates with what is in each: families that are folded, by the range of their members; of families whose members
+    stand one by one all of these, those counted by one name over one range together."""
+    folded_ = {declared_name(run.first) for run in runs if run.range}
+    plates: dict[str, list[Run]] = {}
+    families: dict[str, list[Run]] = {}
+    for run in runs:
+        v = graph[run.first]
+        if run.range:
+            plates.setdefault(run.range, []).append(run)
+        elif v.family is not None and v.index is not None and declared_name(v.name) not in folded_:
+            families.setdefault(v.family, []).append(run)
     for name, members in families.items():
-        numbers = [v.index for v in members if v.index is not None]
-        counter = next((v.counter for v in members if v.counter), "")
-        plates.setdefault((counter or f"{name}[ ]", min(numbers), max(numbers)), []).extend(members)
-    for v in variables:
+        numbers = [index for run in members if (index := graph[run.first].index) is not None]
+        counter = next((c for run in members if (c := graph[run.first].counter)), None) or f"{name}[ ]"
+        plates.setdefault(f"{counter} = {min(numbers)}..{max(numbers)}", []).extend(members)
+    for run in runs:
+        v = graph[run.first]
         if v.along is not None:
-            plates.setdefault((v.along.letter, v.members[0], v.members[-1]), []).append(v)
-    return [(f"{counter} = {low}..{high}", members) for (counter, low, high), members in plates.items()]
+            plates.setdefault(f"{v.along.letter} = {v.members[0]}..{v.members[-1]}", []).append(run)
+    return list(plates.items())
 
 
 # --- around them -----------------------------------------------------------------------------------

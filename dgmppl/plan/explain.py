@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 
 from dgmppl.plan.families import Families
 from dgmppl.plan.nodes import Loss, Plan, Reason, Step, Term
 from dgmppl.plan.structure import VariableLine
+from dgmppl.plan.typeset import objective_latex
 
 _WIDTH = 100
 _LABEL = 12
 
 
 def explain_plan(plan: Plan, format: str = "text", members: bool = False, forecasts: Sequence[str] = ()) -> str:
-    """The plan as "text", "json" or "latex". Text speaks of families, or of their `members` one by one, and says how
-    sequences go on, a text of `forecasts` for each index."""
-    return _text(plan, members, forecasts) if format == "text" else FORMATS[format](plan)
+    """The plan as "text", "json" or "latex". Text and LaTeX speak of families, or of their `members` one by one; text
+    says how sequences go on, one of `forecasts` for each index."""
+    if format == "text":
+        return _text(plan, members, forecasts)
+    return _latex(plan, members) if format == "latex" else _json(plan)
 
 
 def _text(plan: Plan, members: bool = False, forecasts: Sequence[str] = ()) -> str:
@@ -139,9 +142,10 @@ def _plain(value: object) -> object:
     return value
 
 
-def _latex(plan: Plan) -> str:
+def _latex(plan: Plan, members: bool) -> str:
     words = plan.objective.name.replace("_", r"\_").replace("|", r"$\mid$").replace("%", r"\%")
-    return "\n".join([rf"% {plan.model}: {words}", r"\begin{equation}", f"  {plan.objective.latex}", r"\end{equation}"])
+    formula = objective_latex(plan, members)
+    return "\n".join([rf"% {plan.model}: {words}", r"\begin{equation}", f"  {formula}", r"\end{equation}"])
 
 
-FORMATS: dict[str, Callable[[Plan], str]] = {"text": _text, "json": _json, "latex": _latex}
+FORMATS = ("text", "json", "latex")

@@ -135,11 +135,11 @@ class Families:
 
     def lines(self, texts: Sequence[str]) -> list[str]:
         """The texts as lines, each with its range behind it, over and over for families of several indices."""
-        return self._over_and_over(list(texts), _in_words)
+        return self.over_and_over(list(texts), _in_words)
 
     def sums(self, terms: Sequence[str]) -> list[str]:
         """Terms of a sum, each with its sign before it, with a sum for those of members."""
-        return self._over_and_over(list(terms), _as_sum)
+        return self.over_and_over(list(terms), _as_sum)
 
     def rows(self, rows: Sequence[tuple[str, str]], differ: bool = True) -> list[tuple[str, str]]:
         """Texts with something beside each: where members differ in it, that of the first and of the last; or they
@@ -173,16 +173,16 @@ class Families:
 
     def _summed(self, part: str) -> str:
         if part.startswith("E_{"):
-            drawn = self.lines(_apart(part[3:-3], r", "))
+            drawn = self.lines(apart(part[3:-3], r", "))
             return f"E_{{{', '.join(drawn)}}}[ "
-        terms = _apart(part, r" (?=[+-] )")
+        terms = apart(part, r" (?=[+-] )")
         if len(terms) < 2:
             return part
         signed = "" if terms[0][:2] in ("- ", "+ ") else "-" if terms[0].startswith("-") else "+"
         found = " ".join(self.sums([f"{signed} {terms[0].removeprefix('-')}" if signed else terms[0], *terms[1:]]))
         return found if not signed else found.removeprefix("+ ") if found.startswith("+ ") else f"-{found[2:]}"
 
-    def _over_and_over(self, texts: list[str], said: Callable[[Repeated], str]) -> list[str]:
+    def over_and_over(self, texts: list[str], said: Callable[[Repeated], str]) -> list[str]:
         before: list[str] = []
         while texts != before:
             before = texts
@@ -219,7 +219,7 @@ class Families:
         shown = iter(
             str(number)
             if not moves
-            else _away(letter, number - base)
+            else away(letter, number - base)
             if letter
             else "..".join(map(str, sorted((number, number + step * (times - 1)))))
             for number, moves in zip(firsts, steps)
@@ -246,7 +246,7 @@ def _as_sum(found: Repeated) -> str:
     return f"+ sum_{{{found.range}}}( {inside} )"
 
 
-def _apart(text: str, between: str) -> list[str]:
+def apart(text: str, between: str) -> list[str]:
     """The parts of a text, cut where no parenthesis or bracket is open."""
     found, start, depth = [], 0, 0
     for match in re.finditer(rf"[(\[{{]|[)\]}}]|{between}", text):
@@ -294,8 +294,9 @@ def _spread(items: Sequence[str]) -> list[tuple[str, ...]]:
     return found
 
 
-def _away(letter: str, by: int) -> str:
+def away(letter: str, by: int) -> str:
+    """`l + 1`."""
     return letter + (f" {'-' if by < 0 else '+'} {abs(by)}" if by else "")
 
 
-__all__ = ["Families", "FamilyLine", "Repeated", "families_of"]
+__all__ = ["Families", "FamilyLine", "Repeated", "apart", "away", "families_of"]

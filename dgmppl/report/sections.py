@@ -15,6 +15,7 @@ from dgmppl.picture import graph as picture
 from dgmppl.plan.explain import reason_text
 from dgmppl.plan.families import Families
 from dgmppl.plan.figures import likelihood_of
+from dgmppl.plan.typeset import objective_latex
 from dgmppl.report.charts import line_chart, mean_and_error, number
 from dgmppl.report.evaluate import Measured, described, measure
 from dgmppl.report.html import Html, code, image, lines, macro, note, panel
@@ -145,7 +146,9 @@ def objective(report: Report) -> Html:
     networks = [f"{of}: {sizes}" for of, sizes in families.rows([(n.of, n.sizes) for n in plan.structure.networks])]
     rows += [("networks", lines(networks))] if networks else []
     rows = [(name, value) for name, value in rows if value]
-    return macro("run.html", "objective", formula(plan.objective.latex), families.formula(plan.objective.formula), rows)
+    return macro(
+        "run.html", "objective", formula(objective_latex(plan)), families.formula(plan.objective.formula), rows
+    )
 
 
 TITLES = {"losses": "loss", "terms": "term", "validation": "validation", "rates": "learning rate"}

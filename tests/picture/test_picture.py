@@ -41,8 +41,8 @@ ALL = [
 class Parsed:
     """The picture as Graphviz reads it: nodes, clusters and edges with their attributes, by the graph's names."""
 
-    def __init__(self, graph: Graph) -> None:
-        text = json.loads(engine.draw(dot(graph), "dot_json"))
+    def __init__(self, graph: Graph, members: bool = True) -> None:
+        text = json.loads(engine.draw(dot(graph, members), "dot_json"))
         names = {node: name for name, node in node_ids(graph).items()}
         objects = {o["_gvid"]: {**o, "name": names.get(o["name"], o["name"])} for o in text["objects"]}
         self.nodes = {o["name"]: o for o in objects.values() if "nodes" not in o}
@@ -150,6 +150,41 @@ def test_families_counted_alike_share_a_plate() -> None:
     assert drawing.members == [{f"{name}[{n}]" for name in "zr" for n in range(1, 5)}]
 
 
+LEVELS = """model levels
+observed x : real[2] from moons.point
+latent z[l in 1..5] : real[2]
+let r[l in 1..5] : real[4] = mlp[4](r[l-1])
+r[0] = x
+p(z[5])          = Normal(0, 1)
+p(z[l] | z[l+1]) = Normal(mlp[4](z[l+1]))
+p(x | z[1])      = Normal(mlp[4](z[1]))
+q(z[l] | x)      = Normal(linear(r[l]))
+"""
+
+
+def test_members_of_which_the_same_is_said_are_one_node() -> None:
+    graph = pipeline.read(LEVELS).graph
+    assert graph is not None
+    drawing = Parsed(graph, members=False)
+    assert set(drawing.nodes) == {"x", "z[1]", "z[5]", "r[0]", "r[1]"}
+    plates = zip(drawing.clusters, drawing.members, strict=True)
+    told = [next(t for t in ("l = 1..4", "l = 1..5") if t in c["label"]) for c, _ in plates]
+    assert dict(zip(told, drawing.members)) == {"l = 1..4": {"z[1]"}, "l = 1..5": {"r[1]"}}
+    labels = {(tail, head): e.get("label", "") for tail, head, e in drawing.edges}
+    for ends, text in {
+        ("z[1]", "z[1]"): "z[l + 1]",
+        ("r[1]", "r[1]"): "r[l - 1]",
+        ("z[5]", "z[1]"): "z[4]",
+        ("z[1]", "x"): "z[1]",
+        ("r[1]", "z[5]"): "r[5]",
+        ("x", "r[0]"): "",
+    }.items():
+        found = labels.get(ends, labels.get(ends[::-1], "none"))
+        assert text in found and (text or not found), (ends, found)
+    every = Parsed(graph, members=True)
+    assert {v.name for v in graph.variables} == set(every.nodes)
+
+
 def test_what_rows_have_in_common_stands_outside_their_plate() -> None:
     found = pipeline.read(
         """model schools
@@ -203,7 +238,7 @@ def test_short_texts(text: str, expected: str) -> None:
 def test_svg_needs_no_program_on_the_path(graph: Graph) -> None:
     shown = texts(svg(graph))
     assert clean(graph.name) in shown
-    assert {clean(v.name) for v in graph.variables} <= set(shown)
+    assert {clean(v.name) for v in graph.variables} <= set(texts(svg(graph, members=True)))
 
 
 @pytest.mark.usefixtures("no_path")
