@@ -42,7 +42,7 @@ class Numbers:
     """Means and deviations in the units of the data, (n, *shape).
 
     Where the values are known: `below`, the probability of less than these, and `nll`, minus their log-density in the
-    units of the model, (n,), where it is known.
+    units of the model, (n,), where it is known; what is told of it is in those of the data.
     """
 
     mean: Array
@@ -114,9 +114,7 @@ class Judgement:
         found = {figure.kind: (figure, estimate) for figure, estimate in made}
         if "squares" in self.found and self.found["squares"].count:
             figure, squared = found.pop("rmse")
-            root = math.sqrt(squared.mean)
-            error = squared.standard_error / (2 * root) if root else math.nan  # the delta method
-            found = {"rmse": (figure, Estimate(root, error, squared.rows)), **found}
+            found = {"rmse": (figure, squared.root), **found}
         if "error" in found:
             figure = catalogue.prediction("ece", self.variable, self.named, self.exact)
             found["ece"] = (figure, Estimate(self.calibration_error, math.nan, found["error"][1].rows))

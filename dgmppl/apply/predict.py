@@ -126,7 +126,11 @@ def judge(judgement: Judgement, belief: Belief, truth: Tensor, field_: Field, va
         low = int(variable.type.support.low or 0)
         judgement.classes(some, values[seen].reshape(int(seen.sum()), -1).astype(np.int64) - low)
     else:
-        judgement.numbers(some, np.asarray(in_numbers(field_).invert(values[seen]), dtype=np.float64))
+        there = values[seen]
+        if some.nll is not None:
+            change = field_.log_derivative(there).reshape(len(there), -1).sum(1)
+            some = replace(some, nll=some.nll - change)
+        judgement.numbers(some, np.asarray(in_numbers(field_).invert(there), dtype=np.float64))
 
 
 def _rows(belief: Belief, seen: NDArray[np.bool_]) -> Belief:

@@ -65,7 +65,7 @@ def score(
     count = dimensions(graph)
     bits = bits_per_dimension(likelihood) if likelihood is not None and count is not None else None
     more = [tighter.figure] if tighter is not None else []
-    densities = DensityUnits(graph, plan, fitted.fields if in_units_of_data(units) else {}, *more)
+    densities = DensityUnits(graph, plan, fitted.fields, *more, densities=in_units_of_data(units))
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
         rows = tuple(chunk.values())
@@ -77,6 +77,7 @@ def score(
             found |= {name: value.double() for name, value in tighter.give(*rows).items()}
             restore_random(before, fitted.model.device)
         found = densities.told(found, chunk)
+        found |= {name: found[name].sqrt() for name in fitted.model.squared if name in found}
         found |= {f"units of {name}": change for name, change in densities.log_derivatives(chunk).items()}
         answers = {name: value.cpu().numpy() for name, value in found.items()}
         if threshold is not None and likelihood is not None:

@@ -213,8 +213,13 @@ class Figure:
 
     @property
     def written(self) -> str:
-        """What it is called in a spec: an error with its variable, `error(y)`."""
-        return f"error({self.variables[0]})" if self.kind == "error" else self.name
+        """What it is called in a spec: an error with its variable, `error(y)`, `rmse(y)`."""
+        return f"{self.kind}({self.variables[0]})" if self.is_error else self.name
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it says how far predictions of a variable are from it; no default criterion, as all is not told."""
+        return self.kind in ("error", "rmse")
 
     @property
     def names_unit(self) -> bool:
@@ -307,6 +312,11 @@ def error(variable: str, *, named: bool = False) -> Figure:
     return _figure(
         "error", f"error in {variable}" if named else "error", f"errors in {variable}", variables=(variable,)
     )
+
+
+def rmse(variable: str, *, named: bool = False) -> Figure:
+    """How far a number is from the mean that is predicted for it, in the units of the data."""
+    return prediction("squares", variable, named, exact=True)
 
 
 PREDICTED = {

@@ -58,5 +58,8 @@ TRANSFORMS: dict[str, tuple[Signature, Result]] = {
     "missing": (_numbers("missing", "share"), lambda t, _: t),
 }
 
+CURVED = frozenset({"log", "logit"})
+"""Those under which a mean is no longer one."""
+
 REMOVES = ("labelled", "missing")
 """Those behind which values are missing: of whole rows, and of single elements."""

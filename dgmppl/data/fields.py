@@ -89,14 +89,16 @@ class Field:
         return self.invertible and not self.type.support.discrete and bool(self.in_numbers.transforms)
 
     def log_derivative(self, values: NDArray[Any]) -> Array:
-        """log |dv/du| of each of the values v of the model, (n, *type.shape), of what u is in the units of the data;
-        0 of what is missing. In them the log-density of a row is larger by the sum over the numbers that are free."""
+        """log |dv/du| of each of the values v of the model, (n, *type.shape), where u is in the units of the data; 0
+        of what is missing. In these the log-density of a row is larger by the sum: of the numbers of a vector that add
+        up one follows from the others, and each has its share."""
         behind: Array = np.asarray(values, dtype=np.float64)
         found = np.zeros(behind.shape)
         for transform in reversed(self.in_numbers.transforms if self.rescales else ()):
             found = found + transform.log_derivative(behind).reshape(found.shape)
             behind = transform.invert(behind)
-        return np.where(np.isnan(values), 0.0, found)
+        length = self.type.shape[-1] if self.type.shape else 1
+        return np.where(np.isnan(values), 0.0, found * (self.type.support.free(length) / length))
 
     def named(self, values: Array) -> NDArray[Any]:
         """Numbers of classes as their texts, where they have some."""

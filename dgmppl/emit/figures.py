@@ -170,6 +170,15 @@ def _error(place: _Place, figure: Figure) -> str:
     return f"({density}.logits.argmax(-1){f' + {low}' if low != '0' else ''} != {v.ident}).float()"
 
 
+def _squared_error(place: _Place, figure: Figure) -> str:
+    """By the variable's p."""
+    v = place.graph[figure.variables[0]]
+    factor = place.graph.factor("p", v.name)
+    assert factor is not None
+    place.reads += factor_reads(place.graph, factor)
+    return f"{place.writer.use('squared_error')}({factor_source(place.graph, factor)}, {v.ident})"
+
+
 def _pseudo_likelihood(place: _Place, figure: Figure) -> str:
     call = place.writer.use("pseudo_log_likelihood")
     return f"{call}(self.free_energy, {place.graph[figure.variables[0]].ident})"
@@ -211,4 +220,5 @@ _WRITE: dict[str, Callable[[_Place, Figure], str]] = {
     "objective": _objective,
     "pseudo_likelihood": _pseudo_likelihood,
     "rest": _rest,
+    "rmse": _squared_error,
 }

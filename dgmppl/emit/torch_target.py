@@ -104,6 +104,9 @@ def _write_attributes(writer: Writer, graph: Graph, plan: Plan) -> None:
         writer.line(f'criterion = "{plan.criterion}"')
     if any(f.name == plan.criterion and f.lower_is_better for f in plan.figures):
         writer.line("lower_is_better = True")
+    squared = [f'"{f.name}"' for f in plan.figures if f.kind == "rmse"]
+    if squared:
+        writer.line(f"squared = {tuple_source(squared)}")
     apart = [f'"{t.label}"' for t in plan.terms if t.beside and (plan.objective.kind or plan.fitted.samples > 1)]
     if plan.fitted.samples > 1:
         writer.line(f"samples = {plan.fitted.samples}")

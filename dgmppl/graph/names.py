@@ -95,7 +95,7 @@ MODEL = frozenset(
         *("terms", "loss", "figures", "epoch_figures", "elbo", "log_prob", "infer", "marginals", "sample"),
         *("condition", "like"),
         *("device", "players", "parameters_without", "lower_is_better", "share", "all_rows", "training_rows"),
-        *("ramps", "epoch", "weight_of", "total", "weighted"),
+        *("squared", "ramps", "epoch", "weight_of", "total", "weighted"),
     }
 )
 EMITTED = frozenset(

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from dgmppl.catalogue import figures as catalogue
 from dgmppl.catalogue.figures import Figure
+from dgmppl.catalogue.transforms import CURVED
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph, Variable
-from dgmppl.graph.values import variables
+from dgmppl.graph.values import Pushforward, variables
 from dgmppl.plan.nodes import Loss, Plan, Step, Term
 from dgmppl.plan.parts import known_by, leaves, terms_apart
 from dgmppl.plan.rules.forward import SumAlong
@@ -53,7 +54,7 @@ def choose_figures(state: Elimination, kind: str, fitted: Loss) -> tuple[Figure,
         found = (*found, *_of_parts(state, fitted.terms, apart, found[0]))
         if any(t.times for t in fitted.terms) or state.settings.best == "objective":
             found = (*found, catalogue.objective(found[0].how))
-    return (*found, *_errors(state, apart))
+    return (*found, *_errors(state, apart), *_distances(state, apart))
 
 
 def figures_of_matching(state: Elimination, fitted: Loss, likelihood: tuple[Figure, ...]) -> tuple[Figure, ...]:
@@ -75,7 +76,7 @@ def criterion_of(state: Elimination, spec: tree.Spec, figures: Sequence[Figure],
     """
     asked = state.settings.best
     if not asked:
-        return next((f.name for f in figures if f.kind != "error"), None)
+        return next((f.name for f in figures if not f.is_error), None)
     known = {f.written: f.name for f in figures if not (matched and f.is_likelihood)}
     names = known | {name: name for name in known.values()}
     if asked in names:
@@ -198,6 +199,23 @@ def _errors(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
         if not _under_a_sum(graph, state.steps, factor.parents):
             found.append(catalogue.error(v.name, named=len(graph.partial) > 1 or len(several) > 1))
     return found
+
+
+def _distances(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
+    """How far a number is from the mean of its p given other data, in the units of the data: where these are an affine
+    function of the model's, which a mean is carried over by."""
+    graph = state.graph
+    found = []
+    for v in apart:
+        factor, curved = graph.factor("p", v.name), {name for name, _ in v.data.transforms} & CURVED if v.data else ()
+        if factor is None or not factor.parents or v.role != "observed" or v.type.shape or curved:
+            continue
+        if not v.type.support.numeric or joint_values(v) <= MAX_CASES or isinstance(factor.density, Pushforward):
+            continue  # classes have an error, and the image of a mean is no mean
+        known = known_by(state, factor.parents)
+        if not known.drawn and not known.noisy and not _under_a_sum(graph, state.steps, factor.parents):
+            found.append(v.name)
+    return [catalogue.rmse(name, named=len(found) > 1) for name in found]
 
 
 def _under_a_sum(graph: Graph, steps: Iterable[Step], names: Iterable[str]) -> bool:

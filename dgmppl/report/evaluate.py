@@ -110,7 +110,7 @@ def evaluate(
     tighter = open_importance(model, run, importance) if importance is not None else None
     fields = fields_of(run)
     more = [tighter.figure] if tighter is not None else []
-    densities = DensityUnits(graph, plan, fields if in_units_of_data(units) else {}, *more)
+    densities = DensityUnits(graph, plan, fields, *more, densities=in_units_of_data(units))
     sets: dict[str, Table | Given] = {}
     if unfinished(run) is not None:
         warn(unfinished(run))  # type: ignore[arg-type]
@@ -219,7 +219,7 @@ def _says(figure: Figure, absent: Sequence[str], graph: Graph) -> bool:
     """Whether a figure needs none of these variables, which no other factor reads but such as are apart too."""
     if figure.kind == "rest":
         return True
-    factor = graph.factor("p", figure.variables[0]) if figure.kind in ("factor", "error") else None
+    factor = graph.factor("p", figure.variables[0]) if figure.kind in ("factor", "error", "rmse") else None
     return factor is not None and not {factor.head, *graph.roots(factor.parents)} & set(absent)
 
 

@@ -44,4 +44,9 @@ def log_prob_of_draw(q: Distribution, draw: Tensor) -> Tensor:
     return log - (fixed - fixed.detach())
 
 
-__all__ = ["log_prob_of_draw", "most_probable", "reading"]
+def squared_error(p: Distribution, value: Tensor) -> Tensor:
+    """The square of how far numbers ``(n,)`` are from the mean of p, or from what stands for it."""
+    return (mean_of(p) - value).square()
+
+
+__all__ = ["log_prob_of_draw", "most_probable", "reading", "squared_error"]

@@ -128,6 +128,9 @@ class GenerativeModel(nn.Module):
     lower_is_better: ClassVar[bool] = False
     """Whether validation minimises it."""
 
+    squared: ClassVar[tuple[str, ...]] = ()
+    """Figures that `figures` gives the squares of, row by row: what is told of rows is the root of their mean."""
+
     weights: ClassVar[dict[str, float]] = {}
     """Factors of the terms, in the loss only; a term that is not named has 1."""
 

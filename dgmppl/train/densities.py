@@ -1,4 +1,4 @@
-"""Densities in the units of the data: what a fit is compared by, whatever transforms its spec has."""
+"""Figures in the units of the data: what fits are compared by, whatever transforms their specs have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Give = Callable[..., Mapping[str, Tensor]]
 
 
 class DensityUnits:
-    """Log-densities of rows, told in the units of the data.
+    """Log-densities of rows, and squares of errors, told in the units of the data.
 
     Where v = t(u) is what the model has of a value u of the data, log p(u) = log p(v) + log |det dt/du|. Probabilities
     of discrete values have no units, and a variable whose transforms have no inverse stays as the model has it.
@@ -29,18 +29,23 @@ class DensityUnits:
         graph, plan: of the model.
         fields: what is kept of the data of each variable.
         more: other figures than those of the plan.
+        densities: whether densities are told in the units of the data; else errors alone are.
     """
 
-    def __init__(self, graph: Graph, plan: Plan, fields: Mapping[str, Field], *more: Figure) -> None:
+    def __init__(
+        self, graph: Graph, plan: Plan, fields: Mapping[str, Field], *more: Figure, densities: bool = True
+    ) -> None:
         self.graph, self.fields = graph, fields
-        self.of = {f.name: names for f in (*plan.figures, *more) if (names := self._changed(scored(graph, f)))}
+        figures = (*plan.figures, *more)
+        self.of = {f.name: names for f in figures if densities and (names := self._changed(scored(graph, f)))}
+        self.squares = {f.name: names for f in figures if f.kind == "rmse" and (names := self._changed(f.variables))}
 
     def _changed(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in names if name in self.fields and self.fields[name].rescales)
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The variables whose densities are others in the units of the data."""
+        """The variables whose densities are told as others in the units of the data."""
         return tuple(dict.fromkeys(name for names in self.of.values() for name in names))
 
     def log_derivatives(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -50,6 +55,9 @@ class DensityUnits:
     def told(self, figures: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Figures of rows in the units of the data. One that is of the rows alone that have a variable stays so."""
         found = dict(figures)
+        for name in self.squares.keys() & found.keys():
+            (variable,) = self.squares[name]
+            found[name] = found[name].double() * (-2 * self._log_derivative(variable, rows)).exp()
         changes = self.log_derivatives(rows)
         for name in self.of.keys() & found.keys():
             for variable in self.of[name]:
@@ -61,21 +69,19 @@ class DensityUnits:
 
     def give(self, figures: Give) -> Give:
         """A function that gives figures of the tensors `model.data`, in the units of the data."""
-        if not self.of:
+        if not self.of and not self.squares:
             return figures
         names = [v.name for v in self.graph.data]
         return lambda *data: self.told(figures(*data), dict(zip(names, data, strict=True)))
 
     def _log_derivative(self, name: str, rows: Mapping[str, Tensor]) -> Tensor:
-        values, type_ = self._there(name, rows), self.fields[name].type
+        values = self._there(name, rows)
         constant = self._constants.get(name)
         if constant is None:
             each = torch.from_numpy(self.fields[name].log_derivative(values.cpu().numpy())).to(values.device)
         else:
             each = torch.where(values.isnan(), 0.0, constant.to(values.device))
-        length = type_.shape[-1] if type_.shape else 1
-        # Of the numbers of a vector that add up, one follows from the others.
-        return each.reshape(len(each), -1).sum(1) * (type_.support.free(length) / length)
+        return each.reshape(len(each), -1).sum(1)
 
     def _there(self, name: str, rows: Mapping[str, Tensor]) -> Tensor:
         """The values of a variable, NaN where they have no density: beyond the end, and in rows that miss some."""
@@ -94,7 +100,7 @@ class DensityUnits:
         """What does not depend on the values, by variable, (*type.shape)."""
         return {
             name: torch.from_numpy(self.fields[name].log_derivative(np.zeros((1, *self.fields[name].type.shape))))[0]
-            for name in self.variables
+            for name in {*self.variables, *(v for names in self.squares.values() for v in names)}
             if self.fields[name].affine
         }
 

@@ -33,6 +33,12 @@ class Estimate:
     standard_error: float
     rows: int
 
+    @property
+    def root(self) -> Estimate:
+        """That of the root of what this is an estimate of, with its standard error by the delta method."""
+        root = math.sqrt(self.mean)
+        return Estimate(root, self.standard_error / (2 * root) if root else math.nan, self.rows)
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -99,7 +105,8 @@ def evaluate_figures(
     """
     found = figure_moments(model, data, samples, seed, give)
     # A figure of rows that have a partial variable is none where no row has it; a criterion is missed all the same.
-    return {name: m.estimate for name, m in found.items() if m.count or name == model.criterion}
+    kept = {name: m.estimate for name, m in found.items() if m.count or name == model.criterion}
+    return {name: e.root if name in model.squared else e for name, e in kept.items()}
 
 
 def figure_moments(

@@ -212,6 +212,12 @@ def test_numbers_of_a_mixture_are_those_of_its_components(run) -> None:
     np.testing.assert_allclose(found["a_deviation"], deviation, rtol=0.03)
 
 
+def log_units(fitted, name):
+    """How much of the data's units one of the model's is, in logarithms."""
+    (standardized,) = fitted.fields[name].transforms or [None]
+    return 0.0 if standardized is None else float(np.log(standardized.deviation).sum())
+
+
 def test_numbers_of_a_factor_are_exact_in_the_units_of_the_data(run) -> None:
     for kind, given in (("naive_bayes", lambda r: r["y"]), ("hybrid", None)):
         fitted = run(kind)
@@ -222,7 +228,8 @@ def test_numbers_of_a_factor_are_exact_in_the_units_of_the_data(run) -> None:
         np.testing.assert_allclose(found["a"], mean, rtol=1e-5)
         np.testing.assert_allclose(found["a_deviation"], deviation, rtol=1e-5)
         assert "exactly" in found.notes[0]
-        assert found.figures["NLL"][1].mean == pytest.approx(-law.log_prob(rows["a"]).mean().item(), rel=1e-5)
+        nll = -law.log_prob(rows["a"]).mean().item() + log_units(fitted, "a")
+        assert found.figures["NLL"][1].mean == pytest.approx(nll, rel=1e-5)
 
 
 def test_a_linear_gaussian_conditional_is_exact(run) -> None:
@@ -251,7 +258,7 @@ def test_a_linear_gaussian_conditional_is_exact(run) -> None:
         np.testing.assert_allclose(found[f"{name}_deviation"][0], deviation, rtol=1e-4)
         assert found.notes == (f"{name}: exactly, normal given the rest",)
         law = multivariate_normal(np.zeros(len(left)), rest)
-        nll = -law.logpdf(values[:, left] - mean).mean()
+        nll = -law.logpdf(values[:, left] - mean).mean() + log_units(fitted, name)
         assert found.figures["NLL"][1].mean == pytest.approx(nll, rel=1e-4)
         inside = np.abs(values[:, left] - mean) <= norm.ppf(0.95) * np.sqrt(np.diag(rest))
         assert found.figures["coverage"][1].mean == pytest.approx(inside.mean())

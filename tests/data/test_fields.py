@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dgmppl.catalogue.transforms import CURVED
 from dgmppl.catalogue.transforms import TRANSFORMS as SIGNATURES
 from dgmppl.data.column import Column
 from dgmppl.data.dates import days_of
@@ -48,6 +49,8 @@ def column_of(values):
 
 def test_every_transform_is_tried():
     assert CASES.keys() == TRANSFORMS.keys() == SIGNATURES.keys()
+    told = [n for n, t in TRANSFORMS.items() if t.invertible and t.lossless and not t.affine and n != "dates"]
+    assert set(told) == CURVED
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 import scipy.stats
 import torch
+from sklearn.metrics import root_mean_squared_error
 
 from dgmppl import pipeline
 from dgmppl.data.fields import Field
 from dgmppl.data.transforms import Log, Scale, Standardize
+from dgmppl.report.evaluate import evaluate
 from dgmppl.source import Source
 from dgmppl.train.contents import parts
 from dgmppl.train.densities import DensityUnits
@@ -115,3 +117,29 @@ def test_of_shares_one_follows_from_the_others() -> None:
     text = 'model m\nobserved x : simplex[3] from scale("a.npz".x, 0.01)\np(x) = Dirichlet(param)'
     units = units_of(text, x=Scale(0.01))
     assert units.log_derivatives({"x": torch.full((1, 3), 1 / 3)})["x"].item() == pytest.approx(2 * np.log(0.01))
+
+
+def test_a_regression_tells_its_root_mean_squared_error_in_the_units_of_the_data(tmp_path: Path) -> None:
+    """That of scikit-learn, of the means that `predict` gives; after each epoch, at the end, and of other rows."""
+    r = np.random.default_rng(0)
+    height = r.normal(170, 10, 300)
+    table = pd.DataFrame({"height": height, "weight": 0.9 * (height - 100) + r.normal(0, 5, 300)})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    text = """model m
+observed x : real from standardize("t.csv".height)
+observed y : real from standardize("t.csv".weight)
+p(y | x) = Normal(linear(x))
+train { epochs = 20, lr = 0.05, best = rmse(y) }
+"""
+    run = fit(tmp_path, text)
+    others = table.iloc[:50]
+    mean = run.predict(others, of="y")["y"]
+    expected = root_mean_squared_error(others["weight"], mean)
+    found = evaluate(run.path, data=[others])["data 1"]["RMSE"]
+    assert found.estimate.mean == pytest.approx(expected, rel=1e-5) and found.unit == "units of the data"
+    assert evaluate(run.path, data=[others], units="model")["data 1"]["RMSE"].estimate.mean == found.estimate.mean
+    assert found.figure == run.predict(others, of="y").figures["RMSE"][0]
+    distances = run.score(others)["RMSE"]
+    np.testing.assert_allclose(distances, np.abs(others["weight"] - mean), rtol=1e-4, atol=1e-4)
+    assert run.figures["validation"]["RMSE"]["mean"] == pytest.approx(run.metrics["validation.RMSE"].min(), rel=1e-6)
+    assert 3 < run.figures["test"]["RMSE"]["mean"] < 7
