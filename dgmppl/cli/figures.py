@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import (
     FINE,
@@ -20,9 +20,12 @@ from dgmppl.cli.arguments import (
     positive,
 )
 from dgmppl.cli.files import print_warning
+from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
+    from dgmppl.catalogue.figures import Figure
     from dgmppl.report.evaluate import Evaluation, Measured
+    from dgmppl.report.histogram import Scores
 
 
 def add_commands(add: Add) -> None:
@@ -55,6 +58,8 @@ def add_commands(add: Add) -> None:
     )
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_units(sub)
+    help_ = "draw how the likelihoods of rows lie in each set, .svg or .png"
+    sub.add_argument("--plot", type=path, metavar="FILE", help=help_)
     sub.add_argument("--format", choices=("text", "json"), default="text")
     add_data_folder(sub)
     add_device(sub, "cpu")
@@ -76,9 +81,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from dgmppl.report.evaluate import evaluate
+    from dgmppl.report.histogram import as_text, verify_plot, write_plot
     from dgmppl.train.folder import finite_only
 
-    told: list[str] = []
+    compared: list[tuple[Figure, Mapping[str, Scores]]] = []
+    if options.plot is not None:
+        verify_plot(options.plot)
     with Console(stderr=True).status("") as status:
         found = evaluate(
             options.run,
@@ -94,38 +102,23 @@ def _evaluate(options: argparse.Namespace) -> int:
             allow_python=options.allow_python,
             data=options.data,
             units=options.units,
-            scored=lambda scores, figure: told.extend(histogram(scores, figure.name)),
+            scored=(lambda *of: compared.append(of)) if options.data or options.plot is not None else None,
         )
     if options.format == "json":
         data = {split: {name: figure.as_data() for name, figure in of.items()} for split, of in found.items()}
         print(json.dumps(finite_only(data), indent=2))
     else:
         print_figures(found)
-        print("\n".join(told), end="\n" * bool(told))
+        for figure, scores in compared if options.data else ():
+            print("\n".join(as_text(scores, figure.name)))
+    if options.plot is not None:
+        if not compared:
+            headline = f"{options.run} has no likelihood of a row, nor a bound of it: there is nothing to draw"
+            raise SpecError([Diagnostic("E660", headline, help="leave --plot out")])
+        ((figure, scores),) = compared
+        write_plot(scores, figure.name, figure.unit, options.plot)
+        print(f"written to {options.plot}", file=sys.stderr)
     return FINE
-
-
-def histogram(scores: Mapping[str, Any], name: str, bins: int = 12, width: int = 30) -> list[str]:
-    """How the scores of several sets lie, a line for each bin: the share of each set in it, as a bar."""
-    import numpy as np
-
-    whole = np.concatenate([values[np.isfinite(values)] for values in scores.values()])
-    if not whole.size:
-        return []
-    # What lies far out would leave all else in one bin: it is counted in the first or the last.
-    low, high = np.quantile(whole, [0.005, 0.995])
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    shares = {}
-    for key, values in scores.items():
-        inside = np.clip(np.nan_to_num(values, neginf=-1e300), edges[0], edges[-1])
-        shares[key] = np.histogram(inside, edges)[0] / max(len(values), 1)
-    most = max(share.max() for share in shares.values()) or 1.0
-    lines = ["", f"{name} of each row, the share of a set in each bin:"]
-    lines.append(" " * 26 + "  ".join(key[-width:].ljust(width) for key in shares).rstrip())
-    for k in range(bins):
-        bars = [f"{s[k]:6.1%} {'#' * round(s[k] / most * (width - 7))}".ljust(width) for s in shares.values()]
-        lines.append(f"{edges[k]:>10.4g} .. {edges[k + 1]:<10.4g}  " + "  ".join(bars).rstrip())
-    return lines
 
 
 def print_figures(found: Evaluation) -> None:

@@ -217,9 +217,10 @@ CODES: dict[str, Code] = {
         "",
     ),
     "E652": Code(
-        "comparison of an unknown kind",
+        "picture or page of an unknown kind",
         "The kind of the output follows from the end of the file's name.",
-        "A comparison is written to .html, as a page, or to .png, as a picture of its curves.",
+        "A comparison is written to .html, as a page, or to .png, as a picture of its curves; a histogram to .svg or "
+        ".png.",
         "",
         "",
     ),

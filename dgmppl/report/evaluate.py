@@ -80,7 +80,7 @@ def evaluate(
     allow_python: bool = False,
     data: Sequence[Any] = (),
     units: str = "data",
-    scored: Callable[[Mapping[str, Scores], Figure], None] = lambda scores, figure: None,
+    scored: Callable[[Figure, Mapping[str, Scores]], object] | None = None,
 ) -> Evaluation:
     """The figures of a run's model by split and name.
 
@@ -99,7 +99,7 @@ def evaluate(
             variables of such factors may be left out, and with them the figures that need them. Classes are predicted
             where they follow exactly from the rest.
         units: of log-densities: those of the data, or "model", behind the transforms of the spec.
-        scored: called with the likelihood of each row of each set, where other rows are given, and with what it is.
+        scored: called with the figure that a row is told by, and with that of each row of each set, where there is one.
 
     Raises:
         SpecError: when the run cannot be opened, its data is not there, or a bound is asked for that its structure
@@ -151,14 +151,14 @@ def evaluate(
                 if set(absent) <= {*way.names}:
                     told = judged(way, rows, model.data, len(classes) > 1, bool(absent))
                     found[split] |= {n: m for n, m in told.items() if n not in found[split]}
-            if data and score is not None:
+            if score is not None and (data or scored is not None):
                 scores[split] = row_scores(model, rows, score.name, samples, seed, densities.give(model.figures))
                 inside = inside or split
-                if split != inside:
+                if data and split != inside:
                     area = Measured(area_under_roc(score, inside), auroc(scores[inside], scores[split]))
                     found[split][area.figure.name] = area
-    if scores and score is not None:
-        scored(scores, score)
+    if scores and score is not None and scored is not None:
+        scored(score, scores)
     return found
 
 

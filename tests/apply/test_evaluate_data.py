@@ -38,6 +38,15 @@ def test_other_rows_have_figures_of_their_own(tmp_path: Path, capsys: pytest.Cap
     assert lines[4] == "elbo of each row, the share of a set in each bin:"
     shares = np.array([[float(part) for part in re.findall(r"([0-9.]+)%", line)] for line in lines[6:]])
     np.testing.assert_allclose(shares.sum(0), 100, atol=0.7)
+    for end, start in (("svg", b"<svg"), ("png", b"\x89PNG")):
+        out = tmp_path / f"scores.{end}"
+        assert main(["evaluate", str(run.path), "--split", "train", "--split", "test", "--plot", str(out)]) == 0
+        assert out.read_bytes().startswith(start)
+    drawn = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "scores.svg").read_text())
+    assert {"train", "test", "elbo of a row, nats", "share of rows"} <= set(drawn)
+    assert "in each bin" not in capsys.readouterr().out
+    assert main(["evaluate", str(run.path), "--plot", str(tmp_path / "scores.pdf")]) == 1
+    assert "a histogram is written to .svg or .png, not to scores.pdf" in capsys.readouterr().err
     assert main(["evaluate", str(run.path), "--data", str(tmp_path / "nothing.csv")]) == 1
     assert "there is no file" in capsys.readouterr().err
 

@@ -25,6 +25,7 @@ from dgmppl.pipeline import Checked
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.plan.forecast import indices
 from dgmppl.supports import Sphere
+from dgmppl.train.densities import DensityUnits
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.runs import Run
 from tests.contracts.support import build, data_of, graph_of
@@ -115,7 +116,8 @@ def _score(fitted: FittedRun, rows: Rows) -> str:
         assert not np.isnan(values).any(), name
     likelihood = likelihood_of(fitted.plan)
     if likelihood is not None and not fitted.graph.shared:
-        told = evaluate_figures(fitted.model, fitted.rows(split="train").examples())[likelihood.name]
+        give = DensityUnits(fitted.graph, fitted.plan, fitted.fields).give(fitted.model.figures)
+        told = evaluate_figures(fitted.model, fitted.rows(split="train").examples(), give=give)[likelihood.name]
         assert np.mean(found[likelihood.name]) == pytest.approx(told.mean, rel=1e-4, abs=1e-4)
     return ""
 
