@@ -228,7 +228,7 @@ def _unreadable(source: DataSource, base: Path, error: Exception) -> Diagnostic:
         help_ = "rows are counted from 0" if str(error).startswith("row ") else ""
         return Diagnostic("E516", f"{source.dataset}: {error}", source.span, "expected numbers", help=help_)
     if isinstance(error, MemoryError):
-        reason, help_ = "there is not memory enough", "`train { stream = true }` leaves .npy and .parquet files on disk"
+        reason, help_ = "there is not memory enough", "`train { stream = true }` leaves large files on disk"
     else:
         reason, help_ = _plain(error), format.written
     return Diagnostic("E503", f"cannot read {source.dataset}: {reason}", source.span, help=help_)
@@ -245,12 +245,7 @@ def _resident(field: Opened, stream: bool | None) -> Opened:
     """The field with its rows in memory, unless they can and are to be streamed."""
     size = sum(4 * rows.count * math.prod(rows.shape) for rows in field.parts.values())
     streamed = stream or (stream is None and size > _IN_MEMORY)
-    parts = {
-        name: rows
-        if isinstance(rows, ArrayRows) or (streamed and rows.streams)
-        else ArrayRows(rows.read(0, rows.count), rows.origin, rows.obstacle)
-        for name, rows in field.parts.items()
-    }
+    parts = {name: rows if streamed and rows.streams else rows.resident() for name, rows in field.parts.items()}
     return replace(field, parts=parts)
 
 
@@ -258,7 +253,7 @@ def _verify_streams(fields: Mapping[str, Opened], sources: Mapping[str, DataSour
     if not any(rows.streams for field in fields.values() for rows in field.parts.values()):
         name, source = next(iter(sources.items()))
         headline = f"{source.dataset} cannot be streamed: {fields[name].rows.obstacle}"
-        help_ = "leave `stream` out; .npy, IDX that is not compressed, and .parquet can be streamed"
+        help_ = "leave `stream` out; .npy, IDX that is not compressed, .parquet and tables as text can be streamed"
         yield Diagnostic("E519", headline, source.span, "cannot stay on disk", help=help_)
 
 

@@ -84,6 +84,10 @@ class Rows(ABC):
     def read(self, start: int, stop: int) -> Values:
         """Rows `start` to `stop`, (stop - start, *shape), of any numeric type."""
 
+    def resident(self) -> Rows:
+        """The same rows, which do not stream."""
+        return ArrayRows(self.read(0, self.count), self.origin, self.obstacle)
+
     def numbering(self) -> Callable[[int], int]:
         """The number that a row has in its origin, as a function that holds none of the values."""
         return int
@@ -116,6 +120,9 @@ class ArrayRows(Rows):
 
     def read(self, start: int, stop: int) -> Values:
         return self.array[start:stop]
+
+    def resident(self) -> Rows:
+        return self
 
     def numbering(self) -> Callable[[int], int]:
         return self._numbering

@@ -552,9 +552,9 @@ def csv_shape_of_all_columns(folder: Path) -> str:
 
 
 @case
-def csv_streamed(folder: Path) -> tuple[Any, ...]:
-    csv(folder, PEOPLE)
-    return 'x : real from "t.csv".age', {"stream": True}
+def npz_streamed(folder: Path) -> tuple[Any, ...]:
+    np.savez(folder / "x.npz", age=np.arange(50.0))
+    return 'x : real from "x.npz".age', {"stream": True}
 
 
 def table(folder: Path, rows: int = 100, **columns: Any) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
@@ -54,12 +54,13 @@ def open_excel(source: DataSource, base: Path, declared: Type) -> Opened:
              for name, place in places.items()}  # fmt: skip
     usual = source.reading.missing is None
 
-    def column(name: str) -> pa.ChunkedArray:
-        marked = (None if usual and text is not None and text.strip() in MISSING else text for text in texts[name])
-        return pa.chunked_array([pa.array(list(marked), pa.string())])
+    def blocks(asked: Sequence[str], marked: bool) -> Iterator[Sequence[pa.Array]]:
+        def cell(text: str | None) -> str | None:
+            return None if marked and usual and text is not None and text.strip() in MISSING else text
 
-    cells = Cells(source, declared, _COUNTED, source.reading.decimal)
-    return cells.open(names, column, lambda name: pa.chunked_array([pa.array(texts[name], pa.string())]))
+        yield [pa.array([cell(text) for text in texts[name]], pa.string()) for name in asked]
+
+    return Cells(source, declared, _COUNTED, source.reading.decimal).open(names, blocks)
 
 
 def _cell_text(cell: Cell, name: str, row: int, source: DataSource) -> str | None:
