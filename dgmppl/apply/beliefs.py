@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,10 +121,14 @@ class Judgement:
         return list(found.values())
 
 
-def weighed(log_weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Logarithms of the sum of weights and of that of their squares, along the last axis of each piece, summed up."""
-    first = torch.stack([w.logsumexp(-1) for w in log_weights]).logsumexp(0)
-    second = torch.stack([(2 * w).logsumexp(-1) for w in log_weights]).logsumexp(0)
+def weighed(log_weights: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Logarithms of the sum of weights and of that of their squares, (n,), of pieces (n, draws) as they come."""
+    pieces = iter(log_weights)
+    piece = next(pieces)
+    first, second = piece.logsumexp(-1), (2 * piece).logsumexp(-1)
+    for piece in pieces:
+        first = torch.logaddexp(first, piece.logsumexp(-1))
+        second = torch.logaddexp(second, (2 * piece).logsumexp(-1))
     return first, second
 
 

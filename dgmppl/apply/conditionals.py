@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
     from dgmppl.graph.nodes import Graph, Variable
 
-AT_ONCE = 20_000
-"""Rows that a model computes at once: memory does not grow with the number of draws."""
+AT_ONCE, VALUES_AT_ONCE = 20_000, 2**21
+"""Rows that a model computes at once, and values of theirs: memory does not grow with the number of draws."""
 
 DRAWS = 1000
 """Draws of a row, unless it is said."""
@@ -65,7 +65,12 @@ def conditional(fitted: FittedRun, names: tuple[str, ...], draws: int | None) ->
         return Enumerated(graph, names, score, draws or CASE_DRAWS)
     if is_normal(fitted, names):
         return Normal(fitted.model, graph, fitted.fields, names)
-    return Drawn(fitted, names, draws or DRAWS, AT_ONCE)
+    return Drawn(fitted, names, draws or DRAWS, at_once(graph))
+
+
+def at_once(graph: Graph) -> int:
+    """How many rows are computed at once."""
+    return min(AT_ONCE, VALUES_AT_ONCE // max(1, sum(v.type.elements for v in graph.data)))
 
 
 class Enumerated:
@@ -87,7 +92,7 @@ class Enumerated:
             filled = dict(rows)
             for name, value in zip(self.names, case, strict=True):
                 filled[name] = value.to(like).expand(n, *value.shape)
-            log, square = weighed(list(self._weights(filled, n)))
+            log, square = weighed(self._weights(filled, n))
             logs.append(log - math.log(self.draws))
             squares.append(square)
         total = torch.stack(logs, -1)
@@ -109,7 +114,7 @@ class Enumerated:
 
     def _weights(self, rows: Mapping[str, Tensor], n: int) -> Iterator[Tensor]:
         """Logarithms of weights, (n, draws), in pieces."""
-        each = 1 if self.score.apart else max(1, AT_ONCE // max(n, 1))
+        each = 1 if self.score.apart else max(1, at_once(self.graph) // max(n, 1))
         done = 0
         while done < self.draws:
             count = min(each, self.draws - done)

@@ -94,7 +94,7 @@ CODES: dict[str, Code] = {
         "data that cannot be streamed",
         "`stream = true` asks that rows stay in their files until they are used, and these cannot.",
         "A .npy whose rows lie one after another, IDX that is not compressed, and .parquet with row groups of up to "
-        "64 MiB can be streamed. Other data is held in memory.",
+        "64 MiB can be streamed, and so can tables as text. Other data is held in memory.",
         "",
         "",
     ),

@@ -27,6 +27,8 @@ _COUNTED = "rows are counted from 1, the header being the first and blank lines 
 
 def open_csv(source: DataSource, base: Path, declared: Type) -> Opened:
     """A column of a table, or several as a vector. No type is guessed from the first cells: all are read as text."""
+    import pyarrow as pa
+
     path = base / source.dataset
     separator = source.reading.separator or ("\t" if ".tsv" in path.name.lower()[-7:] else "")
     before = _state(path)
@@ -42,6 +44,7 @@ def open_csv(source: DataSource, base: Path, declared: Type) -> Opened:
     cells = Cells(source, declared, _COUNTED, "." if plain else source.reading.decimal)
     table = _Table(path, separator, header, block)
     opened = cells.open(names, lambda asked, marked: table.read([written[n] for n in asked], marks if marked else ()))
+    pa.default_memory_pool().release_unused()
     if _state(path) != before:
         raise ValueError("it was changed while it was read")
     return opened

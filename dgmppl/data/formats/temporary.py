@@ -92,8 +92,9 @@ class Store:
 
 
 def _full(error: OSError) -> OSError:
-    # With one argument: with a number, what is told of it would be that of the file that is read.
-    return OSError(f"its numbers need room for a while, and a temporary file cannot be written ({error.strerror})")
+    # Told in one text: an error with a number would be that of the file that is read.
+    what = f"of its numbers a temporary file is kept, which cannot be written ({error.strerror})"
+    return OSError(f"{what}; TMPDIR names another folder")
 
 
 class StoredRows(Rows):

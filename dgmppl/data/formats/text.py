@@ -16,8 +16,10 @@ BLOCK = 2**20
 """Bytes that are read at once."""
 # What a compressed table may hold: gzip makes a thousand times less of zeros, and ten times less of a table.
 LARGEST, MOST_FOLD = 2**26, 200
-MOST_ROW = 2**24
-"""Bytes that a row may take: whole rows are held, and a file that is no table may be a single line."""
+MOST_ROW = 2**23
+"""Bytes that a row may take. Blocks hold whole rows, of which pyarrow reads 32 ahead, and any file may be one line."""
+# Of a line, and the mark of the order of bytes before the first one.
+_ENDS = 8
 
 
 @contextmanager
@@ -88,7 +90,7 @@ def verify_cells(path: Path, separator: str, found: Looks) -> int:
     or put together would go unnoticed. Python's reader is strict about both (RFC 4180, section 2).
     """
     if not found.quotes and not found.zeros:
-        return max(BLOCK, 2 * found.longest)
+        return max(BLOCK, found.longest + _ENDS)
     rows, single, longest = 0, False, 0
     limit = csv.field_size_limit(2**31 - 1)
     try:
@@ -116,7 +118,7 @@ def verify_cells(path: Path, separator: str, found: Looks) -> int:
         raise ValueError(what + "; a quote inside such a cell is written twice") from None
     finally:
         csv.field_size_limit(limit)
-    return max(BLOCK, 2 * longest, 2 * found.longest)
+    return max(BLOCK, longest + _ENDS, found.longest + _ENDS)
 
 
 class _TooLong(Exception):
