@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk, Progress, draft, quiet
+from dgmppl.apply.lossy import Losses, codes_of, given_back, losses, lossy_program, mean_losses, told_losses
 from dgmppl.coding.coder import Coder, Row
 from dgmppl.coding.file import DIGEST, Block, Head, read_blocks, read_head
 from dgmppl.coding.program import program_of
@@ -23,6 +24,7 @@ from dgmppl.coding.stack import CodingError, Stack, initial_words, is_initial
 from dgmppl.data.fields import Field
 from dgmppl.data.transforms import Flatten
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.runtime import GenerativeModel
 from dgmppl.syntax.format import format_spec
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Compressed:
         bits: what an ideal code by the model's probabilities takes, -log2 p of all rows; with latents that are drawn,
             minus the bound at these draws.
         initial: bits that were there before the rows, from which the latents of the first of them were taken.
+        losses: of a lossy code, what the variables that are not kept are off by, in the units of the data: the mean
+            square, or of classes the share that are others.
     """
 
     rows: int
@@ -55,6 +59,7 @@ class Compressed:
     size: int = 0
     bits: float = 0.0
     initial: int = 0
+    losses: Losses = field(default_factory=dict)
 
     def parts(self, progress: Progress = quiet) -> Iterator[bytes]:
         """The bytes of the file, part by part."""
@@ -83,32 +88,44 @@ class Compressed:
             raise SpecError([Diagnostic("E607", f"cannot write {path}: {error.strerror or error}")]) from None
 
 
-def compress(fitted: FittedRun, data: Any = None, *, split: str | None = None) -> Compressed:
+def compress(fitted: FittedRun, data: Any = None, *, split: str | None = None, lossy: bool = False) -> Compressed:
     """Rows as bits, to within a few bytes of -log2 p.
 
     They are decoded again before they are written, and held against the rows.
+
+    Args:
+        lossy: keep codes in place of the rows, latents of finitely many values at their most probable ones; they take
+            -log2 p(codes).
 
     Raises:
         SpecError: when the model gives its data no probabilities that can be coded (E670), or the rows are not as the
             run's types have them.
     """
     given = fitted.rows(data, split)
-    with _telling(fitted):
-        program = program_of(fitted.graph, fitted.plan)
+    with _telling(fitted, lossy):
+        program = lossy_program(fitted) if lossy else program_of(fitted.graph, fitted.plan)
     size = _rows_of_a_block(fitted)
 
     def give(found: Compressed) -> Iterator[tuple[int, bytes]]:
-        yield 0, Head(_model_digest(fitted), given.rows, _schema(fitted)).written()
+        yield 0, Head(_model_digest(fitted), given.rows, _schema(fitted), lossy).written()
+        model, off = _in_double(fitted), []
         for chunk in given.chunks(size):
-            with _telling(fitted), _exactly(fitted) as model:
-                block = _block(Coder(program, model), {name: v.double().cpu() for name, v in chunk.items()}, found)
-            yield len(next(iter(chunk.values()))), block.written()
+            with _telling(fitted, lossy):
+                with _exactly(fitted, model):
+                    rows = {name: v.double().cpu() for name, v in chunk.items()}
+                    rows = codes_of(program, model, rows) if lossy else rows
+                    block = _block(Coder(program, model), rows, found)
+                off.append((len(next(iter(chunk.values()))), losses(fitted, program, chunk, rows) if lossy else {}))
+            yield off[-1][0], replace(block, losses=tuple(off[-1][1].values())).written()
+        found.losses = mean_losses(off)
+        found.notes = (*notes, *told_losses(fitted, found.losses))
 
-    return Compressed(given.rows, give, (program.words(), *_kept(fitted)))
+    notes = (program.words(), *_kept(fitted))
+    return Compressed(given.rows, give, notes)
 
 
 def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> Answers:
-    """The rows of which `compress` made this, in the units of the data.
+    """The rows of which `compress` made this, in the units of the data; of a lossy file what p gives for their codes.
 
     Args:
         source: the path of a file, its bytes, or what `compress` gave.
@@ -119,33 +136,42 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
     """
     name = str(source) if isinstance(source, Path | str) else "what is given"
     source = bytes(source) if isinstance(source, Compressed) else source
-    with _telling(fitted):
-        program = program_of(fitted.graph, fitted.plan)
     with _opened(source) as file, _reading(name):
         head = read_head(file)
     if head.model != _model_digest(fitted) or head.schema != _schema(fitted):
         headline = f"{name} was written by another model than that of {fitted.path}: it is of {head.schema}"
         raise SpecError([Diagnostic("E672", headline, help="decompress it with the run that compressed it")])
+    with _telling(fitted, head.lossy):
+        program = lossy_program(fitted) if head.lossy else program_of(fitted.graph, fitted.plan)
+    kept = _kept(fitted)
+    notes = [*kept]
 
     def give() -> Iterator[Chunk]:
-        size, done = _rows_of_a_block(fitted), 0
-        with _opened(source) as file, _reading(name), _exactly(fitted) as model:
+        size, done, off = _rows_of_a_block(fitted), 0, []
+        model = _in_double(fitted)
+        with _opened(source) as file, _reading(name):
             read_head(file)
             coder = Coder(program, model)
-            blocks = read_blocks(file, coder.told)
+            blocks = read_blocks(file, coder.told, len(program.lost))
             while done < head.rows:
                 count = min(size, head.rows - done)
                 block = next(blocks, None)
                 if block is None:
                     raise CodingError("it is cut off")
-                rows = _unblocked(coder, block, count)
+                with _exactly(fitted, model):
+                    rows = _unblocked(coder, block, count)
                 done += count
-                yield {f.name: _as_data(fitted, f, rows[f.name]) for f in fitted.fields.values()}
+                off.append((count, dict(zip(program.lost, block.losses))))
+                if head.lossy:
+                    yield given_back(fitted, rows)
+                else:
+                    yield {f.name: _as_data(fitted, f, rows[f.name]) for f in fitted.fields.values()}
             if next(blocks, None) is not None:
                 raise CodingError("it is damaged: something follows its rows")
+        notes[:] = (*kept, *told_losses(fitted, mean_losses(off)))
 
     columns = {f.name: f.labels for f in fitted.fields.values()}
-    return Answers(head.rows, give, columns, None, _kept(fitted))
+    return Answers(head.rows, give, columns, None, notes)
 
 
 # --- blocks -------------------------------------------------------------------------------------------
@@ -270,23 +296,27 @@ def _as_data(fitted: FittedRun, field_: Field, values: Tensor) -> Any:
 # --- where it is computed -----------------------------------------------------------------------------
 
 
+def _in_double(fitted: FittedRun) -> GenerativeModel:
+    """A copy of the model in double precision."""
+    return deepcopy(fitted.model).to("cpu").double().eval()
+
+
 @contextmanager
-def _exactly(fitted: FittedRun) -> Iterator[Any]:
-    """A copy of the model whose numbers are the same each time: in double precision, by one thread of the processor."""
+def _exactly(fitted: FittedRun, model: GenerativeModel) -> Iterator[None]:
+    """Inside, the numbers of such a copy are the same each time: by one thread of the processor."""
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    model = deepcopy(fitted.model).to("cpu").double().eval()
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     try:
         with fitted.computing(0), model.unchecked():
-            yield model
+            yield
     finally:
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
 
 
 @contextmanager
-def _telling(fitted: FittedRun) -> Iterator[None]:
+def _telling(fitted: FittedRun, lossy: bool) -> Iterator[None]:
     """What cannot be coded is a mistake of who asks for it."""
     try:
         yield
@@ -294,8 +324,10 @@ def _telling(fitted: FittedRun) -> Iterator[None]:
         headline = f"rows that {fitted.path} codes do not come back: its numbers differ from one time to the next"
         raise SpecError([Diagnostic("E670", headline)]) from None
     except CodingError as error:
-        headline = f"the model of {fitted.path} cannot code its data: {error}"
+        what = "has no codes to keep in place of its rows" if lossy else "cannot code its data"
+        headline = f"the model of {fitted.path} {what}: {error}"
         help_ = "rows are coded by models of whole numbers or classes whose probabilities follow element by element"
+        help_ = "codes are latents of finitely many values on which the data depend" if lossy else help_
         raise SpecError([Diagnostic("E670", headline, help=help_)]) from None
 
 

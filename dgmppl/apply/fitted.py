@@ -166,11 +166,11 @@ class FittedRun:
         options: dict[str, Any] = {"importance": importance, "unusual": unusual, "samples": samples, "seed": seed}
         return score(self, data, split=split, units=units, **options)
 
-    def compress(self, data: Any = None, *, split: str | None = None) -> Compressed:
-        """The rows as bits by the model's probabilities; see `dgmppl.apply.compress`."""
+    def compress(self, data: Any = None, *, split: str | None = None, lossy: bool = False) -> Compressed:
+        """The rows, or with `lossy` their codes, as bits by the model's probabilities; see `dgmppl.apply.compress`."""
         from dgmppl.apply.compress import compress
 
-        return compress(self, data, split=split)
+        return compress(self, data, split=split, lossy=lossy)
 
     def decompress(self, source: Path | str | bytes | Compressed) -> Answers:
         """The rows of which `compress` made this; see `dgmppl.apply.compress`."""

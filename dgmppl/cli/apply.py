@@ -70,8 +70,10 @@ def add_commands(add: Add) -> None:
 
     sub = add("compress", _compress, "rows as bits, by the probabilities that the model gives them")
     add_rows(sub, ".dgz")
+    help_ = "keep codes in place of the rows: latents of finitely many values, from which p gives rows back"
+    sub.add_argument("--lossy", action="store_true", help=help_)
 
-    sub = add("decompress", _decompress, "the rows of a compressed file, bit for bit")
+    sub = add("decompress", _decompress, "the rows of a compressed file, bit for bit, or from their codes")
     sub.add_argument("run", type=path, metavar="RUN")
     sub.add_argument("file", type=path, metavar="FILE.dgz")
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=".csv, .parquet or .npz")
@@ -178,7 +180,7 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _compress(options: argparse.Namespace) -> int:
-    found = opened(options).compress(options.data, split=options.split)
+    found = opened(options).compress(options.data, split=options.split, lossy=options.lossy)
     _with_progress(found.rows, lambda progress: found.write(options.out, progress))
     for note in found.notes:
         print(note, file=sys.stderr)

@@ -139,7 +139,7 @@ class Coder:
         """Takes n rows from a stack, and puts the bits of their latents back."""
         env, gaps = self._generate({}, {}, Popping(stack), n)
         recording = Recording()
-        found = {v.name: self._value(v.name, env) for v in self.graph.data}
+        found = {name: self._value(name, env) for name in self.program.gives}
         found |= {m: found[m].masked_fill(self._of_elements(m, gap), torch.nan) for m, gap in gaps.items()}
         # A copy: what is inferred of a row is put beside it.
         self._infer({**found, **{u: env[u] for u in self.program.inverted}}, Scattered(recording), env)

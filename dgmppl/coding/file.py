@@ -1,7 +1,7 @@
 """The file of compressed rows, `.dgz`: a head that says of which model and rows it is, and blocks of rows.
 
-    head    magic, version, length of what follows, [ checksum of the model, rows, schema ], CRC-32 of that
-    block   length of what follows, [ what is told, initial words, checksums of tables and rows, words ], CRC-32 of that
+    head    magic, version, length of what follows, [ checksum of the model, rows, whether lossy, schema ], CRC-32
+    block   length of what follows, [ what is told, initial words, checksums, losses, words ], CRC-32
 
 Whole numbers of any size are written seven bits a byte, the lowest first; the others are little-endian.
 """
@@ -27,14 +27,15 @@ _LONGEST = 2**32
 
 @dataclass(frozen=True)
 class Head:
-    """`schema`: the names and types of the variables, as a spec writes them."""
+    """`schema`: the names and types of the variables, as a spec writes them. `lossy`: codes of the rows are kept."""
 
     model: bytes
     rows: int
     schema: str
+    lossy: bool = False
 
     def written(self) -> bytes:
-        inner = self.model + _number(self.rows) + self.schema.encode()
+        inner = self.model + _number(2 * self.rows + self.lossy) + self.schema.encode()
         return MAGIC + bytes([VERSION]) + _framed(inner)
 
 
@@ -48,6 +49,7 @@ class Block:
         initial: how many words of noise lay on the stack before the rows.
         tables: checksum of the tables of probabilities.
         rows: checksum of the rows.
+        losses: how far what is not kept is off.
     """
 
     told: tuple[int, ...]
@@ -55,10 +57,12 @@ class Block:
     tables: int
     rows: bytes
     words: Words
+    losses: tuple[float, ...] = ()
 
     def written(self) -> bytes:
         told = b"".join(_number(2 * value if value >= 0 else -2 * value - 1) for value in self.told)
         checks = struct.pack("<I", self.tables) + self.rows
+        checks += struct.pack(f"<{len(self.losses)}f", *self.losses)
         return _framed(told + _number(self.initial) + checks + self.words.astype("<u4").tobytes())
 
 
@@ -78,13 +82,13 @@ def read_head(file: IO[bytes]) -> Head:
     model = inner.read(DIGEST)
     rows = _read_number(inner)
     try:
-        return Head(model, rows, inner.read().decode())
+        return Head(model, rows // 2, inner.read().decode(), bool(rows % 2))
     except UnicodeDecodeError:
         raise CodingError("it is damaged") from None
 
 
-def read_blocks(file: IO[bytes], told: int) -> Iterator[Block]:
-    """The blocks behind the head, each with so many numbers that are told.
+def read_blocks(file: IO[bytes], told: int, losses: int = 0) -> Iterator[Block]:
+    """The blocks behind the head, each with so many numbers that are told, and losses.
 
     Raises:
         CodingError: when one is cut off or damaged.
@@ -94,11 +98,13 @@ def read_blocks(file: IO[bytes], told: int) -> Iterator[Block]:
         numbers = [_read_number(inner) for _ in range(told)]
         found = tuple(-(number + 1) // 2 if number % 2 else number // 2 for number in numbers)
         initial = _read_number(inner)
-        checks, words = inner.read(4 + DIGEST), inner.read()
-        if len(checks) < 4 + DIGEST or len(words) % 4:
+        checks, lost, words = inner.read(4 + DIGEST), inner.read(4 * losses), inner.read()
+        if len(checks) < 4 + DIGEST or len(lost) < 4 * losses or len(words) % 4:
             raise CodingError("it is damaged")
         (tables,) = struct.unpack("<I", checks[:4])
-        yield Block(found, initial, tables, checks[4:], np.frombuffer(words, "<u4").astype(np.uint32))
+        off = struct.unpack(f"<{losses}f", lost)
+        coded = np.frombuffer(words, "<u4").astype(np.uint32)
+        yield Block(found, initial, tables, checks[4:], coded, off)
 
 
 def _size(file: IO[bytes]) -> int:

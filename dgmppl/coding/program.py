@@ -53,6 +53,8 @@ class Program:
         inferred: latents that are drawn from their q, in order.
         summed: latents that are summed out: they are drawn from their posterior.
         chained: a family of latents that is summed out along its index, likewise.
+        gives: what comes back: the data, or what is kept of them.
+        lost: variables of the data that are not kept.
     """
 
     graph: Graph
@@ -63,7 +65,9 @@ class Program:
     inverted: tuple[str, ...]
     inferred: tuple[Part, ...]
     summed: tuple[str, ...]
-    chained: tuple[str, ...] = ()
+    chained: tuple[str, ...]
+    gives: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -83,7 +87,9 @@ class Program:
     def words(self) -> str:
         """How rows are coded, in a line."""
         found = [key for part in self.parts for key in part.keys]
-        how = f"coded by {', '.join(found)}" if found else "coded"
+        kept = tuple(name for name in self.gives if self.graph[name].role == "latent")
+        how = f"codes {', '.join(kept)}, " if kept else ""
+        how += f"coded by {', '.join(found)}" if found else "coded"
         for name in self.conditions:
             how += f"; all values of {name} alike"
         for name in self.missing:
@@ -104,7 +110,7 @@ def program_of(graph: Graph, plan: Plan) -> Program:
         CodingError: where the model gives no probability to its data, or none that could be coded.
     """
     _verify_data(graph)
-    parts = tuple(_forward(graph, plan.generate))
+    parts = tuple(forward(graph, plan.generate))
     known = {*graph.conditions, *(v for s in plan.generate for v in s.gives)}
     absent = [v.name for v in graph.data if v.name not in known]
     if absent:
@@ -138,10 +144,11 @@ def program_of(graph: Graph, plan: Plan) -> Program:
         tuple(found.inferred),
         tuple(found.summed),
         found.chained,
+        tuple(v.name for v in graph.data),
     )
 
 
-def _forward(graph: Graph, steps: Sequence[Step]) -> Iterator[Part]:
+def forward(graph: Graph, steps: Sequence[Step]) -> Iterator[Part]:
     """What a plan draws to sample."""
     for step in steps:
         if type(step) is Draw:
@@ -256,4 +263,4 @@ def cases(graph: Graph, names: Sequence[str]) -> float:
     return found
 
 
-__all__ = ["Part", "Program", "cases", "program_of"]
+__all__ = ["Part", "Program", "cases", "forward", "program_of"]

@@ -283,3 +283,26 @@ def a_record_with_more_classes(folder: Path) -> None:
 def damaged_gzip(folder: Path) -> None:
     content = gzip.compress((folder / "others.csv").read_bytes())
     (folder / "others.csv.gz").write_bytes(content[: len(content) // 2])
+
+
+# --- compressed rows ------------------------------------------------------------------------------
+
+
+@case("compress run -o rows.dgz")
+def real_numbers_have_no_code(folder: Path) -> None:
+    pass
+
+
+@case("compress run --lossy -o rows.dgz")
+def latents_that_are_no_codes(folder: Path) -> None:
+    pass
+
+
+@case("compress alone --lossy -o rows.dgz")
+def rows_without_codes(folder: Path) -> None:
+    pass
+
+
+@case("decompress run others.csv -o rows.csv")
+def rows_that_are_not_compressed(folder: Path) -> None:
+    pass

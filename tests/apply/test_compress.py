@@ -285,6 +285,62 @@ def test_sequences_of_different_lengths_take_what_is_there(tmp_path: Path) -> No
     assert len(file) <= 1.01 * ideal + 64 + len(module._schema(run))
 
 
+CODES = """\
+model codes
+observed y : categorical(3) from "people.csv".size
+observed x : real[2] from standardize("people.csv"[height, weight])
+latent   c : categorical(4)[3]
+p(y)               = Categorical(param)
+p(c[d] | c[<d], y) = Categorical(causal[8](c[<d], y))
+p(x | c)           = Normal(mlp[16](c))
+q(c | x, y)        = Categorical(mlp[16](x, y))
+train { epochs = 10, batch = 50, optimizer = adam(1e-2) }
+"""
+
+
+def test_codes_are_kept_in_place_of_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = people()
+    table.to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, CODES)
+    found = run.compress(table, lossy=True)
+    file = bytes(found)
+    # What comes back is what `reconstruct` gives, and what does not depend on the codes as it was.
+    answers = run.decompress(file)
+    again, mean = answers.frame(), run.reconstruct(table).frame()
+    assert (again["size"] == table["size"]).all()
+    np.testing.assert_allclose(again[["height", "weight"]], mean[["height", "weight"]], rtol=1e-5)
+    # It is off by as much as both say, and takes -log2 p of the codes.
+    off = np.square(again[["height", "weight"]].to_numpy() - table[["height", "weight"]].to_numpy()).mean()
+    assert found.losses == pytest.approx({"x": off}, rel=1e-4)
+    assert off < table[["height", "weight"]].var(ddof=0).mean()
+    told = f"x is not kept: it is given back from its codes, off by {off**0.5:.4g} (root of the mean square)"
+    assert told in found.notes
+    assert told in answers.notes
+    data = {name: torch.from_numpy(v.numpy()) for name, v in next(run.rows(table).chunks(1000)).items()}
+    with torch.no_grad(), run.model.unchecked():
+        codes = run.model.infer(*data.values(), mean=True)["c"]
+        bits = -(run.model.p_c(data["y"]).log_prob(codes) + run.model.p_y().log_prob(data["y"])).sum() / math.log(2)
+    assert found.bits == pytest.approx(bits.item(), rel=1e-3)
+    assert len(file) <= 1.01 * bits.item() / 8 + 64 + len(module._schema(run))
+    # From the command line.
+    out = tmp_path / "people.dgz"
+    assert main(["compress", str(run.path), "--data", str(tmp_path / "people.csv"), "--lossy", "-o", str(out)]) == 0
+    assert told in capsys.readouterr().err
+    assert out.read_bytes() == file
+    with pytest.raises(SpecError, match="real numbers have densities"):
+        run.compress(table)
+
+
+def test_what_has_no_codes_keeps_none(runs: dict[str, FittedRun]) -> None:
+    for name, why in (("causal", "no latents of finitely many values"), ("vae", "no code of finitely many values")):
+        with pytest.raises(SpecError, match=f"has no codes to keep in place of its rows.*{why}") as caught:
+            runs[name].compress(lossy=True)
+        assert codes(caught) == ["E670"]
+    # A mixture: its classes are codes of whole numbers too. Flows of whole numbers follow from u, which is as large.
+    with pytest.raises(SpecError, match="no latents"):
+        runs["mixture"].compress(lossy=True)
+
+
 def test_few_rows(runs: dict[str, FittedRun]) -> None:
     run = runs["causal"]
     for count in (1, 3):

@@ -11,9 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgmppl.apply.lossy import codes_of
 from dgmppl.coding.coder import Coder, Row
+from dgmppl.coding.codes import program_of_codes
 from dgmppl.coding.program import Program, program_of
 from dgmppl.coding.stack import Chooser, CodingError, Stack, initial_words, is_initial
+from dgmppl.emit.inference import inferred_of
 from dgmppl.runtime.missing import log_prob_where
 from dgmppl.train.contents import parts
 from tests.contracts.support import COMPOSITIONS, LIBRARY, build, checked, data_of, graph_of, name_of, seed
@@ -232,6 +235,46 @@ def test_what_is_real_is_refused() -> None:
         if not all(v.type.support.discrete for v in graph_of(checked(spec)).data):
             assert isinstance(found, CodingError), name
             assert "real numbers have densities" in str(found), name
+
+
+def codes_program(spec: Path | str) -> Program | CodingError:
+    graph, plan = parts(checked(spec))
+    names = tuple(n for n in inferred_of(graph, plan) if graph[n].role == "latent" and not graph[n].shared)
+    try:
+        return program_of_codes(graph, plan, names)
+    except CodingError as error:
+        return error
+
+
+WITH_CODES = {name: found for name, spec in SPECS.items() if isinstance(found := codes_program(spec), Program)}
+
+
+def test_what_has_codes() -> None:
+    for name in ("hmm", "class_of_pixels", "tree_of_classes"):
+        assert name in WITH_CODES
+    for name in ("vae", "gmvae", "gaussian_mixture", "made", "gaps", "hidden_energy_prior"):
+        assert name not in WITH_CODES
+
+
+@pytest.mark.parametrize("name", WITH_CODES)
+def test_codes_come_back_and_take_what_their_probabilities_say(name: str) -> None:
+    """Of data of any kind: p of the codes is what the densities of their factors say."""
+    spec, found = SPECS[name], WITH_CODES[name]
+    data = dict(zip((v.name for v in graph_of(checked(spec)).data), data_of(checked(spec), ROWS), strict=True))
+    rows = {n: v.double() for n, v in data.items()}
+    model = build(checked(spec), scale=0.05).double().eval()
+    with double(), model.unchecked():
+        coder = Coder(found, model)
+        kept = codes_of(found, model, rows)
+        coder.tell(coder.told_of(kept), ROWS)
+        stack = Stack(initial_words(0), sealed=False)
+        coder.encode(kept, stack)
+        bits = sum(-coder._log_prob(coder.graph.keyed(k), dict(kept)).sum().item() for p in found.parts for k in p.keys)
+        bits += sum(math.log(coder.cells(n).size) * kept[n].numel() for n in found.conditions)
+        assert stack.bits == pytest.approx(bits / math.log(2), rel=1e-3, abs=0.01)
+        again = coder.decode(ROWS, Stack(stack.words(), sealed=False))
+        for n, value in kept.items():
+            assert torch.equal(again[n], value), n
 
 
 def test_a_bound_is_reached_on_average() -> None:
