@@ -77,10 +77,9 @@ class ThroughFlow:
         noise = around.scale.square() + self.cells.width(z).square() / 12
         base = (1.5 / cells.scale).square().flatten(1)
         precision = jacobian.mT @ (jacobian / noise.flatten(1).unsqueeze(-1)) + torch.diag_embed(base)
-        covariance = torch.linalg.inv(precision)
+        covariance, factor = _factored(precision, base)
         away = (e - cells.loc).flatten(1)
         mean = e.flatten(1) - (covariance @ (base * away).unsqueeze(-1)).squeeze(-1)
-        factor = torch.linalg.cholesky(covariance)
         loc, scale = cells.loc.flatten(1), cells.scale.flatten(1)
         wanted = None if known is None else known.flatten(1)
         found, noises = torch.zeros_like(mean), torch.zeros_like(mean)
@@ -100,6 +99,17 @@ class ThroughFlow:
         moved = torch.stack([flat + by, flat - by]).reshape(2, len(by), *e.shape)
         above, below = self.law.bijection(moved).flatten(3)
         return _finite((above - below).permute(1, 2, 0) / (2 * step.unsqueeze(1)))
+
+
+def _factored(precision: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
+    """The covariance of a precision ``(n, d, d)`` and its Cholesky factor; of one that is not positive in floating
+    point, those of the base, which is but less economical."""
+    covariance = torch.linalg.inv_ex(precision)[0].nan_to_num(0.0, 0.0, 0.0)
+    covariance = (covariance + covariance.mT) / 2
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    bad = (failed > 0).reshape(-1, 1, 1) | ~factor.isfinite().all((-1, -2), keepdim=True)
+    of_base = torch.diag_embed(base.reciprocal())
+    return torch.where(bad, of_base, covariance), torch.where(bad, of_base.sqrt(), factor)
 
 
 def _other(chooser: Popping | Recording, scattered: bool) -> Chooser:
