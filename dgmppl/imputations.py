@@ -17,7 +17,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.seen_spec import spec_of_the_seen, spec_of_whole_rows, with_known
+from dgmppl.graph.seen_spec import spec_given_common, spec_of_the_seen, spec_of_whole_rows, with_known
 from dgmppl.pipeline import Checked, check_tree
 from dgmppl.plan.cancel import cancel_constants
 from dgmppl.plan.choose import check_plan
@@ -35,14 +35,16 @@ class Exactly:
 
     Args:
         seen: the spec whose elements may be missing.
+        common: what rows have in common, which each has as a condition.
     """
 
     seen: Checked
+    common: tuple[str, ...] = ()
 
     def words(self) -> str:
         steps = _drawn(*both(self.seen))
         shared = f", given {', '.join(s.variable for s in steps)} as q has it" if steps else ""
-        return f"exact: drawn from p given what is seen{shared}"
+        return f"exact: drawn from p given what is seen{shared}{_given_common(self.common)}"
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ class ByWeights:
     proposal: Checked
     latents: tuple[str, ...]
     unseen: tuple[str, ...] = ()
+    common: tuple[str, ...] = ()
 
     def words(self) -> str:
         names = ", ".join(self.latents)
-        return f"by weights: draws of {names} from q, weighed by p / q; what is missing by p given {names} and the rest"
+        how = f"by weights: draws of {names} from q, weighed by p / q; what is missing by p given {names} and the rest"
+        return f"{how}{_given_common(self.common)}"
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,15 @@ class ByChain:
     whole: Checked
     latents: tuple[str, ...] = ()
     energy: tuple[str, tuple[str, ...]] | None = None
+    common: tuple[str, ...] = ()
 
     def words(self) -> str:
         beside = f" and {', '.join(self.latents)}" if self.latents else ""
-        return f"by a Markov chain of what is missing{beside}, the rest held fixed"
+        return f"by a Markov chain of what is missing{beside}, the rest held fixed{_given_common(self.common)}"
+
+
+def _given_common(names: tuple[str, ...]) -> str:
+    return f"; all that given draws of {', '.join(names)}, which rows have in common, from q" if names else ""
 
 
 Way = Exactly | ByWeights | ByChain
@@ -102,6 +111,7 @@ def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
         raise SpecError([Diagnostic("E660", headline, help=f"give `{free.name}` in every row")])
     assert checked.spec is not None
     rows = tuple(v.name for v in (*graph.latents, *graph.partial) if not v.shared)
+    yield from _given_draws_in_common(checked, missing)
     seen = _checked(checked, spec_of_the_seen(checked.spec, missing, rows))
     if seen is not None and _is_exact(seen, missing):
         yield Exactly(seen)
@@ -119,6 +129,22 @@ def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
         if whole is not None and _is_a_density(whole):
             yield ByChain(whole, known)
             return
+
+
+def _given_draws_in_common(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
+    """The ways of the spec whose rows have what they have in common as a condition each."""
+    graph, _ = both(checked)
+    common = tuple(v.name for v in graph.shared if graph.factor("q", v.name) is not None)
+    if not common or checked.completed is None:
+        return
+    found = _checked(checked, spec_given_common(checked.completed, common))
+    if found is None or found.graph is None or found.graph.shared:
+        return
+    known = {v.name for v in graph.data}
+    names = tuple(v.name for v in found.graph.data if v.name not in known)
+    found = replace(found, completed=found.spec)  # with each q that the fit had, and no other
+    for way in ways(found, missing):
+        yield replace(way, common=names)
 
 
 def no_way(checked: Checked, missing: Collection[str]) -> SpecError:

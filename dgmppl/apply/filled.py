@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl.apply.answers import Chunk
+from dgmppl.apply.drawing import Completion
 from dgmppl.apply.given import Given
-from dgmppl.apply.imputing import Completion
 from dgmppl.apply.originals import Original
 from dgmppl.apply.summaries import Summary, dated, summary_of
 from dgmppl.data.fields import Field, element_labels

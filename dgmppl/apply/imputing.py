@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dgmppl import pipeline
+from dgmppl.apply import in_common
+from dgmppl.apply.drawing import (
+    Completion,
+    Misfit,
+    Values,
+    by_row,
+    drawn_of,
+    finite,
+    over,
+    repeated,
+    rows_of,
+    start_of,
+    with_weights,
+)
 from dgmppl.apply.element_chains import Chains, State, scale_reduction
+from dgmppl.apply.in_common import GivenCommon, shared_out
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.imputations import ByChain, ByWeights, Exactly, Way, both, no_way, ways
 from dgmppl.pipeline import Checked
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.runtime import GenerativeModel
-from dgmppl.train.device import seeded
-from dgmppl.train.runs import located
 
 PARTICLES = 100
 """Draws of the latents of a row in each round."""
@@ -31,46 +42,6 @@ CHAINS = 10
 EACH = 20
 BURN_IN = 60
 """Sweeps that a chain forgets its start in."""
-AT_ONCE = 2**23
-"""So many numbers are in what is computed at once: memory does not grow with the draws of all rows."""
-
-Values = Mapping[str, Tensor]
-
-
-class Completion(ABC):
-    """A way of drawing what is missing.
-
-    Args:
-        missing: the variables that may be missing.
-        fitted: the model of the run.
-        asked: what its `sample` is given.
-    """
-
-    def __init__(
-        self, way: Way, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str] = ()
-    ) -> None:
-        self.missing, self.fitted, self.asked = tuple(missing), fitted, asked
-        self.words = way.words()
-
-    @abstractmethod
-    def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
-        """So many draws of the variables that may be missing, (n, count, *shape), given what is seen (not NaN)."""
-
-    @abstractmethod
-    def copies(self, count: int) -> int:
-        """How many copies of a row are at hand for so many draws."""
-
-    def quality(self) -> str:
-        """How good all draws so far are, in words; "" where there is nothing to say."""
-        return ""
-
-    def drawn(self, rows: Values, count: int) -> dict[str, Tensor]:
-        """`draw`, a few rows at a time."""
-        width = sum(v[0].numel() for v in rows.values()) if rows else 1
-        many = max(AT_ONCE // (width * self.copies(count)), 1)
-        n = len(next(iter(rows.values())))
-        found = [self.draw({k: v[s : s + many] for k, v in rows.items()}, count) for s in range(0, n, many)]
-        return {name: torch.cat([f[name] for f in found]) for name in self.missing}
 
 
 class ExactCompletion(Completion):
@@ -80,14 +51,21 @@ class ExactCompletion(Completion):
         self, way: Exactly, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str] = ()
     ) -> None:
         super().__init__(way, missing, fitted, asked)
-        self.model = with_weights(way.seen, fitted)
+        self.seen, self.model = way.seen, with_weights(way.seen, fitted)
 
     def copies(self, count: int) -> int:
         return count
 
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
-        found = self.model.infer(*_of(self.model, _repeated(rows, count)))
-        return {name: _by_row(found[name], count) for name in self.missing}
+        if not both(self.seen)[0].shared:
+            found = self.model.infer(*rows_of(self.model, repeated(rows, count)))
+            return {name: by_row(found[name], count) for name in self.missing}
+        # What rows have in common is drawn anew for some of the draws.
+        parts = []
+        for many in shared_out(count, in_common.COMMON_EXACT):
+            found = self.model.infer(*rows_of(self.model, repeated(rows, many)))
+            parts.append({name: by_row(found[name], many) for name in self.missing})
+        return {name: torch.cat([p[name] for p in parts], 1) for name in self.missing}
 
 
 class WeightedCompletion(Completion):
@@ -128,7 +106,7 @@ class WeightedCompletion(Completion):
 
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
         n = len(next(iter(rows.values())))
-        many = _repeated(rows, PARTICLES)
+        many = repeated(rows, PARTICLES)
         whole = start_of(self.fitted, many, self.filled, self.asked)
         kept: list[tuple[dict[str, Tensor], Tensor]] = []
         for k in range(ROUNDS):
@@ -138,36 +116,36 @@ class WeightedCompletion(Completion):
             ratio = self._density(many, latents) - log_q
             weights = torch.where(ratio.isnan(), -torch.inf, ratio).reshape(n, PARTICLES)
             if k >= ROUNDS // 2:
-                kept.append(({m: _by_row(v, PARTICLES) for m, v in latents.items()}, weights))
+                kept.append(({m: by_row(v, PARTICLES) for m, v in latents.items()}, weights))
             if self.filled and k < ROUNDS - 1:
                 taken = _taken(weights, PARTICLES)
-                chosen = {m: _chosen(_by_row(v, PARTICLES), taken) for m, v in latents.items()}
+                chosen = {m: _chosen(by_row(v, PARTICLES), taken) for m, v in latents.items()}
                 whole = {**whole, **{m: v for m, v in self._completed(many, chosen).items() if m in self.filled}}
         logits = torch.cat([w for _, w in kept], 1)
         shares = _shares(logits)
         self.effective.append(1 / shares.square().sum(1))
         taken = _taken(logits, count)
         chosen = {m: _chosen(torch.cat([z[m] for z, _ in kept], 1), taken) for m in self.latents}
-        found = self._completed(_repeated(rows, count), chosen)
-        return {name: _by_row(found[name], count) for name in self.missing}
+        found = self._completed(repeated(rows, count), chosen)
+        return {name: by_row(found[name], count) for name in self.missing}
 
     def _proposed(self, whole: Values, given: Values | None = None) -> tuple[dict[str, Tensor], Tensor]:
         """Latents that are drawn from q of whole rows, or those that are given, and log q of them."""
         self.given = given
-        latents, ratio = self.proposal.propose(*_of(self.proposal, whole))  # type: ignore[operator]
+        latents, ratio = self.proposal.propose(*rows_of(self.proposal, whole))  # type: ignore[operator]
         self.given = None
         return latents, self._density(whole, latents) - ratio
 
     def _some_of_p(self, whole: Values, latents: Values) -> tuple[dict[str, Tensor], Tensor]:
         """Latents of which the last of each row are drawn from p, and the density of the mixture that all are of."""
         n = len(next(iter(whole.values())))
-        drawn = _drawn(self.seen, n, whole, self.conditions)
+        drawn = drawn_of(self.seen, n, whole, self.conditions)
         of_p = torch.arange(n, device=self.seen.device) % PARTICLES >= PARTICLES - OF_PRIOR
-        mixed = {m: torch.where(_over(of_p, v), drawn[m], v) for m, v in latents.items()}
+        mixed = {m: torch.where(over(of_p, v), drawn[m], v) for m, v in latents.items()}
         _, log_q = self._proposed(whole, mixed)
         unseen = {m: torch.full_like(v, torch.nan) if m in self.unseen else v for m, v in whole.items()}
         log_p, share = self._density(unseen, mixed), OF_PRIOR / PARTICLES
-        return mixed, torch.logaddexp(math.log(1 - share) + _finite(log_q), math.log(share) + _finite(log_p))
+        return mixed, torch.logaddexp(math.log(1 - share) + finite(log_q), math.log(share) + finite(log_p))
 
     def _let_be_given(self, methods: Mapping[str, str]) -> bool:
         """Lets `propose` take latents that are given in place of draws, by the methods that give the q of each; false
@@ -184,10 +162,10 @@ class WeightedCompletion(Completion):
 
     def _density(self, rows: Values, latents: Values) -> Tensor:
         """log p of what is seen of rows, and latents."""
-        return self.seen.figures(*_of(self.seen, {**rows, **latents}))[self.name]
+        return self.seen.figures(*rows_of(self.seen, {**rows, **latents}))[self.name]
 
     def _completed(self, rows: Values, latents: Values) -> dict[str, Tensor]:
-        found = self.seen.infer(*_of(self.seen, {**rows, **latents}))
+        found = self.seen.infer(*rows_of(self.seen, {**rows, **latents}))
         return {name: found[name] for name in self.missing}
 
 
@@ -249,7 +227,7 @@ class ChainCompletion(Completion):
         Raises:
             SpecError (E660): where no chain of a row has come to anything else.
         """
-        lost = (_finite(self.target(state)) == -torch.inf).reshape(-1, chains)
+        lost = (finite(self.target(state)) == -torch.inf).reshape(-1, chains)
         if bool(lost.all(1).any()):
             names = " and ".join(f"`{name}`" for name in self.missing)
             headline = f"some rows cannot be completed: no chain of {names} comes to values of a probability above 0"
@@ -265,17 +243,17 @@ class ChainCompletion(Completion):
             method, arguments = self.energy
             found: Tensor = -getattr(self.model, method)(*(state[name] for name in arguments))
             return found
-        return self.model.figures(*_of(self.model, state))[self.name]
+        return self.model.figures(*rows_of(self.model, state))[self.name]
 
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
         n = len(next(iter(rows.values())))
         chains = self.copies(count)
         each = -(-count // chains)
-        many = _repeated(rows, chains)
+        many = repeated(rows, chains)
         state = start_of(self.fitted, many, self.missing, self.asked)
         free = {name: many[name].isnan() for name in self.missing}
         if self.latents:
-            found = self.fitted.infer(*_of(self.fitted, state))
+            found = self.fitted.infer(*rows_of(self.fitted, state))
             state |= {name: found[name] for name in self.latents}
             free |= {name: torch.ones_like(state[name], dtype=torch.bool) for name in self.latents}
         running = Chains(self.target, self.supports, free)
@@ -285,7 +263,7 @@ class ChainCompletion(Completion):
         for _ in range(each):
             state = running.run(state, 2, adapt=False)
             for name in self.missing:
-                drawn[name].append(_by_row(state[name], chains))
+                drawn[name].append(by_row(state[name], chains))
         accepted = running.acceptance()
         if accepted is not None:
             self.accepted.append(accepted)
@@ -303,87 +281,22 @@ def completion(checked: Checked, missing: Collection[str], fitted: GenerativeMod
     Raises:
         SpecError (E660): where there is none.
     """
-    asked = both(checked)[0].asked
+    graph = both(checked)[0]
     for way in ways(checked, missing):
         try:
-            if isinstance(way, Exactly):
-                return ExactCompletion(way, missing, fitted, asked)
-            if isinstance(way, ByWeights):
-                return WeightedCompletion(way, missing, fitted, asked)
-            return ChainCompletion(way, missing, fitted, asked)
+            found = _made(way, missing, fitted, graph.asked)
         except Misfit:
             continue
+        return GivenCommon(way, found, graph) if way.common else found
     raise no_way(checked, missing)
 
 
-class Misfit(Exception):
-    """The weights of a model are not those of another one."""
-
-
-def with_weights(checked: Checked, fitted: GenerativeModel) -> GenerativeModel:
-    """A model with the weights of a fitted one, which has all of them.
-
-    Raises:
-        Misfit: where it has not.
-    """
-    with located(checked), seeded(0, fitted.device):
-        model = pipeline.build(checked)
-    others = {**dict(fitted.named_buffers()), **dict(fitted.named_parameters())}
-    held = {**dict(model.named_buffers()), **dict(model.named_parameters())}
-    for name, values in held.items():
-        if name not in others or others[name].shape != values.shape:
-            raise Misfit(name)
-        values.data.copy_(others[name].data)
-    model.check_rows = False
-    return model.to(fitted.like).eval()
-
-
-def start_of(
-    fitted: GenerativeModel, rows: Values, names: Collection[str], asked: Collection[str]
-) -> dict[str, Tensor]:
-    """Rows of which these variables are completed by draws of the model that know nothing of what is seen.
-
-    Args:
-        asked: the variables that are given to `sample`.
-    """
-    n = len(next(iter(rows.values())))
-    many = n if asked else min(n, 1000)
-    drawn = _drawn(fitted, many, rows, asked)
-    which = torch.arange(n) if asked else torch.randint(many, (n,))
-    found = dict(rows)
-    for name in names:
-        values = drawn[name][which.to(rows[name].device)]
-        found[name] = torch.where(rows[name].isnan(), values, rows[name])
-    return found
-
-
-def _drawn(model: GenerativeModel, n: int, rows: Values, asked: Collection[str]) -> dict[str, Tensor]:
-    """So many draws of all data of a model, given what it has to be given of rows."""
-    found = model.sample(n, *(rows[name] for name in asked))
-    named = found if isinstance(found, dict) else {name: found for name in model.data if name not in asked}
-    return {**{name: rows[name] for name in asked}, **named}
-
-
-def _of(model: GenerativeModel, rows: Values) -> tuple[Tensor, ...]:
-    return tuple(rows[name] for name in model.data)
-
-
-def _repeated(rows: Values, count: int) -> dict[str, Tensor]:
-    return {name: v.repeat_interleave(count, 0) for name, v in rows.items()}
-
-
-def _finite(numbers: Tensor) -> Tensor:
-    """Log-densities, of which one that is no number is that of what cannot be."""
-    return torch.where(numbers.isnan(), -torch.inf, numbers)
-
-
-def _over(rows: Tensor, value: Tensor) -> Tensor:
-    """A number of each row with axes for the elements of a row."""
-    return rows.reshape(-1, *(1,) * (value.dim() - 1))
-
-
-def _by_row(values: Tensor, count: int) -> Tensor:
-    return values.reshape(-1, count, *values.shape[1:])
+def _made(way: Way, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str]) -> Completion:
+    if isinstance(way, Exactly):
+        return ExactCompletion(way, missing, fitted, asked)
+    if isinstance(way, ByWeights):
+        return WeightedCompletion(way, missing, fitted, asked)
+    return ChainCompletion(way, missing, fitted, asked)
 
 
 def _shares(logits: Tensor) -> Tensor:

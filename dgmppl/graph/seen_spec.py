@@ -45,6 +45,18 @@ def spec_of_whole_rows(spec: tree.Spec, whole: Collection[str], summed: Collecti
     return replace(spec, statements=tuple(told))
 
 
+def spec_given_common(spec: tree.Spec, common: Collection[str]) -> tree.Spec:
+    """A spec in which latents that rows have in common are conditions of each row: nothing models them."""
+    names = {declared_name(name) for name in common}
+    rows = tree.Field(spec.name_span, "rows.npy", None, True)  # nothing reads it: the values are given
+    told = (
+        replace(s, role="observed", per=None, data=rows) if isinstance(s, tree.Variable) and s.name in names else s
+        for s in spec.statements
+        if not (isinstance(s, tree.Factor) and any(h.name in names for h in s.heads)) and not isinstance(s, tree.Train)
+    )
+    return replace(spec, statements=tuple(_without_unread([*told])))
+
+
 def _is_left_out(s: tree.Statement, names: set[str]) -> bool:
     return _is_of_q(s, names) or isinstance(s, (tree.Adversary, tree.Train))
 
@@ -103,4 +115,4 @@ def _names(term: object) -> set[str]:
     return found.union(*(_names(getattr(term, f.name)) for f in fields(term)))
 
 
-__all__ = ["spec_of_the_seen", "spec_of_whole_rows", "with_known"]
+__all__ = ["spec_given_common", "spec_of_the_seen", "spec_of_whole_rows", "with_known"]

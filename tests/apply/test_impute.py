@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from dgmppl.apply import imputing
+from dgmppl.apply import imputing, in_common
 from dgmppl.apply.fitted import FittedRun
 from dgmppl.cli import main
 from dgmppl.diagnostics import SpecError
@@ -263,6 +263,50 @@ def test_continuous_elements_are_as_quadrature_has_them(tmp_path: Path, text: st
     assert any("accepted" in note for note in found.notes)
     assert abs(drawn.mean() - expected) < 0.15 * deviation
     assert drawn.std() == pytest.approx(deviation, rel=0.15)
+
+
+SHOPS = """\
+model shops
+observed shop : categorical(3) from "d.npz".shop
+observed x : real[2] from "d.npz".x
+latent level : real per shop
+latent z : real
+p(level) = Normal(0, 1)
+p(z | level) = LAW(level, 1)
+p(x | z) = Normal(z, 2)
+"""
+
+
+@pytest.mark.parametrize(("law", "way"), [("Normal", "exact"), ("Laplace", "by weights")])
+def test_what_rows_have_in_common_is_as_its_q_has_it(
+    law: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean and the variance of x[1] given x[0] by quadrature over z, and over the level as its q has it."""
+    for name, many in {"COMMON": 200, "COMMON_EXACT": DRAWS}.items():
+        monkeypatch.setattr(in_common, name, many)
+    for name, many in {"ROUNDS": 4, "PARTICLES": 40, "OF_PRIOR": 10}.items():
+        monkeypatch.setattr(imputing, name, many)
+    rng = np.random.default_rng(0)
+    data = {"shop": rng.integers(0, 3, 60).astype(float), "x": rng.normal(size=(60, 2))}
+    run = run_of(tmp_path, SHOPS.replace("LAW", law), data, spread=0.3)
+    rows = {"shop": np.array([0.0, 1.0, 2.0]), "x": np.array([[1.0, np.nan], [4.0, np.nan], [-2.0, np.nan]])}
+    found = run.impute(rows, draws=DRAWS)
+    assert any(note.startswith(way) and "level, which rows have in common" in note for note in found.notes)
+    with torch.no_grad():
+        q = run.model.q_level(torch.arange(3.0))
+    z = np.linspace(-25, 25, 2001)
+    for k, (mean, deviation) in enumerate(zip(q.mean.double(), q.stddev.double(), strict=True)):
+        level = mean.item() + deviation.item() * np.linspace(-5, 5, 101)[:, None]
+        prior = stats.norm(level, 1) if law == "Normal" else stats.laplace(level, 1)
+        weight = prior.pdf(z) * stats.norm(z, 2).pdf(rows["x"][k, 0])
+        weight *= stats.norm(mean, deviation).pdf(level) / weight.sum(1, keepdims=True)
+        weight /= weight.sum()
+        each, expected = (weight * z).sum(1) / weight.sum(1), (weight * z).sum()
+        spread = np.sqrt((weight * z**2).sum() - expected**2 + 4)
+        of_levels = np.sqrt((weight.sum(1) * (each - expected) ** 2).sum())
+        drawn = found["x"][k, :, 1]
+        assert abs(drawn.mean() - expected) < 5 * (spread / np.sqrt(DRAWS / 2) + of_levels / np.sqrt(200))
+        assert abs(drawn.std() - spread) < 0.1 * spread
 
 
 @pytest.fixture(scope="module")

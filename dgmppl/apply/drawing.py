@@ -1,0 +1,143 @@
+"""What all ways of imputing share: their base, a model with the weights of a run, and rows that are repeated."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor
+
+from dgmppl import pipeline
+from dgmppl.imputations import Way
+from dgmppl.pipeline import Checked
+from dgmppl.runtime import GenerativeModel
+from dgmppl.train.device import seeded
+from dgmppl.train.runs import located
+
+AT_ONCE = 2**23
+"""So many numbers are in what is computed at once: memory does not grow with the draws of all rows."""
+
+
+Values = Mapping[str, Tensor]
+
+
+class Completion(ABC):
+    """A way of drawing what is missing.
+
+    Args:
+        missing: the variables that may be missing.
+        fitted: the model of the run.
+        asked: what its `sample` is given.
+    """
+
+    def __init__(
+        self, way: Way, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str] = ()
+    ) -> None:
+        self.missing, self.fitted, self.asked = tuple(missing), fitted, asked
+        self.words = way.words()
+
+    @abstractmethod
+    def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
+        """So many draws of the variables that may be missing, (n, count, *shape), given what is seen (not NaN)."""
+
+    @abstractmethod
+    def copies(self, count: int) -> int:
+        """How many copies of a row are at hand for so many draws."""
+
+    def quality(self) -> str:
+        """How good all draws so far are, in words; "" where there is nothing to say."""
+        return ""
+
+    def drawn(self, rows: Values, count: int) -> dict[str, Tensor]:
+        """`draw`, a few rows at a time."""
+        width = sum(v[0].numel() for v in rows.values()) if rows else 1
+        many = max(AT_ONCE // (width * self.copies(count)), 1)
+        n = len(next(iter(rows.values())))
+        found = [self.draw({k: v[s : s + many] for k, v in rows.items()}, count) for s in range(0, n, many)]
+        return {name: torch.cat([f[name] for f in found]) for name in self.missing}
+
+
+class Misfit(Exception):
+    """The weights of a model are not those of another one."""
+
+
+def with_weights(checked: Checked, fitted: GenerativeModel) -> GenerativeModel:
+    """A model with the weights of a fitted one, which has all of them.
+
+    Raises:
+        Misfit: where it has not.
+    """
+    with located(checked), seeded(0, fitted.device):
+        model = pipeline.build(checked)
+    others = {**dict(fitted.named_buffers()), **dict(fitted.named_parameters())}
+    held = {**dict(model.named_buffers()), **dict(model.named_parameters())}
+    for name, values in held.items():
+        if name not in others or others[name].shape != values.shape:
+            raise Misfit(name)
+        values.data.copy_(others[name].data)
+    model.check_rows = False
+    return model.to(fitted.like).eval()
+
+
+def start_of(
+    fitted: GenerativeModel, rows: Values, names: Collection[str], asked: Collection[str]
+) -> dict[str, Tensor]:
+    """Rows of which these variables are completed by draws of the model that know nothing of what is seen.
+
+    Args:
+        asked: the variables that are given to `sample`.
+    """
+    n = len(next(iter(rows.values())))
+    many = n if asked else min(n, 1000)
+    drawn = drawn_of(fitted, many, rows, asked)
+    which = torch.arange(n) if asked else torch.randint(many, (n,))
+    found = dict(rows)
+    for name in names:
+        values = drawn[name][which.to(rows[name].device)]
+        found[name] = torch.where(rows[name].isnan(), values, rows[name])
+    return found
+
+
+def drawn_of(model: GenerativeModel, n: int, rows: Values, asked: Collection[str]) -> dict[str, Tensor]:
+    """So many draws of all data of a model, given what it has to be given of rows."""
+    found = model.sample(n, *(rows[name] for name in asked))
+    named = found if isinstance(found, dict) else {name: found for name in model.data if name not in asked}
+    return {**{name: rows[name] for name in asked}, **named}
+
+
+def rows_of(model: GenerativeModel, rows: Values) -> tuple[Tensor, ...]:
+    return tuple(rows[name] for name in model.data)
+
+
+def repeated(rows: Values, count: int) -> dict[str, Tensor]:
+    return {name: v.repeat_interleave(count, 0) for name, v in rows.items()}
+
+
+def finite(numbers: Tensor) -> Tensor:
+    """Log-densities, of which one that is no number is that of what cannot be."""
+    return torch.where(numbers.isnan(), -torch.inf, numbers)
+
+
+def over(rows: Tensor, value: Tensor) -> Tensor:
+    """A number of each row with axes for the elements of a row."""
+    return rows.reshape(-1, *(1,) * (value.dim() - 1))
+
+
+def by_row(values: Tensor, count: int) -> Tensor:
+    return values.reshape(-1, count, *values.shape[1:])
+
+
+__all__ = [
+    "Completion",
+    "Misfit",
+    "Values",
+    "by_row",
+    "drawn_of",
+    "finite",
+    "over",
+    "repeated",
+    "rows_of",
+    "start_of",
+    "with_weights",
+]

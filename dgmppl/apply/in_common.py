@@ -1,0 +1,71 @@
+"""Draws of what is missing of rows, given draws of what rows have in common."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dgmppl.apply.drawing import Completion, Values, rows_of, start_of
+from dgmppl.graph.names import member_name
+from dgmppl.graph.nodes import Graph
+from dgmppl.imputations import ByChain, Exactly, Way, both
+from dgmppl.train.device import seeded
+
+COMMON, COMMON_EXACT = 10, 50
+"""Draws of what rows have in common, and where what is missing is exact given them; each completes all rows."""
+
+
+class GivenCommon(Completion):
+    """By another way, given draws of what rows have in common from their q: the same for all rows.
+
+    They stay as q has them: what is seen of rows does not weigh them, as it does not where rows are scored.
+    """
+
+    def __init__(self, way: Way, inner: Completion, graph: Graph) -> None:
+        super().__init__(way, inner.missing, inner.fitted, inner.asked)
+        self.inner, self.common, self.graph = inner, way.common, graph
+        self.given = both(way.whole if isinstance(way, ByChain) else way.seen)[0]
+        self.most = COMMON_EXACT if isinstance(way, Exactly) else COMMON
+
+    def copies(self, count: int) -> int:
+        return self.inner.copies(-(-count // self.most))
+
+    def quality(self) -> str:
+        return self.inner.quality()
+
+    def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
+        shares = shared_out(count, self.most)
+        whole = start_of(self.fitted, rows, self.missing, self.asked)
+        with seeded(torch.initial_seed(), self.fitted.device):  # the same for rows that come later
+            some = {name: v[:1] for name, v in whole.items()}
+            common = [self.fitted.infer(*rows_of(self.fitted, some)) for _ in shares]
+        parts = [self.inner.draw({**rows, **self._of_rows(c, rows)}, many) for c, many in zip(common, shares)]
+        return {name: torch.cat([p[name] for p in parts], 1) for name in self.missing}
+
+    def _of_rows(self, found: Values, rows: Values) -> dict[str, Tensor]:
+        """What each row has of it."""
+        n, made = len(next(iter(rows.values()))), {}
+        for name in self.common:
+            # Conditions of an index are one variable, and latents may be one for each member.
+            members = [name] if name in found else [member_name(name, k) for k in self.given[name].members]
+            group = self.graph[members[0]].group
+            each = (
+                torch.stack([found[m] for m in members], 0 if group is None else 1)
+                if members != [name]
+                else found[name]
+            )
+            if group is None:
+                made[name] = each.expand(n, *each.shape)
+            else:
+                low = self.graph[group].type.support.low or 0.0
+                made[name] = each[(rows[group] - low).long().reshape(-1)]
+        return made
+
+
+def shared_out(count: int, most: int) -> list[int]:
+    """So many draws as parts, `most` or fewer, each of which has its own draw of what rows have in common."""
+    parts = min(count, most)
+    return [count // parts + (k < count % parts) for k in range(parts)]
+
+
+__all__ = ["GivenCommon", "shared_out"]
