@@ -70,7 +70,7 @@ def sample(
     known = {*arrays, *(rows.table.columns if rows is not None else ())}
     values = _conditions(fitted, conditions, known, in_data)
     if parts:
-        _verify_plain(rows, latents)
+        _verify_plain(rows, split, latents)
     if parts and not goes_on and indices(graph):
         index_of([*parts], graph)  # says what is missing of the sequences
     if parts and not goes_on:
@@ -172,9 +172,9 @@ def _latents(fitted: FittedRun) -> tuple[str, ...]:
     return found
 
 
-def _verify_plain(rows: Given | None, latents: bool) -> None:
+def _verify_plain(rows: Given | None, split: str | None, latents: bool) -> None:
     if rows is not None or latents:
-        told = "--data" if rows is not None else "--latents"
+        told = "--latents" if rows is None else "--data" if split is None else "--split"
         raise SpecError([Diagnostic("E713", f"{told} and --given do not go together", help=f"leave {told} out")])
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from tests.apply.runs import PEOPLE, fit, people
+from tests.goldens import Cases
 
-Prepare = Callable[[Path], None]
-CASES: dict[str, tuple[str, Prepare]] = {}
+Change = Callable[[Path], None]
+CASES: Cases = {}
 
 ALONE = 'model alone\nobserved v : real[3] from "v.npy"\np(v) = Normal(param)\ntrain { epochs = 1 }\n'
 
@@ -33,12 +34,20 @@ def make_runs(folder: Path) -> None:
     others.to_parquet(folder / "others.parquet")
 
 
-def case(command: str) -> Callable[[Prepare], Prepare]:
-    def add(prepare: Prepare) -> Prepare:
-        CASES[prepare.__name__] = (command, prepare)
-        return prepare
+def case(command: str) -> Callable[[Change], Change]:
+    def add(change: Change) -> Change:
+        plain(change.__name__, command, change)
+        return change
 
     return add
+
+
+def nothing(folder: Path) -> None:
+    pass
+
+
+def plain(name: str, command: str, change: Change = nothing) -> None:
+    CASES[name] = (command, lambda folder, _: change(folder))
 
 
 def write(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
@@ -201,14 +210,6 @@ def arrays_of_different_rows(folder: Path) -> None:
 
 
 # --- files and flags ------------------------------------------------------------------------------
-
-
-def nothing(folder: Path) -> None:
-    pass
-
-
-def plain(name: str, command: str, prepare: Prepare = nothing) -> None:
-    CASES[name] = (command, prepare)
 
 
 plain("a_file_that_is_not_there", "encode run --data nowhere.csv -o z.csv")

@@ -20,11 +20,11 @@ from dgmppl import pipeline
 from dgmppl.lifecycle import ComputeOptions, train_spec
 from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS
 from dgmppl.train.folder import hold
+from tests.goldens import Cases, Prepare
 
 from .specs import FROM_FILE, VAE
 
-Prepare = Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[None] | None]
-CASES: dict[str, tuple[str, Prepare]] = {}
+CASES: Cases = {}
 
 
 def case(command: str) -> Callable[[Prepare], Prepare]:
