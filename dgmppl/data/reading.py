@@ -89,19 +89,28 @@ def _fulfil(condition: Condition, rows: Rows, source: DataSource) -> NDArray[np.
     if rows.shape:
         headline = f"`{condition.column}` of {source.dataset} has more than a value in a row"
         raise SpecError([Diagnostic("E516", headline, source.span, "chooses no rows")])
-    values = rows.read(0, rows.count).astype(np.float64)
     classes = rows.origin.classes
     if condition.values is not None:
         texts = any(isinstance(value, str) for value in condition.values)
-        if texts != bool(classes) and np.isfinite(values).any():
+        if texts != bool(classes) and any(np.isfinite(block).any() for _, block in rows.blocks()):
             kinds = ("numbers", "texts") if texts else ("texts", "numbers")
             headline = f"column `{condition.column}` of {source.dataset} holds {kinds[0]}"
             raise SpecError([Diagnostic("E516", headline, source.span, f"compared with {kinds[1]}")])
-        wanted = [classes.index(v) if isinstance(v, str) else v for v in condition.values if not texts or v in classes]
-        return np.isin(values, np.array(wanted, dtype=np.float64))
+        known = [classes.index(v) if isinstance(v, str) else v for v in condition.values if not texts or v in classes]
+        wanted = np.array(known, dtype=np.float64)
+        return _mask(rows, lambda values: np.isin(values, wanted))
     if classes:
         headline = f"column `{condition.column}` of {source.dataset} holds texts, which have no order"
         raise SpecError([Diagnostic("E516", headline, source.span, "compared with numbers")])
+    return _mask(rows, partial(_between, condition))
+
+
+def _mask(rows: Rows, function: Callable[[NDArray[np.float64]], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """What a function says of every row."""
+    return np.concatenate([np.zeros(0, np.bool_), *(function(block) for _, block in rows.blocks())])
+
+
+def _between(condition: Condition, values: NDArray[np.float64]) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         above = ~np.isnan(values) if condition.low is None else values >= _end(condition.low)
         return above if condition.high is None else above & (values <= _end(condition.high))

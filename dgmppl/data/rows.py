@@ -150,14 +150,33 @@ class PickedRows(Rows):
         self.rows, self.index = rows, index
         self.obstacle = obstacle or self.obstacle
         self.count, self.shape, self.origin = len(index), rows.shape, rows.origin
-        self._array = rows.read(0, rows.count)
+        # What lies in memory is not copied; of what does not, no more is held than was picked.
+        self._array = rows.array if isinstance(rows, ArrayRows) else _picked(rows, index)
+        self._places = index if isinstance(rows, ArrayRows) else None
 
     def read(self, start: int, stop: int) -> Values:
-        return self._array[self.index[start:stop]]
+        return self._array[start:stop] if self._places is None else self._array[self._places[start:stop]]
 
     def numbering(self) -> Callable[[int], int]:
         inner, index = self.rows.numbering(), self.index
         return lambda row: inner(int(index[row]))
+
+
+def _picked(rows: Rows, index: NDArray[np.int64]) -> Values:
+    """The rows of these numbers, in their order, read block by block."""
+    order = np.argsort(index, kind="stable")
+    ascending = index[order]
+    found = rows.read(0, 0)
+    found = np.empty((len(index), *rows.shape), found.dtype)
+    size = block_rows(rows.shape)
+    for start in range(0, rows.count, size):
+        stop = min(start + size, rows.count)
+        first, last = np.searchsorted(ascending, (start, stop))
+        if first < last:
+            block = rows.read(start, stop)
+            found = found.astype(np.result_type(found, block), copy=False)  # whole numbers until one is missing
+            found[order[first:last]] = block[ascending[first:last] - start]
+    return found
 
 
 class RunRows(Rows):

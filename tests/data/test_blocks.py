@@ -14,6 +14,7 @@ import pytest
 
 from dgmppl.data.formats import csv, temporary, text
 from dgmppl.data.formats.kinds import Texts
+from dgmppl.data.rows import ArrayRows, MappedRows, Origin, PickedRows
 from dgmppl.diagnostics import SpecError
 from tests.data.support import loaded, message, whole
 
@@ -190,3 +191,14 @@ def test_memory_does_not_grow_with_rows(cell: str, tmp_path: Path, monkeypatch: 
     (arrow_few, python_few), (arrow_many, python_many) = peaks
     assert arrow_many < 1.5 * arrow_few
     assert python_many < 1.5 * python_few + 2**17
+
+
+def test_of_rows_that_are_no_array_those_picked_are_held_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgmppl.data.rows.BLOCK_VALUES", 10)
+    values = np.arange(94.0).reshape(47, 2)
+    rows = MappedRows(ArrayRows(values, Origin("here")), lambda block: -block)
+    index = np.random.default_rng(0).permutation(47)[:20]
+    picked = PickedRows(rows, index)
+    assert np.array_equal(picked.read(3, 17), -values[index[3:17]])
+    assert picked._array.shape == (20, 2)
+    assert picked.number(5) == index[5]
