@@ -138,6 +138,10 @@ def _as_overrides(spec: str | Path, settings: dict[str, Any]) -> tuple[str, ...]
     """Settings and constants by name, as `--set` takes them."""
     found = []
     constants: set[str] | None = None
+    if "devices" in settings:
+        headline = "several devices are several processes, and Python has one: a fit from here is on one device"
+        help_ = "`dgmppl train SPEC --out RUN --devices 2`, and then dgmppl.load"
+        raise SpecError([Diagnostic("E705", headline, help=help_)])
     for name, value in settings.items():
         if name not in SETTINGS and constants is None:
             read = pipeline.read(spec, files=False).spec

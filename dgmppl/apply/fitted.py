@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dgmppl.apply import commands
 from dgmppl.apply.answers import Answers, Chunk
 from dgmppl.apply.given import NOTHING_MISSING, Given, given_data, given_split
 from dgmppl.data.checks import Missing
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dgmppl.apply.completion import Completion
-    from dgmppl.apply.compress import Compressed
-    from dgmppl.apply.predict import Predictions
 
 
 class FittedRun:
@@ -132,157 +131,17 @@ class FittedRun:
         finally:
             self.model.train(training)
 
-    # The commands, each in the module of its name.
-
-    def encode(
-        self,
-        data: Any = None,
-        *,
-        split: str | None = None,
-        draws: int = 0,
-        samples: int = 64,
-        common: bool = False,
-        seed: int = 0,
-    ) -> Answers:
-        """Each latent of each row: its mean and deviation; see `dgmppl.apply.encode`."""
-        from dgmppl.apply.encode import encode
-
-        return encode(self, data, split=split, draws=draws, samples=samples, common=common, seed=seed)
-
-    def score(
-        self,
-        data: Any = None,
-        *,
-        split: str | None = None,
-        importance: int | None = None,
-        unusual: float = 0.01,
-        samples: int = 1,
-        seed: int = 0,
-        units: str = "data",
-    ) -> Answers:
-        """The figures and terms of each row, and whether it is unlike those of the fit; see `dgmppl.apply.score`."""
-        from dgmppl.apply.score import score
-
-        options: dict[str, Any] = {"importance": importance, "unusual": unusual, "samples": samples, "seed": seed}
-        return score(self, data, split=split, units=units, **options)
-
-    def compress(self, data: Any = None, *, split: str | None = None, lossy: bool = False) -> Compressed:
-        """The rows, or with `lossy` their codes, as bits by the model's probabilities; see `dgmppl.apply.compress`."""
-        from dgmppl.apply.compress import compress
-
-        return compress(self, data, split=split, lossy=lossy)
-
-    def decompress(self, source: Path | str | bytes | Compressed) -> Answers:
-        """The rows of which `compress` made this; see `dgmppl.apply.compress`."""
-        from dgmppl.apply.compress import decompress
-
-        return decompress(self, source)
-
-    def predict(
-        self,
-        data: Any = None,
-        *,
-        of: str | Sequence[str] = (),
-        split: str | None = None,
-        draws: int | None = None,
-        seed: int = 0,
-    ) -> Predictions:
-        """What is left out of rows, or named by `of`, given the rest of them; see `dgmppl.apply.predict`."""
-        from dgmppl.apply.predict import predict
-
-        return predict(self, data, of=of, split=split, draws=draws, seed=seed)
-
-    def impute(
-        self,
-        data: Any = None,
-        *,
-        split: str | None = None,
-        draws: int = 0,
-        deviations: bool = False,
-        samples: int = 200,
-        seed: int = 0,
-    ) -> Answers:
-        """The rows with what is missing of them filled in; see `dgmppl.apply.impute`."""
-        from dgmppl.apply.impute import impute
-
-        options: Mapping[str, Any] = {"draws": draws, "deviations": deviations, "samples": samples, "seed": seed}
-        return impute(self, data, split=split, **options)
-
-    def sample(
-        self,
-        n: int | None = None,
-        data: Any = None,
-        *,
-        split: str | None = None,
-        conditions: Mapping[str, Any] | Sequence[str] = (),
-        seed: int = 0,
-        latents: bool = False,
-        units: str = "data",
-        given: Mapping[str, Any] | Sequence[str] = (),
-        until: int | None = None,
-        ways: Mapping[str, float | None] | None = None,
-        **named: Any,
-    ) -> Answers:
-        """Draws, `run.sample(100, y="clerk")`, or some for each row of conditions; see `dgmppl.apply.sample`."""
-        from dgmppl.apply.sample import sample
-
-        every = {**conditions, **named} if isinstance(conditions, Mapping) else conditions or named
-        return sample(
-            self,
-            n,
-            data,
-            split=split,
-            conditions=every,
-            latents=latents,
-            units=units,
-            given=given,
-            until=until,
-            ways=ways,
-            seed=seed,
-        )
-
-    def reconstruct(self, data: Any = None, *, split: str | None = None, draw: bool = False, seed: int = 0) -> Answers:
-        """Rows given back through their latents; see `dgmppl.apply.reconstruct`."""
-        from dgmppl.apply.reconstruct import reconstruct
-
-        return reconstruct(self, data, split=split, draw=draw, seed=seed)
-
-    def interpolate(
-        self,
-        data: Any = None,
-        *,
-        split: str | None = None,
-        pairs: int | None = None,
-        steps: int = 9,
-        spherical: bool = False,
-        draw: bool = False,
-        seed: int = 0,
-    ) -> Answers:
-        """Paths between pairs of rows through their latents; see `dgmppl.apply.paths`."""
-        from dgmppl.apply.paths import interpolate
-
-        how: dict[str, Any] = {"steps": steps, "spherical": spherical, "draw": draw, "seed": seed}
-        return interpolate(self, data, split=split, pairs=pairs, **how)
-
-    def traverse(
-        self,
-        latent: str | Sequence[str],
-        data: Any = None,
-        *,
-        split: str | None = None,
-        rows: int = 1,
-        low: float | None = None,
-        high: float | None = None,
-        steps: int = 9,
-        conditions: Mapping[str, Any] | Sequence[str] = (),
-        draw: bool = False,
-        seed: int = 0,
-    ) -> Answers:
-        """Rows along one number of a latent, `z[3]`, others as they are; see `dgmppl.apply.paths`."""
-        from dgmppl.apply.paths import traverse
-
-        path: dict[str, Any] = {"low": low, "high": high, "steps": steps, "draw": draw, "seed": seed}
-        return traverse(self, latent, data, split=split, rows=rows, conditions=conditions, **path)
+    # The commands: what they take and give stands where they are.
+    encode = commands.encode
+    score = commands.score
+    predict = commands.predict
+    impute = commands.impute
+    sample = commands.sample
+    reconstruct = commands.reconstruct
+    interpolate = commands.interpolate
+    traverse = commands.traverse
+    compress = commands.compress
+    decompress = commands.decompress
 
     @cached_property
     def data(self) -> Mapping[str, pd.DataFrame]:

@@ -40,14 +40,15 @@ def sample(
     until: int | None = None,
     ways: Mapping[str, float | None] | None = None,
     seed: int = 0,
+    **named: Any,
 ) -> Answers:
-    """Draws of the data's variables, with their conditions; by name, in the units of the data.
+    """Draws of the data's variables, with their conditions; by name, in the units of the data: `run.sample(100)`.
 
     Args:
         n: how many; of each row that is given, which are 64, or 1 of each row.
         data: rows of conditions: a file, a DataFrame, arrays; or those of a `split`.
         conditions: values of conditions that all draws have in common, in the units of the data, classes as texts: by
-            name, or as texts `name=value`.
+            name, or as texts `name=value`; also as arguments of their own, `run.sample(100, y="clerk")`.
         latents: give the latents that the draws came from as well.
         units: "data", or "model" for the values as the model has them.
         given: what is known of rows, arrays by name or texts `name=file`: the first members of sequences, with which
@@ -60,6 +61,7 @@ def sample(
             given does not fit.
     """
     graph = fitted.graph
+    conditions = {**conditions, **named} if isinstance(conditions, Mapping) else conditions or named
     in_data = in_units_of_data(units)
     asked = {name: value for name, value in (ways or {}).items() if value is not None}
     verify_ways(graph, fitted.plan, asked)

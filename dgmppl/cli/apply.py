@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dgmppl.cli.arguments import (
     FINE,
@@ -119,6 +119,11 @@ def opened(options: argparse.Namespace) -> FittedRun:
     return found
 
 
+def chosen(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The rows of a command, and its options of these names, as its function takes them."""
+    return {name: getattr(options, name) for name in ("data", "split", *names)}
+
+
 def _with_progress(rows: int, write: Callable[[Callable[[int, int], None]], None]) -> None:
     """Writes with progress on a terminal."""
     from rich.console import Console
@@ -140,22 +145,12 @@ def written(options: argparse.Namespace, answers: Answers) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    answers = opened(options).score(
-        options.data,
-        split=options.split,
-        importance=options.importance,
-        unusual=options.unusual,
-        samples=options.samples,
-        seed=options.seed,
-        units=options.units,
-    )
+    answers = opened(options).score(**chosen(options, "importance", "unusual", "samples", "seed", "units"))
     return written(options, answers)
 
 
 def _predict(options: argparse.Namespace) -> int:
-    answers = opened(options).predict(
-        options.data, of=options.of, split=options.split, draws=options.draws, seed=options.seed
-    )
+    answers = opened(options).predict(**chosen(options, "of", "draws", "seed"))
     written(options, answers)
     if answers.judged:
         from dgmppl.cli.figures import print_figures
@@ -167,10 +162,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _encode(options: argparse.Namespace) -> int:
-    answers = opened(options).encode(
-        options.data, split=options.split, draws=options.draws, common=options.common, seed=options.seed
-    )
-    return written(options, answers)
+    return written(options, opened(options).encode(**chosen(options, "draws", "common", "seed")))
 
 
 def _sample(options: argparse.Namespace) -> int:
@@ -180,7 +172,7 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _compress(options: argparse.Namespace) -> int:
-    found = opened(options).compress(options.data, split=options.split, lossy=options.lossy)
+    found = opened(options).compress(**chosen(options, "lossy"))
     _with_progress(found.rows, lambda progress: found.write(options.out, progress))
     for note in found.notes:
         print(note, file=sys.stderr)
@@ -194,12 +186,4 @@ def _decompress(options: argparse.Namespace) -> int:
 
 
 def _impute(options: argparse.Namespace) -> int:
-    answers = opened(options).impute(
-        options.data,
-        split=options.split,
-        draws=options.draws,
-        deviations=options.deviations,
-        samples=options.samples,
-        seed=options.seed,
-    )
-    return written(options, answers)
+    return written(options, opened(options).impute(**chosen(options, "draws", "deviations", "samples", "seed")))

@@ -161,6 +161,7 @@ def test_sizes_are_read_from_headers_as_well(tmp_path: Path) -> None:
         (OPEN, {"data": np.where(ROWS > 5, np.nan, ROWS)}, "E506", "is missing"),
         (OPEN, {"data": ROWS, "eppochs": 3}, "E705", "no setting or constant `eppochs`"),
         (OPEN, {"data": ROWS, "H": [3]}, "E705", "`H` cannot be list"),
+        (OPEN, {"data": ROWS, "devices": 2}, "E705", "a fit from here is on one device"),
         (OPEN, {"data": ROWS, "epochs": 0}, "E305", "at least 1"),
         (OPEN, {}, "E218", "has no data"),
     ],
