@@ -51,8 +51,9 @@ def write_generation(
             chain = f"self.{by_key(graph, step.chain).method}_chain"
             prior = factor_source(graph, by_key(graph, step.factor))
             without = without_source(graph, by_key(graph, step.factor))
-            ways = f"steps, noise, guidance, {without}" if without else "steps, noise"
-            writer.line(f"{variable.ident} = {chain}.draw({prior}, {size}, {ways})", mark=True)
+            ways = ["steps", "noise"] if step.strided else []
+            ways += ["guidance", without] if without else []
+            writer.line(f"{variable.ident} = {chain}.draw({', '.join([prior, size, *ways])})", mark=True)
         elif isinstance(step, Draw):
             factor = by_key(graph, step.factor)
             rsample = differentiable and not not_reparameterised(factor.density)

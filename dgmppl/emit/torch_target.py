@@ -147,7 +147,8 @@ def _write_sample(writer: Writer, graph: Graph, plan: Plan) -> None:
     ways, taught = ways_of(graph, plan), taught_flows(plan)
     arguments += way_arguments(graph, plan)
     with writer.block(f"def sample(self, n: int{arguments}) -> {result}:"):
-        how = f"; {', '.join(f'`{w}`' for w in ways)}: see `{'rt.on_the_way' if taught else 'rt.NormalChain.draw'}`"
+        chain = "rt.NormalChain" if "steps" in ways else "rt.CategoricalChain"
+        how = f"; {', '.join(f'`{w}`' for w in ways)}: see `{'rt.on_the_way' if taught else f'{chain}.draw'}`"
         writer.line(f'"""n draws of {what}{given}{how if ways else ""}."""')
         for c in conditions:
             writer.line(f'{c.ident} = self.condition("{c.name}", {c.ident}, n)')

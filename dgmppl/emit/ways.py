@@ -25,8 +25,11 @@ def way_arguments(graph: Graph, plan: Plan) -> str:
     ways = ways_of(graph, plan)
     if not ways:
         return ""
-    guided = ", guidance: float = 0.0" if "guidance" in ways else ""
-    return f", *, steps: int | None = None, noise: float = {'0.0' if taught_flows(plan) else '1.0'}{guided}"
+    found = []
+    if "steps" in ways:
+        found += ["steps: int | None = None", f"noise: float = {'0.0' if taught_flows(plan) else '1.0'}"]
+    found += ["guidance: float = 0.0"] if "guidance" in ways else []
+    return f", *, {', '.join(found)}"
 
 
 def way_source(writer: Writer, graph: Graph, term: Matching) -> str:

@@ -157,7 +157,24 @@ def _logits(term: Term) -> frozenset[Term]:
             found.append(each.weights)
         elif isinstance(each, Softmax):
             found.append(each.value)
-    return frozenset(found)
+    return frozenset(part for value in found for part in _added(value))
+
+
+def _added(value: Term) -> Iterator[Term]:
+    """A value, and what is added to others in it: minus infinity there makes all of it so."""
+    yield value
+    if isinstance(value, Joined):
+        added: tuple[Value, ...] = value.parts
+    elif isinstance(value, Operation) and value.op in ("+", "-"):
+        added = value.operands if value.op == "+" else value.operands[:1]
+    elif isinstance(value, Operation) and value.op in ("*", "/"):
+        first, second = value.operands
+        scaled = [(first, second), (second, first)][: 2 if value.op == "*" else 1]
+        added = tuple(a for a, by in scaled if isinstance(by, Constant) and by.number > 0)
+    else:
+        return
+    for part in added:
+        yield from _added(part)
 
 
 def _verify_operation(scope: Scope, graph: Graph, value: Operation, places: Places | None, logits: bool) -> None:

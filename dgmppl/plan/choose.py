@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgmppl.diagnostics import Diagnostic
+from dgmppl.graph.dropping import dropped_by
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope, VariableFamily
 from dgmppl.graph.units import find_units
@@ -39,7 +40,6 @@ from dgmppl.plan.verify import (
     warn_omissions,
     warn_shared,
 )
-from dgmppl.supports import REAL
 from dgmppl.syntax import tree
 
 
@@ -125,9 +125,7 @@ def _choose(
     if remark is not None:
         objective = replace(objective, reasons=(*objective.reasons, remark))
     losses = (*opponents(state), fitted)
-    # Classes are drawn at each member: no mean says what the start was.
-    steps = [s for s in state.steps if isinstance(s, Compose) and graph[s.variable].type.support == REAL]
-    composed = {s.variable: s.factor for s in steps}
+    composed = {s.variable: (s.factor, s.family) for s in state.steps if isinstance(s, Compose) and _in_ways(graph, s)}
     settings = resolve_stages(scope, graph, settings)
     criterion = criterion_of(state, spec, figures, matched)
     # Weights are of the fit alone: how large they make the whole says nothing of the model.
@@ -152,3 +150,10 @@ def _choose(
     )
     warn_untaught(state, plan)
     return plan
+
+
+def _in_ways(graph: Graph, step: Compose) -> bool:
+    """Whether samples go back along a chain in other ways than by p: of numbers, where a mean says what the start was;
+    of classes where they may be led."""
+    p = graph.factor("p", step.variable)
+    return step.family == "Normal" or (p is not None and bool(dropped_by(graph, graph.reads(p))))

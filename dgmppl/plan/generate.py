@@ -20,14 +20,18 @@ from dgmppl.source import Span
 
 
 def choose_generation(
-    scope: Scope, graph: Graph, wanted: set[str] | None = None, composed: Mapping[str, str] = MappingProxyType({})
+    scope: Scope,
+    graph: Graph,
+    wanted: set[str] | None = None,
+    composed: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> tuple[Step, ...]:
     """Ancestral sampling through p; variables of an energy come from its Markov chain together. What rows have in
     common comes from its q, which has learned from all of them: the rows of a sample are drawn given one such draw.
 
     Args:
         wanted: what is to be sampled through p alone, with all that it depends on; None: what the data holds.
-        composed: chains that q composes, each with the key of that.
+        composed: chains that q composes and that samples may go back along in other ways, each with the key of that and
+            its family.
     """
 
     def why(text: str, span: Span) -> Reason:
@@ -67,8 +71,9 @@ def choose_generation(
                     text = f"{factor.head} is what rows have in common: {factor.key} has learned it"
                 because = why(text, factor.span)
                 if factor.side == "p" and factor.head in composed:
-                    q = composed[factor.head]
-                    steps.append(GoBack(factor.head, because, factor=factor.key, reads=reads, chain=q))
+                    q, family = composed[factor.head]
+                    back = GoBack(factor.head, because, factor=factor.key, reads=reads, chain=q, family=family)
+                    steps.append(back)
                 else:
                     steps.append(Draw(factor.head, because, factor=factor.key, reads=reads))
                 known.add(factor.head)

@@ -12,13 +12,14 @@ from dgmppl.plan.rules.match import Matching
 
 
 def ways_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
-    """`steps` and `noise` where a chain is gone back along, or a flow was taught along a path; `guidance` where either
-    reads what a `drop` may leave out."""
-    chains = [graph.keyed(s.factor) for s in plan.generate if isinstance(s, GoBack)]
+    """`steps` and `noise` where a normal chain is gone back along, or a flow was taught along a path; `guidance` where
+    one of these, or a chain of classes, reads what a `drop` may leave out."""
+    back = [s for s in plan.generate if isinstance(s, GoBack)]
+    chains, strided = [graph.keyed(s.factor) for s in back], any(s.strided for s in back)
     taught = taught_flows(plan)
     guided = any(dropped_by(graph, graph.reads(f)) for f in chains)
     guided = guided or any(dropped_in(graph, t) for t in taught.values())
-    return (*(("steps", "noise") if chains or taught else ()), *(("guidance",) if guided else ()))
+    return (*(("steps", "noise") if strided or taught else ()), *(("guidance",) if guided else ()))
 
 
 def taught_flows(plan: Plan) -> dict[str, Matching]:

@@ -41,6 +41,13 @@ class ComposedChain(nn.Module):
         """``q(z_t | z_{t+1}, m)`` at a place of each row, counted from 0."""
         raise NotImplementedError
 
+    def law_back(self, p: Sequence, n: int, place: int, known: Tensor | None) -> td.Distribution:
+        """p of the member at a place, given the next one of n rows; of the last member, None."""
+        segment = next(s for s in p.segments if s.first <= place <= s.last)
+        numbers = next(self.buffers())
+        with asking(OfRows(torch.full((n,), place, device=numbers.device))):
+            return segment.law(numbers if known is None else known)
+
     def first(self, q: Sequence) -> Tensor:
         """A draw of the first member of each row, ``(n, 1, *element)``."""
         start = self.start(q)
@@ -183,21 +190,21 @@ class NormalChain(ComposedChain):
         if count < 1 or not 0 <= noise <= 1:
             raise ValueError(f"steps are a number from 1, and noise is one from 0 to 1, not {steps} and {noise}")
         last = self.length - 1
-        z = self._law(p, n, last, None).expand(torch.Size((n, 1))).sample()
+        z = self.law_back(p, n, last, None).expand(torch.Size((n, 1))).sample()
 
         def lead(place: int, z: Tensor) -> Tensor | float:
             """What guidance adds to the mean of the member at a place."""
             if other is None:
                 return 0.0
-            return guidance * (self._law(p, n, place, z).mean - self._law(other, n, place, z).mean)
+            return guidance * (self.law_back(p, n, place, z).mean - self.law_back(other, n, place, z).mean)
 
         if steps is None and noise == 1:
             for t in range(last - 1, -1, -1):
-                z = self._law(p, n, t, z).sample() + lead(t, z)
+                z = self.law_back(p, n, t, z).sample() + lead(t, z)
             return z
         where = [round(last * k / (count - 1)) for k in range(count)][::-1] if count > 1 else [last, 0]
         for t, s in pairwise(where):
-            mean = self._law(p, n, t - 1, z).mean + lead(t - 1, z)
+            mean = self.law_back(p, n, t - 1, z).mean + lead(t - 1, z)
             start = (mean - self.of_next[t - 1] * z) / self.of_start[t - 1]
             spread = self.noise[s] ** 2 * (1 - (self.signal[t] * self.noise[s] / (self.signal[s] * self.noise[t])) ** 2)
             width = noise * noise * spread
@@ -208,12 +215,6 @@ class NormalChain(ComposedChain):
                 + width.sqrt() * torch.randn_like(z)
             )
         return z
-
-    def _law(self, p: Sequence, n: int, place: int, known: Tensor | None) -> td.Distribution:
-        """p of the member at a place, given the next one of n rows."""
-        segment = next(s for s in p.segments if s.first <= place <= s.last)
-        with asking(OfRows(torch.full((n,), place, device=self.signal.device))):
-            return segment.law(self.signal if known is None else known)
 
 
 class CategoricalChain(ComposedChain):
@@ -258,11 +259,8 @@ class CategoricalChain(ComposedChain):
     def start(self, q: Sequence) -> Tensor:
         """m of each row, ``(n, 1, *element, classes)``."""
         with asking(Window(0, 0)):
-            law: Any = q.segments[0].law(self.kept)
-        while isinstance(law, td.Independent):
-            law = law.base_dist
-        logits: Tensor = law.logits
-        return logits.softmax(-1)
+            law = q.segments[0].law(self.kept)
+        return _logits(law).softmax(-1)
 
     def given_start(self, start: Tensor, place: Tensor) -> td.Distribution:
         return self._law(self._mixed(start, self.anew, self.kept, place).log())
@@ -273,6 +271,26 @@ class CategoricalChain(ComposedChain):
         ahead = self._mixed(one_hot, self.anew[which].unsqueeze(-1), self.keeps, place + 1)
         return self._law(ahead.log() + self._mixed(start, self.anew, self.kept, place).log())
 
+    def draw(self, p: Sequence, n: int, guidance: float = 0.0, without: Sequence | None = None) -> Tensor:
+        """Draws of the first member, ``(n, 1, *element)``, by p from the last one back.
+
+        Args:
+            guidance: w of ``(1 + w) log p - w log p_without`` of each member, up to what it takes to sum to 1, where
+                `without` is p without what it is given: 0 is p, -1 the other (Ho and Salimans, 2022, Eq. 6, whose score
+                is the slope of a logarithm; Schiff et al., 2025, for classes). What has no probability has none.
+        """
+        if not guidance or without is None:
+            drawn: Tensor = p.sample(() if p.batch_shape else (n,))
+            return drawn.narrow(1, 0, 1)
+        z: Tensor | None = None
+        for place in range(self.length - 1, -1, -1):
+            given, other = (self.law_back(each, n, place, z) for each in (p, without))
+            law = Categorical(logits=_guided(_logits(given), _logits(other), guidance))
+            rank = len(given.event_shape)
+            z = (law.to_event(rank) if rank else law).expand(torch.Size((n, 1))).sample()
+        assert z is not None
+        return z
+
     def _mixed(self, probabilities: Tensor, anew: Tensor, shares: Tensor, place: Tensor) -> Tensor:
         share = _along(shares, place, probabilities.dim() - 2)
         return share * probabilities + (1 - share) * anew
@@ -282,6 +300,22 @@ class CategoricalChain(ComposedChain):
         rank = logits.dim() - 3
         law = Categorical(logits=logits)
         return law.to_event(rank) if rank else law
+
+
+def _logits(law: Any) -> Tensor:
+    """Logarithms of the probabilities of classes."""
+    while isinstance(law, td.Independent):
+        law = law.base_dist
+    found: Tensor = law.logits
+    return found
+
+
+def _guided(logits: Tensor, without: Tensor, guidance: float) -> Tensor:
+    """Logits led away from others, where these give a class a probability."""
+    if guidance == -1:
+        return without
+    led = (1 + guidance) * logits - guidance * without
+    return torch.where(logits.isinf() | without.isinf(), logits, led)
 
 
 def _drawn(law: td.Distribution) -> Tensor:

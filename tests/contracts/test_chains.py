@@ -244,6 +244,45 @@ def test_guidance_leads_away_from_what_is_drawn_without_a_class(
     assert first.std((0, 1)).tolist() == pytest.approx([0.05**0.5] * 2, rel=0.03)
 
 
+GUIDED_CLASSES = """
+model guided_classes
+const T = 12
+observed x : categorical(4) from moons.label
+observed y : categorical(2) from moons.label
+latent   z[t in 0..T] : categorical(4)
+schedule beta[t in 1..T] = linear(0.2, 0.9)
+let seen  = drop(y, 0.25)
+z[0]                   = x
+q(z[t] | z[t-1])       = Categorical(log((1 - beta[t]) * one_hot(z[t-1]) + beta[t] / 4))
+p(z[T])                = Categorical(uniform)
+p(z[t-1] | z[t], seen) = Categorical(4 * mlp[8](z[t], seen, t) + {more})
+"""
+
+
+@pytest.mark.parametrize("guidance", [0.0, -1.0, 1.5])
+@pytest.mark.parametrize("more", ["0", "log(1 - one_hot(3))"])
+def test_a_guided_chain_of_classes_has_the_law_of_its_logarithms(more: str, guidance: float) -> None:
+    """Enumerated: each step back has (1 + w) log p - w log p without the class, made to sum to 1."""
+    found = pipeline.read(GUIDED_CLASSES.format(more=more))
+    assert found.ok, found.errors
+    model, n = build(found, scale=1.0).double(), 40_000
+    chain, seen = model.q_z_chain, torch.tensor([[0.0, 1.0]]).double()
+    states = torch.arange(4.0).double().unsqueeze(-1)
+    with seed(5), torch.no_grad():
+        given, without = (model.p_z(s.expand(4, 2)) for s in (seen, torch.zeros_like(seen)))
+        expected = torch.full((4,), 0.25).double()
+        for place in range(chain.length - 2, -1, -1):
+            p, p0 = (chain.law_back(each, 4, place, states).probs[:, 0] for each in (given, without))
+            step = torch.where(p0 > 0, p ** (1 + guidance) / p0**guidance, 0.0) if guidance else p
+            expected = expected @ (step / step.sum(-1, keepdim=True))
+        many = [model.p_z(s.expand(n, 2)) for s in (seen, torch.zeros_like(seen))]
+        drawn = chain.draw(many[0], n, guidance, many[1])
+    assert drawn.shape == (n, 1)
+    seen_often = torch.bincount(drawn.flatten().long(), minlength=4).double() / n
+    assert (seen_often - expected).abs().max() < 5 * 0.5 / n**0.5
+    assert model.sample(5, 1.0, guidance=guidance).shape == (5,)
+
+
 @pytest.mark.parametrize(("steps", "noise"), [(None, 1.0), (5, 0.0)])
 def test_samples_without_guidance_are_those_of_the_class_and_with_minus_one_of_none(
     steps: int | None, noise: float

@@ -45,6 +45,7 @@ class Compose(Draw):
     """Any member of a chain from its start: what reads the first is given a draw of that."""
 
     estimator: str = COMPOSED
+    family: str = "Normal"
 
     def words(self) -> str:
         return f"compose {self.factor}"
@@ -52,12 +53,20 @@ class Compose(Draw):
 
 @dataclass(frozen=True)
 class GoBack(Draw):
-    """A draw of the first member of a chain that q composes, by p from the last one back, in as many steps as asked."""
+    """A draw of the first member of a chain that q composes, by p from the last one back: of a normal chain in as many
+    steps as asked, of one of classes in all of them."""
 
     chain: str = ""
+    family: str = "Normal"
+
+    @property
+    def strided(self) -> bool:
+        """Whether members may be left out."""
+        return self.family == "Normal"
 
     def words(self) -> str:
-        return f"draw {self.variable} from {self.factor}, back in as many steps as asked"
+        how = "in as many steps as asked" if self.strided else "led by what it is given as far as asked"
+        return f"draw {self.variable} from {self.factor}, back {how}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class Composing(Rule):
             if not waits:
                 text = f"{v.name} is a chain of steps with known numbers under {q.key}: any member follows from its "
                 text += "start in closed form, and from the next one"
-                state.add(Compose(v.name, state.reason(text, q.span), factor=q.key, reads=state.graph.reads(q)))
+                because, kind = state.reason(text, q.span), _kind(q)
+                state.add(Compose(v.name, because, factor=q.key, reads=state.graph.reads(q), family=kind))
                 return True
             for other, factor in found:
                 if other.name in waits and not state.few(other):
@@ -115,7 +125,7 @@ class Composing(Rule):
                 members=variable.type.shape[0],
                 simple=state.asked is not None and variable.name in state.asked.simple,
                 by_loss=state.settings.gradient.get(variable.name) == BY_LOSS,
-                family=family_of(q.density.segments[0].law) if isinstance(q.density, Sequence) else "",
+                family=_kind(q),
             ),
         )
 
@@ -128,6 +138,11 @@ class Composing(Rule):
                 yield f"{text}; in figures at up to 20 of the {t.members}"
                 if t.simple:
                     yield f"the loss has them weighed as a squared error of the noise in {t.owner}[{letter}]"
+
+
+def _kind(q: Factor) -> str:
+    """The distribution of the steps of a chain."""
+    return family_of(q.density.segments[0].law) if isinstance(q.density, Sequence) else ""
 
 
 def _unknown(state: Elimination, variable: Variable) -> set[str]:
