@@ -23,11 +23,13 @@ Env = Mapping[str, int]
 
 @dataclass(frozen=True)
 class _Family:
-    """A family of several indices: the letter of the first, and the ranges of the others by their letters."""
+    """A family of several indices: the letter of the first, and the ranges of the others by their letters. `whole`: the
+    range of the first."""
 
     name: str
     letter: str
     others: Mapping[str, range]
+    whole: tree.Range
 
     def values(self) -> Iterator[tuple[int, ...]]:
         return product(*self.others.values())
@@ -72,7 +74,7 @@ def _family(scope: Scope, statement: tree.Variable | tree.Let) -> _Family:
         if low > high:
             scope.fail("E215", f"the range {low}..{high} is empty", one.range.span, "no member")
         others[one.index] = range(low, high + 1)
-    return _Family(statement.name, family.index, others)
+    return _Family(statement.name, family.index, others, family.range)
 
 
 def _written_out(scope: Scope, statement: Any, families: Mapping[str, _Family]) -> list[Any]:
@@ -211,8 +213,10 @@ def _several(scope: Scope, term: Any, families: Mapping[str, _Family], env: Env)
         for numbers in families[name].values():
             yield replace(reference, name=families[name].at(numbers))
     else:
+        item = _at(scope, items[0], families, env)
         for found in _named(scope, families[name], items, env):
-            yield _by_first(term, found, _at(scope, items[0], families, env))
+            whole = isinstance(item, tree.Range) and _is_same(scope, item, families[name].whole, env)
+            yield _all_of(term, found) if whole else _by_first(term, found, item)
 
 
 def _is_named(term: Any, families: Mapping[str, _Family]) -> bool:
@@ -228,6 +232,24 @@ def _by_first(term: Any, name: str, item: Any) -> Any:
         return replace(term, target=tree.Name(term.target.span, name), items=(item,))
     past = (item.index,) if isinstance(item, tree.Past) else ()
     return replace(term, name=name, subscripts=() if past else (item,), past=past, after=bool(past) and item.after)
+
+
+def _is_same(scope: Scope, one: tree.Range, other: tree.Range, env: Env) -> bool:
+    """Whether two ranges have the same ends, by their numbers where these are known."""
+    if one == other:
+        return True
+    ends = (one.low, one.high, other.low, other.high)
+    if not all(n in env or isinstance(scope.names.get(n), float) for end in ends for n in names_in(end)):
+        return False
+    low, high, first, last = (scope.integer(end, env, "an end of the range") for end in ends)
+    return (low, high) == (first, last)
+
+
+def _all_of(term: Any, name: str) -> Any:
+    """All members by the first index, as many as a row has."""
+    if isinstance(term, tree.Bracket):
+        return tree.Name(term.target.span, name)
+    return replace(term, name=name, subscripts=())
 
 
 def _named(scope: Scope, family: _Family, items: tuple[Any, ...], env: Env) -> list[str]:

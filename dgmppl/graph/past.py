@@ -168,6 +168,8 @@ class _Ends:
         return found
 
     def _end(self, item: Any) -> Any:
+        if isinstance(item, tree.Range):
+            return replace(item, high=self._end(item.high))
         named = isinstance(item, tree.Name) and item.name in self.names
         if named or (isinstance(item, tree.Number) and item.value == self.last):
             return tree.Name(item.span, self.number)

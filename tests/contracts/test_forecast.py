@@ -152,6 +152,35 @@ def test_draws_of_a_poor_q_are_weighed() -> None:
         assert (np.abs(np.cov(seen.T).diagonal() / np.diag(covariance) - 1) < 0.25).all()
 
 
+TWO_INDICES = """\
+model two
+const T = 3
+observed x[t in 1..T, d in 1..2] : real[1] from "walks.npz".x
+latent   z[t in 1..T, d in 1..2] : real[1]
+p(z[1, d])             = Normal(0, 1)
+p(z[t, d] | z[t-1, d]) = Normal(0.9 * z[t-1, d], 0.5)
+p(x[t, d] | z[t, d])   = Laplace(z[t, d], 0.5)
+"""
+
+
+def test_families_of_two_indices_go_on_by_a_derived_q() -> None:
+    """Each of the two chains from where a filter on a grid has it, by weights of the q of their pasts."""
+    found = checked(TWO_INDICES)
+    model = build(found, scale=0.1)
+    past = {"x[t, 1]": np.array([[[0.6], [0.9]]]), "x[t, 2]": np.array([[[-0.5], [-0.3]]])}
+    drawn = go_on(found, model, each=1000, **past)
+    grid = np.linspace(-7, 7, 701)
+    step = np.exp(-((grid[None] - 0.9 * grid[:, None]) ** 2) / (2 * 0.25))
+    for name, values in past.items():
+        belief = np.exp(-(grid**2) / 2)
+        for t in (0, 1):
+            belief = (belief if t == 0 else belief @ step) * np.exp(-np.abs(values[0, t, 0] - grid) / 0.5)
+        belief = belief / belief.sum()
+        mean = 0.9 * (belief * grid).sum()
+        # About a hundred of the candidates of an untaught q count, of a deviation of one.
+        assert float(drawn[name][:, 2].mean()) == pytest.approx(mean, abs=0.3)
+
+
 PAST = """\
 model past
 const T = 4
