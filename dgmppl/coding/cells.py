@@ -166,6 +166,7 @@ def of_law(law: td.Distribution) -> Bins:
     try:
         mean, variance = _moments(law)
     except NotImplementedError:
+        law = law.base_dist if isinstance(law, td.Independent) else law
         raise CodingError(f"{type(law).__name__} has no mean and deviation to lay bins by") from None
     return Bins(mean, _WIDER * variance.sqrt())
 

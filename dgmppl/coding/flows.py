@@ -64,7 +64,7 @@ class ThroughFlow:
         """The narrow normal of z given e: as wide as a bin of z, and as what z moves by where e goes on by a bin; and
         the Jacobian at e."""
         z, jacobian = self.law.bijection(e), self._jacobian(e, cells)
-        moved = jacobian * cells.width(e).flatten(1).unsqueeze(1)
+        moved = jacobian * _vectors(cells.width(e)).unsqueeze(1)
         spread = self.cells.width(z).square() + moved.square().sum(-1).reshape(z.shape)
         return td.Normal(_finite(z), spread.clamp_min(1e-12).sqrt(), validate_args=False), jacobian
 
@@ -75,13 +75,13 @@ class ThroughFlow:
         e = torch.minimum(torch.maximum(e, cells.loc - 5 * cells.scale), cells.loc + 5 * cells.scale)
         around, jacobian = self._around(e, cells)
         noise = around.scale.square() + self.cells.width(z).square() / 12
-        base = (1.5 / cells.scale).square().flatten(1)
-        precision = jacobian.mT @ (jacobian / noise.flatten(1).unsqueeze(-1)) + torch.diag_embed(base)
+        base = _vectors((1.5 / cells.scale).square())
+        precision = jacobian.mT @ (jacobian / _vectors(noise).unsqueeze(-1)) + torch.diag_embed(base)
         covariance, factor = _factored(precision, base)
-        away = (e - cells.loc).flatten(1)
-        mean = e.flatten(1) - (covariance @ (base * away).unsqueeze(-1)).squeeze(-1)
-        loc, scale = cells.loc.flatten(1), cells.scale.flatten(1)
-        wanted = None if known is None else known.flatten(1)
+        away = _vectors(e - cells.loc)
+        mean = _vectors(e) - (covariance @ (base * away).unsqueeze(-1)).squeeze(-1)
+        loc, scale = _vectors(cells.loc), _vectors(cells.scale)
+        wanted = None if known is None else _vectors(known)
         found, noises = torch.zeros_like(mean), torch.zeros_like(mean)
         for i in range(mean.shape[1]):
             part = Bins(loc[:, i], scale[:, i], cells.size)
@@ -93,11 +93,11 @@ class ThroughFlow:
 
     def _jacobian(self, e: Tensor, cells: Bins) -> Tensor:
         """``df(e) / de``, ``(n, d, d)``, by central differences."""
-        flat = e.flatten(1)
-        step = _STEP * cells.scale.flatten(1)
+        flat = _vectors(e)
+        step = _STEP * _vectors(cells.scale)
         by = torch.diag_embed(step).movedim(1, 0)  # (d, n, d): one element moved at a time
         moved = torch.stack([flat + by, flat - by]).reshape(2, len(by), *e.shape)
-        above, below = self.law.bijection(moved).flatten(3)
+        above, below = self.law.bijection(moved).reshape(2, *by.shape)
         return _finite((above - below).permute(1, 2, 0) / (2 * step.unsqueeze(1)))
 
 
@@ -110,6 +110,11 @@ def _factored(precision: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
     bad = (failed > 0).reshape(-1, 1, 1) | ~factor.isfinite().all((-1, -2), keepdim=True)
     of_base = torch.diag_embed(base.reciprocal())
     return torch.where(bad, of_base, covariance), torch.where(bad, of_base.sqrt(), factor)
+
+
+def _vectors(value: Tensor) -> Tensor:
+    """Values ``(n, *event)`` as vectors, ``(n, d)``."""
+    return value.reshape(len(value), -1)
 
 
 def _other(chooser: Popping | Recording, scattered: bool) -> Chooser:

@@ -182,6 +182,8 @@ def _pushforward(law: Pushforward, cells: Cells, chooser: Chooser, known: Tensor
     if isinstance(cells, Bins):
         if current() is not None or len(law.batch_shape) != 1:
             raise CodingError("a density at each position that is pushed through a flow has no code")
+        if law.base.event_shape.numel() != law.event_shape.numel():
+            raise CodingError("a flow onto values whose elements depend on each other has no code")
         return chooser.exchange(ThroughFlow(law, cells, draw), known)
     assert isinstance(cells, Values)
     if seen is not None and known is not None:

@@ -100,7 +100,23 @@ q(z[t] | z[<t], w[<t], x)          = Normal(mlp[4](x[t], h[t], w[t-1]))
 q(w[1] | x)                        = Normal(mlp[4](x[1]))
 q(w[t] | z[t], w[t-1], x)          = Normal(mlp[4](z[t], x[t], w[t-1]))
 """
+A_FLOW_OF_NUMBERS = """\
+observed x : integer(0..3)[4] from "rows.npz".x
+latent   z : real
+p(z)     = Normal(0, 1) >> elementwise[spline]
+p(x | z) = Categorical(mlp[4](z))
+q(z | x) = Normal(mlp[4](x)) >> elementwise[spline]
+"""
+A_FLOW_ONTO_SHARES = """\
+observed x : integer(0..3)[4] from "rows.npz".x
+latent   z : simplex[3]
+p(z)     = Dirichlet(param)
+p(x | z) = Categorical(mlp[4](z))
+q(z | x) = Normal(mlp[4](x)) >> stick_breaking
+"""
 OTHERS = {
+    "a_flow_of_numbers": A_FLOW_OF_NUMBERS,
+    "a_flow_onto_shares": A_FLOW_ONTO_SHARES,
     "gaps": GAPS,
     "gaps_summed": GAPS_SUMMED,
     "gaps_drawn": GAPS_DRAWN,
@@ -119,7 +135,7 @@ REFUSED = {
     "rbm": "an energy is unnormalised",
 }
 # What is found out only when the laws are there.
-WITHOUT = ("hyperspherical_vae", "proportions", "topic_model")
+WITHOUT = ("hyperspherical_vae", "proportions", "topic_model", "a_flow_onto_shares")
 
 
 def program(spec: Path | str) -> Program | CodingError:
