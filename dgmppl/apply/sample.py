@@ -52,8 +52,8 @@ def sample(
         latents: give the latents that the draws came from as well.
         units: "data", or "model" for the values as the model has them.
         given: what is known of rows, arrays by name or texts `name=file`: the first members of sequences, with which
-            the draws begin, up to the member `until`; or any part of other variables, of which what is NaN is drawn
-            given all that is there, as `impute` draws it.
+            the draws begin, up to the member `until`; or any part of other variables, and of sequences with gaps, of
+            which what is NaN, and what is behind, is drawn given all that is there, as `impute` draws it.
         ways: `steps`, `noise`, `guidance`: how to draw, where the model has such ways.
 
     Raises:
@@ -67,13 +67,18 @@ def sample(
     verify_ways(graph, fitted.plan, asked)
     parts = read_arrays(given, graph, fitted.fields)
     goes_on = any(graph[name].along in indices(graph) for name in parts)
+    gaps = goes_on and until is None and any(_has_gap(fitted, name, v) for name, v in parts.items())
+    if not goes_on and until is not None and parts:
+        index_of([*parts], graph)  # says that nothing goes on
+    if gaps or not goes_on:
+        parts, goes_on = {n: _as_long_as_data(fitted, n, v) for n, v in parts.items()}, False
     arrays = {n: applied(fitted.fields[n], v) for n, v in parts.items()} if in_data and goes_on else parts
     rows = _rows(fitted, data, split, conditions)
     known = {*arrays, *(rows.table.columns if rows is not None else ())}
     values = _conditions(fitted, conditions, known, in_data)
     if parts:
         _verify_plain(rows, split, latents)
-    if parts and not goes_on and indices(graph):
+    if parts and not goes_on and not gaps and indices(graph):
         index_of([*parts], graph)  # says what is missing of the sequences
     if parts and not goes_on:
         return _clamped(fitted, parts, values, n or 1, in_data, seed)
@@ -122,6 +127,27 @@ def _clamped(
 
     columns = {name: told.labels(name) for name in fitted.fields}
     return replace(found, rows=rows * each, give=give, columns=columns, pictures=SamplePictures(told))
+
+
+def _has_gap(fitted: FittedRun, name: str, values: NDArray[Any]) -> bool:
+    """Whether members of a family are missing before others that are there."""
+    if fitted.graph[name].along is None or values.ndim < 2 or values.dtype.kind != "f":
+        return False
+    gone = np.isnan(values).reshape(*values.shape[:2], -1)
+    behind = np.cumsum(gone.any(-1), 1) > 0
+    return bool((behind & ~gone.all(-1)).any())
+
+
+def _as_long_as_data(fitted: FittedRun, name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """The first members of a family with those behind them, which are missing; others as they are."""
+    variable, shape = fitted.graph[name], fitted.fields[name].shape
+    if variable.along is None or variable.length or values.ndim != 1 + len(shape) or values.shape[2:] != shape[1:]:
+        return values
+    if values.shape[1] >= shape[0] or name in fitted.graph.conditions:
+        return values
+    whole = np.full((len(values), *shape), np.nan)
+    whole[:, : values.shape[1]] = values
+    return whole
 
 
 def _answers(

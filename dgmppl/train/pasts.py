@@ -183,7 +183,10 @@ def _begun(variable: Variable, array: NDArray[np.generic]) -> tuple[Values, NDAr
         row = int(np.nonzero((beyond[..., None] & ~gone).any((1, 2)))[0][0])
         member = variable.members[int(counts[row])]
         headline = f"row {row} of `{variable.name}` has nan at {member}, and numbers behind"
-        raise _error(headline, "nan stands behind the last member that is given, and nowhere else")
+        raise _error(
+            headline,
+            "nan stands behind the last member that is given; gaps are drawn as well where --until is left out",
+        )
     known = np.where(gone.reshape(array.shape), variable.type.feasible, numbers)
     _verify(variable, known)
     whole = np.full((len(array), *variable.type.shape), variable.type.feasible, np.float32)

@@ -206,3 +206,25 @@ def test_sequences_go_on_in_the_units_of_the_data(tmp_path: Path) -> None:
     assert found.frame().columns[0] == "x[0]"
     model = run.sample(3, given={"x": (walks[:5, :2] - walks.mean()) / 100}, units="model")
     np.testing.assert_allclose(model["x"][::3, :2], (walks[:5, :2] - walks.mean()) / 100, rtol=1e-4, atol=1e-6)
+
+
+def test_gaps_of_a_past_and_what_is_behind_it_are_as_enumeration_has_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "walks.npz", x=np.random.default_rng(0).integers(0, 2, (40, 4)))
+    text = (
+        'model hidden\nobserved x[t in 1..4] : binary from "walks.npz".x\nlatent s[t in 1..4] : categorical(3)\n'
+        "p(s[1]) = Categorical(param)\np(s[t] | s[t-1]) = Categorical(linear(s[t-1]))\n"
+        "p(x[t] | s[t]) = Bernoulli(linear(s[t]))\ntrain { epochs = 1 }\n"
+    )
+    run = fit(tmp_path, text)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weights in run.model.parameters():
+            weights += 2 * torch.randn_like(weights)
+        cases = torch.tensor([[1.0, a, 0.0, b] for a in (0, 1) for b in (0, 1)])
+        expected = run.model.log_prob(cases).double().softmax(0).numpy()
+    found = run.sample(6000, given={"x": [[1.0, np.nan, 0.0]]})
+    assert any("exact" in note for note in found.notes)
+    shares = (found["x"][:, None] == cases.numpy()).all(-1).mean(0)
+    np.testing.assert_allclose(shares, expected, atol=5 * 0.5 / np.sqrt(6000))
+    with pytest.raises(SpecError, match="has nan at 2, and numbers behind"):
+        run.sample(2, given={"x": [[1.0, np.nan, 0.0]]}, until=4)
