@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,73 +27,26 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 import dgmppl
-from dgmppl import pipeline
 from dgmppl.apply.fitted import FittedRun
 from dgmppl.catalogue.training import SETTINGS
 from dgmppl.data.fields import element_labels
-from dgmppl.data.given import read_given
 from dgmppl.diagnostics import SpecError
 from dgmppl.diagnostics.render import render
 from dgmppl.emit.inference import inferred_of
 from dgmppl.plan.figures import likelihood_of
+from dgmppl.presumed import TARGET, statements_of, supposed, text_of
 from dgmppl.syntax import tree
 
 Array = NDArray[Any]
 S = TypeVar("S", bound="SpecEstimator")
 C = TypeVar("C", bound="GenerativeClassifier")
 R = TypeVar("R", bound="GenerativeRegressor")
-TARGET = "y"
-"""The variable that `y` is."""
 _KEPT = ("spec.dgm", "run.json", "weights.safetensors", "metrics.jsonl")
 """What of a run is needed to use it, and is pickled: its data are not."""
 
 
-def _text_of(spec: str | Path) -> str:
-    """The text of a spec, which is a path or the text itself."""
-    return pipeline.read(spec, files=False).source.text if isinstance(spec, Path) or "\n" not in spec else spec
-
-
-@lru_cache(maxsize=64)
-def _statements(text: str) -> tuple[tree.Statement, ...]:
-    """The statements of a spec's text.
-
-    Raises:
-        SpecError: it is none.
-    """
-    read = pipeline.read(text, files=False)
-    if read.spec is None:
-        raise SpecError(read.diagnostics, read.source)
-    return read.spec.statements
-
-
-@lru_cache(maxsize=64)
-def _supposed(text: str, settings: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
-    """What is known of a spec before its data are.
-
-    Returns:
-        How the likelihood that it gives stands to the exact one, if it is fitted to two rows of two numbers; "" where
-        it gives none, or cannot be fitted to them. And the shape of a row of its first variable beside y, () where
-        that is a number or the data say it.
-    """
-    read = pipeline.read(text, files=False)
-    observed = [s for s in _statements(text) if isinstance(s, tree.Variable) and s.role != "latent"]
-    zeros = np.zeros((2, 2))
-    try:
-        assert read.spec is not None
-        data = {s.name: zeros[:, 0] if not s.type.shape and s.family is None else zeros for s in observed}
-        given = read_given(read.spec, read.source, data)
-        found = pipeline.check(given.source, None, (*settings, *given.sizes))
-    except SpecError:
-        return "", ()
-    likelihood = likelihood_of(found.plan) if found.plan is not None else None
-    names = [s.name for s in observed if s.name != TARGET]
-    known = found.graph is not None and names and not given.sizes
-    shape = found.graph[names[0]].type.shape if found.graph is not None and known else ()
-    return likelihood.relation if likelihood is not None else "", shape
-
-
 def _has_latents(self: SpecEstimator) -> bool:
-    return any(isinstance(s, tree.Variable) and s.role == "latent" for s in _statements(_text_of(self.spec)))
+    return any(isinstance(s, tree.Variable) and s.role == "latent" for s in statements_of(text_of(self.spec)))
 
 
 class SpecEstimator(TransformerMixin, BaseEstimator):
@@ -222,7 +174,7 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
     # --- what is known of the spec before a fit ------------------------------------------------------
 
     def _observed(self) -> list[tree.Variable]:
-        found = _statements(_text_of(self.spec))
+        found = statements_of(text_of(self.spec))
         return [s for s in found if isinstance(s, tree.Variable) and s.role != "latent"]
 
     def _target(self) -> tree.Variable | None:
@@ -236,12 +188,12 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
         return any(s.role == "partial" for s in self._variables())
 
     def _sets(self, name: str) -> bool:
-        blocks = [s for s in _statements(_text_of(self.spec)) if isinstance(s, tree.Train)]
+        blocks = [s for s in statements_of(text_of(self.spec)) if isinstance(s, tree.Train)]
         return any(setting.name == name for block in blocks for setting in block.settings)
 
     def _supposed(self) -> tuple[str, tuple[int, ...]]:
         settings = (f"{'train.' * (n in SETTINGS)}{n}={v}" for n, v in (self.settings or {}).items())
-        return _supposed(_text_of(self.spec), tuple(settings))
+        return supposed(text_of(self.spec), tuple(settings))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from dgmppl.runtime.affine_means import AffineMean, alike, each_row, root_of, solved, times
 from dgmppl.runtime.densities import _Density
 from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
 from dgmppl.runtime.finite_chains import Link
 from dgmppl.runtime.lengths import within
 from dgmppl.runtime.missing import OfSeen
 from dgmppl.runtime.placements import OnlyAt, Placed
-
-
-@dataclass(frozen=True)
-class _Affine:
-    """The mean of each element of a density ``b + sum over o of H_o z_(t + o) + G f`` and its deviation, in double
-    precision.
-
-    Args:
-        slopes: H of each offset o from `first` on, ``(n or 1, T, size, latents)`` each.
-        offset: b, ``(n or 1, T, size)``.
-        scale: ``(n or 1, T, size)``.
-        still: G, ``(n or 1, T, size, numbers of f)``, where there is an f.
-    """
-
-    first: int
-    slopes: tuple[Tensor, ...]
-    offset: Tensor
-    scale: Tensor
-    still: Tensor | None
-
-    def turned(self) -> _Affine:
-        """The same counted from the last position."""
-        last = self.first + len(self.slopes) - 1
-        slopes = tuple(s.flip(1) for s in reversed(self.slopes))
-        still = None if self.still is None else self.still.flip(1)
-        return _Affine(-last, slopes, self.offset.flip(1), self.scale.flip(1), still)
-
-    def slope(self, away: int) -> Tensor | None:
-        place = away - self.first
-        return self.slopes[place] if 0 <= place < len(self.slopes) else None
 
 
 class GaussianChain:
@@ -102,7 +72,7 @@ class GaussianChain:
 
     # --- the model ---------------------------------------------------------------------------------
 
-    def _read_off(self, link: Link) -> _Affine:
+    def _read_off(self, link: Link) -> AffineMean:
         """The mean and the deviation of a density as affine functions of the latents."""
         windows = {n: w for n, w in link.reads.items() if n in self.latents}
         first = min((a for a, _ in windows.values()), default=0)
@@ -111,7 +81,9 @@ class GaussianChain:
         units = [k for n in windows for k in range(self.places[n].start, self.places[n].stop)]
         zero = self.like.new_zeros(1, self.length, self.size)
         if not span:
-            return self._turned(_Affine(0, (), *self._moments(link, zero, link.given, link.value), self._beside(link)))
+            return self._turned(
+                AffineMean(0, (), *self._moments(link, zero, link.given, link.value), self._beside(link))
+            )
         # 0, then each unit vector at the positions whose number is r modulo the span, for each r.
         time = torch.arange(self.length, device=self.like.device)
         there = (time % span == torch.arange(span, device=time.device).unsqueeze(1)).to(zero)
@@ -129,9 +101,9 @@ class GaussianChain:
             whole[..., units] = slopes
             slopes = whole
         if span == 1:
-            return self._turned(_Affine(first, (slopes[:, 0],), offset, scale, self._beside(link)))
+            return self._turned(AffineMean(first, (slopes[:, 0],), offset, scale, self._beside(link)))
         found = (slopes[:, (time + away) % span, time] for away in range(first, last + 1))
-        return self._turned(_Affine(first, tuple(found), offset, scale, self._beside(link)))
+        return self._turned(AffineMean(first, tuple(found), offset, scale, self._beside(link)))
 
     def _beside(self, link: Link) -> Tensor | None:
         """What a mean is multiplied with of what is still, ``(n or 1, T, size, numbers of it)``; None where there is
@@ -150,7 +122,7 @@ class GaussianChain:
         found[..., fixed] = (means[:, 1:] - means[:, :1]).permute(0, 2, 3, 1)
         return found
 
-    def _turned(self, affine: _Affine) -> _Affine:
+    def _turned(self, affine: AffineMean) -> AffineMean:
         return affine.turned() if self.backward else affine
 
     def _moments(
@@ -205,18 +177,18 @@ class GaussianChain:
             mean, scale = (m.expand(shape).double().reshape(rows, len(points), -1) for m in (law.mean, law.stddev))
             means.append(mean)
             scales.append(scale[:, 0])
-        found, root = torch.cat(_alike(means), -1), torch.diag_embed(torch.cat(_alike(scales), -1))
+        found, root = torch.cat(alike(means), -1), torch.diag_embed(torch.cat(alike(scales), -1))
         left = torch.eye(self.still_size).to(found) - (found[:, 1:] - found[:, :1]).mT
         rows, place = len(found), slice(states - self.still_size, states)
         self.mean, self.spread = self.mean.repeat(rows, 1), self.spread.repeat(rows, 1, 1)
-        self.mean[:, place] = _solved(left, found[:, 0].unsqueeze(-1)).squeeze(-1)
-        self.spread[:, place, place] = _solved(left, root)
+        self.mean[:, place] = solved(left, found[:, 0].unsqueeze(-1)).squeeze(-1)
+        self.spread[:, place, place] = solved(left, root)
 
-    def _move(self, moves: Mapping[str, _Affine]) -> None:
+    def _move(self, moves: Mapping[str, AffineMean]) -> None:
         """A, a and the root of Q: what a state adds to the one before."""
         names = list(self.latents)
-        offset = torch.cat(_alike([moves[n].offset for n in names]), -1)
-        scale = torch.cat(_alike([moves[n].scale for n in names]), -1)
+        offset = torch.cat(alike([moves[n].offset for n in names]), -1)
+        scale = torch.cat(alike([moves[n].scale for n in names]), -1)
 
         def block(away: int) -> Tensor | None:
             parts = [moves[n].slope(away) for n in names]
@@ -227,20 +199,20 @@ class GaussianChain:
                 blank.expand(1, self.length, moves[n].offset.shape[-1], self.size) if p is None else p
                 for n, p in zip(names, parts)
             ]
-            return torch.cat(_alike(filled), -2)
+            return torch.cat(alike(filled), -2)
 
         root = torch.diag_embed(scale)
         blocks = [block(-k) for k in range(1, self.lag + 1)]
         now, beside = block(0), [m.still for n in names if (m := moves[n]).still is not None]
-        still = [torch.cat(_alike(beside), -2)] if beside else []
+        still = [torch.cat(alike(beside), -2)] if beside else []
         if now is not None:  # z_t = G z_t + ... where some read others at their own position
             mixed = torch.eye(self.size).to(now) - now
-            root = _solved(mixed, root)
-            offset = _solved(mixed, offset.unsqueeze(-1)).squeeze(-1)
-            blocks = [None if b is None else _solved(mixed, b) for b in blocks]
-            still = [_solved(mixed, g) for g in still]
+            root = solved(mixed, root)
+            offset = solved(mixed, offset.unsqueeze(-1)).squeeze(-1)
+            blocks = [None if b is None else solved(mixed, b) for b in blocks]
+            still = [solved(mixed, g) for g in still]
         known = [b if b is not None else root.new_zeros(1, self.length, self.size, self.size) for b in blocks]
-        above = torch.cat(_alike([*known, *still]), -1)
+        above = torch.cat(alike([*known, *still]), -1)
         states, kept = above.shape[-1], self.size * (self.lag - 1)
         below = above.new_zeros(kept + self.still_size, states)
         below[:kept, :kept] = torch.eye(kept)
@@ -249,7 +221,7 @@ class GaussianChain:
         self.root = torch.nn.functional.pad(root, (0, 0, 0, len(below)))
         self.offset = torch.nn.functional.pad(offset, (0, len(below)))
 
-    def _see(self, seen: list[tuple[Tensor, _Affine, bool]]) -> None:
+    def _see(self, seen: list[tuple[Tensor, AffineMean, bool]]) -> None:
         """C over the root of R, and what is left of the data without c, over it as well; 0 for elements that are
         missing, of data that is seen in part."""
         matrices, targets, logs = [], [], []
@@ -258,7 +230,7 @@ class GaussianChain:
             found = [affine.slope(-k) for k in range(self.lag)]
             blank = affine.offset.new_zeros(1, self.length, affine.offset.shape[-1], self.size)
             parts = [blank if m is None else m for m in found] + ([] if affine.still is None else [affine.still])
-            matrix = torch.cat(_alike(parts), -1)
+            matrix = torch.cat(alike(parts), -1)
             flat = value.double().reshape(len(value), self.length, -1)
             flat = flat.flip(1) if self.backward else flat
             target = ((flat.nan_to_num() if in_part else flat) - affine.offset) / affine.scale
@@ -271,7 +243,7 @@ class GaussianChain:
             matrices.append(matrix)
             targets.append(target)
             logs.append(log)
-        self.matrix, self.target = torch.cat(_alike(matrices), -2), torch.cat(_alike(targets), -1)
+        self.matrix, self.target = torch.cat(alike(matrices), -2), torch.cat(alike(targets), -1)
         sums = [log.sum((-1, -2)) for log in logs]
         self.logs = sum(sums[1:], sums[0])
 
@@ -280,7 +252,7 @@ class GaussianChain:
     def _filter(self) -> None:
         """The predicted and the updated states of all positions, and the logarithm of the integral."""
         information = self.matrix.mT @ self.matrix
-        told = _times(self.matrix.mT, self.target)
+        told = times(self.matrix.mT, self.target)
         alike = max(map(len, (self.transition, self.root, information, self.spread))) == 1
         moves, noises, precisions = (
             (m.squeeze(0) if alike else m).unbind(-3) for m in (self.transition, self.root @ self.root.mT, information)
@@ -293,17 +265,17 @@ class GaussianChain:
         halves: list[Tensor] = []
         offsets, tells = self.offset.unbind(1), told.unbind(1)
         for move, offset, precise, tell, root in zip(moves, offsets, precisions, tells, roots):
-            mean = _times(move, mean, offset)
+            mean = times(move, mean, offset)
             predicted.append(mean)
-            half = _times(root.mT, _times(precise, mean, tell, -1))
-            mean = _times(root, half, mean)
+            half = times(root.mT, times(precise, mean, tell, -1))
+            mean = times(root, half, mean)
             updated.append(mean)
             halves.append(half)
         # What has no root leaves its row without a value, which all that is read backward starts from.
         updated[-1] = torch.where(lost.unsqueeze(-1), torch.nan, mean)
         self.predicted, self.updated = list(zip(predicted, lowers)), list(zip(updated, roots))
         means, inner = torch.stack(updated, 1), torch.stack(inners, -3)
-        error = self.target - _times(self.matrix, means)
+        error = self.target - times(self.matrix, means)
         # L^-1 (m - mu), each row in a column where the matrices are those of all.
         behind = torch.stack(halves, 0).mT if alike else torch.stack(halves, 1).unsqueeze(-1)
         moved = torch.linalg.solve_triangular(inner.mT, behind, upper=True).square()
@@ -353,7 +325,7 @@ class GaussianChain:
     def read(self, mean: bool) -> tuple[Tensor, ...]:
         """A value of each latent ``(n, T, ...)``: the mean of its posterior, or a joint draw."""
         last, root = self.updated[-1]
-        state = last if mean else last + _times(root, torch.randn_like(last))
+        state = last if mean else last + times(root, torch.randn_like(last))
         moving = self.size * self.lag
         path, still = list(state[..., :moving].split(self.size, -1))[::-1], state[..., moving:]  # the oldest first
         for t in reversed(range(self.lag - 1, self.length - 1)):
@@ -361,9 +333,9 @@ class GaussianChain:
             gain, rest = self._behind(t)
             before, after = self.updated[t][0], self.predicted[t + 1][0]
             oldest = slice(moving - self.size, moving)
-            found = (before + _times(gain, known - after))[..., oldest]
+            found = (before + times(gain, known - after))[..., oldest]
             if not mean:
-                found = found + _times(_root(rest[..., oldest, oldest]), torch.randn_like(found))
+                found = found + times(root_of(rest[..., oldest, oldest]), torch.randn_like(found))
             path.insert(0, found)
         return (*self._members(torch.stack(path[-self.length :], 1)), *self._of_rows(still))
 
@@ -371,12 +343,12 @@ class GaussianChain:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``, its elements one after
         another; of what is still, of batch shape ``(n,)``."""
         mean, root = self.updated[-1]
-        spread = _each(root @ root.mT)
+        spread = each_row(root @ root.mT)
         found = self._still_given(mean, spread)
         means, spreads = [mean], [spread]
         for t in reversed(range(self.length - 1)):
             gain, rest = self._behind(t)
-            mean = self.updated[t][0] + _times(gain, mean - self.predicted[t + 1][0])
+            mean = self.updated[t][0] + times(gain, mean - self.predicted[t + 1][0])
             spread = rest + gain @ spread @ gain.mT
             means.insert(0, mean)
             spreads.insert(0, spread)
@@ -386,7 +358,7 @@ class GaussianChain:
         return found | {
             name: MultivariateNormal(
                 loc[..., place].to(dtype),
-                scale_tril=_root(covariance[..., place, place]).to(dtype).expand(*loc.shape[:2], -1, -1),
+                scale_tril=root_of(covariance[..., place, place]).to(dtype).expand(*loc.shape[:2], -1, -1),
             )
             for name, place in self.places.items()
         }
@@ -397,13 +369,13 @@ class GaussianChain:
         found: dict[str, Distribution] = {}
         for name, place in self.still_places.items():
             part = slice(before + place.start, before + place.stop)
-            root = _root(spread[..., part, part]).to(dtype).expand(len(mean), -1, -1)
+            root = root_of(spread[..., part, part]).to(dtype).expand(len(mean), -1, -1)
             found[name] = MultivariateNormal(mean[..., part].to(dtype), scale_tril=root)
         return found
 
     def _behind(self, t: int) -> tuple[Tensor, Tensor]:
         """Of the state at t given the next: how its mean moves with that, and the covariance that is left."""
-        root, after, move = _each(self.updated[t][1]), _each(self.predicted[t + 1][1]), self.transition[:, t + 1]
+        root, after, move = each_row(self.updated[t][1]), each_row(self.predicted[t + 1][1]), self.transition[:, t + 1]
         gain = torch.cholesky_solve(move @ root @ root.mT, after).mT
         left = (torch.eye(move.shape[-1]).to(move) - gain @ move) @ root
         noise = gain @ self.root[:, t + 1]
@@ -457,40 +429,6 @@ class PathNormal(_Density):
     def log_prob(self, value: Tensor) -> Tensor:
         """The density of a path, nats."""
         return self.chain.log_posterior(value.reshape(*value.shape[: value.dim() - len(self._event_shape) + 1], -1))
-
-
-def _alike(tensors: list[Tensor]) -> list[Tensor]:
-    """Tensors with as many rows each."""
-    rows = max(len(t) for t in tensors)
-    return [t if len(t) == rows else t.expand(rows, *t.shape[1:]) for t in tensors]
-
-
-def _each(matrix: Tensor) -> Tensor:
-    """A matrix of all rows as a stack of one."""
-    return matrix.unsqueeze(0) if matrix.dim() == 2 else matrix
-
-
-def _times(matrix: Tensor, vector: Tensor, plus: Tensor | None = None, sign: int = 1) -> Tensor:
-    """A matrix times a vector of each row, with this sign, and what is added: one product of matrices where the matrix
-    is that of all rows."""
-    if matrix.dim() == 2:
-        return vector @ matrix.mT if plus is None else torch.addmm(plus, vector, matrix.mT, alpha=sign)
-    if matrix.dim() == 4 and len(matrix) == 1:  # one at each position
-        found = (vector.transpose(0, 1) @ matrix[0].mT).transpose(0, 1)
-    else:
-        found = (matrix @ vector.unsqueeze(-1)).squeeze(-1)
-    return found if plus is None else torch.add(plus, found, alpha=sign)
-
-
-def _solved(matrix: Tensor, right: Tensor) -> Tensor:
-    found: Tensor = torch.linalg.solve(matrix, right)
-    return found
-
-
-def _root(matrix: Tensor) -> Tensor:
-    """The lower triangular root of a symmetric matrix, NaN where it has none."""
-    root, failed = torch.linalg.cholesky_ex(matrix)
-    return torch.where((failed > 0)[..., None, None], torch.nan, root)
 
 
 __all__ = ["GaussianChain", "PathNormal"]
