@@ -12,6 +12,7 @@ from torch import Tensor
 from dgmppl import pipeline
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime.emitted import emitted
 from dgmppl.train.contents import parts
 
 
@@ -38,7 +39,7 @@ class Completion:
             ways: how a chain or a flow is followed; see `dgmppl.plan.ways`.
         """
         with self.model.unchecked():
-            found: dict[str, Tensor] = self.model.complete(n, dict(known), mean=mean, **ways)  # type: ignore[operator]
+            found: dict[str, Tensor] = emitted(self.model).complete(n, dict(known), mean=mean, **ways)
         return found
 
     @property

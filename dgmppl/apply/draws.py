@@ -17,6 +17,7 @@ from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Variable
 from dgmppl.plan.predict import choose_prediction
 from dgmppl.runtime.distributions import Independent
+from dgmppl.runtime.emitted import emitted
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -53,7 +54,7 @@ class Drawn:
     def _closed(self) -> bool:
         """Whether each law has its moments, or the probabilities of its elements, in closed form."""
         rows = [self.model.like.new_full((2, *v.type.shape), v.type.feasible) for v in self.graph.data]
-        drawn, laws, _ = self.model.predict(*rows)  # type: ignore[operator]
+        drawn, laws, _ = emitted(self.model).predict(*rows)
         finite = {name: _sums(self.graph[name], self.fields[name], None) for name in self.names}
         return all(
             one.shares_of(laws[name], drawn[name]) is not None
@@ -90,7 +91,7 @@ class Drawn:
             chosen = _Reservoir(n)
             for count in self._pieces(n, many):
                 repeated = {name: v.repeat_interleave(count, 0) for name, v in {**rows, **stands}.items()}
-                drawn, laws, log = self.model.predict(*(repeated[v.name] for v in self.graph.data))  # type: ignore[operator]
+                drawn, laws, log = emitted(self.model).predict(*(repeated[v.name] for v in self.graph.data))
                 log = log.double().reshape(n, count)
                 if self.score is not None:
                     log = log + self.score.give({**repeated, **drawn}).double().reshape(n, count)

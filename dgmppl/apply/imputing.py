@@ -30,6 +30,7 @@ from dgmppl.imputations import ByChain, ByWeights, Exactly, Way, both, no_way, w
 from dgmppl.pipeline import Checked
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime.emitted import emitted
 
 PARTICLES = 100
 """Draws of the latents of a row in each round."""
@@ -132,7 +133,7 @@ class WeightedCompletion(Completion):
     def _proposed(self, whole: Values, given: Values | None = None) -> tuple[dict[str, Tensor], Tensor]:
         """Latents that are drawn from q of whole rows, or those that are given, and log q of them."""
         self.given = given
-        latents, ratio = self.proposal.propose(*rows_of(self.proposal, whole))  # type: ignore[operator]
+        latents, ratio = emitted(self.proposal).propose(*rows_of(self.proposal, whole))
         self.given = None
         return latents, self._density(whole, latents) - ratio
 

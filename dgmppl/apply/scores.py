@@ -19,6 +19,7 @@ from dgmppl.plan.predict import Prediction, choose_weights, own_factors, refused
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.energy import MinusEnergy
 from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime.emitted import emitted
 from dgmppl.train.contents import parts
 from dgmppl.train.device import seeded
 from dgmppl.train.importance import open_importance
@@ -99,7 +100,7 @@ def _of_energy(model: GenerativeModel, graph: Graph, plan: Plan, names: tuple[st
 
     def give(rows: Rows) -> Tensor:
         state = [rows[name] for name in form.state]
-        found: Tensor = -model.free_energy(*state)  # type: ignore[operator]
+        found: Tensor = -emitted(model).free_energy(*state)
         if form.enumerated is not None and graph[form.enumerated].name in data:
             law = getattr(model, f"p_{graph[form.enumerated].ident}")
             found = found + law(*state).log_prob(rows[form.enumerated])
@@ -154,7 +155,7 @@ def _weights_of_draws(model: GenerativeModel, run: Run, names: tuple[str, ...]) 
     weighing = with_prediction(model, run, made)
 
     def give(rows: Rows) -> Tensor:
-        found: Tensor = weighing.predict(*_of(graph, rows))[2]  # type: ignore[operator]
+        found: Tensor = emitted(weighing).predict(*_of(graph, rows))[2]
         return found
 
     drawn = ", ".join(m.drawn for m in made.moves if m.drawn)

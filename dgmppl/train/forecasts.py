@@ -13,6 +13,7 @@ from dgmppl.graph.nodes import Variable
 from dgmppl.pipeline import Checked
 from dgmppl.plan.forecast import refused
 from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime.emitted import emitted
 from dgmppl.train.contents import Arrays, parts
 from dgmppl.train.pasts import Past
 
@@ -60,7 +61,7 @@ class Continuation:
         values = {name: _sized(v, graph[name]) for name, v in values.items()}
         rows = {graph[name].ident: v.repeat_interleave(each, 0) for name, v in values.items()}
         arguments = [last.repeat_interleave(each), *rows.values(), *(latents[name] for name in forecast.latents)]
-        found: dict[str, Tensor] = self.model.forecast(*arguments)  # type: ignore[operator]
+        found: dict[str, Tensor] = emitted(self.model).forecast(*arguments)
         return found
 
     def _behind(self, values: Mapping[str, Tensor], last: Tensor, each: int) -> dict[str, Tensor]:
@@ -79,7 +80,7 @@ class Continuation:
             number = {graph[self.how.number].ident: last[k : k + at_once].repeat_interleave(many).to(self.model.like)}
             data = {v.ident: (rows | number)[v.ident] for v in graph.data}
             with self.past.unchecked():  # what is known was held against its types
-                drawn, weight = self.past.propose(**data)  # type: ignore[operator]
+                drawn, weight = emitted(self.past).propose(**data)
             taken = torch.arange(len(weight), device=weight.device)
             if self.how.weighed:
                 weights = weight.reshape(-1, many).softmax(-1)
