@@ -16,6 +16,7 @@ from dgmppl.train.runs import load_data
 HERE = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.insert(0, str(HERE))
 
+import semi_supervised  # noqa: E402
 import sequence_time  # noqa: E402
 import step_time  # noqa: E402
 from chosen import only  # noqa: E402
@@ -38,3 +39,11 @@ def test_a_hand_written_model_is_the_compiled_one(spec: str) -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="no vea among vae, rbm"):
         only(["vae", "rbm"])("vea")
+
+
+@pytest.mark.parametrize("name", semi_supervised.CLASSIFIERS)
+def test_a_classifier_alone_is_the_one_of_the_spec(name: str) -> None:
+    specs = (semi_supervised.alone(name), semi_supervised.SPECS / f"{name}.dgm")
+    alone, whole = (dict(pipeline.build(pipeline.read(spec)).named_modules()) for spec in specs)
+    shapes = [[p.shape for p in net.parameters()] for net in (alone["p_y_net"], whole["q_y_net"])]
+    assert shapes[0] == shapes[1]
