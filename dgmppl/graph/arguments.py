@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dgmppl.catalogue.distributions import DISTRIBUTIONS, DistributionParameter
 from dgmppl.diagnostics import Diagnostic
+from dgmppl.graph.arithmetic import classes_told, numbers_of_classes
 from dgmppl.graph.ends import Ends, Places, ends_of, of_support
 from dgmppl.graph.nodes import Definition, Graph
 from dgmppl.graph.scope import Scope
@@ -102,6 +103,9 @@ def _verify_parametric(scope: Scope, graph: Graph, density: Parametric, places: 
         if parameter is None or name in density.linked or isinstance(value, Constant):
             continue
         what = f"the {name} of {density.kind}"
+        if not value.type.support.numeric:
+            scope.report("E213", *classes_told(scope, value), help=numbers_of_classes(scope, value))
+            continue
         if parameter.constraint == POSITIVE:
             ends = ends_of(graph, value, places)
             if not ends.positive:

@@ -10,12 +10,14 @@ from dgmppl.graph.numbers import Index, NoResult, NotClosed, numbers
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.shapes import Evaluate, is_open
 from dgmppl.graph.values import Constant, Operation, Value
+from dgmppl.source import Span
 from dgmppl.supports import Type, real
 from dgmppl.syntax import tree
 
 
 def check_binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Context, evaluate: Evaluate) -> Value:
-    """An operation on two values, element by element or `@`. Reports shapes that do not go together (E204)."""
+    """An operation on two values, element by element or `@`. Reports shapes that do not go together (E204), and classes
+    (E213)."""
     if is_network(scope, expr):
         headline, help_ = "these networks have no inputs", "in parentheses, with their inputs: (conv[32] >> mlp[64])(x)"
         scope.fail("E217", headline, expr.span, "needs its inputs", help=help_)
@@ -29,6 +31,7 @@ def check_binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Co
     wanted = None if expected is None else real(*expected.shape)
     if expr.op == "@":
         left, right = evaluate(scope, expr.left, None, ctx), evaluate(scope, expr.right, None, ctx)
+        _verify_numbers(scope, left, right)
         if not left.shape or not right.shape or left.shape[-1] != right.shape[0]:
             why = "the last size of the left must be the first of the right"
             _disagree(scope, expr, left, right, why, _turned(scope, expr, left, right))
@@ -40,6 +43,7 @@ def check_binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Co
     else:
         left = evaluate(scope, expr.left, wanted, ctx)
         right = evaluate(scope, expr.right, wanted or real(*left.shape), ctx)
+    _verify_numbers(scope, left, right)
     if isinstance(left, Constant) and isinstance(right, Constant):
         number = scope.arithmetic(expr, left.number, right.number)
         return Constant(real(), expr.span, scope.representable(number, expr.span))
@@ -48,6 +52,26 @@ def check_binary(scope: Scope, expr: tree.Binary, expected: Type | None, ctx: Co
     if left.shape and right.shape and left.shape != right.shape:
         _disagree(scope, expr, left, right, f"`{expr.op}` works element by element")
     return Operation(real(*(left.shape or right.shape)), expr.span, expr.op, (left, right))
+
+
+def _verify_numbers(scope: Scope, *sides: Value) -> None:
+    """Classes are counted from 0, and that says nothing of how large they are (E213)."""
+    for value in sides:
+        if not value.type.support.numeric:
+            scope.fail("E213", *classes_told(scope, value), help=numbers_of_classes(scope, value))
+
+
+def classes_told(scope: Scope, value: Value) -> tuple[str, Span, str]:
+    """That a value is a class where a number is needed: the headline, the place and what is there."""
+    written = scope.source.text[value.span.start : value.span.end]
+    return f"`{written}` is a class, and classes are no numbers", value.span, value.type.support.describe()
+
+
+def numbers_of_classes(scope: Scope, value: Value) -> str:
+    """What may stand in the place of a class."""
+    written = scope.source.text[value.span.start : value.span.end]
+    size = value.type.support.size
+    return f"one_hot({written}), or a number for each class: param a : real[{size}], a[{written}]"
 
 
 def verify_result(scope: Scope, value: Operation, elements: Elements) -> None:

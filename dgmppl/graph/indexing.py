@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from dgmppl.catalogue.functions import FUNCTIONS
 from dgmppl.catalogue.networks import NETWORKS
 from dgmppl.graph.axes import part, shape_text
@@ -14,7 +16,8 @@ from dgmppl.graph.positions import check_at, check_past, no_number
 from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open, member_position, resolve_member
 from dgmppl.graph.sums import summed_index
-from dgmppl.graph.values import Constant, Element, Index, Joined, Reshaped, Use, Value
+from dgmppl.graph.values import Constant, Declared, Element, Index, Joined, Reshaped, Use, Value
+from dgmppl.source import Span
 from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
 
@@ -196,13 +199,34 @@ def _element(
                 scope.fail("E215", f"index {position} of {size} elements", item.span, f"0 to {size - 1}")
             index.append(position)
         elif found.shape == () and found.type.support.positions is not None:
-            if found.type.support.positions > size:
-                last = found.type.support.positions - 1
-                headline = f"{found.type.describe()} picks elements up to {last}, and the last is {size - 1}"
-                scope.fail("E204", headline, item.span, "counted from 0")
+            _verify_as_many(scope, expr, item.span, value, found, len(index))
             index.append(found)
         else:
-            what = f"this is {found.type.describe()}"
-            scope.fail("E215", "an index is a number or a variable with values from 0", item.span, what)
+            _no_index(scope, item.span, found)
     support = value.type.support if value.type.support.event_rank <= len(rest) else REAL
     return Element(Type(support, rest), expr.span, value, tuple(index))
+
+
+def _verify_as_many(scope: Scope, expr: tree.Bracket, span: Span, value: Value, picks: Value, axis: int) -> None:
+    """An axis has an element for each value that picks one of it (E204)."""
+    count, size = picks.type.support.positions, value.shape[axis]
+    assert count is not None
+    if count == size:
+        return
+    written = scope.source.text[expr.target.span.start : expr.target.span.end]
+    fits = list(value.shape)
+    fits[axis] = count
+    if count < size and not isinstance(value, Declared):
+        return
+    last = f"the last is {size - 1}" if count > size else f"no data teaches the others, up to {size - 1}"
+    headline = f"{picks.type.describe()} picks elements up to {count - 1}, and {last}"
+    scope.fail("E204", headline, span, "counted from 0", help=f"`{written}` may be {real(*fits).describe()}")
+
+
+def _no_index(scope: Scope, span: Span, found: Value) -> NoReturn:
+    written = scope.source.text[span.start : span.end]
+    help_ = ""
+    if found.shape and found.type.support.positions is not None:
+        help_ = f"one element of it, {written}[0]; or all at once, one_hot({written}) @ ..."
+    what = f"this is {found.type.describe()}"
+    scope.fail("E215", "an index is a number, or a single variable with values from 0", span, what, help=help_)

@@ -270,6 +270,8 @@ def warn_shared(state: Elimination) -> None:
         readers = [f for f in graph.factors if f.side == "p" and name in graph.roots(f.parents)]
         if not readers or any(graph.definition(v) for v in _defined_by(graph, name)):
             continue
+        if graph[name].family and any(graph[f.head].family == graph[name].family for f in readers):
+            continue  # the first of a chain or a tree, of which each row has its own
         # Where something is learned, rows differ through it, as in a variational auto-encoder.
         if any(_learns_more_than_a_scale(graph, f.density) for f in graph.factors if f.side == "p"):
             continue

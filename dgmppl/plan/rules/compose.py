@@ -135,7 +135,7 @@ class Composing(Rule):
                 letter = getattr(state.graph[t.owner].along, "letter", "t")
                 text = f"KL of {t.owner}[{letter}] in closed form, at one random {letter} of each row, "
                 text += "chosen by how large they were, over its probability" if t.by_loss else "times their number"
-                yield f"{text}; in figures at up to 20 of the {t.members}"
+                yield f"{text}; in figures at {f'all {t.members}' if t.members <= 20 else f'20 of the {t.members}'}"
                 if t.simple:
                     yield f"the loss has them weighed as a squared error of the noise in {t.owner}[{letter}]"
 
