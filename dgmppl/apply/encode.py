@@ -110,6 +110,8 @@ def _none(fitted: FittedRun, found: list[str], common: bool) -> Diagnostic:
 def _determined(graph: Graph, plan: Plan, names: list[str]) -> bool:
     """Whether the data determine these latents, by the inverses of flows and functions."""
     steps = needed_steps(plan.steps, names)
+    if not set(names) <= {name for s in steps for name in s.gives}:
+        return False  # it has a conditional under an energy
     return all(isinstance(s, (Given, Compute, Invert)) for s in steps)
 
 
@@ -156,9 +158,9 @@ def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], coun
 def _exact_spread(law: Distribution, variable: Variable, value: Tensor) -> Tensor:
     """The standard deviation of each element or, of what is not numeric, the probability that it has this value."""
     support = variable.type.support
-    if not support.finite:
-        return law.stddev.reshape(value.shape)
-    assert isinstance(law, torch.distributions.Categorical) and support.size is not None
+    if not isinstance(law, torch.distributions.Categorical):
+        return law.stddev.expand(value.shape) if law.event_shape == value.shape[1:] else law.stddev.reshape(value.shape)
+    assert support.size is not None
     inside = value.shape[len(law.batch_shape) :]
     each = enumerate_values(support.low or 0.0, support.size, tuple(inside), value)
     if support.numeric:

@@ -19,6 +19,7 @@ from dgmppl.catalogue.transforms import REMOVES
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.checks import Missing, TakenRows, checked_blocks, taken_for_missing, verify_shape
 from dgmppl.data.column import Column, Transform
+from dgmppl.data.far import far_off
 from dgmppl.data.fields import Field
 from dgmppl.data.formats import READERS
 from dgmppl.data.missed import missed_classes
@@ -53,6 +54,7 @@ class Wanted:
             position. What lies beyond is not looked at, and becomes a value of the type.
         known: the field that a run keeps, whose transforms and classes are used; None: they are fitted.
         others: whether the rows are none of those that the run was fitted to.
+        unscaled: whether the model counts its values in no units of theirs (`dgmppl.graph.units`).
     """
 
     source: DataSource
@@ -62,6 +64,7 @@ class Wanted:
     end: tuple[str, int] | None = None
     known: Field | None = None
     others: bool = False
+    unscaled: bool = False
 
 
 def load(
@@ -93,7 +96,7 @@ def load(
         "streamed": train.streamed,
     }
     splits = Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields)
-    return replace(splits, warnings=(*splits.warnings, *missed_classes(splits)))
+    return replace(splits, warnings=(*splits.warnings, *missed_classes(splits), *far_off(splits, wanted)))
 
 
 def open_fields(wanted: Mapping[str, Wanted], base: Path, stream: bool | None) -> dict[str, Opened]:

@@ -11,6 +11,7 @@ from dgmppl.data.fields import Field
 from dgmppl.data.load import Wanted, load
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.units import without_units
 
 if TYPE_CHECKING:
     from dgmppl.pipeline import Checked
@@ -48,6 +49,7 @@ def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dic
     if problems:
         raise SpecError(problems, checked.source)
     partial = {v.name: "elements" if v.elementwise else "rows" for v in graph.partial}
+    unscaled = without_units(graph) if known is None else frozenset()
     return {
         v.name: Wanted(
             v.data,
@@ -56,6 +58,7 @@ def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dic
             impossible_values(graph, v.name),
             (v.length, v.members.start) if v.length else None,
             known[v.name] if known else None,
+            unscaled=v.name in unscaled,
         )
         for v in graph.data
         if v.data

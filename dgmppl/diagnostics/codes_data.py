@@ -131,4 +131,13 @@ CODES: dict[str, Code] = {
         'observed y : categorical(3) from "iris.csv".species',
         "train { split = shuffled(0.6, 0.2, 0.2) }",
     ),
+    "W524": Code(
+        "values far from where a model begins",
+        "Values of a variable that a flow or an expression gives lie far from 0, or spread by far more or less than 1.",
+        "What a network or `param` gives a distribution is counted in units of the data; what a flow or an expression "
+        "gives is taken as it is, and begins at about 0 and 1. From there a fit may not come to incomes in euros, or "
+        "only after many epochs.",
+        'observed x : real[2] from "people.csv"[income, rent]   # x = f(u)',
+        'observed x : real[2] from standardize("people.csv"[income, rent])',
+    ),
 }

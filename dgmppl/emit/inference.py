@@ -227,6 +227,8 @@ def _method(writer: Writer, graph: Graph, name: str, doc: str) -> AbstractContex
 def marginals_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
     """The latents of a row whose posterior each, given the data alone, is known exactly."""
     names = [n for n in inferred_of(graph, plan) if graph[n].role == "latent"]
+    if plan.samplers:
+        return tuple(n for n in _summed_out(graph, plan) if graph[n].type.support.numeric and _follows(graph, plan, n))
     steps = needed_steps(plan.steps, {*names, *_judged(plan)})
     sums = [s for s in steps if isinstance(s, Marginalise) and not s.partial]
     exact = [s for s in steps if isinstance(s, Exact)]
@@ -236,6 +238,12 @@ def marginals_of(graph: Graph, plan: Plan) -> tuple[str, ...]:
         return ()
     found = [s.variable for s in sums] or [n for s in exact for n in s.gives]
     return tuple(n for n in names if n in found)
+
+
+def _follows(graph: Graph, plan: Plan, name: str) -> bool:
+    """Whether a variable's conditional under an energy reads what the data have, and nothing else."""
+    reads = _conditional_reads(graph, plan, name) or ()
+    return {v.name for v in graph.observed} >= set(reads) and not any(isinstance(s, GivenSome) for s in plan.steps)
 
 
 def _judged(plan: Plan) -> set[str]:
@@ -255,6 +263,13 @@ def _write_marginals(writer: Writer, graph: Graph, plan: Plan, inferred: tuple[s
     doc = f"The posterior of {each} alone given the data; see `GenerativeModel.marginals`."
     with writer.method(f"marginals(self{data}) -> dict[str, {writer.use('Distribution')}]", doc):
         write_seen(writer, graph)
+        if plan.samplers:
+            laws = []
+            for name in names:
+                given = ", ".join(graph[n].ident for n in _conditional_reads(graph, plan, name) or ())
+                laws.append(f'"{name}": self.p_{graph[name].ident}({given})')
+            writer.line(f"return {{{', '.join(laws)}}}")
+            return
         write_steps(writer, graph, plan, steps[:first], ())
         if steps[first:]:
             numbers, cases = _write_case_weights(writer, graph, plan, steps[first:], names)

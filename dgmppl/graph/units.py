@@ -75,6 +75,28 @@ def find_units(graph: Graph) -> tuple[Units, ...]:
     return tuple(found)
 
 
+def without_units(graph: Graph) -> frozenset[str]:
+    """The variables without bounds whose place their model counts in no units: a flow or an expression gives it."""
+    found = set()
+    for variable in graph.data:
+        factor, source = graph.factor("p", variable.name), variable.data
+        if variable.type.support not in (REAL, POSITIVE) or source is None:
+            continue
+        if source.transforms and source.transforms[-1][0] in _HAS_UNITS:
+            continue
+        laws = list(_laws(factor.density)) if factor is not None else []
+        defined = graph.definition(variable.name) is not None or (factor is not None and not laws)
+        if defined or not all(map(_has_place, laws)):
+            found.add(variable.name)
+    return frozenset(found)
+
+
+def _has_place(law: Parametric) -> bool:
+    """Whether the place of a distribution's values is given in units of the data, where it has one."""
+    places = {p.name for p in DISTRIBUTIONS[law.kind].parameters if p.counts in ("place", "log")}
+    return places <= set(counted(law))
+
+
 def with_units(graph: Graph, units: tuple[Units, ...]) -> Graph:
     """The graph with these units."""
     return replace(graph, units=units) if units else graph

@@ -127,3 +127,16 @@ def test_torch_is_not_needed() -> None:
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "1,797 rows" in found.stdout
+
+
+def test_values_far_from_where_a_flow_begins_are_told(tmp_path: Path) -> None:
+    rest = "latent u : real[2]\nflow f = coupling[mlp[4]]\np(u) = Normal(0, 1)\nx = f(u)\n"
+    flow = "model m\nobserved x : real[2] from {}\n" + rest
+    _, splits, _ = loaded(tmp_path, spec=flow.format('"people.csv"[height, income]'))
+    (warning,) = splits.warnings
+    assert warning.code == "W524" and "in column `height`" in warning.headline and "standardize" in warning.help
+    _, splits, _ = loaded(tmp_path, spec=flow.format('standardize("people.csv"[height, income])'))
+    assert not splits.warnings
+    counted = 'model m\nobserved x : real[2] from "people.csv"[height, income]\np(x) = Normal({}, param)\n'
+    assert not loaded(tmp_path, spec=counted.format("param"))[1].warnings
+    assert loaded(tmp_path, spec=counted.format("6"))[1].warnings

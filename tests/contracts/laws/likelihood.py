@@ -120,7 +120,8 @@ def verify_marginals(found: Checked) -> None:
             error = (law.probs * (1 - law.probs) / many).sqrt() + 1 / many
             away = (shares - law.probs).abs() / error
         else:
-            away = (draws.mean(0) - law.mean).abs() / (law.stddev / many**0.5 + 1e-5)
-            ratio = draws.std(0) / (law.stddev + 1e-6)
+            mean, spread = (m.reshape(draws.shape[1:]) for m in (law.mean, law.stddev))
+            away = (draws.mean(0) - mean).abs() / (spread / many**0.5 + 1e-5)
+            ratio = draws.std(0) / (spread + 1e-6)
             assert ((ratio - 1).abs() < 0.1)[there].all(), (name, ratio)
         assert (away[there] < 5.5).all(), (name, away)
