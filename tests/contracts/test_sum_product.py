@@ -196,7 +196,9 @@ def test_what_some_rows_miss_counts_where_it_is_seen() -> None:
 
 
 def test_what_is_far_too_large_for_enumeration_is_a_product_over_positions() -> None:
-    found = checked(PARTS["a class at each position"].replace("[3, 2]", "[100, 2]").replace(")[3]", ")[100]"))
+    found = checked(
+        PARTS["a class at each position"].replace("x : real[3, 2]", "x : real[100, 2]").replace(")[3]", ")[100]")
+    )
     model, (x,) = build(found, scale=0.5), data_of(found, 4)
     with torch.no_grad():
         k = torch.arange(3.0)[:, None, None].expand(3, 4, 100)

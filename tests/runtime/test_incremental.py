@@ -62,7 +62,7 @@ FACTORS = {
         "binary",
         "mixture[u in grid(3)](Bernoulli({net}(x[<d], u, e[d]) + mlp[4](u, x[d - 1])))",
     ),
-    "a recurrence": ("categorical(3)", "Categorical({net}(x[<d], h[d]) + linear(h[d]))"),
+    "a recurrence": ("integer(0..2)", "Categorical({net}(x[<d], h[d]) + linear(h[d]))"),
     "a recurrence on a causal network": ("real", "Normal(linear(k[d]) + s[d], exp(0.1 * {net}(x[<d])))"),
     "a network twice": ("real", "Normal(m(x[<d], c) + m(x[<d], 2 * c), 1)"),
 }
