@@ -92,12 +92,24 @@ def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forec
     if past.plan is None or past.graph is None:
         d = past.errors[0]
         raise refused(graph, d.span, f"of first members alone, {d.headline}", along)
+    _verify_fitted(graph, _parts(past)[0], forecast)
     past = _proposing(past, forecast.latents)
     if approximate(*_parts(past)):
         spec = apply_overrides(told.spec, ("train.objective=iwae(2)",))
         weighed = check_tree(spec, checked.source, checked.path, (), checked.python)
         past = _proposing(weighed, forecast.latents) if weighed.plan is not None else past
     return Forecaster(whole, forecast, end, past, told.number)
+
+
+def _verify_fitted(graph: Graph, past: Graph, forecast: Forecast) -> None:
+    """What first members say of latents is drawn from a q that the spec has: no fit has weights of another."""
+    ours = {f.key for f in graph.factors if f.side == "q"}
+    for name in forecast.latents:
+        q = past.factor("q", name)
+        if q is not None and q.key.partition("|")[0] not in {key.partition("|")[0] for key in ours}:
+            variable = graph[name]
+            why = f"given first members alone `{variable.shown}` has no exact posterior, and the spec has no q of it"
+            raise refused(graph, variable.span, why, forecast.along)
 
 
 def _verify_ends(graph: Graph, forecast: Forecast, last: int) -> None:

@@ -131,7 +131,7 @@ def _clamped(
 
 def _has_gap(fitted: FittedRun, name: str, values: NDArray[Any]) -> bool:
     """Whether members of a family are missing before others that are there."""
-    if fitted.graph[name].along is None or values.ndim < 2 or values.dtype.kind != "f":
+    if fitted.graph[name].along is None or values.ndim < 2 or not values.size or values.dtype.kind != "f":
         return False
     gone = np.isnan(values).reshape(*values.shape[:2], -1)
     behind = np.cumsum(gone.any(-1), 1) > 0

@@ -172,6 +172,8 @@ def _begun(variable: Variable, array: NDArray[np.generic]) -> tuple[Values, NDAr
     if array.ndim != 2 + len(element) or array.shape[2:] != element:
         expected = ", ".join(["rows", "members", *map(str, element)])
         raise _error(f"{declared}, and {list(array.shape)} is given", f"an array [{expected}] has its first members")
+    if not array.shape[1]:
+        raise _error(f"no member of `{variable.name}` is given", "sample without --given draws rows from their start")
     if array.shape[1] > length:
         headline = f"`{variable.name}` has {length} members, and {array.shape[1]} are given"
         raise _error(headline, f"at most {length - 1} leave something to be drawn")

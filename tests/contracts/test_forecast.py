@@ -12,7 +12,7 @@ from pykalman import KalmanFilter
 from torch import Tensor
 
 from dgmppl.diagnostics import SpecError
-from dgmppl.forecasts import Forecaster, forecaster
+from dgmppl.forecasts import Forecaster, forecaster, told
 from dgmppl.pipeline import Checked
 from dgmppl.plan.forecast import indices
 from dgmppl.runtime import GenerativeModel
@@ -291,3 +291,19 @@ def test_what_does_not_go_forward_is_refused(name: str) -> None:
     with pytest.raises(SpecError, match=why) as refused:
         along(found)
     assert refused.value.diagnostics[0].code == "E714"
+
+
+def test_a_posterior_that_no_fit_has_is_no_way_to_go_on() -> None:
+    text = """model m
+observed x[t in 1..4] : real from "r.npz".x
+latent s[t in 1..4] : categorical(2)
+latent z[t in 1..4] : real
+param A : real[2]
+p(s[1]) = Categorical(uniform)
+p(s[t] | s[t-1]) = Categorical(linear(s[t-1]))
+p(z[1]) = Normal(0, 1)
+p(z[t] | z[t-1], s[t]) = Normal(A[s[t]] * z[t-1], 0.5)
+p(x[t] | z[t]) = Normal(z[t], 0.4)
+"""
+    (words,) = told(checked(text))
+    assert words.startswith("none: given first members alone `z[t]` has no exact posterior")
