@@ -101,7 +101,7 @@ def verify_marginals(found: Checked) -> None:
     """`marginals` are what draws of `infer` follow, each latent and each element by itself."""
     if found.plan is None or "marginals" not in type(build(found)).__dict__:
         return
-    graph, model, data, many = graph_of(found), build(found, scale=0.3), data_of(found, 2), 3000
+    graph, model, data, many = graph_of(found), build(found, scale=0.3).eval(), data_of(found, 2), 3000
     with seed(0), torch.no_grad():
         laws = model.marginals(*data)
         drawn = model.infer(*(d.repeat_interleave(many, 0) for d in data))
