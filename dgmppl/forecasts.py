@@ -103,10 +103,8 @@ def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forec
 
 def _verify_fitted(graph: Graph, past: Graph, forecast: Forecast) -> None:
     """What first members say of latents is drawn from a q that the spec has: no fit has weights of another."""
-    ours = {f.key for f in graph.factors if f.side == "q"}
     for name in forecast.latents:
-        q = past.factor("q", name)
-        if q is not None and q.key.partition("|")[0] not in {key.partition("|")[0] for key in ours}:
+        if past.factor("q", name) is not None and graph.factor("q", name) is None:
             variable = graph[name]
             why = f"given first members alone `{variable.shown}` has no exact posterior, and the spec has no q of it"
             raise refused(graph, variable.span, why, forecast.along)
