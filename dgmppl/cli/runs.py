@@ -132,6 +132,8 @@ def _tell(run: Run) -> int:
         return SIGNALLED + (run.signal or signal.SIGTERM)
     print(f"{record['model']}: {kept}, {duration(record['seconds'])} on {record['device']}")
     _print_figures(record["figures"])
+    if record["criterion"] and record["stopped"] == "epochs" and record["best_epoch"] == record["epochs"]:
+        print(f"the last epoch was the best by {record['criterion']}: with more `epochs` the fit may do better")
     samples = f", samples in {out / 'samples.png'}" if (out / "samples.png").exists() else ""
     print(f"results in {out}{samples}")
     return FINE

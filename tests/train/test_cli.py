@@ -38,6 +38,7 @@ def test_a_spec_from_end_to_end(spec, tmp_path, capsys):
     printed = capsys.readouterr()
     assert f"results in {out}" in printed.out
     assert "elbo" in printed.out
+    assert "the last epoch was the best by elbo" in printed.out, "one epoch cannot tell whether more would do better"
     assert "epoch    1" in printed.err
     assert json.loads((out / "run.json").read_text())["settings"]["seed"] == 3
 
