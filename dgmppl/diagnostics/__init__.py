@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dgmppl.diagnostics.elsewhere import ELSEWHERE
 from dgmppl.source import Source, Span
 
 
@@ -54,6 +55,10 @@ class SpecError(Exception):
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` most likely was meant to be, or None when nothing is near."""
     candidates = list(known)
+    elsewhere = ELSEWHERE.get(name.lower().replace("_", ""), ())
+    meant = next((word for word in elsewhere if word in candidates), None)
+    if meant is not None:
+        return meant
     close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
     if close:
         return close[0]
