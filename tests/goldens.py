@@ -1,7 +1,6 @@
 """Commands that cannot work, beside what is said of them: a text for each in a folder of `tests/golden`.
 
-A test module has its cases, and makes what all of them find on the disk. After a change of wording, it is run by
-`python -m` with `--bless` and rewrites every message; read the difference.
+A list of cases says what all of them find on the disk; `tests/test_bad_commands.py` runs every list.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import io
 import re
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -94,8 +92,7 @@ class Goldens:
         assert len(self.cases) >= least
 
     def bless(self) -> None:
-        if sys.argv[1:] != ["--bless"]:
-            raise SystemExit("usage: python -m MODULE --bless")
+        """Writes every message anew."""
         texts = {}
         with tempfile.TemporaryDirectory() as made:
             self.make(Path(made))

@@ -22,9 +22,19 @@ from dgmppl.train.checkpoint import CHECKPOINT, PREVIOUS
 from dgmppl.train.folder import hold
 from tests.goldens import Cases, Prepare
 
-from .specs import FROM_FILE, VAE
+from .runs import begin
+from .specs import FROM_FILE, ROWS, UPWARD, VAE
 
 CASES: Cases = {}
+
+
+def make_runs(folder: Path) -> None:
+    """The files that every case finds."""
+    begin(folder, VAE, ("train.epochs=4",), stop=6, name="stopped")
+    begin(folder, ROWS, (), name="rows")
+    begin(folder, UPWARD, (), name="upward")
+    begin(folder, VAE, (), name="ended")
+    (folder / "model.dgm").rename(folder / "vae.dgm")
 
 
 def case(command: str) -> Callable[[Prepare], Prepare]:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import signal
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +29,7 @@ from dgmppl.train.runs import load_run
 from dgmppl.train.trainer import Trainer
 
 from .models import TinyGan, TinyVae
+from .runs import CHANGED, begin
 from .specs import FROM_FILE, RBM, VAE
 
 CPU = torch.device("cpu")
@@ -147,23 +147,6 @@ def test_patience_goes_on_where_it_was(tmp_path):
 
 
 # --- run folders ---------------------------------------------------------------------------------
-
-CHANGED = ("train.epochs=4", "train.batch=200")
-
-
-def begin(folder, text=VAE, overrides=CHANGED, stop=None, name="run", **hooks):
-    """Trains a spec, interrupted after `stop` steps."""
-    spec = folder / "model.dgm"
-    spec.write_text(text)
-    steps = []
-
-    def step(number, count, epoch):
-        steps.append(number)
-        if len(steps) == stop:
-            signal.raise_signal(signal.SIGTERM)
-
-    checked = pipeline.read(spec, tuple(overrides))
-    return train_spec(checked, folder / name, ComputeOptions("cpu"), RunCallbacks(on_step=step, **hooks))
 
 
 def weights(run):
