@@ -11,8 +11,7 @@ from dgmppl.cli.arguments import (
     FINE,
     Add,
     add_allow_python,
-    add_data_folder,
-    add_device,
+    add_run_options,
     add_units,
     count,
     path,
@@ -102,9 +101,7 @@ def add_rows(sub: argparse.ArgumentParser, ends: str = ".csv, .parquet or .npz")
     rows.add_argument("--split", choices=("train", "validation", "test"), help=help_)
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=ends)
     sub.add_argument("--seed", type=count, default=0, metavar="N")
-    add_data_folder(sub)
-    add_device(sub, "cpu")
-    add_allow_python(sub)
+    add_run_options(sub)
 
 
 def opened(options: argparse.Namespace) -> FittedRun:

@@ -46,6 +46,13 @@ class Assign(argparse.Action):
         setattr(namespace, self.dest, [*before, values])
 
 
+def add_run_options(sub: argparse.ArgumentParser) -> None:
+    """What is said of a run that a command computes with: where its data lies, the device, whether to import code."""
+    add_data_folder(sub)
+    add_device(sub, "cpu")
+    add_allow_python(sub)
+
+
 def add_device(sub: argparse.ArgumentParser, default: str | None) -> None:
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default)
 

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from dgmppl.cli.arguments import (
     FINE,
     Add,
-    add_allow_python,
-    add_data_folder,
-    add_device,
+    add_run_options,
     add_units,
     count,
     path,
@@ -61,9 +59,7 @@ def add_commands(add: Add) -> None:
     help_ = "draw how the likelihoods of rows lie in each set, .svg or .png"
     sub.add_argument("--plot", type=path, metavar="FILE", help=help_)
     sub.add_argument("--format", choices=("text", "json"), default="text")
-    add_data_folder(sub)
-    add_device(sub, "cpu")
-    add_allow_python(sub)
+    add_run_options(sub)
 
     sub = add("compare", _compare, "several runs side by side: figures, settings that differ, curves")
     sub.add_argument("runs", nargs="+", type=path, metavar="RUN")
@@ -72,9 +68,7 @@ def add_commands(add: Add) -> None:
 
     sub = add("report", _report, "write a run's report.html anew")
     sub.add_argument("run", type=path, metavar="RUN")
-    add_data_folder(sub)
-    add_device(sub, "cpu")
-    add_allow_python(sub)
+    add_run_options(sub)
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from dgmppl.cli.arguments import (
     Assign,
-    add_allow_python,
-    add_data_folder,
-    add_device,
+    add_run_options,
     add_set,
     assignment,
     count,
@@ -51,9 +49,7 @@ def add_sample(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--noise", type=share, metavar="X", help=help_)
     help_ = "how far to lead away from samples without what `drop` leaves out (default 0)"
     sub.add_argument("--guidance", type=number, metavar="W", help=help_)
-    add_data_folder(sub)
-    add_allow_python(sub)
-    add_device(sub, "cpu")
+    add_run_options(sub)
 
 
 def sampled(options: argparse.Namespace, opened: Callable[[argparse.Namespace], FittedRun]) -> Answers:
