@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Along, Graph
 from dgmppl.graph.past import spec_of_length, spec_of_the_past
-from dgmppl.pipeline import Checked, check_tree
+from dgmppl.pipeline import Checked, check_beside
 from dgmppl.plan.forecast import (
     Forecast,
     approximate,
@@ -88,7 +88,7 @@ def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forec
     _verify_ends(graph, forecast, end)
     assert checked.completed is not None
     told = spec_of_the_past(checked.completed, graph, along, forecast.without)
-    past = check_tree(told.spec, checked.source, checked.path, (), checked.python)
+    past = check_beside(checked, told.spec)
     if past.plan is None or past.graph is None:
         d = past.errors[0]
         raise refused(graph, d.span, f"of first members alone, {d.headline}", along)
@@ -96,7 +96,7 @@ def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forec
     past = _proposing(past, forecast.latents)
     if approximate(*_parts(past)):
         spec = apply_overrides(told.spec, ("train.objective=iwae(2)",))
-        weighed = check_tree(spec, checked.source, checked.path, (), checked.python)
+        weighed = check_beside(checked, spec)
         past = _proposing(weighed, forecast.latents) if weighed.plan is not None else past
     return Forecaster(whole, forecast, end, past, told.number)
 
@@ -128,7 +128,7 @@ def _longer(checked: Checked, forecast: Forecast, last: int) -> Checked:
     if along.length:
         raise refused(graph, None, f"how far each row goes is said by `{along.length}`", along)
     spec = spec_of_length(checked.spec, along, last)
-    found = check_tree(spec, checked.source, checked.path, (), checked.python)
+    found = check_beside(checked, spec)
     if found.graph is None or found.plan is None:
         d = found.errors[0]
         raise refused(graph, d.span, f"up to {along.letter} = {last}, {d.headline}", along)

@@ -18,7 +18,8 @@ from dgmppl.emit.inference import inferred_of
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.seen_spec import spec_given_common, spec_of_the_seen, spec_of_whole_rows, with_known
-from dgmppl.pipeline import Checked, check_tree
+from dgmppl.graph.units import with_units
+from dgmppl.pipeline import Checked, check_beside
 from dgmppl.plan.cancel import cancel_constants
 from dgmppl.plan.choose import check_plan
 from dgmppl.plan.figures import likelihood_of
@@ -197,18 +198,16 @@ def _summed(graph: Graph, state: Collection[str]) -> list[str]:
 
 
 def _checked(checked: Checked, spec: tree.Spec, known: Collection[str] = ()) -> Checked | None:
-    """A spec with its plan, these latents of which are data; None where there is none. Its units of data are those of
-    the spec that it stands for."""
-    units = both(checked)[0].units
+    """A spec beside another one, with its plan, these latents of which are data; None where there is none."""
     if not known:
-        found = check_tree(spec, checked.source, checked.path, (), checked.python)
-        return replace(found, graph=replace(both(found)[0], units=units)) if found.plan is not None else None
+        found = check_beside(checked, spec)
+        return found if found.plan is not None else None
     graph, _ = check_graph(spec, checked.source)
     if graph is None:
         return None
     graph = cancel_constants(with_known(graph, known), spec)
     plan, _ = check_plan(graph, spec)
-    graph = replace(graph, units=units)
+    graph = with_units(graph, both(checked)[0].units)
     made = Checked(checked.source, checked.path, (), spec, graph, plan, (), checked.python)
     return made if plan is not None else None
 

@@ -180,6 +180,15 @@ def check_tree(
     return result(graph, plan, problems + found)
 
 
+def check_beside(checked: Checked, spec: tree.Spec) -> Checked:
+    """The stages up to the plan of another spec about the same data, whose model takes weights of the same fit: it counts
+    in the units that this has of them, whatever its own statements and settings are."""
+    found = check_tree(spec, checked.source, checked.path, (), checked.python)
+    if found.graph is None or checked.graph is None:
+        return found
+    return replace(found, graph=with_units(found.graph, checked.graph.units))
+
+
 def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     """The diagnostics with a warning told once where a statement stands for several members of a family."""
     kept: dict[object, list[Diagnostic]] = {}

@@ -157,9 +157,7 @@ def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
         for s in checked.spec.statements
         if not isinstance(s, tree.Train)
     )
-    found = pipeline.check_tree(
-        replace(checked.spec, statements=told), checked.source, checked.path, (), checked.python
-    )
+    found = pipeline.check_beside(checked, replace(checked.spec, statements=told))
     steps = found.plan.steps if found.plan is not None else ()
     integrated = {name for s in steps if isinstance(s, (Integrate, IntegrateAlong)) for name in s.variables}
     others = [s for s in steps if isinstance(s, Exact) and not isinstance(s, (Integrate, IntegrateAlong))]

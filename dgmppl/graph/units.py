@@ -98,8 +98,9 @@ def _has_place(law: Parametric) -> bool:
 
 
 def with_units(graph: Graph, units: tuple[Units, ...]) -> Graph:
-    """The graph with these units."""
-    return replace(graph, units=units) if units else graph
+    """The graph with those of these units that its data have."""
+    data = {v.name for v in graph.data}
+    return replace(graph, units=tuple(one for one in units if one.variable in data))
 
 
 def counted(density: Parametric) -> tuple[str, ...]:

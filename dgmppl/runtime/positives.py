@@ -164,7 +164,7 @@ class ContinuousBernoulli(Unchecked, td.ContinuousBernoulli):
     """``p(x) = C exp(l x) / (1 + exp(l))`` for 0 <= x <= 1, with l the logits (Loaiza-Ganem and Cunningham, 2019).
 
     torch's own works with probabilities, which are 1 beyond logits of 17 in single precision. Here everything is a
-    function of the logits, with ``C = l / tanh(l / 2)``, 2 at l = 0.
+    function of the logits, draws and moments too, with ``C = l / tanh(l / 2)``, 2 at l = 0.
     """
 
     def __init__(self, probs: Tensor | float | None = None, logits: Tensor | float | None = None) -> None:
@@ -181,11 +181,22 @@ class ContinuousBernoulli(Unchecked, td.ContinuousBernoulli):
         near = torch.log1p(torch.rand_like(logits) * torch.expm1(steep)) / steep
         return torch.where(logits > 0, 1 - near, near).clamp(0.0, 1.0)
 
+    def sample(self, sample_shape: Size = ()) -> Tensor:
+        with torch.no_grad():
+            return self.rsample(sample_shape)
+
     @property
     def mean(self) -> Tensor:
         safe = _away_from_zero(self.logits)
         mean = -1 / torch.expm1(-safe) - 1 / safe
         return torch.where(self.logits.abs() < _FLAT, 0.5 + self.logits / 12, mean)
+
+    @property
+    def variance(self) -> Tensor:
+        (logits,) = wide(self.logits)  # a difference of large numbers where logits are small
+        safe = _away_from_zero(logits)
+        variance = 1 / safe.square() - 1 / (2 * torch.sinh(safe / 2)).square()
+        return torch.where(logits.abs() < _FLAT, 1 / 12 - logits.square() / 240, variance).to(self.logits.dtype)
 
 
 _FLAT = 1e-2

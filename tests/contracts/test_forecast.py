@@ -137,10 +137,12 @@ def test_a_linear_dynamical_system_goes_on_from_pykalmans_filter() -> None:
             assert (np.abs(np.cov(seen.T) - covariance) < 0.05 * scale).all()
 
 
-def test_draws_of_a_poor_q_are_weighed() -> None:
-    """The same system with a q that nothing has taught: by weight its draws go on as they do exactly."""
+@pytest.mark.parametrize("train", ["", "train { units = false }"])
+def test_draws_of_a_poor_q_are_weighed(train: str) -> None:
+    """The same system with a q that nothing has taught: by weight its draws go on as they do exactly. The model of the
+    past counts in the units of its fit, which may be none."""
     r = "let r[t in 1..T] : real[3] = gru[4](x)[t]\n"
-    found = checked(KALMAN + r + BY_Q)
+    found = checked(KALMAN + r + BY_Q + train)
     model, (x,) = build(found, scale=0.1), data_of(found, 2)
     how = along(found)
     assert how.weighed

@@ -271,6 +271,18 @@ def test_dirichlet_draws_of_small_concentration_lie_at_the_corners() -> None:
     assert expected == pytest.approx(0.0043, abs=3e-4)
 
 
+@pytest.mark.parametrize("logits", [-5e5, -40.0, -1.0, -1e-3, 40.0])
+def test_a_continuous_bernoulli_of_any_logits_is_scipys(logits: float) -> None:
+    """The law exponential in x on 0 to 1, and that of 1 - x where the mass lies at 1."""
+    torch.manual_seed(0)
+    law, frozen = rt.ContinuousBernoulli(logits=t(logits)), stats.truncexpon(abs(logits), scale=1 / abs(logits))
+    for draws in (law.sample((4000,)), law.rsample((4000,))):
+        near = draws if logits < 0 else 1 - draws
+        assert uniform_of(near.squeeze(-1), frozen.cdf) > 1e-3
+    mean = float(law.mean) if logits < 0 else 1 - float(law.mean)
+    assert (mean, float(law.variance)) == pytest.approx((frozen.mean(), frozen.var()), rel=1e-4)
+
+
 def test_student_draws_follow_the_density() -> None:
     torch.manual_seed(0)
     for df in (0.05, 1.0, 30.0):
