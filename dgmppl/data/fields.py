@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dgmppl.supports import Type
 
 
+_FLOATS = np.finfo(np.float64)
+
+
 @dataclass(frozen=True)
 class Field:
     """The data of one variable.
@@ -75,13 +78,44 @@ class Field:
 
     def invert(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of the model in the units of the data, in double precision; classes that have names as texts, None
-        where one is missing. Values behind a transform that has no inverse stay as they are."""
+        where one is missing. Values behind a transform that has no inverse stay as they are. Finite values are told by
+        such as the data may have: transforms take them again."""
         found: NDArray[Any] = np.asarray(values, dtype=np.float64)
         if not self.invertible:
             return found
-        for transform in reversed(self.transforms):
-            found = transform.invert(found)
+        finite = np.isfinite(found)
+        with np.errstate(over="ignore"):
+            for transform in reversed(self.transforms):
+                found = transform.invert(found)
+        if found.dtype.kind == "f" and not self.affine:
+            found = np.where(finite.reshape(found.shape), self._taken(found), found)
         return self.named(found)
+
+    def _taken(self, values: Array) -> Array:
+        """Values in the units of the data. Those that were rounded to what a transform does not take, as 1e-20 - 1 is
+        under log(x + 1), are moved inside, by as little as is needed; those that overflow are the largest numbers."""
+        values = np.clip(values, -_FLOATS.max, _FLOATS.max)
+        inside = np.zeros((1, *self.type.shape))
+        for transform in reversed(self.transforms):
+            inside = transform.invert(inside)
+        found = values
+        for bits in range(_FLOATS.nmant, 0, -1):
+            outside = self._outside(found)
+            if not outside.any():
+                break
+            found = np.where(outside, values + (inside - values) * 0.5**bits, found)
+        return found
+
+    def _outside(self, values: Array) -> NDArray[np.bool_]:
+        """Which of some values in the units of the data a transform does not take."""
+        found, behind = np.zeros(values.shape, dtype=np.bool_), values
+        with np.errstate(all="ignore"):
+            for transform in self.transforms:
+                outside = transform.outside(behind)
+                if outside.shape == behind.shape:  # else it is of rows
+                    found |= outside.reshape(values.shape)
+                behind = transform.apply(behind)
+        return found
 
     @property
     def rescales(self) -> bool:

@@ -147,7 +147,7 @@ class Log(Transform):
         return np.log(values)
 
     def invert(self, values: Array) -> Array:
-        return np.exp(values)
+        return _kept(values, np.exp(values), _FLOATS.tiny, _FLOATS.max)
 
     def log_derivative(self, values: Array) -> Array:
         return -values  # 1 / u, and u = exp(v)
@@ -169,7 +169,8 @@ class Logit(Transform):
     def invert(self, values: Array) -> Array:
         # exp of what is not positive cannot overflow.
         small = np.exp(-np.abs(values))
-        return np.where(values < 0, small, 1.0) / (1.0 + small)
+        shares = np.where(values < 0, small, 1.0) / (1.0 + small)
+        return _kept(values, shares, _FLOATS.tiny, 1 - _FLOATS.epsneg)
 
     def log_derivative(self, values: Array) -> Array:
         # 1 / (u (1 - u)), and u = sigmoid(v).
@@ -381,6 +382,13 @@ class Missing(Transform):
             parts[name] = ArrayRows(values, rows.origin, "which of its values are missing is drawn", rows.numbering())
         return replace(column, parts=parts)
 
+
+def _kept(values: Array, found: Array, low: float, high: float) -> Array:
+    """What finite values are the images of, between the first and the last number that has an image."""
+    return np.where(np.isfinite(values), np.clip(found, low, high), found)
+
+
+_FLOATS = np.finfo(np.float64)
 
 # The numbers that each takes are in dgmppl.catalogue.transforms, where a spec is checked against them.
 TRANSFORMS: Mapping[str, type[Transform]] = {

@@ -123,6 +123,30 @@ def test_a_record_that_was_edited_is_refused(change, message):
         read_field("x", Type(REAL, (1,)), source, {**kept, **change})
 
 
+FAR = {
+    "log": (),
+    "logit": (),
+    "log, shift": (("shift", (1.0,)),),
+    "log, shift far": (("shift", (1e6,)),),
+    "log, scale": (("scale", (0.01,)), ("shift", (3.0,))),
+    "logit, scale": (("flatten", ()), ("scale", (0.1,))),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_values_far_out_are_told_as_the_data_may_have_them(name):
+    """In double precision exp(-1e4) is 0, exp(1e4) is infinite and sigmoid(100) is 1: none of them has a logarithm."""
+    before = (*FAR[name], (name.partition(",")[0], ()))
+    transforms = tuple(TRANSFORMS[n].fit(column_of(np.ones((3, 2))), *numbers) for n, numbers in before)
+    field = Field("x", Type(REAL, (2,)), DataSource("x.npy", "", True, before), (2,), transforms=transforms)
+    far = np.array([[-1e4, 1e4], [-100.0, 100.0], [-0.5, 0.5], [np.nan, 0.0]])
+    again = field.apply(field.invert(far))
+    assert np.isnan(again[3, 0])
+    assert np.isfinite(again[:3]).all()
+    np.testing.assert_array_equal(np.sign(again[:3]), np.sign(far[:3]))
+    np.testing.assert_allclose(again[2], far[2], atol=1e-8)
+
+
 def test_values_are_told_in_the_units_of_the_data():
     """Centimetres and kilograms behind a standardisation; classes by their names, a missing one as None."""
     source = DataSource("people.csv", "", True, (("standardize", ()),), columns=("height", "weight"))

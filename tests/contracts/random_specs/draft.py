@@ -15,7 +15,7 @@ BEHIND: dict[str, tuple[str, ...]] = {
     "real": ("log({})", "logit({})", "shift({}, -1.5)", "scale({}, 0.01)", "standardize(log(shift({}, 1)))"),
     "positive": ("scale({}, 0.01)", "shift({}, 1)"),
     "unit": ("clip({}, 0, 1)", "scale(clip({}, 0, 10), 0.1)"),
-    "interval": ("clip({}, -1, 1)", "rescale(log({}), -1, 1)"),
+    "interval": ("clip({}, -1, 1)", "rescale(log({}), -0.99, 0.99)"),
     "categorical": ("shift({}, -1)",),
     "ordinal": ("shift({}, -1)", "clip({}, 0, 2)"),
     "integer": ("shift({}, -1)", "scale({}, 10)"),
