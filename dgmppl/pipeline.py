@@ -181,8 +181,8 @@ def check_tree(
 
 
 def check_beside(checked: Checked, spec: tree.Spec) -> Checked:
-    """The stages up to the plan of another spec about the same data, whose model takes weights of the same fit: it counts
-    in the units that this has of them, whatever its own statements and settings are."""
+    """The stages up to the plan of another spec about the same data, whose model takes weights of the same fit. It
+    counts in the units that this fit has of them, whatever its own statements and settings are."""
     found = check_tree(spec, checked.source, checked.path, (), checked.python)
     if found.graph is None or checked.graph is None:
         return found

@@ -147,17 +147,18 @@ def verify_law(law: Law, draws: int = 2000) -> str:
     if all(s.whole for s in spaces.values()):
         if math.prod(s.size for s in spaces.values()) <= MOST:
             return _enumerate(law, judged, {name: (s.low, s.high) for name, s in spaces.items()}, 1e-4)
-        if len(spaces) == 1 and sum(s.elements for s in spaces.values()) <= 2 and "categorical" not in str(spaces):
-            (space,) = spaces.values()
-            (values,) = drawn.values()
-            reach = float(values.max() - values.min()) + 10
-            ends = (float(values.min()) - reach, float(values.max()) + reach)
-            ends = (max(ends[0], space.low), min(ends[1], space.high))
-            if (ends[1] - ends[0]) ** space.elements <= 40_000:
-                return _enumerate(law, judged, dict.fromkeys(spaces, ends), 1e-2)
+        ends = {name: _reach(space, drawn[name]) for name, space in spaces.items()}
+        if math.prod((ends[name][1] - ends[name][0] + 1) ** s.elements for name, s in spaces.items()) <= 40_000:
+            return _enumerate(law, judged, ends, 1e-2)
     elif len(spaces) == 1 and next(iter(spaces.values())).freedom <= 2:
         return _integrate(law, fitted, judged)
     return _weigh(law, fitted, judged)
+
+
+def _reach(space: Space, drawn: Tensor) -> tuple[float, float]:
+    """The first and the last whole number that all but nothing lies beyond, by many draws."""
+    reach = float(drawn.max() - drawn.min()) + 10
+    return max(float(drawn.min()) - reach, space.low), min(float(drawn.max()) + reach, space.high)
 
 
 def _near_bounds(space: Space, values: Tensor) -> bool:
@@ -293,10 +294,11 @@ def _kernels(law: Law, fitted: Values, judged: Values, narrow: float) -> tuple[T
         if space.whole:
             columns = []
             for seen, at in zip(fitted[name].reshape(n, -1).T, judged[name].reshape(n, -1).T, strict=True):
-                # Half of the kernel is at its centre, and half spread like the samples.
+                # Half of the kernel or more is at its centre, and the rest spread like the samples.
+                away = 0.5 * narrow
                 spread = (at[:, None] == seen).to(WIDE).mean(1, keepdim=True)
-                log_kernel += (0.5 * (at[:, None] == seen[:CENTRES]).to(WIDE) + 0.5 * spread).log()
-                columns.append(torch.where(torch.rand(n) < 0.5, seen[centre], seen[torch.randint(n, (n,))]))
+                log_kernel += ((1 - away) * (at[:, None] == seen[:CENTRES]).to(WIDE) + away * spread).log()
+                columns.append(torch.where(torch.rand(n) < away, seen[torch.randint(n, (n,))], seen[centre]))
             of_r[name] = torch.stack(columns, 1).reshape(fitted[name].shape)
             continue
         u, v = space.flat(fitted[name]), space.flat(judged[name])
