@@ -7,6 +7,7 @@ from itertools import zip_longest
 
 from dgmppl.emit.cases import some_source, values_source
 from dgmppl.emit.exact import exact_of
+from dgmppl.emit.methods import is_completed
 from dgmppl.emit.values import Place, value_expr
 from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.chains import Chain, Window
@@ -62,7 +63,7 @@ def _write_links(
             writer.line(f"still={{{', '.join(shapes)}}},")
         if chain.backward:
             writer.line("backward=True,")
-        if isinstance(step, SumAlong) and step.partial:
+        if step.partial:
             seen = (f'"{graph[n].ident}": {graph[n].ident}' for n in step.partial)
             writer.line(f"seen={{{', '.join(seen)}}},")
     writer.line(")")
@@ -119,7 +120,8 @@ def link_source(
     head = graph[factor.head].ident
     arguments = [*(graph[w.variable].ident for w in windows if w.variable != factor.head), *given]
     law = f"self.{factor.method}({', '.join(graph[n].ident for n in reads)})"
-    if graph[factor.head].role == "partial" and factor.head not in inside:
+    missing = graph[factor.head].role == "partial" and not is_completed(graph, graph[factor.head])
+    if missing and factor.head not in inside:
         law = f"{writer.use('OfSeen')}({law}, {some_source(graph[factor.head])})"
     if place is not None:
         length = graph[inside[0]].type.shape[0]

@@ -108,7 +108,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
             )
         if not (step.repeats or isinstance(step, Impute) or needs_factor(graph, step)):
             continue
-        variable = graph[step.variable]
+        variable = next((graph[n] for n in step.gives if graph[n].role == "partial"), graph[step.variable])
         if variable.role == "partial":
             why, label = (
                 f"`{variable.name}` is missing in some rows, and Pyro's guide has the same sites in all",

@@ -8,6 +8,7 @@ from dgmppl.graph.inverse import choices_left_out
 from dgmppl.plan.nodes import Reason
 from dgmppl.plan.rules import RULES
 from dgmppl.plan.rules.draw import CERTAIN, Draw
+from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.state import Elimination
 
@@ -20,7 +21,7 @@ def inexact(state: Elimination) -> tuple[Reason, ...]:
 
 def _drawn(state: Elimination) -> Iterator[Reason]:
     for step in state.steps:
-        if type(step) not in (Draw, DrawInTurn) or getattr(step, "estimator", "") == CERTAIN:
+        if type(step) not in (Draw, DrawInTurn, Impute) or getattr(step, "estimator", "") == CERTAIN:
             continue
         for variable in (state.graph[name] for name in step.gives):
             text = next((text for rule in RULES if (text := rule.declines(state, variable))), "")

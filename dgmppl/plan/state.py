@@ -99,28 +99,35 @@ class Elimination:
 
     @cached_property
     def normal_along(self) -> frozenset[str]:
-        """The same of families along an index: each member is normal, and so is all that reads a few neighbours."""
+        """The same of families along an index: each member is normal, and so is all that reads a few neighbours. Of
+        data whose elements may be missing it is what is missing that is latent."""
         graph = self.graph
-        families = [v for v in graph.latents if v.along is not None and v.type.support == REAL and not v.shared]
-        return frozenset(v.name for v in families if all(self._is_normal_along(f, v.name) for f, _ in self.readings))
+        open_ = (*graph.latents, *(v for v in graph.partial if v.elementwise))
+        families = (v for v in open_ if v.along is not None and v.type.support == REAL and not v.shared)
+        found = frozenset(v.name for v in families if graph.factor("p", v.name) is not None)
+        while True:
+            kept = frozenset(n for n in found if all(self._is_normal_along(f, n, found) for f, _ in self.readings))
+            if kept == found:
+                return found
+            found = kept
 
-    def _is_normal_along(self, factor: Factor, name: str) -> bool:
+    def _is_normal_along(self, factor: Factor, name: str, families: frozenset[str]) -> bool:
         graph = self.graph
         if name not in (factor.head, *graph.roots(graph.reads(factor))):
             return True
-        if factor.side == "q":
-            return factor.head == name
+        if factor.side == "q":  # of data it reads what is seen
+            return factor.head == name or graph[name].elementwise
         names = frozenset({name})
-        apart = told_in_part(graph, factor) and looks_near(graph, factor, name)
-        return apart and normal_along(graph, factor, names)
+        told = factor.head in families or told_in_part(graph, factor)  # else it is given a value by a q
+        return told and looks_near(graph, factor, name) and normal_along(graph, factor, names)
 
     def _is_normal(self, factor: Factor, name: str) -> bool:
         if factor.side == "q":
             return factor.head == name  # which can be left out
-        if isinstance(factor.density, Sequence) and (
-            name == factor.head or self.graph[name].along is not None or not told_in_part(self.graph, factor)
-        ):
-            return False
+        if isinstance(factor.density, Sequence):
+            told = factor.head in self.normal_along or told_in_part(self.graph, factor)
+            if name == factor.head or self.graph[name].along is not None or not told:
+                return False
         return normal_along(self.graph, factor, frozenset({name}))
 
     def posteriors(self) -> list[Factor]:

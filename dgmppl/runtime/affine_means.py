@@ -33,9 +33,40 @@ class AffineMean:
         still = None if self.still is None else self.still.flip(1)
         return AffineMean(-last, slopes, self.offset.flip(1), self.scale.flip(1), still)
 
+    def given(self, known: Tensor | None) -> AffineMean:
+        """The same where some numbers of the latents are known, ``(n, T, latents)``, NaN where they are not: what reads
+        them has them in its offset."""
+        if known is None:
+            return self
+        missing, value = known.isnan(), known.nan_to_num()
+        slopes, offset = [], self.offset
+        for k, slope in enumerate(self.slopes):
+            away = self.first + k
+            there, read = (_moved(m, away) for m in (~missing, value))
+            offset = offset + (slope @ read.unsqueeze(-1)).squeeze(-1)
+            slopes.append(torch.where(there.unsqueeze(-2), 0.0, slope))
+        return AffineMean(self.first, tuple(slopes), offset, self.scale, self.still)
+
+    def idle(self, known: Tensor) -> AffineMean:
+        """The same, but of elements that are `known`, ``(n, T, size)``, standard normal by themselves, which changes no
+        integral: nothing reads them."""
+        slopes = tuple(torch.where(known.unsqueeze(-1), 0.0, s) for s in self.slopes)
+        offset, scale = torch.where(known, 0.0, self.offset), torch.where(known, 1.0, self.scale)
+        still = None if self.still is None else torch.where(known.unsqueeze(-1), 0.0, self.still)
+        return AffineMean(self.first, slopes, offset, scale, still)
+
     def slope(self, away: int) -> Tensor | None:
         place = away - self.first
         return self.slopes[place] if 0 <= place < len(self.slopes) else None
+
+
+def _moved(values: Tensor, away: int) -> Tensor:
+    """At each position along the second axis what stands so far from it; 0 where nothing does."""
+    count = values.shape[1]
+    found = torch.zeros_like(values)
+    first, last = max(-away, 0), min(count - away, count)
+    found[:, first:last] = values[:, first + away : last + away]
+    return found
 
 
 def alike(tensors: list[Tensor]) -> list[Tensor]:

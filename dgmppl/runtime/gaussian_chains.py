@@ -43,6 +43,8 @@ class GaussianChain:
         still: of each latent that is one a row, its shape. Its link is a density of one value, which reads others of
             them alone.
         backward: whether densities look at members after theirs: all is then done from the last position to the first.
+        seen: of latents of which some numbers are known, those, ``(n, T, ...)``, NaN where they are not. Whatever reads
+            a number that is known reads it as data, and its own density is one of data: the integral is over the rest.
     """
 
     def __init__(
@@ -53,24 +55,44 @@ class GaussianChain:
         lengths: Tensor | None = None,
         still: Mapping[str, tuple[int, ...]] | None = None,
         backward: bool = False,
+        seen: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.length, self.latents, self.lengths = length, dict(latents), lengths
-        self.still, self.backward = dict(still or {}), backward
+        self.still, self.backward, self.seen = dict(still or {}), backward, dict(seen or {})
         self.places, self.size = _side_by_side(self.latents)
         self.still_places, self.still_size = _side_by_side(self.still)
-        self.like = next(link.value for link in links if isinstance(link.value, Tensor))
+        told = [link.value for link in links if isinstance(link.value, Tensor)]
+        self.like = next(iter((*told, *self.seen.values())))
         self._in_part: set[int] = set()
         named = {link.value: link for link in links if isinstance(link.value, str)}
-        moves = {name: self._read_off(named[name]) for name in self.latents}
-        seen = [(link.value, self._read_off(link), id(link)) for link in links if isinstance(link.value, Tensor)]
-        back = max([-m.first for m in moves.values()] + [1 - s.first for _, s, _ in seen])
+        known = self._known()
+        moves = {name: self._read_off(named[name]).given(known) for name in self.latents}
+        of_data = [
+            (link.value, self._read_off(link).given(known), id(link) in self._in_part)
+            for link in links
+            if isinstance(link.value, Tensor)
+        ]
+        of_data += [(value, moves[name], True) for name, value in self.seen.items()]
+        back = max([-m.first for m in moves.values()] + [1 - affine.first for _, affine, _ in of_data])
         self.lag = max(back, 1)
-        self._move(moves)
-        self._see([(value, affine, link in self._in_part) for value, affine, link in seen])
+        self._move({n: m if known is None else m.idle(~known[..., self.places[n]].isnan()) for n, m in moves.items()})
+        self._see(of_data)
         self._start([named[name] for name in self.still])
         self._filter()
 
     # --- the model ---------------------------------------------------------------------------------
+
+    def _known(self) -> Tensor | None:
+        """The numbers that are known of the latents side by side, ``(n, T, size)``, in the order of the filter; NaN
+        where they are not. None where all are latent."""
+        if not self.seen:
+            return None
+        n = len(next(iter(self.seen.values())))
+        found = self.like.new_full((n, self.length, self.size), math.nan, dtype=torch.double)
+        for name, value in self.seen.items():
+            whole = value if self.lengths is None else within(value, self.lengths, value.dim() - 2, math.nan)
+            found[..., self.places[name]] = whole.double().reshape(n, self.length, -1)
+        return found.flip(1) if self.backward else found
 
     def _read_off(self, link: Link) -> AffineMean:
         """The mean and the deviation of a density as affine functions of the latents."""
@@ -341,7 +363,7 @@ class GaussianChain:
 
     def marginals(self) -> dict[str, Distribution]:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``, its elements one after
-        another; of what is still, of batch shape ``(n,)``."""
+        another; of what is still, of batch shape ``(n,)``. Of those of which numbers are known none."""
         mean, root = self.updated[-1]
         spread = each_row(root @ root.mT)
         found = self._still_given(mean, spread)
@@ -361,6 +383,7 @@ class GaussianChain:
                 scale_tril=root_of(covariance[..., place, place]).to(dtype).expand(*loc.shape[:2], -1, -1),
             )
             for name, place in self.places.items()
+            if name not in self.seen
         }
 
     def _still_given(self, mean: Tensor, spread: Tensor) -> dict[str, Distribution]:
@@ -385,9 +408,10 @@ class GaussianChain:
         path = path.to(self.like.dtype)
         path = path.flip(1) if self.backward else path
         path = path if self.lengths is None else within(path, self.lengths, 1)
-        return tuple(
-            path[..., self.places[name]].reshape(*path.shape[:2], *shape) for name, shape in self.latents.items()
-        )
+        found = {n: path[..., self.places[n]].reshape(*path.shape[:2], *shape) for n, shape in self.latents.items()}
+        for name, value in self.seen.items():
+            found[name] = torch.where(value.isnan(), found[name], value)
+        return tuple(found.values())
 
     def _of_rows(self, rows: Tensor) -> tuple[Tensor, ...]:
         rows = rows.to(self.like.dtype)

@@ -170,14 +170,19 @@ def estimator(found: Checked) -> ELBO:
 
 
 def joint_normal(found: Checked, model: GenerativeModel, data: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """log of the integral of a row, and the mean and the covariance of all members of the latents: the logarithm of the
-    joint density is a quadratic function of them, whose value, slope and curvature at 0 autograd has."""
+    """log of the integral of a row, and the mean and the covariance of all members of the latents, and behind them of
+    what is missing of the data (NaN): the logarithm of the joint density is a quadratic function of them, whose value,
+    slope and curvature at 0 autograd has."""
     graph = graph_of(found)
-    sizes = [v.type.elements for v in graph.latents]
     rows = {v.name: d for v, d in zip(graph.data, data, strict=True)}
+    gaps = {name: d.isnan() for name, d in rows.items() if d.isnan().any()}
+    sizes = [*(v.type.elements for v in graph.latents), *(int(g.sum()) for g in gaps.values())]
 
     def log_joint(z: Tensor) -> Tensor:
-        values = rows | {v.name: p.reshape(1, *v.type.shape) for v, p in zip(graph.latents, z.split(sizes))}
+        parts = z.split(sizes)
+        values = rows | {v.name: p.reshape(1, *v.type.shape) for v, p in zip(graph.latents, parts)}
+        for (name, gap), part in zip(gaps.items(), parts[len(graph.latents) :], strict=True):
+            values[name] = rows[name].masked_scatter(gap, part)
         return sum(
             getattr(model, f.method)(*(values[r] for r in graph.reads(f))).log_prob(values[f.head])
             for f in graph.factors
@@ -185,6 +190,8 @@ def joint_normal(found: Checked, model: GenerativeModel, data: list[Tensor]) -> 
 
     zero = torch.zeros(sum(sizes), dtype=torch.double)
     value = log_joint(zero)
+    if not len(zero):
+        return value, zero, zero.diag()
     slope = torch.autograd.functional.jacobian(log_joint, zero, create_graph=True)
     precision = -torch.autograd.functional.hessian(log_joint, zero, create_graph=True)
     mean = torch.linalg.solve(precision, slope)

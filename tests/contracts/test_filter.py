@@ -82,6 +82,98 @@ SPECS = {
 }
 
 
+GAPS = 'partial x[t in 1..T] : real[2] elementwise from "walks.npz".xy\n'
+OWN = "param B : real[2, 2] = normal(0.5)\np(x[1]) = Normal(param, 1)\n"
+MISSING = {
+    "of data alone": GAPS + OWN + "p(x[t] | x[t-1]) = Normal(B @ x[t-1] + 0.1 * t, param)",
+    "of second order, driven": GAPS
+    + INPUTS
+    + OWN
+    + "p(x[2] | x[1], c) = Normal(x[1] + linear(c), exp(linear(c)))\n"
+    + "p(x[t] | x[t-1], x[t-2], u[t]) = Normal(B @ x[t-1] - 0.5 * x[t-2] + mlp[3](u[t]), exp(sum(u[t])))",
+    "of a state that reads them": GAPS
+    + LATENT
+    + "p(z[1]) = Normal(0, 1)\np(z[t] | z[t-1], x[t-1]) = Normal(A @ z[t-1] + linear(x[t-1]), param)\n"
+    + "p(x[t] | z[t]) = Normal(linear(z[t]), param)",
+    "of a state and the last": GAPS
+    + CHAIN
+    + "p(x[1] | z[1]) = Normal(linear(z[1]), param)\n"
+    + "p(x[t] | z[t], x[t-1], z[t-1]) = Normal(linear(z[t], z[t-1]) + linear(x[t-1]), param)",
+    "of two": GAPS
+    + OWN
+    + 'partial y[t in 1..T] : real elementwise from "walks.npz".y\nobserved w : real from "walks.npz".w\n'
+    + "p(x[t] | x[t-1]) = Normal(B @ x[t-1], param)\np(y[t] | x[t]) = Normal(sum(x[t]), 0.5)\n"
+    + "p(w | x[T]) = Normal(linear(x[T]), param)",
+    "of two that read each other": GAPS
+    + OWN
+    + 'partial y[t in 1..T] : real elementwise from "walks.npz".y\n'
+    + "p(x[t] | x[t-1], y[t-1]) = Normal(B @ x[t-1] + y[t-1], param)\n"
+    + "p(y[1] | x[1]) = Normal(sum(x[1]), 0.5)\np(y[t] | x[t], y[t-1]) = Normal(0.5 * sum(x[t]) + y[t-1], 0.4)",
+    "with a cause of the row": GAPS
+    + OWN
+    + "latent f : real[2]\np(f) = Normal(0, 1)\np(x[t] | x[t-1], f) = Normal(B @ x[t-1] + f, param)",
+    "backward": GAPS
+    + "param B : real[2, 2] = normal(0.5)\np(x[T]) = Normal(param, 1)\n"
+    + "p(x[t] | x[t+1]) = Normal(B @ x[t+1] + 0.1 * t, param)",
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_what_is_missing_is_integrated_out(name: str) -> None:
+    """The likelihood of what is seen, and what is filled in, are those of the joint normal distribution."""
+    found = checked(f"model chain\nconst T = 4\n{MISSING[name]}\n")
+    assert found.plan is not None and found.plan.criterion == "log_prob" and not found.plan.structure.q
+    assert any(isinstance(s, IntegrateAlong) for s in found.plan.steps)
+    model, data = build(found, scale=0.3).double(), [d.double() for d in data_of(found, 3)]
+    at = [v.name for v in graph_of(found).data].index("x")
+    data[at][1] = torch.nan
+    value = model.log_prob(*data)
+    theirs = pair(found)[1].double()
+    theirs.load_state_dict(model.state_dict())
+    trace = pyro.poutine.trace(theirs.model).get_trace(*data)
+    trace.compute_log_prob()
+    assert torch.allclose(sum(s["log_prob"] for n, s in trace.nodes.items() if "log_prob" in s), value)
+    each = [joint_normal(found, model, [d[k : k + 1] for d in data]) for k in range(3)]
+    expected = torch.stack([total for total, _, _ in each])
+    assert torch.allclose(value, expected, atol=1e-6)
+    parameters = list(model.parameters())
+    slopes = torch.autograd.grad(value.sum(), parameters, allow_unused=True)
+    for a, b in zip(slopes, torch.autograd.grad(expected.sum(), parameters, allow_unused=True)):
+        assert torch.allclose(a, b, atol=1e-5, rtol=1e-4)
+    many = 20_000
+    with seed(0), torch.no_grad():
+        read = model.infer(*data, mean=True)
+        drawn = model.infer(*(d[1:2].expand(many, *d.shape[1:]) for d in data))
+    open_ = [*graph_of(found).latents, *graph_of(found).partial]
+    rows = {v.name: d for v, d in zip(graph_of(found).data, data)}
+    for k, (_, mean, _) in enumerate(each):
+        gaps = [rows[v.name][k].isnan() if v.role == "partial" else slice(None) for v in open_]
+        assert torch.allclose(torch.cat([read[v.name][k][g].flatten() for v, g in zip(open_, gaps)]), mean, atol=1e-6)
+        for v, gap in zip(open_, gaps):
+            assert v.role == "latent" or torch.equal(read[v.name][k][~gap], rows[v.name][k][~gap])
+    _, mean, covariance = (part.detach() for part in each[1])
+    gaps = [rows[v.name][1].isnan() if v.role == "partial" else slice(None) for v in open_]
+    z = torch.cat([drawn[v.name][:, g].reshape(many, -1) for v, g in zip(open_, gaps)], 1)
+    assert ((z.mean(0) - mean).abs() < 5 * covariance.diagonal().sqrt() / many**0.5).all()
+    assert torch.allclose(z.T.cov(), covariance, atol=0.06 * float(covariance.abs().max()))
+
+
+def test_classes_of_which_some_are_missing_are_summed_out_of_what_is_seen() -> None:
+    """A chain of classes by itself: each row by enumeration of what agrees with it."""
+    found = checked(
+        'model chain\npartial s[t in 1..4] : categorical(3) elementwise from "walks.npz".s\n'
+        "p(s[1]) = Categorical(param)\np(s[2] | s[1]) = Categorical(linear(s[1]))\n"
+        "p(s[t] | s[t-1], s[t-2]) = Categorical(mlp[4](s[t-1], s[t-2]))\n"
+    )
+    assert found.plan is not None and found.plan.criterion == "log_prob"
+    model, (s,) = build(found, scale=0.7), data_of(found, 6)
+    paths = torch.cartesian_prod(*[torch.arange(3.0)] * 4)
+    agrees = ((s.unsqueeze(1) == paths) | s.unsqueeze(1).isnan()).all(-1)
+    logs = torch.where(agrees, model.p_s().log_prob(paths), -torch.inf)  # type: ignore[operator]
+    assert torch.allclose(model.log_prob(s), logs.logsumexp(-1), atol=1e-5)
+    assert torch.equal(model.infer(s, mean=True)["s"], paths[logs.argmax(-1)])  # type: ignore[operator]
+
+
 def spec_of(name: str, length: int = 4) -> str:
     return f"model chain\nconst T = {length}\n{SPECS[name]}\n"
 

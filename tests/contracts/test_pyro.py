@@ -52,7 +52,9 @@ def in_a_factor(found: Checked) -> list[Step]:
 
 
 def _joint(found: Checked, step: Step) -> bool:
-    return type(step).__name__ == "IntegrateAlong" and bool(step.gives[1:] or graph_of(found)[step.variable].length)
+    return type(step).__name__ == "IntegrateAlong" and bool(
+        step.gives[1:] or step.partial or graph_of(found)[step.variable].length
+    )
 
 
 def summed_in_pyro(found: Checked) -> bool:

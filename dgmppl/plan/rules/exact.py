@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
 from dgmppl.graph.affine import is_normal, why_not_normal
@@ -36,9 +36,17 @@ class Exact(Step):
 
 @dataclass(frozen=True)
 class ExactAlong(Exact):
-    """The same for the families of a `chain`, position by position."""
+    """The same for the families of a `chain`, position by position; of those that are `partial`, what is missing."""
 
     chain: Chain
+    partial: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def _words(self, how: str) -> str:
+        of = " ".join(self.absorbs)
+        if not self.partial:
+            return f"{how} {', '.join(self.gives)} out along the index, of {of}"
+        rest = ["the rest", *(n for n in self.gives if n not in self.partial)]
+        return f"take what is seen of {', '.join(self.partial)}, {how} {', '.join(rest)} out along the index, of {of}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,12 @@ class LogExact(Term):
 
 
 T = TypeVar("T", bound=LogExact)
+
+
+def is_told(graph: Graph, chain: Chain) -> bool:
+    """Whether data say something of a chain: they depend on it, or they are what is seen of it."""
+    heads = {graph.keyed(key).head for key in chain.factor_keys}
+    return not heads <= set(chain.gives) or any(graph[name].role == "partial" for name in chain.variables)
 
 
 def other_reads(graph: Graph, factors: Iterable[Factor], names: Iterable[str]) -> tuple[str, ...]:
@@ -108,16 +122,18 @@ def components(state: Elimination, names: frozenset[str]) -> list[frozenset[str]
 
 
 def normal_readers(state: Elimination, variable: Variable) -> list[Factor]:
-    """The factors of p that speak of a real latent, where all are normal and nothing else speaks of it; else none."""
+    """The factors of p that speak of a real latent, or of data of which some are missing, where all are normal and
+    nothing else speaks of it; else none."""
     graph, name = state.graph, variable.name
     own, apart = graph.factor("p", name), name not in state.judged and name not in state.members()
     defined = (d for d in graph.definitions if graph[d.variable].role != "let")
-    if own is None or not apart or variable.role != "latent" or variable.type.support != REAL:
+    if own is None or not apart or variable.role == "observed" or variable.type.support != REAL:
         return []
     if any(name in (d.variable, *graph.roots(variables(d.value))) for d in defined):
         return []
     found = sorted((f for f, read in state.readings if f.side == "p" and name in read), key=lambda f: f.key)
-    return found if all(map(is_normal, found)) and any(f.head != name for f in found) else []
+    told = variable.role == "partial" or any(f.head != name for f in found)
+    return found if told and all(map(is_normal, found)) else []
 
 
 def of_several_rows(variable: Variable) -> str:
@@ -134,6 +150,7 @@ def why_not_together(state: Elimination, variable: Variable, readers: Iterable[F
         for other in sorted(read & others - {name}):
             if found := why_not_normal(graph, f, frozenset({name, other})):
                 return found
-    reading = (f for f, read in state.readings if f.side == "q" and name in read and f.head != name)
+    of_others = (f for f, read in state.readings if f.side == "q" and name in read and f.head != name)
+    reading = () if variable.elementwise else of_others
     q = min(reading, key=lambda f: f.key, default=None)
     return f"{q.key} reads it" if q is not None else ""

@@ -15,6 +15,7 @@ from dgmppl.plan.rules.exact import (
     LogExact,
     components,
     is_free,
+    is_told,
     log_integral,
     normal_readers,
     of_several_rows,
@@ -40,7 +41,7 @@ class IntegrateAlong(ExactAlong):
     alike: tuple[bool, ...]
 
     def words(self) -> str:
-        return f"integrate {', '.join(self.gives)} out along the index, of {' '.join(self.absorbs)}"
+        return self._words("integrate")
 
 
 class LogIntegralAlong(LogExact):
@@ -64,9 +65,13 @@ class IntegratingAlong(Rule):
                 continue
             names, one = ", ".join(chain.variables), len(chain.variables) == 1
             beside = f", with {', '.join(chain.still)} in the state" if chain.still else ""
+            partial = tuple(n for n in chain.variables if graph[n].role == "partial")
+            missing = " where it is missing" if partial else ""
+            if partial and not one:
+                missing = f", {', '.join(partial)} where missing,"
             text = (
                 f"{names}: normal at each position, and all that reads {'it' if one else 'them'} is normal with an "
-                f"affine mean: {'it is' if one else 'they are'} integrated out exactly by Kalman's filter"
+                f"affine mean: {'it is' if one else 'they are'} integrated out exactly{missing} by Kalman's filter"
                 f"{' from the last position to the first' if chain.backward else ''}, {chain.length} steps of a state "
                 f"of {_size(state, chain)}{beside}"
             )
@@ -74,7 +79,7 @@ class IntegratingAlong(Rule):
             gone = frozenset(chain.gives)
             alike = tuple(not slopes_have_rows(graph, f.density, gone) for f in factors)
             gives, keys = chain.gives, chain.factor_keys
-            state.add(IntegrateAlong(gives[0], why, gives, keys, chain, alike, reads=reads))
+            state.add(IntegrateAlong(gives[0], why, gives, keys, chain, alike, partial=partial, reads=reads))
             return True
         return False
 
@@ -93,7 +98,7 @@ class IntegratingAlong(Rule):
         for f in readers:
             if found := why_not_normal(graph, f, frozenset({variable.name})):
                 return found
-            if not told_in_part(graph, f):
+            if f.head not in state.normal_along | {variable.name} and not told_in_part(graph, f):
                 return f"elements of {graph[f.head].shown} are missing, and what remains has no density of its own"
         if variable.shared:
             return of_several_rows(variable)
@@ -105,6 +110,8 @@ class IntegratingAlong(Rule):
             return f"some densities read members of {variable.shown} before theirs, and some after"
         if _size(state, chain) > MAX_STATE:
             return f"a state of {_size(state, chain):,} numbers > {MAX_STATE:,}"
+        if variable.role == "partial" and not variable.elementwise:
+            return "what rows miss as a whole is drawn; members of what is `elementwise` are integrated out"
         return why_not_together(state, variable, readers)
 
 
@@ -171,12 +178,14 @@ def _chain(state: Elimination, names: frozenset[str], still: frozenset[str] = fr
     chain = chain_of(state.graph, names, factors_of(state, names | still), still)
     if chain is None or _size(state, chain) > MAX_STATE:
         return None
-    heads = (state.graph.keyed(key).head for key in chain.factor_keys)
-    return chain if any(head not in chain.gives for head in heads) else None
+    return chain if is_told(state.graph, chain) else None
 
 
 def _size(state: Elimination, chain: Chain) -> int:
     """How many numbers the state has that a position looks back at."""
     graph = state.graph
-    moving = max(chain.lag, chain.seen + 1) * sum(graph[n].element.elements for n in chain.variables)
+    partial = any(graph[n].role == "partial" for n in chain.variables)
+    # What is seen of a family depends on members as far back as its own law looks, beside those at its own position.
+    back = max(chain.lag, chain.seen + 1, chain.lag + 1 if partial else 0)
+    moving = back * sum(graph[n].element.elements for n in chain.variables)
     return moving + sum(graph[n].type.elements for n in chain.still)

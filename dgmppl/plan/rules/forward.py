@@ -13,25 +13,20 @@ from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Factor, Variable
 from dgmppl.graph.values import Sequence, variables
 from dgmppl.plan.nodes import Term
-from dgmppl.plan.rules.exact import ExactAlong, LogExact, components, log_sum, other_reads
+from dgmppl.plan.rules.exact import ExactAlong, LogExact, components, is_told, log_sum, other_reads
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
 
 @dataclass(frozen=True)
 class SumAlong(ExactAlong):
-    """Families of few values, summed out position by position; of those that are `partial`, what is missing."""
+    """Families of few values, summed out position by position."""
 
     cost: str
-    partial: tuple[str, ...] = ()
     estimator: str = "summed"
 
     def words(self) -> str:
-        if self.partial:
-            rest = ["the rest", *(n for n in self.gives if n not in self.partial)]
-            seen = f"take what is seen of {', '.join(self.partial)}"
-            return f"{seen}, sum {', '.join(rest)} out along the index, of {' '.join(self.absorbs)}"
-        return f"sum {', '.join(self.gives)} out along the index, of {' '.join(self.absorbs)}"
+        return self._words("sum")
 
 
 class LogSumAlong(LogExact):
@@ -68,7 +63,7 @@ class SummingAlong(Rule):
             )
             why = state.reason(f"{text}{way}, at {cost} sums a row", graph[chain.variables[0]].span)
             keys, names_ = chain.factor_keys, chain.variables
-            state.add(SumAlong(names_[0], why, names_, keys, chain, cost, partial, reads=reads))
+            state.add(SumAlong(names_[0], why, names_, keys, chain, cost, partial=partial, reads=reads))
             return True
         return False
 
@@ -95,7 +90,7 @@ def chains(state: Elimination, beside: str = "") -> list[Chain]:
         chain = chain_of(state.graph, group, factors_of(state, group))
         if chain is None or not chain.is_small(state.graph):
             continue
-        if any(f.head not in group for f in map(state.graph.keyed, chain.factor_keys)):
+        if is_told(state.graph, chain):
             found.append(chain)
     return found
 
@@ -159,7 +154,9 @@ def stands_alone(state: Elimination, variable: Variable, beside: str = "") -> bo
     apart = name not in state.judged and name not in state.members() and name not in state.assumed
     if not apart or graph.factor("p", name) is None:
         return False
-    read_by_q = (f.head for f, read in state.readings if f.side == "q" and name in read)
+    read_by_q = [f.head for f, read in state.readings if f.side == "q" and name in read]
+    if variable.elementwise:  # others read what is seen of it
+        read_by_q = [head for head in read_by_q if head == name]
     if any(name != beside or head != beside for head in read_by_q):
         return False
     defined = (d for d in graph.definitions if graph[d.variable].role != "let")
