@@ -27,6 +27,12 @@ Row = dict[str, Tensor]
 
 _PRIOR_DRAWS = 512
 
+WIDE = 2**16
+"""Of a range of more values that of the rows is told, for each value has an entry in the table of an element."""
+
+MOST_VALUES = 2**20
+"""More have no table: none of its 2^24ths would be left to tell probable values from others."""
+
 
 class Coder:
     """Codes rows by a model in double precision."""
@@ -40,9 +46,12 @@ class Coder:
 
     @property
     def open(self) -> tuple[str, ...]:
-        """What is coded and has no finite range: that of the rows at hand, which has to be told."""
-        coded = self.program.coded
-        return tuple(n for n in coded if (s := self.graph[n].type.support).discrete and not s.finite)
+        """What is coded and has no finite range, or one of very many values: that of the rows at hand has to be told.
+
+        Probabilities are then those given that range, so that rows take no more than -log2 p.
+        """
+        discrete = (n for n in self.program.coded if self.graph[n].type.support.discrete)
+        return tuple(n for n in discrete if not 0 < (self.graph[n].type.support.size or 0) <= WIDE)
 
     @property
     def told(self) -> int:
@@ -77,7 +86,7 @@ class Coder:
                 raise CodingError(f"`{name}` has no finite number of values")
             there = env[name][~env[name].isnan()]
             low, high = (int(there.min()), int(there.max())) if len(there) else (0, 0)
-            if high - low >= 2**16:
+            if high - low >= MOST_VALUES:
                 raise CodingError(f"the values of `{name}` lie too far from each other: from {low} to {high}")
             found += [low, high - low + 1]
         for name in self.program.missing:
@@ -87,7 +96,9 @@ class Coder:
     def cells(self, name: str) -> Cells:
         """What each element of a variable is one of."""
         support = self.graph[name].type.support
-        return Values(int(support.low or 0), support.size) if support.size else self._cells[name]
+        if name in self._cells or not support.size:
+            return self._cells[name]
+        return Values(int(support.low or 0), support.size)
 
     @property
     def cells_of_a_row(self) -> int:

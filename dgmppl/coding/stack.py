@@ -59,13 +59,15 @@ class Stack:
         self.lowest = self._coder.num_words()
 
     def push(self, index: Index, table: NDArray[np.float64]) -> None:
-        """Choices ``(m,)`` among the K cells of tables ``(m, K)``."""
-        self._coder.encode_reverse(index, _CATEGORICAL, table)
+        """Choices ``(m,)`` among the K cells of tables ``(m, K)``. One of a single cell takes nothing."""
+        if table.shape[-1] > 1:
+            self._coder.encode_reverse(index, _CATEGORICAL, table)
         self._count(index, table, 1)
 
     def pop(self, table: NDArray[np.float64]) -> Index:
         """The choices ``(m,)`` that were pushed by these tables."""
-        found: Index = self._coder.decode(_CATEGORICAL, table)
+        single = table.shape[-1] == 1  # which the coder does not take
+        found: Index = np.zeros(len(table), np.int32) if single else self._coder.decode(_CATEGORICAL, table)
         self._count(found, table, -1)
         self.lowest = min(self.lowest, self._coder.num_words())
         return found

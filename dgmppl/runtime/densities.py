@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -63,6 +64,10 @@ class Logistic(_LocationScale):
     @property
     def mean(self) -> Tensor:
         return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        return (self.scale * math.pi).square() / 3
 
     def rsample(self, sample_shape: Size = ()) -> Tensor:
         return self.loc + self.scale * self._standard_logistic(sample_shape)

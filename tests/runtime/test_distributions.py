@@ -180,6 +180,10 @@ def test_vector_distributions() -> None:
     np.testing.assert_allclose(found.numpy(), np.log(PMF[:, 1]), rtol=1e-5)
 
 
+def test_a_logistic_has_the_variance_of_scipys() -> None:
+    np.testing.assert_allclose(rt.Logistic(A, B).variance.numpy(), stats.logistic(a, b).var(), rtol=1e-5)
+
+
 def test_a_low_rank_normal_is_scipys_and_its_draws_have_its_covariance() -> None:
     torch.manual_seed(0)
     loc, scale = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([[0.3, 1.0, 0.1], [1.0, 1.0, 2.0]])
