@@ -47,6 +47,7 @@ from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.observe import Given, GivenSome
 from dgmppl.plan.rules.sum_product import SumOut
+from dgmppl.plan.rules.sum_in_common import SumInCommon
 from dgmppl.plan.rules.sum_under_q import Sum
 
 
@@ -111,7 +112,7 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
         write_seen(writer, graph)
         for step in steps[:first]:
             writer.at = step.because.line
-            if isinstance(step, (Draw, Impute, Sum)):
+            if isinstance(step, (Draw, Impute, Sum, SumInCommon)):
                 _write_value(writer, graph, step)
             elif isinstance(step, DrawInTurn):
                 how = '"mean" if mean else "rsample"'
@@ -203,7 +204,7 @@ def _item(graph: Graph, name: str) -> str:
     return f'"{name}": {values_of(graph, graph[name])}'
 
 
-def _write_value(writer: Writer, graph: Graph, step: Draw | Impute | Sum) -> None:
+def _write_value(writer: Writer, graph: Graph, step: Draw | Impute | Sum | SumInCommon) -> None:
     """A latent's own value, of which a sum has all in turn; a partial one has that of the data where it is seen."""
     factor, variable = by_key(graph, step.factor), graph[step.variable]
     size = batch_size(graph) if not variable.shared else groups_of(graph, variable) if variable.group else None

@@ -192,10 +192,15 @@ def write_members(writer: Writer, graph: Graph, variable: Variable) -> None:
     """The value of each row's own group, of a variable of which each group has one."""
     if variable.group is None:
         return
+    writer.line(f"{variable.ident} = {values_of(graph, variable)}[{row_groups(graph, variable)}]", mark=True)
+
+
+def row_groups(graph: Graph, variable: Variable) -> str:
+    """The number of each row's own group, of a variable of which each group has one."""
+    assert variable.group is not None
     column = graph[variable.group]
     low = int(column.type.support.low or 0)
-    index = f"({column.ident} - {low}).long()" if low else f"{column.ident}.long()"
-    writer.line(f"{variable.ident} = {values_of(graph, variable)}[{index}]", mark=True)
+    return f"({column.ident} - {low}).long()" if low else f"{column.ident}.long()"
 
 
 def density_of(graph: Graph, factor: Factor) -> str:

@@ -106,7 +106,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
                 f"`{step.image}` is made of parts, and Pyro's sites are pushed forward one by one",
                 step.words(),
             )
-        if not (step.repeats or isinstance(step, Impute) or needs_factor(graph, step)):
+        if not (step.repeats or step.enumerates or isinstance(step, Impute) or needs_factor(graph, step)):
             continue
         variable = next((graph[n] for n in step.gives if graph[n].role == "partial"), graph[step.variable])
         if variable.role == "partial":
@@ -120,6 +120,10 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
             label = step.words()
         elif isinstance(step, SumAlong):
             why, label = f"`{variable.name}` is summed out along its index", step.words()
+        elif step.enumerates:
+            each = f"each {variable.group}" if variable.group else "all rows"
+            why = f"`{variable.name}` is summed, one for {each}, and Pyro sums along axes that all rows lie along"
+            label = step.words()
         else:
             why = f"`{variable.name}` is summed row by row, and Pyro sums along an axis of its own"
             label = step.words()

@@ -28,6 +28,7 @@ from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.observe import Given, GivenSome
+from dgmppl.plan.rules.sum_in_common import SumInCommon
 from dgmppl.plan.rules.sum_product import SumOut
 
 
@@ -176,6 +177,15 @@ def _draw_q(writer: Writer, graph: Graph, step: Step, size: str) -> None:
         write_members(writer, graph, variable)
 
 
+def _draw_in_common(writer: Writer, graph: Graph, step: Step, size: str) -> None:
+    """A draw, where what depends on it is no term of the objective, which takes each value."""
+    factor = by_key(graph, step.factor)
+    q, variable = density_of(graph, factor), graph[step.variable]
+    writer.line(f"{q} = {factor_source(graph, factor)}", mark=True)
+    writer.line(f"{values_of(graph, variable)} = {q}.sample({count_of(graph, factor, size)})")
+    write_members(writer, graph, variable)
+
+
 def _settle(writer: Writer, graph: Graph, plan: Plan, settled: list[Settle]) -> None:
     names = ", ".join(graph[s.variable].ident for s in settled)
     drawn = {s.variable for s in settled}
@@ -225,6 +235,7 @@ STEPS: dict[type[Step], Callable[[Writer, Graph, Step, str], None]] = {
     Invert: _invert,
     Draw: _draw_q,
     Impute: _draw_q,
+    SumInCommon: _draw_in_common,
     Integrate: write_integral,
     DrawInTurn: _draw_in_turn,
     SumOut: write_sum,

@@ -27,13 +27,23 @@ from dgmppl.plan.rules.invert import LogDet
 from dgmppl.plan.rules.marginalise import LogSum, MinusLogProbAnew
 from dgmppl.plan.rules.match import Matching
 from dgmppl.plan.rules.observe import LogProbSeen
+from dgmppl.plan.rules.sum_in_common import EntropyInCommon
 from dgmppl.plan.rules.sum_product import LogSumProduct, SumOut
 from dgmppl.plan.rules.sum_under_q import Entropy
 
 
 def term_source(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     """The expression of a term, of as many numbers as there are rows, `size`."""
-    source = TERMS[type(term)](writer, graph, plan, term, size)
+    return shared_source(term, one_source(writer, graph, plan, term, size), size)
+
+
+def one_source(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    """The expression of a term or, of what rows have in common, of each group or once."""
+    return TERMS[type(term)](writer, graph, plan, term, size)
+
+
+def shared_source(term: Term, source: str, size: str) -> str:
+    """The share of each row in what rows have in common; else the term itself."""
     return f"self.share({source}, {size})" if term.shared else source
 
 
@@ -101,6 +111,12 @@ def _log_det(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) ->
 def _entropy(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
     assert isinstance(term, Entropy)
     return f"{cases_of(graph, graph[by_key(graph, term.factor).head])}.entropy()"
+
+
+def _entropy_in_common(writer: Writer, graph: Graph, plan: Plan, term: Term, size: str) -> str:
+    assert isinstance(term, EntropyInCommon)
+    q = by_key(graph, term.factor)
+    return f"-{density_of(graph, q)}.log_prob({values_of(graph, graph[q.head])})"
 
 
 def likelihood_source(writer: Writer, graph: Graph, plan: Plan, term: LogSum, size: str) -> str:
@@ -174,6 +190,7 @@ TERMS: dict[type[Term], Callable[[Writer, Graph, Plan, Term, str], str]] = {
     ComposedKL: _composed_kl,
     LogDet: _log_det,
     Entropy: _entropy,
+    EntropyInCommon: _entropy_in_common,
     LogSum: _log_sum,
     LogIntegral: _log_of_integral,
     LogSumProduct: _log_sum_product,

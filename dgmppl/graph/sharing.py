@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dgmppl.diagnostics import Note, did_you_mean
 from dgmppl.graph.declare import ALL_ROWS
-from dgmppl.graph.inverse import can_derive, shared_posterior
+from dgmppl.graph.inverse import MAX_CASES, can_derive, joint_values, shared_posterior
 from dgmppl.graph.names import declared_name
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.scope import Scope
@@ -47,15 +47,15 @@ def verify_shared(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
 
 
 def _verify_kind(scope: Scope, variable: Variable) -> None:
-    """Sums over values are taken row by row, and what rows have in common is drawn."""
-    if variable.type.support.discrete:
+    """What rows have in common and is discrete is summed over its values, of which there must be few."""
+    if variable.type.support.discrete and joint_values(variable) > MAX_CASES:
         scope.fail(
             "E220",
             f"`{variable.name}` is {variable.type.describe()}, and rows have it in common",
             variable.span,
-            "a sum over its values is taken row by row",
-            help=f"let each row have its own: latent {variable.name} : {variable.type.describe()}; "
-            "or let rows share its probabilities: simplex[...] per data",
+            f"it would be summed, and has more than {MAX_CASES} values",
+            help="a categorical(K) of few classes, or a family of such, each with a sum of its own: "
+            f"latent {variable.name}[j in 1..3] : categorical(K) per ...",
         )
 
 

@@ -227,7 +227,7 @@ def _under_a_sum(graph: Graph, steps: Iterable[Step], names: Iterable[str]) -> b
         if name in seen:
             continue
         seen.add(name)
-        if name in made and (made[name].repeats or isinstance(made[name], (SumOut, SumAlong))):
+        if name in made and (made[name].repeats or made[name].enumerates or isinstance(made[name], (SumOut, SumAlong))):
             return True
         factor, definition = graph.factor("q", name), graph.definition(name)
         pending += factor.parents if factor is not None and name in made and graph[name].role != "observed" else ()

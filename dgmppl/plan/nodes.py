@@ -45,6 +45,9 @@ class Step:
     repeats: ClassVar[bool] = False
     """Whether a row has a case for each value from here on."""
 
+    enumerates: ClassVar[bool] = False
+    """Whether all that follows is computed once for each value, as rows have it in common."""
+
     @property
     def gives(self) -> tuple[str, ...]:
         return (self.variable,)

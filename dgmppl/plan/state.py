@@ -137,7 +137,7 @@ class Elimination:
 
     def summed(self) -> list[str]:
         """Variables that take each of their values."""
-        return [s.variable for s in self.steps if s.repeats]
+        return [s.variable for s in self.steps if s.repeats or s.enumerates]
 
     def can_sum(self, variable: Variable) -> bool:
         """Whether the values of a variable, in each case of the sums so far, are few enough."""
@@ -145,8 +145,8 @@ class Elimination:
         return self.few(variable) and before * joint_values(variable) <= MAX_CASES
 
     def few(self, variable: Variable) -> bool:
-        """Whether a variable takes few values. What an adversary judges is drawn, and never summed, and so is what rows
-        have in common, as sums are taken row by row; what a q gives with certainty has one value."""
+        """Whether a variable takes few values in each row. What an adversary judges is drawn, and never summed; what rows
+        have in common is no variable of a row; what a q gives with certainty has one value."""
         q = self.graph.factor("q", variable.name)
         open_ = variable.name not in self.judged and not (q is not None and isinstance(q.density, Delta))
         return open_ and not variable.shared and not variable.length and joint_values(variable) <= MAX_CASES

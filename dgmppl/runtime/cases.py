@@ -7,6 +7,7 @@ draw as many random numbers, whatever they have.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -104,6 +105,25 @@ def every_value(q: Distribution, low: float, size: int, like: Tensor) -> tuple[T
     return _each(values, len(log_q)), Cases(log_q.exp(), log_q)
 
 
+def each_value_in_common(
+    terms: Callable[[Tensor, Tensor], dict[str, Tensor]], q: Distribution, low: float, size: int, like: Tensor
+) -> dict[str, Tensor]:
+    """``sum_v terms(v, q(v))`` of what rows have in common, by name: of groups all have the same value at a time.
+
+    Args:
+        terms: a function of the value, in each group ``(groups, *shape)`` or once ``shape``, and of its probability
+            ``(groups,)`` or ``()``, by which it weighs what it gives.
+        q: what weighs the values, of batch shape ``(groups,)`` or ``()``.
+        low, size: each element takes the values low, ..., low + size - 1.
+    """
+    total: dict[str, Tensor] = {}
+    for value in enumerate_values(low, size, tuple(q.event_shape), like):
+        each = value.expand(q.batch_shape + q.event_shape)
+        for name, term in terms(each, q.log_prob(each).exp()).items():
+            total[name] = total[name] + term if name in total else term
+    return total
+
+
 def each_value(n: int, shape: tuple[int, ...], low: float, size: int, like: Tensor) -> tuple[Tensor, Cases]:
     """The cases of a variable of this shape in n rows, and its value in each of them, where what weighs the values
     comes later: see `every_value`."""
@@ -168,6 +188,7 @@ def _over(mask: Tensor, value: Tensor) -> Tensor:
 __all__ = [
     "Cases",
     "each_value",
+    "each_value_in_common",
     "enumerate_values",
     "errors_seen",
     "every_missing_value",

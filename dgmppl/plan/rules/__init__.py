@@ -20,6 +20,7 @@ from dgmppl.plan.rules.invert import Inverting
 from dgmppl.plan.rules.marginalise import Marginalising
 from dgmppl.plan.rules.observe import Observe
 from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.rules.sum_in_common import SummingInCommon
 from dgmppl.plan.rules.sum_product import SummingProducts
 from dgmppl.plan.rules.sum_under_q import SummingUnderQ
 
@@ -33,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     Drawing(),
     DrawingInTurn(),
     Imputing(),
+    SummingInCommon(),
     Enumerating(),
     SummingUnderQ(),
     SummingAlong(),

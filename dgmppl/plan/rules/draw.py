@@ -85,6 +85,11 @@ def ready(state: Elimination) -> list[tuple[Variable, Factor]]:
     return [(v, q) for v, q in found if q is not None and readable.issuperset(q.parents)]
 
 
+def takes_each_value(variable: Variable, q: Factor) -> bool:
+    """Whether a variable that rows have in common takes each of its values in turn, and is not drawn."""
+    return variable.type.support.discrete and not isinstance(q.density, Delta)
+
+
 class DrawingShared(Rule):
     """What rows have in common is drawn from its q before anything is said of a row.
 
@@ -93,7 +98,7 @@ class DrawingShared(Rule):
     """
 
     def apply(self, state: Elimination) -> bool:
-        found = [(v, q) for v, q in ready(state) if v.shared]
+        found = [(v, q) for v, q in ready(state) if v.shared and not takes_each_value(v, q)]
         # Parents first, so that divergences from what depends on them have a closed form.
         found.sort(key=lambda pair: not self._known_above(state, pair[0]))
         for v, q in found[:1]:
@@ -111,7 +116,7 @@ class Drawing(Rule):
 
     def apply(self, state: Elimination) -> bool:
         for v, q in ready(state):
-            if v.role == "latent" and not state.few(v):
+            if v.role == "latent" and not state.few(v) and not (v.shared and takes_each_value(v, q)):
                 draw(state, v, q)
                 return True
         return False
@@ -225,14 +230,15 @@ def why_open(state: Elimination, q: Factor, p: Factor) -> str:
     step = state.step_of(late[0])
     if isinstance(step, (SumOut, SumAlong)):
         return f"summed: no closed KL: {late[0]} is summed out of {p.key}"
-    how = "summed" if step is not None and step.repeats else "drawn" if type(step) is Draw else "known"
+    how = "summed" if step is not None and (step.repeats or step.enumerates) else "drawn" if type(step) is Draw else "known"
     if isinstance(step, (Integrate, IntegrateAlong)):
         return f"integrated: no closed KL: {late[0]} is integrated out of {p.key}"
     return f"late: no closed KL: {p.key} reads {late[0]}, which is {how} after {q.head}"
 
 
 def _drawn_apart(state: Elimination, name: str, other: str) -> bool:
-    """Whether a variable is drawn, once a row, and neither from another's draw nor from what is known through that."""
+    """Whether a variable is drawn, once a row, and neither from another's draw nor from what is known through that; or
+    takes each of its values, weighed by what is as far from that draw."""
     start, end = state.position(other), state.position(name)
     if any(s.repeats for s in state.steps[start:end]):
         return False
@@ -245,7 +251,8 @@ def _drawn_apart(state: Elimination, name: str, other: str) -> bool:
             return False
         seen.add(step.variable)
         pending += step.reads
-    return type(state.step_of(name)) is Draw
+    step = state.step_of(name)
+    return type(step) is Draw or (step is not None and step.enumerates)
 
 
 def minus_log_prob(state: Elimination, q: Factor) -> MinusLogProb:
