@@ -44,9 +44,9 @@ def encode(
     For each latent z: `z`, the mean of its posterior (of q given the means of the latents before it, or what the data
     determine; the most probable value of a class); `z_deviation`, its standard deviation, or of a class
     `z_probability`, the probability of this value: exact where its posterior has a closed form
-    (`GenerativeModel.marginals`) or the data determine it, and otherwise of as many draws as `samples` says, which a
-    note tells; with `draws` as many of them, `z_draws`, (rows, draws, *shape). Of what each group has a row has that of
-    its own group. Beyond the end of a sequence stands NaN.
+    (`GenerativeModel.marginals`) or the data determine it, of a class that rows have in common as its q has it, and
+    otherwise of as many draws as `samples` says, which a note tells; with `draws` as many of them, `z_draws`, (rows,
+    draws, *shape). Of what each group has a row has that of its own group. Beyond the end of a sequence stands NaN.
 
     Args:
         common: the latents that all rows have in common, in a single row, in place of those of each row.
@@ -61,7 +61,8 @@ def encode(
         raise SpecError([_none(fitted, found, common)])
     given = fitted.rows(data, split)
     determined = _determined(graph, fitted.plan, ours)
-    estimated = [] if determined else [n for n in ours if n not in marginals_of(graph, fitted.plan)]
+    told = {*marginals_of(graph, fitted.plan), *_classes_in_common(graph, ours)}
+    estimated = [] if determined else [n for n in ours if n not in told]
     count = 1 if determined else max(draws, samples if estimated else 0)
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
@@ -128,6 +129,7 @@ def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], coun
     """Means, spreads and draws. Sums are of differences to the first draw: of draws that are all the same it is 0."""
     rows = tuple(chunk.values())
     means, exact = fitted.model.infer(*rows, mean=True), fitted.model.marginals(*rows)
+    exact |= {n: _law_in_common(fitted, n) for n in _classes_in_common(fitted.graph, names)}
     first: dict[str, Tensor] = {}
     sums = {n: torch.zeros_like(means[n], dtype=torch.float64) for n in names}
     squares = {n: torch.zeros_like(s) for n, s in sums.items()}
@@ -153,6 +155,28 @@ def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], coun
         repeated = kept[n] * draws if count == 1 else kept[n]
         found[n] = means[n], spread.to(means[n].dtype), torch.stack(repeated[:draws]) if draws else means[n][None]
     return found
+
+
+def _classes_in_common(graph: Graph, names: list[str]) -> list[str]:
+    """The variables of few values that rows have in common whose q reads nothing that is drawn."""
+    found = []
+    for v in (graph[n] for n in names):
+        q = graph.factor("q", v.name)
+        alone = q is not None and set(graph.reads(q)) <= {v.group}
+        found += [v.name] if v.shared and v.type.support.finite and not v.type.shape and alone else []
+    return found
+
+
+def _law_in_common(fitted: FittedRun, name: str) -> Any:
+    """The q of such a variable, of batch shape ``(groups,)`` or ``()``."""
+    q, group = fitted.graph.factor("q", name), fitted.graph[name].group
+    assert q is not None
+    method = getattr(fitted.model, q.method)
+    if group is None:
+        return method()
+    support, like = fitted.graph[group].type.support, fitted.model.like
+    groups = (support.low or 0.0) + torch.arange(support.size or 0).to(like)
+    return method(groups) if q.parents else method().expand(groups.shape)
 
 
 def _exact_spread(law: Distribution, variable: Variable, value: Tensor) -> Tensor:

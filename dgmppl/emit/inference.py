@@ -46,8 +46,8 @@ from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Dequantise, Invert
 from dgmppl.plan.rules.marginalise import LogSum, Marginalise
 from dgmppl.plan.rules.observe import Given, GivenSome
-from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_in_common import SumInCommon
+from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_under_q import Sum
 
 

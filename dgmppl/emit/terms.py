@@ -67,8 +67,8 @@ def _write_in_common(
     before: tuple[Step, ...] = (),
     under: tuple[SumInCommon, ...] = (),
 ) -> None:
-    """These terms, each weighed by what it is `under`, after the steps `before`. What depends on a variable of few values that rows have in common
-    is a function of it, which is called with each of them."""
+    """These terms, each weighed by what it is `under`, after the steps `before`. What depends on a variable of few
+    values that rows have in common is a function of it, which is called with each of them."""
     k, step = next(((k, s) for k, s in enumerate(steps) if isinstance(s, SumInCommon)), (len(steps), None))
     if step is None:
         _write_terms(writer, graph, plan, steps, terms, last, "", under)
@@ -90,7 +90,9 @@ def _write_in_common(
     writer.line()
     given = graph.local(f"given_{variable.ident}")
     held = _held(graph, before[:-1], after, inside)
-    arguments = ", ".join(f"{ident}: Tensor" for ident in (values_of(graph, variable), _weight_of(graph, variable, True)))
+    arguments = ", ".join(
+        f"{ident}: Tensor" for ident in (values_of(graph, variable), _weight_of(graph, variable, True))
+    )
     arguments += "".join(f", {ident}: Tensor = {ident}" for ident in held)
     with writer.block(f"def {given}({arguments}) -> dict[str, Tensor]:"):
         write_members(writer, graph, variable)
@@ -108,7 +110,7 @@ def _held(graph: Graph, before: Sequence[Step], after: Sequence[Step], terms: Se
     """What a function of a value keeps of what is outside of it, under names that are given to other values inside."""
     if not any(s.repeats or is_seen_in_part(s) for s in after):
         return []
-    known = {name for s in before for name in s.gives}
+    known = {name for s in before for name in s.gives} | {s.variable for s in after if is_seen_in_part(s)}
     read = live(after, {name for t in terms for name in t.reads})
     held = [v for v in graph.variables if v.rows and v.name in known & read]
     return [v.ident for v in held] + [seen_of(graph, v) for v in held if is_completed(graph, v)]
@@ -122,8 +124,8 @@ def _weight_of(graph: Graph, variable: Variable, of_groups: bool) -> str:
 
 
 def _weighed(graph: Graph, term: Term, source: str, under: Sequence[SumInCommon]) -> str:
-    """A term, weighed by what q gives the values that it is under. A term of a group, or of all rows, depends on none of
-    another group's: it has the same share of each value."""
+    """A term, weighed by what q gives the values that it is under. A term of a group, or of all rows, depends on none
+    of another group's: it has the same share of each value."""
     own = graph[term.owner] if term.shared else None
     for step in under:
         variable = graph[step.variable]

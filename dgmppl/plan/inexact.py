@@ -15,8 +15,9 @@ from dgmppl.plan.state import Elimination
 
 
 def inexact(state: Elimination) -> tuple[Reason, ...]:
-    """Of each latent that is drawn or is in common, why the rule that comes nearest does not take it out exactly; and what a q leaves
-    out by choice, of which no warning is given. Nothing of latents that no such rule comes near."""
+    """Of each latent that is drawn, or summed over values that rows have in common, why the rule that comes nearest
+    does not take it out exactly; and what a q leaves out by choice, of which no warning is given. Nothing of latents
+    that no such rule comes near."""
     return (*_drawn(state), *_left_out(state))
 
 

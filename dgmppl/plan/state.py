@@ -145,8 +145,8 @@ class Elimination:
         return self.few(variable) and before * joint_values(variable) <= MAX_CASES
 
     def few(self, variable: Variable) -> bool:
-        """Whether a variable takes few values in each row. What an adversary judges is drawn, and never summed; what rows
-        have in common is no variable of a row; what a q gives with certainty has one value."""
+        """Whether a variable takes few values in each row. What an adversary judges is drawn, and never summed; what
+        rows have in common is no variable of a row; what a q gives with certainty has one value."""
         q = self.graph.factor("q", variable.name)
         open_ = variable.name not in self.judged and not (q is not None and isinstance(q.density, Delta))
         return open_ and not variable.shared and not variable.length and joint_values(variable) <= MAX_CASES

@@ -156,7 +156,7 @@ def in_common(report: Report) -> Html | None:
         return None
     with torch.no_grad():
         found = latents.in_common(report.model, report.graph, report.tensors(1), _DRAWS)
-    rows, left = [], []
+    rows, left, classes = [], [], []
     for name, values in found.items():
         drawn = values.cpu().numpy().astype(np.float64)
         places = list(np.ndindex(drawn.shape[1:]))
@@ -165,12 +165,19 @@ def in_common(report: Report) -> Html | None:
             continue
         for place, numbers in zip(places, drawn.reshape(len(drawn), -1).T, strict=True):
             at = f"[{', '.join(map(str, place))}]" if place else ""
+            if not report.graph[name].type.support.numeric:
+                each, times = np.unique(numbers, return_counts=True)
+                classes.append((f"{name}{at}", f"{each[times.argmax()]:g}", f"{times.max() / len(numbers):.4g}"))
+                continue
             told = (numbers.mean(), numbers.std(), *np.quantile(numbers, (0.05, 0.5, 0.95)))
             rows.append((f"{name}{at}", *(f"{number:.4g}" for number in told)))
     said = f"From {_DRAWS} draws of q; one for each group is counted from the group's first value, 0."
     said += f" Not listed: {'; '.join(left)}." if left else ""
     columns = ("", "mean", "deviation", "5 %", "median", "95 %")
-    return macro("run.html", "figures", columns, rows, [said])
+    tables = [("", "most probable", "probability"), classes], [columns, rows]
+    shown = [t for t in tables if t[1]] or [tables[-1]]
+    last = len(shown) - 1
+    return join(macro("run.html", "figures", *t, [said] * (k == last)) for k, t in enumerate(shown))
 
 
 def plane(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:

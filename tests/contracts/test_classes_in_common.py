@@ -101,7 +101,7 @@ def log_q(model: GenerativeModel, which: str, kind: Tensor, zone: Tensor, c: Ten
 
 @pytest.mark.parametrize("which", SPECS)
 def test_the_bound_is_the_expectation_over_all_joint_classes_and_lies_below_the_evidence(which: str) -> None:
-    """Without a draw: two calls give the same. It is the evidence less what q is off by (Jordan et al., 1999, Eq. 28)."""
+    """There is no draw: two calls give the same."""
     model, data = built(SPECS[which])
     with torch.no_grad():
         found = model.elbo(*data).sum()

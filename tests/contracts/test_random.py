@@ -97,6 +97,8 @@ CONSTRUCTS = (
     r"z\[0\] = x",
     r" per data",
     r" per s",
+    r"latent \w+ : (binary|categorical).* per data",
+    r"latent \w+ : (binary|categorical).* per s",
     r"elementwise from",
     r"p\(f \| a",
     r"order = zigzag",

@@ -30,8 +30,9 @@ from dgmppl.graph.values import (
 )
 from dgmppl.plan import latex
 from dgmppl.plan.nodes import Term
-from dgmppl.plan.rules.draw import Draw, MinusKL, draw, family_of, ready, samples_of
+from dgmppl.plan.rules.draw import Draw, MinusKL, draw, family_of, ready, samples_of, takes_each_value
 from dgmppl.plan.rules.rule import Rule
+from dgmppl.plan.rules.sum_in_common import sum_in_common
 from dgmppl.plan.state import Elimination
 
 BY_LOSS = "by_loss"
@@ -98,6 +99,9 @@ class Composing(Rule):
                 state.add(Compose(v.name, because, factor=q.key, reads=state.graph.reads(q), family=kind))
                 return True
             for other, factor in found:
+                if other.name in waits and other.shared and takes_each_value(other, factor):
+                    sum_in_common(state, other, factor)
+                    return True
                 if other.name in waits and not state.few(other):
                     draw(state, other, factor)
                     return True

@@ -230,7 +230,13 @@ def why_open(state: Elimination, q: Factor, p: Factor) -> str:
     step = state.step_of(late[0])
     if isinstance(step, (SumOut, SumAlong)):
         return f"summed: no closed KL: {late[0]} is summed out of {p.key}"
-    how = "summed" if step is not None and (step.repeats or step.enumerates) else "drawn" if type(step) is Draw else "known"
+    how = (
+        "summed"
+        if step is not None and (step.repeats or step.enumerates)
+        else "drawn"
+        if type(step) is Draw
+        else "known"
+    )
     if isinstance(step, (Integrate, IntegrateAlong)):
         return f"integrated: no closed KL: {late[0]} is integrated out of {p.key}"
     return f"late: no closed KL: {p.key} reads {late[0]}, which is {how} after {q.head}"

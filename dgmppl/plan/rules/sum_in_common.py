@@ -46,6 +46,27 @@ class EntropyInCommon(Entropy):
     """-E_q log q of what rows have in common: of each group, or of the one value of all rows."""
 
 
+def sum_in_common(state: Elimination, v: Variable, q: Factor) -> None:
+    """The step that takes each value. Reports more values together than can be summed (E220)."""
+    values = int(joint_values(v))
+    others = [s.variable for s in state.steps if s.enumerates]
+    if math.prod((joint_values(state.graph[name]) for name in others), start=values) > MAX_CASES:
+        state.scope.fail(
+            "E220",
+            f"{', '.join(others)} and {v.name}, which rows have in common, have more than {MAX_CASES} values together",
+            v.span,
+            "they would be summed, each value with each",
+            help="fewer of them, or fewer classes of each",
+        )
+    each = f"one for each {v.group}" if v.group else "one for all rows"
+    text = (
+        f"{v.name} is {each}: it is summed over its {values} values under {q.key}, and its divergence is counted "
+        "once, 1/N a row"
+    )
+    reads = reads_of(state.graph, v, q)
+    state.add(SumInCommon(v.name, state.reason(text, q.span), values, factor=q.key, reads=reads))
+
+
 class SummingInCommon(Rule):
     """What rows have in common and takes few values is summed under its q, once nothing can be drawn without it."""
 
@@ -53,23 +74,7 @@ class SummingInCommon(Rule):
         for v, q in ready(state):
             if not v.shared or not takes_each_value(v, q):
                 continue
-            values = int(joint_values(v))
-            others = [s.variable for s in state.steps if s.enumerates]
-            if math.prod((joint_values(state.graph[name]) for name in others), start=values) > MAX_CASES:
-                state.scope.fail(
-                    "E220",
-                    f"{', '.join(others)} and {v.name}, which rows have in common, have more than {MAX_CASES} values together",
-                    v.span,
-                    "they would be summed, each value with each",
-                    help="fewer of them, or fewer classes of each",
-                )
-            each = f"one for each {v.group}" if v.group else "one for all rows"
-            text = (
-                f"{v.name} is {each}: it is summed over its {values} values under {q.key}, and its divergence is counted "
-                "once, 1/N a row"
-            )
-            reads = reads_of(state.graph, v, q)
-            state.add(SumInCommon(v.name, state.reason(text, q.span), values, factor=q.key, reads=reads))
+            sum_in_common(state, v, q)
             return True
         return False
 

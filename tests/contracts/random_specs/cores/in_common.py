@@ -34,11 +34,23 @@ def random_network(d: Draft) -> None:
         d.say(f"{d.head('p', x.name, [*given, f])} = Normal({f}({inputs}), {d.choose(('1', 'exp(param)'))})")
 
 
+KINDS: tuple[tuple[str, tuple[int, ...]], ...] = (
+    ("real", ()),
+    ("real", (2,)),
+    ("positive", (2,)),
+    ("unit", ()),
+    ("simplex", (2,)),
+    ("categorical(3)", ()),
+    ("binary", ()),
+    ("binary", (2,)),
+)
+
+
 def in_common(d: Draft) -> None:
     """What all rows have in common, or one a group: which may depend on another, and has a q or gets one."""
     above: list[Unit] = []
     for _ in range(d.choose((1, 1, 2))):
-        support, shape = d.choose((("real", ()), ("real", (2,)), ("positive", (2,)), ("unit", ()), ("simplex", (2,))))
+        support, shape = d.choose(KINDS)
         group = d.unit("s", d.choose(("categorical(3)", "integer(1..2)")), (), "observed") if d.often(0.4) else None
         w = d.unit("w", support, shape, per=group.name if group else "data")
         given = [u for u in above if u.per == "data" and d.often(0.6)]
