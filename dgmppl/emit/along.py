@@ -10,9 +10,10 @@ from dgmppl.emit.exact import exact_of
 from dgmppl.emit.methods import is_completed
 from dgmppl.emit.values import Place, value_expr
 from dgmppl.emit.writer import Writer, tuple_source
-from dgmppl.graph.chains import Chain, Window
+from dgmppl.graph.chains import LAST, Chain, Window
 from dgmppl.graph.elements import reads_past
-from dgmppl.graph.nodes import Factor, Graph
+from dgmppl.graph.lengths import last_position
+from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.values import Sequence as SequenceOf
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Step
@@ -77,6 +78,12 @@ def _lengths(writer: Writer, graph: Graph, chain: Chain) -> str | None:
     return str(value_expr(own.lengths, Place(writer, graph)))
 
 
+def _last_place(writer: Writer, graph: Graph, family: Variable) -> str:
+    """The position of the last member of each row, from 0."""
+    value = last_position(graph[family.length], family.members.start, family.span)
+    return str(value_expr(value, Place(writer, graph)))
+
+
 def expected_source(writer: Writer, graph: Graph, step: SumAlong, factor: Factor, completed: str) -> str:
     """The mean of what is missing of a variable under the posterior of a chain that its density reads."""
     chain, x = step.chain, graph[factor.head]
@@ -125,8 +132,9 @@ def link_source(
         law = f"{writer.use('OfSeen')}({law}, {some_source(graph[factor.head])})"
     if place is not None:
         length = graph[inside[0]].type.shape[0]
-        law = f"{writer.use('OnlyAt')}({law}, {place}, {length})"
-        head = f"{writer.use('only_at')}({head}, {place}, {length})"
+        at = str(place) if place != LAST else _last_place(writer, graph, graph[inside[0]])
+        law = f"{writer.use('OnlyAt')}({law}, {at}, {length})"
+        head = f"{writer.use('only_at')}({head}, {at}, {length})"
     elif isinstance(factor.density, SequenceOf) and factor.density.type.shape[0] != (
         length := graph[inside[0]].type.shape[0]
     ):

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from dgmppl.graph.elements import reads_of
 from dgmppl.graph.inverse import MAX_CASES
 from dgmppl.graph.nodes import Factor, Graph, Variable
-from dgmppl.graph.values import Apply, Density, Element, Past, Sequence, Use, children, variables, walk
+from dgmppl.graph.values import Apply, Density, Element, Past, Sequence, Use, Value, children, variables, walk
+
+LAST = -1
+"""The position of the last member of each row, where rows differ in length."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Chain:
 
     Args:
         windows: of each factor, what it reads of these families.
-        places: of each that is no law of elements along their index, the position of the members that it reads.
+        places: of each that is no law of elements along their index, the position of the members that it reads, `LAST`
+            for that of the last of each row.
         starts: of each that is one, the position of the chain at which its first element stands: 1 for x[1], x[2], ...
             that read z[1], z[2], ... of z[0], z[1], z[2], ...
         lag: how far away the furthest member lies that is read.
@@ -99,7 +103,7 @@ def _windows(
     if factor.head in still:
         return everywhere, 0
     if not isinstance(density, Sequence):
-        if factor.head in wanted or graph[factor.head].role == "partial" or place_of(density, wanted) is None:
+        if factor.head in wanted or graph[factor.head].role == "partial" or place_of(graph, density, wanted) is None:
             return None
         return (*(Window(n, 0, 0) for n in sorted(wanted & set(variables(density)))), *everywhere), 0
     own = factor.head in wanted
@@ -130,25 +134,26 @@ def _windows(
     return (*windows, *everywhere), start
 
 
-def place_of(density: Density, names: frozenset[str]) -> int | None:
+def place_of(graph: Graph, density: Density, names: frozenset[str]) -> int | None:
     """The position, from 0, of the only members of these families that a law reads which is no law of elements along
-    their index, the first where it reads none; None where it reads others, or all."""
-    places = set(_places(density, names)) or {0}
+    their index, the first where it reads none, `LAST` for the last of each row; None where it reads others, or all."""
+    places = set(_places(graph, density, names)) or {0}
     return next(iter(places)) if len(places) == 1 else None
 
 
-def _places(term: object, names: frozenset[str]) -> Iterator[int | None]:
+def _places(graph: Graph, term: object, names: frozenset[str]) -> Iterator[int | None]:
     if isinstance(term, Element) and isinstance(term.value, Use) and term.value.variable in names:
-        first = term.index[0]
-        yield first if isinstance(first, int) else None
+        first, length = term.index[0], graph[term.value.variable].length
+        last = LAST if length and isinstance(first, Value) and tuple(variables(first)) == (length,) else None
+        yield first if isinstance(first, int) else last
         for index in term.index:
-            yield from _places(index, names)
+            yield from _places(graph, index, names)
     elif isinstance(term, (Use, Past)):
         if term.variable in names:
             yield None
     else:
         for child in children(term):
-            yield from _places(child, names)
+            yield from _places(graph, child, names)
 
 
 def chain_of(
@@ -174,7 +179,7 @@ def _chain(
     reach = [-min((w.first for w in windows), default=0) for windows, _ in found]
     length = graph[min(names)].type.shape[0]
     along = [isinstance(f.density, Sequence) for f in ordered]
-    places = [None if a or f.head in still else place_of(f.density, names) for a, f in zip(along, ordered)]
+    places = [None if a or f.head in still else place_of(graph, f.density, names) for a, f in zip(along, ordered)]
     starts = [
         length - f.density.type.shape[0] - start if backward and a else start
         for a, f, (_, start) in zip(along, ordered, found)

@@ -13,29 +13,50 @@ from dgmppl.runtime.along import Sequence
 
 
 class OnlyAt:
-    """A distribution of a row at one position of an index of so many, as one along it that tells nothing elsewhere."""
+    """A distribution of a row at one position of an index of so many, as one along it that tells nothing elsewhere.
 
-    def __init__(self, p: td.Distribution, place: int, length: int) -> None:
+    Args:
+        p: of batch shape ``(n,)`` or less.
+        place: the position, from 0, of all rows or, ``(n,)``, of each.
+        length: how many positions there are.
+    """
+
+    def __init__(self, p: td.Distribution, place: int | Tensor, length: int) -> None:
         self.p, self.place, self.length = p, place, length
         self.event_shape = torch.Size((length, *p.event_shape))
 
     def log_probs(self, value: Tensor) -> Tensor:
         """``log p`` at the position, and 0 at all others, ``(..., T)`` nats."""
-        logs = self.p.log_prob(value.select(value.dim() - len(self.event_shape), self.place))
-        return F.pad(logs.unsqueeze(-1), (self.place, self.length - 1 - self.place))
+        axis = value.dim() - len(self.event_shape)
+        if isinstance(self.place, Tensor):
+            here = value[torch.arange(len(value), device=value.device), self.place.long()]
+        else:
+            here = value.select(axis, self.place)
+        return self._spread(self.p.log_prob(here), 0, 0.0)
 
     def moments(self, given: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the standard deviation, ``(..., T, *element)`` each, with 0 and 1 elsewhere."""
         rank = len(self.p.event_shape)
+        return self._spread(self.p.mean, rank, 0.0), self._spread(self.p.stddev, rank, 1.0)
+
+    def _spread(self, found: Tensor, rank: int, fill: float) -> Tensor:
+        """Values of elements of so many axes along the index, with another number at all other positions."""
+        if isinstance(self.place, Tensor):
+            shape = found.shape[found.dim() - rank :]
+            return only_at(found.expand(len(self.place), *shape), self.place, self.length, fill)
         sides = (*(0, 0) * rank, self.place, self.length - 1 - self.place)
-        mean, deviation = (m.unsqueeze(-1 - rank) for m in (self.p.mean, self.p.stddev))
-        return F.pad(mean, sides), F.pad(deviation, sides, value=1.0)
+        return F.pad(found.unsqueeze(-1 - rank), sides, value=fill)
 
 
-def only_at(value: Tensor, place: int, length: int) -> Tensor:
-    """A value of each row as one of so many along an index, ``(n, T, ...)``, of which all others are missing (NaN)."""
+def only_at(value: Tensor, place: int | Tensor, length: int, fill: float = torch.nan) -> Tensor:
+    """A value of each row as one of so many along an index, ``(n, T, ...)``, of which all others are missing (NaN), or
+    have another value. The position is that of all rows or, ``(n,)``, of each."""
     behind = value.dim() - 1
-    return F.pad(value.unsqueeze(1), (*(0, 0) * behind, place, length - 1 - place), value=torch.nan)
+    if isinstance(place, Tensor):
+        there = torch.arange(length, device=value.device) == place.unsqueeze(-1)
+        whole = value.unsqueeze(1).expand(-1, length, *value.shape[1:])
+        return torch.where(there.reshape(*there.shape, *(1,) * behind), whole, fill)
+    return F.pad(value.unsqueeze(1), (*(0, 0) * behind, place, length - 1 - place), value=fill)
 
 
 class Placed:

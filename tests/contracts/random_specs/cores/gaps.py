@@ -1,4 +1,4 @@
-"""What a model is about: data along an index of which some are missing, and that follow each other."""
+"""What a model is about: data along an index of which some are missing, and states of which the last one is read."""
 
 from __future__ import annotations
 
@@ -49,6 +49,26 @@ def incomplete(d: Draft) -> None:
         y = d.unit("y", "real", (), "observed")
         member = d.choose(("x[1]", "x[T]"))
         d.say(f"p({y.name} | {member}) = Normal(linear({member}), 1)")
+
+
+def ended(d: Draft) -> None:
+    """Classes or normal states of sequences of different lengths, with what reads the last of each row."""
+    d.say("const T = 3")
+    n = d.unit("m", "integer(1..T)", (), "observed")
+    x = Unit("x", "real", (3,), "observed")
+    d.say(f'observed x[t in 1..{n.name}] : real from "rows.npz".x')
+    d.data.append(x)
+    support = d.choose(("real", "categorical(3)", "binary"))
+    family = {"real": "Normal", "binary": "Bernoulli"}.get(support, "Categorical")
+    scale = ", 0.5" if support == "real" else ""
+    d.say(f"latent z[t in 1..{n.name}] : {support}")
+    d.say(f"p(z[1]) = {family}(param{scale})")
+    d.say(f"p(z[t] | z[t - 1]) = {family}(linear(z[t - 1]){scale})")
+    d.say("p(x[t] | z[t]) = Normal(linear(z[t]), 0.5)")
+    y = d.unit("y", d.choose(("real", "binary")) if support != "real" else "real", (), "observed")
+    reads = f"z[{n.name}]"
+    law = f"Normal(linear({reads}), 1)" if y.real else f"Bernoulli(mlp[4]({reads}))"
+    d.say(f"p({y.name} | {reads}) = {law}")
 
 
 def _inside(given: list[str]) -> str:
