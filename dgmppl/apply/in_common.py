@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgmppl.apply.drawing import Completion, Values, rows_of, start_of
+from dgmppl.apply.drawing import Completion, Values, drawn_of, rows_of
 from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Graph
 from dgmppl.imputations import ByChain, Exactly, Way, both
@@ -35,9 +35,10 @@ class GivenCommon(Completion):
 
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
         shares = shared_out(count, self.most)
-        whole = start_of(self.fitted, rows, self.missing, self.asked)
         with seeded(torch.initial_seed(), self.fitted.device):  # the same for rows that come later
-            some = {name: v[:1] for name, v in whole.items()}
+            # Its q reads no row; a row that is drawn as a whole has a probability above 0.
+            one = {name: v[:1] for name, v in rows.items()}
+            some = {**one, **drawn_of(self.fitted, 1, one, self.asked)}
             common = [self.fitted.infer(*rows_of(self.fitted, some)) for _ in shares]
         parts = [self.inner.draw({**rows, **self._of_rows(c, rows)}, many) for c, many in zip(common, shares)]
         return {name: torch.cat([p[name] for p in parts], 1) for name in self.missing}
