@@ -246,6 +246,22 @@ class ChainCompletion(Completion):
             return found
         return self.model.figures(*rows_of(self.model, state))[self.name]
 
+    def _inferred(self, state: State) -> State:
+        """Latents of completed rows; where these have no probability, as counts that do not add up, those of a row that
+        is drawn as a whole."""
+        n = len(next(iter(state.values())))
+        many = n if self.asked else 1
+        drawn = drawn_of(self.fitted, many, {name: v[:many] for name, v in state.items()}, self.asked)
+        possible = {name: drawn[name].expand_as(v) if name in drawn else v for name, v in state.items()}
+        found = self.fitted.infer(*rows_of(self.fitted, possible))
+        some = {name: found[name] for name in self.latents}
+        lost = finite(self.target({**state, **some})) == -torch.inf
+        if bool(lost.all()):
+            return some
+        rows = {name: torch.where(over(lost, v), possible[name], v) for name, v in state.items()}
+        found = self.fitted.infer(*rows_of(self.fitted, rows))
+        return {name: found[name] for name in self.latents}
+
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
         n = len(next(iter(rows.values())))
         chains = self.copies(count)
@@ -254,8 +270,7 @@ class ChainCompletion(Completion):
         state = start_of(self.fitted, many, self.missing, self.asked)
         free = {name: many[name].isnan() for name in self.missing}
         if self.latents:
-            found = self.fitted.infer(*rows_of(self.fitted, state))
-            state |= {name: found[name] for name in self.latents}
+            state |= self._inferred(state)
             free |= {name: torch.ones_like(state[name], dtype=torch.bool) for name in self.latents}
         running = Chains(self.target, self.supports, free)
         state = running.run(state, BURN_IN, adapt=True)

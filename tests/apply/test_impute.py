@@ -404,6 +404,29 @@ def test_what_nothing_models_has_to_be_there(tmp_path: Path) -> None:
         run.impute({"x": rows["x"]})
 
 
+COUNTED = """\
+model counted
+observed x : natural[3] from "d.npz".x
+latent c : categorical(2)
+latent z : real {per}
+p(c) = Categorical(param)
+p(z) = Normal(0, 1)
+p(x | c, z) = Multinomial(4, mlp[4](c, z))
+"""
+
+
+@pytest.mark.usefixtures("unpainted")
+@pytest.mark.parametrize("per", ["", "per data"])
+def test_counts_that_do_not_add_up_are_refused_and_no_failure(
+    tmp_path: Path, per: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Completed by what the model draws, a row has no probability, and what is behind it no posterior."""
+    monkeypatch.setattr(imputing, "BURN_IN", 3)
+    run = run_of(tmp_path, COUNTED.format(per=per), {"x": np.random.default_rng(0).multinomial(4, [1 / 3] * 3, 30)})
+    with pytest.raises(SpecError, match="no chain of `x` comes to values"):
+        run.impute({"x": np.array([[4.0, np.nan, np.nan]])}, draws=2)["x"]
+
+
 DATED = """\
 model dated
 observed x : real from standardize("people.csv".height)
