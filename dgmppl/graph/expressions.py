@@ -311,7 +311,12 @@ def check_inputs(
                 inputs.append(check_past(scope, argument, items, ctx))
                 continue
         if expected is None and is_open(scope, argument):
-            scope.fail("E211", "the size of this input does not follow", argument.span, help="bind it with `let`")
+            scope.fail(
+                "E211",
+                "the size of this input does not follow",
+                argument.span,
+                help="bind it with a type: let h : real[64] = ...; then this reads h",
+            )
         index = _index(scope, argument, ctx)
         inputs.append(index or _as_read(scope, _value(scope, argument, expected, ctx), ctx))
     return tuple(inputs)
