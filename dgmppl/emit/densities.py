@@ -10,7 +10,7 @@ from dgmppl.catalogue.distributions import DISTRIBUTIONS, Distribution, Distribu
 from dgmppl.emit.expr import Attribute, Binary, Call, Expr, Name, Number, Text, Tuple, call, sizes
 from dgmppl.emit.values import Place, bijection_expr, linked, value_expr
 from dgmppl.graph.elements import lag_of
-from dgmppl.graph.nodes import Factor, Graph, Variable, features_of
+from dgmppl.graph.nodes import Factor, Graph, Variable, feature_reads, features_of
 from dgmppl.graph.units import Units, counted
 from dgmppl.graph.values import (
     Apply,
@@ -22,7 +22,6 @@ from dgmppl.graph.values import (
     Feature,
     Mixture,
     Parametric,
-    Past,
     Plate,
     Pushforward,
     Quoted,
@@ -30,7 +29,6 @@ from dgmppl.graph.values import (
     Rounded,
     Segment,
     Sequence,
-    Use,
     Value,
     children,
     variables,
@@ -280,21 +278,6 @@ def _autoregressive(density: Density, place: Place) -> Expr:
     if order is not None:
         named["order"] = order
     return call(writer.use("Autoregressive"), step, sizes(density.type.shape), **named)
-
-
-def feature_reads(graph: Graph, feature: Feature) -> tuple[str, ...]:
-    """The names of the variables and features that a feature is computed from."""
-
-    def found(term: object) -> Iterator[str]:
-        if isinstance(term, Feature):
-            yield term.ident
-        elif isinstance(term, (Use, Past)):
-            yield graph[term.variable].ident
-        else:
-            for child in children(term):
-                yield from found(child)
-
-    return tuple(dict.fromkeys(found(feature.body)))
 
 
 def _write_features(density: Density, place: Place, part: bool = False) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dgmppl.emit.densities import factor_reads, feature_reads, write_density
+from dgmppl.emit.densities import factor_reads, write_density
 from dgmppl.emit.expr import Binary, Tuple, call, sizes
 from dgmppl.emit.values import Place, Step, value_expr
 from dgmppl.emit.writer import Writer
 from dgmppl.graph.held import statements
 from dgmppl.graph.names import safe_local
-from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, features_of
+from dgmppl.graph.nodes import Definition, Factor, Graph, Variable, feature_reads, features_of
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.graph.values import Block, Feature, Field, Triangular, Value, variables, walk
 from dgmppl.picture.text import value_text

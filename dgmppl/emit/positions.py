@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from dgmppl.emit.expr import Binary, Expr, Name, Number, Tuple, call, sizes
 from dgmppl.emit.place import Place, emitted, value_expr
-from dgmppl.graph.values import At, Feature, Position, State
+from dgmppl.graph.nodes import feature_reads, features_of
+from dgmppl.graph.values import At, Everywhere, Feature, Position, State
 
 
 @emitted.register(At)
@@ -35,6 +36,16 @@ def _feature(value: Feature | State, place: Place) -> Expr:
         behind = {"behind": Number(len(value.shape))} if value.shape else {}
         found = call(place.writer.use("at"), found, 0, **behind)
     return found.call("unsqueeze", -1 - len(value.shape)) if place.spread else found
+
+
+@emitted.register(Everywhere)
+def _everywhere(value: Everywhere, place: Place) -> Expr:
+    """Features that it is computed from are computed before it, in the same expression."""
+    found: dict[str, Expr] = {}
+    for feature in features_of(value.feature):
+        reads = feature_reads(place.graph, feature)
+        found[feature.ident] = call(f"self.define_{feature.ident}", *(found.get(r, Name(r)) for r in reads))
+    return found[value.feature.ident]
 
 
 @emitted.register(Position)

@@ -25,6 +25,7 @@ from dgmppl.graph.names import declared_name
 from dgmppl.graph.networks import apply_slot
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter, Schedule, Variable, factor_key
 from dgmppl.graph.random_weights import weights_in_common
+from dgmppl.graph.recurrences import whole_features
 from dgmppl.graph.rows import with_rows
 from dgmppl.graph.schedules import declare_schedules, used_schedules
 from dgmppl.graph.scope import Fail, NamedFlow, NamedNet, Scope
@@ -86,6 +87,7 @@ def check_graph(spec: tree.Spec, source: Source) -> tuple[Graph | None, tuple[Di
         with scope.statement():
             factors.append(_factor(scope, instance, headers, attempted))
     lets = let_variables(scope)
+    definitions += whole_features(scope)
     used = [b for b in scope.names.values() if isinstance(b, NamedFlow) and b.bijection is not None]
     graph = Graph(
         spec.name,

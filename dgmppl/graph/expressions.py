@@ -25,6 +25,7 @@ from dgmppl.graph.nodes import Parameter, Schedule, Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.outlines import is_changed
 from dgmppl.graph.positions import check_past, moved_position, position
+from dgmppl.graph.recurrences import whole_feature
 from dgmppl.graph.scheduled import check_scheduled, is_scheduled
 from dgmppl.graph.scope import Fail, IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import is_open
@@ -178,8 +179,9 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
         help_ = f"name a member: {member_name(expr.name, next(iter(binding.members)))}"
         scope.fail("E215", f"`{expr.name}` is a family of variables", expr.span, "needs an index", help=help_)
     if isinstance(binding, IndexedFeature):
-        help_ = f"where elements are modelled one by one: {expr.name}[d]"
-        scope.fail("E215", f"`{expr.name}` has a value at each position", expr.span, "needs an index", help=help_)
+        reader = "" if ctx.elements is None else ctx.elements.feature
+        whole = whole_feature(scope, binding, expr.span, reader, evaluate)
+        return Use(whole.type, expr.span, whole.name)
     scope.fail(
         "E217",
         f"a value is needed here, `{expr.name}` is {describe_binding(binding)}",

@@ -96,6 +96,7 @@ def _let(scope: Scope, statement: tree.Let) -> list[Definition]:
 def let_variables(scope: Scope) -> list[Variable]:
     found: list[Variable] = []
     for binding in scope.names.values():
-        members = binding.members.values() if isinstance(binding, VariableFamily) else [binding]
+        whole = binding.whole if isinstance(binding, IndexedFeature) else binding
+        members = whole.members.values() if isinstance(whole, VariableFamily) else [whole]
         found.extend(v for v in members if isinstance(v, Variable) and v.role == "let")
     return found

@@ -13,6 +13,7 @@ from dgmppl.graph.lengths import is_last, last_position, verify_everywhere
 from dgmppl.graph.nodes import Schedule, Variable
 from dgmppl.graph.offsets import names_in
 from dgmppl.graph.positions import check_at, check_past, no_number
+from dgmppl.graph.recurrences import whole_feature
 from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open, member_position, resolve_member
 from dgmppl.graph.sums import summed_index
@@ -60,6 +61,9 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
             return use if len(items) == 1 else _element(scope, expr, use, items[1:], ctx, evaluate)
         if isinstance(binding, Schedule):
             return _number_of(scope, expr, binding, items, ctx)
+        if isinstance(binding, IndexedFeature):
+            reader = "" if ctx.elements is None else ctx.elements.feature
+            binding = whole_feature(scope, binding, expr.span, reader, evaluate)
         if isinstance(binding, Variable) and binding.along is not None and items:
             if is_last(binding, items[0]):
                 last = _last_member(scope, expr, binding)
@@ -68,8 +72,6 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
                 _verify_from_zero(scope, expr, binding.name, binding.members[0])
             else:
                 items = (member_index(scope, binding, items[0], ctx), *items[1:])
-        if isinstance(binding, IndexedFeature):
-            evaluate(scope, target, None, ctx)  # which says where it may be read
         if isinstance(binding, (NamedNet, NamedFlow)):
             scope.fail("E217", f"`{target.name}` is {describe_binding(binding)}", expr.span, "takes no index")
     return _element(scope, expr, _indexed(scope, target, items, ctx, evaluate), items, ctx, evaluate)

@@ -56,7 +56,7 @@ def uneven(graph: Graph, value: Value) -> Along | None:
     """The index along which the first axis of a value lies, where its length differs from row to row."""
     if isinstance(value, Use):
         variable = graph[value.variable]
-        if variable.role == "let":
+        if variable.role == "let" and variable.along is None:
             definition = graph.definition(variable.name)
             return None if definition is None else uneven(graph, definition.value)
         return variable.along if variable.length else None
@@ -116,7 +116,7 @@ def verify_everywhere(scope: Scope, variable: Variable, number: int, span: Span)
 def verify_lengths(scope: Scope, graph: Graph) -> None:
     """Reports what would be read, or said, of members that do not exist (E228)."""
     for v in graph.variables:
-        if v.length:
+        if v.length and v.role != "let":
             _verify_members(scope, graph, v)
     for f in graph.factors:
         along = isinstance(f.density, Sequence) and f.density.lengths is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, ClassVar
 from dgmppl.catalogue.formats import field_text
 from dgmppl.catalogue.readings import AS_IT_IS, Reading
 from dgmppl.graph.names import member_name
-from dgmppl.graph.values import Apply, Bijection, Density, Feature, Module, Residual, Value, children, variables, walk
+from dgmppl.graph.values import (
+    Apply,
+    Bijection,
+    Density,
+    Feature,
+    Module,
+    Past,
+    Residual,
+    Use,
+    Value,
+    children,
+    variables,
+    walk,
+)
 from dgmppl.source import Source, Span
 from dgmppl.supports import Type
 
@@ -196,6 +209,21 @@ def features_of(term: object) -> tuple[Feature, ...]:
     return tuple(found.values())
 
 
+def feature_reads(graph: Graph, feature: Feature) -> tuple[str, ...]:
+    """The names of the variables and features that a feature is computed from."""
+
+    def found(term: object) -> Iterator[str]:
+        if isinstance(term, Feature):
+            yield term.ident
+        elif isinstance(term, (Use, Past)):
+            yield graph[term.variable].ident
+        else:
+            for child in children(term):
+                yield from found(child)
+
+    return tuple(dict.fromkeys(found(feature.body)))
+
+
 def factor_key(side: str, head: str, parents: Iterable[str]) -> str:
     given = ", ".join(parents)
     return f"{side}({head} | {given})" if given else f"{side}({head})"
@@ -289,8 +317,8 @@ class Graph:
     def features(self) -> tuple[Feature, ...]:
         """The features with a value at each position, each after those that it reads."""
         found: dict[str, Feature] = {}
-        for factor in self.factors:
-            found.update({f.name: f for f in features_of(factor.density)})
+        for term in (*(f.density for f in self.factors), *(d.value for d in self.definitions)):
+            found.update({f.name: f for f in features_of(term)})
         return tuple(found.values())
 
     @cached_property

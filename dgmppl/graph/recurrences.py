@@ -8,11 +8,12 @@ from dataclasses import replace
 from dgmppl.diagnostics import Note
 from dgmppl.graph.context import Context, Elements
 from dgmppl.graph.ends import ENDS, of_support
+from dgmppl.graph.folding import length_of
 from dgmppl.graph.names import member_name
-from dgmppl.graph.nodes import Parameter, Variable
+from dgmppl.graph.nodes import Along, Definition, Parameter, Variable
 from dgmppl.graph.scope import Fail, IndexedFeature, Scope
 from dgmppl.graph.shapes import Evaluate
-from dgmppl.graph.values import Apply, Feature, State, Value
+from dgmppl.graph.values import Apply, Everywhere, Feature, State, Value
 from dgmppl.source import Span
 from dgmppl.supports import Type
 from dgmppl.syntax import tree
@@ -91,6 +92,28 @@ def feature(scope: Scope, binding: IndexedFeature, span: Span, reader: str, eval
         finally:
             binding.entered = False
     return binding.value
+
+
+def whole_feature(scope: Scope, binding: IndexedFeature, span: Span, reader: str, evaluate: Evaluate) -> Variable:
+    """The variable that holds a feature's values at all positions: `mean(h, axis = 0)`, `h[3]`."""
+    if binding.whole is None:
+        found, statement = feature(scope, binding, span, reader, evaluate), binding.statement
+        along = None
+        if binding.members is not None and isinstance(statement.family, tree.Axis):
+            length = scope.names.get(length_of(statement.family))
+            name = length.name if isinstance(length, Variable) else ""
+            along = Along(statement.family.index, binding.members.start, name)
+        type_ = Type(binding.type.support, (*found.extent, *binding.type.shape))
+        ident = scope.ident(f"every_{statement.name}")
+        binding.whole = Variable(statement.name, ident, "let", type_, statement.name_span, along=along)
+    return binding.whole
+
+
+def whole_features(scope: Scope) -> list[Definition]:
+    """The features that something reads at all positions together, with their values there."""
+    read = [(b.value, b.whole) for b in scope.names.values() if isinstance(b, IndexedFeature)]
+    known = [(feature, whole) for feature, whole in read if feature is not None and whole is not None]
+    return [Definition(w.name, Everywhere(w.type, f.span, f), f.span) for f, w in known]
 
 
 def _worked_out(scope: Scope, binding: IndexedFeature, evaluate: Evaluate) -> Feature:

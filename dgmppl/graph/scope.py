@@ -91,6 +91,7 @@ class IndexedFeature:
     entered: bool = False  # its value is being worked out
     failed: bool = False  # ... which came to a message
     value: Feature | None = None
+    whole: Variable | None = None  # its values at all positions, where something reads them together
 
 
 @dataclass

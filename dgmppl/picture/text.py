@@ -18,6 +18,7 @@ from dgmppl.graph.values import (
     Density,
     Dropped,
     Element,
+    Everywhere,
     Feature,
     Index,
     IndexSum,
@@ -160,6 +161,8 @@ def value_text(value: Value | int | Index, outer: int = 0) -> str:
     if isinstance(value, (Feature, State)):
         offsets = (0,) * len(value.extent) if isinstance(value, Feature) else (-1,)
         return member_name(value.name, _indices_text(offsets))
+    if isinstance(value, Everywhere):
+        return value.feature.name
     if isinstance(value, Declared):
         return value.name
     if isinstance(value, Scheduled):

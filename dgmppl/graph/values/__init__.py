@@ -22,7 +22,7 @@ from dgmppl.graph.values.densities import (
 )
 from dgmppl.graph.values.leaves import Constant, Declared, Learned, Past, Points, SeenPart, Use, variables
 from dgmppl.graph.values.networks import Apply, Module, NetworkSpec, Stage, is_bare
-from dgmppl.graph.values.positions import At, Cumulative, Feature, Position, Scheduled, State
+from dgmppl.graph.values.positions import At, Cumulative, Everywhere, Feature, Position, Scheduled, State
 
 __all__ = [
     "Apply",
@@ -38,6 +38,7 @@ __all__ = [
     "Density",
     "Dropped",
     "Element",
+    "Everywhere",
     "Feature",
     "Field",
     "Index",

@@ -51,6 +51,17 @@ class Feature(_Positional):
 
 
 @dataclass(frozen=True)
+class Everywhere(Value):
+    """`h`: a feature at all of its positions, whose axes are the first."""
+
+    feature: Feature
+
+    @property
+    def positional(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
 class State(_Positional):
     """`h[d - 1]` in the feature `h[d]` itself: its value at the position before, zeros at the first."""
 
