@@ -10,7 +10,7 @@ from dgmppl.graph.context import Context
 from dgmppl.graph.nodes import Parameter, Variable
 from dgmppl.graph.offsets import names_in, offset_of
 from dgmppl.graph.polynomial import polynomial
-from dgmppl.graph.scope import Scope, VariableFamily
+from dgmppl.graph.scope import IndexedFeature, Scope, VariableFamily
 from dgmppl.graph.shapes import Evaluate, resolve_member
 from dgmppl.graph.values import Index, IndexSum, Operation, Value
 from dgmppl.supports import Type, real
@@ -101,7 +101,10 @@ def _indexed(
 def _range(scope: Scope, expr: tree.Summation, name: str, places: list[_Place]) -> range:
     """The values of an index for which every element exists that it picks. Reports one that is not used (E211)."""
     if not places:
-        scope.fail("E211", f"the range of the index `{name}` does not follow", expr.span, "never used")
+        text = scope.source.text[expr.span.start : expr.span.end]
+        features = (n for n, b in scope.names.items() if isinstance(b, IndexedFeature) and f"{n}[{name}]" in text)
+        help_ = next((f"of a feature at all positions: sum({n}, axis = 0)" for n in features), "")
+        scope.fail("E211", f"the range of the index `{name}` does not follow", expr.span, "never used", help=help_)
     return _common(places)
 
 

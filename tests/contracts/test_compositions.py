@@ -52,6 +52,7 @@ OBJECTIVES = {
     "finite_memory": ("exact log-likelihood log p(c, x, y, s | g)", "log_prob"),
     "recurrences": ("ELBO, a lower bound on log p(x, y, s)", "elbo"),
     "aligned_feature": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "features_together": ("ELBO, a lower bound on log p(x, y)", "elbo"),
     "colours": ("ELBO, a lower bound on log p(x, y | c)", "elbo"),
     "other_orders": ("ELBO, a lower bound on log p(x, y, w)", "elbo"),
     "aligned": ("ELBO, a lower bound on log p(x, y | c, g)", "elbo"),

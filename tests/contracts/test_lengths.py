@@ -68,6 +68,13 @@ p(x[t] | w) = Normal(linear(w))
 let s = mean(x, axis = 0)
 q(w | x) = Normal(mlp[4](s, sum(x), logsumexp(2 * x), mean(tanh(x))))
 """,
+    "features together": """latent w : real[2]
+let e[t in 1..n] : real[3] = mlp[4](x[t])
+let h[t in 1..n] : real[3] = gru_cell(e[t], h[t-1])
+p(w) = Normal(0, 1)
+p(x[t] | w) = Normal(linear(w))
+q(w | x) = Normal(mlp[4](mean(e, axis = 0), h[n], h[1]))
+""",
     "a chain of networks": """latent w : real[2]
 p(w) = Normal(0, 1)
 p(x[t] | w) = Normal(linear(w))

@@ -134,7 +134,8 @@ def along_an_index(d: Draft) -> None:
     if d.often(0.3):
         w = d.unit("w", "real", d.choose(((), (2,))))
         factor(d, "p", w, (), DRAWN[:1])
-        d.say(f"q({w.name} | {x.name}) = Normal(mlp[4]({x.name}))")
+        read = _together(d, index, x) if d.gaps.random() < 0.4 else x.name
+        d.say(f"q({w.name} | {x.name}) = Normal(mlp[4]({read}))")
         reads.append(w)
         d.drawn.append(w)
     if d.often(0.3):
@@ -165,7 +166,16 @@ def along_an_index(d: Draft) -> None:
     if d.often(0.3):
         member = d.choose((f"{z.name}[{index.end}]", f"{z.name}[{index.first}]", z.name))
         v = d.unit("v", "real", (), "observed")
-        d.say(f"p({v.name} | {member}) = Normal({d.choose(('mlp[4]', 'linear'))}({member}))")
+        read = _together(d, index, z) if d.gaps.random() < 0.4 and member == z.name else member
+        d.say(f"p({v.name} | {member}) = Normal({d.choose(('mlp[4]', 'linear'))}({read}))")
+
+
+def _together(d: Draft, index: Index, of: Unit) -> str:
+    """A feature of each member of a family, as something beside the index reads it: whole, in part, or in sum."""
+    e, t = d.name("e"), index.letter
+    cell = d.gaps.choice((f"mlp[4]({of.name}[{t}])", f"gru_cell({of.name}[{t}], {e}[{t} - 1])"))
+    d.say(f"let {e}[{index.range}] : real[2] = {cell}")
+    return str(d.gaps.choice((e, f"mean({e}, axis = 0)", f"{e}[{index.end}]", f"{e}[{index.first}]")))
 
 
 def _in_common(d: Draft, index: Index) -> Unit:
