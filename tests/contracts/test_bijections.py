@@ -328,7 +328,7 @@ def test_the_density_is_that_of_the_change_of_variables(name: str) -> None:
     with torch.no_grad():
         x = model.p_x(*given).bijection(u)
         log_prob = model.log_prob(x, *given)
-    for k in range(5):
+    for k in (0, 4):
         row = [d[k : k + 1] for d in given]
         jacobian = torch.autograd.functional.jacobian(lambda v, r=row: model.p_x(*r).bijection(v[None])[0], u[k])
         size = math.prod(u.shape[1:])

@@ -14,12 +14,11 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from dgmppl import pipeline
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
 from dgmppl.train.device import open_device
 from dgmppl.train.runs import load_data
-from tests.contracts.support import LIBRARY, build, checked, name_of
+from tests.contracts.support import COMPOSITIONS, LIBRARY, build, checked, name_of
 
 # torch has no shape-only version of the samplers of Gamma and of counts, which these draw from, of a rejection, nor of
 # packed sequences, whose lengths are looked at.
@@ -41,24 +40,23 @@ UNKNOWN_TO_META = (
     "words_of_topics",
     "uneven",
 )
-ALL = sorted(Path("specs").rglob("*.dgm")) + sorted(Path("tests/contracts/specs").glob("*.dgm"))
-SPECS = [path for path in ALL if path.stem not in UNKNOWN_TO_META]
+SPECS = [path for path in (*LIBRARY, *COMPOSITIONS) if path.stem not in UNKNOWN_TO_META]
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
 def test_nothing_is_left_on_the_cpu(path: Path) -> None:
-    checked = pipeline.read(path)
-    assert checked.graph is not None and checked.plan is not None
-    model = pipeline.build(checked).to("meta")
-    data = [torch.zeros(5, *v.type.shape, device="meta") for v in checked.graph.data]
+    found = checked(path)
+    assert found.graph is not None and found.plan is not None
+    model = build(found).to("meta")
+    data = [torch.zeros(5, *v.type.shape, device="meta") for v in found.graph.data]
     for player in model.players():
         player.loss(*data).backward(inputs=player.parameters)
     # Which rows an error is of depends on values, and there are none.
-    of_some = checked.graph.partial or any(f.kind == "error" for f in checked.plan.figures)
+    of_some = found.graph.partial or any(f.kind == "error" for f in found.plan.figures)
     for figure in model.figures(*data).values() if not of_some else ():
         assert figure.device.type == "meta" and figure.shape == (5,)
-    given = {v.ident: torch.zeros(v.type.shape) for v in checked.graph.observed if v.name in checked.graph.asked}
-    if checked.plan.samplers:  # fewer sweeps than sample() takes
+    given = {v.ident: torch.zeros(v.type.shape) for v in found.graph.observed if v.name in found.graph.asked}
+    if found.plan.samplers:  # fewer sweeps than sample() takes
         drawn = model.draw_from_energy(3, steps=2)
         assert all(value.device.type == "meta" and len(value) == 3 for value in drawn)
         return
