@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
+
 import pytest
 
+EMPTY = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+PAINTED = pytest.StashKey[bool]()
 
-@pytest.fixture
-def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts take most of the time that a page or a short fit takes: where nobody looks at them, they are empty."""
-    from dgmppl.report import charts
-    from dgmppl.report import pictures as shown
-    from dgmppl.train import pictures
 
-    for module in (charts, shown, pictures):
-        monkeypatch.setattr(module, "render", lambda *_: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+@pytest.fixture(autouse=True, scope="session")
+def _charts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Charts take most of the time that a short fit takes, and pages of it: where nobody looks at them, they are empty,
+    and graphs are laid out once. They are drawn for tests that are marked `painted`."""
+    from dgmppl.picture import graph
+    from dgmppl.report import charts, pictures
+    from dgmppl.train import pictures as samples
+    from dgmppl.train import plots
+
+    stash = request.config.stash
+    real, once = graph.draw, cache(graph.draw)
+
+    def render(*arguments, **options) -> bytes:
+        return plots.render(*arguments, **options) if stash[PAINTED] else EMPTY
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (charts, pictures, samples):
+            patch.setattr(module, "render", render)
+        patch.setattr(graph, "draw", lambda dot, form: (real if stash[PAINTED] else once)(dot, form))
+        yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("painted")
+    item.config.stash[PAINTED] = marker is not None and marker.args != (False,)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "painted: looks at charts, which are empty elsewhere; painted(False): does not")
     config.addinivalue_line("markers", "slow: takes seconds to show what other tests show in part; runs with --slow")
 
 

@@ -138,7 +138,6 @@ def test_weights_of_any_bytes_are_refused(run: Path, content: bytes) -> None:
     assert use(run) in ({"E604"}, {"E605"})
 
 
-@pytest.mark.usefixtures("unpainted")
 @pytest.mark.parametrize(
     "value", [None, 1, "x", [1], {"a": 1}, ["train.epochs"], ["=1"], ["train.seed=1); import os #"]]
 )

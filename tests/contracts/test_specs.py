@@ -196,7 +196,6 @@ def test_gradients_reach_every_parameter(path) -> None:
     assert reached == {name for name, _ in model.named_parameters()}
 
 
-@pytest.mark.usefixtures("unpainted")
 @spec
 def test_fit_save_load_sample(path, tmp_path) -> None:
     overrides, criterion, _ = CONTRACTS[name_of(path)]

@@ -23,6 +23,8 @@ from dgmppl.supports import real
 
 from . import drawn
 
+pytestmark = pytest.mark.painted
+
 GOLDEN = Path(__file__).parent / "golden"
 ALL = [
     drawn.vae(),

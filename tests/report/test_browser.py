@@ -28,7 +28,7 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND",
 ]
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no chromium")
+pytestmark = [pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no chromium"), pytest.mark.painted]
 
 
 def open_page(page: Path, folder: Path) -> tuple[str, set[str], str]:

@@ -16,6 +16,8 @@ from dgmppl.report.charts import line_chart, mean_and_error, number, scatter
 from dgmppl.report.html import Html, box, captioned, code, image, join, lines, narrow, note, page, pairs, panel, table
 from dgmppl.report.maths import formula
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.mark.parametrize(
     ("value", "text"),

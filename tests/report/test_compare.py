@@ -15,6 +15,8 @@ from dgmppl.train.folder import FORMAT, KIND
 from .runs import parse
 from .test_page import HOSTILE, verify_harmless
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def make(tmp_path):

@@ -191,6 +191,7 @@ train { lr = 0.1, epochs = 2 }
 """
 
 
+@pytest.mark.painted
 def test_a_fit_of_data_that_is_all_the_same_ends_with_figures_and_pictures(tmp_path):
     np.save(tmp_path / "x.npy", np.full(60, 5.0))
     run = train(tmp_path, CONSTANT)

@@ -15,6 +15,8 @@ from dgmppl.report.style import POLICY
 
 from .runs import SPECS, parse
 
+pytestmark = pytest.mark.painted
+
 ALWAYS = {"figures", "model", "objective", "curves", "samples", "data", "settings"}
 HOSTILE = "\"'><script>alert(1)</script><img src=https://evil.example/x onerror=alert(2)><!-- ]]> &amp; \u202e"
 
@@ -155,7 +157,7 @@ def test_a_hostile_folder_is_shown_and_does_nothing(copy_of):
 
 @pytest.mark.parametrize("value", [None, 1, "x", [1], {"a": 1}, {"test": {"elbo": 3}}, True, 1e400, 10**400])
 @pytest.mark.parametrize("entry", ["figures", "settings", "versions", "data", "best_epoch", "seconds", "weights"])
-@pytest.mark.usefixtures("unpainted")
+@pytest.mark.painted(False)
 def test_a_record_of_any_content_makes_a_page(copy_of, entry, value):
     run = copy_of("rbm")
     record = json.loads((run / "run.json").read_text())

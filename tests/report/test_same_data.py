@@ -17,8 +17,6 @@ from dgmppl.lifecycle import train_spec
 from dgmppl.report.evaluate import evaluate
 from dgmppl.report.page import report_run
 
-pytestmark = pytest.mark.usefixtures("unpainted")
-
 SAID = "no longer what the run was fitted to"
 RNG = np.random.default_rng(3)
 PAIRS = RNG.normal(size=(40, 2))

@@ -16,6 +16,8 @@ from tests.apply.runs import PEOPLE, fit, people
 
 from .runs import parse
 
+pytestmark = pytest.mark.painted
+
 
 def charts(page: Path) -> dict[str, str]:
     """The text of each SVG of a page by what it says to who sees none."""

@@ -11,6 +11,8 @@ from dgmppl.cli import main
 
 from .specs import ROWS, VAE
 
+pytestmark = pytest.mark.painted
+
 BROKEN = VAE.replace("Normal(mlp[8](z))", "Normul(mlp[8](z))")
 
 

@@ -19,6 +19,8 @@ from dgmppl.train.runs import load_run
 from .specs import CONDITIONAL_GAN, VAE
 from .test_progress import epoch
 
+pytestmark = pytest.mark.painted
+
 STEPS = [f"figures on the {name} rows" for name in ("train", "validation", "test")] + ["samples.png", "report.html"]
 FILES = ("weights.safetensors", "samples.png", "metrics.jsonl")
 
@@ -110,6 +112,7 @@ def test_the_exit_status_and_the_words_of_an_interrupted_closing(tmp_path, monke
     assert "results in" in printed.out
 
 
+@pytest.mark.painted(False)
 @pytest.mark.parametrize("error", [ValueError("Key backend"), OSError(28, "No space left on device"), MemoryError()])
 @pytest.mark.parametrize(
     ("part", "name", "command"),

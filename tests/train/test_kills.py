@@ -15,6 +15,8 @@ import pytest
 from dgmppl.cli import main
 from tests.processes import Command
 
+pytestmark = pytest.mark.painted
+
 EPOCHS = 20
 SPEC = """\
 model small

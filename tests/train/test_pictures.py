@@ -6,6 +6,8 @@ import pytest
 from dgmppl.supports import BINARY, INTEGER, REAL, Integers, Interval, Type
 from dgmppl.train.pictures import Shown, as_bytes, draw_samples, image_shape, shades, tile
 
+pytestmark = pytest.mark.painted
+
 
 def test_what_looks_like_an_image():
     assert image_shape((64,)) == (8, 8)

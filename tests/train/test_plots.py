@@ -15,6 +15,8 @@ from dgmppl.supports import REAL, Interval, Type
 from dgmppl.train.pictures import Shown, draw_samples
 from dgmppl.train.plots import bin_edges, draw_histograms, draw_lines, draw_points, literal, render, thinned
 
+pytestmark = pytest.mark.painted
+
 SERIES = {"a": [(float(k), float(k)) for k in range(1, 41)]}
 
 

@@ -16,6 +16,8 @@ from dgmppl.train.runs import load_run
 
 from .specs import CONDITIONAL_GAN, FROM_FILE, VAE
 
+pytestmark = pytest.mark.painted
+
 
 def train(folder, text, name="run", overrides=(), report=lambda epoch: None, **options):
     spec = folder / "model.dgm"
