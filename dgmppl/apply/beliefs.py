@@ -64,7 +64,15 @@ class Judgement:
     """Whether names of figures say the variable, because there are several."""
 
     exact: bool
-    found: dict[str, Moments] = field(default_factory=dict)
+    covers: bool = True
+    """Whether an exact law says how probable less than a value is; else draws of it do."""
+
+    elements: tuple[str, ...] = ()
+    """Columns that the elements come from, of which each has figures of its own: they may have different units."""
+
+    found: dict[tuple[str, str], Moments] = field(default_factory=dict)
+    """By the name of a figure and of an element, "" being all of them."""
+
     bins: Array = field(default_factory=lambda: np.zeros((3, BINS)))
     """Of each bin of confidence how many predictions it has, the sum of their confidences, and how many are right."""
 
@@ -85,19 +93,26 @@ class Judgement:
             row += np.bincount(place, weights, BINS)
 
     def numbers(self, belief: Numbers, truth: Array) -> None:
-        """Adds rows with these values, in the units of the data."""
+        """Adds rows with these values, in the units of the data, NaN where one is missing."""
         n = len(truth)
-        squares = np.square(belief.mean - truth).reshape(n, -1)
-        self._add("squares", squares.mean(1))
+        squares, there = np.square(belief.mean - truth).reshape(n, -1), np.isfinite(truth).reshape(n, -1)
+        whole = there.all(1)
+        parts = {"": (squares.mean(1), whole)}
+        if self.elements:
+            parts = {name: (squares[:, k], there[:, k]) for k, name in enumerate(self.elements)}
+        for name, (values, seen) in parts.items():
+            self._add("squares", values[seen], name)
         if belief.below is not None:
-            inside = np.abs(belief.below - 0.5) <= COVERED / 2
-            self._add("coverage", inside.reshape(n, -1).mean(1))
+            inside = (np.abs(belief.below - 0.5) <= COVERED / 2).reshape(n, -1).astype(np.float64)
+            for k, (name, (_, seen)) in enumerate(parts.items()):
+                self._add("coverage", (inside[:, k] if name else inside.mean(1))[seen], name)
         if belief.nll is not None:
-            self._add("nll", belief.nll)
+            self._add("nll", belief.nll[whole])
 
-    def _add(self, name: str, values: Array) -> None:
-        more = Moments.of(torch.from_numpy(np.asarray(values, dtype=np.float64)))
-        self.found[name] = self.found.get(name, Moments()).merge(more)
+    def _add(self, name: str, values: Array, element: str = "") -> None:
+        if len(values):
+            more = Moments.of(torch.from_numpy(np.asarray(values, dtype=np.float64)))
+            self.found[name, element] = self.found.get((name, element), Moments()).merge(more)
 
     @property
     def calibration_error(self) -> float:
@@ -108,17 +123,18 @@ class Judgement:
     def figures(self) -> list[tuple[Figure, Estimate]]:
         """Each figure with its value; none where no row had a known value."""
         made = []
-        for name, moments in self.found.items():
-            if moments.count:
-                made.append((catalogue.prediction(name, self.variable, self.named, self.exact), moments.estimate))
-        found = {figure.kind: (figure, estimate) for figure, estimate in made}
-        if "squares" in self.found and self.found["squares"].count:
-            figure, squared = found.pop("rmse")
-            found = {"rmse": (figure, squared.root), **found}
-        if "error" in found:
-            figure = catalogue.prediction("ece", self.variable, self.named, self.exact)
-            found["ece"] = (figure, Estimate(self.calibration_error, math.nan, found["error"][1].rows))
-        return list(found.values())
+        for (name, element), moments in self.found.items():
+            figure = self._figure(name, element)
+            made.append((figure, moments.estimate.root if name == "squares" else moments.estimate))
+        made.sort(key=lambda one: one[0].kind != "rmse")
+        if ("error", "") in self.found:
+            rows = self.found["error", ""].estimate.rows
+            made.append((self._figure("ece"), Estimate(self.calibration_error, math.nan, rows)))
+        return made
+
+    def _figure(self, name: str, element: str = "") -> Figure:
+        exact = self.exact and (self.covers or name != "coverage")
+        return catalogue.prediction(name, self.variable, self.named, exact, element)
 
 
 def weighed(log_weights: Iterable[Tensor]) -> tuple[Tensor, Tensor]:

@@ -47,6 +47,8 @@ class Conditional(Protocol):
     """Gives the beliefs about the variables that it was made for."""
 
     exact: bool
+    covers: bool
+    """Whether an exact law of numbers says how probable less than a value is; else draws of it do."""
     notes: tuple[str, ...]
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
@@ -75,6 +77,8 @@ def at_once(graph: Graph) -> int:
 
 class Enumerated:
     """Few values: each of them is tried, and what a row's log-density is with it is normalised over all."""
+
+    covers = True
 
     def __init__(self, graph: Graph, names: tuple[str, ...], score: Score, draws: int) -> None:
         self.graph, self.names, self.score, self.exact = graph, names, score, score.exact
@@ -168,7 +172,7 @@ class Normal:
     """A joint density that is normal in the variables: their mean is where its gradient is 0, their precision minus its
     Hessian. Both are exact from one Newton step, in double precision."""
 
-    exact = True
+    exact = covers = True
 
     def __init__(
         self, model: GenerativeModel, graph: Graph, fields: Mapping[str, Field], names: tuple[str, ...]

@@ -26,6 +26,9 @@ ROUNDS = 4
 """Rounds of draws where a q reads what is left out: in each but the first it reads draws of the one before, taken by
 their weights (population Monte Carlo: Cappe et al., 2004)."""
 
+COVERAGE_DRAWS = 200
+"""Draws of an exact law that say what share of it lies below a value, where it has no such function."""
+
 MOST_VALUES = 256
 """More values of an element are told by mean and deviation, as numbers are."""
 
@@ -45,23 +48,27 @@ class Drawn:
                 self.made = choose_prediction(self.graph, fitted.plan, names, scored=False)
         self.model = with_prediction(fitted.model, fitted.run, self.made)
         self.draws, self.at_once = draws, at_once
-        self.exact = self.made.exact == names and self._closed()
+        self.exact, self.covers = self._closed() if self.made.exact == names else (False, False)
         self.apart = bool(self.graph.shared)
         read = {name for m in self.made.moves if m.drawn[:1] == "q" for name in self._roots(m.drawn)}
         self.reads_left_out = bool(read & set(names)) and not self.exact
         self.notes: tuple[str, ...] = (self._words(),)
 
-    def _closed(self) -> bool:
-        """Whether each law has its moments, or the probabilities of its elements, in closed form."""
+    def _closed(self) -> tuple[bool, bool]:
+        """Whether each law has its moments, or the probabilities of its elements, in closed form; and whether those of
+        numbers also say how probable less than a value is."""
         rows = [self.model.like.new_full((2, *v.type.shape), v.type.feasible) for v in self.graph.data]
         drawn, laws, _ = emitted(self.model).predict(*rows)
-        finite = {name: _sums(self.graph[name], self.fields[name], None) for name in self.names}
-        return all(
+        sums = {name: _sums(self.graph[name], self.fields[name], None) for name in self.names}
+        moments = all(
             one.shares_of(laws[name], drawn[name]) is not None
             if isinstance(one, _Shares)
             else self.fields[name].affine and _moments(laws[name], drawn[name]) is not None
-            for name, one in finite.items()
+            for name, one in sums.items()
         )
+        numbers = [name for name, one in sums.items() if isinstance(one, _Numbers)]
+        covers = all(below(laws[name], drawn[name], self.graph[name]) is not None for name in numbers)
+        return moments, covers
 
     def _roots(self, key: str) -> tuple[str, ...]:
         return self.graph.roots(self.graph.reads(self.graph.keyed(key)))
@@ -106,8 +113,8 @@ class Drawn:
 
     def _pieces(self, n: int, many: int) -> list[int]:
         """How many draws of each row are computed at once."""
-        if self.exact and all(self.fields[name].affine for name in self.names):
-            many = min(many, 200)  # its moments are those of its law; draws say what share of it lies below a value
+        if self.exact:  # moments are those of the law; draws say what share of it lies below a value, if it does not
+            many = 1 if self.covers else min(many, COVERAGE_DRAWS)
         each = 1 if self.apart else max(1, self.at_once // max(n, 1))
         return [min(each, many - done) for done in range(0, many, each)]
 
@@ -125,10 +132,14 @@ class Drawn:
         return made
 
     def _verify_whole(self, rows: Mapping[str, Tensor]) -> None:
-        read = {name for m in self.made.moves if m.drawn for name in self._roots(m.drawn)}
-        partial = [v.name for v in self.graph.partial if v.elementwise and v.name in rows]
-        asked = (name for name in partial if self.score is None or name in read)
-        refuse_missing(rows, asked)
+        """Refuses rows with gaps in what draws or their weights read; what is missing elsewhere changes nothing."""
+        keys = [*self.made.evidence, *(key for m in self.made.moves for key in (m.drawn, m.weighed) if key)]
+        read = {name for key in keys for name in (self.graph.keyed(key).head, *self._roots(key))}
+        if self.made.energy and self.graph.energy is not None:
+            read |= set(self.graph.energy.arguments)
+        refuse_missing(
+            rows, [v.name for v in self.graph.partial if v.elementwise and v.name in rows and v.name in read]
+        )
 
 
 class _Weights:
@@ -219,12 +230,14 @@ class _Numbers:
         self.first = self._sum(self.first, away, scale, weights)
         self.second = self._sum(self.second, spread + away**2, scale, weights)
         if self.truth is not None:
-            low = torch.from_numpy(values).reshape(n, count, *drawn.shape[1:]) - self.truth[:, None]
-            below = torch.where(low < 0, 1.0, torch.where(low == 0, 0.5, 0.0)).numpy()
-            self.below = self._sum(self.below, below, scale, weights)
+            known = self.truth.repeat_interleave(count, 0).to(drawn)
+            share = below(law, known, self.variable) if law is not None else None
+            if share is None:
+                away = drawn.double().cpu() - self.truth.repeat_interleave(count, 0)
+                share = torch.where(away < 0, 1.0, torch.where(away == 0, 0.5, 0.0))
+            self.below = self._sum(self.below, share.reshape(n, count, *drawn.shape[1:]).numpy(), scale, weights)
             self.law = self.law and law is not None
             if law is not None:
-                known = self.truth.repeat_interleave(count, 0).to(drawn)
                 density = law.log_prob(known).double().exp().cpu().expand(n * count).reshape(n, count).numpy()
                 self.density = self._sum(self.density, density, scale, weights)
 
@@ -263,9 +276,8 @@ class _Shares:
     def shares_of(self, law: Any, drawn: Tensor) -> Tensor | None:
         """The probabilities of the values of each element under a law, (rows, elements, values); None where elements
         depend on each other."""
-        while isinstance(law, Independent):
-            law = law.base_dist
-        if law.event_shape or drawn.shape[drawn.dim() - len(law.batch_shape) :] != law.batch_shape:
+        law = _of_elements(law, drawn)
+        if law is None:
             return None
         values = torch.arange(self.low, self.low + self.size).to(drawn)
         each = [law.log_prob(torch.full_like(drawn, v)).exp() for v in values]
@@ -280,13 +292,34 @@ def _like(values: Array, other: Array) -> Array:
     return values.reshape(*values.shape, *(1,) * (np.ndim(other) - values.ndim))
 
 
+def below(law: Any, values: Tensor, variable: Variable) -> Tensor | None:
+    """How probable less than each of these values is under a law, of its elements apart, (n, *shape) in double
+    precision; None where they depend on each other, are counted, or the law has no such function."""
+    law = _of_elements(law, values)
+    if law is None or variable.type.support.discrete:
+        return None
+    try:
+        found: Tensor = law.cdf(values)
+    except NotImplementedError:
+        return None
+    return found.double().cpu() if found.shape == values.shape else None
+
+
+def _of_elements(law: Any, values: Tensor) -> Any:
+    """A law of elements that do not depend on each other, as one of each; None where they do."""
+    while isinstance(law, Independent):
+        law = law.base_dist
+    batch = law.batch_shape
+    return None if law.event_shape or values.shape[values.dim() - len(batch) :] != batch else law
+
+
 def _moments(law: Any, drawn: Tensor) -> tuple[Tensor, Tensor] | None:
     """Mean and deviation of a law, of as many rows as were drawn; None where it has none in closed form."""
     try:
-        mean, deviation = law.mean, law.variance.sqrt()
+        mean, deviation = law.mean, law.variance.sqrt()  # that of heavy tails may be infinite
     except (NotImplementedError, AttributeError):
         return None
-    if mean.shape != deviation.shape or not (mean.isfinite().all() and deviation.isfinite().all()):
+    if mean.shape != deviation.shape or not mean.isfinite().all() or deviation.isnan().any():
         return None
     return mean.expand(drawn.shape), deviation.expand(drawn.shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from dgmppl.apply.answers import Answers, Chunk, Values
 from dgmppl.apply.beliefs import Belief, Classes, Judgement
 from dgmppl.apply.conditionals import conditional
+from dgmppl.apply.draws import COVERAGE_DRAWS
 from dgmppl.apply.scores import in_numbers
 from dgmppl.catalogue.figures import Figure
 from dgmppl.data.fields import Field
@@ -28,6 +30,10 @@ EFFECTIVE = "effective_sample_size"
 """The answer that says how many independent draws the weighed ones of a row are worth (Kong, 1992)."""
 
 
+MOST_COLUMNS = 16
+"""A vector of more columns is judged as a whole, as an image is."""
+
+
 @dataclass(frozen=True)
 class Predictions(Answers):
     """Predictions of rows, and how good they are where the answers were there."""
@@ -38,7 +44,8 @@ class Predictions(Answers):
     @property
     def figures(self) -> dict[str, tuple[Figure, Estimate]]:
         """The figures by name, of the rows whose values are known: of classes error, NLL, entropy and calibration
-        error; of numbers root mean squared error, coverage, and NLL where the law of the values has a density."""
+        error; of numbers root mean squared error, coverage, and NLL where the law of the values has a density. A vector
+        of a few columns has error and coverage of each."""
         if not any(judgement.found for judgement in self.judged.values()):
             for _ in self.give():
                 pass
@@ -54,7 +61,8 @@ def predict(
     draws: int | None = None,
     seed: int = 0,
 ) -> Predictions:
-    """Each variable that is left out of the rows, given all others: of several each one's marginal.
+    """Each variable that is left out of the rows, given all others: of several each one's marginal. Where none is left
+    out, those are predicted that may be missing, the partial ones.
 
     Of a variable with few values: `y`, the most probable one, and `y_probability`, (rows, values), a column for each by
     its name. Of numbers: `y`, the mean, and `y_deviation`, the standard deviation, in the units of the data. They are
@@ -75,6 +83,11 @@ def predict(
     modelled = tuple(v.name for v in graph.data if v.name not in graph.conditions)
     given = fitted.rows(data, split, optional=modelled)
     names = tuple(n for n in modelled if n in asked or n in given.absent)
+    notes: tuple[str, ...] = ()
+    if not names:
+        names = tuple(v.name for v in graph.partial if v.name in modelled)
+        told = " and ".join(f"`{name}`" for name in names)
+        notes = (f"{told} may be missing: predicted from the rest of each row, and judged where it is there",)
     if not names:
         headline = "nothing is left to predict: all variables are there"
         help_ = f"name those that are to be predicted and judged, as `--of {modelled[-1]}`"
@@ -84,7 +97,10 @@ def predict(
         raise SpecError([Diagnostic("E660", headline, help="`dgmppl sample` draws rows")])
     way = conditional(fitted, names, draws)
     there = [name for name in names if name not in given.absent]
-    judged = {name: Judgement(name, len(there) > 1, way.exact) for name in there}
+    parts = _elements({name: fitted.fields[name] for name in there})
+    judged = {name: Judgement(name, len(there) > 1, way.exact, way.covers, parts[name]) for name in there}
+    if judged and way.exact and not way.covers:
+        notes = (*notes, f"coverage: by {COVERAGE_DRAWS} draws of that law")
 
     def of_chunk(chunk: dict[str, Tensor]) -> Chunk:
         truth = {name: chunk.pop(name) for name in there}
@@ -93,7 +109,7 @@ def predict(
             judge(judged[name], found[name], truth[name], fitted.fields[name], graph[name])
         return _answers(found, graph, fitted.fields)
 
-    answers = fitted.answers(given, of_chunk, _columns(graph, fitted.fields, names), seed, way.notes)
+    answers = fitted.answers(given, of_chunk, _columns(graph, fitted.fields, names), seed, (*way.notes, *notes))
 
     def give() -> Iterable[Chunk]:
         for judgement in judged.values():
@@ -115,10 +131,24 @@ def _verify_asked(graph: Graph, asked: Sequence[str]) -> None:
             raise SpecError([Diagnostic("E660", headline, help=f"a model of it has a factor p({name}) = ...")])
 
 
+def _elements(fields: Mapping[str, Field]) -> dict[str, tuple[str, ...]]:
+    """Names of the elements that are judged one by one, of each of these variables: those of a vector of a few columns,
+    which may have different units. A name that several have says the variable too."""
+    found = {name: f.columns if _is_judged_by_column(f) else () for name, f in fields.items()}
+    several = {c for c, count in Counter(c for columns in found.values() for c in columns).items() if count > 1}
+    return {name: tuple(f"{name}.{c}" if c in several else c for c in columns) for name, columns in found.items()}
+
+
+def _is_judged_by_column(field_: Field) -> bool:
+    several = 1 < len(field_.columns) <= MOST_COLUMNS and field_.invertible
+    return several and not field_.type.support.finite and field_.type.shape == (len(field_.columns),)
+
+
 def judge(judgement: Judgement, belief: Belief, truth: Tensor, field_: Field, variable: Variable) -> None:
     """Adds the rows of a chunk that have a value."""
     values = truth.detach().cpu().numpy().astype(np.float64)
-    seen = np.asarray(np.isfinite(values.reshape(len(values), -1)).all(1))
+    there = np.isfinite(values.reshape(len(values), -1))
+    seen = np.asarray(there.any(1) if judgement.elements else there.all(1))
     if not seen.any():
         return
     some = _rows(belief, seen)
@@ -126,11 +156,11 @@ def judge(judgement: Judgement, belief: Belief, truth: Tensor, field_: Field, va
         low = int(variable.type.support.low or 0)
         judgement.classes(some, values[seen].reshape(int(seen.sum()), -1).astype(np.int64) - low)
     else:
-        there = values[seen]
+        known = values[seen]
         if some.nll is not None:
-            change = field_.log_derivative(there).reshape(len(there), -1).sum(1)
+            change = field_.log_derivative(known).reshape(len(known), -1).sum(1)
             some = replace(some, nll=some.nll - change)
-        judgement.numbers(some, np.asarray(in_numbers(field_).invert(there), dtype=np.float64))
+        judgement.numbers(some, np.asarray(in_numbers(field_).invert(known), dtype=np.float64))
 
 
 def _rows(belief: Belief, seen: NDArray[np.bool_]) -> Belief:

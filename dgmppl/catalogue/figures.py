@@ -309,9 +309,7 @@ def error(variable: str, *, named: bool = False) -> Figure:
     Args:
         named: say the variable in the name, because there are errors of several.
     """
-    return _figure(
-        "error", f"error in {variable}" if named else "error", f"errors in {variable}", variables=(variable,)
-    )
+    return _figure("error", f"error({variable})" if named else "error", f"errors in {variable}", variables=(variable,))
 
 
 def rmse(variable: str, *, named: bool = False) -> Figure:
@@ -330,19 +328,20 @@ PREDICTED = {
 """The kind of each figure of predictions."""
 
 
-def prediction(name: str, variable: str, named: bool, exact: bool) -> Figure:
+def prediction(name: str, variable: str, named: bool, exact: bool, element: str = "") -> Figure:
     """A figure of what is predicted of a variable, given the rest of each row.
 
     Args:
         named: say the variable in the name, because there are several.
         exact: whether the conditional distribution is computed, and not estimated from draws.
+        element: of a vector the one that it is about, by the name of its column.
     """
-    kind = PREDICTED[name]
-    called = f"{KINDS[kind].called} in {variable}" if named else KINDS[kind].called
+    kind, of = PREDICTED[name], element or variable
+    called = f"{KINDS[kind].called}({of})" if named or element else KINDS[kind].called
     how = "exactly" if exact else "by draws"
     if kind == "error":
         return replace(error(variable, named=named), how=how)
-    return _figure(kind, called, f"{KINDS[kind].called} of predictions of {variable}", how=how, variables=(variable,))
+    return _figure(kind, called, f"{KINDS[kind].called} of predictions of {of}", how=how, variables=(variable,))
 
 
 def bits_per_dimension(figure: Figure, *, named: bool = False) -> Figure:

@@ -156,7 +156,8 @@ def _of_energy(graph: Graph, energy: FreeEnergy, kind: str, whole: str) -> tuple
     found: list[Figure] = []
     # A latent that is summed has no value in any row that could be right or wrong.
     if energy.enumerated is not None and graph[energy.enumerated].role != "latent":
-        found += [catalogue.conditional(energy.enumerated, energy.state), catalogue.error(energy.enumerated)]
+        error = catalogue.error(energy.enumerated, named=len(classes_of(graph)) > 1)
+        found += [catalogue.conditional(energy.enumerated, energy.state), error]
     if kind == "log_prob":
         found.append(catalogue.log_prob(whole))
     if energy.pseudo is not None:
@@ -190,15 +191,22 @@ def _errors(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
     given = {f.head for f in graph.factors if f.side == "p" and f.parents}
     read = [v for v in apart if v.role == "observed" and v.name in given]
     predicted = [*graph.partial, *read]
-    several = [v for v in predicted if joint_values(v) <= MAX_CASES]
+    named = len(graph.partial) > 1 or len(classes_of(graph)) > 1
     found: list[Figure] = []
     for v in predicted:
         factor = graph.factor("q", v.name) or graph.factor("p", v.name)
         if factor is None or joint_values(v) > MAX_CASES or v.elementwise:
             continue  # elements are not predicted together
         if not _under_a_sum(graph, state.steps, factor.parents):
-            found.append(catalogue.error(v.name, named=len(graph.partial) > 1 or len(several) > 1))
+            found.append(catalogue.error(v.name, named=named))
     return found
+
+
+def classes_of(graph: Graph) -> list[Variable]:
+    """The variables of the data of which each row has one of few values. Where there are several, figures of each say
+    its name."""
+    modelled = (v for v in graph.data if v.name not in graph.conditions and not v.type.shape)
+    return [v for v in modelled if joint_values(v) <= MAX_CASES]
 
 
 def _distances(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
@@ -215,7 +223,9 @@ def _distances(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
         known = known_by(state, factor.parents)
         if not known.drawn and not known.noisy and not _under_a_sum(graph, state.steps, factor.parents):
             found.append(v.name)
-    return [catalogue.rmse(name, named=len(found) > 1) for name in found]
+    numbers = [v for v in graph.data if v.name not in graph.conditions and v.type.support.numeric]
+    few = {v.name for v in classes_of(graph)}
+    return [catalogue.rmse(name, named=len([v for v in numbers if v.name not in few]) > 1) for name in found]
 
 
 def _under_a_sum(graph: Graph, steps: Iterable[Step], names: Iterable[str]) -> bool:

@@ -20,9 +20,8 @@ from dgmppl.apply.scores import choose_score
 from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, area_under_roc, bits_per_dimension, unknown
 from dgmppl.data.table import Table
 from dgmppl.diagnostics import Diagnostic, SpecError
-from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.nodes import Graph
-from dgmppl.plan.figures import dimensions, likelihood_of, told_by
+from dgmppl.plan.figures import classes_of, dimensions, likelihood_of, told_by
 from dgmppl.plan.nodes import Plan
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import open_examples
@@ -122,6 +121,8 @@ def evaluate(
         sets = {split: table for split, table in own if not splits or split in splits}
     for number, other in enumerate(data, 1):
         name = str(other) if isinstance(other, str | Path) else f"data {number}"
+        if name in sets:
+            raise SpecError([Diagnostic("E713", f"{name} is named twice", help="name each file once")])
         apart = [f.variables[0] for f in plan.figures if f.kind == "factor"]
         sets[name] = given_data(run, fields, other, model.device, optional=apart)
     found: Evaluation = {}
@@ -149,7 +150,7 @@ def evaluate(
                 found[split] |= measure(model, graph, rows, seed, progress=_sets_progress(progress, split))
             for way in classes:
                 if set(absent) <= {*way.names}:
-                    told = judged(way, rows, model.data, len(classes) > 1, bool(absent))
+                    told = judged(way, rows, model.data, len(classes_of(graph)) > 1, bool(absent))
                     found[split] |= {n: m for n, m in told.items() if n not in found[split]}
             if score is not None and (data or scored is not None):
                 scores[split] = row_scores(model, rows, score.name, samples, seed, densities.give(model.figures))
@@ -164,11 +165,8 @@ def evaluate(
 
 def predicted_classes(model: GenerativeModel, run: Run, graph: Graph) -> list[Enumerated]:
     """The variables of few values that rows have, whose law given all others is exact."""
-    names = [v.name for v in graph.data if v.name not in graph.conditions and not v.type.shape]
     found = []
-    for name in names:
-        if len(graph.data) == 1 or joint_values(graph[name]) > MAX_CASES:
-            continue
+    for name in (v.name for v in classes_of(graph) if len(graph.data) > 1):
         try:
             score = choose_score(model, run, (name,))
         except SpecError:

@@ -94,6 +94,8 @@ plain(
     saved("w.npz", v=[[0.0, np.nan, 1.0]]),
 )
 
+plain("evaluate_a_file_twice", "evaluate run --data others.csv --data others.csv")
+
 # --- impute ---------------------------------------------------------------------------------------
 
 GAP = np.array([[0.0, np.nan, 1.0]])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import logsumexp
-from scipy.stats import entropy, multivariate_normal, norm
+from scipy.stats import entropy, gamma, multivariate_normal, norm
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
 
@@ -46,6 +46,11 @@ SPECS = {
     "shared": X + A + "latent w : real[2] per data\np(w) = Normal(0, 1)\np(a | x, w) = Normal(x @ w, 0.5)\nq(w) = "
     "Normal(param, param)",
     "incomes": X + 'observed i : real from log("people.csv".income)\np(i | x) = Normal(linear(x), 0.3)',
+    "waits": X + 'observed i : positive from "people.csv".income\np(i | x) = Gamma(exp(linear(x)), 0.01)',
+    "tails": X + 'observed i : real from standardize("people.csv".income)\np(i | x) = StudentT(1.5, linear(x), 0.1)',
+    "gaps": 'partial x : real[2] elementwise from standardize("people.csv"[height, weight])\n'
+    + A
+    + "p(x) = Normal(param)\np(a) = Laplace(param, 1)",
     "born": X + 'observed d : real from standardize(dates("people.csv".born))\np(d | x) = Normal(linear(x))',
 }
 SEQUENCES = """\
@@ -190,7 +195,7 @@ def test_what_hangs_on_a_latent_is_that_of_quadrature(run) -> None:
     assert np.abs(both["a"] - mean).max() < 0.08 * deviation.min()
     np.testing.assert_allclose(both["y_probability"], probabilities, atol=0.02)
     # Its density at what is there, from the same weights.
-    assert both.figures["NLL in y"][1].mean == pytest.approx(
+    assert both.figures["NLL(y)"][1].mean == pytest.approx(
         -np.log(np.take_along_axis(both["y_probability"], rows_of(fitted)["y"].long().numpy()[:, None], 1)).mean()
     )
 
@@ -261,7 +266,10 @@ def test_a_linear_gaussian_conditional_is_exact(run) -> None:
         nll = -law.logpdf(values[:, left] - mean).mean() + log_units(fitted, name)
         assert found.figures["NLL"][1].mean == pytest.approx(nll, rel=1e-4)
         inside = np.abs(values[:, left] - mean) <= norm.ppf(0.95) * np.sqrt(np.diag(rest))
-        assert found.figures["coverage"][1].mean == pytest.approx(inside.mean())
+        columns = fitted.fields[name].columns
+        for column, share in zip(columns, inside.mean(0).ravel() if len(columns) > 1 else [inside.mean()], strict=True):
+            figure = f"coverage({column})" if len(columns) > 1 else "coverage"
+            assert found.figures[figure][1].mean == pytest.approx(share)
 
 
 def test_a_class_of_a_sequence_is_that_of_all_paths(folder: Path) -> None:
@@ -301,6 +309,50 @@ def test_behind_a_logarithm_means_are_those_of_the_data(run) -> None:
         law = torch.distributions.LogNormal(fitted.model.p_i(rows["x"]).mean, 0.3)
     np.testing.assert_allclose(found["i"], law.mean, rtol=0.02)
     np.testing.assert_allclose(found["i_deviation"], law.stddev, rtol=0.04)
+
+
+def test_coverage_is_that_of_the_law_where_that_has_a_distribution_function(run) -> None:
+    """Whether a value lies in the central 90 % is what SciPy says; else it is said that draws tell it."""
+    fitted = run("waits")
+    found, rows = fitted.predict(split="test", of="i"), rows_of(fitted)
+    with torch.no_grad():
+        shape = fitted.model.p_i(rows["x"]).concentration.double().numpy()
+    inside = np.abs(gamma(shape, scale=100).cdf(rows["i"].double().numpy()) - 0.5) <= 0.45
+    figure, estimate = found.figures["coverage"]
+    assert estimate.mean == pytest.approx(inside.mean()) and figure.how == "exactly"
+    assert not any("coverage" in note for note in found.notes)
+    tails = run("tails").predict(split="test", of="i")
+    assert np.isinf(tails["i_deviation"]).all()  # as of 1.5 degrees of freedom
+    assert tails.figures["coverage"][0].how == "by draws" and "coverage: by 200 draws of that law" in tails.notes
+
+
+def test_columns_of_a_vector_are_judged_one_by_one(run) -> None:
+    """Of each the rows that have it: metres and kilograms make no number together."""
+    fitted = run("gaps")
+    table = people(40, seed=3).assign(age=40.0)
+    table.loc[:9, "height"] = np.nan
+    found = fitted.predict(table)  # what may be missing, where nothing is named
+    assert "`x` may be missing" in found.notes[1]
+    assert {n for n in found.figures if n != "NLL"} == {
+        f"{kind}({column})" for kind in ("RMSE", "coverage") for column in ("height", "weight")
+    }
+    for k, column in enumerate(("height", "weight")):
+        seen = table[column].notna()
+        figure, estimate = found.figures[f"RMSE({column})"]
+        assert estimate.rows == seen.sum() and figure.variables == ("x",)
+        expected = root_mean_squared_error(table[column][seen], found["x"][seen, k])
+        assert estimate.mean == pytest.approx(expected)
+
+
+def test_gaps_in_what_does_not_matter_are_no_obstacle(run) -> None:
+    fitted = run("gaps")
+    table = people(5).assign(age=40.0, height=np.nan)
+    found = fitted.predict(table, of="a")
+    with torch.no_grad():
+        law = fitted.model.p_a()
+    mean, _ = in_units(fitted, "a", law.mean.item(), 0.0)
+    np.testing.assert_allclose(found["a"], mean, rtol=1e-5)
+    assert found.notes == ("a: exactly, by p(a)",)
 
 
 def test_dates_are_told_as_dates_and_their_deviations_in_days(run) -> None:
@@ -348,7 +400,7 @@ def test_rows_of_a_file_lack_it(run, folder: Path, tmp_path: Path, capsys: pytes
     capsys.readouterr()
     assert main(["predict", str(fitted.path), "--data", str(file), "--of", "y", "--of", "a", "-o", str(out)]) == 0
     said = capsys.readouterr()
-    assert "ECE in y" in said.out and "RMSE in a" in said.out and "importance sampling" in said.err
+    assert "ECE(y)" in said.out and "RMSE(a)" in said.out and "importance sampling" in said.err
 
 
 def test_memory_grows_neither_with_draws_nor_with_rows(run, monkeypatch: pytest.MonkeyPatch) -> None:

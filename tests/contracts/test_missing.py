@@ -295,7 +295,7 @@ def test_figures_beside_what_is_completed_are_about_the_data() -> None:
     with torch.no_grad(), seed(1):
         bound = model.elbo(x, y)
     assert torch.equal(figures["elbo"], bound)
-    assert figures["error in y"].shape == (3,)  # of the rows that have it
+    assert figures["error(y)"].shape == (3,)  # of the rows that have it
 
 
 def test_what_is_computed_from_a_completed_variable_reads_all_of_it() -> None:
