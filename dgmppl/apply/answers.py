@@ -132,6 +132,16 @@ class Answers(Mapping[str, Values]):
             progress(done, self.rows)
 
 
+def verify_counts(least: int = 1, **counts: Any) -> None:
+    """Refuses, by its name, a number of draws or rows that is none (E713); None is what is usual."""
+    for name, count in counts.items():
+        whole = not isinstance(count, bool) and isinstance(count, int | np.integer)
+        if count is not None and (not whole or count < least):
+            raise SpecError(
+                [Diagnostic("E713", f"`{name}` is {count!r}, and a whole number from {least} is asked for")]
+            )
+
+
 @contextmanager
 def draft(path: Path) -> Iterator[Path]:
     """A file beside the place of another, which it takes when all is written."""
@@ -256,4 +266,4 @@ WRITERS: Mapping[str, Callable[[Answers, Path, Progress], None]] = {
 }
 DRAWN: Mapping[str, Callable[[Answers, Path, Progress], None]] = {".png": _write_picture, "": _write_pictures}
 
-__all__ = ["DRAWN", "WRITERS", "Answers", "Chunk", "Pictures", "Progress", "Values", "draft", "quiet"]
+__all__ = ["DRAWN", "WRITERS", "Answers", "Chunk", "Pictures", "Progress", "Values", "draft", "quiet", "verify_counts"]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgmppl.apply.answers import Answers, Chunk
+from dgmppl.apply.answers import Answers, Chunk, verify_counts
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of, marginals_of
 from dgmppl.emit.steps import needed_steps
@@ -54,6 +54,8 @@ def encode(
     Raises:
         SpecError: when the model has no such latents (E660), or the rows are not as the run's types have them.
     """
+    verify_counts(0, draws=draws)
+    verify_counts(samples=samples)
     graph = fitted.graph
     found = [n for n in inferred_of(graph, fitted.plan) if graph[n].role == "latent"]
     ours = [n for n in found if (not graph[n].rows and graph[n].group is None) == common]

@@ -14,7 +14,7 @@ from torch import Tensor
 from dgmppl.apply.answers import Chunk
 from dgmppl.apply.drawing import Completion
 from dgmppl.apply.given import Given
-from dgmppl.apply.originals import Original
+from dgmppl.apply.originals import Original, ordered
 from dgmppl.apply.summaries import Summary, dated, summary_of
 from dgmppl.data.fields import Field, element_labels
 
@@ -68,12 +68,14 @@ class Completer:
         read = {c: name for name, rows in originals.items() for c in rows.origin.columns}
         found = {}
         for name in self.original.columns:
-            whole = read.get(name) not in self.missing and self.original.typed
-            if name not in read or (name in values and whole):
+            as_it_was = read.get(name) not in self.missing and self.original.typed
+            if name not in read or (name in values and as_it_was):
                 found[name] = self._stacked(self.original.read(name, start, start + n))
             elif name in values:
                 found[name] = values[name]
-        return {**found, **{name: v for name, v in values.items() if name not in found}}
+        more = {name: v for name, v in values.items() if name not in found}
+        whole = {**found, **more}
+        return {name: whole[name] for name in ordered([*found], [*more], self.fitted.fields)}
 
     def _numbers(self, n: int) -> dict[str, Values]:
         """The column that numbers draws."""
@@ -149,7 +151,7 @@ class Completer:
         shape = values.shape[2:] if self.draws else values.shape[1:]
         values = values.reshape(-1, *shape)
         labels = rows.origin.columns if rows is not None and field.invertible else field.labels
-        if len(labels) == 1 and shape:
+        if len(labels) == 1 and int(np.prod(shape)) > 1:
             return {labels[0]: values}
         if len(labels) != int(np.prod(shape)):
             labels = element_labels(name, shape)

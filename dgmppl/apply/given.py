@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dgmppl.apply.originals import names_of
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
@@ -163,6 +165,10 @@ def _help(found: Diagnostic) -> str:
     """What helps where the spec is not to be changed: the run was fitted to it."""
     if found.code == "E505":
         return "rows are as those that the run was fitted to"
+    mark = re.fullmatch(r"with `(decimal = \"(.)\")` in its brackets this is a number; (.*)", found.help, re.DOTALL)
+    if mark is not None:
+        read = f"pandas.read_csv(FILE, sep=';', {mark[1].replace(' ', '')})"
+        return f"in Python, a run takes `{read}` in place of the file; {mark[3]}"
     return found.help.replace("a `partial` variable may be missing in some rows; ", "")
 
 
@@ -182,7 +188,10 @@ def _absent(field: Field, source: _Source) -> Diagnostic:
     names = dict.fromkeys(source.names(field))
     found = f"has no {source.kind} {' or '.join(f'`{name}`' for name in names)}"
     if source.kind == "column" and len(field.columns) > 1:
-        found = f"has not all of the columns {', '.join(field.columns)}"
+        known = source.known()
+        lacking = [f"`{name}`" for name in field.columns if name not in known]
+        found = f"has no {'column' if len(lacking) == 1 else 'columns'} {' and '.join(lacking)}"
+        found = found if known else f"has not all of the columns {', '.join(field.columns)}"
     what = f"{source.name} {found}, which `{field.name}` is read from"
     return Diagnostic("E504", what, help=f"it has {source.has()}" if source.has() else "")
 
@@ -202,6 +211,10 @@ class _Source:
     def has(self) -> str:
         """What is there, in words."""
         return ""
+
+    def known(self) -> Collection[str]:
+        """The names of columns that are there."""
+        return ()
 
     def open(self, field: Field) -> Opened | None:
         """The rows of a field; None where it is not there."""
@@ -246,6 +259,9 @@ class _File(_Source):
             help_ = "" if self.format else f"it may be {', '.join(f for f in FORMATS if FORMATS[f].written)}"
             raise SpecError([Diagnostic("E503", why, help=help_)])
         self.kind = "column" if FORMATS[self.format].columns else "array"
+
+    def known(self) -> Collection[str]:
+        return names_of(self.path)
 
     def names(self, field: Field) -> tuple[str, ...]:
         if FORMATS[self.format].columns and len(field.columns) > 1:
@@ -304,6 +320,9 @@ class _Frame(_Source):
     def __init__(self, table: pa.Table, index: Any = None) -> None:
         self.table, self.index = table, index
         self.name = "the table"
+
+    def known(self) -> Collection[str]:
+        return [str(name) for name in self.table.column_names]
 
     def has(self) -> str:
         names = self.table.column_names

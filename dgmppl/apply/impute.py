@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dgmppl.apply.answers import Answers, Chunk
+from dgmppl.apply.answers import Answers, Chunk, verify_counts
 from dgmppl.apply.filled import Completer
 from dgmppl.apply.given import Given
 from dgmppl.apply.imputing import completion
-from dgmppl.apply.originals import original_of, with_all_columns
+from dgmppl.apply.originals import lacking_columns, original_of, with_columns
 from dgmppl.data.checks import Missing
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
@@ -47,9 +47,12 @@ def impute(
     Raises:
         SpecError: when the model says nothing of what is missing (E660), or no variable of it is there (E504).
     """
+    verify_counts(0, draws=draws)
+    verify_counts(samples=samples)
     graph = fitted.graph
     modelled = tuple(v.name for v in graph.data if v.name not in graph.conditions and not _is_length(graph, v.name))
-    data = with_all_columns(data, fitted.fields) if data is not None else None
+    lacking = lacking_columns(data, fitted.fields) if data is not None else ()
+    data = with_columns(data, lacking, fitted.fields)
     given = fitted.rows(data, split, optional=modelled, missing={name: _missing(graph, name) for name in modelled})
     if not given.table.columns:
         names = ", ".join(label for f in fitted.fields.values() for label in f.labels[:8])
@@ -57,7 +60,11 @@ def impute(
     cells = _missing_cells(graph, given)
     missing = tuple(name for name, (count, _) in cells.items() if count)
     way = completion(fitted.run.checked, missing, fitted.model) if missing else None
-    notes = [*_told(cells, given), *([way.words] if way is not None else [])]
+    notes = [
+        *(f"{name} is not there: all of it is imputed" for name in lacking),
+        *_told(cells, given),
+        *([way.words] if way is not None else []),
+    ]
     work = Completer(fitted, given, original_of(data), way, missing, draws, deviations, samples)
 
     def give() -> Iterator[Chunk]:

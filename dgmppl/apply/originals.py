@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.catalogue.formats import format_of
+from dgmppl.data.formats.cells import MISSING
+from dgmppl.data.formats.csv import header_of, separator_of, texts_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,58 +64,79 @@ def table_of(data: Any) -> pa.Table | None:
         from pyarrow import parquet
 
         return parquet.read_table(data)
-    return _texts(Path(data)) if kind == "csv" else None
+    if kind == "feather":
+        from pyarrow import feather
+
+        return feather.read_table(data)
+    with suppress(ValueError):  # what is wrong with a text is told where its cells are read
+        return texts_of(Path(data), separator_of(Path(data))) if kind == "csv" else None
+    return None
 
 
-def _texts(path: Path) -> pa.Table:
-    """All columns of a text file, their cells as they stand there."""
-    import pyarrow as pa
-    import pyarrow.csv as arrow_csv
-
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        import csv
-
-        header = next(csv.reader(file), [])
-    convert = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
-    parse = arrow_csv.ParseOptions(newlines_in_values=True)
-    table = arrow_csv.read_csv(path, parse_options=parse, convert_options=convert)
-    return table.rename_columns([name.strip() for name in table.column_names])
+def lacking_columns(data: Any, fields: Mapping[str, Field]) -> tuple[str, ...]:
+    """The columns that are not there, of vectors of which others are."""
+    known = names_of(data)
+    vectors = [f.columns for f in fields.values() if len(f.columns) > 1 and known & set(f.columns)]
+    return tuple(name for columns in vectors for name in columns if name not in known)
 
 
-def with_all_columns(data: Any, fields: Mapping[str, Field]) -> Any:
-    """The data with empty columns in the places of those that are not there, where a vector has others of its columns;
-    else the data as they are."""
-    known = _names(data)
-    lacking = [
-        name
-        for f in fields.values()
-        if len(f.columns) > 1 and known & set(f.columns)
-        for name in f.columns
-        if name not in known
-    ]
+def with_columns(data: Any, lacking: Sequence[str], fields: Mapping[str, Field]) -> Any:
+    """A table with empty columns where it lacks some, each beside those of its vector."""
     if not lacking:
         return data
     if hasattr(data, "assign"):
-        return data.assign(**dict.fromkeys(lacking, np.nan))
-    table = table_of(data)
-    assert table is not None
-    import pandas as pd
+        frame: Any = data
+    elif isinstance(data, str | Path) and format_of(str(data)) == "csv":
+        import pandas as pd
 
-    frame: Any = table.to_pandas() if not isinstance(data, str | Path) or format_of(str(data)) != "csv" else None
-    frame = pd.read_csv(data, skipinitialspace=True) if frame is None else frame
-    return frame.assign(**dict.fromkeys(lacking, np.nan))
+        separator = separator_of(Path(data))
+        header = header_of(Path(data), separator)
+        marks = {c: [*MISSING, *(f.source.reading.missing or ())] for f in fields.values() for c in f.labels}
+        frame = pd.read_csv(
+            data,
+            sep=separator,
+            skipinitialspace=True,
+            na_values={name: marks.get(name, []) for name in header},
+            keep_default_na=False,
+            dtype={name: str for name in header if name not in marks},
+            encoding="utf-8-sig",
+        ).rename(columns=lambda name: str(name).strip())
+    else:
+        table = table_of(data)
+        assert table is not None
+        frame = table.to_pandas()
+    found = frame.assign(**dict.fromkeys(lacking, np.nan))
+    return found[ordered([str(name) for name in frame.columns], lacking, fields)]
 
 
-def _names(data: Any) -> set[str]:
+def ordered(names: Sequence[str], more: Sequence[str], fields: Mapping[str, Field]) -> list[str]:
+    """Names of columns, with more of them in their places: each behind the one before it in the spec, or before the one
+    behind it; last of all those that the spec does not name."""
+    known = [label for f in fields.values() for label in f.labels]
+    found = list(names)
+    for name in sorted(more, key=lambda n: known.index(n) if n in known else len(known)):
+        place = known.index(name) if name in known else len(known)
+        before = next((n for n in reversed(known[:place]) if n in found), None)
+        behind = next((n for n in known[place + 1 :] if n in found), None)
+        if name in known and before is not None:
+            found.insert(found.index(before) + 1, name)
+        elif name in known and behind is not None:
+            found.insert(found.index(behind), name)
+        else:
+            found.append(name)
+    return found
+
+
+def names_of(data: Any) -> set[str]:
+    """The columns that a table has; none where it is no table, or cannot be read."""
     if hasattr(data, "iloc") and hasattr(data, "columns"):
         return {str(name) for name in data.columns}
     if isinstance(data, str | Path) and Path(data).is_file() and format_of(str(data)) == "csv":
-        import csv
-
-        with Path(data).open(encoding="utf-8-sig", newline="") as file:
-            return {name.strip() for name in next(csv.reader(file), [])}
+        with suppress(ValueError):
+            return set(header_of(Path(data), separator_of(Path(data))))
+        return set()
     table = table_of(data)
     return set() if table is None else set(table.column_names)
 
 
-__all__ = ["Original", "original_of", "with_all_columns"]
+__all__ = ["Original", "lacking_columns", "names_of", "ordered", "original_of", "with_columns"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgmppl.apply.answers import Answers, Chunk, Values
+from dgmppl.apply.answers import Answers, Chunk, Values, verify_counts
 from dgmppl.apply.beliefs import Belief, Classes, Judgement
 from dgmppl.apply.conditionals import conditional
 from dgmppl.apply.draws import COVERAGE_DRAWS
@@ -77,6 +77,7 @@ def predict(
         SpecError: when nothing is left out, or nothing models it (E660), or the rows are not as the run's types have
             them.
     """
+    verify_counts(draws=draws)
     graph = fitted.graph
     asked = (of,) if isinstance(of, str) else tuple(of)
     _verify_asked(graph, asked)

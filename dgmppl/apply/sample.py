@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dgmppl.apply.answers import Answers, Chunk
+from dgmppl.apply.answers import Answers, Chunk, verify_counts
 from dgmppl.apply.given import CHUNK, Given
 from dgmppl.apply.pictures import SamplePictures
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -61,6 +61,7 @@ def sample(
             given does not fit.
     """
     graph = fitted.graph
+    verify_counts(n=n, until=until)
     conditions = {**conditions, **named} if isinstance(conditions, Mapping) else conditions or named
     in_data = in_units_of_data(units)
     asked = {name: value for name, value in (ways or {}).items() if value is not None}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from dgmppl.apply.answers import Answers, Chunk
-from dgmppl.catalogue.figures import bits_per_dimension
+from dgmppl.apply.answers import Answers, Chunk, verify_counts
+from dgmppl.catalogue.figures import Figure, bits_per_dimension
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.plan.figures import dimensions, likelihood_of
 from dgmppl.runtime import GenerativeModel
@@ -23,6 +26,9 @@ from dgmppl.train.units import in_units_of_data
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
 
+SAMPLES = 16
+"""Draws over which a bound of a row is averaged: a row has no others that its noise would average out with."""
+
 UNUSUAL = 0.01
 """The share of validation rows below whose score a row is told to be unusual."""
 
@@ -34,7 +40,7 @@ def score(
     split: str | None = None,
     importance: int | None = None,
     unusual: float = UNUSUAL,
-    samples: int = 1,
+    samples: int | None = None,
     seed: int = 0,
     units: str = "data",
 ) -> Answers:
@@ -47,15 +53,19 @@ def score(
     Args:
         importance: also give the importance-weighted bound with so many draws (Burda et al., 2016).
         unusual: `unusual` is whether a row scores below this share of the validation rows; 0 leaves it out.
-        samples: draws over which a stochastic figure of each row is averaged.
+        samples: draws over which a figure of each row is averaged that takes some, 16 where nothing is said; a note
+            tells how far they leave it from its mean.
         units: "model": figures are of the values behind the transforms of the spec.
 
     Raises:
         SpecError: when the model gives no figure of a row (E660), or the structure has no such bound (E650).
     """
+    verify_counts(samples=samples, importance=importance)
     given = fitted.rows(data, split)
     graph, plan = fitted.graph, fitted.plan
     likelihood = likelihood_of(plan)
+    drawn = any("draw" in figure.how for figure in plan.figures)
+    many = (samples or SAMPLES) if drawn else 1
     tighter = open_importance(fitted.model, fitted.run, importance) if importance is not None else None
     if not plan.figures:
         headline = f"{fitted.path} has no figure of a row: {plan.objective.name}"
@@ -69,7 +79,8 @@ def score(
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
         rows = tuple(chunk.values())
-        found = figures_and_terms(fitted.model, rows, samples)
+        found, errors = figures_and_terms(fitted.model, rows, many)
+        noise.append(errors[plan.figures[0].name].cpu())
         if likelihood is not None and bits is not None and count is not None and likelihood.name in found:
             found = {**found, bits.name: -found[likelihood.name] / (count * math.log(2))}
         if tighter is not None:
@@ -85,18 +96,42 @@ def score(
         return answers
 
     name = likelihood.name if likelihood is not None else ""
-    threshold, note = _threshold(fitted, name, densities, unusual, samples, seed)
-    notes = tuple(f"{f.name}: {f.how}" if f.how else f.name for f in plan.figures[:1]) + ((note,) if note else ())
-    return fitted.answers(given, of, {}, seed, notes)
+    threshold, note = _threshold(fitted, name, densities, unusual, many, seed)
+    notes = [_how(plan.figures[0], many), *([note] if note else [])]
+    noise: list[Tensor] = []
+    answers = fitted.answers(given, of, {}, seed)
+
+    def give() -> Iterator[Chunk]:
+        noise.clear()
+        yield from answers.give()
+        if many > 1 and "draw" in plan.figures[0].how:
+            left = float(torch.cat(noise).median())
+            notes[0] = f"{_how(plan.figures[0], many)}: ± {left:.2g} in the median row, less with more --samples"
+
+    return replace(answers, give=give, notes=notes)
 
 
-def figures_and_terms(model: GenerativeModel, rows: tuple[Tensor, ...], samples: int = 1) -> dict[str, Tensor]:
-    """The figures of each row, (n,) in double precision, and the terms of the same draws.
+def _how(figure: Figure, many: int) -> str:
+    """How a figure of a row is computed, in words."""
+    how = figure.how
+    if many > 1 and "draw" in how:
+        one = how.startswith("one draw")
+        how = f"the mean over {many} draws{how.removeprefix('one draw')}" if one else f"{how}, the mean of {many} times"
+    return f"{figure.name}: {how}" if how else figure.name
+
+
+def figures_and_terms(
+    model: GenerativeModel, rows: tuple[Tensor, ...], samples: int = 1
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The figures of each row, (n,) in double precision, and the terms of the same draws; and how far, by their
+    standard errors, draws leave each from its mean, NaN of one draw.
 
     A figure that some rows do not have, such as the error of a partial variable, is left out.
     """
     n = len(rows[0])
     found: dict[str, Tensor] = {}
+    squares: dict[str, Tensor] = {}
+    first: dict[str, Tensor] = {}
     for _ in range(samples):
         before = random_states(model.device)
         figures = {name: value for name, value in model.figures(*rows).items() if len(value) == n}
@@ -107,7 +142,12 @@ def figures_and_terms(model: GenerativeModel, rows: tuple[Tensor, ...], samples:
         restore_random(after, model.device)
         for name, value in figures.items():
             found[name] = found[name] + value.double() / samples if name in found else value.double() / samples
-    return found
+            # Squares are of differences from the first draw, so that they lose no digits.
+            away = value.double() - first.setdefault(name, value.double())
+            squares[name] = squares[name] + away**2 / samples if name in squares else away**2 / samples
+    variances = {name: squares[name] - (found[name] - first[name]) ** 2 for name in found}
+    errors = {n: (v.clamp(min=0) / (samples - 1)).sqrt() if samples > 1 else v * math.nan for n, v in variances.items()}
+    return found, errors
 
 
 def _threshold(

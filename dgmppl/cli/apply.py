@@ -40,6 +40,8 @@ def add_commands(add: Add) -> None:
     sub = add("encode", _encode, "the latents of rows: means, deviations, draws")
     add_rows(sub)
     sub.add_argument("--draws", type=count, default=0, metavar="N", help="also write so many draws (default none)")
+    help_ = "draws that deviations are of, where they have no closed form (default 64)"
+    sub.add_argument("--samples", type=positive, default=64, metavar="N", help=help_)
     help_ = "the latents that all rows have in common, in one row, in place of those of each row"
     sub.add_argument("--common", action="store_true", help=help_)
 
@@ -49,7 +51,8 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--importance", type=positive, metavar="K", help=help_)
     help_ = "tell rows that score below this share of the validation rows (default 0.01; 0 for none)"
     sub.add_argument("--unusual", type=share, default=0.01, metavar="SHARE", help=help_)
-    sub.add_argument("--samples", type=positive, default=1, metavar="N", help="draws that a bound is averaged over")
+    help_ = "draws that a bound of a row is averaged over (default 16)"
+    sub.add_argument("--samples", type=positive, metavar="N", help=help_)
     add_units(sub)
 
     sub = add("predict", _predict, "what is left out of rows: classes with probabilities, means with deviations")
@@ -159,7 +162,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _encode(options: argparse.Namespace) -> int:
-    return written(options, opened(options).encode(**chosen(options, "draws", "common", "seed")))
+    return written(options, opened(options).encode(**chosen(options, "draws", "samples", "common", "seed")))
 
 
 def _sample(options: argparse.Namespace) -> int:

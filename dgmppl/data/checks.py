@@ -96,7 +96,7 @@ def checked_blocks(
                 expected = "a row is missing as a whole or not at all"
                 help_ = f"declared `elementwise`, elements are missing one by one; {rows.origin.counted}"
             elif found == "nan":
-                expected = "expected a number in every row"
+                expected = f"expected a {'number' if declared.support.numeric else 'class'} in every row"
                 help_ = f"a `partial` variable may be missing in some rows; {rows.origin.counted}"
                 if rows.origin.marks:
                     help_ = f"{_mark_help(rows.origin, source)}; {help_}"

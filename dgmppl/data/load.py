@@ -314,8 +314,11 @@ def _recoded(name: str, parts: Mapping[str, Rows], known: Field) -> dict[str, Ro
         help_ = f"the run was fitted to the classes {names}"
         strange = next((text for text in texts if text not in known.classes), None)
         if strange is not None or not texts:
-            what = "numbers" if strange is None else f'the class "{strange}"'
-            headline = f"{rows.origin.name} holds {what}, which `{name}` of the run does not know"
+            if strange is None:
+                where = f"`{name}`" if rows.origin.name == f"`{name}`" else f"`{name}` of {rows.origin.name}"
+                headline = f"{where} holds numbers, and the classes of the run are texts"
+            else:
+                headline = f'{rows.origin.name} holds the class "{strange}", which `{name}` of the run does not know'
             raise SpecError([Diagnostic("E506", headline, known.source.span, help=help_)])
         numbers = np.array([known.classes.index(text) for text in texts], dtype=np.float64)
         origin = replace(rows.origin, classes=known.classes)

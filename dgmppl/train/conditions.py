@@ -49,7 +49,8 @@ def read_conditions(
     missing = [name for name in graph.asked if name not in (*given, *known)]
     if missing:
         types = ", ".join(f"{name} : {graph[name].type.describe()}" for name in missing)
-        help_ = f"give a value with {' '.join(f'--set {name}=...' for name in missing)}"
+        sets = " ".join(f"--set {name}=..." for name in missing)
+        help_ = f"give {'a value' if len(missing) == 1 else 'values'} with {sets}, or rows of conditions with --data"
         raise _error("E706", f"{graph.name} is conditional on {types}", help_)
     return given
 

@@ -67,6 +67,16 @@ def a_column_of_several_is_missing(folder: Path) -> None:
     write(folder, lambda t: t.drop(columns="height"))
 
 
+@case("impute run --data others.csv -o z.csv")
+def text_in_utf_16(folder: Path) -> None:
+    people(12, seed=1).to_csv(folder / "others.csv", index=False, encoding="utf-16")
+
+
+@case("score run --data others.csv -o z.csv")
+def decimal_commas(folder: Path) -> None:
+    people(12, seed=1).to_csv(folder / "others.csv", index=False, sep=";", decimal=",")
+
+
 @case("score run --data others.csv -o z.csv")
 def a_column_has_another_name(folder: Path) -> None:
     write(folder, lambda t: t.rename(columns={"size": "Size"}))

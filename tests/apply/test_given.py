@@ -71,9 +71,9 @@ def test_a_split_is_the_runs_own(run: FittedRun) -> None:
     ("change", "code", "words"),
     [
         (lambda f: f.drop(columns="size"), "E504", "has no column `size`"),
-        (lambda f: f.drop(columns="weight"), "E504", "has not all of the columns height, weight"),
+        (lambda f: f.drop(columns="weight"), "E504", "the table has no column `weight`"),
         (lambda f: f.assign(size="giant"), "E506", 'holds the class "giant", which `y` of the run does not know'),
-        (lambda f: f.assign(size=1), "E506", "holds numbers, which `y` of the run does not know"),
+        (lambda f: f.assign(size=1), "E506", "holds numbers, and the classes of the run are texts"),
         (lambda f: f.assign(weight="heavy"), "E516", "column `weight` of the table holds text"),
         (lambda f: f.assign(weight=f.weight.where(f.index != 7)), "E506", "row 7, column `weight`"),
         (lambda f: f.assign(height=f.height.where(f.index != 3, np.inf)), "E506", "row 3, column `height`"),

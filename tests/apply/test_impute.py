@@ -368,10 +368,21 @@ def test_columns_that_are_not_there_are_imputed(run: FittedRun, tmp_path: Path) 
     found = run.impute(table.drop(columns="size"))
     assert list(found.frame().columns) == ["height", "weight", "size"]
     assert "y is not there: all of it is imputed" in found.notes
-    part = run.impute(table.drop(columns="height")).frame()
-    assert list(part.columns) == ["weight", "size", "height"] and part["height"].notna().all()
-    table.drop(columns="height").to_csv(tmp_path / "part.csv", index=False)
-    assert run.impute(tmp_path / "part.csv").frame()["height"].notna().all()
+    part = run.impute(table.drop(columns="height"))
+    assert part.notes[0] == "height is not there: all of it is imputed"
+    assert list(part.frame().columns) == ["height", "weight", "size"] and part.frame()["height"].notna().all()
+    ids = ["NA", *(f"00{k}" for k in range(29))]
+    for name, separator in (("part.csv", ","), ("semicolons.csv", ";"), ("packed.csv.gz", ","), ("tabs.tsv", "\t")):
+        more = table.drop(columns="weight").assign(id=ids)[["id", "size", "height"]]
+        more.to_csv(tmp_path / name, index=False, sep=separator)
+        found = run.impute(tmp_path / name).frame()
+        assert list(found.columns) == ["id", "size", "height", "weight"]
+        assert found.notna().all().all() and list(found["id"]) == ids
+        table.assign(id=ids).to_csv(tmp_path / name, index=False, sep=separator)
+        whole = run.impute(tmp_path / name).frame()
+        assert list(whole.columns) == ["height", "weight", "size", "id"]
+        assert list(whole["id"]) == ids
+        np.testing.assert_allclose(whole["height"], table["height"])
 
 
 def test_mistakes_are_said(run: FittedRun) -> None:

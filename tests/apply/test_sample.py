@@ -228,3 +228,19 @@ def test_gaps_of_a_past_and_what_is_behind_it_are_as_enumeration_has_them(tmp_pa
     np.testing.assert_allclose(shares, expected, atol=5 * 0.5 / np.sqrt(6000))
     with pytest.raises(SpecError, match="has nan at 2, and numbers behind"):
         run.sample(2, given={"x": [[1.0, np.nan, 0.0]]}, until=4)
+
+
+def test_numbers_of_draws_are_held_against_what_they_are(run: FittedRun) -> None:
+    """Before anything is computed, and by name."""
+    asked = {
+        "`n` is -1": lambda: run.sample(-1),
+        "`n` is 2.5": lambda: run.sample(2.5),
+        "`draws` is -1": lambda: run.impute(split="test", draws=-1),
+        "`draws` is 0": lambda: run.predict(split="test", of="y", draws=0),
+        "`samples` is 0": lambda: run.score(split="test", samples=0),
+        "`samples` is True": lambda: run.encode(split="test", samples=True),
+    }
+    for told, ask in asked.items():
+        with pytest.raises(SpecError) as error:
+            ask()
+        assert error.value.diagnostics[0].code == "E713" and told in error.value.diagnostics[0].headline

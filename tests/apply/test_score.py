@@ -1,5 +1,6 @@
 """Scores of rows: their mean is the figure of `evaluate`, their terms add up, and strange rows are told."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> FittedRun:
 def test_scores_are_the_figures_of_evaluate(run: FittedRun) -> None:
     """1,020 training rows: three chunks, each of draws of its own."""
     whole = evaluate(run.path, splits=("train",), importance=20)["train"]
-    found = run.score(split="train", importance=20)
+    found = run.score(split="train", importance=20, samples=1)
     assert found["elbo"].shape == (1020,)
     np.testing.assert_allclose(found["elbo"].mean(), whole["elbo"].estimate.mean, rtol=1e-6)
     np.testing.assert_allclose(found["iwae(20)"].mean(), whole["iwae(20)"].estimate.mean, atol=0.02)
@@ -60,6 +61,19 @@ def test_terms_add_up_to_the_bound_row_by_row(run: FittedRun) -> None:
     terms = [name for name in found if name not in ("elbo", "unusual")]
     assert len(terms) == 4 and "units of x" in terms
     np.testing.assert_allclose(sum(found[name] for name in terms), found["elbo"], atol=1e-4)
+
+
+def test_a_bound_of_a_row_says_its_draws_and_their_noise(run: FittedRun) -> None:
+    """The standard error that is told is that by which single draws differ from seed to seed."""
+    rows = people(60, seed=4)
+    found, again = run.score(rows, unusual=0), run.score(rows, unusual=0)
+    np.testing.assert_array_equal(found["elbo"], again["elbo"])
+    told = re.fullmatch(r"elbo: the mean over 16 draws of z: ± (\S+) in the median row, .*--samples", found.notes[0])
+    each = np.stack([run.score(rows, unusual=0, samples=1, seed=seed)["elbo"] for seed in range(60)])
+    assert told is not None
+    assert float(told[1]) == pytest.approx(np.median(each.std(0, ddof=1)) / 4, rel=0.25)
+    np.testing.assert_allclose(found["elbo"], each.mean(0), atol=6 * each.std(0).max() / 4)
+    assert run.score(rows, samples=1).notes[0] == "elbo: one draw of z"
 
 
 def test_an_exact_density_is_that_of_scipy_and_strange_rows_are_told(tmp_path: Path) -> None:

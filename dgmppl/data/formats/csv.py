@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from dgmppl.data.formats.cells import MISSING, Cells
 from dgmppl.data.formats.columns import choose_columns
 from dgmppl.data.formats.kinds import is_number
-from dgmppl.data.formats.text import looks, opened_bytes, opened_text, verify_cells
+from dgmppl.data.formats.text import looks, no_utf_8, opened_bytes, opened_text, verify_cells
 from dgmppl.data.split import Opened
 
 if TYPE_CHECKING:
@@ -25,15 +25,40 @@ _SEPARATORS = {",": "commas", ";": "`;`", "\t": "tabs", "|": "`|`"}
 _COUNTED = "rows are counted from 1, the header being the first and blank lines none"
 
 
+def separator_of(path: Path, separator: str = "", decimal: str = ".") -> str:
+    """What stands between the cells of a table, where nothing says it: what its name or its first row says. Raises
+    ValueError where its first row has no names."""
+    return _header(path, separator or ("\t" if ".tsv" in path.name.lower()[-7:] else ""), decimal)[1]
+
+
+def texts_of(path: Path, separator: str) -> pa.Table:
+    """All columns of a table, their cells as they stand there."""
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    header, _ = _header(path, separator, ".")
+    with opened_bytes(path) as file:
+        table = arrow_csv.read_csv(
+            file,
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=separator, newlines_in_values=True, ignore_empty_lines=len(header) > 1
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
+            ),
+        )
+    return table.rename_columns([name.strip() for name in table.column_names])
+
+
 def open_csv(source: DataSource, base: Path, declared: Type) -> Opened:
     """A column of a table, or several as a vector. No type is guessed from the first cells: all are read as text."""
     import pyarrow as pa
 
     path = base / source.dataset
-    separator = source.reading.separator or ("\t" if ".tsv" in path.name.lower()[-7:] else "")
     before = _state(path)
     found = looks(path)
-    header, separator = _header(path, separator, source.reading.decimal)
+    separator = separator_of(path, source.reading.separator, source.reading.decimal)
+    header, _ = _header(path, separator, source.reading.decimal)
     block = verify_cells(path, separator, found)
     names = [name.strip() for name in header]
     written = {name: header[names.index(name)] for name in choose_columns(source, names)}
@@ -67,7 +92,7 @@ def _header(path: Path, separator: str, decimal: str) -> tuple[list[str], str]:
         try:
             header = next(csv.reader(file, delimiter=separator or ","), [])
         except (UnicodeDecodeError, csv.Error):
-            raise ValueError("it is no text in UTF-8") from None
+            raise no_utf_8(path) from None
     if not header:
         raise ValueError("it is empty; the first row names the columns")
     marks = [mark for mark in _SEPARATORS if mark != (separator or ",")]
@@ -107,7 +132,7 @@ class _Table:
                 what = f"{where}has {row.actual_columns} cells, and the header {row.expected_columns}"
                 raise ValueError(what) from None
             if "UTF8" in str(error):
-                raise ValueError("it is no text in UTF-8") from None
+                raise no_utf_8(self.path) from None
             raise
 
     def _reader(self, file: IO[bytes], wanted: Sequence[str], marks: Sequence[str], ragged: list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -42,6 +43,15 @@ def opened_text(path: Path) -> Iterator[IO[str]]:
         text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
         yield text
         text.detach()
+
+
+def no_utf_8(path: Path) -> ValueError:
+    """What is wrong with a file that is no text in UTF-8, and how it becomes one."""
+    with opened_bytes(path) as file:
+        first = file.read(2)
+    found = "UTF-16" if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
+    told = f"it is text in {found}, and UTF-8 is read" if found else "it is no text in UTF-8"
+    return ValueError(f"{told}; `iconv -f {found or 'LATIN1'} -t UTF-8` makes that of text in {found or 'Latin-1'}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ def verify_cells(path: Path, separator: str, found: Looks) -> int:
                     raise ValueError(f"row {rows} has a zero byte, which is no text")
                 longest, lines.taken = max(longest, lines.taken), 0
     except UnicodeDecodeError:
-        raise ValueError("it is no text in UTF-8") from None
+        raise no_utf_8(path) from None
     except _TooLong:
         quote = "; a quote may never be closed" if found.quotes else ""
         raise ValueError(f"row {rows + 1} takes more than {MOST_ROW >> 20} MiB{quote}") from None
