@@ -426,7 +426,6 @@ p(x | c, z) = Multinomial(4, mlp[4](c, z))
 """
 
 
-@pytest.mark.usefixtures("unpainted")
 @pytest.mark.parametrize("per", ["", "per data"])
 def test_counts_that_do_not_add_up_are_refused_and_no_failure(
     tmp_path: Path, per: str, monkeypatch: pytest.MonkeyPatch
