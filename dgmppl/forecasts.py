@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dgmppl.diagnostics import SpecError
@@ -20,6 +21,8 @@ from dgmppl.plan.forecast import (
     verify_alike,
 )
 from dgmppl.plan.nodes import Plan
+from dgmppl.plan.rules.exact import ExactAlong
+from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.syntax.override import apply_overrides
 
 CANDIDATES = 100
@@ -144,7 +147,25 @@ def told(checked: Checked) -> tuple[str, ...]:
             found.append("; ".join(forecaster(checked, along).words()))
         except SpecError as error:
             found.append(f"none: {error.diagnostics[0].headline.partition(': ')[2]}")
-    return tuple(found)
+    return (*found, *_of_gaps(checked))
+
+
+def _of_gaps(checked: Checked) -> Iterator[str]:
+    """How families go on of which any members may be missing, along indices of which no data are seen whole: those that
+    come last are drawn as others are that are missing."""
+    if checked.graph is None or checked.plan is None:
+        return
+    graph, told = checked.graph, {along.letter for along in indices(checked.graph)}
+    for v in graph.partial:
+        if v.along is None or v.along.letter in told or v.name in graph.conditions:
+            continue
+        step = next((s for s in checked.plan.steps if v.name in s.gives), None)
+        if not v.elementwise:
+            yield f"none: {v.name} is missing in a row as a whole or not at all; `elementwise` says otherwise"
+        elif step is not None:
+            exact = isinstance(step, (ExactAlong, Marginalise))
+            how = "exactly" if exact else f"from {step.factor}" if step.factor else "by p"
+            yield f"take what is seen of {v.name}; draw the rest given that, the last members too, {how}"
 
 
 def _proposing(past: Checked, names: tuple[str, ...]) -> Checked:

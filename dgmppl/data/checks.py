@@ -98,6 +98,12 @@ def checked_blocks(
             elif found == "nan":
                 expected = f"expected a {'number' if declared.support.numeric else 'class'} in every row"
                 help_ = f"a `partial` variable may be missing in some rows; {rows.origin.counted}"
+                seen = there[int(present[row])].reshape(-1)
+                if seen.any():
+                    may = "elements of what is `partial ... elementwise` may be missing"
+                    if not source.columns and (np.diff(seen.astype(np.int8)) <= 0).all():
+                        may += f"; of sequences that end early, {name}[t in 1..n], what lies behind n is not read"
+                    help_ = f"{may}; {rows.origin.counted}"
                 if rows.origin.marks:
                     help_ = f"{_mark_help(rows.origin, source)}; {help_}"
             if found == "nan":

@@ -309,3 +309,24 @@ p(x[t] | z[t]) = Normal(z[t], 0.4)
 """
     (words,) = told(checked(text))
     assert words.startswith("none: given first members alone `z[t]` has no exact posterior")
+
+
+@pytest.mark.parametrize(
+    ("how", "law", "words"),
+    [
+        (
+            "real[2] elementwise",
+            "Normal(linear(x[t - 1]), 1)",
+            "draw the rest given that, the last members too, exactly",
+        ),
+        ("real[2] elementwise", "Laplace(linear(x[t - 1]), 1)", "the last members too, from q(x | x)"),
+        ("real[2]", "Normal(linear(x[t - 1]), 1)", "none: x is missing in a row as a whole or not at all"),
+    ],
+)
+def test_how_data_go_on_of_which_some_are_missing_is_told(how: str, law: str, words: str) -> None:
+    found = checked(
+        f'model gaps\nconst T = 4\npartial x[t in 1..T] : {how} from "walks.npz".x\n'
+        f"p(x[1]) = Normal(0, 1)\np(x[t] | x[t - 1]) = {law}\n"
+    )
+    (text,) = told(found)
+    assert words in text
