@@ -110,6 +110,7 @@ def _verify_fitted(graph: Graph, past: Graph, forecast: Forecast) -> None:
         if past.factor("q", name) is not None and graph.factor("q", name) is None:
             variable = graph[name]
             why = f"given first members alone `{variable.shown}` has no exact posterior, and the spec has no q of it"
+            why += ", by which sequences would go on"
             raise refused(graph, variable.span, why, forecast.along)
 
 

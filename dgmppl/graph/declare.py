@@ -282,13 +282,16 @@ def _verify_uneven(scope: Scope, statement: tree.Variable, length: Variable | No
         return
     if statement.role == "partial" or statement.per is not None:
         what = "one for several rows" if statement.per is not None else "partial"
-        way_out = "leave `per ...` out" if statement.per is not None else f"observed {statement.name}[...] : ..."
+        help_ = f"leave `per ...` out, or give all rows one length, [{family.index} in 1..20]"
+        if statement.per is None:
+            one_length = f"partial {statement.name}[{family.index} in 1..20] : ... elementwise"
+            help_ = f"observed {statement.name}[...] : ..., or {one_length}, with nan behind the end of a row"
         scope.fail(
             "E228",
             f"`{statement.name}` has as many members as each row says, and is {what}",
             family.span,
             f"`{length.name}` is one a row",
-            help=f"{way_out}, or give all rows one length, [{family.index} in 1..20]",
+            help=help_,
         )
 
 

@@ -22,7 +22,7 @@ from dgmppl.plan.rules.exact import (
     other_reads,
     why_not_together,
 )
-from dgmppl.plan.rules.forward import chained, factors_of, stands_alone
+from dgmppl.plan.rules.forward import chained, factors_of, goes_backward, stands_alone
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
 
@@ -102,6 +102,8 @@ class IntegratingAlong(Rule):
                 return f"elements of {graph[f.head].shown} are missing, and what remains has no density of its own"
         if variable.shared:
             return of_several_rows(variable)
+        if variable.length and any(f.head == variable.name and goes_backward(f) for f in readers):
+            return "rows differ in length, and it goes backward: with rows turned round in the data it goes forward"
         far = next((f for f in readers if not looks_near(graph, f, variable.name)), None)
         if far is not None:
             return f"{far.key} reads more of {variable.shown} than a few members before, or a few after"

@@ -112,8 +112,9 @@ def way_out(state: Elimination, variable: Variable) -> str:
         where = f"`{name}` is summed out along `{letter}` where no q reads it"
         return f"{where}, and {reader} does: let it read the data alone"
     for factor in factors_of(state, frozenset({name})):
-        if factor.head == name and variable.length and _goes_backward(factor):
-            return f"`{name}` is summed out along `{letter}` where it goes forward, as rows differ in length"
+        if factor.head == name and variable.length and goes_backward(factor):
+            where = f"`{name}` is summed out along `{letter}` where it goes forward, as rows differ in length"
+            return f"{where}: with each row turned round in the data its last member is the first"
         if chain_of(graph, frozenset({name}), (factor,)) is None:
             length, members = factor.density.type.shape[:1], variable.type.shape[:1]
             if isinstance(factor.density, Sequence) and length > members:
@@ -135,7 +136,7 @@ def way_out(state: Elimination, variable: Variable) -> str:
     )
 
 
-def _goes_backward(factor: Factor) -> bool:
+def goes_backward(factor: Factor) -> bool:
     """Whether members of a family depend on those after them."""
     return any(r.variable == factor.head and by > 0 for r in reads_through(factor.density) for by in r.offsets)
 
