@@ -337,4 +337,27 @@ observed x : real[2] from moons.point
 p(x) = mixture[4](Normal(param, param))
 """,
     ),
+    "W409": Code(
+        "probabilities in the place of logits",
+        "What a distribution takes as logits lies between 0 and 1.",
+        "Logits are logarithms of probabilities, up to a constant; of a single probability p, log(p) - log(1 - p). "
+        "Numbers between 0 and 1 in their place leave no class more than e times as probable as another, so that a "
+        "model with shares or a sigmoid there is fitted, and is another one than was meant.",
+        """\
+model shares
+observed x : binary[64] from threshold(digits.image, 8)
+latent z : real[4]
+p(z) = Normal(0, 1)
+p(x | z) = Bernoulli(sigmoid(linear(z)))
+q(z | x) = Normal(mlp[64](x))
+""",
+        """\
+model logits
+observed x : binary[64] from threshold(digits.image, 8)
+latent z : real[4]
+p(z) = Normal(0, 1)
+p(x | z) = Bernoulli(linear(z))
+q(z | x) = Normal(mlp[64](x))
+""",
+    ),
 }

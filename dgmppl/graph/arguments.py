@@ -47,7 +47,7 @@ def verify_arguments(scope: Scope, graph: Graph) -> None:
     terms += [graph.energy.value] if graph.energy is not None else []
     for term in terms:
         logits = _logits(term)
-        for each, places in _placed(term, None, 0):
+        for each, places in placed(term, None, 0):
             if isinstance(each, Parametric):
                 _verify_parametric(scope, graph, each, places)
             elif isinstance(each, Quoted):
@@ -73,14 +73,14 @@ def _holds(outer: Diagnostic, inner: Diagnostic) -> bool:
     return a is not None and b is not None and a != b and a.start <= b.start and b.end <= a.end
 
 
-def _placed(term: Term, places: Places | None, count: int) -> Iterator[Found]:
+def placed(term: Term, places: Places | None, count: int) -> Iterator[Found]:
     """A term and all terms inside it, each with the positions of an index that it is about; `count`: how many members
     the sequence has that it is of."""
     yield term, places
     count = term.type.shape[0] if isinstance(term, Sequence) else count
     inside = _inside(term, places, count)
     for child in children(term):
-        yield from _placed(child, inside, count)
+        yield from placed(child, inside, count)
 
 
 def _inside(term: Term, places: Places | None, count: int) -> Places | None:

@@ -18,6 +18,7 @@ from dgmppl.graph.independence import verify_seen
 from dgmppl.graph.lengths import verify_lengths
 from dgmppl.graph.names import declared_name
 from dgmppl.graph.nodes import Factor, Graph, Variable, factor_key
+from dgmppl.graph.probabilities import verify_logits
 from dgmppl.graph.scope import MAX_ELEMENTS, Scope
 from dgmppl.graph.sharing import verify_shared
 from dgmppl.graph.unused import verify_used
@@ -58,6 +59,7 @@ def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) ->
         verify_used(scope, graph, spec)
         verify_stacks(scope, graph)
         verify_components(scope, graph)
+        verify_logits(scope, graph)
 
 
 def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
