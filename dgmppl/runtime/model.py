@@ -79,8 +79,8 @@ def _counted(sample: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _in_weights(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of Pyro's that takes tensors of whole numbers too: they become the dtype of the weights, which networks
-    read."""
+    """A factor, or a method of Pyro's, that takes tensors of whole numbers too: they become the dtype of the weights,
+    which networks read."""
 
     def read(self: GenerativeModel, value: Any) -> Any:
         whole = isinstance(value, Tensor) and not value.is_floating_point()
@@ -163,6 +163,8 @@ class GenerativeModel(nn.Module):
         for name, checked in _CHECKED.items():
             if name in cls.__dict__:
                 setattr(cls, name, checked(cls.__dict__[name]))
+        for name in [name for name in cls.__dict__ if name.startswith(("p_", "q_"))]:  # the factors
+            setattr(cls, name, _in_weights(cls.__dict__[name]))
 
     # Type checkers let a subclass name its own arguments in place of (*Any, **Any), as emitted classes do.
     def terms(self, *data: Any, **named: Any) -> dict[str, Tensor]:

@@ -194,6 +194,15 @@ def test_a_model_follows_the_dtype_of_its_weights(path: Path) -> None:
         torch.testing.assert_close(double.log_prob(*data).float(), single.log_prob(*data), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("target", ["torch", "pyro"])
+def test_factors_read_whole_numbers_in_the_dtype_of_the_weights(target: str) -> None:
+    found = checked(SPECS["latent/conditional_vae"])
+    model = build(found, target).double()
+    x, y = data_of(found, 4)
+    given, same = model.q_z(x.long(), y=y.long()), model.q_z(x.double(), y.double())
+    assert torch.equal(given.mean, same.mean) and given.mean.dtype == torch.float64
+
+
 @pytest.mark.parametrize("name", ["latent/vae", "flow/realnvp", "autoregressive/causal_cnn", "energy/rbm"])
 def test_a_model_computes_in_half_precision(name: str) -> None:
     found = checked(SPECS[name])
