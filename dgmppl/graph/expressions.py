@@ -176,7 +176,8 @@ def _name(scope: Scope, expr: tree.Name, ctx: Context) -> Value:
     if isinstance(binding, Parameter):
         return Declared(binding.type, expr.span, binding.name, binding.learns)
     if isinstance(binding, VariableFamily):
-        help_ = f"name a member: {member_name(expr.name, next(iter(binding.members)))}"
+        member = member_name(expr.name, next(iter(binding.members)))
+        help_ = f"name a member, {member}; or all of them side by side: stack({expr.name}), concat({expr.name})"
         scope.fail("E215", f"`{expr.name}` is a family of variables", expr.span, "needs an index", help=help_)
     if isinstance(binding, IndexedFeature):
         reader = "" if ctx.elements is None else ctx.elements.feature

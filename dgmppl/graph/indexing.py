@@ -69,7 +69,7 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
                 last = _last_member(scope, expr, binding)
                 return last if len(items) == 1 else _element(scope, expr, last, items[1:], ctx, evaluate)
             if _is_value(scope, items[0], ctx):
-                _verify_from_zero(scope, expr, binding.name, binding.members[0])
+                _verify_from_zero(scope, expr, binding.name, binding.members[0], len(binding.members))
             else:
                 items = (member_index(scope, binding, items[0], ctx), *items[1:])
         if isinstance(binding, (NamedNet, NamedFlow)):
@@ -84,17 +84,17 @@ def _is_value(scope: Scope, item: tree.Expr | tree.Range, ctx: Context) -> bool:
     return isinstance(item, tree.Name) and isinstance(scope.names.get(item.name), Variable) and item.name not in ctx.env
 
 
-def _verify_from_zero(scope: Scope, expr: tree.Bracket, name: str, first: int) -> None:
+def _verify_from_zero(scope: Scope, expr: tree.Bracket, name: str, first: int, count: int) -> None:
     """Values count from 0, and so do members that they pick (E215)."""
     if first != 0:
         headline = f"a value picks members from 0 on, and `{name}` begins at {first}"
-        scope.fail("E215", headline, expr.span, "which is the first?", help=f"declare it {name}[k in 0..K - 1]")
+        scope.fail("E215", headline, expr.span, "which is the first?", help=f"declare it {name}[k in 0..{count - 1}]")
 
 
 def _table(scope: Scope, expr: tree.Bracket, family: VariableFamily) -> Value:
     """All members of a family, one after another along the first axis: what a value picks one of."""
     numbers = sorted(family.members)
-    _verify_from_zero(scope, expr, family.name, numbers[0])
+    _verify_from_zero(scope, expr, family.name, numbers[0], len(numbers))
     members = [family.members[k] for k in numbers]
     first = members[0].type
     strange = next((m for m in members if m.type != first), None)

@@ -120,7 +120,10 @@ def _free(scope: Scope, statement: Any, families: Mapping[str, _Family]) -> dict
     found: dict[str, range] = {}
     for family, items, span in _mentions(statement, families):
         if len(items) != len(family.others) + 1:
-            usage = f"{family.name}[{', '.join(['t', *family.others])}]"
+            usage = f"{family.name}[{', '.join([family.letter, *family.others])}]"
+            if len(family.others) == 1:
+                (one,) = family.others.values()
+                usage += f"; for all of them as parents, {family.name}[{family.letter}, {one.start}..{one.stop - 1}]"
             what = f"`{family.name}` has {len(family.others) + 1} indices"
             scope.fail("E215", what, span, f"{len(items)} here", help=usage)
         for item, members in zip(items[1:], family.others.values()):

@@ -230,8 +230,27 @@ def _of(scope: Scope, members: Members) -> Instance:
 
 
 def _whole(scope: Scope, reference: tree.Reference, elements: Elements) -> tree.Reference:
-    """The variable of a parent that stands for elements of one."""
-    return tree.Reference(reference.span, reference.name) if at_position(scope, reference, elements) else reference
+    """The variable of a parent that stands for elements of one. Reports a family of variables, which has no elements
+    (E215)."""
+    if not at_position(scope, reference, elements):
+        return reference
+    family = scope.names.get(reference.name)
+    if isinstance(family, VariableFamily):
+        low, high = min(family.members), max(family.members)
+        (letter, *_), along = elements.indices, elements.variable or elements.feature
+        other = scope.names.get(along)
+        is_family = isinstance(other, Variable) and other.along is not None
+        declare = f"declare it along that of `{along}`, {family.name}[{letter} in {low}..{high}]; or " * is_family
+        scope.fail(
+            "E215",
+            f"`{family.name}` goes along `{family.index}`, and the elements of `{along}` along `{letter}`",
+            reference.span,
+            f"which `{family.name}`?",
+            notes=(Note(scope.places[family.name], "declared here"),),
+            help=f"{declare}read a member by its number, {member_name(family.name, low)}, "
+            f"or all of them, {family.name}",
+        )
+    return tree.Reference(reference.span, reference.name)
 
 
 def _instance(

@@ -46,7 +46,9 @@ def _logits(term: Term) -> Iterator[tuple[str, bool, Value]]:
         for name, value in term.arguments:
             if name == "logits":
                 entry = DISTRIBUTIONS[term.kind]
-                yield f"{term.kind} takes", bool(entry.vector or entry.parameter(name).size == "K"), value
+                parameter = entry.parameter(name)
+                several = entry.vector or (parameter is not None and parameter.size == "K")
+                yield f"{term.kind} takes", bool(several), value
 
 
 def _is_share(graph: Graph, value: Value, places: Places | None) -> bool:

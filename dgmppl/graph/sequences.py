@@ -82,7 +82,9 @@ def members_of(scope: Scope, statement: tree.Factor, number: int | None = None) 
             head.span,
             "no such member",
             help=f"{member_name(head.name, letter)}, {member_name(head.name, f'{letter} - 1')}, or one by its number: "
-            f"{member_name(head.name, variable.along.start)}",
+            f"{member_name(head.name, variable.along.start)}; those of a tree go along a second index, "
+            f"{head.name}[i in 1..1, {letter} in {variable.members.start}..{variable.members.stop - 1}]: "
+            f"p({head.name}[1, 2 * {letter}] | {head.name}[1, {letter}])",
         )
     tied = tied_numbers(scope, statement) if number is None else ()
     if by:

@@ -30,19 +30,31 @@ def resolve_member(scope: Scope, family: VariableFamily, index: int, span: Span)
             span,
             f"{family.name} goes from {low} to {high}",
             notes=(Note(scope.places[family.name], "declared here"),),
+            help=_reaching(family.name, family.index, (low, high), index, family.members[low].role),
         )
     return family.members[index]
+
+
+def _reaching(name: str, letter: str, ends: tuple[int, int], number: int, role: str) -> str:
+    """How a family is declared that has this member too; of data it is not for a spec to say."""
+    low, high = min(number, *ends), max(number, *ends)
+    declared = f"it exists where the family is declared {name}[{letter} in {low}..{high}]"
+    return "" if role in ("observed", "partial") else declared
 
 
 def member_position(scope: Scope, variable: Variable, number: int, span: Span) -> int:
     """The position of a member of a folded family by its number, from 0. Reports one that does not exist (E215)."""
     members = variable.members
+    letter = variable.along.letter if variable.along is not None else "t"
     if number not in members:
         scope.fail(
             "E215",
             f"`{member_name(variable.name, number)}` does not exist",
             span,
             f"{variable.name} goes from {members.start} to {members.stop - 1}",
+            help=_reaching(variable.name, letter, (members.start, members.stop - 1), number, variable.role)
+            if not variable.length
+            else "",
         )
     return number - members.start
 

@@ -11,6 +11,7 @@ from dgmppl.graph.scope import Scope
 from dgmppl.graph.turns import turns
 from dgmppl.graph.values import variables
 from dgmppl.source import Span
+from dgmppl.supports import Type
 from dgmppl.syntax import tree
 
 
@@ -82,6 +83,11 @@ def _verify_group(scope: Scope, graph: Graph, variable: Variable, statement: tre
         if other is None:
             help_ = did_you_mean(name, [*columns, ALL_ROWS], way_out)
             scope.fail("E201", f"unknown column `{name}`", span, "not declared", help=help_)
+        if isinstance(other, Variable) and other.role == "latent" and other.type.support.size and not other.type.shape:
+            last = other.type.support.size - 1
+            kind = variable.type.describe()
+            way_out = f"one for each class of a latent is a family, {declared_name(variable.name)}[{name}] in a row: "
+            way_out += f"latent {declared_name(variable.name)}[k in 0..{last}] : {kind} per {ALL_ROWS}"
         scope.fail(
             "E226", f"`{name}` is no observed variable", span, "says of no row which group it is in", help=way_out
         )
@@ -118,16 +124,25 @@ def _verify_reads(scope: Scope, graph: Graph, head: Variable, what: str, parents
             span,
             f"each {head.group} has one `{head.name}`" if head.group else f"all rows have one `{head.name}`",
             notes=(Note(read.span, "declared here"),),
-            help=_way_out(graph, head, what),
+            help=_way_out(graph, head, read, what),
         )
         return
 
 
-def _way_out(graph: Graph, head: Variable, what: str) -> str:
+def _way_out(graph: Graph, head: Variable, read: Variable, what: str) -> str:
     if what.startswith("q(") and can_derive(head):
         return f"a q of what rows have in common learns from all of them: {shared_posterior(graph, head).text()}"
-    more = f", and what is one for each {head.group}" if head.group else ""
-    return f"it may read what is one for all rows{more}"
+    if not head.group:
+        return "it may read what is one for all rows"
+    may = f"it may read what is one for all rows, and what is one for each {head.group}"
+    if read.group:
+        both = f"{read.name} + {head.name}, with p({head.name}) around 0"
+        return f"{may}; effects of several groups are added where a row reads them, {both}"
+    size = graph[head.group].type.support.size
+    if read.role != "observed" or size is None:
+        return may
+    table = f"const {read.name} : {Type(read.type.support, (size, *read.type.shape)).describe()} from ..."
+    return f"{may}; what is known of each {head.group} is a table: {table}, read as {read.name}[{head.group}]"
 
 
 def _verify_apart(scope: Scope, graph: Graph) -> None:

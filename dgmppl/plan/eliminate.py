@@ -8,7 +8,7 @@ from dgmppl.catalogue.bijections import BIJECTIONS
 from dgmppl.graph.independence import needs_all
 from dgmppl.graph.inverse import MAX_CASES, can_derive, shared_posterior, some_posterior
 from dgmppl.graph.nodes import Graph, Variable
-from dgmppl.graph.values import variables
+from dgmppl.graph.values import Autoregressive, variables
 from dgmppl.plan.nodes import Reason, Step, Term
 from dgmppl.plan.rules import RULES
 from dgmppl.plan.rules.draw import MinusKL, MinusLogProb
@@ -20,6 +20,7 @@ from dgmppl.plan.rules.invert import invert
 from dgmppl.plan.rules.sum_under_q import Entropy
 from dgmppl.plan.settings import RampSetting
 from dgmppl.plan.state import Elimination
+from dgmppl.supports import Type
 
 
 def eliminate(state: Elimination) -> None:
@@ -128,6 +129,14 @@ def _way_out(state: Elimination, variable: Variable) -> str:
     if finite and not can_derive(variable):
         if variable.type.shape and variable.type.support.size is not None:
             name = variable.name
+            factor = state.graph.factor("p", name)
+            if factor is not None and isinstance(factor.density, Autoregressive) and factor.density.axes == 1:
+                count, *rest = variable.type.shape
+                member = Type(variable.type.support, tuple(rest)).describe()
+                return (
+                    "elements that depend on each other are summed out along an index, as paths: "
+                    f"latent {name}[t in 1..{count}] : {member}, and what reads them with it"
+                )
             each = f"{seen.split(', ')[0]}[d] | {name}[d]"
             return (
                 f"at most {MAX_CASES} joint values can be summed out, or as many at each position, where what depends "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from dgmppl.catalogue.training import SETTINGS
+from dgmppl.catalogue.training import POSTERIORS, SETTINGS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.scope import Scope
 from dgmppl.plan.setting_types import (
@@ -116,6 +116,8 @@ def check_settings(scope: Scope, spec: tree.Spec) -> tuple[TrainSettings, Object
             with scope.statement():
                 if setting.name not in SETTINGS:
                     help_ = did_you_mean(setting.name, SETTINGS, f"one of {', '.join(SETTINGS)}")
+                    if setting.name == "q":
+                        help_ = f"for latents that have no q: {' or '.join(f'posterior = {p}' for p in POSTERIORS)}"
                     scope.fail("E304", f"`train` has no setting `{setting.name}`", setting.name_span, help=help_)
                 if setting.subscripts:
                     help_ = f"{setting.name} = ...; members of a family stand in a record: weight = {{ z[t] = 0.5 }}"

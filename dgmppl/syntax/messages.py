@@ -193,10 +193,10 @@ def _side_without_arguments(f: Failure) -> Diagnostic | None:
     if len(f.statement) != 1 or f.words[0] not in SIDES or f.word == "(":
         return None
     place = Span(f.statement[0].start_pos or 0, f.statement[0].end_pos or 0)
-    example = "E(x, h)" if f.words[0] == "E" else f"{f.words[0]}(z)"
-    return Diagnostic(
-        "E101", f"`{f.words[0]}` of what?", place, "variables in parentheses follow", help=f"{example} = ..."
-    )
+    example = "E(x, h) = ..." if f.words[0] == "E" else f"{f.words[0]}(z) = ..."
+    if f.words[0] == "q":
+        example += "; for all latents that have none, train { posterior = factorised }"
+    return Diagnostic("E101", f"`{f.words[0]}` of what?", place, "variables in parentheses follow", help=example)
 
 
 def _unknown_statement(f: Failure) -> Diagnostic | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.stats import multivariate_normal
 from torch.distributions import Normal
 
 from dgmppl import pipeline
@@ -47,6 +48,27 @@ def test_the_likelihood_is_that_of_a_variable_for_each() -> None:
             other.copy_(mine)
     data = [rows.double() for rows in data_of(checked(INDEXED + LAWS), 7)]
     torch.testing.assert_close(ours.log_prob(*data), theirs.log_prob(*data), rtol=1e-12, atol=1e-12)
+
+
+def test_the_likelihood_of_a_tree_is_that_of_a_normal_distribution_of_all_nodes() -> None:
+    """x = z + e / 2 and z = A z + e, so that the covariance of x is B B' + 1/4 with B the inverse of 1 - A."""
+    spec = """model tree
+    observed x[i in 1..1, n in 1..7] : real from "rows.npz".x
+    latent z[i in 1..1, n in 1..7] : real
+    p(z[1, 1]) = Normal(0, 1)
+    p(z[1, 2 * n] | z[1, n]) = Normal(0.7 * z[1, n], 1)
+    p(z[1, 2 * n + 1] | z[1, n]) = Normal(-1.2 * z[1, n], 1)
+    p(x[1, n] | z[1, n]) = Normal(z[1, n], 0.5)
+    """
+    data = [rows.double() for rows in data_of(checked(spec), 5)]
+    above = np.zeros((7, 7))
+    for n in (1, 2, 3):
+        above[2 * n - 1, n - 1], above[2 * n, n - 1] = 0.7, -1.2
+    spread = np.linalg.inv(np.eye(7) - above)
+    law = multivariate_normal(np.zeros(7), spread @ spread.T + np.eye(7) / 4)
+    expected = law.logpdf(torch.cat(data, 1).reshape(5, 7).numpy())
+    found = build(checked(spec)).double().log_prob(*data)
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-9)
 
 
 def test_the_likelihood_is_the_sum_over_all_paths() -> None:
