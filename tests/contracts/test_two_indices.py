@@ -58,7 +58,7 @@ def test_the_likelihood_of_a_tree_is_that_of_a_normal_distribution_of_all_nodes(
     p(z[1, 1]) = Normal(0, 1)
     p(z[1, 2 * n] | z[1, n]) = Normal(0.7 * z[1, n], 1)
     p(z[1, 2 * n + 1] | z[1, n]) = Normal(-1.2 * z[1, n], 1)
-    p(x[1, n] | z[1, n]) = Normal(z[1, n], 0.5)
+    p(x[1, n] | z[1, n]) = Normal(z[1, n], 0.5 * exp(param - 1))
     """
     data = [rows.double() for rows in data_of(checked(spec), 5)]
     above = np.zeros((7, 7))
@@ -67,7 +67,9 @@ def test_the_likelihood_of_a_tree_is_that_of_a_normal_distribution_of_all_nodes(
     spread = np.linalg.inv(np.eye(7) - above)
     law = multivariate_normal(np.zeros(7), spread @ spread.T + np.eye(7) / 4)
     expected = law.logpdf(torch.cat(data, 1).reshape(5, 7).numpy())
-    found = build(checked(spec)).double().log_prob(*data)
+    model = build(checked(spec)).double()
+    torch.nn.utils.vector_to_parameters(torch.ones(1, dtype=torch.double), model.parameters())
+    found = model.log_prob(*data)
     np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-9)
 
 
