@@ -68,7 +68,8 @@ def test_the_likelihood_of_a_tree_is_that_of_a_normal_distribution_of_all_nodes(
     law = multivariate_normal(np.zeros(7), spread @ spread.T + np.eye(7) / 4)
     expected = law.logpdf(torch.cat(data, 1).reshape(5, 7).numpy())
     model = build(checked(spec)).double()
-    torch.nn.utils.vector_to_parameters(torch.ones(1, dtype=torch.double), model.parameters())
+    for p in model.parameters():
+        torch.nn.init.ones_(p)
     found = model.log_prob(*data)
     np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-9)
 
