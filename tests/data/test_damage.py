@@ -14,7 +14,8 @@ from PIL import Image
 from pyarrow import parquet
 
 from dgmppl.diagnostics import SpecError
-from tests.data.bad_files import PEOPLE, idx
+from tests.data.bad_files.images import idx
+from tests.data.bad_files.tables import PEOPLE
 from tests.data.support import loaded
 
 RNG = np.random.default_rng(3)
