@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, MultivariateNormal, Poisson
 
+from dgmppl.diagnostics import SpecError
+from dgmppl.pipeline import emit
 from dgmppl.runtime import GenerativeModel
 from tests.contracts.support import build, checked, seed
 
@@ -221,3 +223,8 @@ def test_rows_of_a_group_have_its_class_in_samples_and_in_what_is_inferred() -> 
         assert all(bool((found[shop == g] == found[shop == g][0]).all()) for g in range(3))
     assert model.infer(*data)["kind"].shape == (3,)
     assert model.infer(*data, mean=True)["kind"].tolist() == model.q_kind(torch.arange(3.0)).probs.argmax(-1).tolist()
+
+
+def test_pyro_says_that_it_cannot() -> None:
+    with pytest.raises(SpecError, match=r"`kind` is summed, one for each shop"):
+        emit(checked(HEAD + OF_A_GROUP), "pyro")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from dgmppl.data.dates import days_of
+from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource
 from dgmppl.pipeline import check
 from dgmppl.source import Source
@@ -55,6 +57,34 @@ def test_a_mark_in_quotes_among_numbers_is_missing_all_the_same(tmp_path: Path) 
     write(tmp_path, 'a,b\n"1","true"\n"NA","NA"\n"3","false"\n"4","true"\n"5","true"\n')
     assert np.isnan(whole(loaded('partial x : real from "x.csv".a', base=tmp_path)))[1]
     assert np.isnan(whole(loaded('partial x : binary from "x.csv".b', base=tmp_path)))[1]
+
+
+def put(table: pd.DataFrame, path: Path) -> None:
+    write = {".csv": partial(table.to_csv, index=False), ".parquet": table.to_parquet, ".feather": table.to_feather}
+    write[path.suffix](path)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.feather"])
+def test_columns_of_texts_have_the_same_classes(name: str, tmp_path: Path) -> None:
+    """Those of all columns, in the order of their letters: no column has all of them, and one has none."""
+    columns = {"r0": ["b", "a", None, "b", "a", "b"], "r1": ["c", "c", "b", None, "b", "c"], "r2": [None] * 6}
+    table = pd.DataFrame({name: np.array(texts, dtype=object) for name, texts in columns.items()})
+    put(table, tmp_path / name)
+    splits = loaded(f'partial r : categorical(3)[3] elementwise from "{name}"[r0, r1, r2]', base=tmp_path)
+    codes = {"a": 0.0, "b": 1.0, "c": 2.0, None: np.nan}
+    expected = np.array([[codes[text] for text in texts] for texts in columns.values()]).T
+    np.testing.assert_array_equal(whole(splits, "r"), expected)
+    field = splits.fields["r"]
+    assert field.classes == ("a", "b", "c")
+    assert field.invert(expected[:2]).tolist() == [["b", "c", None], ["a", "c", None]]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.feather"])
+def test_texts_beside_numbers_are_no_family(name: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": ["x", "y", "x"], "b": [1.0, 2.0, 3.0]})
+    put(table, tmp_path / name)
+    with pytest.raises(SpecError, match=r"column `a` of .* holds text"):
+        loaded(f'r : categorical(4)[2] from "{name}"[b, a]', base=tmp_path)
 
 
 def test_rows_that_silently_lose_a_class_are_warned_of(tmp_path: Path) -> None:

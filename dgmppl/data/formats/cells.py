@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dgmppl.data.formats.columns import choose_columns, fail_text, verify_classes_few
+from dgmppl.data.formats.columns import choose_columns, classes_of_all
 from dgmppl.data.formats.kinds import Dates, Kind, Numbers, Texts, Wrong, numbers
 from dgmppl.data.formats.temporary import Store, StoredRows
 from dgmppl.data.rows import Array, Origin
@@ -28,6 +28,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 """What stands for a missing value where a spec does not say it."""
 # The header is row 1, as a spreadsheet shows it.
 _FIRST_ROW = 2
+_LOOKED_AT = 2**16
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,28 @@ class Cells:
         kinds: list[Kind] = [kind(self.decimal, self.declared.support.takes_text) for _ in asked]
         while (store := self._read(asked, kinds, blocks, single)) is None:
             kinds = [type(kind)(kind.decimal, kind.takes_text) for kind in kinds]
-        classes: tuple[str, ...] = ()
         for name, found in zip(asked, kinds, strict=True):
             wrong = found.wrong()
             if wrong is not None:
                 raise self._failed(name, wrong)
-            if isinstance(found, Texts):
-                if not single:
-                    fail_text(source, name)
-                classes = verify_classes_few(source, name, list(found.known))
-                store.change(partial(found.sorted_codes, classes))
-        marks = _marks(asked, blocks) if classes and kinds[0].nulls else ()
+        classes: tuple[str, ...] = ()
+        if any(isinstance(found, Texts) for found in kinds):
+            texts = {name: self._texts_of(found, store, k) for k, (name, found) in enumerate(zip(asked, kinds))}
+            classes = classes_of_all(source, texts)
+            store.change(partial(_sorted_codes, kinds, classes, single))
+        marks = _marks(asked, blocks) if classes and any(found.nulls for found in kinds) else ()
         origin = Origin(source.dataset, _FIRST_ROW, self.counted, asked, classes, "missing", marks)
         return Opened({"all": StoredRows(store, origin)})
+
+    @staticmethod
+    def _texts_of(kind: Kind, store: Store, place: int) -> Collection[str] | None:
+        """The texts of a column: none where all of it is missing, None where it holds numbers."""
+        if isinstance(kind, Texts):
+            return kind.known
+        blocks = (
+            store.read(start, min(start + _LOOKED_AT, store.count)) for start in range(0, store.count, _LOOKED_AT)
+        )
+        return () if all(np.isnan(block[:, place]).all() for block in blocks) else None
 
     def _read(self, asked: Sequence[str], kinds: list[Kind], blocks: Blocks, single: bool) -> Store | None:
         """All rows; None where some are to be read again, since a column is of another kind than its first rows.
@@ -146,11 +156,19 @@ class Cells:
         return SpecError([Diagnostic("E516", headline, self.source.span, wrong.expected, help=help_)])
 
 
+def _sorted_codes(kinds: Sequence[Kind], classes: tuple[str, ...], single: bool, values: Array) -> Array:
+    """Numbers of texts as they were met in each column, (n,) or (n, columns), as those of the classes."""
+    columns = [values] if single else list(values.T)
+    found = [k.sorted_codes(classes, v) if isinstance(k, Texts) else v for k, v in zip(kinds, columns, strict=True)]
+    return found[0] if single else np.stack(found, axis=1)
+
+
 def _marks(asked: Sequence[str], blocks: Blocks) -> tuple[str, ...]:
-    """The texts of cells that are null, of one column."""
+    """The texts of cells that are null."""
     import pyarrow.compute as pc
 
     found: set[str] = set()
-    for (marked,), (plain,) in zip(blocks(asked, True), blocks(asked, False), strict=True):
-        found.update(pc.unique(plain.filter(pc.is_null(marked))).to_pylist())
+    for block, as_they_are in zip(blocks(asked, True), blocks(asked, False), strict=True):
+        for marked, plain in zip(block, as_they_are, strict=True):
+            found.update(pc.unique(plain.filter(pc.is_null(marked))).to_pylist())
     return tuple(sorted(text for text in found if text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,10 +34,26 @@ def choose_columns(source: DataSource, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def fail_text(source: DataSource, name: str) -> None:
-    """A column of texts among others that make a vector."""
+    """A column of texts beside columns of numbers."""
     headline = f"column `{name}` of {source.dataset} holds text"
     help_ = f'name the columns of numbers, "{source.dataset}"[a, b]; texts alone can be a categorical(K)'
     raise SpecError([Diagnostic("E516", headline, source.span, "expected numbers", help=help_)])
+
+
+def classes_of_all(source: DataSource, texts: Mapping[str, Collection[str] | None]) -> tuple[str, ...]:
+    """The classes of columns of texts, which are those that any of them holds; () where all hold numbers.
+
+    Args:
+        texts: the different texts of each column, which are none where all of it is missing; None of one of numbers.
+
+    Raises:
+        SpecError: where some hold texts and others numbers, or there are more than can be classes (E516).
+    """
+    some = [name for name, found in texts.items() if found]
+    if some and any(found is None for found in texts.values()):
+        fail_text(source, some[0])
+    found = {text for column in texts.values() for text in column or ()}
+    return verify_classes_few(source, ", ".join(some), list(found))
 
 
 def verify_classes_few(source: DataSource, name: str, classes: Sequence[str]) -> tuple[str, ...]:
@@ -54,6 +70,15 @@ def is_text(type_: pa.DataType) -> bool:
     if pa.types.is_dictionary(type_):
         return is_text(type_.value_type)
     return str(type_) in ("string", "large_string", "string_view")
+
+
+def texts_of(column: pa.ChunkedArray) -> list[str] | None:
+    """The different texts of a column, none where all of it is missing; None of one that holds something else."""
+    import pyarrow.compute as pc
+
+    if not is_text(column.type):
+        return [] if len(column) and column.null_count == len(column) else None
+    return [text for text in pc.unique(column).to_pylist() if text is not None]
 
 
 def text_codes(column: pa.ChunkedArray, classes: Sequence[str]) -> Values:

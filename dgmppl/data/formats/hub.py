@@ -18,12 +18,12 @@ import numpy as np
 from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.formats.columns import (
     choose_columns,
+    classes_of_all,
     column_values,
-    fail_text,
     is_text,
     row_shape,
     text_codes,
-    verify_classes_few,
+    texts_of,
 )
 from dgmppl.data.formats.pixels import Picture, Pixels
 from dgmppl.data.rows import ArrayRows, Origin, Rows, Values
@@ -73,16 +73,17 @@ def open_huggingface(source: DataSource, base: Path, declared: Type) -> Opened:
 
 
 def _classes(source: DataSource, parts: Mapping[str, Any]) -> tuple[str, ...]:
-    """The different texts of a column in all splits, if it holds text."""
-    import pyarrow.compute as pc
-
-    texts: set[str] = set()
+    """The different texts of the columns in all splits, if they hold text."""
+    found: dict[str, set[str] | None] = {}
     for part in parts.values():
-        choose_columns(source, part.column_names)
-        if source.field and is_text(part.features.arrow_schema.field(source.field).type):
-            column = part.with_format("arrow")[:].column(source.field)
-            texts.update(text for text in pc.unique(column).to_pylist() if text is not None)
-    return verify_classes_few(source, source.field, list(texts))
+        asked = choose_columns(source, part.column_names)
+        schema = part.features.arrow_schema
+        texts = [name for name in asked if is_text(schema.field(name).type)]
+        table = part.select_columns(texts).with_format("arrow")[:] if texts else None
+        for name in asked:
+            some = texts_of(table.column(name)) if name in texts and table is not None else None
+            found[name] = None if some is None else {*(found.get(name) or ()), *some}
+    return classes_of_all(source, found)
 
 
 def _huggingface_rows(part: Any, source: DataSource, classes: tuple[str, ...]) -> Rows:
@@ -94,8 +95,6 @@ def _huggingface_rows(part: Any, source: DataSource, classes: tuple[str, ...]) -
     for name in asked:
         column = table.column(name)
         if is_text(schema.field(name).type):
-            if not single:
-                fail_text(source, name)
             columns.append(text_codes(column, classes))
         else:
             columns.append(column_values(column, row_shape(column), name))

@@ -14,13 +14,13 @@ import numpy as np
 
 from dgmppl.data.formats.columns import (
     choose_columns,
+    classes_of_all,
     column_days,
     column_values,
-    fail_text,
     is_text,
     row_shape,
     text_codes,
-    verify_classes_few,
+    texts_of,
 )
 from dgmppl.data.rows import BadCell, Origin, Rows, Values
 from dgmppl.data.split import Opened
@@ -55,9 +55,6 @@ def open_parquet(source: DataSource, base: Path, declared: Type) -> Opened:
             raise ValueError("it is no Parquet file, or is cut off") from None
         raise
     asked = choose_columns(source, schema.names)
-    texts = [name for name in asked if is_text(schema.field(name).type)]
-    if texts and not source.field and not source.dates:
-        fail_text(source, texts[0])
     rows = ParquetRows(path, metadata, asked, source, single=bool(source.field) or len(asked) == 1)
     return Opened({"all": rows})
 
@@ -72,7 +69,7 @@ class ParquetRows(Rows):
         self.count = self._starts[-1]
         self._classes: tuple[str, ...] = ()
         self._dates = source.dates
-        if source.field and not source.dates:
+        if not source.dates:
             self._classes = self._texts(source)
         shapes = self._shapes()
         # A table of one column of numbers is a vector of one, as it is with more; a column of lists is one already.
@@ -119,7 +116,8 @@ class ParquetRows(Rows):
     def _decoded(self, number: int) -> Values:
         table = self._table(number)
         if self._classes:
-            return text_codes(table.column(0), self._classes)
+            codes = [text_codes(column, self._classes) for column in table.columns]
+            return codes[0] if self._single else np.stack(codes, axis=1)
         start = self._starts[number]
         if self._dates:
             columns = [column_days(table.column(i), n, start) for i, n in enumerate(self.columns)]
@@ -148,16 +146,18 @@ class ParquetRows(Rows):
         return (self._table(number) for number in range(len(self._starts) - 1))
 
     def _texts(self, source: DataSource) -> tuple[str, ...]:
-        """The different texts of the column, if it holds text."""
-        import pyarrow.compute as pc
+        """The different texts of the columns, if they hold text."""
+        import pyarrow as pa
 
-        found: set[str] = set()
+        found: dict[str, set[str] | None] = dict.fromkeys(self.columns)
         for table in self._tables():
-            if not is_text(table.column(0).type):
+            if not any(is_text(column.type) for column in table.columns):
                 return ()
-            found.update(text for text in pc.unique(table.column(0)).to_pylist() if text is not None)
-            verify_classes_few(source, source.field, list(found))
-        return verify_classes_few(source, source.field, list(found))
+            for name, column in zip(self.columns, table.columns, strict=True):
+                text = is_text(column.type) or pa.types.is_null(column.type)
+                found[name] = {*(found[name] or ()), *(texts_of(column) or ())} if text else None
+            classes_of_all(source, found)
+        return classes_of_all(source, found)
 
     def _shapes(self) -> list[tuple[int, ...]]:
         """The shape of each column's rows, told by the first ones, so that no row group is decoded for it."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 
 from dgmppl.data.formats.columns import (
     choose_columns,
+    classes_of_all,
     column_days,
     column_values,
-    fail_text,
     is_text,
     row_shape,
     text_codes,
-    verify_classes_few,
+    texts_of,
 )
 from dgmppl.data.rows import ArrayRows, BadCell, Origin
 from dgmppl.data.split import Opened
@@ -34,15 +33,11 @@ def open_table(table: pa.Table, source: DataSource) -> Opened:
         SpecError: for a column that is not there (E504), or holds what is neither numbers nor classes (E516).
     """
     asked = choose_columns(source, table.column_names)
-    classes: tuple[str, ...] = ()
+    classes = () if source.dates else classes_of_all(source, {name: texts_of(table.column(name)) for name in asked})
     columns = []
     for name in asked:
         column = table.column(name)
         if is_text(column.type) and not source.dates:
-            if not source.field:
-                fail_text(source, name)
-            texts = [text for text in pc.unique(column).to_pylist() if text is not None]
-            classes = verify_classes_few(source, name, texts)
             columns.append(text_codes(column, classes))
             continue
         try:
