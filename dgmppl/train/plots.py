@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,10 @@ _THEME = (
     "<style>:root{--ink:#5d6670;--line:#dfe3e8}"
     "@media (prefers-color-scheme:dark){:root{--ink:#9aa4af;--line:#333a42}}"
     "text{font-family:system-ui,sans-serif!important}</style>"
+)
+_OTHER_SCRIPTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei"),
+    *("Malgun Gothic", "Noto Sans Devanagari", "Noto Sans Thai", "Arial Unicode MS", "Nirmala UI"),
 )
 _MOST_POINTS = 500
 _MOST_BARS = 100
@@ -91,9 +97,22 @@ def _defaults() -> Iterator[ModuleType]:
     finally:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
+        matplotlib.rcParams["font.family"] = _families()
+        # A name of the data may be in any script. Pages set the text of an SVG in fonts of their reader; in a PNG a box
+        # stands for a sign that no font here has.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield matplotlib
+
+
+@cache
+def _families() -> list[str]:
+    """The font of matplotlib, and behind it those that are installed for the scripts which it does not have."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
 
 
 def _themed(svg: str) -> str:

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -137,6 +138,16 @@ sys.stdout.buffer.write(render(lambda f: draw_lines(f.subplots(), {"a": [(1, 0.5
 import os
 assert os.environ.get("MPLBACKEND") == (sys.argv[2] or None)
 """
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_names_in_any_script_are_drawn_without_a_warning(form):
+    """\U00013080 is a hieroglyph, for which hardly a machine has a font."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = render(lambda figure: figure.suptitle("身高 \U00013080"), 2, 1, form)
+    assert not told
+    assert form == "png" or "身高 \U00013080" in found.decode()
 
 
 def test_nothing_of_the_callers_surroundings_reaches_a_picture(tmp_path):
