@@ -20,7 +20,7 @@ from dgmppl.plan.rules.invert import Invert
 from dgmppl.plan.rules.observe import Given
 from dgmppl.runtime import Distribution
 from dgmppl.runtime.cases import enumerate_values
-from dgmppl.train.units import labels_of
+from dgmppl.train.units import DataUnits, labels_of
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -37,6 +37,7 @@ def encode(
     draws: int = 0,
     samples: int = 64,
     common: bool = False,
+    per: str | None = None,
     seed: int = 0,
 ) -> Answers:
     """The latents of rows in the order in which they become known: each level of a hierarchy, all members of a family.
@@ -50,6 +51,7 @@ def encode(
 
     Args:
         common: the latents that all rows have in common, in a single row, in place of those of each row.
+        per: the latents of each group, in place of those of each row: a row for each value of this variable.
 
     Raises:
         SpecError: when the model has no such latents (E660), or the rows are not as the run's types have them.
@@ -58,9 +60,13 @@ def encode(
     verify_counts(samples=samples)
     graph = fitted.graph
     found = [n for n in inferred_of(graph, fitted.plan) if graph[n].role == "latent"]
-    ours = [n for n in found if (not graph[n].rows and graph[n].group is None) == common]
+    whose = _whose(graph, found)
+    asked = EVERY_ROW if common else per
+    if common and per is not None:
+        raise SpecError([Diagnostic("E713", f"--common is of all rows and --per {per} of a group, and both are given")])
+    ours = whose.get(asked, []) if asked is not None else [n for n in found if n not in whose.get(EVERY_ROW, [])]
     if not ours:
-        raise SpecError([_none(fitted, found, common)])
+        raise SpecError([_none(fitted, whose, asked)])
     given = fitted.rows(data, split)
     determined = _determined(graph, fitted.plan, ours)
     told = {*marginals_of(graph, fitted.plan), *_classes_in_common(graph, ours)}
@@ -72,7 +78,10 @@ def encode(
         for name, parts in _moments(fitted, chunk, ours, count, draws).items():
             group = graph[name].group
             low = graph[group].type.support.low or 0.0 if group is not None else 0.0
-            mean, spread, kept = (_of_rows(v, graph[name], chunk, axis, low) for v, axis in zip(parts, (0, 0, 1)))
+            every = per is not None
+            mean, spread, kept = (
+                _of_rows(v, graph[name], chunk, axis, low, every) for v, axis in zip(parts, (0, 0, 1))
+            )
             answers[name] = mean
             answers[f"{name}_{_spread_of(graph[name])}"] = spread
             if draws:
@@ -83,27 +92,52 @@ def encode(
     more = {f"{n}_{s}": _named(c, n, s) for n, c in columns.items() for s in (_spread_of(graph[n]),)}
     beside = [n for n in found if n not in ours]
     notes: tuple[str, ...] = (
-        (f"{', '.join(beside)}: the same for all rows, see --common",) if beside and not common else ()
+        (f"{', '.join(beside)}: the same for all rows, see --common",) if beside and asked is None else ()
     )
     if estimated:
         spreads = ", ".join(f"{n}_{_spread_of(graph[n])}" for n in estimated)
         notes += (f"{spreads}: of {count} draws, see --samples",)
-    if not common:
+    if asked is None:
         return fitted.answers(given, of, {**columns, **more}, seed, notes)
+    groups: dict[str, Any] = {}
+    if per is not None:
+        groups[per] = DataUnits(graph, fitted.fields).of(per, _groups_of(graph, per).numpy())
 
     def once() -> Any:
         with fitted.computing(seed):
-            yield of({n: v[:1] for n, v in next(given.chunks(1)).items()})
+            yield {**groups, **of({n: v[:1] for n, v in next(given.chunks(1)).items()})}
 
-    return Answers(1, once, {**columns, **more}, notes)
+    return Answers(max([1, *map(len, groups.values())]), once, {**columns, **more}, notes=notes)
 
 
-def _none(fitted: FittedRun, found: list[str], common: bool) -> Diagnostic:
-    """Why there is nothing to encode rows as."""
-    if found:
-        told = "each row has latents of its own" if common else f"{', '.join(found)} is what all rows have in common"
-        help_ = "leave --common out" if common else "--common gives its posterior"
-        return Diagnostic("E660", f"{fitted.path}: {told}", help=help_)
+EVERY_ROW = ""
+"""In place of a group: what all rows have in common."""
+
+
+def _whose(graph: Graph, names: list[str]) -> dict[str | None, list[str]]:
+    """Latents by what has one of its own: a row (None), the groups that a variable says, all rows together."""
+    whose: dict[str | None, list[str]] = {}
+    for v in (graph[n] for n in names):
+        whose.setdefault(v.group or (None if v.rows else EVERY_ROW), []).append(v.name)
+    return whose
+
+
+def _groups_of(graph: Graph, group: str) -> Tensor:
+    support = graph[group].type.support
+    return (support.low or 0.0) + torch.arange(support.size or 0)
+
+
+def _none(fitted: FittedRun, whose: dict[str | None, list[str]], asked: str | None) -> Diagnostic:
+    """Why there is nothing to encode rows, groups, or all rows together as."""
+    if whose:
+        told = "; ".join(
+            f"{', '.join(names)}: "
+            + {None: "one a row", EVERY_ROW: "what all rows have in common, --common"}.get(of, f"--per {of}")
+            for of, names in whose.items()
+        )
+        missing = {None: "no latents of its rows", EVERY_ROW: "no latents that all rows have in common"}
+        headline = missing.get(asked, f"no latents of each {asked}")
+        return Diagnostic("E660", f"{fitted.path} has {headline}", help=f"it has {told}")
     headline = f"{fitted.path} has no latents: there is nothing to encode rows as"
     if any(v.role == "latent" for v in fitted.graph.variables):
         headline = f"{fitted.path} has no latents that follow from a row: nothing is drawn or inverted to them"
@@ -176,8 +210,7 @@ def _law_in_common(fitted: FittedRun, name: str) -> Any:
     method = getattr(fitted.model, q.method)
     if group is None:
         return method()
-    support, like = fitted.graph[group].type.support, fitted.model.like
-    groups = (support.low or 0.0) + torch.arange(support.size or 0).to(like)
+    groups = _groups_of(fitted.graph, group).to(fitted.model.like)
     return method(groups) if q.parents else method().expand(groups.shape)
 
 
@@ -198,10 +231,12 @@ def _exact_spread(law: Distribution, variable: Variable, value: Tensor) -> Tenso
 
 
 def _of_rows(
-    values: Tensor, variable: Variable, chunk: dict[str, Tensor], axis: int, lowest: float = 0.0
+    values: Tensor, variable: Variable, chunk: dict[str, Tensor], axis: int, lowest: float = 0.0, every: bool = False
 ) -> NDArray[Any]:
-    """Values with an axis of rows: of groups that of each row's own, of what is in common a single one; NaN beyond the
-    end of a sequence."""
+    """Values with an axis of rows: of groups that of each row's own, or `every` group's, of what is in common a single
+    one; NaN beyond the end of a sequence."""
+    if every:
+        return values.detach().cpu().numpy()
     if variable.group is not None:
         own = chunk[variable.group] - lowest
         values = values.index_select(axis, own.long().reshape(-1))

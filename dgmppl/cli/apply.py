@@ -44,6 +44,8 @@ def add_commands(add: Add) -> None:
     sub.add_argument("--samples", type=positive, default=64, metavar="N", help=help_)
     help_ = "the latents that all rows have in common, in one row, in place of those of each row"
     sub.add_argument("--common", action="store_true", help=help_)
+    help_ = "the latents of each group, in a row for each value of this variable, in place of those of each row"
+    sub.add_argument("--per", metavar="GROUP", help=help_)
 
     sub = add("score", _score, "how probable each row is: figures, terms, and which rows are unusual")
     add_rows(sub)
@@ -162,7 +164,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _encode(options: argparse.Namespace) -> int:
-    return written(options, opened(options).encode(**chosen(options, "draws", "samples", "common", "seed")))
+    asked = chosen(options, "draws", "samples", "common", "per", "seed")
+    return written(options, opened(options).encode(**asked))
 
 
 def _sample(options: argparse.Namespace) -> int:

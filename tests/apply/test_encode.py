@@ -112,6 +112,9 @@ def test_what_rows_have_in_common_is_told_once(tmp_path: Path) -> None:
     assert any("--common" in note for note in found.notes)
     common = run.encode(common=True, samples=2000)
     assert common["s"].shape == (1,) and 0 < common["s_deviation"][0] < 1
+    groups = run.encode(per="y")
+    assert [*groups["y"]] == [*run.fields["y"].classes], "a row for each class, by its name"
+    np.testing.assert_allclose(groups["m"], each, rtol=1e-5)
 
 
 UNEVEN = """\
