@@ -12,16 +12,28 @@ T = TypeVar("T")
 
 # support -> what stands around a field that a variable of it is read from
 BEHIND: dict[str, tuple[str, ...]] = {
-    "real": ("log({})", "logit({})", "shift({}, -1.5)", "scale({}, 0.01)", "standardize(log(shift({}, 1)))"),
+    "real": (
+        "log({})",
+        "logit({})",
+        "shift({}, -1.5)",
+        "scale({}, 0.01)",
+        "standardize(log(shift({}, 1)))",
+        "standardize({})",
+    ),
     "positive": ("scale({}, 0.01)", "shift({}, 1)"),
     "unit": ("clip({}, 0, 1)", "scale(clip({}, 0, 10), 0.1)"),
     "interval": ("clip({}, -1, 1)", "rescale(log({}), -0.99, 0.99)"),
+    "binary": ("threshold({}, 0.5)",),
     "categorical": ("shift({}, -1)",),
     "ordinal": ("shift({}, -1)", "clip({}, 0, 2)"),
     "integer": ("shift({}, -1)", "scale({}, 10)"),
     "natural": ("shift({}, -1)",),
     "simplex": ("closure({})", "closure(clip({}, 0.001, 1))"),
 }
+
+
+LABELS = ("binary", "categorical(3)", "ordinal(3)", "integer(0..2)")
+"""Supports of which so many rows keep their label."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ class Draft:
         self.gaps = Random(number + 2 * 10**6)  # and what is missing of the data
         self.sources = Random(number + 3 * 10**6)  # and how they are read
         self.scales = Random(number + 4 * 10**6)  # and in which units networks have them
+        self.options = Random(number + 5 * 10**6)  # and what else networks are told
         self.statements: list[str] = []
         self.shared: dict[tuple[object, ...], str] = {}
         self.counts: dict[str, int] = {}
@@ -74,6 +87,12 @@ class Draft:
 
     def say(self, statement: str) -> None:
         self.statements.append(statement)
+
+    def told(self, network: str, *options: str) -> str:
+        """A network in brackets, now and then with one more option: `mlp[4]` as `mlp[4, dropout = 0.2]`."""
+        return (
+            network.replace("]", f", {self.options.choice(options)}]", 1) if self.options.random() < 0.15 else network
+        )
 
     def name(self, stem: str) -> str:
         """A name that is not taken: `W`, `W2`, `W3`."""
@@ -97,6 +116,8 @@ class Draft:
         if self.sources.random() < 0.25:
             wrap = self.sources.choice(BEHIND.get(unit.support.partition("(")[0], ("{}",)))
             found = wrap.format(found)
+        if unit.role == "partial" and unit.support in LABELS and not unit.shape and self.sources.random() < 0.2:
+            found = f"labelled({found}, 4)"
         return found
 
     def open(self, unit: Unit) -> None:

@@ -10,7 +10,8 @@ SMOOTH = ("tanh", "silu", "gelu", "elu", "sigmoid", "softplus")
 
 
 def perceptron(d: Draft, of: Sequence[Unit]) -> str:
-    return f"mlp[{d.choose(('4', '5, 4', f'4, activation = {d.choose(SMOOTH)}'))}]({names(of)})"
+    net = f"mlp[{d.choose(('4', '5, 4', f'4, activation = {d.choose(SMOOTH)}'))}]"
+    return f"{d.told(net, 'dropout = 0.2', 'norm = batch', 'norm = group')}({names(of)})"
 
 
 def _linear(d: Draft, of: Sequence[Unit]) -> str:
@@ -79,7 +80,8 @@ def _convolutions(d: Draft, of: Sequence[Unit]) -> str:
         d.choose(("2, 2", "3, 2, 2")),
         d.choose(("", ", kernel = 2", ", norm = layer", ", norm = weight", ", stride = 2")),
     )
-    d.say(f"let {grid} : real[{shape}] = conv[3{options}, activation = tanh]({names(of)})")
+    told = d.told("conv[3]", "dilation = 2", "dropout = 0.2", "norm = batch") if not options else f"conv[3{options}]"
+    d.say(f"let {grid} : real[{shape}] = {told[:-1]}, activation = tanh]({names(of)})")
     d.say(f"let {vector} : real[2] = conv[3, stride = {d.choose((1, 2))}, activation = tanh]({grid}, {of[0].name})")
     return d.choose((f"linear({vector})", f"mlp[3]({vector}, {grid})"))
 
