@@ -10,14 +10,14 @@ A way is found from the structure, by the rules of elimination that an objective
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.seen_spec import spec_given_common, spec_of_the_seen, spec_of_whole_rows, with_known
+from dgmppl.graph.seen_spec import spec_given_common, spec_of_the_seen, spec_of_whole_rows, with_known, without_rounding
 from dgmppl.graph.units import with_units
 from dgmppl.pipeline import Checked, check_beside
 from dgmppl.plan.cancel import cancel_constants
@@ -79,14 +79,20 @@ class ByChain:
         whole: a spec with that density: of its likelihood, or of its energy.
         latents: those that are moved as well, which are data of `whole`.
         energy: the method that is minus its logarithm, and what this takes; None where it is the likelihood.
+        bins: of each variable of whole numbers that `whole` has before they are rounded, the one that has these.
     """
 
     whole: Checked
     latents: tuple[str, ...] = ()
     energy: tuple[str, tuple[str, ...]] | None = None
     common: tuple[str, ...] = ()
+    bins: Mapping[str, str] = field(default_factory=dict)
 
     def words(self) -> str:
+        if self.bins:
+            names = ", ".join(self.bins)
+            how = f"by a Markov chain of {names} before rounding, what is seen of it held in its bins"
+            return f"{how}{_given_common(self.common)}"
         beside = f" and {', '.join(self.latents)}" if self.latents else ""
         return f"by a Markov chain of what is missing{beside}, the rest held fixed{_given_common(self.common)}"
 
@@ -130,6 +136,7 @@ def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
         if whole is not None and _is_a_density(whole):
             yield ByChain(whole, known)
             return
+    yield from _by_bins(checked)
 
 
 def _given_draws_in_common(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
@@ -190,6 +197,22 @@ def _by_energy(checked: Checked) -> Iterator[ByChain]:
     arguments = free or graph.energy.arguments
     latents = tuple(n for n in arguments if graph[n].role == "latent")
     yield ByChain(checked, latents, ("free_energy" if free else "energy", tuple(arguments)))
+
+
+def _by_bins(checked: Checked) -> Iterator[ByChain]:
+    """Where whole numbers are rounded numbers whose density is known, as those of a flow that is dequantised."""
+    assert checked.spec is not None
+    found = without_rounding(both(checked)[0])
+    if found is None:
+        return
+    smooth, bins = found
+    spec = spec_of_the_seen(checked.spec, ())  # without how to fit
+    made, _ = check_plan(smooth, spec)
+    if made is None:
+        return
+    whole = Checked(checked.source, checked.path, (), spec, smooth, made, (), checked.python)
+    if _is_a_density(whole):
+        yield ByChain(whole, bins=bins)
 
 
 def _summed(graph: Graph, state: Collection[str]) -> list[str]:

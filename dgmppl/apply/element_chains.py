@@ -23,6 +23,7 @@ AT_ONCE = 2**22
 
 State = dict[str, Tensor]
 Target = Callable[[State], Tensor]
+End = Tensor | float | None
 
 
 @dataclass
@@ -33,11 +34,13 @@ class Chains:
         target: the logarithm of the density of each row of a state, (n,), up to a constant of the row.
         supports: of the variables that are moved.
         free: which elements of each of them move, (n, *shape).
+        bounds: of continuous ones, between what each element lies, (n, *shape) each, where that is not their support.
     """
 
     target: Target
     supports: Mapping[str, Support]
     free: State
+    bounds: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     sizes: dict[str, Tensor] = field(default_factory=dict)
     accepted: dict[str, list[Tensor]] = field(default_factory=lambda: {"hamiltonian": [], "steps": []})
 
@@ -118,7 +121,8 @@ class Chains:
             momenta = {n: m + 0.5 * _over(step, m) * slope[n] for n, m in momenta.items()}
             moved = {**moved, **{n: moved[n] + _over(step, m) * m for n, m in momenta.items()}}
             for n in names:
-                inside, momenta[n] = _reflected(moved[n], momenta[n], self.supports[n])
+                ends = self.bounds.get(n, (self.supports[n].low, self.supports[n].high))
+                inside, momenta[n] = _reflected(moved[n], momenta[n], *ends)
                 moved[n] = torch.where(self.free[n], inside, state[n])  # the others keep every bit
             after, slope = self._slope(moved, names)
             momenta = {n: m + 0.5 * _over(step, m) * slope[n] for n, m in momenta.items()}
@@ -178,18 +182,22 @@ def _over(rows: Tensor, value: Tensor) -> Tensor:
     return rows.reshape(-1, *(1,) * (value.dim() - 1))
 
 
-def _reflected(x: Tensor, momentum: Tensor, support: Support) -> tuple[Tensor, Tensor]:
-    """Places behind a bound as those before a mirror there, which turns the momentum."""
-    low, high = support.low, support.high
-    if low is not None and high is not None:
-        width = high - low
-        phase = (x - low).remainder(2 * width)
-        return high - (phase - width).abs(), torch.where(phase > width, -momentum, momentum)
-    if low is not None:
-        return low + (x - low).abs(), torch.where(x < low, -momentum, momentum)
-    if high is not None:
-        return high - (high - x).abs(), torch.where(x > high, -momentum, momentum)
-    return x, momentum
+def _reflected(x: Tensor, momentum: Tensor, low: End, high: End) -> tuple[Tensor, Tensor]:
+    """Places behind a bound as those before a mirror there, which turns the momentum. None, or an infinite number, is
+    no bound."""
+    if low is None and high is None:
+        return x, momentum
+    low = torch.as_tensor(-torch.inf if low is None else low).to(x)
+    high = torch.as_tensor(torch.inf if high is None else high).to(x)
+    width = high - low
+    bounded = width.isfinite()
+    # Between two of them a place is folded; where there is one, at it.
+    base, span = torch.where(bounded, low, 0.0), torch.where(bounded, width, 1.0)
+    phase = (x - base).remainder(2 * span)
+    folded = base + span - (phase - span).abs()
+    once = torch.where(x < low, 2 * low - x, torch.where(x > high, 2 * high - x, x))
+    turned = torch.where(bounded, phase > span, (x < low) | (x > high))
+    return torch.where(bounded, folded, once), torch.where(turned, -momentum, momentum)
 
 
 __all__ = ["Chains", "State", "Target", "scale_reduction"]

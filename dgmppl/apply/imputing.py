@@ -26,6 +26,7 @@ from dgmppl.apply.drawing import (
 from dgmppl.apply.element_chains import Chains, State, scale_reduction
 from dgmppl.apply.in_common import GivenCommon, shared_out
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.nodes import Graph
 from dgmppl.imputations import ByChain, ByWeights, Exactly, Way, both, no_way, ways
 from dgmppl.pipeline import Checked
 from dgmppl.plan.figures import likelihood_of
@@ -191,16 +192,17 @@ class _Given:
 class ChainCompletion(Completion):
     """By Markov chains, several of each row."""
 
-    def __init__(
-        self, way: ByChain, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str] = ()
-    ) -> None:
-        super().__init__(way, missing, fitted, asked)
+    def __init__(self, way: ByChain, missing: Collection[str], fitted: GenerativeModel, of: Graph) -> None:
+        """`of`: the graph of the fitted model."""
+        super().__init__(way, missing, fitted, of.asked)
+        self.graph = of
         self.model = fitted if way.energy is not None else with_weights(way.whole, fitted)
         self.latents, self.energy = way.latents, way.energy
         graph, plan = both(way.whole)
         likelihood = likelihood_of(plan)
         self.name = likelihood.name if likelihood is not None else ""
-        moved = (*self.missing, *self.latents)
+        self.bins = way.bins
+        moved = (*(n for n in self.missing if n not in self.bins), *self.bins.values(), *self.latents)
         self.supports = {name: graph[name].type.support for name in moved}
         if any(s.event_rank for s in self.supports.values()):
             raise no_way(way.whole, missing)
@@ -262,6 +264,27 @@ class ChainCompletion(Completion):
         found = self.fitted.infer(*rows_of(self.fitted, rows))
         return {name: found[name] for name in self.latents}
 
+    def _in_bins(self, state: State, rows: Values, free: State) -> dict[str, tuple[Tensor, Tensor]]:
+        """Puts values before rounding in the place of whole numbers, each free to move in its bin, or where it is
+        missing over all of them."""
+        bounds = {}
+        for name, other in self.bins.items():
+            support, value, gone = self.graph[name].type.support, state.pop(name), rows[name].isnan()
+            free.pop(name, None)
+            low = torch.where(gone, -torch.inf if support.low is None else support.low, value)
+            high = torch.where(gone, torch.inf if support.high is None else support.high + 1, value + 1)
+            state[other], bounds[other] = value + torch.rand_like(value), (low, high)
+            free[other] = torch.ones_like(gone)
+        return bounds
+
+    def _value(self, name: str, state: State, rows: Values) -> Tensor:
+        """What is drawn of a variable; of one that is rounded the whole number in whose bin it is."""
+        if name not in self.bins:
+            return state[name]
+        support = self.graph[name].type.support
+        found = state[self.bins[name]].floor().clamp(support.low, support.high)
+        return torch.where(rows[name].isnan(), found, rows[name])
+
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
         n = len(next(iter(rows.values())))
         chains = self.copies(count)
@@ -272,14 +295,15 @@ class ChainCompletion(Completion):
         if self.latents:
             state |= self._inferred(state)
             free |= {name: torch.ones_like(state[name], dtype=torch.bool) for name in self.latents}
-        running = Chains(self.target, self.supports, free)
+        bounds = self._in_bins(state, many, free)
+        running = Chains(self.target, self.supports, free, bounds)
         state = running.run(state, BURN_IN, adapt=True)
         state = self._possible(state, chains)
         drawn: dict[str, list[Tensor]] = {name: [] for name in self.missing}
         for _ in range(each):
             state = running.run(state, 2, adapt=False)
             for name in self.missing:
-                drawn[name].append(by_row(state[name], chains))
+                drawn[name].append(by_row(self._value(name, state, many), chains))
         accepted = running.acceptance()
         if accepted is not None:
             self.accepted.append(accepted)
@@ -300,19 +324,20 @@ def completion(checked: Checked, missing: Collection[str], fitted: GenerativeMod
     graph = both(checked)[0]
     for way in ways(checked, missing):
         try:
-            found = _made(way, missing, fitted, graph.asked)
+            found = _made(way, missing, fitted, graph)
         except Misfit:
             continue
         return GivenCommon(way, found, graph) if way.common else found
     raise no_way(checked, missing)
 
 
-def _made(way: Way, missing: Collection[str], fitted: GenerativeModel, asked: Collection[str]) -> Completion:
+def _made(way: Way, missing: Collection[str], fitted: GenerativeModel, graph: Graph) -> Completion:
+    asked = graph.asked
     if isinstance(way, Exactly):
         return ExactCompletion(way, missing, fitted, asked)
     if isinstance(way, ByWeights):
         return WeightedCompletion(way, missing, fitted, asked)
-    return ChainCompletion(way, missing, fitted, asked)
+    return ChainCompletion(way, missing, fitted, graph)
 
 
 def _shares(logits: Tensor) -> Tensor:

@@ -5,12 +5,13 @@ What is missing has its law given what is seen and the latents by p alone, so th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 
 from dgmppl.graph.names import declared_name
-from dgmppl.graph.nodes import Graph
-from dgmppl.supports import SUPPORTS
+from dgmppl.graph.nodes import Definition, Graph, Variable
+from dgmppl.graph.values import Operation, Use, Value, variables
+from dgmppl.supports import SUPPORTS, Interval, Real
 from dgmppl.syntax import tree
 
 
@@ -55,6 +56,48 @@ def spec_given_common(spec: tree.Spec, common: Collection[str]) -> tree.Spec:
         if not (isinstance(s, tree.Factor) and any(h.name in names for h in s.heads)) and not isinstance(s, tree.Train)
     )
     return replace(spec, statements=tuple(_without_unread([*told])))
+
+
+def without_rounding(graph: Graph) -> tuple[Graph, dict[str, str]] | None:
+    """A graph of which variables that are rounded, ``x = floor(f(u))``, have the values before: in the bins from each
+    whole number to the next. Of each that is rounded, which variable has them: itself, or v of ``x = floor(v)``.
+
+    No variable has a q. None where nothing is rounded, or where something else depends on what is.
+    """
+    rounded = {d.variable: v for d in graph.definitions if (v := _rounded(graph, d)) is not None}
+    if not rounded:
+        return None
+    before = {name: v.variable if isinstance(v, Use) else name for name, v in rounded.items()}
+    bare = {name for name, other in before.items() if name != other}
+    factors = tuple(f for f in graph.factors if f.side == "p")
+    others = (d for d in graph.definitions if d.variable not in rounded)
+    read = {name for f in factors for name in graph.reads(f)} | {name for d in others for name in variables(d.value)}
+    if read & set(rounded) or graph.energy is not None or len(set(before.values())) < len(before):
+        return None
+    kept = tuple(_before_rounding(v, before) for v in graph.variables if v.name not in bare)
+    definitions = tuple(
+        replace(d, value=rounded[d.variable]) if d.variable in rounded else d
+        for d in graph.definitions
+        if d.variable not in bare
+    )
+    return replace(graph, variables=kept, factors=factors, definitions=definitions), before
+
+
+def _rounded(graph: Graph, d: Definition) -> Value | None:
+    """What a variable of the data is before it is rounded; None for one that is not."""
+    if graph[d.variable].role not in ("observed", "partial"):
+        return None
+    return d.value.operands[0] if isinstance(d.value, Operation) and d.value.op == "floor" else None
+
+
+def _before_rounding(v: Variable, before: Mapping[str, str]) -> Variable:
+    if v.name not in before.values():
+        return v
+    support = v.type.support
+    if v.name in before and support.discrete:
+        low, high = support.low, support.high
+        support = Real() if low is None or high is None else Interval(low, high + 1)
+    return replace(v, role="observed", elementwise=False, type=replace(v.type, support=support))
 
 
 def _is_left_out(s: tree.Statement, names: set[str]) -> bool:
@@ -115,4 +158,4 @@ def _names(term: object) -> set[str]:
     return found.union(*(_names(getattr(term, f.name)) for f in fields(term)))
 
 
-__all__ = ["spec_given_common", "spec_of_the_seen", "spec_of_whole_rows", "with_known"]
+__all__ = ["spec_given_common", "spec_of_the_seen", "spec_of_whole_rows", "with_known", "without_rounding"]

@@ -265,6 +265,57 @@ def test_continuous_elements_are_as_quadrature_has_them(tmp_path: Path, text: st
     assert drawn.std() == pytest.approx(deviation, rel=0.15)
 
 
+DEQUANTISED = """\
+model dequantised
+observed x : integer(0..5)[2] from "d.npz".x
+observed y : categorical(2) from "d.npz".y
+latent u : real[2]
+flow f = 2 * (coupling[mlp[8]] >> reverse) >> affine >> sigmoid
+p(y) = Categorical(param)
+p(u | y) = Normal(mlp[8](y), 1)
+x = floor(6 * f(u))
+"""
+VARIATIONAL = """\
+model variational
+observed x : integer(0..5)[2] from "d.npz".x
+observed y : categorical(2) from "d.npz".y
+latent v : real[2]
+flow f = 2 * (coupling[mlp[8]] >> reverse)
+p(y) = Categorical(param)
+p(v | y) = Normal(mlp[8](y), 1) >> f
+x = floor(v)
+q(v | x) = x + (Normal(mlp[8](x)) >> sigmoid)
+"""
+
+
+@pytest.mark.parametrize("text", [DEQUANTISED, VARIATIONAL], ids=["uniform noise", "a q of the noise"])
+def test_rounded_elements_are_as_quadrature_over_their_bins_has_them(tmp_path: Path, text: str) -> None:
+    """Of a whole number and a class that are missing, given the whole number that is seen."""
+    rng = np.random.default_rng(0)
+    data = {"x": rng.integers(0, 6, (60, 2)).astype(np.float64), "y": rng.integers(0, 2, 60).astype(np.float64)}
+    run = run_of(tmp_path, text, data, spread=0.4)
+    found = run.impute({"x": np.array([[2.0, np.nan]]), "y": np.array([np.nan])}, draws=DRAWS)
+    assert any("held in its bins" in note for note in found.notes)
+    fine, model = 60, run.model
+    inner = (torch.arange(fine) + 0.5) / fine
+    first, second = torch.meshgrid(2 + inner, (torch.arange(6).unsqueeze(1) + inner).flatten(), indexing="ij")
+    y = torch.arange(2.0).repeat_interleave(first.numel())
+    at = torch.stack([first.flatten(), second.flatten()], 1).repeat(2, 1)
+    with torch.no_grad():
+        if text is VARIATIONAL:
+            log = model.p_v(y).log_prob(at)
+        else:
+            u, log_det = model.f.inverse_and_log_det(at / 6)
+            log = model.p_u(y).log_prob(u) + log_det
+        log = log + model.p_y().log_prob(y)
+    expected = log.double().softmax(0).reshape(2, fine, 6, fine).sum((1, 3)).numpy()
+    cells = (found["y"][0].astype(int), found["x"][0, :, 1].astype(int))
+    frequencies = np.zeros((2, 6))
+    np.add.at(frequencies, cells, 1 / DRAWS)
+    assert (found["x"][0, :, 0] == 2).all()
+    assert np.abs(frequencies - expected).max() < 0.05, (frequencies, expected)
+
+
 SHOPS = """\
 model shops
 observed shop : categorical(3) from "d.npz".shop
