@@ -24,8 +24,6 @@ SPECS = {
     'observed v : real[3] from "d.npz".v\np(v | y, c) = Normal(linear(y, c))\n',
     "game": 'observed v : real[3] from "d.npz".v\nlatent z : real[2]\np(z) = Normal(0, 1)\nv = linear(z)\n'
     "adversary D(v) = mlp[8]\n",
-    "flow": 'observed n : integer(0..7)[2] from "d.npz".n\nlatent u : real[2]\np(u) = Normal(param)\n'
-    "n = floor(8 * sigmoid(u))\n",
     "counts": 'observed n : natural[3] from "d.npz".counts\nlatent z : real\np(z) = Normal(0, 1)\nlatent k : real\n'
     "p(k | z) = Laplace(z, 1)\np(n | k) = Multinomial(4, linear(k))\n",
     "draws": 'observed t : natural from "d.npz".t\nobserved n : natural[3] from "d.npz".counts\n'
@@ -105,7 +103,6 @@ plain(
     "impute_a_condition", "impute given --data w.npz -o z.npz", saved("w.npz", v=GAP, c=np.zeros((1, 2)), y=GAP[:, 1])
 )
 plain("impute_with_a_game", "impute game --data w.npz -o z.npz", saved("w.npz", v=GAP))
-plain("impute_rounded_data_of_a_flow", "impute flow --data w.npz -o z.npz", saved("w.npz", n=[[1.0, np.nan]]))
 plain("impute_a_part_of_a_sum", "impute counts --data w.npz -o z.npz", saved("w.npz", counts=[[1.0, np.nan, 5.0]]))
 plain(
     "impute_what_has_no_place",
