@@ -86,7 +86,7 @@ CODES: dict[str, Code] = {
     ),
     "E612": Code(
         "device that is not there",
-        "--device asks for a device that this machine has not.",
+        "A device is asked for that this machine has not, or by a name that is none: devices are auto, cpu and cuda.",
         "",
         "",
         "",

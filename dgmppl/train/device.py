@@ -29,9 +29,11 @@ def open_device(name: str = "auto", devices: int = 1, precision: str = "32") -> 
         precision: "32"; "bf16" or "16" for networks in half precision where torch's autocast deems it safe.
 
     Raises:
-        SpecError: where `cuda`, or as many devices, are asked for and not there, and for half precision that the
-            device lacks.
+        SpecError: for a device of another name, where `cuda`, or as many devices, are asked for and not there, and for
+            half precision that the device lacks.
     """
+    if name not in DEVICES:
+        raise _error("E612", f"there is no device `{name}`", f"devices are {', '.join(DEVICES)}")
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cuda" and not available:
         raise _error("E612", "there is no CUDA device on this machine", "leave --device out to use what is there")

@@ -268,6 +268,12 @@ def test_the_adversary_may_take_several_steps():
         assert sorted(torch.cat([first, second]).tolist()) == sorted(normal_data()[0].tolist())
 
 
+@pytest.mark.parametrize("name", ["meta", "cuda:0", "gpu", ""])
+def test_a_device_of_another_name(name: str) -> None:
+    with pytest.raises(SpecError, match=f"E612: there is no device `{name}`"):
+        open_device(name)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there():
     with pytest.raises(SpecError) as caught:
