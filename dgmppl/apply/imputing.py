@@ -269,20 +269,24 @@ class ChainCompletion(Completion):
         missing over all of them."""
         bounds = {}
         for name, other in self.bins.items():
-            support, value, gone = self.graph[name].type.support, state.pop(name), rows[name].isnan()
+            value, gone = state.pop(name), rows[name].isnan()
             free.pop(name, None)
-            low = torch.where(gone, -torch.inf if support.low is None else support.low, value)
-            high = torch.where(gone, torch.inf if support.high is None else support.high + 1, value + 1)
+            least, most = self._ends(name)
+            low, high = torch.where(gone, least, value), torch.where(gone, most, value) + 1
             state[other], bounds[other] = value + torch.rand_like(value), (low, high)
             free[other] = torch.ones_like(gone)
         return bounds
+
+    def _ends(self, name: str) -> tuple[float, float]:
+        """The least and the largest whole number that a variable may be, infinite where it has none."""
+        support = self.graph[name].type.support
+        return -torch.inf if support.low is None else support.low, torch.inf if support.high is None else support.high
 
     def _value(self, name: str, state: State, rows: Values) -> Tensor:
         """What is drawn of a variable; of one that is rounded the whole number in whose bin it is."""
         if name not in self.bins:
             return state[name]
-        support = self.graph[name].type.support
-        found = state[self.bins[name]].floor().clamp(support.low, support.high)
+        found = state[self.bins[name]].floor().clamp(*self._ends(name))
         return torch.where(rows[name].isnan(), found, rows[name])
 
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
