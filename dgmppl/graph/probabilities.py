@@ -10,7 +10,6 @@ from dgmppl.graph.ends import Ends, Places, ends_of
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.scope import Scope
 from dgmppl.graph.values import Apply, Mixture, Operation, Parametric, Softmax, Term, Value
-from dgmppl.supports import Simplex
 
 _SHARES = Ends(0.0, 1.0)
 
@@ -53,8 +52,6 @@ def _logits(term: Term) -> Iterator[tuple[str, bool, Value]]:
 
 def _is_share(graph: Graph, value: Value, places: Places | None) -> bool:
     """Whether all that a value may be is between 0 and 1, and it may be more than one number."""
-    if isinstance(value.type.support, Simplex):
-        return True
     ends = ends_of(graph, value, places)
     return ends.low < ends.high and ends.within(_SHARES)
 

@@ -85,6 +85,7 @@ def test_rows_are_given_back_as_the_module_gives_them_back(name: str, request: p
         np.testing.assert_allclose(again[key], value.detach(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.painted
 def test_draws_of_rows_can_be_read_again_and_differ(run: FittedRun, tmp_path: Path) -> None:
     rows = people(50, seed=4)
     first, second = (run.reconstruct(rows, draw=True, seed=s) for s in (0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 
@@ -449,7 +450,7 @@ p(x | a) = Normal(mlp[8](a), 0.5)
 
 def _density(model: GenerativeModel, method: str, given: dict[str, Tensor]):
     function = getattr(type(model), method)
-    names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+    names = [*inspect.signature(function).parameters][1:]
     return getattr(model, method)(*(given[n] for n in names))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 
 import numpy as np
@@ -89,9 +90,7 @@ def test_the_density_is_that_of_the_change_of_variables(name: str) -> None:
         jacobian = torch.autograd.functional.jacobian(lambda v, g=given: _whole(model, sizes, g, v), flat)
         base = torch.zeros(())
         for n, shape in sizes.items():
-            read = [
-                latents[m][k : k + 1] for m in getattr(type(model), f"p_{n}").__code__.co_varnames[1:] if m in sizes
-            ]
+            read = [latents[m][k : k + 1] for m in inspect.signature(getattr(model, f"p_{n}")).parameters if m in sizes]
             base = base + getattr(model, f"p_{n}")(*read).log_prob(latents[n][k].reshape(1, *shape)).squeeze()
         torch.testing.assert_close(log_prob[k], base - jacobian.slogdet().logabsdet)
 

@@ -3,6 +3,8 @@ row. Models that mix the two, against the same models written with torch alone."
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from torch import Tensor
@@ -85,12 +87,12 @@ def test_a_factor_has_a_batch_axis_if_it_is_said_to(name: str) -> None:
     for d in graph.definitions:
         if graph[d.variable].role == "let":
             method = getattr(model, f"define_{graph[d.variable].ident}")
-            names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+            names = [*inspect.signature(method).parameters]
             values[d.variable] = method(*(values[n] for n in names))
             assert (values[d.variable].dim() > len(graph[d.variable].type.shape)) == graph[d.variable].rows
     for f in graph.factors:
         method = getattr(model, f.method)
-        names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+        names = [*inspect.signature(method).parameters]
         batch = method(*(values[n] for n in names)).batch_shape
         assert batch == ((6,) if factor_has_rows(graph, f) else ()), f.key
 
