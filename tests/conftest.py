@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cache
 
 import pytest
+
+# Processes that share the cores have a thread each, and so have those that they start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 EMPTY = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 PAINTED = pytest.StashKey[bool]()
