@@ -233,13 +233,17 @@ def _copies(
     if not slots and (entry.context == "value" or entry.own is None):
         return components if entry.context == "value" and not context else 0
     what = "network" if slots else "set of weights"
+    count = str(components)
+    if ctx.points:
+        name, points = ctx.points[0]
+        count = f"{name} in grid({', '.join(map(str, points.sides))})"
     scope.fail(
         "E217",
         f"the components of this mixture would share one {entry.name}",
         expr.span,
         f"one {what} for all of them",
-        help=f"push the mixture forward: mixture[4](Normal(param)) >> {entry.signature.usage or entry.name}; or give "
-        "the flow a name, which says that it is shared: flow f = ...",
+        help=f"push the mixture forward: mixture[{count}](Normal(param)) >> {entry.signature.usage or entry.name}; or "
+        "give the flow a name, which says that it is shared: flow f = ...",
     )
 
 

@@ -241,8 +241,15 @@ def _verify_numbers(
         return
     for position, number in zip(range(first, last + 1), found):
         if number is not None and number < SMALLEST:
-            at = f"for {elements.indices[0]} = {elements.start + position} this is {number_text(number)}"
-            scope.fail("E210", f"the {parameter.name} of {entry.name} is positive", value.span, at)
+            letter, place = elements.indices[0], elements.start + position
+            written = scope.source.text[value.span.start : value.span.end]
+            scope.fail(
+                "E210",
+                f"the {parameter.name} of {entry.name} is positive",
+                value.span,
+                f"for {letter} = {place} this is {number_text(number)}",
+                help=f"make `{written}` larger than 0 at {letter} = {place}, say 1e-4",
+            )
 
 
 def _verify_constant(scope: Scope, value: Constant, entry: Distribution, parameter: DistributionParameter) -> None:

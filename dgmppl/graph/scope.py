@@ -217,7 +217,8 @@ class Scope:
         if name in self.poisoned or declared_name(name) in self.poisoned:
             raise Fail
         if name in KINDS:
-            self.fail("E217", f"`{name}` is a kind, not a value", span, f"a {wanted} is needed here")
+            help_ = did_you_mean(name, self.names, f"write a {wanted} that is declared")
+            self.fail("E217", f"`{name}` is a kind, not a value", span, f"a {wanted} is needed here", help=help_)
         order = ", above the constants that need it" if wanted == "constant" else ""
         self.fail(
             "E201",

@@ -20,6 +20,7 @@ from dgmppl.plan.rules.invert import invert
 from dgmppl.plan.rules.sum_under_q import Entropy
 from dgmppl.plan.settings import RampSetting
 from dgmppl.plan.state import Elimination
+from dgmppl.source import Span
 from dgmppl.supports import Type
 
 
@@ -94,14 +95,15 @@ def _report_open(state: Elimination) -> None:
     graph, later = state.graph, integrable(state) | chained(state) | filtered(state)
     pending = [v for v in state.open if v.name not in later]
     without = [v.name for v in pending if graph.factor("q", v.name) is None]
+    declared: dict[Span, list[Variable]] = {}
+    for v in pending:
+        if graph.factor("q", v.name) is None:
+            declared.setdefault(v.span, []).append(v)
+    for members in declared.values():
+        _report_without(state, members)
     for v in pending:
         q = graph.factor("q", v.name)
-        if q is None:
-            what = "the latent" if v.role == "latent" else "the partial variable"
-            missing = f"what is missing of `{v.name}`" if v.elementwise else f"{what} `{v.name}`"
-            help_ = _way_out(state, v)
-            state.scope.report("E306", f"{missing} has no posterior", v.span, "needs a q", help=help_)
-        elif not set(without) & set(q.parents):
+        if q is not None and not set(without) & set(q.parents):
             unknown = [p for p in q.parents if p not in state.readable]
             state.scope.report(
                 "E308",
@@ -110,6 +112,39 @@ def _report_open(state: Elimination) -> None:
                 "reads it",
                 help="make the parents observed, or latents with a q of their own",
             )
+
+
+def _report_without(state: Elimination, members: list[Variable]) -> None:
+    """One error for what one statement declares: a variable, or members of a family (E306)."""
+    v, *more = members
+    kind = "latent" if v.role == "latent" else "partial variable"
+    if more:
+        names = [f"`{m.name}`" for m in members]
+        shown = [*names[:2], f"{len(names) - 2} more"] if names[3:] else names
+        missing, verb = f"the {kind}s {', '.join(shown[:-1])} and {shown[-1]}", "have"
+    else:
+        missing, verb = f"what is missing of `{v.name}`" if v.elementwise else f"the {kind} `{v.name}`", "has"
+    help_ = _with_the_index_first(state, v) or _way_out(state, v)
+    state.scope.report("E306", f"{missing} {verb} no posterior", v.span, "needs a q", help=help_)
+
+
+def _with_the_index_first(state: Elimination, variable: Variable) -> str:
+    """A way out for `s[k in 1..2, t in 1..8]` of few values, where data lie along `t`: only by its first index is a
+    family summed out."""
+    if variable.family is None or not variable.type.support.finite:
+        return ""
+    brackets = state.scope.source.text[variable.span.end :].partition("]")[0]
+    first, *others = (part.strip(" [").split(" in ") for part in brackets.split(","))
+    letters = {v.along.letter: v for v in state.graph.data if v.along is not None}
+    for one in others:
+        if one[0] in letters and first[0] not in letters:
+            ranges = ", ".join(" in ".join(index) for index in (one, first, *(o for o in others if o is not one)))
+            name = variable.name.partition("[")[0]
+            return (
+                f"a family is summed out along its first index: write `{one[0]}` first, along which "
+                f"`{letters[one[0]].name}` lies, latent {name}[{ranges}], and so wherever it is read"
+            )
+    return ""
 
 
 def _way_out(state: Elimination, variable: Variable) -> str:

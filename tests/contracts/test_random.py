@@ -113,6 +113,7 @@ CONSTRUCTS = (
     r"norm = (batch|group)",
     r"labelled\(",
     r"threshold\(",
+    r"weights = softmax\(",
 )
 
 

@@ -70,6 +70,7 @@ class Draft:
         self.sources = Random(number + 3 * 10**6)  # and how they are read
         self.scales = Random(number + 4 * 10**6)  # and in which units networks have them
         self.options = Random(number + 5 * 10**6)  # and what else networks are told
+        self.shares = Random(number + 6 * 10**6)  # and where probabilities stand in the place of logits
         self.statements: list[str] = []
         self.shared: dict[tuple[object, ...], str] = {}
         self.counts: dict[str, int] = {}

@@ -82,6 +82,8 @@ def _mixture(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     if inner is None:
         return None
     weights = d.choose(("", "", ", weights = " + (perceptron(d, of) if of else "param")))
+    if weights and of and d.shares.random() < 0.3:  # which is warned of, and compiles
+        weights = weights.replace(" = ", " = softmax(", 1) + ")"
     return f"mixture[{d.choose((2, 3))}{weights}]({inner[0]})", False
 
 
