@@ -17,6 +17,8 @@ from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.invert import Invert
 from dgmppl.plan.rules.match import Matching
 
+_TORCH = "compile it with --target torch"
+
 
 def verify_pyro(graph: Graph, plan: Plan) -> None:
     """Raises SpecError (E310) with a plain sentence where Pyro cannot express the model."""
@@ -29,7 +31,7 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
                     "Pyro cannot express this model: an energy is unnormalised, and Pyro's densities are not",
                     energy.head_span,
                     "no density in closed form",
-                    help="compile it with --target torch",
+                    help=_TORCH,
                 )
             ],
             graph.source,
@@ -43,7 +45,7 @@ def verify_pyro(graph: Graph, plan: Plan) -> None:
                     "Pyro cannot express this model: it is fitted by a game, and Pyro fits densities",
                     adversary.span,
                     "an adversary",
-                    help="compile it with --target torch",
+                    help=_TORCH,
                 )
             ],
             graph.source,
@@ -109,6 +111,7 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
         if not (step.repeats or step.enumerates or isinstance(step, Impute) or needs_factor(graph, step)):
             continue
         variable = next((graph[n] for n in step.gives if graph[n].role == "partial"), graph[step.variable])
+        help_ = _TORCH
         if variable.role == "partial":
             why, label = (
                 f"`{variable.name}` is missing in some rows, and Pyro's guide has the same sites in all",
@@ -124,15 +127,18 @@ def _verify_rows(graph: Graph, plan: Plan) -> None:
             each = f"each {variable.group}" if variable.group else "all rows"
             why = f"`{variable.name}` is summed, one for {each}, and Pyro sums along axes that all rows lie along"
             label = step.words()
+            if variable.group:
+                help_ = (
+                    f"{help_}; Pyro's TraceEnum_ELBO sums a class inside the plate of its {variable.group}, and would "
+                    f"need the rows of each {variable.group} in a plate inside that, as many in each"
+                )
         else:
             why = f"`{variable.name}` is summed row by row, and Pyro sums along an axis of its own"
             label = step.words()
-        _refuse(graph, variable, why, label)
+        _refuse(graph, variable, why, label, help_)
 
 
-def _refuse(
-    graph: Graph, variable: Variable, why: str, label: str, help_: str = "compile it with --target torch"
-) -> NoReturn:
+def _refuse(graph: Graph, variable: Variable, why: str, label: str, help_: str = _TORCH) -> NoReturn:
     headline = f"Pyro cannot express this model: {why}"
     found = Diagnostic("E310", headline, variable.span, label, help=help_)
     raise SpecError([found], graph.source)

@@ -226,5 +226,6 @@ def test_rows_of_a_group_have_its_class_in_samples_and_in_what_is_inferred() -> 
 
 
 def test_pyro_says_that_it_cannot() -> None:
-    with pytest.raises(SpecError, match=r"`kind` is summed, one for each shop"):
+    with pytest.raises(SpecError, match=r"`kind` is summed, one for each shop") as error:
         emit(checked(HEAD + OF_A_GROUP), "pyro")
+    assert "inside the plate of its shop" in error.value.diagnostics[0].help
