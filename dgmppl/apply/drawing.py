@@ -90,7 +90,7 @@ def start_of(
     """
     n = len(next(iter(rows.values())))
     many = n if asked else min(n, 1000)
-    drawn = drawn_of(fitted, many, rows, asked)
+    drawn = drawn_of(fitted, many, rows, asked, names)
     which = torch.arange(n) if asked else torch.randint(many, (n,))
     found = dict(rows)
     for name in names:
@@ -99,10 +99,14 @@ def start_of(
     return found
 
 
-def drawn_of(model: GenerativeModel, n: int, rows: Values, asked: Collection[str]) -> dict[str, Tensor]:
-    """So many draws of all data of a model, given what it has to be given of rows."""
+def drawn_of(
+    model: GenerativeModel, n: int, rows: Values, asked: Collection[str], missing: Collection[str] | None = None
+) -> dict[str, Tensor]:
+    """So many draws of all data of a model, given what it has to be given of rows. Where they are of one variable it is
+    the one that is `missing` somewhere, since conditions that nothing reads are data too."""
     found = model.sample(n, *(rows[name] for name in asked))
-    named = found if isinstance(found, dict) else {name: found for name in model.data if name not in asked}
+    one = [name for name in model.data if name not in asked] if missing is None else missing
+    named = found if isinstance(found, dict) else dict.fromkeys(one, found)
     return {**{name: rows[name] for name in asked}, **named}
 
 

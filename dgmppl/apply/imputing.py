@@ -253,7 +253,7 @@ class ChainCompletion(Completion):
         is drawn as a whole."""
         n = len(next(iter(state.values())))
         many = n if self.asked else 1
-        drawn = drawn_of(self.fitted, many, {name: v[:many] for name, v in state.items()}, self.asked)
+        drawn = drawn_of(self.fitted, many, {name: v[:many] for name, v in state.items()}, self.asked, self.missing)
         possible = {name: drawn[name].expand_as(v) if name in drawn else v for name, v in state.items()}
         found = self.fitted.infer(*rows_of(self.fitted, possible))
         some = {name: found[name] for name in self.latents}

@@ -38,7 +38,7 @@ class GivenCommon(Completion):
         with seeded(torch.initial_seed(), self.fitted.device):  # the same for rows that come later
             # Its q reads no row; a row that is drawn as a whole has a probability above 0.
             one = {name: v[:1] for name, v in rows.items()}
-            some = {**one, **drawn_of(self.fitted, 1, one, self.asked)}
+            some = {**one, **drawn_of(self.fitted, 1, one, self.asked, self.missing)}
             common = [self.fitted.infer(*rows_of(self.fitted, some)) for _ in shares]
         parts = [self.inner.draw({**rows, **self._of_rows(c, rows)}, many) for c, many in zip(common, shares)]
         return {name: torch.cat([p[name] for p in parts], 1) for name in self.missing}

@@ -80,7 +80,7 @@ def score(
     def of(chunk: dict[str, Tensor]) -> Chunk:
         rows = tuple(chunk.values())
         found, errors = figures_and_terms(fitted.model, rows, many)
-        noise.append(errors[plan.figures[0].name].cpu())
+        noise.extend(errors[shown.name].cpu() for shown in plan.figures[:1] if shown.name in errors)
         if likelihood is not None and bits is not None and count is not None and likelihood.name in found:
             found = {**found, bits.name: -found[likelihood.name] / (count * math.log(2))}
         if tighter is not None:
@@ -91,7 +91,7 @@ def score(
         found |= {name: found[name].sqrt() for name in fitted.model.squared if name in found}
         found |= {f"units of {name}": change for name, change in densities.log_derivatives(chunk).items()}
         answers = {name: value.cpu().numpy() for name, value in found.items()}
-        if threshold is not None and likelihood is not None:
+        if threshold is not None and likelihood is not None and likelihood.name in answers:
             answers["unusual"] = answers[likelihood.name] < threshold
         return answers
 
@@ -104,7 +104,7 @@ def score(
     def give() -> Iterator[Chunk]:
         noise.clear()
         yield from answers.give()
-        if many > 1 and "draw" in plan.figures[0].how:
+        if many > 1 and noise and "draw" in plan.figures[0].how:
             left = float(torch.cat(noise).median())
             notes[0] = f"{_how(plan.figures[0], many)}: ± {left:.2g} in the median row, less with more --samples"
 
