@@ -31,6 +31,7 @@ from sklearn.svm import SVC
 
 from dgmppl import pipeline
 from dgmppl.lifecycle import ComputeOptions, train_spec
+from dgmppl.plan.figures import likelihood_of
 from dgmppl.report.evaluate import evaluate
 from dgmppl.train import runs
 from dgmppl.train.device import seeded
@@ -44,9 +45,11 @@ Measure = Callable[[Path], dict[str, float]]
 
 
 def nats(path: Path) -> dict[str, float]:
-    """Minus the test mean of the figure that chose the epoch, a likelihood or a bound on it, in nats a row."""
-    name = runs.load_run(path)[0].criterion
-    assert name in ("elbo", "log_prob"), f"{path}: {name} is no likelihood"
+    """Minus the test mean of the likelihood or of the bound on it, in nats a row."""
+    plan = runs.load_run(path)[1].checked.plan
+    likelihood = likelihood_of(plan) if plan is not None else None
+    assert likelihood is not None, f"{path}: no likelihood"
+    name = likelihood.name
     test = evaluate(path, samples=1 if name == "log_prob" else DRAWS)["test"][name].estimate
     return {"value": -test.mean, "standard_error": test.standard_error}
 
@@ -219,6 +222,8 @@ def measure(row: Row, seed: int, folder: Path) -> dict[str, object]:
         checked = pipeline.read(SPECS / f"{row.spec}.dgm", (*row.overrides, f"train.seed={seed}"))
         train_spec(checked, path, ComputeOptions("cpu"))
     _, run = runs.load_run(path)
+    if run.record["state"] != "finished":
+        raise SystemExit(f"{path} was interrupted: there is no figure of what it would have become")
     return {
         "spec": row.name,
         "seed": seed,
@@ -263,7 +268,7 @@ def main() -> None:
         folder = arguments.out or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         for row in ROWS:
-            for seed in (int(s) for s in arguments.seeds.split(",") if row.name in names):
+            for seed in (int(s) for s in arguments.seeds.split(",") if row.name in arguments.only):
                 results.append(measure(row, seed, folder))
                 assert math.isfinite(float(str(results[-1]["value"])))
                 print(json.dumps(results[-1]), flush=True)

@@ -16,6 +16,7 @@ from dgmppl.train.runs import load_data
 HERE = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.insert(0, str(HERE))
 
+import figures  # noqa: E402
 import semi_supervised  # noqa: E402
 import sequence_time  # noqa: E402
 import step_time  # noqa: E402
@@ -47,3 +48,16 @@ def test_a_classifier_alone_is_the_one_of_the_spec(name: str) -> None:
     alone, whole = (dict(pipeline.build(pipeline.read(spec)).named_modules()) for spec in specs)
     shapes = [[p.shape for p in net.parameters()] for net in (alone["p_y_net"], whole["q_y_net"])]
     assert shapes[0] == shapes[1]
+
+
+def test_figures_are_of_the_specs_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def measure(row: figures.Row, seed: int, folder: Path) -> dict[str, object]:
+        asked.append((row.name, seed))
+        return {"spec": row.name, "seed": seed, "value": 1.0}
+
+    monkeypatch.setattr(figures, "measure", measure)
+    monkeypatch.setattr(sys, "argv", ["figures.py", "--only", "vae,ddpm", "--seeds", "0,1"])
+    figures.main()
+    assert asked == [("vae", 0), ("vae", 1), ("ddpm", 0), ("ddpm", 1)]
