@@ -13,7 +13,6 @@ from dgmppl.graph.lengths import is_last, last_position, verify_everywhere
 from dgmppl.graph.nodes import Schedule, Variable
 from dgmppl.graph.offsets import names_in
 from dgmppl.graph.positions import check_at, check_past, no_number
-from dgmppl.graph.recurrences import whole_feature
 from dgmppl.graph.scope import IndexedFeature, NamedFlow, NamedNet, Scope, VariableFamily, describe_binding
 from dgmppl.graph.shapes import Evaluate, is_open, member_position, resolve_member
 from dgmppl.graph.sums import summed_index
@@ -62,8 +61,9 @@ def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: 
         if isinstance(binding, Schedule):
             return _number_of(scope, expr, binding, items, ctx)
         if isinstance(binding, IndexedFeature):
-            reader = "" if ctx.elements is None else ctx.elements.feature
-            binding = whole_feature(scope, binding, expr.span, reader, evaluate)
+            evaluate(scope, target, None, ctx)  # its values at all positions are needed
+            assert binding.whole is not None
+            binding = binding.whole
         if isinstance(binding, Variable) and binding.along is not None and items:
             if is_last(binding, items[0]):
                 last = _last_member(scope, expr, binding)

@@ -132,6 +132,8 @@ def _encode(fitted: FittedRun, rows: Rows) -> str:
     for v in fitted.graph.latents:
         if v.name in found and not v.length:
             _verify_values(v, found[f"{v.name}_draws"].reshape(-1, *v.type.shape))
+    for group in {v.group for v in fitted.graph.latents if v.group is not None and v.name in found}:
+        assert len(fitted.encode(rows, per=group, samples=3)[group]) == fitted.graph[group].type.support.size
     found.frame()
     return ""
 
