@@ -172,7 +172,8 @@ def _way_out(state: Elimination, variable: Variable) -> str:
                     "elements that depend on each other are summed out along an index, as paths: "
                     f"latent {name}[t in 1..{count}] : {member}, and what reads them with it"
                 )
-            each = f"{seen.split(', ')[0]}[d] | {name}[d]"
+            reader = next((f.head for f in state.graph.readers(name)), seen.split(", ")[0])
+            each = f"{reader}[d] | {name}[d]"
             return (
                 f"at most {MAX_CASES} joint values can be summed out, or as many at each position, where what depends "
                 f"on `{name}` is written position by position: p({each}) = ..."

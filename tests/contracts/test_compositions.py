@@ -121,6 +121,7 @@ OBJECTIVES = {
     "bounded_flows": ("ELBO, a lower bound on log p(x)", "elbo"),
     "conditional_flow": ("exact log-likelihood log p(x | y)", "log_prob"),
     "conditional_vae": ("ELBO, a lower bound on log p(x | y)", "elbo"),
+    "counts_with_dropouts": ("ELBO, a lower bound on log p(x, k | b) without k where it is missing", "elbo"),
     "counts": ("ELBO, a lower bound on log p(x)", "elbo"),
     "deep_boltzmann": ("contrastive divergence", None),
     "energy_prior": ("ELBO, a lower bound on log p(x) up to log Z + persistent contrastive", None),
