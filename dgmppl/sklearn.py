@@ -245,7 +245,7 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
                 return {name: v.cpu().numpy() for name, v in run.completion(len(values), known, mean=True).items()}
 
         found = self._asked(complete)
-        return self._as_rows({name: field.invert(found[name]) for name, field in run.fields.items()})
+        return self._as_rows({name: field.invert(found[name], means=True) for name, field in run.fields.items()})
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """The names of the columns that `transform` gives: `z[0]`, `z[1]`, ..."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.fields import element_labels
+from dgmppl.data.forms import NUMBERS, WORDS, Form
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class Answers(Mapping[str, Values]):
         index: of the DataFrame that was given.
         notes: how they were computed, in words; some are known when all are.
         pictures: how they are drawn.
+        forms: of arrays whose values are truth values or whole numbers, as the data have them.
+        types: of columns that are as they were in a table, as pyarrow calls them.
+        dtypes: of columns, as they were in a DataFrame.
     """
 
     rows: int
@@ -67,6 +71,9 @@ class Answers(Mapping[str, Values]):
     index: Any = None
     notes: Sequence[str] = ()
     pictures: Pictures | None = None
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    dtypes: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def arrays(self) -> dict[str, Values]:
@@ -86,7 +93,8 @@ class Answers(Mapping[str, Values]):
         """All rows as a DataFrame, a column for each element."""
         import pandas as pd
 
-        return pd.DataFrame(self._table(self.arrays), index=self.index)
+        found = pd.DataFrame(self._table(self.arrays), index=self.index)
+        return found.astype({name: dtype for name, dtype in self.dtypes.items() if _takes(dtype, found[name])})
 
     def drawn_by(self, pictures: Pictures) -> Answers:
         """The same answers, which can be drawn."""
@@ -99,10 +107,18 @@ class Answers(Mapping[str, Values]):
         """The columns of a chunk, (n,) each."""
         found: dict[str, Values] = {}
         for name, values in chunk.items():
-            labels = self.columns.get(name) or element_labels(name, values.shape[1:])
+            labels = self._labels(name, values)
             flat = values.reshape(len(values), -1) if values.size else np.empty((len(values), len(labels)))
             found |= {label: flat[:, k] for k, label in enumerate(labels)}
         return found
+
+    def _labels(self, name: str, values: Values) -> tuple[str, ...]:
+        return self.columns.get(name) or element_labels(name, values.shape[1:])
+
+    def forms_of(self, chunk: Chunk) -> dict[str, Form]:
+        """The form of each column of a chunk."""
+        known = ((name, self.forms.get(name, NUMBERS)) for name in chunk)
+        return {label: form for name, form in known for label in self._labels(name, chunk[name])}
 
     def write(self, path: Path, progress: Progress = quiet) -> None:
         """Writes all rows to a file, whole or not at all: a table (.csv, .parquet) or arrays (.npz), and what can be
@@ -161,7 +177,8 @@ def _write_csv(answers: Answers, path: Path, progress: Progress) -> None:
 
     with path.open("wb") as file:
         writer = None
-        for table in _tables(answers, progress):
+        for table, forms in _tables(answers, progress):
+            table = _in_words(table, forms)
             writer = writer or arrow_csv.CSVWriter(file, table.schema, write_options=_options())
             writer.write_table(table)
         if writer is not None:
@@ -178,24 +195,54 @@ def _write_parquet(answers: Answers, path: Path, progress: Progress) -> None:
     from pyarrow import parquet
 
     writer = None
-    for table in _tables(answers, progress):
+    for table, _ in _tables(answers, progress):
         writer = writer or parquet.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer is not None:
         writer.close()
 
 
-def _tables(answers: Answers, progress: Progress) -> Iterator[pa.Table]:
-    """The chunks as tables of one schema."""
+def _in_words(table: pa.Table, forms: Mapping[str, Form]) -> pa.Table:
+    """A table whose truth values are the words of the data."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, field_ in enumerate(table.schema):
+        words = forms[field_.name].names or WORDS
+        if pa.types.is_boolean(field_.type) and words != WORDS:  # which pyarrow writes, without quotes
+            told = pc.if_else(table.column(place), pa.scalar(words[1]), pa.scalar(words[0]))
+            table = table.set_column(place, pa.field(field_.name, pa.string()), told)
+    return table
+
+
+def _tables(answers: Answers, progress: Progress) -> Iterator[tuple[pa.Table, Mapping[str, Form]]]:
+    """The chunks as tables of one schema, with the forms of their columns."""
     import pyarrow as pa
 
     schema = None
     for chunk in answers.counted(progress):
-        columns = answers._table(chunk)
+        columns, forms = answers._table(chunk), answers.forms_of(chunk)
         if schema is None:
-            kinds = {n: pa.string() if v.dtype == object else pa.from_numpy_dtype(v.dtype) for n, v in columns.items()}
-            schema = pa.schema(list(kinds.items()))
-        yield pa.table({n: pa.array(v, schema.field(n).type, from_pandas=True) for n, v in columns.items()}, schema)
+            schema = pa.schema([(n, answers.types.get(n) or _type(v, forms[n])) for n, v in columns.items()])
+        table = pa.table({n: pa.array(v, schema.field(n).type, from_pandas=True) for n, v in columns.items()}, schema)
+        yield table, forms
+
+
+def _takes(dtype: Any, column: Any) -> bool:
+    """Whether a dtype of pandas holds the values of a column: of categories these may be more."""
+    categories = getattr(dtype, "categories", None)
+    return categories is None or bool((column.isna() | column.isin(categories)).all())
+
+
+def _type(values: Values, form: Form) -> pa.DataType:
+    """The type of a column, the first of whose values are these: others may be missing."""
+    import pyarrow as pa
+
+    if form.kind == "truth":
+        return pa.bool_()
+    if form.kind == "whole":
+        return pa.int64()
+    return pa.string() if values.dtype == object else pa.from_numpy_dtype(values.dtype)
 
 
 def _write_npz(answers: Answers, path: Path, progress: Progress) -> None:

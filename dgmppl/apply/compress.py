@@ -26,6 +26,7 @@ from dgmppl.data.transforms import Flatten
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.runtime import GenerativeModel
 from dgmppl.syntax.format import format_spec
+from dgmppl.train.units import DataUnits
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -172,7 +173,8 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
         notes[:] = (*kept, *told_losses(fitted, mean_losses(off)))
 
     columns = {f.name: f.labels for f in fitted.fields.values()}
-    return Answers(head.rows, give, columns, None, notes)
+    forms = DataUnits(fitted.graph, fitted.fields).forms(fitted.fields, head.lossy)
+    return Answers(head.rows, give, columns, None, notes, forms=forms)
 
 
 # --- blocks -------------------------------------------------------------------------------------------

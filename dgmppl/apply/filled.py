@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from dgmppl.apply.given import Given
 from dgmppl.apply.originals import Original, ordered
 from dgmppl.apply.summaries import Summary, dated, summary_of
 from dgmppl.data.fields import Field, element_labels
+from dgmppl.data.forms import Form
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -53,12 +54,47 @@ class Completer:
         values, beside = dict[str, Values](), dict[str, Values]()
         for name in self.given.names:
             seen = self._seen(name, chunk, start, n)
-            values |= self._columns(name, self._completed(seen, summaries.get(name)))
+            whole = self._form(name).told(self._completed(seen, summaries.get(name)))
+            values |= self._columns(name, whole)
             if self.deviations and name in self.missing:
                 kind = "probability" if _is_few(self.fitted.fields[name]) else "deviation"
                 spread = self._columns(name, self._spread(seen, summaries.get(name)))
                 beside |= {f"{label}_{kind}": v for label, v in spread.items()}
         return {**self._in_order(values, start, n), **beside, **self._numbers(n)}
+
+    def _form(self, name: str) -> Form:
+        """What the values of a variable are: as the rows have them, else as the data of the fit."""
+        field, rows = self.fitted.fields[name], self.given.originals.get(name)
+        if rows is None or field.classes or not field.invertible:
+            return field.form
+        form = rows.origin.form
+        return form if name not in self.missing else replace(field, data_form=form).form
+
+    @property
+    def forms(self) -> dict[str, Form]:
+        """What the values of each array are, or of each column of a table."""
+        found: dict[str, Form] = {}
+        for name in self.given.names:
+            form, field = self._form(name), self.fitted.fields[name]
+            labels = (name,) if self.original is None else self._labels(name, _shape(field))
+            found |= dict.fromkeys(labels if form.kind else (), form)
+        return found
+
+    @property
+    def types(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The types of columns in a file and in a DataFrame: as they were, where what fills a column has the same."""
+        if self.original is None:
+            return {}, {}
+        filled = {c: name for name, rows in self.given.originals.items() for c in rows.origin.columns}
+        filled = {c: name for c, name in filled.items() if name in self.missing}
+        forms = self.forms
+        kept = {n: d for n, d in self.original.types.items() if n not in filled or str(d) in ("float", "double")}
+        dtypes = {
+            name: dtype
+            for name, dtype in self.original.dtypes.items()
+            if name not in filled or name in forms or dtype.kind == "f" or hasattr(dtype, "categories")
+        }
+        return kept, dtypes
 
     def _in_order(self, values: dict[str, Values], start: int, n: int) -> dict[str, Values]:
         """Columns in the order of the table, with those that the model does not read."""
@@ -147,16 +183,20 @@ class Completer:
         """A variable as columns of a table, or as one array."""
         if self.original is None:
             return {name: values}
-        field, rows = self.fitted.fields[name], self.given.originals.get(name)
         shape = values.shape[2:] if self.draws else values.shape[1:]
         values = values.reshape(-1, *shape)
-        labels = rows.origin.columns if rows is not None and field.invertible else field.labels
+        labels = self._labels(name, shape)
         if len(labels) == 1 and int(np.prod(shape)) > 1:
             return {labels[0]: values}
-        if len(labels) != int(np.prod(shape)):
-            labels = element_labels(name, shape)
         flat = values.reshape(len(values), -1)
         return {label: flat[:, k] for k, label in enumerate(labels)}
+
+    def _labels(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """The columns of a table that a variable is in: one for each element, or one of lists."""
+        field, rows = self.fitted.fields[name], self.given.originals.get(name)
+        labels = rows.origin.columns if rows is not None and field.invertible else field.labels
+        size = int(np.prod(shape))
+        return labels if len(labels) in (1, size) else element_labels(name, shape)
 
 
 def _is_few(field: Field) -> bool:

@@ -15,6 +15,7 @@ from dgmppl.apply.answers import Answers, Chunk
 from dgmppl.apply.given import NOTHING_MISSING, Given, given_data, given_split
 from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
+from dgmppl.data.forms import Form
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.nodes import Plan
@@ -95,6 +96,7 @@ class FittedRun:
         columns: Mapping[str, tuple[str, ...]],
         seed: int = 0,
         notes: tuple[str, ...] = (),
+        forms: Mapping[str, Form] | None = None,
     ) -> Answers:
         """Answers that a function gives of the tensors of a chunk, without gradients and in eval mode."""
 
@@ -103,7 +105,7 @@ class FittedRun:
                 for chunk in given.chunks():
                     yield of(chunk)
 
-        return Answers(given.rows, give, columns, given.index, notes)
+        return Answers(given.rows, give, columns, given.index, notes, forms=forms or {})
 
     @cached_property
     def inferred(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
 from dgmppl.data.formats.columns import column_days
 from dgmppl.data.formats.tables import open_table
+from dgmppl.data.forms import Form, form_of_dtype
 from dgmppl.data.load import Wanted, open_field, read_columns
 from dgmppl.data.reading import marked
 from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows
@@ -372,6 +373,7 @@ class _Arrays(_Source):
             values, origin = _texts(name, values, origin)
         if values.dtype.kind not in "biuf":
             raise SpecError([Diagnostic("E516", f"`{name}` holds values of type {values.dtype}, not numbers")])
+        origin = origin if values.dtype.kind == "f" else replace(origin, form=form_of_dtype(values.dtype))
         return Opened({"all": ArrayRows(values, origin)})
 
 
@@ -391,9 +393,10 @@ def _texts(name: str, values: Any, origin: Origin) -> tuple[Any, Origin]:
     there = np.array([v is not None and v == v for v in values.ravel()], dtype=bool)
     found = [v for v, kept in zip(values.ravel().tolist(), there) if kept]
     if found and all(isinstance(v, int | float) for v in found):
+        truth = all(isinstance(v, bool) for v in found)
         numbers = np.full(values.size, np.nan)
         numbers[there] = found
-        return numbers.reshape(values.shape), origin
+        return numbers.reshape(values.shape), replace(origin, form=Form("truth")) if truth else origin
     if not all(isinstance(v, str) for v in found):
         raise SpecError([Diagnostic("E516", f"`{name}` holds values that are neither numbers nor texts")])
     classes = tuple(sorted(set(found)))

@@ -79,7 +79,8 @@ def impute(
 
     tabular = work.original is not None and draws
     index = given.index.repeat(draws) if tabular and given.index is not None else given.index
-    return Answers(given.rows * (draws if tabular else 1), give, {}, index, notes)
+    rows = given.rows * (draws if tabular else 1)
+    return Answers(rows, give, {}, index, notes, None, work.forms, *work.types)
 
 
 def _is_length(graph: Graph, name: str) -> bool:

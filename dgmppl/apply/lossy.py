@@ -47,14 +47,18 @@ def given_back(fitted: FittedRun, kept: Row) -> Chunk:
     known = {name: v.to(like) for name, v in kept.items()}
     with fitted.computing(0):
         made = {**known, **fitted.completion(len(next(iter(known.values()))), known, True)}
-    return DataUnits(fitted.graph, fitted.fields).every({n: made[n].double().cpu().numpy() for n in fitted.fields})
+    return DataUnits(fitted.graph, fitted.fields).every(
+        {n: made[n].double().cpu().numpy() for n in fitted.fields}, True
+    )
 
 
 def losses(fitted: FittedRun, program: Program, rows: Row, kept: Row) -> Losses:
     """How far rows that are given back are off, in the units of the data."""
     back = given_back(fitted, kept)
     told = DataUnits(fitted.graph, fitted.fields)
-    return {name: _loss(fitted, name, told.of(name, rows[name].cpu().numpy()), back[name]) for name in program.lost}
+    return {
+        name: _loss(fitted, name, told.of(name, rows[name].cpu().numpy(), True), back[name]) for name in program.lost
+    }
 
 
 def _loss(fitted: FittedRun, name: str, first: Values, second: Values) -> float:

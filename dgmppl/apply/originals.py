@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,14 @@ class Original:
 
     Attributes:
         typed: whether they have types, and are no texts.
+        types: of each column that has one, as pyarrow calls it.
+        dtypes: of each column of a DataFrame.
     """
 
     columns: Mapping[str, Any]
     typed: bool = True
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    dtypes: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """The cells of a column in some rows, (n,)."""
@@ -43,12 +47,29 @@ class Original:
 def original_of(data: Any) -> Original | None:
     """The table that rows are given as; None where they are no table."""
     if hasattr(data, "iloc") and hasattr(data, "columns"):
-        return Original({str(name): data[name] for name in data.columns})
+        columns = {str(name): data[name] for name in data.columns}
+        types = {name: _type_of(column) for name, column in columns.items()}
+        return Original(columns, True, types, {name: column.dtype for name, column in columns.items()})
     table = table_of(data)
     if table is None:
         return None
     typed = not isinstance(data, str | Path) or format_of(str(data)) != "csv"
-    return Original({n: table.column(n).combine_chunks() for n in table.column_names}, typed)
+    types = {f.name: getattr(f.type, "value_type", f.type) if _is_coded(f.type) else f.type for f in table.schema}
+    return Original({n: table.column(n).combine_chunks() for n in table.column_names}, typed, types if typed else {})
+
+
+def _is_coded(type_: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_dictionary(type_))
+
+
+def _type_of(column: Any) -> pa.DataType:
+    """The type of a column of a DataFrame in a file: that of the categories, where it has such."""
+    import pyarrow as pa
+
+    found = pa.array(column[:0] if column.dtype.kind != "O" else column, from_pandas=True).type
+    return found.value_type if _is_coded(found) else found
 
 
 def table_of(data: Any) -> pa.Table | None:

@@ -86,7 +86,7 @@ def interpolate(
                 path = between({n: v[::2] for n, v in own.items()}, {n: v[1::2] for n, v in own.items()})
                 number = np.arange(pair, pair + len(next(iter(ends.values()))) // 2)
                 pair += len(number)
-                rows = told.every(_completed(fitted, len(number) * steps, {**path, **common}, not draw))
+                rows = told.every(_completed(fitted, len(number) * steps, {**path, **common}, not draw), not draw)
                 yield {
                     names[0]: number.repeat(steps),
                     names[1]: np.tile(shares.cpu().numpy().astype(np.float64), len(number)),
@@ -98,7 +98,7 @@ def interpolate(
     how = [f"{n}: along a great circle" for n in round_]
     how += [f"{n}: along a straight line" for n in latents if n not in round_ and graph[n].type.support.smooth]
     pictures = PathPictures(told, steps, (names[0],), names[1], "from one row to the other")
-    return Answers(count * steps, give, columns, None, (*how, *told.stays), pictures)
+    return Answers(count * steps, give, columns, None, (*how, *told.stays), pictures, told.forms(columns, not draw))
 
 
 def traverse(
@@ -161,7 +161,7 @@ def traverse(
                         moved = known[name].reshape(count, -1).clone()
                         moved[:, index] = path
                         known[name] = moved.reshape(known[name].shape)
-                        found = told.every(_completed(fitted, count, {**known, **common}, not draw))
+                        found = told.every(_completed(fitted, count, {**known, **common}, not draw), not draw)
                         label_ = np.full(count, label, dtype=object)
                         yield {
                             names[0]: np.full(count, row),
@@ -173,8 +173,9 @@ def traverse(
 
     columns = {v.name: told.labels(v.name) for v in graph.data}
     label = turned[0][2] if len(turned) == 1 else "value"
+    forms = told.forms(columns, not draw)
     pictures = PathPictures(told, count, names[:2] if starts > 1 else names[1:2], names[2], label)
-    return Answers(starts * len(turned) * count, give, columns, None, told.stays, pictures)
+    return Answers(starts * len(turned) * count, give, columns, None, told.stays, pictures, forms)
 
 
 def _free(graph: Graph, *names: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from dgmppl.data.transforms import Dates
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.train.figures import Estimate
+from dgmppl.train.units import DataUnits
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -110,7 +111,8 @@ def predict(
             judge(judged[name], found[name], truth[name], fitted.fields[name], graph[name])
         return _answers(found, graph, fitted.fields)
 
-    answers = fitted.answers(given, of_chunk, _columns(graph, fitted.fields, names), seed, (*way.notes, *notes))
+    columns, forms = _columns(graph, fitted.fields, names), DataUnits(graph, fitted.fields).forms(names, means=True)
+    answers = fitted.answers(given, of_chunk, columns, seed, (*way.notes, *notes), forms)
 
     def give() -> Iterable[Chunk]:
         for judgement in judged.values():
@@ -118,7 +120,7 @@ def predict(
             judgement.bins[:] = 0
         return answers.give()
 
-    return Predictions(answers.rows, give, answers.columns, answers.index, answers.notes, judged=judged)
+    return Predictions(answers.rows, give, answers.columns, answers.index, answers.notes, forms=forms, judged=judged)
 
 
 def _verify_asked(graph: Graph, asked: Sequence[str]) -> None:
@@ -198,6 +200,8 @@ def value_names(field_: Field, variable: Variable) -> tuple[str, ...]:
     values = int(support.low or 0) + np.arange(support.size or 0)
     if field_.classes:
         return tuple(str(v) for v in field_.named(values.astype(np.float64)))
+    if field_.form.names:
+        return field_.form.names
     if variable.type.shape or not field_.invertible:
         return tuple(str(v) for v in values)
     return tuple(f"{float(v):g}" for v in np.asarray(field_.invert(values)).ravel())

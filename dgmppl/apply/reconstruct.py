@@ -36,9 +36,11 @@ def reconstruct(
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
         found = give(*chunk.values(), mean=not draw)
-        return told.every({name: found.get(name, chunk[name]).cpu().numpy() for name in names})
+        return told.every({name: found.get(name, chunk[name]).cpu().numpy() for name in names}, not draw)
 
-    answers = fitted.answers(given, of, {name: told.labels(name) for name in names}, seed, told.stays)
+    answers = fitted.answers(
+        given, of, {name: told.labels(name) for name in names}, seed, told.stays, told.forms(names, not draw)
+    )
 
     def originals() -> dict[str, Any]:
         chunks = [told.every({n: v.cpu().numpy() for n, v in chunk.items()}) for chunk in given.chunks()]

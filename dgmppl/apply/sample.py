@@ -155,7 +155,7 @@ def _answers(
     told: DataUnits, give: Any, rows: int, names: Sequence[str], notes: Sequence[str] = (), index: Any = None
 ) -> Answers:
     columns = {name: told.labels(name) for name in names}
-    return Answers(rows, give, columns, index, tuple(notes), SamplePictures(told))
+    return Answers(rows, give, columns, index, tuple(notes), SamplePictures(told), told.forms(names))
 
 
 def _rows(

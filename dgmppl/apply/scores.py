@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dgmppl import pipeline
 from dgmppl.data.fields import Field
+from dgmppl.data.forms import NUMBERS
 from dgmppl.data.transforms import Dates
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
@@ -111,7 +112,8 @@ def _of_energy(model: GenerativeModel, graph: Graph, plan: Plan, names: tuple[st
 
 def in_numbers(field: Field) -> Field:
     """A field whose values in the units of the data are numbers: days in place of dates."""
-    return replace(field, transforms=tuple(t for t in field.transforms if not isinstance(t, Dates)))
+    kept = tuple(t for t in field.transforms if not isinstance(t, Dates))
+    return replace(field, transforms=kept, data_form=NUMBERS)
 
 
 def with_prediction(model: GenerativeModel, run: Run, made: Prediction) -> GenerativeModel:

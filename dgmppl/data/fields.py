@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.column import Transform
+from dgmppl.data.forms import NUMBERS, Form, read_form
 from dgmppl.data.rows import Array
 from dgmppl.data.transforms import TRANSFORMS, Dates
 
@@ -34,6 +36,7 @@ class Field:
         columns: names of the columns that a row is read from; none where it is no part of a table.
         classes: the texts that the values 0, 1, ... stand for; none where they are numbers.
         transforms: in the order in which they are applied, with what they took from the data.
+        data_form: what the values in the data are, whatever the type of the variable.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Field:
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     transforms: tuple[Transform, ...] = ()
+    data_form: Form = NUMBERS
 
     @property
     def transform_names(self) -> tuple[str, ...]:
@@ -68,7 +72,21 @@ class Field:
     def in_numbers(self) -> Field:
         """The same with numbers alone: of classes, and days of dates."""
         kept = tuple(t for t in self.transforms if not isinstance(t, Dates))
-        return replace(self, classes=(), transforms=kept)
+        return replace(self, classes=(), transforms=kept, data_form=NUMBERS)
+
+    @cached_property
+    def form(self) -> Form:
+        """What every value of the variable is in the units of the data: truth values or whole numbers, where the data
+        have such and a value of its type is nothing else."""
+        kind, support = self.data_form.kind, self.type.support
+        if not kind or self.classes or not (support.discrete and self.invertible):
+            return NUMBERS
+        if kind == "truth" and (support.low or support.size != 2):
+            return NUMBERS
+        first = support.feasible()
+        told = self.in_numbers.invert(np.stack([np.full(self.type.shape, first), np.full(self.type.shape, first + 1)]))
+        same = np.isin(told, (0, 1)) if kind == "truth" else told == np.round(told)
+        return self.data_form if bool(same.all()) else NUMBERS
 
     def apply(self, values: Array) -> Array:
         """Values in the units of the data, (n, *shape), as the model has them, (n, *type.shape)."""
@@ -76,10 +94,11 @@ class Field:
             values = transform.apply(values)
         return values
 
-    def invert(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values of the model in the units of the data, in double precision; classes that have names as texts, None
-        where one is missing. Values behind a transform that has no inverse stay as they are. Finite values are told by
-        such as the data may have: transforms take them again."""
+    def invert(self, values: NDArray[Any], means: bool = False) -> NDArray[Any]:
+        """Values of the model in the units of the data, in double precision; truth values and whole numbers as such
+        where the data have them; classes that have names as texts, None where one is missing. Values behind a transform
+        that has no inverse stay as they are. Finite values are told by such as the data may have: transforms take them
+        again. `means`: whether they are means, which of whole numbers need not be whole."""
         found: NDArray[Any] = np.asarray(values, dtype=np.float64)
         if not self.invertible:
             return found
@@ -89,7 +108,7 @@ class Field:
                 found = transform.invert(found)
         if found.dtype.kind == "f" and not self.affine:
             found = np.where(finite.reshape(found.shape), self._taken(found), found)
-        return self.named(found)
+        return found if means and self.form.kind == "whole" else self.named(found)
 
     def _taken(self, values: Array) -> Array:
         """Values in the units of the data. Those that were rounded to what a transform does not take, as 1e-20 - 1 is
@@ -135,9 +154,9 @@ class Field:
         return np.where(np.isnan(values), 0.0, found * (self.type.support.free(length) / length))
 
     def named(self, values: Array) -> NDArray[Any]:
-        """Numbers of classes as their texts, where they have some."""
+        """Numbers of classes as their texts, where they have some; truth values and whole numbers as such."""
         if not self.classes:
-            return values
+            return self.form.told(values)
         texts = np.array([*self.classes, None], dtype=object)
         known = np.isfinite(values)
         return np.asarray(texts[np.where(known, values, len(self.classes)).astype(np.int64)])
@@ -157,6 +176,7 @@ class Field:
             "shape": list(self.shape),
             **({"columns": list(self.columns)} if self.columns else {}),
             **({"classes": list(self.classes)} if self.classes else {}),
+            **({"form": self.data_form.as_data()} if self.data_form.kind else {}),
             "transforms": [{"name": name, **t.as_data()} for name, t in zip(self.transform_names, self.transforms)],
         }
 
@@ -194,7 +214,8 @@ def read_field(name: str, type_: Type, source: DataSource, data: Any) -> Field:
             raise ValueError(f"{transform['name']}: {error}") from None
     _verify_fit(tuple(shape), type_, found)
     columns, classes = _texts(data.get("columns", [])), _texts(data.get("classes", []))
-    return Field(name, type_, source, tuple(shape), columns, classes, tuple(found))
+    form = read_form(data.get("form"))
+    return Field(name, type_, source, tuple(shape), columns, classes, tuple(found), form)
 
 
 def _verify_fit(shape: tuple[int, ...], type_: Type, transforms: Sequence[Transform]) -> None:

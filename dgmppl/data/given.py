@@ -154,12 +154,15 @@ def _column(name: str, values: Any) -> pa.Array:
             raise SpecError([Diagnostic("E516", f"`{name}` holds what is no number: {error}")]) from None
     if array.dtype.kind not in "biuf":
         raise SpecError([Diagnostic("E516", f"`{name}` holds values of type {array.dtype}, not numbers")])
-    if array.dtype.kind == "b":
-        array = array.astype(np.int8)
     if array.ndim == 1:
         return pa.array(array)
     if array.size == 0:
         raise SpecError([Diagnostic("E505", f"`{name}` has the shape {list(array.shape)}: there is nothing in it")])
+    if array.dtype.kind == "b":  # of which pyarrow has no tensors
+        column = pa.array(array.ravel())
+        for size in reversed(array.shape[1:]):
+            column = pa.FixedSizeListArray.from_arrays(column, size)
+        return column
     return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(array))
 
 

@@ -170,7 +170,7 @@ def read_columns(
             origin = next(iter(parts.values())).origin
             taken = taken_for_missing(name, origin, declared, source)
             warnings += [found for found in (lost, taken) if found is not None]
-            made = Field(name, declared, source, whole.shape, origin.columns, origin.classes, transforms)
+            made = Field(name, declared, source, whole.shape, origin.columns, origin.classes, transforms, origin.form)
             fields[name] = one.known or made
         except SpecError as error:
             problems.extend(d for d in error.diagnostics if d not in problems)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmppl.data.forms import NUMBERS, Form
+
 Array = NDArray[np.float64]
 Values = NDArray[Any]
 
@@ -41,6 +43,7 @@ class Origin:
         classes: the texts that the values 0, 1, ... stand for.
         missing: what a value that is not there is called.
         marks: texts without quotes that were taken for missing values, though no spec says so.
+        form: what the values are, where they are not just numbers.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Origin:
     classes: tuple[str, ...] = ()
     missing: str = "nan"
     marks: tuple[str, ...] = ()
+    form: Form = NUMBERS
 
     def place(self, row: int, column: tuple[int, ...] | None = None, width: int = 1) -> str:
         """`row 7, column 2 of mine.npz, array x`; without a column the whole row. `width`: columns a row has."""

@@ -42,7 +42,7 @@ def read_conditions(
                 raise _error("E706", f"samples of {graph.name} do not depend on `{name}`", help_)
             raise _error("E706", f"`{name}` is not a condition of {graph.name}", help_)
         field = (fields or {}).get(name)
-        known_texts = list(field.classes) if field is not None else []
+        known_texts = list(field.classes or field.form.names) if field is not None else []
         if values.strip() in known_texts:
             values = str(known_texts.index(values.strip()))
         given[name] = _read_values(name, values, graph, known_texts, field if in_data else None)

@@ -36,18 +36,23 @@ class Shown:
         labels: what the elements of a row are called; none: their numbers.
         classes: the texts that the values 0, 1, ... stand for.
         dates: whether numbers are the days of texts.
+        truth: what false and true are called, of truth values.
     """
 
     type: Type
     labels: Sequence[str] = ()
     classes: Sequence[str] = ()
     dates: bool = False
+    truth: Sequence[str] = ()
 
     def numbers(self, values: Array) -> Array:
         """Values as numbers: of a class that is told as text its number, of a date its days since 1970; NaN where one
         is missing."""
         if values.dtype != object:
-            return values
+            return values.astype(np.float64) if values.dtype.kind == "b" else values
+        if self.truth:
+            found = [np.nan if value is None else value for value in values.ravel()]
+            return np.array(found, dtype=np.float64).reshape(values.shape)
         if self.dates:
             days = [np.nan if text is None else days_of(text) for text in values.ravel()]
             return np.array(days, dtype=np.float64).reshape(values.shape)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.fields import Field, element_labels
+from dgmppl.data.forms import NUMBERS, Form
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Graph, Variable
@@ -40,14 +41,20 @@ class DataUnits:
     def __init__(self, graph: Graph, fields: Mapping[str, Field]) -> None:
         self.graph, self.fields = graph, fields
 
-    def of(self, name: str, values: Values) -> Values:
-        """Values of a variable, (n, *shape of the model) to (n, *shape of the data)."""
+    def of(self, name: str, values: Values, means: bool = False) -> Values:
+        """Values of a variable, (n, *shape of the model) to (n, *shape of the data); or means of such."""
         field = self._field(name)
-        return values if field is None else field.invert(values)
+        return values if field is None else field.invert(values, means)
 
-    def every(self, found: Mapping[str, Values]) -> dict[str, Values]:
+    def every(self, found: Mapping[str, Values], means: bool = False) -> dict[str, Values]:
         """Values of several variables."""
-        return {name: self.of(name, values) for name, values in found.items()}
+        return {name: self.of(name, values, means) for name, values in found.items()}
+
+    def forms(self, names: Iterable[str], means: bool = False) -> dict[str, Form]:
+        """What the values of these variables are that `every` gives."""
+        fields = {name: self._field(name) for name in names}
+        known = {name: NUMBERS if field is None else field.form for name, field in fields.items()}
+        return {name: form for name, form in known.items() if form.kind == "truth" or (form.kind and not means)}
 
     def labels(self, name: str) -> tuple[str, ...]:
         """What the elements of a row are called: columns of the data, `x[0, 1]`, or `z[3][1]` of the member 3."""
@@ -60,7 +67,7 @@ class DataUnits:
         if field is None:
             return Shown(declared)
         named = self.labels(name) if field.columns else ()
-        return Shown(data_type(field), named, field.classes, field.dates)
+        return Shown(data_type(field), named, field.classes, field.dates, field.form.names)
 
     def _field(self, name: str) -> Field | None:
         """The field of a variable; None where there is none, or where a family has other members than the data."""

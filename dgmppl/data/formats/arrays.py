@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.formats.binary import BinaryRows
+from dgmppl.data.forms import form_of_dtype
 from dgmppl.data.rows import ArrayRows, Origin, Rows, Values
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS
@@ -28,7 +29,7 @@ def open_npy(source: DataSource, base: Path, declared: Type) -> Opened:
     path = base / source.dataset
     array = map_npy(path)
     verify_numbers(array, "the array")
-    origin = Origin(source.dataset)
+    origin = Origin(source.dataset, form=form_of_dtype(array.dtype))
     if not array.flags.c_contiguous:
         # A row of an array that is stored column by column lies all over the file.
         return Opened({"all": ArrayRows(np.load(path, allow_pickle=False), origin, "it is stored column by column")})
@@ -100,7 +101,8 @@ def _rows(archive: Mapping[str, NDArray[np.generic]], name: str, source: DataSou
         if "pickle" in str(error).lower():
             raise ValueError(f"array `{name}` holds Python objects, not numbers") from None
         raise
-    return ArrayRows(verify_numbers(array, f"array `{name}`"), Origin(f"{source.dataset}, array {name}"))
+    verify_numbers(array, f"array `{name}`")
+    return ArrayRows(array, Origin(f"{source.dataset}, array {name}", form=form_of_dtype(array.dtype)))
 
 
 def verify_numbers(array: Values, what: str) -> Values:

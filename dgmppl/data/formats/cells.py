@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dgmppl.data.formats.columns import choose_columns, classes_of_all
-from dgmppl.data.formats.kinds import Dates, Kind, Numbers, Texts, Wrong, numbers
+from dgmppl.data.formats.kinds import Dates, Kind, Numbers, Texts, Truth, Wrong, numbers
 from dgmppl.data.formats.temporary import Store, StoredRows
+from dgmppl.data.forms import NUMBERS, Form
 from dgmppl.data.rows import Array, Origin
 from dgmppl.data.split import Opened
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -80,7 +81,7 @@ class Cells:
             classes = classes_of_all(source, texts)
             store.change(partial(_sorted_codes, kinds, classes, single))
         marks = _marks(asked, blocks) if classes and any(found.nulls for found in kinds) else ()
-        origin = Origin(source.dataset, _FIRST_ROW, self.counted, asked, classes, "missing", marks)
+        origin = Origin(source.dataset, _FIRST_ROW, self.counted, asked, classes, "missing", marks, form=_form(kinds))
         return Opened({"all": StoredRows(store, origin)})
 
     @staticmethod
@@ -154,6 +155,12 @@ class Cells:
         headline = f"{place} is `{wrong.text[:60]}`"
         help_ = wrong.way_out + self.counted
         return SpecError([Diagnostic("E516", headline, self.source.span, wrong.expected, help=help_)])
+
+
+def _form(kinds: Sequence[Kind]) -> Form:
+    """What the cells of columns are that make a vector together."""
+    found = [kind for kind in kinds if isinstance(kind, Truth)]
+    return Form("truth", found[0].words) if len(found) == len(kinds) else NUMBERS
 
 
 def _sorted_codes(kinds: Sequence[Kind], classes: tuple[str, ...], single: bool, values: Array) -> Array:

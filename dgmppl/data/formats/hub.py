@@ -26,6 +26,7 @@ from dgmppl.data.formats.columns import (
     texts_of,
 )
 from dgmppl.data.formats.pixels import Picture, Pixels
+from dgmppl.data.forms import form_of_dtype, form_of_types
 from dgmppl.data.rows import ArrayRows, Origin, Rows, Values
 from dgmppl.data.split import SPLIT_NAMES, Opened
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -100,7 +101,8 @@ def _huggingface_rows(part: Any, source: DataSource, classes: tuple[str, ...]) -
             columns.append(column_values(column, row_shape(column), name))
         if not single and columns[-1].ndim > 1:
             raise ValueError(f"column `{name}` holds vectors: one column follows a dot")
-    origin = Origin(source.dataset, 0, "rows are counted from 0", asked, classes, "missing")
+    form = form_of_types(table.column(name).type for name in asked)
+    origin = Origin(source.dataset, 0, "rows are counted from 0", asked, classes, "missing", form=form)
     return ArrayRows(columns[0] if single else np.stack(columns, axis=1), origin)
 
 
@@ -151,7 +153,7 @@ def open_torchvision(source: DataSource, base: Path, declared: Type) -> Opened:
         except Exception as error:  # network, disk and archives fail in many ways
             raise SpecError([_not_had(source, error)]) from None
         values = np.asarray(found.data if source.field == "image" else found.targets)
-        parts[split] = ArrayRows(values, Origin(f"{source.dataset}, {split}"))
+        parts[split] = ArrayRows(values, Origin(f"{source.dataset}, {split}", form=form_of_dtype(values.dtype)))
     bounds = (0.0, 255.0) if source.field == "image" else (None, None)
     return Opened(parts, *bounds)
 

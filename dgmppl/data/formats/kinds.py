@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TRUTH = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
+_SPELLINGS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
 # Dates that are known by heart: most columns of dates have few different ones.
 _MOST_DATES = 100_000
 
@@ -113,13 +114,24 @@ class Numbers(Kind):
 
 
 class Truth(Kind):
-    """Cells that are all true or false, which are 1 and 0."""
+    """Cells that are all true or false, which are 1 and 0.
+
+    Attributes:
+        words: what stands for false and for true, as it was met first.
+    """
+
+    def __init__(self, decimal: str, takes_text: bool) -> None:
+        super().__init__(decimal, takes_text)
+        self.words: tuple[str, ...] = ()
 
     def values(self, marked: pa.Array, texts: Callable[[], pa.Array], first: int) -> Array | None:
         import pyarrow.compute as pc
 
-        if any(text not in _TRUTH for text in pc.unique(marked).to_pylist() if text is not None):
+        met = [text for text in pc.unique(marked).to_pylist() if text is not None]
+        if any(text not in _TRUTH for text in met):
             return None
+        if met and not self.words:  # both in one spelling
+            self.words = next(words for words in _SPELLINGS if met[0] in words)
         return np.array([_TRUTH.get(text, np.nan) for text in marked.to_pylist()], dtype=np.float64)
 
     def next(self) -> Kind:

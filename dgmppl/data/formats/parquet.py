@@ -22,6 +22,7 @@ from dgmppl.data.formats.columns import (
     text_codes,
     texts_of,
 )
+from dgmppl.data.forms import NUMBERS, Form, form_of_types
 from dgmppl.data.rows import BadCell, Origin, Rows, Values
 from dgmppl.data.split import Opened
 
@@ -71,7 +72,7 @@ class ParquetRows(Rows):
         self._dates = source.dates
         if not source.dates:
             self._classes = self._texts(source)
-        shapes = self._shapes()
+        shapes, form = self._looked_at()
         # A table of one column of numbers is a vector of one, as it is with more; a column of lists is one already.
         self._single = bool(source.field) or (single and not source.columns and shapes[0] != ())
         uneven = next((name for name, shape in zip(columns, shapes) if shape and not self._single), None)
@@ -81,7 +82,7 @@ class ParquetRows(Rows):
         self._inner = shapes[0] if self._single else ()
         counted = "rows are counted from 0"
         named = self.columns if self.shape == (len(columns),) or not self.shape else ()
-        self.origin = Origin(source.dataset, 0, counted, named, self._classes, "missing")
+        self.origin = Origin(source.dataset, 0, counted, named, self._classes, "missing", form=form)
         self.group_size = 4 * max(sizes, default=0) * math.prod(self.shape)
         self.streams = self.group_size <= LARGEST_GROUP
         self.obstacle = (
@@ -159,14 +160,16 @@ class ParquetRows(Rows):
             classes_of_all(source, found)
         return classes_of_all(source, found)
 
-    def _shapes(self) -> list[tuple[int, ...]]:
-        """The shape of each column's rows, told by the first ones, so that no row group is decoded for it."""
+    def _looked_at(self) -> tuple[list[tuple[int, ...]], Form]:
+        """The shape of each column's rows, told by the first ones, so that no row group is decoded for it, and the form
+        of them all."""
         import pyarrow as pa
 
         shapes: list[tuple[int, ...]] = [() for _ in self.columns]
         with self._opened() as file:
+            types = [file.schema_arrow.field(name).type for name in self.columns]
             for batch in file.iter_batches(batch_size=_LOOKED_AT, columns=list(self.columns), use_threads=False):
                 shapes = [row_shape(pa.chunked_array([batch.column(name)])) for name in self.columns]
                 if (0,) not in shapes:  # (0,): lists that are all missing so far
                     break
-        return shapes
+        return shapes, NUMBERS if self._dates else form_of_types(types)
