@@ -16,19 +16,27 @@ from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.plan.nodes import Plan
 from dgmppl.plan.parts import rest_of, terms_apart
+from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.sampler import FreeEnergy
 from dgmppl.supports import number_text
 
 
 @dataclass
 class _Place:
-    """Where figures are written: what they read of the data's side, and the statements before they are returned."""
+    """Where figures are written: what they read of the data's side, and the statements before they are returned.
+
+    Args:
+        first: statements about the rows as the data have them, before the steps of the plan.
+        of_rows: names of figures that are numbers of each row whatever sums are taken for the others.
+    """
 
     writer: Writer
     graph: Graph
     plan: Plan
     reads: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
+    first: list[str] = field(default_factory=list)
+    of_rows: set[str] = field(default_factory=set)
     of_terms: bool = False
 
     @property
@@ -59,13 +67,16 @@ def write_figures(writer: Writer, graph: Graph, plan: Plan) -> None:
         sums = [s for s in needed if s.repeats]
         if place.of_terms:  # before the names of data are given to other values
             writer.line(f"{place.terms} = self.terms({place.given})")
+        for statement in place.first:
+            writer.line(statement)
         write_seen(writer, graph)
         write_steps(writer, graph, plan, needed, place.reads)
         for statement in place.statements:
             writer.line(statement)
         with writer.block("return {"):
             for figure, source in entries:
-                rows = source if figure.kind in _OF_TERMS and place.of_terms else mean_source(source, graph, sums)
+                of_rows = (figure.kind in _OF_TERMS and place.of_terms) or figure.name in place.of_rows
+                rows = source if of_rows else mean_source(source, graph, sums)
                 writer.line(f'"{figure.name}": {rows},')
         writer.line("}")
     if plan.evaluated:
@@ -152,9 +163,18 @@ def _conditional(place: _Place, figure: Figure) -> str:
 
 
 def _error(place: _Place, figure: Figure) -> str:
-    """By the variable's q, by its p where it has none, or by the energy."""
+    """By the variable's q, by its exact posterior where it is summed out, by its p where it has none, or by the
+    energy."""
     writer, graph = place.writer, place.graph
     v = graph[figure.variables[0]]
+    if any(isinstance(s, Marginalise) and s.variable == v.name for s in place.plan.steps):
+        rest = ", ".join(f"{writer.use('left_out')}({d.ident})" if d is v else d.ident for d in graph.data)
+        name = place.graph.local(f"error_{v.ident}")
+        place.first.append(
+            f'{name} = {writer.use("differs_seen")}(self.infer({rest}, mean=True)["{v.name}"], {v.ident})'
+        )
+        place.of_rows.add(figure.name)
+        return name
     factor = graph.factor("q", v.name) or graph.factor("p", v.name)
     if factor is None:
         density = _summed_density(place, v)

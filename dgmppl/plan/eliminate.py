@@ -272,7 +272,8 @@ def missing_posteriors(state: Elimination) -> tuple[tuple[str, ...], tuple[str, 
         state.add(Assumed(chosen.name, Reason("")))
         exhaust(state)
     through = {name for name in state.known - at_once - state.assumed if state.graph.factor("q", name) is None}
-    return tuple(sorted(state.assumed)), tuple(sorted(name for name in through if state.graph[name].role == "latent"))
+    rows = {v.name for v in (*state.graph.latents, *(v for v in state.graph.partial if not v.elementwise))}
+    return tuple(sorted(state.assumed)), tuple(sorted(through & rows))
 
 
 def _candidates(state: Elimination) -> list[Variable]:

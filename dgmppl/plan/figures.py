@@ -17,6 +17,7 @@ from dgmppl.plan.nodes import Loss, Plan, Step, Term
 from dgmppl.plan.parts import known_by, leaves, terms_apart
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.rules.match import Matching, likelihood_shown, words
 from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.sampler import FreeEnergy
@@ -185,8 +186,9 @@ def _of_parts(state: Elimination, terms: Sequence[Term], apart: Sequence[Variabl
 
 
 def _errors(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
-    """How often a variable of few values is predicted wrongly where it is seen: a partial one by its q, or by its p
-    where it has none; another by its p, if nothing else reads it. One of the energy is scored there."""
+    """How often a variable of few values is predicted wrongly where it is seen: a partial one by its q, by its exact
+    posterior where it is summed out, or by its p; another by its p, if nothing else reads it. One of the energy is
+    scored there."""
     graph = state.graph
     given = {f.head for f in graph.factors if f.side == "p" and f.parents}
     read = [v for v in apart if v.role == "observed" and v.name in given]
@@ -194,6 +196,12 @@ def _errors(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
     named = len(graph.partial) > 1 or len(classes_of(graph)) > 1
     found: list[Figure] = []
     for v in predicted:
+        if isinstance(step := state.step_of(v.name), Marginalise):
+            # The most probable case of several that are summed out need not have the most probable value of each.
+            alone = not any(s is not step and (s.repeats or s.enumerates) for s in state.steps)
+            if alone and not (v.elementwise and v.type.shape):
+                found.append(catalogue.error(v.name, named=named))
+            continue
         factor = graph.factor("q", v.name) or graph.factor("p", v.name)
         if factor is None or joint_values(v) > MAX_CASES or v.elementwise:
             continue  # elements are not predicted together

@@ -123,7 +123,7 @@ def _starts(found: _Reach, plan: Plan, term: object, given: dict[str, Step]) -> 
     """The variables that a term's gradient goes to first; what it evaluates itself is marked as taught."""
     graph = found.graph
     inner = getattr(term, "terms", ())
-    if isinstance(term, LogSum) and not inner and not any(graph[name].elementwise for name in term.variables):
+    if isinstance(term, LogSum) and not inner and not any(graph[n].role == "partial" for n in term.variables):
         return  # probabilities that sum to 1
     for t in inner:
         yield from _starts(found, plan, t, given)

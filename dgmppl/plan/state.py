@@ -100,9 +100,9 @@ class Elimination:
     @cached_property
     def normal_along(self) -> frozenset[str]:
         """The same of families along an index: each member is normal, and so is all that reads a few neighbours. Of
-        data whose elements may be missing it is what is missing that is latent."""
+        partial ones it is what is missing that is latent."""
         graph = self.graph
-        open_ = (*graph.latents, *(v for v in graph.partial if v.elementwise))
+        open_ = (*graph.latents, *graph.partial)
         families = (v for v in open_ if v.along is not None and v.type.support == REAL and not v.shared)
         found = frozenset(v.name for v in families if graph.factor("p", v.name) is not None)
         while True:
@@ -129,6 +129,22 @@ class Elimination:
             if name == factor.head or self.graph[name].along is not None or not told:
                 return False
         return normal_along(self.graph, factor, frozenset({name}))
+
+    def may_be_taken_out(self, variable: Variable) -> bool:
+        """Whether a variable has values that the data lack and that only p speaks of: it is latent, elements of it are
+        missing, or rows miss it as a whole, and no q reads it and none is to be fitted to it by `classify`."""
+        graph, name = self.graph, variable.name
+        if variable.shared or graph.factor("q", name) is not None:
+            return False
+        if variable.role == "latent" or variable.elementwise:
+            return True
+        read = any(f.side == "q" and name in read for f, read in self.readings)
+        return variable.role == "partial" and not read and not self.classified
+
+    @property
+    def classified(self) -> bool:
+        """Whether `classify` asks for a q of what is missing in some rows."""
+        return self.asked is not None and bool(self.asked.options.get("classify"))
 
     def posteriors(self) -> list[Factor]:
         """The q that give values or weigh them, in the order of the steps."""

@@ -175,9 +175,18 @@ def rows_seen(numbers: Tensor, value: Tensor) -> Tensor:
 def errors_seen(p: Distribution, low: float, size: int, value: Tensor) -> Tensor:
     """1 where the most likely value is not the one that is seen and 0 where it is, for the rows that have one."""
     values = enumerate_values(low, size, tuple(p.event_shape), value)
-    best = values[p.log_prob(values.unsqueeze(1)).argmax(0)]
+    return differs_seen(values[p.log_prob(values.unsqueeze(1)).argmax(0)], value)
+
+
+def differs_seen(best: Tensor, value: Tensor) -> Tensor:
+    """1 where the value ``best`` is not the one that is seen and 0 where it is, for the rows that have one."""
     wrong = (best != value).reshape(len(value), -1).any(-1)
     return rows_seen(wrong.to(value.dtype), value)
+
+
+def left_out(value: Tensor) -> Tensor:
+    """A partial variable as rows have it that all miss it: NaN."""
+    return torch.full_like(value, torch.nan)
 
 
 def _over(mask: Tensor, value: Tensor) -> Tensor:
@@ -187,6 +196,7 @@ def _over(mask: Tensor, value: Tensor) -> Tensor:
 
 __all__ = [
     "Cases",
+    "differs_seen",
     "each_value",
     "each_value_in_common",
     "enumerate_values",
@@ -194,6 +204,7 @@ __all__ = [
     "every_missing_value",
     "every_value",
     "impute",
+    "left_out",
     "log_prob_seen",
     "of_case",
     "posterior_case",

@@ -112,6 +112,10 @@ MISSING = {
     "with a cause of the row": GAPS
     + OWN
     + "latent f : real[2]\np(f) = Normal(0, 1)\np(x[t] | x[t-1], f) = Normal(B @ x[t-1] + f, param)",
+    "as a whole": GAPS.replace(" elementwise", "")
+    + OWN
+    + 'observed y[t in 1..T] : real from "walks.npz".y\n'
+    + "p(x[t] | x[t-1]) = Normal(B @ x[t-1], param)\np(y[t] | x[t]) = Normal(sum(x[t]), 0.5)",
     "backward": GAPS
     + "param B : real[2, 2] = normal(0.5)\np(x[T]) = Normal(param, 1)\n"
     + "p(x[t] | x[t+1]) = Normal(B @ x[t+1] + 0.1 * t, param)",

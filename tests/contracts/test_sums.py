@@ -111,6 +111,72 @@ q(y | x) = Categorical(mlp[6](x))
     assert torch.allclose(model.elbo(x, y), log_joint.gather(1, y.long()[:, None])[:, 0], atol=1e-5)
 
 
+@pytest.mark.parametrize("reads", ["y", "h"])
+def test_a_class_that_rows_miss_is_summed_out_without_a_q(reads: str) -> None:
+    """log p(x) in the rows that miss it, by enumeration, also beside a latent class and through a feature of it; and
+    the error is that of its most probable value given the rest of a row."""
+    text = f"""\
+model exact
+observed x : binary[4] from "rows.npz".x
+partial  y : categorical(3) from "rows.npz".y
+latent   b : binary[2]
+let h : real[3] = mlp[4](y)
+p(y)        = Categorical(param)
+p(b | y)    = Bernoulli(mlp[6]({reads}))
+p(x | y, b) = Bernoulli(mlp[6](y, b))
+"""
+    text = text if reads == "h" else text.replace("let h : real[3] = mlp[4](y)\n", "")
+    found = pipeline.read(text)
+    assert found.plan is not None and found.plan.criterion == "log_prob" and not found.plan.structure.q
+    model, x = build(found, scale=0.7), every_x()
+    if reads == "h":
+        features = model.define_h
+        p_b = model.p_b
+        model.p_b = lambda y: p_b(features(y)) if y.dim() == 1 else p_b(y)  # type: ignore[method-assign]
+    each = joint(model, x).logsumexp(-1)
+    y = torch.arange(16).remainder(3).float()
+    assert torch.allclose(model.log_prob(x, torch.full_like(y, torch.nan)), each.logsumexp(-1), atol=1e-5)
+    assert torch.allclose(model.log_prob(x, y), each.gather(1, y.long()[:, None])[:, 0], atol=1e-5)
+    mixed = y.where(y > 0, torch.nan)
+    assert torch.equal(model.infer(x, mixed)["y"][y > 0], y[y > 0])
+    model.loss(x, mixed).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_the_error_of_what_is_summed_out_is_that_of_its_posterior() -> None:
+    text = """\
+model exact
+observed x : binary[4] from "rows.npz".x
+partial  y : categorical(3) from "rows.npz".y
+p(y)     = Categorical(param)
+p(x | y) = Bernoulli(mlp[6](y))
+train { best = error }
+"""
+    model, x = build(pipeline.read(text), scale=0.7), every_x()
+    values, y = torch.arange(3.0), torch.arange(16).remainder(4).float().where(torch.arange(16) % 4 < 3, torch.nan)
+    best = (model.p_y().log_prob(values) + model.p_x(values).log_prob(x[:, None])).argmax(-1)
+    seen = ~y.isnan()
+    assert torch.equal(model.figures(x, y)["error"], (best != y)[seen].float())
+
+
+@pytest.mark.parametrize(
+    "end", ["", "train { objective = elbo(classify = 2) }\n", "q(y | x) = Categorical(linear(x))\n"]
+)
+def test_a_q_that_is_asked_for_or_given_is_summed_under(end: str) -> None:
+    """`classify` fits a q, and a q that is given stays; `explain` says of the latter that none is needed."""
+    text = """\
+model semi
+observed x : binary[4] from "rows.npz".x
+partial  y : categorical(3) from "rows.npz".y
+p(y)     = Categorical(param)
+p(x | y) = Bernoulli(mlp[6](y))
+"""
+    plan = pipeline.read(text + end).plan
+    assert plan is not None and plan.criterion == ("elbo" if end else "log_prob")
+    told = any("without which it would be summed out exactly" in r.text for r in plan.objective.reasons)
+    assert told == end.startswith("q")
+
+
 ROWS = {"some": [0, 3, 7, 8, 15], "none": [], "all": list(range(16))}
 
 

@@ -112,8 +112,8 @@ class IntegratingAlong(Rule):
             return f"some densities read members of {variable.shown} before theirs, and some after"
         if _size(state, chain) > MAX_STATE:
             return f"a state of {_size(state, chain):,} numbers > {MAX_STATE:,}"
-        if variable.role == "partial" and not variable.elementwise:
-            return "what rows miss as a whole is drawn; members of what is `elementwise` are integrated out"
+        if variable.role == "partial" and not variable.elementwise and state.classified:
+            return "`classify` fits its q"
         return why_not_together(state, variable, readers)
 
 

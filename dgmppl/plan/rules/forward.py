@@ -53,7 +53,7 @@ class SummingAlong(Rule):
             power = f"^{chain.lag + 1}" if chain.lag else ""
             cost = f"{chain.length} x {states}{power} = {chain.cost(graph):,}"
             way = " from the last position to the first" if chain.backward else ""
-            partial = tuple(n for n in chain.variables if graph[n].elementwise)
+            partial = tuple(n for n in chain.variables if graph[n].role == "partial")
             what = (
                 "latent" if not partial else "seen in part" if len(partial) == len(chain.variables) else "not all seen"
             )
@@ -104,9 +104,8 @@ def way_out(state: Elimination, variable: Variable) -> str:
     """What would let a family of few values be summed out along its index."""
     graph, name = state.graph, variable.name
     letter = variable.along.letter if variable.along is not None else "t"
-    if variable.role == "partial" and not variable.elementwise:
-        declared = f"partial {variable.shown} : {variable.element.describe()} elementwise"
-        return f"`{name}` is summed out along `{letter}` where members of it may be missing one by one: {declared}"
+    if variable.role == "partial" and not variable.elementwise and state.classified:
+        return f"`{name}` is summed out along `{letter}` where `classify` fits no q of it: leave that out"
     reader = next((f.key for f, read in state.readings if f.side == "q" and name in read), None)
     if reader is not None:
         where = f"`{name}` is summed out along `{letter}` where no q reads it"
@@ -150,7 +149,9 @@ def stands_alone(state: Elimination, variable: Variable, beside: str = "") -> bo
     """Whether a latent family has nothing but its prior and what depends on it, of p: no q, but for one that is asked
     about `beside` others, reads it, and no definition."""
     graph, name = state.graph, variable.name
-    if variable.along is None or not (variable.role == "latent" or variable.elementwise) or variable.shared:
+    if variable.along is None or variable.role == "observed" or variable.shared:
+        return False
+    if variable.role == "partial" and not variable.elementwise and state.classified:
         return False
     apart = name not in state.judged and name not in state.members() and name not in state.assumed
     if not apart or graph.factor("p", name) is None:

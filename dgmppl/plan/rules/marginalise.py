@@ -24,17 +24,21 @@ from dgmppl.plan.state import Elimination
 
 @dataclass(frozen=True)
 class Marginalise(Step):
-    """Takes each of its `values`, which its prior weighs; of a `partial` one, whose elements are missing, those that
-    agree with what is seen."""
+    """Takes each of its `values`, which its prior weighs; of a `partial` one, which rows miss or whose elements are
+    missing (`elementwise`), those that agree with what is seen."""
 
     values: int
     partial: bool = False
+    elementwise: bool = False
     estimator: str = "summed"
 
     explains: ClassVar[bool] = True
     repeats: ClassVar[bool] = True
 
     def words(self) -> str:
+        if self.partial and not self.elementwise:
+            over = f"over its {self.values} values under {self.factor}"
+            return f"take {self.variable} where it is seen, sum it out {over} where it is missing"
         if self.partial:
             return f"take what is seen of {self.variable}, sum the rest out under {self.factor}"
         return f"sum {self.variable} out over its {self.values} values under {self.factor}"
@@ -62,8 +66,8 @@ class MinusLogProbAnew(MinusLogProb):
 
 class Marginalising(Rule):
     """Latents of few values that have no q are summed out exactly, once everything else is known, but for what follows
-    from the data given them, or is integrated out given them. So is a variable of few values of which elements are
-    missing, where all of it is needed.
+    from the data given them, or is integrated out given them. So is a variable of few values that rows miss, or of
+    which elements are missing, where it is needed.
 
     log sum_k p(k) p(x | k) is the likelihood itself where nothing is drawn, and a tighter bound than any q of k where
     something is (Tomczak, 2022, Eq. 1.7, for the mixture).
@@ -83,8 +87,14 @@ class Marginalising(Rule):
             text = f"{v.name} is latent, of few values and has no q: it is summed out over its {values} values"
             if v.elementwise:
                 text = f"{v.name} is seen in part, and has {values} values: those that agree with it are summed out"
+            elif v.role == "partial":
+                text = (
+                    f"{v.name} is seen in some rows, and missing in others, of few values and has no q: there it is "
+                    f"summed out over its {values} values"
+                )
             why, reads = state.reason(text, v.span), state.graph.reads(p)
-            state.add(Marginalise(v.name, why, values, v.elementwise, factor=p.key, reads=reads))
+            some = v.role == "partial"
+            state.add(Marginalise(v.name, why, values, some, v.elementwise, factor=p.key, reads=reads))
             return True
         return False
 
@@ -92,7 +102,7 @@ class Marginalising(Rule):
     def fits(state: Elimination, variable: Variable) -> bool:
         """Whether a variable may be summed out under its prior."""
         graph = state.graph
-        alone = (variable.role == "latent" or variable.elementwise) and graph.factor("q", variable.name) is None
+        alone = state.may_be_taken_out(variable)
         modelled = graph.factor("p", variable.name) is not None and variable.name not in state.members()
         return alone and modelled and state.few(variable) and variable.name not in state.assumed
 
@@ -133,7 +143,8 @@ class Marginalising(Rule):
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         for s in state.steps:
             if isinstance(s, Marginalise):
-                yield f"{s.variable} summed out over its {s.values} values"
+                where = " where it is missing" if s.partial and not s.elementwise else ""
+                yield f"{s.variable} summed out over its {s.values} values{where}"
 
 
 def _anew(state: Elimination, term: Term) -> Term:

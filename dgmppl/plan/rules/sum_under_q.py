@@ -63,9 +63,9 @@ class SummingUnderQ(Rule):
                 if v.elementwise:
                     open_, where = "seen in part", "what is missing is"
                 text = f"{v.name} is {open_}: {where} summed over its {values} values under {q.key}"
-                if not v.elementwise and _would_be_summed(state, v):
-                    declared = ", and with it declared `elementwise`," if partial else ""
-                    text += f", without which{declared} it would be summed out exactly"
+                asked = partial and state.classified
+                if not v.elementwise and not asked and _would_be_summed(state, v):
+                    text += ", without which it would be summed out exactly"
                 why = state.reason(text, q.span)
                 reads = state.graph.reads(q)
                 state.add(Sum(v.name, why, values, partial, factor=q.key, reads=reads))

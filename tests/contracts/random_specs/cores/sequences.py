@@ -233,7 +233,8 @@ def paths_along_an_index(d: Draft) -> None:
     for _ in range(d.choose((1, 1, 2))):
         s = _members(d, index, "s", d.choose(("binary", "categorical(3)", "integer(1..2)")), (), "latent")
         if d.gaps.random() < 0.3:  # some states are known
-            d.statements[-1] = d.statements[-1].replace("latent", "partial") + f' elementwise from "rows.npz".{s.name}'
+            how = d.gaps.choice((" elementwise", " elementwise", ""))  # or as a whole, in some rows
+            d.statements[-1] = d.statements[-1].replace("latent", "partial") + f'{how} from "rows.npz".{s.name}'
         family, now = family_of(s), [f"{u.name}[t]" for u in above if d.often(0.6)]
         if d.often(0.8):
             first = d.head("p", f"{s.name}[{end}]", [n.replace("[t]", f"[{end}]") for n in now])
