@@ -223,6 +223,8 @@ def _verify_drawn(fitted: FittedRun, rows: Rows, v: Variable, gap: Array) -> str
     if likelihood.kind != "log_prob" and not drawn_by_q:
         return "no density"
     one = {n: r[:1] for n, r in rows.items()}
+    if v.role == "partial" and not v.elementwise:  # a row that misses some of it misses all of it
+        gap = gap | np.isnan(rows[v.name])
     found = fitted.impute(_pierced(one, {v.name: gap[:1]}), draws=DRAWS)
     if "by weights" in str(found.notes):
         return "of few particles"
