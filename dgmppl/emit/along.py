@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from dgmppl.emit.cases import some_source, values_source
-from dgmppl.emit.exact import exact_of
+from dgmppl.emit.exact import exact_of, seen_source
 from dgmppl.emit.methods import is_completed
 from dgmppl.emit.values import Place, value_expr
 from dgmppl.emit.writer import Writer, tuple_source
@@ -65,8 +65,7 @@ def _write_links(
         if chain.backward:
             writer.line("backward=True,")
         if step.partial:
-            seen = (f'"{graph[n].ident}": {graph[n].ident}' for n in step.partial)
-            writer.line(f"seen={{{', '.join(seen)}}},")
+            writer.line(f"seen={seen_source(graph, step)},")
     writer.line(")")
 
 

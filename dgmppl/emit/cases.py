@@ -11,7 +11,7 @@ from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.plan.nodes import Step
 from dgmppl.plan.rules.enumerate import Enumerate
-from dgmppl.plan.rules.exact import ExactAlong
+from dgmppl.plan.rules.exact import Exact
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.rules.sum_under_q import Sum
@@ -53,7 +53,7 @@ def write_cases(writer: Writer, graph: Graph, step: Step, names: set[str], size:
 
 def is_seen_in_part(step: Step) -> bool:
     """Whether a step completes a variable that the data has in some rows, or of which it has some elements."""
-    return isinstance(step, Impute) or (isinstance(step, (Sum, Marginalise, ExactAlong)) and bool(step.partial))
+    return isinstance(step, Impute) or (isinstance(step, (Sum, Marginalise, Exact)) and bool(step.partial))
 
 
 def _every(step: Step, variable: Variable) -> str:

@@ -34,7 +34,8 @@ def exact_of(graph: Graph, taken: Exact | LogExact) -> str:
 def write_exact(
     writer: Writer, graph: Graph, step: Exact, kind: str, told: Iterable[str], density: Callable[[Factor], str]
 ) -> None:
-    """An integral or a sum: what is told of the latents, a line each, and each density as a function of them."""
+    """An integral or a sum: what is told of the latents, a line each, each density as a function of them, and what is
+    seen of them."""
     with writer.block(f"{exact_of(graph, step)} = {writer.use(kind)}("):
         for line in told:
             writer.line(f"{line},")
@@ -42,7 +43,15 @@ def write_exact(
             factor = graph.keyed(key)
             with writer.place(factor.span):
                 writer.line(f"{density(factor)},", mark=True)
+        if step.partial:
+            writer.line(f"seen={seen_source(graph, step)},")
     writer.line(")")
+
+
+def seen_source(graph: Graph, step: Exact) -> str:
+    """What the data have of the partial variables that a step takes out, by name."""
+    seen = ", ".join(f'"{graph[n].ident}": {graph[n].ident}' for n in step.partial)
+    return f"{{{seen}}}"
 
 
 def write_reading(writer: Writer, graph: Graph, step: Exact) -> None:
@@ -77,4 +86,4 @@ class Inside:
         return f"self.{factor.method}({', '.join(map(self.value, self.graph.reads(factor)))})"
 
 
-__all__ = ["Inside", "exact_of", "write_exact", "write_reading"]
+__all__ = ["Inside", "exact_of", "seen_source", "write_exact", "write_reading"]

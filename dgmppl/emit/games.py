@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dgmppl.emit.cases import batch_size
 from dgmppl.emit.generation import write_generation
+from dgmppl.emit.methods import write_seen
 from dgmppl.emit.steps import needed_steps, write_steps
 from dgmppl.emit.values import Place, value_source
 from dgmppl.emit.writer import Writer, tuple_source
@@ -44,6 +45,7 @@ def _write_sides(writer: Writer, graph: Graph, plan: Plan, adversary: Adversary)
     result = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"
     doc = f"({', '.join(names)}) of the data, and of the model."
     with writer.method(f"sides_{adversary.ident}(self{data}) -> {result}", doc):
+        write_seen(writer, graph)
         write_steps(writer, graph, plan, needed_steps(plan.steps, names), names)
         ours = tuple_source([graph[a].ident for a in names])
         real = graph.local("real")

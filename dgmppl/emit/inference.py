@@ -132,8 +132,8 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
         if steps[first:]:
             # What is completed, and what its density reads, is that of the case too.
             later = set(_summed_out(graph, plan)) - {name for s in steps for name in s.gives or (s.variable,)}
-            told = {*completed, *graph.roots(read)} if completed or later else set[str]()
-            data = [v.name for v in graph.data if v.name in told]
+            of_data = {*completed, *graph.roots(read)} if completed or later else set[str]()
+            data = [v.name for v in graph.data if v.name in of_data]
             of_cases = [n for n in names if n not in data and n not in later]
             _write_posterior(writer, graph, plan, steps[first:], [*of_cases, *data])
             for factor in densities:
@@ -141,9 +141,9 @@ def _write_infer(writer: Writer, graph: Graph, plan: Plan, names: tuple[str, ...
         for name in _summed_out(graph, plan):
             writer.at = None
             ident = graph[name].ident
-            given = [graph[n].ident for n in _conditional_reads(graph, plan, name) or ()]
-            size = f"len({given[0]})" if steps[first:] and given else batch_size(graph)  # data may be those of cases
-            writer.line(f"{ident} = {writer.use('reading')}(self.p_{ident}({', '.join(given)}), mean, {size})")
+            inputs = [graph[n].ident for n in _conditional_reads(graph, plan, name) or ()]
+            size = f"len({inputs[0]})" if steps[first:] and inputs else batch_size(graph)  # data may be those of cases
+            writer.line(f"{ident} = {writer.use('reading')}(self.p_{ident}({', '.join(inputs)}), mean, {size})")
         for factor in densities:
             writer.at = None
             x = graph[factor.head]

@@ -38,7 +38,7 @@ def _density(writer: Writer, graph: Graph, latents: tuple[str, ...], factor: Fac
     head = f'"{graph[factor.head].ident}"' if factor.head in latents else graph[factor.head].ident
     given = [graph[name].ident for name in inside.known]
     arguments = ", ".join([*(graph[n].ident for n in latents), *given])
-    partial = ["partial=True"] if graph[factor.head].role == "partial" else []
+    partial = ["partial=True"] if graph[factor.head].role == "partial" and factor.head not in latents else []
     own = ["own=True"] if isinstance(factor.density, Sequence) and reads_past(factor.density, factor.head) else []
     return f"{writer.use('NormalGiven')}({', '.join([head, f'lambda {arguments}: {law}', *given, *partial, *own])})"
 

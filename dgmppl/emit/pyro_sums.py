@@ -72,7 +72,7 @@ def needs_factor(graph: Graph, step: Step) -> bool:
     """Whether a step leaves no single latent of a row a law of its own, from which Pyro's guide could draw it."""
     if isinstance(step, IntegrateAlong):
         return bool(graph[step.variable].length or step.partial) or len(step.gives) > 1
-    return isinstance(step, (Marginalise, SumOut, SumAlong))
+    return isinstance(step, (Marginalise, SumOut, SumAlong)) or (isinstance(step, Integrate) and bool(step.partial))
 
 
 def _is_open(step: Step) -> bool:

@@ -20,7 +20,7 @@ from dgmppl.plan.rules.compose import Compose
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import Draw
 from dgmppl.plan.rules.energy import Settle
-from dgmppl.plan.rules.exact import ExactAlong
+from dgmppl.plan.rules.exact import Exact
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
@@ -84,7 +84,7 @@ def live(steps: Sequence[Step], last: Iterable[str]) -> set[str]:
         wanted -= {step.variable, *step.gives}
         wanted |= set(step.reads)
         if is_seen_in_part(step):  # as far as it is seen
-            wanted.update(step.partial if isinstance(step, ExactAlong) else step.gives)
+            wanted.update(step.partial if isinstance(step, Exact) else step.gives)
     return wanted
 
 

@@ -88,13 +88,14 @@ class Elimination:
     @cached_property
     def normal(self) -> frozenset[str]:
         """The real latents that are normal, and on which all that depends on them depends by a normal density with an
-        affine mean, if all other variables are known."""
+        affine mean, if all other variables are known. Of partial variables it is what is missing that is latent."""
         graph = self.graph
         wrong = {name for f, read in self.readings for name in read if not self._is_normal(f, name)}
         defined = (d for d in graph.definitions if graph[d.variable].role != "let")
         wrong |= {name for d in defined for name in (d.variable, *graph.roots(variables(d.value)))}
         modelled = {f.head for f in graph.factors if f.side == "p"}
-        real = (v for v in graph.latents if v.type.support == REAL and not v.shared)
+        open_ = (*graph.latents, *(v for v in graph.partial if v.along is None))
+        real = (v for v in open_ if v.type.support == REAL and not v.shared)
         return frozenset(v.name for v in real if v.name in modelled - wrong)
 
     @cached_property
@@ -123,7 +124,7 @@ class Elimination:
 
     def _is_normal(self, factor: Factor, name: str) -> bool:
         if factor.side == "q":
-            return factor.head == name  # which can be left out
+            return factor.head == name or self.graph[name].elementwise  # which can be left out, or reads what is seen
         if isinstance(factor.density, Sequence):
             told = factor.head in self.normal_along or told_in_part(self.graph, factor)
             if name == factor.head or self.graph[name].along is not None or not told:

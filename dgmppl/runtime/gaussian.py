@@ -58,14 +58,24 @@ class LinearGaussian:
     H and t are read off the densities themselves at 0 and at the unit vectors. All of it is in double precision.
     Where Lambda has no root in that, or is not finite, all that follows is NaN, which a fit reports.
 
+    Some of them may be seen, element by element: with values s there the rest m has ``Lambda_mm`` and
+    ``eta_m - Lambda_ms s``, and ``eta_s s - s Lambda_ss s / 2`` is added to c.
+
     Args:
         latents: the shape of each latent.
         densities: of the latents, one each, and of what depends on them.
+        seen: what is seen of some of them, ``(n, *shape)``, NaN where it is not.
     """
 
-    def __init__(self, latents: Mapping[str, tuple[int, ...]], *densities: NormalGiven) -> None:
+    def __init__(
+        self,
+        latents: Mapping[str, tuple[int, ...]],
+        *densities: NormalGiven,
+        seen: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.latents = dict(latents)
-        self.like = next(d.value for d in densities if isinstance(d.value, Tensor))
+        self.given = dict(seen or {})
+        self.like = next(d for d in (*(d.value for d in densities), *self.given.values()) if isinstance(d, Tensor))
         sizes = [math.prod(shape) for shape in self.latents.values()]
         ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
         self.places = {name: slice(end - size, end) for name, size, end in zip(self.latents, sizes, ends)}
@@ -76,12 +86,15 @@ class LinearGaussian:
             logs = scale.log() + 0.5 * math.log(2 * math.pi)
             if there is not None or (density.partial and isinstance(density.value, Tensor)):
                 assert isinstance(density.value, Tensor)
-                seen = ~density.value.isnan().reshape(len(density.value), -1)
-                seen = seen if there is None else seen & there
-                matrix, target, logs = (torch.where(seen.unsqueeze(-1), matrix, 0.0), *_where(seen, target, logs))
+                told = ~density.value.isnan().reshape(len(density.value), -1)
+                told = told if there is None else told & there
+                matrix, target, logs = (torch.where(told.unsqueeze(-1), matrix, 0.0), *_where(told, target, logs))
             precision = precision + matrix.mT @ matrix
             linear = linear + (matrix.mT @ target.unsqueeze(-1)).squeeze(-1)
             self.constant = self.constant - (0.5 * target.square() + logs).sum(-1)
+        self.seen = self._seen()
+        if self.seen is not None:
+            precision, linear = self._conditioned(self.seen, precision, linear)
         self.cholesky = _root(precision)
         # L^-1 eta, of each row: one solution with a column for each where the precision is that of all rows.
         self.whitened = self._solved(linear)
@@ -96,13 +109,18 @@ class LinearGaussian:
         """A value of each latent ``(n, *shape)``: the mean of its posterior, or a joint draw."""
         noise = 0.0 if mean else torch.randn_like(self.whitened)
         found = self._solved(self.whitened + noise, transposed=True)
+        if self.seen is not None:
+            found = torch.where(self.seen.isnan(), found, self.seen)
         return tuple(self._part(found, name) for name in self.latents)
 
     def marginals(self) -> dict[str, Distribution]:
-        """The posterior of each latent alone, of batch shape ``(n,)``, its elements one after another."""
+        """The posterior of each latent alone, of batch shape ``(n,)``, its elements one after another; of none that may
+        be seen."""
         mean, covariance = self._solved(self.whitened, transposed=True), torch.cholesky_inverse(self.cholesky)
         dtype, found = self.like.dtype, dict[str, Distribution]()
         for name, place in self.places.items():
+            if name in self.given:
+                continue
             root = _root(covariance[..., place, place]).to(dtype).expand(len(mean), -1, -1)
             found[name] = MultivariateNormal(mean[..., place].to(dtype), scale_tril=root)
         return found
@@ -123,6 +141,26 @@ class LinearGaussian:
         root = _root(0.5 * (cov + cov.mT))
         dtype = self.like.dtype
         return loc.to(dtype), root.to(dtype).expand(*loc.shape, -1), self.latents[name]
+
+    def _seen(self) -> Tensor | None:
+        """What is seen of all latents, one after another, ``(n, size)``; NaN where nothing is."""
+        if not self.given:
+            return None
+        rows = len(next(iter(self.given.values())))
+        found = torch.full((rows, self.size), torch.nan, dtype=torch.double, device=self.like.device)
+        for name, value in self.given.items():
+            found[:, self.places[name]] = value.double().reshape(rows, -1)
+        return found
+
+    def _conditioned(self, seen: Tensor, precision: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
+        """Lambda and eta of each row given what is seen of it, which adds to the constant. In the place of what is seen
+        stand numbers of their own that integrate to one, of mean 0 and precision 2 pi."""
+        there, known = ~seen.isnan(), seen.nan_to_num(0.0)
+        pulled = (precision @ known.unsqueeze(-1)).squeeze(-1)
+        self.constant = self.constant + ((linear - 0.5 * pulled) * known).sum(-1)
+        gone = there.unsqueeze(-1) | there.unsqueeze(-2)
+        precision = torch.where(gone, 2 * math.pi * torch.diag_embed(there.double()), precision)
+        return precision, torch.where(there, 0.0, linear - pulled)
 
     def _standardised(self, density: NormalGiven) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """H and t of a density, over its standard deviation, ``(n or 1, size of its value, latents)`` and ``(n or 1,

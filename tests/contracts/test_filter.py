@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
+from dgmppl.plan.rules.integrate import Integrate
 from tests.contracts.support import build, checked, data_of, graph_of, joint_normal, pair, seed
 
 DATA = 'observed x[t in 1..T] : real[3] from "walks.npz".steps\n'
@@ -121,13 +122,35 @@ MISSING = {
     + "p(x[t] | x[t+1]) = Normal(B @ x[t+1] + 0.1 * t, param)",
 }
 
+REST = 'observed w : real[3] from "walks.npz".w\n'
+APART = {
+    "as a whole": 'partial x : real[2] from "walks.npz".x\n'
+    + REST
+    + "p(x) = Normal(param, exp(param))\np(w | x) = Normal(linear(x), param)",
+    "by element, through a feature of a class": 'partial x : real[2] elementwise from "walks.npz".x\n'
+    + REST
+    + 'observed c : categorical(3) from "walks.npz".c\nparam A : real[3, 3, 2] = normal(0.5)\n'
+    + "p(x | c) = Normal(mlp[3](c))\np(w | x, c) = Normal(A[c] @ x, exp(linear(c)))",
+    "of several and a latent": 'partial x : real[2] elementwise from "walks.npz".x\n'
+    + 'partial y : real from "walks.npz".y\n'
+    + REST
+    + "latent z : real\np(z) = Normal(0, 1)\np(x | z) = Normal(linear(z), 1)\n"
+    + "p(y | x) = Normal(linear(x), param)\np(w | y, z) = Normal(linear(y) + z, param)",
+    "of nothing but what is partial": 'partial x : real[2] elementwise from "walks.npz".x\n'
+    + 'partial y : real[3] elementwise from "walks.npz".y\n'
+    + "p(x) = Normal(param, 1)\np(y | x) = Normal(linear(x), param)",
+}
+"""What is missing of variables that lie along no index."""
 
-@pytest.mark.parametrize("name", MISSING)
+
+@pytest.mark.parametrize("name", [*MISSING, *(f"no index, {name}" for name in APART)])
 def test_what_is_missing_is_integrated_out(name: str) -> None:
     """The likelihood of what is seen, and what is filled in, are those of the joint normal distribution."""
-    found = checked(f"model chain\nconst T = 4\n{MISSING[name]}\n")
+    apart = name.startswith("no index, ")
+    text = APART[name[len("no index, ") :]] if apart else f"const T = 4\n{MISSING[name]}"
+    found = checked(f"model chain\n{text}\n")
     assert found.plan is not None and found.plan.criterion == "log_prob" and not found.plan.structure.q
-    assert any(isinstance(s, IntegrateAlong) for s in found.plan.steps)
+    assert any(isinstance(s, Integrate if apart else IntegrateAlong) for s in found.plan.steps)
     model, data = build(found, scale=0.3).double(), [d.double() for d in data_of(found, 3)]
     at = [v.name for v in graph_of(found).data].index("x")
     data[at][1] = torch.nan
@@ -151,12 +174,12 @@ def test_what_is_missing_is_integrated_out(name: str) -> None:
     open_ = [*graph_of(found).latents, *graph_of(found).partial]
     rows = {v.name: d for v, d in zip(graph_of(found).data, data)}
     for k, (_, mean, _) in enumerate(each):
-        gaps = [rows[v.name][k].isnan() if v.role == "partial" else slice(None) for v in open_]
+        gaps = [rows[v.name][k].isnan() if v.role == "partial" else ... for v in open_]
         assert torch.allclose(torch.cat([read[v.name][k][g].flatten() for v, g in zip(open_, gaps)]), mean, atol=1e-6)
         for v, gap in zip(open_, gaps):
             assert v.role == "latent" or torch.equal(read[v.name][k][~gap], rows[v.name][k][~gap])
     _, mean, covariance = (part.detach() for part in each[1])
-    gaps = [rows[v.name][1].isnan() if v.role == "partial" else slice(None) for v in open_]
+    gaps = [rows[v.name][1].isnan() if v.role == "partial" else ... for v in open_]
     z = torch.cat([drawn[v.name][:, g].reshape(many, -1) for v, g in zip(open_, gaps)], 1)
     assert ((z.mean(0) - mean).abs() < 5 * covariance.diagonal().sqrt() / many**0.5).all()
     assert torch.allclose(z.T.cov(), covariance, atol=0.06 * float(covariance.abs().max()))

@@ -18,10 +18,12 @@ from dgmppl.supports import REAL
 
 @dataclass(frozen=True)
 class Exact(Step):
-    """`variables` have their exact posterior under the factors with these keys (`variable` is the first of them)."""
+    """`variables` have their exact posterior under the factors with these keys (`variable` is the first of them); of
+    those that are `partial`, what is missing."""
 
     variables: tuple[str, ...]
     factor_keys: tuple[str, ...]
+    partial: tuple[str, ...] = field(default=(), kw_only=True)
 
     explains: ClassVar[bool] = True
 
@@ -36,10 +38,9 @@ class Exact(Step):
 
 @dataclass(frozen=True)
 class ExactAlong(Exact):
-    """The same for the families of a `chain`, position by position; of those that are `partial`, what is missing."""
+    """The same for the families of a `chain`, position by position."""
 
     chain: Chain
-    partial: tuple[str, ...] = field(default=(), kw_only=True)
 
     def _words(self, how: str) -> str:
         of = " ".join(self.absorbs)
@@ -106,7 +107,7 @@ def is_free(state: Elimination, variable: Variable, beside: str) -> bool:
     """Whether nothing but its prior and what depends on it says where a latent's values come from."""
     name = variable.name
     apart = name not in state.judged and name not in state.members() and name not in state.assumed
-    return apart and (name == beside or state.graph.factor("q", name) is None)
+    return apart and (name == beside or state.may_be_taken_out(variable))
 
 
 def components(state: Elimination, names: frozenset[str]) -> list[frozenset[str]]:

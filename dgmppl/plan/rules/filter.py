@@ -161,7 +161,8 @@ def _read_with(state: Elimination, others: frozenset[str], names: frozenset[str]
 
 
 def _may_stand_still(state: Elimination, variable: Variable, beside: str) -> bool:
-    return variable.along is None and variable.name in state.normal and is_free(state, variable, beside)
+    alone = variable.along is None and variable.role == "latent"
+    return alone and variable.name in state.normal and is_free(state, variable, beside)
 
 
 def _culprit(state: Elimination, families: frozenset[str], still: frozenset[str]) -> str | None:

@@ -26,13 +26,20 @@ from dgmppl.plan.state import Elimination
 MAX_ELEMENTS = 1000
 """More are not integrated out together: the time of a step grows with the cube of their number."""
 
+MAX_OF_ROWS = 256
+"""The same where some of them are seen in some rows, so that each row has a matrix of its own."""
+
 
 @dataclass(frozen=True)
 class Integrate(Exact):
     """Normal latents, integrated out together."""
 
     def words(self) -> str:
-        return f"integrate {', '.join(self.variables)} out of {' '.join(self.factor_keys)}"
+        of = " ".join(self.factor_keys)
+        if not self.partial:
+            return f"integrate {', '.join(self.variables)} out of {of}"
+        rest = ["the rest", *(n for n in self.variables if n not in self.partial)]
+        return f"take what is seen of {', '.join(self.partial)}, integrate {', '.join(rest)} out of {of}"
 
 
 class LogIntegral(LogExact):
@@ -41,7 +48,7 @@ class LogIntegral(LogExact):
 
 class Integrating(Rule):
     """Latents without a q that are normal given what they depend on, and on which others depend in the same way, are
-    integrated out once all else is known.
+    integrated out once all else is known. So is what is missing of partial variables.
 
     What is integrated is a Gaussian: log int p(z) p(x | z) dz and p(z | x) are exact (Bishop, 2006, Pattern Recognition
     and Machine Learning, Eqs. 2.113 to 2.117; Roweis and Ghahramani, 1999, for the models that this makes exact).
@@ -55,13 +62,17 @@ class Integrating(Rule):
             if not set(reads) <= state.known:
                 continue
             order = [f.head for f in found if f.head in names]
+            some = tuple(n for n in order if graph[n].role == "partial")
+            one, missing = len(order) == 1, ""
+            if some:
+                missing = " where it is missing" if one else f", {', '.join(some)} where missing"
             text = (
-                f"{', '.join(order)}: normal, and all that depends on {'it' if len(order) == 1 else 'them'} is normal "
-                f"with an affine mean: {'it is' if len(order) == 1 else 'they are'} integrated out exactly"
+                f"{', '.join(order)}: normal, and all that depends on {'it' if one else 'them'} is normal with an "
+                f"affine mean: {'it is' if one else 'they are'} integrated out exactly{missing}"
             )
             why = state.reason(text, graph[order[0]].span)
             keys = tuple(f.key for f in found)
-            state.add(Integrate(order[0], why, tuple(order), keys, reads=reads))
+            state.add(Integrate(order[0], why, tuple(order), keys, partial=some, reads=reads))
             return True
         return False
 
@@ -82,8 +93,10 @@ class Integrating(Rule):
                 return found
         if variable.shared:
             return of_several_rows(variable)
-        if variable.type.elements > MAX_ELEMENTS:
-            return f"{variable.type.elements:,} numbers > {MAX_ELEMENTS:,}"
+        most = _most(state, one)
+        if variable.type.elements > most:
+            of_rows = " in each row" if most < MAX_ELEMENTS else ""
+            return f"{variable.type.elements:,} numbers{of_rows} > {most:,}"
         return why_not_together(state, variable, readers)
 
 
@@ -101,9 +114,17 @@ def integrable(state: Elimination, beside: str = "") -> frozenset[str]:
     names -= beside_families(state, names, beside)
     while (culprit := _culprit(state, names)) is not None:
         names -= {culprit}
-    groups = [c for c in components(state, names) if sum(state.graph[n].type.elements for n in c) <= MAX_ELEMENTS]
-    anchored = (c for c in groups if any(f.head not in c for f in _factors(state, c)))
+    graph = state.graph
+    groups = [c for c in components(state, names) if sum(graph[n].type.elements for n in c) <= _most(state, c)]
+    anchored = (
+        c for c in groups if any(f.head not in c or graph[f.head].role == "partial" for f in _factors(state, c))
+    )
     return frozenset(name for c in anchored for name in c)
+
+
+def _most(state: Elimination, names: Iterable[str]) -> int:
+    """How many elements these may have together."""
+    return MAX_OF_ROWS if any(state.graph[n].role == "partial" for n in names) else MAX_ELEMENTS
 
 
 def _culprit(state: Elimination, names: frozenset[str]) -> str | None:

@@ -51,6 +51,30 @@ def incomplete(d: Draft) -> None:
         d.say(f"p({y.name} | {member}) = Normal(linear({member}), 1)")
 
 
+def apart(d: Draft) -> None:
+    """Numbers and classes along no index that rows miss, as a whole or by element, and what reads them: with affine
+    means all is exact, and beside a class that rows miss as well."""
+    how = d.choose(("", " elementwise"))
+    shape = d.choose(("", "[2]"))
+    d.say(f'partial x : real{shape}{how} from "rows.npz".x')
+    d.data.append(Unit("x", "real", (2,) if shape else (), "partial"))
+    given: list[str] = []
+    if d.often(0.4):
+        d.say(f'partial k : {d.choose(("categorical(3)", "binary"))} from "rows.npz".k')
+        d.say("p(k) = " + ("Categorical(param)" if "categorical" in d.statements[-1] else "Bernoulli(param)"))
+        given.append("k")
+    if d.often(0.5):
+        z = d.unit("z", "real")
+        d.say(f"p({z.name}) = Normal(0, 1)")
+        given.append(z.name)
+    loc = " + ".join(f"linear({g})" for g in given) or "param"
+    d.say(f"{d.head('p', 'x', given)} = Normal({loc}, {d.choose(('0.5', 'param'))})")
+    reads = ["x", *(g for g in given if d.often(0.4))]
+    y = d.unit("y", "real", (3,), d.choose(("observed", "observed", "partial")))
+    loc = " + ".join(f"linear({g})" for g in reads)
+    d.say(f"{d.head('p', y.name, reads)} = Normal({loc}, {d.choose(('0.5', 'exp(param)'))})")
+
+
 def ended(d: Draft) -> None:
     """Classes or normal states of sequences of different lengths, with what reads the last of each row."""
     d.say("const T = 3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.contracts.random_specs.cores.gaps import ended, incomplete
+from tests.contracts.random_specs.cores.gaps import apart, ended, incomplete
 from tests.contracts.random_specs.draft import Draft, Unit
 from tests.contracts.random_specs.parts.densities import DRAWN, factor
 from tests.contracts.random_specs.parts.families import FAMILIES, LOCATED, family_of
@@ -114,7 +114,8 @@ def along_an_index(d: Draft) -> None:
     """One or two families of data along an index, maybe with a latent state, a latent of the row, and what reads a
     member of them."""
     if d.gaps.random() < 0.2:
-        (incomplete if d.gaps.random() < 0.7 else ended)(d)
+        share = d.gaps.random()
+        (incomplete if share < 0.55 else apart if share < 0.7 else ended)(d)
         return
     first = d.choose((0, 1, 1))
     index = Index(d.choose(LETTERS), first, first + d.choose((1, 1, 2, 3)))
