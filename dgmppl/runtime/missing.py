@@ -19,6 +19,7 @@ from dgmppl.runtime.cases import Cases, _each, enumerate_values, impute
 from dgmppl.runtime.densities import Mixture
 from dgmppl.runtime.distributions import Distribution
 from dgmppl.runtime.inference import reading
+from dgmppl.runtime.normals import LowRankNormal
 from dgmppl.runtime.preimages import fill
 from dgmppl.runtime.shapes import broadcast_shapes
 
@@ -45,7 +46,7 @@ def log_prob_of_seen(p: Distribution, value: Tensor, some: float) -> Tensor:
     """``log p`` of the elements that are seen, the others integrated out, ``(n,)`` nats.
 
     Args:
-        p: elements that are independent of each other, or a mixture of such.
+        p: elements that are independent of each other, a normal distribution of them all, or a mixture of such.
         value: ``(n, *event_shape)``, NaN where it is missing.
         some: a number of the support, which stands where a value is missing.
     """
@@ -72,6 +73,8 @@ def log_prob_where(p: Any, value: Tensor, where: Tensor) -> Tensor:
         axis = value.dim() - len(p.event_shape)
         each = log_prob_where(p.components, value.unsqueeze(axis), where.unsqueeze(axis))
         return torch.logsumexp(p.logits + each, -1)
+    if isinstance(p, LowRankNormal):
+        return p.marginal_log_prob(value, where)
     if isinstance(p, Sequence) and p.lag == 0:
         return _along(p, value, where).sum(-1)
     raise TypeError(f"elements of {type(p).__name__} depend on each other: some alone have no closed density")
@@ -125,12 +128,17 @@ def completed_rows(p: Distribution, value: Tensor, mean: bool) -> Tensor:
 
 
 def _given_seen(p: Any, value: Tensor, seen: Tensor) -> Any:
-    """The distribution of each missing element given those that are seen: p itself, but for the weights of the
-    components of a mixture, which are those of the posterior."""
+    """The distribution of the missing elements given those that are seen: p itself where elements are independent. The
+    weights of the components of a mixture are those of the posterior; a normal distribution of all elements is
+    conditioned."""
     if isinstance(p, Mixture):
         axis = value.dim() - len(p.event_shape)
         each = log_prob_where(p.components, value.unsqueeze(axis), seen.unsqueeze(axis))
-        return Mixture(p.logits + each, p.components)
+        return Mixture(p.logits + each, _given_seen(p.components, value.unsqueeze(axis), seen.unsqueeze(axis)))
+    if isinstance(p, td.Independent) and isinstance(p.base_dist, LowRankNormal):
+        return td.Independent(p.base_dist.given(value, seen), p.reinterpreted_batch_ndims, validate_args=False)
+    if isinstance(p, LowRankNormal):
+        return p.given(value, seen)
     return p
 
 

@@ -83,9 +83,35 @@ def test_factors_of_what_is_seen_are_the_marginal_normal() -> None:
         assert found == pytest.approx(expected, abs=1e-9)
 
 
-def test_what_is_missing_is_inferred_as_the_conditional_normal() -> None:
-    model, x = model_of(FACTORS), with_gaps(torch.randn(20, 5))
-    mean, covariance = moments(model)
+LOW_RANK = """\
+model low_rank
+partial x : real[5] elementwise from "rows.npz".x
+param   W : real[5, 2]
+p(x) = LowRankNormal(param, exp(param), W)
+"""
+
+
+def test_elements_that_are_normal_together_need_no_q() -> None:
+    found = pipeline.read(LOW_RANK)
+    assert found.plan is not None and found.plan.criterion == "log_prob" and not found.plan.structure.q
+    model, x = model_of(LOW_RANK), with_gaps(torch.randn(20, 5))
+    law = model.p_x()
+    mean, covariance = law.mean.detach().numpy(), law.covariance_matrix.detach().numpy()
+    for row, value in zip(x.numpy(), model.log_prob(x).tolist(), strict=True):
+        s = ~np.isnan(row)
+        expected = multivariate_normal(mean[s], covariance[np.ix_(s, s)]).logpdf(row[s]) if s.any() else 0.0
+        assert value == pytest.approx(expected, abs=1e-9)
+    model.log_prob(x).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("text", [FACTORS, LOW_RANK], ids=["of factors", "of low rank"])
+def test_what_is_missing_is_inferred_as_the_conditional_normal(text: str) -> None:
+    model, x = model_of(text), with_gaps(torch.randn(20, 5))
+    law = model.p_x() if text == LOW_RANK else None
+    mean, covariance = (
+        (law.mean.detach().numpy(), law.covariance_matrix.detach().numpy()) if law is not None else moments(model)
+    )
     found = model.infer(x, mean=True)["x"].detach().numpy()
     with seed(1):
         drawn = model.infer(x.repeat_interleave(4000, 0))["x"].reshape(20, 4000, 5).detach()
