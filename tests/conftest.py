@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=3, help="how many runs tests/train/test_kills.py kills")
     parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
     parser.addoption("--mutations", type=int, default=500, help="how many mutated specs tests/test_mutations.py tries")
-    parser.addoption("--random", type=int, default=40, help="how many specs tests/contracts/test_random.py draws")
+    parser.addoption("--random", default="40", help="specs of tests/contracts/test_random.py: 40, or 2000..2299")
 
 
 def pytest_configure(config: pytest.Config) -> None:

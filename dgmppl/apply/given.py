@@ -19,7 +19,7 @@ from dgmppl.apply.originals import names_of
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
-from dgmppl.data.formats.columns import column_days
+from dgmppl.data.formats.columns import array_days
 from dgmppl.data.formats.tables import open_table
 from dgmppl.data.forms import Form, form_of_dtype
 from dgmppl.data.load import Wanted, open_field, read_columns
@@ -379,12 +379,9 @@ class _Arrays(_Source):
 
 def _days(name: str, values: Any) -> Any:
     """Dates and texts of them as days; None is missing."""
-    import pyarrow as pa
-
     try:
-        column = pa.chunked_array([pa.array(values.ravel(), from_pandas=True)])
-        return column_days(column, name).reshape(values.shape)
-    except (BadCell, pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        return array_days(values, name)
+    except BadCell as error:
         raise SpecError([Diagnostic("E516", f"`{name}` holds values that are no dates: {error}")]) from None
 
 

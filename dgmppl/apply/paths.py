@@ -80,7 +80,7 @@ def interpolate(
         pair = 0
         with fitted.computing(seed):
             for ends in _limited(given, 2 * count, max(1, CHUNK // steps) * 2):
-                found = _inferred(fitted, ends, latents)
+                found = _inferred(fitted, ends, latents, draw)
                 common = {n: v for n, v in found.items() if graph[n].shared}
                 own = {n: v for n, v in found.items() if n not in common}
                 path = between({n: v[::2] for n, v in own.items()}, {n: v[1::2] for n, v in own.items()})
@@ -148,7 +148,7 @@ def traverse(
     def give() -> Iterator[Chunk]:
         row = 0
         with fitted.computing(seed):
-            for base in _bases(fitted, given, starts, set_, max(1, CHUNK // (count * len(turned)))):
+            for base in _bases(fitted, given, starts, set_, draw, max(1, CHUNK // (count * len(turned)))):
                 held = {n: v for n, v in base.items() if not graph[n].shared}
                 common = {n: v for n, v in base.items() if graph[n].shared}
                 size = len(next(iter(held.values()), torch.empty(1)))
@@ -196,11 +196,15 @@ def _known(fitted: FittedRun) -> tuple[str, ...]:
     return found
 
 
-def _inferred(fitted: FittedRun, chunk: Rows, latents: Sequence[str]) -> Rows:
-    """The means of the latents of rows, and what of the data does not follow from them."""
+def _inferred(fitted: FittedRun, chunk: Rows, latents: Sequence[str], draw: bool) -> Rows:
+    """The means of the latents of rows, and what of the data does not follow from them: with its means where it is
+    missing, or with draws."""
     graph = fitted.graph
+    kept = {n: v for n, v in chunk.items() if not graph.sources({n}) & {*latents}}
     found = fitted.model.infer(*chunk.values(), mean=True)
-    kept = {n: found.get(n, v) for n, v in chunk.items() if not graph.sources({n}) & {*latents}}  # completed
+    drawn = draw and any(bool(v.isnan().any()) for v in kept.values())
+    completed = fitted.model.infer(*chunk.values(), mean=False) if drawn else found
+    kept = {n: completed.get(n, v) for n, v in kept.items()}
     return {**kept, **{n: found[n] for n in found if n in latents or graph[n].shared}}
 
 
@@ -218,12 +222,14 @@ def _limited(given: Given, rows: int, size: int) -> Iterator[Rows]:
         left -= size
 
 
-def _bases(fitted: FittedRun, given: Given | None, rows: int, set_: Mapping[str, Any], size: int) -> Iterator[Rows]:
+def _bases(
+    fitted: FittedRun, given: Given | None, rows: int, set_: Mapping[str, Any], draw: bool, size: int
+) -> Iterator[Rows]:
     """What is known before a latent is turned: of rows their latents, or the means of p, and conditions."""
     graph = fitted.graph
     if given is not None:
         for chunk in _limited(given, rows, size):
-            yield _inferred(fitted, chunk, _known(fitted))
+            yield _inferred(fitted, chunk, _known(fitted), draw)
         return
     asked = {n: torch.from_numpy(v).to(fitted.model.device) for n, v in set_.items()}
     means = fitted.completion(1, asked, True)

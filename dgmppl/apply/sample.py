@@ -66,7 +66,7 @@ def sample(
     in_data = in_units_of_data(units)
     asked = {name: value for name, value in (ways or {}).items() if value is not None}
     verify_ways(graph, fitted.plan, asked)
-    parts = read_arrays(given, graph, fitted.fields)
+    parts = read_arrays(given, graph, fitted.fields, in_data)
     goes_on = any(graph[name].along in indices(graph) for name in parts)
     gaps = goes_on and until is None and any(_has_gap(fitted, name, v) for name, v in parts.items())
     if not goes_on and until is not None and parts:

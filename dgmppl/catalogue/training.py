@@ -52,7 +52,7 @@ OBJECTIVES: dict[str, Signature] = {
         Argument("chains", "count"),
         Argument("step_size", "positive"),
         Argument("noise"),
-        Argument("restart"),
+        Argument("restart", "share"),
         _WEIGHT,
     ),
     "adversarial": _objective("adversarial", Argument("game", "game"), _WEIGHT),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dgmppl.catalogue.functions import FUNCTIONS, STRAIGHT_THROUGH
 from dgmppl.emit.expr import Attribute, Binary, Expr, Name, Negative, Number, Text, Tuple, call
 from dgmppl.emit.place import Place, emitted, value_expr
@@ -58,8 +60,10 @@ def _matmul(value: Operation, place: Place) -> Expr:
 
 @emitted.register(Element)
 def _element(value: Element, place: Place) -> Expr:
-    base = value_expr(value.value, place)
     values = [i for i in value.index if isinstance(i, Value)]
+    if place.spread and _leads(value.value) and any(map(_leads, values)):  # each row picks its own, then components
+        return _element(value, replace(place, spread=False)).call("unsqueeze", -1 - len(value.shape))
+    base = value_expr(value.value, place)
     items = [value_expr(i, place).call("long") if isinstance(i, Value) else Name(str(i)) for i in value.index]
     if not _leads(value.value):
         return base[items]
@@ -81,4 +85,5 @@ def _element(value: Element, place: Place) -> Expr:
 def _index_sum(value: IndexSum, place: Place) -> Expr:
     form = polynomial(value, ())
     assert form is not None  # elaboration lets no other sum over indices pass
-    return polynomial_expr(form, place.graph, place.writer, place.rename)
+    found = polynomial_expr(form, place.graph, place.writer, place.rename)
+    return found.call("unsqueeze", -1 - len(value.shape)) if place.spread and value.rows else found

@@ -154,6 +154,13 @@ def _factor(scope: Scope, bound: Bound, strict: bool = False) -> float:
     return value
 
 
+def _share(scope: Scope, bound: Bound) -> float:
+    value = _number(scope, bound)
+    if value > 1:
+        scope.fail("E305", f"`{bound.argument.name}` is a share, from 0 to 1", bound.value.span, f"this is {value:g}")
+    return value
+
+
 def _rate(scope: Scope, bound: Bound) -> float:
     return _factor(scope, bound, strict=True)
 
@@ -415,6 +422,7 @@ READ: dict[str, Read] = {
     "fraction": _fraction,
     "momentum": _momentum,
     "factor": _factor,
+    "share": _share,
     "rate": _rate,
     "epochs": _epochs,
     "rows": _rows,

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.checks import find_problem
+from dgmppl.data.dates import EXAMPLE
 from dgmppl.data.fields import Field
+from dgmppl.data.formats.columns import array_days
+from dgmppl.data.rows import BadCell
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.graph.nodes import Along, Graph, Variable
 from dgmppl.plan.forecast import Forecast, indices
@@ -29,12 +32,14 @@ class Past:
 
 
 def read_arrays(
-    given: Mapping[str, Any] | Sequence[str], graph: Graph, fields: Mapping[str, Field]
+    given: Mapping[str, Any] | Sequence[str], graph: Graph, fields: Mapping[str, Field], in_data: bool = True
 ) -> dict[str, NDArray[np.generic]]:
-    """The arrays that are given, or that `name=file` names, by variable; texts of classes as their numbers.
+    """The arrays that are given, or that `name=file` names, by variable; texts of classes as their numbers, dates as
+    days.
 
     Args:
         fields: what a run keeps of the data of each variable.
+        in_data: values are in the units of the data, and not in those of the model, which has no dates.
 
     Raises:
         SpecError (E715): for a name that is no variable of the data, or a file without such an array.
@@ -46,22 +51,30 @@ def read_arrays(
         if name not in names:
             help_ = did_you_mean(name, names, f"its data: {', '.join(names)}")
             raise _error(f"`{name}` is no variable of the data of {graph.name}", help_)
-        classes = fields[name].classes
         if isinstance(place, str | Path):
-            found[name] = _read(graph[name], Path(str(place).strip()), classes)
+            where = str(place).strip()
+            found[name] = _numbers(fields[name], _read(graph[name], Path(where)), where, in_data)
         else:
-            found[name] = _numbers(name, np.asarray(place), classes, "what is given")
+            found[name] = _numbers(fields[name], np.asarray(place), "what is given", in_data)
     return found
 
 
-def _numbers(name: str, array: NDArray[Any], classes: Sequence[str], where: str) -> NDArray[np.generic]:
-    """An array as numbers, of classes those that their texts stand for."""
-    if array.dtype.kind == "U" and {*array.ravel().tolist()} <= {*classes, ""}:
-        numbers = {text: float(k) for k, text in enumerate(classes)}
-        array = np.array([numbers.get(text, np.nan) for text in array.ravel()]).reshape(array.shape)
+def _numbers(field: Field, array: NDArray[Any], where: str, in_data: bool) -> NDArray[np.generic]:
+    """An array as numbers: of classes those that their texts stand for, of dates the days."""
+    dates = field.dates and in_data
+    if dates and array.dtype.kind in "OUM":
+        try:
+            return array_days(array, field.name)
+        except BadCell as error:
+            raise _error(f"`{field.name}` in {where} holds values that are no dates: {error}") from None
+    if array.dtype.kind in "OU":
+        numbers = {"": np.nan, **{text: float(k) for k, text in enumerate(field.classes)}}
+        texts = ["" if v is None or v != v else v for v in array.ravel().tolist()]
+        if all(isinstance(text, str) and text in numbers for text in texts):
+            array = np.array([numbers[text] for text in texts]).reshape(array.shape)
     if array.dtype.kind not in "fiub" or not array.ndim:
-        known = f"its classes: {', '.join(classes)}" if classes else ""
-        raise _error(f"`{name}` in {where} holds no numbers", known)
+        known = f"its classes: {', '.join(field.classes)}" if field.classes else ""
+        raise _error(f"`{field.name}` in {where} holds no numbers", f"its dates: {EXAMPLE}" if dates else known)
     return array
 
 
@@ -140,7 +153,7 @@ def read_past(
     return Past(values, last)
 
 
-def _read(variable: Variable, place: Path, classes: Sequence[str] = ()) -> NDArray[np.generic]:
+def _read(variable: Variable, place: Path) -> NDArray[np.generic]:
     name = variable.name
     try:
         loaded = np.load(place, allow_pickle=False)
@@ -162,7 +175,7 @@ def _read(variable: Variable, place: Path, classes: Sequence[str] = ()) -> NDArr
                 array = loaded[key]
             except ValueError:
                 raise _error(f"`{key}` in {place} is no array of numbers") from None
-    return _numbers(name, np.asarray(array), classes, str(place))
+    return np.asarray(array)
 
 
 def _begun(variable: Variable, array: NDArray[np.generic]) -> tuple[Values, NDArray[np.int64]]:

@@ -186,3 +186,18 @@ def test_what_has_no_path_is_said(run: FittedRun, flow: FittedRun, levels: Fitte
     for command in (none.reconstruct, none.interpolate, lambda: none.traverse("z")):
         with pytest.raises(SpecError, match="E660"):
             command()
+
+
+def test_what_rows_of_a_path_miss_is_drawn_where_rows_are_drawn(tmp_path: Path) -> None:
+    """Of counts the draws are counts, the means are means."""
+    table = people().assign(children=np.random.default_rng(0).poisson(2, len(people())).astype(float))
+    table.loc[::2, "children"] = np.nan
+    table.to_csv(tmp_path / "people.csv", index=False)
+    text = PEOPLE + 'partial n : natural from "people.csv".children\np(n) = Poisson(param)\n'
+    run = fit(tmp_path, text)
+    rows = table[:8]
+    drawn, means = (run.interpolate(rows, steps=2, draw=draw)["n"] for draw in (True, False))
+    missing = rows["children"].isna().to_numpy()
+    assert (drawn == drawn.round()).all() and len(set(drawn[missing])) > 1
+    assert len(set(means[missing])) == 1
+    np.testing.assert_allclose(drawn[~missing], rows["children"][~missing])

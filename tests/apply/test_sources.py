@@ -93,3 +93,17 @@ def test_a_date_that_is_none_is_said(run: FittedRun) -> None:
     assert "3.2.2001" in caught.value.diagnostics[0].headline
     with pytest.raises(SpecError, match="no dates"):
         read(run, {"t": ["soon"], "x": np.ones((1, 2)), "y": ["cook"]})
+
+
+def test_what_is_given_of_dates_and_texts_stays_as_it_is(run: FittedRun, tmp_path: Path) -> None:
+    """As answers tell them, and missing as they tell it."""
+    given = {"t": np.array(["1990-02-03", None], dtype=object), "y": np.array([None, "NA"], dtype=object)}
+    found = run.sample(5, given=given).frame()
+    assert set(found["born"][:5]) == {"1990-02-03"} and set(found["job"][5:]) == {"NA"}
+    assert len(set(found["born"][5:])) == 5
+    np.save(tmp_path / "t.npy", np.array(["1990-02-03", "1991-04-05"], dtype="datetime64[D]"))
+    assert set(run.sample(3, given=[f"t={tmp_path / 't.npy'}"])["t"]) == {"1990-02-03", "1991-04-05"}
+    with pytest.raises(SpecError, match="no dates: row 0, column `t` is `yesterday`, a date is"):
+        run.sample(3, given={"t": ["yesterday"]})
+    with pytest.raises(SpecError, match="holds no numbers"):  # the model's units are numbers
+        run.sample(3, given={"t": ["1990-02-03"]}, units="model")

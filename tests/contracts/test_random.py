@@ -1,6 +1,7 @@
 """Random specs: what compiles is taught as a whole, is one model both ways, and is the same in any order.
 
-`pytest tests/contracts/test_random.py --random 1000` draws more of them; a failing one is printed by
+`pytest tests/contracts/test_random.py --random 1000` draws more of them, `--random 2000..2299` those of these numbers;
+a failing one is printed by
 `python -m tests.contracts.random_specs NUMBER`.
 """
 
@@ -42,7 +43,9 @@ def drawn(number: int) -> Checked:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "number" in metafunc.fixturenames:
-        metafunc.parametrize("number", range(metafunc.config.getoption("--random")), scope="module")
+        first, _, last = metafunc.config.getoption("--random").rpartition("..")
+        numbers = range(int(first), int(last) + 1) if first else range(int(last))
+        metafunc.parametrize("number", numbers, scope="module")
 
 
 def test_few_are_refused_and_all_of_them_with_a_reason() -> None:
@@ -114,6 +117,29 @@ CONSTRUCTS = (
     r"labelled\(",
     r"threshold\(",
     r"weights = softmax\(",
+    r"observed \w+ : interval\(0, 3\)",
+    r"observed \w+ : interval\(-200, -100\)",
+    r"latent \w+ : ordinal",
+    r"latent \w+ : ordinal.* per ",
+    r"latent \w+\[t in 1\.\.T\] : ordinal",
+    r"where = age in 18\.\.65",
+    r"where = \[age in \.\.65, kind in",
+    r"where = born in",
+    r"where = country in",
+    r"missing = \[-9, -1\], where",
+    r"missing\(.*, 0\.2\)",
+    r"flatten\(\w+\(",
+    r"\(flatten\(",
+    r"natural from total\(",
+    r"observed n : natural from total\(",
+    r"dates\(",
+    r"chains = 6",
+    r"restart = 1",
+    r"step_size = 0\.001",
+    r"noise = 0\.01",
+    r"target = score",
+    r"stages = .*ema = ",
+    r"adversary_steps = 2",
 )
 
 
@@ -129,6 +155,7 @@ LAWS: dict[str, Callable[[Checked], object]] = {
     "precision": laws.verify_precision,
     "source": laws.verify_source,
     "stages": laws.verify_stages,
+    "fits": laws.verify_fits,
     "saved": laws.verify_saved,
     "commands": laws.verify_commands,
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmppl.data.dates import EXAMPLE, days_of
 from dgmppl.data.rows import BadCell, Values
@@ -180,6 +181,21 @@ def column_days(column: pa.ChunkedArray, name: str, start: int = 0) -> Values:
             except ValueError:
                 raise BadCell(f"row {start + row}, column `{name}` is `{text[:60]}`, a date is {EXAMPLE}") from None
     return values
+
+
+def array_days(values: NDArray[Any], name: str) -> Values:
+    """The days of an array of dates, times or texts of them; None is missing.
+
+    Raises:
+        BadCell: when it holds something else.
+    """
+    import pyarrow as pa
+
+    try:
+        column = pa.chunked_array([pa.array(values.ravel(), from_pandas=True)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise BadCell(str(error)) from None
+    return column_days(column, name).reshape(values.shape)
 
 
 def _lists(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, start: int) -> Values:

@@ -3,6 +3,7 @@
 from tests.contracts.laws.bounds import verify_bound, verify_bound_of_all
 from tests.contracts.laws.commands import verify_commands
 from tests.contracts.laws.factors import verify_factors, verify_precision
+from tests.contracts.laws.fits import verify_fits
 from tests.contracts.laws.forecasts import verify_forecasts
 from tests.contracts.laws.likelihood import verify_inferred, verify_marginals, verify_missing, verify_seen, verify_whole
 from tests.contracts.laws.order import verify_order, verify_source
@@ -18,6 +19,7 @@ __all__ = [
     "verify_bound_of_all",
     "verify_commands",
     "verify_factors",
+    "verify_fits",
     "verify_forecasts",
     "verify_inferred",
     "verify_marginals",

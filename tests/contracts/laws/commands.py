@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -41,11 +42,32 @@ DRAWS = 600
 FAILED = "E601"
 """That emitted code failed, which is no refusal."""
 
+
+def _dates(days: Array) -> Array:
+    """To the second, as tables of text have them."""
+    there = np.isfinite(days)
+    seconds = np.round(np.where(there, days, 0) * 86400).astype("datetime64[s]")
+    return np.where(there, np.datetime_as_string(seconds).astype(object), None)
+
+
+def _days(dates: Array) -> Array:
+    return dates.astype("datetime64[s]").astype(np.float64) / 86400
+
+
+def _parts(total: Array) -> Array:
+    """Two numbers that add up to each, whole ones to a whole one."""
+    half = np.floor(total / 2) if np.array_equal(total, np.round(total)) else total / 2
+    return np.stack([half, total - half], -1)
+
+
 BACK: dict[str, Callable[..., Array]] = {
     "log": np.exp,
     "logit": lambda v: 1 / (1 + np.exp(-v)),
     "shift": lambda v, by: v - by,
     "scale": lambda v, by: v / by,
+    "flatten": lambda v: v.reshape(len(v), 1, v.shape[1]),
+    "total": _parts,
+    "dates": _dates,
 }
 """What comes back through a transform that takes nothing from the data; the others leave values as they are."""
 
@@ -73,7 +95,7 @@ def _begun(found: Checked) -> Iterator[tuple[FittedRun, Rows]]:
     """A run as it is begun, with noise on its weights, and rows in the units of its data."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         rows = _raw(found, data_of(found, 40, number=2))
-        np.savez(Path(folder) / "rows.npz", **_file(found, rows))
+        _write(found, rows, Path(folder))
         splits = load_data(found, Path(folder))
         fields = {name: field.as_data() for name, field in splits.fields.items()}
         record = {"state": "finished", "data": {"fields": fields}, "data_folder": folder}
@@ -96,14 +118,38 @@ def _raw(found: Checked, rows: list[torch.Tensor]) -> Rows:
 
 
 def _file(found: Checked, rows: Rows) -> Rows:
-    """The arrays that rows are read from: members of a family of two indices lie side by side in one."""
-    graph, made = graph_of(found), dict[str, Array]()
-    for v in graph.data:
-        assert v.data is not None
-        parts = [rows[w.name] for w in graph.data if w.data is not None and w.data.field == v.data.field]
-        along = 1 if v.along is None else 2
-        made[v.data.field] = np.stack(parts, along) if v.data.places else parts[0]
+    """The arrays that rows are read from: members of a family of two indices lie side by side in one, and what is the
+    total of a field that another reads has none. Rows that a condition leaves out could be read as nothing."""
+    graph, made, where = graph_of(found), dict[str, Array](), False
+    sources = [(v, v.data) for v in graph.data if v.data is not None and not v.data.dates]
+    for v, data in sources:
+        of_it = [(w, of) for w, of in sources if of.field == data.field]
+        parts = [rows[w.name] for w, of in of_it if ("total", ()) not in of.transforms] or [rows[v.name]]
+        made[data.field] = np.stack(parts, 1 if v.along is None else 2) if data.places else parts[0]
+        where = where or bool(data.reading.where)
+    return _beside_others(made) if where else made
+
+
+def _beside_others(rows: Rows) -> Rows:
+    """Every third row is one that a condition of `tests.contracts.random_specs.rows` leaves out."""
+    count = max(map(len, rows.values()))
+    kept = np.arange(count + (count + 1) // 2) % 3 != 0
+    made = {name: np.full((len(kept), *values.shape[1:]), 1e6) for name, values in rows.items()}
+    for name, values in rows.items():
+        made[name][kept] = values
+    made["age"] = np.where(kept, 20, np.where(np.arange(len(kept)) % 2, 10, np.nan))
+    made["kind"] = np.where(kept, 1, 3)
     return made
+
+
+def _write(found: Checked, rows: Rows, folder: Path) -> None:
+    np.savez(folder / "rows.npz", **_file(found, rows))
+    dated = {v.name: v.data.reading for v in graph_of(found).data if v.data is not None and v.data.dates}
+    if dated:
+        table = pd.DataFrame({**{name: rows[name] for name in dated}, "born": "1990-01-01", "country": "DE"})
+        if any(reading.where for reading in dated.values()):
+            table = pd.concat([pd.DataFrame({"born": ["1970-01-01", ""], "country": ["FR", ""]}), table])
+        table.to_csv(folder / "days.csv", index=False)
 
 
 # --- the commands ------------------------------------------------------------------------------------
@@ -176,9 +222,9 @@ def _go_on(fitted: FittedRun, rows: Rows) -> str:
     for name in (n for n in past if n in found):
         assert len(found[name]) == 2 * ROWS, name
         there = past[name]
-        if fitted.fields[name].invertible and not np.isnan(there).any():
+        if fitted.fields[name].invertible and _known(there).all():
             kept = found[name][:, : there.shape[1]] if there.ndim > 1 else found[name]
-            np.testing.assert_allclose(kept, there.repeat(2, 0), rtol=1e-4, atol=1e-4, err_msg=name)
+            _verify_kept(kept, there.repeat(2, 0), name)
     return ""
 
 
@@ -190,8 +236,8 @@ def _clamped(fitted: FittedRun, rows: Rows) -> str:
     found = fitted.sample(2, given=_pierced(rows, gaps))
     for name, values in rows.items():
         if fitted.fields[name].invertible and name in found:
-            there = np.isfinite(_pierced(rows, gaps)[name])
-            np.testing.assert_allclose(found[name][::2][there], values[there], rtol=1e-4, atol=1e-4, err_msg=name)
+            there = _known(_pierced(rows, gaps)[name])
+            _verify_kept(found[name][::2][there], values[there], name)
     return ""
 
 
@@ -202,10 +248,10 @@ def _impute(fitted: FittedRun, rows: Rows) -> str:
     pierced = _pierced(rows, gaps)
     found, told = fitted.impute(pierced, draws=2), "not enumerated"
     for name, values in pierced.items():
-        there = np.isfinite(values)
+        there = _known(values)
         for k in range(2):
             if fitted.fields[name].invertible:
-                np.testing.assert_allclose(found[name][:, k][there], values[there], rtol=1e-4, atol=1e-4, err_msg=name)
+                _verify_kept(found[name][:, k][there], values[there], name)
         _verify_data(fitted, name, found[name].reshape(-1, *found[name].shape[2:]))
     for v in fitted.graph.data:
         if v.name in gaps and not v.length and (v.type.support.size or math.inf) ** gaps[v.name][0].sum() <= MOST:
@@ -248,7 +294,8 @@ def _verify_drawn(fitted: FittedRun, rows: Rows, v: Variable, gap: Array) -> str
 
 
 def _in_model(fitted: FittedRun, rows: Rows) -> dict[str, torch.Tensor]:
-    return {n: torch.from_numpy(np.asarray(fitted.fields[n].apply(r), np.float32)) for n, r in rows.items()}
+    numbers = {n: _days(r) if _texts(r) else r for n, r in rows.items()}
+    return {n: torch.from_numpy(np.asarray(fitted.fields[n].apply(r), np.float32)) for n, r in numbers.items()}
 
 
 def _gaps(fitted: FittedRun, rows: Rows) -> dict[str, Array]:
@@ -266,7 +313,24 @@ def _gaps(fitted: FittedRun, rows: Rows) -> dict[str, Array]:
 
 
 def _pierced(rows: Rows, gaps: dict[str, Array]) -> Rows:
-    return {n: np.where(gaps[n], np.nan, v) if n in gaps else v for n, v in rows.items()}
+    return {n: np.where(gaps[n], None if _texts(v) else np.nan, v) if n in gaps else v for n, v in rows.items()}
+
+
+def _texts(values: Array) -> bool:
+    return values.dtype == object
+
+
+def _known(values: Array) -> Array:
+    """What is not missing of values in the units of the data."""
+    return np.not_equal(values, None) if _texts(values) else np.isfinite(values)
+
+
+def _verify_kept(found: Array, expected: Array, name: str) -> None:
+    """Values that were given are as they were; times to the second."""
+    if _texts(expected):
+        np.testing.assert_array_equal(found.astype("datetime64[s]"), expected.astype("datetime64[s]"), name)
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 def _predict(fitted: FittedRun, rows: Rows) -> str:
@@ -290,7 +354,7 @@ def _predict_one(fitted: FittedRun, rows: Rows, v: Variable) -> str:
         np.testing.assert_allclose(p.sum(-1), 1, atol=1e-4)
         _verify_data(fitted, v.name, values)
     else:
-        assert np.isfinite(values).all(), values
+        assert _known(values).all(), values
         assert (found[f"{v.name}_deviation"] >= 0).all()
     if "exactly" in found.notes[0]:
         _verify_enumerated(fitted, rows, v, found)
@@ -344,10 +408,11 @@ def _verify_rows(fitted: FittedRun, found: Answers, n: int, missing: bool = Fals
 def _verify_data(fitted: FittedRun, name: str, values: Array, missing: bool = False) -> None:
     """Values in the units of the data are some that the model could have been given."""
     v, field = fitted.graph[name], fitted.fields[name]
-    there = np.isfinite(values.reshape(len(values), -1)).all(1)
+    there = _known(values.reshape(len(values), -1)).all(1)
     if not v.length and not (v.role == "partial" and missing):
         assert there.all(), name
-    made = field.apply(values[there]) if field.invertible else values[there]
+    values = _days(values[there]) if _texts(values) else values[there]
+    made = field.apply(values) if field.invertible else values
     _verify_values(v, made)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from tests.contracts.random_specs.cores.in_common import in_common, shares
 from tests.contracts.random_specs.draft import Draft, Unit
 from tests.contracts.random_specs.parts.densities import DENSITIES, DRAWN, factor
+from tests.contracts.random_specs.parts.families import bounded
 from tests.contracts.random_specs.variables import SUPPORTS, VECTORS, observed
 
 
 def _condition(d: Draft) -> None:
-    support = d.choose(SUPPORTS)
+    support = d.bounded(d.choose(SUPPORTS))
     shape = (2,) if support in VECTORS else d.choose(((), (2,)))
     s = d.unit("s", support, shape, "observed")
     wide = (*shape, 3) if support == "categorical(3)" else shape
@@ -32,7 +33,7 @@ def _partial_cause(d: Draft) -> None:
         ("positive", (2,)),
     )
     support, shape = d.choose(kinds)
-    y = d.unit("y", support, shape, "partial")
+    y = d.unit("y", d.classes(support), shape, "partial")
     factor(d, "p", y, (), DENSITIES[:3])
     d.causes.append(y)
 
@@ -52,10 +53,10 @@ def _label(d: Draft) -> None:
     """Another variable of the data that reads the latents or the data; some rows may miss it."""
     of = d.choose((d.drawn[:1] or d.data[:1], d.data[:1]))
     if of:
-        support = d.choose(SUPPORTS)
+        support = d.bounded(d.choose(SUPPORTS))
         role = d.choose(("observed", "partial"))
-        y = d.unit("v", support, (2,) if support in (*VECTORS, "interval(-1, 1)") else (), role)
-        factor(d, "p", y, of, DENSITIES[:3] if not support.startswith("interval") else DENSITIES)
+        y = d.unit("v", support, (2,) if support in VECTORS or bounded(support) else (), role)
+        factor(d, "p", y, of, DENSITIES[:3] if not bounded(support) else DENSITIES)
 
 
 def _opponent(d: Draft) -> None:

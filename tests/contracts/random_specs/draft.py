@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -22,7 +23,7 @@ BEHIND: dict[str, tuple[str, ...]] = {
     ),
     "positive": ("scale({}, 0.01)", "shift({}, 1)"),
     "unit": ("clip({}, 0, 1)", "scale(clip({}, 0, 10), 0.1)"),
-    "interval": ("clip({}, -1, 1)", "rescale(log({}), -0.99, 0.99)"),
+    "interval": ("clip({}, LOW, HIGH)", "rescale(log({}), LOW, HIGH)"),
     "binary": ("threshold({}, 0.5)",),
     "categorical": ("shift({}, -1)",),
     "ordinal": ("shift({}, -1)", "clip({}, 0, 2)"),
@@ -31,6 +32,18 @@ BEHIND: dict[str, tuple[str, ...]] = {
     "simplex": ("closure({})", "closure(clip({}, 0.001, 1))"),
 }
 
+
+ALONE = {
+    "real": ("total({})", "standardize(dates(DAYS))", "dates(DAYS)"),
+    "positive": ("total({})",),
+    "natural": ("total({})",),
+}
+"""What stands around a field of single numbers, or in its place."""
+
+BORN = ("", '[where = born in "1980-01-01"..]', '[where = country in ["DE", "NA"]]')
+
+INTERVALS = ("interval(0, 3)", "interval(-1, 3)", "interval(-200, -100)", "interval(0.25, 0.5)")
+"""In the place of `interval(-1, 1)`, now and then."""
 
 LABELS = ("binary", "categorical(3)", "ordinal(3)", "integer(0..2)")
 """Supports of which so many rows keep their label."""
@@ -71,6 +84,10 @@ class Draft:
         self.scales = Random(number + 4 * 10**6)  # and in which units networks have them
         self.options = Random(number + 5 * 10**6)  # and what else networks are told
         self.shares = Random(number + 6 * 10**6)  # and where probabilities stand in the place of logits
+        self.rows = Random(number + 7 * 10**6)  # and what else is told of the rows of data
+        self.supports = Random(number + 8 * 10**6)  # and where supports are less usual
+        self.fits = Random(number + 9 * 10**6)  # and how it is fitted
+        self.born = self.rows.choice(BORN)  # and which rows of dates
         self.statements: list[str] = []
         self.shared: dict[tuple[object, ...], str] = {}
         self.counts: dict[str, int] = {}
@@ -116,10 +133,26 @@ class Draft:
             found += "[missing = [-9, -1]]"
         if self.sources.random() < 0.25:
             wrap = self.sources.choice(BEHIND.get(unit.support.partition("(")[0], ("{}",)))
-            found = wrap.format(found)
+            low, _, high = unit.support.partition("(")[2].rstrip(")").partition(", ")
+            found = wrap.format(found).replace("LOW", low).replace("HIGH", high)
+        elif unit.support in ALONE and not unit.shape and "[" not in found and self.rows.random() < 0.12:
+            days = f'"days.csv".{unit.name}{self.born}'
+            found = self.rows.choice(ALONE[unit.support]).format(found).replace("DAYS", days)
+        if unit.vector and self.rows.random() < 0.08:
+            found = f"flatten({found})" if self.rows.random() < 0.5 else _inside(found, "flatten({})")
         if unit.role == "partial" and unit.support in LABELS and not unit.shape and self.sources.random() < 0.2:
             found = f"labelled({found}, 4)"
         return found
+
+    def bounded(self, support: str) -> str:
+        """A range of real numbers, now and then another than the usual."""
+        other = support == "interval(-1, 1)" and self.supports.random() < 0.5
+        return self.supports.choice(INTERVALS) if other else support
+
+    def classes(self, support: str) -> str:
+        """Classes of a latent, now and then in order."""
+        ordered = support == "categorical(3)" and self.supports.random() < 0.3
+        return "ordinal(3)" if ordered else support
 
     def open(self, unit: Unit) -> None:
         """Lets elements of a variable of the data be missing, now and then."""
@@ -140,6 +173,11 @@ class Draft:
 
     def head(self, side: str, head: str, given: Sequence[str]) -> str:
         return f"{side}({head} | {', '.join(given)})" if given else f"{side}({head})"
+
+
+def _inside(source: str, wrap: str) -> str:
+    """A source with something more around its field, inside of all that stands there."""
+    return re.sub(r'"rows\.npz"\.\w+(\[missing = [^]]*\]\])?', lambda field: wrap.format(field[0]), source)
 
 
 def names(units: Sequence[Unit]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from tests.contracts.random_specs.cores.chains import family, noised
@@ -33,7 +34,7 @@ def _weight(d: Draft) -> str:
 
 def _classify(d: Draft) -> str:
     """A partial variable of few values is classified as well, where there is one."""
-    some = [u for u in d.causes if u.role == "partial" and u.support in ("binary", "categorical(3)")]
+    some = [u for u in d.causes if u.role == "partial" and u.support in ("binary", "categorical(3)", "ordinal(3)")]
     return "elbo(classify = 3)" if some else _beta(d)
 
 
@@ -42,7 +43,14 @@ def _importance(d: Draft) -> str:
 
 
 def _divergence(d: Draft) -> str:
-    return f"contrastive_divergence(steps = 2, persistent = {d.choose(('true', 'false'))})"
+    """With options of a chain that is kept, and of one that moves by Langevin dynamics, where it may be such a one."""
+    kept = d.choose(("true", "false"))
+    options = ["steps = 2", f"persistent = {kept}"]
+    if kept == "true":
+        options += [o for o in ("chains = 6", f"restart = {d.fits.choice(('0', '0.1', '1'))}") if d.fits.random() < 0.4]
+    if not any(re.match(r"\w+ x : (binary|categorical|integer)", s) for s in d.statements):
+        options += [o for o in ("step_size = 0.001", "noise = 0.01") if d.fits.random() < 0.4]
+    return f"contrastive_divergence({', '.join(options)})"
 
 
 def _stages(d: Draft) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.contracts.random_specs.draft import Draft, Unit
+from tests.contracts.random_specs.parts.families import bounded
 
 VECTORS = ("simplex", "sphere")
 """Supports of which a vector is one value."""
@@ -39,8 +40,8 @@ def shape_of(d: Draft, support: str, vector: bool = False) -> tuple[int, ...]:
 
 def observed(d: Draft, stem: str = "x", support: str = "", vector: bool = False) -> Unit:
     """A variable of the data that the core models."""
-    support = support or d.choose(SUPPORTS)
-    found = d.unit(stem, support, shape_of(d, support, vector or support.startswith("interval")), "observed")
+    support = d.bounded(support or d.choose(SUPPORTS))
+    found = d.unit(stem, support, shape_of(d, support, vector or bounded(support)), "observed")
     d.data.append(found)
     d.open(found)
     return found

@@ -39,7 +39,7 @@ def grids_by_grids(d: Draft) -> None:
 
 
 def regression(d: Draft) -> None:
-    condition = d.unit("s", d.choose(SUPPORTS), (2,), "observed")
+    condition = d.unit("s", d.bounded(d.choose(SUPPORTS)), (2,), "observed")
     factor(d, "p", observed(d, "y"), (condition, *d.causes))
 
 
@@ -48,9 +48,15 @@ def counted_draws(d: Draft) -> None:
     many = str(d.choose((1, 4))) if d.often(0.5) else d.unit("n", "natural", (), "observed").name
     x = d.unit("x", "natural", d.choose(((2,), (3,))), "observed")
     d.data.append(x)
+    plain = d.statements[-1].endswith(f'from "rows.npz".{x.name}')
     z = d.unit("z", *d.choose((("real", (2,)), ("simplex", (3,)), ("categorical(3)", ()))))
     factor(d, "p", z, (), DENSITIES[:1])
     given = [*([many] if many == "n" else []), z.name, *(c.name for c in d.causes)]
+    if many == "n" and plain and d.rows.random() < 0.8:  # the total of what is counted
+        d.statements = [
+            f'observed n : natural from total("rows.npz".{x.name})' if s.startswith("observed n :") else s
+            for s in d.statements
+        ]
     reads = ", ".join(name for name in given if name != many)
     d.say(f"p({x.name} | {', '.join(given)}) = Multinomial({many}, {d.choose(('mlp[4]', 'linear'))}({reads}))")
 

@@ -53,6 +53,8 @@ def lattice(d: Draft) -> None:
 
 def network_energy(d: Draft) -> None:
     support = d.choose(("real", "positive", "unit", "binary", "categorical(3)", "integer(0..2)"))
+    if d.supports.random() < 0.2:
+        support = d.bounded("interval(-1, 1)")
     d.unit("x", support, d.choose(((2,), (3,))), "observed")
     well = {"real": " + 0.5 * x @ x", "positive": " + sum(x)"}.get(support, "")
     if d.often(0.4):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tests.contracts.random_specs.draft import Draft, Unit, names
 from tests.contracts.random_specs.parts.densities import DENSITIES, DRAWN, factor
+from tests.contracts.random_specs.parts.families import onto, reached
 from tests.contracts.random_specs.parts.flows import flow
 from tests.contracts.random_specs.variables import observed
 
@@ -27,22 +28,22 @@ def defined_by_a_flow(d: Draft) -> None:
         factor(d, "p", latent, ())
     inside = bool(z) and d.often(0.5)
     f = d.name("k")
-    onto = {"positive": " >> exp", "unit": " >> sigmoid", "interval(-1, 1)": " >> tanh"}.get(support, "")
+    landed = f" >> {onto(d, x.support)}" if reached(x.support) else ""
     written = d.often(0.4)  # what stands around the flow as a formula, which is a bijection too
-    d.say(f"flow {f} = {flow(d, u, (*(z if inside else ()), *d.causes))}{'' if written else onto}")
+    d.say(f"flow {f} = {flow(d, u, (*(z if inside else ()), *d.causes))}{'' if written else landed}")
     if z and not inside:
         factor(d, "p", u, z)
         if d.often(0.5):
             factor(d, "q", z[0], (u if support == "real" and d.often(0.5) else x,), DRAWN)
     else:
         _real_base(d, u)
-    backwards = (written or not onto) and d.often(0.3)
+    backwards = (written or not landed) and d.often(0.3)
     image = f"inverse({f})({u.name})" if backwards else f"{f}({u.name})"
     if written:
         around = d.choose(("{}", "2 * {} - 1", "{} / exp({param})", "{param} - {}", "{matrix} @ {}", "{} @ {matrix}"))
         param = d.param(*x.shape) if "param" in around else ""
         image = around.format(image, param=param, matrix=d.param(*x.shape, *x.shape) if "matrix" in around else "")
-        image = f"{onto[4:]}({image})" if onto else image
+        image = f"{landed[4:]}({image})" if landed else image
     d.say(f"{x.name} = floor({image})" if support.startswith("integer") else f"{x.name} = {image}")
 
 
@@ -68,11 +69,13 @@ def matched(d: Draft) -> None:
         d.say(f"p({u.name}) = Normal(0, 1)")
         d.say(f"{x.name} = {_AROUND[support].format(f'{name}({u.name})')}")
     else:
-        onto = " >> exp" if support == "positive" else " >> reverse" if x.vector else ""
-        density = f"Normal(0, 1) >> {f'inverse({name})' if backwards else name}{onto}"
+        landed = " >> exp" if support == "positive" else " >> reverse" if x.vector else ""
+        density = f"Normal(0, 1) >> {f'inverse({name})' if backwards else name}{landed}"
         d.say(f"{d.head('p', x.name, [c.name for c in d.causes])} = {density}")
     path = d.choose(("linear", "cosine", "variance_preserving(0.1, 5)"))
     target = d.choose(("", ", target = noise", ", target = data", f", weight = {{ {x.name} = 0.5 }}"))
+    if d.fits.random() < 0.3:
+        target = d.fits.choice((", target = score", ", target = velocity"))
     d.settings["objective"] = f"flow_matching({path}{target})"
 
 

@@ -232,7 +232,7 @@ def paths_along_an_index(d: Draft) -> None:
     causes, above = [u.name for u in d.causes], []
     end, away = d.choose(((1, -1), (1, -1), (count, 1)))
     for _ in range(d.choose((1, 1, 2))):
-        s = _members(d, index, "s", d.choose(("binary", "categorical(3)", "integer(1..2)")), (), "latent")
+        s = _members(d, index, "s", d.classes(d.choose(("binary", "categorical(3)", "integer(1..2)"))), (), "latent")
         if d.gaps.random() < 0.3:  # some states are known
             how = d.gaps.choice((" elementwise", " elementwise", ""))  # or as a whole, in some rows
             d.statements[-1] = d.statements[-1].replace("latent", "partial") + f'{how} from "rows.npz".{s.name}'

@@ -14,7 +14,7 @@ from tests.contracts.random_specs.variables import observed
 def clusters(d: Draft) -> None:
     """A finite latent, summed, above or beside a drawn one."""
     support, shape = d.choose((("categorical(3)", ()), ("binary", (2,)), ("integer(1..3)", ())))
-    c = d.unit("c", support, shape)
+    c = d.unit("c", d.classes(support), shape)
     factor(d, "p", c, (), DENSITIES[:1])
     x = observed(d)
     if d.often(0.5):
@@ -40,11 +40,12 @@ def finite_graph(d: Draft) -> None:
     one after another, and one that has a class at each position at all of them at once."""
     above: list[Unit] = []
     for _ in range(d.choose((1, 2, 3))):
-        c = d.unit("c", d.choose(("binary", "categorical(3)", "integer(1..2)")), d.choose(((), (), (2,))))
+        support = d.choose(("binary", "categorical(3)", "integer(1..2)"))
+        c = d.unit("c", d.classes(support), d.choose(((), (), (2,))))
         factor(d, "p", c, [d.choose(above)] if above and d.often(0.8) else (), DENSITIES[:1])
         above.append(c)
     if d.often(0.7):
-        k = d.unit("k", d.choose(("binary", "categorical(3)")), (3,))
+        k = d.unit("k", d.classes(d.choose(("binary", "categorical(3)"))), (3,))
         x = d.unit("x", d.choose(("real", "natural", "categorical(3)")), d.choose(((3,), (3, 2))), "observed")
         d.data.append(x)
         beside = [u.name for u in (*above[:1], *d.causes)]

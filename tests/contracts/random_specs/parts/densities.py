@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tests.contracts.random_specs.draft import Draft, Unit
 from tests.contracts.random_specs.parts.elements import autoregressive, by_elements, in_order, indices, markov_chain
-from tests.contracts.random_specs.parts.families import LOCATED, ONTO, Right, families
+from tests.contracts.random_specs.parts.families import LOCATED, Right, bounded, families, onto, reached
 from tests.contracts.random_specs.parts.flows import flow
 from tests.contracts.random_specs.parts.networks import network, perceptron, shared_network
 from tests.contracts.random_specs.parts.values import affine_map, positive, value
@@ -18,7 +18,7 @@ def _learned(family: str) -> str:
 
 def _plain(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """A family of the support, all of its parameters by one network or one `param`."""
-    if head.support.startswith("interval"):
+    if bounded(head.support):
         return None
     if head.support.startswith("ordinal") and d.often(0.5):
         return _ordered(d, head, of)
@@ -31,7 +31,7 @@ def _plain(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
 
 
 def _shared(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
-    if not of or head.support.startswith("interval"):
+    if not of or bounded(head.support):
         return None
     family = families(head)[0]
     return f"{family}({shared_network(d, head, of, family)})", False
@@ -103,7 +103,7 @@ def _mixture_of_flows(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
 
 def _pushed(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """A distribution pushed through a flow; what the base does not read the flow does."""
-    if not (head.real or head.support in ONTO):
+    if not (head.real or reached(head.support)):
         return None
     split = d.random.randint(0, len(of))
     first, second = of[:split], of[split:]
@@ -113,10 +113,10 @@ def _pushed(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     if head.role == "observed" and d.often(0.2):
         base = _mixture(d, located, first)
     assert base is not None
-    onto = "" if head.real else f" >> {d.choose(ONTO[head.support])}"
-    if not second and onto and d.often(0.3):
-        return base[0] + onto, False
-    return f"{base[0]} >> {flow(d, located, second)}{onto}", False
+    landed = "" if head.real else f" >> {onto(d, head.support)}"
+    if not second and landed and d.often(0.3):
+        return base[0] + landed, False
+    return f"{base[0]} >> {flow(d, located, second)}{landed}", False
 
 
 def _rounded_shifts(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
@@ -192,7 +192,7 @@ def factor(
     """Says a factor of `head` given all of these, by one of these kinds. Returns its left side."""
     found = None
     while found is None:  # an interval has no family of its own, only what is pushed forward
-        found = d.choose(kinds if not head.support.startswith("interval") else (*kinds, _pushed))(d, head, of)
+        found = d.choose(kinds if not bounded(head.support) else (*kinds, _pushed))(d, head, of)
     text, autoregressive = found
     if isinstance(autoregressive, tuple):
         left = d.head(side, autoregressive[0], autoregressive[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.contracts.random_specs.draft import Draft, Unit
-from tests.contracts.random_specs.parts.families import ONTO, Right, families
+from tests.contracts.random_specs.parts.families import Right, bounded, families, onto, reached
 from tests.contracts.random_specs.parts.networks import perceptron
 from tests.contracts.random_specs.variables import VECTORS
 
@@ -21,7 +21,7 @@ _CAUSAL = 'python("tests.contracts.own:Causal")[rank = 1]'
 
 def in_order(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     """Elements in another order, with what stands at their own positions, and what is always before them."""
-    if not 0 < len(head.shape) < 4 or head.support in VECTORS or head.support.startswith("interval"):
+    if not 0 < len(head.shape) < 4 or head.support in VECTORS or bounded(head.support):
         return None
     here, past = indices(head)
     order = d.choose(("reverse", "permute(seed = 1)", "permute", *(("zigzag",) if len(head.shape) == 2 else ())))
@@ -70,9 +70,9 @@ def autoregressive(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
         (*convolutions, *masks, _CAUSAL, "gru[4]", "lstm[3, 4]", "gru[4, norm = layer]", "transformer[4, 4, heads = 2]")
     )
     net = f"{kind}({', '.join([f'{head.name}[<d]', *(u.name for u in of)])})"
-    if head.support in ONTO and d.often(0.5):
-        return f"Normal({net}) >> {d.choose(ONTO[head.support])}", True
-    if head.support.startswith("interval"):
+    if reached(head.support) and d.often(0.5):
+        return f"Normal({net}) >> {onto(d, head.support)}", True
+    if bounded(head.support):
         return None
     if head.support in ("binary", "real") and d.often(0.3):
         point, family = d.name("g"), "Normal" if head.real else "Bernoulli"
@@ -118,8 +118,8 @@ def by_elements(d: Draft, head: Unit, of: Sequence[Unit]) -> Right | None:
     left = (head.name + here, *own, *parents)
     if axes == 1 and (own or any("[d" in p for p in parents)) and d.often(0.4):
         net, left = _recurrence(d, reads, past if own else ""), (head.name + here, *([past] if own else []), *of_names)
-    if (head.support in ONTO and d.often(0.4)) or head.support.startswith("interval"):
-        return f"Normal({net}) >> {d.choose(ONTO[head.support])}", left
+    if (reached(head.support) and d.often(0.4)) or bounded(head.support):
+        return f"Normal({net}) >> {onto(d, head.support)}", left
     if head.real and d.often(0.3):
         moved = d.choose((" >> affine", f" >> affine({net})" if reads and not each.shape else " >> affine"))
         moved = " >> 2 * (coupling[mlp[4]] >> reverse)" if each.shape and d.often(0.6) else moved
