@@ -107,7 +107,7 @@ class Judgement:
             for k, (name, (_, seen)) in enumerate(parts.items()):
                 self._add("coverage", (inside[:, k] if name else inside.mean(1))[seen], name)
         if belief.nll is not None:
-            self._add("nll", belief.nll[whole])
+            self._add("nll", belief.nll[whole & ~np.isnan(belief.nll)])
 
     def _add(self, name: str, values: Array, element: str = "") -> None:
         if len(values):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import count, product
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 from dgmppl import pipeline
 from dgmppl.apply.beliefs import Array, Belief, Beliefs, Classes, Numbers, weighed
 from dgmppl.apply.draws import Drawn
-from dgmppl.apply.scores import Score, choose_score, in_numbers, refuse_missing
+from dgmppl.apply.scores import Score, choose_score, in_numbers, whole_of
 from dgmppl.data.fields import Field
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.plan.figures import likelihood_of
@@ -24,7 +24,9 @@ from dgmppl.plan.rules.exact import Exact
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.runtime import GenerativeModel
+from dgmppl.source import Source
 from dgmppl.syntax import tree
+from dgmppl.syntax.parse import parse_spec
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -50,6 +52,8 @@ class Conditional(Protocol):
     covers: bool
     """Whether an exact law of numbers says how probable less than a value is; else draws of it do."""
     notes: tuple[str, ...]
+    reads: frozenset[str]
+    """The data that has to be there in a row, without gaps."""
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
         """Of rows that lack these variables, and their values where they are known, NaN in the rows where not."""
@@ -81,7 +85,7 @@ class Enumerated:
     covers = True
 
     def __init__(self, graph: Graph, names: tuple[str, ...], score: Score, draws: int) -> None:
-        self.graph, self.names, self.score, self.exact = graph, names, score, score.exact
+        self.graph, self.names, self.score, self.exact, self.reads = graph, names, score, score.exact, score.reads
         self.draws = 1 if score.exact else draws
         self.cases = [list(_values(graph[name])) for name in names]
         told = ", ".join(names)
@@ -101,8 +105,6 @@ class Enumerated:
             squares.append(square)
         total = torch.stack(logs, -1)
         joint = total.softmax(-1)
-        if not joint.isfinite().all():
-            refuse_missing(rows, rows)
         effective = None
         if not self.exact:
             both = 2 * (total + math.log(self.draws)).logsumexp(-1) - torch.stack(squares, -1).logsumexp(-1)
@@ -154,13 +156,14 @@ def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
         return False
     if any(graph[name].length or graph.factor("p", name) is None for name in names):
         return False
-    told = tuple(
+    told: tuple[tree.Statement, ...] = tuple(
         replace(s, role="latent", data=None, elementwise=None)
         if isinstance(s, tree.Variable) and s.name in names
         else s
         for s in checked.spec.statements
         if not isinstance(s, tree.Train)
     )
+    told = told if set(names) < {v.name for v in graph.data} else (*told, *_stand_in(graph, names))
     found = pipeline.check_beside(checked, replace(checked.spec, statements=told))
     steps = found.plan.steps if found.plan is not None else ()
     integrated = {name for s in steps if isinstance(s, (Integrate, IntegrateAlong)) for name in s.variables}
@@ -168,35 +171,65 @@ def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
     return set(names) <= integrated and not others and not any(s.repeats for s in steps)
 
 
+def _stand_in(graph: Graph, names: tuple[str, ...]) -> Sequence[tree.Statement]:
+    """Data, which a spec has to have, of which these variables are normal given it where they are normal at all."""
+    taken = {v.name for v in graph.variables}
+    name = next(n for n in (f"given{k}" for k in count()) if n not in taken)
+    mean = " + ".join(f"sum({n})" if graph[n].type.shape else n for n in names)
+    told = f'observed {name} : real from "rows.npy"\np({name} | {", ".join(names)}) = Normal({mean}, 1)'
+    spec, _ = parse_spec(Source("rows.dgm", f"model stand_in\n{told}\n"))
+    return spec.statements if spec is not None else ()
+
+
 class Normal:
     """A joint density that is normal in the variables: their mean is where its gradient is 0, their precision minus its
-    Hessian. Both are exact from one Newton step, in double precision."""
+    Hessian. Both are exact from one Newton step, in double precision.
+
+    Args:
+        gaps: other variables that it is normal in with these, of which a row may lack elements (NaN).
+    """
 
     exact = covers = True
 
     def __init__(
-        self, model: GenerativeModel, graph: Graph, fields: Mapping[str, Field], names: tuple[str, ...]
+        self,
+        model: GenerativeModel,
+        graph: Graph,
+        fields: Mapping[str, Field],
+        names: tuple[str, ...],
+        gaps: tuple[str, ...] = (),
     ) -> None:
         self.model = copy.deepcopy(model).double().eval()
-        self.graph, self.names = graph, names
+        self.graph, self.names, self.gaps = graph, names, gaps
         self.fields = {name: in_numbers(field) for name, field in fields.items()}
+        self.reads = whole_of(graph)
         self.notes: tuple[str, ...] = (f"{', '.join(names)}: exactly, normal given the rest",)
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
         n = len(next(iter(rows.values())))
-        shapes = [self.graph[name].type.shape for name in self.names]
+        moved = (*self.names, *self.gaps)
+        shapes = [self.graph[name].type.shape for name in moved]
         sizes = [math.prod(shape) for shape in shapes]
         known = {name: v.double() for name, v in rows.items()}
         like = next(iter(known.values()))
+        start = [
+            known[m].reshape(n, -1) if m in self.gaps else like.new_full((n, size), torch.nan)
+            for m, size in zip(moved, sizes, strict=True)
+        ]
+        lacking = torch.cat(start, -1).isnan()
         with torch.enable_grad(), self.model.unchecked():
-            at = like.new_zeros((n, sum(sizes)), requires_grad=True)
-            parts = zip(self.names, at.split(sizes, -1), shapes)
+            at = torch.cat(start, -1).nan_to_num(nan=0.0).requires_grad_()
+            parts = zip(moved, at.split(sizes, -1), shapes)
             filled = {**known, **{name: part.reshape(n, *shape) for name, part, shape in parts}}
             log = self.model.figures(*(filled[v.name] for v in self.graph.data))["log_prob"]
             (gradient,) = torch.autograd.grad(log.sum(), at, create_graph=True)
             hessian = [torch.autograd.grad(g.sum(), at, retain_graph=True)[0] for g in gradient.unbind(-1)]
-        root = torch.linalg.cholesky(-torch.stack(hessian, -2).detach())
-        mean = torch.cholesky_solve(gradient.detach().unsqueeze(-1), root).squeeze(-1)
+        # What is seen stands: the precision given it is the block of what is missing.
+        block = lacking.unsqueeze(-1) & lacking.unsqueeze(-2)
+        precision = torch.where(block, -torch.stack(hessian, -2).detach(), torch.eye(sum(sizes)).to(at))
+        root = torch.linalg.cholesky(precision)
+        slope = torch.where(lacking, gradient.detach(), 0.0)
+        mean = at.detach() + torch.cholesky_solve(slope.unsqueeze(-1), root).squeeze(-1)
         covariance = torch.cholesky_inverse(root)
         deviation = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
         blocks = np.cumsum([0, *sizes])
@@ -222,4 +255,4 @@ def in_units(field: Field, mean: Array, deviation: Array) -> tuple[Array, Array]
     return there, np.abs(field.invert(mean + deviation) - there)
 
 
-__all__ = ["Conditional", "Enumerated", "Normal", "conditional", "in_units", "is_normal"]
+__all__ = ["DRAWS", "Conditional", "Enumerated", "Normal", "conditional", "in_units", "is_normal"]

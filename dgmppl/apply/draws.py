@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.apply.beliefs import Array, Belief, Beliefs, Classes, Numbers
-from dgmppl.apply.scores import Score, choose_score, in_numbers, refuse_missing, with_prediction
+from dgmppl.apply.scores import Score, choose_score, in_numbers, prediction_reads, with_prediction
 from dgmppl.data.fields import Field
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Variable
@@ -50,6 +50,7 @@ class Drawn:
         self.draws, self.at_once = draws, at_once
         self.exact, self.covers = self._closed() if self.made.exact == names else (False, False)
         self.apart = bool(self.graph.shared)
+        self.reads = prediction_reads(self.graph, self.made) | (self.score.reads if self.score else frozenset())
         read = {name for m in self.made.moves if m.drawn[:1] == "q" for name in self._roots(m.drawn)}
         self.reads_left_out = bool(read & set(names)) and not self.exact
         self.notes: tuple[str, ...] = (self._words(),)
@@ -59,7 +60,7 @@ class Drawn:
         numbers also say how probable less than a value is."""
         rows = [self.model.like.new_full((2, *v.type.shape), v.type.feasible) for v in self.graph.data]
         drawn, laws, _ = emitted(self.model).predict(*rows)
-        sums = {name: _sums(self.graph[name], self.fields[name], None) for name in self.names}
+        sums = {name: sums_of(self.graph[name], self.fields[name], None) for name in self.names}
         moments = all(
             one.shares_of(laws[name], drawn[name]) is not None
             if isinstance(one, _Shares)
@@ -88,9 +89,8 @@ class Drawn:
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
         n = len(next(iter(rows.values())))
-        self._verify_whole(rows)
-        sums = {name: _sums(self.graph[name], self.fields[name], truth.get(name)) for name in self.names}
-        total = _Weights(n)
+        sums = {name: sums_of(self.graph[name], self.fields[name], truth.get(name)) for name in self.names}
+        total = Weights(n)
         stands = self._stand_ins(n)
         rounds = min(ROUNDS, self.draws) if self.reads_left_out else 1
         for k in range(rounds):
@@ -131,18 +131,8 @@ class Drawn:
             made |= {name: found[name] for name in self.names if name in found}
         return made
 
-    def _verify_whole(self, rows: Mapping[str, Tensor]) -> None:
-        """Refuses rows with gaps in what draws or their weights read; what is missing elsewhere changes nothing."""
-        keys = [*self.made.evidence, *(key for m in self.made.moves for key in (m.drawn, m.weighed) if key)]
-        read = {name for key in keys for name in (self.graph.keyed(key).head, *self._roots(key))}
-        if self.made.energy and self.graph.energy is not None:
-            read |= set(self.graph.energy.arguments)
-        refuse_missing(
-            rows, [v.name for v in self.graph.partial if v.elementwise and v.name in rows and v.name in read]
-        )
 
-
-class _Weights:
+class Weights:
     """The sum of weights that come in pieces, each relative to the largest so far."""
 
     def __init__(self, n: int) -> None:
@@ -192,7 +182,7 @@ class _Reservoir:
         self.log = torch.maximum(self.log.to(best), best)
 
 
-def _sums(variable: Variable, field: Field, truth: Tensor | None) -> _Numbers | _Shares:
+def sums_of(variable: Variable, field: Field, truth: Tensor | None) -> _Numbers | _Shares:
     size = variable.type.support.size
     if size is not None and size <= MOST_VALUES:
         return _Shares(variable)
@@ -245,7 +235,7 @@ class _Numbers:
         old = before if isinstance(before, float) else before * _like(scale.numpy(), before)
         return old + (_like(weights.numpy(), values) * values).sum(1)
 
-    def belief(self, total: _Weights, effective: Array | None, exact: bool) -> Belief:
+    def belief(self, total: Weights, effective: Array | None, exact: bool) -> Belief:
         assert self.shift is not None
         whole = _like(total.sum.numpy(), self.first)
         first, second = self.first / whole, self.second / whole
@@ -283,7 +273,7 @@ class _Shares:
         each = [law.log_prob(torch.full_like(drawn, v)).exp() for v in values]
         return torch.stack(each, -1).reshape(len(drawn), -1, self.size)
 
-    def belief(self, total: _Weights, effective: Array | None, exact: bool) -> Belief:
+    def belief(self, total: Weights, effective: Array | None, exact: bool) -> Belief:
         return Classes(self.found / _like(total.sum.numpy(), self.found), effective)
 
 
@@ -324,4 +314,4 @@ def _moments(law: Any, drawn: Tensor) -> tuple[Tensor, Tensor] | None:
     return mean.expand(drawn.shape), deviation.expand(drawn.shape)
 
 
-__all__ = ["Drawn"]
+__all__ = ["Drawn", "Weights", "sums_of"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk, Values, verify_counts
 from dgmppl.apply.beliefs import Belief, Classes, Judgement
-from dgmppl.apply.conditionals import conditional
+from dgmppl.apply.completed import conditional_with_gaps
 from dgmppl.apply.draws import COVERAGE_DRAWS
+from dgmppl.apply.gaps import count_gaps, lacked, may_lack
 from dgmppl.apply.scores import in_numbers
 from dgmppl.catalogue.figures import Figure
 from dgmppl.data.fields import Field
@@ -83,7 +84,7 @@ def predict(
     asked = (of,) if isinstance(of, str) else tuple(of)
     _verify_asked(graph, asked)
     modelled = tuple(v.name for v in graph.data if v.name not in graph.conditions)
-    given = fitted.rows(data, split, optional=modelled)
+    given = fitted.rows(data, split, optional=modelled, missing=lacked(graph, may_lack(graph)))
     names = tuple(n for n in modelled if n in asked or n in given.absent)
     notes: tuple[str, ...] = ()
     if not names:
@@ -97,7 +98,8 @@ def predict(
     if len(names) == len(fitted.fields):
         headline = "nothing is known of the rows: all variables are left out"
         raise SpecError([Diagnostic("E660", headline, help="`dgmppl sample` draws rows")])
-    way = conditional(fitted, names, draws)
+    gaps = [name for name, (count, _) in count_gaps(graph, given).items() if count and name not in names]
+    way = conditional_with_gaps(fitted, names, gaps, draws)
     there = [name for name in names if name not in given.absent]
     parts = _elements({name: fitted.fields[name] for name in there})
     judged = {name: Judgement(name, len(there) > 1, way.exact, way.covers, parts[name]) for name in there}
@@ -112,15 +114,19 @@ def predict(
         return _answers(found, graph, fitted.fields)
 
     columns, forms = _columns(graph, fitted.fields, names), DataUnits(graph, fitted.fields).forms(names, means=True)
-    answers = fitted.answers(given, of_chunk, columns, seed, (*way.notes, *notes), forms)
+    answers = fitted.answers(given, of_chunk, columns, seed, (), forms)
 
-    def give() -> Iterable[Chunk]:
+    said = [*way.notes, *notes]
+
+    def give() -> Iterator[Chunk]:
         for judgement in judged.values():
             judgement.found.clear()
             judgement.bins[:] = 0
-        return answers.give()
+        yield from answers.give()
+        if (quality := way.quality()) and quality not in said:
+            said.append(quality)
 
-    return Predictions(answers.rows, give, answers.columns, answers.index, answers.notes, forms=forms, judged=judged)
+    return Predictions(answers.rows, give, answers.columns, answers.index, said, forms=forms, judged=judged)
 
 
 def _verify_asked(graph: Graph, asked: Sequence[str]) -> None:

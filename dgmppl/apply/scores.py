@@ -12,11 +12,11 @@ from dgmppl import pipeline
 from dgmppl.data.fields import Field
 from dgmppl.data.forms import NUMBERS
 from dgmppl.data.transforms import Dates
-from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.figures import likelihood_of
-from dgmppl.plan.nodes import Plan
-from dgmppl.plan.predict import Prediction, choose_weights, own_factors, refused
+from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.predict import Prediction, choose_weights, determined, own_factors, refused
 from dgmppl.plan.rules.density import LogProb
 from dgmppl.plan.rules.energy import MinusEnergy
 from dgmppl.runtime import GenerativeModel
@@ -37,12 +37,14 @@ class Score:
         give: of the tensors of all variables.
         how: it is computed, in words.
         exact: whether it is the log-density; else the logarithm of the weight of one draw, whose mean it is.
+        reads: the variables of the data that have to be there in a row, without gaps.
         apart: whether draws of one call have some of their latents in common, so that each needs a call of its own.
     """
 
     give: Callable[[Rows], Tensor]
     how: str
     exact: bool
+    reads: frozenset[str]
     apart: bool = False
 
 
@@ -56,18 +58,20 @@ def choose_score(model: GenerativeModel, run: Run, names: tuple[str, ...]) -> Sc
     figures = {f.name: f for f in plan.figures}
     own = next((f for f in plan.figures if f.kind == "conditional" and f.variables == names), None)
     if own is not None and set(names) <= set(graph.energy.arguments if graph.energy else ()) and _alone(graph, names):
-        return Score(lambda rows: model.figures(*_of(graph, rows))[own.name], f"exactly, by {own.name}", True)
-    labels = _own_terms(graph, plan, names)
+        every = frozenset(v.name for v in graph.data)
+        return Score(lambda rows: model.figures(*_of(graph, rows))[own.name], f"exactly, by {own.name}", True, every)
+    labels, reads = _own_terms(graph, plan, names)
     if labels:
 
         def of_terms(rows: Rows) -> Tensor:
             terms = model.terms(*_of(graph, rows))
             return torch.stack([terms[label].double() for label in labels]).sum(0)
 
-        return Score(of_terms, f"exactly, by {' + '.join(labels)}", True)
+        return Score(of_terms, f"exactly, by {' + '.join(labels)}", True, reads)
     whole = likelihood_of(plan)
     if whole is not None and whole.kind == "log_prob" and whole.name in figures:
-        return Score(lambda rows: model.figures(*_of(graph, rows))[whole.name], f"exactly, by {whole.quantity}", True)
+        give = lambda rows: model.figures(*_of(graph, rows))[whole.name]  # noqa: E731
+        return Score(give, f"exactly, by {whole.quantity}", True, whole_of(graph))
     if graph.energy is not None and set(names) <= set(graph.energy.arguments):
         return _of_energy(model, graph, plan, names)
     return _weights(model, run, names)
@@ -82,13 +86,28 @@ def _alone(graph: Graph, names: tuple[str, ...]) -> bool:
     return not any(f.side == "p" and {f.head, *graph.roots(graph.reads(f))} & set(names) for f in graph.factors)
 
 
-def _own_terms(graph: Graph, plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Labels of the terms that are all that depends on these variables, each of what the data determines."""
+def _own_terms(graph: Graph, plan: Plan, names: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Labels of the terms that are all that depends on these variables, each of what the data determines; and the data
+    that they read."""
     if graph.energy is not None and set(names) & set(graph.energy.arguments):
-        return ()
+        return (), frozenset()
     keys = own_factors(graph, plan, names)
     terms = {t.factor: t.label for t in plan.terms if isinstance(t, LogProb) and not t.shared}
-    return tuple(terms[key] for key in keys) if keys and set(keys) <= terms.keys() else ()
+    if not keys or not set(keys) <= terms.keys():
+        return (), frozenset()
+    return tuple(terms[key] for key in keys), _reads_of(graph, keys, determined(graph, plan, names)[1])
+
+
+def _reads_of(graph: Graph, keys: Iterable[str], steps: Iterable[Step] = ()) -> frozenset[str]:
+    """The data that factors with these keys are about, some of it through what these steps give."""
+    found = {name for key in keys for name in (graph.keyed(key).head, *graph.roots(graph.reads(graph.keyed(key))))}
+    found |= {name for step in steps for name in graph.roots(step.reads)}
+    return frozenset(found & {v.name for v in graph.data})
+
+
+def whole_of(graph: Graph) -> frozenset[str]:
+    """The data that a log-density of rows needs: all but what the spec lets be missing."""
+    return frozenset(v.name for v in graph.data if v.role != "partial")
 
 
 def _of_energy(model: GenerativeModel, graph: Graph, plan: Plan, names: tuple[str, ...]) -> Score:
@@ -107,7 +126,7 @@ def _of_energy(model: GenerativeModel, graph: Graph, plan: Plan, names: tuple[st
             found = found + law(*state).log_prob(rows[form.enumerated])
         return found
 
-    return Score(give, "exactly, by the energy", True)
+    return Score(give, "exactly, by the energy", True, frozenset(data))
 
 
 def in_numbers(field: Field) -> Field:
@@ -125,14 +144,6 @@ def with_prediction(model: GenerativeModel, run: Run, made: Prediction) -> Gener
     return found.to(model.like).eval()
 
 
-def refuse_missing(rows: Rows, names: Iterable[str]) -> None:
-    """Refuses rows that miss what others are predicted from (E660)."""
-    missing = next((name for name in names if name in rows and not torch.isfinite(rows[name]).all()), None)
-    if missing is not None:
-        headline = f"some rows miss `{missing}`, which other variables are predicted from by draws"
-        raise SpecError([Diagnostic("E660", headline, help=f"leave `{missing}` out of all rows, or fill it in")])
-
-
 def _weights(model: GenerativeModel, run: Run, names: tuple[str, ...]) -> Score:
     """Weights p / q of draws of latents (Burda et al., 2016), without what rows have in common, whose q stands."""
     try:
@@ -147,7 +158,7 @@ def _weights(model: GenerativeModel, run: Run, names: tuple[str, ...]) -> Score:
         return torch.stack([t.double() for name, t in terms.items() if name not in out]).sum(0)
 
     drawn = ", ".join(tighter.figure.variables)
-    return Score(give, f"by importance sampling, {drawn} from q", False, bool(graph.shared))
+    return Score(give, f"by importance sampling, {drawn} from q", False, whole_of(graph), bool(graph.shared))
 
 
 def _weights_of_draws(model: GenerativeModel, run: Run, names: tuple[str, ...]) -> Score:
@@ -162,7 +173,15 @@ def _weights_of_draws(model: GenerativeModel, run: Run, names: tuple[str, ...]) 
 
     drawn = ", ".join(m.drawn for m in made.moves if m.drawn)
     how = f"by importance sampling, {drawn}" if drawn else f"exactly, by {' '.join(made.evidence)}"
-    return Score(give, how, not drawn, bool(graph.shared))
+    return Score(give, how, not drawn, prediction_reads(graph, made), bool(graph.shared))
 
 
-__all__ = ["Rows", "Score", "choose_score", "in_numbers", "refuse_missing", "with_prediction"]
+def prediction_reads(graph: Graph, made: Prediction) -> frozenset[str]:
+    """The data that the draws of a prediction, or their weights, read."""
+    keys = [*made.evidence, *(key for m in made.moves for key in (m.drawn, m.weighed) if key)]
+    as_a_whole = {v.name for v in graph.partial if not v.elementwise}  # drawn in the rows that miss them
+    found = _reads_of(graph, keys, made.steps) - as_a_whole
+    return found | frozenset(graph.energy.arguments) if made.energy and graph.energy is not None else found
+
+
+__all__ = ["Rows", "Score", "choose_score", "in_numbers", "prediction_reads", "whole_of", "with_prediction"]

@@ -31,8 +31,8 @@ SPECS = {
     "machine": 'observed v : real[3] from "d.npz".v\nobserved c : real[2] from "d.npz".c\n'
     "param w : real[3, 2] = normal(0.1)\nE(v, c) = 0.5 * v @ v + 0.5 * c @ c - v @ w @ c\n"
     "train { objective = contrastive_divergence(steps = 1), epochs = 1 }\n",
-    "gaps": 'partial v : real[3] elementwise from "d.npz".v\nobserved c : real[2] from "d.npz".c\nlatent z : real[2]\n'
-    "p(z) = Laplace(0, 1)\np(v | z) = Normal(mlp[4](z))\np(c | z) = Normal(mlp[4](z))\n",
+    "gaps": 'observed v : real[3] from "d.npz".v\nobserved c : real[2] from "d.npz".c\nlatent z : real[2]\n'
+    "p(z) = Normal(0, 1)\nv = linear(z)\np(c | v) = Normal(mlp[4](v))\nadversary D(v) = mlp[8]\n",
     "parts": 'observed v : real[3] from "d.npz".v\nlatent m : simplex[3]\np(m) = Dirichlet(1)\n'
     "q(m | v) = Dirichlet(softplus(linear(v)))\np(v | m) = Normal(linear(m))\n",
     "shops": 'observed y : categorical(3) from "people.csv".size\nobserved v : real[3] from "d.npz".v\n'
@@ -85,7 +85,6 @@ plain(
     "predict given --data w.npz -o z.csv",
     saved("w.npz", c=np.zeros((2, 2))),
 )
-plain("predict_a_part_of_an_energy", "predict machine --of v -o z.csv")
 plain(
     "predict_by_draws_from_rows_with_gaps",
     "predict gaps --data w.npz -o z.npz",

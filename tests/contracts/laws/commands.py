@@ -302,7 +302,7 @@ def _gaps(fitted: FittedRun, rows: Rows) -> dict[str, Array]:
     """Which cells go: every other one of what has elements, all of one variable in two."""
     lengths = {v.length for v in fitted.graph.data}
     made = {}
-    modelled = [v for v in fitted.graph.data if v.name not in fitted.graph.conditions and v.name not in lengths]
+    modelled = [v for v in fitted.graph.data if v.name not in {*fitted.graph.conditions, *lengths} and v.name in rows]
     for k, v in enumerate(modelled):
         shape = rows[v.name].shape
         of_rows = np.arange(ROWS).reshape(-1, *[1] * (len(shape) - 1))
@@ -341,10 +341,13 @@ def _predict(fitted: FittedRun, rows: Rows) -> str:
     for v in modelled:
         whole = {n: r for n, r in rows.items() if n != v.name}
         told.append(_tried(lambda f, r, v=v: _predict_one(f, r, v), fitted, whole))
+        told.append(
+            _tried(lambda f, r, v=v: _predict_one(f, r, v, False), fitted, _pierced(whole, _gaps(fitted, whole)))
+        )
     return " | ".join(told)
 
 
-def _predict_one(fitted: FittedRun, rows: Rows, v: Variable) -> str:
+def _predict_one(fitted: FittedRun, rows: Rows, v: Variable, whole: bool = True) -> str:
     found = fitted.predict(rows, draws=6)
     values = found[v.name]
     assert len(values) == ROWS
@@ -356,9 +359,9 @@ def _predict_one(fitted: FittedRun, rows: Rows, v: Variable) -> str:
     else:
         assert _known(values).all(), values
         assert (found[f"{v.name}_deviation"] >= 0).all()
-    if "exactly" in found.notes[0]:
+    if whole and "exactly" in found.notes[0]:
         _verify_enumerated(fitted, rows, v, found)
-    return found.notes[0]
+    return "; ".join(found.notes)
 
 
 def _verify_enumerated(fitted: FittedRun, rows: Rows, v: Variable, found: Answers) -> None:
