@@ -161,7 +161,8 @@ def read_columns(
             column, transforms = _transform(whole, one)
             verify_shape(name, column, declared, source)
             if end is not None:
-                column = replace(column, parts=_ended(column.parts, columns[end[0]], end[1], declared.feasible))
+                gaps, fill = one.missing == "rows", declared.feasible
+                column = replace(column, parts=_ended(column.parts, columns[end[0]], end[1], fill, gaps))
             removed = any(transform in REMOVES for transform, _ in source.transforms)
             may_miss = one.missing or ("rows" if removed else "")
             columns[name], digests[name], lost = _read(name, column, declared, source, may_miss, one.impossible)
@@ -336,9 +337,11 @@ def _renumbered(numbers: NDArray[np.float64], codes: NDArray[np.float64]) -> NDA
     return np.where(known, numbers[np.where(known, codes, 0).astype(np.int64)], np.nan)
 
 
-def _ended(parts: Mapping[str, Rows], ends: Mapping[str, Rows], first: int, fill: float) -> dict[str, Rows]:
+def _ended(
+    parts: Mapping[str, Rows], ends: Mapping[str, Rows], first: int, fill: float, gaps: bool = False
+) -> dict[str, Rows]:
     """The rows of each split with `fill` beyond their ends. The check of shapes comes later."""
-    return {s: EndedRows(rows, ends[s], first, fill) if rows.shape else rows for s, rows in parts.items()}
+    return {s: EndedRows(rows, ends[s], first, fill, gaps) if rows.shape else rows for s, rows in parts.items()}
 
 
 def _digest_before(parts: Mapping[str, Rows]) -> str:

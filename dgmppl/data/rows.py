@@ -236,18 +236,24 @@ class MappedRows(Rows):
 class EndedRows(Rows):
     """Sequences of which each goes as far as another variable says; what lies beyond is `fill`, whatever it was.
 
-    `ends` has the number of the last position of each, which are counted from `first`.
+    `ends` has the number of the last position of each, which are counted from `first`. `gaps`: rows that miss all that
+    exists of a sequence miss it as a whole.
     """
 
-    def __init__(self, rows: Rows, ends: Rows, first: int, fill: float) -> None:
-        self.rows, self.ends, self.first, self.fill = rows, ends, first, fill
+    def __init__(self, rows: Rows, ends: Rows, first: int, fill: float, gaps: bool = False) -> None:
+        self.rows, self.ends, self.first, self.fill, self.gaps = rows, ends, first, fill, gaps
         self.count, self.shape, self.origin, self.streams = rows.count, rows.shape, rows.origin, rows.streams
         self.obstacle = rows.obstacle
 
     def read(self, start: int, stop: int) -> Values:
         values = self.rows.read(start, stop).astype(np.float64)  # a copy
         ends = np.asarray(self.ends.read(start, stop), dtype=np.float64)
-        values[self.first + np.arange(self.shape[0]) > ends[:, None]] = self.fill
+        beyond = self.first + np.arange(self.shape[0]) > ends[:, None]
+        values[beyond] = np.nan
+        gone = np.isnan(values).reshape(len(values), -1).all(axis=1)
+        values[beyond] = self.fill
+        if self.gaps:
+            values[gone] = np.nan
         return values
 
     def numbering(self) -> Callable[[int], int]:

@@ -276,23 +276,17 @@ def _longest(scope: Scope, family: tree.Family, length: Variable, low: int) -> i
 
 
 def _verify_uneven(scope: Scope, statement: tree.Variable, length: Variable | None) -> None:
-    """What has as many members as a row says is one a row, and none of it is missing (E228)."""
+    """What has as many members as a row says is one a row (E228)."""
     family = statement.family
-    if length is None or family is None:
+    if length is None or family is None or statement.per is None:
         return
-    if statement.role == "partial" or statement.per is not None:
-        what = "one for several rows" if statement.per is not None else "partial"
-        help_ = f"leave `per ...` out, or give all rows one length, [{family.index} in 1..20]"
-        if statement.per is None:
-            one_length = f"partial {statement.name}[{family.index} in 1..20] : ... elementwise"
-            help_ = f"observed {statement.name}[...] : ..., or {one_length}, with nan behind the end of a row"
-        scope.fail(
-            "E228",
-            f"`{statement.name}` has as many members as each row says, and is {what}",
-            family.span,
-            f"`{length.name}` is one a row",
-            help=help_,
-        )
+    scope.fail(
+        "E228",
+        f"`{statement.name}` has as many members as each row says, and is one for several rows",
+        family.span,
+        f"`{length.name}` is one a row",
+        help=f"leave `per ...` out, or give all rows one length, [{family.index} in 1..20]",
+    )
 
 
 def member(

@@ -152,6 +152,13 @@ def _way_out(state: Elimination, variable: Variable) -> str:
     finite = variable.type.support.finite
     if variable.shared and can_derive(variable):
         return shared_posterior(state.graph, variable).text()
+    if variable.elementwise and variable.length:
+        most = f"{variable.name}[{variable.along.letter if variable.along else 't'} in 1..20]"
+        return (
+            "members that rows of different lengths miss are summed or integrated out, where they have few values or "
+            f"are normal with affine means, and depend on a few before them; with rows of one length, {most} and nan "
+            "behind the end, they are drawn from a q"
+        )
     if variable.elementwise and finite and not can_derive(variable):
         return (
             f"at most {MAX_CASES} joint values are summed out; elements that are independent given what they depend "

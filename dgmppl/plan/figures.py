@@ -15,6 +15,7 @@ from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.values import Pushforward, variables
 from dgmppl.plan.nodes import Loss, Plan, Step, Term
 from dgmppl.plan.parts import known_by, leaves, terms_apart
+from dgmppl.plan.rules.exact import Exact
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.invert import Dequantise
 from dgmppl.plan.rules.marginalise import Marginalise
@@ -196,7 +197,10 @@ def _errors(state: Elimination, apart: Sequence[Variable]) -> list[Figure]:
     named = len(graph.partial) > 1 or len(classes_of(graph)) > 1
     found: list[Figure] = []
     for v in predicted:
-        if isinstance(step := state.step_of(v.name), Marginalise):
+        step = state.step_of(v.name)
+        if v.length or isinstance(step, Exact):
+            continue  # what is said of it is said position by position
+        if isinstance(step, Marginalise):
             # The most probable case of several that are summed out need not have the most probable value of each.
             alone = not any(s is not step and (s.repeats or s.enumerates) for s in state.steps)
             if alone and not (v.elementwise and v.type.shape):

@@ -81,14 +81,21 @@ def log_prob_where(p: Any, value: Tensor, where: Tensor) -> Tensor:
 
 
 def _along(p: Sequence, value: Tensor, where: Tensor) -> Tensor:
-    """``log p`` of some elements of each member of a sequence whose members are independent, ``(..., T)``."""
-    axis = value.dim() - len(p.event_shape)
+    """``log p`` of some elements of each member of a sequence whose members are independent, ``(..., T)``; 0 of those
+    that do not exist."""
+    axis, size = value.dim() - len(p.event_shape), p.event_shape[0]
     parts = []
     for s in p.segments:
         law, alone = p.law(s, value, s.first, s.count)
         first, count = (s.first, s.count) if alone else (0, value.shape[axis])
         found = log_prob_where(law, value.narrow(axis, first, count), where.narrow(axis, first, count))
-        parts.append(found.expand(*found.shape[:-1], count).narrow(-1, s.first - first, s.count))
+        found = found.expand(*found.shape[:-1], count).narrow(-1, s.first - first, s.count)
+        if p.lengths is not None:  # of the last element of a row, wherever that is, there is a law of its own
+            found = torch.where(s.holds(s.first, s.count, p.lengths), found, 0.0)
+            found = torch.nn.functional.pad(found, (s.first, size - s.last - 1))
+        parts.append(found)
+    if p.lengths is not None:
+        return sum(parts[1:], parts[0])
     shape = broadcast_shapes(*(part.shape[:-1] for part in parts))
     return torch.cat([part.expand(*shape, -1) for part in parts], -1)
 

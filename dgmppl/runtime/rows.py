@@ -110,11 +110,16 @@ def check_rows(
 def _ended(
     declared: Sequence[DeclaredType], tensors: list[Tensor], sequence: DeclaredType, length: str, first: int
 ) -> Tensor:
-    """Sequences with a value of their type beyond their ends; they take the place of those among the tensors."""
+    """Sequences with a value of their type beyond their ends, and NaN in rows that miss one as a whole; they take the
+    place of those among the tensors."""
     names = [d.name for d in declared]
     at = names.index(sequence.name)
-    lengths = tensors[names.index(length)] - (first - 1)
-    tensors[at] = within(tensors[at], lengths, len(sequence.shape) - 1, sequence.type.feasible)
+    lengths, behind = tensors[names.index(length)] - (first - 1), len(sequence.shape) - 1
+    value = within(tensors[at], lengths, behind, sequence.type.feasible)
+    if sequence.partial and not sequence.elementwise and value.is_floating_point():
+        gone = within(value, lengths, behind, torch.nan).isnan().flatten(1).all(1)
+        value = value.masked_fill(gone.reshape(-1, *[1] * (behind + 1)), torch.nan)
+    tensors[at] = value
     return tensors[at]
 
 

@@ -146,14 +146,29 @@ p(x[t] | z[t], w) = Normal(linear(z[t]) + linear(w), param)
     "backward in p": MARKOV.replace("p(z[1])", "p(z[n])").replace("t-1", "t+1") + along("gru[4]") + BACKWARD,
 }
 
+GAPS = 'partial x[t in 1..n] : real[2] elementwise from "walks.npz".x\n'
+BODIES |= {
+    "gaps": GAPS + "latent w : real[2]\np(w) = Normal(0, 1)\np(x[t] | w) = Normal(linear(w), param)\n",
+    "gaps below states of few values": GAPS + BODIES["hidden Markov"].replace(", x[t-1]", ""),
+    "gaps below what is drawn": GAPS + MARKOV + along("gru[4]") + FORWARD,
+    "gaps integrated out": GAPS + "p(x[1]) = Normal(param, 1)\np(x[t] | x[t-1]) = Normal(linear(x[t-1]), param)\n",
+    "gaps beside a state": GAPS + BODIES["filtered"].replace(" + mlp[4](x[t-1])", " + linear(x[t-1])"),
+    "gaps of what is above": BODIES["hidden Markov"].replace(
+        "latent z[t in 1..n] : categorical(3)", 'partial z[t in 1..n] : categorical(3) elementwise from "walks.npz".z'
+    ),
+    "rows without what is above": BODIES["hidden Markov"].replace(
+        "latent z[t in 1..n] : categorical(3)", 'partial z[t in 1..n] : categorical(3) from "walks.npz".z'
+    ),
+}
+
 
 def spec(body: str) -> str:
-    return HEAD + body
+    return (re.sub(r"observed x.*\n", "", HEAD) if "partial x" in body else HEAD) + body
 
 
 def of_length(body: str, size: int) -> str:
     """The spec of rows of one length."""
-    text = re.sub(r"observed n .*\n", f"const T = {size}\n", HEAD + body)
+    text = re.sub(r"observed n .*\n", f"const T = {size}\n", spec(body))
     return text.replace("1..n]", "1..T]").replace("[n]", "[T]").replace("real[5, 4]", f"real[{size}, 4]")
 
 
@@ -175,9 +190,19 @@ def with_weights_of(model: GenerativeModel, other: GenerativeModel) -> Generativ
 def rows(body: str, filled: float = float("nan")) -> dict[str, Tensor]:
     torch.manual_seed(3)
     x = torch.randn(len(LENGTHS), LONGEST, 2, dtype=torch.float64)
+    if "partial x" in body:
+        x[0, 1:3, 0] = x[1] = x[2, 0] = x[3, 2:] = torch.nan
     for row, length in enumerate(LENGTHS):
         x[row, length:] = filled
     found = {"x": x, "n_": torch.tensor(LENGTHS, dtype=torch.float64)}
+    if "partial z" in body:
+        z = torch.randint(3, (len(LENGTHS), LONGEST)).double()
+        z[1] = z[4] = torch.nan
+        if "elementwise" in body:
+            z[0, 1:3] = z[3, -2:] = torch.nan
+        for row, length in enumerate(LENGTHS):
+            z[row, length:] = filled
+        found["z"] = z
     if "observed y" in body:
         found["y"] = torch.randn(len(LENGTHS), dtype=torch.float64)
     return found
@@ -208,15 +233,14 @@ def test_rows_alone(name: str) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    given = rows(body)
-    given["x"] = given["x"].nan_to_num(0.0)  # as the door makes it
+    given = rows(body, 0.0)  # as the door makes it
     values = given | model.infer(*(given[k] for k in _names(model)), mean=True)
     found = log_probs(model, values)
     whole = model.log_prob(*(given[k] for k in _names(model))) if model.criterion == "log_prob" else None
     for row, length in enumerate(LENGTHS):
         alone = with_weights_of(made(of_length(body, length)), model).eval()
         own = {k: v[row : row + 1] for k, v in given.items() if k != "n_"}
-        own["x"] = own["x"][:, :length]
+        own |= {k: own[k][:, :length] for k in ("x", "z") if k in own}
         if whole is not None:
             value = alone.log_prob(*(own[k] for k in _names(alone)))
             torch.testing.assert_close(whole[row : row + 1], value, atol=1e-9, rtol=1e-9)
@@ -270,5 +294,6 @@ def test_samples(name: str) -> None:
     torch.manual_seed(0)
     model = made(spec(BODIES[name]))
     drawn = model.sample(2, n_=torch.tensor([2.0, 5.0]))
+    drawn = drawn["x"] if isinstance(drawn, dict) else drawn
     assert isinstance(drawn, Tensor)
     assert (drawn[0, 2:] == 0).all() and (drawn[1] != 0).all()

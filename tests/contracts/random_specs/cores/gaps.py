@@ -85,7 +85,11 @@ def ended(d: Draft) -> None:
     support = d.choose(("real", "categorical(3)", "binary"))
     family = {"real": "Normal", "binary": "Bernoulli"}.get(support, "Categorical")
     scale = ", 0.5" if support == "real" else ""
-    d.say(f"latent z[t in 1..{n.name}] : {support}")
+    some = d.choose(("", "", "partial", "elementwise"))
+    how = f" {some}" if some == "elementwise" else ""
+    d.say(f"{'partial' if some else 'latent'} z[t in 1..{n.name}] : {support}{how}" + ' from "rows.npz".z' * bool(some))
+    if some:
+        d.data.append(Unit("z", support, (3,), "partial"))
     d.say(f"p(z[1]) = {family}(param{scale})")
     d.say(f"p(z[t] | z[t - 1]) = {family}(linear(z[t - 1]){scale})")
     d.say("p(x[t] | z[t]) = Normal(linear(z[t]), 0.5)")
