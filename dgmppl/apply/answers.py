@@ -63,6 +63,7 @@ class Answers(Mapping[str, Values]):
         forms: of arrays whose values are truth values or whole numbers, as the data have them.
         types: of columns that are as they were in a table, as pyarrow calls them.
         dtypes: of columns, as they were in a DataFrame.
+        marks: what separates the cells of a text, and its decimal mark.
     """
 
     rows: int
@@ -74,6 +75,7 @@ class Answers(Mapping[str, Values]):
     forms: Mapping[str, Form] = field(default_factory=dict)
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     dtypes: Mapping[str, Any] = field(default_factory=dict)
+    marks: tuple[str, str] = (",", ".")
 
     @cached_property
     def arrays(self) -> dict[str, Values]:
@@ -173,22 +175,45 @@ def draft(path: Path) -> Iterator[Path]:
 
 
 def _write_csv(answers: Answers, path: Path, progress: Progress) -> None:
-    import pyarrow.csv as arrow_csv
-
-    with path.open("wb") as file:
-        writer = None
-        for table, forms in _tables(answers, progress):
-            table = _in_words(table, forms)
-            writer = writer or arrow_csv.CSVWriter(file, table.schema, write_options=_options())
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
+    """A row of names, then rows of cells. Texts stand in quotes, so that none is taken for a missing value."""
+    separator, decimal = answers.marks
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for number, (table, forms) in enumerate(_tables(answers, progress)):
+            if not number:
+                file.write(separator.join(_quoted(name) for name in table.column_names) + "\n")
+            for line in _lines(table, forms, separator, decimal):
+                file.write(f"{line}\n")
 
 
-def _options() -> Any:
-    import pyarrow.csv as arrow_csv
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
-    return arrow_csv.WriteOptions(quoting_style="needed")
+
+def _lines(table: pa.Table, forms: Mapping[str, Form], separator: str, decimal: str) -> Iterator[str]:
+    """The rows of a table as lines of text; a missing cell is empty."""
+    cells = (
+        _cells(table.column(place), forms[name].names or WORDS, separator, decimal)
+        for place, name in enumerate(table.column_names)
+    )
+    return map(separator.join, zip(*cells, strict=True))
+
+
+def _cells(column: pa.ChunkedArray, words: tuple[str, ...], separator: str, decimal: str) -> list[str]:
+    """The cells of a column as text: truth values by their words, numbers with the decimal mark."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    types, type_ = pa.types, column.type
+    if types.is_boolean(type_):
+        found = pc.if_else(column, pa.scalar(words[1]), pa.scalar(words[0]))
+    else:
+        found = pc.cast(column, pa.string())
+        if decimal != "." and (types.is_floating(type_) or types.is_decimal(type_)):
+            found = pc.replace_substring(found, ".", decimal)
+        if types.is_string(type_) or types.is_large_string(type_) or separator == decimal:
+            quotes = pa.scalar('"'), pc.replace_substring(found, '"', '""'), pa.scalar('"')
+            found = pc.binary_join_element_wise(*quotes, "")
+    return [text or "" for text in found.to_pylist()]
 
 
 def _write_parquet(answers: Answers, path: Path, progress: Progress) -> None:
@@ -200,19 +225,6 @@ def _write_parquet(answers: Answers, path: Path, progress: Progress) -> None:
         writer.write_table(table)
     if writer is not None:
         writer.close()
-
-
-def _in_words(table: pa.Table, forms: Mapping[str, Form]) -> pa.Table:
-    """A table whose truth values are the words of the data."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for place, field_ in enumerate(table.schema):
-        words = forms[field_.name].names or WORDS
-        if pa.types.is_boolean(field_.type) and words != WORDS:  # which pyarrow writes, without quotes
-            told = pc.if_else(table.column(place), pa.scalar(words[1]), pa.scalar(words[0]))
-            table = table.set_column(place, pa.field(field_.name, pa.string()), told)
-    return table
 
 
 def _tables(answers: Answers, progress: Progress) -> Iterator[tuple[pa.Table, Mapping[str, Form]]]:

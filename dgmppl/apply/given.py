@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dgmppl.apply.data_files import DataFile, file_given, unplaced
 from dgmppl.apply.originals import names_of
-from dgmppl.catalogue.formats import FORMATS, format_of
+from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
 from dgmppl.data.formats.columns import array_days
@@ -122,9 +123,10 @@ def given_data(
     opened: dict[str, Opened] = {}
     problems: list[Diagnostic] = []
     try:
-        source = _source_of(data, fields, optional)
+        source, file = _source_of(data, fields, optional), file_given(data)
         for name, field in fields.items():
-            others = replace(field.source, reading=field.source.reading.of_others())
+            reading = field.source.reading
+            others = replace(field.source, reading=file.read_as(reading) if file else reading.of_others())
             found = source.open(replace(field, source=others))
             if found is not None:
                 opened[name] = marked(found, others)
@@ -144,7 +146,7 @@ def given_data(
         read = read_columns(one, opened, split, Path())
     except SpecError as error:
         # What they point at is where the spec says the data of the fit come from: a place that says nothing of these.
-        raise SpecError([_unplaced(d) for d in error.diagnostics]) from None
+        raise SpecError([_unplaced(d, data) for d in error.diagnostics]) from None
     table = Table({name: parts["all"] for name, parts in read.columns.items()})
     originals = {name: field.parts["all"] for name, field in opened.items()}
     return Given(table, fields, tuple(fields), device, source.index, originals)
@@ -156,20 +158,18 @@ def _more(first: Missing, second: Missing) -> Missing:
     return max(first, second, key=order.index)
 
 
-def _unplaced(found: Diagnostic) -> Diagnostic:
-    said = found.label and found.label not in found.headline
-    headline = f"{found.headline}: {found.label}" if said else found.headline
-    return replace(found, span=None, label="", headline=headline, help=_help(found), notes=())
+def _unplaced(found: Diagnostic, data: Any) -> Diagnostic:
+    return replace(unplaced(found), help=_help(found, data))
 
 
-def _help(found: Diagnostic) -> str:
+def _help(found: Diagnostic, data: Any) -> str:
     """What helps where the spec is not to be changed: the run was fitted to it."""
     if found.code == "E505":
         return "rows are as those that the run was fitted to"
     mark = re.fullmatch(r"with `(decimal = \"(.)\")` in its brackets this is a number; (.*)", found.help, re.DOTALL)
     if mark is not None:
-        read = f"pandas.read_csv(FILE, sep=';', {mark[1].replace(' ', '')})"
-        return f"in Python, a run takes `{read}` in place of the file; {mark[3]}"
+        file = file_given(data)
+        return f"--data '{file.path if file else 'FILE'}[{mark[1]}]' reads it as a number; {mark[3]}"
     return found.help.replace("a `partial` variable may be missing in some rows; ", "")
 
 
@@ -223,8 +223,9 @@ class _Source:
 
 
 def _source_of(data: Any, fields: Mapping[str, Field], optional: Sequence[str]) -> _Source:
-    if isinstance(data, str | Path):
-        return _File(Path(data))
+    file = file_given(data)
+    if file is not None:
+        return _File(file)
     if isinstance(data, Mapping):
         return _Arrays(data)
     if hasattr(data, "to_arrow"):  # polars
@@ -252,9 +253,9 @@ def _from_pandas(frame: Any) -> pa.Table:
 class _File(_Source):
     """A file of any format that a spec may name."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, str(path)
-        self.format = format_of(self.name)
+    def __init__(self, file: DataFile) -> None:
+        path = file.path
+        self.file, self.path, self.name, self.format = file, path, str(path), file.format
         if not self.format or not path.exists():
             why = f"there is no file {path}" if self.format else f"{path} has an ending that no format of data has"
             help_ = "" if self.format else f"it may be {', '.join(f for f in FORMATS if FORMATS[f].written)}"
@@ -262,7 +263,7 @@ class _File(_Source):
         self.kind = "column" if FORMATS[self.format].columns else "array"
 
     def known(self) -> Collection[str]:
-        return names_of(self.path)
+        return names_of(self.file)
 
     def names(self, field: Field) -> tuple[str, ...]:
         if FORMATS[self.format].columns and len(field.columns) > 1:

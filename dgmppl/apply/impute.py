@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dgmppl.apply.answers import Answers, Chunk, verify_counts
+from dgmppl.apply.data_files import COMMAS, file_given
 from dgmppl.apply.filled import Completer
 from dgmppl.apply.gaps import count_gaps, lacked, may_lack, told_gaps
 from dgmppl.apply.imputing import completion
@@ -48,6 +49,7 @@ def impute(
     graph = fitted.graph
     modelled = may_lack(graph)
     lacking = lacking_columns(data, fitted.fields) if data is not None else ()
+    file = file_given(data)
     data = with_columns(data, lacking, fitted.fields)
     given = fitted.rows(data, split, optional=modelled, missing=lacked(graph, modelled))
     if not given.table.columns:
@@ -61,7 +63,8 @@ def impute(
         *told_gaps(cells, given),
         *([way.words] if way is not None else []),
     ]
-    work = Completer(fitted, given, original_of(data), way, missing, draws, deviations, samples)
+    original = original_of(data, next(iter(given.originals.values()), None))
+    work = Completer(fitted, given, original, way, missing, draws, deviations, samples)
 
     def give() -> Iterator[Chunk]:
         said = len(notes)
@@ -76,7 +79,8 @@ def impute(
     tabular = work.original is not None and draws
     index = given.index.repeat(draws) if tabular and given.index is not None else given.index
     rows = given.rows * (draws if tabular else 1)
-    return Answers(rows, give, {}, index, notes, None, work.forms, *work.types)
+    marks = COMMAS if file is None else file.marks(field.source.reading for field in fitted.fields.values())
+    return Answers(rows, give, {}, index, notes, None, work.forms, *work.types, marks)
 
 
 __all__ = ["impute"]

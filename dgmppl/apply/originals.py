@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.catalogue.formats import format_of
+from dgmppl.apply.data_files import DataFile, file_given
 from dgmppl.data.formats.cells import MISSING
-from dgmppl.data.formats.csv import header_of, separator_of, texts_of
+from dgmppl.data.formats.csv import header_of, texts_of
+from dgmppl.data.load import open_field
+from dgmppl.supports import Type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dgmppl.data.fields import Field
+    from dgmppl.data.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,31 @@ class Original:
         return np.asarray(column.slice(start, stop - start).to_numpy(zero_copy_only=False))
 
 
-def original_of(data: Any) -> Original | None:
-    """The table that rows are given as; None where they are no table."""
+def original_of(data: Any, rows: Rows | None) -> Original | None:
+    """The table that rows are given as; None where they are no table.
+
+    Args:
+        rows: those that were read, which of a file with conditions are not all.
+    """
     if hasattr(data, "iloc") and hasattr(data, "columns"):
         columns = {str(name): data[name] for name in data.columns}
         types = {name: _type_of(column) for name, column in columns.items()}
         return Original(columns, True, types, {name: column.dtype for name, column in columns.items()})
-    table = table_of(data)
+    table, file = table_of(data), file_given(data)
     if table is None:
         return None
-    typed = not isinstance(data, str | Path) or format_of(str(data)) != "csv"
-    types = {f.name: getattr(f.type, "value_type", f.type) if _is_coded(f.type) else f.type for f in table.schema}
-    return Original({n: table.column(n).combine_chunks() for n in table.column_names}, typed, types if typed else {})
+    if rows is not None and file is not None and file.reading.where:
+        table = table.take(_numbers(rows))
+    if file is not None and file.format == "csv":
+        return Original({n: table.column(n).combine_chunks() for n in table.column_names}, False)
+    types = {f.name: f.type.value_type if _is_coded(f.type) else f.type for f in table.schema}
+    return Original({n: table.column(n).combine_chunks() for n in table.column_names}, True, types)
+
+
+def _numbers(rows: Rows) -> list[int]:
+    """The numbers of rows in their file."""
+    number = rows.numbering()
+    return [number(row) for row in range(rows.count)]
 
 
 def _is_coded(type_: pa.DataType) -> bool:
@@ -73,24 +89,24 @@ def _type_of(column: Any) -> pa.DataType:
 
 
 def table_of(data: Any) -> pa.Table | None:
-    """A table of pyarrow, of polars, or in a file."""
+    """A table of pyarrow, of polars, or in a file: all of its rows."""
     if hasattr(data, "to_arrow"):
         data = data.to_arrow()
     if hasattr(data, "schema") and hasattr(data, "column_names"):
         return data
-    if not isinstance(data, str | Path) or not Path(data).is_file():
+    file = file_given(data)
+    if file is None or not file.path.is_file():
         return None
-    kind = format_of(str(data))
-    if kind == "parquet":
+    if file.format == "parquet":
         from pyarrow import parquet
 
-        return parquet.read_table(data)
-    if kind == "feather":
+        return parquet.read_table(file.path)
+    if file.format == "feather":
         from pyarrow import feather
 
-        return feather.read_table(data)
+        return feather.read_table(file.path)
     with suppress(ValueError):  # what is wrong with a text is told where its cells are read
-        return texts_of(Path(data), separator_of(Path(data))) if kind == "csv" else None
+        return texts_of(file.path, file.separator) if file.format == "csv" else None
     return None
 
 
@@ -105,29 +121,42 @@ def with_columns(data: Any, lacking: Sequence[str], fields: Mapping[str, Field])
     """A table with empty columns where it lacks some, each beside those of its vector."""
     if not lacking:
         return data
+    file = file_given(data)
     if hasattr(data, "assign"):
         frame: Any = data
-    elif isinstance(data, str | Path) and format_of(str(data)) == "csv":
+    elif file is not None and file.format == "csv":
         import pandas as pd
 
-        separator = separator_of(Path(data))
-        header = header_of(Path(data), separator)
-        marks = {c: [*MISSING, *(f.source.reading.missing or ())] for f in fields.values() for c in f.labels}
+        header = header_of(file.path, file.separator)
+        readings = [f.source.reading for f in fields.values()]
+        missing = {c: file.read_as(f.source.reading).missing or () for f in fields.values() for c in f.labels}
         frame = pd.read_csv(
-            data,
-            sep=separator,
+            file.path,
+            sep=file.separator,
+            decimal=file.marks(readings)[1],
             skipinitialspace=True,
-            na_values={name: marks.get(name, []) for name in header},
+            na_values={name: [*MISSING, *missing[name]] if name in missing else [] for name in header},
             keep_default_na=False,
-            dtype={name: str for name in header if name not in marks},
+            dtype={name: str for name in header if name not in missing},
             encoding="utf-8-sig",
         ).rename(columns=lambda name: str(name).strip())
     else:
         table = table_of(data)
         assert table is not None
         frame = table.to_pandas()
+    if file is not None and file.reading.where:
+        frame = frame.iloc[_numbers(_read_in_part(file, [str(n) for n in frame.columns], lacking, fields))]
     found = frame.assign(**dict.fromkeys(lacking, np.nan))
     return found[ordered([str(name) for name in frame.columns], lacking, fields)]
+
+
+def _read_in_part(file: DataFile, names: Sequence[str], lacking: Sequence[str], fields: Mapping[str, Field]) -> Rows:
+    """The rows of a file that fulfil its conditions, of a column beside those that it lacks."""
+    field = next(f for f in fields.values() if set(f.columns) & set(lacking))
+    there = next(name for name in field.columns if name in names)
+    reading = file.read_as(field.source.reading)
+    asked = replace(field.source, dataset=str(file.path), field=there, columns=(), transforms=(), reading=reading)
+    return open_field(asked, Path(), Type(field.type.support), None).rows
 
 
 def ordered(names: Sequence[str], more: Sequence[str], fields: Mapping[str, Field]) -> list[str]:
@@ -152,9 +181,10 @@ def names_of(data: Any) -> set[str]:
     """The columns that a table has; none where it is no table, or cannot be read."""
     if hasattr(data, "iloc") and hasattr(data, "columns"):
         return {str(name) for name in data.columns}
-    if isinstance(data, str | Path) and Path(data).is_file() and format_of(str(data)) == "csv":
+    file = file_given(data)
+    if file is not None and file.path.is_file() and file.format == "csv":
         with suppress(ValueError):
-            return set(header_of(Path(data), separator_of(Path(data))))
+            return set(header_of(file.path, file.separator))
         return set()
     table = table_of(data)
     return set() if table is None else set(table.column_names)

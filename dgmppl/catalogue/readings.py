@@ -70,7 +70,7 @@ class Reading:
         separator: of cells; "": the one that the first row has.
         decimal: the decimal mark.
         sheet: of a workbook; "": the first.
-        others: whether the file is another than that of the spec.
+        others: whether the decimal mark is said of another file: that of the spec, and not of this one.
     """
 
     missing: tuple[Mark, ...] | None = None
@@ -83,6 +83,11 @@ class Reading:
     def of_others(self) -> Reading:
         """For another file than that of the spec: all of its rows, whatever separates its cells."""
         return replace(self, where=(), separator="", sheet="", others=True)
+
+    def decimal_beside(self, separator: str) -> str:
+        """The decimal mark in a text whose cells are separated so. Numbers with a decimal comma stand in quotes beside
+        commas, which other files than that of the spec do not have: they come from elsewhere."""
+        return "." if self.others and separator == "," else self.decimal
 
     def written(self) -> tuple[str, ...]:
         """The options as a spec writes them."""

@@ -16,6 +16,7 @@ from dgmppl.cli.arguments import (
     count,
     path,
     positive,
+    rows_file,
     share,
 )
 from dgmppl.cli.files import print_warning
@@ -100,10 +101,13 @@ def add_path_commands(add: Add) -> None:
 def add_rows(sub: argparse.ArgumentParser, ends: str = ".csv, .parquet or .npz") -> None:
     """What all of these commands take: the run, its rows, where the answers go."""
     sub.add_argument("run", type=path, metavar="RUN")
-    rows = sub.add_mutually_exclusive_group()
-    rows.add_argument("--data", type=path, metavar="FILE", help="rows in the data's own units: .csv, .parquet, ...")
+    kind = sub.add_mutually_exclusive_group()
+    help_ = (
+        "rows in the data's own units: .csv, .parquet, ...; 'FILE[decimal = \",\"]' says how it is read, as a spec does"
+    )
+    kind.add_argument("--data", type=rows_file, metavar="FILE", help=help_)
     help_ = "rows of the run's own data (default test)"
-    rows.add_argument("--split", choices=("train", "validation", "test"), help=help_)
+    kind.add_argument("--split", choices=("train", "validation", "test"), help=help_)
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=ends)
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_run_options(sub)

@@ -84,6 +84,11 @@ def path(text: str) -> Path:
     return Path(argument(text))
 
 
+def rows_file(text: str) -> str | Path:
+    """The path of a file, or with options in brackets, `people.csv[decimal = ","]`."""
+    return argument(text) if text.endswith("]") else path(text)
+
+
 def folder(text: str) -> Path:
     found = path(text)
     if not found.is_dir():

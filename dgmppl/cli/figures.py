@@ -16,6 +16,7 @@ from dgmppl.cli.arguments import (
     count,
     path,
     positive,
+    rows_file,
 )
 from dgmppl.cli.files import print_warning
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -50,7 +51,7 @@ def add_commands(add: Add) -> None:
         "--data",
         action="append",
         default=[],
-        type=path,
+        type=rows_file,
         metavar="FILE",
         help="other rows in place of the splits; of several sets, the others are told from the first (AUROC)",
     )

@@ -15,6 +15,7 @@ from dgmppl.cli.arguments import (
     number,
     path,
     positive,
+    rows_file,
     share,
 )
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -32,9 +33,9 @@ def add_sample(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-o", "--out", type=path, required=True, metavar="FILE", help=help_)
     sub.add_argument("--seed", type=count, default=0, metavar="N")
     add_set(sub, "the value of a condition, such as y=3, or its class as text")
-    rows = sub.add_mutually_exclusive_group()
-    rows.add_argument("--data", type=path, metavar="FILE", help="rows of conditions, in the units of the data")
-    rows.add_argument("--split", choices=("train", "validation", "test"), help="conditions of the run's own rows")
+    kind = sub.add_mutually_exclusive_group()
+    kind.add_argument("--data", type=rows_file, metavar="FILE", help="rows of conditions, in the units of the data")
+    kind.add_argument("--split", choices=("train", "validation", "test"), help="conditions of the run's own rows")
     sub.add_argument("--latents", action="store_true", help="also write the latents that the samples come from")
     help_ = "of what is written and given (default data): those of the data, or the model's own, behind transforms"
     sub.add_argument("--units", choices=("data", "model"), default="data", help=help_)

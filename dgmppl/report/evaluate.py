@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dgmppl.apply.beliefs import Classes, Judgement
 from dgmppl.apply.conditionals import Enumerated
+from dgmppl.apply.data_files import file_given
 from dgmppl.apply.given import Given, given_data
 from dgmppl.apply.scores import choose_score
 from dgmppl.catalogue.figures import SAMPLE_FIGURES, Figure, area_under_roc, bits_per_dimension, unknown
@@ -120,7 +121,8 @@ def evaluate(
             warn(odd)
         sets = {split: table for split, table in own if not splits or split in splits}
     for number, other in enumerate(data, 1):
-        name = str(other) if isinstance(other, str | Path) else f"data {number}"
+        file = file_given(other)
+        name = f"data {number}" if file is None else str(file.path)
         if name in sets:
             raise SpecError([Diagnostic("E713", f"{name} is named twice", help="name each file once")])
         apart = [f.variables[0] for f in plan.figures if f.kind == "factor"]

@@ -77,6 +77,13 @@ def decimal_commas(folder: Path) -> None:
     people(12, seed=1).to_csv(folder / "others.csv", index=False, sep=";", decimal=",")
 
 
+plain("an_option_that_is_none", """score run --data 'others.csv[decimals = ","]' -o z.csv""")
+plain("an_option_of_other_files", """score run --data 'others.parquet[decimal = ","]' -o z.csv""")
+plain("brackets_that_are_no_options", "score run --data 'others.csv[decimal: comma]' -o z.csv")
+plain("columns_in_brackets", "score run --data 'others.csv[height]' -o z.csv")
+plain("where_nothing_is_left", "score run --data 'others.csv[where = height in 900..]' -o z.csv")
+
+
 @case("score run --data others.csv -o z.csv")
 def a_column_has_another_name(folder: Path) -> None:
     write(folder, lambda t: t.rename(columns={"size": "Size"}))

@@ -57,6 +57,66 @@ def test_the_rows_of_the_fit_are_those_that_were_chosen(run: FittedRun) -> None:
     np.testing.assert_allclose(found[["age", "income"]], chosen[["age", "income"]], rtol=1e-5)
 
 
+def test_options_in_brackets_say_how_a_file_is_read(run: FittedRun, tmp_path: Path) -> None:
+    others = staff(40, seed=1)
+    expected = read(run, others)
+    gaps = {"born": (3, "?"), "income": (4, -1.0), "job": (5, "-")}
+    told = others.assign(**{name: others[name].mask(others.index == row, mark) for name, (row, mark) in gaps.items()})
+    files = {
+        'bars[x].csv[separator = "|"]': {"sep": "|", "decimal": ","},
+        'commas.csv[decimal = ",", separator = ","]': None,
+        'quoted.csv[decimal = ","]': {"sep": ",", "decimal": ","},
+        'points.csv[decimal = ".", separator = ";"]': {"sep": ";"},
+        'sheets.xlsx[sheet = "two"]': {},
+    }
+    for text, how in files.items():
+        path = tmp_path / text[: text.rindex("[")]
+        if path.suffix == ".xlsx":
+            with pd.ExcelWriter(path) as book:
+                others.head(3).to_excel(book, sheet_name="one", index=False)
+                others.to_excel(book, sheet_name="two", index=False)
+        elif how is not None:
+            others.to_csv(path, index=False, **how)
+        else:
+            with pytest.raises(SpecError, match='"," is the decimal mark: cells and numbers would be cut alike'):
+                run.score(f"{tmp_path}/{text}")
+            continue
+        found = read(run, f"{tmp_path}/{text}")
+        for name, values in found.items():
+            np.testing.assert_array_equal(values, expected[name], err_msg=text)
+        np.testing.assert_array_equal(run.score(tmp_path / text)["elbo"], run.score(others)["elbo"])
+    told.to_csv(tmp_path / "told.csv", sep=";", decimal=",", index=False)
+    whole = run.impute(f'{tmp_path}/told.csv[missing = ["?", "-", -1]]', samples=3)
+    assert whole.notes[:3] == [f"{name}: 1 of {n} cells are missing" for name, n in (("t", 40), ("x", 80), ("y", 40))]
+    chosen = read(run, f'{tmp_path}/points.csv[decimal = ".", where = [age in ..50, job in ["cook"]]]')
+    which = (others["age"] <= 50) & (others["job"] == "cook")
+    np.testing.assert_array_equal(chosen["x"], expected["x"][which])
+
+
+def test_a_table_is_completed_in_its_own_marks(run: FittedRun, tmp_path: Path) -> None:
+    """A text comes back with its separator and its decimal mark, also where some columns or rows of it are left out."""
+    others = staff(40, seed=1).assign(note=['a;"b"', "NA"] * 20)
+    gap = others.assign(income=others["income"].mask(others.index % 4 == 0))
+    for separator, decimal, options in ((";", ",", ""), ("\t", ".", '[decimal = "."]'), (",", ",", '[decimal = ","]')):
+        gap.to_csv(tmp_path / "o.csv", sep=separator, decimal=decimal, index=False)
+        run.impute(f"{tmp_path}/o.csv{options}", samples=3).write(tmp_path / "whole.csv")
+        how = {"sep": separator, "decimal": decimal, "keep_default_na": False}
+        whole = pd.read_csv(tmp_path / "whole.csv", **how)
+        assert whole["income"].dtype == np.float64 and whole["age"].dtype == np.int64
+        seen = gap["income"].notna()
+        pd.testing.assert_frame_equal(whole[seen], others[seen], check_dtype=False)
+        read(run, f"{tmp_path}/whole.csv{options}")
+        some = "where = age in ..50" if not options else options[1:-1] + ", where = age in ..50"
+        run.impute(f"{tmp_path}/o.csv[{some}]", samples=3).write(tmp_path / "some.csv")
+        chosen = pd.read_csv(tmp_path / "some.csv", **how)
+        assert chosen["note"].tolist() == others.loc[others["age"] <= 50, "note"].tolist()
+        gap.drop(columns="income").to_csv(tmp_path / "o.csv", sep=separator, decimal=decimal, index=False)
+        found = run.impute(f"{tmp_path}/o.csv[{some}]", samples=3)
+        found.write(tmp_path / "some.csv")
+        again = pd.read_csv(tmp_path / "some.csv", **how)
+        assert again["age"].tolist() == chosen["age"].tolist() and again["income"].dtype == np.float64
+
+
 def test_other_rows_are_read_alike_in_every_form(run: FittedRun, tmp_path: Path) -> None:
     """All of them, those too that `where` would leave out."""
     others = staff(40, seed=1)

@@ -63,10 +63,7 @@ def open_csv(source: DataSource, base: Path, declared: Type) -> Opened:
     names = [name.strip() for name in header]
     written = {name: header[names.index(name)] for name in choose_columns(source, names)}
     marks = MISSING[1:] if source.reading.missing is None else ()
-    # Numbers with a decimal comma stand in quotes where commas separate cells, which other files than that of the spec
-    # do not have: they come from elsewhere.
-    plain = source.reading.others and separator == ","
-    cells = Cells(source, declared, _COUNTED, "." if plain else source.reading.decimal)
+    cells = Cells(source, declared, _COUNTED, source.reading.decimal_beside(separator))
     table = _Table(path, separator, header, block)
     opened = cells.open(names, lambda asked, marked: table.read([written[n] for n in asked], marks if marked else ()))
     pa.default_memory_pool().release_unused()
