@@ -28,7 +28,8 @@ from sample_time import MODELS, PIXELS, SAMPLES, SIDE
 import dgmppl
 from dgmppl import pipeline
 from dgmppl.apply.fitted import FittedRun
-from dgmppl.coding.program import Coder, program_of
+from dgmppl.coding.coder import Coder
+from dgmppl.coding.program import program_of
 from dgmppl.coding.stack import Stack
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.contents import parts

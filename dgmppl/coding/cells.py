@@ -84,11 +84,18 @@ class Bins(Cells):
         ends = self._at(torch.arange(1, self.size) / self.size)
         if isinstance(law, td.Normal):
             return _normal_masses((ends - law.loc.unsqueeze(-1)) / law.scale.unsqueeze(-1)).log()
-        # The mass of a bin of any other is the density in its middle times its width.
+        # The mass of a bin of any other is the density in its middle times its width; of the outermost, which have no
+        # end, what the law has there.
         middle = self._at(self._middles())
         width = self._widths(ends)
         density = law.log_prob(middle.movedim(-1, 0).reshape(self.size, *self._padded(law))).movedim(0, -1)
-        return torch.where(density.isnan(), -torch.inf, density) + width.log()
+        found = torch.where(density.isnan(), -torch.inf, density) + width.log()
+        try:
+            outer = ends[..., [0, -1]].movedim(-1, 0).reshape(2, *self._padded(law))
+            below, above = law.cdf(outer).nan_to_num(0.0)  # NaN below where a law begins
+        except NotImplementedError:
+            return found
+        return torch.cat([below.log().unsqueeze(-1), found[..., 1:-1], (1 - above).log().unsqueeze(-1)], -1)
 
     def width(self, value: Tensor) -> Tensor:
         """How wide the bin of each value is; an outermost one, which has no end, as its neighbour."""

@@ -25,7 +25,7 @@ from dgmppl.runtime.missing import log_prob_where
 Row = dict[str, Tensor]
 """Values by variable, rows first; NaN where one is missing."""
 
-_PRIOR_DRAWS = 512
+_DRAWS = 512
 
 WIDE = 2**16
 """Of a range of more values that of the rows is told, for each value has an entry in the table of an element."""
@@ -69,8 +69,8 @@ class Coder:
         drawn = self.program.drawn
         continuous = [n for n in drawn if not self.graph[n].type.support.discrete]
         if continuous:
-            prior = self._prior_draws(continuous)
-            self._cells |= {name: bins_of(prior[name]) for name in continuous}
+            draws = self._draws(continuous)
+            self._cells |= {name: bins_of(draws[name]) for name in continuous}
 
     def told_of(self, rows: Row) -> tuple[int, ...]:
         """The least value of each open variable of rows, and how many there are from it on; how many of each element
@@ -163,6 +163,10 @@ class Coder:
         if self.program.inverted:
             found = self.model.infer(*(rows[v.name] for v in self.graph.data), mean=True)
             env |= {u: found[u].as_subclass(Tensor) for u in self.program.inverted}
+        for part in self.program.inferred:
+            (q,) = (self.graph.keyed(key) for key in part.keys) if part.certain else (None,)
+            if q is not None and {*self.graph.roots(self.graph.reads(q))} <= {*env}:
+                env[q.head] = self._law(q, env).mean
         return env
 
     def _generate(self, env: Row, gaps: Row, chooser: Chooser, n: int) -> tuple[Row, Row]:
@@ -316,14 +320,16 @@ class Coder:
             env[name] = getattr(self.model, f"define_{self.graph[name].ident}")(*reads)
         return env[name]
 
-    def _prior_draws(self, wanted: Sequence[str]) -> Row:
-        """Draws of these from the sampling program; NaN beyond the ends of sequences."""
-        n, env = _PRIOR_DRAWS, Row()
+    def _draws(self, wanted: Sequence[str]) -> Row:
+        """Draws of these from the sampling program; NaN beyond the ends of sequences. Of a chain that q composes those
+        of q, given such rows: what p gives after many steps is not where a latent of the data lies before p is fitted.
+        """
+        n, env = _DRAWS, Row()
         torch.manual_seed(0)
         for name in self.program.conditions:
             cells, shape = self.cells(name), (n, *self.graph[name].type.shape)
             env[name] = cells.value(torch.randint(cells.size, shape))
-        left = set(wanted)
+        left = set(wanted) if not self.program.composed else {*self.program.drawn}
         for part in self.program.parts:
             if not left:
                 break
@@ -337,6 +343,9 @@ class Coder:
                 found = in_turn(functions, shapes, n, torch.empty(0), None, part.turns.backward)
                 env |= dict(zip(part.names, found))
             left -= {*part.names}
+        if self.program.composed:
+            found = self.model.infer(*(self._value(v.name, env) for v in self.graph.data))
+            env |= {name: found[name] for name in self.program.composed}
         return {name: self._ended(name, env) for name in wanted}
 
     def _ended(self, name: str, env: Mapping[str, Tensor]) -> Tensor:

@@ -12,8 +12,11 @@ from torch import distributions as td
 from dgmppl.coding.cells import Bins, Cells, Values, plain
 from dgmppl.coding.flows import ThroughFlow
 from dgmppl.coding.stack import Chooser, CodingError
+from dgmppl.coding.vectors import multinomial, normal_vector
 from dgmppl.runtime.along import Segment, Sequence
-from dgmppl.runtime.densities import Autoregressive, Mixture, Pushforward
+from dgmppl.runtime.counts import Multinomial
+from dgmppl.runtime.densities import Autoregressive, JointNormal, Mixture, Pushforward
+from dgmppl.runtime.distributions import Delta
 from dgmppl.runtime.incremental import Incremental, current
 
 
@@ -192,7 +195,31 @@ def _pushforward(law: Pushforward, cells: Cells, chooser: Chooser, known: Tensor
     return law.bijection(draw(law.base, cells, chooser, base, seen))
 
 
+def _certain(law: Delta, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
+    """What is certain takes nothing; of real numbers what stands for its bin."""
+    return cells.value(cells.index(law.v))
+
+
+def _vector(given: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """How a vector is drawn, from its law's elements one after another."""
+
+    def drawn(
+        law: td.Distribution, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None
+    ) -> Tensor:
+        def choose(table: Tensor, part: Cells, this: Tensor | None, there: Tensor | None) -> Tensor:
+            return _chosen(table, part, chooser, this, there)
+
+        return given(law, cells, choose, known, seen)
+
+    return drawn
+
+
 _KINDS: dict[type[td.Distribution], Callable[..., Tensor]] = {
+    Delta: _certain,
+    Multinomial: _vector(multinomial),
+    td.MultivariateNormal: _vector(normal_vector),
+    td.LowRankMultivariateNormal: _vector(normal_vector),
+    JointNormal: _vector(normal_vector),
     Autoregressive: _autoregressive,
     Sequence: _sequence,
     Mixture: _mixture,

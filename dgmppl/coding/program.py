@@ -12,6 +12,7 @@ from dgmppl.graph.nodes import Graph
 from dgmppl.graph.turns import Turns
 from dgmppl.graph.values import variables
 from dgmppl.plan.nodes import Plan, Step
+from dgmppl.plan.rules.compose import Compose, GoBack
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import CERTAIN, Draw
 from dgmppl.plan.rules.forward import SumAlong
@@ -32,11 +33,15 @@ class Part:
         names: of the variables.
         keys: of their factors.
         turns: how several come in turn.
+        certain: whether the law leaves no choice: its value takes no bits, and gives none back.
+        composed: whether it is a chain of steps with known numbers.
     """
 
     names: tuple[str, ...]
     keys: tuple[str, ...]
     turns: Turns | None = None
+    certain: bool = False
+    composed: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,15 @@ class Program:
         return (*self.conditions, *self.drawn)
 
     @property
+    def composed(self) -> tuple[str, ...]:
+        """Chains that q composes by steps with known numbers."""
+        return tuple(name for part in self.inferred if part.composed for name in part.names)
+
+    @property
     def bits_back(self) -> tuple[str, ...]:
         """Latents that are popped before a row is pushed."""
-        return (*(name for part in self.inferred for name in part.names), *self.summed, *self.chained)
+        drawn = (name for part in self.inferred if not part.certain for name in part.names)
+        return (*drawn, *self.summed, *self.chained)
 
     def words(self) -> str:
         """How rows are coded, in a line."""
@@ -96,8 +107,9 @@ class Program:
             how += f"; what is missing of {name} by how often it is"
         if self.inverted:
             how += f"; {', '.join(self.inverted)} by inverting the flow"
-        if self.inferred:
-            how += f"; bits back from {', '.join(key for part in self.inferred for key in part.keys)}"
+        for certain, text in ((True, "what is certain by"), (False, "bits back from")):
+            keys = [key for part in self.inferred if part.certain == certain for key in part.keys]
+            how += f"; {text} {', '.join(keys)}" if keys else ""
         if self.summed or self.chained:
             how += f"; bits back from the exact posterior of {', '.join((*self.summed, *self.chained))}"
         return how
@@ -151,7 +163,7 @@ def program_of(graph: Graph, plan: Plan) -> Program:
 def forward(graph: Graph, steps: Sequence[Step]) -> Iterator[Part]:
     """What a plan draws to sample."""
     for step in steps:
-        if type(step) is Draw:
+        if type(step) is Draw or isinstance(step, GoBack):
             yield Part((step.variable,), (_prior(graph, step.variable),))
         elif isinstance(step, DrawInTurn):
             yield Part(step.gives, step.factor_keys, step.turns)
@@ -199,9 +211,10 @@ class _Latents:
         elif isinstance(step, DrawInTurn):
             self._verify_before(step, {*self.summed})
             self.inferred.append(Part(step.gives, step.factor_keys, step.turns))
-        elif (type(step) is Draw and step.estimator != CERTAIN) or isinstance(step, Sum | Impute):
+        elif type(step) is Draw or isinstance(step, Sum | Impute | Compose):
             self._verify_before(step, {*self.summed})
-            self.inferred.append(Part((step.variable,), (step.factor,)))
+            certain = type(step) is Draw and step.estimator == CERTAIN
+            self.inferred.append(Part((step.variable,), (step.factor,), None, certain, isinstance(step, Compose)))
         elif isinstance(step, Marginalise | SumOut):
             self.summed += step.gives
         elif isinstance(step, SumAlong) and not self.chained and _is_coded(self.graph, step):

@@ -14,8 +14,10 @@ from dgmppl.coding.cells import BINS, Values, bins_of
 from dgmppl.coding.laws import draw
 from dgmppl.coding.stack import CodingError, Popping, Recording, Scattered, Stack, initial_words, is_initial, quantised
 from dgmppl.runtime.bijections import Bijection
+from dgmppl.runtime.counts import Multinomial
 from dgmppl.runtime.densities import DiscretizedLogistic, Mixture, Pushforward
-from dgmppl.runtime.distributions import Bernoulli, Categorical, Laplace, Normal
+from dgmppl.runtime.distributions import Bernoulli, Categorical, Delta, Laplace, Normal
+from dgmppl.runtime.normals import LowRankNormal
 
 
 @pytest.fixture(autouse=True)
@@ -135,3 +137,38 @@ def test_a_mixture_is_coded_by_its_marginals(components: torch.distributions.Dis
     recording.push(stack)
     assert stack.bits == pytest.approx(-law.log_prob(value).sum().item() / math.log(2), rel=1e-5)
     assert torch.equal(draw(law, values, Popping(stack), None), value)
+
+
+def test_counts_that_add_up_take_what_their_probability_says() -> None:
+    n, logits = torch.tensor([0.0, 7.0, 30.0]), torch.randn(3, 5)
+    law, cells = Multinomial(n, logits), Values(0, 31)
+    value = law.sample()
+    recording, stack = Recording(), Stack(np.array([], np.uint32), sealed=False)
+    draw(law, cells, recording, value)
+    recording.push(stack)
+    ideal = -scipy.stats.multinomial.logpmf(value.numpy(), n.numpy(), torch.softmax(logits, -1).numpy()).sum()
+    assert stack.bits == pytest.approx(ideal / math.log(2), rel=1e-4)
+    assert torch.equal(draw(law, cells, Popping(stack), None), value)
+
+
+def test_a_normal_vector_is_coded_element_by_element() -> None:
+    """To the logarithm of its density and the widths of the bins."""
+    loc, factor = torch.randn(300, 3), torch.randn(3, 2)
+    law = LowRankNormal(loc, torch.tensor([0.3, 0.5, 0.4]), factor)
+    draws = law.sample()
+    cells = bins_of(draws)
+    value = cells.value(cells.index(draws))
+    recording, stack = Recording(), Stack(initial_words(4000), sealed=True)
+    draw(law, cells, recording, value)
+    recording.push(stack)
+    covariance = (factor @ factor.T + torch.diag(torch.tensor([0.3, 0.5, 0.4]) ** 2)).numpy()
+    ideal = -scipy.stats.multivariate_normal.logpdf((value - loc).numpy(), cov=covariance).sum()
+    ideal -= cells.width(value).log().sum().item()
+    assert stack.bits == pytest.approx(ideal / math.log(2), rel=0.01)
+    assert torch.equal(draw(law, cells, Popping(stack), None), value)
+
+
+def test_what_is_certain_takes_nothing() -> None:
+    stack, value = Stack(np.array([], np.uint32), sealed=False), torch.tensor([[1.0, 0.0]])
+    assert torch.equal(draw(Delta(value).to_event(1), Values(0, 2), Popping(stack), None), value)
+    assert stack.bits == 0.0
