@@ -17,8 +17,8 @@ from lightning_fabric import Fabric
 from dgmppl import pipeline
 from dgmppl.closing import missing
 from dgmppl.data.given import DATA
+from dgmppl.data.load import load_data
 from dgmppl.data.table import Splits
-from dgmppl.data.wanted import load_data
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel

@@ -23,12 +23,12 @@ from dgmppl.data.fields import Field
 from dgmppl.data.formats.columns import array_days
 from dgmppl.data.formats.tables import open_table
 from dgmppl.data.forms import Form, form_of_dtype
-from dgmppl.data.load import Wanted, open_field, read_columns
+from dgmppl.data.load import open_field, read_columns
 from dgmppl.data.reading import marked
 from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS, Table
-from dgmppl.data.wanted import wanted_of
+from dgmppl.data.wanted import Wanted, wanted_of
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.train.batches import Examples, open_examples
 from dgmppl.train.runs import Run, run_data

@@ -115,7 +115,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _data(options: argparse.Namespace) -> int:
     from dgmppl.data.describe import as_data, as_text, describe
-    from dgmppl.data.wanted import load_data
+    from dgmppl.data.load import load_data
 
     checked, _, plan = read_good(options.spec, options.set, options.allow_python)
     summary = describe(plan.model, load_data(checked, checked.folder))

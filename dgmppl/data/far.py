@@ -12,7 +12,7 @@ from dgmppl.data.transforms import moments
 from dgmppl.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
-    from dgmppl.data.load import Wanted
+    from dgmppl.data.wanted import Wanted
 
 _LARGE, _SMALL = 100.0, 0.01
 """A fit that begins at a place of 0 and a scale of 1 takes long to come to values beyond these."""

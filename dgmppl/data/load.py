@@ -30,41 +30,17 @@ from dgmppl.data.rows import ArrayRows, BadCell, EndedRows, MappedRows, Origin, 
 from dgmppl.data.split import Opened, SplitRule, rule_name, split_fields
 from dgmppl.data.table import SPLITS, Splits, Table
 from dgmppl.data.transforms import TRANSFORMS
+from dgmppl.data.wanted import Wanted, wanted_of
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from dgmppl.data.factor_support import Impossible
     from dgmppl.graph.nodes import DataSource
+    from dgmppl.pipeline import Checked
     from dgmppl.supports import Type
 
 # What can be streamed is, where its values as float32 take more than this.
 _IN_MEMORY = 256 * 2**20
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is read of one variable, and what its values have to be.
-
-    Attributes:
-        source: where its values come from; its names were checked with the spec.
-        type: its support and shape.
-        missing: what may be missing (NaN) of its values, as rows may of `labelled(...)`.
-        impossible: what its factor leaves out of its type (`dgmppl.data.factor_support`).
-        end: of a variable whose first axis goes as far as another says that other, and the number of its first
-            position. What lies beyond is not looked at, and becomes a value of the type.
-        known: the field that a run keeps, whose transforms and classes are used; None: they are fitted.
-        others: whether the rows are none of those that the run was fitted to.
-        unscaled: whether the model counts its values in no units of theirs (`dgmppl.graph.units`).
-    """
-
-    source: DataSource
-    type: Type
-    missing: Missing = ""
-    impossible: Sequence[Impossible] = ()
-    end: tuple[str, int] | None = None
-    known: Field | None = None
-    others: bool = False
-    unscaled: bool = False
 
 
 def load(
@@ -97,6 +73,21 @@ def load(
     }
     splits = Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields)
     return replace(splits, warnings=(*splits.warnings, *missed_classes(splits), *far_off(splits, wanted)))
+
+
+def load_data(checked: Checked, base: Path, known: Mapping[str, Field] | None = None) -> Splits:
+    """The data of a spec's observed variables; relative file paths start from `base`.
+
+    Args:
+        known: what a run keeps of it, whose transforms are applied; None: they are fitted.
+    """
+    if checked.plan is None:
+        raise SpecError(checked.diagnostics, checked.source)
+    settings = checked.plan.settings
+    try:
+        return load(wanted_of(checked, known), base, split=settings.split, stream=settings.stream)
+    except SpecError as error:
+        raise SpecError(error.diagnostics, checked.source) from None
 
 
 def open_fields(wanted: Mapping[str, Wanted], base: Path, stream: bool | None) -> dict[str, Opened]:

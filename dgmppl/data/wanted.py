@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dgmppl.data.factor_support import impossible_values
+from dgmppl.data.checks import Missing
+from dgmppl.data.factor_support import Impossible, impossible_values
 from dgmppl.data.fields import Field
-from dgmppl.data.load import Wanted, load
-from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.units import without_units
 
 if TYPE_CHECKING:
+    from dgmppl.graph.nodes import DataSource
     from dgmppl.pipeline import Checked
+    from dgmppl.supports import Type
 
 
-def load_data(checked: Checked, base: Path, known: Mapping[str, Field] | None = None) -> Splits:
-    """The data of a spec's observed variables; relative file paths start from `base`.
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of one variable, and what its values have to be.
 
-    Args:
-        known: what a run keeps of it, whose transforms are applied; None: they are fitted.
+    Attributes:
+        source: where its values come from; its names were checked with the spec.
+        type: its support and shape.
+        missing: what may be missing (NaN) of its values, as rows may of `labelled(...)`.
+        impossible: what its factor leaves out of its type (`dgmppl.data.factor_support`).
+        end: of a variable whose first axis goes as far as another says that other, and the number of its first
+            position. What lies beyond is not looked at, and becomes a value of the type.
+        known: the field that a run keeps, whose transforms and classes are used; None: they are fitted.
+        others: whether the rows are none of those that the run was fitted to.
+        unscaled: whether the model counts its values in no units of theirs (`dgmppl.graph.units`).
     """
-    if checked.plan is None:
-        raise SpecError(checked.diagnostics, checked.source)
-    settings = checked.plan.settings
-    try:
-        return load(wanted_of(checked, known), base, split=settings.split, stream=settings.stream)
-    except SpecError as error:
-        raise SpecError(error.diagnostics, checked.source) from None
+
+    source: DataSource
+    type: Type
+    missing: Missing = ""
+    impossible: Sequence[Impossible] = ()
+    end: tuple[str, int] | None = None
+    known: Field | None = None
+    others: bool = False
+    unscaled: bool = False
 
 
 def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dict[str, Wanted]:

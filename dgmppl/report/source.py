@@ -13,8 +13,9 @@ from torch import Tensor
 
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.load import Wanted, load
+from dgmppl.data.load import load
 from dgmppl.data.table import Splits, Table
+from dgmppl.data.wanted import Wanted
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource, Graph
 from dgmppl.pipeline import Checked

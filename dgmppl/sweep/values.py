@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from dgmppl.catalogue.figures import Figure
-from dgmppl.data.wanted import load_data
+from dgmppl.data.load import load_data
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.pipeline import Checked
 from dgmppl.report.evaluate import evaluate

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgmppl.data.load import Table
+from dgmppl.data.table import Table
 
 # Blocks that are shuffled together. A batch has rows of as many blocks, or of twice as many where windows meet.
 _WINDOW = 8

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from dgmppl import pipeline
 from dgmppl.data.fields import Field, read_field
+from dgmppl.data.load import load_data
 from dgmppl.data.table import Splits
-from dgmppl.data.wanted import load_data
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.forecasts import forecaster
 from dgmppl.graph.nodes import Graph

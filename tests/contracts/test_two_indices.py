@@ -11,7 +11,8 @@ from scipy.stats import multivariate_normal
 from torch.distributions import Normal
 
 from dgmppl import pipeline
-from dgmppl.data.load import Wanted, load
+from dgmppl.data.load import load
+from dgmppl.data.wanted import Wanted
 from dgmppl.diagnostics import SpecError
 from dgmppl.train.contents import parts
 from tests.contracts.support import build, checked, data_of, graph_of, seed

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from dgmppl.data.checks import Missing
-from dgmppl.data.load import Wanted, load
+from dgmppl.data.load import load
 from dgmppl.data.table import Splits, Table
+from dgmppl.data.wanted import Wanted
 from dgmppl.diagnostics import SpecError
 from dgmppl.diagnostics.render import render
 from dgmppl.graph.declare import declare

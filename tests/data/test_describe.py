@@ -13,8 +13,8 @@ import pytest
 
 from dgmppl import cli, pipeline
 from dgmppl.data.describe import DataSummary, describe
+from dgmppl.data.load import load_data
 from dgmppl.data.table import Splits
-from dgmppl.data.wanted import load_data
 
 SPEC = """
 model people

@@ -9,10 +9,10 @@ from scipy.stats import kstest, norm, uniform
 
 from dgmppl.catalogue.transforms import TRANSFORMS as catalogue_transforms
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.load import Wanted
 from dgmppl.data.load import load as load_wanted
 from dgmppl.data.readers import read_dataset
 from dgmppl.data.transforms import TRANSFORMS
+from dgmppl.data.wanted import Wanted
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import DataSource
 from dgmppl.source import Span

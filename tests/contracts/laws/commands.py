@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dgmppl.apply import element_chains, imputing
 from dgmppl.apply.answers import Answers
 from dgmppl.apply.fitted import FittedRun
-from dgmppl.data.wanted import load_data
+from dgmppl.data.load import load_data
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Variable
 from dgmppl.pipeline import Checked
