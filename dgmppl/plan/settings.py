@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from dgmppl.catalogue.training import POSTERIORS, SETTINGS
 from dgmppl.diagnostics import Diagnostic, Note, did_you_mean
 from dgmppl.graph.scope import Scope
+from dgmppl.plan.setting_numbers import called_name
 from dgmppl.plan.setting_types import (
     Accepted,
     DecaySetting,
@@ -17,7 +18,7 @@ from dgmppl.plan.setting_types import (
     SplitSetting,
     Stage,
 )
-from dgmppl.plan.setting_values import called_name, read
+from dgmppl.plan.setting_values import read
 from dgmppl.plan.setting_values import setting as as_bound
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
