@@ -65,7 +65,7 @@ CASES = {
     "a filter": (
         WALK + STATE + "p(z[t] | z[t-1]) = Normal(mlp[4](z[t-1]))\np(x[t] | z[t]) = Normal(mlp[4](z[t]))\n"
         "q(z[1] | x[1]) = Normal(linear(x[1]))\nq(z[t] | z[t-1], x[t]) = Normal(mlp[4](z[t-1], x[t]))",
-        "q(z | x) reads nothing that comes later, and the posterior of z[t] depends on all of x",
+        "q(z[t] | z[t-1], x[t]) reads nothing that comes later, and the posterior of z[t] depends on all of x",
     ),
 }
 

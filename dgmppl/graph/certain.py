@@ -30,7 +30,7 @@ def verify_certain(scope: Scope, graph: Graph) -> None:
                     "E217",
                     "Delta is the posterior of a latent, which the data says with certainty",
                     density.span,
-                    f"stands in {factor.key}",
+                    f"stands in {graph.written(factor)}",
                     help=f"in the model a function of others is a definition: {factor.head} = ...",
                 )
 

@@ -202,7 +202,7 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
     if itself is not None and not graph.imputes(factor):
         scope.report(
             "E205",
-            f"{factor.key} reads `{factor.head}`, the variable that it models",
+            f"{graph.written(factor)} reads `{factor.head}`, the variable that it models",
             itself.span,
             f"depends on `{factor.head}`",
             help=f"only its past may be read: {factor.head}[<d]"
@@ -212,20 +212,23 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
         return
     given = set(graph.roots(factor.parents)) | set(factor.parents)
     unnamed = sorted(read - given - (set() if graph.imputes(factor) else {factor.head}))
+    head = graph.written(factor)
     for name in unnamed:
+        place = _place_of(graph, factor.density, name)
+        text = _member_at(scope, graph, name, place)
         scope.report(
             "E224",
-            f"{factor.key} reads `{name}`, which is not among its parents",
-            _place_of(graph, factor.density, name) or factor.span,
-            f"reads `{name}`",
-            help=f"{factor_key(factor.side, factor.head, (*factor.parents, name))} = ...",
+            f"{head} reads `{text}`, which is not among its parents",
+            place or factor.span,
+            f"reads `{text}`",
+            help=f"{head[:-1]}{', ' if '|' in head else ' | '}{text}) = ...",
         )
     for parent in factor.parents if not unnamed else ():
         roots = set(graph.roots([parent]))
         if not roots <= read and parent not in read:
             scope.report(
                 "W402",
-                f"{factor.key} does not read `{parent}`",
+                f"{head} does not read `{parent}`",
                 factor.head_span,
                 f"`{parent}` has no effect",
                 help="remove it, or read it",
@@ -235,6 +238,14 @@ def _verify_reads(scope: Scope, graph: Graph, factor: Factor) -> None:
 
 def _whole(read: Read) -> bool:
     return not read.past and not read.offsets
+
+
+def _member_at(scope: Scope, graph: Graph, name: str, place: Span | None) -> str:
+    """A variable as it is read at a place: a member of a folded family by its index, `u[t]`."""
+    if graph[name].along is None or place is None:
+        return name
+    text = scope.source.text[place.start : place.end]
+    return text if text == name or text.startswith(f"{name}[") else graph[name].shown
 
 
 def _place_of(graph: Graph, term: object, name: str) -> Span | None:

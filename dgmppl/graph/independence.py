@@ -82,10 +82,11 @@ def verify_seen(scope: Scope, graph: Graph) -> None:
                 )
         for f in graph.factors:
             in_part = any(isinstance(t, SeenPart) and t.variable == v.name for t in walk(f.density))
+            written = graph.written(f, v.name)
             if f.side == "p" and (in_part or _by_feature(graph, f, v.name)):
                 scope.report(
                     "E227",
-                    f"{f.key} reads `{v.name}` through a feature, which knows what is seen of it alone",
+                    f"{written} reads `{v.name}` through a feature, which knows what is seen of it alone",
                     f.head_span,
                     f"p depends on all of `{v.name}`",
                     notes=(Note(v.span, "elementwise"),),

@@ -133,7 +133,7 @@ def _verify_members(scope: Scope, graph: Graph, variable: Variable) -> None:
     for f in graph.factors:
         if f.head == name and not isinstance(f.density, Sequence):
             way_out = help_.replace("p(", f"{f.side}(")
-            headline = f"{f.key} is of all members of `{name}` at once, and rows have some of them"
+            headline = f"{graph.written(f)} is of all members of `{name}` at once, and rows have some of them"
             scope.report("E228", headline, f.head_span, "of which?", notes=notes, help=way_out)
     others = [(d.span, "a definition") for d in graph.definitions if d.variable == name]
     others += [(a.span, "an adversary") for a in graph.adversaries if name in a.arguments]

@@ -25,6 +25,9 @@ from dgmppl.graph.values import (
     variables,
     walk,
 )
+from dgmppl.graph.values import (
+    Sequence as SequenceOf,
+)
 from dgmppl.source import Source, Span
 from dgmppl.supports import Type
 
@@ -399,6 +402,23 @@ class Graph:
     @cached_property
     def _keyed(self) -> dict[str, Factor]:
         return {f.key: f for f in reversed(self.factors)}
+
+    def place(self, factor: Factor, reading: str = "") -> Span:
+        """Where the left side of a factor stands. Of a folded family that several statements are about it is that of
+        the one which reads a variable, else of the one with most members."""
+        density = factor.density
+        if not isinstance(density, SequenceOf):
+            return factor.head_span
+        telling = [t for t in density.segments if reading in self.roots(variables(t))] or density.segments
+        return max(telling, key=lambda t: (not t.final, t.last - t.first, t.first)).head_span
+
+    def written(self, factor: Factor, reading: str = "") -> str:
+        """The left side of a factor as the spec has it at its `place`, `p(s[t] | s[t - 1])`, for messages. A factor
+        that was derived, or is one of the members of a family that were written out, is told by its key."""
+        span = self.place(factor, reading)
+        text = " ".join(self.source.text[span.start : span.end].split())
+        whole = text.startswith(f"{factor.side}(") and text.endswith(")") and "#" not in text
+        return text if whole and self[factor.head].family is None else factor.key
 
     def reads(self, factor: Factor) -> tuple[str, ...]:
         """The variables (features too) that a factor's density is computed from, in the order of its parents where

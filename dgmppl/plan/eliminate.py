@@ -107,7 +107,7 @@ def _report_open(state: Elimination) -> None:
             unknown = [p for p in q.parents if p not in state.readable]
             state.scope.report(
                 "E308",
-                f"{q.key} cannot be drawn from: {', '.join(unknown)} has no value by then",
+                f"{graph.written(q)} cannot be drawn from: {', '.join(unknown)} has no value by then",
                 q.head_span,
                 "reads it",
                 help="make the parents observed, or latents with a q of their own",

@@ -69,7 +69,8 @@ def forecast_along(graph: Graph, plan: Plan, along: Along) -> Forecast:
     late = next((f for f in graph.factors if f.side == "q" and f.head in latents and _reads(graph, f, below)), None)
     if late is not None:
         names = ", ".join(f"`{name}`" for name in _reads(graph, late, below))
-        raise refused(graph, late.head_span, f"{late.key} reads {names}, which depends on all members", along)
+        why = f"{graph.written(late)} reads {names}, which depends on all members"
+        raise refused(graph, late.head_span, why, along)
     others = (graph[name] for name in latents if name not in inside)
     apart = next((v for v in others if inside & graph.sources({v.name})), None)
     if apart is not None:
@@ -142,7 +143,7 @@ def _verify_forward(graph: Graph, plan: Plan, inside: set[str]) -> None:
 def _verify_factor(graph: Graph, factor: Factor, inside: set[str], along: Along) -> None:
     density = factor.density
     if not isinstance(density, Sequence):
-        raise refused(graph, factor.head_span, f"{factor.key} is of all members at once", along)
+        raise refused(graph, factor.head_span, f"{graph.written(factor)} is of all members at once", along)
     own = graph[factor.head].members.start
     for segment in density.segments:
         for name, by in distances(graph, replace(factor, density=segment)):
@@ -151,7 +152,8 @@ def _verify_factor(graph: Graph, factor: Factor, inside: set[str], along: Along)
             away = by + graph[name].members.start - own  # positions are counted from each family's own first member
             if by == WHOLE or away > 0:
                 what = f"all members of `{name}`" if by == WHOLE else f"`{name}[{along.letter}+{away}]`"
-                raise refused(graph, segment.head_span, f"{factor.key} depends on {what}", along)
+                written = graph.written(replace(factor, density=segment, head_span=segment.head_span))
+                raise refused(graph, segment.head_span, f"{written} depends on {what}", along)
 
 
 def verify_alike(graph: Graph, forecast: Forecast) -> None:
@@ -164,7 +166,8 @@ def verify_alike(graph: Graph, forecast: Forecast) -> None:
     for name in (*forecast.families, *forecast.latents):
         factor = graph.factor("p", name)
         if factor is not None and counts(factor, along):
-            why = f"{factor.key} reads {along.letter} by a network, which knows it up to the last member alone"
+            written = graph.written(factor)
+            why = f"{written} reads {along.letter} by a network, which knows it up to the last member alone"
             raise refused(graph, factor.head_span, why, along)
 
 

@@ -33,4 +33,4 @@ def _drawn(state: Elimination) -> Iterator[Reason]:
 
 def _left_out(state: Elimination) -> Iterator[Reason]:
     for q, text in choices_left_out(state.graph, tuple(state.posteriors())):
-        yield state.reason(f"{q.key} {text}", q.span)
+        yield state.reason(f"{state.graph.written(q)} {text}", q.span)

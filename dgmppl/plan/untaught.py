@@ -114,7 +114,7 @@ def warn_untaught(state: Elimination, plan: Plan) -> None:
             reason, help_ = _why(state, plan, _Item("", factor.key, factor))
             state.scope.report(
                 "W404",
-                f"{factor.key} has no effect: {reason}",
+                f"{graph.written(factor)} has no effect: {reason}",
                 factor.head_span,
                 "nothing reads it",
                 help=help_,
@@ -186,7 +186,8 @@ def _cut(state: Elimination, plan: Plan, item: _Item) -> tuple[str, str] | None:
             own = item.key == factor.key or any(_depends(graph, r, item.key) for r in read)
             if own:
                 blocking = not_reparameterised(factor.density)
-                return f"a draw from {blocking} in {factor.key} has no gradient", "use a reparameterised draw"
+                drawn = f"a draw from {blocking} in {graph.written(factor)}"
+                return f"{drawn} has no gradient", "use a reparameterised draw"
     return None
 
 

@@ -166,7 +166,7 @@ def verify_preimages(state: Elimination) -> None:
         v, x = inverse.latents[0], d.variable
         state.scope.report(
             "E311",
-            f"draws from {q.key} leave the bin of `{x}`, and `{x} = floor({v})`",
+            f"draws from {state.graph.written(q)} leave the bin of `{x}`, and `{x} = floor({v})`",
             q.head_span,
             f"`{v}` lies from {x} to {x} + 1",
             notes=(Note(d.span, "rounded here"),),
@@ -222,16 +222,17 @@ def warn_omissions(state: Elimination) -> None:
 def _told(graph: Graph, omission: Omission) -> tuple[str, Span, str]:
     """What is wrong with the q, where, and what it leaves out."""
     q, other, head = omission.factor, omission.variable, graph[omission.factor.head]
+    written = graph.written(q)
     if omission.group:
-        headline = f"`{head.shown}` is one for each {other}, and {q.key} does not read `{other}`"
+        headline = f"`{head.shown}` is one for each {other}, and {written} does not read `{other}`"
         return headline, q.head_span, f"the same for each {other}"
     if other == q.head:
-        headline = f"the posterior of each `{head.shown}` depends on other members, and {q.key} does not read them"
-        return headline, q.head_span, "members are independent of each other"
-    headline = f"the posterior of `{head.shown}` depends on `{graph[other].shown}`, and {q.key} does not read it"
+        headline = f"the posterior of each `{head.shown}` depends on other members, and {written} does not read them"
+        return headline, graph.place(q), "members are independent of each other"
+    headline = f"the posterior of `{head.shown}` depends on `{graph[other].shown}`, and {written} does not read it"
     if other in graph.roots(q.parents):
         headline = headline.replace("does not read it", "does not read it for each member")
-    return headline, q.head_span, f"leaves out {' - '.join(path_of(graph, omission))}"
+    return headline, graph.place(q), f"leaves out {' - '.join(path_of(graph, omission))}"
 
 
 def _closer(graph: Graph, omission: Omission) -> str:

@@ -288,7 +288,7 @@ def verify_drawable(state: Elimination, q: Factor) -> None:
         if isinstance(q.density, Autoregressive) and head.type.support == REAL and len(head.type.shape) == 1
         else f"use a distribution whose draws are differentiable: {', '.join(fit)}"
         if fit
-        else f"leave {q.key} out: `{head.name}` is then summed out exactly"
+        else f"leave {state.graph.written(q)} out: `{head.name}` is then summed out exactly"
         if head.name in chained(state, beside=head.name)
         else f"make `{head.name}` real, or model it by an energy E(...), which needs no q",
     )

@@ -154,4 +154,4 @@ def why_not_together(state: Elimination, variable: Variable, readers: Iterable[F
     of_others = (f for f, read in state.readings if f.side == "q" and name in read and f.head != name)
     reading = () if variable.elementwise else of_others
     q = min(reading, key=lambda f: f.key, default=None)
-    return f"{q.key} reads it" if q is not None else ""
+    return f"{graph.written(q, name)} reads it" if q is not None else ""

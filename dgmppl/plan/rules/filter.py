@@ -106,7 +106,8 @@ class IntegratingAlong(Rule):
             return "rows differ in length, and it goes backward: with rows turned round in the data it goes forward"
         far = next((f for f in readers if not looks_near(graph, f, variable.name)), None)
         if far is not None:
-            return f"{far.key} reads more of {variable.shown} than a few members before, or a few after"
+            written = graph.written(far, variable.name)
+            return f"{written} reads more of {variable.shown} than a few members before, or a few after"
         chain = chain_of(graph, frozenset({variable.name}), tuple(readers))
         if chain is None:
             return f"some densities read members of {variable.shown} before theirs, and some after"

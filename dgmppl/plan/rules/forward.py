@@ -106,10 +106,10 @@ def way_out(state: Elimination, variable: Variable) -> str:
     letter = variable.along.letter if variable.along is not None else "t"
     if variable.role == "partial" and not variable.elementwise and state.classified:
         return f"`{name}` is summed out along `{letter}` where `classify` fits no q of it: leave that out"
-    reader = next((f.key for f, read in state.readings if f.side == "q" and name in read), None)
+    reader = next((f for f, read in state.readings if f.side == "q" and name in read), None)
     if reader is not None:
         where = f"`{name}` is summed out along `{letter}` where no q reads it"
-        return f"{where}, and {reader} does: let it read the data alone"
+        return f"{where}, and {graph.written(reader, name)} does: let it read the data alone"
     for factor in factors_of(state, frozenset({name})):
         if factor.head == name and variable.length and goes_backward(factor):
             where = f"`{name}` is summed out along `{letter}` where it goes forward, as rows differ in length"
@@ -120,9 +120,10 @@ def way_out(state: Elimination, variable: Variable) -> str:
                 head = graph[factor.head]
                 ends = f"{head.name} has {length[0]} members along `{letter}`, and `{name}` {members[0]}"
                 return f"`{name}` is summed out along `{letter}` where it has a member for each that reads it; {ends}"
+            written = graph.written(factor, name)
             return (
                 f"`{name}` is summed out along `{letter}` where all that depends on it reads "
-                f"{member_name(name, letter)}, or a few members before that, or after; {factor.key} reads more"
+                f"{member_name(name, letter)}, or a few members before that, or after; {written} reads more"
             )
     chain = chain_of(graph, frozenset({name}), factors_of(state, frozenset({name})))
     if chain is None:

@@ -263,7 +263,7 @@ def _verify_game(state: Elimination, adversary: Adversary) -> None:
         scope.report(
             "E308",
             f"a draw from {not_reparameterised(blocked.density)} cannot be differentiated, "
-            f"so {adversary.name} could not teach {blocked.key}",
+            f"so {adversary.name} could not teach {graph.written(blocked)}",
             blocked.head_span,
             "no gradient of the game passes here",
             notes=(Note(adversary.span, "the game"),),

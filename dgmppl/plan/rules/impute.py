@@ -98,9 +98,10 @@ def verify_of_elements(state: Elimination, variable: Variable, q: Factor) -> Non
     """A q says of any elements that are missing, the others left out, how likely they are (E227)."""
     if not variable.elementwise or of_elements(q.density):
         return
+    written = state.graph.written(q)
     state.scope.fail(
         "E227",
-        f"any elements of `{variable.name}` may be missing, and {q.key} has a density of all of them together alone",
+        f"any elements of `{variable.name}` may be missing, and {written} has a density of all of them together alone",
         q.density.span,
         "its elements depend on each other",
         notes=(Note(variable.span, "elementwise"),),

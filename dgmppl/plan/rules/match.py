@@ -164,7 +164,7 @@ def _verify(state: Elimination, found: _Found, terms: tuple[Term, ...]) -> None:
     for factor in _drawn(state, found):
         others = sorted(set(graph.roots(factor.parents)) - known - set(_latents(found)))
         if others:
-            why = f"noise is drawn from {factor.key}, and `{others[0]}` is known through {x} alone"
+            why = f"noise is drawn from {graph.written(factor)}, and `{others[0]}` is known through {x} alone"
             _fail(state, why, "a flow of noise that the data gives all the rest of: p(u) = Normal(0, 1)", here)
 
 
