@@ -15,7 +15,7 @@ from dgmppl.apply.answers import Chunk
 from dgmppl.apply.drawing import Completion
 from dgmppl.apply.given import Given
 from dgmppl.apply.originals import Original, ordered
-from dgmppl.apply.summaries import Summary, dated, summary_of
+from dgmppl.apply.summaries import Summary, summary_of
 from dgmppl.data.fields import Field, element_labels
 from dgmppl.data.forms import Form
 
@@ -64,11 +64,8 @@ class Completer:
 
     def _form(self, name: str) -> Form:
         """What the values of a variable are: as the rows have them, else as the data of the fit."""
-        field, rows = self.fitted.fields[name], self.given.originals.get(name)
-        if rows is None or field.classes or not field.invertible:
-            return field.form
-        form = rows.origin.form
-        return form if name not in self.missing else replace(field, data_form=form).form
+        form = self.given.form(name)
+        return form if name not in self.missing else replace(self.fitted.fields[name], data_form=form).form
 
     @property
     def forms(self) -> dict[str, Form]:
@@ -146,20 +143,14 @@ class Completer:
 
     def _seen(self, name: str, chunk: Mapping[str, Tensor], start: int, n: int) -> Values:
         """A variable as it was given, where it can be told in the units of the data; else as the model has it."""
-        field, rows = self.fitted.fields[name], self.given.originals.get(name)
-        if rows is not None and field.invertible and tuple(rows.shape) == _shape(field):
-            values = np.asarray(rows.read(start, start + n))
-            if rows.origin.classes:
-                return _named(values, rows.origin.classes)
-            if field.classes:
-                return field.named(values)
-            if field.dates:
-                return dated(values.astype(np.float64), field)
-            return values if values.dtype.kind == "f" or name not in self.missing else values.astype(np.float64)
+        field, values = self.fitted.fields[name], self.given.as_given(name, start, start + n)
+        if values is not None:
+            whole = values.dtype.kind in "biu" and name in self.missing
+            return values.astype(np.float64) if whole else values
         if name in chunk:
             return field.invert(chunk[name].cpu().numpy())
         empty = np.full((n, *_shape(field)), np.nan)
-        return dated(field.named(empty), field) if field.invertible else empty
+        return field.dated(field.named(empty)) if field.invertible else empty
 
     def _completed(self, seen: Values, summary: Summary | None) -> Values:
         """A variable with what is missing of it filled in, (n, *shape), with draws (n, draws, *shape)."""
@@ -205,12 +196,6 @@ def _is_few(field: Field) -> bool:
 
 def _shape(field: Field) -> tuple[int, ...]:
     return tuple(field.shape if field.invertible else field.type.shape)
-
-
-def _named(codes: Values, classes: tuple[str, ...]) -> Values:
-    """Numbers of classes as their texts, None where one is missing."""
-    texts = np.array([*classes, None], dtype=object)
-    return np.asarray(texts[np.where(np.isfinite(codes), codes, len(classes)).astype(np.int64)])
 
 
 def _lacks(values: Values) -> Values:

@@ -25,7 +25,7 @@ from dgmppl.data.formats.tables import open_table
 from dgmppl.data.forms import Form, form_of_dtype
 from dgmppl.data.load import open_field, read_columns
 from dgmppl.data.reading import marked
-from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows
+from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows, Values
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS, Table
 from dgmppl.data.wanted import Wanted, wanted_of
@@ -70,6 +70,22 @@ class Given:
     def absent(self) -> tuple[str, ...]:
         """The variables of the data that are not there."""
         return tuple(name for name in self.names if name not in self.table.columns)
+
+    def as_given(self, name: str, start: int, stop: int) -> Values | None:
+        """The values of a variable in these rows as they were given, (n, *shape of the data), classes and dates as
+        texts; None where they are not kept, or cannot be told in the units of the data."""
+        field, rows = self.fields[name], self.originals.get(name)
+        if rows is None or not field.invertible or tuple(rows.shape) != tuple(field.shape):
+            return None
+        values = np.asarray(rows.read(start, stop))
+        if rows.origin.classes:
+            return replace(field, classes=rows.origin.classes).named(values)
+        return field.named(values) if field.classes else field.dated(values)
+
+    def form(self, name: str) -> Form:
+        """What the values of a variable are: as the rows have them, else as the data of the fit."""
+        field, rows = self.fields[name], self.originals.get(name)
+        return field.form if rows is None or field.classes or not field.invertible else rows.origin.form
 
     def examples(self) -> Examples:
         """The rows as the tensors that the model takes, where all variables are there."""

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from dgmppl.apply.answers import Answers, Chunk, verify_counts
 from dgmppl.apply.given import CHUNK, Given
 from dgmppl.apply.pictures import SamplePictures
+from dgmppl.data.forms import Form
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.forecast import indices
-from dgmppl.train.conditions import read_conditions
+from dgmppl.train.conditions import conditions_as_given, read_conditions
 from dgmppl.train.contents import Arrays
 from dgmppl.train.pasts import applied, index_of, read_arrays
 from dgmppl.train.runs import continued, draw, load_run, verify_ways, with_ends
@@ -93,18 +94,22 @@ def sample(
         }
         return _answers(told, lambda: iter([told.every(found)]), len(next(iter(found.values()))), list(found), how)
     told = DataUnits(graph, fitted.fields) if in_data else ModelUnits(graph)
+    said = conditions_as_given(condition_texts(conditions), fitted.fields) if in_data else {}
     latent_names = _latents(fitted) if latents else ()
 
     def give() -> Iterator[Chunk]:
         with fitted.computing(seed):
-            for count, these in _batches(graph, rows, values, n):
-                yield told.every(_drawn(fitted, count, these, asked, latent_names))
+            for count, these, as_given in _batches(graph, rows, values, n):
+                found = told.every(_drawn(fitted, count, these, asked, latent_names))
+                again = {**{n: np.resize(v, (count, *v.shape[1:])) for n, v in said.items()}, **as_given}
+                yield {**found, **again} if in_data else found
 
     count = (n or 64) if rows is None else rows.rows * (n or 1)
     names = [v.name for v in graph.data if v.name not in graph.conditions or v.name in {*values, *known}]
     index = None if rows is None or rows.index is None else rows.index.repeat(n or 1)
     notes = told.stays if in_data else ()
-    return _answers(told, give, count, [*names, *latent_names], notes, index)
+    answers = _answers(told, give, count, [*names, *latent_names], notes, index)
+    return answers if rows is None or not in_data else replace(answers, forms={**answers.forms, **_forms(graph, rows)})
 
 
 def _clamped(
@@ -207,22 +212,34 @@ def _verify_plain(rows: Given | None, split: str | None, latents: bool) -> None:
         raise SpecError([Diagnostic("E713", f"{told} and --given do not go together", help=f"leave {told} out")])
 
 
-def _batches(graph: Graph, rows: Given | None, values: Arrays, n: int | None) -> Iterator[tuple[int, Arrays]]:
-    """How many draws are made at once, and all that is known of them. What rows have in common is drawn once."""
+def _forms(graph: Graph, rows: Given) -> dict[str, Form]:
+    """What the conditions of rows are."""
+    return {name: rows.form(name) for name in rows.table.columns if name in graph.conditions}
+
+
+def _batches(
+    graph: Graph, rows: Given | None, values: Arrays, n: int | None
+) -> Iterator[tuple[int, Arrays, dict[str, NDArray[Any]]]]:
+    """How many draws are made at once, all that is known of them, and what rows give of that, as it was given. What
+    rows have in common is drawn once."""
     shared = bool(graph.shared)
     if rows is None:
         left = 64 if n is None else n
         while left:
             count = left if shared else min(left, CHUNK)
-            yield count, {name: np.resize(v, (count, *v.shape[1:])) for name, v in values.items()}
+            yield count, {name: np.resize(v, (count, *v.shape[1:])) for name, v in values.items()}, {}
             left -= count
         return
-    each = n or 1
+    each, start = n or 1, 0
     for chunk in rows.chunks(rows.rows if shared else max(1, CHUNK // each)):
         found = {name: v.cpu().numpy().repeat(each, 0) for name, v in chunk.items()}
         count = len(next(iter(found.values())))
         kept = {name: v for name, v in found.items() if name in graph.conditions}
-        yield count, {**{name: np.resize(v, (count, *v.shape[1:])) for name, v in values.items()}, **kept}
+        stop = start + count // each
+        as_given = {name: rows.as_given(name, start, stop) for name in kept}
+        start = stop
+        told = {name: rows.form(name).told(v).repeat(each, 0) for name, v in as_given.items() if v is not None}
+        yield count, {**{name: np.resize(v, (count, *v.shape[1:])) for name, v in values.items()}, **kept}, told
 
 
 def _drawn(

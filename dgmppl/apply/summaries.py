@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.fields import Field
-from dgmppl.data.transforms import Dates
 
 Values = NDArray[np.generic]
 
@@ -61,14 +59,14 @@ def summary_of(drawn: NDArray[np.float32], field: Field, draws: int, deviations:
     told = _told(drawn.reshape(-1, *drawn.shape[2:]), field.in_numbers).reshape(*drawn.shape[:2], *_shape(field))
     spread = told.std(1) if deviations else None
     if draws:
-        return Summary(rows, dated(told[:, :draws], field), spread, kind)
+        return Summary(rows, field.dated(told[:, :draws]), spread, kind)
     if support.discrete:
         return Summary(rows, np.sort(told, axis=1)[:, told.shape[1] // 2], spread, kind)
     mean = told.mean(1)
     if support.event_rank and len(drawn) and not support.contains(drawn.astype(np.float64).mean(1)).all():
         away = np.square(told - mean[:, None]).reshape(*told.shape[:2], -1).sum(-1)
         mean = told[rows, away.argmin(1)]
-    return Summary(rows, dated(mean, field), spread, kind)
+    return Summary(rows, field.dated(mean), spread, kind)
 
 
 def _draws(drawn: NDArray[np.float32], field: Field, draws: int) -> Values:
@@ -81,16 +79,8 @@ def _told(values: NDArray[np.generic], field: Field) -> NDArray[np.generic]:
     return field.invert(values)
 
 
-def dated(days: NDArray[Any], field: Field) -> NDArray[Any]:
-    """Days as texts of dates, where the data have such; other numbers as they are."""
-    for transform in field.transforms:
-        if isinstance(transform, Dates):
-            return np.asarray(transform.invert(days))
-    return days
-
-
 def _shape(field: Field) -> tuple[int, ...]:
     return tuple(field.shape if field.invertible else field.type.shape)
 
 
-__all__ = ["Summary", "dated", "summary_of"]
+__all__ = ["Summary", "summary_of"]

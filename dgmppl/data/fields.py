@@ -161,6 +161,11 @@ class Field:
         known = np.isfinite(values)
         return np.asarray(texts[np.where(known, values, len(self.classes)).astype(np.int64)])
 
+    def dated(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Days as texts of dates, where the data have such; other numbers as they are."""
+        dates = next((t for t in self.transforms if isinstance(t, Dates)), None)
+        return values if dates is None else dates.invert(values.astype(np.float64))
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The name of each element of a row in a table: its column's, else `x[0, 1]` or `x`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,24 @@ def read_conditions(
         help_ = f"give {'a value' if len(missing) == 1 else 'values'} with {sets}, or rows of conditions with --data"
         raise _error("E706", f"{graph.name} is conditional on {types}", help_)
     return given
+
+
+def conditions_as_given(texts: Sequence[str], fields: Mapping[str, Field]) -> dict[str, NDArray[Any]]:
+    """For each `name=value,value,...` that `read_conditions` takes in the units of the data an array (1, *shape of the
+    data) of the values as they are given, classes as texts; none of a variable whose transforms have no inverse."""
+    found = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        field = fields[name.strip()]
+        if not field.invertible:
+            continue
+        words = list(field.classes or field.form.names)
+        if values.strip() in words:
+            values = str(words.index(values.strip()))
+        read = days_of if field.dates else float
+        row = np.array([read(value) for value in values.split(",")]).reshape(1, *field.shape)
+        found[name.strip()] = field.dated(field.named(row))
+    return found
 
 
 def _read_values(

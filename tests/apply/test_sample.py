@@ -40,6 +40,42 @@ def conditional(tmp_path_factory: pytest.TempPathFactory) -> FittedRun:
     return fit(folder, CONDITIONAL)
 
 
+def test_conditions_come_back_as_they_were_given(tmp_path: Path) -> None:
+    """To the last digit, behind any transforms: dates, shares of counts, truth values, what a text writes."""
+    rng = np.random.default_rng(0)
+    table = people(60).assign(
+        age=rng.gamma(9, 5, 60), a=rng.integers(0, 9, 60), b=rng.integers(1, 9, 60), k=rng.integers(0, 4, 60),
+        flag=rng.random(60) < 0.5, day=pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d"),
+    )  # fmt: skip
+    text = """\
+model given
+observed h : real from standardize("people.csv".height)
+observed y : categorical(3) from "people.csv".size
+observed a : real from standardize(log("people.csv".age))
+observed c : simplex[2] from closure("people.csv"[a, b])
+observed k : natural from "people.csv".k
+observed f : binary from "people.csv".flag
+observed d : real from standardize(dates("people.csv".day))
+p(h | y, a, c, k, f, d) = Normal(linear(y, a, c, k, f, d), param)
+train { epochs = 1 }
+"""
+    table.to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, text)
+    given = ["size", "age", "a", "b", "k", "flag", "day"]
+    out = tmp_path / "out.csv"
+    for end in ("csv", "parquet"):
+        getattr(table, f"to_{end}")(tmp_path / f"rows.{end}", index=False)
+        assert main(["sample", str(run.path), "--data", str(tmp_path / f"rows.{end}"), "-n", "2", "-o", str(out)]) == 0
+        twice = table[given].loc[table.index.repeat(2)]
+        pd.testing.assert_frame_equal(pd.read_csv(out)[given], twice.reset_index(drop=True))
+    found = run.sample(2, table.set_index(table.index + 7)).frame()
+    pd.testing.assert_frame_equal(found[given], twice.set_index(twice.index + 7), check_dtype=False)
+    model = run.sample(1, table, units="model")
+    np.testing.assert_allclose(model["c"].sum(1), 1, rtol=1e-6)
+    said = run.sample(3, y="short", a=41.7, c=[3, 1], k=2, f=True, d="2020-02-03").frame()
+    assert said[given].to_numpy().tolist() == [["short", 41.7, 3, 1, 2, True, "2020-02-03"]] * 3
+
+
 def test_samples_of_standardised_data_have_the_moments_of_the_data(tmp_path: Path) -> None:
     table = people(300)[["height", "weight"]]
     table.to_csv(tmp_path / "people.csv", index=False)
