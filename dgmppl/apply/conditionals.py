@@ -19,7 +19,9 @@ from dgmppl.apply.draws import Drawn
 from dgmppl.apply.scores import Score, choose_score, in_numbers, whole_of
 from dgmppl.data.fields import Field
 from dgmppl.graph.inverse import MAX_CASES, joint_values
+from dgmppl.graph.values import variables
 from dgmppl.plan.figures import likelihood_of
+from dgmppl.plan.predict import determined
 from dgmppl.plan.rules.exact import Exact
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.integrate import Integrate
@@ -163,7 +165,7 @@ def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
         for s in checked.spec.statements
         if not isinstance(s, tree.Train)
     )
-    told = told if set(names) < {v.name for v in graph.data} else (*told, *_stand_in(graph, names))
+    told = (*told, *(s for name in _ends(fitted, names) for s in _stand_in(graph, name)))
     found = pipeline.check_beside(checked, replace(checked.spec, statements=told))
     steps = found.plan.steps if found.plan is not None else ()
     integrated = {name for s in steps if isinstance(s, (Integrate, IntegrateAlong)) for name in s.variables}
@@ -171,12 +173,23 @@ def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
     return set(names) <= integrated and not others and not any(s.repeats for s in steps)
 
 
-def _stand_in(graph: Graph, names: tuple[str, ...]) -> Sequence[tree.Statement]:
-    """Data, which a spec has to have, of which these variables are normal given it where they are normal at all."""
+def _ends(fitted: FittedRun, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these variables that no data depend on: as latents they would not be integrated out, but left as they
+    are. One whose own factor gives its law from the rest of a row is none where other data are left."""
+    graph = fitted.graph
+    terms = [graph.reads(f) for f in graph.factors if f.side == "p"] + [variables(d.value) for d in graph.definitions]
+    read = {root for term in terms for root in graph.roots(term)}
+    known = determined(graph, fitted.plan, names)[0] if set(names) < {v.name for v in graph.data} else set[str]()
+    own = {f.head for f in graph.factors if f.side == "p" and set(graph.roots(graph.reads(f))) <= known}
+    return tuple(n for n in names if n not in read and not (known and n in own))
+
+
+def _stand_in(graph: Graph, of: str) -> Sequence[tree.Statement]:
+    """Data that depend on a variable, which is normal given them where it is normal at all."""
     taken = {v.name for v in graph.variables}
-    name = next(n for n in (f"given{k}" for k in count()) if n not in taken)
-    mean = " + ".join(f"sum({n})" if graph[n].type.shape else n for n in names)
-    told = f'observed {name} : real from "rows.npy"\np({name} | {", ".join(names)}) = Normal({mean}, 1)'
+    name = next(n for n in (f"given_{of}{k or ''}" for k in count()) if n not in taken)
+    mean = f"sum({of})" if graph[of].type.shape else of
+    told = f'observed {name} : real from "rows.npy"\np({name} | {of}) = Normal({mean}, 1)'
     spec, _ = parse_spec(Source("rows.dgm", f"model stand_in\n{told}\n"))
     return spec.statements if spec is not None else ()
 

@@ -279,6 +279,38 @@ def test_a_linear_gaussian_conditional_is_exact(run) -> None:
             assert found.figures[figure][1].mean == pytest.approx(share)
 
 
+ENDS = """\
+model ends
+observed y : categorical(3) from "people.csv".size
+partial  x : real[2] elementwise from standardize("people.csv"[height, weight])
+latent   z : real
+p(y)         = Categorical(param)
+p(z)         = Normal(0, 1)
+p(x | z, y)  = Normal(linear(z, y), param)
+train { epochs = 3, lr = 1e-1 }
+"""
+
+
+def test_what_nothing_depends_on_is_normal_given_the_rest(run, folder: Path) -> None:
+    """Elements of x depend on each other through z alone: their law is that of its factor, z integrated out, and of
+    many draws of both."""
+    fitted = fit(folder, ENDS, "ends")
+    found, rows, m = fitted.predict(split="test", of="x"), rows_of(fitted), fitted.model.double()
+    assert tuple(found.notes) == ("x: exactly, normal given the rest",) and "effective_sample_size" not in found
+    y = rows["y"]
+    with torch.no_grad():
+        at, step = (m.p_x(torch.full((len(y),), k), y.double()) for k in (0.0, 1.0))
+        deviation = (at.stddev.square() + (step.mean - at.mean).square()).sqrt()
+        torch.manual_seed(0)
+        drawn = m.p_x(torch.randn(200_000).double(), y[:1].double().expand(200_000)).sample()
+    m.float()
+    np.testing.assert_allclose(drawn.mean(0), at.mean[0], atol=0.02)
+    np.testing.assert_allclose(drawn.std(0), deviation[0], rtol=0.02)
+    mean, deviation = in_units(fitted, "x", at.mean.numpy(), deviation.numpy())
+    np.testing.assert_allclose(found["x"], mean, rtol=1e-5)
+    np.testing.assert_allclose(found["x_deviation"], deviation, rtol=1e-5)
+
+
 def test_a_class_of_a_sequence_is_that_of_all_paths(folder: Path) -> None:
     fitted = fit(folder, SEQUENCES, "hmm")
     found, rows, m = fitted.predict(split="test", of="y"), rows_of(fitted), fitted.model
