@@ -157,8 +157,9 @@ def _spread_of(variable: Variable) -> str:
 
 
 def _named(labels: tuple[str, ...], name: str, what: str) -> tuple[str, ...]:
-    """The labels of what is told of each element: `z_deviation[0]`."""
-    return tuple(f"{name}_{what}{label.removeprefix(name)}" for label in labels)
+    """The labels of what is told of each element: `z_deviation[0]`, of what has two indices `z_deviation[3, 1]`."""
+    ends = [len(name) if label.startswith(name) else label.index("[") for label in labels]
+    return tuple(f"{label[:end]}_{what}{label[end:]}" for label, end in zip(labels, ends))
 
 
 def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], count: int, draws: int) -> Moments:

@@ -289,8 +289,16 @@ def _write_marginals(writer: Writer, graph: Graph, plan: Plan, inferred: tuple[s
             writer.line("}")
             return
         writer.at = None
-        parts = [f"{exact_of(graph, s)}.marginals()" for s in steps if isinstance(s, Exact)]
-        writer.line(f"return {' | '.join(parts)}")
+        found = " | ".join(f"{exact_of(graph, s)}.marginals()" for s in steps if isinstance(s, Exact))
+        if all(graph[n].ident == n for n in names):
+            writer.line(f"return {found}")
+            return
+        laws = graph.local("laws")  # by the names in the source, as z_1 of z[1]
+        writer.line(f"{laws} = {found}")
+        with writer.block("return {"):
+            for name in names:
+                writer.line(f'"{name}": {laws}["{graph[name].ident}"],')
+        writer.line("}")
 
 
 def reconstructed_of(graph: Graph, plan: Plan, latents: Iterable[str]) -> tuple[str, ...]:

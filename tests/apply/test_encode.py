@@ -167,3 +167,57 @@ train { epochs = 2 }
     np.testing.assert_array_equal(found["k"], expected.argmax(-1))
     np.testing.assert_allclose(found["k_probability"], expected.amax(-1), rtol=1e-5)
     assert not found.notes
+
+
+LEVELS_OF_NORMALS = """model m
+observed x : real[2] from "rows.npz".x
+latent z[l in 1..3] : real[2]
+p(z[3]) = Normal(0, 1)
+p(z[l] | z[l+1]) = Normal(linear(z[l+1]), 0.5)
+p(x | z[1]) = Normal(linear(z[1]), 0.4)
+train { epochs = 2, units = false }
+"""
+
+
+def test_deviations_of_levels_that_are_integrated_out_are_those_of_their_joint_normal(tmp_path: Path) -> None:
+    """z[3] -> z[2] -> z[1] -> x, against the conditional of the joint covariance (Bishop, 2006, Eq. 2.82)."""
+    np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).normal(size=(60, 2)))
+    run = fit(tmp_path, LEVELS_OF_NORMALS)
+    with torch.no_grad():
+        zero, one = torch.zeros(1, 2), torch.eye(2)
+        slopes = [(f(one).mean - f(zero).mean).T.double().numpy() for f in (run.model.p_z_2, run.model.p_z_1)]
+        slopes.append((run.model.p_x(one).mean - run.model.p_x(zero).mean).T.double().numpy())
+    path = np.eye(8)  # of z[3], z[2], z[1], x as sums of their own noise
+    for k, slope in enumerate(slopes):
+        path[2 * k + 2 : 2 * k + 4] += slope @ path[2 * k : 2 * k + 2]
+    cov = path @ np.diag(np.repeat([1, 0.5, 0.5, 0.4], 2) ** 2) @ path.T
+    left = cov[:6, :6] - cov[:6, 6:] @ np.linalg.inv(cov[6:, 6:]) @ cov[6:, :6]
+    expected = np.sqrt(np.diag(left))
+    found = run.encode(split="test")
+    for k, name in enumerate(("z[3]", "z[2]", "z[1]")):
+        np.testing.assert_allclose(found[f"{name}_deviation"], np.tile(expected[2 * k : 2 * k + 2], (12, 1)), rtol=1e-4)
+    assert not found.notes
+
+
+CHAINS_OF_TWO_INDICES = {
+    "deviation": """latent z[t in 1..3, l in 1..2] : real
+p(z[1, l]) = Normal(0, 1)
+p(z[t, l] | z[t-1, l]) = Normal(z[t-1, l] / 2, exp(param))
+p(x[t] | z[t, 1], z[t, 2]) = Normal(z[t, 1] - z[t, 2], 0.3)
+""",
+    "probability": """latent z[t in 1..3, l in 1..2] : categorical(3)
+p(z[1, l]) = Categorical(param)
+p(z[t, l] | z[t-1, l]) = Categorical(linear(z[t-1, l]))
+p(x[t] | z[t, 1], z[t, 2]) = Normal(linear(z[t, 1], z[t, 2]), 0.3)
+""",
+}
+
+
+@pytest.mark.parametrize("spread", CHAINS_OF_TWO_INDICES)
+def test_members_of_two_indices_have_their_numbers_and_how_sure_they_are(tmp_path: Path, spread: str) -> None:
+    np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).normal(size=(60, 3)))
+    text = 'model m\nobserved x[t in 1..3] : real from "rows.npz".x\n' + CHAINS_OF_TWO_INDICES[spread]
+    found = fit(tmp_path, text + "train { epochs = 1 }").encode(split="test").frame()
+    columns = [f"z{told}[{t}, {k}]" for k in (1, 2) for told in ("", f"_{spread}") for t in (1, 2, 3)]
+    assert list(found.columns) == columns
+    assert np.isfinite(found.to_numpy()).all()
