@@ -18,6 +18,7 @@ from dgmppl.graph.values import (
     Operation,
     Parametric,
     Part,
+    Plate,
     Reduced,
     Reshaped,
     Sequence,
@@ -40,28 +41,18 @@ def reads_any(graph: Graph, term: object, names: frozenset[str]) -> bool:
     return not names.isdisjoint(graph.roots(variables(term)))
 
 
-def normal_in(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
-    """Whether a factor is a normal density of each element whose mean is affine in these variables, and whose standard
-    deviation does not depend on them."""
-    return _normal(graph, factor.density, names)
-
-
 def normal_along(graph: Graph, factor: Factor, names: frozenset[str]) -> bool:
-    """The same of each element of a folded family, whose law reads members of these, or of another variable."""
-    density = factor.density
-    if not isinstance(density, Sequence):
-        return _normal(graph, density, names)
-    return all(_normal(graph, s.law, names) for s in density.segments)
+    """Whether a factor is a normal density of each element, or member of a family, whose mean is affine in these
+    variables, and whose standard deviation does not depend on them."""
+    return all(_normal(graph, law, names) for law in _laws(factor.density))
 
 
 def why_not_normal(graph: Graph, factor: Factor, names: frozenset[str]) -> str:
     """What keeps a normal density from having a mean that is affine in these variables and a deviation that does not
     read them, in a few words; "" where nothing does, or where it is no normal density."""
-    density = factor.density
-    laws = [s.law for s in density.segments] if isinstance(density, Sequence) else [density]
     head, others = graph[factor.head].shown, sorted(names - {factor.head})
     read = " and ".join([*(["its other members"] if factor.head in names else []), *(graph[n].shown for n in others)])
-    for law in laws:
+    for law in _laws(factor.density):
         if not isinstance(law, Parametric) or law.kind != "Normal" or _normal(graph, law, names):
             continue
         if law.joint is not None:
@@ -75,9 +66,14 @@ def why_not_normal(graph: Graph, factor: Factor, names: frozenset[str]) -> str:
 
 def is_normal(factor: Factor) -> bool:
     """Whether a factor is a normal density of each element, whatever its mean and deviation are."""
-    density = factor.density
-    laws = [s.law for s in density.segments] if isinstance(density, Sequence) else [density]
-    return all(isinstance(law, Parametric) and law.kind == "Normal" for law in laws)
+    return all(isinstance(law, Parametric) and law.kind == "Normal" for law in _laws(factor.density))
+
+
+def _laws(density: Density) -> list[Density]:
+    """The laws that a density consists of: those of members, that of one of many elements, or itself."""
+    if isinstance(density, Sequence):
+        return [law for s in density.segments for law in _laws(s.law)]
+    return _laws(density.element) if isinstance(density, Plate) else [density]
 
 
 def slopes_have_rows(graph: Graph, density: Density, names: frozenset[str]) -> bool:
@@ -86,6 +82,8 @@ def slopes_have_rows(graph: Graph, density: Density, names: frozenset[str]) -> b
         if any(s.final for s in density.segments):
             return True  # of which element it is the law differs
         return any(slopes_have_rows(graph, s.law, names) for s in density.segments)
+    if isinstance(density, Plate):
+        return slopes_have_rows(graph, density.element, names)
     if not isinstance(density, Parametric) or density.joint is not None:
         return density.joint.rows if isinstance(density, Parametric) and density.joint is not None else True
     arguments = dict(density.arguments)

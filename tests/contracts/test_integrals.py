@@ -147,6 +147,14 @@ SEQUENCES = {
     + "let h[t in 1..T] : real[2] = gru_cell(x[t-1], h[t-1])\n"
     + CAUSE
     + "p(x[t] | f, x[<t]) = Normal(A @ (f + h[t]), param)",
+    "a cause of elements": DATA.replace("x[t in 1..T] : real[3]", "x : real[T, 3]")
+    + 'observed u : real[T, 2] from "walks.npz".inputs\n'
+    + CAUSE
+    + "p(x[d] | f, u[d]) = Normal(A @ (f + u[d]) + 0.1 * d, exp(sum(u[d])))",
+    "elements of a latent and a cause of them": DATA.replace("x[t in 1..T] : real[3]", "x : real[T]")
+    + 'observed u : real[T, 2] from "walks.npz".inputs\n'
+    + "latent f : real\np(f) = Normal(0, 1)\nlatent z : real[T]\np(z[d] | f, u[d]) = Normal(f + linear(u[d]), 0.7)\n"
+    + "p(x[d] | z[d], z[d-1]) = Normal(2 * z[d] - z[d-1], param)",
 }
 
 

@@ -36,7 +36,7 @@ Coupling Compose Reverse Mixture Pushforward Autoregressive GenerativeModel GAME
 concat rescale positive unit bounded simplex langevin gibbs_sites as_batch None True class def lambda import is not and
 or if else for while with print exec eval int dict list tuple range zip max min abs_ object property staticmethod
 cases_x cases_v cases_w cases_r missing_v missing_w missing_x terms every_value impute apart mean k j p_r p_w df
-segments at_1 at_2 at_last from_1 from_2 along along_2 marginals noise shared
+segments at_1 at_2 at_last from_1 from_2 along along_2 marginals laws noise shared
 total_count concentration concentration0 concentration1 predictor cutpoints given given_2 x_2 r_2
 """
 NAMES = WORDS.split()

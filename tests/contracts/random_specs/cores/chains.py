@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.contracts.random_specs.draft import Draft, Unit, names
 from tests.contracts.random_specs.parts.densities import DENSITIES, factor
-from tests.contracts.random_specs.parts.families import FAMILIES
+from tests.contracts.random_specs.parts.families import FAMILIES, bounded, family_of
 from tests.contracts.random_specs.variables import observed
 
 
@@ -12,6 +12,8 @@ def family(d: Draft) -> None:
     """A chain with an index: weights of each member, or one network for all."""
     x = observed(d)
     d.say(f"const T = {d.choose((1, 2, 3))}")
+    if not bounded(x.support) and d.often(0.25):
+        return _exact_levels(d, x)
     size = d.choose(("2", "3", "t + 1"))
     d.say(f"latent z[t in 1..T] : real[{size}]")
     shared = size != "t + 1" and d.often(0.5)
@@ -42,6 +44,18 @@ def family(d: Draft) -> None:
         d.say(f"q(z[T] | {seen}) = Normal(linear(up[T]))")
         before = above or "z[t + 1]"
         d.say(f"q(z[t] | {before}, {seen}) = residual(p(z[t] | {before}), linear(up[t]))")
+
+
+def _exact_levels(d: Draft, x: Unit) -> None:
+    """Levels without a q: normal ones with affine means below real data, which are integrated out, or of few values."""
+    normal = x.real and d.often(0.6)
+    law, rest = ("Normal", ", 0.7") if normal else ("Categorical", "")
+    d.say(f"latent z[t in 1..T] : {d.choose(('real', 'real[2]')) if normal else 'categorical(3)'}")
+    d.say(f"p(z[T]) = {law}({'0, 1' if normal else 'param'})")
+    d.say(f"p(z[t] | z[t + 1]) = {law}(linear(z[t + 1]){rest})")
+    read = names((Unit("z[1]", "real"), *d.causes))
+    head = d.head("p", x.name, ["z[1]", *(c.name for c in d.causes)])
+    d.say(f"{head} = {family_of(x)}(linear({read}){rest if normal else ''})")
 
 
 def long_family(d: Draft) -> None:

@@ -85,8 +85,10 @@ def normal_hierarchy(d: Draft) -> None:
         d.say(f"{d.head('p', z.name, [u.name for u in (*parents, *others)])} = Normal({loc}, {_deviation(d, others)})")
         latents.append(z)
     others = [u for u in (*above, *d.causes) if d.often(0.7)]
-    loc = _affine(d, latents, others)
-    d.say(f"{d.head('p', x.name, [u.name for u in (*latents, *others)])} = Normal({loc}, {_deviation(d, others)})")
+    loc, head = _affine(d, latents, others), x.name
+    if d.options.random() < 0.3:  # element by element
+        loc, head = f"{loc} + 0.3 * d", f"{x.name}[d]"
+    d.say(f"{d.head('p', head, [u.name for u in (*latents, *others)])} = Normal({loc}, {_deviation(d, others)})")
 
 
 def _affine(d: Draft, latents: Sequence[Unit], others: Sequence[Unit]) -> str:
