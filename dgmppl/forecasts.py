@@ -59,9 +59,10 @@ class Forecaster:
 
     def words(self) -> tuple[str, ...]:
         """How it is done, a line for each part."""
-        letter = self.forecast.along.letter
-        found = []
-        for step in posterior_of(*_parts(self.past), _parts(self.past)[1].proposes) if self.past is not None else ():
+        letter, (graph, _) = self.forecast.along.letter, _parts(self.checked)
+        found = [s.words() for s in self.forecast.steps if graph[s.variable].shared]
+        posterior = posterior_of(*_parts(self.past), _parts(self.past)[1].proposes) if self.past is not None else ()
+        for step in (s for s in posterior if not graph[s.variable].shared):
             way = "exactly"
             if step in approximate(*_parts(self.past)):
                 many = f"of {CANDIDATES} draws one by its weight p / q"
@@ -69,9 +70,15 @@ class Forecaster:
             found.append(f"{step.words()}, {way}")
         told = ", ".join(self.forecast.families)
         given = [f"{told} up to {letter} = {self.number or 'past'}", *self.forecast.whole]
-        drawn = [name for step in self.forecast.steps for name in step.gives if name not in self.forecast.whole]
+        drawn = [name for step in self.forecast.steps for name in step.gives if not self._is_known(name)]
         rest = ", ".join(dict.fromkeys(drawn)) or told
         return (f"take {', '.join(given)}", *found, f"go on with {rest} by p, member by member")
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a variable has its value before sequences go on: data, and latents not along the index."""
+        variable = _parts(self.checked)[0][name]
+        latent = variable.shared or (name in self.forecast.latents and variable.along is None)
+        return latent or name in self.forecast.whole
 
 
 def forecaster(checked: Checked, along: Along, last: int | None = None) -> Forecaster:

@@ -289,15 +289,15 @@ def _write_marginals(writer: Writer, graph: Graph, plan: Plan, inferred: tuple[s
             writer.line("}")
             return
         writer.at = None
-        found = " | ".join(f"{exact_of(graph, s)}.marginals()" for s in steps if isinstance(s, Exact))
+        joint = " | ".join(f"{exact_of(graph, s)}.marginals()" for s in steps if isinstance(s, Exact))
         if all(graph[n].ident == n for n in names):
-            writer.line(f"return {found}")
+            writer.line(f"return {joint}")
             return
-        laws = graph.local("laws")  # by the names in the source, as z_1 of z[1]
-        writer.line(f"{laws} = {found}")
+        posteriors = graph.local("laws")  # by the names in the source, as z_1 of z[1]
+        writer.line(f"{posteriors} = {joint}")
         with writer.block("return {"):
             for name in names:
-                writer.line(f'"{name}": {laws}["{graph[name].ident}"],')
+                writer.line(f'"{name}": {posteriors}["{graph[name].ident}"],')
         writer.line("}")
 
 

@@ -330,3 +330,27 @@ def test_how_data_go_on_of_which_some_are_missing_is_told(how: str, law: str, wo
     )
     (text,) = told(found)
     assert words in text
+
+
+@pytest.mark.parametrize(
+    ("latents", "words"),
+    [
+        ("", "draw b from q(b); go on with x by p"),
+        (
+            "latent z[t in 1..4] : real\np(z[1]) = Normal(0, 1)\np(z[t] | z[t-1]) = Normal(z[t-1], 1)\n",
+            "draw b from q(b); integrate z out along the index, of p(z | past) p(x | z, b, past), exactly; "
+            "go on with z, x by p",
+        ),
+        (
+            "latent z : real\np(z) = Cauchy(0, 1)\nq(z | x) = Normal(gru[2](x))\n",
+            "draw b from q(b); draw z from q(z | x, past), of 100 draws one by its weight p / q; go on with x by p",
+        ),
+    ],
+)
+def test_what_rows_have_in_common_is_said_to_be_drawn_from_its_q(latents: str, words: str) -> None:
+    """Before sequences go on, as all latents that do not lie along the index."""
+    read = "z[t], " if "[t" in latents else "z, " * bool(latents)
+    mean = "z[t] + b" if "[t" in latents else "z + b" if latents else "b"
+    text = 'model m\nobserved x[t in 1..4] : real from "walks.npz".x\nlatent b : real per data\np(b) = Normal(0, 1)\n'
+    (found,) = told(checked(f"{text}{latents}p(x[t] | {read}b) = Normal({mean}, 1)"))
+    assert found == f"take x up to t = past; {words}, member by member"
