@@ -141,18 +141,25 @@ def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
 
 def _given_draws_in_common(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
     """The ways of the spec whose rows have what they have in common as a condition each."""
+    if (made := given_common(checked)) is not None:
+        given, common = made
+        for way in ways(given, missing):
+            yield replace(way, common=common)
+
+
+def given_common(checked: Checked) -> tuple[Checked, tuple[str, ...]] | None:
+    """The spec whose rows have what they have in common as a condition each, and the names of these conditions; None
+    where there is nothing of the kind, or no plan of it."""
     graph, _ = both(checked)
     common = tuple(v.name for v in graph.shared if graph.factor("q", v.name) is not None)
     if not common or checked.completed is None:
-        return
+        return None
     found = _checked(checked, spec_given_common(checked.completed, common))
     if found is None or found.graph is None or found.graph.shared:
-        return
+        return None
     known = {v.name for v in graph.data}
     names = tuple(v.name for v in found.graph.data if v.name not in known)
-    found = replace(found, completed=found.spec)  # with each q that the fit had, and no other
-    for way in ways(found, missing):
-        yield replace(way, common=names)
+    return replace(found, completed=found.spec), names  # with each q that the fit had, and no other
 
 
 def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
@@ -261,4 +268,4 @@ def _is_a_density(whole: Checked) -> bool:
     return likelihood is not None and likelihood.kind == "log_prob"
 
 
-__all__ = ["ByChain", "ByWeights", "Exactly", "Way", "both", "no_way", "ways"]
+__all__ = ["ByChain", "ByWeights", "Exactly", "Way", "both", "given_common", "no_way", "ways"]

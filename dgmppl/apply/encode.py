@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk, verify_counts
+from dgmppl.apply.in_common import LatentsGivenCommon
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of, marginals_of
 from dgmppl.emit.steps import needed_steps
@@ -45,8 +46,9 @@ def encode(
     For each latent z: `z`, the mean of its posterior (of q given the means of the latents before it, or what the data
     determine; the most probable value of a class); `z_deviation`, its standard deviation, or of a class
     `z_probability`, the probability of this value: exact where its posterior has a closed form
-    (`GenerativeModel.marginals`) or the data determine it, of a class that rows have in common as its q has it, and
-    otherwise of as many draws as `samples` says, which a note tells; with `draws` as many of them, `z_draws`, (rows,
+    (`GenerativeModel.marginals`) or the data determine it, of a class that rows have in common as its q has it; where
+    that is so given what rows have in common, mixed over as many draws of this as `samples` says, by the law of total
+    variance; and otherwise of as many draws; a note tells. With `draws` as many of them, `z_draws`, (rows,
     draws, *shape). Of what each group has a row has that of its own group. Beyond the end of a sequence stands NaN.
 
     Args:
@@ -71,11 +73,13 @@ def encode(
     determined = _determined(graph, fitted.plan, ours)
     told = {*marginals_of(graph, fitted.plan), *_classes_in_common(graph, ours)}
     estimated = [] if determined else [n for n in ours if n not in told]
+    mixed = LatentsGivenCommon(fitted.run.checked, fitted.model) if set(estimated) & set(whose.get(None, [])) else None
+    mixable = [n for n in estimated if mixed is not None and n in mixed.names]
     count = 1 if determined else max(draws, samples if estimated else 0)
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
         answers: dict[str, NDArray[Any]] = {}
-        for name, parts in _moments(fitted, chunk, ours, count, draws).items():
+        for name, parts in _moments(fitted, chunk, ours, count, draws, mixed).items():
             group = graph[name].group
             low = graph[group].type.support.low or 0.0 if group is not None else 0.0
             every = per is not None
@@ -94,9 +98,11 @@ def encode(
     notes: tuple[str, ...] = (
         (f"{', '.join(beside)}: the same for all rows, see --common",) if beside and asked is None else ()
     )
-    if estimated:
-        spreads = ", ".join(f"{n}_{_spread_of(graph[n])}" for n in estimated)
-        notes += (f"{spreads}: of {count} draws, see --samples",)
+    for names, of_what in ((mixable, f"exact given {_listed(mixed)}, over "), (estimated, "of ")):
+        spreads = ", ".join(f"{n}_{_spread_of(graph[n])}" for n in names if names is mixable or n not in mixable)
+        if spreads:
+            draws_ = f"{count} draws of it" if names is mixable else f"{count} draws"
+            notes += (f"{spreads}: {of_what}{draws_}, see --samples",)
     if asked is None:
         return fitted.answers(given, of, {**columns, **more}, seed, notes)
     groups: dict[str, Any] = {}
@@ -162,8 +168,23 @@ def _named(labels: tuple[str, ...], name: str, what: str) -> tuple[str, ...]:
     return tuple(f"{label[:end]}_{what}{label[end:]}" for label, end in zip(labels, ends))
 
 
-def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], count: int, draws: int) -> Moments:
-    """Means, spreads and draws. Sums are of differences to the first draw: of draws that are all the same it is 0."""
+def _listed(mixed: LatentsGivenCommon | None) -> str:
+    return ", ".join(mixed.common) if mixed is not None else ""
+
+
+def _moments(
+    fitted: FittedRun,
+    chunk: dict[str, Tensor],
+    names: list[str],
+    count: int,
+    draws: int,
+    mixed: LatentsGivenCommon | None = None,
+) -> Moments:
+    """Means, spreads and draws. Sums are of differences to the first draw: of draws that are all the same it is 0.
+
+    Of what has an exact posterior given what rows have in common they are of its means, and of its variances: with
+    draws w of that, ``Var[z] = E[Var[z | w]] + Var[E[z | w]]``.
+    """
     rows = tuple(chunk.values())
     means, exact = fitted.model.infer(*rows, mean=True), fitted.model.marginals(*rows)
     exact |= {n: _law_in_common(fitted, n) for n in _classes_in_common(fitted.graph, names)}
@@ -171,14 +192,22 @@ def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], coun
     sums = {n: torch.zeros_like(means[n], dtype=torch.float64) for n in names}
     squares = {n: torch.zeros_like(s) for n, s in sums.items()}
     kept: dict[str, list[Tensor]] = {n: [] for n in names}
+    inside = {n: torch.zeros_like(s) for n, s in sums.items()}
     for k in range(count):
         drawn = fitted.model.infer(*rows)
+        laws = mixed.marginals(chunk, drawn) if mixed is not None and mixed.names else {}
         for n in names:
-            away = drawn[n].double() - first.setdefault(n, drawn[n].double())
             kept[n] += [drawn[n]] if k < draws else []
-            if not fitted.graph[n].type.support.numeric:
-                sums[n] += (drawn[n] == means[n]).double()
+            variable = fitted.graph[n]
+            if not variable.type.support.numeric:
+                same = drawn[n] == means[n] if n not in laws else _exact_spread(laws[n], variable, means[n])
+                sums[n] += same.double()
                 continue
+            value = drawn[n].double()
+            if n in laws:
+                value = _exact_mean(laws[n], variable, means[n]).double()
+                inside[n] += _exact_spread(laws[n], variable, means[n]).double() ** 2
+            away = value - first.setdefault(n, value)
             sums[n] += away
             squares[n] += away**2
     found: Moments = {}
@@ -187,7 +216,7 @@ def _moments(fitted: FittedRun, chunk: dict[str, Tensor], names: list[str], coun
             spread = _exact_spread(exact[n], fitted.graph[n], means[n])
         else:
             share = sums[n] / count
-            variance = (squares[n] / count - share**2).clamp(min=0)
+            variance = (squares[n] / count - share**2).clamp(min=0) + inside[n] / count
             spread = variance.sqrt() if fitted.graph[n].type.support.numeric else share
         repeated = kept[n] * draws if count == 1 else kept[n]
         found[n] = means[n], spread.to(means[n].dtype), torch.stack(repeated[:draws]) if draws else means[n][None]
@@ -213,6 +242,17 @@ def _law_in_common(fitted: FittedRun, name: str) -> Any:
         return method()
     groups = _groups_of(fitted.graph, group).to(fitted.model.like)
     return method(groups) if q.parents else method().expand(groups.shape)
+
+
+def _exact_mean(law: Distribution, variable: Variable, value: Tensor) -> Tensor:
+    """The mean of each element of what is numeric, of the shape of `value`."""
+    support = variable.type.support
+    if not isinstance(law, torch.distributions.Categorical):
+        return law.mean.reshape(value.shape)
+    assert support.size is not None
+    inside = value.shape[len(law.batch_shape) :]
+    each = enumerate_values(support.low or 0.0, support.size, tuple(inside), value)
+    return (law.probs.reshape(*law.batch_shape, -1, *(1,) * len(inside)) * each).sum(len(law.batch_shape))
 
 
 def _exact_spread(law: Distribution, variable: Variable, value: Tensor) -> Tensor:

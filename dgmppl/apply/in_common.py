@@ -1,14 +1,19 @@
-"""Draws of what is missing of rows, given draws of what rows have in common."""
+"""What is said of rows given draws of what they have in common: draws of what is missing, posteriors of latents."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
 
-from dgmppl.apply.drawing import Completion, Values, drawn_of, rows_of
+from dgmppl.apply.drawing import Completion, Misfit, Values, drawn_of, rows_of, with_weights
+from dgmppl.emit.inference import marginals_of
 from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Graph
-from dgmppl.imputations import ByChain, Exactly, Way, both
+from dgmppl.imputations import ByChain, Exactly, Way, both, given_common
+from dgmppl.pipeline import Checked
+from dgmppl.runtime import Distribution, GenerativeModel
 from dgmppl.train.device import seeded
 
 COMMON, COMMON_EXACT = 10, 50
@@ -40,27 +45,62 @@ class GivenCommon(Completion):
             one = {name: v[:1] for name, v in rows.items()}
             some = {**one, **drawn_of(self.fitted, 1, one, self.asked, self.missing)}
             common = [self.fitted.infer(*rows_of(self.fitted, some)) for _ in shares]
-        parts = [self.inner.draw({**rows, **self._of_rows(c, rows)}, many) for c, many in zip(common, shares)]
+        each = [of_rows(self.common, self.given, self.graph, c, rows) for c in common]
+        parts = [self.inner.draw({**rows, **c}, many) for c, many in zip(each, shares)]
         return {name: torch.cat([p[name] for p in parts], 1) for name in self.missing}
 
-    def _of_rows(self, found: Values, rows: Values) -> dict[str, Tensor]:
-        """What each row has of it."""
-        n, made = len(next(iter(rows.values()))), {}
-        for name in self.common:
-            # Conditions of an index are one variable, and latents may be one for each member.
-            members = [name] if name in found else [member_name(name, k) for k in self.given[name].members]
-            group = self.graph[members[0]].group
-            each = (
-                torch.stack([found[m] for m in members], 0 if group is None else 1)
-                if members != [name]
-                else found[name]
-            )
-            if group is None:
-                made[name] = each.expand(n, *each.shape)
-            else:
-                low = self.graph[group].type.support.low or 0.0
-                made[name] = each[(rows[group] - low).long().reshape(-1)]
-        return made
+
+class LatentsGivenCommon:
+    """The exact posterior of latents of rows given a draw of what rows have in common.
+
+    Args:
+        names: the latents that it has the posterior of; none where there is no such model.
+        common: what rows have in common, on draws of which it depends.
+    """
+
+    def __init__(self, checked: Checked, fitted: GenerativeModel) -> None:
+        self.names: tuple[str, ...] = ()
+        self.common: tuple[str, ...] = ()
+        self.graph = both(checked)[0]
+        made = given_common(checked)
+        if made is None:
+            return
+        self.given, plan = both(made[0])
+        told = marginals_of(self.given, plan)
+        if not told:
+            return
+        try:
+            self.model = with_weights(made[0], fitted)
+        except Misfit:
+            return
+        self.names, self.common = told, made[1]
+
+    def marginals(self, rows: Values, drawn: Values) -> dict[str, Distribution]:
+        """The posterior of each of these latents given the data and one draw of all latents, by name."""
+        known = {**rows, **of_rows(self.common, self.given, self.graph, drawn, rows)}
+        found: dict[str, Distribution] = self.model.marginals(*rows_of(self.model, known))
+        return found
+
+
+def of_rows(common: Collection[str], given: Graph, graph: Graph, found: Values, rows: Values) -> dict[str, Tensor]:
+    """What each row has of a draw of what rows have in common.
+
+    Args:
+        common, given: its names where each row has it as a condition, and the graph in which it does.
+        graph: that in which rows have it in common.
+    """
+    n, made = len(next(iter(rows.values()))), {}
+    for name in common:
+        # Conditions of an index are one variable, and latents may be one for each member.
+        members = [name] if name in found else [member_name(name, k) for k in given[name].members]
+        group = graph[members[0]].group
+        each = torch.stack([found[m] for m in members], 0 if group is None else 1) if members != [name] else found[name]
+        if group is None:
+            made[name] = each.expand(n, *each.shape)
+        else:
+            low = graph[group].type.support.low or 0.0
+            made[name] = each[(rows[group] - low).long().reshape(-1)]
+    return made
 
 
 def shared_out(count: int, most: int) -> list[int]:
@@ -69,4 +109,4 @@ def shared_out(count: int, most: int) -> list[int]:
     return [count // parts + (k < count % parts) for k in range(parts)]
 
 
-__all__ = ["GivenCommon", "shared_out"]
+__all__ = ["GivenCommon", "LatentsGivenCommon", "of_rows", "shared_out"]

@@ -117,6 +117,51 @@ def test_what_rows_have_in_common_is_told_once(tmp_path: Path) -> None:
     np.testing.assert_allclose(groups["m"], each, rtol=1e-5)
 
 
+MIXED = """\
+model mixed
+observed x : real[2] from standardize("people.csv"[height, weight])
+observed y : categorical(3) from "people.csv".size
+latent s : positive per data
+latent m : real per y
+latent z : {kind}
+param e : real[2] = normal(1)
+p(s) = HalfNormal(1)
+p(m) = Normal(0, 1)
+p(z{given}) = {prior}
+p(x | {reads}) = Normal({mean}, s)
+train {{ epochs = 5, lr = 5e-2 }}
+"""
+
+
+@pytest.mark.parametrize("kind", ["real", "categorical(2)"])
+def test_spreads_given_what_rows_have_in_common_are_mixed_and_not_drawn(tmp_path: Path, kind: str) -> None:
+    """By the law of total variance, against the posterior given each of many draws of q, by hand."""
+    people().to_csv(tmp_path / "people.csv", index=False)
+    real = kind == "real"
+    told = (" | m", "Normal(m, 1)", "z, s", "z") if real else ("", "Categorical(uniform)", "z, m, s", "m + e[z]")
+    text = MIXED.format(kind=kind, **dict(zip(("given", "prior", "reads", "mean"), told)))
+    run = fit(tmp_path, text.replace("param e : real[2] = normal(1)\n", "") if real else text)
+    rows = people(20, seed=3)
+    few, many = run.encode(rows, samples=32), run.encode(rows, samples=1000, seed=1)
+    spread = "z_deviation" if real else "z_probability"
+    assert any(f"{spread}: exact given" in note and "32 draws of it" in note for note in few.notes)
+    given = next(run.rows(rows).chunks(20))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        s = run.model.q_s().sample((4000,))[:, None]
+        m = run.model.q_m(torch.arange(3.0)).sample((4000,))[:, given["y"].long()]
+    if real:
+        variance = 1 / (1 + 2 / s**2)
+        mean = variance * (m + given["x"].sum(-1) / s**2)
+        expected = (variance.mean(0) + mean.var(0)).sqrt()
+    else:
+        logs = [-0.5 * ((given["x"] - m[..., None] - c) / s[..., None]).square().sum(-1) for c in run.model.e.detach()]
+        shares = torch.stack(logs).softmax(0).mean(1)
+        expected = shares[torch.as_tensor(many["z"]).long(), torch.arange(20)]
+    np.testing.assert_allclose(many[spread], expected, rtol=0.03)
+    np.testing.assert_allclose(few[spread], expected, rtol=0.15)
+
+
 UNEVEN = """\
 model uneven
 observed n : integer(2..4) from "walks.npz".n
