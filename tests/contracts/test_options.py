@@ -33,6 +33,7 @@ observed x : real[2] from moons.point
 partial  y : categorical(2) from labelled(moons.label, 100)
 p(y)     = Categorical(param)
 p(x | y) = Normal(mlp[8](y))
+q(y | x) = Categorical(mlp[8](x))
 """
 FLOW = """\
 model tiny_pair
