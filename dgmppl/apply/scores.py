@@ -14,6 +14,7 @@ from dgmppl.data.forms import NUMBERS
 from dgmppl.data.transforms import Dates
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Graph
+from dgmppl.graph.values import variables
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.predict import Prediction, choose_weights, determined, own_factors, refused
@@ -180,7 +181,9 @@ def prediction_reads(graph: Graph, made: Prediction) -> frozenset[str]:
     """The data that the draws of a prediction, or their weights, read."""
     keys = [*made.evidence, *(key for m in made.moves for key in (m.drawn, m.weighed) if key)]
     as_a_whole = {v.name for v in graph.partial if not v.elementwise}  # drawn in the rows that miss them
-    found = _reads_of(graph, keys, made.steps) - as_a_whole
+    computed = (d for m in made.moves if not m.drawn and (d := graph.definition(m.variable)) is not None)
+    read = frozenset(n for d in computed for n in graph.roots(variables(d.value))) & {v.name for v in graph.data}
+    found = (_reads_of(graph, keys, made.steps) | read) - as_a_whole
     return found | frozenset(graph.energy.arguments) if made.energy and graph.energy is not None else found
 
 

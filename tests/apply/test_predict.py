@@ -571,3 +571,31 @@ def test_what_cannot_be_predicted_is_said(run, why: str) -> None:
     with pytest.raises(SpecError) as error:
         run(kind).predict(**given)
     assert error.value.diagnostics[0].code == "E660" and why in error.value.diagnostics[0].headline
+
+
+def test_what_a_definition_reads_may_be_missing(tmp_path: Path) -> None:
+    """x = u + W y has the mean W E[y] + b where y is missing, and is not NaN."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(60, 2))
+    np.savez(tmp_path / "rows.npz", x=y @ rng.normal(size=(2, 2)) + rng.normal(size=(60, 2)), y=y)
+    run = fit(tmp_path, DEFINED)
+    rows = {"y": np.array([[0.5, -1.0], [np.nan, 2.0], [np.nan, np.nan]])}
+    found = run.predict(rows, draws=2000)
+    named = {name: values.detach().double().numpy() for name, values in run.model.state_dict().items()}
+    loc, weight, bias = (next(v for n, v in named.items() if n.endswith(end)) for end in ("y_loc", "weight", "bias"))
+    filled = np.where(np.isnan(rows["y"]), loc, rows["y"])
+    np.testing.assert_allclose(found["x"], filled @ weight.T + bias, atol=0.25)
+    assert "rows that miss some of y" in " ".join(found.notes)
+
+
+DEFINED = """\
+model defined
+partial  y : real[2] elementwise from "rows.npz".y
+observed x : real[2] from "rows.npz".x
+latent   u : real[2]
+flow f(o) = o + linear(y)
+p(y) = Normal(param, 1)
+p(u) = Normal(0, 1)
+x    = f(u)
+train { epochs = 1, units = false }
+"""
