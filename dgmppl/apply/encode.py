@@ -93,7 +93,11 @@ def encode(
         return answers
 
     columns = {n: labels_of(graph[n]) for n in ours}
-    more = {f"{n}_{s}": _named(c, n, s) for n, c in columns.items() for s in (_spread_of(graph[n]),)}
+    more: dict[str, tuple[str, ...]] = {}
+    for n, labels in columns.items():
+        spread = _spread_of(graph[n])
+        more[f"{n}_{spread}"] = tuple(f"{label}_{spread}" for label in labels)
+        more[f"{n}_draws"] = tuple(f"{label}_draws[{k}]" for k in range(draws) for label in labels)
     beside = [n for n in found if n not in ours]
     notes: tuple[str, ...] = (
         (f"{', '.join(beside)}: the same for all rows, see --common",) if beside and asked is None else ()
@@ -160,12 +164,6 @@ def _determined(graph: Graph, plan: Plan, names: list[str]) -> bool:
 
 def _spread_of(variable: Variable) -> str:
     return "deviation" if variable.type.support.numeric else "probability"
-
-
-def _named(labels: tuple[str, ...], name: str, what: str) -> tuple[str, ...]:
-    """The labels of what is told of each element: `z_deviation[0]`, of what has two indices `z_deviation[3, 1]`."""
-    ends = [len(name) if label.startswith(name) else label.index("[") for label in labels]
-    return tuple(f"{label[:end]}_{what}{label[end:]}" for label, end in zip(labels, ends))
 
 
 def _listed(mixed: LatentsGivenCommon | None) -> str:

@@ -23,8 +23,10 @@ def test_means_and_deviations_are_those_of_q(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["z"], q.mean.detach().numpy(), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["z_deviation"], q.stddev.detach().numpy(), rtol=0.08)
     assert found["z_draws"].shape == (1200, 3, 2)
+    drawn = found.frame()[[f"z[{d}]_draws[{k}]" for k in range(3) for d in range(2)]]
+    np.testing.assert_array_equal(drawn.to_numpy().reshape(1200, 3, 2), found["z_draws"])
     frame = run.encode(others).frame()
-    assert list(frame.columns) == ["z[0]", "z[1]", "z_deviation[0]", "z_deviation[1]"]
+    assert list(frame.columns) == ["z[0]", "z[1]", "z[0]_deviation", "z[1]_deviation"]
     assert list(frame.index) == list(others.index)
 
 
@@ -84,7 +86,7 @@ def test_each_level_of_a_hierarchy_and_classes(tmp_path: Path) -> None:
     probabilities = run.model.q_c(x).logits.softmax(-1).detach().numpy()
     assert (found["c"] == probabilities.argmax(1)).all()
     np.testing.assert_allclose(found["c_probability"], probabilities.max(1), atol=0.04)
-    assert {"z[3][0]", "z[3]_deviation[0]", "c"} <= set(found.frame().columns)
+    assert {"z[3][0]", "z[3][0]_deviation", "c"} <= set(found.frame().columns)
 
 
 GROUPS = """\
