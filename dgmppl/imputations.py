@@ -25,7 +25,9 @@ from dgmppl.plan.choose import check_plan
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.plan.forecast import is_weighed
 from dgmppl.plan.nodes import Plan, Step
-from dgmppl.plan.rules.invert import Dequantise
+from dgmppl.plan.rules.density import LogProb
+from dgmppl.plan.rules.energy import MinusEnergy, Settle
+from dgmppl.plan.rules.invert import Dequantise, LogDet
 from dgmppl.syntax import tree
 from dgmppl.syntax.override import apply_overrides
 
@@ -79,6 +81,7 @@ class ByChain:
         whole: a spec with that density: of its likelihood, or of its energy.
         latents: those that are moved as well, which are data of `whole`.
         energy: the method that is minus its logarithm, and what this takes; None where it is the likelihood.
+        terms: labels of the terms that add up to it; none where it is the likelihood or `energy`.
         bins: of each variable of whole numbers that `whole` has before they are rounded, the one that has these.
     """
 
@@ -87,11 +90,13 @@ class ByChain:
     energy: tuple[str, tuple[str, ...]] | None = None
     common: tuple[str, ...] = ()
     bins: Mapping[str, str] = field(default_factory=dict)
+    terms: tuple[str, ...] = ()
 
     def words(self) -> str:
         if self.bins:
             names = ", ".join(self.bins)
-            how = f"by a Markov chain of {names} before rounding, what is seen of it held in its bins"
+            beside = f", and of {', '.join(self.latents)}" if self.latents else ""
+            how = f"by a Markov chain of {names} before rounding, what is seen of it held in its bins{beside}"
             return f"{how}{_given_common(self.common)}"
         beside = f" and {', '.join(self.latents)}" if self.latents else ""
         return f"by a Markov chain of what is missing{beside}, the rest held fixed{_given_common(self.common)}"
@@ -127,16 +132,22 @@ def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
     summed = tuple(n for n, s in of_rows if s.repeats and n in drawn)
     if len(summed) < len(drawn):
         yield from _by_weights(checked, missing, tuple(n for n in drawn if n not in summed), summed)
-    if graph.energy is not None:
-        yield from _by_energy(checked)
-        return
-    for known in ((), drawn):
-        spec = spec_of_whole_rows(spec_of_the_seen(checked.spec, (), rows), [v.name for v in graph.partial])
-        whole = _checked(checked, spec, known)
-        if whole is not None and _is_a_density(whole):
-            yield ByChain(whole, known)
+    yield from _by_energy(checked)
+    spec = spec_of_whole_rows(spec_of_the_seen(checked.spec, (), rows), [v.name for v in graph.partial])
+    own = tuple(v.name for v in graph.latents if v.name in rows and graph.definition(v.name) is None)
+    choices: tuple[tuple[str, ...], ...] = tuple(dict.fromkeys(((), drawn, own)))
+    for known in choices:
+        families = [n for n in known if graph[n].along is not None]
+        whole = _checked(checked, spec_of_whole_rows(spec, families), [n for n in known if n not in families])
+        density = _density_of(whole) if whole is not None else None
+        if density is not None:
+            yield replace(density, latents=known)
             return
-    yield from _by_bins(checked)
+    for known in choices:
+        found = _by_bins(checked, known)
+        if found is not None:
+            yield found
+            return
 
 
 def _given_draws_in_common(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
@@ -163,10 +174,25 @@ def given_common(checked: Checked) -> tuple[Checked, tuple[str, ...]] | None:
 
 
 def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
-    """That a model says nothing of what is missing (E660)."""
+    """That a model says nothing of what is missing (E660), and what of the spec keeps it from that."""
+    graph, _ = both(checked)
     names = " and ".join(f"`{name}`" for name in missing)
-    headline = f"{both(checked)[0].name} cannot impute {names}: no density of whole rows is known, given its latents"
-    return SpecError([Diagnostic("E660", headline, help="`dgmppl explain` says what is derived from the spec")])
+    headline = f"{graph.name} cannot impute {names}: no density of whole rows is known, given its latents"
+    help_ = "`dgmppl explain` says what is derived from the spec"
+    functions = [v.name for v in graph.data if graph.definition(v.name) is not None]
+    weights = [v.name for v in graph.shared if graph.factor("p", v.name) is not None]
+    if functions:
+        name = functions[0]
+        help_ = (
+            f"`{name}` is a function of latents, which has a density where it has an inverse, as a flow, or is rounded"
+        )
+        help_ += f"; `p({name} | ...) = Normal(...)` has one always"
+    elif weights:
+        told = ", ".join(weights)
+        help_ = (
+            f"rows are not given draws of what they have in common, {told}, one by one; weights without a prior can do"
+        )
+    return SpecError([Diagnostic("E660", headline, help=help_)])
 
 
 def _by_weights(
@@ -197,7 +223,8 @@ def _by_energy(checked: Checked) -> Iterator[ByChain]:
     """Where all that has a density is the energy: its data, and latents that are not summed out."""
     graph, plan = both(checked)
     others = [f for f in graph.factors if f.side == "p"]
-    if graph.energy is None or others or not plan.samplers:
+    data = {v.name for v in graph.data} - {*graph.conditions}
+    if graph.energy is None or others or not plan.samplers or not data <= {*graph.energy.arguments}:
         return
     form = plan.samplers[0].form
     free = form.state if not any(graph[n].role != "latent" for n in _summed(graph, form.state)) else None
@@ -206,20 +233,36 @@ def _by_energy(checked: Checked) -> Iterator[ByChain]:
     yield ByChain(checked, latents, ("free_energy" if free else "energy", tuple(arguments)))
 
 
-def _by_bins(checked: Checked) -> Iterator[ByChain]:
-    """Where whole numbers are rounded numbers whose density is known, as those of a flow that is dequantised."""
+def _by_bins(checked: Checked, known: Collection[str]) -> ByChain | None:
+    """Where whole numbers are rounded numbers whose density is known, as those of a flow that is dequantised, these
+    latents being data."""
     assert checked.spec is not None
     found = without_rounding(both(checked)[0])
     if found is None:
-        return
+        return None
     smooth, bins = found
+    smooth = with_known(smooth, known)
+    smooth = with_units(smooth, smooth.units)
     spec = spec_of_the_seen(checked.spec, ())  # without how to fit
     made, _ = check_plan(smooth, spec)
     if made is None:
-        return
-    whole = Checked(checked.source, checked.path, (), spec, smooth, made, (), checked.python)
+        return None
+    density = _density_of(Checked(checked.source, checked.path, (), spec, smooth, made, (), checked.python))
+    return None if density is None else replace(density, latents=tuple(known), bins=bins)
+
+
+def _density_of(whole: Checked) -> ByChain | None:
+    """A chain by the density of whole rows, or by that up to a factor, as of an energy; None where neither is known."""
     if _is_a_density(whole):
-        yield ByChain(whole, bins=bins)
+        return ByChain(whole)
+    graph, plan = both(whole)
+    terms = tuple(t for t in plan.terms if not t.beside)  # without samples of the energy, which tell its normaliser
+    exact = all(isinstance(t, (LogProb, LogDet, MinusEnergy)) for t in terms)
+    certain = not _drawn(graph, plan) and not any(isinstance(s, (Settle, Dequantise)) for s in plan.steps)
+    if graph.energy is None or not exact or not certain:
+        return None
+    losses = tuple(replace(loss, terms=tuple(t for t in loss.terms if not t.beside)) for loss in plan.losses)
+    return ByChain(replace(whole, plan=replace(plan, losses=losses)), terms=tuple(t.label for t in terms))
 
 
 def _summed(graph: Graph, state: Collection[str]) -> list[str]:

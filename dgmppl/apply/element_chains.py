@@ -2,7 +2,8 @@
 
 Elements of few values are drawn from their exact conditional, one after another (Gibbs sampling, Geman and Geman,
 1984). Continuous ones move together by Hamiltonian Monte Carlo (Neal, 2011), which mirrors reflect at the bounds of
-their support. Other whole numbers take steps that are accepted or not (Metropolis et al., 1953).
+their support. Other whole numbers, and vectors of a support of their own, take steps that are accepted or not
+(Metropolis et al., 1953): of shares two exchange some, a direction turns.
 """
 
 from __future__ import annotations
@@ -47,13 +48,15 @@ class Chains:
     def run(self, state: State, sweeps: int, adapt: bool) -> State:
         """The state after so many sweeps; the sizes of moves are learned in them where `adapt` says so."""
         names = [n for n in self.supports if bool(self.free[n].any())]
-        smooth = [n for n in names if not self.supports[n].discrete]
+        smooth = [n for n in names if not self.supports[n].discrete and not self.supports[n].event_rank]
         for _ in range(sweeps):
             if smooth:
                 state = self._hamiltonian(state, smooth, adapt)
             for name in names:
                 support = self.supports[name]
-                if support.size is not None and support.discrete:
+                if support.event_rank:
+                    state = self._vectors(state, name, support, adapt)
+                elif support.size is not None and support.discrete:
                     state = self._gibbs(state, name, support)
                 elif support.discrete:
                     state = self._steps(state, name, support, adapt)
@@ -105,6 +108,27 @@ class Chains:
             size = self._learned("steps", size, chance, adapt)
             now = torch.where(taken, then, now)
             state = {**state, name: torch.where(_over(taken, state[name]), tried[name], state[name])}
+        self.sizes[name] = size
+        return state
+
+    def _vectors(self, state: State, name: str, support: Support, adapt: bool) -> State:
+        """Each vector that is free takes as many steps as it has numbers, whose density is the same there and back."""
+        size = self.sizes.setdefault(name, state[name].new_full((len(state[name]),), 0.2))
+        shape = state[name].shape
+        free = self.free[name].reshape(len(size), -1, shape[-1]).any(-1)
+        now, step = _finite(self.target(state)), VECTORS[support.moves]
+        for place in range(free.shape[1]):
+            for _ in range(shape[-1]):
+                vectors = state[name].reshape(len(size), -1, shape[-1]).clone()
+                moved = step(vectors[:, place], size)
+                vectors[:, place] = torch.where(free[:, place : place + 1], moved, vectors[:, place])
+                tried = {**state, name: vectors.reshape(shape)}
+                then = _finite(self.target(tried))
+                taken = torch.rand_like(size).log() < then - now
+                chance = torch.where(free[:, place], (then - now).exp().clamp(max=1), WANTED["steps"])
+                size = self._learned("steps", size, chance, adapt)
+                now = torch.where(taken, then, now)
+                state = {**state, name: torch.where(_over(taken, state[name]), tried[name], state[name])}
         self.sizes[name] = size
         return state
 
@@ -199,5 +223,27 @@ def _reflected(x: Tensor, momentum: Tensor, low: End, high: End) -> tuple[Tensor
     turned = torch.where(bounded, phase > span, (x < low) | (x > high))
     return torch.where(bounded, folded, once), torch.where(turned, -momentum, momentum)
 
+
+def _exchanged(shares: Tensor, size: Tensor) -> Tensor:
+    """Shares, (n, k), of which two, at random, have another part of what they have together."""
+    n, k = shares.shape
+    rows = torch.arange(n, device=shares.device)
+    one = torch.randint(k, (n,), device=shares.device)
+    other = (one + torch.randint(1, k, (n,), device=shares.device)) % k if k > 1 else one
+    both = (shares[rows, one] + shares[rows, other]).clamp(min=torch.finfo(shares.dtype).tiny)
+    part, _ = _reflected(shares[rows, one] + size * torch.randn_like(size), size, 0.0, both)
+    moved = shares.clone()
+    moved[rows, other] = both - part
+    moved[rows, one] = part
+    return moved if k > 1 else shares
+
+
+def _turned(directions: Tensor, size: Tensor) -> Tensor:
+    """Directions, (n, k), that noise turns; how probable a turn is depends on its angle alone."""
+    return torch.nn.functional.normalize(directions + size.unsqueeze(-1) * torch.randn_like(directions), dim=-1)
+
+
+VECTORS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"exchanged": _exchanged, "turned": _turned}
+"""How the vectors of a support are moved, by the name that it has for that."""
 
 __all__ = ["Chains", "State", "Target", "scale_reduction"]

@@ -26,6 +26,7 @@ from dgmppl.apply.drawing import (
 from dgmppl.apply.element_chains import Chains, State, scale_reduction
 from dgmppl.apply.in_common import GivenCommon, shared_out
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Graph
 from dgmppl.imputations import ByChain, ByWeights, Exactly, Way, both, no_way, ways
 from dgmppl.pipeline import Checked
@@ -197,15 +198,13 @@ class ChainCompletion(Completion):
         super().__init__(way, missing, fitted, of.asked)
         self.graph = of
         self.model = fitted if way.energy is not None else with_weights(way.whole, fitted)
-        self.latents, self.energy = way.latents, way.energy
+        self.latents, self.energy, self.terms = way.latents, way.energy, way.terms
         graph, plan = both(way.whole)
         likelihood = likelihood_of(plan)
         self.name = likelihood.name if likelihood is not None else ""
         self.bins = way.bins
         moved = (*(n for n in self.missing if n not in self.bins), *self.bins.values(), *self.latents)
         self.supports = {name: graph[name].type.support for name in moved}
-        if any(s.event_rank for s in self.supports.values()):
-            raise no_way(way.whole, missing)
         self.accepted: list[Tensor] = []
         self.reduction: list[Tensor] = []
 
@@ -246,6 +245,9 @@ class ChainCompletion(Completion):
             method, arguments = self.energy
             found: Tensor = -getattr(self.model, method)(*(state[name] for name in arguments))
             return found
+        if self.terms:
+            terms = self.model.terms(*rows_of(self.model, state))
+            return torch.stack([terms[label] for label in self.terms]).sum(0)
         return self.model.figures(*rows_of(self.model, state))[self.name]
 
     def _inferred(self, state: State) -> State:
@@ -255,14 +257,24 @@ class ChainCompletion(Completion):
         many = n if self.asked else 1
         drawn = drawn_of(self.fitted, many, {name: v[:many] for name, v in state.items()}, self.asked, self.missing)
         possible = {name: drawn[name].expand_as(v) if name in drawn else v for name, v in state.items()}
-        found = self.fitted.infer(*rows_of(self.fitted, possible))
-        some = {name: found[name] for name in self.latents}
-        lost = finite(self.target({**state, **some})) == -torch.inf
+        some = self._latents_of(possible)
+        smooth = {other: state[name] + 0.5 for name, other in self.bins.items()}
+        lost = finite(self.target({**state, **some, **smooth})) == -torch.inf
         if bool(lost.all()):
             return some
         rows = {name: torch.where(over(lost, v), possible[name], v) for name, v in state.items()}
+        return self._latents_of(rows)
+
+    def _latents_of(self, rows: Values) -> State:
+        """Draws of the latents of whole rows; a family is one of them, whose members `infer` may give one by one."""
         found = self.fitted.infer(*rows_of(self.fitted, rows))
-        return {name: found[name] for name in self.latents}
+        made = {}
+        for name in self.latents:
+            members = (
+                [found[name]] if name in found else [found[member_name(name, k)] for k in self.graph[name].members]
+            )
+            made[name] = members[0] if name in found else torch.stack(members, 1)
+        return made
 
     def _in_bins(self, state: State, rows: Values, free: State) -> dict[str, tuple[Tensor, Tensor]]:
         """Puts values before rounding in the place of whole numbers, each free to move in its bin, or where it is

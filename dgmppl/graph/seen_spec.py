@@ -18,10 +18,12 @@ from dgmppl.syntax import tree
 def spec_of_the_seen(spec: tree.Spec, missing: Collection[str], inferred: Collection[str] = ()) -> tree.Spec:
     """A spec whose variables `missing` may be missing, element by element.
 
-    Neither they nor `inferred` have a q; features that q alone reads, adversaries and how to fit are left out.
+    Neither they nor `inferred` have a q, but for one that p quotes, as ``p(z) = mixture[8](q(z | param))``; features
+    that q alone reads, adversaries and how to fit are left out.
     """
     missing, inferred = ({declared_name(name) for name in names} for names in (missing, inferred))
-    kept = [_in_part(s, missing) for s in spec.statements if not _is_left_out(s, missing | inferred)]
+    left_out = (missing | inferred) - _quoted(spec)
+    kept = [_in_part(s, missing) for s in spec.statements if not _is_left_out(s, left_out)]
     return replace(spec, statements=tuple(_without_unread(kept)))
 
 
@@ -35,7 +37,7 @@ def spec_of_whole_rows(spec: tree.Spec, whole: Collection[str], summed: Collecti
     """A spec whose variables `whole`, which some rows miss, are in all rows; neither they nor the latents `summed` have
     a q."""
     whole, summed = ({declared_name(name) for name in names} for names in (whole, summed))
-    kept = (s for s in spec.statements if not _is_of_q(s, whole | summed))
+    kept = (s for s in spec.statements if not _is_of_q(s, (whole | summed) - _quoted(spec)))
     rows = tree.Field(spec.name_span, "rows.npy", None, True)  # nothing reads it: the values are given
     told = (
         replace(s, role="observed", elementwise=None, data=rows)
@@ -43,7 +45,7 @@ def spec_of_whole_rows(spec: tree.Spec, whole: Collection[str], summed: Collecti
         else s
         for s in kept
     )
-    return replace(spec, statements=tuple(told))
+    return replace(spec, statements=tuple(_without_unread([*told])))
 
 
 def spec_given_common(spec: tree.Spec, common: Collection[str]) -> tree.Spec:
@@ -72,7 +74,7 @@ def without_rounding(graph: Graph) -> tuple[Graph, dict[str, str]] | None:
     factors = tuple(f for f in graph.factors if f.side == "p")
     others = (d for d in graph.definitions if d.variable not in rounded)
     read = {name for f in factors for name in graph.reads(f)} | {name for d in others for name in variables(d.value)}
-    if read & set(rounded) or graph.energy is not None or len(set(before.values())) < len(before):
+    if read & set(rounded) or len(set(before.values())) < len(before):
         return None
     kept = tuple(_before_rounding(v, before) for v in graph.variables if v.name not in bare)
     definitions = tuple(
@@ -106,6 +108,19 @@ def _is_left_out(s: tree.Statement, names: set[str]) -> bool:
 
 def _is_of_q(s: tree.Statement, names: set[str]) -> bool:
     return isinstance(s, tree.Factor) and s.side == "q" and any(h.name in names for h in s.heads)
+
+
+def _quoted(spec: tree.Spec) -> set[str]:
+    """The variables whose q a factor of p quotes."""
+    return {name for s in spec.statements if isinstance(s, tree.Factor) and s.side == "p" for name in _quotes(s)}
+
+
+def _quotes(term: object) -> set[str]:
+    if isinstance(term, tree.Quotation) and term.side == "q":
+        return {head.name for head in term.heads}
+    if isinstance(term, tree.Node):
+        term = tuple(getattr(term, f.name) for f in fields(term))
+    return {name for part in term for name in _quotes(part)} if isinstance(term, tuple) else set()
 
 
 def _in_part(s: tree.Statement, missing: set[str]) -> tree.Statement:

@@ -148,6 +148,108 @@ def test_binary_rows_are_as_enumeration_has_them(
     assert np.isnan(one["x_probability"][0, 1])
 
 
+GRID = torch.linspace(-8, 8, 321)
+PLANE = torch.cartesian_prod(GRID, GRID)
+TURNS = torch.linspace(0, 2 * torch.pi, 2000)
+CIRCLE = torch.stack([TURNS.cos(), TURNS.sin()], -1)
+CORNERS = torch.cartesian_prod(torch.linspace(0.005, 0.995, 200), torch.linspace(0.005, 0.995, 200))
+TRIANGLE = torch.cat([CORNERS, 1 - CORNERS.sum(-1, keepdim=True)], -1)[CORNERS.sum(-1) < 0.999]
+SEEN = 'observed y : real from "d.npz".y\n'
+TWO = 'observed x : real[2] from "d.npz".x\nlatent z : real\n'
+
+
+def of_second(points: torch.Tensor) -> torch.Tensor:
+    """Rows of two numbers, of which the second is each of these points."""
+    return torch.stack([torch.full_like(points, 0.5), points], -1)
+
+
+def below(law: torch.distributions.Distribution, value: torch.Tensor) -> torch.Tensor:
+    return law.base_dist.cdf(value)  # type: ignore[attr-defined]
+
+
+# What rows lack, the rest of a row, and its law: values with their log-weights, by quadrature.
+BY_CHAINS = {
+    "directions": (
+        'observed x : sphere[2] from "d.npz".x\n' + SEEN + "p(x) = VonMisesFisher(param)\np(y | x) = Normal(linear(x))",
+        lambda m: (CIRCLE[:, 0], m.p_x().log_prob(CIRCLE) + m.p_y(CIRCLE).log_prob(torch.tensor(0.5))),
+    ),
+    "shares": (
+        'observed x : simplex[3] from "d.npz".x\n' + SEEN + "p(x) = Dirichlet(1.5)\np(y | x) = Normal(linear(x), 0.5)",
+        lambda m: (TRIANGLE[:, 0], m.p_x().log_prob(TRIANGLE) + m.p_y(TRIANGLE).log_prob(torch.tensor(0.5))),
+    ),
+    "inverted to an energy": (
+        'observed x : real[2] from "d.npz".x\nlatent u : real[2]\nflow f = 2 * (coupling[mlp[4]] >> reverse)\n'
+        "E(u) = 0.5 * sum(u ^ 2) + u[0] * tanh(u[1])\nx = f(u)",
+        lambda m: (
+            GRID,
+            (found := m.f.inverse_and_log_det(of_second(GRID)))[1] - m.free_energy(found[0]),
+        ),
+    ),
+    "an energy as a prior": (
+        TWO + "E(z) = 0.25 * z ^ 4 - z ^ 2\np(x | z) = Normal(linear(z), 0.5)\nq(z | x) = Normal(mlp[4](x))",
+        lambda m: (
+            PLANE[:, 0],
+            m.p_x(PLANE[:, 1]).log_prob(of_second(PLANE[:, 0])) - m.free_energy(PLANE[:, 1]),
+        ),
+    ),
+    "a q in p": (
+        TWO + "p(z) = mixture[3](q(z | param))\np(x | z) = Normal(linear(z), 0.5)\nq(z | x) = Normal(mlp[4](x))",
+        lambda m: (
+            PLANE[:, 0],
+            m.p_x(PLANE[:, 1]).log_prob(of_second(PLANE[:, 0])) + m.p_z().log_prob(PLANE[:, 1]),
+        ),
+    ),
+    "a long family of latents": (
+        TWO.replace("z :", "z[t in 1..9] :")
+        + "p(z[9]) = Normal(0, 1)\np(z[t] | z[t + 1]) = Normal(0.8 * z[t + 1], 0.6)\n"
+        "p(x | z[1]) = Laplace(linear(z[1]), 0.5)\nq(z[t] | x) = Normal(mlp[4](x, t))",
+        lambda m: (
+            PLANE[:, 0],
+            m.p_x(PLANE[:, 1:].expand(-1, 9)).log_prob(of_second(PLANE[:, 0]))
+            + torch.distributions.Normal(0, 1).log_prob(PLANE[:, 1]),
+        ),
+    ),
+    "rounded, given a latent": (
+        'observed x : integer[2] from "d.npz".n\nlatent v : real[2]\nlatent z : real\np(z) = Normal(0, 1)\n'
+        "p(v | z) = Normal(linear(z), 0.7)\nx = floor(v)\nq(z | x) = Normal(mlp[4](x))",
+        lambda m: (
+            (cases := torch.cartesian_prod(torch.arange(-9.0, 9), GRID))[:, 0],
+            m.p_z().log_prob(cases[:, 1])
+            + torch.log(
+                below(law := m.p_v(cases[:, 1]), 1 + (x := torch.stack([cases[:, 0] * 0, cases[:, 0]], -1)))
+                - below(law, x)
+                + 1e-30
+            ).sum(-1),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BY_CHAINS)
+def test_what_a_chain_draws_is_that_of_quadrature(tmp_path: Path, kind: str) -> None:
+    text, law = BY_CHAINS[kind]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2))
+    data = {"x": x, "y": x[:, 0], "n": np.floor(x)}
+    row = {"x": np.array([[0.5, np.nan]])}
+    if "y" in text.split("p(")[0].split():
+        data["x"] = stats.dirichlet([1, 2, 2]).rvs(60, 0) if kind == "shares" else x / np.hypot(*x.T)[:, None]
+        row = {"x": data["x"][:1] * np.nan, "y": np.array([0.5])}
+    if "rounded" in kind:
+        row = {"x": np.array([[0.0, np.nan]])}
+    run = run_of(tmp_path, f"model chains\n{text}\n", data, spread=0.5)
+    found = run.impute(row, draws=4000)
+    assert any("Markov chain" in note for note in found.notes), found.notes
+    with torch.no_grad():
+        values, log = law(run.model)
+    weights = log.double().softmax(0).numpy()
+    expected = weights @ values.numpy()
+    deviation = np.sqrt(weights @ values.numpy() ** 2 - expected**2)
+    drawn = found["x"][0][:, 0 if "y" in row else 1]
+    assert abs(drawn.mean() - expected) < 0.15 * deviation, (drawn.mean(), expected, deviation)
+    assert drawn.std() == pytest.approx(deviation, rel=0.12)
+
+
 VAE = """\
 model vae
 observed x : real[3] from "d.npz".x
