@@ -8,13 +8,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from dgmppl.apply import element_chains, imputing
 from dgmppl.apply.answers import Answers
@@ -29,10 +26,8 @@ from dgmppl.supports import Sphere
 from dgmppl.train.densities import DensityUnits
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.runs import Run
-from tests.contracts.support import build, data_of, graph_of, seed
-
-Array = NDArray[Any]
-Rows = dict[str, Array]
+from tests.contracts.laws.files import Array, Rows, days_of, is_text, known, raw_rows, write_files
+from tests.contracts.support import build, data_of, seed
 
 MOST = 64
 """As many joint values of what is left out are enumerated."""
@@ -41,35 +36,6 @@ DRAWS = 600
 """Of a row, where what is drawn is compared with its law."""
 FAILED = "E601"
 """That emitted code failed, which is no refusal."""
-
-
-def _dates(days: Array) -> Array:
-    """To the second, as tables of text have them."""
-    there = np.isfinite(days)
-    seconds = np.round(np.where(there, days, 0) * 86400).astype("datetime64[s]")
-    return np.where(there, np.datetime_as_string(seconds).astype(object), None)
-
-
-def _days(dates: Array) -> Array:
-    return dates.astype("datetime64[s]").astype(np.float64) / 86400
-
-
-def _parts(total: Array) -> Array:
-    """Two numbers that add up to each, whole ones to a whole one."""
-    half = np.floor(total / 2) if np.array_equal(total, np.round(total)) else total / 2
-    return np.stack([half, total - half], -1)
-
-
-BACK: dict[str, Callable[..., Array]] = {
-    "log": np.exp,
-    "logit": lambda v: 1 / (1 + np.exp(-v)),
-    "shift": lambda v, by: v - by,
-    "scale": lambda v, by: v / by,
-    "flatten": lambda v: v.reshape(len(v), 1, v.shape[1]),
-    "total": _parts,
-    "dates": _dates,
-}
-"""What comes back through a transform that takes nothing from the data; the others leave values as they are."""
 
 
 def verify_commands(found: Checked) -> dict[str, str]:
@@ -94,8 +60,8 @@ def _tried(command: Callable[[FittedRun, Rows], str], fitted: FittedRun, rows: R
 def _begun(found: Checked) -> Iterator[tuple[FittedRun, Rows]]:
     """A run as it is begun, with noise on its weights, and rows in the units of its data."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        rows = _raw(found, data_of(found, 40, number=2))
-        _write(found, rows, Path(folder))
+        rows = raw_rows(found, data_of(found, 40, number=2))
+        write_files(found, rows, Path(folder))
         splits = load_data(found, Path(folder))
         fields = {name: field.as_data() for name, field in splits.fields.items()}
         record = {"state": "finished", "data": {"fields": fields}, "data_folder": folder}
@@ -104,52 +70,6 @@ def _begun(found: Checked) -> Iterator[tuple[FittedRun, Rows]]:
         patch.setattr(element_chains, "LEAPFROGS", 3)
         model = build(found, scale=0.05).eval()
         yield FittedRun(model, Run(Path(folder) / "run", found, record)), {n: v[:ROWS] for n, v in rows.items()}
-
-
-def _raw(found: Checked, rows: list[torch.Tensor]) -> Rows:
-    """Rows in the units of the data, of which transforms make rows of the model."""
-    made = {}
-    for v, values in zip(graph_of(found).data, rows, strict=True):
-        assert v.data is not None
-        made[v.name] = values.double().numpy()
-        for name, numbers in reversed(v.data.transforms):
-            made[v.name] = BACK.get(name, lambda x, *_: x)(made[v.name], *numbers)
-    return made
-
-
-def _file(found: Checked, rows: Rows) -> Rows:
-    """The arrays that rows are read from: members of a family of two indices lie side by side in one, and what is the
-    total of a field that another reads has none. Rows that a condition leaves out could be read as nothing."""
-    graph, made, where = graph_of(found), dict[str, Array](), False
-    sources = [(v, v.data) for v in graph.data if v.data is not None and not v.data.dates]
-    for v, data in sources:
-        of_it = [(w, of) for w, of in sources if of.field == data.field]
-        parts = [rows[w.name] for w, of in of_it if ("total", ()) not in of.transforms] or [rows[v.name]]
-        made[data.field] = np.stack(parts, 1 if v.along is None else 2) if data.places else parts[0]
-        where = where or bool(data.reading.where)
-    return _beside_others(made) if where else made
-
-
-def _beside_others(rows: Rows) -> Rows:
-    """Every third row is one that a condition of `tests.contracts.random_specs.rows` leaves out."""
-    count = max(map(len, rows.values()))
-    kept = np.arange(count + (count + 1) // 2) % 3 != 0
-    made = {name: np.full((len(kept), *values.shape[1:]), 1e6) for name, values in rows.items()}
-    for name, values in rows.items():
-        made[name][kept] = values
-    made["age"] = np.where(kept, 20, np.where(np.arange(len(kept)) % 2, 10, np.nan))
-    made["kind"] = np.where(kept, 1, 3)
-    return made
-
-
-def _write(found: Checked, rows: Rows, folder: Path) -> None:
-    np.savez(folder / "rows.npz", **_file(found, rows))
-    dated = {v.name: v.data.reading for v in graph_of(found).data if v.data is not None and v.data.dates}
-    if dated:
-        table = pd.DataFrame({**{name: rows[name] for name in dated}, "born": "1990-01-01", "country": "DE"})
-        if any(reading.where for reading in dated.values()):
-            table = pd.concat([pd.DataFrame({"born": ["1970-01-01", ""], "country": ["FR", ""]}), table])
-        table.to_csv(folder / "days.csv", index=False)
 
 
 # --- the commands ------------------------------------------------------------------------------------
@@ -222,7 +142,7 @@ def _go_on(fitted: FittedRun, rows: Rows) -> str:
     for name in (n for n in past if n in found):
         assert len(found[name]) == 2 * ROWS, name
         there = past[name]
-        if fitted.fields[name].invertible and _known(there).all():
+        if fitted.fields[name].invertible and known(there).all():
             kept = found[name][:, : there.shape[1]] if there.ndim > 1 else found[name]
             _verify_kept(kept, there.repeat(2, 0), name)
     return ""
@@ -236,7 +156,7 @@ def _clamped(fitted: FittedRun, rows: Rows) -> str:
     found = fitted.sample(2, given=_pierced(rows, gaps))
     for name, values in rows.items():
         if fitted.fields[name].invertible and name in found:
-            there = _known(_pierced(rows, gaps)[name])
+            there = known(_pierced(rows, gaps)[name])
             _verify_kept(found[name][::2][there], values[there], name)
     return ""
 
@@ -248,7 +168,7 @@ def _impute(fitted: FittedRun, rows: Rows) -> str:
     pierced = _pierced(rows, gaps)
     found, told = fitted.impute(pierced, draws=2), "not enumerated"
     for name, values in pierced.items():
-        there = _known(values)
+        there = known(values)
         for k in range(2):
             if fitted.fields[name].invertible:
                 _verify_kept(found[name][:, k][there], values[there], name)
@@ -294,7 +214,7 @@ def _verify_drawn(fitted: FittedRun, rows: Rows, v: Variable, gap: Array) -> str
 
 
 def _in_model(fitted: FittedRun, rows: Rows) -> dict[str, torch.Tensor]:
-    numbers = {n: _days(r) if _texts(r) else r for n, r in rows.items()}
+    numbers = {n: days_of(r) if is_text(r) else r for n, r in rows.items()}
     return {n: torch.from_numpy(np.asarray(fitted.fields[n].apply(r), np.float32)) for n, r in numbers.items()}
 
 
@@ -313,21 +233,12 @@ def _gaps(fitted: FittedRun, rows: Rows) -> dict[str, Array]:
 
 
 def _pierced(rows: Rows, gaps: dict[str, Array]) -> Rows:
-    return {n: np.where(gaps[n], None if _texts(v) else np.nan, v) if n in gaps else v for n, v in rows.items()}
-
-
-def _texts(values: Array) -> bool:
-    return values.dtype == object
-
-
-def _known(values: Array) -> Array:
-    """What is not missing of values in the units of the data."""
-    return np.not_equal(values, None) if _texts(values) else np.isfinite(values)
+    return {n: np.where(gaps[n], None if is_text(v) else np.nan, v) if n in gaps else v for n, v in rows.items()}
 
 
 def _verify_kept(found: Array, expected: Array, name: str) -> None:
     """Values that were given are as they were; times to the second."""
-    if _texts(expected):
+    if is_text(expected):
         np.testing.assert_array_equal(found.astype("datetime64[s]"), expected.astype("datetime64[s]"), name)
     else:
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4, err_msg=name)
@@ -357,7 +268,7 @@ def _predict_one(fitted: FittedRun, rows: Rows, v: Variable, whole: bool = True)
         np.testing.assert_allclose(p.sum(-1), 1, atol=1e-4)
         _verify_data(fitted, v.name, values)
     else:
-        assert _known(values).all(), values
+        assert known(values).all(), values
         assert (found[f"{v.name}_deviation"] >= 0).all()
     if whole and "exactly" in found.notes[0]:
         _verify_enumerated(fitted, rows, v, found)
@@ -411,10 +322,10 @@ def _verify_rows(fitted: FittedRun, found: Answers, n: int, missing: bool = Fals
 def _verify_data(fitted: FittedRun, name: str, values: Array, missing: bool = False) -> None:
     """Values in the units of the data are some that the model could have been given."""
     v, field = fitted.graph[name], fitted.fields[name]
-    there = _known(values.reshape(len(values), -1)).all(1)
+    there = known(values.reshape(len(values), -1)).all(1)
     if not v.length and not (v.role == "partial" and missing):
         assert there.all(), name
-    values = _days(values[there]) if _texts(values) else values[there]
+    values = days_of(values[there]) if is_text(values) else values[there]
     made = field.apply(values) if field.invertible else values
     _verify_values(v, made)
 
