@@ -265,6 +265,6 @@ def test_members_of_two_indices_have_their_numbers_and_how_sure_they_are(tmp_pat
     np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).normal(size=(60, 3)))
     text = 'model m\nobserved x[t in 1..3] : real from "rows.npz".x\n' + CHAINS_OF_TWO_INDICES[spread]
     found = fit(tmp_path, text + "train { epochs = 1 }").encode(split="test").frame()
-    columns = [f"z{told}[{t}, {k}]" for k in (1, 2) for told in ("", f"_{spread}") for t in (1, 2, 3)]
+    columns = [f"z[{t}, {k}]{told}" for k in (1, 2) for told in ("", f"_{spread}") for t in (1, 2, 3)]
     assert list(found.columns) == columns
     assert np.isfinite(found.to_numpy()).all()
