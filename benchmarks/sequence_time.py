@@ -7,7 +7,8 @@ hand-written side has the same optimiser, goes along the index in a loop where i
 as one would write it for this model. Pyro and, where it is installed (`pip install numpyro`), NumPyro are peers of two
 of the models; a step of NumPyro's is a program of XLA, on one thread as well, with Adam. Before a side is timed, its
 loss is checked against the compiled one's. The data are standard normal: nothing is
-counted in their units. Then the time of `check` by T.
+counted in their units. Then chains of the library from the data to noise, of which a step draws one member: those of
+each T in turns, as ratios to the shortest. Each line has the time of `check` too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -32,6 +34,7 @@ from torch import Tensor, nn
 
 from dgmppl import pipeline
 
+SPECS_OF_DIFFUSION = Path(__file__).resolve().parent.parent / "specs" / "diffusion"
 SPECS = {
     "deep_markov": """model deep_markov
 const T = {length}
@@ -74,6 +77,8 @@ PEERS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "hmm": {"pyro": PyroHmm, "numpyro": NumPyroHmm},
     "kalman": {},
 }
+
+CHAINS = {name: SPECS_OF_DIFFUSION / f"{name}.dgm" for name in ("diffusion", "ddpm", "discrete_diffusion")}
 
 
 def training_step(loss: Callable[[Tensor], Tensor], module: nn.Module) -> Callable[[Tensor], None]:
@@ -129,9 +134,44 @@ def measure(name: str, length: int, steps: int, clock: Callable[[], float], libr
     }
 
 
+def measure_chain(name: str, lengths: list[int], steps: int, clock: Callable[[], float]) -> list[dict[str, object]]:
+    """Milliseconds of a step of one chain by its T, from the same weights, as ratios to those of the first T."""
+    checks, sides, x = [], [], None
+    for length in lengths:
+        before = time.perf_counter()
+        checked = pipeline.read(CHAINS[name], [f"T={length}"])
+        checks.append(time.perf_counter() - before)
+        torch.manual_seed(0)
+        model = pipeline.build(checked)
+        if x is None:
+            x = model.sample(64)
+        model.check_rows = False  # as in a fit
+        sides.append(training_step(model.loss, model))
+    times: list[list[float]] = [[] for _ in sides]
+    pairs = list(zip(sides, times, strict=True))
+    for round_ in range(5 * steps + 3):  # short steps, and a ratio near 1: forwards and backwards in turns
+        for step, seconds in pairs[:: 1 if round_ % 2 else -1]:
+            start = clock()
+            step(x)
+            seconds.append(clock() - start)
+    found = [median(each[3:]) for each in times]
+    return [
+        {
+            "spec": name,
+            "T": length,
+            "compiled_ms": round(1000 * each, 2),
+            f"ratio_to_{lengths[0]}": round(each / found[0], 3),
+            "check_s": round(check, 3),
+        }
+        for length, each, check in zip(lengths, found, checks, strict=True)
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=only(SPECS), default=list(SPECS), help="names of specs, separated by commas")
+    parser.add_argument(
+        "--only", type=only({**SPECS, **CHAINS}), default=[*SPECS, *CHAINS], help="names of specs, separated by commas"
+    )
     parser.add_argument("--lengths", default="10,100,1000")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--cpu-time", action="store_true")
@@ -144,8 +184,13 @@ def main() -> None:
     else:
         print("numpyro is not installed: left out", file=sys.stderr)
     clock = time.process_time if arguments.cpu_time else time.perf_counter
+    lengths = [int(length) for length in arguments.lengths.split(",")]
     for name in arguments.only:
-        for length in map(int, arguments.lengths.split(",")):
+        if name in CHAINS:
+            for line in measure_chain(name, lengths, arguments.steps, clock):
+                print(json.dumps(line), flush=True)
+            continue
+        for length in lengths:
             print(json.dumps(measure(name, length, arguments.steps, clock, libraries)), flush=True)
 
 
