@@ -92,7 +92,7 @@ class Bins(Cells):
         found = torch.where(density.isnan(), -torch.inf, density) + width.log()
         try:
             outer = ends[..., [0, -1]].movedim(-1, 0).reshape(2, *self._padded(law))
-            below, above = law.cdf(outer).nan_to_num(0.0)  # NaN below where a law begins
+            below, above = law.cdf(outer).nan_to_num(0.0).clamp(0.0, 1.0)  # NaN below where a law begins
         except NotImplementedError:
             return found
         return torch.cat([below.log().unsqueeze(-1), found[..., 1:-1], (1 - above).log().unsqueeze(-1)], -1)

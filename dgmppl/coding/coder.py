@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ from dgmppl.runtime import GenerativeModel
 from dgmppl.runtime.along import Sequence as Along
 from dgmppl.runtime.along import in_turn
 from dgmppl.runtime.cases import enumerate_values
-from dgmppl.runtime.finite_chains import drawn_by
+from dgmppl.runtime.choices import chosen_by
+from dgmppl.runtime.distributions import Delta
 from dgmppl.runtime.missing import log_prob_where
 
 Row = dict[str, Tensor]
@@ -266,27 +268,33 @@ class Coder:
         return torch.where(there.reshape(len(there), -1).any(-1), law.log_prob(value), 0.0)
 
     def _follow(self, env: Row, chooser: Chooser, known: Row | None) -> None:
-        """The path of a chain by its exact posterior, as `infer` draws it: backward from the last positions."""
-        (name,) = self.program.chained
-        cells = self.cells(name)
-        path = None if known is None else cells.index(known[name])
-        left = self.graph[name].type.shape[0]
+        """Latents that are summed out one after another, or along an index, by their exact posterior, as `infer` draws
+        them: each given those that it has drawn before."""
 
-        def choose(scores: Tensor) -> Tensor:
-            """All positions at once where they do not depend on each other; the last ones together; or one."""
-            nonlocal left
-            count = 1 if scores.dim() == 3 else round(math.log(scores.shape[-1], cells.size))
-            index = path
-            if path is not None and scores.dim() == 2:
-                index = torch.zeros(len(path), dtype=torch.long)
-                for place in range(left - count, left):
-                    index = index * cells.size + path[:, place]
-            left -= count
-            found = chooser.choose(scores.flatten(0, -2), None if index is None else index.reshape(-1))
-            return found.reshape(scores.shape[:-1])
+        def choose(scores: Tensor, of: Callable[[Mapping[str, Tensor]], Tensor]) -> Tensor:
+            index = None if known is None else of(known).expand(scores.shape[:-1]).reshape(-1)
+            return chooser.choose(scores.flatten(0, -2), index).reshape(scores.shape[:-1])
 
-        with drawn_by(choose):
-            env[name] = self.model.infer(*(env[v.name] for v in self.graph.data))[name]
+        with chosen_by(choose), self._fixed(env):
+            found = self.model.infer(*(env[v.name] for v in self.graph.data))
+        env |= {name: found[name] for name in self.program.chained}
+
+    @contextmanager
+    def _fixed(self, env: Row) -> Iterator[None]:
+        """Inside, each q is certain of what was inferred by it."""
+        methods = {}
+        for part in self.program.inferred:
+            for key in part.keys:
+                factor = self.graph.keyed(key)
+                value = env[factor.head]
+                methods[factor.method] = Delta(value).to_event(value.dim() - 1)
+        try:
+            for method, law in methods.items():
+                vars(self.model)[method] = lambda *_, law=law: law
+            yield
+        finally:
+            for method in methods:
+                del vars(self.model)[method]
 
     def _every(self, name: str) -> Tensor:
         type_ = self.graph[name].type

@@ -57,7 +57,7 @@ class Program:
         inverted: latents that the data determines.
         inferred: latents that are drawn from their q, in order.
         summed: latents that are summed out: they are drawn from their posterior.
-        chained: a family of latents that is summed out along its index, likewise.
+        chained: latents that are summed out one after another, or along an index, likewise.
         gives: what comes back: the data, or what is kept of them.
         lost: variables of the data that are not kept.
     """
@@ -130,6 +130,7 @@ def program_of(graph: Graph, plan: Plan) -> Program:
     found = _Latents(graph)
     for step in plan.steps:
         found.add(step)
+    found.verify()
     latents = found.names
     parts = _with_auxiliary(graph, parts, latents)
     drawn = [name for part in parts for name in part.names]
@@ -209,33 +210,40 @@ class _Latents:
             self._verify_before(step, {*self.names} - {*self.inverted})
             self.inverted += step.gives
         elif isinstance(step, DrawInTurn):
-            self._verify_before(step, {*self.summed})
+            self._verify_before(step, {*self.summed, *self.chained})
             self.inferred.append(Part(step.gives, step.factor_keys, step.turns))
         elif type(step) is Draw or isinstance(step, Sum | Impute | Compose):
-            self._verify_before(step, {*self.summed})
+            self._verify_before(step, {*self.summed, *self.chained})
             certain = type(step) is Draw and step.estimator == CERTAIN
             self.inferred.append(Part((step.variable,), (step.factor,), None, certain, isinstance(step, Compose)))
-        elif isinstance(step, Marginalise | SumOut):
+        elif isinstance(step, Marginalise):
             self.summed += step.gives
-        elif isinstance(step, SumAlong) and not self.chained and _is_coded(self.graph, step):
-            self.chained = step.gives
+        elif isinstance(step, SumOut | SumAlong):
+            self.chained += step.gives
         elif type(step) not in (Given, Compute):
             raise _uncoded(step)
-        if self.chained and (self.inferred or self.summed):
-            raise CodingError(f"{self.chained[0]} is summed out along its index beside other latents: it has no code")
+
+    def verify(self) -> None:
+        """Of latents that are summed out one after another each is drawn by all that is known besides.
+
+        Raises:
+            CodingError: where that is drawn in another way than one after another.
+        """
+        if self.chained and self.summed:
+            self.summed, self.chained = [*self.summed, *self.chained], ()
+            if any(self.graph[name].along is not None for name in self.summed):
+                raise CodingError(f"{', '.join(self.summed)} are summed out in two ways, each under the other's sum")
+        if self.chained:
+            for part in self.inferred:
+                if part.turns is not None or any(self.graph[name].role == "partial" for name in part.names):
+                    given = ", ".join(part.names)
+                    raise CodingError(f"{', '.join(self.chained)} are summed out given {given}, some of which are data")
 
     def _verify_before(self, step: Step, later: set[str]) -> None:
         waiting = [name for name in self.graph.roots(step.reads) if name in later]
         if waiting:
             names = ", ".join(step.gives)
             raise CodingError(f"{names} depends on {waiting[0]}, which is known only once all else is")
-
-
-def _is_coded(graph: Graph, step: SumAlong) -> bool:
-    """Whether a sum along an index is of one family of single values, all latent, from the first position on."""
-    variable = graph[step.variable]
-    plain = not variable.element.shape and not variable.length and not step.partial
-    return plain and len(step.gives) == 1 and not step.chain.backward
 
 
 def _with_auxiliary(graph: Graph, parts: tuple[Part, ...], latents: Iterable[str]) -> tuple[Part, ...]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.runtime.along import Sequence
+from dgmppl.runtime.choices import chosen, index_of
 from dgmppl.runtime.distributions import Categorical, Distribution
 from dgmppl.runtime.lengths import within
 
@@ -111,7 +110,8 @@ class FiniteChain:
         """A value of each latent ``(n, T, ...)``: their most probable path with `mean` (Viterbi, 1967), else a draw
         from their posterior, backward from the last position."""
         wide, unary = self._ended()
-        path = self._in_order(_chosen(unary, mean) if wide is None else self._path(wide, unary, mean))
+        path = chosen(unary, mean, self._known_path) if wide is None else self._path(wide, unary, mean)
+        path = self._in_order(path)
         return tuple(values[self.parts[name][path]] for name, values in self.states.items())
 
     def probabilities(self) -> dict[str, Tensor]:
@@ -179,7 +179,13 @@ class FiniteChain:
         """Which of the values of all each row has at each position, ``(n, T)``."""
         messages = _messages(wide, unary, self.lag, torch.amax if mean else torch.logsumexp)
         last, rows = messages[-1], torch.arange(self.rows, device=wide.device)
-        case = _chosen(last.flatten(1), mean)
+        axes = last.dim() - 1
+
+        def known_last(known: Mapping[str, Tensor]) -> Tensor:
+            places = self._known_path(known)[:, self.length - axes :]
+            return (places * last.shape[-1] ** torch.arange(axes - 1, -1, -1, device=places.device)).sum(-1)
+
+        case = chosen(last.flatten(1), mean, known_last)
         path: list[Tensor] = []
         for size in reversed(last.shape[1:]):
             path.insert(0, case % size)
@@ -188,8 +194,16 @@ class FiniteChain:
         for t in reversed(range(self.lag, self.length)):
             behind = path[: self.lag]
             scores = _given(messages[t - 1], rows, behind[:-1]) + _given(psi[t], rows, behind)
-            path.insert(0, _chosen(scores, mean))
+            path.insert(0, chosen(scores, mean, lambda known: self._known_path(known)[:, t - self.lag]))  # noqa: B023
         return torch.stack(path, 1)
+
+    def _known_path(self, known: Mapping[str, Tensor]) -> Tensor:
+        """Which of the values of all each position has, in the order of the sums, of values of each latent."""
+        sizes = [len(values) for values in self.states.values()]
+        found = torch.zeros(1, dtype=torch.long, device=self.device)
+        for (name, values), size in zip(self.states.items(), sizes):
+            found = found * size + index_of(self._in_order(known[name]), values)
+        return found
 
     def _table(self, link: Link) -> Tensor:
         """The logarithm of a density for the values of all latents at the positions that it looks at, the first that is
@@ -356,25 +370,4 @@ def _given(table: Tensor, rows: Tensor, behind: list[Tensor]) -> Tensor:
     return table[index]
 
 
-_BY: ContextVar[Callable[[Tensor], Tensor] | None] = ContextVar("by", default=None)
-
-
-@contextmanager
-def drawn_by(draw: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Inside, paths are drawn by a function of scores ``(..., C)``, which gives their indices."""
-    token = _BY.set(draw)
-    try:
-        yield
-    finally:
-        _BY.reset(token)
-
-
-def _chosen(scores: Tensor, mean: bool) -> Tensor:
-    """The index of the best score along the last axis with `mean`, else a draw by their exponentials."""
-    if mean:
-        return scores.argmax(-1)
-    draw = _BY.get()
-    return Categorical(logits=scores).sample().long() if draw is None else draw(scores)
-
-
-__all__ = ["FiniteChain", "Link", "drawn_by"]
+__all__ = ["FiniteChain", "Link"]

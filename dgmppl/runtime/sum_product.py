@@ -17,6 +17,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from dgmppl.runtime.cases import enumerate_values
+from dgmppl.runtime.choices import chosen, index_of
 from dgmppl.runtime.distributions import Categorical
 from dgmppl.runtime.preimages import carry
 
@@ -115,10 +116,15 @@ class SumProduct:
         for name, product in reversed(products):
             log = product.log.expand(self.n, *product.log.shape[1:])
             for other in product.names[:-1]:  # from the first axis on, which is then gone
-                chosen = index[other].expand(log.shape[:2]).reshape(*log.shape[:2], *(1,) * (log.dim() - 2))
-                log = log.take_along_dim(chosen.expand(*log.shape[:2], 1, *log.shape[3:]), 2).squeeze(2)
-            index[name] = log.argmax(-1) if mean else Categorical(logits=log).sample().long()
+                place = index[other].expand(log.shape[:2]).reshape(*log.shape[:2], *(1,) * (log.dim() - 2))
+                log = log.take_along_dim(place.expand(*log.shape[:2], 1, *log.shape[3:]), 2).squeeze(2)
+            index[name] = chosen(log, mean, lambda known: self._index(name, known[name]))  # noqa: B023
         return tuple(self.variables[name].at(index[name], self.like) for name in self.variables)
+
+    def _index(self, name: str, value: Tensor) -> Tensor:
+        """The indices of values ``(n, *shape)`` at each position, ``(n, positions)``."""
+        values = self.variables[name].each(self.like)
+        return index_of(value.reshape(len(value), -1, *values.shape[1:]), values)
 
     def marginals(self) -> dict[str, Categorical]:
         """The posterior of each variable alone: which of its values it has, of batch shape ``(n,)`` or, where it has

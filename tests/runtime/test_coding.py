@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 import torch
 
-from dgmppl.coding.cells import BINS, Values, bins_of
+from dgmppl.coding.cells import BINS, Bins, Values, bins_of
 from dgmppl.coding.laws import draw
 from dgmppl.coding.stack import CodingError, Popping, Recording, Scattered, Stack, initial_words, is_initial, quantised
 from dgmppl.runtime.bijections import Bijection
@@ -18,6 +18,7 @@ from dgmppl.runtime.counts import Multinomial
 from dgmppl.runtime.densities import DiscretizedLogistic, Mixture, Pushforward
 from dgmppl.runtime.distributions import Bernoulli, Categorical, Delta, Laplace, Normal
 from dgmppl.runtime.normals import LowRankNormal
+from dgmppl.runtime.positives import HalfCauchy
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,14 @@ def test_bins_have_the_mass_of_their_law(law: torch.distributions.Distribution, 
     np.testing.assert_allclose(found, masses, atol=1e-9 if isinstance(law, Normal) else 2e-4)
     index = torch.arange(BINS)[:, None].expand(BINS, 2)
     assert torch.equal(cells.index(cells.value(index)), index)
+
+
+def test_bins_below_a_law_have_no_mass() -> None:
+    cells = Bins(torch.tensor([0.1]), torch.tensor([1.0]))
+    found = torch.softmax(cells.log_weights(HalfCauchy(torch.tensor([2.0]))), -1)
+    assert found[0, : BINS // 3].sum() == 0
+    above = 0.1 + scipy.stats.norm.ppf(1 - 1 / BINS)
+    assert found[0, -1].item() == pytest.approx(scipy.stats.halfcauchy(scale=2).sf(above), rel=0.01)
 
 
 @pytest.mark.parametrize("slope", [1.0, 20.0, 1e9])
