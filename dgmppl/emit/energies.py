@@ -285,7 +285,11 @@ def _write_update(writer: Writer, graph: Graph, sampler: Sampler, name: str) -> 
         writer.line(f"{ident} = {writer.use('langevin')}({energy}, {ident}, 1, {numbers}{bounds})", mark=True)
         return
     first, count = variable.type.support.low or 0.0, variable.type.support.size
-    writer.line(f"{ident} = {writer.use('gibbs_sites')}({energy}, {ident}, {number_text(first)}, {count})", mark=True)
+    beside = [v for v in energy_arguments_of(graph, sampler.form.state) if v != ident]
+    takes = ", ".join([ident, *beside])
+    energy = f"lambda {takes}: self.free_energy({others})" if takes != others else "self.free_energy"
+    arguments = ", ".join([energy, ident, number_text(first), str(count), *beside])
+    writer.line(f"{ident} = {writer.use('gibbs_sites')}({arguments})", mark=True)
 
 
 def _write_settle(writer: Writer, graph: Graph, sampler: Sampler, settled: list[str], steps: int) -> None:

@@ -16,6 +16,9 @@ _FLIPPED = 8
 _ROWS = 500
 """Rows that a bound of many draws is computed for at once: as many as evaluation takes of a split."""
 
+_CASES = 1024
+"""As many rows are computed in one call where each value of an element is tried, or those of one value."""
+
 # A chain this many times as far out as the data are does not draw from a density that fits them.
 _FAR = 1e3
 
@@ -153,22 +156,27 @@ class Chain(nn.Module):
 
 
 @torch.no_grad()
-def gibbs_sites(energy: Callable[[Tensor], Tensor], x: Tensor, low: float, size: int) -> Tensor:
+def gibbs_sites(energy: Callable[..., Tensor], x: Tensor, low: float, size: int, *others: Tensor) -> Tensor:
     """One Gibbs sweep, element by element: ``p(x_i = k | rest)`` is proportional to ``exp(-E(x with x_i = k))``.
 
     Args:
-        energy: maps x ``(n, ...)`` to ``(n,)``.
+        energy: maps x ``(n, ...)`` and `others` to ``(n,)``.
         x: the state.
         low, size: each element takes the values low, ..., low + size - 1.
+        others: what the energy reads besides, n rows of each.
     """
-    shape = x.shape
-    flat = x.reshape(len(x), -1).clone()
+    shape, n = x.shape, len(x)
+    flat = x.reshape(n, -1).clone()
+    # Several values in one call, each in a copy of the rows: most of the time would go between the calls.
+    pieces = (low + torch.arange(size, device=x.device)).to(x).split(max(1, _CASES // max(1, n)))
+    beside = [tuple(o.repeat(len(values), *(1,) * (o.dim() - 1)) for o in others) for values in pieces]
     for i in range(flat.shape[1]):
         energies = []
-        for k in range(size):
-            flat[:, i] = low + k
-            energies.append(energy(flat.reshape(shape)))
-        drawn = torch.distributions.Categorical(logits=-torch.stack(energies, -1), validate_args=False).sample()
+        for values, given in zip(pieces, beside):
+            cases = flat.repeat(len(values), 1)
+            cases[:, i] = values.repeat_interleave(n)
+            energies.append(energy(cases.reshape(-1, *shape[1:]), *given).reshape(-1, n))
+        drawn = torch.distributions.Categorical(logits=-torch.cat(energies).T, validate_args=False).sample()
         flat[:, i] = low + drawn.to(flat.dtype)
     return flat.reshape(shape)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +12,8 @@ from torch import Tensor
 
 from dgmppl import pipeline
 from dgmppl.graph.nodes import Graph
-from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime import GenerativeModel, chains
+from dgmppl.runtime.chains import gibbs_sites
 from tests.contracts.energies import RandomEnergy, Unit, configurations, random_energies
 from tests.contracts.support import COMPOSITIONS, build, checked, data_of, graph_of, seed
 
@@ -414,3 +417,25 @@ def test_langevin_with_small_steps_draws_from_the_energy() -> None:
         x = model.sample(4000)
     assert torch.allclose(x.mean(0), model.b, atol=0.1)
     assert torch.allclose(x.std(0), torch.ones(4), atol=0.1)
+
+
+@pytest.mark.parametrize("cases", [1, 10, 1000])
+def test_a_sweep_element_by_element_is_one_of_conditionals_however_many_values_are_tried_at_once(
+    cases: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 3 values of each of 2 elements given another variable, the first before the second: by enumeration."""
+    monkeypatch.setattr(chains, "_CASES", cases)
+    with seed(0):
+        table, kinds = torch.randn(2, 3, 3), torch.tensor([0, 1, 1])
+        state = torch.full((3, 2), 4.0)
+        swept = torch.stack([gibbs_sites(_of_a_table(table), state, 4, 3, kinds) for _ in range(3000)])
+    first, second = (swept - 4).long().unbind(-1)
+    for row, kind in enumerate(kinds):
+        law = torch.zeros(3, 3)
+        law.index_put_((first[:, row], second[:, row]), torch.tensor(1 / 3000), accumulate=True)
+        expected = (-table[kind][:, 0]).softmax(0).unsqueeze(-1) * (-table[kind]).softmax(-1)
+        assert (law - expected).abs().max() < 5 * 0.5 / 3000**0.5
+
+
+def _of_a_table(table: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda x, kind: table[kind, (x[:, 0] - 4).long(), (x[:, 1] - 4).long()]
