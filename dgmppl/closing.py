@@ -20,9 +20,10 @@ from dgmppl.runtime import GenerativeModel
 from dgmppl.train.batches import Examples
 from dgmppl.train.contents import Figures, Record, figures_as_data, parts, write_picture
 from dgmppl.train.densities import DensityUnits
+from dgmppl.train.ends import with_ends
 from dgmppl.train.figures import evaluate_figures
 from dgmppl.train.folder import RECORD, SAMPLES, WEIGHTS, write_json, write_weights
-from dgmppl.train.runs import Run, draw, with_ends
+from dgmppl.train.runs import Run, draw
 from dgmppl.train.units import DataUnits
 
 _PICTURED = 64

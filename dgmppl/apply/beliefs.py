@@ -76,28 +76,34 @@ class Judgement:
     bins: Array = field(default_factory=lambda: np.zeros((3, BINS)))
     """Of each bin of confidence how many predictions it has, the sum of their confidences, and how many are right."""
 
-    def classes(self, belief: Classes, index: NDArray[np.int64] | None) -> None:
-        """Adds rows whose values have these indices, (n, elements); None: of which they are not known."""
+    def classes(
+        self, belief: Classes, index: NDArray[np.int64] | None, within: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Adds rows whose values have these indices, (n, elements); None: of which they are not known. `within`: the
+        elements that rows have, where they are sequences of different lengths."""
         p = belief.probabilities
-        self._add("entropy", -np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0).sum((1, 2)))
+        within = np.ones(p.shape[:2], dtype=np.bool_) if within is None else within
+        each = -np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0).sum(2)
+        self._add("entropy", np.where(within, each, 0.0).sum(1))
         if index is None:
             return
         truth = np.take_along_axis(p, index[..., None], -1)[..., 0]
         right = belief.best == index
-        self._add("error", ~right.all(1))
+        self._add("error", ~(right | ~within).all(1))
         with np.errstate(divide="ignore"):
-            self._add("nll", -np.log(truth).sum(1))
-        confidence = p.max(-1).ravel()
+            self._add("nll", -np.log(np.where(within, truth, 1.0)).sum(1))
+        confidence, right = p.max(-1)[within], right[within]
         place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-        for row, weights in zip(self.bins, (np.ones_like(confidence), confidence, right.ravel().astype(float))):
+        for row, weights in zip(self.bins, (np.ones_like(confidence), confidence, right.astype(float))):
             row += np.bincount(place, weights, BINS)
 
-    def numbers(self, belief: Numbers, truth: Array) -> None:
-        """Adds rows with these values, in the units of the data, NaN where one is missing."""
+    def numbers(self, belief: Numbers, truth: Array, within: NDArray[np.bool_] | None = None) -> None:
+        """Adds rows with these values, in the units of the data, NaN where one is missing; `within` as for classes."""
         n = len(truth)
         squares, there = np.square(belief.mean - truth).reshape(n, -1), np.isfinite(truth).reshape(n, -1)
-        whole = there.all(1)
-        parts = {"": (squares.mean(1), whole)}
+        within = np.ones_like(there) if within is None else within
+        whole = (there | ~within).all(1)
+        parts = {"": (_mean(squares, within), whole)}
         if self.elements:
             parts = {name: (squares[:, k], there[:, k]) for k, name in enumerate(self.elements)}
         for name, (values, seen) in parts.items():
@@ -105,7 +111,7 @@ class Judgement:
         if belief.below is not None:
             inside = (np.abs(belief.below - 0.5) <= COVERED / 2).reshape(n, -1).astype(np.float64)
             for k, (name, (_, seen)) in enumerate(parts.items()):
-                self._add("coverage", (inside[:, k] if name else inside.mean(1))[seen], name)
+                self._add("coverage", (inside[:, k] if name else _mean(inside, within))[seen], name)
         if belief.nll is not None:
             self._add("nll", belief.nll[whole & ~np.isnan(belief.nll)])
 
@@ -135,6 +141,12 @@ class Judgement:
     def _figure(self, name: str, element: str = "") -> Figure:
         exact = self.exact and (self.covers or name != "coverage")
         return catalogue.prediction(name, self.variable, self.named, exact, element)
+
+
+def _mean(values: Array, within: NDArray[np.bool_]) -> Array:
+    """The mean of each row over the elements that it has, (n,)."""
+    found: Array = np.where(within, values, 0.0).sum(1) / within.sum(1)
+    return found
 
 
 def weighed(log_weights: Iterable[Tensor]) -> tuple[Tensor, Tensor]:

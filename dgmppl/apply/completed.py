@@ -59,6 +59,7 @@ class Completed:
     """Moments of draws of what is missing given what is seen."""
 
     exact = covers = False
+    weighed = 0
     reads: frozenset[str] = frozenset()
 
     def __init__(
@@ -107,6 +108,7 @@ class WithGaps:
         self.reads: frozenset[str] = frozenset()
         self.exact = all(way.exact for way in (whole, others) if way is not None)
         self.covers = all(way.covers for way in (whole, others) if way is not None)
+        self.weighed = whole.weighed
         told = others.notes if others is not None else ()
         self.notes = (*whole.notes, *(f"rows that miss some of {', '.join(gaps)}: {note}" for note in told))
 

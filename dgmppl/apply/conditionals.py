@@ -53,6 +53,9 @@ class Conditional(Protocol):
     exact: bool
     covers: bool
     """Whether an exact law of numbers says how probable less than a value is; else draws of it do."""
+    weighed: int
+    """Draws of each row that are weighed, whose effective sample size its beliefs have; 0 where there are none."""
+
     notes: tuple[str, ...]
     reads: frozenset[str]
     """The data that has to be there in a row, without gaps."""
@@ -90,6 +93,7 @@ class Enumerated:
         self.graph, self.names, self.score, self.exact, self.reads = graph, names, score, score.exact, score.reads
         self.draws = 1 if score.exact else draws
         self.cases = [list(_values(graph[name])) for name in names]
+        self.weighed = 0 if score.exact else draws * math.prod(map(len, self.cases))
         told = ", ".join(names)
         many = "" if score.exact else f"; {draws} draws for each value"
         self.notes: tuple[str, ...] = (f"{told}: {score.how}{many}",)
@@ -203,6 +207,7 @@ class Normal:
     """
 
     exact = covers = True
+    weighed = 0
 
     def __init__(
         self,

@@ -49,6 +49,7 @@ class Drawn:
         self.model = with_prediction(fitted.model, fitted.run, self.made)
         self.draws, self.at_once = draws, at_once
         self.exact, self.covers = self._closed() if self.made.exact == names else (False, False)
+        self.weighed = 0 if self.exact or not self._weighs() else draws
         self.apart = bool(self.graph.shared)
         self.reads = prediction_reads(self.graph, self.made) | (self.score.reads if self.score else frozenset())
         read = {name for m in self.made.moves if m.drawn[:1] == "q" for name in self._roots(m.drawn)}
@@ -74,12 +75,16 @@ class Drawn:
     def _roots(self, key: str) -> tuple[str, ...]:
         return self.graph.roots(self.graph.reads(self.graph.keyed(key)))
 
+    def _weighs(self) -> bool:
+        """Whether draws have weights, and not all the same one."""
+        return self.made.alone or bool(self.made.evidence) or any(m.weighed for m in self.made.moves)
+
     def _words(self) -> str:
         told = ", ".join(self.names)
         if self.exact:
             return f"{told}: exactly, by {', '.join(m.drawn for m in self.made.moves)}"
         drawn = ", ".join(m.drawn for m in self.made.moves if m.drawn)
-        if not self.made.alone and not self.made.evidence and all(not m.weighed for m in self.made.moves):
+        if not self._weighs():
             return f"{told}: by {self.draws} draws of {drawn}"
         ratios = [m.weighed if m.some else f"{m.weighed} / {m.drawn}" for m in self.made.moves if m.weighed]
         weighed = ", ".join([*self.made.evidence, *ratios])

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from dgmppl.data.fields import Field
 from dgmppl.data.table import SPLITS, Splits, Table
+from dgmppl.train.contents import parts
 from dgmppl.train.runs import Run, run_data
+from dgmppl.train.units import DataUnits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 class Frames(Mapping[str, "pd.DataFrame"]):
     """The splits of a run's data by name, "train", "validation" and "test", in the units of the data.
 
-    Classes are the texts that the data have for them, and what is missing is missing. A variable behind a transform
-    that has no inverse, such as `threshold`, is as the model has it.
+    Classes are the texts that the data have for them, truth values and whole numbers are what they are there. What is
+    missing is missing, and so is what lies beyond the end of a sequence. A variable behind a transform that has no
+    inverse, such as `threshold`, is as the model has it.
     """
 
     def __init__(self, run: Run, fields: Mapping[str, Field], folder: Path | None = None) -> None:
@@ -35,7 +38,10 @@ class Frames(Mapping[str, "pd.DataFrame"]):
     def __getitem__(self, split: str) -> pd.DataFrame:
         if split not in SPLITS:
             raise KeyError(split)
-        return _frame(getattr(self._splits, split), self._fields)
+        table: Table = getattr(self._splits, split)
+        units = DataUnits(parts(self._run.checked)[0], self._fields)
+        read = units.every(table.read(0, table.rows))
+        return _frame({name: read[name] for name in self._fields}, units)
 
     def __iter__(self) -> Iterator[str]:
         return iter(SPLITS)
@@ -47,15 +53,13 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         return "data of " + ", ".join(f"{name}: {table.rows} rows" for name, table in self._splits)
 
 
-def _frame(table: Table, fields: Mapping[str, Field]) -> pd.DataFrame:
+def _frame(found: Mapping[str, NDArray[Any]], units: DataUnits) -> pd.DataFrame:
     import pandas as pd
 
-    read = table.read(0, table.rows)
     columns: dict[str, NDArray[Any]] = {}
-    for name, field in fields.items():
-        values = np.asarray(field.invert(read[name]))
-        flat = values.reshape(len(values), -1)
-        columns |= {label: flat[:, k] for k, label in enumerate(field.labels)}
+    for name, values in found.items():
+        flat, form = np.asarray(values).reshape(len(values), -1), units.fields[name].form
+        columns |= {label: form.told(flat[:, k]) for k, label in enumerate(units.labels(name))}
     return pd.DataFrame(columns)
 
 

@@ -25,6 +25,7 @@ from dgmppl.apply.drawing import (
 )
 from dgmppl.apply.element_chains import Chains, State, scale_reduction
 from dgmppl.apply.in_common import GivenCommon, shared_out
+from dgmppl.apply.summaries import effective_words
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Graph
@@ -101,11 +102,7 @@ class WeightedCompletion(Completion):
         return max(PARTICLES, count)
 
     def quality(self) -> str:
-        sizes = torch.cat(self.effective)
-        total = PARTICLES * (ROUNDS - ROUNDS // 2)
-        few = int((sizes < 10).sum())
-        words = f"effective sample size of {total} draws: {sizes.median():.0f} in the median row, {sizes.min():.1f} at"
-        return f"{words} least" + (f"; below 10 in {few} rows, where draws are few that differ" if few else "")
+        return effective_words(torch.cat(self.effective).cpu().numpy(), PARTICLES * (ROUNDS - ROUNDS // 2))
 
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
         n = len(next(iter(rows.values())))

@@ -55,16 +55,20 @@ def given_back(fitted: FittedRun, kept: Row) -> Chunk:
 def losses(fitted: FittedRun, program: Program, rows: Row, kept: Row) -> Losses:
     """How far rows that are given back are off, in the units of the data."""
     back = given_back(fitted, kept)
-    told = DataUnits(fitted.graph, fitted.fields)
-    return {
-        name: _loss(fitted, name, told.of(name, rows[name].cpu().numpy(), True), back[name]) for name in program.lost
-    }
+    first = DataUnits(fitted.graph, fitted.fields).every({name: v.cpu().numpy() for name, v in rows.items()}, True)
+    return {name: _loss(fitted, name, first[name], back[name]) for name in program.lost}
 
 
 def _loss(fitted: FittedRun, name: str, first: Values, second: Values) -> float:
-    if first.dtype == object or not fitted.graph[name].type.support.numeric:
-        return float((first != second).mean())
-    return float(np.square(first.astype(np.float64) - second).mean())
+    """The mean of the rows, each of its elements: of a sequence as far as it goes."""
+    texts = first.dtype.kind == "O"
+    other = texts or not fitted.graph[name].type.support.numeric
+    off = (first != second).astype(np.float64) if other else np.square(first.astype(np.float64) - second)
+    if not fitted.graph[name].length:
+        return float(off.mean())
+    there = np.array([v is not None for v in first.flat]) if texts else np.isfinite(first.astype(np.float64))
+    within = there.reshape(len(first), -1)
+    return float((np.where(within, off.reshape(within.shape), 0.0).sum(1) / within.sum(1)).mean())
 
 
 def told_losses(fitted: FittedRun, found: Losses) -> tuple[str, ...]:

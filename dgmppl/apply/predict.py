@@ -17,11 +17,13 @@ from dgmppl.apply.completed import conditional_with_gaps
 from dgmppl.apply.draws import COVERAGE_DRAWS
 from dgmppl.apply.gaps import count_gaps, lacked, may_lack
 from dgmppl.apply.scores import in_numbers
+from dgmppl.apply.summaries import effective_words
 from dgmppl.catalogue.figures import Figure
 from dgmppl.data.fields import Field
 from dgmppl.data.transforms import Dates
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.train.ends import beyond_end
 from dgmppl.train.figures import Estimate
 from dgmppl.train.units import DataUnits
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 EFFECTIVE = "effective_sample_size"
 """The answer that says how many independent draws the weighed ones of a row are worth (Kong, 1992)."""
 
+Within = NDArray[np.bool_]
 
 MOST_COLUMNS = 16
 """A vector of more columns is judged as a whole, as an image is."""
@@ -69,7 +72,7 @@ def predict(
     Of a variable with few values: `y`, the most probable one, and `y_probability`, (rows, values), a column for each by
     its name. Of numbers: `y`, the mean, and `y_deviation`, the standard deviation, in the units of the data. They are
     exact where the structure gives that, which `notes` say; else by importance sampling, and `effective_sample_size`
-    says how many independent draws it is worth.
+    says how many independent draws it is worth; `notes` sum that up, once all rows are computed.
 
     Args:
         of: variables that are predicted although the rows have them, and judged by what they are.
@@ -109,22 +112,28 @@ def predict(
     def of_chunk(chunk: dict[str, Tensor]) -> Chunk:
         truth = {name: chunk.pop(name) for name in there}
         found = way.beliefs(chunk, truth)
+        within = {name: _within(graph[name], {**chunk, **truth}) for name in found}
         for name in there:
-            judge(judged[name], found[name], truth[name], fitted.fields[name], graph[name])
-        return _answers(found, graph, fitted.fields)
+            judge(judged[name], found[name], truth[name], fitted.fields[name], graph[name], within[name])
+        return _answers(found, graph, fitted.fields, within)
 
     columns, forms = _columns(graph, fitted.fields, names), DataUnits(graph, fitted.fields).forms(names, means=True)
-    answers = fitted.answers(given, of_chunk, columns, seed, (), forms)
-
+    answers = fitted.answers(given, of_chunk, columns, seed, forms=forms)
     said = [*way.notes, *notes]
 
     def give() -> Iterator[Chunk]:
         for judgement in judged.values():
             judgement.found.clear()
             judgement.bins[:] = 0
-        yield from answers.give()
-        if (quality := way.quality()) and quality not in said:
-            said.append(quality)
+        effective = []
+        for chunk in answers.give():
+            effective += [chunk[EFFECTIVE]] if way.weighed else []
+            yield chunk
+        sizes = np.concatenate(effective) if effective else np.empty(0)
+        sizes = sizes[np.isfinite(sizes)]
+        worth = [effective_words(sizes, way.weighed)] if len(sizes) else []
+        quality = way.quality()
+        said[:] = [*way.notes, *worth, *notes, *([quality] if quality else [])]
 
     return Predictions(answers.rows, give, answers.columns, answers.index, said, forms=forms, judged=judged)
 
@@ -153,23 +162,42 @@ def _is_judged_by_column(field_: Field) -> bool:
     return several and not field_.type.support.finite and field_.type.shape == (len(field_.columns),)
 
 
-def judge(judgement: Judgement, belief: Belief, truth: Tensor, field_: Field, variable: Variable) -> None:
-    """Adds the rows of a chunk that have a value."""
+def _within(variable: Variable, rows: Mapping[str, Tensor]) -> Within | None:
+    """Which elements of a sequence lie within it, (n, *shape); None of what is no sequence of a length of its own."""
+    if variable.length not in rows:
+        return None
+    inside = ~beyond_end(variable, rows[variable.length].cpu().numpy())
+    shape = variable.type.shape
+    return np.broadcast_to(inside.reshape(*inside.shape, *[1] * (len(shape) - 1)), (len(inside), *shape))
+
+
+def judge(
+    judgement: Judgement,
+    belief: Belief,
+    truth: Tensor,
+    field_: Field,
+    variable: Variable,
+    within: Within | None = None,
+) -> None:
+    """Adds the rows of a chunk that have a value: of a sequence all of it, as far as it goes."""
     values = truth.detach().cpu().numpy().astype(np.float64)
     there = np.isfinite(values.reshape(len(values), -1))
+    if within is not None:
+        there |= ~within.reshape(there.shape)
     seen = np.asarray(there.any(1) if judgement.elements else there.all(1))
     if not seen.any():
         return
     some = _rows(belief, seen)
+    inside = None if within is None else within[seen].reshape(int(seen.sum()), -1)
     if isinstance(some, Classes):
         low = int(variable.type.support.low or 0)
-        judgement.classes(some, values[seen].reshape(int(seen.sum()), -1).astype(np.int64) - low)
+        judgement.classes(some, values[seen].reshape(int(seen.sum()), -1).astype(np.int64) - low, inside)
     else:
         known = values[seen]
         if some.nll is not None:
             change = field_.log_derivative(known).reshape(len(known), -1).sum(1)
             some = replace(some, nll=some.nll - change)
-        judgement.numbers(some, np.asarray(in_numbers(field_).invert(known), dtype=np.float64))
+        judgement.numbers(some, np.asarray(in_numbers(field_).invert(known), dtype=np.float64), inside)
 
 
 def _rows(belief: Belief, seen: NDArray[np.bool_]) -> Belief:
@@ -177,24 +205,30 @@ def _rows(belief: Belief, seen: NDArray[np.bool_]) -> Belief:
     return replace(belief, **{name: v[seen] for name, v in vars(belief).items() if v is not None})
 
 
-def _answers(found: Mapping[str, Belief], graph: Graph, fields: Mapping[str, Field]) -> Chunk:
+def _answers(
+    found: Mapping[str, Belief], graph: Graph, fields: Mapping[str, Field], within: Mapping[str, Within | None]
+) -> Chunk:
     answers: dict[str, Values] = {}
     effective = None
     for name, belief in found.items():
+        inside = within[name]
         effective = belief.effective if effective is None else effective
         if isinstance(belief, Classes):
             variable = graph[name]
             low = variable.type.support.low or 0
             best = (belief.best + low).reshape(-1, *variable.type.shape).astype(np.float64)
-            answers[name] = fields[name].invert(best)
-            answers[f"{name}_probability"] = belief.probabilities.reshape(
-                len(best), *variable.type.shape, belief.probabilities.shape[-1]
-            )
+            shares = belief.probabilities.reshape(len(best), *variable.type.shape, belief.probabilities.shape[-1])
+            if inside is not None:  # beyond the end of a sequence nothing stands
+                best, shares = np.where(inside, best, np.nan), np.where(inside[..., None], shares, np.nan)
+            answers[name], answers[f"{name}_probability"] = fields[name].invert(best), shares
         else:
             mean: Values = belief.mean
+            deviation: Values = belief.deviation
+            if inside is not None:
+                mean, deviation = np.where(inside, mean, np.nan), np.where(inside, deviation, np.nan)
             for dates in (t for t in fields[name].transforms if isinstance(t, Dates)):
                 mean = dates.invert(mean)  # its deviation is in days
-            answers[name], answers[f"{name}_deviation"] = mean, belief.deviation
+            answers[name], answers[f"{name}_deviation"] = mean, deviation
     if effective is not None:
         answers[EFFECTIVE] = effective
     return answers

@@ -20,8 +20,9 @@ from dgmppl.graph.nodes import Graph
 from dgmppl.plan.forecast import indices
 from dgmppl.train.conditions import conditions_as_given, read_conditions
 from dgmppl.train.contents import Arrays
+from dgmppl.train.ends import with_ends
 from dgmppl.train.pasts import applied, index_of, read_arrays
-from dgmppl.train.runs import continued, draw, load_run, verify_ways, with_ends
+from dgmppl.train.runs import continued, draw, load_run, verify_ways
 from dgmppl.train.units import DataUnits, ModelUnits, in_units_of_data
 
 if TYPE_CHECKING:

@@ -12,6 +12,9 @@ from dgmppl.data.fields import Field
 
 Values = NDArray[np.generic]
 
+FEW = 10
+"""Of fewer independent draws that a row's are worth, it is said."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -83,4 +86,13 @@ def _shape(field: Field) -> tuple[int, ...]:
     return tuple(field.shape if field.invertible else field.type.shape)
 
 
-__all__ = ["Summary", "summary_of"]
+def effective_words(sizes: NDArray[np.floating], draws: int) -> str:
+    """What the effective sample sizes of rows say of draws that were weighed, in words (Kong, 1992)."""
+    few = int((sizes < FEW).sum())
+    rows = "1 row" if few == 1 else f"{few:,} rows"
+    words = f"effective sample size of {draws:,} draws: {np.median(sizes):.0f} in the median row"
+    words = f"{words}, {sizes.min():.1f} at least"
+    return words + (f"; below {FEW} in {rows}, where draws are few that differ" if few else "")
+
+
+__all__ = ["Summary", "effective_words", "summary_of"]

@@ -16,8 +16,8 @@ from dgmppl.catalogue.readings import Reading
 from dgmppl.data.fields import Field, element_labels
 from dgmppl.data.formats.csv import header_of
 from dgmppl.data.missed import class_counts, class_name, is_class
-from dgmppl.data.rows import Array
-from dgmppl.data.table import SPLITS, Splits, Table
+from dgmppl.data.rows import Array, Rows
+from dgmppl.data.table import SPLITS, Splits
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.supports import number_text
 
@@ -30,8 +30,9 @@ _LISTED = 16
 
 @dataclass(frozen=True)
 class ColumnSummary:
-    """One element of a variable over the training rows, as training sees it. `missing` and `beyond` count rows of all
-    splits: those without a value, and those outside of what the training rows have; None is a range of no values."""
+    """One element of a variable over the training rows, as training sees it; of sequences over those that go as far.
+    `missing` and `beyond` count rows of all splits: those without a value, and those outside of what the training rows
+    have; None is a range of no values."""
 
     name: str
     low: float | None
@@ -100,16 +101,16 @@ def _columns(splits: Splits, field: Field) -> Iterator[ColumnSummary]:
     labels = field.columns if len(field.columns) == size else element_labels(field.name, field.type.shape)
     count, total, squares = np.zeros(size), np.zeros(size), np.zeros(size)
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
-    for block in _blocks(splits.train, field.name, size):
+    for block in _blocks(splits.there(splits.train, field.name), size):
         count += np.isfinite(block).sum(0)
         total += np.nansum(block, 0)
         low, high = np.fmin(low, np.fmin.reduce(block, 0)), np.fmax(high, np.fmax.reduce(block, 0))
     mean = total / np.maximum(count, 1)
     missing, beyond = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for split, table in splits:
-        for block in _blocks(table, field.name, size):
+        missing += sum(np.isnan(block).sum(0) for block in _blocks(table.columns[field.name], size))
+        for block in _blocks(splits.there(table, field.name), size):
             squares += np.nansum((block - mean) ** 2, 0) if split == "train" else 0.0
-            missing += np.isnan(block).sum(0)
             beyond += ((block < low) | (block > high)).sum(0)
     deviation = np.sqrt(squares / np.maximum(count, 1))
     mean = np.where(np.abs(mean) < 1e-6 * deviation, 0.0, mean)  # what rounding leaves of a mean that was subtracted
@@ -119,8 +120,8 @@ def _columns(splits: Splits, field: Field) -> Iterator[ColumnSummary]:
         yield ColumnSummary(label, least, most, middle, spread, fixed, int(missing[k]), int(beyond[k]))
 
 
-def _blocks(table: Table, name: str, size: int) -> Iterator[Array]:
-    for _, block in table.columns[name].blocks():
+def _blocks(rows: Rows, size: int) -> Iterator[Array]:
+    for _, block in rows.blocks():
         if len(block):
             yield block.reshape(len(block), size)
 

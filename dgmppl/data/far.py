@@ -10,6 +10,7 @@ import numpy as np
 from dgmppl.data.table import Splits
 from dgmppl.data.transforms import moments
 from dgmppl.diagnostics import Diagnostic
+from dgmppl.supports import POSITIVE, Support
 
 if TYPE_CHECKING:
     from dgmppl.data.wanted import Wanted
@@ -24,7 +25,7 @@ def far_off(splits: Splits, wanted: Mapping[str, Wanted]) -> Iterator[Diagnostic
     for name, one in wanted.items():
         if not one.unscaled:
             continue
-        mean, deviation = (m.ravel() for m in moments(splits.train.columns[name]))
+        mean, deviation = (m.ravel() for m in moments(splits.there(splits.train, name)))
         far = (np.abs(mean) > _LARGE) | (deviation > _LARGE) | ((deviation < _SMALL) & (deviation > 0))
         if not far.any():
             continue
@@ -37,9 +38,15 @@ def far_off(splits: Splits, wanted: Mapping[str, Wanted]) -> Iterator[Diagnostic
             "and its model begins at 0 and 1",
             one.source.span,
             "counted in no units of the data",
-            help="standardize(...) brings it there; samples and densities stay in the units of the data",
+            help=f"{_way(one.type.support, float(mean[worst]))}; samples and densities stay in the units of the data",
             severity="warning",
         )
+
+
+def _way(support: Support, mean: float) -> str:
+    if support != POSITIVE:
+        return "standardize(...) brings it there"
+    return f"scale(..., {1 / mean:.1g}) brings it there, and standardize(log(...)) as real numbers"
 
 
 __all__ = ["far_off"]

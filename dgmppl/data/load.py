@@ -71,7 +71,8 @@ def load(
         "seed": seed,
         "streamed": train.streamed,
     }
-    splits = Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields)
+    ends = {name: one.end for name, one in wanted.items() if one.end is not None}
+    splits = Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields, ends)
     return replace(splits, warnings=(*splits.warnings, *missed_classes(splits), *far_off(splits, wanted)))
 
 

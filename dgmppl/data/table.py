@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.fields import Field
-from dgmppl.data.rows import Rows, block_rows
+from dgmppl.data.rows import EndedRows, Rows, block_rows
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 # Numbers of a value that are shown one by one.
@@ -98,6 +99,8 @@ class Splits:
         warnings: what is odd about the values, and no error.
         folder: where relative paths of files started from.
         fields: what a run keeps of the data of each variable.
+        ends: of sequences of different lengths which variable says how far each goes, and the number of the first
+            member.
     """
 
     train: Table
@@ -108,6 +111,15 @@ class Splits:
     warnings: tuple[Diagnostic, ...] = ()
     folder: Path = Path()
     fields: Mapping[str, Field] = field(default_factory=dict)
+    ends: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def there(self, table: Table, name: str) -> Rows:
+        """The values of a variable in a split, with nan beyond the end of each sequence."""
+        rows = table.columns[name]
+        if name not in self.ends:
+            return rows
+        length, first = self.ends[name]
+        return EndedRows(rows, table.columns[length], first, math.nan)
 
     def __iter__(self) -> Iterator[tuple[str, Table]]:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))

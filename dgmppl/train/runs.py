@@ -29,6 +29,7 @@ from dgmppl.runtime import GenerativeModel
 from dgmppl.train.checkpoint import CHECKPOINT, damaged, read_checkpoint
 from dgmppl.train.contents import Arrays, digest, parts
 from dgmppl.train.device import open_device, seeded
+from dgmppl.train.ends import with_ends
 from dgmppl.train.folder import RECORD, SPEC, WEIGHTS, fill_weights, read_record, read_weights
 from dgmppl.train.forecasts import Continuation, as_arrays
 from dgmppl.train.pasts import index_of, read_past
@@ -288,16 +289,3 @@ def draw(
     if isinstance(drawn, Tensor):
         drawn = {next(v.name for v in graph.data if v.name not in graph.conditions): drawn}
     return {name: values.detach().cpu().numpy() for name, values in drawn.items()}
-
-
-def with_ends(samples: Arrays, graph: Graph, given: Mapping[str, NDArray[np.float32]]) -> Arrays:
-    """Samples with nan beyond the end of each sequence, where lengths differ, and the lengths, drawn or given."""
-    found = dict(samples)
-    for name, values in samples.items():
-        length = graph[name].length
-        if length:
-            ends = samples[length] if length in samples else np.resize(given[length], len(values))
-            found.setdefault(length, ends)
-            beyond = np.array(graph[name].members) > ends[:, None]
-            found[name] = np.where(beyond.reshape(*beyond.shape, *[1] * (values.ndim - 2)), np.nan, values)
-    return found

@@ -14,6 +14,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.supports import REAL, Interval, Support, Type
+from dgmppl.train.ends import with_ends
 from dgmppl.train.pictures import Shown
 
 Values = NDArray[Any]
@@ -47,8 +48,8 @@ class DataUnits:
         return values if field is None else field.invert(values, means)
 
     def every(self, found: Mapping[str, Values], means: bool = False) -> dict[str, Values]:
-        """Values of several variables."""
-        return {name: self.of(name, values, means) for name, values in found.items()}
+        """Values of several variables of the same rows: nan beyond the end of a sequence whose length is among them."""
+        return {name: self.of(name, values, means) for name, values in with_ends(found, self.graph).items()}
 
     def forms(self, names: Iterable[str], means: bool = False) -> dict[str, Form]:
         """What the values of these variables are that `every` gives."""

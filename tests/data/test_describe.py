@@ -140,3 +140,36 @@ def test_values_far_from_where_a_flow_begins_are_told(tmp_path: Path) -> None:
     counted = 'model m\nobserved x : real[2] from "people.csv"[height, income]\np(x) = Normal({}, param)\n'
     assert not loaded(tmp_path, spec=counted.format("param"))[1].warnings
     assert loaded(tmp_path, spec=counted.format("6"))[1].warnings
+
+
+def test_positive_values_have_a_way_out_that_keeps_them_positive(tmp_path: Path) -> None:
+    spec = "model m\nobserved x : positive from {}\np(x) = LogNormal(6, 1)\n"
+    _, splits, _ = loaded(tmp_path, spec=spec.format('"people.csv".income'))
+    (warning,) = splits.warnings
+    assert warning.help.startswith("scale(..., ") and "standardize(log(...))" in warning.help
+    factor = warning.help.partition("scale(..., ")[2].partition(")")[0]
+    assert not loaded(tmp_path, spec=spec.format(f'scale("people.csv".income, {factor})'))[1].warnings
+
+
+def test_what_lies_beyond_the_end_of_a_sequence_is_in_no_figure(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    n, x = rng.integers(1, 4, 50), rng.normal(500, 1, (50, 3)).astype(np.float32)
+    gone = np.arange(3) >= n[:, None]
+    np.savez(tmp_path / "walks.npz", n=n, x=np.where(gone, 0.0, x))
+    spec = 'model m\nobserved n : integer(1..3) from "walks.npz".n\nobserved x[t in 1..n] : real from "walks.npz".x\n'
+    (tmp_path / "m.dgm").write_text(spec + "p(x[t]) = Normal(0, 1)\n")
+    splits = load_data(pipeline.read(tmp_path / "m.dgm"), tmp_path)
+    _, found = describe("m", splits).variables
+    train, every = np.where(gone, np.nan, x)[:30], np.where(gone, np.nan, x)
+    for k, column in enumerate(found.columns):
+        assert column.low == pytest.approx(np.nanmin(train[:, k])) and column.high == pytest.approx(
+            np.nanmax(train[:, k])
+        )
+        assert column.mean == pytest.approx(np.nanmean(train[:, k]))
+        assert column.deviation == pytest.approx(np.nanstd(train[:, k]), rel=1e-4)
+        assert column.missing == 0
+        assert column.beyond == ((every[:, k] < column.low) | (every[:, k] > column.high)).sum()
+    (warning,) = splits.warnings
+    assert (
+        f"a mean of {np.nanmean(train[:, 0]):.3g} and a deviation of {np.nanstd(train[:, 0]):.3g}" in warning.headline
+    )
