@@ -173,7 +173,7 @@ def _write_posterior(writer: Writer, graph: Graph, plan: Plan, steps: Sequence[S
     case = graph.local("case")
     numbers, cases = weights
     writer.line(f"{case} = {writer.use('posterior_case')}({numbers}, mean, {cases})")
-    for name in (n for n in names if not graph[n].shared):
+    for name in (n for n in names if graph[n].rows):
         ident = graph[name].ident
         writer.line(f"{ident} = {writer.use('of_case')}({ident}, {case})")
 

@@ -24,6 +24,7 @@ from dgmppl.emit.writer import Writer
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.rows import factor_has_rows
 from dgmppl.plan.nodes import Plan, Step, Term
+from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.impute import LogQSeen
 from dgmppl.plan.rules.sum_in_common import SumInCommon
 from dgmppl.plan.rules.sum_under_q import Entropy, Sum
@@ -66,9 +67,11 @@ def _write_in_common(
     last: str,
     before: tuple[Step, ...] = (),
     under: tuple[SumInCommon, ...] = (),
+    named: str = "terms",
 ) -> None:
     """These terms, each weighed by what it is `under`, after the steps `before`. What depends on a variable of few
-    values that rows have in common is a function of it, which is called with each of them."""
+    values that rows have in common is a function of it, which is called with each of them; what depends on another one
+    alone is computed beside it, once. Terms that are computed before others are `named` so."""
     k, step = next(((k, s) for k, s in enumerate(steps) if isinstance(s, SumInCommon)), (len(steps), None))
     if step is None:
         _write_terms(writer, graph, plan, steps, terms, last, "", under)
@@ -76,13 +79,21 @@ def _write_in_common(
     variable, after = graph[step.variable], steps[k + 1 :]
     late = {name for s in steps[k:] for name in s.gives}
     early = [t for t in terms if not late & set(t.reads)]
-    inside = [t for t in terms if t not in early]
-    begun, total = graph.local("terms"), writer.use("each_value_in_common")
+    apart = [t for t in terms if t not in early and _is_apart(steps[k:], t)]
+    inside = [t for t in terms if t not in (*early, *apart)]
+    beside = needed_steps(after, {name for t in apart for name in t.reads})
+    after = needed_steps(after, {name for t in inside for name in t.reads}) if apart else after
+    begun, total = graph.local(named), writer.use("each_value_in_common")
     before = (*before, *steps[:k], step)
     if early:
         _write_terms(writer, graph, plan, steps[:k], early, f"{begun} = ", "", under)
     else:
         write_steps(writer, graph, plan, steps[:k], ())
+    other = f"{named}_apart"
+    if apart:
+        _write_in_common(
+            writer, graph, plan, beside, apart, f"{graph.local(other)} = ", before[:-1], under, named=other
+        )
     writer.at = step.because.line
     factor = by_key(graph, step.factor)
     expand = "" if factor_has_rows(graph, factor) or not variable.group else f".expand(({groups_of(graph, variable)},))"
@@ -102,8 +113,20 @@ def _write_in_common(
         _write_in_common(writer, graph, plan, after, inside, "return ", before, (*under, step))
     writer.line()
     values = f"{given}, {density_of(graph, factor)}, {values_source(variable)}, self.like"
-    writer.line(f"{last}{f'{begun} | ' if early else ''}{total}({values})", mark=True)
+    others = f"{begun} | " * bool(early) + f"{graph.local(other)} | " * bool(apart)
+    writer.line(f"{last}{others}{total}({values})", mark=True)
     writer.at = None
+
+
+def _is_apart(steps: Sequence[Step], term: Term) -> bool:
+    """Whether a term depends on others of the classes that rows have in common alone, and not on that of the first of
+    these steps. Nothing that it needs is drawn, or taken out of a row: that is done once for all terms."""
+    first, *after = steps
+    touched = set(first.gives) | {first.variable}
+    for s in after:
+        touched |= set(s.gives) | {s.variable} if touched & set(s.reads) else set()
+    needed = needed_steps(after, term.reads)
+    return not touched & set(term.reads) and all(isinstance(s, (SumInCommon, Compute)) for s in needed)
 
 
 def _held(graph: Graph, before: Sequence[Step], after: Sequence[Step], terms: Sequence[Term]) -> list[str]:

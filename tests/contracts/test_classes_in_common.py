@@ -115,6 +115,16 @@ def test_the_bound_is_the_expectation_over_all_joint_classes_and_lies_below_the_
     assert float(found) < float(evidence) - 0.01
 
 
+def test_terms_of_one_class_alone_are_computed_once_for_each_of_its_values() -> None:
+    """Beside other classes, and not in each of their values."""
+    model, data = built(SPECS["of several"])
+    called: list[Tensor] = []
+    law = model.p_zone
+    model.p_zone = lambda: (called.append(data[0]), law())[1]  # type: ignore[method-assign]
+    model.elbo(*data)
+    assert len(called) == 2
+
+
 @pytest.mark.parametrize("which", ["of a group", "of all", "of groups and rows"])
 def test_the_bound_touches_the_evidence_at_the_posterior_and_a_fit_finds_it(which: str) -> None:
     """Groups are independent given the parameters, so that a q of each group can be the posterior itself."""
