@@ -20,40 +20,109 @@ from dgmppl.train.contents import parts
 from dgmppl.train.densities import DensityUnits
 from tests.apply.runs import fit
 
-# name -> (its type, its data, its density, the range of the data over which that is integrated)
+# name -> (its type, its column within transforms, its density, the grid of the data over which that is integrated)
+COUNT = 6001
+EVEN = np.linspace(-900, 1000, COUNT)
+POSITIVE = np.exp(np.linspace(-12, 8, COUNT))
+DAYS = np.datetime64("1900-01-01") + np.arange(0, 60000, 10).astype("timedelta64[D]")
 CASES = {
-    "standardized": ("real", 'standardize("t.csv".wide)', "Normal(param)", (-400, 500)),
-    "logarithm": ("real", 'log("t.csv".income)', "Normal(param)", (1e-4, 400)),
-    "logits": ("real", 'logit("t.csv".part)', "Normal(param)", (1e-9, 1 - 1e-9)),
-    "ranged": ("unit", 'rescale("t.csv".wide, 0.01, 0.99)', "Beta(param)", None),
-    "moved": ("real", 'shift("t.csv".wide, -30)', "Laplace(param)", (-400, 500)),
-    "times": ("real", 'scale("t.csv".wide, -0.01)', "Normal(param)", (-400, 500)),
-    "several": ("real", 'standardize(log(scale("t.csv".income, 2)))', "Laplace(param)", (1e-4, 400)),
+    "standardized": ("real", "standardize({wide})", "Normal(param)", EVEN),
+    "logarithm": ("real", "log({income})", "Normal(param)", POSITIVE),
+    "logits": ("real", "logit({part})", "Laplace(param)", 1 / (1 + np.exp(-np.linspace(-16, 16, COUNT)))),
+    "ranged": ("unit", "rescale({wide}, 0.01, 0.99)", "Beta(1.5 + exp(param), 1.5 + exp(param))", None),
+    "moved": ("real", "shift({wide}, -30)", "Laplace(param)", EVEN),
+    "times": ("real", "scale({wide}, -0.01)", "Normal(param)", EVEN),
+    "several": ("real", "standardize(log(scale({income}, 2)))", "Laplace(param)", POSITIVE),
+    "inside": ("real", "standardize(clip({wide}, 0, 100))", "Normal(param)", np.linspace(0, 100, COUNT)),
+    "given": ("real", "standardize(log({income}))", "Normal(mlp[4](c))", POSITIVE),
+    "day": ("real", "standardize(dates({born}))", "Normal(linear(c))", DAYS),
+    "bent": ("real", "log({income})", "Normal(0, 1) >> elementwise[spline(4)] >> affine", POSITIVE),
+    "onto": ("positive", "{income}", "Normal(0, 1) >> affine(linear(c)) >> softplus", POSITIVE),
+    "some": ("real", "shift(scale({wide}, 0.1), 2)", "Normal(mlp[4](c))", EVEN),
 }
+PARTIAL = ("some",)
+WITHIN = ("inside", "ranged")
+"""Some of their mass lies beyond the ends that `clip` and `rescale` have."""
+CONDITION = 3.7
 
 
-def test_densities_in_the_units_of_the_data_integrate_to_one(tmp_path: Path) -> None:
-    """Each by the trapezoidal rule, between ends that the columns have."""
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory):
+    """A run of all cases, its table, and draws of it given the condition."""
+    folder = tmp_path_factory.mktemp("units")
     r = np.random.default_rng(0)
     table = pd.DataFrame({"wide": r.normal(50, 20, 200), "income": r.gamma(3, 1, 200), "part": r.beta(2, 3, 200)})
+    table["c"] = r.normal(3, 1, 200)
+    table["born"] = (np.datetime64("1980-01-01") + r.integers(0, 9000, 200).astype("timedelta64[D]")).astype(str)
+    table.to_csv(folder / "t.csv", index=False)
+    of = {c: f'"t.csv".{c}' for c in table}
+    lines = ['observed c : real from standardize("t.csv".c)']
+    for n, (t, data, law, _) in CASES.items():
+        role, given = "partial" if n in PARTIAL else "observed", " | c" if "(c)" in law else ""
+        lines.append(f"{role} {n} : {t} from {data.format(**of)}\np({n}{given}) = {law}")
+    run = fit(folder, "model m\n" + "\n".join(lines) + "\ntrain { epochs = 3, lr = 0.05 }\n")
+    return run, table, run.sample(2000, {"c": np.array([CONDITION])})
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_densities_in_the_units_of_the_data_integrate_to_one_and_samples_follow_them(scored, name: str) -> None:
+    """By the trapezoidal rule, and by the test of Kolmogorov and Smirnov."""
+    run, table, samples = scored
+    _, data, _, grid = CASES[name]
+    column = data.split("{")[1].split("}")[0]
+    if grid is None:
+        grid = np.linspace(table["wide"].min(), table["wide"].max(), COUNT)
+    rows = {c: np.full(len(grid), table[c].iloc[0]) for c in table} | {
+        column: grid.astype(str if name == "day" else float)
+    }
+    rows["c"] = np.full(len(grid), CONDITION)
+    found = run.score(pd.DataFrame(rows), unusual=0)
+    figure = next(n for n in (f"log p({name} | c)", f"log p({name})") if n in found)
+    density = np.exp(found[figure])
+    drawn = np.asarray(samples[name])
+    if name == "day":
+        drawn, grid = ((v.astype("datetime64[D]") - DAYS[0]).astype(float) for v in (drawn, grid))
+    share = np.append(0, np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(grid)))
+    if name in WITHIN:
+        drawn = drawn[(drawn > grid[0]) & (drawn < grid[-1])]
+        assert share[-1] == pytest.approx(len(drawn) / 2000, abs=0.05)
+    else:
+        assert share[-1] == pytest.approx(1, abs=2e-3)
+    assert scipy.stats.kstest(drawn, lambda v: np.interp(v, grid, share / share[-1])).pvalue > 1e-3
+
+
+def test_shares_of_parts_and_columns_of_a_flow_have_densities_of_the_data(tmp_path: Path) -> None:
+    """Of two numbers: by the trapezoidal rule over both; parts are told by their shares, of which the last follows."""
+    r = np.random.default_rng(0)
+    table = pd.DataFrame(r.gamma(3, 2, (200, 5)), columns=list("abcde"))
     table.to_csv(tmp_path / "t.csv", index=False)
-    lines = [f"observed {n} : {t} from {data}\np({n}) = {law}" for n, (t, data, law, _) in CASES.items()]
-    run = fit(tmp_path, "model m\n" + "\n".join(lines) + "\ntrain { epochs = 3, lr = 0.05 }\n")
-    columns = {"logarithm": "income", "logits": "part", "several": "income"}
-    ends = {n: ends or (table["wide"].min(), table["wide"].max()) for n, (*_, ends) in CASES.items()}
-    count = 20001
-    grids = {n: np.linspace(*ends[n], count) for n in CASES}
-    grids["logits"] = 1 / (1 + np.exp(-np.linspace(-20, 20, count)))
-    for name in ("logarithm", "several"):
-        grids[name] = np.exp(np.linspace(-12, 12, count))
-    p = run.model.p_ranged()
-    beta = scipy.stats.beta(p.concentration1.item(), p.concentration0.item())
-    for name, grid in grids.items():
-        rows = {c: np.full(count, table[c].median()) for c in table} | {columns.get(name, "wide"): grid}
-        found = run.score(pd.DataFrame(rows), unusual=0)[f"log p({name})"]
-        # That of a range has some of its mass beyond what the data reach.
-        mass = np.diff(beta.cdf([0.01, 0.99])).item() if name == "ranged" else 1
-        assert np.trapezoid(np.exp(found), grid) == pytest.approx(mass, abs=2e-3), name
+    run = fit(
+        tmp_path,
+        """model m
+observed x : simplex[3] from closure("t.csv"[a, b, c])
+observed y : real[2] from standardize(log("t.csv"[d, e]))
+latent u : real[2]
+flow f = 2 * (coupling[mlp[4]] >> reverse) >> affine
+p(x) = Dirichlet(2 + exp(param))
+p(u) = Normal(0, 1)
+y = f(u)
+train { epochs = 3, lr = 0.05 }
+""",
+    )
+    steps = (np.arange(300) + 0.5) / 300
+    one, other = (v.ravel() for v in np.meshgrid(steps, steps))
+    inside = one + other < 1
+    shares = {"a": 7 * one[inside], "b": 7 * other[inside], "c": 7 * (1 - one - other)[inside]}
+    fixed = table.iloc[0]
+    rows = pd.DataFrame({c: shares.get(c, np.full(inside.sum(), fixed[c])) for c in table})
+    mass = np.exp(run.score(rows, unusual=0)["log p(x)"]).sum() / 300**2
+    assert mass == pytest.approx(1, abs=1e-2)
+    logs = np.linspace(-6, 9, 300)
+    d, e = (v.ravel() for v in np.meshgrid(logs, logs))
+    rows = pd.DataFrame({c: np.full(len(d), fixed[c]) for c in "abc"} | {"d": np.exp(d), "e": np.exp(e)})
+    found = run.score(rows, unusual=0)
+    log = found["log_prob"] - found["log p(x)"] + d + e
+    assert np.exp(log).sum() * (logs[1] - logs[0]) ** 2 == pytest.approx(1, abs=1e-2)
 
 
 def units_of(text: str, **transforms: object) -> DensityUnits:
