@@ -73,6 +73,14 @@ def test_the_likelihood_of_a_tree_is_that_of_a_normal_distribution_of_all_nodes(
         torch.nn.init.ones_(p)
     found = model.log_prob(*data)
     np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-9)
+    of_all, laws = spread @ spread.T, model.marginals(*data)  # type: ignore[attr-defined]
+    left = np.sqrt(np.diag(of_all - of_all @ np.linalg.inv(of_all + np.eye(7) / 4) @ of_all))
+    for n in range(7):
+        np.testing.assert_allclose(
+            laws[f"z[i, {n + 1}]"].stddev.detach().numpy(), np.full((5, 1, 1), left[n]), rtol=1e-6
+        )
+    plan = checked(spec).plan
+    assert plan is not None and "Kalman's filter, 1 step of a state of 7" in plan.objective.reasons[0].text
 
 
 def test_the_likelihood_is_the_sum_over_all_paths() -> None:

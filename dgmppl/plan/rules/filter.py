@@ -72,7 +72,7 @@ class IntegratingAlong(Rule):
             text = (
                 f"{names}: normal at each position, and all that reads {'it' if one else 'them'} is normal with an "
                 f"affine mean: {'it is' if one else 'they are'} integrated out exactly{missing} by Kalman's filter"
-                f"{' from the last position to the first' if chain.backward else ''}, {chain.length} steps of a state "
+                f"{' from the last position to the first' if chain.backward else ''}, {_steps(chain)} of a state "
                 f"of {_size(state, chain)}{beside}"
             )
             why = state.reason(text, graph[chain.variables[0]].span)
@@ -89,7 +89,7 @@ class IntegratingAlong(Rule):
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         for s in state.steps:
             if isinstance(s, IntegrateAlong):
-                yield f"{', '.join(s.gives)} integrated out by Kalman's filter, {s.chain.length} steps"
+                yield f"{', '.join(s.gives)} integrated out by Kalman's filter, {_steps(s.chain)}"
 
     def declines(self, state: Elimination, variable: Variable) -> str:
         graph, readers = state.graph, normal_readers(state, variable)
@@ -183,6 +183,10 @@ def _chain(state: Elimination, names: frozenset[str], still: frozenset[str] = fr
     if chain is None or _size(state, chain) > MAX_STATE:
         return None
     return chain if is_told(state.graph, chain) else None
+
+
+def _steps(chain: Chain) -> str:
+    return "1 step" if chain.length == 1 else f"{chain.length} steps"
 
 
 def _size(state: Elimination, chain: Chain) -> int:
