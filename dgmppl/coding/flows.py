@@ -22,6 +22,7 @@ from torch import distributions as td
 from dgmppl.coding.cells import Bins, Cells, of_law
 from dgmppl.coding.stack import Chooser, Popping, Recording, Scattered, Stack
 from dgmppl.runtime.densities import Pushforward
+from dgmppl.runtime.incremental import ALL, asking
 
 _STEP = 2.0**-13  # of differences, in deviations of the base
 
@@ -31,7 +32,7 @@ class ThroughFlow:
     """A value of a flow as one choice, which takes from a stack as it puts there.
 
     Attributes:
-        law: of batch ``(n,)``.
+        law: of batch ``(n,)``, or ``(n, 1)`` at a position of a sequence, for which it has been made.
         cells: of its values.
         draw: `dgmppl.coding.laws.draw`.
     """
@@ -43,10 +44,11 @@ class ThroughFlow:
     def pop(self, stack: Stack, scattered: bool) -> Tensor:
         """The value on a stack, ``(n, *event)``."""
         chooser, cells = _other(Popping(stack), scattered), of_law(self.law.base)
-        e = self.draw(self.law.base, cells, chooser, None)
-        z = self.draw(self._around(e, cells)[0], self.cells, chooser, None)
         back = Recording()
-        self._recognise(z, cells, Scattered(back), e)
+        with asking(ALL):  # as where it was pushed: after all positions
+            e = self.draw(self.law.base, cells, chooser, None)
+            z = self.draw(self._around(e, cells)[0], self.cells, chooser, None)
+            self._recognise(z, cells, Scattered(back), e)
         back.push(stack)
         return z
 

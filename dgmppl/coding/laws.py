@@ -17,7 +17,7 @@ from dgmppl.runtime.along import Segment, Sequence
 from dgmppl.runtime.counts import Multinomial
 from dgmppl.runtime.densities import Autoregressive, JointNormal, Mixture, Pushforward
 from dgmppl.runtime.distributions import Delta
-from dgmppl.runtime.incremental import Incremental, current
+from dgmppl.runtime.incremental import Incremental
 
 
 def draw(
@@ -183,8 +183,8 @@ def _mixture(law: Mixture, cells: Cells, chooser: Chooser, known: Tensor | None,
 def _pushforward(law: Pushforward, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
     """A bijection of whole numbers: its base is coded. Of others the base is coded beside: see `flows`."""
     if isinstance(cells, Bins):
-        if current() is not None or len(law.batch_shape) != 1:
-            raise CodingError("a density at each position that is pushed through a flow has no code")
+        if seen is not None:
+            raise CodingError("a flow at each position of sequences of different lengths has no code")
         if law.base.event_shape.numel() != law.event_shape.numel():
             raise CodingError("a flow onto values whose elements depend on each other has no code")
         return chooser.exchange(ThroughFlow(law, cells, draw), known)

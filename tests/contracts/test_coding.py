@@ -153,7 +153,16 @@ p(s[t] | s[t-1])      = Categorical(linear(s[t-1]))
 p(r[t] | s[t])        = Bernoulli(linear(s[t]))
 p(x[t] | s[t], r[t])  = Categorical(mlp[4](s[t], r[t]))
 """
+FLOWS_OF_POSITIONS = """\
+observed x[t in 1..3] : integer(0..4)[2] from "rows.npz".x
+latent   z[t in 1..3] : real[2]
+let h[t in 1..3] : real[3] = mlp[4](z[t-1], h[t-1])
+p(z[t] | z[<t])        = Normal(linear(h[t])) >> affine >> coupling[mlp[4]](h[t])
+p(x[t] | x[<t], z[t])  = Categorical(gru[4](x[<t], z[t]))
+q(z | x)               = Normal(mlp[4](x))
+"""
 OTHERS = {
+    "flows_of_positions": FLOWS_OF_POSITIONS,
     "paths_with_gaps": PATHS_WITH_GAPS,
     "paths_of_different_lengths": PATHS_OF_DIFFERENT_LENGTHS,
     "counts_of_a_latent": COUNTS_OF_A_LATENT,
