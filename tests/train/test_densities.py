@@ -125,6 +125,42 @@ train { epochs = 3, lr = 0.05 }
     assert np.exp(log).sum() * (logs[1] - logs[0]) ** 2 == pytest.approx(1, abs=1e-2)
 
 
+def test_densities_of_rows_with_gaps_integrate_to_one_over_what_is_seen(tmp_path: Path) -> None:
+    """Of a vector with a latent, and of a class that others depend on, each there or missing."""
+    r = np.random.default_rng(0)
+    table = pd.DataFrame(np.exp(r.normal(1, 0.7, (200, 2))), columns=["d", "e"])
+    table["k"] = r.integers(0, 2, 200).astype(float)
+    table.loc[::3, "d"] = table.loc[1::3, "k"] = np.nan
+    table.to_csv(tmp_path / "t.csv", index=False)
+    run = fit(
+        tmp_path,
+        """model m
+partial x : real[2] elementwise from standardize(log("t.csv"[d, e]))
+partial k : categorical(2) elementwise from "t.csv".k
+latent z : real
+p(k) = Categorical(param)
+p(z) = Normal(0, 1)
+p(x | z, k) = Normal(linear(z, k), param)
+train { epochs = 3, lr = 0.05 }
+""",
+    )
+    logs = np.linspace(-8, 10, 120)
+
+    def mass(k: float, *columns: str) -> float:
+        grids = [g.ravel() for g in np.meshgrid(*[logs] * len(columns))]
+        rows = pd.DataFrame({"d": np.nan, "e": np.nan, "k": np.full(len(grids[0]), k)})
+        for column, grid in zip(columns, grids, strict=True):
+            rows[column] = np.exp(grid)
+        found = run.score(rows, unusual=0)["log_prob"] + sum(grids)
+        return float(np.exp(found).sum() * (logs[1] - logs[0]) ** len(columns))
+
+    for columns in (("d",), ("e",), ("d", "e")):
+        assert mass(np.nan, *columns) == pytest.approx(1, abs=2e-3)
+        assert mass(0.0, *columns) + mass(1.0, *columns) == pytest.approx(1, abs=2e-3)
+    alone = run.score(pd.DataFrame({"d": [np.nan] * 2, "e": [np.nan] * 2, "k": [0.0, 1.0]}), unusual=0)["log_prob"]
+    assert np.exp(alone).sum() == pytest.approx(1, abs=1e-5)
+
+
 def units_of(text: str, **transforms: object) -> DensityUnits:
     graph, plan = parts(pipeline.check(Source("spec.dgm", text)))
     fields = {}
