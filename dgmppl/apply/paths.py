@@ -70,7 +70,8 @@ def interpolate(
     if spherical and not round_:
         headline = f"no latent of {graph.name} has a normal prior of its own, along whose great circles it could move"
         raise SpecError([Diagnostic("E660", headline, help="leave --spherical out: a straight line is for any latent")])
-    shares = torch.linspace(0, 1, steps, device=fitted.model.device)
+    told_shares = np.linspace(0, 1, steps)
+    shares = torch.from_numpy(told_shares).to(fitted.model.like)
 
     def between(first: Rows, second: Rows) -> Rows:
         """All values along the paths, (paths * steps, ...)."""
@@ -89,7 +90,7 @@ def interpolate(
                 rows = told.every(_completed(fitted, len(number) * steps, {**path, **common}, not draw), not draw)
                 yield {
                     names[0]: number.repeat(steps),
-                    names[1]: np.tile(shares.cpu().numpy().astype(np.float64), len(number)),
+                    names[1]: np.tile(told_shares, len(number)),
                     **rows,
                 }
 

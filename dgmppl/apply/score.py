@@ -105,7 +105,7 @@ def score(
         noise.clear()
         yield from answers.give()
         if many > 1 and noise and "draw" in plan.figures[0].how:
-            left = float(torch.cat(noise).median())
+            left = float(torch.cat(noise).nanmedian())  # a row without density has no noise
             notes[0] = f"{_how(plan.figures[0], many)}: ± {left:.2g} in the median row, less with more --samples"
 
     return replace(answers, give=give, notes=notes)

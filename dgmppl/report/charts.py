@@ -15,13 +15,16 @@ from dgmppl.train.plots import PALETTE, Points, draw_lines, draw_points, is_show
 _WIDTH, _HEIGHT = 3.4, 2.0
 _SQUARE = 3.4
 
+_LARGEST = 1e9
+"""From here on a mean has an exponent: nobody reads its digits."""
+
 
 def number(value: float | None, digits: int = 4) -> str:
     """A number for people: a few significant digits, no exponent where it can be helped."""
     if value is None or not math.isfinite(value):
         return "not finite"
     if value != 0 and not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.{digits - 1}g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
+        return f"{value:.{digits - 1}g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("-", "−")
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
     text = f"{value:,.{min(decimals, 6)}f}"
     return (text.rstrip("0").rstrip(".") if "." in text and abs(value) < 0.1 else text).replace("-", "−")
@@ -32,7 +35,7 @@ def mean_and_error(mean: float, error: float) -> tuple[str, str]:
     if not math.isfinite(mean) or not math.isfinite(error) or error <= 0:
         return number(mean), "–" if math.isnan(error) else f"± {number(error, 2)}"
     decimals = 1 - math.floor(math.log10(error))
-    if decimals > 8:
+    if decimals > 8 or max(abs(mean), error) >= _LARGEST:
         return number(mean), f"± {number(error, 2)}"
     decimals = max(0, decimals)
     return f"{mean:,.{decimals}f}".replace("-", "−"), f"± {error:,.{decimals}f}"

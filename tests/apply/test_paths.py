@@ -105,6 +105,7 @@ def test_paths_through_a_linear_flow_are_straight_and_end_at_the_rows(flow: Fitt
     )
     found = pd.read_csv(out)
     assert list(found.columns) == ["pair", "share", "height", "weight"]
+    np.testing.assert_array_equal(found["share"], np.tile(np.linspace(0, 1, 5), 2))
     ends = rows[["height", "weight"]].to_numpy()
     for pair in (0, 1):
         expected = np.linspace(ends[2 * pair], ends[2 * pair + 1], 5)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
@@ -74,6 +75,10 @@ def test_a_bound_of_a_row_says_its_draws_and_their_noise(run: FittedRun) -> None
     assert float(told[1]) == pytest.approx(np.median(each.std(0, ddof=1)) / 4, rel=0.25)
     np.testing.assert_allclose(found["elbo"], each.mean(0), atol=6 * each.std(0).max() / 4)
     assert run.score(rows, samples=1).notes[0] == "elbo: one draw of z"
+    far = pd.concat([rows, rows.tail(1).assign(height=1e30)])
+    with_far = run.score(far, unusual=0)
+    assert not np.isfinite(with_far["elbo"][-1])
+    assert float(re.search(r"± (\S+)", with_far.notes[0])[1]) == pytest.approx(float(told[1]), rel=0.25)
 
 
 def test_an_exact_density_is_that_of_scipy_and_strange_rows_are_told(tmp_path: Path) -> None:
