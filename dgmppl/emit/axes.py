@@ -51,6 +51,8 @@ def reshaped(found: Expr, source: tuple[int, ...], shape: tuple[int, ...]) -> Ex
 def _reduced(value: Reduced, place: Place) -> Expr:
     if not value.axes:
         return value_expr(value.value, place)
+    if value.lengths is not None and place.spread:  # each row ends where its own does, then components
+        return _reduced(value, replace(place, spread=False)).call("unsqueeze", -1 - len(value.shape))
     axes: Expr = Number(value.axes[0]) if len(value.axes) == 1 else sizes(value.axes)
     found = value_expr(value.value, place)
     if value.lengths is not None:
@@ -58,7 +60,7 @@ def _reduced(value: Reduced, place: Place) -> Expr:
         named: dict[str, Expr] = {"behind": Number(behind)} if behind else {}
         named |= {"fill": Name("-torch.inf")} if value.op == "logsumexp" else {}
         function = place.writer.use("mean_within" if value.op == "mean" else "within")
-        lengths = value_expr(value.lengths, replace(place, axes=0, spread=False))
+        lengths = value_expr(value.lengths, replace(place, axes=0))
         found = call(function, found, lengths, **named)
     return found.call(value.op, axes)
 

@@ -82,3 +82,28 @@ def test_alike_components_are_one(place: str) -> None:
     if place == "whole":
         expected = Normal((model.w * data["v"]).sum(-1), 1.5).log_prob(data["x0"])
         torch.testing.assert_close(terms[0], expected)
+
+
+def test_what_ends_where_a_row_does_is_so_in_components() -> None:
+    text = """\
+model ended
+const T = 4
+observed n : integer(1..T) from "rows.npz".n
+observed x[t in 1..n] : real from "rows.npz".x
+let e[t in 1..n] : real[2] = linear(x[t])
+p(x[t]) = Normal(0, 1)
+"""
+    values = ("mean(x)", "sum(x)", "logsumexp(x)", "sum(mean(e, axis = 0))", "sum(x) * mean(x)")
+    for k, value in enumerate(values):
+        for j, law in enumerate(("Normal({}, 1.5)", "mixture[3](Normal({}, 1.5))")):
+            text += f'observed y{k}_{j} : real from "rows.npz".y{k}\np(y{k}_{j} | x) = {law.format(value)}\n'
+    found = pipeline.read(text)
+    assert found.ok, [d.headline for d in found.errors]
+    model = build(found)
+    for rows in (3, 5):
+        data = data_of(found, rows)
+        for k in range(2, len(data), 2):
+            data[k + 1] = data[k]
+        terms = list(model.terms(*data).values())[-2 * len(values) :]
+        for k, value in enumerate(values):
+            torch.testing.assert_close(terms[2 * k + 1], terms[2 * k], rtol=1e-4, atol=1e-4, msg=value)
