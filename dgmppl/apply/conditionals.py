@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count, product
 from typing import TYPE_CHECKING, Protocol
@@ -100,21 +100,7 @@ class Enumerated:
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
         n = len(next(iter(rows.values())))
-        like = next(iter(rows.values()))
-        logs, squares = [], []
-        for case in product(*self.cases):
-            filled = dict(rows)
-            for name, value in zip(self.names, case, strict=True):
-                filled[name] = value.to(like).expand(n, *value.shape)
-            log, square = weighed(self._weights(filled, n))
-            logs.append(log - math.log(self.draws))
-            squares.append(square)
-        total = torch.stack(logs, -1)
-        joint = total.softmax(-1)
-        effective = None
-        if not self.exact:
-            both = 2 * (total + math.log(self.draws)).logsumexp(-1) - torch.stack(squares, -1).logsumexp(-1)
-            effective = both.exp().cpu().numpy()
+        joint, effective = self.probabilities(self._filled(rows, n), n)
         shape = [len(values) for values in self.cases]
         joint = joint.reshape(n, *shape)
         found: dict[str, Belief] = {}
@@ -123,6 +109,26 @@ class Enumerated:
             own = joint.sum(others) if others else joint
             found[name] = Classes(_by_element(self.graph[name], self.cases[k], own), effective)
         return found
+
+    def _filled(self, rows: Mapping[str, Tensor], n: int) -> Iterator[dict[str, Tensor]]:
+        """The rows with each of the values."""
+        like = next(iter(rows.values()))
+        for case in product(*self.cases):
+            values = zip(self.names, case, strict=True)
+            yield {**rows, **{name: value.to(like).expand(n, *value.shape) for name, value in values}}
+
+    def probabilities(self, cases: Iterable[Mapping[str, Tensor]], n: int) -> tuple[Tensor, Array | None]:
+        """How probable n rows are with each of some values, (n, cases), together 1; and their effective sample size."""
+        logs, squares = [], []
+        for filled in cases:
+            log, square = weighed(self._weights(filled, n))
+            logs.append(log - math.log(self.draws))
+            squares.append(square)
+        total = torch.stack(logs, -1)
+        if self.exact:
+            return total.softmax(-1), None
+        both = 2 * (total + math.log(self.draws)).logsumexp(-1) - torch.stack(squares, -1).logsumexp(-1)
+        return total.softmax(-1), both.exp().cpu().numpy()
 
     def _weights(self, rows: Mapping[str, Tensor], n: int) -> Iterator[Tensor]:
         """Logarithms of weights, (n, draws), in pieces."""
@@ -152,9 +158,9 @@ def _by_element(variable: Variable, cases: list[Tensor], joint: Tensor) -> Array
     return values
 
 
-def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
+def is_normal(fitted: FittedRun, names: tuple[str, ...], part: bool = False) -> bool:
     """Whether the log-density of a row is exact, and quadratic in these variables: were they latent, they would be
-    integrated out."""
+    integrated out. `part`: also where their own factors are all that is about them."""
     graph, checked = fitted.graph, fitted.run.checked
     likelihood = likelihood_of(fitted.plan)
     sizes = sum(graph[name].type.elements for name in names)
@@ -169,7 +175,7 @@ def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
         for s in checked.spec.statements
         if not isinstance(s, tree.Train)
     )
-    told = (*told, *(s for name in _ends(fitted, names) for s in _stand_in(graph, name)))
+    told = (*told, *(s for name in _ends(fitted, names, part) for s in _stand_in(graph, name)))
     found = pipeline.check_beside(checked, replace(checked.spec, statements=told))
     steps = found.plan.steps if found.plan is not None else ()
     integrated = {name for s in steps if isinstance(s, (Integrate, IntegrateAlong)) for name in s.variables}
@@ -177,7 +183,7 @@ def is_normal(fitted: FittedRun, names: tuple[str, ...]) -> bool:
     return set(names) <= integrated and not others and not any(s.repeats for s in steps)
 
 
-def _ends(fitted: FittedRun, names: tuple[str, ...]) -> tuple[str, ...]:
+def _ends(fitted: FittedRun, names: tuple[str, ...], part: bool) -> tuple[str, ...]:
     """Those of these variables that no data depend on: as latents they would not be integrated out, but left as they
     are. One whose own factor gives its law from the rest of a row is none where other data are left."""
     graph = fitted.graph
@@ -185,7 +191,7 @@ def _ends(fitted: FittedRun, names: tuple[str, ...]) -> tuple[str, ...]:
     read = {root for term in terms for root in graph.roots(term)}
     known = determined(graph, fitted.plan, names)[0] if set(names) < {v.name for v in graph.data} else set[str]()
     own = {f.head for f in graph.factors if f.side == "p" and set(graph.roots(graph.reads(f))) <= known}
-    return tuple(n for n in names if n not in read and not (known and n in own))
+    return tuple(n for n in names if n not in read and (part or not (known and n in own)))
 
 
 def _stand_in(graph: Graph, of: str) -> Sequence[tree.Statement]:
@@ -194,6 +200,12 @@ def _stand_in(graph: Graph, of: str) -> Sequence[tree.Statement]:
     name = next(n for n in (f"given_{of}{k or ''}" for k in count()) if n not in taken)
     mean = f"sum({of})" if graph[of].type.shape else of
     told = f'observed {name} : real from "rows.npy"\np({name} | {of}) = Normal({mean}, 1)'
+    variable = graph[of]
+    if variable.along is not None and not variable.length:
+        letter, first = variable.along.letter, variable.along.start
+        mean = f"sum({of}[{letter}])" if variable.element.shape else f"{of}[{letter}]"
+        told = f'observed {name}[{letter} in {first}..{first + variable.type.shape[0] - 1}] : real from "rows.npy"\n'
+        told += f"p({name}[{letter}] | {of}[{letter}]) = Normal({mean}, 1)"
     spec, _ = parse_spec(Source("rows.dgm", f"model stand_in\n{told}\n"))
     return spec.statements if spec is not None else ()
 
@@ -223,7 +235,9 @@ class Normal:
         self.reads = whole_of(graph)
         self.notes: tuple[str, ...] = (f"{', '.join(names)}: exactly, normal given the rest",)
 
-    def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
+    def moments(self, rows: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The means of all elements of the variables and those with gaps, (n, elements), and their covariances. What of
+        them is in a row stands."""
         n = len(next(iter(rows.values())))
         moved = (*self.names, *self.gaps)
         shapes = [self.graph[name].type.shape for name in moved]
@@ -231,7 +245,7 @@ class Normal:
         known = {name: v.double() for name, v in rows.items()}
         like = next(iter(known.values()))
         start = [
-            known[m].reshape(n, -1) if m in self.gaps else like.new_full((n, size), torch.nan)
+            known[m].reshape(n, -1) if m in known else like.new_full((n, size), torch.nan)
             for m, size in zip(moved, sizes, strict=True)
         ]
         lacking = torch.cat(start, -1).isnan()
@@ -248,7 +262,13 @@ class Normal:
         root = torch.linalg.cholesky(precision)
         slope = torch.where(lacking, gradient.detach(), 0.0)
         mean = at.detach() + torch.cholesky_solve(slope.unsqueeze(-1), root).squeeze(-1)
-        covariance = torch.cholesky_inverse(root)
+        return mean, torch.cholesky_inverse(root)
+
+    def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
+        n = len(next(iter(rows.values())))
+        shapes = [self.graph[name].type.shape for name in (*self.names, *self.gaps)]
+        sizes = [math.prod(shape) for shape in shapes]
+        mean, covariance = self.moments(rows)
         deviation = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
         blocks = np.cumsum([0, *sizes])
         found: dict[str, Belief] = {}

@@ -16,6 +16,7 @@ from dgmppl.apply.beliefs import Belief, Classes, Judgement
 from dgmppl.apply.completed import conditional_with_gaps
 from dgmppl.apply.draws import COVERAGE_DRAWS
 from dgmppl.apply.gaps import count_gaps, lacked, may_lack
+from dgmppl.apply.parts import Part, answered, judge_part, law_of, part_of
 from dgmppl.apply.scores import in_numbers
 from dgmppl.apply.summaries import effective_words
 from dgmppl.catalogue.figures import Figure
@@ -75,7 +76,8 @@ def predict(
     says how many independent draws it is worth; `notes` sum that up, once all rows are computed.
 
     Args:
-        of: variables that are predicted although the rows have them, and judged by what they are.
+        of: variables that are predicted although the rows have them, and judged by what they are; or one part of a
+            variable, given its other elements too: a member `y[3]`, an element `x[2]`, or a column.
         draws: of each row, where it takes any; where values are enumerated, for each value.
 
     Raises:
@@ -85,6 +87,9 @@ def predict(
     verify_counts(draws=draws)
     graph = fitted.graph
     asked = (of,) if isinstance(of, str) else tuple(of)
+    part = next((p for n in asked if n not in fitted.fields and (p := part_of(graph, fitted.fields, n))), None)
+    if part is not None:
+        return _predict_part(fitted, part, asked, data, split, draws, seed)
     _verify_asked(graph, asked)
     modelled = tuple(v.name for v in graph.data if v.name not in graph.conditions)
     given = fitted.rows(data, split, optional=modelled, missing=lacked(graph, may_lack(graph)))
@@ -136,6 +141,45 @@ def predict(
         said[:] = [*way.notes, *worth, *notes, *([quality] if quality else [])]
 
     return Predictions(answers.rows, give, answers.columns, answers.index, said, forms=forms, judged=judged)
+
+
+def _predict_part(
+    fitted: FittedRun, part: Part, asked: Sequence[str], data: Any, split: str | None, draws: int | None, seed: int
+) -> Predictions:
+    """A part of a variable, given the rest of it and of each row."""
+    graph, variable = fitted.graph, fitted.graph[part.variable]
+    _verify_asked(graph, [part.variable])
+    if len(asked) > 1:
+        headline = f"`{part.name}` is predicted from the rest of its row, alone, and not beside others"
+        raise SpecError([Diagnostic("E660", headline, help="ask for one after another")])
+    way = law_of(fitted, part, draws)
+    given = fitted.rows(data, split)
+    judgement = Judgement(part.name, False, way.exact, way.covers)
+
+    def of_chunk(chunk: dict[str, Tensor]) -> Chunk:
+        rows = chunk[part.variable]
+        truth = rows.reshape(len(rows), -1)[:, list(part.places)]
+        belief = way.beliefs(chunk, truth)
+        judge_part(judgement, part, belief, fitted, truth, rows)
+        found = answered(part, belief, fitted, rows)
+        return found if belief.effective is None else {**found, EFFECTIVE: belief.effective}
+
+    columns = {part.name: part.labels, f"{part.name}_deviation": tuple(f"{n}_deviation" for n in part.labels)}
+    if variable.type.support.size is not None and variable.type.support.size <= 256:
+        names = value_names(fitted.fields[part.variable], variable)
+        columns[f"{part.name}_probability"] = tuple(f"p({n} = {v})" for n in part.labels for v in names)
+    notes = (f"{part.name}: {way.how}, the other elements of `{part.variable}` too",)
+    form = fitted.fields[part.variable].form
+    forms = {part.name: form} if form.kind == "truth" else {}
+    answers = fitted.answers(given, of_chunk, columns, seed, notes, forms)
+
+    def give() -> Iterator[Chunk]:
+        judgement.found.clear()
+        judgement.bins[:] = 0
+        yield from answers.give()
+
+    one = {part.name: judgement}
+    return Predictions(answers.rows, give, columns, answers.index, notes, forms=forms, judged=one)
 
 
 def _verify_asked(graph: Graph, asked: Sequence[str]) -> None:

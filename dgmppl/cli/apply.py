@@ -60,7 +60,8 @@ def add_commands(add: Add) -> None:
 
     sub = add("predict", _predict, "what is left out of rows: classes with probabilities, means with deviations")
     add_rows(sub)
-    help_ = "predict this variable although the rows have it, and say how good that is; may be repeated"
+    help_ = "predict this variable, or a part of it, `y[3]`, although the rows have it, and say how good that is; may "
+    help_ += "be repeated"
     sub.add_argument("--of", action="append", default=[], metavar="NAME", help=help_)
     help_ = "draws of a row, where it takes any (default 1000; 100 for each of few values)"
     sub.add_argument("--draws", type=positive, metavar="N", help=help_)
