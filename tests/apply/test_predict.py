@@ -350,6 +350,35 @@ def test_behind_a_logarithm_means_are_those_of_the_data(run) -> None:
     np.testing.assert_allclose(found["i_deviation"], law.stddev, rtol=0.04)
 
 
+LINKED = """\
+model linked
+observed i : real from log("people.csv".income)
+observed h : real from standardize("people.csv".height)
+latent   z : real
+p(z)     = Normal(0, 1)
+p(i | z) = Normal(linear(z), param)
+p(h | z) = Normal(linear(z), param)
+train { epochs = 3, lr = 1e-1 }
+"""
+
+
+def test_behind_a_logarithm_the_moments_of_a_normal_law_are_exact(folder: Path) -> None:
+    """The joint law of i and h, z integrated out, is normal: i given h in the units of the data is log-normal."""
+    fitted = fit(folder, LINKED, "linked")
+    found, h, m = fitted.predict(split="test", of="i"), rows_of(fitted)["h"].double(), fitted.model.double()
+    assert tuple(found.notes) == ("i: exactly, normal given the rest",)
+    with torch.no_grad():
+        (i0, i1), (h0, h1) = ((p(z[0]), p(z[1])) for p in (m.p_i, m.p_h) for z in [torch.tensor([0.0, 1.0]).double()])
+        slope, of_h = i1.mean - i0.mean, h1.mean - h0.mean
+        variance = 1 / (1 + of_h**2 / h0.variance)
+        centre = variance * of_h * (h - h0.mean) / h0.variance
+        spread = (slope**2 * variance + i0.variance).sqrt().expand(len(h))
+        law = torch.distributions.LogNormal(i0.mean + slope * centre, spread)
+    m.float()
+    np.testing.assert_allclose(found["i"], law.mean, rtol=1e-6)
+    np.testing.assert_allclose(found["i_deviation"], law.stddev, rtol=1e-6)
+
+
 def test_coverage_is_that_of_the_law_where_that_has_a_distribution_function(run) -> None:
     """Whether a value lies in the central 90 % is what SciPy says; else it is said that draws tell it."""
     fitted = run("waits")
