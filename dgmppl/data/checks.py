@@ -89,7 +89,7 @@ def checked_blocks(
             number = rows.number(start + int(present[row]))
             place = rows.origin.place(number, column, declared.elements)
             headline = f"`{name}` is declared {declared.describe()}, but {place} is {found}"
-            help_ = _value_help(declared.support, found, rows.origin.counted)
+            help_ = _value_help(declared.support, source, found, rows.origin.counted)
             if missing and source.is_file and _USUAL_MARK.fullmatch(found):
                 help_ = f"{_missing_help(found, source)}; {help_}"
             if missing and found == "nan":
@@ -230,9 +230,12 @@ def taken_for_missing(name: str, origin: Origin, declared: Type, source: DataSou
     return Diagnostic("W522", headline, source.span, label, help=_mark_help(origin, source), severity="warning")
 
 
-def _value_help(support: Support, found: str, counted: str) -> str:
+def _value_help(support: Support, source: DataSource, found: str, counted: str) -> str:
     transform = support.transform()
     way_out = f"`{transform}` brings values into {support.describe()}" if transform else ""
+    if any(name == "rescale" for name, _ in source.transforms):
+        way_out = "`rescale` maps the range of the rows that it was fitted to, and this value lies beyond it"
+        way_out += ": `rescale(clip(..., a, b), ...)` takes it as an end"
     if not support.numeric and found == str(support.size):
         way_out = "`shift(..., -1)` counts classes from 0 that the data count from 1"
     return "; ".join(part for part in (way_out, counted) if part)

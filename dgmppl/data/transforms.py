@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Which rows keep their labels is the same for every model and seed of a fit.
 _LABELLED_SEED = 0
 _MISSING_SEED = 0
+# Of a range, by how much a value may lie beyond its ends.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,11 @@ class Rescale(Transform):
         return cls(start, end, low, high)
 
     def apply(self, values: Array) -> Array:
-        # Clipped because a bound must not be missed by a rounding error.
         scale = (self.high - self.low) / (self.end - self.start)
-        mapped = np.clip(self.low + (values - self.start) * scale, self.low, self.high)
-        return np.where(np.isinf(values), values, mapped)
+        mapped = self.low + (values - self.start) * scale
+        # A bound must not be missed by a rounding error. Values of other rows that lie beyond it stay there.
+        inside = np.clip(mapped, self.low, self.high)
+        return np.where(np.abs(mapped - inside) <= _ROUNDING * (self.high - self.low), inside, mapped)
 
     def invert(self, values: Array) -> Array:
         return self.start + (values - self.low) * ((self.end - self.start) / (self.high - self.low))

@@ -35,6 +35,7 @@ SPECS = {
     "p(z) = Normal(0, 1)\nv = linear(z)\np(c | v) = Normal(mlp[4](v))\nadversary D(v) = mlp[8]\n",
     "parts": 'observed v : real[3] from "d.npz".v\nlatent m : simplex[3]\np(m) = Dirichlet(1)\n'
     "q(m | v) = Dirichlet(softplus(linear(v)))\np(v | m) = Normal(linear(m))\n",
+    "ranged": 'observed r : unit from rescale("people.csv".height, 0.1, 0.9)\np(r) = Beta(exp(param), 1)\n',
     "shops": 'observed y : categorical(3) from "people.csv".size\nobserved v : real[3] from "d.npz".v\n'
     "latent level : real per y\np(level) = Normal(0, 1)\np(v | level) = Normal(linear(level))\n",
 }
@@ -92,6 +93,12 @@ plain(
 )
 
 plain("evaluate_a_file_twice", "evaluate run --data others.csv --data others.csv")
+
+plain(
+    "score_beyond_the_range",
+    "score ranged --data w.csv -o z.csv",
+    lambda folder: (folder / "w.csv").write_text("height\n9000\n") and None,
+)
 
 # --- impute ---------------------------------------------------------------------------------------
 
