@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dgmppl.apply.beliefs import Array, Belief, Beliefs
 from dgmppl.apply.conditionals import DRAWS, Conditional, Normal, conditional, is_normal
-from dgmppl.apply.draws import Weights, sums_of
+from dgmppl.apply.draws import Drawn, Weights, sums_of
+from dgmppl.apply.given_latents import given_latents
 from dgmppl.apply.imputing import completion
 from dgmppl.apply.scores import in_numbers
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -24,9 +25,16 @@ if TYPE_CHECKING:
 
 
 def conditional_with_gaps(
-    fitted: FittedRun, names: tuple[str, ...], gaps: Collection[str], draws: int | None
+    fitted: FittedRun,
+    names: tuple[str, ...],
+    gaps: Collection[str],
+    draws: int | None,
+    in_part: Collection[str] = (),
 ) -> WithGaps | Completed:
     """How variables that rows lack follow from what rows have, some of which lack cells of `gaps` too.
+
+    Args:
+        in_part: those of them that the model knows as missing as a whole, and of which some rows have a part.
 
     Raises:
         SpecError: (E660) where the structure gives nothing of the kind.
@@ -41,7 +49,9 @@ def conditional_with_gaps(
             return Completed(fitted, names, gaps, draws)
         except SpecError:
             raise error from None
-    reads = [n for n in gaps if n in whole.reads]
+    if isinstance(whole, Drawn) and whole.weighed:
+        whole = given_latents(fitted, names, draws) or whole
+    reads = [n for n in gaps if n in whole.reads or n in in_part]
     if not reads:
         return WithGaps(fitted, whole, None, ())
     if is_normal(fitted, (*names, *reads)):

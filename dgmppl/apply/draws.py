@@ -16,6 +16,7 @@ from dgmppl.data.fields import Field
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Variable
 from dgmppl.plan.predict import choose_prediction
+from dgmppl.runtime.along import Sequence
 from dgmppl.runtime.distributions import Independent
 from dgmppl.runtime.emitted import emitted
 
@@ -271,11 +272,12 @@ class _Shares:
     def shares_of(self, law: Any, drawn: Tensor) -> Tensor | None:
         """The probabilities of the values of each element under a law, (rows, elements, values); None where elements
         depend on each other."""
-        law = _of_elements(law, drawn)
-        if law is None:
-            return None
-        values = torch.arange(self.low, self.low + self.size).to(drawn)
-        each = [law.log_prob(torch.full_like(drawn, v)).exp() for v in values]
+        each: list[Tensor] = []
+        for value in torch.arange(self.low, self.low + self.size).to(drawn):
+            log = _log_probs(law, torch.full_like(drawn, value))
+            if log is None:
+                return None
+            each.append(log.exp())
         return torch.stack(each, -1).reshape(len(drawn), -1, self.size)
 
     def belief(self, total: Weights, effective: Array | None, exact: bool) -> Belief:
@@ -300,6 +302,19 @@ def below(law: Any, values: Tensor, variable: Variable) -> Tensor | None:
     return found.double().cpu() if found.shape == values.shape else None
 
 
+def _log_probs(law: Any, values: Tensor) -> Tensor | None:
+    """log p of each element, (n, *shape); None where they depend on each other."""
+    if _is_sequence(law):
+        return law.log_probs(values).expand(values.shape) if values.dim() == 2 else None
+    law = _of_elements(law, values)
+    return None if law is None else law.log_prob(values)
+
+
+def _is_sequence(law: Any) -> bool:
+    """Whether it is a law of elements along an index that do not depend on each other, in rows that have all."""
+    return isinstance(law, Sequence) and law.lag == 0 and law.lengths is None
+
+
 def _of_elements(law: Any, values: Tensor) -> Any:
     """A law of elements that do not depend on each other, as one of each; None where they do."""
     while isinstance(law, Independent):
@@ -311,7 +326,10 @@ def _of_elements(law: Any, values: Tensor) -> Any:
 def _moments(law: Any, drawn: Tensor) -> tuple[Tensor, Tensor] | None:
     """Mean and deviation of a law, of as many rows as were drawn; None where it has none in closed form."""
     try:
-        mean, deviation = law.mean, law.variance.sqrt()  # that of heavy tails may be infinite
+        if _is_sequence(law):
+            mean, deviation = law.moments(drawn)
+        else:
+            mean, deviation = law.mean, law.variance.sqrt()  # that of heavy tails may be infinite
     except (NotImplementedError, AttributeError):
         return None
     if mean.shape != deviation.shape or not mean.isfinite().all() or deviation.isnan().any():

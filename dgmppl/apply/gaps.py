@@ -36,6 +36,19 @@ def count_gaps(graph: Graph, given: Given) -> dict[str, tuple[int, int]]:
     return found
 
 
+def in_part(graph: Graph, given: Given) -> frozenset[str]:
+    """The `partial` variables that are missing as a whole or not at all in the model, and of which some row has a
+    part."""
+    found: set[str] = set()
+    whole = [n for n in given.names if graph[n].role == "partial" and not graph[n].elementwise]
+    for chunk in given.chunks():
+        for name in (n for n in whole if n in chunk and n not in found):
+            there = chunk[name].isnan().reshape(len(chunk[name]), -1)
+            if bool((there.any(1) & ~there.all(1)).any()):
+                found.add(name)
+    return frozenset(found)
+
+
 def told_gaps(cells: Mapping[str, tuple[int, int]], given: Given) -> list[str]:
     """What is missing, in words."""
     found = []
@@ -47,4 +60,4 @@ def told_gaps(cells: Mapping[str, tuple[int, int]], given: Given) -> list[str]:
     return found or ["nothing is missing: the rows are given back as they are"]
 
 
-__all__ = ["count_gaps", "lacked", "may_lack", "told_gaps"]
+__all__ = ["count_gaps", "in_part", "lacked", "may_lack", "told_gaps"]

@@ -15,7 +15,7 @@ from dgmppl.apply.answers import Answers, Chunk, Values, verify_counts
 from dgmppl.apply.beliefs import Belief, Classes, Judgement
 from dgmppl.apply.completed import conditional_with_gaps
 from dgmppl.apply.draws import COVERAGE_DRAWS
-from dgmppl.apply.gaps import count_gaps, lacked, may_lack
+from dgmppl.apply.gaps import count_gaps, in_part, lacked, may_lack
 from dgmppl.apply.parts import Part, answered, judge_part, law_of, part_of
 from dgmppl.apply.scores import in_numbers
 from dgmppl.apply.summaries import effective_words
@@ -107,7 +107,7 @@ def predict(
         headline = "nothing is known of the rows: all variables are left out"
         raise SpecError([Diagnostic("E660", headline, help="`dgmppl sample` draws rows")])
     gaps = [name for name, (count, _) in count_gaps(graph, given).items() if count and name not in names]
-    way = conditional_with_gaps(fitted, names, gaps, draws)
+    way = conditional_with_gaps(fitted, names, gaps, draws, in_part(graph, given) if gaps else frozenset())
     there = [name for name in names if name not in given.absent]
     parts = _elements({name: fitted.fields[name] for name in there})
     judged = {name: Judgement(name, len(there) > 1, way.exact, way.covers, parts[name]) for name in there}

@@ -43,12 +43,12 @@ class StagesOf:
 
     def still(self) -> None:
         """Networks whose weights the stage does not move compute as they do outside of a fit: without dropout, and
-        with the averages of batches that they have."""
+        with the averages of batches that they have. The others compute as in a fit."""
         if not self.stages:
             return
         for name, module in self.model.named_children():
-            if any(True for _ in module.parameters()) and not self._moves(name):
-                module.eval()
+            if any(True for _ in module.parameters()):
+                module.train(self._moves(name))
 
     def _moves(self, name: str) -> bool:
         return not self.stages or name.partition(".")[0] in self.stages[self.number].weights

@@ -1,5 +1,7 @@
 """What commands say of sequences of different lengths: nothing beyond their ends, and figures of what is there."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
@@ -90,8 +92,21 @@ def test_what_a_lossy_code_is_off_by_counts_what_is_there(run: FittedRun, rows: 
     assert found.losses["x"] == pytest.approx(squares.mean(), rel=1e-5)
 
 
-def test_weighed_draws_say_what_they_are_worth(run: FittedRun, rows: dict[str, np.ndarray]) -> None:
-    found = run.predict(rows, of="x", draws=12)
+DRAWN = """\
+model drawn
+observed n : integer(2..5) from "walks.npz".n
+observed x : real[5] from "walks.npz".x
+latent z : real
+p(z) = Normal(0, 1)
+p(x | z) = Laplace(linear(z))
+p(n | z) = Categorical(linear(z))
+train { epochs = 20, lr = 3e-2, split = whole }
+"""
+
+
+def test_weighed_draws_say_what_they_are_worth(rows: dict[str, np.ndarray], tmp_path: Path) -> None:
+    np.savez(tmp_path / "walks.npz", **rows)
+    found = fit(tmp_path, DRAWN).predict(rows, of="x", draws=12)
     sizes = found["effective_sample_size"]
     assert sizes.min() < 10
     few = (sizes < 10).sum()

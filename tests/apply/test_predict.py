@@ -82,7 +82,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table["income"] = np.exp(rng.normal(7, 0.5, 240))
     table["born"] = (np.datetime64("1980-01-01") + rng.integers(0, 9000, 240).astype("timedelta64[D]")).astype(str)
     table.to_csv(path / "people.csv", index=False)
-    np.savez(path / "walks.npz", x=rng.normal(size=(60, 3)), y=rng.integers(0, 2, 60))
+    members = {"b": rng.integers(0, 2, (60, 3)), "w": rng.normal(size=(60, 3))}
+    np.savez(path / "walks.npz", x=rng.normal(size=(60, 3)), y=rng.integers(0, 2, 60), **members)
     return path
 
 
@@ -326,6 +327,36 @@ def test_a_class_of_a_sequence_is_that_of_all_paths(folder: Path) -> None:
             logs.append(torch.logsumexp(torch.stack(paths), 0))
     np.testing.assert_allclose(found["y_probability"], normalised(torch.stack(logs, -1).double()), atol=1e-5)
     assert "exactly" in found.notes[0]
+
+
+def test_members_of_a_sequence_follow_from_exact_draws_of_its_states(folder: Path) -> None:
+    """Numbers and classes at each position, beside which x tells the states: as all paths give them."""
+    text = SEQUENCES.split("train")[0].replace("| y)", ")").replace("linear(y)", "param").replace("hmm", "members")
+    text = (
+        text.replace("observed y :", "observed y[t in 1..3] :")
+        .replace(".y", ".b")
+        .replace("p(y) = Categorical(param)", "")
+    )
+    text += 'observed w[t in 1..3] : real from "walks.npz".w\np(y[t] | s[t]) = Categorical(linear(s[t]))\n'
+    fitted = fit(
+        folder, f"{text}p(w[t] | s[t]) = Normal(linear(s[t]), param)\ntrain {{ epochs = 1, units = false }}", "members"
+    )
+    found, rows, m = fitted.predict(split="test", of=("y", "w"), draws=4000), rows_of(fitted), fitted.model
+    assert found.notes[0] == "y, w: p(y | s), p(w | s), over 4000 exact draws of s given the rest of a row"
+    n, logs, classes, means, squares = len(rows["y"]), [], [], [], []
+    with torch.no_grad():
+        for path in itertools.product([0.0, 1.0], repeat=3):
+            s = torch.tensor(path).expand(n, 3)
+            logs.append(m.p_s().log_prob(s) + m.p_x(s).log_prob(rows["x"]))
+            classes.append(torch.stack([m.p_y(s).log_probs(torch.full((n, 3), float(k))).exp() for k in (0, 1)], -1))
+            mean, deviation = m.p_w(s).moments(s)
+            means.append(mean.expand(n, 3))
+            squares.append((mean.square() + deviation.square()).expand(n, 3))
+    weights = normalised(torch.stack(logs, -1).double())
+    mixed = [np.einsum("nk,kn...->n...", weights, torch.stack(values).double()) for values in (classes, means, squares)]
+    np.testing.assert_allclose(found["y_probability"], mixed[0], atol=0.03)
+    np.testing.assert_allclose(found["w"], mixed[1], atol=0.05)
+    np.testing.assert_allclose(found["w_deviation"], np.sqrt(mixed[2] - mixed[1] ** 2), atol=0.05)
 
 
 def test_what_rows_have_in_common_comes_from_its_q(run) -> None:

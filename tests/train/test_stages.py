@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pytest
 import torch
 
 from dgmppl import pipeline
@@ -46,6 +47,21 @@ def test_a_stage_moves_its_weights_and_no_others():
     best = min(range(4), key=lambda k: -result.epochs[k].validation["elbo"])
     assert all(torch.equal(seen[k]["decoder.weight"], seen[best]["decoder.weight"]) for k in range(4, 8))
     assert {p.requires_grad for n, p in model.named_parameters() if n.startswith("encoder")} == {True}
+
+
+@pytest.mark.parametrize("ema", [None, 0.5])
+def test_what_a_stage_moves_computes_as_in_a_fit_and_the_rest_as_outside(ema):
+    """With and without an average, which is what is validated: each step has dropout where its stage moves weights."""
+    model, seen = TinyVae(), []
+
+    def look(module, *_):
+        if module is model.decoder:  # an average is a copy, with its hooks
+            seen.append((model.decoder.training, model.encoder.training))
+
+    model.decoder.register_forward_hook(look)
+    fit(model, ROWS, ROWS, dataclasses.replace(SETTINGS, ema=ema, epochs=1, stages=(FIRST, SECOND)))
+    steps = [modes for modes in seen if True in modes]  # the rest are those of validation
+    assert steps == [(True, False)] * 4 + [(False, True)] * 4
 
 
 def test_each_stage_has_the_patience_of_a_fit():

@@ -266,6 +266,7 @@ def _predict_one(fitted: FittedRun, rows: Rows, v: Variable, whole: bool = True)
     np.testing.assert_array_equal(known(values), within)
     if f"{v.name}_probability" in found:
         p = found[f"{v.name}_probability"]
+        within = within.reshape(p.shape[:-1])  # values may have another shape in the data, as behind flatten
         assert np.isnan(p[~within]).all() and (p[within] >= 0).all() and np.isfinite(p[within]).all(), p
         np.testing.assert_allclose(p[within].sum(-1), 1, atol=1e-4)
         _verify_data(fitted, v.name, values)

@@ -23,7 +23,7 @@ BEHIND: dict[str, tuple[str, ...]] = {
     ),
     "positive": ("scale({}, 0.01)", "shift({}, 1)"),
     "unit": ("clip({}, 0, 1)", "scale(clip({}, 0, 10), 0.1)"),
-    "interval": ("clip({}, LOW, HIGH)", "rescale(log({}), LOW, HIGH)"),
+    "interval": ("clip({}, LOW, HIGH)", "rescale(log({}), NEAR_LOW, NEAR_HIGH)"),
     "binary": ("threshold({}, 0.5)",),
     "categorical": ("shift({}, -1)",),
     "ordinal": ("shift({}, -1)", "clip({}, 0, 2)"),
@@ -134,7 +134,11 @@ class Draft:
         if self.sources.random() < 0.25:
             wrap = self.sources.choice(BEHIND.get(unit.support.partition("(")[0], ("{}",)))
             low, _, high = unit.support.partition("(")[2].rstrip(")").partition(", ")
-            found = wrap.format(found).replace("LOW", low).replace("HIGH", high)
+            found = wrap.format(found)
+            if unit.support.startswith("interval"):  # the ends themselves are not reached by all densities
+                near = (f"{0.9 * float(a) + 0.1 * float(b):g}" for a, b in ((low, high), (high, low)))
+                for name, number in zip(("NEAR_LOW", "NEAR_HIGH", "LOW", "HIGH"), (*near, low, high), strict=True):
+                    found = found.replace(name, number)
         elif unit.support in ALONE and not unit.shape and "[" not in found and self.rows.random() < 0.12:
             days = f'"days.csv".{unit.name}{self.born}'
             found = self.rows.choice(ALONE[unit.support]).format(found).replace("DAYS", days)
