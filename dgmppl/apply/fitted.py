@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
 from dgmppl.data.forms import Form
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.diagnostics.render import render
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.nodes import Plan
 from dgmppl.runtime import GenerativeModel
@@ -144,6 +146,51 @@ class FittedRun:
     traverse = commands.traverse
     compress = commands.compress
     decompress = commands.decompress
+
+    def evaluate(
+        self,
+        *data: Any,
+        splits: Sequence[str] = (),
+        samples: int = 1,
+        importance: int | None = None,
+        measures: bool | None = None,
+        seed: int = 0,
+        units: str = "data",
+    ) -> pd.DataFrame:
+        """The figures of the run's weights on other rows, or on splits of its own: one for each set and name.
+
+        With several sets, each but the first is told from the first (AUROC).
+
+        Args:
+            data: rows as the other methods take them; where there are none, the splits.
+            splits, samples, importance, measures, seed, units: see `dgmppl.report.evaluate.evaluate`.
+
+        Raises:
+            SpecError: as that does.
+        """
+        import pandas as pd
+
+        from dgmppl.report.evaluate import evaluate
+
+        found = evaluate(
+            self.path,
+            samples=samples,
+            seed=seed,
+            device=str(self.model.device),
+            splits=splits,
+            importance=importance,
+            measures=measures,
+            warn=lambda diagnostic: warnings.warn(render([diagnostic], None), stacklevel=2),
+            data_folder=self.data_folder,
+            allow_python=self.run.checked.python.allowed,
+            data=data,
+            units=units,
+        )
+        lines = [
+            {"set": name, "figure": figure, **one.as_data()} for name, of in found.items() for figure, one in of.items()
+        ]
+        kept = ["mean", "standard_error", "unit", "rows", "better", "how"]
+        return pd.DataFrame(lines, columns=["set", "figure", *kept]).set_index(["set", "figure"])
 
     @cached_property
     def data(self) -> Mapping[str, pd.DataFrame]:

@@ -24,7 +24,13 @@ def test_other_rows_have_figures_of_their_own(tmp_path: Path, capsys: pytest.Cap
     scores = [run.score(table, unusual=0, samples=1)["elbo"] for table in (near, far)]
     for measured, of in zip(found.values(), scores, strict=True):
         np.testing.assert_allclose(measured["elbo"].estimate.mean, of.mean(), rtol=1e-6)
+    table = run.evaluate(near, far)
+    assert table.loc[("data 1", "elbo"), "mean"] == pytest.approx(scores[0].mean(), rel=1e-6)
     area = found[str(tmp_path / "far.csv")]["auroc"].estimate
+    told = table.loc[("data 2", "auroc")]
+    assert (told["mean"], told["rows"]) == (area.mean, area.rows) and {"train", "test"} == set(
+        run.evaluate(splits=("train", "test")).index.unique("set")
+    )
     pairs = mannwhitneyu(*scores).statistic / (300 * 200)
     assert area.mean == pytest.approx(pairs, abs=1e-9)
     assert area.mean > 0.6
