@@ -18,6 +18,7 @@ from dgmppl.apply.originals import Original, ordered
 from dgmppl.apply.summaries import Summary, summary_of
 from dgmppl.data.fields import Field, element_labels
 from dgmppl.data.forms import Form
+from dgmppl.train.ends import beyond_end
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -51,14 +52,15 @@ class Completer:
         """Some rows, the first of which is this one, completed."""
         n = len(next(iter(chunk.values())))
         summaries = self._summaries(chunk, n)
+        beyond = {name: self._beyond(name, chunk) for name in self.given.names}
         values, beside = dict[str, Values](), dict[str, Values]()
         for name in self.given.names:
             seen = self._seen(name, chunk, start, n)
-            whole = self._form(name).told(self._completed(seen, summaries.get(name)))
+            whole = self._form(name).told(self._completed(seen, summaries.get(name), beyond[name]))
             values |= self._columns(name, whole)
             if self.deviations and name in self.missing:
                 kind = "probability" if _is_few(self.fitted.fields[name]) else "deviation"
-                spread = self._columns(name, self._spread(seen, summaries.get(name)))
+                spread = self._columns(name, self._spread(seen, summaries.get(name), beyond[name]))
                 beside |= {f"{label}_{kind}": v for label, v in spread.items()}
         return {**self._in_order(values, start, n), **beside, **self._numbers(n)}
 
@@ -152,22 +154,28 @@ class Completer:
         empty = np.full((n, *_shape(field)), np.nan)
         return field.dated(field.named(empty)) if field.invertible else empty
 
-    def _completed(self, seen: Values, summary: Summary | None) -> Values:
+    def _beyond(self, name: str, chunk: Mapping[str, Tensor]) -> NDArray[np.bool_] | None:
+        """Which members of a sequence lie beyond the ends of rows, (n, members): nothing is missing there."""
+        variable = self.fitted.graph[name]
+        return beyond_end(variable, chunk[variable.length].cpu().numpy()) if variable.length in chunk else None
+
+    def _completed(self, seen: Values, summary: Summary | None, beyond: NDArray[np.bool_] | None) -> Values:
         """A variable with what is missing of it filled in, (n, *shape), with draws (n, draws, *shape)."""
         whole = np.repeat(seen[:, None], self.draws, axis=1) if self.draws else seen.copy()
         if summary is not None:
             drawn = np.zeros(whole.shape, dtype=summary.values.dtype)
             drawn[summary.rows] = summary.values
-            gap = _lacks(whole)
+            beyond = beyond[:, None] if self.draws and beyond is not None else beyond
+            gap = _gaps(whole, beyond)
             whole[gap] = drawn[gap].astype(whole.dtype)
         return whole
 
-    def _spread(self, seen: Values, summary: Summary | None) -> Values:
+    def _spread(self, seen: Values, summary: Summary | None, beyond: NDArray[np.bool_] | None) -> Values:
         """Deviations of the missing cells, NaN for those that are seen."""
         found = np.full(seen.shape, np.nan)
         if summary is not None and summary.spread is not None:
             found[summary.rows] = summary.spread
-            found[~_lacks(seen)] = np.nan
+            found[~_gaps(seen, beyond)] = np.nan
         return np.repeat(found[:, None], self.draws, axis=1) if self.draws else found
 
     def _columns(self, name: str, values: Values) -> dict[str, Values]:
@@ -196,6 +204,12 @@ def _is_few(field: Field) -> bool:
 
 def _shape(field: Field) -> tuple[int, ...]:
     return tuple(field.shape if field.invertible else field.type.shape)
+
+
+def _gaps(values: Values, beyond: NDArray[np.bool_] | None) -> Values:
+    """Which cells are missing, of those that are not beyond the end of a sequence."""
+    lacks = _lacks(values)
+    return lacks if beyond is None else lacks & ~beyond.reshape(*beyond.shape, *[1] * (lacks.ndim - beyond.ndim))
 
 
 def _lacks(values: Values) -> Values:

@@ -9,6 +9,7 @@ import numpy as np
 from dgmppl.apply.given import Given
 from dgmppl.data.checks import Missing
 from dgmppl.graph.nodes import Graph
+from dgmppl.train.ends import beyond_end
 
 
 def may_lack(graph: Graph) -> tuple[str, ...]:
@@ -32,7 +33,11 @@ def count_gaps(graph: Graph, given: Given) -> dict[str, tuple[int, int]]:
     for chunk in given.chunks():
         for name, values in chunk.items():
             count, size = found[name]
-            found[name] = (count + int(values.isnan().sum()), size)
+            missing, length = values.isnan().cpu().numpy(), graph[name].length
+            if length in chunk:  # beyond the end of a sequence nothing is missing
+                beyond = beyond_end(graph[name], chunk[length].cpu().numpy())
+                missing &= ~beyond.reshape(*beyond.shape, *[1] * (missing.ndim - 2))
+            found[name] = (count + int(missing.sum()), size)
     return found
 
 

@@ -58,6 +58,18 @@ def test_nothing_stands_beyond_an_end(run: FittedRun, rows: dict[str, np.ndarray
     np.testing.assert_array_equal(np.isnan(between["x"]), beyond)
 
 
+@pytest.mark.parametrize("draws", [0, 2])
+def test_nothing_is_missing_beyond_an_end(run: FittedRun, rows: dict[str, np.ndarray], draws: int) -> None:
+    beyond = gone(rows)
+    x = np.where(beyond, np.nan, rows["x"])
+    x[0, 0] = np.nan
+    found = run.impute({**rows, "x": x}, draws=draws)
+    assert found.notes[0] == "x: 1 of 300 cells are missing"
+    np.testing.assert_array_equal(np.isnan(found["x"]), np.stack([beyond] * draws, 1) if draws else beyond)
+    spread = run.impute({**rows, "x": x}, deviations=True)["x_deviation"]
+    assert np.isfinite(spread).sum() == 1 and np.isfinite(spread[0, 0])
+
+
 def test_the_data_of_a_run_are_those_of_its_file(run: FittedRun, rows: dict[str, np.ndarray]) -> None:
     table, beyond = run.data["train"], gone(rows)
     for name in ("x", "c"):
