@@ -197,18 +197,17 @@ def _reading(
         one = variable is not None and variable.along is not None and len(value.shape) == 1
         return form.axes((*value.shape, 1) if one else value.shape, value.type.support.width)
 
-    def extent(form: Form, value: Value) -> tuple[int, ...]:
-        return axes(form, value).extent
-
     forms = entry.plain
-    met = (f for f in forms if f.axes(expected, 1, each).extent or any(extent(f, v) for v in inputs))
-    form = next(met, forms[-1])
-    extents = [found for v in inputs if (found := extent(form, v))]
-    wanted = form.axes(expected, 1, each).extent
+    for form in forms:
+        found = [axes(form, v) for v in inputs]
+        wanted = form.axes(expected, 1, each).extent
+        if wanted or any(one.extent for one in found):
+            break
+    extents = [one.extent for one in found if one.extent]
     chosen = wanted if wanted in extents else (extents or [()])[0]
-    read = tuple(v for v in inputs if extent(form, v) == chosen)
-    channels = sum(axes(form, v).channels for v in read)
-    context = tuple(v for v in inputs if extent(form, v) != chosen)
+    read = tuple(v for v, one in zip(inputs, found) if one.extent == chosen)
+    channels = sum(one.channels for one in found if one.extent == chosen)
+    context = tuple(v for v, one in zip(inputs, found) if one.extent != chosen)
     return Reading(form, read, Axes(channels, chosen), context)
 
 

@@ -262,9 +262,11 @@ def warn_shared(state: Elimination) -> None:
     the coefficients of a regression. Every row would have one of its own.
     """
     graph = state.graph
-    if state.failed:
+    names = [n for s in state.steps if type(s) in (Draw, Integrate, IntegrateAlong) for n in s.gives]
+    # Where something is learned, rows differ through it, as in a variational auto-encoder.
+    if state.failed or any(_learns_more_than_a_scale(graph, f.density) for f in graph.factors if f.side == "p"):
         return
-    for name in (n for s in state.steps if type(s) in (Draw, Integrate, IntegrateAlong) for n in s.gives):
+    for name in names:
         p = graph.factor("p", name)
         if p is None or graph.roots(p.parents) or _learned(p.density) or graph[name].shared:
             continue
@@ -273,9 +275,6 @@ def warn_shared(state: Elimination) -> None:
             continue
         if graph[name].family and any(graph[f.head].family == graph[name].family for f in readers):
             continue  # the first of a chain or a tree, of which each row has its own
-        # Where something is learned, rows differ through it, as in a variational auto-encoder.
-        if any(_learns_more_than_a_scale(graph, f.density) for f in graph.factors if f.side == "p"):
-            continue
         if all(_agrees(graph, f, name) for f in readers):
             v = graph[name]
             state.scope.report(
