@@ -29,7 +29,7 @@ CASES = {
     "standardized": ("real", "standardize({wide})", "Normal(param)", EVEN),
     "logarithm": ("real", "log({income})", "Normal(param)", POSITIVE),
     "logits": ("real", "logit({part})", "Laplace(param)", 1 / (1 + np.exp(-np.linspace(-16, 16, COUNT)))),
-    "ranged": ("unit", "rescale({wide}, 0.01, 0.99)", "Beta(1.5 + exp(param), 1.5 + exp(param))", None),
+    "ranged": ("unit", "rescale({span}, 0.01, 0.99)", "Beta(1.5 + exp(param), 1.5 + exp(param))", None),
     "moved": ("real", "shift({wide}, -30)", "Laplace(param)", EVEN),
     "times": ("real", "scale({wide}, -0.01)", "Normal(param)", EVEN),
     "several": ("real", "standardize(log(scale({income}, 2)))", "Laplace(param)", POSITIVE),
@@ -51,7 +51,14 @@ def scored(tmp_path_factory: pytest.TempPathFactory):
     """A run of all cases, its table, and draws of it given the condition."""
     folder = tmp_path_factory.mktemp("units")
     r = np.random.default_rng(0)
-    table = pd.DataFrame({"wide": r.normal(50, 20, 200), "income": r.gamma(3, 1, 200), "part": r.beta(2, 3, 200)})
+    table = pd.DataFrame(
+        {
+            "wide": r.normal(50, 20, 200),
+            "span": r.normal(50, 20, 200),
+            "income": r.gamma(3, 1, 200),
+            "part": r.beta(2, 3, 200),
+        }
+    )
     table["c"] = r.normal(3, 1, 200)
     table["born"] = (np.datetime64("1980-01-01") + r.integers(0, 9000, 200).astype("timedelta64[D]")).astype(str)
     table.to_csv(folder / "t.csv", index=False)
@@ -71,7 +78,7 @@ def test_densities_in_the_units_of_the_data_integrate_to_one_and_samples_follow_
     _, data, _, grid = CASES[name]
     column = data.split("{")[1].split("}")[0]
     if grid is None:
-        grid = np.linspace(table["wide"].min(), table["wide"].max(), COUNT)
+        grid = np.linspace(table[column].min(), table[column].max(), COUNT)
     rows = {c: np.full(len(grid), table[c].iloc[0]) for c in table} | {
         column: grid.astype(str if name == "day" else float)
     }
