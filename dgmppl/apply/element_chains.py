@@ -101,13 +101,8 @@ class Chains:
             if support.high is not None:
                 inside &= flat[:, place] <= support.high
             flat[:, place] = torch.where(inside, flat[:, place], _flat(state[name])[:, place])
-            tried = {**state, name: flat.reshape(shape)}
-            then = torch.where(inside, _finite(self.target(tried)), -torch.inf)
-            taken = torch.rand_like(size).log() < then - now
-            chance = torch.where(free[:, place], (then - now).exp().clamp(max=1), WANTED["steps"])
-            size = self._learned("steps", size, chance, adapt)
-            now = torch.where(taken, then, now)
-            state = {**state, name: torch.where(_over(taken, state[name]), tried[name], state[name])}
+            then = torch.where(inside, _finite(self.target({**state, name: flat.reshape(shape)})), -torch.inf)
+            state, now, size = self._taken(state, name, flat.reshape(shape), now, then, size, free[:, place], adapt)
         self.sizes[name] = size
         return state
 
@@ -122,15 +117,30 @@ class Chains:
                 vectors = state[name].reshape(len(size), -1, shape[-1]).clone()
                 moved = step(vectors[:, place], size)
                 vectors[:, place] = torch.where(free[:, place : place + 1], moved, vectors[:, place])
-                tried = {**state, name: vectors.reshape(shape)}
-                then = _finite(self.target(tried))
-                taken = torch.rand_like(size).log() < then - now
-                chance = torch.where(free[:, place], (then - now).exp().clamp(max=1), WANTED["steps"])
-                size = self._learned("steps", size, chance, adapt)
-                now = torch.where(taken, then, now)
-                state = {**state, name: torch.where(_over(taken, state[name]), tried[name], state[name])}
+                tried = vectors.reshape(shape)
+                then = _finite(self.target({**state, name: tried}))
+                state, now, size = self._taken(state, name, tried, now, then, size, free[:, place], adapt)
         self.sizes[name] = size
         return state
+
+    def _taken(
+        self,
+        state: State,
+        name: str,
+        tried: Tensor,
+        now: Tensor,
+        then: Tensor,
+        size: Tensor,
+        free: Tensor,
+        adapt: bool,
+    ) -> tuple[State, Tensor, Tensor]:
+        """The state in which a variable has the value tried where that is taken (Metropolis et al., 1953), its
+        log-density, and the size of the next step; `now` and `then` are the log-densities before and with it."""
+        taken = torch.rand_like(size).log() < then - now
+        chance = torch.where(free, (then - now).exp().clamp(max=1), WANTED["steps"])
+        size = self._learned("steps", size, chance, adapt)
+        state = {**state, name: torch.where(_over(taken, state[name]), tried, state[name])}
+        return state, torch.where(taken, then, now), size
 
     def _hamiltonian(self, state: State, names: list[str], adapt: bool) -> State:
         """The free elements of continuous variables move together along a path of constant energy, nearly."""

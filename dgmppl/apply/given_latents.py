@@ -17,12 +17,11 @@ from dgmppl.apply.draws import Weights, sums_of
 from dgmppl.apply.imputing import ExactCompletion, completion
 from dgmppl.apply.scores import in_numbers, parts
 from dgmppl.diagnostics import SpecError
+from dgmppl.graph.seen_spec import spec_of_whole_rows
 from dgmppl.pipeline import Checked
 from dgmppl.plan.predict import Prediction, choose_prediction
 from dgmppl.runtime.emitted import emitted
-from dgmppl.source import Source
 from dgmppl.syntax import tree
-from dgmppl.syntax.parse import parse_spec
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -90,12 +89,8 @@ def given_latents(fitted: FittedRun, names: tuple[str, ...], draws: int | None) 
     checked, latents = fitted.run.checked, latents_of(fitted)
     if checked.spec is None or not latents or fitted.graph.shared or fitted.graph.energy is not None:
         return None
-    statements = tuple(
-        replace(s, role="observed", data=_ANY) if isinstance(s, tree.Variable) and s.name in latents else s
-        for s in checked.spec.statements
-        if not isinstance(s, tree.Train)
-    )
-    given = pipeline.check_beside(checked, replace(checked.spec, statements=statements))
+    own = tuple(s for s in checked.spec.statements if not isinstance(s, tree.Train))
+    given = pipeline.check_beside(checked, spec_of_whole_rows(replace(checked.spec, statements=own), latents))
     if given.graph is None or given.plan is None or not {*latents} <= {v.name for v in given.graph.data}:
         return None
     try:
@@ -107,12 +102,5 @@ def given_latents(fitted: FittedRun, names: tuple[str, ...], draws: int | None) 
     except (SpecError, Misfit):
         return None
 
-
-def _data() -> tree.Field | tree.Transformed | None:
-    spec, _ = parse_spec(Source("rows.dgm", 'model rows\nobserved x : real from "rows.npy"\np(x) = Normal(0, 1)\n'))
-    return next((s.data for s in spec.statements if isinstance(s, tree.Variable)), None) if spec else None
-
-
-_ANY = _data()
 
 __all__ = ["GivenLatents", "given_latents"]

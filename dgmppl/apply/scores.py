@@ -71,8 +71,10 @@ def choose_score(model: GenerativeModel, run: Run, names: tuple[str, ...]) -> Sc
         return Score(of_terms, f"exactly, by {' + '.join(labels)}", True, reads)
     whole = likelihood_of(plan)
     if whole is not None and whole.kind == "log_prob" and whole.name in figures:
-        give = lambda rows: model.figures(*_of(graph, rows))[whole.name]  # noqa: E731
-        return Score(give, f"exactly, by {whole.quantity}", True, whole_of(graph))
+        name = whole.name
+        return Score(
+            lambda rows: model.figures(*_of(graph, rows))[name], f"exactly, by {whole.quantity}", True, whole_of(graph)
+        )
     if graph.energy is not None and set(names) <= set(graph.energy.arguments):
         return _of_energy(model, graph, plan, names)
     return _weights(model, run, names)

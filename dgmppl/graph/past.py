@@ -44,7 +44,7 @@ def spec_of_the_past(spec: tree.Spec, graph: Graph, along: Along, without: Colle
         number,
     )
     type_ = tree.Type(place, "integer", (tree.Range(place, _number(place, first), _number(place, last)),), ())
-    counter = tree.Variable(place, "observed", number, None, type_, None, None, _rows(spec), name_span=place)
+    counter = tree.Variable(place, "observed", number, None, type_, None, None, rows_given(spec), name_span=place)
     gone = {s.name for s in declared if isinstance(s, tree.Variable) and _is_gone(graph, s, without)}
     told = tuple(ends.of_the_statement(s) for s in _told(spec, gone))
     return PastSpec(replace(spec, statements=(counter, *told)), number)
@@ -60,7 +60,7 @@ def spec_of_length(spec: tree.Spec, along: Along, last: int) -> tree.Spec:
         assert isinstance(s.family, tree.Family)
         end = _number(s.family.range.high.span, last)
         s = replace(s, family=replace(s.family, range=replace(s.family.range, high=end)))
-        return replace(s, data=_rows(spec)) if isinstance(s, tree.Variable) and s.data is not None else s
+        return replace(s, data=rows_given(spec)) if isinstance(s, tree.Variable) and s.data is not None else s
 
     return replace(spec, statements=tuple(longer(s) for s in spec.statements))
 
@@ -76,7 +76,7 @@ def _told_so_far(declared: list[tree.Variable | tree.Let], graph: Graph, letter:
     return frozenset(found)
 
 
-def _rows(spec: tree.Spec) -> tree.Field:
+def rows_given(spec: tree.Spec) -> tree.Field:
     """Where data would come from that are given: nothing reads it."""
     return tree.Field(spec.name_span, "rows.npy", None, True)
 

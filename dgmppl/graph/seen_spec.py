@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 
 from dgmppl.graph.names import declared_name
 from dgmppl.graph.nodes import Definition, Graph, Variable
+from dgmppl.graph.past import rows_given
 from dgmppl.graph.values import Operation, Use, Value, variables
 from dgmppl.supports import SUPPORTS, Interval, Real
 from dgmppl.syntax import tree
@@ -38,7 +39,7 @@ def spec_of_whole_rows(spec: tree.Spec, whole: Collection[str], summed: Collecti
     a q."""
     whole, summed = ({declared_name(name) for name in names} for names in (whole, summed))
     kept = (s for s in spec.statements if not _is_of_q(s, (whole | summed) - _quoted(spec)))
-    rows = tree.Field(spec.name_span, "rows.npy", None, True)  # nothing reads it: the values are given
+    rows = rows_given(spec)
     told = (
         replace(s, role="observed", elementwise=None, data=rows)
         if isinstance(s, tree.Variable) and s.name in whole
@@ -51,7 +52,7 @@ def spec_of_whole_rows(spec: tree.Spec, whole: Collection[str], summed: Collecti
 def spec_given_common(spec: tree.Spec, common: Collection[str]) -> tree.Spec:
     """A spec in which latents that rows have in common are conditions of each row: nothing models them."""
     names = {declared_name(name) for name in common}
-    rows = tree.Field(spec.name_span, "rows.npy", None, True)  # nothing reads it: the values are given
+    rows = rows_given(spec)
     told = (
         replace(s, role="observed", per=None, data=rows) if isinstance(s, tree.Variable) and s.name in names else s
         for s in spec.statements
