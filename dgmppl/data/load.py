@@ -19,6 +19,7 @@ from dgmppl.catalogue.transforms import REMOVES
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.checks import Missing, TakenRows, checked_blocks, taken_for_missing, verify_shape
 from dgmppl.data.column import Column, Transform
+from dgmppl.data.disagreeing import disagreeing_classes
 from dgmppl.data.far import far_off
 from dgmppl.data.fields import Field
 from dgmppl.data.formats import READERS
@@ -73,7 +74,8 @@ def load(
     }
     ends = {name: one.end for name, one in wanted.items() if one.end is not None}
     splits = Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields, ends)
-    return replace(splits, warnings=(*splits.warnings, *missed_classes(splits), *far_off(splits, wanted)))
+    odd = (*missed_classes(splits), *disagreeing_classes(splits, wanted), *far_off(splits, wanted))
+    return replace(splits, warnings=(*splits.warnings, *odd))
 
 
 def load_data(checked: Checked, base: Path, known: Mapping[str, Field] | None = None) -> Splits:

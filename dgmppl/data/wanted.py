@@ -10,6 +10,7 @@ from dgmppl.data.checks import Missing
 from dgmppl.data.factor_support import Impossible, impossible_values
 from dgmppl.data.fields import Field
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.graph.picks import Picked, picked
 from dgmppl.graph.units import without_units
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Wanted:
         known: the field that a run keeps, whose transforms and classes are used; None: they are fitted.
         others: whether the rows are none of those that the run was fitted to.
         unscaled: whether the model counts its values in no units of theirs (`dgmppl.graph.units`).
+        picks: what its classes pick elements of, each with the axis (`dgmppl.graph.picks`).
     """
 
     source: DataSource
@@ -42,6 +44,7 @@ class Wanted:
     known: Field | None = None
     others: bool = False
     unscaled: bool = False
+    picks: frozenset[Picked] = frozenset()
 
 
 def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dict[str, Wanted]:
@@ -62,6 +65,7 @@ def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dic
         raise SpecError(problems, checked.source)
     partial = {v.name: "elements" if v.elementwise else "rows" for v in graph.partial}
     unscaled = without_units(graph) if known is None else frozenset()
+    picks = picked(graph) if known is None else {}
     return {
         v.name: Wanted(
             v.data,
@@ -71,6 +75,7 @@ def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dic
             (v.length, v.members.start) if v.length else None,
             known[v.name] if known else None,
             unscaled=v.name in unscaled,
+            picks=picks.get(v.name, frozenset()),
         )
         for v in graph.data
         if v.data

@@ -140,4 +140,14 @@ CODES: dict[str, Code] = {
         'observed x : real[2] from "people.csv"[income, rent]   # x = f(u)',
         'observed x : real[2] from standardize("people.csv"[income, rent])',
     ),
+    "W525": Code(
+        "classes that two variables number differently",
+        "Two variables pick elements of one parameter or latent, and a number stands for different texts in them.",
+        "The texts of a column are numbered in alphabetical order. A player who never played away is missing there, "
+        "and all that follow have other numbers: `skill[home]` and `skill[away]` are of different players. "
+        "Columns that are read together are numbered together.",
+        'observed home : categorical(20) from "games.csv".home\n'
+        'observed away : categorical(20) from "games.csv".away   # skill[home] - skill[away]',
+        'observed side[j in 0..1] : categorical(20) from "games.csv"[home, away]   # skill[side[0]] - skill[side[1]]',
+    ),
 }

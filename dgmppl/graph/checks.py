@@ -85,7 +85,7 @@ def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
                 notes=(Note(before, "the first time"),),
                 help="remove one of the two",
             )
-    broken = _attempted(scope, spec)
+    broken = _attempted(scope, graph, spec)
     missing: dict[str, list[Variable]] = {}
     for v in graph.inferred:
         if v.name not in sources and declared_name(v.name) not in broken:
@@ -103,15 +103,18 @@ def _verify_modelled(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
         )
 
 
-def _attempted(scope: Scope, spec: tree.Spec) -> set[str]:
+def _attempted(scope: Scope, graph: Graph, spec: tree.Spec) -> set[str]:
     """Variables that a statement in which something is wrong set out to model: no further message about them."""
     found: set[str] = set()
     errors = [d for d in scope.diagnostics if d.severity == "error" and d.span is not None]
+    built = {declared_name(f.head) for f in graph.factors if f.side == "p"}
     declared = [s.name for s in spec.statements if isinstance(s, tree.Variable)]
     for s in spec.statements:
         heads: tuple[tree.Reference, ...] = ()
         if isinstance(s, tree.Factor) and s.side == "p":
             heads = s.heads
+            # A factor that reads what was declared with an error is dropped without a message of its own.
+            found.update(h.name for h in heads if errors and h.name not in built)
         elif isinstance(s, tree.Definition):
             heads = (s.target,)
         elif isinstance(s, tree.Energy):

@@ -142,6 +142,23 @@ def test_values_far_from_where_a_flow_begins_are_told(tmp_path: Path) -> None:
     assert loaded(tmp_path, spec=counted.format("6"))[1].warnings
 
 
+def test_classes_that_are_numbered_differently_and_pick_of_one_tensor_are_told(tmp_path: Path) -> None:
+    games = pd.DataFrame({"home": [*"abd"] * 20, "away": [*"cab"] * 20, "win": [0, 1, 1] * 20})
+    games.to_csv(tmp_path / "games.csv", index=False)
+    rest = 'observed win : binary from "games.csv".win\nlatent skill : real[4] per data\np(skill) = Normal(0, 1)\n'
+    apart = "".join(f'observed {side} : categorical(4) from "games.csv".{side}\n' for side in ("home", "away"))
+    both = "p(win | skill, home, away) = Bernoulli({})\n"
+    spec = "model m\n" + apart + rest + both.format("skill[home] - skill[away]")
+    (warning,) = loaded(tmp_path, spec=spec)[1].warnings
+    assert warning.code == "W525" and '2 is "d" of the one and "c" of the other' in warning.headline
+    another = "param a : real[4]\nparam b : real[4]\n" + both.format("sum(skill) + a[home] - b[away]")
+    assert not loaded(tmp_path, spec="model m\n" + apart + rest + another)[1].warnings
+    family = 'observed side[j in 0..1] : categorical(4) from "games.csv"[home, away]\n'
+    together = "p(win | skill, side) = Bernoulli(skill[side[0]] - skill[side[1]])\n"
+    _, splits, _ = loaded(tmp_path, spec="model m\n" + family + rest + together)
+    assert not splits.warnings and splits.fields["side"].classes == ("a", "b", "c", "d")
+
+
 def test_positive_values_have_a_way_out_that_keeps_them_positive(tmp_path: Path) -> None:
     spec = "model m\nobserved x : positive from {}\np(x) = LogNormal(6, 1)\n"
     _, splits, _ = loaded(tmp_path, spec=spec.format('"people.csv".income'))
