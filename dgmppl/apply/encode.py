@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk, verify_counts
+from dgmppl.apply.given import Given as Rows
 from dgmppl.apply.in_common import LatentsGivenCommon
+from dgmppl.apply.q_laws import LawsOfQ
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of, marginals_of
 from dgmppl.emit.steps import needed_steps
@@ -46,9 +48,9 @@ def encode(
     For each latent z: `z`, the mean of its posterior (of q given the means of the latents before it, or what the data
     determine; the most probable value of a class); `z_deviation`, its standard deviation, or of a class
     `z_probability`, the probability of this value: exact where its posterior has a closed form
-    (`GenerativeModel.marginals`) or the data determine it, of a class that rows have in common as its q has it; where
-    that is so given what rows have in common, mixed over as many draws of this as `samples` says, by the law of total
-    variance; and otherwise of as many draws; a note tells. With `draws` as many of them, `z_draws`, (rows,
+    (`GenerativeModel.marginals`) or the data determine it, and of q where that reads nothing that is drawn and has them
+    in closed form; where either is so given other latents, mixed over as many draws of these as `samples` says, by the
+    law of total variance; and otherwise of as many draws; a note tells. With `draws` as many of them, `z_draws`, (rows,
     draws, *shape). Of what each group has a row has that of its own group. Beyond the end of a sequence stands NaN.
 
     Args:
@@ -71,7 +73,8 @@ def encode(
         raise SpecError([_none(fitted, whose, asked)])
     given = fitted.rows(data, split)
     determined = _determined(graph, fitted.plan, ours)
-    told = {*marginals_of(graph, fitted.plan), *_classes_in_common(graph, ours)}
+    laws = _laws_of_q(fitted, given, ours)
+    told = {*marginals_of(graph, fitted.plan), *laws.alone}
     estimated = [] if determined else [n for n in ours if n not in told]
     mixed = LatentsGivenCommon(fitted.run.checked, fitted.model) if set(estimated) & set(whose.get(None, [])) else None
     mixable = [n for n in estimated if mixed is not None and n in mixed.names]
@@ -79,7 +82,7 @@ def encode(
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
         answers: dict[str, NDArray[Any]] = {}
-        for name, parts in _moments(fitted, chunk, ours, count, draws, mixed).items():
+        for name, parts in _moments(fitted, chunk, ours, count, draws, laws, mixed).items():
             group = graph[name].group
             low = graph[group].type.support.low or 0.0 if group is not None else 0.0
             every = per is not None
@@ -176,24 +179,28 @@ def _moments(
     names: list[str],
     count: int,
     draws: int,
+    of_q: LawsOfQ,
     mixed: LatentsGivenCommon | None = None,
 ) -> Moments:
     """Means, spreads and draws. Sums are of differences to the first draw: of draws that are all the same it is 0.
 
-    Of what has an exact posterior given what rows have in common they are of its means, and of its variances: with
-    draws w of that, ``Var[z] = E[Var[z | w]] + Var[E[z | w]]``.
+    Of what has moments in closed form given other latents, by its q or, given what rows have in common, by its exact
+    posterior, they are of its means, and of its variances: with draws w of those,
+    ``Var[z] = E[Var[z | w]] + Var[E[z | w]]``.
     """
     rows = tuple(chunk.values())
-    means, exact = fitted.model.infer(*rows, mean=True), fitted.model.marginals(*rows)
-    exact |= {n: _law_in_common(fitted, n) for n in _classes_in_common(fitted.graph, names)}
+    with of_q.kept() as given:
+        means = fitted.model.infer(*rows, mean=True)
+    exact = {**{n: given[n] for n in of_q.alone}, **fitted.model.marginals(*rows)}
     first: dict[str, Tensor] = {}
     sums = {n: torch.zeros_like(means[n], dtype=torch.float64) for n in names}
     squares = {n: torch.zeros_like(s) for n, s in sums.items()}
     kept: dict[str, list[Tensor]] = {n: [] for n in names}
     inside = {n: torch.zeros_like(s) for n, s in sums.items()}
     for k in range(count):
-        drawn = fitted.model.infer(*rows)
-        laws = mixed.marginals(chunk, drawn) if mixed is not None and mixed.names else {}
+        with of_q.kept() as given:
+            drawn = fitted.model.infer(*rows)
+        laws = {**given, **(mixed.marginals(chunk, drawn) if mixed is not None and mixed.names else {})}
         for n in names:
             kept[n] += [drawn[n]] if k < draws else []
             variable = fitted.graph[n]
@@ -221,25 +228,9 @@ def _moments(
     return found
 
 
-def _classes_in_common(graph: Graph, names: list[str]) -> list[str]:
-    """The variables of few values that rows have in common whose q reads nothing that is drawn."""
-    found = []
-    for v in (graph[n] for n in names):
-        q = graph.factor("q", v.name)
-        alone = q is not None and set(graph.reads(q)) <= {v.group}
-        found += [v.name] if v.shared and v.type.support.finite and not v.type.shape and alone else []
-    return found
-
-
-def _law_in_common(fitted: FittedRun, name: str) -> Any:
-    """The q of such a variable, of batch shape ``(groups,)`` or ``()``."""
-    q, group = fitted.graph.factor("q", name), fitted.graph[name].group
-    assert q is not None
-    method = getattr(fitted.model, q.method)
-    if group is None:
-        return method()
-    groups = _groups_of(fitted.graph, group).to(fitted.model.like)
-    return method(groups) if q.parents else method().expand(groups.shape)
+def _laws_of_q(fitted: FittedRun, given: Rows, names: list[str]) -> LawsOfQ:
+    with fitted.computing(0):
+        return LawsOfQ(fitted.graph, fitted.model, names, next(given.chunks(1), None))
 
 
 def _exact_mean(law: Distribution, variable: Variable, value: Tensor) -> Tensor:

@@ -268,3 +268,32 @@ def test_members_of_two_indices_have_their_numbers_and_how_sure_they_are(tmp_pat
     columns = [f"z[{t}, {k}]{told}" for k in (1, 2) for told in ("", f"_{spread}") for t in (1, 2, 3)]
     assert list(found.columns) == columns
     assert np.isfinite(found.to_numpy()).all()
+
+
+LEVELS_OF_Q = """model m
+observed x : real[2] from standardize("people.csv"[height, weight])
+latent a : real[2]
+latent z : real
+p(a) = Normal(0, 1)
+p(z | a) = Normal(linear(a), 1)
+p(x | z, a) = Normal(mlp[4](z, a), 1)
+q(a | x) = Normal(linear(x))
+q(z | a, x) = Normal(linear(a, x))
+train { epochs = 2 }
+"""
+
+
+def test_a_deviation_is_that_of_q_and_mixed_over_what_q_reads(tmp_path: Path) -> None:
+    """Of a in closed form; of z, whose q is linear and normal given a, by the law of total variance."""
+    people().to_csv(tmp_path / "people.csv", index=False)
+    run = fit(tmp_path, LEVELS_OF_Q)
+    rows = people(20, seed=3)
+    found = run.encode(rows, samples=2000)
+    assert [note for note in found.notes if "draws" in note] == ["z_deviation: of 2000 draws, see --samples"]
+    x = next(run.rows(rows).chunks(20))["x"]
+    with torch.no_grad():
+        a = run.model.q_a(x)
+        q = run.model.q_z(a.sample((40000,)), x.expand(40000, *x.shape))
+        mixed = q.variance.mean(0) + q.mean.var(0)
+    np.testing.assert_allclose(found["a_deviation"], a.stddev, rtol=1e-5)
+    np.testing.assert_allclose(found["z_deviation"], mixed.sqrt(), rtol=0.08)
