@@ -49,7 +49,7 @@ class Compressed:
         size: bytes that were made.
         bits: what an ideal code by the model's probabilities takes, -log2 p of all rows; with latents that are drawn,
             minus the bound at these draws. Of whole numbers without a range p is that given the range of the rows,
-            which the file tells.
+            which the file tells; of rows that have latents in common it is that given these at the mean of q.
         initial: bits that were there before the rows, from which the latents of the first of them were taken.
         losses: of a lossy code, what the variables that are not kept are off by, in the units of the data: the mean
             square, or of classes the share that are others.

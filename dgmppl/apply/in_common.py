@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.apply.drawing import Completion, Misfit, Values, drawn_of, rows_of, with_weights
+from dgmppl.coding.common import of_own_group
 from dgmppl.emit.inference import marginals_of
 from dgmppl.graph.names import member_name
 from dgmppl.graph.nodes import Graph
@@ -98,8 +99,7 @@ def of_rows(common: Collection[str], given: Graph, graph: Graph, found: Values, 
         if group is None:
             made[name] = each.expand(n, *each.shape)
         else:
-            low = graph[group].type.support.low or 0.0
-            made[name] = each[(rows[group] - low).long().reshape(-1)]
+            made[name] = of_own_group(each, graph[group], rows[group])
     return made
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch import distributions as td
 
 from dgmppl.coding.cells import Cells, Values, bins_of
+from dgmppl.coding.common import of_rows, values_in_common
 from dgmppl.coding.laws import draw, draw_in_turn
 from dgmppl.coding.program import Part, Program, cases
 from dgmppl.coding.stack import Chooser, CodingError, Popping, Recording, Scattered, Stack
@@ -43,6 +45,11 @@ class Coder:
         self.program, self.model, self.graph = program, model, program.graph
         self._cells: dict[str, Cells] = {}
         self._shares: dict[str, Tensor] = {}
+
+    @cached_property
+    def _common(self) -> Row:
+        """What rows have in common, as a value of it for each group where it has one."""
+        return values_in_common(self.graph, self.model)
 
     # --- what is told of rows before they are coded ---------------------------------------------------
 
@@ -155,13 +162,14 @@ class Coder:
         found = {name: self._value(name, env) for name in self.program.gives}
         found |= {m: found[m].masked_fill(self._of_elements(m, gap), torch.nan) for m, gap in gaps.items()}
         # A copy: what is inferred of a row is put beside it.
-        self._infer({**found, **{u: env[u] for u in self.program.inverted}}, Scattered(recording), env)
+        inverted = {u: env[u] for u in self.program.inverted}
+        self._infer({**found, **inverted, **of_rows(self.graph, self._common, found)}, Scattered(recording), env)
         recording.push(stack)
         return found
 
     def _known(self, rows: Row) -> Row:
-        """Rows with what they determine."""
-        env = dict(rows)
+        """Rows with what they determine, and what they have in common."""
+        env = {**rows, **of_rows(self.graph, self._common, rows)}
         if self.program.inverted:
             found = self.model.infer(*(rows[v.name] for v in self.graph.data), mean=True)
             env |= {u: found[u].as_subclass(Tensor) for u in self.program.inverted}
@@ -182,6 +190,7 @@ class Coder:
             index = None if this is None else cells.index(this).reshape(-1)
             alike = torch.zeros(math.prod(shape), cells.size)
             found[name] = cells.value(chooser.choose(alike, index).reshape(shape))
+        found |= of_rows(self.graph, self._common, found)
         seen = {name: ~self._of_elements(name, gaps[name]) for name in self.program.apart}
         for part in self.program.parts:
             self._draw(part, found, chooser, known, n, seen)
@@ -243,7 +252,8 @@ class Coder:
                 seen = env[name].unsqueeze(1)
                 agrees = ((seen == every[name]) | seen.isnan()).reshape(n, count, -1).all(-1)
                 total = total.masked_fill(~agrees, -torch.inf)
-        repeated = {name: v.repeat_interleave(count, 0) for name, v in env.items() if self.graph[name].role != "let"}
+        given = {name: v for name, v in env.items() if self.graph[name].role != "let"}
+        repeated = {name: v.repeat_interleave(count, 0) if self.graph[name].rows else v for name, v in given.items()}
         repeated |= {name: v.repeat(n, *[1] * (v.dim() - 1)) for name, v in every.items()}
         for factor in self.graph.factors:
             touched = {factor.head, *self.graph.roots(self.graph.reads(factor))} & set(names)
@@ -283,6 +293,10 @@ class Coder:
     def _fixed(self, env: Row) -> Iterator[None]:
         """Inside, each q is certain of what was inferred by it."""
         methods = {}
+        for name, value in self._common.items():
+            q, group = self.graph.factor("q", name), self.graph[name].group
+            if q is not None:
+                methods[q.method] = Delta(value).to_event(value.dim() - (group is not None))
         for part in self.program.inferred:
             for key in part.keys:
                 factor = self.graph.keyed(key)
@@ -337,6 +351,7 @@ class Coder:
         for name in self.program.conditions:
             cells, shape = self.cells(name), (n, *self.graph[name].type.shape)
             env[name] = cells.value(torch.randint(cells.size, shape))
+        env |= of_rows(self.graph, self._common, env)
         left = set(wanted) if not self.program.composed else {*self.program.drawn}
         for part in self.program.parts:
             if not left:

@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from dgmppl.coding.program import Part, Program, forward
+from dgmppl.coding.program import Part, Program, forward, in_common
 from dgmppl.coding.stack import CodingError
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.nodes import Plan
@@ -31,7 +31,8 @@ def program_of_codes(graph: Graph, plan: Plan, latents: tuple[str, ...]) -> Prog
     absent = next((name for name in (*latents, *kept) if name not in there), None)
     if absent is not None:
         raise CodingError(f"nothing gives `{absent}` a probability")
-    return Program(graph, (), graph.conditions, parts, (), (), (), (), (), gives=(*kept, *latents), lost=lost)
+    gives, common = (*kept, *latents), in_common(graph)
+    return Program(graph, (), graph.conditions, parts, (), (), (), (), (), gives, lost, common)
 
 
 def _verify(graph: Graph, latents: tuple[str, ...]) -> None:
@@ -55,7 +56,7 @@ def _parts(graph: Graph, plan: Plan, kept: set[str]) -> list[Part]:
         if not kept & {*part.names}:
             continue
         reads = {r for key in part.keys for r in graph.roots(graph.keyed(key).parents)}
-        others = sorted((reads | {*part.names}) - kept)
+        others = sorted((reads | {*part.names}) - {*kept, *in_common(graph)})
         if others:
             raise CodingError(f"{', '.join(part.names)} depends on `{others[0]}`, which is not kept")
         found.append(part)

@@ -60,6 +60,7 @@ class Program:
         chained: latents that are summed out one after another, or along an index, likewise.
         gives: what comes back: the data, or what is kept of them.
         lost: variables of the data that are not kept.
+        common: latents that rows have in common: what q says of them is known, and is not coded.
     """
 
     graph: Graph
@@ -73,6 +74,7 @@ class Program:
     chained: tuple[str, ...]
     gives: tuple[str, ...]
     lost: tuple[str, ...] = ()
+    common: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -112,6 +114,13 @@ class Program:
             how += f"; {text} {', '.join(keys)}" if keys else ""
         if self.summed or self.chained:
             how += f"; bits back from the exact posterior of {', '.join((*self.summed, *self.chained))}"
+        if self.common:
+            few = [name for name in self.common if self.graph[name].type.support.finite]
+            at = ", of few values at the most probable one" if few else ""
+            names = ", ".join(self.common)
+            how += (
+                f"; given {names}, which rows have in common, at the mean of q{at}: bits of p given that, not the bound"
+            )
         return how
 
 
@@ -128,7 +137,7 @@ def program_of(graph: Graph, plan: Plan) -> Program:
     if absent:
         raise CodingError(f"nothing gives `{absent[0]}` a probability")
     found = _Latents(graph)
-    for step in plan.steps:
+    for step in _of_rows(graph, plan.steps):
         found.add(step)
     found.verify()
     latents = found.names
@@ -158,12 +167,25 @@ def program_of(graph: Graph, plan: Plan) -> Program:
         tuple(found.summed),
         found.chained,
         tuple(v.name for v in graph.data),
+        common=in_common(graph),
     )
 
 
-def forward(graph: Graph, steps: Sequence[Step]) -> Iterator[Part]:
-    """What a plan draws to sample."""
+def in_common(graph: Graph) -> tuple[str, ...]:
+    """The latents that rows have in common."""
+    return tuple(v.name for v in graph.shared)
+
+
+def _of_rows(graph: Graph, steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps that give something of rows: not of what these have in common."""
     for step in steps:
+        if not all(graph[name].shared for name in step.gives or (step.variable,)):
+            yield step
+
+
+def forward(graph: Graph, steps: Sequence[Step]) -> Iterator[Part]:
+    """What a plan draws of rows to sample."""
+    for step in _of_rows(graph, steps):
         if type(step) is Draw or isinstance(step, GoBack):
             yield Part((step.variable,), (_prior(graph, step.variable),))
         elif isinstance(step, DrawInTurn):
@@ -251,7 +273,7 @@ def _with_auxiliary(graph: Graph, parts: tuple[Part, ...], latents: Iterable[str
     found = list(parts)
     there = {name for part in parts for name in part.names}
     while missing := [name for name in sorted({*latents} - there) if graph.factor("p", name) is not None]:
-        known = {*there, *graph.conditions, *(d.variable for d in graph.definitions)}
+        known = {*there, *graph.conditions, *in_common(graph), *(d.variable for d in graph.definitions)}
         reads = {name: set(graph.factor("p", name).parents) for name in missing}  # type: ignore[union-attr]
         ready = [name for name in missing if set(graph.roots(reads[name])) <= known]
         if not ready:
@@ -272,8 +294,6 @@ def _verify_data(graph: Graph) -> None:
             raise CodingError(f"some rows miss `{v.name}`, and nothing models it")
     if graph.energy is not None:
         raise CodingError("an energy is unnormalised: the probability of a row is not known")
-    if graph.shared:
-        raise CodingError(f"`{graph.shared[0].name}` is what rows have in common: a row has no probability by itself")
 
 
 def cases(graph: Graph, names: Sequence[str]) -> float:
@@ -284,4 +304,4 @@ def cases(graph: Graph, names: Sequence[str]) -> float:
     return found
 
 
-__all__ = ["Part", "Program", "cases", "forward", "program_of"]
+__all__ = ["Part", "Program", "cases", "forward", "in_common", "program_of"]

@@ -87,6 +87,32 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FittedRun]:
     return {name: fit(folder, spec + TRAIN, name) for name, spec in specs.items()}
 
 
+SHOPS = """\
+model shops
+observed shop : categorical(12) from "sales.csv".shop
+observed n    : natural from "sales.csv".sold
+latent mu   : real per data
+latent a    : real per shop
+latent kind : categorical(2) per shop
+param rate : real[2]
+p(mu)          = Normal(0, 1)
+p(a | mu)      = Normal(mu, 1)
+p(kind)        = Categorical(param)
+p(n | a, kind) = Poisson(exp(a + rate[kind]))
+train { epochs = 15, batch = 64, optimizer = adam(5e-2), clip = 1 }
+"""
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory: pytest.TempPathFactory) -> FittedRun:
+    folder, rng = tmp_path_factory.mktemp("sales"), np.random.default_rng(0)
+    shop = np.concatenate([np.arange(12), rng.integers(0, 12, 488)])
+    names = np.array([f"shop {k}" for k in range(12)])
+    table = pd.DataFrame({"shop": names[shop], "sold": rng.poisson(np.exp(shop / 5))})
+    table.to_csv(folder / "sales.csv", index=False)
+    return fit(folder, SHOPS, "shops")
+
+
 @pytest.fixture(scope="module")
 def compressed(runs: dict[str, FittedRun]) -> dict[str, tuple[module.Compressed, bytes]]:
     """The files of the test rows, which this thread makes alone."""
@@ -136,9 +162,12 @@ def test_it_is_less_than_common_formats_take(
 
 
 def test_processes_and_threads_agree(
-    runs: dict[str, FittedRun], compressed: dict[str, tuple[module.Compressed, bytes]], tmp_path: Path
+    runs: dict[str, FittedRun],
+    shops: FittedRun,
+    compressed: dict[str, tuple[module.Compressed, bytes]],
+    tmp_path: Path,
 ) -> None:
-    folder = runs["flow"].path.parent
+    files = {runs[name].path: file for name, (_, file) in compressed.items()} | {shops.path: bytes(shops.compress())}
     script = (
         "import sys, torch, dgmppl\n"
         "from pathlib import Path\n"
@@ -146,14 +175,14 @@ def test_processes_and_threads_agree(
         "    dgmppl.load(Path(run)).compress().write(Path(sys.argv[1], Path(run).name + '.dgz'))\n"
         "print(torch.get_num_threads(), torch.backends.cpu.get_cpu_capability())\n"
     )
-    command = [sys.executable, "-c", script, str(tmp_path), *(str(folder / name) for name in MODELS)]
+    command = [sys.executable, "-c", script, str(tmp_path), *map(str, files)]
     # Two threads, and other instructions of the processor, as another machine might have.
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
     said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     assert said.split() == ["2", "DEFAULT"]
     # These files were made by one thread, which also reads them in the test above.
-    for name, (_, file) in compressed.items():
-        assert (tmp_path / f"{name}.dgz").read_bytes() == file, name
+    for path, file in files.items():
+        assert (tmp_path / f"{path.name}.dgz").read_bytes() == file, path.name
 
 
 def codes(error: pytest.ExceptionInfo[SpecError]) -> list[str]:
@@ -300,15 +329,57 @@ def test_sequences_of_different_lengths_take_what_is_there(tmp_path: Path) -> No
     assert len(file) <= 1.01 * ideal + 64 + len(module._schema(run))
 
 
+def test_rows_are_given_what_they_have_in_common(shops: FittedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a group what its q has of it; a group that the fit did not know is refused in the words of `score`."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"shop": [f"shop {k}" for k in rng.integers(0, 11, 400)], "sold": rng.poisson(5, 400)})
+    monkeypatch.setattr(module, "_BLOCK", 300)
+    found = shops.compress(table)
+    file = bytes(found)
+    pd.testing.assert_frame_equal(shops.decompress(file).frame(), table, check_dtype=False)
+    assert found.notes[0].endswith(
+        "given mu, a, kind, which rows have in common, at the mean of q, of few values at the most probable one: "
+        "bits of p given that, not the bound"
+    )
+    each = shops.encode(table, per="shop").frame().set_index("shop").loc[table["shop"]]
+    rates = np.exp(each["a"] + shops.model.rate.detach().numpy()[each["kind"].astype(int)])
+    blocks = [table["sold"].to_numpy()[start : start + 150] for start in (0, 150, 300)]
+    ideal = 400 * math.log2(12)
+    for k, sold in enumerate(blocks):
+        law = scipy.stats.poisson(rates.to_numpy()[150 * k : 150 * k + len(sold)])
+        within = law.cdf(sold.max()) - law.cdf(sold.min() - 1)
+        ideal -= np.log2(law.pmf(sold) / within).sum()
+    assert found.bits == pytest.approx(ideal, rel=1e-3)
+    assert len(file) <= 1.01 * ideal / 8 + 64 + len(module._schema(shops)) + 2 * 32
+    told = []
+    for command in (shops.compress, shops.score):
+        with pytest.raises(SpecError) as caught:
+            command(table.assign(shop="elsewhere"))
+        told.append([str(d) for d in caught.value.diagnostics])
+    assert told[0] == told[1]
+    before = shops.model.q_a_net.weight.detach().clone()
+    with torch.no_grad():
+        shops.model.q_a_net.weight.add_(1e-3)
+    try:
+        with pytest.raises(SpecError, match="another model") as caught:
+            shops.decompress(file)
+    finally:
+        with torch.no_grad():
+            shops.model.q_a_net.weight.copy_(before)
+    assert codes(caught) == ["E672"]
+
+
 CODES = """\
 model codes
 observed y : categorical(3) from "people.csv".size
 observed x : real[2] from standardize("people.csv"[height, weight])
 latent   c : categorical(4)[3]
-p(y)               = Categorical(param)
-p(c[d] | c[<d], y) = Categorical(causal[8](c[<d], y))
-p(x | c)           = Normal(mlp[16](c))
-q(c | x, y)        = Categorical(mlp[16](x, y))
+latent   m : real[2] per data
+p(y)                  = Categorical(param)
+p(m)                  = Normal(0, 1)
+p(c[d] | c[<d], y, m) = Categorical(causal[8](c[<d], y, m))
+p(x | c, m)           = Normal(mlp[16](c, m))
+q(c | x, y)           = Categorical(mlp[16](x, y))
 train { epochs = 10, batch = 50, optimizer = adam(1e-2) }
 """
 
@@ -333,8 +404,9 @@ def test_codes_are_kept_in_place_of_rows(tmp_path: Path, capsys: pytest.CaptureF
     assert told in answers.notes
     data = {name: torch.from_numpy(v.numpy()) for name, v in next(run.rows(table).chunks(1000)).items()}
     with torch.no_grad(), run.model.unchecked():
-        codes = run.model.infer(*data.values(), mean=True)["c"]
-        bits = -(run.model.p_c(data["y"]).log_prob(codes) + run.model.p_y().log_prob(data["y"])).sum() / math.log(2)
+        inferred = run.model.infer(*data.values(), mean=True)
+        given_y = run.model.p_c(data["y"], inferred["m"])
+        bits = -(given_y.log_prob(inferred["c"]) + run.model.p_y().log_prob(data["y"])).sum() / math.log(2)
     assert found.bits == pytest.approx(bits.item(), rel=1e-3)
     assert len(file) <= 1.01 * bits.item() / 8 + 64 + len(module._schema(run))
     # From the command line.

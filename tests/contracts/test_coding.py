@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import special, stats
 from torch import Tensor
 
 from dgmppl.apply.lossy import codes_of
@@ -161,7 +161,76 @@ p(z[t] | z[<t])        = Normal(linear(h[t])) >> affine >> coupling[mlp[4]](h[t]
 p(x[t] | x[<t], z[t])  = Categorical(gru[4](x[<t], z[t]))
 q(z | x)               = Normal(mlp[4](x))
 """
+GROUPS = """\
+observed g : integer(2..4) from "rows.npz".g
+observed k : integer(0..3)[2] from "rows.npz".k
+partial  x : integer(0..4)[3] elementwise from "rows.npz".x
+latent mu  : real per data
+latent tau : positive per data
+latent a   : real[2] per g
+latent z   : real
+let level = mu + tau * a
+p(mu)                = Normal(0, 1)
+p(tau)               = HalfCauchy(1)
+p(a | mu)            = Normal(mu, 1)
+p(z | a)             = Normal(a[0], 1)
+p(k | mu, tau, a)    = Categorical(mlp[4](level))
+p(x | mu, tau, a, z) = Categorical(mlp[4](level, z))
+q(tau)               = Normal(param) >> exp
+q(a | g, mu)         = Normal(mlp[4](g, mu))
+q(z | k, x, a)       = Normal(mlp[4](k, x, a))
+"""
+CLASSES_OF_GROUPS = """\
+observed g : categorical(3) from "rows.npz".g
+observed x : integer(0..4)[3] from "rows.npz".x
+latent kind : categorical(2) per g
+latent c    : binary per data
+latent j    : categorical(3)
+param rate : real[2, 2, 3, 3, 5]
+p(c)              = Bernoulli(param)
+p(kind | c)       = Categorical(linear(c))
+p(j | kind)       = Categorical(linear(kind))
+p(x | kind, c, j) = Categorical(rate[kind, c, j])
+"""
+PATHS_IN_COMMON = """\
+observed g            : categorical(2) from "rows.npz".g
+observed n            : integer(1..4) from "rows.npz".n
+observed x[t in 1..n] : categorical(4) from "rows.npz".x
+latent   f[c in 0..2] : simplex[4] per data
+latent   a[t in 1..4] : real per g
+latent   s[t in 1..n] : categorical(3)
+p(f[c])                = Dirichlet(2)
+p(a[1])                = Normal(0, 1)
+p(a[t] | a[t-1])       = Normal(a[t-1], 1)
+p(s[1])                = Categorical(param)
+p(s[t] | s[t-1], a[t]) = Categorical(linear(s[t-1], a[t]))
+p(x[t] | s[t], f)      = Categorical(log(f[s[t]]))
+"""
+RANDOM_WEIGHTS = """\
+observed x : integer(0..4)[3] from "rows.npz".x
+observed y : integer(0..3)[2] from "rows.npz".y
+latent   z : real[2]
+latent   a : positive per data
+latent   s : positive per data
+net f = mlp[4, activation = tanh]
+net g = linear
+let h : real[2, 4] = g(z)
+let r : real[2, 4] = f(x)
+s                    = exp(log(a))
+p(a)                 = HalfNormal(1)
+p(z)                 = Normal(0, 1)
+p(f | a)             = Normal(0, a)
+p(g)                 = Laplace(0, 1)
+p(x[d] | x[<d])      = Categorical(causal[4](x[<d]))
+p(y | x, z, f, g, s) = Categorical(r + s * h)
+q(f | a)             = Normal(param, a * sigmoid(param))
+q(z | x, y, f)       = Normal(mlp[4](x, y, mean(r, axis = 0)))
+"""
 OTHERS = {
+    "groups": GROUPS,
+    "classes_of_groups": CLASSES_OF_GROUPS,
+    "paths_in_common": PATHS_IN_COMMON,
+    "random_weights": RANDOM_WEIGHTS,
     "flows_of_positions": FLOWS_OF_POSITIONS,
     "paths_with_gaps": PATHS_WITH_GAPS,
     "paths_of_different_lengths": PATHS_OF_DIFFERENT_LENGTHS,
@@ -341,12 +410,57 @@ def test_codes_come_back_and_take_what_their_probabilities_say(name: str) -> Non
         coder.tell(coder.told_of(kept), ROWS)
         stack = Stack(initial_words(0), sealed=False)
         coder.encode(kept, stack)
-        bits = sum(-coder._log_prob(coder.graph.keyed(k), dict(kept)).sum().item() for p in found.parts for k in p.keys)
+        env, keys = coder._known(kept), [k for part in found.parts for k in part.keys]
+        bits = sum(-coder._log_prob(coder.graph.keyed(k), env).sum().item() for k in keys)
         bits += sum(math.log(coder.cells(n).size) * kept[n].numel() for n in found.conditions)
         assert stack.bits == pytest.approx(bits / math.log(2), rel=1e-3, abs=0.01)
         again = coder.decode(ROWS, Stack(stack.words(), sealed=False))
         for n, value in kept.items():
             assert torch.equal(again[n], value), n
+
+
+SHOPS = """\
+model shops
+observed shop : integer(2..4) from "rows.npz".shop
+observed n    : integer(0..4) from "rows.npz".n
+latent a    : real[5] per shop
+latent b    : positive per data
+latent kind : categorical(2) per shop
+latent j    : categorical(3)
+param rate : real[2, 3, 5]
+p(a)                 = Normal(0, 1)
+p(b)                 = LogNormal(0, 1)
+p(kind)              = Categorical(uniform)
+p(j | kind)          = Categorical(linear(kind))
+p(n | a, b, kind, j) = Categorical(a + b * rate[kind, j])
+"""
+
+
+def test_what_rows_have_in_common_is_given() -> None:
+    """A row takes -log2 p given means of q and its most probable classes, those of the group of the row."""
+    found = program(SHOPS)
+    assert isinstance(found, Program)
+    rows = {"shop": torch.tensor([2.0, 4.0, 4.0, 3.0, 2.0]), "n": torch.tensor([0.0, 1.0, 4.0, 2.0, 2.0])}
+    with double():
+        model, stack = build(checked(SHOPS), scale=1.0).double().eval(), Stack(initial_words(WORDS), sealed=True)
+        shops = torch.arange(2.0, 5.0)
+        model.q_kind_net.weight.copy_(torch.tensor([[-9.0], [9.0]]))
+        a, kind = model.q_a(shops).mean.numpy(), model.q_kind(shops).probs.argmax(-1)
+        assert {*kind.tolist()} == {0, 1}
+        b = np.exp(model.q_b().loc.item() + model.q_b().scale.item() ** 2 / 2)
+        prior = special.log_softmax(model.p_j_net(torch.eye(2)).numpy(), -1)
+        expected = 5 * math.log(3)
+        for shop, n in zip(rows["shop"].int().tolist(), rows["n"].int().tolist(), strict=True):
+            k = int(kind[shop - 2])
+            logits = special.log_softmax(a[shop - 2] + b * model.rate[k].numpy(), -1)
+            expected -= special.logsumexp(prior[k] + logits[:, n])
+        coder = Coder(found, model)
+        coder.tell((), ROWS)
+        coder.encode({name: v.double() for name, v in rows.items()}, stack)
+        assert stack.bits == pytest.approx(expected / math.log(2), rel=1e-4)
+        model.q_b_loc.fill_(1000.0)
+        with pytest.raises(CodingError, match="the mean of q of `b`, which rows have in common, is not finite"):
+            Coder(found, model).encode(rows, stack)
 
 
 @pytest.mark.parametrize("values", [(7, 7, 7, 7, 7), (2, 0, 1, 4, 1)])
