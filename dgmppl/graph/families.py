@@ -30,7 +30,7 @@ from dgmppl.graph.values import (
     is_bare,
 )
 from dgmppl.source import Span
-from dgmppl.supports import POSITIVE, REAL, Support, Type, number_text, real
+from dgmppl.supports import POSITIVE, REAL, Every, Support, Type, number_text, real
 from dgmppl.syntax import tree
 
 ROUNDED = f"round one of {', '.join(d.name for d in DISTRIBUTIONS.values() if d.rounded)}, or a mixture of them"
@@ -120,6 +120,9 @@ def _remedy(entry: Distribution, support: Support, name: str, fit: list[str]) ->
     other = entry.support
     if isinstance(other, Support) and other.integral and support.integral:
         return f"{said}; {other.forms[-1].values} are `{name} : {other.describe()}`"
+    if isinstance(other, Every) and support.finite and support.numeric and support.low is not None:
+        moved = f", read by shift(..., {number_text(-support.low)})" if support.low else ""
+        return f"{said}; values in order are `{name} : {other.kind.word}({support.size})`{moved}"
     return said
 
 
