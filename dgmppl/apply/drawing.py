@@ -36,6 +36,7 @@ class Completion(ABC):
     ) -> None:
         self.missing, self.fitted, self.asked = tuple(missing), fitted, asked
         self.words = way.words()
+        self.told = " and ".join(f"`{name}`" for name in missing)
 
     @abstractmethod
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:

@@ -56,17 +56,19 @@ class ExactCompletion(Completion):
     ) -> None:
         super().__init__(way, missing, fitted, asked)
         self.seen, self.model = way.seen, with_weights(way.seen, fitted)
+        self.likelihood = likelihood_of(both(way.seen)[1])
 
     def copies(self, count: int) -> int:
         return count
 
     def draw(self, rows: Values, count: int) -> dict[str, Tensor]:
-        if not both(self.seen)[0].shared:
-            found = self.model.infer(*rows_of(self.model, repeated(rows, count)))
-            return {name: by_row(found[name], count) for name in self.missing}
+        if self.likelihood is not None:
+            lost = self.model.figures(*rows_of(self.model, rows))[self.likelihood.name] == -torch.inf
+            verify_possible(lost, "what is seen of them has a probability of 0")
         # What rows have in common is drawn anew for some of the draws.
+        shared = both(self.seen)[0].shared
         parts = []
-        for many in shared_out(count, in_common.COMMON_EXACT):
+        for many in shared_out(count, in_common.COMMON_EXACT) if shared else (count,):
             found = self.model.infer(*rows_of(self.model, repeated(rows, many)))
             parts.append({name: by_row(found[name], many) for name in self.missing})
         return {name: torch.cat([p[name] for p in parts], 1) for name in self.missing}
@@ -120,8 +122,16 @@ class WeightedCompletion(Completion):
             if self.filled and k < ROUNDS - 1:
                 taken = _taken(weights, PARTICLES)
                 chosen = {m: _chosen(by_row(v, PARTICLES), taken) for m, v in latents.items()}
-                whole = {**whole, **{m: v for m, v in self._completed(many, chosen).items() if m in self.filled}}
+                # Where no draw is possible rows stay as they were: latents that are summed out have no posterior there.
+                there = (weights > -torch.inf).any(1).repeat_interleave(PARTICLES)
+                if bool(there.any()):
+                    some, by = ({m: v[there] for m, v in values.items()} for values in (many, chosen))
+                    parts = self._completed(some, by)
+                    for name in self.filled:
+                        whole[name][there] = parts[name]
         logits = torch.cat([w for _, w in kept], 1)
+        names = " and ".join(self.latents)
+        verify_possible((logits == -torch.inf).all(1), f"no draw of {names} comes to a probability above 0")
         shares = _shares(logits)
         self.effective.append(1 / shares.square().sum(1))
         taken = _taken(logits, count)
@@ -227,11 +237,7 @@ class ChainCompletion(Completion):
             SpecError (E660): where no chain of a row has come to anything else.
         """
         lost = (finite(self.target(state)) == -torch.inf).reshape(-1, chains)
-        if bool(lost.all(1).any()):
-            names = " and ".join(f"`{name}`" for name in self.missing)
-            headline = f"some rows cannot be completed: no chain of {names} comes to values of a probability above 0"
-            help_ = "what is seen of these rows may have none, or leave a single value to what is missing: fill it in"
-            raise SpecError([Diagnostic("E660", headline, help=help_)])
+        verify_possible(lost.all(1), f"no chain of {self.told} comes to values of a probability above 0")
         own = torch.arange(chains, device=lost.device).expand_as(lost)
         place = torch.where(lost, lost.long().argmin(1, keepdim=True), own)
         place = (place + chains * torch.arange(len(lost), device=lost.device).unsqueeze(1)).flatten()
@@ -326,6 +332,19 @@ class ChainCompletion(Completion):
                 cells = scale_reduction(values.transpose(0, 2)).reshape(n, -1)
                 self.reduction.append(cells[rows[name].isnan().reshape(n, -1)])
         return {name: v.flatten(1, 2)[:, :count] for name, v in together.items()}
+
+
+def verify_possible(lost: Tensor, why: str) -> None:
+    """Refuses rows of which nothing that is tried has a probability above 0 (E660).
+
+    Args:
+        lost: which rows, ``(n,)``.
+        why: they cannot be.
+    """
+    if bool(lost.any()):
+        headline = f"some rows cannot be completed: {why}"
+        help_ = "what is seen of these rows may have none, or leave a single value to what is missing: fill it in"
+        raise SpecError([Diagnostic("E660", headline, help=help_)])
 
 
 def completion(checked: Checked, missing: Collection[str], fitted: GenerativeModel) -> Completion:

@@ -62,7 +62,8 @@ class DistributionParameter:
 @dataclass(frozen=True)
 class Distribution:
     """`support` is what has a probability: it fits variables with these very values. `vector`: one value is a vector of
-    them, whose elements depend on each other."""
+    them, whose elements depend on each other. `in_part`: yet some of its elements have a density in closed form, the
+    others integrated out, and the others a law given these."""
 
     name: str
     parameters: tuple[DistributionParameter, ...]
@@ -70,6 +71,7 @@ class Distribution:
     reparameterised: bool = False
     rounded: bool = False  # its distribution function is known, by which it can be rounded to whole numbers
     vector: bool = False
+    in_part: bool = False
     ours: bool = False  # torch and Pyro lack the class, or its numerics are ours: Pyro's source imports it from us
 
     @property
@@ -114,6 +116,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             REAL,
             reparameterised=True,
             vector=True,
+            in_part=True,
             ours=True,
         ),
         Distribution("HalfNormal", (_SIZE,), POSITIVE, reparameterised=True, ours=True),
@@ -182,6 +185,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
             (DistributionParameter("total_count", NATURAL, size="vector"), DistributionParameter("logits")),
             NATURAL,
             vector=True,
+            in_part=True,
             ours=True,
         ),
         Distribution(

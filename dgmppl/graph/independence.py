@@ -24,9 +24,10 @@ from dgmppl.graph.values.leaves import Past
 
 def of_elements(density: Density) -> bool:
     """Whether the density of some elements, the others integrated out, has a closed form: they are independent of each
-    other, or normal together, or so in each component of a mixture."""
+    other, normal together, or counts that add up, or so in each component of a mixture."""
     if isinstance(density, Parametric):
-        return density.kind == "LowRankNormal" or not DISTRIBUTIONS[density.kind].event_rank(density.type.support)
+        entry = DISTRIBUTIONS[density.kind]
+        return entry.in_part or not entry.event_rank(density.type.support)
     if isinstance(density, Mixture):
         return of_elements(density.component)
     if isinstance(density, Plate):

@@ -102,16 +102,49 @@ class Multinomial(Unchecked):
         """One class after another, each a binomial share of the draws that are left."""
         shape = self._extended_shape(torch.Size(sample_shape))
         left, log_p = wide(self.total_count.expand(shape[:-1]), self.logits)
-        left, later = left.clone(), log_p.flip(-1).logcumsumexp(-1).flip(-1)
+        no_number = left.isnan().unsqueeze(-1)
+        left, later = left.nan_to_num(), log_p.flip(-1).logcumsumexp(-1).flip(-1)
         drawn = []
-        for share in (log_p - later).exp().clamp(0.0, 1.0).expand(shape).unbind(-1)[:-1]:
+        shares = torch.where(log_p == -torch.inf, 0.0, (log_p - later).exp()).clamp(0.0, 1.0)
+        for share in shares.expand(shape).unbind(-1)[:-1]:
             drawn.append(torch.binomial(left, share.contiguous()))
             left = left - drawn[-1]
-        return torch.stack([*drawn, left], -1).to(self.logits.dtype)
+        return torch.stack([*drawn, left], -1).masked_fill(no_number, torch.nan).to(self.logits.dtype)
+
+    def marginal_log_prob(self, value: Tensor, where: Tensor) -> Tensor:
+        """``log p`` of some counts, the others integrated out, ``(...,)`` nats: those others are one class together,
+        of all that is left.
+
+        Args:
+            value, where: the counts, and which of them count, ``(..., V)``.
+        """
+        n, log_p, x = wide(self.total_count, self.logits, torch.where(where, value, 0.0))
+        log_p, x = torch.broadcast_tensors(log_p, x)
+        left, whole = n - x.sum(-1), where.all(-1)
+        wrong = outside(x, 0.0, whole=True).any(-1) | (left < 0) | whole & (left != 0)
+        # Of none the logarithm has no gradient: any classes stand for them, of which there are 0.
+        others = torch.where(where & ~whole.unsqueeze(-1), -torch.inf, log_p).logsumexp(-1)
+        counts = torch.cat([x, left.unsqueeze(-1)], -1)
+        return self._log_prob(n, torch.cat([log_p, others.unsqueeze(-1)], -1), counts, wrong)
+
+    def given(self, value: Tensor, seen: Tensor) -> Multinomial:
+        """The distribution of the counts that are not `seen` given those that are: of what these leave, of the other
+        classes. Its draws are no numbers where that cannot be."""
+        left = self.total_count - torch.where(seen, value, 0.0).sum(-1)
+        logits = self.logits.masked_fill(seen, -torch.inf)
+        none = (logits == -torch.inf).all(-1)
+        impossible = (left < 0) | none & (left > 0)
+        return Multinomial(
+            left.masked_fill(impossible, torch.nan), torch.where(none.unsqueeze(-1), self.logits, logits)
+        )
 
     def log_prob(self, value: Tensor) -> Tensor:
         n, log_p, x = wide(self.total_count, self.logits, value)
         wrong = outside(x, 0.0, whole=True).any(-1) | (x.sum(-1) != n) & ~x.isnan().any(-1)
+        return self._log_prob(n, log_p, x, wrong)
+
+    def _log_prob(self, n: Tensor, log_p: Tensor, x: Tensor, wrong: Tensor) -> Tensor:
+        """The log-probability of counts of classes, -inf of those that are wrong."""
         x = x.masked_fill(wrong.unsqueeze(-1), 0.0)
         expected = (x * log_p.masked_fill((x == 0) & log_p.isinf(), 0.0)).sum(-1)
         found = torch.lgamma(n + 1) - torch.lgamma(x + 1).sum(-1) + expected

@@ -16,12 +16,16 @@ from torch import distributions as td
 
 from dgmppl.runtime.along import Sequence
 from dgmppl.runtime.cases import Cases, _each, enumerate_values, impute
+from dgmppl.runtime.counts import Multinomial
 from dgmppl.runtime.densities import Mixture
 from dgmppl.runtime.distributions import Distribution
 from dgmppl.runtime.inference import reading
 from dgmppl.runtime.normals import LowRankNormal
 from dgmppl.runtime.preimages import fill
 from dgmppl.runtime.shapes import broadcast_shapes
+
+IN_PART = (LowRankNormal, Multinomial)
+"""Distributions of vectors that say of some elements how likely they are, and how the others are given these."""
 
 
 def beside_mask(x: Tensor, some: float, embed: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -46,7 +50,8 @@ def log_prob_of_seen(p: Distribution, value: Tensor, some: float) -> Tensor:
     """``log p`` of the elements that are seen, the others integrated out, ``(n,)`` nats.
 
     Args:
-        p: elements that are independent of each other, a normal distribution of them all, or a mixture of such.
+        p: elements that are independent of each other, a normal distribution of them all, counts that add up, or a
+            mixture of such.
         value: ``(n, *event_shape)``, NaN where it is missing.
         some: a number of the support, which stands where a value is missing.
     """
@@ -73,7 +78,7 @@ def log_prob_where(p: Any, value: Tensor, where: Tensor) -> Tensor:
         axis = value.dim() - len(p.event_shape)
         each = log_prob_where(p.components, value.unsqueeze(axis), where.unsqueeze(axis))
         return torch.logsumexp(p.logits + each, -1)
-    if isinstance(p, LowRankNormal):
+    if isinstance(p, IN_PART):
         return p.marginal_log_prob(value, where)
     if isinstance(p, Sequence) and p.lag == 0:
         return _along(p, value, where).sum(-1)
@@ -136,15 +141,15 @@ def completed_rows(p: Distribution, value: Tensor, mean: bool) -> Tensor:
 
 def _given_seen(p: Any, value: Tensor, seen: Tensor) -> Any:
     """The distribution of the missing elements given those that are seen: p itself where elements are independent. The
-    weights of the components of a mixture are those of the posterior; a normal distribution of all elements is
-    conditioned."""
+    weights of the components of a mixture are those of the posterior; a normal distribution of all elements, and that
+    of counts that add up, is conditioned."""
     if isinstance(p, Mixture):
         axis = value.dim() - len(p.event_shape)
         each = log_prob_where(p.components, value.unsqueeze(axis), seen.unsqueeze(axis))
         return Mixture(p.logits + each, _given_seen(p.components, value.unsqueeze(axis), seen.unsqueeze(axis)))
-    if isinstance(p, td.Independent) and isinstance(p.base_dist, LowRankNormal):
+    if isinstance(p, td.Independent) and isinstance(p.base_dist, IN_PART):
         return td.Independent(p.base_dist.given(value, seen), p.reinterpreted_batch_ndims, validate_args=False)
-    if isinstance(p, LowRankNormal):
+    if isinstance(p, IN_PART):
         return p.given(value, seen)
     return p
 

@@ -570,24 +570,69 @@ def test_what_nothing_models_has_to_be_there(tmp_path: Path) -> None:
 
 COUNTED = """\
 model counted
-observed x : natural[3] from "d.npz".x
+observed m : natural from "d.npz".n
+observed x : natural[4] from "d.npz".x
+{read}
 latent c : categorical(2)
-latent z : real {per}
+latent z : {z}
 p(c) = Categorical(param)
-p(z) = Normal(0, 1)
-p(x | c, z) = Multinomial(4, mlp[4](c, z))
+p(z) = {prior}
+p(x | c, z, m) = Multinomial(m, mlp[4](c, z))
 """
+READ = 'observed y : real from "d.npz".y\np(y | x) = Normal(linear(x), 1)'
 
 
-@pytest.mark.parametrize("per", ["", "per data"])
-def test_counts_that_do_not_add_up_are_refused_and_no_failure(
-    tmp_path: Path, per: str, monkeypatch: pytest.MonkeyPatch
+def counted(folder: Path, z: str = "binary", prior: str = "Bernoulli(logits = 0.4)", read: str = "") -> FittedRun:
+    n = np.random.default_rng(1).integers(3, 9, 40)
+    x = np.random.default_rng(0).multinomial(n, [0.1, 0.2, 0.3, 0.4])
+    data = {"x": x.astype(float), "n": n.astype(float), "y": x @ np.arange(4.0)}
+    return run_of(folder, COUNTED.format(z=z, prior=prior, read=read), data, spread=0.7)
+
+
+@pytest.mark.parametrize(
+    ("z", "prior", "way"),
+    [
+        ("binary", "Bernoulli(logits = 0.4)", "exact"),
+        ("real", "Normal(0, 1)", "weights"),
+        ("real per data", "Normal(0, 1)", ""),
+    ],
+)
+def test_counts_that_add_up_are_completed_by_what_is_left(tmp_path: Path, z: str, prior: str, way: str) -> None:
+    """By enumeration of all counts that agree with what is seen, latents by scipy's quadrature."""
+    run = counted(tmp_path, z, prior)
+    row, n = np.array([1.0, np.nan, np.nan, np.nan]), 4
+    found = run.impute({"x": row[None], "m": [n]}, draws=DRAWS)
+    drawn = found["x"][0]
+    assert (drawn[:, 0] == 1).all() and (drawn.sum(1) == n).all() and way in str(found.notes)
+    with pytest.raises(SpecError, match="some rows cannot be completed"):
+        run.impute({"x": [[3.0, 2.0, np.nan, np.nan]], "m": [n]}, draws=2)["x"]
+    if way:
+        every = np.array([x for x in itertools.product(range(n + 1), repeat=4) if sum(x) == n and x[0] == 1])
+        places = [0.0, 1.0] if way == "exact" else np.linspace(-6, 6, 401)
+        weights = stats.bernoulli(1 / (1 + np.exp(-0.4))).pmf([0, 1]) if way == "exact" else stats.norm.pdf(places)
+        joint = np.zeros(len(every))
+        classes = run.model.p_c().probs.detach().numpy().reshape(-1)
+        for place, weight in zip(places, weights, strict=True):
+            for c in range(2):
+                with torch.no_grad():
+                    law = run.model.p_x(
+                        **{k: torch.tensor([float(v)]) for k, v in {"m": n, "c": c, "z": place}.items()}
+                    )
+                shares = np.asarray(law.logits[0].exp(), np.float64)
+                joint += weight * classes[c] * stats.multinomial(n, shares / shares.sum()).pmf(every)
+        joint /= joint.sum()
+        mean = joint @ every
+        close(drawn.mean(0), mean, 2 * np.sqrt(joint @ (every - mean) ** 2))
+
+
+def test_counts_that_something_reads_are_refused_where_no_chain_keeps_their_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Completed by what the model draws, a row has no probability, and what is behind it no posterior."""
     monkeypatch.setattr(imputing, "BURN_IN", 3)
-    run = run_of(tmp_path, COUNTED.format(per=per), {"x": np.random.default_rng(0).multinomial(4, [1 / 3] * 3, 30)})
+    run = counted(tmp_path, read=READ)
     with pytest.raises(SpecError, match="no chain of `x` comes to values"):
-        run.impute({"x": np.array([[4.0, np.nan, np.nan]])}, draws=2)["x"]
+        run.impute({"x": np.array([[4.0, np.nan, np.nan, 0.0]]), "m": [99.0], "y": [3.0]}, draws=2)["x"]
 
 
 DATED = """\

@@ -130,6 +130,38 @@ def test_a_row_with_gaps_is_the_same_among_others() -> None:
     assert torch.allclose(model.log_prob(x), alone, atol=1e-12)
 
 
+COUNTS = """\
+model counts
+observed n : natural from "rows.npz".n
+partial x : natural[3] elementwise from "rows.npz".x
+{}
+"""
+COUNTED = {
+    "alone": "p(x | n) = Multinomial(n, param)",
+    "in a mixture": "p(x | n) = mixture[2](Multinomial(n, param))",
+    "given classes": "latent z : categorical(2)\np(z) = Categorical(param)\np(x | n, z) = Multinomial(n, linear(z))",
+}
+
+
+@pytest.mark.parametrize("told", COUNTED.values(), ids=COUNTED)
+def test_counts_that_add_up_are_summed_over_what_agrees(told: str) -> None:
+    """The density of whole rows, which is scipy's (`tests.runtime.test_distributions`), over all that agree."""
+    model = model_of(COUNTS.format(told))
+    every = torch.tensor([x for x in itertools.product(range(5), repeat=3) if sum(x) == 4]).double()
+    n, x = torch.full((16,), 4.0).double(), with_gaps(every[torch.arange(16) % len(every)])
+    whole = model.log_prob(n[:1].expand(len(every)), every).exp()
+    assert whole.sum().item() == pytest.approx(1, abs=1e-9)
+    for row, found in zip(x, model.log_prob(n, x).tolist(), strict=True):
+        agree = ((every == row) | row.isnan()).all(-1)
+        assert found == pytest.approx(whole[agree].sum().log().item(), abs=1e-6)
+    with seed(1):
+        drawn = model.infer(n.repeat_interleave(2000, 0), x.repeat_interleave(2000, 0))["x"].reshape(16, 2000, 3)
+    for row, draws in zip(x, drawn.detach(), strict=True):
+        agree = ((every == row) | row.isnan()).all(-1)
+        mean = (whole[agree] @ every[agree]) / whole[agree].sum()
+        assert torch.allclose(draws.mean(0), mean, atol=0.2) and (draws.sum(-1) == 4).all()
+
+
 def agreeing(row: Tensor, values: Tensor) -> Tensor:
     return values[((values == row) | row.isnan()).all(-1)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -220,6 +221,36 @@ def test_a_multinomial_is_scipys_and_its_draws_add_up() -> None:
     moved = logits.clone().requires_grad_()
     (slope,) = torch.autograd.grad(rt.Multinomial(n, moved).log_prob(x[0]).sum(), moved)
     torch.testing.assert_close(slope, x[0] - n.unsqueeze(-1) * logits.softmax(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_some_counts_of_a_multinomial_have_the_others_summed_out_and_those_given_them_their_law() -> None:
+    """By enumeration of all counts that add up."""
+    logits, n = torch.tensor([0.3, -1.0, 0.7, -torch.inf]), 5
+    every = torch.cartesian_prod(*[torch.arange(n + 1.0)] * 4)
+    every = every[every.sum(-1) == n]
+    p = stats.multinomial(n, logits.double().softmax(-1).numpy()).pmf(every.numpy())
+    law = rt.Multinomial(n, logits)
+    torch.manual_seed(0)
+    for seen in map(torch.tensor, itertools.product((True, False), repeat=4)):
+        for row in (torch.tensor([2.0, 0.0, 1.0, 0.0]), torch.tensor([1.0, 1.0, 3.0, 0.0])):
+            agree = ((every == row) | ~seen).all(-1).numpy()
+            found = law.marginal_log_prob(row.masked_fill(~seen, torch.nan), seen)
+            np.testing.assert_allclose(found.exp(), p[agree].sum(), rtol=1e-5)
+            if agree.any() and p[agree].sum() > 0:
+                given = law.given(row, seen)
+                expected = p[agree] @ every.numpy()[agree] / p[agree].sum()
+                drawn = torch.where(seen, row, given.expand((4000,)).sample())
+                assert torch.equal(drawn.sum(-1), torch.full((4000,), float(n)))
+                np.testing.assert_allclose(drawn.mean(0), expected, atol=0.1)
+                np.testing.assert_allclose(torch.where(seen, row, given.mean), expected, rtol=1e-5)
+    too_many = torch.tensor([6.0, 0.0, 0.0, 0.0]), torch.tensor([True, False, False, False])
+    assert law.marginal_log_prob(*too_many) == -torch.inf and law.given(*too_many).sample().isnan().all()
+    moved = logits[:3].clone().requires_grad_()
+    for seen in map(torch.tensor, itertools.product((True, False), repeat=3)):
+        (slope,) = torch.autograd.grad(
+            rt.Multinomial(3, moved).marginal_log_prob(torch.tensor([2.0, 0.0, 1.0]), seen), moved
+        )
+        assert slope.isfinite().all()
 
 
 def test_a_delta_is_pyros() -> None:

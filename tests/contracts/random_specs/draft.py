@@ -158,10 +158,10 @@ class Draft:
         ordered = support == "categorical(3)" and self.supports.random() < 0.3
         return "ordinal(3)" if ordered else support
 
-    def open(self, unit: Unit) -> None:
+    def open(self, unit: Unit, share: float = 0.15) -> None:
         """Lets elements of a variable of the data be missing, now and then."""
         declared = f"observed {unit.name} : {unit.type} from"
-        if unit.shape and unit.support not in ("simplex", "sphere") and self.gaps.random() < 0.15:
+        if unit.shape and unit.support not in ("simplex", "sphere") and self.gaps.random() < share:
             at = next(k for k, s in enumerate(self.statements) if s.startswith(declared))
             self.statements[at] = self.statements[at].replace(
                 declared, f"partial {unit.name} : {unit.type} elementwise from"

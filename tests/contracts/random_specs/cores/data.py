@@ -57,6 +57,8 @@ def counted_draws(d: Draft) -> None:
             f'observed n : natural from total("rows.npz".{x.name})' if s.startswith("observed n :") else s
             for s in d.statements
         ]
+    else:
+        d.open(x, 0.5)
     reads = ", ".join(name for name in given if name != many)
     d.say(f"p({x.name} | {', '.join(given)}) = Multinomial({many}, {d.choose(('mlp[4]', 'linear'))}({reads}))")
 
