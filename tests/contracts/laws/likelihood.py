@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from dgmppl.apply.q_laws import LawsOfQ
 from dgmppl.graph.nodes import Variable
 from dgmppl.pipeline import Checked
 from dgmppl.supports import Type
@@ -98,12 +99,17 @@ def verify_inferred(found: Checked) -> None:
 
 
 def verify_marginals(found: Checked) -> None:
-    """`marginals` are what draws of `infer` follow, each latent and each element by itself."""
-    if found.plan is None or "marginals" not in type(build(found)).__dict__:
+    """`marginals`, and each q that `encode` takes moments of, are what draws of `infer` follow, each latent and each
+    element by itself."""
+    if found.plan is None or "infer" not in type(build(found)).__dict__:
         return
     graph, model, data, many = graph_of(found), build(found, scale=0.3).eval(), data_of(found, 2), 3000
+    own = [v.name for v in graph.latents if not v.shared]
     with seed(0), torch.no_grad():
-        laws = model.marginals(*data)
+        of_q = LawsOfQ(graph, model, own, {v.name: rows[:1] for v, rows in zip(graph.data, data, strict=True)})
+        with of_q.kept() as kept:
+            model.infer(*data)
+        laws = {**{n: kept[n].expand((2,)) for n in of_q.alone}, **model.marginals(*data)}
         drawn = model.infer(*(d.repeat_interleave(many, 0) for d in data))
     lengths = {v.name: rows for v, rows in zip(graph.data, data, strict=True)}
     for name, law in laws.items():
