@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 import torch
 
-from dgmppl.coding.cells import BINS, Bins, Values, bins_of
+from dgmppl.coding.cells import BINS, Bins, Cells, Values, bins_of
 from dgmppl.coding.laws import draw
 from dgmppl.coding.stack import CodingError, Popping, Recording, Scattered, Stack, initial_words, is_initial, quantised
 from dgmppl.runtime.bijections import Bijection
@@ -19,6 +19,9 @@ from dgmppl.runtime.densities import DiscretizedLogistic, Mixture, Pushforward
 from dgmppl.runtime.distributions import Bernoulli, Categorical, Delta, Laplace, Normal
 from dgmppl.runtime.normals import LowRankNormal
 from dgmppl.runtime.positives import HalfCauchy
+
+WORDS = 4000
+"""Of noise, from which latents are taken."""
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +32,26 @@ def in_double_precision() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
+def empty() -> Stack:
+    return Stack(initial_words(0), sealed=False)
+
+
+def bits_of(law: torch.distributions.Distribution, cells: Cells, value: torch.Tensor, words: int = 0) -> float:
+    """The bits that a value takes on a stack of noise. It comes back, and so does the noise."""
+    recording, stack = Recording(), Stack(initial_words(words), sealed=bool(words))
+    draw(law, cells, recording, value)
+    recording.push(stack)
+    bits = stack.bits
+    assert torch.equal(draw(law, cells, Popping(stack), None), value)
+    assert is_initial(stack.words(), words, words)
+    return bits
+
+
 def test_what_is_pushed_is_popped_and_takes_its_entropy() -> None:
     logits = 3 * torch.randn(4000, 9)
     index = Categorical(logits=logits).sample().numpy().astype(np.int32)
     table = quantised(logits)
-    stack = Stack(np.array([], np.uint32), sealed=False)
+    stack = empty()
     stack.push(index, table)
     bits = -scipy.special.log_softmax(logits.numpy(), -1)[np.arange(4000), index].sum() / math.log(2)
     assert stack.bits == pytest.approx(bits, rel=1e-4)
@@ -59,14 +77,14 @@ def test_tables_are_those_of_neighbouring_numbers() -> None:
 def test_a_stack_draws_and_takes_back(scattered: bool) -> None:
     """Popped from noise, choices have the probabilities of their tables; pushed again, they give the noise back."""
     probs = torch.tensor([0.1, 0.2, 0.3, 0.4]).expand(20000, 4)
-    stack = Stack(initial_words(4000), sealed=True)
+    stack = Stack(initial_words(WORDS), sealed=True)
     popping, recording = Popping(stack), Recording()
     found = (Scattered(popping) if scattered else popping).choose(probs.log(), None)
     counts = np.bincount(found.numpy(), minlength=4)
     assert scipy.stats.chisquare(counts, 20000 * probs[0].numpy()).pvalue > 1e-3
     (Scattered(recording) if scattered else recording).choose(probs.log(), found)
     recording.push(stack)
-    assert is_initial(stack.words(), 4000, 4000)
+    assert is_initial(stack.words(), WORDS, WORDS)
     assert stack.bits == pytest.approx(0.0, abs=1e-6)
 
 
@@ -120,14 +138,9 @@ def test_a_flow_is_coded_beside_its_noise(slope: float) -> None:
     draws = law.sample()
     cells = bins_of(draws)
     value = cells.value(cells.index(draws))
-    recording, stack = Recording(), Stack(initial_words(4000), sealed=True)
-    draw(law, cells, recording, value)
-    recording.push(stack)
     widths = cells.width(value).log().sum()
     ideal = -(law.log_prob(value).sum() + widths).item() / math.log(2)
-    assert stack.bits == pytest.approx(ideal, rel=0.01)
-    assert torch.equal(draw(law, cells, Popping(stack), None), value)
-    assert is_initial(stack.words(), 4000, 4000)
+    assert bits_of(law, cells, value, WORDS) == pytest.approx(ideal, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -141,23 +154,15 @@ def test_a_flow_is_coded_beside_its_noise(slope: float) -> None:
 def test_a_mixture_is_coded_by_its_marginals(components: torch.distributions.Distribution, values: Values) -> None:
     law = Mixture(torch.randn(5, 3), components)
     value = law.sample()
-    recording, stack = Recording(), Stack(np.array([], np.uint32), sealed=False)
-    draw(law, values, recording, value)
-    recording.push(stack)
-    assert stack.bits == pytest.approx(-law.log_prob(value).sum().item() / math.log(2), rel=1e-5)
-    assert torch.equal(draw(law, values, Popping(stack), None), value)
+    assert bits_of(law, values, value) == pytest.approx(-law.log_prob(value).sum().item() / math.log(2), rel=1e-5)
 
 
 def test_counts_that_add_up_take_what_their_probability_says() -> None:
     n, logits = torch.tensor([0.0, 7.0, 30.0]), torch.randn(3, 5)
     law, cells = Multinomial(n, logits), Values(0, 31)
     value = law.sample()
-    recording, stack = Recording(), Stack(np.array([], np.uint32), sealed=False)
-    draw(law, cells, recording, value)
-    recording.push(stack)
     ideal = -scipy.stats.multinomial.logpmf(value.numpy(), n.numpy(), torch.softmax(logits, -1).numpy()).sum()
-    assert stack.bits == pytest.approx(ideal / math.log(2), rel=1e-4)
-    assert torch.equal(draw(law, cells, Popping(stack), None), value)
+    assert bits_of(law, cells, value) == pytest.approx(ideal / math.log(2), rel=1e-4)
 
 
 def test_a_normal_vector_is_coded_element_by_element() -> None:
@@ -167,17 +172,12 @@ def test_a_normal_vector_is_coded_element_by_element() -> None:
     draws = law.sample()
     cells = bins_of(draws)
     value = cells.value(cells.index(draws))
-    recording, stack = Recording(), Stack(initial_words(4000), sealed=True)
-    draw(law, cells, recording, value)
-    recording.push(stack)
     covariance = (factor @ factor.T + torch.diag(torch.tensor([0.3, 0.5, 0.4]) ** 2)).numpy()
     ideal = -scipy.stats.multivariate_normal.logpdf((value - loc).numpy(), cov=covariance).sum()
     ideal -= cells.width(value).log().sum().item()
-    assert stack.bits == pytest.approx(ideal / math.log(2), rel=0.01)
-    assert torch.equal(draw(law, cells, Popping(stack), None), value)
+    assert bits_of(law, cells, value, WORDS) == pytest.approx(ideal / math.log(2), rel=0.01)
 
 
 def test_what_is_certain_takes_nothing() -> None:
-    stack, value = Stack(np.array([], np.uint32), sealed=False), torch.tensor([[1.0, 0.0]])
-    assert torch.equal(draw(Delta(value).to_event(1), Values(0, 2), Popping(stack), None), value)
-    assert stack.bits == 0.0
+    value = torch.tensor([[1.0, 0.0]])
+    assert bits_of(Delta(value).to_event(1), Values(0, 2), value) == 0.0
