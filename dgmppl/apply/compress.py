@@ -17,10 +17,11 @@ from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk, Progress, draft, quiet
 from dgmppl.apply.lossy import Losses, codes_of, given_back, losses, lossy_program, mean_losses, told_losses
-from dgmppl.coding.coder import Coder, Row
-from dgmppl.coding.file import DIGEST, Block, Head, read_blocks, read_head
+from dgmppl.coding.blocks import Differs, blocked, unblocked
+from dgmppl.coding.coder import Coder
+from dgmppl.coding.file import DIGEST, Head, read_blocks, read_head
 from dgmppl.coding.program import program_of
-from dgmppl.coding.stack import CodingError, Stack, initial_words, is_initial
+from dgmppl.coding.stack import CodingError
 from dgmppl.data.fields import Field
 from dgmppl.data.transforms import Flatten
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".dgz"
 _BLOCK = 2**22  # elements of the rows of a block
-_TABLES = 2**22  # entries of the tables of the rows that are coded side by side
-_SIDE_BY_SIDE = 256  # rows, at most
-_GROWTH = 4  # rows of which the latents are taken from the bits of this many times as many rows
 
 
 @dataclass
@@ -116,7 +114,9 @@ def compress(fitted: FittedRun, data: Any = None, *, split: str | None = None, l
                 with _exactly(fitted, model):
                     rows = {name: v.double().cpu() for name, v in chunk.items()}
                     rows = codes_of(program, model, rows) if lossy else rows
-                    block = _block(Coder(program, model), rows, found)
+                    block, bits = blocked(Coder(program, model), rows)
+                found.bits += bits
+                found.initial += 32 * block.initial
                 off.append((len(next(iter(chunk.values()))), losses(fitted, program, chunk, rows) if lossy else {}))
             yield off[-1][0], replace(block, losses=tuple(off[-1][1].values())).written()
         found.losses = mean_losses(off)
@@ -161,7 +161,7 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
                 if block is None:
                     raise CodingError("it is cut off")
                 with _exactly(fitted, model):
-                    rows = _unblocked(coder, block, count)
+                    rows = unblocked(coder, block, count)
                 done += count
                 off.append((count, dict(zip(program.lost, block.losses))))
                 if head.lossy:
@@ -177,94 +177,12 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
     return Answers(head.rows, give, columns, None, notes, forms=forms)
 
 
-# --- blocks -------------------------------------------------------------------------------------------
-
-
-def _block(coder: Coder, rows: Row, found: Compressed) -> Block:
-    """Rows as a block, decoded again to see that they come back."""
-    n = len(next(iter(rows.values())))
-    told = coder.told_of(rows)
-    coder.tell(told, n)
-    side = _side(coder)
-    count = _initial(coder, side)
-    stack = Stack(initial_words(count), sealed=bool(count))
-    for start, stop in _groups(n, side, bool(count)):
-        coder.encode({name: v[start:stop] for name, v in rows.items()}, stack)
-    # Below these no latent was taken. The two highest words of a stack are at work.
-    untouched = max(0, min(stack.lowest - 3, count)) if count else 0
-    if count and not untouched:
-        raise CodingError("the latents of the rows take more bits than there are")
-    block = Block(told, count - untouched, stack.tables, _digest(rows), stack.words()[untouched:])
-    _unblocked(coder, block, n)
-    found.bits += stack.bits
-    found.initial += 32 * (count - untouched)
-    return block
-
-
-def _unblocked(coder: Coder, block: Block, n: int) -> Row:
-    """The rows of a block.
-
-    Raises:
-        CodingError: when they are not those that were coded.
-    """
-    coder.tell(block.told, n)
-    side = _side(coder)
-    count = _initial(coder, side)
-    try:
-        stack = Stack(block.words, sealed=False)
-        parts = [coder.decode(stop - start, stack) for start, stop in reversed(_groups(n, side, bool(count)))]
-    except (ValueError, IndexError, RuntimeError) as error:
-        raise Differs from error
-    rows = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    same = stack.tables == block.tables and _digest(rows) == block.rows
-    if not same or not is_initial(stack.words(), block.initial, count):
-        raise Differs
-    return rows
-
-
-class Differs(CodingError):
-    """What is decoded is not what was coded: the probabilities are not the same."""
-
-
-def _side(coder: Coder) -> int:
-    """How many rows are coded side by side, at most."""
-    return max(1, min(_SIDE_BY_SIDE, _TABLES // max(1, coder.cells_of_a_row)))
-
-
-def _initial(coder: Coder, side: int) -> int:
-    """How many words of noise there are for the latents of the first rows: more than enough."""
-    return 4 * side * coder.words_of_a_row + 16 if coder.words_of_a_row else 0
-
-
-def _groups(n: int, side: int, grows: bool) -> list[tuple[int, int]]:
-    """Rows that are coded side by side, in the order in which they are put on the stack: the last rows first.
-
-    `grows`: their latents are taken from the bits of those before, so that few bits need be there at first.
-    """
-    found: list[tuple[int, int]] = []
-    stop = n
-    while stop > 0:
-        count = min(side, stop, max(1, (n - stop) // _GROWTH) if grows else side)
-        found.append((stop - count, stop))
-        stop -= count
-    return found
+# --- the parts of a file ------------------------------------------------------------------------------
 
 
 def _rows_of_a_block(fitted: FittedRun) -> int:
     elements = sum(int(np.prod(f.type.shape)) for f in fitted.fields.values())
     return max(1, min(2**16, _BLOCK // max(1, elements)))
-
-
-# --- what is checked ----------------------------------------------------------------------------------
-
-
-def _digest(rows: Row) -> bytes:
-    """A checksum of rows."""
-    found = hashlib.sha256()
-    for name in sorted(rows):
-        values = rows[name].numpy().astype("<f8")
-        found.update(np.where(np.isnan(values), np.nan, values).tobytes())
-    return found.digest()[:DIGEST]
 
 
 def _model_digest(fitted: FittedRun) -> bytes:
