@@ -60,7 +60,7 @@ class Answers(Mapping[str, Values]):
         index: of the DataFrame that was given.
         notes: how they were computed, in words; some are known when all are.
         pictures: how they are drawn.
-        forms: of arrays whose values are truth values or whole numbers, as the data have them.
+        forms: of arrays whose values are more than numbers and texts, as the data have them.
         types: of columns that are as they were in a table, as pyarrow calls them.
         dtypes: of columns, as they were in a DataFrame.
         marks: what separates the cells of a text, and its decimal mark.
@@ -92,10 +92,8 @@ class Answers(Mapping[str, Values]):
         return len(self.arrays)
 
     def frame(self) -> pd.DataFrame:
-        """All rows as a DataFrame, a column for each element."""
-        import pandas as pd
-
-        found = pd.DataFrame(self._table(self.arrays), index=self.index)
+        """All rows as a DataFrame, a column for each element, in the types that the data have there."""
+        found = frame_of(self._table(self.arrays), self.forms_of(self.arrays), self.index)
         return found.astype({name: dtype for name, dtype in self.dtypes.items() if _takes(dtype, found[name])})
 
     def drawn_by(self, pictures: Pictures) -> Answers:
@@ -150,6 +148,13 @@ class Answers(Mapping[str, Values]):
             progress(done, self.rows)
 
 
+def frame_of(columns: Mapping[str, Values], forms: Mapping[str, Form], index: Any = None) -> pd.DataFrame:
+    """Columns as a DataFrame, each in its form."""
+    import pandas as pd
+
+    return pd.DataFrame({name: forms[name].column(v) for name, v in columns.items()}, index=index)
+
+
 def verify_counts(least: int = 1, **counts: Any) -> None:
     """Refuses, by its name, a number of draws or rows that is none (E713); None is what is usual."""
     for name, count in counts.items():
@@ -199,14 +204,23 @@ def _lines(table: pa.Table, forms: Mapping[str, Form], separator: str, decimal: 
 
 
 def _cells(column: pa.ChunkedArray, words: tuple[str, ...], separator: str, decimal: str) -> list[str]:
-    """The cells of a column as text: truth values by their words, numbers with the decimal mark."""
+    """The cells of a column as text: truth values by their words, numbers with the decimal mark, times with the offset
+    of their zone."""
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.compute as pc
 
     types, type_ = pa.types, column.type
     if types.is_boolean(type_):
         found = pc.if_else(column, pa.scalar(words[1]), pa.scalar(words[0]))
+    elif types.is_timestamp(type_):
+        times = column.to_pandas()
+        there = times[times.notna()]
+        days = type_.tz is None and bool((there == there.dt.normalize()).all())
+        return ["" if time is pd.NaT else str(time.date() if days else time) for time in times]
     else:
+        column = column.cast(type_.value_type) if types.is_dictionary(type_) else column
+        type_ = column.type
         found = pc.cast(column, pa.string())
         if decimal != "." and (types.is_floating(type_) or types.is_decimal(type_)):
             found = pc.replace_substring(found, ".", decimal)
@@ -235,8 +249,9 @@ def _tables(answers: Answers, progress: Progress) -> Iterator[tuple[pa.Table, Ma
     for chunk in answers.counted(progress):
         columns, forms = answers._table(chunk), answers.forms_of(chunk)
         if schema is None:
-            schema = pa.schema([(n, answers.types.get(n) or _type(v, forms[n])) for n, v in columns.items()])
-        table = pa.table({n: pa.array(v, schema.field(n).type, from_pandas=True) for n, v in columns.items()}, schema)
+            types = {n: answers.types.get(n) or forms[n].arrow_type(v) for n, v in columns.items()}
+            schema = pa.schema([*types.items()])
+        table = pa.table({n: forms[n].arrow(v, schema.field(n).type) for n, v in columns.items()}, schema)
         yield table, forms
 
 
@@ -244,17 +259,6 @@ def _takes(dtype: Any, column: Any) -> bool:
     """Whether a dtype of pandas holds the values of a column: of categories these may be more."""
     categories = getattr(dtype, "categories", None)
     return categories is None or bool((column.isna() | column.isin(categories)).all())
-
-
-def _type(values: Values, form: Form) -> pa.DataType:
-    """The type of a column, the first of whose values are these: others may be missing."""
-    import pyarrow as pa
-
-    if form.kind == "truth":
-        return pa.bool_()
-    if form.kind == "whole":
-        return pa.int64()
-    return pa.string() if values.dtype == object else pa.from_numpy_dtype(values.dtype)
 
 
 def _write_npz(answers: Answers, path: Path, progress: Progress) -> None:
@@ -325,4 +329,16 @@ WRITERS: Mapping[str, Callable[[Answers, Path, Progress], None]] = {
 }
 DRAWN: Mapping[str, Callable[[Answers, Path, Progress], None]] = {".png": _write_picture, "": _write_pictures}
 
-__all__ = ["DRAWN", "WRITERS", "Answers", "Chunk", "Pictures", "Progress", "Values", "draft", "quiet", "verify_counts"]
+__all__ = [
+    "DRAWN",
+    "WRITERS",
+    "Answers",
+    "Chunk",
+    "Pictures",
+    "Progress",
+    "Values",
+    "draft",
+    "frame_of",
+    "quiet",
+    "verify_counts",
+]

@@ -17,7 +17,6 @@ from dgmppl.apply.conditionals import DRAWS, Conditional, Normal, conditional, i
 from dgmppl.apply.draws import Drawn, Weights, sums_of
 from dgmppl.apply.given_latents import given_latents
 from dgmppl.apply.imputing import completion
-from dgmppl.apply.scores import in_numbers
 from dgmppl.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Completed:
         self, fitted: FittedRun, names: tuple[str, ...], gaps: Collection[str], draws: int | None = None
     ) -> None:
         self.graph, self.names, self.like = fitted.graph, names, fitted.model.like
-        self.fields = {name: in_numbers(field) for name, field in fitted.fields.items()}
+        self.fields = {name: field.in_numbers for name, field in fitted.fields.items()}
         missing = tuple(v.name for v in self.graph.data if v.name in {*names, *gaps})
         self.way = completion(fitted.run.checked, missing, fitted.model)
         self.draws = draws or DRAWS

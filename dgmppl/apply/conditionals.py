@@ -16,7 +16,7 @@ from torch import Tensor
 from dgmppl import pipeline
 from dgmppl.apply.beliefs import Array, Belief, Beliefs, Classes, Numbers, weighed
 from dgmppl.apply.draws import Drawn
-from dgmppl.apply.scores import Score, choose_score, in_numbers, whole_of
+from dgmppl.apply.scores import Score, choose_score, whole_of
 from dgmppl.data.fields import Field
 from dgmppl.graph.inverse import MAX_CASES, joint_values
 from dgmppl.graph.values import variables
@@ -234,7 +234,7 @@ class Normal:
     ) -> None:
         self.model = copy.deepcopy(model).double().eval()
         self.graph, self.names, self.gaps = graph, names, gaps
-        self.fields = {name: in_numbers(field) for name, field in fields.items()}
+        self.fields = {name: field.in_numbers for name, field in fields.items()}
         self.reads = whole_of(graph)
         self.notes: tuple[str, ...] = (f"{', '.join(names)}: exactly, normal given the rest",)
 

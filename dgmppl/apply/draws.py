@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.apply.beliefs import Array, Belief, Beliefs, Classes, Numbers
-from dgmppl.apply.scores import Score, choose_score, in_numbers, prediction_reads, with_prediction
+from dgmppl.apply.scores import Score, choose_score, prediction_reads, with_prediction
 from dgmppl.data.fields import Field
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Variable
@@ -39,7 +39,7 @@ class Drawn:
 
     def __init__(self, fitted: FittedRun, names: tuple[str, ...], draws: int, at_once: int) -> None:
         self.graph, self.names = fitted.graph, names
-        self.fields = {name: in_numbers(field) for name, field in fitted.fields.items()}
+        self.fields = {name: field.in_numbers for name, field in fitted.fields.items()}
         self.made = choose_prediction(self.graph, fitted.plan, names)
         self.score: Score | None = None
         if self.made.alone:

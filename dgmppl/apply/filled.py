@@ -77,7 +77,7 @@ class Completer:
             form, field = self._form(name), self.fitted.fields[name]
             labels = (name,) if self.original is None else self._labels(name, _shape(field))
             found |= dict.fromkeys(labels if form.kind else (), form)
-        return found
+        return {**(self.original.forms if self.original is not None else {}), **found}
 
     @property
     def types(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -152,7 +152,7 @@ class Completer:
         if name in chunk:
             return field.invert(chunk[name].cpu().numpy())
         empty = np.full((n, *_shape(field)), np.nan)
-        return field.dated(field.named(empty)) if field.invertible else empty
+        return field.named(empty) if field.invertible else empty
 
     def _beyond(self, name: str, chunk: Mapping[str, Tensor]) -> NDArray[np.bool_] | None:
         """Which members of a sequence lie beyond the ends of rows, (n, members): nothing is missing there."""
@@ -216,7 +216,7 @@ def _lacks(values: Values) -> Values:
     """Which cells are missing."""
     if values.dtype == object:
         return np.frompyfunc(lambda v: v is None, 1, 1)(values).astype(bool)
-    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, dtype=bool)
+    return np.asarray(np.isnan(values)) if values.dtype.kind in "fM" else np.zeros(values.shape, dtype=bool)
 
 
 __all__ = ["Completer"]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmppl.apply.answers import frame_of
 from dgmppl.data.fields import Field
+from dgmppl.data.forms import Form
 from dgmppl.data.table import SPLITS, Splits, Table
 from dgmppl.train.contents import parts
 from dgmppl.train.runs import Run, run_data
@@ -54,13 +56,13 @@ class Frames(Mapping[str, "pd.DataFrame"]):
 
 
 def _frame(found: Mapping[str, NDArray[Any]], units: DataUnits) -> pd.DataFrame:
-    import pandas as pd
-
     columns: dict[str, NDArray[Any]] = {}
+    forms: dict[str, Form] = {}
     for name, values in found.items():
         flat, form = np.asarray(values).reshape(len(values), -1), units.fields[name].form
         columns |= {label: form.told(flat[:, k]) for k, label in enumerate(units.labels(name))}
-    return pd.DataFrame(columns)
+        forms |= dict.fromkeys(units.labels(name), form)
+    return frame_of(columns, forms)
 
 
 __all__ = ["Frames"]

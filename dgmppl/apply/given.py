@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from dgmppl.data.checks import Missing
 from dgmppl.data.fields import Field
 from dgmppl.data.formats.columns import array_days
 from dgmppl.data.formats.tables import open_table
-from dgmppl.data.forms import Form, form_of_dtype
+from dgmppl.data.forms import DATES, NUMBERS, Form, form_of_dtype
 from dgmppl.data.load import open_field, read_columns
 from dgmppl.data.reading import marked
 from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows, Values
@@ -78,14 +79,28 @@ class Given:
         if rows is None or not field.invertible or tuple(rows.shape) != tuple(field.shape):
             return None
         values = np.asarray(rows.read(start, stop))
-        if rows.origin.classes:
-            return replace(field, classes=rows.origin.classes).named(values)
-        return field.named(values) if field.classes else field.dated(values)
+        if not (field.classes or rows.origin.classes or field.dates):
+            return values
+        return replace(field, classes=rows.origin.classes or field.classes, data_form=self.form(name)).as_given(values)
 
     def form(self, name: str) -> Form:
         """What the values of a variable are: as the rows have them, else as the data of the fit."""
         field, rows = self.fields[name], self.originals.get(name)
-        return field.form if rows is None or field.classes or not field.invertible else rows.origin.form
+        if rows is None or not field.invertible:
+            return field.form
+        unknown = (field.classes and not rows.origin.classes) or (field.dates and not rows.origin.form.kind)
+        return field.form if unknown else rows.origin.form  # nothing is known where all of it is missing
+
+    @cached_property
+    def told(self) -> Mapping[str, Field]:
+        """The fields of all variables, by which answers about the rows are told: dates, categories and single precision
+        as the rows have them, where they say so."""
+        found = dict(self.fields)
+        for name, rows in self.originals.items():
+            form = rows.origin.form
+            if form.kind in ("classes", "single", *DATES) and self.fields[name].invertible:
+                found[name] = replace(self.fields[name], data_form=form)
+        return found
 
     def examples(self) -> Examples:
         """The rows as the tensors that the model takes, where all variables are there."""
@@ -385,17 +400,18 @@ class _Arrays(_Source):
         if values.ndim == 0:
             raise SpecError([Diagnostic("E505", f"`{name}` is a single value; rows are expected")])
         if field.dates and values.dtype.kind in "OUSM":
-            return Opened({"all": ArrayRows(_days(name, values), origin)})
+            days, form = _days(name, values)
+            return Opened({"all": ArrayRows(days, replace(origin, form=form))})
         if values.dtype.kind in "OUS":
             values, origin = _texts(name, values, origin)
         if values.dtype.kind not in "biuf":
             raise SpecError([Diagnostic("E516", f"`{name}` holds values of type {values.dtype}, not numbers")])
-        origin = origin if values.dtype.kind == "f" else replace(origin, form=form_of_dtype(values.dtype))
+        origin = replace(origin, form=form_of_dtype(values.dtype)) if origin.form == NUMBERS else origin
         return Opened({"all": ArrayRows(values, origin)})
 
 
-def _days(name: str, values: Any) -> Any:
-    """Dates and texts of them as days; None is missing."""
+def _days(name: str, values: Any) -> tuple[Any, Form]:
+    """Dates and texts of them as days, and their form; None is missing."""
     try:
         return array_days(values, name)
     except BadCell as error:

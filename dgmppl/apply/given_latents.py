@@ -15,7 +15,7 @@ from dgmppl.apply.conditionals import DRAWS, at_once
 from dgmppl.apply.drawing import Misfit, repeated, rows_of, with_weights
 from dgmppl.apply.draws import Weights, sums_of
 from dgmppl.apply.imputing import ExactCompletion, completion
-from dgmppl.apply.scores import in_numbers, parts
+from dgmppl.apply.scores import parts
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.seen_spec import spec_of_whole_rows
 from dgmppl.pipeline import Checked
@@ -51,7 +51,7 @@ class GivenLatents:
     ) -> None:
         graph, plan = parts(given)
         self.graph, self.names, self.draws, self.latents = fitted.graph, names, draws, latents_of(fitted)
-        self.fields = {name: in_numbers(field) for name, field in fitted.fields.items()}
+        self.fields = {name: field.in_numbers for name, field in fitted.fields.items()}
         self.below = way.model
         self.model = with_weights(replace(given, plan=replace(plan, prediction=made)), fitted.model)
         self.reads = frozenset(v.name for v in fitted.graph.data) - {*names}

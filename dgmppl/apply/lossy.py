@@ -43,19 +43,24 @@ def codes_of(program: Program, model: GenerativeModel, rows: Row) -> Row:
 
 def given_back(fitted: FittedRun, kept: Row) -> Chunk:
     """Rows from what was kept of them, in the units of the data: means of p, of few values the most probable one."""
+    return DataUnits(fitted.graph, fitted.fields).every(_completed(fitted, kept), True)
+
+
+def _completed(fitted: FittedRun, kept: Row) -> Chunk:
+    """The same in the units of the model."""
     like = fitted.model.like
     known = {name: v.to(like) for name, v in kept.items()}
     with fitted.computing(0):
         made = {**known, **fitted.completion(len(next(iter(known.values()))), known, True)}
-    return DataUnits(fitted.graph, fitted.fields).every(
-        {n: made[n].double().cpu().numpy() for n in fitted.fields}, True
-    )
+    return {n: made[n].double().cpu().numpy() for n in fitted.fields}
 
 
 def losses(fitted: FittedRun, program: Program, rows: Row, kept: Row) -> Losses:
     """How far rows that are given back are off, in the units of the data."""
-    back = given_back(fitted, kept)
-    first = DataUnits(fitted.graph, fitted.fields).every({name: v.cpu().numpy() for name, v in rows.items()}, True)
+    # Of dates in days.
+    units = DataUnits(fitted.graph, {n: f if f.classes else f.in_numbers for n, f in fitted.fields.items()})
+    back = units.every(_completed(fitted, kept), True)
+    first = units.every({name: v.cpu().numpy() for name, v in rows.items()}, True)
     return {name: _loss(fitted, name, first[name], back[name]) for name in program.lost}
 
 

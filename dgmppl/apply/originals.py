@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dgmppl.apply.data_files import DataFile, file_given
 from dgmppl.data.formats.cells import MISSING
 from dgmppl.data.formats.csv import header_of, texts_of
+from dgmppl.data.forms import Form, form_of_columns
 from dgmppl.data.load import open_field
 from dgmppl.supports import Type
 
@@ -32,12 +33,14 @@ class Original:
         typed: whether they have types, and are no texts.
         types: of each column that has one, as pyarrow calls it.
         dtypes: of each column of a DataFrame.
+        forms: of columns of categories.
     """
 
     columns: Mapping[str, Any]
     typed: bool = True
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     dtypes: Mapping[str, Any] = field(default_factory=dict)
+    forms: Mapping[str, Form] = field(default_factory=dict)
 
     def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """The cells of a column in some rows, (n,)."""
@@ -53,10 +56,14 @@ def original_of(data: Any, rows: Rows | None) -> Original | None:
     Args:
         rows: those that were read, which of a file with conditions are not all.
     """
+    import pyarrow as pa
+
     if hasattr(data, "iloc") and hasattr(data, "columns"):
         columns = {str(name): data[name] for name in data.columns}
-        types = {name: _type_of(column) for name, column in columns.items()}
-        return Original(columns, True, types, {name: column.dtype for name, column in columns.items()})
+        empty = {name: _without_rows(column) for name, column in columns.items()}
+        types = {name: array.type for name, array in empty.items()}
+        dtypes = {name: column.dtype for name, column in columns.items()}
+        return Original(columns, True, types, dtypes, _forms({n: pa.chunked_array([a]) for n, a in empty.items()}))
     table, file = table_of(data), file_given(data)
     if table is None:
         return None
@@ -64,8 +71,13 @@ def original_of(data: Any, rows: Rows | None) -> Original | None:
         table = table.take(_numbers(rows))
     if file is not None and file.format == "csv":
         return Original({n: table.column(n).combine_chunks() for n in table.column_names}, False)
-    types = {f.name: f.type.value_type if _is_coded(f.type) else f.type for f in table.schema}
-    return Original({n: table.column(n).combine_chunks() for n in table.column_names}, True, types)
+    types, every = {f.name: f.type for f in table.schema}, {n: table.column(n) for n in table.column_names}
+    return Original({n: column.combine_chunks() for n, column in every.items()}, True, types, {}, _forms(every))
+
+
+def _forms(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Form]:
+    found = {name: form_of_columns([column]) for name, column in columns.items()}
+    return {name: form for name, form in found.items() if form.kind == "classes"}
 
 
 def _numbers(rows: Rows) -> list[int]:
@@ -74,18 +86,11 @@ def _numbers(rows: Rows) -> list[int]:
     return [number(row) for row in range(rows.count)]
 
 
-def _is_coded(type_: pa.DataType) -> bool:
+def _without_rows(column: Any) -> pa.Array:
+    """A column of a DataFrame as a file has it, of which the type is known and the categories."""
     import pyarrow as pa
 
-    return bool(pa.types.is_dictionary(type_))
-
-
-def _type_of(column: Any) -> pa.DataType:
-    """The type of a column of a DataFrame in a file: that of the categories, where it has such."""
-    import pyarrow as pa
-
-    found = pa.array(column[:0] if column.dtype.kind != "O" else column, from_pandas=True).type
-    return found.value_type if _is_coded(found) else found
+    return pa.array(column[:0] if column.dtype.kind != "O" else column, from_pandas=True)
 
 
 def table_of(data: Any) -> pa.Table | None:

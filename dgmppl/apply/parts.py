@@ -16,11 +16,11 @@ from torch import Tensor
 from dgmppl.apply.answers import Values
 from dgmppl.apply.beliefs import Belief, Classes, Judgement, Numbers
 from dgmppl.apply.conditionals import CASE_DRAWS, Enumerated, Normal, in_units, is_normal
-from dgmppl.apply.scores import choose_score, in_numbers
+from dgmppl.apply.scores import choose_score
 from dgmppl.data.fields import Field, element_labels
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.inverse import MAX_CASES
-from dgmppl.graph.nodes import Graph
+from dgmppl.graph.nodes import Graph, Variable
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -161,12 +161,13 @@ def law_of(fitted: FittedRun, part: Part, draws: int | None) -> EnumeratedPart |
     raise SpecError([Diagnostic("E660", headline, help=help_)])
 
 
-def answered(part: Part, belief: Belief, fitted: FittedRun, rows: Tensor) -> dict[str, Values]:
+def answered(part: Part, belief: Belief, variable: Variable, field: Field, rows: Tensor) -> dict[str, Values]:
     """What is told of a part: the values, and their deviations or the probabilities of all."""
-    variable, field, n = fitted.graph[part.variable], fitted.fields[part.variable], len(rows)
+    n = len(rows)
     shape = (n, *part.shape)
     if isinstance(belief, Numbers):
-        return {part.name: belief.mean.reshape(shape), f"{part.name}_deviation": belief.deviation.reshape(shape)}
+        mean = field.named(belief.mean.reshape(shape), means=True)
+        return {part.name: mean, f"{part.name}_deviation": belief.deviation.reshape(shape)}
     best = np.zeros((n, variable.type.elements))
     best[:] = variable.type.support.feasible()
     best[:, list(part.places)] = belief.best + int(variable.type.support.low or 0)
@@ -188,7 +189,7 @@ def judge_part(
         low = int(variable.type.support.low or 0)
         judgement.classes(some, truth.cpu().numpy()[seen].astype(np.int64) - low)
         return
-    told = in_numbers(fitted.fields[part.variable]).invert(rows.cpu().numpy()[seen])
+    told = fitted.fields[part.variable].in_numbers.invert(rows.cpu().numpy()[seen])
     judgement.numbers(some, np.asarray(told, dtype=np.float64).reshape(int(seen.sum()), -1)[:, places])
 
 

@@ -57,8 +57,8 @@ def interpolate(
     Raises:
         SpecError: no latents that follow from a row can be set (E660), or rows are not in pairs (E713).
     """
-    graph, told = fitted.graph, DataUnits(fitted.graph, fitted.fields)
-    given = fitted.rows(data, split)
+    graph, given = fitted.graph, fitted.rows(data, split)
+    told = DataUnits(graph, given.told)
     count = given.rows // 2 if pairs is None else pairs
     count = min(count, PAIRS) if pairs is None and data is None else count
     if steps < 2 or count < 1 or 2 * count > given.rows or (pairs is None and data is not None and given.rows % 2):
@@ -129,7 +129,7 @@ def traverse(
     Raises:
         SpecError: there is no such latent, or it cannot be set (E660), or to no such value (E713).
     """
-    graph, told = fitted.graph, DataUnits(fitted.graph, fitted.fields)
+    graph = fitted.graph
     from dgmppl.apply.sample import condition_texts
 
     turned = [t for name in ([latent] if isinstance(latent, str) else latent) for t in _elements(fitted, name)]
@@ -138,6 +138,7 @@ def traverse(
         raise SpecError([Diagnostic("E713", "these latents have not as many values: turn them one by one")])
     count = len(next(iter(values.values())))
     given = fitted.rows(data, split) if data is not None or split is not None else None
+    told = DataUnits(graph, fitted.fields if given is None else given.told)
     set_ = (
         read_conditions([] if given else condition_texts(conditions), graph, fitted.fields, (), True)
         if not given

@@ -17,11 +17,10 @@ from dgmppl.apply.completed import conditional_with_gaps
 from dgmppl.apply.draws import COVERAGE_DRAWS
 from dgmppl.apply.gaps import count_gaps, in_part, lacked, may_lack
 from dgmppl.apply.parts import Part, answered, judge_part, law_of, part_of
-from dgmppl.apply.scores import in_numbers
 from dgmppl.apply.summaries import effective_words
 from dgmppl.catalogue.figures import Figure
 from dgmppl.data.fields import Field
-from dgmppl.data.transforms import Dates
+from dgmppl.data.forms import NUMBERS
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.train.ends import beyond_end
@@ -120,9 +119,10 @@ def predict(
         within = {name: _within(graph[name], {**chunk, **truth}) for name in found}
         for name in there:
             judge(judged[name], found[name], truth[name], fitted.fields[name], graph[name], within[name])
-        return _answers(found, graph, fitted.fields, within)
+        return _answers(found, graph, given.told, within)
 
-    columns, forms = _columns(graph, fitted.fields, names), DataUnits(graph, fitted.fields).forms(names, means=True)
+    columns = _columns(graph, fitted.fields, names)
+    forms = DataUnits(graph, given.told).forms(names, means=True)
     answers = fitted.answers(given, of_chunk, columns, seed, forms=forms)
     said = [*way.notes, *notes]
 
@@ -161,7 +161,7 @@ def _predict_part(
         truth = rows.reshape(len(rows), -1)[:, list(part.places)]
         belief = way.beliefs(chunk, truth)
         judge_part(judgement, part, belief, fitted, truth, rows)
-        found = answered(part, belief, fitted, rows)
+        found = answered(part, belief, fitted.graph[part.variable], given.told[part.variable], rows)
         return found if belief.effective is None else {**found, EFFECTIVE: belief.effective}
 
     columns = {part.name: part.labels, f"{part.name}_deviation": tuple(f"{n}_deviation" for n in part.labels)}
@@ -169,8 +169,8 @@ def _predict_part(
         names = value_names(fitted.fields[part.variable], variable)
         columns[f"{part.name}_probability"] = tuple(f"p({n} = {v})" for n in part.labels for v in names)
     notes = (f"{part.name}: {way.how}, the other elements of `{part.variable}` too",)
-    form = fitted.fields[part.variable].form
-    forms = {part.name: form} if form.kind == "truth" else {}
+    known = DataUnits(graph, given.told).forms([part.variable], means=True)
+    forms = dict.fromkeys([part.name] if known else [], known.get(part.variable, NUMBERS))
     answers = fitted.answers(given, of_chunk, columns, seed, notes, forms)
 
     def give() -> Iterator[Chunk]:
@@ -241,7 +241,7 @@ def judge(
         if some.nll is not None:
             change = field_.log_derivative(known).reshape(len(known), -1).sum(1)
             some = replace(some, nll=some.nll - change)
-        judgement.numbers(some, np.asarray(in_numbers(field_).invert(known), dtype=np.float64), inside)
+        judgement.numbers(some, np.asarray(field_.in_numbers.invert(known), dtype=np.float64), inside)
 
 
 def _rows(belief: Belief, seen: NDArray[np.bool_]) -> Belief:
@@ -270,9 +270,8 @@ def _answers(
             deviation: Values = belief.deviation
             if inside is not None:
                 mean, deviation = np.where(inside, mean, np.nan), np.where(inside, deviation, np.nan)
-            for dates in (t for t in fields[name].transforms if isinstance(t, Dates)):
-                mean = dates.invert(mean)  # its deviation is in days
-            answers[name], answers[f"{name}_deviation"] = mean, deviation
+            answers[name] = fields[name].named(mean, means=True)
+            answers[f"{name}_deviation"] = deviation  # of dates in days
     if effective is not None:
         answers[EFFECTIVE] = effective
     return answers

@@ -27,7 +27,7 @@ def reconstruct(
         SpecError: when no latents of a row are known (E660), or the rows are not as the run's types have them.
     """
     given = fitted.rows(data, split)
-    model, told = fitted.model, DataUnits(fitted.graph, fitted.fields)
+    model, told = fitted.model, DataUnits(fitted.graph, given.told)
     give: Any = getattr(model, "reconstruct", None)
     if give is None:
         headline = f"{fitted.path} gives no row back: nothing of its data depends on latents that follow from a row"

@@ -9,9 +9,6 @@ import torch
 from torch import Tensor
 
 from dgmppl import pipeline
-from dgmppl.data.fields import Field
-from dgmppl.data.forms import NUMBERS
-from dgmppl.data.transforms import Dates
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.values import variables
@@ -132,12 +129,6 @@ def _of_energy(model: GenerativeModel, graph: Graph, plan: Plan, names: tuple[st
     return Score(give, "exactly, by the energy", True, frozenset(data))
 
 
-def in_numbers(field: Field) -> Field:
-    """A field whose values in the units of the data are numbers: days in place of dates."""
-    kept = tuple(t for t in field.transforms if not isinstance(t, Dates))
-    return replace(field, transforms=kept, data_form=NUMBERS)
-
-
 def with_prediction(model: GenerativeModel, run: Run, made: Prediction) -> GenerativeModel:
     """A run's weights in a model that has `predict`."""
     plan = replace(parts(run.checked)[1], prediction=made)
@@ -189,4 +180,4 @@ def prediction_reads(graph: Graph, made: Prediction) -> frozenset[str]:
     return found | frozenset(graph.energy.arguments) if made.energy and graph.energy is not None else found
 
 
-__all__ = ["Rows", "Score", "choose_score", "in_numbers", "prediction_reads", "whole_of", "with_prediction"]
+__all__ = ["Rows", "Score", "choose_score", "prediction_reads", "whole_of", "with_prediction"]

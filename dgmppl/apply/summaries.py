@@ -62,14 +62,14 @@ def summary_of(drawn: NDArray[np.float32], field: Field, draws: int, deviations:
     told = _told(drawn.reshape(-1, *drawn.shape[2:]), field.in_numbers).reshape(*drawn.shape[:2], *_shape(field))
     spread = told.std(1) if deviations else None
     if draws:
-        return Summary(rows, field.dated(told[:, :draws]), spread, kind)
+        return Summary(rows, field.named(told[:, :draws], means=True), spread, kind)
     if support.discrete:
         return Summary(rows, np.sort(told, axis=1)[:, told.shape[1] // 2], spread, kind)
     mean = told.mean(1)
     if support.event_rank and len(drawn) and not support.contains(drawn.astype(np.float64).mean(1)).all():
         away = np.square(told - mean[:, None]).reshape(*told.shape[:2], -1).sum(-1)
         mean = told[rows, away.argmin(1)]
-    return Summary(rows, field.dated(mean), spread, kind)
+    return Summary(rows, field.named(mean, means=True), spread, kind)
 
 
 def _draws(drawn: NDArray[np.float32], field: Field, draws: int) -> Values:

@@ -85,7 +85,7 @@ class Transform:
         return values
 
     def invert(self, values: Array) -> NDArray[Any]:
-        """Values in the units of the data: numbers, or texts (None where one is missing)."""
+        """Values in the units of the data."""
         return values
 
     def log_derivative(self, values: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.column import Transform
-from dgmppl.data.forms import NUMBERS, Form, read_form
+from dgmppl.data.forms import DATES, NUMBERS, Form, read_form
 from dgmppl.data.rows import Array
 from dgmppl.data.transforms import TRANSFORMS, Dates
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _FLOATS = np.finfo(np.float64)
+_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Field:
 
     @property
     def dates(self) -> bool:
-        """Whether the data have texts of dates, which are days to all that computes."""
-        return self.source.dates
+        """Whether the data have dates, which are days to all that computes."""
+        return any(isinstance(t, Dates) for t in self.transforms)
 
     @property
     def in_numbers(self) -> Field:
@@ -76,10 +77,18 @@ class Field:
 
     @cached_property
     def form(self) -> Form:
-        """What every value of the variable is in the units of the data: truth values or whole numbers, where the data
-        have such and a value of its type is nothing else."""
+        """What every value of the variable is in the units of the data: as the data have it, where a value of its type
+        is nothing else."""
         kind, support = self.data_form.kind, self.type.support
-        if not kind or self.classes or not (support.discrete and self.invertible):
+        if not self.invertible:
+            return NUMBERS
+        if self.dates:
+            return self.data_form if kind in DATES else Form("date text" if self._days_of_fit.whole else "time text")
+        if self.classes:
+            return self.data_form if kind == "classes" else NUMBERS
+        if kind == "single":
+            return self.data_form
+        if kind not in ("truth", "whole") or not support.discrete:
             return NUMBERS
         if kind == "truth" and (support.low or support.size != 2):
             return NUMBERS
@@ -95,10 +104,11 @@ class Field:
         return values
 
     def invert(self, values: NDArray[Any], means: bool = False) -> NDArray[Any]:
-        """Values of the model in the units of the data, in double precision; truth values and whole numbers as such
-        where the data have them; classes that have names as texts, None where one is missing. Values behind a transform
-        that has no inverse stay as they are. Finite values are told by such as the data may have: transforms take them
-        again. `means`: whether they are means, which of whole numbers need not be whole."""
+        """Values of the model in the units of the data and in the form that they have there: truth values, whole
+        numbers and numbers in single precision as such, others in double precision; dates, or texts of them; classes
+        that have names as texts, None where one is missing. Values behind a transform that has no inverse stay as they
+        are. Finite values are told by such as the data may have: transforms take them again. `means`: whether they are
+        means, which of whole numbers need not be whole."""
         found: NDArray[Any] = np.asarray(values, dtype=np.float64)
         if not self.invertible:
             return found
@@ -108,18 +118,20 @@ class Field:
                 found = transform.invert(found)
         if found.dtype.kind == "f" and not self.affine:
             found = np.where(finite.reshape(found.shape), self._taken(found), found)
-        return found if means and self.form.kind == "whole" else self.named(found)
+        return self.named(found, means)
 
     def _taken(self, values: Array) -> Array:
         """Values in the units of the data. Those that were rounded to what a transform does not take, as 1e-20 - 1 is
         under log(x + 1), are moved inside, by as little as is needed; those that overflow are the largest numbers."""
-        values = np.clip(values, -_FLOATS.max, _FLOATS.max)
         inside = np.zeros((1, *self.type.shape))
         for transform in reversed(self.transforms):
             inside = transform.invert(inside)
-        found = values
+        # In single precision numbers round to the ends of what a transform takes that double precision tells from them.
+        dtype = np.float32 if self.form.kind == "single" else np.float64
+        largest = np.finfo(dtype).max
+        values = found = np.clip(values, -largest, largest)
         for bits in range(_FLOATS.nmant, 0, -1):
-            outside = self._outside(found)
+            outside = self._outside(found.astype(dtype).astype(np.float64))
             if not outside.any():
                 break
             found = np.where(outside, values + (inside - values) * 0.5**bits, found)
@@ -153,18 +165,29 @@ class Field:
         length = self.type.shape[-1] if self.type.shape else 1
         return np.where(np.isnan(values), 0.0, found * (self.type.support.free(length) / length))
 
-    def named(self, values: Array) -> NDArray[Any]:
-        """Numbers of classes as their texts, where they have some; truth values and whole numbers as such."""
+    def named(self, values: NDArray[Any], means: bool = False) -> NDArray[Any]:
+        """Numbers in the units of the data in the form that they have there, as `invert` gives them; dates to the day
+        or to the second, as the fit's are."""
+        if means and self.form.kind == "whole":
+            return values
+        return self.as_given(self._rounded(values) if self.dates and self.invertible else values)
+
+    def as_given(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The same of numbers that were given, to their last digit."""
         if not self.classes:
             return self.form.told(values)
         texts = np.array([*self.classes, None], dtype=object)
         known = np.isfinite(values)
         return np.asarray(texts[np.where(known, values, len(self.classes)).astype(np.int64)])
 
-    def dated(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Days as texts of dates, where the data have such; other numbers as they are."""
-        dates = next((t for t in self.transforms if isinstance(t, Dates)), None)
-        return values if dates is None else dates.invert(values.astype(np.float64))
+    @property
+    def _days_of_fit(self) -> Dates:
+        return next(t for t in self.transforms if isinstance(t, Dates))
+
+    def _rounded(self, days: Array) -> Array:
+        """Days, or seconds where the fit's were no whole days: the model knows no more of them."""
+        days = np.asarray(days, dtype=np.float64)
+        return np.round(days) if self._days_of_fit.whole else np.round(days * _SECONDS) / _SECONDS
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -139,9 +139,13 @@ def _column(name: str, values: Any) -> pa.Array:
     """An array or tensor as a column, with a tensor in each row where a row has axes."""
     import pyarrow as pa
 
+    if hasattr(values, "iloc") and hasattr(values, "dtype"):  # a column of pandas
+        return pa.array(values, from_pandas=True)
     array = values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
     if array.ndim == 0:
         raise SpecError([Diagnostic("E505", f"`{name}` is a single value; rows are expected")])
+    if array.dtype.kind == "M" and array.ndim == 1:
+        return pa.array(array)
     if array.dtype.kind in "OUS" and array.ndim == 1:
         try:
             return pa.array(array.tolist())

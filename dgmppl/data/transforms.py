@@ -11,13 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.column import Bounds, Column, Shape, Transform
-from dgmppl.data.dates import date_texts
 from dgmppl.data.rows import Array, ArrayRows, MaskedRows, Rows
 
 if TYPE_CHECKING:
@@ -261,7 +260,8 @@ class Closure(Transform):
 
 @dataclass(frozen=True)
 class Dates(Transform):
-    """Days since the first of January 1970, of dates and times as texts (ISO 8601), which readers take for numbers."""
+    """Days since the first of January 1970, of dates and times, which readers take for numbers: a field tells them as
+    the data have them."""
 
     whole: float
     """1 where all of the fit's are days, else 0: then they are times to the second."""
@@ -270,9 +270,6 @@ class Dates(Transform):
     def fit(cls, column: Column, *numbers: float) -> Self:
         blocks = (block[np.isfinite(block)] for rows in column.parts.values() for _, block in rows.blocks())
         return cls(float(all(np.array_equal(found, np.round(found)) for found in blocks)))
-
-    def invert(self, values: Array) -> NDArray[Any]:
-        return date_texts(values, bool(self.whole))
 
     def bounds(self, low: float | None, high: float | None) -> Bounds:
         return low, high

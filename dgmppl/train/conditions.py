@@ -70,7 +70,7 @@ def conditions_as_given(texts: Sequence[str], fields: Mapping[str, Field]) -> di
             values = str(words.index(values.strip()))
         read = days_of if field.dates else float
         row = np.array([read(value) for value in values.split(",")]).reshape(1, *field.shape)
-        found[name.strip()] = field.dated(field.named(row))
+        found[name.strip()] = field.as_given(row)
     return found
 
 

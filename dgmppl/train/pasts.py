@@ -64,7 +64,7 @@ def _numbers(field: Field, array: NDArray[Any], where: str, in_data: bool) -> ND
     dates = field.dates and in_data
     if dates and array.dtype.kind in "OUM":
         try:
-            return array_days(array, field.name)
+            return array_days(array, field.name)[0]
         except BadCell as error:
             raise _error(f"`{field.name}` in {where} holds values that are no dates: {error}") from None
     if array.dtype.kind in "OU":

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.data.dates import date_texts, days_of
+from dgmppl.data.dates import date_texts, days_of, days_of_times
 from dgmppl.supports import Type
 from dgmppl.train.plots import draw_histograms, draw_points, literal, render
 
@@ -48,6 +48,8 @@ class Shown:
     def numbers(self, values: Array) -> Array:
         """Values as numbers: of a class that is told as text its number, of a date its days since 1970; NaN where one
         is missing."""
+        if values.dtype.kind == "M":
+            return days_of_times(values)
         if values.dtype != object:
             return values.astype(np.float64) if values.dtype.kind == "b" else values
         if self.truth:

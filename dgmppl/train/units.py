@@ -55,7 +55,7 @@ class DataUnits:
         """What the values of these variables are that `every` gives."""
         fields = {name: self._field(name) for name in names}
         known = {name: NUMBERS if field is None else field.form for name, field in fields.items()}
-        return {name: form for name, form in known.items() if form.kind == "truth" or (form.kind and not means)}
+        return {name: form for name, form in known.items() if form.kind and not (means and form.kind == "whole")}
 
     def labels(self, name: str) -> tuple[str, ...]:
         """What the elements of a row are called: columns of the data, `x[0, 1]`, or `z[3][1]` of the member 3."""

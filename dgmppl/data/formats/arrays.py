@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.formats.binary import BinaryRows
+from dgmppl.data.formats.columns import array_days
 from dgmppl.data.forms import form_of_dtype
 from dgmppl.data.rows import ArrayRows, Origin, Rows, Values
 from dgmppl.data.split import Opened
@@ -28,6 +29,8 @@ def open_npy(source: DataSource, base: Path, declared: Type) -> Opened:
     """The one array of a file, as numpy.save writes it."""
     path = base / source.dataset
     array = map_npy(path)
+    if source.dates and array.dtype.kind in "MU":
+        return Opened({"all": _dates(np.asarray(array), source.dataset, "the array")})
     verify_numbers(array, "the array")
     origin = Origin(source.dataset, form=form_of_dtype(array.dtype))
     if not array.flags.c_contiguous:
@@ -101,8 +104,19 @@ def _rows(archive: Mapping[str, NDArray[np.generic]], name: str, source: DataSou
         if "pickle" in str(error).lower():
             raise ValueError(f"array `{name}` holds Python objects, not numbers") from None
         raise
+    if source.dates and array.dtype.kind in "MU":
+        return _dates(array, f"{source.dataset}, array {name}", name)
     verify_numbers(array, f"array `{name}`")
     return ArrayRows(array, Origin(f"{source.dataset}, array {name}", form=form_of_dtype(array.dtype)))
+
+
+def _dates(array: NDArray[Any], where: str, name: str) -> Rows:
+    """Dates, times, or texts of them, of which an empty one is missing."""
+    if array.dtype.kind == "U":
+        array = array.astype(object)
+        array[array == ""] = None
+    days, form = array_days(array, name)
+    return ArrayRows(days, Origin(where, form=form))
 
 
 def verify_numbers(array: Values, what: str) -> Values:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dgmppl.data.formats.columns import choose_columns, classes_of_all
+from dgmppl.data.formats.columns import choose_columns, classes_of_all, text_form
 from dgmppl.data.formats.kinds import Dates, Kind, Numbers, Texts, Truth, Wrong, numbers
 from dgmppl.data.formats.temporary import Store, StoredRows
 from dgmppl.data.forms import NUMBERS, Form
@@ -159,6 +159,9 @@ class Cells:
 
 def _form(kinds: Sequence[Kind]) -> Form:
     """What the cells of columns are that make a vector together."""
+    dates = [kind for kind in kinds if isinstance(kind, Dates)]
+    if dates:
+        return text_form({o for kind in dates for o in kind.offsets}, all(kind.whole for kind in dates))
     found = [kind for kind in kinds if isinstance(kind, Truth)]
     return Form("truth", found[0].words) if len(found) == len(kinds) else NUMBERS
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmppl.data.dates import EXAMPLE, days_of
+from dgmppl.data.dates import EXAMPLE, days_of, days_of_times, offset_of, offset_of_all
+from dgmppl.data.forms import DATES, NUMBERS, Form, form_of_types
 from dgmppl.data.rows import BadCell, Values
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 
@@ -140,6 +142,8 @@ def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, st
         return flat.reshape(len(flat), *shape)
     if hasattr(column.type, "value_field"):
         return _lists(column, shape, name, start)
+    if pa.types.is_dictionary(column.type) and not is_text(column.type):
+        column = column.cast(column.type.value_type)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     elif pa.types.is_decimal(column.type):
@@ -168,7 +172,7 @@ def column_days(column: pa.ChunkedArray, name: str, start: int = 0) -> Values:
     elif kinds.is_date(column.type) or kinds.is_timestamp(column.type):
         # Without an offset, and told in UTC where it had one.
         found = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False).to_numpy()
-        return np.where(np.isnat(found), np.nan, found.astype(np.int64) / 86_400e6) if len(found) else np.empty(0)
+        return days_of_times(found) if len(found) else np.empty(0)
     elif kinds.is_null(column.type):
         return np.full(len(column), np.nan)
     else:
@@ -183,8 +187,26 @@ def column_days(column: pa.ChunkedArray, name: str, start: int = 0) -> Values:
     return values
 
 
-def array_days(values: NDArray[Any], name: str) -> Values:
-    """The days of an array of dates, times or texts of them; None is missing.
+def date_form(columns: Sequence[pa.ChunkedArray]) -> Form:
+    """The form of columns of dates that make a vector together, of which `column_days` gives the days."""
+    texts = {text for column in columns for text in texts_of(column) or ()}
+    if not texts:
+        found = form_of_types(column.type for column in columns)
+        return found if found.kind in DATES else NUMBERS
+    days: list[float] = []
+    with suppress(ValueError):  # what is wrong with a text is told where its row is read
+        days.extend(days_of(text) for text in texts)
+    return text_form({offset_of(text) for text in texts}, all(value.is_integer() for value in days))
+
+
+def text_form(offsets: Collection[str], whole: bool) -> Form:
+    """The form of texts of dates with these offsets, and whether all are days."""
+    offset = offset_of_all(offsets)
+    return Form("date text") if whole and not offset else Form("time text", zone=offset)
+
+
+def array_days(values: NDArray[Any], name: str) -> tuple[Values, Form]:
+    """The days of an array of dates, times or texts of them, and its form; None is missing.
 
     Raises:
         BadCell: when it holds something else.
@@ -195,7 +217,7 @@ def array_days(values: NDArray[Any], name: str) -> Values:
         column = pa.chunked_array([pa.array(values.ravel(), from_pandas=True)])
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise BadCell(str(error)) from None
-    return column_days(column, name).reshape(values.shape)
+    return column_days(column, name).reshape(values.shape), date_form([column])
 
 
 def _lists(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, start: int) -> Values:

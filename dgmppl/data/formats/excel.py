@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime, time
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from dgmppl.catalogue.formats import FORMATS
 from dgmppl.data.formats.cells import MISSING, Cells
 from dgmppl.data.formats.columns import choose_columns
+from dgmppl.data.forms import Form
+from dgmppl.data.rows import MappedRows
 from dgmppl.data.split import Opened
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 
@@ -60,7 +63,18 @@ def open_excel(source: DataSource, base: Path, declared: Type) -> Opened:
 
         yield [pa.array([cell(text) for text in texts[name]], pa.string()) for name in asked]
 
-    return Cells(source, declared, _COUNTED, source.reading.decimal).open(names, blocks)
+    opened = Cells(source, declared, _COUNTED, source.reading.decimal).open(names, blocks)
+    cells = {type(row[at]) for row in rows[1:] for at in places.values()} - {type(None)}
+    if source.dates and cells and all(issubclass(cell, date) for cell in cells):
+        return _as_times(opened)
+    return opened
+
+
+def _as_times(opened: Opened) -> Opened:
+    """Dates that are no texts: all of them are times to a workbook."""
+    rows = opened.rows
+    origin = replace(rows.origin, form=Form("time"))
+    return replace(opened, parts={split: MappedRows(rows, lambda days: days, origin=origin) for split in opened.parts})
 
 
 def _cell_text(cell: Cell, name: str, row: int, source: DataSource) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dgmppl.data.dates import EXAMPLE, days_of
+from dgmppl.data.dates import EXAMPLE, days_of, offset_of
 from dgmppl.data.formats.columns import MOST_CLASSES, text_codes
 from dgmppl.data.rows import Array
 
@@ -187,10 +187,17 @@ class Texts(Kind):
 
 
 class Dates(Kind):
-    """Cells that are all dates, in days since the first of January 1970."""
+    """Cells that are all dates, in days since the first of January 1970.
+
+    Attributes:
+        offsets: those of all times.
+        whole: whether all are days.
+    """
 
     def __init__(self, decimal: str, takes_text: bool) -> None:
         super().__init__(decimal, takes_text)
+        self.offsets: set[str] = set()
+        self.whole = True
         self._known: dict[str, float] = {}
         self._wrong: Wrong | None = None
 
@@ -214,7 +221,9 @@ class Dates(Kind):
     def _add(self, text: str) -> None:
         if len(self._known) >= _MOST_DATES:
             self._known.clear()
-        self._known[text] = days_of(text)
+        self._known[text] = days = days_of(text)
+        self.offsets.add(offset_of(text))
+        self.whole = self.whole and days.is_integer()
 
     def wrong(self) -> Wrong | None:
         return self._wrong

@@ -17,12 +17,13 @@ from dgmppl.data.formats.columns import (
     classes_of_all,
     column_days,
     column_values,
+    date_form,
     is_text,
     row_shape,
     text_codes,
     texts_of,
 )
-from dgmppl.data.forms import NUMBERS, Form, form_of_types
+from dgmppl.data.forms import Form, form_of_columns, form_of_parts, form_of_types
 from dgmppl.data.rows import BadCell, Origin, Rows, Values
 from dgmppl.data.split import Opened
 
@@ -69,10 +70,12 @@ class ParquetRows(Rows):
         self._starts = [0, *np.cumsum(sizes).tolist()]
         self.count = self._starts[-1]
         self._classes: tuple[str, ...] = ()
+        self._forms: list[Form] = []
         self._dates = source.dates
         if not source.dates:
             self._classes = self._texts(source)
-        shapes, form = self._looked_at()
+        shapes, types = self._looked_at()
+        form = self._form(types)
         # A table of one column of numbers is a vector of one, as it is with more; a column of lists is one already.
         self._single = bool(source.field) or (single and not source.columns and shapes[0] != ())
         uneven = next((name for name, shape in zip(columns, shapes) if shape and not self._single), None)
@@ -154,15 +157,22 @@ class ParquetRows(Rows):
         for table in self._tables():
             if not any(is_text(column.type) for column in table.columns):
                 return ()
+            self._forms.append(form_of_columns(table.columns))
             for name, column in zip(self.columns, table.columns, strict=True):
                 text = is_text(column.type) or pa.types.is_null(column.type)
                 found[name] = {*(found[name] or ()), *(texts_of(column) or ())} if text else None
             classes_of_all(source, found)
         return classes_of_all(source, found)
 
-    def _looked_at(self) -> tuple[list[tuple[int, ...]], Form]:
-        """The shape of each column's rows, told by the first ones, so that no row group is decoded for it, and the form
-        of them all."""
+    def _form(self, types: Sequence[pa.DataType]) -> Form:
+        """The form of all columns, which of texts their values decide."""
+        if self._dates and any(is_text(type_) for type_ in types):
+            self._forms = [date_form(table.columns) for table in self._tables()]
+        return form_of_parts(self._forms) if self._forms else form_of_types(types)
+
+    def _looked_at(self) -> tuple[list[tuple[int, ...]], list[pa.DataType]]:
+        """The shape of each column's rows, told by the first ones, so that no row group is decoded for it, and the type
+        of each."""
         import pyarrow as pa
 
         shapes: list[tuple[int, ...]] = [() for _ in self.columns]
@@ -172,4 +182,4 @@ class ParquetRows(Rows):
                 shapes = [row_shape(pa.chunked_array([batch.column(name)])) for name in self.columns]
                 if (0,) not in shapes:  # (0,): lists that are all missing so far
                     break
-        return shapes, NUMBERS if self._dates else form_of_types(types)
+        return shapes, types

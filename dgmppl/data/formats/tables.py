@@ -11,12 +11,13 @@ from dgmppl.data.formats.columns import (
     classes_of_all,
     column_days,
     column_values,
+    date_form,
     is_text,
     row_shape,
     text_codes,
     texts_of,
 )
-from dgmppl.data.forms import NUMBERS, form_of_types
+from dgmppl.data.forms import form_of_columns
 from dgmppl.data.rows import ArrayRows, BadCell, Origin
 from dgmppl.data.split import Opened
 from dgmppl.diagnostics import Diagnostic, SpecError
@@ -46,6 +47,7 @@ def open_table(table: pa.Table, source: DataSource) -> Opened:
             columns.append(column_values(column, row_shape(column), name) if days is None else days)
         except BadCell as error:
             raise SpecError([Diagnostic("E516", f"{source.dataset}: {error}", source.span)]) from None
-    form = NUMBERS if source.dates else form_of_types(table.column(name).type for name in asked)
+    asked_for = [table.column(name) for name in asked]
+    form = date_form(asked_for) if source.dates else form_of_columns(asked_for)
     origin = Origin(source.dataset, 0, "rows are counted from 0", asked, classes, "missing", form=form)
     return Opened({"all": ArrayRows(columns[0] if source.field else np.stack(columns, axis=1), origin)})
