@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from dgmppl import notebook, pipeline
 from dgmppl.apply.fitted import FittedRun
 from dgmppl.callbacks import Callback, tell_epoch, tell_figures
 from dgmppl.catalogue.training import SETTINGS
-from dgmppl.data.given import read_given
+from dgmppl.data.given import Given, read_given
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.diagnostics.render import render
 from dgmppl.lifecycle import ComputeOptions, RunCallbacks, resume_run, train_spec
@@ -73,7 +74,7 @@ def train(
     told = tell_epoch(callbacks)
     overrides = (overrides,) if isinstance(overrides, str) else tuple(overrides)
     overrides = (*overrides, *_as_overrides(spec, settings))
-    table = None
+    given = None
     if data is None:
         checked = pipeline.read(spec, overrides, allow_python)
     else:
@@ -81,17 +82,22 @@ def train(
         if read.spec is None:
             raise SpecError(read.diagnostics, read.source)
         given = read_given(read.spec, read.source, data)
-        table = given.table
         checked = pipeline.check(given.source, read.path, (*overrides, *given.sizes), read.python)
     if checked.plan is None:
-        raise SpecError(checked.diagnostics, checked.source)
-    _warn(checked)
+        raise _error(SpecError(checked.diagnostics, checked.source), given)
+    _warn(checked, given)
     temporary = tempfile.TemporaryDirectory(prefix="dgmppl-") if out is None else None
     place = Path(temporary.name) / "run" if temporary is not None else Path(str(out))
     compute = ComputeOptions(device, 1, precision, compile)
     with ExitStack() as stack:
         watching = _callbacks(stack, told, checked, checkpoint_every, progress, pictures=temporary is None)
-        model, run = train_spec(checked, place, compute, watching, overwrite=overwrite, table=table)
+        table = None if given is None else given.table
+        if given is not None:
+            watching = replace(watching, on_warning=lambda found: _warn_of(given.told(found)))
+        try:
+            model, run = train_spec(checked, place, compute, watching, overwrite=overwrite, table=table)
+        except SpecError as error:
+            raise _error(error, given) from None
     return _opened(model, run, callbacks, temporary)
 
 
@@ -187,10 +193,16 @@ def _callbacks(
     )
 
 
-def _warn(checked: Checked) -> None:
+def _error(error: SpecError, given: Given | None) -> SpecError:
+    """An error of a fit, about what it was given."""
+    return error if given is None else given.error(error)
+
+
+def _warn(checked: Checked, given: Given | None = None) -> None:
     """Warnings about a spec, with their places."""
     if checked.diagnostics:
-        warnings.warn(render(checked.diagnostics, checked.source), UserWarning, stacklevel=3)
+        found = _error(SpecError(checked.diagnostics, checked.source), given)
+        warnings.warn(render(found.diagnostics, found.source), UserWarning, stacklevel=3)
 
 
 def _warn_of(found: Diagnostic) -> None:

@@ -24,6 +24,7 @@ from dgmppl.data.fields import Field
 from dgmppl.data.formats.columns import array_days
 from dgmppl.data.formats.tables import open_table
 from dgmppl.data.forms import DATES, NUMBERS, Form, form_of_dtype
+from dgmppl.data.given_arrays import TABLE, array_of, is_frame, table_of_frame, verify_array, with_labels
 from dgmppl.data.load import open_field, read_columns
 from dgmppl.data.reading import marked
 from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows, Values
@@ -177,7 +178,9 @@ def given_data(
         read = read_columns(one, opened, split, Path())
     except SpecError as error:
         # What they point at is where the spec says the data of the fit come from: a place that says nothing of these.
-        raise SpecError([_unplaced(d, data) for d in error.diagnostics]) from None
+        index = data.index if is_frame(data) else None
+        told = [_unplaced(d, data) for d in error.diagnostics]
+        raise SpecError([replace(d, headline=with_labels(d.headline, index)) for d in told]) from None
     table = Table({name: parts["all"] for name, parts in read.columns.items()})
     originals = {name: field.parts["all"] for name, field in opened.items()}
     return Given(table, fields, tuple(fields), device, source.index, originals)
@@ -263,22 +266,14 @@ def _source_of(data: Any, fields: Mapping[str, Field], optional: Sequence[str]) 
         return _Frame(data.to_arrow())
     if hasattr(data, "schema") and hasattr(data, "column_names"):
         return _Frame(data)
-    if hasattr(data, "iloc") and hasattr(data, "columns"):
-        return _Frame(_from_pandas(data), data.index)
+    if is_frame(data):
+        return _Frame(table_of_frame(data), data.index)
+    verify_array(data)
     needed = [name for name in fields if name not in optional] or list(fields)
     if len(needed) != 1:
         headline = f"one array cannot be {' and '.join(f'`{name}`' for name in needed)}"
         raise SpecError([Diagnostic("E504", headline, help="give a dict: {name: array}, or a DataFrame")])
     return _Arrays({needed[0]: data})
-
-
-def _from_pandas(frame: Any) -> pa.Table:
-    import pyarrow as pa
-
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
-        raise SpecError([Diagnostic("E516", f"the DataFrame holds what no column can: {error}")]) from None
 
 
 class _File(_Source):
@@ -352,7 +347,7 @@ class _Frame(_Source):
 
     def __init__(self, table: pa.Table, index: Any = None) -> None:
         self.table, self.index = table, index
-        self.name = "the table"
+        self.name = TABLE
 
     def known(self) -> Collection[str]:
         return [str(name) for name in self.table.column_names]
@@ -395,7 +390,7 @@ class _Arrays(_Source):
         if name is None:
             return None
         given = self.arrays[name]
-        values = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+        values = array_of(given)
         origin = Origin(f"`{name}`")
         if values.ndim == 0:
             raise SpecError([Diagnostic("E505", f"`{name}` is a single value; rows are expected")])

@@ -49,7 +49,7 @@ def verify_classes(name: str, origin: Origin, declared: Type, source: DataSource
         return
     texts = origin.classes
     some = ", ".join(f'"{text}"' for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
-    found = f"{origin.name} holds text"
+    found = f"{origin.whole} holds text"
     if not declared.support.takes_text:
         headline = f"`{name}` is declared {declared.describe()}, but {found}: {some}"
         help_ = f"texts are classes: categorical({max(2, len(texts))})"

@@ -11,6 +11,7 @@ import numpy as np
 from dgmppl.catalogue.formats import field_text
 from dgmppl.catalogue.transforms import TRANSFORMS
 from dgmppl.data.fields import element_labels
+from dgmppl.data.given_arrays import TABLE, array_of, is_frame, table_of_frame, verify_array, with_labels
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.source import Source, Span
 from dgmppl.supports import REAL, Type
@@ -32,11 +33,55 @@ class Given:
         table: what was given: a column for each of a table, or for each array, with a tensor in each row.
         source: the spec, whose observed variables are read `from "data.parquet"`.
         sizes: names that no statement declares and the data say, as overrides: `D=5`.
+        written: the spec as it was written, in which `edits` put where each variable is read from.
+        name: what was given, in messages.
+        index: of a DataFrame.
     """
 
     table: pa.Table
     source: Source
     sizes: tuple[str, ...]
+    written: Source
+    edits: tuple[tuple[int, int, str], ...]
+    name: str
+    index: Any = None
+
+    def told(self, found: Diagnostic) -> Diagnostic:
+        """A diagnostic of the spec as one about what was given, at its place in the spec that was written."""
+
+        def words(text: str) -> str:
+            named = text.replace(f'"{DATA}"', '"..."').replace(DATA, self.name)
+            return with_labels(named, self.index) if DATA in text else text
+
+        return replace(
+            found,
+            headline=words(found.headline),
+            label=words(found.label),
+            help=words(found.help),
+            span=None if found.span is None else self._written(found.span),
+            notes=tuple(replace(n, span=self._written(n.span), label=words(n.label)) for n in found.notes),
+        )
+
+    def error(self, error: SpecError) -> SpecError:
+        """An error as one about what was given."""
+        ours = error.source is not None and error.source.text == self.source.text
+        return SpecError([self.told(d) for d in error.diagnostics], self.written if ours else error.source)
+
+    def _written(self, span: Span) -> Span:
+        """A place of the spec in the text that was written: all of what an edit replaced, or what it stands behind."""
+        first, last = self._place(span.start), self._place(span.end - 1 if span.end > span.start else span.end)
+        return replace(span, start=first[0], end=max(last[1], first[1]))
+
+    def _place(self, offset: int) -> tuple[int, int]:
+        """The range of the written text in which a character of the spec stands."""
+        moved = 0
+        for start, end, new in self.edits:
+            if offset < start + moved:
+                break
+            if offset < start + moved + len(new):
+                return (start, end) if start < end else (start - 1, start)
+            moved += len(new) - (end - start)
+        return offset - moved, offset - moved + 1
 
 
 def read_given(spec: tree.Spec, source: Source, data: Any) -> Given:
@@ -68,10 +113,13 @@ def read_given(spec: tree.Spec, source: Source, data: Any) -> Given:
         options = tuple(source.text[r.span.start : r.span.end] for r in marks)
         text = field_text(DATA, "" if together else columns[0], True, columns if together else (), options)
         edits.append((s.span.end, s.span.end, f" from {text}") if field is None else (*_ends(field), text))
-    text = source.text
-    for start, end, new in sorted(edits, reverse=True):
+    edits, text = sorted(edits), source.text
+    for start, end, new in reversed(edits):
         text = text[:start] + new + text[end:]
-    return Given(kept, Source(source.name, text), tuple(_sizes(spec, observed, kept, chosen)))
+    tabular = hasattr(data, "columns") or hasattr(data, "column_names")
+    name, index = TABLE if tabular else "the data", data.index if is_frame(data) else None
+    sizes = tuple(_sizes(spec, observed, kept, chosen))
+    return Given(kept, Source(source.name, text), sizes, source, tuple(edits), name, index)
 
 
 def _ends(field: tree.Field) -> tuple[int, int]:
@@ -100,27 +148,15 @@ def _table(data: Any, names: list[str]) -> pa.Table:
         return data.to_arrow()
     if isinstance(data, pa.Table):
         return data
-    if hasattr(data, "iloc") and hasattr(data, "columns"):
-        return _from_pandas(data)
+    if is_frame(data):
+        return table_of_frame(data)
     if isinstance(data, Mapping):
         return _from_arrays(data)
-    if isinstance(data, str) or not hasattr(data, "__len__"):
-        help_ = 'a file is named in the spec, from "mine.csv"; else give a DataFrame, an array, or a dict of arrays'
-        raise SpecError([Diagnostic("E504", f"data cannot be given as {type(data).__name__}", help=help_)])
+    verify_array(data)
     if len(names) != 1:
         headline = f"one array cannot be {' and '.join(f'`{name}`' for name in names)}"
         raise SpecError([Diagnostic("E504", headline, help="give a dict, {name: array}, or a DataFrame")])
     return _from_arrays({names[0]: data})
-
-
-def _from_pandas(frame: Any) -> pa.Table:
-    import pyarrow as pa
-
-    named = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    try:
-        return pa.Table.from_pandas(named, preserve_index=False).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
-        raise SpecError([Diagnostic("E516", f"the DataFrame holds what no column can: {error}")]) from None
 
 
 def _from_arrays(arrays: Mapping[Any, Any]) -> pa.Table:
@@ -141,7 +177,7 @@ def _column(name: str, values: Any) -> pa.Array:
 
     if hasattr(values, "iloc") and hasattr(values, "dtype"):  # a column of pandas
         return pa.array(values, from_pandas=True)
-    array = values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+    array = array_of(values)
     if array.ndim == 0:
         raise SpecError([Diagnostic("E505", f"`{name}` is a single value; rows are expected")])
     if array.dtype.kind == "M" and array.ndim == 1:

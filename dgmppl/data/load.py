@@ -313,12 +313,23 @@ def _recoded(name: str, parts: Mapping[str, Rows], known: Field) -> dict[str, Ro
                 where = f"`{name}`" if rows.origin.name == f"`{name}`" else f"`{name}` of {rows.origin.name}"
                 headline = f"{where} holds numbers, and the classes of the run are texts"
             else:
-                headline = f'{rows.origin.name} holds the class "{strange}", which `{name}` of the run does not know'
+                place = _place_of(rows, texts.index(strange))
+                headline = f'{place} is the class "{strange}", which `{name}` of the run does not know'
             raise SpecError([Diagnostic("E506", headline, known.source.span, help=help_)])
         numbers = np.array([known.classes.index(text) for text in texts], dtype=np.float64)
         origin = replace(rows.origin, classes=known.classes)
         found[part] = MappedRows(rows, partial(_renumbered, numbers), origin=origin)
     return found
+
+
+def _place_of(rows: Rows, code: int) -> str:
+    """The place of the first value that is this class."""
+    for start, block in rows.blocks():
+        found = np.argwhere(block == code)
+        if len(found):
+            row, *column = found[0].tolist()
+            return rows.origin.place(rows.number(start + row), tuple(column), math.prod(rows.shape))
+    return rows.origin.name
 
 
 def _is_empty(rows: Rows) -> bool:
@@ -374,7 +385,8 @@ def _verify_rows(
             return
         for name, count in rows.items():
             if count != rows[first]:
-                headline = f"`{name}` has {count} rows for {split}, but `{first}` has {rows[first]}"
+                of_split = "" if split == "all" else f" for {split}"
+                headline = f"`{name}` has {count} rows{of_split}, but `{first}` has {rows[first]}"
                 help_ = "variables that are observed together need data of the same rows, in the same order"
                 yield Diagnostic("E505", headline, sources[name].span, help=help_)
                 return

@@ -55,6 +55,11 @@ class Origin:
     marks: tuple[str, ...] = ()
     form: Form = NUMBERS
 
+    @property
+    def whole(self) -> str:
+        """All rows: `column `height` of x.csv`, where that is one column of a table."""
+        return f"column `{self.columns[0]}` of {self.name}" if len(self.columns) == 1 else self.name
+
     def place(self, row: int, column: tuple[int, ...] | None = None, width: int = 1) -> str:
         """`row 7, column 2 of mine.npz, array x`; without a column the whole row. `width`: columns a row has."""
         return f"row {self.first + row}{self.column(column, width)} of {self.name}"

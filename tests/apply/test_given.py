@@ -72,7 +72,8 @@ def test_a_split_is_the_runs_own(run: FittedRun) -> None:
     [
         (lambda f: f.drop(columns="size"), "E504", "has no column `size`"),
         (lambda f: f.drop(columns="weight"), "E504", "the table has no column `weight`"),
-        (lambda f: f.assign(size="giant"), "E506", 'holds the class "giant", which `y` of the run does not know'),
+        (lambda f: f.assign(size="giant"), "E506", 'row 0, column `size` of the table is the class "giant", which `y`'),
+        (lambda f: f.assign(size="giant").set_index("weight", drop=False)[3:], "E506", "row 0 (index `"),
         (lambda f: f.assign(size=1), "E506", "holds numbers, and the classes of the run are texts"),
         (lambda f: f.assign(weight="heavy"), "E516", "column `weight` of the table holds text"),
         (lambda f: f.assign(weight=f.weight.where(f.index != 7)), "E506", "row 7, column `weight`"),

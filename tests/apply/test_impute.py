@@ -545,7 +545,7 @@ def test_mistakes_are_said(run: FittedRun) -> None:
     assert list(found.notes) == ["nothing is missing: the rows are given back as they are"]
     with pytest.raises(SpecError, match="nothing of what the model is about: height, weight, size"):
         run.impute(table.rename(columns=str.upper))
-    with pytest.raises(SpecError, match="holds the class"):
+    with pytest.raises(SpecError, match="is the class"):
         run.impute(table.assign(size="giant"))
     nothing = run.impute(table.assign(height=np.nan, weight=np.nan, size=None)).frame()
     assert nothing.notna().all().all()

@@ -39,6 +39,25 @@ LABELLED += "p(x | y) = Normal(mlp[4](y))\n"
 ROWS = np.random.default_rng(0).normal(3, 2, (50, 5))
 
 
+def told(**cell: Any) -> pd.DataFrame:
+    """People with labels, one of whom has a cell that is none."""
+    found = people(9).set_axis([*"abcdefghi"])
+    ((name, value),) = cell.items()
+    column = found[name].astype(object)
+    column["c"] = value
+    return found.assign(**{name: column.astype(float) if isinstance(value, float) else column})
+
+
+def test_an_error_about_a_table_stands_in_the_spec_that_was_written() -> None:
+    for spec in (PEOPLE, PEOPLE.replace(' from "people.csv".size', "")):
+        with pytest.raises(dgmppl.SpecError) as caught:
+            quick(spec, data=told(size=None).rename(columns={"size": "y"} if spec != PEOPLE else {}))
+        shown = caught.value._render_traceback_()
+        line = next(line for line in shown if "observed" in line)
+        assert line.partition("|")[2].strip() in spec.splitlines()
+        assert "data.parquet" not in "\n".join(shown)
+
+
 def quick(spec: str | Path, **options: Any) -> Any:
     return dgmppl.train(spec, progress=False, **{"epochs": 1, **options})
 
@@ -151,6 +170,11 @@ def test_sizes_are_read_from_headers_as_well(tmp_path: Path) -> None:
         (PEOPLE, {"data": people(9).drop(columns="size")}, "E504", "nothing of the name `size` or `y` was given"),
         (PEOPLE, {"data": ROWS}, "E504", "one array cannot be `x` and `y`"),
         (OPEN, {"data": 3}, "E504", "data cannot be given as int"),
+        (OPEN, {"data": torch.utils.data.DataLoader([torch.ones(5)])}, "E504", "data cannot be given as DataLoader"),
+        (PEOPLE, {"data": told(height=np.inf)}, "E506", "row 2 (index `c`), column `height` of the table is inf"),
+        (PEOPLE, {"data": told(height="tall")}, "E516", "row 2 (index `c`), column `height` of the table is 'tall'"),
+        (PEOPLE, {"data": told(size=None)}, "E506", "row 2 (index `c`), column `size` of the table is missing"),
+        (PEOPLE, {"data": told(size="giant")}, "E506", "column `size` of the table holds text of 4 kinds"),
         (OPEN, {"data": "x.csv"}, "E504", "data cannot be given as str"),
         (OPEN, {"data": {"x": ROWS.astype(complex)}}, "E516", "complex128, not numbers"),
         (OPEN, {"data": {"x": [[1, "a"], [2, {}]]}}, "E516", "no number"),
@@ -172,6 +196,7 @@ def test_what_is_wrong_is_said_once(spec: str, options: dict[str, Any], code: st
     assert caught.value.diagnostics[0].code == code
     assert words in caught.value.diagnostics[0].headline
     assert not (tmp_path / "run").exists()
+    assert "data.parquet" not in "\n".join(caught.value._render_traceback_())  # a file that nobody named
 
 
 # --- callbacks -------------------------------------------------------------------------------------
