@@ -20,7 +20,7 @@ from dgmppl.apply.lossy import Losses, codes_of, given_back, losses, lossy_progr
 from dgmppl.coding.blocks import Differs, blocked, unblocked
 from dgmppl.coding.coder import Coder
 from dgmppl.coding.file import DIGEST, Head, read_blocks, read_head
-from dgmppl.coding.program import program_of
+from dgmppl.coding.program import Program, program_of
 from dgmppl.coding.stack import CodingError
 from dgmppl.data.fields import Field
 from dgmppl.data.transforms import Flatten
@@ -102,24 +102,24 @@ def compress(fitted: FittedRun, data: Any = None, *, split: str | None = None, l
             run's types have them.
     """
     given = fitted.rows(data, split)
-    with _telling(fitted, lossy):
-        program = lossy_program(fitted) if lossy else program_of(fitted.graph, fitted.plan)
-    size = _rows_of_a_block(fitted)
+    program, size = _program(fitted, lossy), _rows_of_a_block(fitted)
 
     def give(found: Compressed) -> Iterator[tuple[int, bytes]]:
         yield 0, Head(_model_digest(fitted), given.rows, _schema(fitted), lossy).written()
-        model, off = _in_double(fitted), []
+        model, lost = _in_double(fitted), []
+        coder = Coder(program, model)
         for chunk in given.chunks(size):
+            n = len(next(iter(chunk.values())))
             with _telling(fitted, lossy):
                 with _exactly(fitted, model):
                     rows = {name: v.double().cpu() for name, v in chunk.items()}
                     rows = codes_of(program, model, rows) if lossy else rows
-                    block, bits = blocked(Coder(program, model), rows)
-                found.bits += bits
-                found.initial += 32 * block.initial
-                off.append((len(next(iter(chunk.values()))), losses(fitted, program, chunk, rows) if lossy else {}))
-            yield off[-1][0], replace(block, losses=tuple(off[-1][1].values())).written()
-        found.losses = mean_losses(off)
+                    block, bits = blocked(coder, rows)
+                lost.append((n, losses(fitted, program, chunk, rows) if lossy else {}))
+            found.bits += bits
+            found.initial += 32 * block.initial
+            yield n, replace(block, losses=tuple(lost[-1][1].values())).written()
+        found.losses = mean_losses(lost)
         found.notes = (*notes, *told_losses(fitted, found.losses))
 
     notes = (program.words(), *_kept(fitted))
@@ -143,13 +143,11 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
     if head.model != _model_digest(fitted) or head.schema != _schema(fitted):
         headline = f"{name} was written by another model than that of {fitted.path}: it is of {head.schema}"
         raise SpecError([Diagnostic("E672", headline, help="decompress it with the run that compressed it")])
-    with _telling(fitted, head.lossy):
-        program = lossy_program(fitted) if head.lossy else program_of(fitted.graph, fitted.plan)
-    kept = _kept(fitted)
+    program, kept = _program(fitted, head.lossy), _kept(fitted)
     notes = [*kept]
 
     def give() -> Iterator[Chunk]:
-        size, done, off = _rows_of_a_block(fitted), 0, []
+        size, done, lost = _rows_of_a_block(fitted), 0, []
         model = _in_double(fitted)
         with _opened(source) as file, _reading(name):
             read_head(file)
@@ -163,14 +161,14 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
                 with _exactly(fitted, model):
                     rows = unblocked(coder, block, count)
                 done += count
-                off.append((count, dict(zip(program.lost, block.losses))))
+                lost.append((count, dict(zip(program.lost, block.losses))))
                 if head.lossy:
                     yield given_back(fitted, rows)
                 else:
                     yield {f.name: _as_data(fitted, f, rows[f.name]) for f in fitted.fields.values()}
             if next(blocks, None) is not None:
                 raise CodingError("it is damaged: something follows its rows")
-        notes[:] = (*kept, *told_losses(fitted, mean_losses(off)))
+        notes[:] = (*kept, *told_losses(fitted, mean_losses(lost)))
 
     columns = {f.name: f.labels for f in fitted.fields.values()}
     forms = DataUnits(fitted.graph, fitted.fields).forms(fitted.fields, head.lossy)
@@ -178,6 +176,12 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
 
 
 # --- the parts of a file ------------------------------------------------------------------------------
+
+
+def _program(fitted: FittedRun, lossy: bool) -> Program:
+    """What is coded of the rows of a run; where it has no code, that is told (E670)."""
+    with _telling(fitted, lossy):
+        return lossy_program(fitted) if lossy else program_of(fitted.graph, fitted.plan)
 
 
 def _rows_of_a_block(fitted: FittedRun) -> int:
