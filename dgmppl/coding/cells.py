@@ -46,6 +46,10 @@ class Cells:
         """Those of elements with one more axis before the last so many, along which they are the same."""
         return self
 
+    def at(self, place: int, axes: int) -> Cells:
+        """Those of one of the elements along the last so many axes, in a row."""
+        return self
+
 
 @dataclass(frozen=True)
 class Values(Cells):
@@ -134,6 +138,9 @@ class Bins(Cells):
 
     def along(self, behind: int) -> Cells:
         return replace(self, loc=self.loc.unsqueeze(-1 - behind), scale=self.scale.unsqueeze(-1 - behind))
+
+    def at(self, place: int, axes: int) -> Cells:
+        return replace(self, loc=self.loc.flatten(-axes)[..., place], scale=self.scale.flatten(-axes)[..., place])
 
 
 def _normal_masses(z: Tensor) -> Tensor:

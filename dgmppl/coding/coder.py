@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Cells, Values, bins_of
+from dgmppl.coding.cells import Cells, Values
+from dgmppl.coding.charts import cells_of
 from dgmppl.coding.common import of_rows, values_in_common
 from dgmppl.coding.laws import draw, draw_in_turn
 from dgmppl.coding.program import Part, Program, cases
@@ -79,7 +80,7 @@ class Coder:
         continuous = [n for n in drawn if not self.graph[n].type.support.discrete]
         if continuous:
             draws = self._draws(continuous)
-            self._cells |= {name: bins_of(draws[name]) for name in continuous}
+            self._cells |= {n: cells_of(draws[n], self.graph[n].type.support.chart) for n in continuous}
 
     def told_of(self, rows: Row) -> tuple[int, ...]:
         """The least value of each open variable of rows, and how many there are from it on; how many of each element

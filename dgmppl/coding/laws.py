@@ -10,12 +10,12 @@ from torch import Tensor
 from torch import distributions as td
 
 from dgmppl.coding.cells import Bins, Cells, Values, plain
+from dgmppl.coding.charts import Charted, charted, over_coordinates
 from dgmppl.coding.flows import ThroughFlow
 from dgmppl.coding.stack import Chooser, CodingError
-from dgmppl.coding.vectors import multinomial, normal_vector
+from dgmppl.coding.vectors import NO_ORDER, InOrder, called, in_order
 from dgmppl.runtime.along import Segment, Sequence
-from dgmppl.runtime.counts import Multinomial
-from dgmppl.runtime.densities import Autoregressive, JointNormal, Mixture, Pushforward
+from dgmppl.runtime.densities import Autoregressive, Pushforward
 from dgmppl.runtime.distributions import Delta
 from dgmppl.runtime.incremental import Incremental
 
@@ -37,10 +37,17 @@ def draw(
     if isinstance(law, td.Independent):
         return draw(law.base_dist, cells, chooser, known, seen)
     for kind, how in _KINDS.items():
-        if isinstance(law, kind) and (kind is not Mixture or law.event_shape):
+        if isinstance(law, kind):
             return how(law, cells, chooser, known, seen)
+    if isinstance(cells, Charted):
+        return _by_coordinates(law, cells, chooser, known, seen)
+    if isinstance(law, Pushforward):
+        return _pushforward(law, cells, chooser, known, seen)
+    steps = in_order(law, cells)
+    if steps is not None:
+        return _one_after_another(steps, law, cells, chooser, known, seen)
     if law.event_shape:
-        raise CodingError(f"elements under {type(law).__name__} depend on each other in no order")
+        raise CodingError(f"{called(law)} has no code: {NO_ORDER}")
     return _chosen(cells.log_weights(law), cells, chooser, known, seen)
 
 
@@ -89,7 +96,7 @@ def _autoregressive(
 def _weights_at(step: td.Distribution, cells: Cells, axes: int, place: int, one: torch.Size) -> Tensor:
     """The tables of the elements at one position, of a law that has them all side by side."""
     if not isinstance(step, td.Independent) or step.base_dist.event_shape:
-        raise CodingError(f"elements under {type(step).__name__} depend on each other in no order")
+        raise CodingError(f"{called(step)} at every position at once has no code: {NO_ORDER}")
     weights = cells.log_weights(step.base_dist)
     axis = weights.dim() - 1 - len(step.event_shape)
     found = weights.flatten(axis, axis + axes - 1).select(axis, place)
@@ -154,35 +161,34 @@ def draw_in_turn(
     return found
 
 
-def _mixture(law: Mixture, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
-    """A mixture of vectors, element by element: what is known of the class after each weighs the components of the
-    next, ``p(x_d | x_<d) = sum_k p(k | x_<d) p_k(x_d)``. What is missing says nothing of it."""
-    inner = plain(law.components)
-    if not isinstance(inner, td.Independent) or inner.base_dist.event_shape:
-        raise CodingError("elements of a mixture's components depend on each other")
-    event = law.event_shape
-    weights = cells.along(len(event)).log_weights(inner.base_dist)  # (*batch, k, *event, K)
-    axis = len(law.batch_shape)
-    weights = weights.flatten(axis + 1, axis + len(event))
-    of_class = law.logits.expand(*law.batch_shape, -1)
-    there = None if seen is None else seen.flatten(axis)
-    places = Values(0, cells.size)
-    index = None if known is None else cells.index(known).flatten(axis)
-    chosen: list[Tensor] = []
-    for d in range(weights.shape[-2]):
-        each = weights[..., d, :]
-        table = torch.logsumexp(of_class.unsqueeze(-1) + each, -2)
-        this, here = (None if v is None else v[..., d] for v in (index, there))
-        found = _chosen(table, places, chooser, this, here).long()
-        of_found = each.gather(-1, found[..., None, None].expand(*each.shape[:-1], 1)).squeeze(-1)
-        of_class = of_class + (of_found if here is None else torch.where(here.unsqueeze(-1), of_found, 0.0))
-        chosen.append(found)
-    return cells.value(torch.stack(chosen, -1).reshape(*law.batch_shape, *event))
+def _by_coordinates(
+    law: td.Distribution, cells: Charted, chooser: Chooser, known: Tensor | None, seen: Tensor | None
+) -> Tensor:
+    """A vector of proportions or a direction. What is missing is missing as a whole."""
+    chart = cells.chart
+    this = None if known is None else chart.coordinates(known)
+    there = None if seen is None else seen[..., 1:]
+    return chart.value(draw(charted(chart, law), cells.inner, chooser, this, there))
+
+
+def _one_after_another(
+    steps: InOrder, law: td.Distribution, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None
+) -> Tensor:
+    """A vector, each element by its law given those before."""
+    event, axes = law.event_shape, len(law.event_shape)
+    flat = [None if v is None else v.flatten(-axes) for v in (known, seen)]
+    found: list[Tensor] = []
+    for place in range(steps.places):
+        this, there = (None if v is None else v[..., place] for v in flat)
+        found.append(_chosen(steps.table(place), cells.at(place, axes), chooser, this, there))
+        steps.take(place, found[-1], there)
+    return torch.stack(found, -1).reshape(law.batch_shape + event)
 
 
 def _pushforward(law: Pushforward, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
     """A bijection of whole numbers: its base is coded. Of others the base is coded beside: see `flows`."""
     if isinstance(cells, Bins):
+        law = over_coordinates(law)
         if seen is not None:
             raise CodingError("a flow at each position of sequences of different lengths has no code")
         if law.base.event_shape.numel() != law.event_shape.numel():
@@ -200,30 +206,10 @@ def _certain(law: Delta, cells: Cells, chooser: Chooser, known: Tensor | None, s
     return cells.value(cells.index(law.v))
 
 
-def _vector(given: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """How a vector is drawn, from its law's elements one after another."""
-
-    def drawn(
-        law: td.Distribution, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None
-    ) -> Tensor:
-        def choose(table: Tensor, part: Cells, this: Tensor | None, there: Tensor | None) -> Tensor:
-            return _chosen(table, part, chooser, this, there)
-
-        return given(law, cells, choose, known, seen)
-
-    return drawn
-
-
 _KINDS: dict[type[td.Distribution], Callable[..., Tensor]] = {
     Delta: _certain,
-    Multinomial: _vector(multinomial),
-    td.MultivariateNormal: _vector(normal_vector),
-    td.LowRankMultivariateNormal: _vector(normal_vector),
-    JointNormal: _vector(normal_vector),
     Autoregressive: _autoregressive,
     Sequence: _sequence,
-    Mixture: _mixture,
-    Pushforward: _pushforward,
 }
 
 __all__ = ["draw", "draw_in_turn"]

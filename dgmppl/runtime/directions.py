@@ -50,20 +50,22 @@ class _LogBessel(torch.autograd.Function):
         return grad[0] * (_bessel_ratio(x, ctx.order) - 1), None
 
 
-def _log_bessel(x: Tensor, order: float) -> Tensor:
+def log_bessel(x: Tensor, order: float) -> Tensor:
+    """``log(I_v(x) / x^v) - x`` for the order v >= 0 and x >= 0, in double precision."""
     found: Tensor = _LogBessel.apply(x, order)
     return found
 
 
 def _bessel_ratio(x: Tensor, order: float) -> Tensor:
     """``I_{v+1}(x) / I_v(x)``, which grows from 0 to 1."""
-    return x * (_log_bessel(x, order + 1) - _log_bessel(x, order)).exp()
+    return x * (log_bessel(x, order + 1) - log_bessel(x, order)).exp()
 
 
 def _by_series(x: Tensor, order: float) -> Tensor:
-    k = torch.arange(_SERIES_TERMS, dtype=x.dtype, device=x.device)
-    terms = torch.xlogy(2 * k, x.unsqueeze(-1) / 2) - torch.lgamma(k + 1) - torch.lgamma(k + order + 1)
-    return torch.logsumexp(terms, -1) - order * math.log(2) - x
+    quarter, total = x.square() / 4, torch.ones_like(x)
+    for k in range(_SERIES_TERMS, 0, -1):  # all terms are positive, so that none of their digits cancel
+        total = 1 + total * quarter / (k * (k + order))
+    return total.log() - math.lgamma(order + 1) - order * math.log(2) - x
 
 
 def _by_expansion(x: Tensor, t: Tensor, order: float) -> Tensor:
@@ -149,7 +151,7 @@ class VonMisesFisher(Unchecked):
 
     def _log_normaliser(self, k: Tensor) -> Tensor:
         """``log C_D(k) + k``."""
-        return -(self._order + 1) * math.log(2 * math.pi) - _log_bessel(k, self._order)
+        return -(self._order + 1) * math.log(2 * math.pi) - log_bessel(k, self._order)
 
     def log_prob(self, value: Tensor) -> Tensor:
         k, x, loc = wide(self.concentration, value, self.loc)

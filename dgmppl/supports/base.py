@@ -100,6 +100,7 @@ class Support(Domain):
     # --- what it is ------------------------------------------------------------------------------
     event_rank: ClassVar[int] = 0  # axes that one value has: 1 for vectors, whose elements depend on each other
     moves: ClassVar[str] = ""  # how a Markov chain moves a whole vector: a name of `dgmppl.apply.element_chains`
+    chart: ClassVar[str] = ""  # coordinates of a whole vector, as it is coded: a name of `dgmppl.coding.charts`
     shortest: ClassVar[int] = 1  # how many numbers a vector has at least
     discrete: ClassVar[bool] = False
     integral: ClassVar[bool] = False  # whole numbers that add up, and so more than names of classes

@@ -19,7 +19,7 @@ class Simplex(Support):
     word = "simplex"
     forms = (Form("simplex", "vectors of numbers from 0 that sum to 1"),)
     event_rank, smooth = 1, False
-    moves = "exchanged"
+    moves, chart = "exchanged", "shares"
     posterior = "Dirichlet"
     expected = "expected numbers from 0 that sum to 1"
 
@@ -63,7 +63,7 @@ class Sphere(Support):
     word = "sphere"
     forms = (Form("sphere", "vectors of length 1"),)
     event_rank, smooth, convex = 1, False, False
-    moves = "turned"
+    moves, chart = "turned", "angles"
     posterior = "VonMisesFisher"
     shortest = 2  # of one number there are two directions, which have no density
     condition = "of length 1"
