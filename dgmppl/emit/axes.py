@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dgmppl.emit.expr import Expr, Name, Number, call, sizes
+from dgmppl.emit.expr import Binary, Expr, Name, Number, call, sizes
 from dgmppl.emit.place import Place, emitted, value_expr
 from dgmppl.graph.values import Constant, Dropped, Joined, OneHot, Part, Reduced, Reshaped, Softmax, Value
 
@@ -75,6 +75,8 @@ def _one_hot(value: OneHot, place: Place) -> Expr:
     inner = value_expr(value.value, place)
     if isinstance(value.value, Constant):
         inner = call("self.like.new_full", sizes(value.shape[:-1]), inner)
+    elif value.value.type.support.low:
+        inner = Binary("-", inner, Number(value.value.type.support.low))
     return call(place.writer.use("one_hot"), inner, value.shape[-1])
 
 

@@ -14,7 +14,7 @@ from dgmppl.emit.writer import Writer, tuple_source
 from dgmppl.graph.held import Held, blocks, held
 from dgmppl.graph.names import safe_local
 from dgmppl.graph.nodes import Fixed, Graph, Parameter, Schedule
-from dgmppl.graph.units import in_the_middle
+from dgmppl.graph.starts import Start, starts
 from dgmppl.graph.values import (
     Bijection,
     Block,
@@ -39,12 +39,13 @@ def write_held(writer: Writer, graph: Graph) -> None:
         with writer.place(graph[units.variable].span):
             line = f"self.{units.attribute} = {writer.use('Units')}({json.dumps(units.variable)}, {shape}{positive})"
             writer.line(line, mark=True)
-    central = in_the_middle(graph)
+    found = starts(graph)
     for one in held(graph):
-        one = replace(one, zeros=one.zeros or one.term in central)
         with writer.place(one.statement.span):
             if isinstance(one.term, Schedule):
                 _schedule(writer, graph, one)
+            elif isinstance(one.term, Learned):
+                _learned(writer, one, Start.ZERO if one.zeros else found.get(one.term, Start.DRAWN))
             else:
                 _HELD[type(one.term)](writer, one)
     if graph.shared:
@@ -75,10 +76,18 @@ def _schedule(writer: Writer, graph: Graph, one: Held) -> None:
     writer.line(f'self.register_buffer("{schedule.ident}", {double}.float())')
 
 
-def _learned(writer: Writer, one: Held) -> None:
+_STARTS = {
+    Start.DRAWN: "torch.randn({})",
+    Start.ZERO: "torch.zeros({})",
+    Start.NEAR_ZERO: "0.01 * torch.randn({})",
+    Start.NARROW: "torch.full({}, -2.25)",
+}
+
+
+def _learned(writer: Writer, one: Held, start: Start) -> None:
     assert isinstance(one.term, Learned)
-    kind = "zeros" if one.zeros else "randn"
-    writer.line(f"self.{one.term.attribute} = nn.Parameter(torch.{kind}({shape_source(one.shape)}))", mark=True)
+    initial = _STARTS[start].format(shape_source(one.shape))
+    writer.line(f"self.{one.term.attribute} = nn.Parameter({initial})", mark=True)
 
 
 def _module(writer: Writer, one: Held) -> None:
@@ -307,7 +316,6 @@ def _names(names: Sequence[str]) -> str:
 _HELD: dict[type, Callable[[Writer, Held], None]] = {
     Parameter: _parameter,
     Fixed: _fixed,
-    Learned: _learned,
     Module: _module,
     Points: _points,
     Composition: _flow,

@@ -230,10 +230,10 @@ def _one_hot(call: _Call) -> Value:
     support = value.type.support
     if isinstance(value, Constant):
         return _one_of(call, value)
-    if support.size is None or support.low:
+    if support.size is None:
         call.scope.fail(
             "E213",
-            "`one_hot` is of values 0, 1, ..., K - 1",
+            "`one_hot` is of classes, and of whole numbers of a range",
             value.span,
             f"this is {value.type.describe()}",
             help="declare it categorical(K), or read it as the number that it is",

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.source import Source, Span
 from dgmppl.syntax import tree
 from dgmppl.syntax.override import moved
 from dgmppl.syntax.parse import parse_spec
 
+NARROW = 0.1
+"""The deviation at which the q of what a group has in common starts."""
+
 
 @dataclass(frozen=True)
 class Posterior:
-    """`q(head | parents) = family(network[hidden](parents))`, or `family(inside)` where it reads nothing."""
+    """`q(head | parents) = family(mlp[hidden](parents))`, or `family(inside)` where that is given."""
 
     head: Variable
     parents: tuple[Variable, ...]
-    network: str = "mlp"
     hidden: tuple[int, ...] = ()
-    inside: str = "param"
+    inside: str = ""
 
     @property
     def family(self) -> str:
@@ -29,14 +32,14 @@ class Posterior:
         """As a user would write it."""
         given = ", ".join(v.name for v in self.parents)
         sizes = f"[{', '.join(map(str, self.hidden))}]" if self.hidden else ""
-        inside = f"{self.network}{sizes}({given})" if self.parents else self.inside
+        inside = self.inside or (f"mlp{sizes}({given})" if self.parents else "param")
         return f"{factor_key('q', self.head.name, (v.name for v in self.parents))} = {self.family}({inside})"
 
     def statement(self, span: Span) -> tree.Factor:
         """What the parser makes of the text, all of it at `span`: many of them take long to parse."""
-        if not self.parents:
+        if self.inside or not self.parents:
             return _parsed(self.text(), span)
-        network: tree.Expr = tree.Name(span, self.network)
+        network: tree.Expr = tree.Name(span, "mlp")
         if self.hidden:
             network = tree.Bracket(span, network, tuple(_number(size, span) for size in self.hidden))
         given = tree.Call(span, network, tuple(_read(v, span) for v in self.parents))
@@ -44,6 +47,17 @@ class Posterior:
         return tree.Factor(
             span, "q", (_reference(self.head, span),), tuple(_reference(v, span) for v in self.parents), value
         )
+
+
+def has_width(variable: Variable) -> bool:
+    """Whether the q that is derived for a variable is given by a location and a scale."""
+    return [p.name for p in DISTRIBUTIONS[variable.type.support.posterior].parameters] == ["loc", "scale"]
+
+
+def as_classes(group: Variable) -> str:
+    """A group as networks are to read it: each of its values by itself, and not as the number that it is."""
+    by_itself = group.type.support.width == group.type.support.size or group.type.support.size == 2
+    return group.name if by_itself else f"one_hot({group.name})"
 
 
 def _parsed(text: str, span: Span) -> tree.Factor:

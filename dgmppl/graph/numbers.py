@@ -118,7 +118,7 @@ def _one_hot(value: OneHot, index: Index) -> list[Affine | None]:
     if index.classes and isinstance(inner, Constant):
         return [Affine(0.0, float(inner.number == index.one)) for _ in index.positions]
     read = inner.value if isinstance(inner, At) and inner.offsets[0] == index.offset else None
-    if not index.classes or not isinstance(read, Use) or read.variable != index.variable:
+    if not index.classes or not isinstance(read, Use) or read.variable != index.variable or read.type.support.low:
         raise NotClosed
     return [Affine(1.0, 0.0) for _ in index.positions]
 

@@ -200,7 +200,7 @@ def _expand(value: Value, axes: Axes, env: Env, letters: _Letters) -> Iterator[M
             yield m.scaled(math.prod(len(values) for letter, values in sums.values() if letter not in present))
     elif isinstance(value, Operation):
         yield from _operation(value, axes, env, letters)
-    elif isinstance(value, OneHot) and isinstance(value.value, Use):
+    elif isinstance(value, OneHot) and isinstance(value.value, Use) and not value.value.type.support.low:
         yield Monomial(1.0, (("category", value.value.variable, axes),))
     elif isinstance(value, Reduced) and value.op in ("sum", "mean"):
         yield from _reduced(value, axes, env, letters)

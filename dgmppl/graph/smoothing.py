@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Row
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.graph.derived import NARROW, as_classes, has_width
 from dgmppl.graph.names import identifier, member_name
 from dgmppl.graph.nodes import Along, Graph, Variable
 from dgmppl.graph.turns import distances
@@ -65,11 +65,14 @@ def _shared(graph: Graph, variable: Variable, along: Along, hidden: str) -> list
     """The q of what rows have in common: members that are independent of each other and of all else, a location and a
     deviation for each, in each group; by a network of the position and the group where the family has others."""
     t, family, group = along.letter, variable.type.support.posterior, variable.group
+    read = f"{as_classes(graph[group])}, {t}" if group else t
     support = graph[group].type.support if group else None
     head = f"q({variable.shown} | {group})" if group else f"q({variable.shown})"
     counted = support is None or (support.size is not None and not support.low)
-    if [p.name for p in DISTRIBUTIONS[family].parameters] != ["loc", "scale"] or not counted:
-        return [f"{head} = {family}(mlp[{hidden}]({f'{group}, {t}' if group else t}))"]
+    if not has_width(variable):
+        return [f"{head} = {family}(mlp[{hidden}]({read}))"]
+    if not counted:
+        return [f"{head} = {family}(mlp[{hidden}]({read}), {NARROW} * exp(mlp[{hidden}]({read})))"]
     loc, deviation = (_new_name(graph, f"{identifier(variable.name)}_{end}") for end in ("loc", "dev"))
     members, *shape = variable.type.shape
     extent = ", ".join(str(n) for n in (members, *([support.size] if support else []), *shape))
@@ -77,7 +80,7 @@ def _shared(graph: Graph, variable: Variable, along: Along, hidden: str) -> list
     return [
         f"param {loc} : real[{extent}]",
         f"param {deviation} : real[{extent}]",
-        f"{head} = {family}({loc}{at}, exp({deviation}{at}))",
+        f"{head} = {family}({loc}{at}, {NARROW} * exp({deviation}{at}))",
     ]
 
 

@@ -16,7 +16,6 @@ from dgmppl.graph.values import (
     Apply,
     At,
     Block,
-    Learned,
     Parametric,
     Past,
     Pushforward,
@@ -84,7 +83,7 @@ def without_units(graph: Graph) -> frozenset[str]:
             continue
         if source.transforms and source.transforms[-1][0] in _HAS_UNITS:
             continue
-        laws = list(_laws(factor.density)) if factor is not None else []
+        laws = list(laws_of(factor.density)) if factor is not None else []
         defined = graph.definition(variable.name) is not None or (factor is not None and not laws)
         if defined or not all(map(_has_place, laws)):
             found.add(variable.name)
@@ -112,30 +111,18 @@ def counted(density: Parametric) -> tuple[str, ...]:
     )
 
 
-def in_the_middle(graph: Graph) -> frozenset[Learned]:
-    """The learned values that start at the units of the data: not those of a mixture, whose components would stay
-    alike."""
-    found: list[Learned] = []
-    for factor in graph.factors:
-        for law in _laws(factor.density) if graph.unit_of(factor.head) is not None else ():
-            values = dict(law.arguments)
-            given = (values[name] for name in counted(law))
-            found += [v for v in given if isinstance(v, Learned) and not v.copies]
-    return frozenset(found)
-
-
 def _given(factor: Factor) -> tuple[str, ...]:
-    laws = _laws(factor.density)
+    laws = laws_of(factor.density)
     return tuple(dict.fromkeys(name for law in laws for name in counted(law)))
 
 
-def _laws(density: object) -> Iterator[Parametric]:
+def laws_of(density: object) -> Iterator[Parametric]:
     """The distributions of the catalogue whose values are those of the variable itself."""
     if isinstance(density, Parametric):
         yield density
     elif not isinstance(density, (Pushforward, Value)):
         for child in children(density):
-            yield from _laws(child)
+            yield from laws_of(child)
 
 
 def _shape(variable: Variable, factors: list[Factor]) -> tuple[int, ...]:
@@ -143,7 +130,7 @@ def _shape(variable: Variable, factors: list[Factor]) -> tuple[int, ...]:
     the same things."""
     if variable.type.support.discrete:
         return ()
-    shapes = [law.type.shape for f in factors for law in _laws(f.density)]
+    shapes = [law.type.shape for f in factors for law in laws_of(f.density)]
     return min((s[-1:] for s in [variable.element.shape, *shapes]), key=len)
 
 

@@ -260,7 +260,7 @@ def test_a_derived_q_of_a_family_has_its_own_for_each_member_in_each_group() -> 
 
 def test_rows_of_a_sample_have_one_draw_of_the_posterior_in_common() -> None:
     """From q, which a fit has taught, and not from the prior; another call is another draw."""
-    model = build(checked(GROUPS))
+    model = build(checked(GROUPS + "q(m | g) = Normal(linear(g))\n"))
     with torch.no_grad():
         model.q_m_net.weight.zero_()
         model.q_m_net.bias.copy_(torch.tensor([10.0, 1.0]))

@@ -23,23 +23,23 @@ p(x | m, z[-1], z[0], z[1]) = Normal(mlp[4](m, z[-1], z[0], z[1]))
 
 
 @pytest.mark.parametrize(
-    ("head", "parents", "network", "hidden"),
+    ("head", "parents", "hidden", "inside"),
     [
-        ("z[0]", (), "mlp", (8, 8)),
-        ("z[1]", ("x", "z[-1]", "z[0]"), "mlp", (64,)),
-        ("z[-1]", ("x",), "mlp", (256, 128)),
-        ("m", ("g",), "linear", ()),
+        ("z[0]", (), (8, 8), ""),
+        ("z[1]", ("x", "z[-1]", "z[0]"), (64,), ""),
+        ("z[-1]", ("x",), (256, 128), ""),
+        ("m", ("g",), (), "linear(g), 0.1 * exp(linear(g))"),
     ],
 )
 def test_the_statement_is_what_the_text_parses_to(
-    head: str, parents: tuple[str, ...], network: str, hidden: tuple[int, ...]
+    head: str, parents: tuple[str, ...], hidden: tuple[int, ...], inside: str
 ) -> None:
     source = Source("spec.dgm", SPEC)
     spec, _ = parse_spec(source)
     assert spec is not None
     graph, problems = check_graph(spec, source)
     assert graph is not None, problems
-    posterior = Posterior(graph[head], tuple(graph[name] for name in parents), network, hidden)
+    posterior = Posterior(graph[head], tuple(graph[name] for name in parents), hidden, inside)
     parsed, _ = parse_spec(Source("derived", f"model m\n{posterior.text()}"))
     assert parsed is not None
     assert parsed.statements == (posterior.statement(Span(0, 1)),)

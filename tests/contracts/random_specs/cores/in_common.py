@@ -51,7 +51,7 @@ def in_common(d: Draft) -> None:
     above: list[Unit] = []
     for _ in range(d.choose((1, 1, 2))):
         support, shape = d.choose(KINDS)
-        group = d.unit("s", d.choose(("categorical(3)", "integer(1..2)")), (), "observed") if d.often(0.4) else None
+        group = d.unit("s", d.choose(("categorical(3)", "integer(1..3)")), (), "observed") if d.often(0.4) else None
         w = d.unit("w", d.classes(support), shape, per=group.name if group else "data")
         given = [u for u in above if u.per == "data" and d.often(0.6)]
         factor(d, "p", w, (*given, *([group] if group and d.often(0.3) else [])), DENSITIES[:3])

@@ -181,7 +181,7 @@ def _together(d: Draft, index: Index, of: Unit) -> str:
 
 def _in_common(d: Draft, index: Index) -> Unit:
     """A family of which all rows have one, or those of a group: its members apart, or each given the one before."""
-    group = d.unit("s", d.choose(("categorical(3)", "integer(1..2)")), (), "observed") if d.often(0.7) else None
+    group = d.unit("s", d.choose(("categorical(3)", "integer(1..3)")), (), "observed") if d.often(0.7) else None
     m = Unit(d.name("m"), d.choose(("real", "positive")), d.choose(((), (2,))), per=group.name if group else "data")
     d.say(f"latent {m.name}[{index.range}] : {m.type} per {m.per}")
     above = [group] if group and d.often(0.3) else []

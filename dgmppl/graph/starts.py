@@ -1,0 +1,44 @@
+"""Where a `param` inside an expression starts: at a normal draw of deviation 1, but for those that are named here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from dgmppl.graph.units import counted, laws_of
+from dgmppl.graph.values import Learned
+
+if TYPE_CHECKING:
+    from dgmppl.graph.nodes import Graph
+
+
+class Start(Enum):
+    """The first value of a learned one, before the link of its place."""
+
+    DRAWN = "a normal draw of deviation 1"
+    ZERO = "0"
+    NEAR_ZERO = "a normal draw of deviation 0.01"
+    NARROW = "what `positive` makes 0.1"
+
+
+def starts(graph: Graph) -> Mapping[Learned, Start]:
+    """The learned values that start elsewhere than at a draw of deviation 1.
+
+    What is counted in units of the data starts in their middle. The q of what rows have in common starts narrow and
+    near 0: draws of a wide one have gradients that are large and rare, most of all those of a scale s, as the density
+    of a row has 1 / s^2. Components of a mixture stay drawn, or else they would stay alike.
+    """
+    return dict(_starts(graph))
+
+
+def _starts(graph: Graph) -> Iterator[tuple[Learned, Start]]:
+    for factor in graph.factors:
+        in_common = factor.side == "q" and graph[factor.head].shared
+        for law in laws_of(factor.density):
+            values = {name: v for name, v in law.arguments if isinstance(v, Learned) and not v.copies}
+            if graph.unit_of(factor.head) is not None:
+                yield from ((values[name], Start.ZERO) for name in counted(law) if name in values)
+            elif in_common and {"loc", "scale"} <= dict(law.arguments).keys():
+                places = {"loc": Start.NEAR_ZERO, "scale": Start.NARROW}
+                yield from ((values[name], start) for name, start in places.items() if name in values)
