@@ -9,7 +9,7 @@ from dgmppl.emit.expr import Attribute, Binary, Expr, Name, Negative, Number, Te
 from dgmppl.emit.place import Place, emitted, value_expr
 from dgmppl.emit.polynomials import polynomial_expr
 from dgmppl.graph.polynomial import polynomial
-from dgmppl.graph.values import Element, IndexSum, Operation, Value
+from dgmppl.graph.values import Element, IndexSum, Operation, Value, variables
 
 
 @emitted.register(Operation)
@@ -65,10 +65,12 @@ def _element(value: Element, place: Place) -> Expr:
         return _element(value, replace(place, spread=False)).call("unsqueeze", -1 - len(value.shape))
     base = value_expr(value.value, place)
     items = [value_expr(i, place).call("long") if isinstance(i, Value) else Name(str(i)) for i in value.index]
-    if not _leads(value.value):
-        return base[items]
     rest = [":"] * len(value.shape)
-    if not any(_leads(i) for i in values):
+    # Pyro puts axes before those of a latent in common too: of draws, and of plates.
+    drawn = bool(variables(value.value))
+    if not _leads(value.value) and not drawn:
+        return base[items]
+    if not _leads(value.value) or not any(_leads(i) for i in values):
         leading = ("...", *items, *rest)
         return base[leading]
     if place.axes:

@@ -178,6 +178,7 @@ OBJECTIVES = {
     "mixed_energy": ("persistent contrastive divergence", None),
     "planes_residual": ("ELBO, a lower bound on log p(x)", "elbo"),
     "planes_vamp": ("ELBO, a lower bound on log p(x)", "elbo"),
+    "players_in_pairs": ("ELBO, a lower bound on log p(result | side, place) of all N rows, 1/N of it a row", "elbo"),
     "positive_energy": ("persistent contrastive divergence", None),
     "positive_sequence": ("exact log-likelihood log p(x)", "log_prob"),
     "regression": ("exact log-likelihood log p(y | x)", "log_prob"),

@@ -14,7 +14,7 @@ from functools import lru_cache
 import pyro
 import pytest
 import torch
-from pyro.infer import Trace_ELBO
+from pyro.infer import Predictive, Trace_ELBO
 
 from dgmppl import pipeline
 from dgmppl.catalogue.bijections import BIJECTIONS, TRANSFORMS
@@ -217,3 +217,15 @@ def test_pyro_has_the_same_loss(number: int) -> None:
     with seed(2), torch.no_grad():
         expected = float(estimator(found).differentiable_loss(theirs.model, theirs.guide, *data)) / 16
     assert loss == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_pyro_draws_given_data(number: int) -> None:
+    """`Predictive`, which puts an axis of draws and of plates before what rows have in common."""
+    found = drawn(number)
+    if not found.ok or found.plan is None or refused_by_pyro(found):
+        return
+    pyro.clear_param_store()
+    model, data = build(found, "pyro", scale=0.05), data_of(found, 5)
+    with torch.no_grad(), seed(3):
+        values = Predictive(model.model, guide=model.guide, num_samples=2)(*data)
+    assert all(value.isfinite().all() for name, value in values.items() if not name.startswith("noisy_"))
