@@ -1,9 +1,10 @@
 """Markov chains that move some elements of rows by a density of whole rows that is known up to a factor.
 
 Elements of few values are drawn from their exact conditional, one after another (Gibbs sampling, Geman and Geman,
-1984). Continuous ones move together by Hamiltonian Monte Carlo (Neal, 2011), which mirrors reflect at the bounds of
-their support. Other whole numbers, and vectors of a support of their own, take steps that are accepted or not
-(Metropolis et al., 1953): of shares two exchange some, a direction turns.
+1984). Continuous ones move together by Hamiltonian Monte Carlo (Neal, 2011), in coordinates without bounds, the
+logarithm of what is positive, and in units of how far apart the chains of a row start, or between mirrors where their
+bounds differ from element to element. Other whole numbers, and vectors of a support of their own, take steps that are
+accepted or not (Metropolis et al., 1953): of shares two exchange some, a direction turns.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.distributions import Transform, biject_to, constraints
 
 from dgmppl.supports import Support
 
@@ -36,20 +38,28 @@ class Chains:
         supports: of the variables that are moved.
         free: which elements of each of them move, (n, *shape).
         bounds: of continuous ones, between what each element lies, (n, *shape) each, where that is not their support.
+        of_a_row: so many chains, side by side, are of the same row.
     """
 
     target: Target
     supports: Mapping[str, Support]
     free: State
     bounds: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    of_a_row: int = 1
     sizes: dict[str, Tensor] = field(default_factory=dict)
     accepted: dict[str, list[Tensor]] = field(default_factory=lambda: {"hamiltonian": [], "steps": []})
+    units: State = field(default_factory=dict)
+    swept: int = 0
 
     def run(self, state: State, sweeps: int, adapt: bool) -> State:
-        """The state after so many sweeps; the sizes of moves are learned in them where `adapt` says so."""
+        """The state after so many sweeps; the sizes of moves are learned in them where `adapt` says so.
+
+        They then depend on where the chains are, so that draws have the law only after sweeps that learn nothing.
+        """
         names = [n for n in self.supports if bool(self.free[n].any())]
         smooth = [n for n in names if not self.supports[n].discrete and not self.supports[n].event_rank]
         for _ in range(sweeps):
+            self.swept += adapt
             if smooth:
                 state = self._hamiltonian(state, smooth, adapt)
             for name in names:
@@ -147,40 +157,80 @@ class Chains:
         first = state[names[0]]
         size = self.sizes.setdefault("", first.new_full((len(first),), 0.1))
         step = size * (0.8 + 0.4 * torch.rand_like(size))  # of different lengths: no path closes upon itself
+        places = {n: self._place(n, state[n]) for n in names}
+        units = {n: self._unit(n, places[n]) for n in names}
         momenta = {n: torch.randn_like(state[n]) * self.free[n] for n in names}
-        before, slope = self._slope(state, names)
+        before, slope = self._slope(state, places)
         start = before - _kinetic(momenta)
-        moved = state
         for _ in range(LEAPFROGS):
-            momenta = {n: m + 0.5 * _over(step, m) * slope[n] for n, m in momenta.items()}
-            moved = {**moved, **{n: moved[n] + _over(step, m) * m for n, m in momenta.items()}}
+            momenta = {n: m + 0.5 * _over(step, m) * units[n] * slope[n] for n, m in momenta.items()}
+            places = {n: places[n] + _over(step, m) * units[n] * m for n, m in momenta.items()}
             for n in names:
-                ends = self.bounds.get(n, (self.supports[n].low, self.supports[n].high))
-                inside, momenta[n] = _reflected(moved[n], momenta[n], *ends)
-                moved[n] = torch.where(self.free[n], inside, state[n])  # the others keep every bit
-            after, slope = self._slope(moved, names)
-            momenta = {n: m + 0.5 * _over(step, m) * slope[n] for n, m in momenta.items()}
+                if n in self.bounds:
+                    places[n], momenta[n] = _reflected(places[n], momenta[n], *self.bounds[n])
+            after, slope = self._slope(state, places)
+            momenta = {n: m + 0.5 * _over(step, m) * units[n] * slope[n] for n, m in momenta.items()}
         change = _finite(after - _kinetic(momenta)) - start
         taken = torch.rand_like(size).log() < change
         self.sizes[""] = self._learned("hamiltonian", size, change.exp().clamp(max=1), adapt)
+        moved = self._moved(state, places)
         kept = {n: torch.where(_over(taken, state[n]), moved[n], state[n]) for n in names}
         return {**state, **kept}
 
-    def _slope(self, state: State, names: list[str]) -> tuple[Tensor, State]:
-        """The target of each row, and its gradient in the free elements."""
+    def _chart(self, name: str) -> Transform:
+        """The map from coordinates without bounds to the values of a variable."""
+        low, high = self.supports[name].low, self.supports[name].high
+        if name in self.bounds or (low is None and high is None):
+            return biject_to(constraints.real)
+        return biject_to(constraints.greater_than(low) if high is None else constraints.interval(low, high))
+
+    def _place(self, name: str, values: Tensor) -> Tensor:
+        """The coordinates of values; 0 of elements that are held."""
+        low, high = self.supports[name].low, self.supports[name].high
+        if low is not None and high is None and name not in self.bounds:
+            values = values.clamp(min=low + torch.finfo(values.dtype).tiny)  # a draw may have been rounded to the end
+        return torch.where(self.free[name], self._chart(name).inv(values), 0.0)
+
+    def _moved(self, state: State, places: State) -> State:
+        """The state with the values of these coordinates; elements that are held keep every bit."""
+        values = {n: torch.where(self.free[n], self._chart(n)(u), state[n]) for n, u in places.items()}
+        return {**state, **values}
+
+    def _unit(self, name: str, places: Tensor) -> Tensor:
+        """The scale of each element, (*shape): how far apart the chains of a row start, of all rows together."""
+        if name not in self.units:
+            free = self.free[name]
+            together = self.of_a_row if self.of_a_row > 1 else len(places)
+            by_row = places.reshape(-1, together, *places.shape[1:])
+            square = (by_row - by_row.mean(1, keepdim=True)).square().reshape(places.shape)
+            unit = (torch.where(free, square, 0.0).sum(0) / free.sum(0).clamp(min=1)).sqrt()
+            known = (unit > 0) & unit.isfinite() & (name not in self.bounds)
+            self.units[name] = torch.where(known, unit, 1.0)
+        return self.units[name]
+
+    def _slope(self, state: State, places: State) -> tuple[Tensor, State]:
+        """The log-density of coordinates in each row, and its gradient in the free elements."""
         with torch.enable_grad():
-            inputs = {n: state[n].detach().requires_grad_() for n in names}
-            found = self.target({**state, **inputs})
+            inputs = {n: u.detach().requires_grad_() for n, u in places.items()}
+            values = self._moved(state, inputs)
+            found = self.target(values)
+            for n, u in inputs.items():
+                stretch = self._chart(n).log_abs_det_jacobian(u, values[n])
+                found = found + _flat(torch.where(self.free[n], stretch, 0.0)).sum(1)
             slopes = torch.autograd.grad(found.sum(), list(inputs.values()), allow_unused=True, materialize_grads=True)
-        free = (torch.where(self.free[n], s.nan_to_num(0, 0, 0), 0.0) for n, s in zip(names, slopes))
-        return _finite(found.detach()), dict(zip(names, free))
+        free = (torch.where(self.free[n], s.nan_to_num(0, 0, 0), 0.0) for n, s in zip(places, slopes))
+        return _finite(found.detach()), dict(zip(places, free))
 
     def _learned(self, kind: str, size: Tensor, chance: Tensor, adapt: bool) -> Tensor:
-        """The size of moves that are accepted as often as is best (Robbins and Monro, 1951)."""
+        """The size of moves that are accepted as often as is best (Robbins and Monro, 1951), for all chains of a row.
+
+        Of one alone it would grow in a tail until nothing leads back from there.
+        """
         if not adapt:
             self.accepted[kind].append(chance)
             return size
-        return (size * torch.exp(0.2 * (chance - WANTED[kind]))).clamp(1e-6, 1e6)
+        chance = chance.reshape(-1, self.of_a_row).mean(1).repeat_interleave(self.of_a_row)
+        return (size * torch.exp((chance - WANTED[kind]) / self.swept**0.5)).clamp(1e-6, 1e6)
 
 
 def scale_reduction(draws: Tensor) -> Tensor:

@@ -44,8 +44,8 @@ ROUNDS = 10
 CHAINS = 10
 """Chains of a row, or more where a chain would give more draws than `EACH`."""
 EACH = 20
-BURN_IN = 60
-"""Sweeps that a chain forgets its start in."""
+LEARNING, BURN_IN = 30, 30
+"""Sweeps in which a chain learns the size of its moves, and those in which it forgets its start and what it learned."""
 
 
 class ExactCompletion(Completion):
@@ -315,8 +315,9 @@ class ChainCompletion(Completion):
             state |= self._inferred(state)
             free |= {name: torch.ones_like(state[name], dtype=torch.bool) for name in self.latents}
         bounds = self._in_bins(state, many, free)
-        running = Chains(self.target, self.supports, free, bounds)
-        state = running.run(state, BURN_IN, adapt=True)
+        running = Chains(self.target, self.supports, free, bounds, chains)
+        state = running.run(state, LEARNING, adapt=True)
+        state = running.run(state, BURN_IN, adapt=False)
         state = self._possible(state, chains)
         drawn: dict[str, list[Tensor]] = {name: [] for name in self.missing}
         for _ in range(each):

@@ -629,7 +629,8 @@ def test_counts_that_something_reads_are_refused_where_no_chain_keeps_their_sum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Completed by what the model draws, a row has no probability, and what is behind it no posterior."""
-    monkeypatch.setattr(imputing, "BURN_IN", 3)
+    monkeypatch.setattr(imputing, "LEARNING", 1)
+    monkeypatch.setattr(imputing, "BURN_IN", 2)
     run = counted(tmp_path, read=READ)
     with pytest.raises(SpecError, match="no chain of `x` comes to values"):
         run.impute({"x": np.array([[4.0, np.nan, np.nan, 0.0]]), "m": [99.0], "y": [3.0]}, draws=2)["x"]

@@ -65,7 +65,7 @@ def _begun(found: Checked) -> Iterator[tuple[FittedRun, Rows]]:
         splits = load_data(found, Path(folder))
         fields = {name: field.as_data() for name, field in splits.fields.items()}
         record = {"state": "finished", "data": {"fields": fields}, "data_folder": folder}
-        for name, few in {"BURN_IN": 5, "PARTICLES": 20, "OF_PRIOR": 5, "ROUNDS": 3}.items():
+        for name, few in {"LEARNING": 3, "BURN_IN": 2, "PARTICLES": 20, "OF_PRIOR": 5, "ROUNDS": 3}.items():
             patch.setattr(imputing, name, few)
         patch.setattr(element_chains, "LEAPFROGS", 3)
         model = build(found, scale=0.05).eval()
