@@ -11,7 +11,7 @@ from dgmppl.data.factor_support import Impossible, impossible_values
 from dgmppl.data.fields import Field
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.picks import Picked, picked
-from dgmppl.graph.units import without_units
+from dgmppl.graph.unscaled import Unscaled, without_units
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
@@ -32,7 +32,7 @@ class Wanted:
             position. What lies beyond is not looked at, and becomes a value of the type.
         known: the field that a run keeps, whose transforms and classes are used; None: they are fitted.
         others: whether the rows are none of those that the run was fitted to.
-        unscaled: whether the model counts its values in no units of theirs (`dgmppl.graph.units`).
+        unscaled: of what the model counts in no units of its data, what is learned about it.
         picks: what its classes pick elements of, each with the axis (`dgmppl.graph.picks`).
     """
 
@@ -43,7 +43,7 @@ class Wanted:
     end: tuple[str, int] | None = None
     known: Field | None = None
     others: bool = False
-    unscaled: bool = False
+    unscaled: Unscaled | None = None
     picks: frozenset[Picked] = frozenset()
 
 
@@ -64,7 +64,7 @@ def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dic
     if problems:
         raise SpecError(problems, checked.source)
     partial = {v.name: "elements" if v.elementwise else "rows" for v in graph.partial}
-    unscaled = without_units(graph) if known is None else frozenset()
+    unscaled = without_units(graph) if known is None else {}
     picks = picked(graph) if known is None else {}
     return {
         v.name: Wanted(
@@ -74,7 +74,7 @@ def wanted_of(checked: Checked, known: Mapping[str, Field] | None = None) -> dic
             impossible_values(graph, v.name),
             (v.length, v.members.start) if v.length else None,
             known[v.name] if known else None,
-            unscaled=v.name in unscaled,
+            unscaled=unscaled.get(v.name),
             picks=picks.get(v.name, frozenset()),
         )
         for v in graph.data

@@ -133,10 +133,12 @@ CODES: dict[str, Code] = {
     ),
     "W524": Code(
         "values far from where a model begins",
-        "Values of a variable that a flow or an expression gives lie far from 0, or spread by far more or less than 1.",
-        "What a network or `param` gives a distribution is counted in units of the data; what a flow or an expression "
-        "gives is taken as it is, and begins at about 0 and 1. From there a fit may not come to incomes in euros, or "
-        "only after many epochs.",
+        "Values of a variable that a flow or an expression gives, or that a formula multiplies by what is learned, lie "
+        "far from 0, or spread by far more or less than 1.",
+        "What a network or `param` gives a distribution, and what a network reads, is counted in units of the data; an "
+        "expression or a flow takes it as it is, and what is learned about it begins at about 0 and 1. A step of a fit "
+        "moves a number by about its learning rate: from there it does not come to incomes in euros, or only after "
+        "many epochs, nor does it find a slope by years as finely as they need it.",
         'observed x : real[2] from "people.csv"[income, rent]   # x = f(u)',
         'observed x : real[2] from standardize("people.csv"[income, rent])',
     ),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _UNBOUNDED = (REAL, POSITIVE, INTEGER, NATURAL)
 # What has a mean of 0 and a deviation of 1, column by column, has its units already.
-_HAS_UNITS = frozenset({"standardize"})
+HAS_UNITS = frozenset({"standardize"})
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def find_units(graph: Graph) -> tuple[Units, ...]:
         support, source = variable.type.support, variable.data
         if support not in _UNBOUNDED:
             continue
-        if source is None or (source.transforms and source.transforms[-1][0] in _HAS_UNITS):
+        if source is None or (source.transforms and source.transforms[-1][0] in HAS_UNITS):
             continue
         factors = [f for f in graph.factors if f.head == variable.name]
         given = tuple((f.key, names) for f in factors if (names := _given(f)))
@@ -72,28 +72,6 @@ def find_units(graph: Graph) -> tuple[Units, ...]:
         shape = _shape(variable, factors)
         found.append(Units(variable.name, attribute, shape, support.low == 0, variable.name in read, given))
     return tuple(found)
-
-
-def without_units(graph: Graph) -> frozenset[str]:
-    """The variables without bounds whose place their model counts in no units: a flow or an expression gives it."""
-    found = set()
-    for variable in graph.data:
-        factor, source = graph.factor("p", variable.name), variable.data
-        if variable.type.support not in (REAL, POSITIVE) or source is None:
-            continue
-        if source.transforms and source.transforms[-1][0] in _HAS_UNITS:
-            continue
-        laws = list(laws_of(factor.density)) if factor is not None else []
-        defined = graph.definition(variable.name) is not None or (factor is not None and not laws)
-        if defined or not all(map(_has_place, laws)):
-            found.add(variable.name)
-    return frozenset(found)
-
-
-def _has_place(law: Parametric) -> bool:
-    """Whether the place of a distribution's values is given in units of the data, where it has one."""
-    places = {p.name for p in DISTRIBUTIONS[law.kind].parameters if p.counts in ("place", "log")}
-    return places <= set(counted(law))
 
 
 def with_units(graph: Graph, units: tuple[Units, ...]) -> Graph:

@@ -142,6 +142,42 @@ def test_values_far_from_where_a_flow_begins_are_told(tmp_path: Path) -> None:
     assert loaded(tmp_path, spec=counted.format("6"))[1].warnings
 
 
+MIXED = """model m
+observed g : categorical(4) from "people.csv".g
+observed x : real from {}"people.csv".x{}
+observed y : real from {}"people.csv".y{}
+latent a : real per g
+latent tau : positive per data
+param mu : real
+param b : real[2]
+let c = 2 * b
+p(tau) = HalfNormal(1)
+p(a | tau) = Normal(mu, tau)
+p(y | a, x) = Normal(a + c[0] * x, exp(param))
+"""
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "told"),
+    [(42_000, 5_000, True), (60, 3, True), (8, 0.5, True), (0, 30, True), (3, 1, False), (11, 5, False)],
+)
+def test_what_an_expression_gives_or_multiplies_is_told_with_what_is_learned(
+    tmp_path: Path, mean: float, deviation: float, told: bool
+) -> None:
+    r = np.random.default_rng(0)
+    year, y = 2000 + 5 * r.normal(size=100), mean + deviation * r.normal(size=100)
+    pd.DataFrame({"g": np.arange(100) % 4, "x": year, "y": y}).to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "people.dgm").write_text(MIXED.format("", "", "", ""))
+    found = load_data(pipeline.read(tmp_path / "people.dgm"), tmp_path).warnings
+    assert all(w.code == "W524" and "standardize" in w.help for w in found)
+    assert "`x` has" in found[0].headline and found[0].headline.endswith("a formula multiplies it, as it is, by `c`")
+    assert [("`y` has" in w.headline, "`a`, `mu`, `tau` and `b`" in w.headline) for w in found[1:]] == [
+        (True, True)
+    ] * told
+    (tmp_path / "people.dgm").write_text(MIXED.format(*("standardize(", ")") * 2))
+    assert not load_data(pipeline.read(tmp_path / "people.dgm"), tmp_path).warnings
+
+
 def test_classes_that_are_numbered_differently_and_pick_of_one_tensor_are_told(tmp_path: Path) -> None:
     games = pd.DataFrame({"home": [*"abd"] * 20, "away": [*"cab"] * 20, "win": [0, 1, 1] * 20})
     games.to_csv(tmp_path / "games.csv", index=False)
