@@ -483,7 +483,7 @@ def test_what_rows_have_in_common_is_given() -> None:
     with double():
         model, stack = build(checked(SHOPS), scale=1.0).double().eval(), Stack(initial_words(WORDS), sealed=True)
         shops = torch.arange(2.0, 5.0)
-        model.q_kind_net.weight.copy_(torch.tensor([[-9.0], [9.0]]))
+        model.q_kind_net.weight.copy_(torch.tensor([[-9.0, 0.0, 9.0], [9.0, 0.0, -9.0]]))
         a, kind = model.q_a(shops).mean.numpy(), model.q_kind(shops).probs.argmax(-1)
         assert {*kind.tolist()} == {0, 1}
         b = np.exp(model.q_b().loc.item() + model.q_b().scale.item() ** 2 / 2)
