@@ -255,11 +255,13 @@ class _Latents:
             self.summed, self.chained = [*self.summed, *self.chained], ()
             if any(self.graph[name].along is not None for name in self.summed):
                 raise CodingError(f"{', '.join(self.summed)} are summed out in two ways, each under the other's sum")
-        if self.chained:
-            for part in self.inferred:
-                if part.turns is not None or any(self.graph[name].role == "partial" for name in part.names):
-                    given = ", ".join(part.names)
-                    raise CodingError(f"{', '.join(self.chained)} are summed out given {given}, some of which are data")
+        turns = next((part for part in self.inferred if part.turns is not None), None)
+        if self.chained and turns is not None:
+            names, summed = ", ".join(turns.names), ", ".join(self.chained)
+            raise CodingError(
+                f"{names} are drawn in turn at each position, and {summed} are summed out one after another given them: "
+                "their posterior has no code beside such turns"
+            )
 
     def _verify_before(self, step: Step, later: set[str]) -> None:
         waiting = [name for name in self.graph.roots(step.reads) if name in later]
