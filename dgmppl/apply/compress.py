@@ -253,7 +253,7 @@ def _telling(fitted: FittedRun, lossy: bool) -> Iterator[None]:
         headline = f"the model of {fitted.path} {what}: {error}"
         help_ = "rows are coded by models of whole numbers or classes whose probabilities follow element by element"
         help_ = "codes are latents of finitely many values on which the data depend" if lossy else help_
-        raise SpecError([Diagnostic("E670", headline, help=help_)]) from None
+        raise SpecError([Diagnostic("E670", headline, help=error.help or help_)]) from None
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def lossy_program(fitted: FittedRun) -> Program:
     program = program_of_codes(fitted.graph, fitted.plan, fitted.inferred)
     unset = [name for name in fitted.inferred if name not in fitted.completion.settable]
     if unset:
-        raise CodingError(f"`{unset[0]}` is not drawn by itself: nothing gives a row back from it")
+        raise CodingError(f"`{unset[0]}` is not drawn by itself, so that nothing gives a row back from it alone")
     return program
 
 

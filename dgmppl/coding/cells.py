@@ -181,7 +181,10 @@ def of_law(law: td.Distribution) -> Bins:
         mean, variance = _moments(law)
     except NotImplementedError:
         law = law.base_dist if isinstance(law, td.Independent) else law
-        raise CodingError(f"{type(law).__name__} has no mean and deviation to lay bins by") from None
+        raise CodingError(
+            f"{type(law).__name__} under a flow has no mean and deviation, by which its values are cut into bins",
+            "give the flow a base that has them, as Normal or Logistic",
+        ) from None
     return Bins(mean, _WIDER * variance.sqrt())
 
 

@@ -136,7 +136,10 @@ class Shares:
 
     def law(self, law: td.Distribution) -> td.Distribution:
         if not isinstance(law, td.Dirichlet):
-            raise CodingError(f"there are no cells for proportions under {type(law).__name__}")
+            raise CodingError(
+                f"of proportions under {type(law).__name__} the probability of one given others has no formula",
+                "give them a Dirichlet, or a flow that ends in stick_breaking",
+            )
         a = law.concentration
         return Independent(LogitBeta(a @ self._left.mT, a @ self._right.mT), 1)
 
@@ -226,7 +229,10 @@ class Angles:
 
     def law(self, law: td.Distribution) -> td.Distribution:
         if not isinstance(law, VonMisesFisher):
-            raise CodingError(f"there are no cells for directions under {type(law).__name__}")
+            raise CodingError(
+                f"of directions under {type(law).__name__} the density of an angle given others has no formula",
+                "give them a VonMisesFisher",
+            )
         return AnglesOf(law.loc * law.concentration.unsqueeze(-1))
 
     def cells(self, draws: Tensor) -> Arcs:

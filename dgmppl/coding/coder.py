@@ -93,11 +93,17 @@ class Coder:
         found: list[int] = []
         for name in self.open:
             if name not in env:
-                raise CodingError(f"`{name}` has no finite number of values")
+                raise CodingError(
+                    f"`{name}` is {self.graph[name].type.describe()} and no data: nothing says which values it has",
+                    f"give it a range: `{name} : integer(a..b)`",
+                )
             there = env[name][~env[name].isnan()]
             low, high = (int(there.min()), int(there.max())) if len(there) else (0, 0)
             if high - low >= MOST_VALUES:
-                raise CodingError(f"the values of `{name}` lie too far from each other: from {low} to {high}")
+                raise CodingError(
+                    f"the values of `{name}` go from {low} to {high}: a table has {MOST_VALUES:,} entries at most",
+                    "leave out the rows that are far from the others, or count in larger units",
+                )
             found += [low, high - low + 1]
         for name in self.program.missing:
             found += self._missing(name, rows[name]).sum(0).tolist()
@@ -238,7 +244,7 @@ class Coder:
             )
             env |= dict(zip(part.names, found))
         except CodingError as error:
-            raise CodingError(f"{' '.join(part.keys)}: {error}") from None
+            raise CodingError(f"{' '.join(part.keys)}: {error}", error.help) from None
 
     def _sum(self, env: Row, chooser: Chooser, known: Row | None, n: int) -> None:
         """Latents of few values by their exact posterior, ``p(k | x)`` by Bayes' rule over all cases."""

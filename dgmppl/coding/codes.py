@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from dgmppl.coding.program import Part, Program, forward, in_common
+from dgmppl.coding.program import NORMALISED, Part, Program, forward, in_common
 from dgmppl.coding.stack import CodingError
 from dgmppl.graph.nodes import Graph
 from dgmppl.plan.nodes import Plan
@@ -25,7 +25,11 @@ def program_of_codes(graph: Graph, plan: Plan, latents: tuple[str, ...]) -> Prog
     for name in kept:
         type_ = graph[name].type
         if not type_.support.discrete or type_.support.event_rank:
-            raise CodingError(f"`{name}` is {type_.describe()} and does not depend on the codes: nothing gives it back")
+            raise CodingError(
+                f"`{name}` is {type_.describe()} and does not depend on the codes: they do not give it back, and real "
+                "numbers are not kept as they are, for they have densities, and no probabilities",
+                f"let it depend on the codes: p({name} | {', '.join(latents)}) = ...",
+            )
     parts = tuple(_parts(graph, plan, {*codes, *kept}))
     there = {*graph.conditions, *(name for part in parts for name in part.names)}
     absent = next((name for name in (*latents, *kept) if name not in there), None)
@@ -37,16 +41,22 @@ def program_of_codes(graph: Graph, plan: Plan, latents: tuple[str, ...]) -> Prog
 
 def _verify(graph: Graph, latents: tuple[str, ...]) -> None:
     if graph.energy is not None:
-        raise CodingError("an energy is unnormalised: the probability of its codes is not known")
+        raise CodingError("an energy is unnormalised: the probability of its codes is not known", NORMALISED)
     if not latents:
         raise CodingError("no latents of finitely many values follow from a row")
     for name in latents:
         support = graph[name].type.support
         if not support.finite or support.event_rank:
-            raise CodingError(f"`{name}` is {graph[name].type.describe()}, and no code of finitely many values")
+            raise CodingError(
+                f"`{name}` is {graph[name].type.describe()}, and no code of finitely many values",
+                f"codes are latents of finitely many values: `{name} : categorical(K)`; without --lossy rows of whole "
+                "numbers are coded as they are",
+            )
     for v in graph.data:
         if v.role == "partial":
-            raise CodingError(f"some rows miss `{v.name}`: codes would not say which")
+            raise CodingError(
+                f"some rows miss `{v.name}`, and codes would not say which", "fill them in first: `dgmppl impute`"
+            )
 
 
 def _parts(graph: Graph, plan: Plan, kept: set[str]) -> list[Part]:

@@ -13,7 +13,7 @@ from dgmppl.coding.cells import Bins, Cells, Values, plain
 from dgmppl.coding.charts import Charted, charted, over_coordinates
 from dgmppl.coding.flows import ThroughFlow
 from dgmppl.coding.stack import Chooser, CodingError
-from dgmppl.coding.vectors import NO_ORDER, InOrder, called, in_order
+from dgmppl.coding.vectors import InOrder, called, in_order, no_order
 from dgmppl.runtime.along import Segment, Sequence
 from dgmppl.runtime.densities import Autoregressive, Pushforward
 from dgmppl.runtime.distributions import Delta
@@ -47,7 +47,7 @@ def draw(
     if steps is not None:
         return _one_after_another(steps, law, cells, chooser, known, seen)
     if law.event_shape:
-        raise CodingError(f"{called(law)} has no code: {NO_ORDER}")
+        raise no_order(called(law))
     return _chosen(cells.log_weights(law), cells, chooser, known, seen)
 
 
@@ -96,7 +96,7 @@ def _autoregressive(
 def _weights_at(step: td.Distribution, cells: Cells, axes: int, place: int, one: torch.Size) -> Tensor:
     """The tables of the elements at one position, of a law that has them all side by side."""
     if not isinstance(step, td.Independent) or step.base_dist.event_shape:
-        raise CodingError(f"{called(step)} at every position at once has no code: {NO_ORDER}")
+        raise no_order(f"{called(step)} with numbers for all positions at once")
     weights = cells.log_weights(step.base_dist)
     axis = weights.dim() - 1 - len(step.event_shape)
     found = weights.flatten(axis, axis + axes - 1).select(axis, place)
@@ -192,7 +192,7 @@ def _pushforward(law: Pushforward, cells: Cells, chooser: Chooser, known: Tensor
         if seen is not None:
             raise CodingError("a flow at each position of sequences of different lengths has no code")
         if law.base.event_shape.numel() != law.event_shape.numel():
-            raise CodingError("a flow onto values whose elements depend on each other has no code")
+            raise CodingError("a flow between vectors of different lengths has no code, but onto proportions")
         return chooser.exchange(ThroughFlow(law, cells, draw), known)
     assert isinstance(cells, Values)
     if seen is not None and known is not None:

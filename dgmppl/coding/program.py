@@ -24,6 +24,8 @@ from dgmppl.plan.rules.observe import Given, GivenSome
 from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_under_q import Sum
 
+NORMALISED = "a p of each variable gives rows probabilities: p(x | ...) = ... in place of E(x, ...)"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -135,7 +137,7 @@ def program_of(graph: Graph, plan: Plan) -> Program:
     known = {*graph.conditions, *(v for s in plan.generate for v in s.gives)}
     absent = [v.name for v in graph.data if v.name not in known]
     if absent:
-        raise CodingError(f"nothing gives `{absent[0]}` a probability")
+        raise CodingError(f"nothing gives `{absent[0]}` a probability", f"give it one: p({absent[0]}) = ...")
     found = _Latents(graph)
     for step in _of_rows(graph, plan.steps):
         found.add(step)
@@ -146,15 +148,25 @@ def program_of(graph: Graph, plan: Plan) -> Program:
     there = {v.name for v in graph.data} | latents
     hidden = [name for name in drawn if name not in there]
     if hidden:
-        raise CodingError(f"the data do not say which value of `{hidden[0]}` they came from, and it has no q")
+        raise CodingError(
+            f"the data do not say which value of `{hidden[0]}` they came from, and it has no q",
+            f"give it one: q({hidden[0]} | ...) = ...",
+        )
     for v in graph.data:
         definition = graph.definition(v.name)
         if v.name in (*drawn, *graph.conditions):
             continue
         if definition is None or not set(variables(definition.value)) & set(found.inverted):
-            raise CodingError(f"`{v.name}` has no probability of its own: it is a function of latents with no inverse")
+            raise CodingError(
+                f"`{v.name}` has no probability of its own: it is a function of latents with no inverse",
+                f"draw it given what the function says: p({v.name} | ...) = ...",
+            )
     if cases(graph, found.summed) > MAX_CASES:
-        raise CodingError(f"{', '.join(found.summed)} take more than {MAX_CASES:,} values together")
+        raise CodingError(
+            f"{', '.join(found.summed)} take more than {MAX_CASES:,} values together, each of which is weighed by its "
+            "posterior",
+            "give one of them a q",
+        )
     missing = tuple(v.name for v in graph.data if v.role == "partial")
     return Program(
         graph,
@@ -201,7 +213,10 @@ def _prior(graph: Graph, name: str) -> str:
 
 
 def _uncoded(step: Step, when: str = "") -> CodingError:
-    return CodingError(f"{when}its plan has to {step.words()}: there is no code for what comes so")
+    return CodingError(
+        f"{when}the model has to {step.words()}, and there is no code for what comes so",
+        "what is drawn from factors, inverted or summed out has a code; `dgmppl explain` on the spec has all steps",
+    )
 
 
 class _Latents:
@@ -254,13 +269,17 @@ class _Latents:
         if self.chained and self.summed:
             self.summed, self.chained = [*self.summed, *self.chained], ()
             if any(self.graph[name].along is not None for name in self.summed):
-                raise CodingError(f"{', '.join(self.summed)} are summed out in two ways, each under the other's sum")
+                raise CodingError(
+                    f"{', '.join(self.summed)} are summed out, some along an index and some not, and each depends on "
+                    "the values of the others",
+                    "give one of them a q",
+                )
         turns = next((part for part in self.inferred if part.turns is not None), None)
         if self.chained and turns is not None:
             names, summed = ", ".join(turns.names), ", ".join(self.chained)
             raise CodingError(
-                f"{names} are drawn in turn at each position, and {summed} are summed out one after another given them: "
-                "their posterior has no code beside such turns"
+                f"{names} are drawn in turn, at each position one after the other, and {summed} summed out given them",
+                f"give {summed} a q, or let one of {names} depend on the other alone",
             )
 
     def _verify_before(self, step: Step, later: set[str]) -> None:
@@ -288,14 +307,15 @@ def _with_auxiliary(graph: Graph, parts: tuple[Part, ...], latents: Iterable[str
 def _verify_data(graph: Graph) -> None:
     for v in graph.data:
         if not v.type.support.discrete:
-            raise CodingError(f"`{v.name}` is {v.type.describe()}: real numbers have densities, and no probabilities")
+            raise CodingError(
+                f"`{v.name}` is {v.type.describe()}: real numbers have densities, and no probabilities",
+                f"whole numbers have them: `{v.name} : integer(a..b)`; --lossy keeps latents of finitely many values",
+            )
     for v in graph.data:
-        if v.type.support.event_rank:
-            raise CodingError(f"`{v.name}` is {v.type.describe()}, whose elements depend on each other in no order")
         if v.role == "partial" and v.name in graph.conditions:
             raise CodingError(f"some rows miss `{v.name}`, and nothing models it")
     if graph.energy is not None:
-        raise CodingError("an energy is unnormalised: the probability of a row is not known")
+        raise CodingError("an energy is unnormalised: the probability of a row is not known", NORMALISED)
 
 
 def cases(graph: Graph, names: Sequence[str]) -> float:

@@ -25,7 +25,15 @@ _SEAL = np.array([1], dtype=np.uint32)  # what constriction puts above words tha
 
 
 class CodingError(Exception):
-    """What cannot be coded, or decoded, in words."""
+    """What cannot be coded, or decoded, in words.
+
+    Attributes:
+        help: what can be done instead; "" for what is said of all.
+    """
+
+    def __init__(self, message: str = "", help: str = "") -> None:
+        super().__init__(message)
+        self.help = help
 
 
 def quantised(log_weights: Tensor) -> NDArray[np.float64]:
@@ -37,7 +45,10 @@ def quantised(log_weights: Tensor) -> NDArray[np.float64]:
         CodingError: for weights that are not numbers.
     """
     if bool(log_weights.isnan().any()):
-        raise CodingError("the model gives probabilities that are not numbers")
+        raise CodingError(
+            "the model gives probabilities that are not numbers",
+            "`dgmppl evaluate` tells whether its figures are numbers, and `dgmppl score` of which rows they are",
+        )
     nothing = ~torch.isfinite(log_weights).any(-1, keepdim=True)
     weights = torch.softmax(log_weights.masked_fill(nothing, 0.0), -1).cpu().numpy()
     found: NDArray[np.float64] = np.rint(weights.astype(np.float64) * 2**PRECISION)

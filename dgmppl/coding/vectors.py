@@ -189,7 +189,7 @@ def in_order(law: td.Distribution, cells: Cells) -> InOrder | None:
 def _steps(law: td.Distribution, cells: Cells) -> InOrder:
     found = in_order(law, cells)
     if found is None:
-        raise CodingError(f"a mixture of {called(law)} has no code: {NO_ORDER}")
+        raise no_order(f"a mixture of {called(law)}")
     return found
 
 
@@ -200,10 +200,15 @@ def called(law: td.Distribution) -> str:
     return "flows" if isinstance(law, Pushforward) else type(law).__name__
 
 
-NO_ORDER = (
-    "its elements depend on each other, and what one is given those before has no formula; elements that are "
-    "independent, normal, or autoregressive have one"
-)
+def no_order(what: str) -> CodingError:
+    """A law of vectors whose elements cannot be coded one after another."""
+    return CodingError(
+        f"{what} has no code: its elements depend on each other, and the probability of one given those before has no "
+        "formula",
+        "it has one for elements that are independent, normal or autoregressive, and for mixtures of these"
+        + ("; a mixture that is mapped as a whole is one too: mixture[...](...) >> flow" * ("flows" in what)),
+    )
+
 
 _KINDS: dict[type[td.Distribution], Callable[..., InOrder]] = {
     Multinomial: Counts,
@@ -214,4 +219,4 @@ _KINDS: dict[type[td.Distribution], Callable[..., InOrder]] = {
     Mixture: Mixed,
 }
 
-__all__ = ["NO_ORDER", "InOrder", "called", "in_order"]
+__all__ = ["InOrder", "called", "in_order", "no_order"]

@@ -25,7 +25,7 @@ from dgmppl.train.contents import parts
 from tests.contracts.support import COMPOSITIONS, LIBRARY, build, checked, data_of, graph_of, name_of, seed
 
 ROWS, WORDS = 5, 4000
-CASES = 100
+CASES = 64
 
 # Beside the library and the compositions: gaps, ends, turns.
 GAPS = """\
