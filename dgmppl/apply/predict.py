@@ -285,9 +285,12 @@ def value_names(field_: Field, variable: Variable) -> tuple[str, ...]:
         return tuple(str(v) for v in field_.named(values.astype(np.float64)))
     if field_.form.names:
         return field_.form.names
-    if variable.type.shape or not field_.invertible:
+    if not field_.invertible:
         return tuple(str(v) for v in values)
-    return tuple(f"{float(v):g}" for v in np.asarray(field_.invert(values)).ravel())
+    # Transforms that whole numbers go through, as `shift`, are the same for all elements.
+    alike = np.broadcast_to(values.reshape(-1, *(1,) * len(variable.type.shape)), (len(values), *variable.type.shape))
+    told = np.asarray(field_.invert(alike)).reshape(len(values), -1)
+    return tuple(f"{float(v):g}" for v in told[:, 0])
 
 
 def _columns(graph: Graph, fields: Mapping[str, Field], names: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -659,3 +659,23 @@ p(u) = Normal(0, 1)
 x    = f(u)
 train { epochs = 1, units = false }
 """
+
+
+ANSWERS = """\
+model answers
+observed a : ordinal(3)[2] from shift("answers.csv"[q1, q2], -1)
+observed y : binary from "answers.csv".y
+p(y) = Bernoulli(param)
+p(a | y) = Categorical(linear(y))
+train { epochs = 1 }
+"""
+
+
+@pytest.mark.parametrize("of", ["a", "q2"])
+def test_probabilities_are_of_values_in_the_units_of_the_data(tmp_path: Path, of: str) -> None:
+    """Also of vectors: answers from 1 to 3, of which the model has 0 to 2."""
+    table = pd.DataFrame(np.random.default_rng(0).integers(1, 4, (40, 2)), columns=["q1", "q2"]).assign(y=1)
+    table.to_csv(tmp_path / "answers.csv", index=False)
+    frame = fit(tmp_path, ANSWERS).predict(table, of=of).frame()
+    likeliest = frame[[f"p(q2 = {value})" for value in (1, 2, 3)]].to_numpy().argmax(1) + 1
+    np.testing.assert_array_equal(frame["q2"], likeliest)
