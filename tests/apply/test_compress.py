@@ -105,12 +105,17 @@ train { epochs = 15, batch = 64, optimizer = adam(5e-2), clip = 1 }
 
 @pytest.fixture(scope="module")
 def shops(tmp_path_factory: pytest.TempPathFactory) -> FittedRun:
-    folder, rng = tmp_path_factory.mktemp("sales"), np.random.default_rng(0)
-    shop = np.concatenate([np.arange(12), rng.integers(0, 12, 488)])
-    names = np.array([f"shop {k}" for k in range(12)])
-    table = pd.DataFrame({"shop": names[shop], "sold": rng.poisson(np.exp(shop / 5))})
-    table.to_csv(folder / "sales.csv", index=False)
+    folder = tmp_path_factory.mktemp("sales")
+    sales(500).to_csv(folder / "sales.csv", index=False)
     return fit(folder, SHOPS, "shops")
+
+
+def sales(rows: int, seed: int = 0) -> pd.DataFrame:
+    """What twelve shops sold, each at a rate of its own."""
+    rng = np.random.default_rng(seed)
+    shop = np.concatenate([np.arange(12), rng.integers(0, 12, rows - 12)])
+    names = np.array([f"shop {k}" for k in range(12)])
+    return pd.DataFrame({"shop": names[shop], "sold": rng.poisson(np.exp(shop / 5))})
 
 
 @pytest.fixture(scope="module")
@@ -331,8 +336,7 @@ def test_sequences_of_different_lengths_take_what_is_there(tmp_path: Path) -> No
 
 def test_rows_are_given_what_they_have_in_common(shops: FittedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a group what its q has of it; a group that the fit did not know is refused in the words of `score`."""
-    rng = np.random.default_rng(1)
-    table = pd.DataFrame({"shop": [f"shop {k}" for k in rng.integers(0, 11, 400)], "sold": rng.poisson(5, 400)})
+    table = sales(400, seed=1)
     monkeypatch.setattr(module, "_BLOCK", 300)
     found = shops.compress(table)
     file = bytes(found)
@@ -357,15 +361,16 @@ def test_rows_are_given_what_they_have_in_common(shops: FittedRun, monkeypatch: 
             command(table.assign(shop="elsewhere"))
         told.append([str(d) for d in caught.value.diagnostics])
     assert told[0] == told[1]
-    before = shops.model.q_a_net.weight.detach().clone()
+    weight = next(p for name, p in shops.model.named_parameters() if name.startswith("q_a"))
+    before = weight.detach().clone()
     with torch.no_grad():
-        shops.model.q_a_net.weight.add_(1e-3)
+        weight.add_(1e-3)
     try:
         with pytest.raises(SpecError, match="another model") as caught:
             shops.decompress(file)
     finally:
         with torch.no_grad():
-            shops.model.q_a_net.weight.copy_(before)
+            weight.copy_(before)
     assert codes(caught) == ["E672"]
 
 
