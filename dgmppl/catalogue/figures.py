@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+SHARED_DRAWS = 16
+"""Draws over which figures are averaged where rows have latents in common: no number of rows averages their noise."""
+
 NATS = "nats"
 BITS = "bits per dimension"
 
@@ -244,6 +247,13 @@ class Figure:
         known = f"{'an' if self.relation == 'upper bound' else 'a'} {self.relation} on " if bound else ""
         return f"{known}{self.quantity}"
 
+    def averaged(self, samples: int) -> Figure:
+        """The figure as a mean over so many draws of each row, where it is one of draws."""
+        head, of, drawn = self.how.partition(" of ")
+        if head not in _PLANNED or self.kind == "iwae" or samples == 1:
+            return self
+        return replace(self, how=f"{draws_text(max(samples, _PLANNED[head]), ())}{of}{drawn}")
+
     def comparable(self, other: Figure) -> bool:
         """Whether a difference of the two means something: both are of one quantity, in one unit."""
         return bool(self.quantity) and (self.quantity, self.unit) == (other.quantity, other.unit)
@@ -375,6 +385,10 @@ def draws_text(samples: int, drawn: Sequence[str]) -> str:
     """How a figure of draws is computed, in words."""
     many = "one draw" if samples == 1 else f"{samples} draws"
     return f"{many} of {', '.join(drawn)}" if drawn else many
+
+
+_PLANNED = {draws_text(count, ()): count for count in (1, SHARED_DRAWS)}
+"""How many draws a figure takes by itself, by their words."""
 
 
 def as_data(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:

@@ -45,7 +45,8 @@ def choose_figures(state: Elimination, kind: str, fitted: Loss) -> tuple[Figure,
         found = (catalogue.importance_weighted(samples, whole, drawn),)
     elif kind == "elbo":
         noise = any(isinstance(s, Dequantise) for s in state.steps)
-        how = [catalogue.draws_text(1, [*drawn, *(["the noise"] if noise else [])])] if drawn or noise else []
+        of = [*drawn, *(["the noise"] if noise else [])]
+        how = [catalogue.draws_text(_draws(state), of)] if of else []
         how += [f"a sum over the values of {name}" for name in sorted(summed)]
         found = (catalogue.elbo(whole, ", ".join(how), drawn),)
     elif kind == "log_prob":
@@ -57,6 +58,11 @@ def choose_figures(state: Elimination, kind: str, fitted: Loss) -> tuple[Figure,
         if any(t.times for t in fitted.terms) or state.settings.best == "objective":
             found = (*found, catalogue.objective(found[0].how))
     return (*found, *_errors(state, apart), *_distances(state, apart))
+
+
+def _draws(state: Elimination) -> int:
+    """Over how many draws of each row a figure is averaged."""
+    return catalogue.SHARED_DRAWS if state.graph.shared else 1
 
 
 def figures_of_matching(state: Elimination, fitted: Loss, likelihood: tuple[Figure, ...]) -> tuple[Figure, ...]:
@@ -177,7 +183,7 @@ def _of_parts(state: Elimination, terms: Sequence[Term], apart: Sequence[Variabl
     found: list[Figure] = []
     for name, term in alone.items():
         known = known_by(state, term.reads[1:])
-        how = catalogue.draws_text(1, [*known.drawn, *(["the noise"] if known.noisy else [])])
+        how = catalogue.draws_text(_draws(state), [*known.drawn, *(["the noise"] if known.noisy else [])])
         exact = not known.drawn and not known.noisy
         relation = "exact" if exact else "estimate" if known.drawn else "lower bound"
         found.append(catalogue.factor(name, known.names, "exactly" if exact else how, relation))

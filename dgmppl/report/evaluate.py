@@ -143,7 +143,7 @@ def evaluate(
                 rows = open_examples(table, model.data, model.device)
             figures = evaluate_figures(model, rows, samples, seed, densities.give(model.figures))
             known = [f.name for f in plan.figures if not absent or _says(f, absent, graph)]
-            found[split] = described({n: e for n, e in figures.items() if n in known}, graph, plan)
+            found[split] = described({n: e for n, e in figures.items() if n in known}, graph, plan, samples=samples)
             if tighter is not None and not absent:
                 progress(f"{split}: {tighter.figure.name}")
                 bound = evaluate_figures(tighter.model, rows, samples, seed, densities.give(tighter.give))
@@ -242,18 +242,21 @@ def _sets_progress(progress: Callable[[str], None], split: str) -> Callable[[int
     return lambda done, sets: progress(f"{split}: samples, set {done + 1} of {sets}")
 
 
-def described(figures: Mapping[str, Estimate], graph: Graph, plan: Plan, *more: Figure) -> dict[str, Measured]:
+def described(
+    figures: Mapping[str, Estimate], graph: Graph, plan: Plan, *more: Figure, samples: int = 1
+) -> dict[str, Measured]:
     """Estimates by name with the figures that they are of; likelihoods of discrete data in bits per dimension too.
 
     Args:
         more: figures that are none of the plan's.
+        samples: draws of each row over which they were averaged.
     """
     own = {f.name: f for f in plan.figures}
     known = {f.name: f for f in more} | own
     count = dimensions(graph)
     found: dict[str, Measured] = {}
     for name, estimate in figures.items():
-        figure = known.get(name) or unknown(name)
+        figure = (known.get(name) or unknown(name)).averaged(samples)
         found[name] = Measured(figure, estimate)
         if count is not None and figure.is_likelihood:
             bits = bits_per_dimension(figure, named=name not in own)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dgmppl.catalogue.figures import SHARED_DRAWS
 from dgmppl.runtime import GenerativeModel
 from dgmppl.train.device import seeded
 
@@ -77,10 +78,6 @@ class Moments:
         return Estimate(self.mean if self.count else math.nan, error, self.count)
 
 
-SHARED_DRAWS = 16
-"""Draws over which figures are averaged where rows have latents in common: no number of rows averages their noise."""
-
-
 def has_shared(model: GenerativeModel) -> bool:
     """Whether rows have latents in common."""
     return "training_rows" in dict(model.named_buffers(recurse=False))
@@ -142,6 +139,8 @@ def row_scores(
 ) -> NDArray[np.float64]:
     """One figure of each row, with the draws of `evaluate_figures`."""
     found = []
+    if has_shared(model):
+        samples = max(samples, SHARED_DRAWS)
     training = model.training
     model.eval()
     try:

@@ -183,8 +183,22 @@ def test_the_command_says_units_and_what_errors_are_over(run_of, capsys):
     assert found["test"]["elbo"].keys() == numbers | about
     assert found["test"]["elbo"]["estimates"] == "a lower bound on log p(x)"
     assert found["test"]["elbo"]["how"] == "one draw of z"
+    several = evaluate(run_of("vae"), splits=["test"], samples=3)["test"]
+    assert several["elbo"].figure.how == several["bits per dimension"].figure.how == "3 draws of z"
     assert main(["evaluate", str(run_of("flow")), "--importance", "3"]) == 1
     assert "error[E650]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("samples", "how"), [(1, "16 draws of m, w, z"), (4, "16 draws of m, w, z"), (20, "20 draws of m, w, z")]
+)
+def test_where_rows_have_latents_in_common_figures_and_scores_are_of_as_many_draws(run_of, samples: int, drawn: int):
+    taken: list[np.ndarray] = []
+    run = run_of("shared")
+    found = evaluate(run, splits=["test"], samples=samples, scored=lambda _, scores: taken.append(scores["test"]))
+    elbo = found["test"]["elbo"]
+    assert elbo.figure.how == f"{drawn} draws of m, w, z"
+    assert taken[0].mean() == pytest.approx(elbo.estimate.mean, rel=1e-6)
 
 
 def test_rows_without_a_label_are_told_by_what_else_there_is(tmp_path):
