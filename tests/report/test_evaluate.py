@@ -189,9 +189,7 @@ def test_the_command_says_units_and_what_errors_are_over(run_of, capsys):
     assert "error[E650]" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("samples", "how"), [(1, "16 draws of m, w, z"), (4, "16 draws of m, w, z"), (20, "20 draws of m, w, z")]
-)
+@pytest.mark.parametrize(("samples", "drawn"), [(1, 16), (4, 16), (20, 20)])
 def test_where_rows_have_latents_in_common_figures_and_scores_are_of_as_many_draws(run_of, samples: int, drawn: int):
     taken: list[np.ndarray] = []
     run = run_of("shared")
