@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Cells, Values
+from dgmppl.coding.cells import Bins, Cells, Values
 from dgmppl.coding.charts import cells_of
 from dgmppl.coding.common import of_rows, values_in_common
 from dgmppl.coding.laws import draw, draw_in_turn
@@ -20,10 +20,11 @@ from dgmppl.coding.stack import Chooser, CodingError, Popping, Recording, Scatte
 from dgmppl.graph.nodes import Factor
 from dgmppl.graph.values import variables
 from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime.affine_means import root_of
 from dgmppl.runtime.along import Sequence as Along
 from dgmppl.runtime.along import in_turn
 from dgmppl.runtime.cases import enumerate_values
-from dgmppl.runtime.choices import chosen_by
+from dgmppl.runtime.choices import SideBySide, chosen_by
 from dgmppl.runtime.distributions import Delta
 from dgmppl.runtime.missing import log_prob_where
 
@@ -285,14 +286,28 @@ class Coder:
         return torch.where(there.reshape(len(there), -1).any(-1), law.log_prob(value), 0.0)
 
     def _follow(self, env: Row, chooser: Chooser, known: Row | None) -> None:
-        """Latents that are summed out one after another, or along an index, by their exact posterior, as `infer` draws
-        them: each given those that it has drawn before."""
+        """Latents that are summed or integrated out one after another, or along an index, by their exact posterior, as
+        `infer` draws them: each given those that it has drawn before."""
 
         def choose(scores: Tensor, of: Callable[[Mapping[str, Tensor]], Tensor]) -> Tensor:
             index = None if known is None else of(known).expand(scores.shape[:-1]).reshape(-1)
             return chooser.choose(scores.flatten(0, -2), index).reshape(scores.shape[:-1])
 
-        with chosen_by(choose), self._fixed(env):
+        def draw_normal(mean: Tensor, root: Tensor, side_by_side: SideBySide) -> Tensor:
+            """Of latents that are integrated out."""
+            bins = {self.graph[m].ident: self.cells(m) for m in self.program.chained}
+            loc, scale = (
+                side_by_side({m: getattr(of, part).unsqueeze(0) for m, of in bins.items() if isinstance(of, Bins)})[0]
+                for part in ("loc", "scale")
+            )
+            this = None
+            if known is not None:
+                this = side_by_side({self.graph[m].ident: known[m] for m in self.program.chained})
+            law = td.MultivariateNormal(mean, scale_tril=root_of(root @ root.mT), validate_args=False)
+            return draw(law.expand(torch.Size([n])), Bins(loc, scale), chooser, this)
+
+        n = len(next(iter(env.values())))
+        with chosen_by(choose, draw_normal), self._fixed(env):
             found = self.model.infer(*(env[v.name] for v in self.graph.data))
         env |= {name: found[name] for name in self.program.chained}
 

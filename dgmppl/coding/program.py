@@ -15,9 +15,11 @@ from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compose import Compose, GoBack
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import CERTAIN, Draw
+from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
+from dgmppl.plan.rules.integrate import Integrate
 from dgmppl.plan.rules.invert import Invert
 from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.rules.observe import Given, GivenSome
@@ -59,7 +61,7 @@ class Program:
         inverted: latents that the data determines.
         inferred: latents that are drawn from their q, in order.
         summed: latents that are summed out: they are drawn from their posterior.
-        chained: latents that are summed out one after another, or along an index, likewise.
+        chained: latents that are summed or integrated out one after another, or along an index, likewise.
         gives: what comes back: the data, or what is kept of them.
         lost: variables of the data that are not kept.
         common: latents that rows have in common: what q says of them is known, and is not coded.
@@ -255,7 +257,12 @@ class _Latents:
             self.inferred.append(Part((step.variable,), (step.factor,), None, certain, isinstance(step, Compose)))
         elif isinstance(step, Marginalise):
             self.summed += step.gives
-        elif isinstance(step, SumOut | SumAlong):
+        elif isinstance(step, SumOut | SumAlong | Integrate | IntegrateAlong):
+            if isinstance(step, IntegrateAlong) and any(self.graph[name].length for name in step.gives):
+                raise CodingError(
+                    f"{', '.join(step.gives)} are integrated out along sequences of different lengths",
+                    f"give them a q: q({step.gives[0]}[t] | ...) = ...",
+                )
             self.chained += step.gives
         elif type(step) not in (Given, Compute):
             raise _uncoded(step)
@@ -266,6 +273,12 @@ class _Latents:
         Raises:
             CodingError: where that is drawn in another way than one after another.
         """
+        normal = [name for name in self.chained if not self.graph[name].type.support.discrete]
+        if normal and self.summed:
+            raise CodingError(
+                f"{', '.join(normal)} are integrated out, and {', '.join(self.summed)} summed out beside",
+                "give one of them a q",
+            )
         if self.chained and self.summed:
             self.summed, self.chained = [*self.summed, *self.chained], ()
             if any(self.graph[name].along is not None for name in self.summed):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dgmppl.runtime.along import Sequence
+from dgmppl.runtime.choices import drawing
 from dgmppl.runtime.distributions import Distribution, MultivariateNormal
 from dgmppl.runtime.lengths import exists
 
@@ -107,8 +108,13 @@ class LinearGaussian:
 
     def read(self, mean: bool) -> tuple[Tensor, ...]:
         """A value of each latent ``(n, *shape)``: the mean of its posterior, or a joint draw."""
-        noise = 0.0 if mean else torch.randn_like(self.whitened)
-        found = self._solved(self.whitened + noise, transposed=True)
+        draw = drawing()
+        if mean or draw is None:
+            noise = 0.0 if mean else torch.randn_like(self.whitened)
+            found = self._solved(self.whitened + noise, transposed=True)
+        else:
+            root = _root(torch.cholesky_inverse(self.cholesky))
+            found = draw(self._solved(self.whitened, transposed=True), root, self._side_by_side)
         if self.seen is not None:
             found = torch.where(self.seen.isnan(), found, self.seen)
         return tuple(self._part(found, name) for name in self.latents)
@@ -194,6 +200,10 @@ class LinearGaussian:
         value = density.value.nan_to_num(0.0) if density.partial else density.value
         target = value.double().reshape(len(value), -1) - offset
         return matrix / scale.unsqueeze(-1), target / scale, scale, there
+
+    def _side_by_side(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Rows of all latents from values ``(n, *shape)`` of each."""
+        return torch.cat([values[name].double().reshape(len(values[name]), -1) for name in self.latents], -1)
 
     def _part(self, rows: Tensor, name: str) -> Tensor:
         """The part ``(n, *shape)`` of rows of all latents that is one of them."""

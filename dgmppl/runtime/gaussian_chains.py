@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.distributions import constraints
 
 from dgmppl.runtime.affine_means import AffineMean, alike, each_row, root_of, solved, times
+from dgmppl.runtime.choices import drawing
 from dgmppl.runtime.densities import _Density
 from dgmppl.runtime.distributions import Distribution, MultivariateNormal, Size
 from dgmppl.runtime.finite_chains import Link
@@ -347,8 +348,9 @@ class GaussianChain:
     def read(self, mean: bool) -> tuple[Tensor, ...]:
         """A value of each latent ``(n, T, ...)``: the mean of its posterior, or a joint draw."""
         last, root = self.updated[-1]
-        state = last if mean else last + times(root, torch.randn_like(last))
         moving = self.size * self.lag
+        latest = range(self.length - 1, self.length - 1 - self.lag, -1)
+        state = last if mean else self._drawn(last, root, latest, True)
         path, still = list(state[..., :moving].split(self.size, -1))[::-1], state[..., moving:]  # the oldest first
         for t in reversed(range(self.lag - 1, self.length - 1)):
             known = torch.cat([*path[: self.lag][::-1], still], -1)
@@ -357,9 +359,21 @@ class GaussianChain:
             oldest = slice(moving - self.size, moving)
             found = (before + times(gain, known - after))[..., oldest]
             if not mean:
-                found = found + times(root_of(rest[..., oldest, oldest]), torch.randn_like(found))
+                found = self._drawn(found, root_of(rest[..., oldest, oldest]), [t - self.lag + 1], False)
             path.insert(0, found)
         return (*self._members(torch.stack(path[-self.length :], 1)), *self._of_rows(still))
+
+    def _drawn(self, mean: Tensor, root: Tensor, positions: Sequence[int], still: bool) -> Tensor:
+        """Members at some positions side by side, and what is still, of this mean and root of their covariance."""
+
+        def side_by_side(values: Mapping[str, Tensor]) -> Tensor:
+            members = torch.cat([values[n].double().reshape(len(values[n]), self.length, -1) for n in self.latents], -1)
+            members = members.flip(1) if self.backward else members
+            rows = [values[n].double().reshape(len(values[n]), -1) for n in self.still if still]
+            return torch.cat([*(members[:, t] for t in positions), *rows], -1)
+
+        draw = drawing()
+        return mean + times(root, torch.randn_like(mean)) if draw is None else draw(mean, root, side_by_side)
 
     def marginals(self) -> dict[str, Distribution]:
         """The posterior of each member of each latent alone, of batch shape ``(n, T)``, its elements one after

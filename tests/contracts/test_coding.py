@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -264,7 +264,46 @@ p(z)     = mixture[2](Normal(param) >> f)
 p(x | z) = Categorical(mlp[4](z))
 q(z | x) = Normal(mlp[4](x))
 """
+INTEGRATED = """\
+observed x : integer(0..3)[4] from "rows.npz".x
+latent   a : real
+latent   b : real[2]
+latent   z : real[2]
+latent   y : real
+p(a)        = Normal(0, 1)
+p(b | a)    = Normal(linear(a), 0.5)
+p(z | b)    = Normal(linear(b), param)
+p(x | z)    = Categorical(mlp[4](z))
+p(y | a, x) = Normal(linear(a, x), 2)
+q(z | x)    = Normal(mlp[4](x))
+"""
+FILTERED = """\
+observed x[t in 1..5] : integer(0..3) from "rows.npz".x
+latent   s[t in 1..5] : real[2]
+latent   z[t in 1..5] : real
+latent   a : real
+p(a)              = Normal(0, 1)
+p(s[1])           = Normal(0, 1)
+p(s[2])           = Normal(0, 1)
+p(s[t] | s[t-1], s[t-2]) = Normal(0.5 * s[t-1] - 0.2 * s[t-2], 1)
+p(z[t] | s[t], a) = Normal(linear(s[t], a), 0.3)
+p(x[t] | z[t])    = Categorical(mlp[4](z[t]))
+q(z[t] | x[t])    = Normal(mlp[4](x[t]))
+"""
+FILTERED_BACKWARD = """\
+observed x[t in 1..5] : integer(0..3) from "rows.npz".x
+latent   r[t in 1..5] : real
+latent   z[t in 1..5] : real
+p(r[5])          = Normal(0, 1)
+p(r[t] | r[t+1]) = Normal(linear(r[t+1]), 1)
+p(z[t] | r[t])   = Normal(linear(r[t]), 0.5)
+p(x[t] | z[t])   = Categorical(mlp[4](z[t]))
+q(z[t] | x[t])   = Normal(mlp[4](x[t]))
+"""
 OTHERS = {
+    "integrated": INTEGRATED,
+    "filtered": FILTERED,
+    "filtered_backward": FILTERED_BACKWARD,
     "groups": GROUPS,
     "classes_of_groups": CLASSES_OF_GROUPS,
     "paths_in_common": PATHS_IN_COMMON,
@@ -333,11 +372,37 @@ def cases_of(coder: Watched) -> Iterator[Row]:
         yield env | {name: v.expand(ROWS, *v.shape) for name, v in zip(names, case)}
 
 
+def discrete(coder: Coder, *names: str) -> list[str]:
+    return [name for name in names if coder.graph[name].type.support.discrete]
+
+
+def log_integral(coder: Watched, names: Sequence[str]) -> Tensor:
+    """log p of each row with these integrated out: what is quadratic in them has the integral of a normal density."""
+    env = {n: v for n, v in coder.env.items() if coder.graph[n].role != "let"}
+    sizes = [env[n][0].numel() for n in names]
+
+    def joint(z: Tensor) -> Tensor:
+        parts = {n: part.reshape(env[n].shape) for n, part in zip(names, z.split(sizes, -1))}
+        return log_joint(coder, env | parts)
+
+    with torch.enable_grad():
+        z = torch.zeros(ROWS, sum(sizes), requires_grad=True)
+        (slope,) = torch.autograd.grad(joint(z).sum(), z, create_graph=True)
+        rows = [torch.autograd.grad(s.sum(), z, retain_graph=True)[0] for s in slope.unbind(-1)]
+    precision = -torch.stack(rows, -2)
+    mode = torch.linalg.solve(precision, slope.detach())
+    return joint(mode) + sum(sizes) / 2 * math.log(2 * math.pi) - precision.logdet() / 2
+
+
 def ideal_bits(coder: Watched) -> float:
     """log2 q(z | x) - log2 p(x, z) at the values that were coded, by the densities of the model; with the entropy of
     what is missing and of what has no model."""
     env, program, graph = coder.env, coder.program, coder.graph
-    found = -torch.stack([log_joint(coder, case) for case in cases_of(coder)]).logsumexp(0).sum().item()
+    normal = [name for name in program.chained if not graph[name].type.support.discrete]
+    if normal:
+        found = -log_integral(coder, normal).sum().item()
+    else:
+        found = -torch.stack([log_joint(coder, case) for case in cases_of(coder)]).logsumexp(0).sum().item()
     for part in program.inferred:
         for key in part.keys if not part.certain else ():
             q = graph.keyed(key)
@@ -399,7 +464,7 @@ def test_rows_come_back(name: str) -> None:
             return
         coded, bits = stack.words(), stack.bits
         coder.rows = rows
-        few = cases(coder.graph, (*found.summed, *found.chained)) <= CASES
+        few = cases(coder.graph, discrete(coder, *found.summed, *found.chained)) <= CASES
         ideal, besides = ideal_bits(coder) if few else math.nan, bits_besides(coder)
         stack = Stack(coded, sealed=False)
         again = coder.decode(ROWS, stack)
