@@ -96,8 +96,7 @@ def predict(
     notes: tuple[str, ...] = ()
     if not names:
         names = tuple(v.name for v in graph.partial if v.name in modelled)
-        told = " and ".join(f"`{name}`" for name in names)
-        notes = (f"{told} may be missing: predicted from the rest of each row, and judged where it is there",)
+        notes = (_told_partial(names),) if names else ()
     if not names:
         headline = "nothing is left to predict: all variables are there"
         help_ = f"name those that are to be predicted and judged, as `--of {modelled[-1]}`"
@@ -180,6 +179,17 @@ def _predict_part(
 
     one = {part.name: judgement}
     return Predictions(answers.rows, give, columns, answers.index, notes, forms=forms, judged=one)
+
+
+def _told_partial(names: Sequence[str]) -> str:
+    """What is predicted where nothing is named: of several variables none is known while another is predicted."""
+    told = " and ".join(f"`{name}`" for name in names)
+    if len(names) == 1:
+        return f"{told} may be missing: predicted from the rest of each row, and judged where it is there"
+    how = (
+        "left out together, each is predicted from the rest of its row without the others, and judged where it is there"
+    )
+    return f"{told} may be missing: {how}; `--of {names[0]}` leaves out one alone"
 
 
 def _verify_asked(graph: Graph, asked: Sequence[str]) -> None:

@@ -51,6 +51,10 @@ SPECS = {
     "gaps": 'partial x : real[2] elementwise from standardize("people.csv"[height, weight])\n'
     + A
     + "p(x) = Normal(param)\np(a) = Laplace(param, 1)",
+    "two_partial": 'partial y : categorical(3) from "people.csv".size\n'
+    + 'partial a : real from standardize("people.csv".age)\n'
+    + X
+    + "p(y) = Categorical(param)\np(x | y) = Normal(linear(y))\np(a | y) = Normal(linear(y), 0.5)",
     "regions": 'partial x : real[2] elementwise from standardize("people.csv"[height, weight])\n'
     + Y
     + "p(x) = Normal(0, 1) >> coupling[mlp[4]]\nq(x | x) = Normal(mlp[4](x))\np(y | x) = Categorical(mlp[4](x))",
@@ -423,6 +427,21 @@ def test_coverage_is_that_of_the_law_where_that_has_a_distribution_function(run)
     tails = run("tails").predict(split="test", of="i")
     assert np.isinf(tails["i_deviation"]).all()  # as of 1.5 degrees of freedom
     assert tails.figures["coverage"][0].how == "by draws" and "coverage: by 200 draws of that law" in tails.notes
+
+
+def test_partial_variables_are_left_out_together_and_one_alone_where_it_is_named(run) -> None:
+    fitted = run("two_partial")
+    together, named = (fitted.predict(split="test", of=of) for of in ((), ("y", "a")))
+    assert any("left out together" in n and "`--of y` leaves out one alone" in n for n in together.notes)
+    for name in ("y_probability", "a"):
+        np.testing.assert_array_equal(together[name], named[name])
+    m, r = fitted.model, rows_of(fitted)
+    rows, classes = len(r["x"]), [torch.full((len(r["x"]),), float(k)) for k in range(3)]
+    with torch.no_grad():
+        without = torch.stack([m.p_y().log_prob(c).expand(rows) + m.p_x(c).log_prob(r["x"]) for c in classes], -1)
+        given = without + torch.stack([m.p_a(c).log_prob(r["a"]) for c in classes], -1)
+    np.testing.assert_allclose(together["y_probability"], without.softmax(-1), atol=0.1)  # 1,000 draws, weighed
+    np.testing.assert_allclose(fitted.predict(split="test", of="y")["y_probability"], given.softmax(-1), atol=1e-5)
 
 
 def test_columns_of_a_vector_are_judged_one_by_one(run) -> None:
