@@ -17,7 +17,14 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.nodes import Graph
-from dgmppl.graph.seen_spec import spec_given_common, spec_of_the_seen, spec_of_whole_rows, with_known, without_rounding
+from dgmppl.graph.seen_spec import (
+    graph_of_whole_rows,
+    spec_given_common,
+    spec_of_the_seen,
+    spec_of_whole_rows,
+    with_known,
+    without_rounding,
+)
 from dgmppl.graph.units import with_units
 from dgmppl.pipeline import Checked, check_beside
 from dgmppl.plan.cancel import cancel_constants
@@ -108,6 +115,9 @@ def _given_common(names: tuple[str, ...]) -> str:
 
 Way = Exactly | ByWeights | ByChain
 
+MOST_SITES = 1000
+"""So many latents of few values are drawn one after another in each sweep of a chain; more take hours."""
+
 
 def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
     """The ways in which these variables of the data can be imputed, the best first. Whether the weights of a run fit
@@ -139,7 +149,9 @@ def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
     for known in choices:
         families = [n for n in known if graph[n].along is not None]
         whole = _checked(checked, spec_of_whole_rows(spec, families), [n for n in known if n not in families])
-        density = _density_of(whole) if whole is not None else None
+        if whole is None and families:  # as of a chain that starts at the data, z[0] = x
+            whole = _of_graph(checked, graph_of_whole_rows(graph, known))
+        density = _density_of(whole) if whole is not None and not _too_many(graph, known) else None
         if density is not None:
             yield replace(density, latents=known)
             return
@@ -187,6 +199,12 @@ def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
             f"`{name}` is a function of latents, which has a density where it has an inverse, as a flow, or is rounded"
         )
         help_ += f"; `p({name} | ...) = Normal(...)` has one always"
+    elif many := _too_many(graph, [v.name for v in graph.latents]):
+        number = sum(graph[n].type.elements for n in many)
+        told = " and ".join(f"`{n}`" for n in many)
+        help_ = (
+            f"{told} would be drawn with it, {number:,} elements of few values one after another; fewer steps can do"
+        )
     elif weights:
         told = ", ".join(weights)
         help_ = (
@@ -236,19 +254,21 @@ def _by_energy(checked: Checked) -> Iterator[ByChain]:
 def _by_bins(checked: Checked, known: Collection[str]) -> ByChain | None:
     """Where whole numbers are rounded numbers whose density is known, as those of a flow that is dequantised, these
     latents being data."""
-    assert checked.spec is not None
     found = without_rounding(both(checked)[0])
     if found is None:
         return None
     smooth, bins = found
-    smooth = with_known(smooth, known)
-    smooth = with_units(smooth, smooth.units)
-    spec = spec_of_the_seen(checked.spec, ())  # without how to fit
-    made, _ = check_plan(smooth, spec)
-    if made is None:
-        return None
-    density = _density_of(Checked(checked.source, checked.path, (), spec, smooth, made, (), checked.python))
+    whole = _of_graph(checked, with_known(smooth, known))
+    density = _density_of(whole) if whole is not None else None
     return None if density is None else replace(density, latents=tuple(known), bins=bins)
+
+
+def _of_graph(checked: Checked, graph: Graph) -> Checked | None:
+    """A graph beside that of a spec, with its plan; None where it has none."""
+    assert checked.spec is not None
+    graph, spec = with_units(graph, graph.units), spec_of_the_seen(checked.spec, ())  # without how to fit
+    plan, _ = check_plan(graph, spec)
+    return None if plan is None else Checked(checked.source, checked.path, (), spec, graph, plan, (), checked.python)
 
 
 def _density_of(whole: Checked) -> ByChain | None:
@@ -263,6 +283,11 @@ def _density_of(whole: Checked) -> ByChain | None:
         return None
     losses = tuple(replace(loss, terms=tuple(t for t in loss.terms if not t.beside)) for loss in plan.losses)
     return ByChain(replace(whole, plan=replace(plan, losses=losses)), terms=tuple(t.label for t in terms))
+
+
+def _too_many(graph: Graph, known: Collection[str]) -> tuple[str, ...]:
+    """Latents of too many elements of few values for a chain that draws one after another."""
+    return tuple(n for n in known if graph[n].type.support.discrete and graph[n].type.elements > MOST_SITES)
 
 
 def _summed(graph: Graph, state: Collection[str]) -> list[str]:

@@ -29,6 +29,9 @@ class Completion(ABC):
         missing: the variables that may be missing.
         fitted: the model of the run.
         asked: what its `sample` is given.
+
+    Attributes:
+        beside: numbers of latents that are drawn with a row.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Completion(ABC):
     ) -> None:
         self.missing, self.fitted, self.asked = tuple(missing), fitted, asked
         self.words = way.words()
+        self.beside = 0
         self.told = " and ".join(f"`{name}`" for name in missing)
 
     @abstractmethod
@@ -52,7 +56,7 @@ class Completion(ABC):
 
     def drawn(self, rows: Values, count: int) -> dict[str, Tensor]:
         """`draw`, a few rows at a time."""
-        width = sum(v[0].numel() for v in rows.values()) if rows else 1
+        width = self.beside + (sum(v[0].numel() for v in rows.values()) if rows else 1)
         many = max(AT_ONCE // (width * self.copies(count)), 1)
         n = len(next(iter(rows.values())))
         found = [self.draw({k: v[s : s + many] for k, v in rows.items()}, count) for s in range(0, n, many)]

@@ -99,6 +99,7 @@ class WeightedCompletion(Completion):
         self.unseen = way.unseen if self._let_be_given(factors) else ()
         self.filled = [n for n in missing if graph[n].role == "observed"]  # q reads the others as far as they are seen
         self.effective: list[Tensor] = []
+        self.beside = sum(graph[name].type.elements for name in way.latents)
 
     def copies(self, count: int) -> int:
         return max(PARTICLES, count)
@@ -212,6 +213,7 @@ class ChainCompletion(Completion):
         self.bins = way.bins
         moved = (*(n for n in self.missing if n not in self.bins), *self.bins.values(), *self.latents)
         self.supports = {name: graph[name].type.support for name in moved}
+        self.beside = sum(graph[name].type.elements for name in self.latents)
         self.accepted: list[Tensor] = []
         self.reduction: list[Tensor] = []
 

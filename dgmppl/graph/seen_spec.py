@@ -34,6 +34,27 @@ def with_known(graph: Graph, names: Collection[str]) -> Graph:
     return replace(graph, variables=tuple(found))
 
 
+def graph_of_whole_rows(graph: Graph, known: Collection[str]) -> Graph:
+    """A graph whose latents of these names are data, and whose data are there in all rows; no variable has a q.
+
+    It is that of a spec where one can be written, which has no data for members of a family but the first, z[0] = x.
+    """
+    factors = tuple(f for f in graph.factors if f.side == "p")
+    read = {name for f in factors for name in (*graph.reads(f), *graph.roots(graph.reads(f)))}
+    definitions: list[Definition] = []
+    for d in reversed(graph.definitions):  # features that q alone reads are left out
+        if graph[d.variable].role != "let" or d.variable in read:
+            definitions.insert(0, d)
+            read |= set(variables(d.value))
+    unread = {d.variable for d in graph.definitions} - {d.variable for d in definitions}
+    told = (
+        replace(v, role="observed", elementwise=False) if v.name in known or v.role == "partial" else v
+        for v in graph.variables
+        if v.name not in unread
+    )
+    return replace(graph, variables=tuple(told), factors=factors, definitions=tuple(definitions))
+
+
 def spec_of_whole_rows(spec: tree.Spec, whole: Collection[str], summed: Collection[str] = ()) -> tree.Spec:
     """A spec whose variables `whole`, which some rows miss, are in all rows; neither they nor the latents `summed` have
     a q."""
@@ -174,4 +195,11 @@ def _names(term: object) -> set[str]:
     return found.union(*(_names(getattr(term, f.name)) for f in fields(term)))
 
 
-__all__ = ["spec_given_common", "spec_of_the_seen", "spec_of_whole_rows", "with_known", "without_rounding"]
+__all__ = [
+    "graph_of_whole_rows",
+    "spec_given_common",
+    "spec_of_the_seen",
+    "spec_of_whole_rows",
+    "with_known",
+    "without_rounding",
+]

@@ -551,6 +551,35 @@ def test_mistakes_are_said(run: FittedRun) -> None:
     assert nothing.notna().all().all()
 
 
+INCOMES = """\
+model incomes
+observed age : real from "d.npz".age
+observed income : positive from "d.npz".income
+observed rent : real from "d.npz".rent
+p(age) = Normal(param, 10)
+p(income | age) = LogNormal(9.5 + 0.01 * age, 0.3)
+p(rent | income, age) = Normal(0.02 * income + 5 * age, 100)
+"""
+
+
+def test_a_chain_moves_numbers_of_any_scale(tmp_path: Path) -> None:
+    """Incomes of ten thousands beside ages, by quadrature: steps of one size for both never left where they began."""
+    rng = np.random.default_rng(0)
+    age, income = rng.normal(40, 10, 40), np.exp(rng.normal(10, 0.3, 40))
+    run = run_of(tmp_path, INCOMES, {"age": age, "income": income, "rent": rng.normal(700, 100, 40)})
+    found = run.impute({"age": [np.nan], "income": [np.nan], "rent": [900.0]}, draws=DRAWS)
+    grid = np.meshgrid(np.linspace(-20, 100, 400), np.linspace(5e3, 1.5e5, 800), indexing="ij")
+    ages, incomes = (g.ravel() for g in grid)
+    first = run.model.p_age().mean.item()
+    p = stats.norm(first, 10).pdf(ages) * stats.lognorm(0.3, scale=np.exp(9.5 + 0.01 * ages)).pdf(incomes)
+    p *= stats.norm(0.02 * incomes + 5 * ages, 100).pdf(900)
+    for name, values in (("age", ages), ("income", incomes)):
+        mean = p @ values / p.sum()
+        deviation = np.sqrt(p @ (values - mean) ** 2 / p.sum())
+        assert np.abs(found[name].mean() - mean) < 0.15 * deviation
+        assert np.abs(found[name].std() / deviation - 1) < 0.15
+
+
 CONDITIONAL = """\
 model conditional
 observed x : real[2] from "d.npz".x
