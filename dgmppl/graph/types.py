@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from dgmppl.catalogue.formats import FORMATS, Format, field_text, format_of
 from dgmppl.catalogue.readings import TABLES
@@ -111,7 +111,7 @@ def check_data(
         transforms.insert(0, _transform(scope, inner))
         inner = inner.data
     if inner.file:
-        _verify_file(scope, inner, type_, flat=any(name == "flatten" for name, _ in transforms))
+        _verify_file(scope, inner, type_, [name for name, _ in transforms])
     known = None if inner.file else _field(scope, inner)
     if known is not None:
         found = known_type(known, transforms)
@@ -202,7 +202,7 @@ def _field(scope: Scope, node: tree.Field) -> DataField:
     return fields[node.name]
 
 
-def _verify_file(scope: Scope, node: tree.Field, type_: Type, flat: bool) -> None:
+def _verify_file(scope: Scope, node: tree.Field, type_: Type, transforms: Sequence[str]) -> None:
     """What can be known of a file's field by its name: whether there is such a kind of field, and some of its shape."""
     name = format_of(node.dataset)
     if not name:
@@ -226,7 +226,7 @@ def _verify_file(scope: Scope, node: tree.Field, type_: Type, flat: bool) -> Non
     elif node.name is not None and format.fields and node.name not in format.fields:
         help_ = did_you_mean(node.name, format.fields, f"it has {' and '.join(format.fields)}")
         scope.fail("E218", f"{here} has no field `{node.name}`", node.span, help=help_)
-    _verify_file_shape(scope, node, name, type_, flat)
+    _verify_file_shape(scope, node, name, type_, transforms)
 
 
 def _verify_columns(scope: Scope, node: tree.Field, format: Format, here: str) -> None:
@@ -238,15 +238,17 @@ def _verify_columns(scope: Scope, node: tree.Field, format: Format, here: str) -
         scope.fail("E218", f"column `{twice}` is named twice", node.span, help="each column stands there once")
 
 
-def _verify_file_shape(scope: Scope, node: tree.Field, format: str, type_: Type, flat: bool) -> None:
+def _verify_file_shape(scope: Scope, node: tree.Field, format: str, type_: Type, transforms: Sequence[str]) -> None:
     found: tuple[int, ...] | None = None
-    if node.columns:
+    if "total" in transforms:
+        found = ()
+    elif node.columns:
         found = (len(node.columns),)
     elif (FORMATS[format].cells and node.name is not None) or node.name == "label" in FORMATS[format].fields:
         found = ()
     if found is not None and found != type_.shape:
         what = f"a row of {len(found) and found[0]} columns" if found else "one number a row"
-        here = field_text(node.dataset, node.name or "", True, node.columns)
+        here = "a total" if "total" in transforms else field_text(node.dataset, node.name or "", True, node.columns)
         shown = f"{type_.support.describe()}[{found[0]}]" if found else type_.support.describe()
         scope.fail(
             "E219",
@@ -255,7 +257,12 @@ def _verify_file_shape(scope: Scope, node: tree.Field, format: str, type_: Type,
             shown,
             help=f"declare it {shown}",
         )
-    if format in ("folder", "torchvision") and node.name == "image" and not flat and len(type_.shape) not in (2, 3):
+    if (
+        format in ("folder", "torchvision")
+        and node.name == "image"
+        and not {"flatten", "total"} & {*transforms}
+        and len(type_.shape) not in (2, 3)
+    ):
         headline = f"an image has the shape [height, width], or [height, width, 3], declared as {type_.describe()}"
         here = field_text(node.dataset, node.name, True)
         scope.fail("E219", headline, node.span, "an image", help=f"flatten({here}) makes it a vector")

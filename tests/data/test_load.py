@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm, uniform
 
+from dgmppl import pipeline
 from dgmppl.catalogue.transforms import TRANSFORMS as catalogue_transforms
 from dgmppl.data.catalogue import DATASETS
 from dgmppl.data.load import load as load_wanted
+from dgmppl.data.load import load_data
 from dgmppl.data.readers import read_dataset
 from dgmppl.data.transforms import TRANSFORMS
 from dgmppl.data.wanted import Wanted
@@ -179,6 +181,16 @@ def test_total(tmp_path):
     assert np.array_equal(values(splits.train, "n"), rows[:6].sum((1, 2)))
     splits = load({"n": named("digits", "image", ("total", ()))}, {"n": Type(NATURAL)})
     assert values(splits.train, "n").shape == (1000,)
+
+
+def test_total_of_columns(tmp_path):
+    """What sites have counted, and how much that is together, are read from the same columns of a table."""
+    columns = '"sites.csv"[oak, "fir tree"]'
+    (tmp_path / "sites.csv").write_text("oak,fir tree\n" + "".join(f"{k},{2 * k}\n" for k in range(10)))
+    text = f"model sites\nobserved n : natural from total({columns})\nobserved x : natural[2] from {columns}\n"
+    (tmp_path / "sites.dgm").write_text(f"{text}p(n) = Poisson(param)\np(x | n) = Multinomial(n, param)\n")
+    splits = load_data(pipeline.read(tmp_path / "sites.dgm"), tmp_path)
+    assert np.array_equal(values(splits.train, "n"), values(splits.train, "x").sum(1))
 
 
 def test_flatten(tmp_path):
