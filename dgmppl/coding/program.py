@@ -15,6 +15,7 @@ from dgmppl.plan.nodes import Plan, Step
 from dgmppl.plan.rules.compose import Compose, GoBack
 from dgmppl.plan.rules.compute import Compute
 from dgmppl.plan.rules.draw import CERTAIN, Draw
+from dgmppl.plan.rules.enumerate import Enumerate
 from dgmppl.plan.rules.filter import IntegrateAlong
 from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
@@ -255,6 +256,13 @@ class _Latents:
             self._verify_before(step, {*self.summed, *self.chained})
             certain = type(step) is Draw and step.estimator == CERTAIN
             self.inferred.append(Part((step.variable,), (step.factor,), None, certain, isinstance(step, Compose)))
+        elif isinstance(step, Enumerate):
+            q = self.graph.factor("q", step.variable)
+            if q is None:
+                name = step.variable
+                why = f"its bound takes each of the {step.values} values of `{name}`, and nothing says which to draw"
+                raise CodingError(why, f"give it a q: q({name} | ...) = ...")
+            self.inferred.append(Part((step.variable,), (q.key,)))
         elif isinstance(step, Marginalise):
             self.summed += step.gives
         elif isinstance(step, SumOut | SumAlong | Integrate | IntegrateAlong):

@@ -300,7 +300,19 @@ p(z[t] | r[t])   = Normal(linear(r[t]), 0.5)
 p(x[t] | z[t])   = Categorical(mlp[4](z[t]))
 q(z[t] | x[t])   = Normal(mlp[4](x[t]))
 """
+WEIGHED = """\
+observed x : integer(0..3)[4] from "rows.npz".x
+latent   c : integer(1..3)
+latent   z : real[2]
+p(c)        = Categorical(param)
+p(z | c)    = Normal(linear(c), 1)
+p(x | z, c) = Categorical(mlp[4](z, c))
+q(c | x)    = Categorical(mlp[4](x))
+q(z | x, c) = Normal(mlp[4](x, c))
+train { objective = iwae(3) }
+"""
 OTHERS = {
+    "weighed": WEIGHED,
     "integrated": INTEGRATED,
     "filtered": FILTERED,
     "filtered_backward": FILTERED_BACKWARD,
