@@ -10,6 +10,7 @@ from torch import Tensor
 from dgmppl.apply.answers import Answers, Chunk
 from dgmppl.apply.pictures import BackPictures
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.emit.inference import inferred_of, reconstructed_of
 from dgmppl.train.units import DataUnits
 
 if TYPE_CHECKING:
@@ -33,13 +34,17 @@ def reconstruct(
         headline = f"{fitted.path} gives no row back: nothing of its data depends on latents that follow from a row"
         raise SpecError([Diagnostic("E660", headline, help="`dgmppl sample` draws rows")])
     names = list(given.names)
+    graph, plan = fitted.graph, fitted.plan
+    again = (*graph.conditions, *reconstructed_of(graph, plan, inferred_of(graph, plan)))
+    kept = [name for name in names if name not in again]
+    notes = [f"{', '.join(kept)}: as in the rows, without a latent to depend on"] if kept else []
 
     def of(chunk: dict[str, Tensor]) -> Chunk:
         found = give(*chunk.values(), mean=not draw)
         return told.every({name: found.get(name, chunk[name]).cpu().numpy() for name in names}, not draw)
 
     answers = fitted.answers(
-        given, of, {name: told.labels(name) for name in names}, seed, told.stays, told.forms(names, not draw)
+        given, of, {name: told.labels(name) for name in names}, seed, (*told.stays, *notes), told.forms(names, not draw)
     )
 
     def originals() -> dict[str, Any]:

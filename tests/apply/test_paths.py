@@ -85,6 +85,27 @@ def test_rows_are_given_back_as_the_module_gives_them_back(name: str, request: p
         np.testing.assert_allclose(again[key], value.detach(), rtol=1e-4, atol=1e-5)
 
 
+BESIDE = """\
+model beside
+observed x : real from standardize("people.csv".height)
+observed a : real from standardize("people.csv".weight)
+observed y : categorical(3) from "people.csv".size
+latent z : real
+p(z) = Normal(0, 1)
+p(x | z) = Normal(linear(z), param)
+p(a | y) = Normal(linear(y))
+train { epochs = 1 }
+"""
+
+
+def test_what_depends_on_no_latent_is_said_to_be_as_it_was(folder: Path, levels: FittedRun) -> None:
+    rows = people(5, seed=4)
+    found = fit(folder, BESIDE, "beside").reconstruct(rows)
+    np.testing.assert_allclose(found["a"], rows["weight"], rtol=1e-6)
+    assert found.notes == ("a: as in the rows, without a latent to depend on",)
+    assert not levels.reconstruct(rows).notes
+
+
 @pytest.mark.painted
 def test_draws_of_rows_can_be_read_again_and_differ(run: FittedRun, tmp_path: Path) -> None:
     rows = people(50, seed=4)
