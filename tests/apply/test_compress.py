@@ -51,6 +51,15 @@ p(z) = Normal(0, 1) >> 2 * (coupling[mlp[16]] >> reverse)
 p(x | z) = Categorical(mlp[48](z))
 q(z | x) = Normal(mlp[48](x)) >> 2 * (coupling[mlp[16]] >> reverse)
 """
+VECTORS = """\
+latent s : simplex[4]
+latent z : sphere[4]
+p(s) = Dirichlet(0.5)
+p(z | s) = VonMisesFisher(linear(s), 3)
+p(x | z, s) = Categorical(mlp[48](z, s))
+q(s | x) = Dirichlet(mlp[48](x))
+q(z | x, s) = VonMisesFisher(mlp[48](x, s))
+"""
 TURNS = """\
 model turns
 observed x[t in 1..8] : integer(0..16)[8] from digits.image
@@ -67,6 +76,7 @@ MODELS = {
     "vae": "latent z : real[6]\n" + VAE,
     "levels": LEVELS,
     "flows": FLOWS,
+    "vectors": VECTORS,
     "turns": TURNS,
 }
 TRAIN = "train { epochs = 15, batch = 64, optimizer = adam(5e-3) }\n"
@@ -150,7 +160,7 @@ def test_rows_come_back_and_take_what_their_probabilities_say(
     assert len(file) - found.initial / 8 <= 1.01 * wanted + 64
     assert found.bits / 8 == pytest.approx(wanted, rel=1e-4 if run.model.criterion == "log_prob" else 0.01)
     assert found.initial <= 32 * 16
-    assert bool(found.initial) == (name in ("flow", "vae", "levels", "flows", "turns"))
+    assert bool(found.initial) == (name in ("flow", "vae", "levels", "flows", "vectors", "turns"))
 
 
 def test_it_is_less_than_common_formats_take(
