@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dgmppl.catalogue.distributions import DISTRIBUTIONS
 from dgmppl.graph.nodes import Variable, factor_key
 from dgmppl.source import Source, Span
+from dgmppl.supports import POSITIVE
 from dgmppl.syntax import tree
 from dgmppl.syntax.override import moved
 from dgmppl.syntax.parse import parse_spec
 
 NARROW = 0.1
-"""The deviation at which the q of what a group has in common starts."""
+"""The deviation at which the q of what is positive and a group has in common starts, of its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Posterior:
         )
 
 
-def has_width(variable: Variable) -> bool:
-    """Whether the q that is derived for a variable is given by a location and a scale."""
-    return [p.name for p in DISTRIBUTIONS[variable.type.support.posterior].parameters] == ["loc", "scale"]
+def starts_narrow(variable: Variable) -> bool:
+    """Whether the q of what rows have in common starts narrow: of what is positive; see `dgmppl.graph.starts`."""
+    return variable.type.support == POSITIVE
 
 
 def as_classes(group: Variable) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dgmppl.graph.derived import NARROW, Posterior, as_classes, has_width
+from dgmppl.graph.derived import NARROW, Posterior, as_classes, starts_narrow
 from dgmppl.graph.nodes import Factor, Graph, Variable
 from dgmppl.graph.smoothing import posterior_along
 from dgmppl.graph.turns import WHOLE, distances, turns
@@ -66,15 +66,15 @@ def some_posterior(variable: Variable, seen: str, network: str) -> str:
 
 def shared_posterior(graph: Graph, variable: Variable) -> Posterior:
     """A q for what rows have in common, whose elements are independent of each other and of all else, with numbers of
-    its own for each group. It starts narrow (`dgmppl.graph.starts`); that of the weights of a network narrower still,
-    near where learned weights start."""
+    its own for each group. That of what is positive starts narrow (`dgmppl.graph.starts`), and so does that of the
+    weights of a network, near where learned weights start: from wide ones no gradient leads back."""
     if variable.name in _weights(graph):
         return Posterior(variable, (), inside="0.2 * param, 0.02 * exp(param)")
     if variable.group is None:
         return Posterior(variable, ())
     group = graph[variable.group]
     loc = f"linear({as_classes(group)})"
-    return Posterior(variable, (group,), inside=f"{loc}, {NARROW} * exp({loc})" if has_width(variable) else loc)
+    return Posterior(variable, (group,), inside=f"{loc}, {NARROW} * exp({loc})" if starts_narrow(variable) else loc)
 
 
 def _weights(graph: Graph) -> set[str]:

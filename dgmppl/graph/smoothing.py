@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Row
 
-from dgmppl.graph.derived import NARROW, as_classes, has_width
+from dgmppl.catalogue.distributions import DISTRIBUTIONS
+from dgmppl.graph.derived import NARROW, as_classes, starts_narrow
 from dgmppl.graph.names import identifier, member_name
 from dgmppl.graph.nodes import Along, Graph, Variable
 from dgmppl.graph.turns import distances
@@ -69,10 +70,10 @@ def _shared(graph: Graph, variable: Variable, along: Along, hidden: str) -> list
     support = graph[group].type.support if group else None
     head = f"q({variable.shown} | {group})" if group else f"q({variable.shown})"
     counted = support is None or (support.size is not None and not support.low)
-    if not has_width(variable):
-        return [f"{head} = {family}(mlp[{hidden}]({read}))"]
-    if not counted:
-        return [f"{head} = {family}(mlp[{hidden}]({read}), {NARROW} * exp(mlp[{hidden}]({read})))"]
+    narrow = f"{NARROW} * " if starts_narrow(variable) else ""
+    if [p.name for p in DISTRIBUTIONS[family].parameters] != ["loc", "scale"] or not counted:
+        inside = f"mlp[{hidden}]({read})"
+        return [f"{head} = {family}({inside}{f', {narrow}exp({inside})' if narrow else ''})"]
     loc, deviation = (_new_name(graph, f"{identifier(variable.name)}_{end}") for end in ("loc", "dev"))
     members, *shape = variable.type.shape
     extent = ", ".join(str(n) for n in (members, *([support.size] if support else []), *shape))
@@ -80,7 +81,7 @@ def _shared(graph: Graph, variable: Variable, along: Along, hidden: str) -> list
     return [
         f"param {loc} : real[{extent}]",
         f"param {deviation} : real[{extent}]",
-        f"{head} = {family}({loc}{at}, {NARROW} * exp({deviation}{at}))",
+        f"{head} = {family}({loc}{at}, {narrow}exp({deviation}{at}))",
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from dgmppl.graph.derived import starts_narrow
 from dgmppl.graph.units import counted, laws_of
 from dgmppl.graph.values import Learned
 
@@ -25,8 +26,8 @@ class Start(Enum):
 def starts(graph: Graph) -> Mapping[Learned, Start]:
     """The learned values that start elsewhere than at a draw of deviation 1.
 
-    What is counted in units of the data starts in their middle. The q of what rows have in common starts narrow and
-    near 0: draws of a wide one have gradients that are large and rare, most of all those of a scale s, as the density
+    What is counted in units of the data starts in their middle, and the q of what rows have in common near 0. That of
+    what is positive starts narrow: a wide one draws scales s near 0, whose gradients are large and rare, as the density
     of a row has 1 / s^2. Components of a mixture stay drawn, or else they would stay alike.
     """
     return dict(_starts(graph))
@@ -40,5 +41,6 @@ def _starts(graph: Graph) -> Iterator[tuple[Learned, Start]]:
             if graph.unit_of(factor.head) is not None:
                 yield from ((values[name], Start.ZERO) for name in counted(law) if name in values)
             elif in_common and {"loc", "scale"} <= dict(law.arguments).keys():
-                places = {"loc": Start.NEAR_ZERO, "scale": Start.NARROW}
+                narrow = starts_narrow(graph[factor.head])
+                places = {"loc": Start.NEAR_ZERO, "scale": Start.NARROW if narrow else Start.ZERO}
                 yield from ((values[name], start) for name, start in places.items() if name in values)

@@ -55,7 +55,7 @@ def test_random_intercepts_in_euros_are_those_of_the_greatest_likelihood(group: 
         tau, s = deviation * float(model.q_tau().mean), deviation * float(model.q_s().mean)
         a = mean + deviation * model.q_a(torch.arange(20.0)).mean.numpy() - mu
     assert mu == pytest.approx(42900.0, abs=200)  # its standard error is 746
-    assert b == pytest.approx(2808.5, abs=60)  # 134
+    assert b == pytest.approx(2808.5, abs=70)  # 134
     assert s == pytest.approx(2863.0, rel=0.03)
     assert tau == pytest.approx(3283.3, rel=0.08)
     exact = [-3058.4, -3110.9, -5049.8, 1106.7, -2886.1, -243.7, 1631.4, 2983.3, -6100.3, 3805.7]
@@ -97,26 +97,26 @@ p(y | m) = Normal({read}, 1)
     assert int(torch.linalg.matrix_rank(torch.stack(moved))) == len(values)
 
 
-def test_a_q_that_is_derived_starts_narrow() -> None:
-    """A deviation of 0.1, or in groups and along an index near that."""
+def test_a_q_that_is_derived_of_what_is_positive_starts_narrow() -> None:
+    """Its logarithm has a deviation of 0.1, or in groups and along an index near that."""
     model = build(
         checked(
             """model m
 observed g : integer(1..50) from "rows.npz".g
 observed x[t in 1..3] : real from "rows.npz".x
 latent s : positive[20] per data
-latent m : real per g
-latent w[t in 1..3] : real per g
+latent m : positive per g
+latent w[t in 1..3] : positive per g
 p(s) = HalfNormal(1)
-p(m) = Normal(0, 1)
-p(w[t]) = Normal(0, 1)
-p(x[t] | w[t], m, s) = Normal(w[t] + m, s[0] + s[19])
+p(m) = HalfNormal(1)
+p(w[t]) = HalfNormal(1)
+p(x[t] | w[t], m, s) = Normal(0, w[t] + m + s[0] + s[19])
 """
         )
     )
     with torch.no_grad():
         groups = torch.arange(1, 51).float()
-        assert torch.allclose(model.q_s().base_dist.base_dist.scale, torch.tensor(0.1), atol=1e-3)
-        for q in (model.q_m(groups), model.q_w(groups)):
-            deviation = torch.stack([q.rsample() for _ in range(400)]).std(0)
-            assert (deviation.log() - np.log(0.1)).abs().max() < 0.6
+        for q in (model.q_s(), model.q_m(groups), model.q_w(groups)):
+            logarithms = torch.stack([q.rsample() for _ in range(400)]).log()
+            assert (logarithms.std(0).log() - np.log(0.1)).abs().max() < 0.6
+            assert logarithms.mean(0).abs().max() < 0.5
