@@ -10,7 +10,7 @@ import torch
 from dgmppl import pipeline
 from dgmppl.apply import imputing
 from dgmppl.imputations import no_way, ways
-from tests.apply.test_impute import run_of
+from tests.apply.imputed import run_of
 
 NUMBERS = """\
 model numbers
