@@ -31,7 +31,7 @@ from dgmppl.data.rows import ArrayRows, BadCell, Origin, Rows, Values
 from dgmppl.data.split import Opened
 from dgmppl.data.table import SPLITS, Table
 from dgmppl.data.wanted import Wanted, wanted_of
-from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.diagnostics import Diagnostic, SpecError, nearest
 from dgmppl.train.batches import Examples, open_examples
 from dgmppl.train.runs import Run, run_data
 
@@ -220,15 +220,20 @@ def _verify_some(opened: Mapping[str, Opened], source: _Source) -> None:
 
 
 def _absent(field: Field, source: _Source) -> Diagnostic:
-    names = dict.fromkeys(source.names(field))
+    names = [*dict.fromkeys(source.names(field))]
     found = f"has no {source.kind} {' or '.join(f'`{name}`' for name in names)}"
+    known = [*source.known()]
     if source.kind == "column" and len(field.columns) > 1:
-        known = source.known()
-        lacking = [f"`{name}`" for name in field.columns if name not in known]
+        names = [name for name in field.columns if name not in known]
+        lacking = [f"`{name}`" for name in names]
         found = f"has no {'column' if len(lacking) == 1 else 'columns'} {' and '.join(lacking)}"
         found = found if known else f"has not all of the columns {', '.join(field.columns)}"
     what = f"{source.name} {found}, which `{field.name}` is read from"
-    return Diagnostic("E504", what, help=f"it has {source.has()}" if source.has() else "")
+    listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+    others = [name for name in known if name not in field.columns]
+    near = next((other for name in names if (other := nearest(name, others)) is not None), None)
+    help_ = f"it has {listed}" if known else ""
+    return Diagnostic("E504", what, help=f"did you mean `{near}`? {help_}" if near else help_)
 
 
 class _Source:
@@ -243,12 +248,8 @@ class _Source:
         asked = (field.source.field,) if field.source.field else ()
         return tuple(dict.fromkeys((*asked, field.name)))
 
-    def has(self) -> str:
-        """What is there, in words."""
-        return ""
-
     def known(self) -> Collection[str]:
-        """The names of columns that are there."""
+        """The names of columns, or of arrays, that are there; none where nothing says them."""
         return ()
 
     def open(self, field: Field) -> Opened | None:
@@ -352,10 +353,6 @@ class _Frame(_Source):
     def known(self) -> Collection[str]:
         return [str(name) for name in self.table.column_names]
 
-    def has(self) -> str:
-        names = self.table.column_names
-        return ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")
-
     def names(self, field: Field) -> tuple[str, ...]:
         return field.columns if len(field.columns) > 1 else (*field.columns, *super().names(field))
 
@@ -379,8 +376,8 @@ class _Arrays(_Source):
         self.arrays = arrays
         self.name = "the data"
 
-    def has(self) -> str:
-        return ", ".join(map(str, self.arrays))
+    def known(self) -> Collection[str]:
+        return [str(name) for name in self.arrays]
 
     def names(self, field: Field) -> tuple[str, ...]:
         return tuple(reversed(super().names(field)))

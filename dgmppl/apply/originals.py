@@ -117,7 +117,7 @@ def table_of(data: Any) -> pa.Table | None:
 
 def lacking_columns(data: Any, fields: Mapping[str, Field]) -> tuple[str, ...]:
     """The columns that are not there, of vectors of which others are."""
-    known = names_of(data)
+    known = {*names_of(data)}
     vectors = [f.columns for f in fields.values() if len(f.columns) > 1 and known & set(f.columns)]
     return tuple(name for columns in vectors for name in columns if name not in known)
 
@@ -182,17 +182,17 @@ def ordered(names: Sequence[str], more: Sequence[str], fields: Mapping[str, Fiel
     return found
 
 
-def names_of(data: Any) -> set[str]:
-    """The columns that a table has; none where it is no table, or cannot be read."""
+def names_of(data: Any) -> list[str]:
+    """The columns that a table has, in their order; none where it is no table, or cannot be read."""
     if hasattr(data, "iloc") and hasattr(data, "columns"):
-        return {str(name) for name in data.columns}
+        return [str(name) for name in data.columns]
     file = file_given(data)
     if file is not None and file.path.is_file() and file.format == "csv":
         with suppress(ValueError):
-            return set(header_of(file.path, file.separator))
-        return set()
+            return list(header_of(file.path, file.separator))
+        return []
     table = table_of(data)
-    return set() if table is None else set(table.column_names)
+    return [] if table is None else [str(name) for name in table.column_names]
 
 
 __all__ = ["Original", "lacking_columns", "names_of", "ordered", "original_of", "with_columns"]

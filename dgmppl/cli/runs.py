@@ -143,10 +143,11 @@ def _print_figures(figures: dict[str, dict[str, dict[str, float | None]]]) -> No
     """A line for each split and figure; the mean and its standard error over the rows."""
     if not any(figures.values()):
         print("no figures: this kind of model gives its samples no probability that could be scored")
+    wide = max([16, *(len(name) for found in figures.values() for name in found)])
     for split, found in figures.items():
         for name, estimate in found.items():
             mean, error = (
                 "not finite" if value is None else f"{value:.3f}"
                 for value in (estimate["mean"], estimate["standard_error"])
             )
-            print(f"{split:<12}{name:<16}{mean:>12} ± {error:<10} {estimate['rows']} rows")
+            print(f"{split:<12}{name:<{wide}}{mean:>12} ± {error:<10} {estimate['rows']} rows")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dgmppl.cli import main
+from dgmppl.cli.runs import _print_figures
 
 from .specs import ROWS, VAE
 
@@ -56,6 +57,16 @@ def test_a_spec_from_end_to_end(spec, tmp_path, capsys):
     assert set(figures["test"]["elbo"]) >= {"mean", "standard_error", "rows", "unit"}
     assert run("evaluate", out) == 0
     assert "test" in capsys.readouterr().out
+
+
+def test_figures_of_long_names_stand_in_one_column(capsys):
+    short, long = "elbo", "log p(age, sex, crp | centre) without crp where it is missing"
+    _print_figures(
+        {split: {n: {"mean": -8.5, "standard_error": 0.1, "rows": 9} for n in (short, long)} for split in "ab"}
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert len({line.index("±") for line in lines}) == 1
 
 
 def test_sequences_go_on_from_what_is_given(tmp_path, capsys):
