@@ -311,7 +311,16 @@ q(c | x)    = Categorical(mlp[4](x))
 q(z | x, c) = Normal(mlp[4](x, c))
 train { objective = iwae(3) }
 """
+A_FLOW_OF_NORMAL_VECTORS = """\
+observed x : integer(0..3)[4] from "rows.npz".x
+latent   z : real[2]
+param    U : real[2, 1]
+p(z)     = Normal(0, 1)
+p(x | z) = Categorical(mlp[4](z))
+q(z | x) = LowRankNormal(5 * linear(x), 0.5, U) >> coupling[mlp[4]]
+"""
 OTHERS = {
+    "a_flow_of_normal_vectors": A_FLOW_OF_NORMAL_VECTORS,
     "weighed": WEIGHED,
     "integrated": INTEGRATED,
     "filtered": FILTERED,
