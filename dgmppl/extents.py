@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from dgmppl.words import counted
+
 Shape = tuple[int, ...]
 
 
@@ -56,7 +58,7 @@ def conv_layers(inputs: Shape, hidden: tuple[int, ...], outputs: Shape | None, s
         size = math.prod(extent) * channels
         return [*layers, Layer("linear", outputs, size, outputs[-1])]
     if extent != target:
-        layers_text = f"{len(hidden)} layer{'s' if len(hidden) > 1 else ''} of stride {stride}"
+        layers_text = f"{counted(len(hidden), 'layer')} of stride {stride}"
         raise ValueError(f"{layers_text} take {_text(source)} to {_text(extent)}, and not to {_text(target)}")
     return [*layers, Layer("conv", outputs, channels, outputs[-1])]
 

@@ -47,6 +47,7 @@ from dgmppl.train.runs import Run
 from dgmppl.train.signals import Interrupted, StopRequest, interruptible, stop_requests
 from dgmppl.train.spans import term_spans
 from dgmppl.train.trainer import Trainer
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ class Session:
             except (KeyError, ValueError, RuntimeError, TypeError):
                 raise changed(path, "its checkpoint is of another model") from None
             if lengthened and self.trainer.stopped:
-                behind = f"{len(self.trainer.epochs)} epochs behind it, the best being {self.trainer.best_epoch}"
+                behind = (
+                    f"{counted(len(self.trainer.epochs), 'epoch')} behind it, the best being {self.trainer.best_epoch}"
+                )
                 help_ = "a larger train.epochs or train.patience lengthens it"
                 raise error_of("E625", f"{path} has {behind}: with these settings nothing is left to do", help_)
         with ExitStack() as stack:

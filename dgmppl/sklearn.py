@@ -36,6 +36,7 @@ from dgmppl.emit.inference import inferred_of
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.presumed import TARGET, statements_of, supposed, text_of
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 Array = NDArray[Any]
 S = TypeVar("S", bound="SpecEstimator")
@@ -233,7 +234,7 @@ class SpecEstimator(TransformerMixin, BaseEstimator):
         latents = self._latents()
         size = sum(int(np.prod(shape)) for _, shape in latents)
         if values.ndim != 2 or values.shape[1] != size:
-            raise ValueError(f"X has the shape {values.shape}, and the latents are {size} numbers")
+            raise ValueError(f"X has the shape {values.shape}, and the latents are {counted(size, 'number')}")
         run, known, at = self.run_, {}, 0
         for name, shape in latents:
             end = at + int(np.prod(shape))

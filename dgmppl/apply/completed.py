@@ -18,6 +18,7 @@ from dgmppl.apply.draws import Drawn, Weights, sums_of
 from dgmppl.apply.given_latents import given_latents
 from dgmppl.apply.imputing import completion
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -79,7 +80,7 @@ class Completed:
         missing = tuple(v.name for v in self.graph.data if v.name in {*names, *gaps})
         self.way = completion(fitted.run.checked, missing, fitted.model)
         self.draws = draws or DRAWS
-        self.notes: tuple[str, ...] = (f"{', '.join(names)}: {self.draws} draws, {self.way.words}",)
+        self.notes: tuple[str, ...] = (f"{', '.join(names)}: {counted(self.draws, 'draw')}, {self.way.words}",)
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
         n = len(next(iter(rows.values())))

@@ -13,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk, Progress, draft, quiet
 from dgmppl.apply.lossy import Losses, codes_of, given_back, losses, lossy_program, mean_losses, told_losses
@@ -22,7 +21,6 @@ from dgmppl.coding.coder import Coder
 from dgmppl.coding.file import DIGEST, Head, read_blocks, read_head
 from dgmppl.coding.program import Program, program_of
 from dgmppl.coding.stack import CodingError
-from dgmppl.data.fields import Field
 from dgmppl.data.transforms import Flatten
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.runtime import GenerativeModel
@@ -144,6 +142,7 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
         headline = f"{name} was written by another model than that of {fitted.path}: it is of {head.schema}"
         raise SpecError([Diagnostic("E672", headline, help="decompress it with the run that compressed it")])
     program, kept = _program(fitted, head.lossy), _kept(fitted)
+    units = DataUnits(fitted.graph, fitted.fields)
     notes = [*kept]
 
     def give() -> Iterator[Chunk]:
@@ -165,13 +164,14 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
                 if head.lossy:
                     yield given_back(fitted, rows)
                 else:
-                    yield {f.name: _as_data(fitted, f, rows[f.name]) for f in fitted.fields.values()}
+                    found = units.every({name: rows[name].numpy() for name in fitted.fields})
+                    yield {name: _whole(fitted, name, values) for name, values in found.items()}
             if next(blocks, None) is not None:
                 raise CodingError("it is damaged: something follows its rows")
         notes[:] = (*kept, *told_losses(fitted, mean_losses(lost)))
 
     columns = {f.name: f.labels for f in fitted.fields.values()}
-    forms = DataUnits(fitted.graph, fitted.fields).forms(fitted.fields, head.lossy)
+    forms = units.forms(fitted.fields, head.lossy)
     return Answers(head.rows, give, columns, None, notes, forms=forms)
 
 
@@ -211,11 +211,12 @@ def _kept(fitted: FittedRun) -> tuple[str, ...]:
     )
 
 
-def _as_data(fitted: FittedRun, field_: Field, values: Tensor) -> Any:
-    found = field_.invert(values.numpy())
-    partial = fitted.graph[field_.name].role == "partial"
+def _whole(fitted: FittedRun, name: str, values: Any) -> Any:
+    """Values of which none is missing as whole numbers, where they are such in the data too."""
+    field_, variable = fitted.fields[name], fitted.graph[name]
     plain = not field_.invertible or all(isinstance(t, Flatten) for t in field_.transforms)
-    return found.astype(np.int64) if plain and not partial and found.dtype.kind == "f" else found
+    gaps = variable.role == "partial" or variable.length
+    return values.astype(np.int64) if plain and not gaps and values.dtype == np.float64 else values
 
 
 # --- where it is computed -----------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from dgmppl.runtime import GenerativeModel
 from dgmppl.source import Source
 from dgmppl.syntax import tree
 from dgmppl.syntax.parse import parse_spec
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -98,7 +99,7 @@ class Enumerated:
         self.cases = [list(_values(graph[name])) for name in names]
         self.weighed = 0 if score.exact else draws * math.prod(map(len, self.cases))
         told = ", ".join(names)
-        many = "" if score.exact else f"; {draws} draws for each value"
+        many = "" if score.exact else f"; {counted(draws, 'draw')} for each value"
         self.notes: tuple[str, ...] = (f"{told}: {score.how}{many}",)
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:

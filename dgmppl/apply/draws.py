@@ -19,6 +19,7 @@ from dgmppl.plan.predict import choose_prediction
 from dgmppl.runtime.along import Sequence
 from dgmppl.runtime.distributions import Independent
 from dgmppl.runtime.emitted import emitted
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -86,12 +87,12 @@ class Drawn:
             return f"{told}: exactly, by {', '.join(m.drawn for m in self.made.moves)}"
         drawn = ", ".join(m.drawn for m in self.made.moves if m.drawn)
         if not self._weighs():
-            return f"{told}: by {self.draws} draws of {drawn}"
+            return f"{told}: by {counted(self.draws, 'draw')} of {drawn}"
         ratios = [m.weighed if m.some else f"{m.weighed} / {m.drawn}" for m in self.made.moves if m.weighed]
         weighed = ", ".join([*self.made.evidence, *ratios])
         if self.score is not None:
             weighed = self.score.how.removeprefix("exactly, by ").removeprefix("by importance sampling, ")
-        return f"{told}: by importance sampling, {self.draws} draws of {drawn}, weighed by {weighed}"
+        return f"{told}: by importance sampling, {counted(self.draws, 'draw')} of {drawn}, weighed by {weighed}"
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Beliefs:
         n = len(next(iter(rows.values())))

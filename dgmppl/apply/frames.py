@@ -17,6 +17,7 @@ from dgmppl.data.table import SPLITS, Splits, Table
 from dgmppl.train.contents import parts
 from dgmppl.train.runs import Run, run_data
 from dgmppl.train.units import DataUnits
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         return len(SPLITS)
 
     def __repr__(self) -> str:
-        return "data of " + ", ".join(f"{name}: {table.rows} rows" for name, table in self._splits)
+        return "data of " + ", ".join(f"{name}: {counted(table.rows, 'row')}" for name, table in self._splits)
 
 
 def _frame(found: Mapping[str, NDArray[Any]], units: DataUnits) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from dgmppl.apply.given import Given
 from dgmppl.data.checks import Missing
 from dgmppl.graph.nodes import Graph
 from dgmppl.train.ends import beyond_end
+from dgmppl.words import are, counted
 
 
 def may_lack(graph: Graph) -> tuple[str, ...]:
@@ -61,7 +62,7 @@ def told_gaps(cells: Mapping[str, tuple[int, int]], given: Given) -> list[str]:
         if name in given.absent:
             found.append(f"{name} is not there: all of it is imputed")
         elif count:
-            found.append(f"{name}: {count:,} of {size:,} cells are missing")
+            found.append(f"{name}: {count:,} of {counted(size, 'cell', ',')} {are(count)} missing")
     return found or ["nothing is missing: the rows are given back as they are"]
 
 

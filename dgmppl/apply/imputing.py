@@ -34,6 +34,7 @@ from dgmppl.pipeline import Checked
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.runtime import GenerativeModel
 from dgmppl.runtime.emitted import emitted
+from dgmppl.words import counted
 
 PARTICLES = 100
 """Draws of the latents of a row in each round."""
@@ -229,7 +230,7 @@ class ChainCompletion(Completion):
             worst = torch.quantile(r[r.isfinite()][:1_000_000], 0.95) if r.isfinite().any() else torch.inf
             stuck = int(r.isinf().sum())
             found.append(f"R of the chains is {r.median():.3f} in the median cell, {worst:.3f} in one of twenty")
-            found += [f"in {stuck} cells no chain has moved, and they differ"] if stuck else []
+            found += [f"in {counted(stuck, 'cell')} no chain has moved, and they differ"] if stuck else []
         return "; ".join(found)
 
     def _possible(self, state: State, chains: int) -> State:

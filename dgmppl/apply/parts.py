@@ -21,6 +21,7 @@ from dgmppl.data.fields import Field, element_labels
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.inverse import MAX_CASES
 from dgmppl.graph.nodes import Graph, Variable
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -88,7 +89,7 @@ class EnumeratedPart:
         score = choose_score(fitted.model, fitted.run, (part.variable,))
         self.tried = Enumerated(fitted.graph, (), score, draws or CASE_DRAWS)
         self.exact = score.exact
-        many = "" if self.exact else f"; {self.tried.draws} draws for each value"
+        many = "" if self.exact else f"; {counted(self.tried.draws, 'draw')} for each value"
         self.how = f"{score.how}{many}"
 
     def beliefs(self, rows: Mapping[str, Tensor], truth: Tensor) -> Classes:

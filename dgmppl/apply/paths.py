@@ -19,6 +19,7 @@ from dgmppl.graph.nodes import Graph, Variable
 from dgmppl.graph.values import Parametric
 from dgmppl.train.conditions import read_conditions
 from dgmppl.train.units import DataUnits, labels_of
+from dgmppl.words import are, counted
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -62,7 +63,7 @@ def interpolate(
     count = given.rows // 2 if pairs is None else pairs
     count = min(count, PAIRS) if pairs is None and data is None else count
     if steps < 2 or count < 1 or 2 * count > given.rows or (pairs is None and data is not None and given.rows % 2):
-        headline = f"a path leads from one row to the next, and {given.rows} rows are given"
+        headline = f"a path leads from one row to the next, and {counted(given.rows, 'row')} {are(given.rows)} given"
         headline = headline if pairs is None else f"{headline}, not {2 * count}"
         raise SpecError([Diagnostic("E713", headline if steps > 1 else "a path has 2 rows or more: its ends")])
     latents = _known(fitted)

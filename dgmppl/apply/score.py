@@ -22,6 +22,7 @@ from dgmppl.train.device import random_states, restore_random
 from dgmppl.train.figures import row_scores
 from dgmppl.train.importance import open_importance
 from dgmppl.train.units import in_units_of_data
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.apply.fitted import FittedRun
@@ -116,7 +117,11 @@ def _how(figure: Figure, many: int) -> str:
     how = figure.how
     if many > 1 and "draw" in how:
         one = how.startswith("one draw")
-        how = f"the mean over {many} draws{how.removeprefix('one draw')}" if one else f"{how}, the mean of {many} times"
+        how = (
+            f"the mean over {counted(many, 'draw')}{how.removeprefix('one draw')}"
+            if one
+            else f"{how}, the mean of {counted(many, 'time')}"
+        )
     return f"{figure.name}: {how}" if how else figure.name
 
 
@@ -162,4 +167,7 @@ def _threshold(
         return None, f"no row is told to be unusual: {error.diagnostics[0].headline}"
     give = densities.give(fitted.model.figures)
     found = float(np.quantile(row_scores(fitted.model, known.examples(), name, samples, seed, give), share))
-    return found, f"unusual: {name} below {found:.6g}, as {share:.3g} of the {known.rows} validation rows have"
+    return (
+        found,
+        f"unusual: {name} below {found:.6g}, as {share:.3g} of the {counted(known.rows, 'validation row')} have",
+    )

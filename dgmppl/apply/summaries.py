@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmppl.data.fields import Field
+from dgmppl.words import counted
 
 Values = NDArray[np.generic]
 
@@ -89,10 +90,9 @@ def _shape(field: Field) -> tuple[int, ...]:
 def effective_words(sizes: NDArray[np.floating], draws: int) -> str:
     """What the effective sample sizes of rows say of draws that were weighed, in words (Kong, 1992)."""
     few = int((sizes < FEW).sum())
-    rows = "1 row" if few == 1 else f"{few:,} rows"
-    words = f"effective sample size of {draws:,} draws: {np.median(sizes):.0f} in the median row"
+    words = f"effective sample size of {counted(draws, 'draw', ',')}: {np.median(sizes):.0f} in the median row"
     words = f"{words}, {sizes.min():.1f} at least"
-    return words + (f"; below {FEW} in {rows}, where draws are few that differ" if few else "")
+    return words + (f"; below {FEW} in {counted(few, 'row', ',')}, where draws are few that differ" if few else "")
 
 
 __all__ = ["Summary", "effective_words", "summary_of"]

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from dgmppl.catalogue.axes import Axes, Sizes
 from dgmppl.extents import Layer, conv_layers, dense_layers, unet_blocks
+from dgmppl.words import counted
 
 Count = Callable[[Sizes], int]
 
@@ -132,7 +133,7 @@ def unet(n: Sizes) -> int:
     if 1 in n.hidden:
         raise ValueError("a row is normalised over its channels, and a level of one has no spread")
     if n.count("attention", 0) > len(n.hidden):
-        raise ValueError(f"attention at {n.count('attention', 0)} levels, and it has {len(n.hidden)}")
+        raise ValueError(f"attention at {counted(n.count('attention', 0), 'level')}, and it has {len(n.hidden)}")
     width, kind = n.hidden[0], n.options.get("norm", "group")
     embedded = 4 * width if n.context else 0
     norm, length = 2 * (kind in ("batch", "layer", "group")), int(kind == "weight")
@@ -154,7 +155,7 @@ def unet(n: Sizes) -> int:
 def _attention(n: Sizes, width: int, norm: int, length: int) -> int:
     heads = n.count("heads", 4)
     if width % heads:
-        raise ValueError(f"{heads} heads do not divide {width} channels")
+        raise ValueError(f"{heads} heads do not divide {counted(width, 'channel')}")
     return norm * width + 4 * (width + 1 + length) * width
 
 
@@ -217,7 +218,7 @@ def masked(n: Sizes) -> int:
     least = 2 * (length if n.context or n.aligned or length == 1 else length - 1)
     if "norm" in n.options and min(n.hidden) < least:
         what = "units that see as much are normalised over each other, two at least"
-        raise ValueError(f"{what}, and {length} positions take a layer of {least}")
+        raise ValueError(f"{what}, and {counted(length, 'position')} take a layer of {least}")
     inputs = n.inputs.size + n.aligned * length + n.context
     return dense(Sizes(Axes(inputs), n.hidden, Axes(n.given[0].size), options=n.options))
 
@@ -273,7 +274,7 @@ def gated_unit(n: Sizes) -> int:
     """Three gates of as many numbers as the state, which is the last of what it reads, and what it gives."""
     size = n.given[0].size
     if n.inputs.size <= size:
-        raise ValueError(f"its state, {size} numbers, is the last of what it reads, and something before it")
+        raise ValueError(f"its state, {counted(size, 'number')}, is the last of what it reads, and something before it")
     return 3 * size * (n.inputs.size + 2)
 
 

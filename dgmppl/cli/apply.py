@@ -29,6 +29,7 @@ from dgmppl.cli.paths import (
     traversed,
 )
 from dgmppl.cli.sampling import add_sample
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.apply.answers import Answers
@@ -147,7 +148,7 @@ def written(options: argparse.Namespace, answers: Answers) -> int:
     _with_progress(answers.rows, lambda progress: answers.write(options.out, progress))
     for note in answers.notes:
         print(note, file=sys.stderr)
-    print(f"{answers.rows} rows in {options.out}")
+    print(f"{counted(answers.rows, 'row')} in {options.out}")
     return FINE
 
 
@@ -185,7 +186,10 @@ def _compress(options: argparse.Namespace) -> int:
     for note in found.notes:
         print(note, file=sys.stderr)
     initial = f", of which {found.initial // 8:,} for the latents of the first rows" if found.initial else ""
-    print(f"{found.rows} rows in {options.out}: {found.size:,} bytes{initial}; an ideal code has {found.bits / 8:,.0f}")
+    print(
+        f"{counted(found.rows, 'row')} in {options.out}: {counted(found.size, 'byte', ',')}{initial}; "
+        f"an ideal code has {found.bits / 8:,.0f}"
+    )
     return FINE
 
 

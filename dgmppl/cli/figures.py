@@ -20,6 +20,7 @@ from dgmppl.cli.arguments import (
 )
 from dgmppl.cli.files import print_warning
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.catalogue.figures import Figure
@@ -127,7 +128,7 @@ def print_figures(found: Evaluation) -> None:
             estimate, figure = found_one.estimate, found_one.figure
             mean, error = mean_and_error(estimate.mean, estimate.standard_error)
             unit = "" if figure.names_unit else figure.unit
-            rows.append((split, name, _ascii(mean), _ascii(error), unit, f"{estimate.rows} rows"))
+            rows.append((split, name, _ascii(mean), _ascii(error), unit, counted(estimate.rows, "row")))
             notes |= dict.fromkeys(_notes(found_one))
     if not rows:
         print("no figures: this kind of model gives its samples no probability that could be scored")

@@ -23,6 +23,7 @@ from dgmppl.cli.arguments import (
 )
 from dgmppl.cli.files import print_warning, read_good
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.train.runs import Run
@@ -98,7 +99,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _say_where(epoch: int, steps: int) -> None:
-    where = f"resumed in epoch {epoch}, after {steps} steps" if epoch else "resumed after the last epoch"
+    where = f"resumed in epoch {epoch}, after {counted(steps, 'step')}" if epoch else "resumed after the last epoch"
     with suppress(OSError):
         print(where, file=sys.stderr)
 
@@ -123,7 +124,10 @@ def _tell(run: Run) -> int:
     kept = f"weights of epoch {record['best_epoch']} of {record['epochs']}"
     if record["state"] == "interrupted":
         if record["stopped"] == "interrupted":
-            print(f"{record['model']}: interrupted after {record['steps']} steps, in epoch {record['epochs'] + 1}")
+            print(
+                f"{record['model']}: interrupted after {counted(record['steps'], 'step')}, "
+                f"in epoch {record['epochs'] + 1}"
+            )
             print(f"`dgmppl train --resume {out}` resumes it; until then {out} has the {kept}")
         else:
             print(f"{record['model']}: interrupted after the last epoch, while its results were written")
@@ -150,4 +154,4 @@ def _print_figures(figures: dict[str, dict[str, dict[str, float | None]]]) -> No
                 "not finite" if value is None else f"{value:.3f}"
                 for value in (estimate["mean"], estimate["standard_error"])
             )
-            print(f"{split:<12}{name:<{wide}}{mean:>12} ± {error:<10} {estimate['rows']} rows")
+            print(f"{split:<12}{name:<{wide}}{mean:>12} ± {error:<10} {counted(estimate['rows'] or 0, 'row')}")

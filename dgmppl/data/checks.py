@@ -16,6 +16,7 @@ from dgmppl.data.rows import Array, MappedRows, Origin, Rows, Values
 from dgmppl.diagnostics import Diagnostic, Note, SpecError
 from dgmppl.graph.scope import LARGEST
 from dgmppl.supports import Support, number_text
+from dgmppl.words import are, counted
 
 if TYPE_CHECKING:
     from dgmppl.data.factor_support import Impossible
@@ -55,7 +56,7 @@ def verify_classes(name: str, origin: Origin, declared: Type, source: DataSource
         help_ = f"texts are classes: categorical({max(2, len(texts))})"
         raise SpecError([Diagnostic("E506", headline, source.span, "expected numbers", help=help_)])
     if len(texts) > (declared.support.size or 0):
-        headline = f"`{name}` is declared {declared.describe()}, but {found} of {len(texts)} kinds: {some}"
+        headline = f"`{name}` is declared {declared.describe()}, but {found} of {counted(len(texts), 'kind')}: {some}"
         raise SpecError(
             [Diagnostic("E506", headline, source.span, "too many classes", help=f"categorical({len(texts)})")]
         )
@@ -200,7 +201,7 @@ def _shape_help(rows: Rows, declared: Type) -> str:
         return "`flatten(...)` makes a row one vector"
     help_ = f"declare the variable {declared.support.describe()}{_shape(shape) if shape else ''}"
     if len(shape) == len(declared.shape) > 1 and shape[1:] == declared.shape[1:]:
-        help_ += f", or as a family of {shape[0]} members: x[t in 1..{shape[0]}]"
+        help_ += f", or as a family of {counted(shape[0], 'member')}: x[t in 1..{shape[0]}]"
     return help_
 
 
@@ -225,7 +226,8 @@ def taken_for_missing(name: str, origin: Origin, declared: Type, source: DataSou
     if not origin.marks or len(origin.classes) >= (declared.support.size or 0):
         return None
     marks = " and ".join(f"`{mark}`" for mark in origin.marks)
-    headline = f"{marks} of {origin.name} is taken for a missing value, and {len(origin.classes)} classes are left"
+    many = f"{counted(len(origin.classes), 'class')} {are(len(origin.classes))}"
+    headline = f"{marks} of {origin.name} is taken for a missing value, and {many} left"
     label = f"`{name}` is {declared.describe()}"
     return Diagnostic("W522", headline, source.span, label, help=_mark_help(origin, source), severity="warning")
 

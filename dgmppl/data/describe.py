@@ -20,6 +20,7 @@ from dgmppl.data.rows import Array, Rows
 from dgmppl.data.table import SPLITS, Splits
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.supports import number_text
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
@@ -172,7 +173,7 @@ def as_data(summary: DataSummary) -> dict[str, Any]:
 def as_text(summary: DataSummary) -> str:
     """A summary for people."""
     counts = ", ".join(f"{count:,} {_WORDS[name]}" for name, count in summary.rows.items())
-    lines = [f"{summary.model}: {sum(summary.rows.values()):,} rows, {counts} ({summary.rule})"]
+    lines = [f"{summary.model}: {counted(sum(summary.rows.values()), 'row', ',')}, {counts} ({summary.rule})"]
     for variable in summary.variables:
         lines += ["", f"{variable.name} : {variable.type} from {variable.source}"]
         for transform in variable.transforms:
@@ -203,7 +204,8 @@ def _column_rows(variable: VariableSummary) -> list[str]:
     if len(columns) > _LISTED:
         lows, highs = ([v for v in values if v is not None] for values in zip(*((c.low, c.high) for c in columns)))
         missing = sum(c.missing for c in columns)
-        text = f"  {len(columns)} elements from {min(lows, default=math.nan):.6g} to {max(highs, default=math.nan):.6g}"
+        many = counted(len(columns), "element")
+        text = f"  {many} from {min(lows, default=math.nan):.6g} to {max(highs, default=math.nan):.6g}"
         return [text + (f", {missing:,} missing" if missing else ""), *remarks]
     rows = [("column", "smallest", "largest", "mean", "deviation", "missing", "beyond training")]
     for c in columns:

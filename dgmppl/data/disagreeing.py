@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dgmppl.data.table import Splits
 from dgmppl.diagnostics import Diagnostic, Note
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.data.wanted import Wanted
@@ -30,8 +31,8 @@ def disagreeing_classes(splits: Splits, wanted: Mapping[str, Wanted]) -> Iterato
             f"`{one}` and `{other}` both pick elements of `{name}`, and number their classes differently: {number} is "
             f'"{texts[number]}" of the one and "{others[number]}" of the other',
             another.span,
-            f"{len(others)} classes",
-            notes=(Note(source.span, f"{len(texts)} classes"),),
+            counted(len(others), "class"),
+            notes=(Note(source.span, counted(len(texts), "class")),),
             help="columns that are read as one family or vector have the same classes: "
             'observed pair[j in 0..1] : categorical(K) from "table.csv"[first, second]',
             severity="warning",

@@ -33,6 +33,7 @@ from dgmppl.data.table import SPLITS, Splits, Table
 from dgmppl.data.transforms import TRANSFORMS
 from dgmppl.data.wanted import Wanted, wanted_of
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.data.factor_support import Impossible
@@ -380,13 +381,13 @@ def _verify_rows(
             span = sources[first].span
             if split_rule is not None:
                 count = sum(part.count for part in columns[first].values())
-                help_, span = f"the rule divides {count} rows", split_rule.span or span
+                help_, span = f"the rule divides {counted(count, 'row')}", split_rule.span or span
             yield Diagnostic("E505", f"no row of `{first}` is left for {split}", span, help=help_)
             return
         for name, count in rows.items():
             if count != rows[first]:
                 of_split = "" if split == "all" else f" for {split}"
-                headline = f"`{name}` has {count} rows{of_split}, but `{first}` has {rows[first]}"
+                headline = f"`{name}` has {counted(count, 'row')}{of_split}, but `{first}` has {rows[first]}"
                 help_ = "variables that are observed together need data of the same rows, in the same order"
                 yield Diagnostic("E505", headline, sources[name].span, help=help_)
                 return

@@ -15,6 +15,7 @@ from dgmppl.data.rows import MappedRows, PickedRows, Rows
 from dgmppl.data.split import Opened
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.supports import REAL, Type
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.catalogue.readings import Condition, Mark
@@ -78,7 +79,7 @@ def chosen(field: Opened, source: DataSource, open_: Open) -> Opened:
 def _both(rows: Rows, every: Rows, mask: NDArray[np.bool_], source: DataSource) -> Rows:
     """Of the rows that are left of `every`, those that the mask of `every` has."""
     if len(mask) != every.count:
-        headline = f"{every.origin.name} has {every.count} rows, and what chooses among them {len(mask)}"
+        headline = f"{every.origin.name} has {counted(every.count, 'row')}, and what chooses among them {len(mask)}"
         raise SpecError([Diagnostic("E505", headline, source.span, "other rows")])
     left = rows.index if isinstance(rows, PickedRows) and rows is not every else np.arange(every.count)
     return PickedRows(every, left[mask[left]], "its rows are chosen by `where`")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dgmppl.data.rows import PickedRows, Rows, RunRows, SliceRows
 from dgmppl.data.table import SPLITS
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.words import are, counted
 
 if TYPE_CHECKING:
     from dgmppl.source import Span
@@ -148,7 +149,7 @@ def _sizes(name: str, field: Opened, split: SplitRule | None) -> tuple[int, ...]
         return _rows(count, (train / (train + asked), asked / (train + asked), 0.0))[:2]
     fixed = split.sizes[SPLITS.index(present)]
     if fixed != given:
-        headline = f"the data of `{name}` gives {given} rows for {present}, and {fixed:g} are asked for"
+        headline = f"the data of `{name}` gives {counted(given, 'row')} for {present}, and {fixed:g} are asked for"
         raise SpecError([Diagnostic("E518", headline, split.span, f"{present} rows are given", help=f"write {given}")])
     _verify_enough(int(train + asked), count, split)
     return int(train), int(asked)
@@ -156,7 +157,7 @@ def _sizes(name: str, field: Opened, split: SplitRule | None) -> tuple[int, ...]
 
 def _verify_enough(asked: int, count: int, split: SplitRule) -> None:
     if asked > count:
-        headline = f"{asked} rows are asked for, and the data has {count}"
+        headline = f"{counted(asked, 'row')} {are(asked)} asked for, and the data has {count}"
         raise SpecError([Diagnostic("E518", headline, split.span, "too many rows")])
 
 

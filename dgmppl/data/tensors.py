@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dgmppl.data.checks import find_problem
 from dgmppl.data.formats.arrays import map_npy
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.words import are, counted
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import Fixed
@@ -89,9 +90,14 @@ def _verify_shape(tensor: Fixed, shape: tuple[int, ...]) -> None:
     whole = f"declared as {tensor.type.describe()}"
     if len(shape) != len(declared):
         headline = f"{tensor.data.dataset} has shape {list(shape)}, `{tensor.name}` is {whole}"
-        raise _wrong(tensor, "E505", headline, f"{len(declared)} axes are expected, not {len(shape)}")
+        raise _wrong(
+            tensor,
+            "E505",
+            headline,
+            f"{counted(len(declared), 'axis')} {are(len(declared))} expected, not {len(shape)}",
+        )
     axis = next(k for k, (found, wanted) in enumerate(zip(shape, declared)) if found != wanted)
-    headline = f"axis {axis} of {tensor.data.dataset} has {shape[axis]} elements, `{tensor.name}` is {whole}"
+    headline = f"axis {axis} of {tensor.data.dataset} has {counted(shape[axis], 'element')}, `{tensor.name}` is {whole}"
     raise _wrong(tensor, "E505", headline, f"{declared[axis]} are expected")
 
 

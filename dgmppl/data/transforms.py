@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dgmppl.data.column import Bounds, Column, Shape, Transform
 from dgmppl.data.rows import Array, ArrayRows, MaskedRows, Rows
+from dgmppl.words import are, counted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -334,15 +335,19 @@ class Labelled(Transform):
         train, kept = column.parts["train"], int(self.n)
         values = train.read(0, train.count)
         there = np.asarray(np.isfinite(values.astype(np.float64)).reshape(train.count, -1).all(axis=1))
-        if kept > there.sum():
-            raise ValueError(f"{kept} labels are asked for, and {there.sum()} training rows have one")
+        if kept > (labelled := int(there.sum())):
+            rows = f"{counted(labelled, 'training row')} {'has' if labelled == 1 else 'have'} one"
+            raise ValueError(f"{counted(kept, 'label')} {are(kept)} asked for, and {rows}")
         order = np.random.default_rng(_LABELLED_SEED).permutation(train.count)
         order = order[there[order]]
         if not train.shape and column.classes:
             classes, codes = np.unique(values[order], return_inverse=True)
             if np.array_equal(classes, np.round(classes)):
                 if kept < len(classes):
-                    raise ValueError(f"{kept} labels are too few for {len(classes)} classes: each needs one")
+                    raise ValueError(
+                        f"{counted(kept, 'label')} {are(kept)} too few for {counted(len(classes), 'class')}: "
+                        "each needs one"
+                    )
                 # In turns: the first row of every class, then the second of every class, ...
                 by_class = np.argsort(codes, kind="stable")
                 sizes = np.bincount(codes)

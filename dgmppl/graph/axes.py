@@ -20,6 +20,7 @@ from dgmppl.graph.values import Constant, Dropped, Joined, OneHot, Part, Reduced
 from dgmppl.source import Span
 from dgmppl.supports import REAL, SIMPLEX, Support, Type, number_text, real
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 Shape = tuple[int, ...]
 
@@ -153,7 +154,7 @@ def part(scope: Scope, span: Span, value: Value, items: tuple[tree.Expr, ...], c
         if low > high:
             scope.fail("E215", f"the range {low}..{high} is empty", item.span, "no element")
         if high >= size:
-            headline = f"axis {axis} of {_text(scope, value)} has {size} element{'s' if size > 1 else ''}"
+            headline = f"axis {axis} of {_text(scope, value)} has {counted(size, 'element')}"
             end = f"both ends count: 0..{size - 1} is all of it"
             scope.fail("E215", headline, item.span, f"goes to {high}", help=end)
         index.append((low, high) if isinstance(item, tree.Range) else low)
@@ -174,7 +175,7 @@ def _reshape(call: _Call) -> Value:
     size = math.prod(shape)
     value = call.value(real(size) if is_open(call.scope, call.given["value"].value) else None)
     if size != value.type.elements:
-        headline = f"{_text(call.scope, value)} has {value.type.elements} elements, {list(shape)} {size}"
+        headline = f"{_text(call.scope, value)} has {counted(value.type.elements, 'element')}, {list(shape)} {size}"
         call.scope.fail("E204", headline, call.span, shape_text(value.shape))
     return _reshaped(call.span, value, shape)
 
@@ -248,7 +249,7 @@ def _one_of(call: _Call, value: Constant) -> Value:
         call.scope.fail("E211", headline, call.span, "how many?", help="Categorical(log(one_hot(8))), or one_hot(y)")
     size = call.expected.shape[-1]
     if value.number not in range(size):
-        headline = f"one of {size} values is a number from 0 to {size - 1}"
+        headline = f"one of {counted(size, 'value')} is a number from 0 to {size - 1}"
         call.scope.fail("E210", headline, value.span, f"this is {number_text(value.number)}")
     return OneHot(Type(SIMPLEX, call.expected.shape), call.span, value)
 

@@ -37,6 +37,7 @@ from dgmppl.permutations import Mask
 from dgmppl.source import Span
 from dgmppl.supports import Support, Type, real
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 
 def build_block(
@@ -115,7 +116,9 @@ def _masks(
     if parts > channels_of(source.shape):
         many = channels_of(source.shape)
         help_ = f"up to parts = {many}" if many > 1 else "squeeze makes four channels of one"
-        scope.fail("E213", f"there are no {parts} parts of this", found["parts"].span, source.describe(), help=help_)
+        scope.fail(
+            "E213", f"there are no {counted(parts, 'part')} of this", found["parts"].span, source.describe(), help=help_
+        )
     return tuple(Mask("part", part=k, parts=parts) for k in range(parts))
 
 
@@ -258,7 +261,7 @@ def _condition(
     if entry.context == "network":
         return _once(inputs(scope, call, ctx)), ()
     if len(call.arguments) != 1:
-        scope.fail("E209", f"{entry.name} takes its {wanted} parameters as one value", call.span)
+        scope.fail("E209", f"{entry.name} takes its {counted(wanted, 'parameter')} as one value", call.span)
     argument = call.arguments[0]
     if ctx.elements is not None and (ctx.elements.maps or has_past(argument)):  # those of an element
         values = inputs(scope, call, ctx, expected=real(wanted))
@@ -273,7 +276,10 @@ def _condition(
     else:
         values = inputs(scope, call, ctx)
     if values[0].shape != (wanted,):
-        headline, help_ = f"{entry.name} takes {wanted} numbers", f"a network gives them: {entry.name}(mlp[64](...))"
+        headline, help_ = (
+            f"{entry.name} takes {counted(wanted, 'number')}",
+            f"a network gives them: {entry.name}(mlp[64](...))",
+        )
         scope.fail("E204", headline, call.span, f"shape {list(values[0].shape)}", help=help_)
     return values, ()
 

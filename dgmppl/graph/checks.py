@@ -25,6 +25,7 @@ from dgmppl.graph.unused import verify_used
 from dgmppl.graph.values import Autoregressive, Residual, Segment, Sequence, variables, walk
 from dgmppl.source import Span
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 
 def verify_graph(scope: Scope, graph: Graph, spec: tree.Spec, complete: bool) -> None:
@@ -305,4 +306,6 @@ def reads(graph: Graph, factor: Factor) -> tuple[str, ...]:
 def _verify_sizes(scope: Scope, graph: Graph, spec: tree.Spec) -> None:
     total = sum(map(weights, held(graph)))
     if total > MAX_ELEMENTS:
-        scope.report("E216", f"this model has {total:,} weights", spec.name_span, "too large for any machine")
+        scope.report(
+            "E216", f"this model has {counted(total, 'weight', ',')}", spec.name_span, "too large for any machine"
+        )

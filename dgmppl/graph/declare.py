@@ -20,6 +20,7 @@ from dgmppl.graph.ties import verify_ties
 from dgmppl.graph.types import check_data, check_type
 from dgmppl.supports import REAL, SUPPORTS, Type
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 START = Signature("normal", (Argument("scale", required=True),), usage="= normal(0.01)")
 DEFAULT_SCALE = 0.01  # standard deviation of a parameter's initial values where none is written
@@ -223,7 +224,9 @@ def family_range(scope: Scope, family: tree.Family) -> range:
         scope.fail("E215", f"the range {low}..{high} is empty", family.range.span, "no member")
     most = MAX_LENGTH if isinstance(family, tree.Axis) else MAX_MEMBERS
     if high - low >= most:
-        scope.fail("E216", f"a family of {high - low + 1:,} members", family.range.span, f"at most {most:,}")
+        scope.fail(
+            "E216", f"a family of {counted(high - low + 1, 'member', ',')}", family.range.span, f"at most {most:,}"
+        )
     return range(low, high + 1)
 
 

@@ -45,6 +45,7 @@ from dgmppl.graph.values import (
 )
 from dgmppl.supports import REAL, Support, Type, real
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 WORDS = ("mixture", "residual", "Delta")
 MIXTURE = Signature(
@@ -363,7 +364,7 @@ def scope_prior(scope: Scope, quotation: tree.Quotation, head: Head) -> str:
 def _quoted(scope: Scope, expr: tree.Quotation, head: Head, ctx: Context) -> Quoted:
     key, types = head.quote(expr)
     if len(types) != len(expr.given):
-        parents = f"{len(types)} parent{'' if len(types) == 1 else 's'}"
+        parents = counted(len(types), "parent")
         scope.fail("E209", f"{key} has {parents}", expr.span, f"{len(expr.given)} given")
     given: list[Value] = []
     for argument, wanted in zip(expr.given, types):

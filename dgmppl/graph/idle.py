@@ -25,6 +25,7 @@ from dgmppl.graph.values import (
     walk,
 )
 from dgmppl.permutations import permutation, squeezed
+from dgmppl.words import counted
 
 
 def verify_stacks(scope: Scope, graph: Graph) -> None:
@@ -48,7 +49,7 @@ def verify_stacks(scope: Scope, graph: Graph) -> None:
                 kind = coupled[0].mask.kind
                 scope.report(
                     "W407",
-                    f"this flow never transforms {left} of its {features} elements",
+                    f"this flow never transforms {left} of its {counted(features, 'element')}",
                     span,
                     "a coupling leaves the first half as it is" if halves else "a coupling leaves what its mask keeps",
                     help="a permutation behind each coupling brings others there: 4 * (coupling[...] >> reverse)"

@@ -20,6 +20,7 @@ from dgmppl.graph.values import Constant, Declared, Element, Index, Joined, Resh
 from dgmppl.source import Span
 from dgmppl.supports import REAL, Type, real
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 
 def check_bracket(scope: Scope, expr: tree.Bracket, expected: Type | None, ctx: Context, evaluate: Evaluate) -> Value:
@@ -198,7 +199,7 @@ def _element(
         if isinstance(found, Constant):
             position = scope.integer(item, ctx.env, "an index", low=0)
             if position >= size:
-                scope.fail("E215", f"index {position} of {size} elements", item.span, f"0 to {size - 1}")
+                scope.fail("E215", f"index {position} of {counted(size, 'element')}", item.span, f"0 to {size - 1}")
             index.append(position)
         elif found.shape == () and found.type.support.positions is not None:
             _verify_as_many(scope, expr, item.span, value, found, len(index))

@@ -8,6 +8,7 @@ from dgmppl.graph.scope import MAX_ELEMENTS, NamedNet, Scope
 from dgmppl.graph.values import Constant, Module, Position, Stage, Value
 from dgmppl.source import Span
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 
 def module_of(
@@ -21,7 +22,9 @@ def module_of(
     """The module for a use: a named network's own, one shared along an index that it reads, or a new one."""
     weights = sum(verify_fits(scope, expr, stage) for stage in stages)
     if weights > MAX_ELEMENTS:
-        scope.fail("E216", f"this network has {weights:,} weights", expr.span, "too large for any machine")
+        scope.fail(
+            "E216", f"this network has {counted(weights, 'weight', ',')}", expr.span, "too large for any machine"
+        )
 
     def made(attribute: str, named: bool, span: Span, random: bool = False) -> Module:
         return Module(attribute, stages, named=named, random=random, span=span)

@@ -14,6 +14,7 @@ from dgmppl.graph.values import Bijection, Block, Constant, Joined, Operation, V
 from dgmppl.source import Span
 from dgmppl.supports import POSITIVE, REAL, Support, Type, real
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 
 def by_value(scope: Scope, kind: str, value: Value, shape: tuple[int, ...], span: Span) -> Block:
@@ -105,7 +106,7 @@ def _potential(scope: Scope, outline: Outline, support: Support, ctx: Context, i
             value, expected = Joined(real(1), operand.span, (value,)), real(1)
         fits = value.shape == expected.shape if expected else len(value.shape) == 2 and value.shape[:1] == outline.takes
         if not fits:
-            wanted = expected.describe() if expected else f"a matrix of {outline.takes[0]} rows"
+            wanted = expected.describe() if expected else f"a matrix of {counted(outline.takes[0], 'row')}"
             scope.fail("E204", f"{wanted} is expected here", operand.span, f"shape {list(value.shape)}", help=POTENTIAL)
         found.append(value)
     context = tuple((scope.context_name(v, form="value"), v) for v in found)

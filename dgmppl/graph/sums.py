@@ -15,6 +15,7 @@ from dgmppl.graph.shapes import Evaluate, resolve_member
 from dgmppl.graph.values import Index, IndexSum, Operation, Value
 from dgmppl.supports import Type, real
 from dgmppl.syntax import tree
+from dgmppl.words import counted
 
 
 def check_summation(scope: Scope, expr: tree.Summation, ctx: Context, evaluate: Evaluate) -> Value:
@@ -125,7 +126,7 @@ def _verify_some(scope: Scope, name: str, values: range, places: list[_Place]) -
         widest = max(places, key=lambda p: abs(p.offset))
         text = scope.source.text[widest.item.span.start : widest.item.span.end]
         headline = f"there is no `{name}` for which all elements of this sum exist"
-        elements = f"{widest.size} element{'s' if widest.size > 1 else ''}"
+        elements = counted(widest.size, "element")
         scope.fail("E215", headline, widest.item.span, f"`{text}` along {elements}")
 
 
@@ -140,7 +141,8 @@ def _verify_terms(scope: Scope, expr: tree.Summation, places: tuple[_Place, ...]
             here = [p for p in found if p.name == name]
             values, common = _common([*everywhere, *here]) if here else range(0), _common(_of(places, name))
             if here and values != common:
-                headline = f"`{name}` has {len(values)} values in this term of the sum, {len(common)} in all of them"
+                many = counted(len(values), "value")
+                headline = f"`{name}` has {many} in this term of the sum, {len(common)} in all of them"
                 scope.fail("E204", headline, term.span, "would be cut short", help="a sum for each term")
 
 

@@ -16,6 +16,7 @@ from dgmppl.graph.scope import MAX_ELEMENTS, Scope
 from dgmppl.supports import SUPPORTS, Support, Type, number_text
 from dgmppl.syntax import tree
 from dgmppl.syntax.notation import FILES
+from dgmppl.words import counted
 
 
 def check_type(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Type:
@@ -24,7 +25,9 @@ def check_type(scope: Scope, node: tree.Type, env: Mapping[str, int]) -> Type:
     shape = tuple(scope.integer(e, env, "a size", low=1) for e in node.shape)
     type_ = Type(support, shape)
     if type_.features > MAX_ELEMENTS:
-        scope.fail("E216", f"{type_.describe()} has {type_.features:,} numbers a row", node.span, "too large")
+        scope.fail(
+            "E216", f"{type_.describe()} has {counted(type_.features, 'number', ',')} a row", node.span, "too large"
+        )
     if len(shape) < support.event_rank:
         scope.fail("E204", f"a {support.word} needs a shape", node.span, "a vector", help=f"{support.word}[3]")
     if support.event_rank and shape[-1] < support.shortest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dgmppl.source import Span
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class RampSetting:
     def words(self) -> str:
         """`from 0 to 1 over 50 epochs`."""
         shape = {"linear": "along a line", "cosine": "along half a cosine"}[self.name]
-        many = "all" if self.epochs is None else str(self.epochs)
-        return f"from {self.start:g} to {self.end:g} {shape} over {many} epochs"
+        epochs = "all epochs" if self.epochs is None else counted(self.epochs, "epoch")
+        return f"from {self.start:g} to {self.end:g} {shape} over {epochs}"
 
 
 @dataclass(frozen=True)

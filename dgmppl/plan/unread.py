@@ -8,6 +8,7 @@ from dgmppl.graph import held
 from dgmppl.graph.nodes import Graph, Parameter
 from dgmppl.graph.values import Declared, Element, Index, IndexSum, Part, children
 from dgmppl.plan.state import Elimination
+from dgmppl.words import are, counted
 
 
 def warn_unread_elements(state: Elimination) -> None:
@@ -22,7 +23,8 @@ def warn_unread_elements(state: Elimination) -> None:
             place = ", ".join([*":" * axis, str(missing)]) if axis else str(missing)
             state.scope.report(
                 "W404",
-                f"nothing reads {parameter.name}[{place}]: along axis {axis} {len(read)} of {size} elements are read",
+                f"nothing reads {parameter.name}[{place}]: along axis {axis} "
+                f"{len(read)} of {counted(size, 'element')} {are(len(read))} read",
                 parameter.span,
                 "the others stay as they start",
                 help=f"declare {len(read)} of them",

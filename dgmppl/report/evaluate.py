@@ -34,6 +34,7 @@ from dgmppl.train.importance import open_importance
 from dgmppl.train.measures import MEASURES, NEIGHBOURS, features
 from dgmppl.train.runs import Run, changed_data, draw, fields_of, load_run, located, run_data, unfinished
 from dgmppl.train.units import in_units_of_data
+from dgmppl.words import counted
 
 Data = Sequence[Tensor] | ChunkedRows
 Scores = NDArray[np.float64]
@@ -296,7 +297,7 @@ def measure(
             drawn = draw(model, graph, count, known)
             for name, value in _compare(drawn, known, graph).items():
                 values[name].append(value)
-    over = f"{sets} sets of samples"
+    over = f"{counted(sets, 'set')} of samples"
     return {name: Measured(SAMPLE_FIGURES[name], _over_sets(of, count), over) for name, of in values.items()}
 
 

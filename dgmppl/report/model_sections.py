@@ -18,6 +18,7 @@ from dgmppl.report.pictures import show, show_groups
 from dgmppl.report.source import Report
 from dgmppl.train.pictures import Shown, image_shape
 from dgmppl.train.runs import draw
+from dgmppl.words import counted
 
 Array = NDArray[Any]
 
@@ -113,7 +114,7 @@ def _against(name: str, known: Array, back: Array, how: Shown) -> Html:
     if declared.shape == (2,):
         seen = known[np.isfinite(known).all(axis=1)]
         groups: Mapping[str, Array] = {"test rows": seen, "given back": back}
-        chart = scatter(groups, f"{len(known)} test rows of {name}, and what is given back", axes=how.labels)
+        chart = scatter(groups, f"{counted(len(known), 'test row')} of {name}, and what is given back", axes=how.labels)
         return narrow(captioned(join([chart, legend(list(groups))]), f"{name} : {declared.describe()}"))
     every = np.stack([known.reshape(-1), back.reshape(-1)], axis=1)
     every = every[np.isfinite(every).all(axis=1)]  # what is missing is given back beside nothing
@@ -142,7 +143,7 @@ def latent_map(report: Report) -> Html | None:
     panels = []
     for name, values in list(found.items())[:_MOST_MAPS]:
         points, how = plane(values.cpu().numpy().reshape(len(values), -1))
-        alt = f"{len(points)} test rows in the space of {name}{f', coloured by {of}' if of else ''}"
+        alt = f"{counted(len(points), 'test row')} in the space of {name}{f', coloured by {of}' if of else ''}"
         what = "the data, inverted" if name in inverted else "the mean under q"
         shown = show_groups(points, classes, told, alt)
         panels.append(captioned(shown, f"{name} : {report.graph[name].type.describe()}, {what}{how}"))
@@ -161,7 +162,9 @@ def in_common(report: Report) -> Html | None:
         drawn = values.cpu().numpy().astype(np.float64)
         places = list(np.ndindex(drawn.shape[1:]))
         if len(places) > _MOST_NUMBERS:
-            left.append(f"{name}, {len(places):,} numbers with a mean deviation of {drawn.std(0).mean():.3g}")
+            left.append(
+                f"{name}, {counted(len(places), 'number', ',')} with a mean deviation of {drawn.std(0).mean():.3g}"
+            )
             continue
         for place, numbers in zip(places, drawn.reshape(len(drawn), -1).T, strict=True):
             at = f"[{', '.join(map(str, place))}]" if place else ""

@@ -15,6 +15,7 @@ from dgmppl.report.html import Html, image, join
 from dgmppl.supports import Type
 from dgmppl.train.pictures import Shown, as_bytes, draw_values, image_shape, shades, tile
 from dgmppl.train.plots import render
+from dgmppl.words import counted
 
 Array = NDArray[Any]
 
@@ -36,7 +37,7 @@ def show(
     declared, values = how.type, how.numbers(values)
     beside = None if beside is None else how.numbers(beside)
     shape = image_shape(declared.shape)
-    alt = f"{what}: {len(values)} values of {name} : {declared.describe()}"
+    alt = f"{what}: {counted(len(values), 'value')} of {name} : {declared.describe()}"
     if shape is not None:
         return show_images(values.reshape(-1, *shape), declared, alt, columns)
     if declared.shape == (2,):

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 from dgmppl.runtime.functions import concat
 from dgmppl.runtime.networks import Sequential
 from dgmppl.runtime.shapes import broadcast_shapes
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.runtime.integrals import SolvedFlow
@@ -332,7 +333,7 @@ def add_reads(reads: dict[str, int], more: dict[str, int]) -> None:
     """
     for name, dims in more.items():
         if reads.setdefault(name, dims) != dims:
-            raise ValueError(f"one part reads {name} in {reads[name]} dimensions, and another in {dims}")
+            raise ValueError(f"one part reads {name} in {counted(reads[name], 'dimension')}, and another in {dims}")
 
 
 def parameters_of(conditioner: nn.Module | None, context: list[Tensor]) -> Tensor:

@@ -19,6 +19,7 @@ from dgmppl.runtime.chains import weighed_terms
 from dgmppl.runtime.ramps import LinearRamp
 from dgmppl.runtime.rows import RowsError, bind, check_rows, check_values, read_types
 from dgmppl.runtime.weighing import for_a_loss
+from dgmppl.words import are, counted
 
 M = TypeVar("M", bound="GenerativeModel")
 
@@ -63,7 +64,7 @@ def _verify_terms(terms: dict[str, Tensor], n: int) -> None:
     """Refuses a term that is not a number for each of n rows: a sum would broadcast it, and a mean would hide it."""
     for name, term in terms.items():
         if term.shape != (n,):
-            raise ValueError(f"{name} has the shape {tuple(term.shape)}, and of {n} rows it is ({n},)")
+            raise ValueError(f"{name} has the shape {tuple(term.shape)}, and of {counted(n, 'row')} it is ({n},)")
 
 
 def _counted(sample: Callable[..., Any]) -> Callable[..., Any]:
@@ -306,7 +307,9 @@ class GenerativeModel(nn.Module):
         tensor = torch.as_tensor(value, device=self.like.device)
         rank = tensor.dim() - len(declared.shape)
         if rank < 0 or tensor.shape[rank:] != declared.shape or tensor.shape[:rank] not in ((), (1,), (n,)):
-            raise RowsError(f"{declared}: one value or {n} rows are expected, not shape {tuple(tensor.shape)}")
+            raise RowsError(
+                f"{declared}: one value or {counted(n, 'row')} {are(n)} expected, not shape {tuple(tensor.shape)}"
+            )
         if self.check_rows:
             check_values(declared, tensor.reshape(-1, *declared.shape))
         return tensor.to(self.like.dtype).expand(n, *declared.shape)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dgmppl.runtime.incremental import current
 from dgmppl.runtime.layers import context_maps, make_activation
 from dgmppl.runtime.past import latest, rows_with, shifted
+from dgmppl.words import counted
 
 
 class _Recurrent(nn.Module):
@@ -102,7 +103,7 @@ class GRUCell(nn.GRUCell):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         if in_features <= out_features:
-            raise ValueError(f"a state of {out_features} numbers and an input are more than {in_features}")
+            raise ValueError(f"a state of {counted(out_features, 'number')} and an input are more than {in_features}")
         super().__init__(in_features - out_features, out_features)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]

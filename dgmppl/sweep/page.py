@@ -7,6 +7,7 @@ from dgmppl.report.html import Html, code, join, page, template
 from dgmppl.sweep.folder import REPORT, Search, write_whole
 from dgmppl.sweep.run import Summary, ranked
 from dgmppl.sweep.study import Row
+from dgmppl.words import counted
 
 
 def write_page(summary: Summary, search: Search) -> None:
@@ -49,5 +50,5 @@ def _history(summary: Summary) -> Html | None:
     for trial, value in points[1:]:
         best.append((trial, (min if summary.lower else max)(value, best[-1][1])))
     series = {"best so far": best, "trial": points}
-    chart = line_chart(series, f"the figure of each of {len(points)} trials, and the best so far")
+    chart = line_chart(series, f"the figure of each of {counted(len(points), 'trial')}, and the best so far")
     return join((chart, legend(tuple(series))))

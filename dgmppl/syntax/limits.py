@@ -6,6 +6,7 @@ from lark import Token, Tree
 
 from dgmppl.diagnostics import Diagnostic
 from dgmppl.source import Source, Span
+from dgmppl.words import counted
 
 MAX_SIZE = 1_000_000
 """Characters in a file."""
@@ -24,7 +25,7 @@ def verify_size(source: Source) -> tuple[Diagnostic, ...]:
     """Report a file that no person wrote."""
     if len(source.text) <= MAX_SIZE:
         return ()
-    found = f"the file has {len(source.text):,} characters; a spec has at most {MAX_SIZE:,}"
+    found = f"the file has {counted(len(source.text), 'character', ',')}; a spec has at most {MAX_SIZE:,}"
     return (Diagnostic("E111", found, help='data stands in a file of its own: `from "mine.npz".x`'),)
 
 

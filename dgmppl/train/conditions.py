@@ -13,6 +13,7 @@ from dgmppl.data.dates import EXAMPLE, days_of
 from dgmppl.data.fields import Field
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.graph.nodes import Graph
+from dgmppl.words import counted
 
 
 def read_conditions(
@@ -92,7 +93,7 @@ def _read_values(
         )
         raise _error("E706", f"{is_declared}, but --set gives {text!r}", help_) from None
     if values.size != declared.elements:
-        raise _error("E706", f"{is_declared}, but --set gives {values.size} values, not {declared.elements}")
+        raise _error("E706", f"{is_declared}, but --set gives {counted(values.size, 'value')}, not {declared.elements}")
     row = values.reshape(1, *declared.shape)
     if field is not None and field.invertible and field.transforms:
         row = field.apply(values.reshape(1, *field.shape))

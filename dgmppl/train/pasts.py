@@ -18,6 +18,7 @@ from dgmppl.data.rows import BadCell
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
 from dgmppl.graph.nodes import Along, Graph, Variable
 from dgmppl.plan.forecast import Forecast, indices
+from dgmppl.words import are, counted
 
 Values = NDArray[np.float32]
 
@@ -188,7 +189,9 @@ def _begun(variable: Variable, array: NDArray[np.generic]) -> tuple[Values, NDAr
     if not array.shape[1]:
         raise _error(f"no member of `{variable.name}` is given", "sample without --given draws rows from their start")
     if array.shape[1] > length:
-        headline = f"`{variable.name}` has {length} members, and {array.shape[1]} are given"
+        headline = (
+            f"`{variable.name}` has {counted(length, 'member')}, and {array.shape[1]} {are(array.shape[1])} given"
+        )
         raise _error(headline, f"at most {length - 1} leave something to be drawn")
     numbers = array.astype(float)
     gone = np.isnan(numbers).reshape(*array.shape[:2], -1)

@@ -64,7 +64,7 @@ def test_nothing_is_missing_beyond_an_end(run: FittedRun, rows: dict[str, np.nda
     x = np.where(beyond, np.nan, rows["x"])
     x[0, 0] = np.nan
     found = run.impute({**rows, "x": x}, draws=draws)
-    assert found.notes[0] == "x: 1 of 300 cells are missing"
+    assert found.notes[0] == "x: 1 of 300 cells is missing"
     np.testing.assert_array_equal(np.isnan(found["x"]), np.stack([beyond] * draws, 1) if draws else beyond)
     spread = run.impute({**rows, "x": x}, deviations=True)["x_deviation"]
     assert np.isfinite(spread).sum() == 1 and np.isfinite(spread[0, 0])

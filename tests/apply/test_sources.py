@@ -87,7 +87,7 @@ def test_options_in_brackets_say_how_a_file_is_read(run: FittedRun, tmp_path: Pa
         np.testing.assert_array_equal(run.score(tmp_path / text)["elbo"], run.score(others)["elbo"])
     told.to_csv(tmp_path / "told.csv", sep=";", decimal=",", index=False)
     whole = run.impute(f'{tmp_path}/told.csv[missing = ["?", "-", -1]]', samples=3)
-    assert whole.notes[:3] == [f"{name}: 1 of {n} cells are missing" for name, n in (("t", 40), ("x", 80), ("y", 40))]
+    assert whole.notes[:3] == [f"{name}: 1 of {n} cells is missing" for name, n in (("t", 40), ("x", 80), ("y", 40))]
     chosen = read(run, f'{tmp_path}/points.csv[decimal = ".", where = [age in ..50, job in ["cook"]]]')
     which = (others["age"] <= 50) & (others["job"] == "cook")
     np.testing.assert_array_equal(chosen["x"], expected["x"][which])

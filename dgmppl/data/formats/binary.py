@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from dgmppl.data.rows import Origin, Rows, Values
+from dgmppl.words import are, counted
 
 
 class BinaryRows(Rows):
@@ -27,7 +28,7 @@ class BinaryRows(Rows):
         self._values = math.prod(shape)
         size, needed = path.stat().st_size, offset + count * self._values * self.dtype.itemsize
         if size < needed:
-            raise OSError(f"it is cut off: {needed} bytes are announced, and it has {size}")
+            raise OSError(f"it is cut off: {counted(needed, 'byte')} {are(needed)} announced, and it has {size}")
 
     def read(self, start: int, stop: int) -> Values:
         wanted = (stop - start) * self._values

@@ -14,6 +14,7 @@ from dgmppl.data.formats.columns import choose_columns
 from dgmppl.data.formats.kinds import is_number
 from dgmppl.data.formats.text import looks, no_utf_8, opened_bytes, opened_text, verify_cells
 from dgmppl.data.split import Opened
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,7 +127,7 @@ class _Table:
             if ragged:
                 row = ragged[0]
                 where = f"row {row.number} " if row.number is not None else "a row "
-                what = f"{where}has {row.actual_columns} cells, and the header {row.expected_columns}"
+                what = f"{where}has {counted(row.actual_columns, 'cell')}, and the header {row.expected_columns}"
                 raise ValueError(what) from None
             if "UTF8" in str(error):
                 raise no_utf_8(self.path) from None

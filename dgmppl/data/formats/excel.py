@@ -21,6 +21,7 @@ from dgmppl.data.forms import Form
 from dgmppl.data.rows import MappedRows
 from dgmppl.data.split import Opened
 from dgmppl.diagnostics import Diagnostic, SpecError, did_you_mean
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
@@ -104,7 +105,7 @@ def _verify(path: Path) -> None:
         parts = archive.infolist()
         size, most = sum(part.file_size for part in parts), max(LARGEST, MOST_FOLD * path.stat().st_size)
         if size > most:
-            raise ValueError(f"it holds {size >> 20} MiB, over {size // path.stat().st_size} times its size")
+            raise ValueError(f"it holds {size >> 20} MiB, over {counted(size // path.stat().st_size, 'time')} its size")
         if "[Content_Types].xml" not in archive.namelist():
             raise ValueError("it is no .xlsx file")
         for part in parts:

@@ -20,6 +20,7 @@ from dgmppl.data.formats.binary import BinaryRows
 from dgmppl.data.rows import ArrayRows, Origin, Rows
 from dgmppl.data.split import Opened
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.words import are, counted
 
 if TYPE_CHECKING:
     from dgmppl.graph.nodes import DataSource
@@ -84,11 +85,13 @@ def _read(path: Path, origin: Origin) -> tuple[Rows, Bounds]:
                 values += piece
             # The end of a compressed file has the checksum of all that came before.
             if file.read(1):
-                raise ValueError(f"it has more than the {wanted} bytes of values that it announces")
+                raise ValueError(f"it has more than the {counted(wanted, 'byte')} of values that it announces")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"it is cut off or damaged: {error}") from None
     if len(values) < wanted:
-        raise ValueError(f"it is cut off: {wanted} bytes of values are announced, and it has {len(values)}")
+        raise ValueError(
+            f"it is cut off: {counted(wanted, 'byte')} of values {are(wanted)} announced, and it has {len(values)}"
+        )
     array = np.frombuffer(values, dtype).reshape(sizes)
     return ArrayRows(array.astype(array.dtype.newbyteorder("=")), origin), bounds
 

@@ -15,6 +15,7 @@ import numpy as np
 from dgmppl.data.rows import Values
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.source import Span
+from dgmppl.words import counted
 
 # Plain pixels. Pillow reads more, some of it (EPS) through other programs.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
@@ -112,7 +113,7 @@ class Pixels:
         bits, size, mode = picture.opened(lambda image: (_bits(image), _upright(image), image.mode), self.span)
         mode = "I" if mode.startswith("I;16") else mode
         if bits > 8 and mode not in _DEEP:
-            what = f"has {bits} bits a channel, and Pillow reads 8 of them where there are several channels"
+            what = f"has {counted(bits, 'bit')} a channel, and Pillow reads 8 of them where there are several channels"
             help_ = "store it in grey, or with 8 bits a channel, or all images as one array in a .npy file"
             raise picture.fail(what, help_, self.span)
         return size, mode

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dgmppl.words import counted
+
 BLOCK = 2**20
 """Bytes that are read at once."""
 # What a compressed table may hold: gzip makes a thousand times less of zeros, and ten times less of a table.
@@ -80,7 +82,9 @@ def looks(path: Path) -> Looks:
             size += len(piece)
             if packed and size > most:
                 fold = size // path.stat().st_size
-                raise ValueError(f"it holds more than {most >> 20} MiB, over {fold} times its size: unpack it yourself")
+                raise ValueError(
+                    f"it holds more than {most >> 20} MiB, over {counted(fold, 'time')} its size: unpack it yourself"
+                )
             marks.update(mark for mark in (b'"', b"\0") if mark in piece)
             ends = [at for at in (piece.find(b"\n"), piece.find(b"\r")) if at >= 0]
             longest = max(longest, line + min(ends, default=len(piece)))

@@ -14,6 +14,7 @@ from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.sampler import ChainSettings, Sampler, choose_chain, choose_sampler
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Energies(Rule):
         how = " and ".join(_WAYS[k] for k in sorted(kinds))
         start = "chains started at the data" if chain.from_data else "chains"
         start = "persistent chains" if chain.persistent else start
-        yield f"{how}, {chain.steps} step{'s' if chain.steps > 1 else ''}, {start}"
+        yield f"{how}, {counted(chain.steps, 'step')}, {start}"
         if sampler.form.summed:
             yield f"{', '.join(sampler.form.summed)} summed out in closed form"
         if sampler.form.enumerated:

@@ -11,6 +11,7 @@ from dgmppl.graph.nodes import Variable
 from dgmppl.plan.nodes import Step, Term
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Enumerate(Step):
     repeats: ClassVar[bool] = True
 
     def words(self) -> str:
-        return f"take each of the {self.values} values of {self.variable}"
+        return f"take each of the {counted(self.values, 'value')} of {self.variable}"
 
 
 class Enumerating(Rule):
@@ -63,4 +64,4 @@ class Enumerating(Rule):
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         for s in state.steps:
             if isinstance(s, Enumerate):
-                yield f"{s.variable} summed out over its {s.values} values"
+                yield f"{s.variable} summed out over its {counted(s.values, 'value')}"

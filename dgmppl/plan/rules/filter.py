@@ -25,6 +25,7 @@ from dgmppl.plan.rules.exact import (
 from dgmppl.plan.rules.forward import chained, factors_of, goes_backward, stands_alone
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 MAX_STATE = 200
 """Numbers of the members that a position looks back at, together: the time of a step grows with their cube."""
@@ -112,7 +113,7 @@ class IntegratingAlong(Rule):
         if chain is None:
             return f"some densities read members of {variable.shown} before theirs, and some after"
         if _size(state, chain) > MAX_STATE:
-            return f"a state of {_size(state, chain):,} numbers > {MAX_STATE:,}"
+            return f"a state of {counted(_size(state, chain), 'number', ',')} > {MAX_STATE:,}"
         if variable.role == "partial" and not variable.elementwise and state.classified:
             return "`classify` fits its q"
         return why_not_together(state, variable, readers)
@@ -186,7 +187,7 @@ def _chain(state: Elimination, names: frozenset[str], still: frozenset[str] = fr
 
 
 def _steps(chain: Chain) -> str:
-    return "1 step" if chain.length == 1 else f"{chain.length} steps"
+    return counted(chain.length, "step")
 
 
 def _size(state: Elimination, chain: Chain) -> int:

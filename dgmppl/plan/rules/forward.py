@@ -16,6 +16,7 @@ from dgmppl.plan.nodes import Term
 from dgmppl.plan.rules.exact import ExactAlong, LogExact, components, is_told, log_sum, other_reads
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def way_out(state: Elimination, variable: Variable) -> str:
             length, members = factor.density.type.shape[:1], variable.type.shape[:1]
             if isinstance(factor.density, Sequence) and length > members:
                 head = graph[factor.head]
-                ends = f"{head.name} has {length[0]} members along `{letter}`, and `{name}` {members[0]}"
+                ends = f"{head.name} has {counted(length[0], 'member')} along `{letter}`, and `{name}` {members[0]}"
                 return f"`{name}` is summed out along `{letter}` where it has a member for each that reads it; {ends}"
             written = graph.written(factor, name)
             return (

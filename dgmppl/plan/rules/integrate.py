@@ -22,6 +22,7 @@ from dgmppl.plan.rules.exact import (
 from dgmppl.plan.rules.filter import beside_families
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 MAX_ELEMENTS = 1000
 """More are not integrated out together: the time of a step grows with the cube of their number."""
@@ -96,7 +97,7 @@ class Integrating(Rule):
         most = _most(state, one)
         if variable.type.elements > most:
             of_rows = " in each row" if most < MAX_ELEMENTS else ""
-            return f"{variable.type.elements:,} numbers{of_rows} > {most:,}"
+            return f"{counted(variable.type.elements, 'number', ',')}{of_rows} > {most:,}"
         return why_not_together(state, variable, readers)
 
 

@@ -20,6 +20,7 @@ from dgmppl.plan.rules.integrate import integrable
 from dgmppl.plan.rules.invert import follows
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Marginalise(Step):
 
     def words(self) -> str:
         if self.partial and not self.elementwise:
-            over = f"over its {self.values} values under {self.factor}"
+            over = f"over its {counted(self.values, 'value')} under {self.factor}"
             return f"take {self.variable} where it is seen, sum it out {over} where it is missing"
         if self.partial:
             return f"take what is seen of {self.variable}, sum the rest out under {self.factor}"
-        return f"sum {self.variable} out over its {self.values} values under {self.factor}"
+        return f"sum {self.variable} out over its {counted(self.values, 'value')} under {self.factor}"
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,16 @@ class Marginalising(Rule):
             if p is None or v.name in along or not set(state.graph.reads(p)) <= state.known or not state.can_sum(v):
                 continue
             values = int(joint_values(v))
-            text = f"{v.name} is latent, of few values and has no q: it is summed out over its {values} values"
+            text = (
+                f"{v.name} is latent, of few values and has no q: it is summed out over its {counted(values, 'value')}"
+            )
             if v.elementwise:
-                text = f"{v.name} is seen in part, and has {values} values: those that agree with it are summed out"
+                many = counted(values, "value")
+                text = f"{v.name} is seen in part, and has {many}: those that agree with it are summed out"
             elif v.role == "partial":
                 text = (
                     f"{v.name} is seen in some rows, and missing in others, of few values and has no q: there it is "
-                    f"summed out over its {values} values"
+                    f"summed out over its {counted(values, 'value')}"
                 )
             why, reads = state.reason(text, v.span), state.graph.reads(p)
             some = v.role == "partial"
@@ -144,7 +148,7 @@ class Marginalising(Rule):
         for s in state.steps:
             if isinstance(s, Marginalise):
                 where = " where it is missing" if s.partial and not s.elementwise else ""
-                yield f"{s.variable} summed out over its {s.values} values{where}"
+                yield f"{s.variable} summed out over its {counted(s.values, 'value')}{where}"
 
 
 def _anew(state: Elimination, term: Term) -> Term:

@@ -25,6 +25,7 @@ from dgmppl.plan.rules.draw import reads_of, ready, takes_each_value
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.rules.sum_under_q import Entropy
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class SumInCommon(Step):
     enumerates: ClassVar[bool] = True
 
     def words(self) -> str:
-        return f"sum {self.variable} over its {self.values} values under {self.factor}"
+        return f"sum {self.variable} over its {counted(self.values, 'value')} under {self.factor}"
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def sum_in_common(state: Elimination, v: Variable, q: Factor) -> None:
         )
     each = f"one for each {v.group}" if v.group else "one for all rows"
     text = (
-        f"{v.name} is {each}: it is summed over its {values} values under {q.key}, and its divergence is counted "
-        "once, 1/N a row"
+        f"{v.name} is {each}: it is summed over its {counted(values, 'value')} under {q.key}, "
+        "and its divergence is counted once, 1/N a row"
     )
     reads = reads_of(state.graph, v, q)
     state.add(SumInCommon(v.name, state.reason(text, q.span), values, factor=q.key, reads=reads))
@@ -93,7 +94,7 @@ class SummingInCommon(Rule):
         for s in state.steps:
             if isinstance(s, SumInCommon):
                 group = state.graph[s.variable].group
-                yield f"{s.variable} summed over its {s.values} values{f' in each {group}' if group else ''}"
+                yield f"{s.variable} summed over its {counted(s.values, 'value')}{f' in each {group}' if group else ''}"
 
     def declines(self, state: Elimination, variable: Variable) -> str:
         if not variable.shared or not variable.type.support.discrete:

@@ -16,6 +16,7 @@ from dgmppl.plan.nodes import Term
 from dgmppl.plan.rules.exact import Exact, LogExact, other_reads
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 MAX_TABLE = 4096  # values of the largest table that a row has at a position
 
@@ -83,7 +84,7 @@ class SummingProducts(Rule):
     def estimates(self, state: Elimination, terms: tuple[Term, ...]) -> Iterable[str]:
         for s in state.steps:
             if isinstance(s, SumOut):
-                yield f"{', '.join(s.variables)} summed out by tables of {s.largest:,} values or fewer"
+                yield f"{', '.join(s.variables)} summed out by tables of {counted(s.largest, 'value', ',')} or fewer"
 
 
 def summable(state: Elimination, variable: Variable) -> bool:
@@ -181,5 +182,8 @@ def _why(state: Elimination, order: Order, axes: Sequence[int]) -> str:
     if len(axes) == 1:
         (variable,) = (state.graph[n] for n in order.names)
         count = math.prod(variable.type.shape[: axes[0]])
-        return f"{names} {each} summed out at each of {count} positions, over {order.largest} values"
-    return f"{names} {each} summed out one after another, by tables of at most {order.largest:,} values a row"
+        return (
+            f"{names} {each} summed out at each of {counted(count, 'position')}, over {counted(order.largest, 'value')}"
+        )
+    many = counted(order.largest, "value", ",")
+    return f"{names} {each} summed out one after another, by tables of at most {many} a row"

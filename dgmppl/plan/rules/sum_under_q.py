@@ -15,6 +15,7 @@ from dgmppl.plan.rules.draw import draw, ready
 from dgmppl.plan.rules.impute import impute, verify_of_elements
 from dgmppl.plan.rules.rule import Rule
 from dgmppl.plan.state import Elimination
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Sum(Step):
     repeats: ClassVar[bool] = True
 
     def words(self) -> str:
-        over = f"over its {self.values} values under {self.factor}"
+        over = f"over its {counted(self.values, 'value')} under {self.factor}"
         if self.partial:
             return f"take {self.variable} where it is seen, sum it {over} where it is missing"
         return f"sum {self.variable} {over}"
@@ -62,7 +63,7 @@ class SummingUnderQ(Rule):
                 where = "there it is" if partial else "it is"
                 if v.elementwise:
                     open_, where = "seen in part", "what is missing is"
-                text = f"{v.name} is {open_}: {where} summed over its {values} values under {q.key}"
+                text = f"{v.name} is {open_}: {where} summed over its {counted(values, 'value')} under {q.key}"
                 asked = partial and state.classified
                 if not v.elementwise and not asked and _would_be_summed(state, v):
                     text += ", without which it would be summed out exactly"
@@ -92,7 +93,7 @@ class SummingUnderQ(Rule):
         for s in state.steps:
             if isinstance(s, Sum):
                 where = " where it is missing" if s.partial else ""
-                yield f"{s.variable} summed over its {s.values} values{where}"
+                yield f"{s.variable} summed over its {counted(s.values, 'value')}{where}"
 
 
 def _would_be_summed(state: Elimination, variable: Variable) -> bool:
