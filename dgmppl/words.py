@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_IRREGULAR = {"axis": "axes", "index": "indices"}
+_IRREGULAR = {"axis": "axes", "index": "indices", "batch": "batches"}
 
 
 def counted(number: float, noun: str, form: str = "") -> str:
@@ -15,7 +15,7 @@ def plural(noun: str) -> str:
         return _IRREGULAR[noun]
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
-    return noun + ("es" if noun.endswith(("s", "x", "ch")) else "s")
+    return noun + ("es" if noun.endswith(("s", "x")) else "s")
 
 
 def are(number: float) -> str:

@@ -52,6 +52,7 @@ def test_a_count_without_it_is_found() -> None:
         (0, "row", "", "0 rows"),
         (2000, "class", ",", "2,000 classes"),
         (3, "axis", "", "3 axes"),
+        (2, "epoch", "", "2 epochs"),
     ],
 )
 def test_counted(number: int, noun: str, form: str, expected: str) -> None:

@@ -46,9 +46,20 @@ class ColumnSummary:
 
 
 @dataclass(frozen=True)
+class ElementSummary:
+    """One element of a vector of classes: the share of the training rows that each class has, of those with a value;
+    and how many rows of all splits are `missing` one."""
+
+    name: str
+    shares: Mapping[str, float]
+    missing: int
+
+
+@dataclass(frozen=True)
 class VariableSummary:
-    """A variable: `source` as its spec writes it, its `transforms` with what they took from the data, and either its
-    `columns` or, where it is a class, how many rows of each split have each."""
+    """A variable: `source` as its spec writes it, its `transforms` with what they took from the data, and its
+    `columns`; or where it is a class, how many rows of each split have each, and of a vector of `classes` its
+    `elements`."""
 
     name: str
     type: str
@@ -56,6 +67,7 @@ class VariableSummary:
     transforms: tuple[Mapping[str, Any], ...]
     columns: tuple[ColumnSummary, ...]
     classes: Mapping[str, tuple[int, int, int]]
+    elements: tuple[ElementSummary, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,21 +97,40 @@ def describe(model: str, splits: Splits) -> DataSummary:
 def _variable(splits: Splits, field: Field) -> VariableSummary:
     classes: dict[str, tuple[int, int, int]] = {}
     columns: tuple[ColumnSummary, ...] = ()
+    elements: tuple[ElementSummary, ...] = ()
     if is_class(field):
         counts = class_counts(splits, field.name)
         for number, found in enumerate(counts.T.tolist()):
             classes[class_name(field, number)] = (found[0], found[1], found[2])
+    elif field.type.shape and field.type.support.size and not field.type.support.numeric:
+        elements = tuple(_elements(splits, field))
     else:
         columns = tuple(_columns(splits, field))
     transforms = field.as_data()["transforms"]
     return VariableSummary(
-        field.name, field.type.describe(), _written(field.source), tuple(transforms), columns, classes
+        field.name, field.type.describe(), _written(field.source), tuple(transforms), columns, classes, elements
     )
 
 
-def _columns(splits: Splits, field: Field) -> Iterator[ColumnSummary]:
+def _labels(field: Field) -> tuple[str, ...]:
     size = math.prod(field.type.shape)
-    labels = field.columns if len(field.columns) == size else element_labels(field.name, field.type.shape)
+    return field.columns if len(field.columns) == size else element_labels(field.name, field.type.shape)
+
+
+def _elements(splits: Splits, field: Field) -> Iterator[ElementSummary]:
+    size, classes = math.prod(field.type.shape), field.type.support.size or 0
+    counts, missing = np.zeros((size, classes), np.int64), np.zeros(size, np.int64)
+    for block in _blocks(splits.there(splits.train, field.name), size):
+        counts += np.stack([(block == k).sum(0) for k in range(classes)], 1)
+    for _, table in splits:
+        missing += sum(np.isnan(block).sum(0) for block in _blocks(table.columns[field.name], size))
+    for label, found, lacking in zip(_labels(field), counts / np.maximum(counts.sum(1, keepdims=True), 1), missing):
+        shares = {class_name(field, k): float(share) for k, share in enumerate(found)}
+        yield ElementSummary(label, shares, int(lacking))
+
+
+def _columns(splits: Splits, field: Field) -> Iterator[ColumnSummary]:
+    size, labels = math.prod(field.type.shape), _labels(field)
     count, total, squares = np.zeros(size), np.zeros(size), np.zeros(size)
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
     for block in _blocks(splits.there(splits.train, field.name), size):
@@ -179,7 +210,8 @@ def as_text(summary: DataSummary) -> str:
         for transform in variable.transforms:
             constants = ", ".join(f"{k} {_constant(v)}" for k, v in transform.items() if k not in _UNTOLD)
             lines.append(f"  {transform['name']}" + (f": {constants}" if constants else ""))
-        lines += _class_rows(variable) if variable.classes else _column_rows(variable)
+        told = _class_rows if variable.classes else _element_rows if variable.elements else _column_rows
+        lines += told(variable)
     for file, names in summary.unread.items():
         lines += ["", f"not read of {file}: {', '.join(names)}"]
     return "\n".join(lines)
@@ -194,6 +226,21 @@ def _class_rows(variable: VariableSummary) -> list[str]:
     rows = [("class", *_WORDS.values())]
     rows += [(name, *(f"{n:,}" for n in counts)) for name, counts in variable.classes.items()]
     return _aligned(rows)
+
+
+def _element_rows(variable: VariableSummary) -> list[str]:
+    """The shares of classes in each element; of many elements, or classes, the largest in all of them."""
+    elements, names = variable.elements, list(variable.elements[0].shares)
+    if len(elements) <= _LISTED and len(names) <= _LISTED // 2:
+        rows = [("share", *names, "missing")]
+        rows += [(e.name, *(f"{share:.1%}" for share in e.shares.values()), f"{e.missing:,}") for e in elements]
+        return _aligned(rows)
+    shares = {name: sum(e.shares[name] for e in elements) / len(elements) for name in names}
+    largest = sorted(names, key=lambda name: -shares[name])
+    told = ", ".join(f"{name} {shares[name]:.1%}" for name in largest[: _LISTED // 2])
+    more = f" and {len(names) - _LISTED // 2} more" if len(names) > _LISTED // 2 else ""
+    missing = sum(e.missing for e in elements)
+    return [f"  {counted(len(elements), 'element')}: {told}{more}" + (f", {missing:,} missing" if missing else "")]
 
 
 def _column_rows(variable: VariableSummary) -> list[str]:
@@ -231,4 +278,4 @@ def _constant(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-__all__ = ["ColumnSummary", "DataSummary", "VariableSummary", "as_data", "as_text", "describe"]
+__all__ = ["ColumnSummary", "DataSummary", "ElementSummary", "VariableSummary", "as_data", "as_text", "describe"]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from dgmppl import cli, pipeline
-from dgmppl.data.describe import DataSummary, describe
+from dgmppl.data.describe import DataSummary, as_text, describe
 from dgmppl.data.load import load_data
 from dgmppl.data.table import Splits
 
@@ -119,6 +119,29 @@ def test_json_has_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     found = json.loads(capsys.readouterr().out)
     assert [v["name"] for v in found["variables"]] == ["x", "s", "k", "y"]
     assert found["variables"][0]["columns"][1]["missing"] == 15
+
+
+def test_vectors_of_classes_are_told_by_the_shares_of_each(tmp_path: Path) -> None:
+    """Of many elements in a line."""
+    spec = (
+        'model m\npartial y : categorical(3)[2] elementwise from "people.csv"[job, last]\np(y) = Categorical(param)\n'
+    )
+    rows = table().assign(last=lambda t: t["job"].shift(1))
+    rows.to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "people.dgm").write_text(spec)
+    summary = describe("m", load_data(pipeline.read(tmp_path / "people.dgm"), tmp_path))
+    job, last = summary.variables[0].elements
+    assert job.shares == pytest.approx(rows["job"][:60].value_counts(normalize=True).to_dict())
+    assert last.shares == pytest.approx(rows["last"][:60].value_counts(normalize=True).to_dict())
+    assert (job.missing, last.missing) == (0, 1) and not summary.variables[0].columns
+    line = next(line.split() for line in as_text(summary).splitlines() if line.split()[:1] == ["last"])
+    assert line == ["last", *(f"{last.shares[name]:.1%}" for name in ("clerk", "nurse", "smith")), "1"]
+    np.savez(tmp_path / "y.npz", y=np.arange(1200).reshape(60, 20) % 2)
+    (tmp_path / "y.dgm").write_text(
+        'model m\nobserved y : categorical(2)[20] from "y.npz".y\np(y) = Categorical(param)\n'
+    )
+    told = as_text(describe("m", load_data(pipeline.read(tmp_path / "y.dgm"), tmp_path)))
+    assert "  20 elements: 0 50.0%, 1 50.0%" in told.splitlines()
 
 
 def test_torch_is_not_needed() -> None:
