@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dgmppl.apply.answers import frame_of
+from dgmppl.apply.given import Given
 from dgmppl.data.fields import Field
 from dgmppl.data.forms import Form
 from dgmppl.data.table import SPLITS, Splits, Table
@@ -36,15 +38,17 @@ class Frames(Mapping[str, "pd.DataFrame"]):
 
     @cached_property
     def _splits(self) -> Splits:
-        return run_data(self._run, self._folder)
+        return run_data(self._run, self._folder, originals=True)
 
     def __getitem__(self, split: str) -> pd.DataFrame:
         if split not in SPLITS:
             raise KeyError(split)
         table: Table = getattr(self._splits, split)
         units = DataUnits(parts(self._run.checked)[0], self._fields)
+        given = Given(table, self._fields, (*self._fields,), torch.device("cpu"), None, self._splits.originals[split])
         read = units.every(table.read(0, table.rows))
-        return _frame({name: read[name] for name in self._fields}, units)
+        as_given = {name: given.as_given(name, 0, table.rows) for name in self._fields}
+        return _frame({name: read[name] if v is None else v for name, v in as_given.items()}, units)
 
     def __iter__(self) -> Iterator[str]:
         return iter(SPLITS)

@@ -54,7 +54,7 @@ class Given:
         names: the variables of the data, in the order in which the model takes them.
         device: where tensors go.
         index: the index of a DataFrame, which answers keep.
-        originals: the values that were given, before all transforms, by variable; none of a split.
+        originals: the values that were given, before all transforms, by variable; of a split those that it has.
     """
 
     table: Table
@@ -127,8 +127,9 @@ def given_split(
     """
     if split not in SPLITS:
         raise SpecError([Diagnostic("E713", f"a split is one of {', '.join(SPLITS)}, not {split}")])
-    table: Table = getattr(run_data(run, folder), split)
-    return Given(table, fields, tuple(fields), device)
+    splits = run_data(run, folder, originals=True)
+    table: Table = getattr(splits, split)
+    return Given(table, fields, tuple(fields), device, originals=splits.originals[split])
 
 
 def given_data(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from dgmppl.apply.answers import Answers, Chunk
 from dgmppl.apply.pictures import BackPictures
@@ -39,13 +39,23 @@ def reconstruct(
     kept = [name for name in names if name not in again]
     notes = [f"{', '.join(kept)}: as in the rows, without a latent to depend on"] if kept else []
 
-    def of(chunk: dict[str, Tensor]) -> Chunk:
-        found = give(*chunk.values(), mean=not draw)
-        return told.every({name: found.get(name, chunk[name]).cpu().numpy() for name in names}, not draw)
+    same = [n for n in names if (n in graph.conditions or n in kept) and not graph[n].length]
+    columns = {name: told.labels(name) for name in names}
+    forms = {**told.forms(names, not draw), **{name: given.form(name) for name in same}}
 
-    answers = fitted.answers(
-        given, of, {name: told.labels(name) for name in names}, seed, (*told.stays, *notes), told.forms(names, not draw)
-    )
+    def chunks() -> Iterator[Chunk]:
+        start = 0
+        with fitted.computing(seed):
+            for chunk in given.chunks():
+                stop = start + len(next(iter(chunk.values())))
+                found = give(*chunk.values(), mean=not draw)
+                back = told.every({name: found.get(name, chunk[name]).cpu().numpy() for name in names}, not draw)
+                # To the last digit, which the model's single precision does not have.
+                as_given = {name: given.as_given(name, start, stop) for name in same}
+                yield {**back, **{n: given.form(n).told(v) for n, v in as_given.items() if v is not None}}
+                start = stop
+
+    answers = Answers(given.rows, chunks, columns, given.index, (*told.stays, *notes), forms=forms)
 
     def originals() -> dict[str, Any]:
         chunks = [told.every({n: v.cpu().numpy() for n, v in chunk.items()}) for chunk in given.chunks()]

@@ -46,7 +46,12 @@ _IN_MEMORY = 256 * 2**20
 
 
 def load(
-    wanted: Mapping[str, Wanted], base: Path = Path(), *, split: SplitRule | None = None, stream: bool | None = None
+    wanted: Mapping[str, Wanted],
+    base: Path = Path(),
+    *,
+    split: SplitRule | None = None,
+    stream: bool | None = None,
+    originals: bool = False,
 ) -> Splits:
     """Loads what the observed variables are declared `from`, and checks it against their types.
 
@@ -57,6 +62,7 @@ def load(
         base: folder that relative file paths start from: the one the spec lies in.
         split: the rule by which rows are split; None: as the data gives it, else 60/20/20 in order.
         stream: whether files that can be streamed are; None: those larger than 256 MiB as float32.
+        originals: keep the values that were read beside those that a model has.
 
     Raises:
         SpecError: with a diagnostic for every variable whose data is missing or breaks its type.
@@ -76,20 +82,33 @@ def load(
     ends = {name: one.end for name, one in wanted.items() if one.end is not None}
     splits = Splits(train, validation, test, read.fingerprint, record, read.warnings, base, read.fields, ends)
     odd = (*missed_classes(splits), *disagreeing_classes(splits, wanted), *far_off(splits, wanted))
-    return replace(splits, warnings=(*splits.warnings, *odd))
+    splits = replace(splits, warnings=(*splits.warnings, *odd))
+    if not originals:
+        return splits
+    whole = {n: p for n, p in split_parts.items() if not _is_other(wanted[n])}
+    return replace(splits, originals={s: {n: p[s] for n, p in whole.items()} for s in SPLITS})
 
 
-def load_data(checked: Checked, base: Path, known: Mapping[str, Field] | None = None) -> Splits:
+def _is_other(one: Wanted) -> bool:
+    """Whether values that are there in the data are none to a model: removed ones, and those beyond an end."""
+    return one.end is not None or any(name in REMOVES for name, _ in one.source.transforms)
+
+
+def load_data(
+    checked: Checked, base: Path, known: Mapping[str, Field] | None = None, originals: bool = False
+) -> Splits:
     """The data of a spec's observed variables; relative file paths start from `base`.
 
     Args:
         known: what a run keeps of it, whose transforms are applied; None: they are fitted.
+        originals: as `load` has it.
     """
     if checked.plan is None:
         raise SpecError(checked.diagnostics, checked.source)
     settings = checked.plan.settings
     try:
-        return load(wanted_of(checked, known), base, split=settings.split, stream=settings.stream)
+        wanted = wanted_of(checked, known)
+        return load(wanted, base, split=settings.split, stream=settings.stream, originals=originals)
     except SpecError as error:
         raise SpecError(error.diagnostics, checked.source) from None
 

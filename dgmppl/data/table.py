@@ -101,6 +101,8 @@ class Splits:
         fields: what a run keeps of the data of each variable.
         ends: of sequences of different lengths which variable says how far each goes, and the number of the first
             member.
+        originals: the values of each split as they were read, before all transforms, by variable, where these are kept;
+            not those of which some are none to the model.
     """
 
     train: Table
@@ -112,6 +114,7 @@ class Splits:
     folder: Path = Path()
     fields: Mapping[str, Field] = field(default_factory=dict)
     ends: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    originals: Mapping[str, Mapping[str, Rows]] = field(default_factory=dict)
 
     def there(self, table: Table, name: str) -> Rows:
         """The values of a variable in a split, with nan beyond the end of each sequence."""

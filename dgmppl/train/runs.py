@@ -211,7 +211,7 @@ def fields_of(run: Run) -> dict[str, Field]:
     return found
 
 
-def run_data(run: Run, folder: Path | None = None) -> Splits:
+def run_data(run: Run, folder: Path | None = None, originals: bool = False) -> Splits:
     """The data of a run, from where it was found when the run was begun.
 
     A folder that holds the spec, its data and the run may have been renamed or copied since: the data is looked for
@@ -219,13 +219,14 @@ def run_data(run: Run, folder: Path | None = None) -> Splits:
 
     Args:
         folder: where relative paths start from instead.
+        originals: keep the values that were read beside those that the model has.
 
     Raises:
         SpecError: when it is in none of them, or breaks its type.
     """
     known = fields_of(run)
     if folder is not None:
-        return load_data(run.checked, folder, known)
+        return load_data(run.checked, folder, known, originals)
     whole, relative = run.record.get("data_folder"), run.record.get("data_folder_relative")
     places = [run.path / relative] if relative is not None else []
     places += [Path(whole)] if whole is not None else []
@@ -234,7 +235,7 @@ def run_data(run: Run, folder: Path | None = None) -> Splits:
     places = places or [run.path]
     for place in dict.fromkeys(p.resolve() for p in places):
         try:
-            splits = load_data(run.checked, place, known)
+            splits = load_data(run.checked, place, known, originals)
         except SpecError as error:
             wrong.append(error)
             continue
