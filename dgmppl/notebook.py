@@ -10,8 +10,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from dgmppl.diagnostics import Diagnostic
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
+    from dgmppl.apply.answers import Answers
     from dgmppl.apply.fitted import FittedRun
     from dgmppl.pipeline import Checked
     from dgmppl.plan.nodes import Plan
@@ -49,6 +51,9 @@ class Problems(tuple[Diagnostic, ...]):
     def __str__(self) -> str:
         return problems_text(tuple(self), self.source)
 
+    def __repr__(self) -> str:
+        return str(self) if self else "no problems"
+
     def _repr_html_(self) -> str:
         return _text(str(self)) if self else "<p>no problems</p>"
 
@@ -63,6 +68,9 @@ class Explanation(str):
         made = cls(text)
         made.plan = plan
         return made
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         return plan_html(self.plan, str(self))
@@ -112,15 +120,28 @@ def run_html(run: FittedRun) -> str:
     record = run.run.record
     head = f"<p><b>{escape(run.graph.name)}</b>: {escape(str(record['state']))}"
     if isinstance(record.get("best_epoch"), int):
-        head += f", weights of epoch {record['best_epoch']} of {record.get('epochs')}"
+        best = record["best_epoch"]
+        head += f", weights of epoch {best} of {record.get('epochs')}" if best else ", weights as before any epoch"
     rows = "".join(
         f"<tr><td>{escape(split)}</td><td>{escape(name)}</td><td>{_number(estimate)}</td></tr>"
         for split, figures in run.figures.items()
         for name, estimate in figures.items()
     )
-    table = f"<table><tr><th>rows</th><th>figure</th><th>mean</th></tr>{rows}</table>" if rows else ""
+    table = f"<table><tr><th>split</th><th>figure</th><th>mean</th></tr>{rows}</table>" if rows else ""
     spec = f"<details><summary>{escape(str(run.path))}</summary>{_text(run.run.checked.source.text)}</details>"
     return f"{head}</p>{table}{spec}"
+
+
+SHOWN = 10
+"""Rows of answers that are many."""
+
+
+def answers_html(answers: Answers, at_once: int) -> str:
+    """Answers as a table, with their notes; of more than so many rows the first ones, without computing the others."""
+    whole = answers.rows <= at_once or answers.computed
+    frame = answers.frame() if whole else answers.head(SHOWN)
+    more = "" if whole else f"<p>the first {len(frame)} of {counted(answers.rows, 'row', ',')}</p>"
+    return str(frame._repr_html_()) + more + "".join(f"<p>{escape(note)}</p>" for note in answers.notes)
 
 
 def _number(estimate: dict[str, float | None]) -> str:

@@ -66,6 +66,14 @@ class Checked:
         """Where relative paths of files start from: the folder that the spec lies in."""
         return self.path.parent if self.path else Path()
 
+    def __repr__(self) -> str:
+        from dgmppl.words import counted
+
+        name = self.spec.name if self.spec is not None else "no model"
+        errors, warned = len(self.errors), len(self.diagnostics) - len(self.errors)
+        found = [counted(number, what) for number, what in ((errors, "error"), (warned, "warning")) if number]
+        return f"<spec {name} of {self.source.name}: {', '.join(found) or 'fine'}>"
+
     def _repr_html_(self) -> str:
         from dgmppl.notebook import spec_html
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dgmppl.data.fields import element_labels
 from dgmppl.data.forms import NUMBERS, WORDS, Form
 from dgmppl.diagnostics import Diagnostic, SpecError
+from dgmppl.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,10 @@ Chunk = Mapping[str, Values]
 
 Progress = Callable[[int, int], None]
 """Called with the rows that are done, and how many there are."""
+
+
+AT_ONCE = 500
+"""Of more rows the first ones are shown."""
 
 
 def quiet(done: int, rows: int) -> None:
@@ -100,8 +105,26 @@ class Answers(Mapping[str, Values]):
         """The same answers, which can be drawn."""
         return replace(self, pictures=pictures)
 
+    @property
+    def computed(self) -> bool:
+        """Whether all rows are there."""
+        return "arrays" in vars(self)
+
+    def head(self, rows: int) -> pd.DataFrame:
+        """The first rows as a DataFrame, of which no more than a chunk is computed."""
+        chunk = next(iter(self.give()), {})
+        first = {name: values[:rows] for name, values in chunk.items()}
+        count = len(next(iter(first.values()), ()))
+        return frame_of(self._table(first), self.forms_of(first), None if self.index is None else self.index[:count])
+
+    def __repr__(self) -> str:
+        told = ", ".join(self.arrays if self.computed else (name for name, labels in self.columns.items() if labels))
+        return f"<answers: {counted(self.rows, 'row')}{f' of {told}' if told else ''}>"
+
     def _repr_html_(self) -> str:
-        return str(self.frame()._repr_html_())
+        from dgmppl.notebook import answers_html
+
+        return answers_html(self, AT_ONCE)
 
     def _table(self, chunk: Chunk) -> dict[str, Values]:
         """The columns of a chunk, (n,) each."""

@@ -39,7 +39,7 @@ MOST_COLUMNS = 16
 """A vector of more columns is judged as a whole, as an image is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions(Answers):
     """Predictions of rows, and how good they are where the answers were there."""
 

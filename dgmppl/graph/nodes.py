@@ -289,6 +289,9 @@ class Graph:
     def __getitem__(self, name: str) -> Variable:
         return self._by_name[name]
 
+    def __repr__(self) -> str:
+        return f"<graph of {self.name}: {', '.join(v.name for v in self.variables)}>"
+
     def _repr_svg_(self) -> str:
         """Its picture, which notebooks show."""
         from dgmppl.picture.graph import svg

@@ -169,6 +169,9 @@ class Plan:
     inexact: tuple[Reason, ...] = ()
     units: tuple[Units, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<plan of {self.model}: {self.objective.name}>"
+
     def _repr_html_(self) -> str:
         from dgmppl.notebook import plan_html
 

@@ -317,6 +317,29 @@ def test_plans_and_specs_show_the_formula_as_maths(show: Callable[[str], Any]) -
     assert "ELBO" in "".join(root.itertext())
 
 
+def test_what_is_read_of_each_family_is_shown() -> None:
+    """As HTML that is well-formed, with its formula; and in a line where there is no notebook."""
+    for family in sorted((ROOT / "specs").iterdir()):
+        spec = dgmppl.read(min(family.glob("*.dgm")))
+        assert spec.plan is not None and spec.graph is not None
+        for shown in (spec, spec.plan):
+            assert len(list(parsed(shown._repr_html_()).iter("math"))) == 1, spec.source.name
+        assert ElementTree.fromstring(spec.graph._repr_svg_()).tag.endswith("svg")
+        assert {len(repr(shown).splitlines()) for shown in (spec, spec.plan, spec.graph)} == {1}
+
+
+def test_many_answers_show_the_first_and_are_not_all_computed() -> None:
+    run, rows = quick(OPEN, data=ROWS), np.tile(ROWS, (30, 1))
+    many, few = run.encode(rows), run.encode(rows[:30])
+    shown = parsed(re.sub(r"<style.*?</style>", "", many._repr_html_(), flags=re.DOTALL))
+    assert "the first 10 of 1,500 rows" in "".join(shown.itertext()) and not many.computed
+    assert repr(many) == "<answers: 1500 rows of z, z_deviation>"
+    assert "the first" not in few._repr_html_()
+    np.testing.assert_array_equal(many.head(10), many.frame()[:10])
+    predicted = run.impute(np.where(rows > 6, np.nan, rows)[:50])
+    assert "are missing" in predicted._repr_html_() and repr(predicted).startswith("<answers: 50 rows")
+
+
 def test_a_formula_is_latex_as_well() -> None:
     assert dgmppl.explain("specs/latent/vae.dgm")._repr_latex_().startswith("$\\displaystyle ")  # type: ignore[attr-defined]
 
@@ -326,6 +349,8 @@ def test_problems_have_carets() -> None:
     assert "^^^^" in str(problems)
     assert "^^^^" in "".join(parsed(problems._repr_html_()).itertext())
     assert dgmppl.check("specs/latent/vae.dgm")._repr_html_() == "<p>no problems</p>"
+    assert repr(dgmppl.check("specs/latent/vae.dgm")) == "no problems" and "^^^^" in repr(problems)
+    assert repr(dgmppl.read("tests/golden/bad/support_binary_normal.dgm")).endswith(".dgm: 1 error>")
     with pytest.raises(dgmppl.SpecError) as caught:
         dgmppl.compile(OPEN.replace("Normal(0, 1)", "Bernoulli(0.5)"))
     assert any("^^^^" in line for line in caught.value._render_traceback_())

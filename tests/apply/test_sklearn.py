@@ -173,6 +173,7 @@ def test_classes_are_predicted_by_bayes_rule() -> None:
     oracle.var_ = (np.exp(state["s"]) * scaled.deviation) ** 2
     oracle.class_prior_ = np.exp(state["p_y_logits"]) / np.exp(state["p_y_logits"]).sum()
     np.testing.assert_allclose(model.predict_proba(X), oracle.predict_proba(X), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.predict_log_proba(X), oracle.predict_log_proba(X), rtol=1e-3, atol=1e-3)
     assert model.score(X, labels) == oracle.score(X, labels) > 0.7
     with pytest.raises(ValueError, match="observed y : categorical"):
         GenerativeClassifier(PPCA).fit(X, labels)
@@ -183,6 +184,9 @@ def test_numbers_are_predicted_in_their_units() -> None:
     model = GenerativeRegressor(REGRESSION, settings={"epochs": 300, "patience": 300}, random_state=0).fit(X, target)
     expected = LinearRegression().fit(X, target).predict(X)
     np.testing.assert_allclose(model.predict(X), expected, atol=0.1)
+    mean, spread = model.predict(X, return_std=True)
+    np.testing.assert_array_equal(mean, model.predict(X))
+    np.testing.assert_allclose(spread, np.std(target - mean), rtol=0.05)
     with pytest.raises(ValueError, match="observed y : real"):
         GenerativeRegressor(BAYES).fit(X, target)
 
@@ -203,6 +207,29 @@ def test_a_table_is_read_by_the_names_of_the_spec() -> None:
     assert set(drawn["size"]) <= {"short", "middling", "tall"}
     pd.testing.assert_index_equal(pd.Index(model.feature_names_in_), table.columns, check_names=False)
     assert model.transform(table).shape == (50, 2)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        np.testing.assert_array_equal(model.transform(table.to_numpy()), model.transform(table))
+    with pytest.raises(ValueError, match="the spec reads several variables from X, x, size: X is a DataFrame"):
+        DensityEstimator(spec).fit(table.to_numpy())
+
+
+def test_latents_that_depend_on_y_need_it() -> None:
+    """Others do not, and a `partial` y may be missing: NaN or None, as scikit-learn's rows without a value are."""
+    labels = np.array(["a", "b", "c"] * 20)
+    latent = "latent z : real[2]\np(z) = Normal(0, 1)\n"
+    spec = CLASSES.replace("p(x | y) = Normal(mlp[4](y))", f"{latent}p(x | y, z) = Normal(mlp[4](y, z))\nQ")
+    both = DensityEstimator(spec.replace("Q", "q(z | x, y) = Normal(linear(x, y))"), random_state=0)
+    assert both.fit_transform(X, labels).shape == (60, 2)
+    with pytest.raises(ValueError, match="the latents of classes depend on y as well"):
+        both.transform(X)
+    rows = DensityEstimator(spec.replace("Q", "q(z | x) = Normal(linear(x))"), random_state=0)
+    np.testing.assert_array_equal(rows.fit_transform(X, labels), rows.transform(X))
+    assert make_pipeline(rows, GaussianNB()).fit(X, labels).predict(X).shape == (60,)
+    half = spec.replace("observed y", "partial y").replace("Q", "q(z | x, y) = Normal(linear(x, y))")
+    some = GenerativeClassifier(half + "q(y | x) = Categorical(linear(x))\n", random_state=0)
+    some.fit(X, [label if k % 2 else None for k, label in enumerate(labels)])
+    assert list(some.classes_) == ["a", "b", "c"] and set(some.predict(X)) <= set(labels)
+    assert np.isfinite(some.transform(X)).all()
 
 
 def test_it_stands_in_pipelines_and_searches() -> None:
