@@ -78,7 +78,7 @@ def main(epochs: int) -> None:
         callbacks=[lambda epoch: seen.append(epoch.validation["elbo"])],
         progress=False,
     )
-    print(f"\nby dgmppl.train: {len(seen)} epochs, test ELBO {run.figures['test']['elbo']['mean']:.2f} nats an image")
+    print(f"\nby dgmppl.train: epoch {len(seen)}, test ELBO {run.figures['test']['elbo']['mean']:.2f} nats an image")
     scores = run.score(split="test").frame()
     print(f"{scores['unusual'].sum()} of {len(scores)} test images are unlike those of the fit")
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # What shows that an example came to its end, and that its figures are numbers.
 SHOWN = {
     "python_api.py": r"test ELBO -\d+\.\d\d nats an image\n(.*\n)+a sample:\n(.{18}\n){8}\n"
-    r"by dgmppl.train: 1 epochs, test ELBO -\d+",
+    r"by dgmppl.train: epoch 1, test ELBO -\d+",
     "pyro_nuts.py": r"the guide's means are at most \d+\.\d\d posterior deviations off\n$",
 }
 
