@@ -37,6 +37,7 @@ from dgmppl.plan.rules.energy import MinusEnergy, Settle
 from dgmppl.plan.rules.invert import Dequantise, LogDet
 from dgmppl.syntax import tree
 from dgmppl.syntax.override import apply_overrides
+from dgmppl.words import counted
 
 
 @dataclass(frozen=True)
@@ -202,9 +203,7 @@ def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
     elif many := _too_many(graph, [v.name for v in graph.latents]):
         number = sum(graph[n].type.elements for n in many)
         told = " and ".join(f"`{n}`" for n in many)
-        help_ = (
-            f"{told} would be drawn with it, {number:,} elements of few values one after another; fewer steps can do"
-        )
+        help_ = f"{told} would be drawn with it, {counted(number, 'element', ',')} of few values one after another; fewer steps can do"
     elif weights:
         told = ", ".join(weights)
         help_ = (

@@ -26,6 +26,7 @@ from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.rules.observe import Given, GivenSome
 from dgmppl.plan.rules.sum_product import SumOut
 from dgmppl.plan.rules.sum_under_q import Sum
+from dgmppl.words import counted
 
 NORMALISED = "a p of each variable gives rows probabilities: p(x | ...) = ... in place of E(x, ...)"
 
@@ -260,7 +261,8 @@ class _Latents:
             q = self.graph.factor("q", step.variable)
             if q is None:
                 name = step.variable
-                why = f"its bound takes each of the {step.values} values of `{name}`, and nothing says which to draw"
+                values = counted(step.values, "value")
+                why = f"its bound takes each of the {values} of `{name}`, and nothing says which to draw"
                 raise CodingError(why, f"give it a q: q({name} | ...) = ...")
             self.inferred.append(Part((step.variable,), (q.key,)))
         elif isinstance(step, Marginalise):
