@@ -203,7 +203,8 @@ def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
     elif many := _too_many(graph, [v.name for v in graph.latents]):
         number = sum(graph[n].type.elements for n in many)
         told = " and ".join(f"`{n}`" for n in many)
-        help_ = f"{told} would be drawn with it, {counted(number, 'element', ',')} of few values one after another; fewer steps can do"
+        count = counted(number, "element", ",")
+        help_ = f"{told} would be drawn with it, {count} of few values one after another; fewer steps can do"
     elif weights:
         told = ", ".join(weights)
         help_ = (
