@@ -49,7 +49,7 @@ def _beside_a_learned_feature(d: Draft, of: Sequence[Unit]) -> str:
 
 def _axes(d: Draft, of: Sequence[Unit]) -> str:
     """Values joined, cut, reshaped and reduced; every input has a share in what is read."""
-    classes = [u for u in of if not u.shape and u.support.startswith("categorical")]
+    classes = [u for u in of if not u.shape and u.support.startswith(("categorical", "integer("))]
     vectors = [u for u in of if u.vector and u.real]
     parts = [f"one_hot({u.name})" for u in classes]
     for u in vectors:
