@@ -22,6 +22,7 @@ EXAMPLE = ROOT / "examples" / "people"
 
 _CONSOLE = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
 _SPEC = re.compile(r"(?<=```dgm\n)(.+?)(?=```)", re.DOTALL)
+_FIGURE = re.compile(r"(-?\d+(?:\.\d+)?) *± *(\d+(?:\.\d+)?)")
 _NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
 
 
@@ -63,12 +64,22 @@ def plain(printed: str) -> str:
 
 
 def shows(shown: str, printed: str) -> bool:
-    """Whether a page shows what is printed but for its numbers; where it is cut with `...`, some lines in order."""
-    shown, printed = plain(shown), plain(printed)
-    if "..." not in shown.splitlines():
-        return shown == printed
+    """Whether a page shows what is printed but for the last digits of its numbers; where it is cut with `...`, some
+    lines in order."""
+    cut = "..." in shown.splitlines()
+    if not cut and len(shown.splitlines()) != len(printed.splitlines()):
+        return False
     lines = iter(printed.splitlines())
-    return all(line in lines for line in shown.splitlines() if line != "...")
+    found = (any(_same(line, other) for other in lines) for line in shown.splitlines() if line != "...")
+    return all(found) if cut else all(map(_same, shown.splitlines(), printed.splitlines()))
+
+
+def _same(shown: str, printed: str) -> bool:
+    """Whether two lines are alike, and figures with an error within five of it of each other."""
+    figures = zip(_FIGURE.findall(shown), _FIGURE.findall(printed))
+    return plain(shown) == plain(printed) and all(
+        abs(float(a) - float(b)) <= 5 * float(e) for (a, e), (b, _) in figures
+    )
 
 
 def updated(page: str, folder: Path) -> str:
