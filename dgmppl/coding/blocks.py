@@ -14,6 +14,7 @@ from dgmppl.coding.stack import CodingError, Stack, initial_words, is_initial
 _TABLES = 2**22  # entries of the tables of the rows that are coded side by side
 _SIDE_BY_SIDE = 256  # rows, at most
 _GROWTH = 4  # rows of which the latents are taken from the bits of this many times as many rows
+_SLOW_GROWTH = 16  # where these latents are told finely, and take more bits than their row
 
 
 class Differs(CodingError):
@@ -32,7 +33,7 @@ def blocked(coder: Coder, rows: Row) -> tuple[Block, float]:
     side = _side(coder)
     count = _initial(coder, side)
     stack = Stack(initial_words(count), sealed=bool(count))
-    for start, stop in _groups(n, side, bool(count)):
+    for start, stop in _groups(n, side, _growth(coder)):
         coder.encode({name: v[start:stop] for name, v in rows.items()}, stack)
     # Below these no latent was taken. The two highest words of a stack are at work.
     untouched = max(0, min(stack.lowest - 3, count)) if count else 0
@@ -54,7 +55,7 @@ def unblocked(coder: Coder, block: Block, n: int) -> Row:
     count = _initial(coder, side)
     try:
         stack = Stack(block.words, sealed=False)
-        parts = [coder.decode(stop - start, stack) for start, stop in reversed(_groups(n, side, bool(count)))]
+        parts = [coder.decode(stop - start, stack) for start, stop in reversed(_groups(n, side, _growth(coder)))]
     except (ValueError, IndexError, RuntimeError) as error:
         raise Differs from error
     rows = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -74,15 +75,23 @@ def _initial(coder: Coder, side: int) -> int:
     return 4 * side * coder.words_of_a_row + 16 if coder.words_of_a_row else 0
 
 
-def _groups(n: int, side: int, grows: bool) -> list[tuple[int, int]]:
+def _growth(coder: Coder) -> int:
+    """From how many times as many rows the latents of some are taken; 0 where they have none."""
+    if not coder.words_of_a_row:
+        return 0
+    return _SLOW_GROWTH if coder.program.mapped or coder.program.rounded else _GROWTH
+
+
+def _groups(n: int, side: int, growth: int) -> list[tuple[int, int]]:
     """Rows that are coded side by side, in the order in which they are put on the stack: the last rows first.
 
-    `grows`: their latents are taken from the bits of those before, so that few bits need be there at first.
+    `growth`: their latents are taken from the bits of as many times as many before, so that few bits need be there at
+    first; 0 where they have none.
     """
     found: list[tuple[int, int]] = []
     stop = n
     while stop > 0:
-        count = min(side, stop, max(1, (n - stop) // _GROWTH) if grows else side)
+        count = min(side, stop, max(1, (n - stop) // growth) if growth else side)
         found.append((stop - count, stop))
         stop -= count
     return found

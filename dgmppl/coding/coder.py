@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Bins, Cells, Values
+from dgmppl.coding.cells import Bins, Cells, Fine, Intervals, Values, fine_bins_of, steps_of
 from dgmppl.coding.charts import cells_of
 from dgmppl.coding.common import of_rows, values_in_common
+from dgmppl.coding.inverting import Flow
 from dgmppl.coding.laws import draw, draw_in_turn
+from dgmppl.coding.mapped import Mapped, noise
 from dgmppl.coding.program import Part, Program, cases
 from dgmppl.coding.stack import Chooser, CodingError, Popping, Recording, Scattered, Stack
 from dgmppl.graph.nodes import Factor
@@ -26,6 +28,7 @@ from dgmppl.runtime.along import in_turn
 from dgmppl.runtime.cases import enumerate_values
 from dgmppl.runtime.choices import SideBySide, chosen_by
 from dgmppl.runtime.distributions import Delta
+from dgmppl.runtime.functions import dequantised_to
 from dgmppl.runtime.missing import log_prob_where
 
 Row = dict[str, Tensor]
@@ -61,7 +64,8 @@ class Coder:
 
         Probabilities are then those given that range, so that rows take no more than -log2 p.
         """
-        discrete = (n for n in self.program.coded if self.graph[n].type.support.discrete)
+        coded = dict.fromkeys((*self.program.coded, *self.program.rounded.values()))
+        discrete = (n for n in coded if self.graph[n].type.support.discrete)
         return tuple(n for n in discrete if not 0 < (self.graph[n].type.support.size or 0) <= WIDE)
 
     @property
@@ -77,11 +81,14 @@ class Coder:
             name: torch.tensor([next(numbers) for _ in range(self._gaps(name))]) / max(rows, 1)
             for name in self.program.missing
         }
-        drawn = self.program.drawn
+        drawn = (n for n in self.program.drawn if n not in self.program.rounded)
         continuous = [n for n in drawn if not self.graph[n].type.support.discrete]
         if continuous:
             draws = self._draws(continuous)
-            self._cells |= {n: cells_of(draws[n], self.graph[n].type.support.chart) for n in continuous}
+            mapped, types = {*self.program.mapped}, {n: self.graph[n].type.support.chart for n in continuous}
+            self._cells |= {
+                n: fine_bins_of(draws[n]) if n in mapped else cells_of(draws[n], types[n]) for n in continuous
+            }
 
     def told_of(self, rows: Row) -> tuple[int, ...]:
         """The least value of each open variable of rows, and how many there are from it on; how many of each element
@@ -91,6 +98,11 @@ class Coder:
             CodingError: where latents take values without end.
         """
         env = self._known(rows) if self.open else rows
+        for part in self.program.inferred:
+            if part.flow is not None and part.flow.exact and {*part.names} & {*self.open} - {*env}:
+                # Behind what is summed out it is one of those of all cases.
+                self._invert(part.flow, every := self._cases(env)[1], None, None)
+                env = {**env, **{name: every[name] for name in part.names}}
         found: list[int] = []
         for name in self.open:
             if name not in env:
@@ -112,10 +124,23 @@ class Coder:
 
     def cells(self, name: str) -> Cells:
         """What each element of a variable is one of."""
+        if name in self.program.rounded:
+            return self._steps(self.program.rounded[name])
         support = self.graph[name].type.support
         if name in self._cells or not support.size:
             return self._cells[name]
         return Values(int(support.low or 0), support.size)
+
+    def _steps(self, name: str) -> Fine:
+        """Of a variable that is rounded, what it is one of before."""
+        cells = self.cells(name)
+        assert isinstance(cells, Values)
+        return steps_of(cells)
+
+    def _under_q(self, name: str, env: Row) -> Cells:
+        """Those that a q draws among: of what is rounded to data, those that are rounded to these."""
+        cells = self.cells(name)
+        return cells.rounded_to(env[self.program.rounded[name]]) if isinstance(cells, Fine) else cells
 
     @property
     def cells_of_a_row(self) -> int:
@@ -170,21 +195,24 @@ class Coder:
         found = {name: self._value(name, env) for name in self.program.gives}
         found |= {m: found[m].masked_fill(self._of_elements(m, gap), torch.nan) for m, gap in gaps.items()}
         # A copy: what is inferred of a row is put beside it.
-        inverted = {u: env[u] for u in self.program.inverted}
-        self._infer({**found, **inverted, **of_rows(self.graph, self._common, found)}, Scattered(recording), env)
+        for part in self.program.inferred:
+            for name in part.names:
+                self._value(name, env)
+        self._infer({**found, **of_rows(self.graph, self._common, found)}, Scattered(recording), env)
         recording.push(stack)
         return found
 
     def _known(self, rows: Row) -> Row:
         """Rows with what they determine, and what they have in common."""
         env = {**rows, **of_rows(self.graph, self._common, rows)}
-        if self.program.inverted:
-            found = self.model.infer(*(rows[v.name] for v in self.graph.data), mean=True)
-            env |= {u: found[u].as_subclass(Tensor) for u in self.program.inverted}
         for part in self.program.inferred:
-            (q,) = (self.graph.keyed(key) for key in part.keys) if part.certain else (None,)
-            if q is not None and {*self.graph.roots(self.graph.reads(q))} <= {*env}:
-                env[q.head] = self._law(q, env).mean
+            reads = part.flow.reads if part.flow is not None else self.graph.reads(self.graph.keyed(part.keys[0]))
+            if not part.certain or not {*self.graph.roots(reads)} <= {*env}:
+                continue
+            if part.flow is not None:
+                self._invert(part.flow, env, None, None)
+            else:
+                env[part.names[0]] = self._law(self.graph.keyed(part.keys[0]), env).mean
         return env
 
     def _generate(self, env: Row, gaps: Row, chooser: Chooser, n: int) -> tuple[Row, Row]:
@@ -201,7 +229,10 @@ class Coder:
         found |= of_rows(self.graph, self._common, found)
         seen = {name: ~self._of_elements(name, gaps[name]) for name in self.program.apart}
         for part in self.program.parts:
-            self._draw(part, found, chooser, known, n, seen)
+            if part.flow is not None:
+                self._map(part.flow, found, chooser, known)
+            else:
+                self._draw(part, found, chooser, known, n, seen)
         return found, gaps
 
     def _gap(self, name: str, known: Tensor | None, chooser: Chooser, n: int) -> Tensor:
@@ -215,30 +246,47 @@ class Coder:
         """The latents of rows: those of `known`, or chosen ones. They are put into `env`."""
         n = len(next(iter(env.values())))
         for part in self.program.inferred:
+            if part.flow is not None:
+                self._undo(part.flow, env, chooser, known)
+                continue
             rows = {name: env[name] for name in part.names if name in self.program.missing}
-            self._draw(part, env, chooser, known or {}, n, {name: v.isnan() for name, v in rows.items()})
+            where = {name: v.isnan() for name, v in rows.items()}
+            self._draw(part, env, chooser, known or {}, n, where, lambda name: self._under_q(name, env))
             for name, value in rows.items():
                 env[name] = torch.where(value.isnan(), env[name], value)
         if self.program.summed:
             self._sum(env, chooser, known, n)
         if self.program.chained:
             self._follow(env, chooser, known)
+        for part in self.program.inferred:
+            if part.flow is not None and {*part.names} & {*self.program.later}:
+                self._invert(part.flow, env, chooser, known)
 
-    def _draw(self, part: Part, env: Row, chooser: Chooser, known: Row, n: int, where: Row) -> None:
+    def _draw(
+        self,
+        part: Part,
+        env: Row,
+        chooser: Chooser,
+        known: Row,
+        n: int,
+        where: Row,
+        cells: Callable[[str], Cells] | None = None,
+    ) -> None:
         """Puts values of a part into `env`: known ones, or chosen ones. `where`: the elements that there are of each
-        variable, where that is not all of them."""
+        variable, where that is not all of them. `cells`: what elements are one of, where it is not as `cells` says."""
+        cells = cells or self.cells
         factors = [self.graph.keyed(key) for key in part.keys]
         try:
             if part.turns is None:
                 (name,) = part.names
                 law = self._law(factors[0], env)
                 law = law if law.batch_shape == (n,) else law.expand(torch.Size((n,)))
-                env[name] = draw(law, self.cells(name), chooser, known.get(name), where.get(name))
+                env[name] = draw(law, cells(name), chooser, known.get(name), where.get(name))
                 return
             found = draw_in_turn(
                 [self._function(f, part, env) for f in factors],
                 [(n, *self.graph[name].type.shape) for name in part.names],
-                [self.cells(name) for name in part.names],
+                [cells(name) for name in part.names],
                 chooser,
                 [known.get(name) for name in part.names],
                 part.turns.backward,
@@ -250,21 +298,21 @@ class Coder:
     def _sum(self, env: Row, chooser: Chooser, known: Row | None, n: int) -> None:
         """Latents of few values by their exact posterior, ``p(k | x)`` by Bayes' rule over all cases."""
         names = self.program.summed
-        values = {name: self._every(name) for name in names}
-        grid = torch.cartesian_prod(*(torch.arange(len(v)) for v in values.values())).reshape(-1, len(names))
-        every = {name: v[grid[:, k]] for k, (name, v) in enumerate(values.items())}
-        count = len(grid)
+        every, repeated = self._cases(env)
+        count = len(next(iter(every.values())))
         total = torch.zeros(n, count)
         for name in names:
             if name in env:  # of which something is seen
                 seen = env[name].unsqueeze(1)
                 agrees = ((seen == every[name]) | seen.isnan()).reshape(n, count, -1).all(-1)
                 total = total.masked_fill(~agrees, -torch.inf)
-        given = {name: v for name, v in env.items() if self.graph[name].role != "let"}
-        repeated = {name: v.repeat_interleave(count, 0) if self.graph[name].rows else v for name, v in given.items()}
-        repeated |= {name: v.repeat(n, *[1] * (v.dim() - 1)) for name, v in every.items()}
+        for part in self.program.inferred:
+            if part.flow is not None and {*part.names} & {*self.program.later}:
+                log_det = self._invert(part.flow, repeated, None, None)
+                total = total if log_det is None else total + log_det.reshape(n, count)
         for factor in self.graph.factors:
-            touched = {factor.head, *self.graph.roots(self.graph.reads(factor))} & set(names)
+            reads = {factor.head, *self.graph.roots(self.graph.reads(factor))}
+            touched = reads & {*names, *self.program.later}
             if factor.side == "p" and touched and factor.head in self.program.drawn:
                 total = total + self._log_prob(factor, repeated).reshape(n, count)
         index = None
@@ -273,6 +321,16 @@ class Coder:
             index = torch.stack(same).all(0).to(torch.uint8).argmax(-1)
         found = chooser.choose(total, index)
         env |= {name: v[found] for name, v in every.items()}
+
+    def _cases(self, env: Row) -> tuple[Row, Row]:
+        """Each joint value of what is summed out, ``(cases, ...)``; and rows with each of them, the cases last."""
+        n = len(next(iter(env.values())))
+        values = {name: self._every(name) for name in self.program.summed}
+        grid = torch.cartesian_prod(*(torch.arange(len(v)) for v in values.values())).reshape(-1, len(values))
+        every = {name: v[grid[:, k]] for k, (name, v) in enumerate(values.items())}
+        given, common = self._given(env).items(), {v.name for v in self.graph.variables if not v.rows}
+        rows = {name: v.repeat_interleave(len(grid), 0) if name not in common else v for name, v in given}
+        return every, rows | {name: v.repeat(n, *[1] * (v.dim() - 1)) for name, v in every.items()}
 
     def _log_prob(self, factor: Factor, env: Row) -> Tensor:
         """log p of what there is of a variable."""
@@ -307,7 +365,8 @@ class Coder:
             return draw(law.expand(torch.Size([n])), Bins(loc, scale), chooser, this)
 
         n = len(next(iter(env.values())))
-        with chosen_by(choose, draw_normal), self._fixed(env):
+        noisy = [env[part.flow.before] for part in self.program.inferred if part.flow is not None and part.flow.rounded]
+        with chosen_by(choose, draw_normal), dequantised_to(noisy), self._fixed(env):
             found = self.model.infer(*(env[v.name] for v in self.graph.data))
         env |= {name: found[name] for name in self.program.chained}
 
@@ -336,6 +395,45 @@ class Coder:
         type_ = self.graph[name].type
         return enumerate_values(int(type_.support.low or 0), type_.support.size or 0, type_.shape, torch.empty(0))
 
+    # --- definitions that are read backwards ---------------------------------------------------------
+
+    def _undo(self, flow: Flow, env: Row, chooser: Chooser, known: Row | None) -> None:
+        """The noise of what is rounded; and the latents, where they do not depend on what is summed out."""
+        if flow.rounded:
+            steps = self._steps(flow.image).rounded_to(env[flow.image])
+            this = None if known is None else known[flow.latents[0] if flow.direct else flow.before]
+            env[flow.before] = noise(steps, env[flow.image].shape, chooser, this)
+        if not {*flow.latents} & {*self.program.later}:
+            self._invert(flow, env, chooser, known)
+
+    def _invert(self, flow: Flow, env: Row, chooser: Chooser | None, known: Row | None) -> Tensor | None:
+        """Puts the latents of a value into `env`: real ones by local bits back, where they are chosen. Without a
+        chooser they are as the inverse has them, and its ``log |det J|`` is given; None for whole numbers."""
+        value = env[flow.before] if flow.rounded else self._value(flow.image, env)
+        if flow.direct:
+            env[flow.latents[0]] = value
+            return torch.zeros(len(value))
+        if flow.exact or chooser is None:
+            latents, log_det = flow.backward(self.model, value, self._others(flow, env))
+            env |= dict(zip(flow.latents, latents))
+            return None if flow.exact else log_det
+        env |= self._mapped(flow, env).latents(value, chooser, known)
+        return None
+
+    def _map(self, flow: Flow, env: Row, chooser: Chooser, known: Row) -> None:
+        """Puts the value of latents into `env`."""
+        env[flow.before] = self._mapped(flow, env).value(env, chooser, known.get(flow.before))
+        if flow.rounded:
+            env[flow.image] = env[flow.before].floor()
+
+    def _mapped(self, flow: Flow, env: Row) -> Mapped:
+        image = self._steps(flow.image) if flow.rounded else self.cells(flow.image)
+        assert isinstance(image, Intervals)
+        return Mapped(flow, self.model, self._others(flow, env), [self.cells(n) for n in flow.latents], image)
+
+    def _others(self, flow: Flow, env: Row) -> list[Tensor]:
+        return [self._value(name, env) for name in flow.others]
+
     # --- laws ----------------------------------------------------------------------------------------
 
     def _law(self, factor: Factor, env: Row) -> td.Distribution:
@@ -346,7 +444,7 @@ class Coder:
 
     def _function(self, factor: Factor, part: Part, env: Row) -> Callable[..., Along]:
         """The law of one of several that are drawn in turn, as a function of all of them."""
-        outside = {k: v for k, v in env.items() if self.graph[k].role != "let" and k not in part.names}
+        outside = {k: v for k, v in self._given(env).items() if k not in part.names}
 
         def law(*given: Tensor) -> Along:
             found = self._law(factor, {**outside, **dict(zip(part.names, given))})
@@ -354,6 +452,11 @@ class Coder:
             return found
 
         return law
+
+    def _given(self, env: Row) -> Row:
+        """What is known without the features that follow from it."""
+        features = {d.variable for d in self.graph.definitions if self.graph[d.variable].role == "let"}
+        return {name: v for name, v in env.items() if name not in features}
 
     def _value(self, name: str, env: Row) -> Tensor:
         """A variable, by its definition where it has no value yet."""
@@ -378,6 +481,10 @@ class Coder:
         for part in self.program.parts:
             if not left:
                 break
+            left -= {*part.names}
+            if part.flow is not None:
+                self._value(part.flow.image, env)
+                continue
             factors = [self.graph.keyed(key) for key in part.keys]
             if part.turns is None:
                 law = self._law(factors[0], env)
@@ -387,7 +494,6 @@ class Coder:
                 functions = [self._function(f, part, env) for f in factors]
                 found = in_turn(functions, shapes, n, torch.empty(0), None, part.turns.backward)
                 env |= dict(zip(part.names, found))
-            left -= {*part.names}
         if self.program.composed:
             found = self.model.infer(*(self._value(v.name, env) for v in self.graph.data))
             env |= {name: found[name] for name in self.program.composed}

@@ -36,7 +36,7 @@ def program_of_codes(graph: Graph, plan: Plan, latents: tuple[str, ...]) -> Prog
     if absent is not None:
         raise CodingError(f"nothing gives `{absent}` a probability")
     gives, common = (*kept, *latents), in_common(graph)
-    return Program(graph, (), graph.conditions, parts, (), (), (), (), (), gives, lost, common)
+    return Program(graph, (), graph.conditions, parts, (), (), (), (), gives, lost, common)
 
 
 def _verify(graph: Graph, latents: tuple[str, ...]) -> None:

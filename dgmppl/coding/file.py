@@ -20,7 +20,7 @@ import numpy as np
 from dgmppl.coding.stack import CodingError, Words
 
 MAGIC = b"\x89DGZ\r\n"
-VERSION = 2
+VERSION = 3
 DIGEST = 8  # bytes of a checksum of a model, or of rows
 _LONGEST = 2**32
 

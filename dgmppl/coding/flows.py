@@ -12,19 +12,96 @@ which is -log p(z) of the bin, but for how far f is from linear over a few bins.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Bins, Cells, of_law
+from dgmppl.coding.cells import Around, Fine, Intervals, WideBins, log_masses, of_law, plain
 from dgmppl.coding.stack import Chooser, Popping, Recording, Scattered, Stack
 from dgmppl.runtime.densities import Pushforward
 from dgmppl.runtime.incremental import ALL, asking
 
-_STEP = 2.0**-13  # of differences, in deviations of the base
+_STEP = 2.0**-16  # of differences, in deviations of the base
+_NARROWER = 4  # times that a posterior is held against how far f bends along it
+_AROUND = 128  # parts, or blocks of as many of them as that takes, from eight deviations below to eight above
+_BEYOND = 2.0**-22
+_FAR = 30.0  # deviations of the base, beyond which nothing is told apart
+_ROWS = 2**13  # that a flow maps at once
+
+Draw = Callable[[td.Distribution, Intervals, Chooser, Tensor | None], Tensor]
+"""`dgmppl.coding.laws.draw`."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """A flow of vectors, ``z = f(e)``, and what it does near one.
+
+    Attributes:
+        image: f of vectors ``(m, n, d)``, of the same row along the first axis.
+        preimage: its inverse, of ``(n, d)``.
+        cells: of e, ``(n, d)`` or ``(1, d)``.
+        width: how wide the intervals of z are.
+    """
+
+    image: Callable[[Tensor], Tensor]
+    preimage: Callable[[Tensor], Tensor]
+    cells: Fine
+    width: Callable[[Tensor], Tensor]
+
+    def around(self, e: Tensor) -> tuple[Around, Tensor]:
+        """The narrow normal of z given e: as wide as an interval of z, and as what z moves by where e goes on by a bin;
+        and the Jacobian at e."""
+        z = self.image(e.unsqueeze(0)).squeeze(0)
+        jacobian = self._jacobian(e, z)
+        moved = jacobian * self.cells.width(e).unsqueeze(1)
+        spread = self.width(z).square() + moved.square().sum(-1)
+        return Around(_finite(z), spread.clamp_min(1e-12).sqrt(), validate_args=False), jacobian
+
+    def recognise(self, z: Tensor, chooser: Chooser, known: Tensor | None) -> Tensor:
+        """Which e it was, by its posterior where f is linear: normal, with the precision ``J^T S^-1 J`` and that of the
+        base. Element by element, the last first, each given those before."""
+        loc, scale = (of.expand_as(z) for of in self._moments())
+        e = _finite(self.preimage(z))
+        e = torch.minimum(torch.maximum(e, loc - _FAR * scale), loc + _FAR * scale)
+        around, jacobian = self.around(e)
+        noise = around.scale.square() + self.width(z).square() / 12
+        base = scale.square().reciprocal()
+        root, most = _root(jacobian, noise, base), torch.full((len(e), 1), torch.inf)
+        for _ in range(_NARROWER):
+            # Where f bends over two deviations, a normal that is narrower is nearer to the posterior.
+            by = 2 * torch.linalg.solve_triangular(root, torch.ones_like(e).unsqueeze(-1), upper=True).squeeze(-1)
+            ahead = (jacobian @ by.unsqueeze(-1)).squeeze(-1)
+            above, below = self.image(torch.stack([e + by, e - by]))
+            bent = torch.maximum((above - around.loc - ahead).abs(), (below - around.loc + ahead).abs()) / 2
+            share = (bent / noise.sqrt()).nan_to_num(16.0).amax(-1, keepdim=True).clamp(max=16.0)
+            widest = torch.minimum(most, by.abs().amax(-1, keepdim=True) / 2)
+            most = torch.where(share > 1, widest / share, most)
+            root = _root(jacobian, noise, base + most.square().reciprocal())
+        pull = torch.linalg.solve_triangular(root.mT, (base * (e - loc)).unsqueeze(-1), upper=False)
+        mean = e - torch.linalg.solve_triangular(root, pull, upper=True).squeeze(-1)
+        found = torch.zeros_like(mean)
+        for i in reversed(range(mean.shape[1])):
+            part = replace(self.cells, whole=WideBins(loc[:, i], scale[:, i]))
+            deviation = root[:, i, i].abs().reciprocal()
+            behind = (root[:, i, i + 1 :] * (found - mean)[:, i + 1 :]).sum(-1) / root[:, i, i]
+            law = td.Normal(mean[:, i] - behind, deviation, validate_args=False)
+            found[:, i] = narrow(law, part, chooser, None if known is None else known[:, i])
+        return found
+
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        assert isinstance(self.cells.whole, WideBins)
+        return self.cells.whole.loc, self.cells.whole.scale
+
+    def _jacobian(self, e: Tensor, z: Tensor) -> Tensor:
+        """``df(e) / de``, ``(n, d, d)``, by differences; z is f(e)."""
+        step = _STEP * self._moments()[1].expand_as(e)
+        moved = e + torch.diag_embed(step).movedim(1, 0)  # (d, n, d): one element moved at a time
+        images = torch.cat([self.image(some) for some in moved.split(max(1, _ROWS // max(1, len(e))))])
+        return _finite((images - z).permute(1, 2, 0) / step.unsqueeze(1))
 
 
 @dataclass(frozen=True)
@@ -34,84 +111,121 @@ class ThroughFlow:
     Attributes:
         law: of batch ``(n,)``, or ``(n, 1)`` at a position of a sequence, for which it has been made.
         cells: of its values.
-        draw: `dgmppl.coding.laws.draw`.
     """
 
     law: Pushforward
-    cells: Bins
-    draw: Callable[[td.Distribution, Cells, Chooser, Tensor | None], Tensor]
+    cells: Intervals
+    draw: Draw
+
+    @property
+    def base(self) -> td.Distribution:
+        """What is mapped, by one flow or by several, one after the other."""
+        return self._flows()[0].base
+
+    def _flows(self) -> list[Pushforward]:
+        """The first one first."""
+        found = [self.law]
+        while isinstance(base := plain(found[0].base), Pushforward):
+            found.insert(0, base)
+        return found
 
     def pop(self, stack: Stack, scattered: bool) -> Tensor:
         """The value on a stack, ``(n, *event)``."""
-        chooser, cells = _other(Popping(stack), scattered), of_law(self.law.base)
-        back = Recording()
+        chooser, cells = _other(Popping(stack), scattered), of_law(self.base)
+        back, local = Recording(), self._local(cells)
         with asking(ALL):  # as where it was pushed: after all positions
-            e = self.draw(self.law.base, cells, chooser, None)
-            z = self.draw(self._around(e, cells)[0], self.cells, chooser, None)
-            self._recognise(z, cells, Scattered(back), e)
+            e = self.draw(self.base, cells, chooser, None)
+            z = self.draw(self._around(local, e), self.cells, chooser, None)
+            local.recognise(_vectors(z), Scattered(back), _vectors(e))
         back.push(stack)
         return z
 
     def push(self, stack: Stack, z: Tensor, scattered: bool) -> None:
         """Puts a value on a stack."""
-        cells = of_law(self.law.base)
-        e = self._recognise(z, cells, Scattered(Popping(stack)), None)
+        cells = of_law(self.base)
+        local = self._local(cells)
+        e = local.recognise(_vectors(z), Scattered(Popping(stack)), None).reshape(cells.shape)
         recording = Recording()
         chooser = _other(recording, scattered)
-        self.draw(self.law.base, cells, chooser, e)
-        self.draw(self._around(e, cells)[0], self.cells, chooser, z)
+        self.draw(self.base, cells, chooser, e)
+        self.draw(self._around(local, e), self.cells, chooser, z)
         recording.push(stack)
 
-    def _around(self, e: Tensor, cells: Bins) -> tuple[td.Normal, Tensor]:
-        """The narrow normal of z given e: as wide as a bin of z, and as what z moves by where e goes on by a bin; and
-        the Jacobian at e."""
-        z, jacobian = self.law.bijection(e), self._jacobian(e, cells)
-        moved = jacobian * _vectors(cells.width(e)).unsqueeze(1)
-        spread = self.cells.width(z).square() + moved.square().sum(-1).reshape(z.shape)
-        return td.Normal(_finite(z), spread.clamp_min(1e-12).sqrt(), validate_args=False), jacobian
+    def _around(self, local: Local, e: Tensor) -> Around:
+        found, _ = local.around(_vectors(e))
+        shape = self.law.batch_shape + self.law.event_shape
+        return Around(found.loc.reshape(shape), found.scale.reshape(shape), validate_args=False)
 
-    def _recognise(self, z: Tensor, cells: Bins, chooser: Chooser, known: Tensor | None) -> Tensor:
-        """Which e it was, by its posterior where f is linear: normal, with the precision ``J^T S^-1 J`` and that of the
-        base. Element by element, each given those before."""
-        e = _finite(self.law.bijection.inverse(z))
-        e = torch.minimum(torch.maximum(e, cells.loc - 5 * cells.scale), cells.loc + 5 * cells.scale)
-        around, jacobian = self._around(e, cells)
-        noise = around.scale.square() + self.cells.width(z).square() / 12
-        base = _vectors((1.5 / cells.scale).square())
-        precision = jacobian.mT @ (jacobian / _vectors(noise).unsqueeze(-1)) + torch.diag_embed(base)
-        covariance, factor = _factored(precision, base)
-        away = _vectors(e - cells.loc)
-        mean = _vectors(e) - (covariance @ (base * away).unsqueeze(-1)).squeeze(-1)
-        loc, scale = _vectors(cells.loc), _vectors(cells.scale)
-        wanted = None if known is None else _vectors(known)
-        found, noises = torch.zeros_like(mean), torch.zeros_like(mean)
-        for i in range(mean.shape[1]):
-            part = Bins(loc[:, i], scale[:, i], cells.size)
-            centre = mean[:, i] + (factor[:, i, :i] * noises[:, :i]).sum(-1)
-            law = td.Normal(centre, factor[:, i, i], validate_args=False)
-            found[:, i] = self.draw(law, part, chooser, None if wanted is None else wanted[:, i])
-            noises[:, i] = (found[:, i] - centre) / factor[:, i, i]
-        return found.reshape(e.shape)
+    def _local(self, cells: Fine) -> Local:
+        shape, flows = self.law.batch_shape + self.law.event_shape, self._flows()
 
-    def _jacobian(self, e: Tensor, cells: Bins) -> Tensor:
-        """``df(e) / de``, ``(n, d, d)``, by central differences."""
-        flat = _vectors(e)
-        step = _STEP * _vectors(cells.scale)
-        by = torch.diag_embed(step).movedim(1, 0)  # (d, n, d): one element moved at a time
-        moved = torch.stack([flat + by, flat - by]).reshape(2, len(by), *e.shape)
-        above, below = self.law.bijection(moved).reshape(2, *by.shape)
-        return _finite((above - below).permute(1, 2, 0) / (2 * step.unsqueeze(1)))
+        def image(e: Tensor) -> Tensor:
+            value = e.reshape(len(e), *cells.shape)
+            for flow in flows:
+                value = flow.bijection(value)
+            return value.reshape(e.shape)
+
+        def preimage(z: Tensor) -> Tensor:
+            value = z.reshape(shape)
+            for flow in reversed(flows):
+                value = flow.bijection.inverse(value)
+            return _vectors(value)
+
+        assert isinstance(cells.whole, WideBins)
+        vectors = replace(cells, whole=WideBins(_vectors(cells.whole.loc), _vectors(cells.whole.scale)))
+        return Local(image, preimage, vectors, lambda z: _vectors(self.cells.width(z.reshape(shape))))
 
 
-def _factored(precision: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
-    """The covariance of a precision ``(n, d, d)`` and its Cholesky factor; of one that is not positive in floating
-    point, those of the base, which is but less economical."""
-    covariance = torch.linalg.inv_ex(precision)[0].nan_to_num(0.0, 0.0, 0.0)
-    covariance = (covariance + covariance.mT) / 2
-    factor, failed = torch.linalg.cholesky_ex(covariance)
-    bad = (failed > 0).reshape(-1, 1, 1) | ~factor.isfinite().all((-1, -2), keepdim=True)
-    of_base = torch.diag_embed(base.reciprocal())
-    return torch.where(bad, of_base, covariance), torch.where(bad, of_base.sqrt(), factor)
+def narrow(law: td.Normal, cells: Fine, chooser: Chooser, known: Tensor | None) -> Tensor:
+    """Values ``(n,)`` by normals that are narrow, among the parts of bins around their means.
+
+    Among all bins each would be left the least probability that a table has, and one in some thousand values would lie
+    anywhere. So what lies beyond these parts, which is as good as never, has one such probability.
+    """
+    middle = cells.position(
+        law.loc.clamp(cells.value_at(torch.tensor(0.5)), cells.value_at(torch.tensor(cells.count - 0.5)))
+    )
+    deviation = (law.scale / cells.width(law.loc)).nan_to_num(cells.count).clamp(1e-3, cells.count)
+    power = (16 * deviation / _AROUND).log2().ceil().clamp(0, math.log2(cells.count / _AROUND)).long()
+    block = 2**power
+    first = (middle.floor() - _AROUND // 2 * block).clamp_min(0).minimum(cells.count - _AROUND * block).long()
+    number = None if known is None else cells.number(known)
+    there = None if number is None else (number >= first) & (number < first + _AROUND * block)
+    flags = torch.tensor([1 - _BEYOND, _BEYOND]).log().expand(len(middle), 2)
+    beyond = chooser.choose(flags, None if there is None else (~there).long()).bool()
+    found = torch.zeros(len(middle), dtype=torch.long)
+
+    def choose(some: Tensor, weights: Tensor, base: Tensor, step: Tensor | int) -> None:
+        """Adds to what is found of some how many steps it is from there."""
+        if bool(some.any()):
+            index = (
+                None
+                if number is None
+                else (number[some] - base[some]) // (step if isinstance(step, int) else step[some])
+            )
+            found[some] = base[some] + chooser.choose(weights, index) * (step if isinstance(step, int) else step[some])
+
+    def masses(some: Tensor, base: Tensor, step: Tensor | int, count: int) -> Tensor:
+        width = step if isinstance(step, int) else step[some].unsqueeze(-1)
+        borders = base[some].unsqueeze(-1) + torch.arange(count + 1) * width
+        return log_masses((borders - middle[some].unsqueeze(-1)) / deviation[some].unsqueeze(-1))
+
+    inside = ~beyond
+    choose(inside, masses(inside, first, block, _AROUND), first, block)
+    for k in sorted({*power[inside].tolist()} - {0}):
+        some = inside & (power == k)
+        choose(some, masses(some, found, 1, 2**k), found, 1)
+    zero = torch.zeros_like(found)
+    choose(beyond, torch.zeros(int(beyond.sum()), cells.whole.size), zero, cells.parts)
+    choose(beyond, torch.zeros(int(beyond.sum()), cells.parts), found, 1)
+    return cells.value_at(found + 0.5)
+
+
+def _root(jacobian: Tensor, noise: Tensor, base: Tensor) -> Tensor:
+    """The root R of the precision ``R^T R`` of what is mapped, upper triangular, ``(n, d, d)``: by noise on what it is
+    mapped to, and a base of this precision. By QR, which does not square how badly a Jacobian is conditioned."""
+    rows = torch.cat([jacobian / noise.sqrt().unsqueeze(-1), torch.diag_embed(base.sqrt())], -2)
+    return torch.linalg.qr(rows, "r")[1]
 
 
 def _vectors(value: Tensor) -> Tensor:
@@ -127,4 +241,4 @@ def _finite(value: Tensor) -> Tensor:
     return value.nan_to_num(0.0, 1e6, -1e6)
 
 
-__all__ = ["ThroughFlow"]
+__all__ = ["Local", "ThroughFlow"]

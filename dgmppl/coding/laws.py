@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Bins, Cells, Values, plain
+from dgmppl.coding.cells import Cells, Fine, Intervals, Steps, Values, plain
 from dgmppl.coding.charts import Charted, charted, over_coordinates
 from dgmppl.coding.flows import ThroughFlow
 from dgmppl.coding.stack import Chooser, CodingError
@@ -33,9 +33,13 @@ def draw(
     Raises:
         CodingError: where elements depend on each other in another way.
     """
-    law = plain(law) if isinstance(cells, Bins) else law
+    law = plain(law) if isinstance(cells, Intervals) else law
     if isinstance(law, td.Independent):
         return draw(law.base_dist, cells, chooser, known, seen)
+    if isinstance(cells, Fine) and not isinstance(law, Pushforward):
+        return _finely(law, cells, chooser, known, seen)
+    if isinstance(law, td.Normal) and isinstance(cells, Steps) and cells.count > 1:
+        return _stepwise(law, cells, chooser, known, seen)
     for kind, how in _KINDS.items():
         if isinstance(law, kind):
             return how(law, cells, chooser, known, seen)
@@ -61,6 +65,21 @@ def _chosen(log_weights: Tensor, cells: Cells, chooser: Chooser, known: Tensor |
     if bool(there.any()):
         found[there] = chooser.choose(tables[there], None if index is None else index[there])
     return cells.value(found.reshape(shape))
+
+
+def _finely(law: td.Distribution, cells: Fine, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
+    """The interval of each element, and then the part of it."""
+    parts = cells.within(draw(law, cells.whole, chooser, known, seen))
+    alike = torch.zeros(*parts.number.shape, parts.size)
+    weights = parts.log_weights_inside(law) if isinstance(law, td.Normal) else alike
+    return _chosen(weights, parts, chooser, known, seen)
+
+
+def _stepwise(law: td.Normal, cells: Steps, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
+    """The whole number of each element, and then the step in it: two small tables in the place of a large one."""
+    whole = _chosen(cells.whole.log_weights(law), cells.whole, chooser, known, seen).floor()
+    steps = cells.within(whole)
+    return _chosen(steps.log_weights_inside(law), steps, chooser, known, seen)
 
 
 def _autoregressive(
@@ -187,13 +206,14 @@ def _one_after_another(
 
 def _pushforward(law: Pushforward, cells: Cells, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
     """A bijection of whole numbers: its base is coded. Of others the base is coded beside: see `flows`."""
-    if isinstance(cells, Bins):
+    if isinstance(cells, Intervals):
         law = over_coordinates(law)
         if seen is not None:
             raise CodingError("a flow at each position of sequences of different lengths has no code")
-        if law.base.event_shape.numel() != law.event_shape.numel():
+        flow = ThroughFlow(law, cells, draw)
+        if flow.base.event_shape.numel() != law.event_shape.numel():
             raise CodingError("a flow between vectors of different lengths has no code, but onto proportions")
-        return chooser.exchange(ThroughFlow(law, cells, draw), known)
+        return chooser.exchange(flow, known)
     assert isinstance(cells, Values)
     if seen is not None and known is not None:
         known = torch.where(seen, known, float(cells.low))

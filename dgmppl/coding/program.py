@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from dgmppl.coding.inverting import Flow, flow_of
 from dgmppl.coding.stack import CodingError
 from dgmppl.graph.inverse import MAX_CASES
 from dgmppl.graph.nodes import Graph
@@ -21,7 +23,7 @@ from dgmppl.plan.rules.forward import SumAlong
 from dgmppl.plan.rules.impute import Impute
 from dgmppl.plan.rules.in_turn import DrawInTurn
 from dgmppl.plan.rules.integrate import Integrate
-from dgmppl.plan.rules.invert import Invert
+from dgmppl.plan.rules.invert import Dequantise, Invert, invert
 from dgmppl.plan.rules.marginalise import Marginalise
 from dgmppl.plan.rules.observe import Given, GivenSome
 from dgmppl.plan.rules.sum_product import SumOut
@@ -41,6 +43,7 @@ class Part:
         turns: how several come in turn.
         certain: whether the law leaves no choice: its value takes no bits, and gives none back.
         composed: whether it is a chain of steps with known numbers.
+        flow: of a definition that is read backwards: its latents follow from its value; its value, from them.
     """
 
     names: tuple[str, ...]
@@ -48,6 +51,7 @@ class Part:
     turns: Turns | None = None
     certain: bool = False
     composed: bool = False
+    flow: Flow | None = None
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,14 @@ class Program:
         parts: what the sampling program draws, in order.
         apart: of the missing ones those that integrate to one: only what is there is coded. The others are latents
             where they are missing.
-        inverted: latents that the data determines.
-        inferred: latents that are drawn from their q, in order.
+        inferred: latents that are drawn from their q, or follow by an inverse, in order.
         summed: latents that are summed out: they are drawn from their posterior.
         chained: latents that are summed or integrated out one after another, or along an index, likewise.
         gives: what comes back: the data, or what is kept of them.
         lost: variables of the data that are not kept.
         common: latents that rows have in common: what q says of them is known, and is not coded.
+        rounded: of latents that are rounded to data as they are, what they are rounded to.
+        later: latents that follow by an inverse from what is summed out.
     """
 
     graph: Graph
@@ -74,13 +79,14 @@ class Program:
     conditions: tuple[str, ...]
     parts: tuple[Part, ...]
     apart: tuple[str, ...]
-    inverted: tuple[str, ...]
     inferred: tuple[Part, ...]
     summed: tuple[str, ...]
     chained: tuple[str, ...]
     gives: tuple[str, ...]
     lost: tuple[str, ...] = ()
     common: tuple[str, ...] = ()
+    rounded: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    later: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -98,10 +104,27 @@ class Program:
         return tuple(name for part in self.inferred if part.composed for name in part.names)
 
     @property
+    def inverted(self) -> tuple[str, ...]:
+        """Latents that follow by an inverse."""
+        return tuple(name for part in self.inferred if part.flow is not None for name in part.names)
+
+    @property
+    def mapped(self) -> tuple[str, ...]:
+        """Latents of which a flow makes others, beside whose values they are coded."""
+        flows = (part.flow for part in self.parts if part.flow is not None)
+        return tuple(name for flow in flows for name in flow.latents)
+
+    @property
+    def noisy(self) -> tuple[str, ...]:
+        """Data to which noise is added, of which the bits come back."""
+        flows = (part.flow for part in self.inferred if part.flow is not None)
+        return tuple(flow.image for flow in flows if flow.rounded)
+
+    @property
     def bits_back(self) -> tuple[str, ...]:
         """Latents that are popped before a row is pushed."""
         drawn = (name for part in self.inferred if not part.certain for name in part.names)
-        return (*drawn, *self.summed, *self.chained)
+        return (*drawn, *self.noisy, *self.summed, *self.chained)
 
     def words(self) -> str:
         """How rows are coded, in a line."""
@@ -115,6 +138,7 @@ class Program:
             how += f"; what is missing of {name} by how often it is"
         if self.inverted:
             how += f"; {', '.join(self.inverted)} by inverting the flow"
+            how += f", bits back from the noise of {', '.join(self.noisy)}" if self.noisy else ""
         for certain, text in ((True, "what is certain by"), (False, "bits back from")):
             keys = [key for part in self.inferred if part.certain == certain for key in part.keys]
             how += f"; {text} {', '.join(keys)}" if keys else ""
@@ -137,17 +161,20 @@ def program_of(graph: Graph, plan: Plan) -> Program:
         CodingError: where the model gives no probability to its data, or none that could be coded.
     """
     _verify_data(graph)
-    parts = tuple(forward(graph, plan.generate))
     known = {*graph.conditions, *(v for s in plan.generate for v in s.gives)}
     absent = [v.name for v in graph.data if v.name not in known]
     if absent:
         raise CodingError(f"nothing gives `{absent[0]}` a probability", f"give it one: p({absent[0]}) = ...")
-    found = _Latents(graph)
+    found = _Latents(graph, plan)
     for step in _of_rows(graph, plan.steps):
         found.add(step)
     found.verify()
     latents = found.names
+    rounded = _rounded(graph, latents)
+    parts = tuple(forward(graph, plan.generate, found.flows))
     parts = _with_auxiliary(graph, parts, latents)
+    there = {name for part in parts for name in part.names}
+    parts = (*parts, *(_mapped(flow) for image, flow in found.flows.items() if image not in there))
     drawn = [name for part in parts for name in part.names]
     there = {v.name for v in graph.data} | latents
     hidden = [name for name in drawn if name not in there]
@@ -158,7 +185,7 @@ def program_of(graph: Graph, plan: Plan) -> Program:
         )
     for v in graph.data:
         definition = graph.definition(v.name)
-        if v.name in (*drawn, *graph.conditions):
+        if v.name in (*drawn, *graph.conditions, *rounded.values()):
             continue
         if definition is None or not set(variables(definition.value)) & set(found.inverted):
             raise CodingError(
@@ -178,13 +205,25 @@ def program_of(graph: Graph, plan: Plan) -> Program:
         graph.conditions,
         parts,
         tuple(found.apart),
-        tuple(found.inverted),
         tuple(found.inferred),
         tuple(found.summed),
         found.chained,
         tuple(v.name for v in graph.data),
         common=in_common(graph),
+        rounded=rounded,
+        later=tuple(found.later),
     )
+
+
+def _rounded(graph: Graph, latents: set[str]) -> dict[str, str]:
+    """Of latents that are rounded to data as they are, ``x = floor(v)``, what they are rounded to."""
+    found = {}
+    for v in graph.data:
+        definition = graph.definition(v.name)
+        inverse = invert(definition.value) if definition is not None else None
+        if inverse is not None and inverse.rounded and inverse.direct and inverse.latents[0] in latents:
+            found[inverse.latents[0]] = v.name
+    return found
 
 
 def in_common(graph: Graph) -> tuple[str, ...]:
@@ -199,15 +238,24 @@ def _of_rows(graph: Graph, steps: Iterable[Step]) -> Iterator[Step]:
             yield step
 
 
-def forward(graph: Graph, steps: Sequence[Step]) -> Iterator[Part]:
-    """What a plan draws of rows to sample."""
+_NONE: Mapping[str, Flow] = MappingProxyType({})
+
+
+def forward(graph: Graph, steps: Sequence[Step], flows: Mapping[str, Flow] = _NONE) -> Iterator[Part]:
+    """What a plan draws of rows to sample, and what of the values of flows follows from it."""
     for step in _of_rows(graph, steps):
         if type(step) is Draw or isinstance(step, GoBack):
             yield Part((step.variable,), (_prior(graph, step.variable),))
         elif isinstance(step, DrawInTurn):
             yield Part(step.gives, step.factor_keys, step.turns)
+        elif isinstance(step, Compute) and step.variable in flows:
+            yield _mapped(flows[step.variable])
         elif type(step) not in (Given, Compute):
             raise _uncoded(step, "to sample, ")
+
+
+def _mapped(flow: Flow) -> Part:
+    return Part((flow.image,), (), flow=flow)
 
 
 def _prior(graph: Graph, name: str) -> str:
@@ -226,18 +274,27 @@ def _uncoded(step: Step, when: str = "") -> CodingError:
 class _Latents:
     """What the steps of a plan say of latents, and of what is missing."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        self.graph, self.plan = graph, plan
         self.apart: list[str] = []
-        self.inverted: list[str] = []
         self.inferred: list[Part] = []
+        self.later: list[str] = []
         self.summed: list[str] = []
         self.chained: tuple[str, ...] = ()
 
     @property
+    def inverted(self) -> set[str]:
+        return {name for part in self.inferred if part.flow is not None for name in part.names}
+
+    @property
+    def flows(self) -> dict[str, Flow]:
+        """By what they give, those whose values are coded beside their latents."""
+        found = (part.flow for part in self.inferred if part.flow is not None)
+        return {flow.image: flow for flow in found if not (flow.exact or flow.direct)}
+
+    @property
     def names(self) -> set[str]:
-        inferred = (name for part in self.inferred for name in part.names)
-        return {*self.inverted, *self.summed, *self.chained, *inferred}
+        return {*self.summed, *self.chained, *(name for part in self.inferred for name in part.names)}
 
     def add(self, step: Step) -> None:
         """Takes a step in.
@@ -247,14 +304,17 @@ class _Latents:
         """
         if isinstance(step, GivenSome):
             self.apart.append(step.variable)
-        elif isinstance(step, Invert) and not step.noisy:
-            self._verify_before(step, {*self.names} - {*self.inverted})
-            self.inverted += step.gives
+        elif isinstance(step, Invert):
+            self._verify_before(step, {*self.chained})
+            if {*self.graph.roots(step.reads)} & {*self.summed, *self.later}:
+                self.later += step.gives
+            flow = flow_of(self.graph, self.plan, step)
+            self.inferred.append(Part(step.gives, (), certain=flow.exact, flow=flow))
         elif isinstance(step, DrawInTurn):
-            self._verify_before(step, {*self.summed, *self.chained})
+            self._verify_before(step, {*self.summed, *self.chained, *self.later})
             self.inferred.append(Part(step.gives, step.factor_keys, step.turns))
         elif type(step) is Draw or isinstance(step, Sum | Impute | Compose):
-            self._verify_before(step, {*self.summed, *self.chained})
+            self._verify_before(step, {*self.summed, *self.chained, *self.later})
             certain = type(step) is Draw and step.estimator == CERTAIN
             self.inferred.append(Part((step.variable,), (step.factor,), None, certain, isinstance(step, Compose)))
         elif isinstance(step, Enumerate):
@@ -274,7 +334,7 @@ class _Latents:
                     f"give them a q: q({step.gives[0]}[t] | ...) = ...",
                 )
             self.chained += step.gives
-        elif type(step) not in (Given, Compute):
+        elif type(step) not in (Given, Compute, Dequantise):
             raise _uncoded(step)
 
     def verify(self) -> None:

@@ -319,7 +319,60 @@ p(z)     = Normal(0, 1)
 p(x | z) = Categorical(mlp[4](z))
 q(z | x) = LowRankNormal(5 * linear(x), 0.5, U) >> coupling[mlp[4]]
 """
+ROUNDED_BEHIND_A_CLASS = """\
+observed x : integer[2] from "rows.npz".x
+observed y : categorical(3) from "rows.npz".y
+latent   u : real[2]
+latent   c : categorical(2)
+flow f = 2 * (coupling[mlp[4]](c, y) >> reverse) >> affine
+p(c)     = Categorical(param)
+p(u | c) = Logistic(mlp[4](c))
+p(y)     = Categorical(param)
+x        = floor(4 * f(u))
+"""
+ROUNDED_OF_PARTS = """\
+observed x : integer(0..2)[3] from "rows.npz".x
+latent   u : real[2]
+latent   z : real
+flow f = coupling[mlp[4]] >> reverse
+flow g = coupling[mlp[4]] >> sigmoid
+p(z)     = mixture[2](Normal(param))
+p(u | z) = Laplace(mlp[4](z))
+x        = floor(3 * g(f(u), z))
+"""
+ROUNDED_AS_IT_IS = """\
+observed x : integer[3] from "rows.npz".x
+observed y : integer(0..2) from "rows.npz".y
+latent   v : real[3]
+p(v)     = Normal(param) >> 2 * (coupling[mlp[4]] >> reverse) >> affine
+p(y | x) = Categorical(mlp[4](x))
+x        = floor(v)
+"""
+INTEGERS_BEHIND_A_CLASS = """\
+observed x : integer[3] from "rows.npz".x
+latent   u : integer[3]
+latent   c : categorical(3)
+p(c)     = Categorical(param)
+flow k   = 2 * (coupling[shift = mlp[4]](c) >> reverse)
+p(u | c) = DiscretizedLogistic(mlp[4](c))
+x        = k(u)
+"""
+A_LATENT_OF_A_LATENT = """\
+observed x : integer(0..4)[2] from "rows.npz".x
+latent   u : real[2]
+latent   z : real[2]
+p(u)     = Laplace(param)
+flow k   = 2 * (coupling[mlp[4]] >> reverse)
+z        = k(u)
+p(x | z) = Categorical(mlp[4](z))
+q(z | x) = Normal(mlp[4](x))
+"""
 OTHERS = {
+    "rounded_behind_a_class": ROUNDED_BEHIND_A_CLASS,
+    "rounded_of_parts": ROUNDED_OF_PARTS,
+    "rounded_as_it_is": ROUNDED_AS_IT_IS,
+    "integers_behind_a_class": INTEGERS_BEHIND_A_CLASS,
+    "a_latent_of_a_latent": A_LATENT_OF_A_LATENT,
     "a_flow_of_normal_vectors": A_FLOW_OF_NORMAL_VECTORS,
     "weighed": WEIGHED,
     "integrated": INTEGRATED,
@@ -367,7 +420,10 @@ def program(spec: Path | str) -> Program | CodingError:
 SPECS: dict[str, Path | str] = {name_of(path).split("/")[-1]: path for path in (*LIBRARY, *COMPOSITIONS)}
 SPECS |= {name: f"model {name}\n{text}" for name, text in OTHERS.items()}
 PROGRAMS = {name: (spec, program(spec)) for name, spec in SPECS.items()}
-CODED = [name for name, (_, found) in PROGRAMS.items() if isinstance(found, Program)]
+# Whose flows are solved for, in 64 dimensions: smaller ones of each kind are coded.
+SLOW = ("flow_matching", "score", "neural_autoregressive")
+CODED = [name for name, (_, found) in PROGRAMS.items() if isinstance(found, Program) and name not in SLOW]
+ROUNDED = ("rounded_flow", "rounded_behind_a_class", "rounded_as_it_is", "summed_flow", "variational_dequantisation")
 
 
 class Watched(Coder):
@@ -485,7 +541,7 @@ def test_rows_come_back(name: str) -> None:
             return
         coded, bits = stack.words(), stack.bits
         coder.rows = rows
-        few = cases(coder.graph, discrete(coder, *found.summed, *found.chained)) <= CASES
+        few = not found.inverted and cases(coder.graph, discrete(coder, *found.summed, *found.chained)) <= CASES
         ideal, besides = ideal_bits(coder) if few else math.nan, bits_besides(coder)
         stack = Stack(coded, sealed=False)
         again = coder.decode(ROWS, stack)
@@ -498,10 +554,35 @@ def test_rows_come_back(name: str) -> None:
             exact = -model.figures(*rows.values())["log_prob"].sum().item() / math.log(2) + besides
             assert bits < exact * (1 + 1e-3) + 0.01
             assert bits == pytest.approx(exact, rel=1e-3, abs=0.01) or coder.open
-        elif few and not found.inverted:
+        elif few:
             # What has a range that is told has no bits for what lies beyond it, and nothing takes more than 24 bits.
-            least = 0.97 * ideal if not coder.open else 0.0
+            # So have rows that lie where a flow that is not fitted leads next to nowhere.
+            least = 0.97 * ideal if not (coder.open or found.rounded) else 0.0
             assert least - 1.0 < bits < 1.01 * ideal + 1.0
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_what_a_flow_rounds_takes_what_its_bound_says(name: str) -> None:
+    """Rows that the model gives, whose bound is known well by few draws of the noise."""
+    spec, found = PROGRAMS[name]
+    assert isinstance(found, Program)
+    model = build(checked(spec), scale=0.05).double().eval()
+    with double(), model.unchecked():
+        drawn, data = model.sample(100), graph_of(checked(spec)).data
+        rows = drawn if isinstance(drawn, dict) else {data[0].name: drawn}
+        rows = {v.name: rows[v.name].double() for v in data}
+        coder = Coder(found, model)
+        coder.tell(coder.told_of(rows), 100)
+        stack = Stack(initial_words(WORDS), sealed=True)
+        coder.encode(rows, stack)
+        bounds = -torch.stack([model.elbo(*rows.values()).sum() for _ in range(20)]) / math.log(2)
+        noise = 4 * bounds.std().item()
+        assert bounds.mean().item() - noise < stack.bits < 1.01 * bounds.mean().item() + noise
+        assert stack.bits < 1.01 * bounds.mean().item() + 8 * 64
+        bits = stack.bits
+        again = coder.decode(100, stack)
+        assert all(torch.equal(again[n], value) for n, value in rows.items())
+        assert stack.bits == pytest.approx(0.0, abs=1e-6 * bits)
 
 
 @pytest.mark.parametrize("name", REFUSED)
