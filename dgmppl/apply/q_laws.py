@@ -34,7 +34,7 @@ class LawsOfQ:
         with self.kept() as laws:
             drawn = model.infer(*row.values()) if row is not None else {}
         self.names = tuple(n for n in self.names if n in laws and _has_moments(laws[n], graph[n], drawn[n]))
-        given = {*(row or ()), *(graph[n].group for n in self.names)}
+        given = ({*(row or ())} | {graph[n].group for n in self.names}) - {*drawn}  # what a row may miss is drawn there
         self.alone = tuple(n for n in self.names if {*graph.roots(graph.reads(factors[n]))} <= given)
 
     @contextmanager
