@@ -82,7 +82,8 @@ class _Writing:
             if move.some:
                 missing = missing_of(graph, variable)
                 writer.line(f"{values}, {missing} = {writer.use('impute')}({values}, {draw})")
-                self.weights.append(f"-torch.where({missing}, {density}.log_prob({values}), 0.0)")
+                if move.drawn != move.weighed:
+                    self.weights.append(f"-torch.where({missing}, {density}.log_prob({values}), 0.0)")
             else:
                 writer.line(f"{values} = {draw}")
             write_members(writer, graph, variable)
@@ -94,8 +95,11 @@ class _Writing:
         """The density by which a draw is weighed, once all is drawn: it may read what is drawn after it."""
         p = self.graph.keyed(move.weighed)
         self.features(self.graph.reads(p))
-        values = values_of(self.graph, self.graph[move.variable])
-        self.weights.append(f"{factor_source(self.graph, p)}.log_prob({values})")
+        variable = self.graph[move.variable]
+        log = f"{factor_source(self.graph, p)}.log_prob({values_of(self.graph, variable)})"
+        # What p itself gives has no weight, also at an end of its support, where rounding may leave it no density.
+        own = move.some and move.drawn == move.weighed
+        self.weights.append(f"torch.where({missing_of(self.graph, variable)}, 0.0, {log})" if own else log)
 
     def features(self, names: Iterable[str]) -> None:
         """Computes the features that these names depend on, anew where what they read has changed."""
