@@ -80,6 +80,7 @@ def _read_values(
 ) -> NDArray[np.float32]:
     declared = graph[name].type
     is_declared = f"`{name}` is declared {declared.describe()}"
+    its_classes = f"its classes: {', '.join(classes)}" if classes else ""
     try:
         number = days_of if field is not None and field.dates else float
         values = np.array([number(value) for value in text.split(",")])
@@ -87,9 +88,7 @@ def _read_values(
         help_ = (
             f"values are dates: {EXAMPLE}"
             if field is not None and field.dates
-            else did_you_mean(
-                text.strip(), classes, f"its classes: {', '.join(classes)}" if classes else "values are numbers"
-            )
+            else did_you_mean(text.strip(), classes, its_classes or "values are numbers")
         )
         raise _error("E706", f"{is_declared}, but --set gives {text!r}", help_) from None
     if values.size != declared.elements:
@@ -100,7 +99,7 @@ def _read_values(
     problem = find_problem(row, declared.support)
     if problem is not None:
         _, _, found, expected = problem
-        raise _error("E706", f"{is_declared}, but --set gives {found}: {expected}")
+        raise _error("E706", f"{is_declared}, but --set gives {found}: {expected}", its_classes)
     return row.astype(np.float32)
 
 
