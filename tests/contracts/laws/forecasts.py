@@ -65,7 +65,11 @@ def verify_forecasts(found: Checked) -> str:
 
 def _verify_beginning(found: Checked, how: Forecaster) -> None:
     """Rows begin with what is known of them, and go on with values that data may have."""
-    graph, rows = graph_of(found), dict(zip((v.name for v in graph_of(found).data), data_of(found, 3), strict=True))
+    graph = graph_of(found)
+    rows = {  # what a forecast reads has to be there, which `sample --given` checks
+        v.name: torch.where(values.isnan(), torch.tensor(v.type.feasible), values) if v.along is None else values
+        for v, values in zip(graph.data, data_of(found, 3), strict=True)
+    }
     families = [graph[name] for name in how.forecast.families]
     first = max(v.members[0] for v in graph.variables if v.along is not None and v.role != "let")
     with seed(8):
