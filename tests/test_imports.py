@@ -17,7 +17,7 @@ PACKAGE = ROOT / "dgmppl"
 
 # The first that a module's name starts with is its stage; a stage imports itself and those above it.
 STAGES = (
-    ("dgmppl.permutations", "dgmppl.extents", "dgmppl.protocol"),
+    ("dgmppl.permutations", "dgmppl.extents", "dgmppl.protocol", "dgmppl.words"),
     ("dgmppl.source",),
     ("dgmppl.supports",),
     ("dgmppl.diagnostics",),
