@@ -151,7 +151,7 @@ def decompress(fitted: FittedRun, source: Path | str | bytes | Compressed) -> An
         with _opened(source) as file, _reading(name):
             read_head(file)
             coder = Coder(program, model)
-            blocks = read_blocks(file, coder.told, len(program.lost))
+            blocks = read_blocks(file, coder.side_information.count, len(program.lost))
             while done < head.rows:
                 count = min(size, head.rows - done)
                 block = next(blocks, None)

@@ -7,7 +7,8 @@ import hashlib
 import numpy as np
 import torch
 
-from dgmppl.coding.coder import Coder, Row
+from dgmppl.coding.coder import Coder
+from dgmppl.coding.factors import Row
 from dgmppl.coding.file import DIGEST, Block
 from dgmppl.coding.stack import CodingError, Stack, initial_words, is_initial
 
@@ -28,8 +29,8 @@ def blocked(coder: Coder, rows: Row) -> tuple[Block, float]:
         CodingError: when they have no code.
     """
     n = len(next(iter(rows.values())))
-    told = coder.told_of(rows)
-    coder.tell(told, n)
+    told = coder.side_information.of(rows)
+    coder.side_information.tell(told, n)
     side = _side(coder)
     count = _initial(coder, side)
     stack = Stack(initial_words(count), sealed=bool(count))
@@ -50,7 +51,7 @@ def unblocked(coder: Coder, block: Block, n: int) -> Row:
     Raises:
         Differs: when they are not those that were coded.
     """
-    coder.tell(block.told, n)
+    coder.side_information.tell(block.told, n)
     side = _side(coder)
     count = _initial(coder, side)
     try:
@@ -67,17 +68,17 @@ def unblocked(coder: Coder, block: Block, n: int) -> Row:
 
 def _side(coder: Coder) -> int:
     """How many rows are coded side by side, at most."""
-    return max(1, min(_SIDE_BY_SIDE, _TABLES // max(1, coder.cells_of_a_row)))
+    return max(1, min(_SIDE_BY_SIDE, _TABLES // max(1, coder.side_information.cells_of_a_row)))
 
 
 def _initial(coder: Coder, side: int) -> int:
     """How many words of noise there are for the latents of the first rows: more than enough."""
-    return 4 * side * coder.words_of_a_row + 16 if coder.words_of_a_row else 0
+    return 4 * side * coder.side_information.words_of_a_row + 16 if coder.side_information.words_of_a_row else 0
 
 
 def _growth(coder: Coder) -> int:
     """From how many times as many rows the latents of some are taken; 0 where they have none."""
-    if not coder.words_of_a_row:
+    if not coder.side_information.words_of_a_row:
         return 0
     return _SLOW_GROWTH if coder.program.mapped or coder.program.rounded else _GROWTH
 

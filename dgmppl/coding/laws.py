@@ -67,6 +67,12 @@ def _chosen(log_weights: Tensor, cells: Cells, chooser: Chooser, known: Tensor |
     return cells.value(found.reshape(shape))
 
 
+def draw_alike(cells: Cells, shape: Row[int], chooser: Chooser, known: Tensor | None) -> Tensor:
+    """A value of this shape, of whose elements all cells are as probable as each other. `known`: the value, where it is
+    known."""
+    return _chosen(torch.zeros(*shape, cells.size), cells, chooser, known, None)
+
+
 def _finely(law: td.Distribution, cells: Fine, chooser: Chooser, known: Tensor | None, seen: Tensor | None) -> Tensor:
     """The interval of each element, and then the part of it."""
     parts = cells.within(draw(law, cells.whole, chooser, known, seen))
@@ -232,4 +238,4 @@ _KINDS: dict[type[td.Distribution], Callable[..., Tensor]] = {
     Sequence: _sequence,
 }
 
-__all__ = ["draw", "draw_in_turn"]
+__all__ = ["draw", "draw_alike", "draw_in_turn"]

@@ -12,20 +12,14 @@ from dgmppl import runtime as rt
 from dgmppl.coding.cells import Bins, Cells, Fine, Intervals
 from dgmppl.coding.flows import Local
 from dgmppl.coding.inverting import Flow
-from dgmppl.coding.laws import draw
+from dgmppl.coding.laws import draw, draw_alike
 from dgmppl.coding.stack import Chooser
 
 
 def noise(steps: Fine, shape: Sequence[int], chooser: Chooser, known: Tensor | None) -> Tensor:
     """Steps in whole numbers, all as probable as each other: what uniform noise in [0, 1) leads to."""
-    found = _alike(steps.whole, shape, chooser, known)
-    return _alike(steps.within(found), shape, chooser, known)
-
-
-def _alike(cells: Intervals, shape: Sequence[int], chooser: Chooser, known: Tensor | None) -> Tensor:
-    weights = torch.zeros(torch.Size(shape).numel(), cells.size)
-    index = None if known is None else cells.index(known).reshape(-1)
-    return cells.value(chooser.choose(weights, index).reshape(shape))
+    found = draw_alike(steps.whole, shape, chooser, known)
+    return draw_alike(steps.within(found), shape, chooser, known)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ from scipy import special, stats
 from torch import Tensor
 
 from dgmppl.apply.lossy import codes_of
-from dgmppl.coding.coder import Coder, Row
+from dgmppl.coding.coder import Coder
 from dgmppl.coding.codes import program_of_codes
+from dgmppl.coding.factors import Row
+from dgmppl.coding.gaps import missing
 from dgmppl.coding.program import Program, cases, program_of
 from dgmppl.coding.stack import Chooser, CodingError, Stack, initial_words, is_initial
 from dgmppl.emit.inference import inferred_of
@@ -437,7 +439,7 @@ class Watched(Coder):
 def log_joint(coder: Watched, env: Row) -> Tensor:
     """log p of all that is coded of each row, and of latents."""
     keys = (key for part in coder.program.parts for key in part.keys)
-    return torch.stack([coder._log_prob(coder.graph.keyed(key), env) for key in keys]).sum(0)
+    return torch.stack([coder.factors.log_prob(coder.graph.keyed(key), env) for key in keys]).sum(0)
 
 
 def cases_of(coder: Watched) -> Iterator[Row]:
@@ -445,7 +447,7 @@ def cases_of(coder: Watched) -> Iterator[Row]:
     program, graph = coder.program, coder.graph
     names = (*program.summed, *program.chained)
     env = {name: v for name, v in coder.env.items() if not names or graph[name].role != "let"}
-    for case in itertools.product(*(coder._every(name) for name in names)):
+    for case in itertools.product(*(coder.factors.every(name) for name in names)):
         yield env | {name: v.expand(ROWS, *v.shape) for name, v in zip(names, case)}
 
 
@@ -484,7 +486,7 @@ def ideal_bits(coder: Watched) -> float:
         for key in part.keys if not part.certain else ():
             q = graph.keyed(key)
             value, data = env[q.head], coder.rows.get(q.head)
-            law = coder._law(q, env if data is None else {**env, q.head: data})
+            law = coder.factors.law(q, env if data is None else {**env, q.head: data})
             found += (law.log_prob(value) if data is None else log_prob_where(law, value, data.isnan())).sum().item()
     return found / math.log(2) + bits_besides(coder)
 
@@ -493,9 +495,9 @@ def bits_besides(coder: Watched) -> float:
     """The entropy of what is missing and of what has no model."""
     found = 0.0
     for name in coder.program.conditions:
-        found += math.log(coder.cells(name).size) * coder.env[name].numel()
+        found += math.log(coder.side_information.cells(name).size) * coder.env[name].numel()
     for name in coder.program.missing:
-        counts, n = coder._missing(name, coder.rows[name]).sum(0), len(coder.rows[name])
+        counts, n = missing(coder.graph[name], coder.rows[name]).sum(0), len(coder.rows[name])
         found -= (torch.xlogy(counts, counts / n) + torch.xlogy(n - counts, 1 - counts / n)).sum().item()
     return found / math.log(2)
 
@@ -529,10 +531,10 @@ def test_rows_come_back(name: str) -> None:
     model = build(checked(spec), scale=0.05).double().eval()
     with double(), model.unchecked():
         coder = Watched(found, model)
-        told = coder.told_of(rows)
-        assert len(told) == coder.told
-        coder.tell(told, ROWS)
-        count = max(WORDS, 2 * ROWS * coder.words_of_a_row) if found.bits_back else 0
+        told = coder.side_information.of(rows)
+        assert len(told) == coder.side_information.count
+        coder.side_information.tell(told, ROWS)
+        count = max(WORDS, 2 * ROWS * coder.side_information.words_of_a_row) if found.bits_back else 0
         stack = Stack(initial_words(count), sealed=bool(count))
         why = refusal(coder, rows, stack)
         assert (name in WITHOUT) == bool(why), why
@@ -553,11 +555,11 @@ def test_rows_come_back(name: str) -> None:
         if model.criterion == "log_prob":
             exact = -model.figures(*rows.values())["log_prob"].sum().item() / math.log(2) + besides
             assert bits < exact * (1 + 1e-3) + 0.01
-            assert bits == pytest.approx(exact, rel=1e-3, abs=0.01) or coder.open
+            assert bits == pytest.approx(exact, rel=1e-3, abs=0.01) or coder.side_information.open
         elif few:
             # What has a range that is told has no bits for what lies beyond it, and nothing takes more than 24 bits.
             # So have rows that lie where a flow that is not fitted leads next to nowhere.
-            least = 0.97 * ideal if not (coder.open or found.rounded) else 0.0
+            least = 0.97 * ideal if not (coder.side_information.open or found.rounded) else 0.0
             assert least - 1.0 < bits < 1.01 * ideal + 1.0
 
 
@@ -572,7 +574,7 @@ def test_what_a_flow_rounds_takes_what_its_bound_says(name: str) -> None:
         rows = drawn if isinstance(drawn, dict) else {data[0].name: drawn}
         rows = {v.name: rows[v.name].double() for v in data}
         coder = Coder(found, model)
-        coder.tell(coder.told_of(rows), 100)
+        coder.side_information.tell(coder.side_information.of(rows), 100)
         stack = Stack(initial_words(WORDS), sealed=True)
         coder.encode(rows, stack)
         bounds = -torch.stack([model.elbo(*rows.values()).sum() for _ in range(20)]) / math.log(2)
@@ -628,12 +630,12 @@ def test_codes_come_back_and_take_what_their_probabilities_say(name: str) -> Non
     with double(), model.unchecked():
         coder = Coder(found, model)
         kept = codes_of(found, model, rows)
-        coder.tell(coder.told_of(kept), ROWS)
+        coder.side_information.tell(coder.side_information.of(kept), ROWS)
         stack = Stack(initial_words(0), sealed=False)
         coder.encode(kept, stack)
-        env, keys = coder._known(kept), [k for part in found.parts for k in part.keys]
-        bits = sum(-coder._log_prob(coder.graph.keyed(k), env).sum().item() for k in keys)
-        bits += sum(math.log(coder.cells(n).size) * kept[n].numel() for n in found.conditions)
+        env, keys = coder.factors.known(kept), [k for part in found.parts for k in part.keys]
+        bits = sum(-coder.factors.log_prob(coder.graph.keyed(k), env).sum().item() for k in keys)
+        bits += sum(math.log(coder.side_information.cells(n).size) * kept[n].numel() for n in found.conditions)
         assert stack.bits == pytest.approx(bits / math.log(2), rel=1e-3, abs=0.01)
         again = coder.decode(ROWS, Stack(stack.words(), sealed=False))
         for n, value in kept.items():
@@ -676,7 +678,7 @@ def test_what_rows_have_in_common_is_given() -> None:
             logits = special.log_softmax(a[shop - 2] + b * model.rate[k].numpy(), -1)
             expected -= special.logsumexp(prior[k] + logits[:, n])
         coder = Coder(found, model)
-        coder.tell((), ROWS)
+        coder.side_information.tell((), ROWS)
         coder.encode({name: v.double() for name, v in rows.items()}, stack)
         assert stack.bits == pytest.approx(expected / math.log(2), rel=1e-4)
         model.q_b_loc.fill_(1000.0)
@@ -693,7 +695,7 @@ def test_probabilities_are_those_given_the_range_of_the_rows(values: tuple[int, 
     with double():
         model, stack = build(checked(spec), scale=0.5).double().eval(), Stack(initial_words(0), sealed=False)
         coder, law = Coder(found, model), stats.poisson(model.p_x().mean.item())
-        coder.tell(coder.told_of(rows), ROWS)
+        coder.side_information.tell(coder.side_information.of(rows), ROWS)
         coder.encode(rows, stack)
         within = law.cdf(max(values)) - law.cdf(min(values) - 1)
         assert stack.bits == pytest.approx(-np.log2(law.pmf(values) / within).sum(), rel=1e-4, abs=1e-6)
@@ -708,7 +710,7 @@ def test_a_bound_is_reached_on_average() -> None:
     with double(), model.unchecked():
         (rows,) = data_of(checked(path), 256)
         coder = Coder(found, model)
-        coder.tell((), 256)
+        coder.side_information.tell((), 256)
         stack = Stack(initial_words(WORDS), sealed=True)
         for k in range(0, 256, 32):
             coder.encode({"x": rows[k : k + 32].double()}, stack)
