@@ -57,7 +57,8 @@ class Completer:
         for name in self.given.names:
             seen = self._seen(name, chunk, start, n)
             whole = self._form(name).told(self._completed(seen, summaries.get(name), beyond[name]))
-            values |= self._columns(name, whole)
+            if self.original is None or name in self.missing or self.fitted.fields[name].invertible:
+                values |= self._columns(name, whole)  # a total of columns is in them
             if self.deviations and name in self.missing:
                 kind = "probability" if _is_few(self.fitted.fields[name]) else "deviation"
                 spread = self._columns(name, self._spread(seen, summaries.get(name), beyond[name]))
@@ -104,7 +105,7 @@ class Completer:
         found = {}
         for name in self.original.columns:
             as_it_was = read.get(name) not in self.missing and self.original.typed
-            if name not in read or (name in values and as_it_was):
+            if name not in read or name not in values or as_it_was:
                 found[name] = self._stacked(self.original.read(name, start, start + n))
             elif name in values:
                 found[name] = values[name]

@@ -185,7 +185,7 @@ def _column(name: str, values: Any) -> pa.Array:
     if array.dtype.kind in "OUS" and array.ndim == 1:
         try:
             return pa.array(array.tolist())
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise SpecError([Diagnostic("E516", f"`{name}` holds what no column can: {error}")]) from None
     if array.dtype.kind == "O":
         try:

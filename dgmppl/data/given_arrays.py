@@ -36,7 +36,7 @@ def table_of_frame(frame: Any) -> pa.Table:
     named = frame.set_axis([str(name) for name in frame.columns], axis=1)
     try:
         return pa.Table.from_pandas(named, preserve_index=False).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
         odd = next(filter(None, (_odd_cell(name, named[name]) for name in dict.fromkeys(named.columns))), "")
         headline = with_labels(odd, frame.index) if odd else f"{TABLE} holds what no column can: {error}"
         raise SpecError([Diagnostic("E516", headline, help="all values of a column are of one kind")]) from None
@@ -44,6 +44,8 @@ def table_of_frame(frame: Any) -> pa.Table:
 
 def _odd_cell(name: str, column: Any) -> str:
     """The first cell of a column that is not of the kind of most, in words; "" where there is none."""
+    if getattr(column, "ndim", 1) == 1 and column.dtype.kind == "c":
+        return f"column `{name}` of {TABLE} holds complex numbers"
     if getattr(column, "ndim", 1) != 1 or column.dtype != object:
         return ""
     kinds = [type(value).__name__ for value in column]

@@ -142,3 +142,22 @@ def test_dates_are_texts(tmp_path: Path) -> None:
     assert 0.5 < found["born_deviation"][1] < 100 and np.isnan(found["born_deviation"][0])
     many = run.impute(table, draws=2).frame()
     assert pd.to_datetime(many["born"]).notna().all()
+
+
+def test_what_is_computed_of_columns_is_no_column(tmp_path: Path) -> None:
+    r = np.random.default_rng(0)
+    table = pd.DataFrame({"a": r.integers(1, 9, 60), "b": r.integers(0, 9, 60), "k": r.normal(size=60)})
+    table.to_csv(tmp_path / "people.csv", index=False)
+    text = """model totals
+observed n : natural from total("people.csv"[a, b])
+observed x : natural[2] from "people.csv"[a, b]
+partial k : real from "people.csv".k
+p(k) = Normal(param)
+p(x | n, k) = Multinomial(n, linear(k))
+train { epochs = 1 }
+"""
+    gaps, run = table.assign(k=table["k"].where(table.index % 3 > 0)), fit(tmp_path, text)
+    gaps.to_csv(tmp_path / "gaps.csv", index=False)
+    for data in (gaps, str(tmp_path / "gaps.csv")):
+        found = run.impute(data).frame()
+        assert list(found.columns) == ["a", "b", "k"] and found["a"].tolist() == table["a"].tolist()

@@ -175,6 +175,13 @@ def test_sizes_are_read_from_headers_as_well(tmp_path: Path) -> None:
         (PEOPLE, {"data": told(height="tall")}, "E516", "row 2 (index `c`), column `height` of the table is 'tall'"),
         (PEOPLE, {"data": told(size=None)}, "E506", "row 2 (index `c`), column `size` of the table is missing"),
         (PEOPLE, {"data": told(size="giant")}, "E506", "column `size` of the table holds text of 4 kinds"),
+        (OPEN, {"data": pd.DataFrame(ROWS.astype(complex))}, "E516", "column `0` of the table holds complex numbers"),
+        (
+            PEOPLE,
+            {"data": people(9).assign(height=pd.period_range("2024-01", periods=9, freq="M"))},
+            "E516",
+            "column `height` is of type extension",
+        ),
         (OPEN, {"data": "x.csv"}, "E504", "data cannot be given as str"),
         (OPEN, {"data": {"x": ROWS.astype(complex)}}, "E516", "complex128, not numbers"),
         (OPEN, {"data": {"x": [[1, "a"], [2, {}]]}}, "E516", "no number"),

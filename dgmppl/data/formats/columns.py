@@ -135,6 +135,8 @@ def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], name: str, st
     import pyarrow.compute as pc
 
     if getattr(column.type, "storage_type", None) is not None:
+        if not hasattr(column.type.storage_type, "value_field"):
+            raise BadCell(f"column `{name}` is of type {column.type}, numbers are needed")
         column = _stored(column)
         if hasattr(column.type.value_type, "value_field"):  # `datasets` keeps tensors as lists of lists
             return _lists(column, shape, name, start)
