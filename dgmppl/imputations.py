@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of
 from dgmppl.graph.elaborate import check_graph
+from dgmppl.graph.held import random_networks
 from dgmppl.graph.nodes import Graph
 from dgmppl.graph.seen_spec import (
     graph_of_whole_rows,
@@ -46,7 +47,7 @@ class Exactly:
 
     Args:
         seen: the spec whose elements may be missing.
-        common: what rows have in common, which each has as a condition.
+        common: what rows have in common, which each has as a condition, or the model as weights of a network.
     """
 
     seen: Checked
@@ -172,8 +173,8 @@ def _given_draws_in_common(checked: Checked, missing: Collection[str]) -> Iterat
 
 
 def given_common(checked: Checked) -> tuple[Checked, tuple[str, ...]] | None:
-    """The spec whose rows have what they have in common as a condition each, and the names of these conditions; None
-    where there is nothing of the kind, or no plan of it."""
+    """The spec whose rows have what they have in common as a condition each, or as weights of networks, with its names;
+    None where there is nothing of the kind, or no plan of it."""
     graph, _ = both(checked)
     common = tuple(v.name for v in graph.shared if graph.factor("q", v.name) is not None)
     if not common or checked.completed is None:
@@ -182,8 +183,9 @@ def given_common(checked: Checked) -> tuple[Checked, tuple[str, ...]] | None:
     if found is None or found.graph is None or found.graph.shared:
         return None
     known = {v.name for v in graph.data}
-    names = tuple(v.name for v in found.graph.data if v.name not in known)
-    return replace(found, completed=found.spec), names  # with each q that the fit had, and no other
+    conditions = tuple(v.name for v in found.graph.data if v.name not in known)
+    weights = tuple(name for name in random_networks(graph) if name in common)
+    return replace(found, completed=found.spec), (*conditions, *weights)  # with each q that the fit had, and no other
 
 
 def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
@@ -193,7 +195,6 @@ def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
     headline = f"{graph.name} cannot impute {names}: no density of whole rows is known, given its latents"
     help_ = "`dgmppl explain` says what is derived from the spec"
     functions = [v.name for v in graph.data if graph.definition(v.name) is not None]
-    weights = [v.name for v in graph.shared if graph.factor("p", v.name) is not None]
     if functions:
         name = functions[0]
         help_ = (
@@ -205,11 +206,6 @@ def no_way(checked: Checked, missing: Collection[str]) -> SpecError:
         told = " and ".join(f"`{n}`" for n in many)
         count = counted(number, "element", ",")
         help_ = f"{told} would be drawn with it, {count} of few values one after another; fewer steps can do"
-    elif weights:
-        told = ", ".join(weights)
-        help_ = (
-            f"rows are not given draws of what they have in common, {told}, one by one; weights without a prior can do"
-        )
     return SpecError([Diagnostic("E660", headline, help=help_)])
 
 

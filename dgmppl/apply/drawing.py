@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.utils import vector_to_parameters
 
 from dgmppl import pipeline
 from dgmppl.imputations import Way
 from dgmppl.pipeline import Checked
 from dgmppl.runtime import GenerativeModel
+from dgmppl.runtime.random_weights import WeightsGiven
 from dgmppl.train.device import seeded
 from dgmppl.train.runs import located
 
@@ -32,6 +34,7 @@ class Completion(ABC):
 
     Attributes:
         beside: numbers of latents that are drawn with a row.
+        models: those that it draws by.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Completion(ABC):
         self.missing, self.fitted, self.asked = tuple(missing), fitted, asked
         self.words = way.words()
         self.beside = 0
+        self.models: tuple[GenerativeModel, ...] = ()
         self.told = " and ".join(f"`{name}`" for name in missing)
 
     @abstractmethod
@@ -68,7 +72,8 @@ class Misfit(Exception):
 
 
 def with_weights(checked: Checked, fitted: GenerativeModel) -> GenerativeModel:
-    """A model with the weights of a fitted one, which has all of them.
+    """A model with the weights of a fitted one, which has all of them. Those of a network whose weights are random in
+    the fitted model are no numbers until `set_weights` has set them to a draw.
 
     Raises:
         Misfit: where it has not.
@@ -77,12 +82,26 @@ def with_weights(checked: Checked, fitted: GenerativeModel) -> GenerativeModel:
         model = pipeline.build(checked)
     others = {**dict(fitted.named_buffers()), **dict(fitted.named_parameters())}
     held = {**dict(model.named_buffers()), **dict(model.named_parameters())}
+    random = {n: m for n, m in fitted.named_children() if isinstance(m, WeightsGiven) and hasattr(model, n)}
+    for attribute, network in random.items():
+        ours = getattr(model, attribute)
+        if {n: p.shape for n, p in ours.named_parameters()} != network.shapes:
+            raise Misfit(attribute)
+        ours.load_state_dict(network.hidden[0].state_dict())
+        set_weights(model, attribute, torch.full((sum(p.numel() for p in ours.parameters()),), torch.nan))
     for name, values in held.items():
+        if name.partition(".")[0] in random:
+            continue
         if name not in others or others[name].shape != values.shape:
             raise Misfit(name)
         values.data.copy_(others[name].data)
     model.check_rows = False
     return model.to(fitted.like).eval()
+
+
+def set_weights(model: GenerativeModel, attribute: str, weights: Tensor) -> None:
+    """Sets the weights of a network of a model, all of them in one vector, ``(W,)``, as `WeightsGiven` has them."""
+    vector_to_parameters(weights, getattr(model, attribute).parameters())
 
 
 def start_of(
@@ -147,6 +166,7 @@ __all__ = [
     "over",
     "repeated",
     "rows_of",
+    "set_weights",
     "start_of",
     "with_weights",
 ]

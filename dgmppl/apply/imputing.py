@@ -57,6 +57,7 @@ class ExactCompletion(Completion):
     ) -> None:
         super().__init__(way, missing, fitted, asked)
         self.seen, self.model = way.seen, with_weights(way.seen, fitted)
+        self.models = (self.model,)
         self.likelihood = likelihood_of(both(way.seen)[1])
 
     def copies(self, count: int) -> int:
@@ -91,6 +92,7 @@ class WeightedCompletion(Completion):
         self.latents = way.latents
         self.given: Values | None = None
         self.seen, self.proposal = with_weights(way.seen, fitted), with_weights(way.proposal, fitted)
+        self.models = (self.seen, self.proposal)
         likelihood = likelihood_of(both(way.seen)[1])
         assert likelihood is not None
         self.name = likelihood.name
@@ -207,6 +209,7 @@ class ChainCompletion(Completion):
         super().__init__(way, missing, fitted, of.asked)
         self.graph = of
         self.model = fitted if way.energy is not None else with_weights(way.whole, fitted)
+        self.models = (self.model,)
         self.latents, self.energy, self.terms = way.latents, way.energy, way.terms
         graph, plan = both(way.whole)
         likelihood = likelihood_of(plan)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dgmppl.graph.nodes import Adversary, Definition, Energy, Factor, Graph, Parameter
 from dgmppl.graph.values import (
+    Apply,
     Bijection,
     Block,
     Composition,
@@ -137,6 +138,12 @@ def networks(one: Held) -> Iterator[tuple[Module, int]]:
     elif isinstance(one.term, Composition):
         for block, times in blocks(one.term):
             yield from ((m, times) for m in _modules_inside(block))
+
+
+def random_networks(graph: Graph) -> dict[str, str]:
+    """Networks with random weights: the variable of the weights of each, and the name that the model holds it by."""
+    terms = (term for value, _ in statements(graph) for term in walk(value))
+    return {t.weights.variable: t.module.attribute for t in terms if isinstance(t, Apply) and t.weights is not None}
 
 
 def own(one: Held) -> tuple[str, ...]:

@@ -71,11 +71,17 @@ def spec_of_whole_rows(spec: tree.Spec, whole: Collection[str], summed: Collecti
 
 
 def spec_given_common(spec: tree.Spec, common: Collection[str]) -> tree.Spec:
-    """A spec in which latents that rows have in common are conditions of each row: nothing models them."""
+    """A spec in which latents that rows have in common are conditions of each row: nothing models them. Networks with
+    random weights have no prior in it: their weights are those of a draw."""
     names = {declared_name(name) for name in common}
+    networks = {s.name for s in spec.statements if isinstance(s, tree.Net) and s.name in names}
     rows = rows_given(spec)
     told = (
-        replace(s, role="observed", per=None, data=rows) if isinstance(s, tree.Variable) and s.name in names else s
+        replace(s, role="observed", per=None, data=rows)
+        if isinstance(s, tree.Variable) and s.name in names
+        else replace(s, parents=tuple(p for p in s.parents if p.name not in networks))
+        if isinstance(s, tree.Factor)
+        else s
         for s in spec.statements
         if not (isinstance(s, tree.Factor) and any(h.name in names for h in s.heads)) and not isinstance(s, tree.Train)
     )

@@ -164,6 +164,31 @@ def test_spreads_given_what_rows_have_in_common_are_mixed_and_not_drawn(tmp_path
     np.testing.assert_allclose(few[spread], expected, rtol=0.15)
 
 
+def test_spreads_are_mixed_over_the_weights_of_a_network(tmp_path: Path) -> None:
+    """By the law of total variance over draws of a loading and a shift, the posterior given each by hand."""
+    people().to_csv(tmp_path / "people.csv", index=False)
+    text = """\
+model network
+observed x : real[2] from standardize("people.csv"[height, weight])
+latent z : real
+net f = linear
+p(f) = Normal(0, 1)
+q(f) = Normal(param, 0.3)
+p(z) = Normal(0, 1)
+p(x | z, f) = Normal(f(z), 0.5)
+train { epochs = 5, lr = 5e-2 }
+"""
+    run, rows = fit(tmp_path, text), people(20, seed=3)
+    found = run.encode(rows, samples=1000)
+    assert any("z_deviation: exact given f" in note for note in found.notes)
+    x = next(run.rows(rows).chunks(20))["x"]
+    with torch.no_grad():
+        loading, shift = run.model.q_f().sample((4000,)).chunk(2, -1)
+    variance = 1 / (1 + loading.square().sum(-1) / 0.25)
+    mean = variance[:, None] * ((x - shift[:, None]) * loading[:, None]).sum(-1) / 0.25
+    np.testing.assert_allclose(found["z_deviation"], (variance.mean() + mean.var(0)).sqrt(), rtol=0.05)
+
+
 UNEVEN = """\
 model uneven
 observed n : integer(2..4) from "walks.npz".n

@@ -136,3 +136,52 @@ def test_what_rows_have_in_common_is_as_its_q_has_it(
         drawn = found["x"][k, :, 1]
         assert abs(drawn.mean() - expected) < 5 * (spread / np.sqrt(DRAWS / 2) + of_levels / np.sqrt(200))
         assert abs(drawn.std() - spread) < 0.1 * spread
+
+
+NETWORK = """\
+model network
+observed s : real from "d.npz".s
+observed x : real[2] from "d.npz".x
+latent z : real
+net f = NET
+p(f) = Normal(0, 1)
+q(f) = Normal(param, 0.5)
+p(z) = LAW(0, 1)
+p(x | s, z, f) = Normal(f(s, z), 0.8)
+"""
+
+
+@pytest.mark.parametrize(
+    ("law", "net", "way"), [("Normal", "linear", "exact"), ("Laplace", "mlp[3, activation = tanh]", "by weights")]
+)
+def test_what_is_missing_is_mixed_over_the_weights_of_a_network(
+    law: str, net: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean and the deviation of x[1] given x[0] by quadrature over z, of each of many draws of the weights."""
+    for name, many in {"COMMON": 100, "COMMON_EXACT": 400}.items():
+        monkeypatch.setattr(in_common, name, many)
+    for name, many in {"ROUNDS": 4, "PARTICLES": 40, "OF_PRIOR": 10}.items():
+        monkeypatch.setattr(imputing, name, many)
+    rng = np.random.default_rng(0)
+    data = {"s": rng.normal(size=60), "x": rng.normal(size=(60, 2))}
+    run = run_of(tmp_path, NETWORK.replace("LAW", law).replace("NET", net), data, spread=0.5)
+    rows = {"s": np.array([1.0, -2.0]), "x": np.array([[1.0, np.nan], [-1.5, np.nan]])}
+    found = run.impute(rows, draws=DRAWS)
+    networks = 400 if way == "exact" else 100
+    assert any(note.startswith(way) and "draws of f, which rows have in common" in note for note in found.notes)
+    z = torch.linspace(-15, 15, 1501)
+    prior = (stats.norm if law == "Normal" else stats.laplace)(0, 1).pdf(z.numpy())
+    for k in (0, 1):
+        s = torch.full_like(z, rows["s"][k])
+        with torch.no_grad():
+            weights = run.model.q_f().sample((500,))
+            means = torch.stack([run.model.p_x(s, z, f).mean for f in weights]).double().numpy()
+        of_z = prior * stats.norm(means[..., 0], 0.8).pdf(rows["x"][k, 0])
+        of_z /= of_z.sum(1, keepdims=True)
+        each = (of_z * means[..., 1]).sum(1)
+        second = (of_z * means[..., 1] ** 2).sum(1) + 0.8**2
+        expected, spread = each.mean(), np.sqrt(second.mean() - each.mean() ** 2)
+        drawn = found["x"][k, :, 1]
+        assert abs(drawn.mean() - expected) < 5 * (spread / np.sqrt(DRAWS / 2) + each.std() / np.sqrt(networks))
+        assert abs(drawn.std() - spread) < 0.1 * spread
+    assert found.notes[-1].endswith(f"{networks} draws of f, each for all rows")
