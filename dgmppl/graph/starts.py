@@ -26,9 +26,10 @@ class Start(Enum):
 def starts(graph: Graph) -> Mapping[Learned, Start]:
     """The learned values that start elsewhere than at a draw of deviation 1.
 
-    What is counted in units of the data starts in their middle, and the q of what rows have in common near 0. That of
-    what is positive starts narrow: a wide one draws scales s near 0, whose gradients are large and rare, as the density
-    of a row has 1 / s^2. Components of a mixture stay drawn, or else they would stay alike.
+    What is counted in units of the data starts in their middle. The q of what rows have in common starts at a scale of
+    0.7, and that of what is positive near 0 and narrow: a wide one draws scales s near 0, whose gradients are large and
+    rare, as the density of a row has 1 / s^2. Places of what is real stay drawn, as those of components of a mixture: at
+    0 elements of a matrix would be alike, and the matrix have no inverse.
     """
     return dict(_starts(graph))
 
@@ -42,5 +43,5 @@ def _starts(graph: Graph) -> Iterator[tuple[Learned, Start]]:
                 yield from ((values[name], Start.ZERO) for name in counted(law) if name in values)
             elif in_common and {"loc", "scale"} <= dict(law.arguments).keys():
                 narrow = starts_narrow(graph[factor.head])
-                places = {"loc": Start.NEAR_ZERO, "scale": Start.NARROW if narrow else Start.ZERO}
-                yield from ((values[name], start) for name, start in places.items() if name in values)
+                near = {"loc": Start.NEAR_ZERO, "scale": Start.NARROW} if narrow else {"scale": Start.ZERO}
+                yield from ((values[name], start) for name, start in near.items() if name in values)
