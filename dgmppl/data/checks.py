@@ -232,6 +232,26 @@ def taken_for_missing(name: str, origin: Origin, declared: Type, source: DataSou
     return Diagnostic("W522", headline, source.span, label, help=_mark_help(origin, source), severity="warning")
 
 
+def with_unseen(origin: Origin, declared: Type) -> tuple[str, ...]:
+    """The classes of texts, with categories that no row has behind them where more are declared."""
+    unseen = [word for word in origin.form.words if word not in origin.classes]
+    more = max(0, (declared.support.size or 0) - len(origin.classes)) if origin.classes else 0
+    return (*origin.classes, *unseen[:more])
+
+
+def without_names(name: str, classes: tuple[str, ...], declared: Type, source: DataSource) -> Diagnostic | None:
+    """A warning where more classes are declared than there are texts."""
+    size = declared.support.size or 0
+    if not classes or len(classes) >= size:
+        return None
+    headline = f"`{name}` is declared {declared.describe()}, and its column holds {counted(len(classes), 'class')}"
+    told = f"class {len(classes)}" if size == len(classes) + 1 else f"classes {len(classes)} to {size - 1}"
+    help_ = (
+        f"categorical({len(classes)}), unless other rows have more; samples of what has no name are told by its number"
+    )
+    return Diagnostic("W526", headline, source.span, f"{told} without a name", help=help_, severity="warning")
+
+
 def _value_help(support: Support, source: DataSource, found: str, counted: str) -> str:
     transform = support.transform()
     way_out = f"`{transform}` brings values into {support.describe()}" if transform else ""

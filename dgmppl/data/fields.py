@@ -176,9 +176,11 @@ class Field:
         """The same of numbers that were given, to their last digit."""
         if not self.classes:
             return self.form.told(values)
-        texts = np.array([*self.classes, None], dtype=object)
+        size = self.type.support.size or 0
+        without_name = (str(number) for number in range(len(self.classes), size))
+        texts = np.array([*self.classes, *without_name, None], dtype=object)
         known = np.isfinite(values)
-        return np.asarray(texts[np.where(known, values, len(self.classes)).astype(np.int64)])
+        return np.asarray(texts[np.where(known, values, len(texts) - 1).astype(np.int64)])
 
     @property
     def _days_of_fit(self) -> Dates:

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from dgmppl.catalogue.formats import FORMATS, format_of
 from dgmppl.catalogue.transforms import REMOVES
 from dgmppl.data.catalogue import DATASETS
-from dgmppl.data.checks import Missing, TakenRows, checked_blocks, taken_for_missing, verify_shape
+from dgmppl.data.checks import (
+    Missing,
+    TakenRows,
+    checked_blocks,
+    taken_for_missing,
+    verify_shape,
+    with_unseen,
+    without_names,
+)
 from dgmppl.data.column import Column, Transform
 from dgmppl.data.disagreeing import disagreeing_classes
 from dgmppl.data.far import far_off
@@ -183,9 +191,11 @@ def read_columns(
             if source.transforms:
                 digests[name] = _digest_before(parts)
             origin = next(iter(parts.values())).origin
+            classes = with_unseen(origin, declared)
             taken = taken_for_missing(name, origin, declared, source)
-            warnings += [found for found in (lost, taken) if found is not None]
-            made = Field(name, declared, source, whole.shape, origin.columns, origin.classes, transforms, origin.form)
+            nameless = None if taken or one.known else without_names(name, classes, declared, source)
+            warnings += [found for found in (lost, taken, nameless) if found is not None]
+            made = Field(name, declared, source, whole.shape, origin.columns, classes, transforms, origin.form)
             fields[name] = one.known or made
         except SpecError as error:
             problems.extend(d for d in error.diagnostics if d not in problems)

@@ -152,4 +152,13 @@ CODES: dict[str, Code] = {
         'observed away : categorical(20) from "games.csv".away   # skill[home] - skill[away]',
         'observed side[j in 0..1] : categorical(20) from "games.csv"[home, away]   # skill[side[0]] - skill[side[1]]',
     ),
+    "W526": Code(
+        "more classes than texts",
+        "A variable is declared with more classes than its column has texts.",
+        "Texts are numbered in alphabetical order; a class beyond them has no name and no row. The model gives it a "
+        "probability all the same, samples of it are told by its number, and other rows cannot have it. A categorical "
+        "column of a DataFrame or `.parquet` names its categories, also those that no row has.",
+        'observed job : categorical(5) from "people.csv".job   # clerk, nurse, smith, teacher',
+        'observed job : categorical(4) from "people.csv".job',
+    ),
 }

@@ -28,8 +28,8 @@ def starts(graph: Graph) -> Mapping[Learned, Start]:
 
     What is counted in units of the data starts in their middle. The q of what rows have in common starts at a scale of
     0.7, and that of what is positive near 0 and narrow: a wide one draws scales s near 0, whose gradients are large and
-    rare, as the density of a row has 1 / s^2. Places of what is real stay drawn, as those of components of a mixture: at
-    0 elements of a matrix would be alike, and the matrix have no inverse.
+    rare, as the density of a row has 1 / s^2. Places of what is real stay drawn, as those of components of a mixture:
+    at 0 elements of a matrix would be alike, and the matrix have no inverse.
     """
     return dict(_starts(graph))
 

@@ -95,8 +95,23 @@ def test_rows_that_silently_lose_a_class_are_warned_of(tmp_path: Path) -> None:
     assert warning.code == "W522"
     assert "`NA` of x.csv is taken for a missing value, and 2 classes are left" in warning.headline
     assert '"x.csv".country[missing = ""]' in warning.help
-    assert not loaded('partial y : categorical(3) from "x.csv".country[missing = "NA"]', base=tmp_path).warnings
+    (warning,) = loaded('partial y : categorical(3) from "x.csv".country[missing = "NA"]', base=tmp_path).warnings
+    assert warning.code == "W526" and "class 2 without a name" in warning.label
     assert not loaded('partial y : categorical(2) from "x.csv".country', base=tmp_path).warnings
+
+
+def test_categories_that_no_row_has_have_their_names(tmp_path: Path) -> None:
+    """One that no row has has a name, which samples of it have; one beyond them is told by its number."""
+    kinds = pd.CategoricalDtype(["small", "medium", "large", "huge"], ordered=True)
+    pd.DataFrame({"size": pd.Categorical(["large", "small", "medium"] * 20, dtype=kinds)}).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    found = loaded('y : categorical(4) from "t.parquet".size', base=tmp_path)
+    assert not [w for w in found.warnings if w.code == "W526"]
+    assert list(found.fields["y"].invert(np.arange(4.0))) == ["large", "medium", "small", "huge"]
+    found = loaded('y : categorical(6) from "t.parquet".size', base=tmp_path)
+    assert [w.label for w in found.warnings if w.code == "W526"] == ["classes 4 to 5 without a name"]
+    assert list(found.fields["y"].invert(np.array([3, 5, np.nan]))) == ["huge", "5", None]
 
 
 def test_marks_of_numbers_and_of_texts(tmp_path: Path) -> None:
