@@ -10,12 +10,13 @@ import torch
 from dgmppl.coding.coder import Coder
 from dgmppl.coding.factors import Row
 from dgmppl.coding.file import DIGEST, Block
+from dgmppl.coding.gaps import elements
 from dgmppl.coding.stack import CodingError, Stack, initial_words, is_initial
 
 _TABLES = 2**22  # entries of the tables of the rows that are coded side by side
 _SIDE_BY_SIDE = 256  # rows, at most
 _GROWTH = 4  # rows of which the latents are taken from the bits of this many times as many rows
-_SLOW_GROWTH = 16  # where these latents are told finely, and take more bits than their row
+_SLOW_GROWTH = 16  # where these latents may take more bits than their row: told finely, or as many as there are data
 
 
 class Differs(CodingError):
@@ -80,7 +81,9 @@ def _growth(coder: Coder) -> int:
     """From how many times as many rows the latents of some are taken; 0 where they have none."""
     if not coder.side_information.words_of_a_row:
         return 0
-    return _SLOW_GROWTH if coder.program.mapped or coder.program.rounded else _GROWTH
+    program = coder.program
+    latents, data = (sum(elements(program.graph[n]) for n in names) for names in (program.bits_back, program.gives))
+    return _SLOW_GROWTH if program.mapped or program.rounded or latents >= data else _GROWTH
 
 
 def _groups(n: int, side: int, growth: int) -> list[tuple[int, int]]:
