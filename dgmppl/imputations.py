@@ -6,6 +6,9 @@ A way is found from the structure, by the rules of elimination that an objective
 - weights: given the latents that a q draws what is missing is exact. Draws of q are weighed by p(seen, z) / q(z)
   (importance resampling, as Mattei and Frellsen, 2019, have it for data that are incomplete from the start);
 - chain: the density of a whole row is known up to a factor, and a Markov chain moves what is missing.
+
+Rows in which what is missing comes last in the order of an autoregressive density need none of the last two: it is
+drawn on in that order.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of
 from dgmppl.graph.elaborate import check_graph
 from dgmppl.graph.held import random_networks
-from dgmppl.graph.nodes import Graph
+from dgmppl.graph.nodes import Factor, Graph
 from dgmppl.graph.seen_spec import (
     graph_of_whole_rows,
     spec_given_common,
@@ -27,6 +30,7 @@ from dgmppl.graph.seen_spec import (
     without_rounding,
 )
 from dgmppl.graph.units import with_units
+from dgmppl.graph.values import Autoregressive
 from dgmppl.pipeline import Checked, check_beside
 from dgmppl.plan.cancel import cancel_constants
 from dgmppl.plan.choose import check_plan
@@ -162,6 +166,24 @@ def ways(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
         if found is not None:
             yield found
             return
+
+
+def in_order(checked: Checked, missing: Collection[str]) -> tuple[Factor, ...]:
+    """The autoregressive factors of these variables that alone say what follows of them from what is seen: all that
+    they read is data, and nothing reads what they are of."""
+    graph, _ = both(checked)
+    if graph.energy is not None or graph.shared:
+        return ()
+    found = []
+    for name in missing:
+        factor = graph.factor("p", name)
+        if factor is None or not isinstance(factor.density, Autoregressive) or graph[name].length:
+            continue
+        reads = graph.roots(graph.reads(factor))
+        others = {v.name for v in graph.variables if v.role != "let"} - {name}
+        if {*reads} <= {v.name for v in graph.data} and name not in graph.sources(others):
+            found.append(factor)
+    return tuple(found)
 
 
 def _given_draws_in_common(checked: Checked, missing: Collection[str]) -> Iterator[Way]:
@@ -332,4 +354,4 @@ def _is_a_density(whole: Checked) -> bool:
     return likelihood is not None and likelihood.kind == "log_prob"
 
 
-__all__ = ["ByChain", "ByWeights", "Exactly", "Way", "both", "given_common", "no_way", "ways"]
+__all__ = ["ByChain", "ByWeights", "Exactly", "Way", "both", "given_common", "in_order", "no_way", "ways"]

@@ -25,6 +25,7 @@ from dgmppl.apply.drawing import (
 )
 from dgmppl.apply.element_chains import Chains, State, scale_reduction
 from dgmppl.apply.in_common import GivenCommon, shared_out
+from dgmppl.apply.in_order import with_order
 from dgmppl.apply.summaries import effective_words
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.graph.names import member_name
@@ -366,7 +367,7 @@ def completion(checked: Checked, missing: Collection[str], fitted: GenerativeMod
             found = _made(way, missing, fitted, graph)
         except Misfit:
             continue
-        return GivenCommon(way, found, graph) if way.common else found
+        return GivenCommon(way, found, graph) if way.common else with_order(checked, way, found)
     raise no_way(checked, missing)
 
 

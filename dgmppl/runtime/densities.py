@@ -340,6 +340,26 @@ class Autoregressive(_Density):
 
     @torch.no_grad()
     def sample(self, sample_shape: Size = ()) -> Tensor:
+        return self._draw(sample_shape)
+
+    @torch.no_grad()
+    def completed(self, value: Tensor) -> Tensor:
+        """Draws that keep what is seen (not NaN) of a value ``(n, *event_shape)``: of p(missing | seen) in the rows
+        that are `seen_first`. In others what comes before knows nothing of what is seen after it."""
+        return self._draw(() if self.batch_shape else (len(value),), value)
+
+    def seen_first(self, value: Tensor) -> Tensor:
+        """In which rows of a value ``(n, *event_shape)`` all that is missing (NaN) comes after all that is seen.
+        A position that misses a part of its vector is neither."""
+        gone = value.isnan().flatten(1, self.axes).unsqueeze(-1).flatten(2)
+        if self.order is not None:
+            gone = gone[:, list(self.order.positions)]
+        some, whole = gone.any(-1), gone.all(-1)
+        from_here_on = some.long().cummax(1).values.bool()
+        return (whole == from_here_on).all(1)
+
+    def _draw(self, sample_shape: Size, seen: Tensor | None = None) -> Tensor:
+        """Draws, or with what is `seen` (not NaN) of them."""
         shape = self._extended_shape(torch.Size(sample_shape))
         x = self.like.new_zeros(shape)
         axis = len(shape) - len(self._event_shape)
@@ -356,6 +376,9 @@ class Autoregressive(_Density):
                 step = step.expand(shape[:axis])
             drawn = step.sample()
             found = drawn.flatten(axis, last).select(axis, 0 if drawn.shape == one else d)
+            if seen is not None:
+                known = seen.flatten(axis, last).select(axis, d)
+                found = torch.where(known.isnan(), found, known)
             flat.select(axis, d).copy_(found)
         return x
 
