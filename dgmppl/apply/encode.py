@@ -189,7 +189,7 @@ def _moments(
     ``Var[z] = E[Var[z | w]] + Var[E[z | w]]``.
     """
     rows = tuple(chunk.values())
-    with of_q.kept() as given:
+    with of_q.kept(len(rows[0])) as given:
         means = fitted.model.infer(*rows, mean=True)
     exact = {**{n: given[n] for n in of_q.alone}, **fitted.model.marginals(*rows)}
     first: dict[str, Tensor] = {}
@@ -198,7 +198,7 @@ def _moments(
     kept: dict[str, list[Tensor]] = {n: [] for n in names}
     inside = {n: torch.zeros_like(s) for n, s in sums.items()}
     for k in range(count):
-        with of_q.kept() as given:
+        with of_q.kept(len(rows[0])) as given:
             drawn = fitted.model.infer(*rows)
         laws = {**given, **(mixed.marginals(chunk, drawn) if mixed is not None and mixed.names else {})}
         for n in names:

@@ -31,15 +31,16 @@ class LawsOfQ:
         self.model = model
         self.methods = {n: f.method for n, f in factors.items() if n in names and methods.count(f.method) == 1}
         self.names: tuple[str, ...] = tuple(self.methods)
-        with self.kept() as laws:
+        self.shared = {n for n in names if graph[n].shared}
+        with self.kept(1) as laws:
             drawn = model.infer(*row.values()) if row is not None else {}
         self.names = tuple(n for n in self.names if n in laws and _has_moments(laws[n], graph[n], drawn[n]))
         given = ({*(row or ())} | {graph[n].group for n in self.names}) - {*drawn}  # what a row may miss is drawn there
         self.alone = tuple(n for n in self.names if {*graph.roots(graph.reads(factors[n]))} <= given)
 
     @contextmanager
-    def kept(self) -> Iterator[dict[str, Distribution]]:
-        """Inside, what `infer` draws these latents from, by name; not of one that it asks twice."""
+    def kept(self, n: int) -> Iterator[dict[str, Distribution]]:
+        """Inside, what `infer` draws these latents of n rows from, by name; not of one that it asks twice."""
         found: dict[str, Distribution] = {}
         asked: list[str] = []
 
@@ -48,7 +49,8 @@ class LawsOfQ:
                 law = q(*args)
                 asked.append(name)
                 if asked.count(name) == 1:
-                    found[name] = law
+                    same = name not in self.shared and isinstance(law, Distribution) and not law.batch_shape
+                    found[name] = law.expand(torch.Size((n,))) if same else law
                 else:
                     found.pop(name, None)
                 return law

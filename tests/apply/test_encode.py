@@ -322,3 +322,12 @@ def test_a_deviation_is_that_of_q_and_mixed_over_what_q_reads(tmp_path: Path) ->
         mixed = q.variance.mean(0) + q.mean.var(0)
     np.testing.assert_allclose(found["a_deviation"], a.stddev, rtol=1e-5)
     np.testing.assert_allclose(found["z_deviation"], mixed.sqrt(), rtol=0.08)
+
+
+def test_a_q_that_reads_nothing_is_that_of_each_row(tmp_path: Path) -> None:
+    people().to_csv(tmp_path / "people.csv", index=False)
+    text = LEVELS_OF_Q.replace("q(a | x) = Normal(linear(x))", "q(a) = Normal(param, param)")
+    run = fit(tmp_path, text)
+    found = run.encode(people(7, seed=3))
+    with torch.no_grad():
+        np.testing.assert_allclose(found["a_deviation"], run.model.q_a().stddev.expand(7, 2), rtol=1e-5)

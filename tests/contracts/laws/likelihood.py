@@ -109,7 +109,7 @@ def verify_marginals(found: Checked) -> None:
     own = [v.name for v in graph.latents if not v.shared]
     with seed(0), torch.no_grad():
         of_q = LawsOfQ(graph, model, own, {v.name: rows[:1] for v, rows in zip(graph.data, data, strict=True)})
-        with of_q.kept() as kept:
+        with of_q.kept(2) as kept:
             model.infer(*data)
         laws = {**{n: kept[n].expand((2,)) for n in of_q.alone}, **model.marginals(*data)}
         drawn = model.infer(*(d.repeat_interleave(many, 0) for d in data))
