@@ -13,6 +13,7 @@ from dgmppl.apply.answers import Answers, Chunk, verify_counts
 from dgmppl.apply.given import Given as Rows
 from dgmppl.apply.in_common import LatentsGivenCommon
 from dgmppl.apply.q_laws import LawsOfQ
+from dgmppl.coding.common import of_own_group
 from dgmppl.diagnostics import Diagnostic, SpecError
 from dgmppl.emit.inference import inferred_of, marginals_of
 from dgmppl.emit.steps import needed_steps
@@ -83,11 +84,8 @@ def encode(
     def of(chunk: dict[str, Tensor]) -> Chunk:
         answers: dict[str, NDArray[Any]] = {}
         for name, parts in _moments(fitted, chunk, ours, count, draws, laws, mixed).items():
-            group = graph[name].group
-            low = graph[group].type.support.low or 0.0 if group is not None else 0.0
-            every = per is not None
             mean, spread, kept = (
-                _of_rows(v, graph[name], chunk, axis, low, every) for v, axis in zip(parts, (0, 0, 1))
+                _of_rows(v, graph, graph[name], chunk, axis, per is not None) for v, axis in zip(parts, (0, 0, 1))
             )
             answers[name] = mean
             answers[f"{name}_{_spread_of(graph[name])}"] = spread
@@ -261,15 +259,14 @@ def _exact_spread(law: Distribution, variable: Variable, value: Tensor) -> Tenso
 
 
 def _of_rows(
-    values: Tensor, variable: Variable, chunk: dict[str, Tensor], axis: int, lowest: float = 0.0, every: bool = False
+    values: Tensor, graph: Graph, variable: Variable, chunk: dict[str, Tensor], axis: int, every: bool
 ) -> NDArray[Any]:
     """Values with an axis of rows: of groups that of each row's own, or `every` group's, of what is in common a single
     one; NaN beyond the end of a sequence."""
     if every:
         return values.detach().cpu().numpy()
     if variable.group is not None:
-        own = chunk[variable.group] - lowest
-        values = values.index_select(axis, own.long().reshape(-1))
+        values = of_own_group(values, graph[variable.group], chunk[variable.group], axis)
     elif not variable.rows:
         values = values.unsqueeze(axis)
     if variable.length and variable.length in chunk:

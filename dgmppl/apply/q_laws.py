@@ -68,6 +68,8 @@ class LawsOfQ:
 
 def _has_moments(law: Any, variable: Variable, drawn: Tensor) -> bool:
     """Whether a distribution tells the mean and deviation of each element, or the probability of each value."""
+    if not isinstance(law, Distribution):
+        return False
     base = law
     while isinstance(base, torch.distributions.Independent):
         base = base.base_dist
@@ -77,7 +79,7 @@ def _has_moments(law: Any, variable: Variable, drawn: Tensor) -> bool:
         return False  # of an angle the variance is another thing, of a direction each element's is not known
     try:
         moments = law.mean, law.stddev
-    except (NotImplementedError, AttributeError):
+    except NotImplementedError:
         return False
     return all(m.shape[m.dim() - len(law.event_shape) :] == law.event_shape and m.isfinite().all() for m in moments)
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import BINS, Bins, Cells, bins_of
+from dgmppl.coding.cells import BINS, Bins, Cells
+from dgmppl.coding.layout import bins_of
 from dgmppl.coding.stack import CodingError
 from dgmppl.runtime.bijections import NOTHING, Bijection, Context
 from dgmppl.runtime.densities import Mixture, Pushforward

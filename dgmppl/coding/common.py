@@ -38,9 +38,9 @@ def values_in_common(graph: Graph, model: GenerativeModel) -> dict[str, Tensor]:
     return found
 
 
-def of_own_group(values: Tensor, group: Variable, column: Tensor) -> Tensor:
-    """Of values ``(groups, ...)`` those of the group of each row, which a column says."""
-    return values[(column - (group.type.support.low or 0.0)).long().reshape(-1)]
+def of_own_group(values: Tensor, group: Variable, column: Tensor, axis: int = 0) -> Tensor:
+    """Of values that have an axis of groups those of the group of each row, which a column says."""
+    return values.index_select(axis, (column - (group.type.support.low or 0.0)).long().reshape(-1))
 
 
 def of_rows(graph: Graph, common: Values, rows: Values) -> dict[str, Tensor]:

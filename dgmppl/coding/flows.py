@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Around, Fine, Intervals, WideBins, log_masses, of_law, plain
+from dgmppl.coding.cells import Around, Fine, Intervals, WideBins, log_masses
+from dgmppl.coding.layout import of_law, plain
 from dgmppl.coding.stack import Chooser, Popping, Recording, Scattered, Stack
 from dgmppl.runtime.densities import Pushforward
 from dgmppl.runtime.incremental import ALL, asking

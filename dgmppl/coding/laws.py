@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Cells, Fine, Intervals, Steps, Values, plain
+from dgmppl.coding.cells import Cells, Fine, Intervals, Steps, Values
 from dgmppl.coding.charts import Charted, charted, over_coordinates
 from dgmppl.coding.flows import ThroughFlow
+from dgmppl.coding.layout import plain
 from dgmppl.coding.stack import Chooser, CodingError
 from dgmppl.coding.vectors import InOrder, called, in_order, no_order
 from dgmppl.runtime.along import Segment, Sequence

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dgmppl.coding.cells import Cells, Fine, Values, fine_bins_of, steps_of
+from dgmppl.coding.cells import Cells, Fine, Values
 from dgmppl.coding.charts import cells_of
 from dgmppl.coding.common import of_rows
 from dgmppl.coding.factors import Factors, Row
 from dgmppl.coding.gaps import elements, gaps, missing
+from dgmppl.coding.layout import fine_bins_of, steps_of
 from dgmppl.coding.program import cases
 from dgmppl.coding.stack import CodingError
 from dgmppl.runtime.along import in_turn

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from dgmppl.coding.cells import Cells, plain
+from dgmppl.coding.cells import Cells
 from dgmppl.coding.charts import AnglesOf
+from dgmppl.coding.layout import plain
 from dgmppl.coding.stack import CodingError
 from dgmppl.runtime.counts import Multinomial
 from dgmppl.runtime.densities import JointNormal, Mixture, Pushforward

@@ -10,8 +10,9 @@ import pytest
 import scipy.stats
 import torch
 
-from dgmppl.coding.cells import BINS, Bins, Cells, Values, bins_of
+from dgmppl.coding.cells import BINS, Bins, Cells, Values
 from dgmppl.coding.laws import draw
+from dgmppl.coding.layout import bins_of
 from dgmppl.coding.stack import CodingError, Popping, Recording, Scattered, Stack, initial_words, is_initial, quantised
 from dgmppl.runtime.bijections import Bijection
 from dgmppl.runtime.counts import Multinomial
