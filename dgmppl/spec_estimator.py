@@ -36,7 +36,7 @@ def _has_latents(self: SpecEstimator) -> bool:
 
 
 class SpecEstimator(TransformerMixin, BaseEstimator):
-    """What the estimators below have in common: a spec that is fitted to X, and to y if it has a variable `y`.
+    """What the estimators of `dgmppl.sklearn` have in common: a spec, fitted to X, and to y if it has a variable `y`.
 
     All rows are fitted to, unless the spec or the settings have a `split`, whose validation rows choose the best epoch.
 

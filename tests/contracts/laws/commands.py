@@ -19,6 +19,7 @@ from dgmppl.apply.fitted import FittedRun
 from dgmppl.data.load import load_data
 from dgmppl.diagnostics import SpecError
 from dgmppl.graph.nodes import Variable
+from dgmppl.imputations import in_order
 from dgmppl.pipeline import Checked
 from dgmppl.plan.figures import likelihood_of
 from dgmppl.plan.forecast import indices
@@ -176,6 +177,9 @@ def _impute(fitted: FittedRun, rows: Rows) -> str:
     for v in fitted.graph.data:
         if v.name in gaps and not v.length and (v.type.support.size or math.inf) ** gaps[v.name][0].sum() <= MOST:
             told = _verify_drawn(fitted, rows, v, gaps[v.name])
+            if in_order(fitted.run.checked, [v.name]):  # what is last goes another way
+                last = np.arange(v.type.elements).reshape(v.type.shape) >= -(-v.type.elements // 2)
+                _verify_drawn(fitted, rows, v, np.broadcast_to(last, gaps[v.name].shape))
             break
     return "; ".join([*found.notes[-2:], told])
 
